@@ -1,0 +1,68 @@
+"""Every controller address, judged: leader, standby, starting or down, with the evidence.
+
+A standby answers 200 with an idle page, so being up says nothing (facts/observed.md 3.2). A process that ever had
+work in its queues leads until it ends: it exits when it loses the lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from exporter.family import Source
+from exporter.rollouts.fleet import Process
+from exporter.rollouts.reading import samples, started
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from exporter.family import Page
+
+_STARTING: Final = 30.0
+_LEADING: Final = ("rollout_info", "rollout_phase", "rollout_events_total", "analysis_run_info")
+
+
+class Verdict(StrEnum):
+    """What a controller address is."""
+
+    LEADER = "leader"
+    STANDBY = "standby"
+    STARTING = "starting"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """One judged address. `steady`: the same process led at the last tick, too, and its page is whole.
+
+    A new leader's first page may be incomplete (observed.md 3.2.3), so only a steady one's silence proves anything.
+    """
+
+    page: Page
+    process: Process
+    verdict: Verdict
+    evidence: str
+    steady: bool = False
+
+
+def judge(pages: Iterable[Page], led: Collection[Process]) -> list[Controller]:
+    """Judge the controllers' pages, those that go on leading first; `led` are the processes that led before."""
+    judged = [_judge(page, led) for page in pages if page.source is Source.ARGO]
+    return sorted(judged, key=lambda one: (not one.steady, -one.process.start, one.page.target))
+
+
+def _judge(page: Page, led: Collection[Process]) -> Controller:
+    process = Process(page.target, started(page))
+    if page.trouble is not None:
+        return Controller(page, process, Verdict.DOWN, page.trouble.message)
+    shown = next((name for name in _LEADING if len(page.families.get(name, ()))), "")
+    if shown:
+        steady = process in led and not page.malformed
+        return Controller(page, process, Verdict.LEADER, f"its page shows {shown}", steady)
+    if any(value > 0 for _, value in samples(page, "workqueue_adds_total")):
+        steady = process in led and not page.malformed
+        return Controller(page, process, Verdict.LEADER, "its work queues have had work", steady)
+    if page.at - process.start < _STARTING:
+        return Controller(page, process, Verdict.STARTING, "it has just started, and shows no rollouts")
+    return Controller(page, process, Verdict.STANDBY, "its page shows no rollouts, its work queues no work")

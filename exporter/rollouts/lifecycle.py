@@ -1,0 +1,303 @@
+"""The life of a rollout: a state machine from what is sighted at each tick to where it stands, and what has ended.
+
+    first sight ──▶ unknown | settled                       a first deploy is settled: nothing differs from the stable
+
+    settled  ── started ─────▶ updating ── promoted ────▶ settled
+                                  │ ▲ └─── rolled back ─▶ settled
+                               aborted │ started, retried
+                                  ▼ │
+                               aborted ─── rolled back, promoted ─▶ settled
+
+Standing is told by the strongest evidence at hand: the rollout's own status, else the revisions of its ReplicaSets,
+else phases and event counters. Signals say how it came there, so that updates that began and ended between two
+ticks are counted too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
+from exporter.rollouts.phases import PhaseLog
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.rollouts.fleet import Reading, Sighting
+
+
+class Signal(StrEnum):
+    """What happened to a rollout between two ticks."""
+
+    STARTED = "started"
+    SUPERSEDED = "superseded"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    RETRIED = "retried"
+
+
+RESULTS: Final = (Signal.PROMOTED, Signal.ABORTED, Signal.ROLLED_BACK, Signal.SUPERSEDED)
+"""The ways an update ends; also the values of the label `result`."""
+
+TRANSITIONS: Final[Mapping[tuple[Standing, Signal], Standing]] = {
+    (Standing.UNKNOWN, Signal.STARTED): Standing.UPDATING,
+    (Standing.SETTLED, Signal.STARTED): Standing.UPDATING,
+    (Standing.UPDATING, Signal.SUPERSEDED): Standing.UPDATING,
+    (Standing.UPDATING, Signal.PROMOTED): Standing.SETTLED,
+    (Standing.UPDATING, Signal.ROLLED_BACK): Standing.SETTLED,
+    (Standing.UPDATING, Signal.ABORTED): Standing.ABORTED,
+    (Standing.ABORTED, Signal.STARTED): Standing.UPDATING,
+    (Standing.ABORTED, Signal.RETRIED): Standing.UPDATING,
+    (Standing.ABORTED, Signal.ROLLED_BACK): Standing.SETTLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An update under way; `since` (Unix seconds) is None when it began before anyone looked."""
+
+    kind: str
+    since: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An update that ended, and how long it took (seconds, None when its beginning was not seen)."""
+
+    result: Signal
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """All that is remembered of a rollout. `born` is its first sight: from then on its counters count."""
+
+    born: float
+    at: float
+    phases: PhaseLog
+    process: Process
+    events: Mapping[str, float]
+    standing: Standing = Standing.UNKNOWN
+    evidence: str = "first sight"
+    update: Update | None = None
+    hashes: Hashes = NO_HASHES
+    router: bool = False
+    strategy: str = ""
+    results: Mapping[str, int] = field(default_factory=dict)
+    last_seconds: Mapping[str, float] = field(default_factory=dict)
+    paused_seconds: float = 0.0
+    runs: Mapping[str, str] = field(default_factory=dict)
+    runs_finished: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Where a rollout stands at a tick, by which evidence, with which hashes."""
+
+    standing: Standing
+    evidence: str
+    hashes: Hashes
+
+
+def advance(life: Life | None, at: float, sighting: Sighting, reading: Reading) -> tuple[Life, tuple[Ended, ...]]:
+    """Take a rollout from one tick to the next; `reading` is the sighting's own."""
+    if life is None:
+        return _first(at, sighting, reading), ()
+    clue = clues(life.events, reading.events, same_process=life.process == reading.process)
+    judgement = judge(life, sighting, reading, clue)
+    signals = _signals(life, judgement, clue)
+    phases = life.phases.seen(reading.phase, at, moved=_moved(clue))
+    paused = (
+        at - life.at if life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING else 0
+    )
+    aged = replace(
+        life,
+        at=at,
+        phases=phases,
+        process=reading.process,
+        events=reading.events,
+        evidence=judgement.evidence,
+        hashes=judgement.hashes,
+        router=life.router or _routed(reading, sighting),
+        strategy=reading.strategy,
+        paused_seconds=life.paused_seconds + max(paused, 0.0),
+    )
+    return _follow(aged, signals, judgement, _kind(reading, judgement.hashes, sighting, clue))
+
+
+def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
+    judgement = judge(None, sighting, reading, None)
+    moving = judgement.standing is Standing.UPDATING
+    return Life(
+        born=at,
+        at=at,
+        phases=PhaseLog(reading.phase, at),
+        process=reading.process,
+        events=reading.events,
+        standing=judgement.standing,
+        evidence=judgement.evidence,
+        update=Update(_kind(reading, judgement.hashes, sighting, None), None) if moving else None,
+        hashes=judgement.hashes,
+        router=_routed(reading, sighting),
+        strategy=reading.strategy,
+    )
+
+
+def _moved(clue: Clues) -> bool:
+    """Tell whether any event accounts for a change of phase."""
+    return any((clue.resumed, clue.updated, clue.completed, clue.aborted, clue.stepped))
+
+
+def _routed(reading: Reading, sighting: Sighting) -> bool:
+    """Tell whether traffic goes through a router; the label knows only some of them (argo-rollouts.md 1.3)."""
+    if reading.router or reading.events.get("TrafficWeightUpdated"):
+        return True
+    return sighting.state is not None and sighting.state.weight is not None
+
+
+def judge(life: Life | None, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
+    """Tell where a rollout stands, by the strongest evidence there is."""
+    was = life.standing if life is not None else Standing.UNKNOWN
+    hashes = life.hashes if life is not None else NO_HASHES
+    state = sighting.state
+    if state is not None and state.current and state.stable:
+        known = Hashes(state.current, state.stable)
+        return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known)
+    revised = by_revision(sighting, was, hashes, clue)
+    if revised is not None and revised.stable:
+        return Judgement(_by_hashes(revised, aborted=reading.phase == "Abort"), "ReplicaSet revisions", revised)
+    standing, evidence = _by_events(was, sighting, reading, clue)
+    known = revised if revised is not None else by_size(sighting, standing, hashes, clue)
+    return Judgement(standing, evidence, known)
+
+
+def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
+    if hashes.current == hashes.stable:
+        return Standing.SETTLED
+    return Standing.ABORTED if aborted else Standing.UPDATING
+
+
+def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues | None) -> tuple[Standing, str]:
+    """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
+    if reading.phase == "Completed" or sighting.first_deploy:
+        return Standing.SETTLED, "first deploy" if sighting.first_deploy else "phase Completed"
+    if reading.phase == "Abort":
+        return Standing.ABORTED, "phase Abort"
+    if clue is not None and (clue.completed or clue.updated):
+        return _by_counts(was, reading, clue)
+    if was is Standing.ABORTED:
+        return Standing.UPDATING, "left phase Abort without a new revision: retried"
+    replicas = reading.replicas
+    two = replicas is not None and replicas.old > 0
+    if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
+        return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
+    return was, "nothing has happened since" if was is not Standing.UNKNOWN else "begun before anyone looked"
+
+
+def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:
+    """Judge an interval in which revisions were wanted or promoted."""
+    if clue.completed:
+        open_end = clue.updated > (0 if was is Standing.UPDATING else clue.completed)
+        if open_end and starting_over(reading):
+            return Standing.UPDATING, "RolloutUpdated counted after RolloutCompleted"
+        return Standing.SETTLED, "RolloutCompleted counted"
+    if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
+        return Standing.SETTLED, "SkipSteps counted: back to the stable revision"
+    return Standing.UPDATING, "RolloutUpdated counted"
+
+
+def _signals(life: Life, now: Judgement, clue: Clues) -> tuple[Signal, ...]:
+    """Say what must have happened between two standings."""
+    before, after = life.hashes, now.hashes
+    known = all((before.stable, before.current, after.stable, after.current))
+    promoted = before.stable != after.stable if known else clue.completed > 0
+    revised = (before.current != after.current if known else False) or clue.updated > 0
+    back = not promoted and (known or revised or clue.skipped > 0)
+    match life.standing, now.standing:
+        case Standing.SETTLED, Standing.SETTLED:
+            return _round_trip(promoted=promoted, revised=revised, clue=clue)
+        case Standing.SETTLED, Standing.UPDATING:
+            whole = (Signal.STARTED, Signal.PROMOTED) if promoted else ()
+            return (*whole, Signal.STARTED)
+        case Standing.SETTLED, Standing.ABORTED:
+            return Signal.STARTED, Signal.ABORTED
+        case Standing.UPDATING, _:
+            return _from_updating(now.standing, clue, promoted=promoted, revised=revised, back=back)
+        case Standing.ABORTED, Standing.UPDATING:
+            return (Signal.STARTED,) if revised else (Signal.RETRIED,)
+        case Standing.ABORTED, Standing.SETTLED:
+            return (
+                (Signal.STARTED if revised else Signal.RETRIED, Signal.PROMOTED) if promoted else (Signal.ROLLED_BACK,)
+            )
+        case Standing.ABORTED, Standing.ABORTED:
+            return (Signal.STARTED, Signal.ABORTED) if revised else ()
+        case Standing.UNKNOWN, Standing.UPDATING:
+            return (Signal.STARTED,) if revised else ()
+    return ()
+
+
+def _round_trip(*, promoted: bool, revised: bool, clue: Clues) -> tuple[Signal, ...]:
+    if not revised:
+        return ()
+    if promoted:
+        return Signal.STARTED, Signal.PROMOTED
+    if clue.aborted:
+        return Signal.STARTED, Signal.ABORTED, Signal.ROLLED_BACK
+    return (Signal.STARTED, Signal.ROLLED_BACK) if clue.skipped else ()
+
+
+def _from_updating(standing: Standing, clue: Clues, *, promoted: bool, revised: bool, back: bool) -> tuple[Signal, ...]:
+    aborted = (Signal.ABORTED,) if clue.aborted else ()
+    if standing is Standing.SETTLED:
+        if back:
+            return (*aborted, Signal.ROLLED_BACK)
+        return (Signal.ABORTED, Signal.RETRIED, Signal.PROMOTED) if aborted else (Signal.PROMOTED,)
+    if standing is Standing.ABORTED:
+        return (Signal.SUPERSEDED, Signal.ABORTED) if revised else (Signal.ABORTED,)
+    if standing is Standing.UNKNOWN:
+        return ()
+    if promoted:
+        return Signal.PROMOTED, Signal.STARTED
+    if aborted:
+        return Signal.ABORTED, Signal.STARTED if revised else Signal.RETRIED
+    return (Signal.SUPERSEDED,) if revised else ()
+
+
+def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | None) -> str:
+    """Name the kind of an update: blueGreen, rollback (to a ReplicaSet older than the stable one), or canary."""
+    if reading.strategy == BLUE_GREEN:
+        return "blueGreen"
+    sets = sighting.workload.replica_sets if sighting.workload is not None else {}
+    current, stable = sets.get(hashes.current), sets.get(hashes.stable)
+    if current is not None and stable is not None:
+        return "rollback" if current.created < stable.created else "canary"
+    return "rollback" if clue is not None and clue.updated and not clue.created else "canary"
+
+
+def _follow(life: Life, signals: Iterable[Signal], now: Judgement, kind: str) -> tuple[Life, tuple[Ended, ...]]:
+    """Walk the table of transitions, counting what ends."""
+    standing, update = life.standing, life.update
+    ended: list[Ended] = []
+    for signal in signals:
+        if update is not None and signal in RESULTS and standing is Standing.UPDATING:
+            ended.append(Ended(signal, None if update.since is None else life.at - update.since))
+        standing = TRANSITIONS.get((standing, signal), standing)
+        update = _update(standing, signal, update, Update(kind, life.at))
+    if standing is not now.standing:  # evidence came late, with nothing that says what happened
+        update = Update(kind, None) if now.standing is Standing.UPDATING else None
+    results, last = dict(life.results), dict(life.last_seconds)
+    for one in ended:
+        results[one.result] = results.get(one.result, 0) + 1
+        if one.seconds is not None:
+            last[one.result] = one.seconds
+    return replace(life, standing=now.standing, update=update, results=results, last_seconds=last), tuple(ended)
+
+
+def _update(standing: Standing, signal: Signal, update: Update | None, new: Update) -> Update | None:
+    if standing is not Standing.UPDATING:
+        return None
+    return new if signal in (Signal.STARTED, Signal.RETRIED, Signal.SUPERSEDED) else update

@@ -1,0 +1,43 @@
+"""AnalysisRuns by owning rollout, and those that were seen to finish."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.rollout import owner
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from exporter.rollouts.fleet import Key
+    from exporter.rollouts.lifecycle import Life
+
+PHASES: Final = ("Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
+FINISHED: Final = ("Successful", "Failed", "Error", "Inconclusive")
+
+
+def by_rollout(runs: Iterable[tuple[str, str, str]], known: Collection[Key]) -> dict[Key, dict[str, str]]:
+    """Sort runs (namespace, name, phase) by the rollout that owns them: run name → phase."""
+    found: dict[Key, dict[str, str]] = defaultdict(dict)
+    for namespace, name, phase in runs:
+        key = owner(namespace, name, known)
+        if key is not None:
+            found[key][name] = phase or "Pending"  # "" until the first status is written
+    return found
+
+
+def follow(life: Life, runs: Mapping[str, str], *, first: bool, whole: bool) -> Life:
+    """Count runs that finished since the last tick; on first sight finished ones are history.
+
+    Only a `whole` page, of a leader that goes on leading, forgets runs that it does not show.
+    """
+    if runs == life.runs:
+        return life
+    finished = Counter(life.runs_finished)
+    if not first:
+        finished.update(
+            phase for name, phase in runs.items() if phase in FINISHED and life.runs.get(name) not in FINISHED
+        )
+    return replace(life, runs=runs if whole else {**life.runs, **runs}, runs_finished=dict(finished))

@@ -1,0 +1,52 @@
+"""What was said and is said no longer: each series gets one end marker, unless its absence proves nothing yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.family import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from exporter.family import Series
+
+
+class Ledger:
+    """The series that are open, by family. Telling what has gone costs a comparison of lists where nothing has."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, Family] = {}
+        self._held: dict[str, dict[Series, float]] = {}
+
+    def close(
+        self, at: float, families: Iterable[Family], held: Callable[[str, Series, float], bool]
+    ) -> tuple[Family, ...]:
+        """Return the series that end now. `held(family, series, since)` says which of the absent ones stay open."""
+        said = {family.name: family for family in families}
+        ended = []
+        for name in [*said, *(name for name in self._said if name not in said)]:
+            gone = self._gone(name, said.get(name), at, held)
+            if gone:
+                last = self._said.get(name) or said[name]
+                ended.append(Family(name, last.kind, last.help, gone, [0.0] * len(gone)))
+        kept = {name: family for name, family in self._said.items() if name not in said and name in self._held}
+        self._said = said | kept
+        return tuple(ended)
+
+    def _gone(
+        self, name: str, now: Family | None, at: float, held: Callable[[str, Series, float], bool]
+    ) -> Sequence[Series]:
+        before = self._said[name].series if name in self._said else ()
+        series = now.series if now is not None else ()
+        waiting = self._held.get(name, {})
+        if not waiting and before == series:
+            return ()
+        absent = {one: waiting.get(one, at) for one in (*waiting, *before)}
+        for one in series:
+            absent.pop(one, None)
+        kept = {one: since for one, since in absent.items() if held(name, one, since)}
+        self._held.pop(name, None)
+        if kept:
+            self._held[name] = kept
+        return [one for one in absent if one not in kept]

@@ -1,0 +1,92 @@
+"""Pages of custom-resource state → a State of each rollout.
+
+The families are those of the configuration that ships with the chart (charts/, custom-resource state); prefix and
+labels as kube-state-metrics makes them from 2.8 on (facts/kube-state-metrics.md 4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.fleet import Key, State
+from exporter.rollouts.reading import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.family import Page
+
+_PREFIX: Final = "kube_customresource_rollout_"
+_GAUGES: Final = (
+    "canary_weight",
+    "max_traffic_weight",
+    "current_step_index",
+    "abort",
+    "generation",
+    "observed_generation",
+)
+WANTED: Final = frozenset(
+    _PREFIX + name for name in (*_GAUGES, "status_info", "status_phase", "traffic_weight", "pause_start_time")
+)
+
+
+def states(pages: Sequence[Page]) -> dict[Key, State]:
+    """Return the state of every rollout that any page shows."""
+    gauges = {name: _gauge(pages, name) for name in _GAUGES}
+    gauges["canary_weight"] = _weights(pages) | gauges["canary_weight"]
+    healths = _healths(pages)
+    hashes = _hashes(pages)
+    return {
+        key: State(
+            stable=hashes.get(key, ("", ""))[0],
+            current=hashes.get(key, ("", ""))[1],
+            weight=gauges["canary_weight"].get(key),
+            most_weight=gauges["max_traffic_weight"].get(key) or 100.0,
+            step=gauges["current_step_index"].get(key),
+            health=healths.get(key, ""),
+            aborted=bool(gauges["abort"].get(key)),
+            observed=_observed(gauges, key),
+        )
+        for key in {*hashes, *gauges["generation"]}
+    }
+
+
+def _hashes(pages: Sequence[Page]) -> dict[Key, tuple[str, str]]:
+    """Return each rollout's stable and current hash; one whose spec was never valid has none."""
+    return {
+        (series.label("namespace"), series.label("name")): (series.label("stable_hash"), series.label("current_hash"))
+        for page in pages
+        for series, _ in samples(page, _PREFIX + "status_info")
+    }
+
+
+def _observed(gauges: dict[str, dict[Key, float]], key: Key) -> bool:
+    """Tell whether the status is of the present spec: only then is its phase valid (argo-rollouts.md 4)."""
+    generation = gauges["generation"].get(key)
+    return generation is not None and gauges["observed_generation"].get(key) == generation
+
+
+def _gauge(pages: Sequence[Page], name: str) -> dict[Key, float]:
+    return {
+        (series.label("namespace"), series.label("name")): value
+        for page in pages
+        for series, value in samples(page, _PREFIX + name)
+    }
+
+
+def _weights(pages: Sequence[Page]) -> dict[Key, float]:
+    return {
+        (series.label("namespace"), series.label("name")): value
+        for page in pages
+        for series, value in samples(page, _PREFIX + "traffic_weight")
+        if series.label("role") == "canary"
+    }
+
+
+def _healths(pages: Sequence[Page]) -> dict[Key, str]:
+    return {
+        (series.label("namespace"), series.label("name")): series.label("phase")
+        for page in pages
+        for series, value in samples(page, _PREFIX + "status_phase")
+        if value == 1
+    }

@@ -1,0 +1,264 @@
+"""Text format 0.0.4, as it streams in, → families; wanted ones are parsed, the others skipped unread.
+
+Lines are cut into rows at their last blank: what stands before it is looked up, what stands after it is a number.
+Rows for which that does not hold go, one at a time, through the plain path, which follows the format's words.
+Numbers are what Go's parser takes, so `1_000` and `1e400` are none (facts: oracle t15). One line that is no
+exposition costs itself and is counted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter.family import Family, Kind
+from exporter.scrape.interner import SERIES, Interner, MalformedError, Texts, unescape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.family import Series
+
+LONGEST_LINE: Final = 64 * 1024
+_PLAIN_DIGITS: Final = b"0123456789.eE+-"
+_NUMBER: Final = re.compile(
+    rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|inf(?:inity)?|nan)", re.IGNORECASE
+)
+_SAMPLE: Final = re.compile(rb"(?P<series>" + SERIES + rb")(?P<number>[^ \t]++)(?:[ \t]++-?[0-9]++)?", re.DOTALL)
+_HEADER: Final = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++([^ \t]++)(?:[ \t](.*))?", re.DOTALL)
+# kube-state-metrics up to 2.16 writes `info` and `stateset` for custom resources in text, too.
+_KINDS: Final = {kind.value: kind for kind in Kind} | {
+    "info": Kind.GAUGE,
+    "stateset": Kind.GAUGE,
+    "unknown": Kind.UNTYPED,
+}
+
+
+class ExpositionError(ValueError):
+    """The page as a whole is of no use; `reason` is `cut_short`, `not_exposition` or `sample_limit`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """One whole page: wanted families by name (also those that are a header alone), and what was malformed."""
+
+    families: Mapping[str, Family]
+    malformed: Mapping[str, int]
+    samples: int
+
+
+class _Columns:
+    """A family while it is being read."""
+
+    __slots__ = ("help", "kind", "name", "series", "texts", "typed", "values")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kind = Kind.UNTYPED
+        self.help = ""
+        self.typed = False
+        self.texts: Texts | None = None
+        self.series: list[Series] = []
+        self.values = array("d")
+
+
+class Parser:
+    """Reads one page. `wanted` tells by name which families matter; `most` bounds the samples kept (0: unbounded)."""
+
+    def __init__(self, interner: Interner, wanted: Callable[[str], bool], most: int = 0) -> None:
+        self._interner = interner
+        self._wanted = wanted
+        self._most = most
+        self._families: dict[str, _Columns] = {}
+        self._current: _Columns | None = None
+        self._headed = False  # before the first header every line speaks for itself
+        self._understood = False
+        self._malformed: Counter[str] = Counter()
+        self._samples = 0
+        self._tail = b""
+        self._too_long = False
+
+    def feed(self, block: bytes) -> None:
+        """Take the next bytes of the page. Raises ExpositionError `sample_limit`."""
+        text = self._tail + block if self._tail else block
+        cut = text.rfind(b"\n") + 1
+        self._tail = text[cut:]
+        start = 0
+        if self._too_long and cut:
+            start = text.index(b"\n") + 1
+            self._too_long = False
+        self._lines(text, start, cut)
+        if len(self._tail) >= LONGEST_LINE:
+            self._overlong(self._tail)
+            self._too_long, self._tail = True, b""
+
+    def finish(self) -> Exposition:
+        """Return the page. Raises ExpositionError `cut_short` (no final line feed) and `not_exposition`."""
+        if self._tail or self._too_long:
+            raise ExpositionError("cut_short", "the page ends in the middle of a line")
+        if self._malformed and not self._headed and not self._understood:
+            raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
+        families = {columns.name: self._family(columns) for columns in self._families.values()}
+        return Exposition(families, dict(self._malformed), self._samples)
+
+    def _overlong(self, line: bytes) -> None:
+        """Count a line that is dropped for its length, unless it stands in a family that nobody wants."""
+        if not self._too_long and (line.startswith(b"#") or self._reading):
+            self._malformed["too_long"] += 1
+
+    @property
+    def _reading(self) -> bool:
+        return self._current is not None or not self._headed
+
+    def _lines(self, text: bytes, pos: int, end: int) -> None:
+        while pos < end:
+            if text.startswith(b"#", pos):
+                stop = text.index(b"\n", pos) + 1
+                self._comment(text[pos : stop - 1])
+            else:
+                stop = text.find(b"\n#", pos, end) + 1 or end
+                if self._reading:
+                    self._block(text, pos, stop)
+            pos = stop
+
+    def _block(self, text: bytes, pos: int, stop: int) -> None:
+        """Read sample lines in slices, so that the work between two looks at the limit is bounded."""
+        while pos < stop:
+            cut = stop if stop - pos <= LONGEST_LINE else text.rfind(b"\n", pos, pos + LONGEST_LINE) + 1
+            if not cut:
+                pos = self._skip(text, pos)
+                continue
+            part = text[pos:cut]
+            if self._current is None or not self._fast(self._current, part):
+                for line in part.split(b"\n"):
+                    self._plain(line)
+            if self._most and self._samples > self._most:
+                raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
+            pos = cut
+
+    def _skip(self, text: bytes, pos: int) -> int:
+        stop = text.index(b"\n", pos) + 1
+        self._overlong(text[pos : pos + 1])
+        return stop
+
+    def _comment(self, line: bytes) -> None:
+        if len(line) >= LONGEST_LINE:
+            self._overlong(line)
+            return
+        match = _HEADER.fullmatch(line)
+        if match is None:
+            return
+        try:
+            word, name, rest = match[1], match[2].decode(), (match[3] or b"").decode()
+        except UnicodeDecodeError:
+            self._malformed["utf8"] += 1
+            return
+        self._headed = True
+        self._current = self._columns(name)
+        if self._current is None:
+            return
+        if word == b"HELP":
+            self._current.help = self._current.help or unescape(rest)
+        else:
+            self._type(self._current, rest.strip(" \t"))
+
+    def _type(self, columns: _Columns, word: str) -> None:
+        kind = _KINDS.get(word)
+        if kind is None:
+            self._malformed["unknown_type"] += 1
+        elif columns.typed or columns.series:
+            self._malformed["second_type"] += kind is not columns.kind
+        else:
+            columns.kind, columns.typed, columns.texts = kind, True, None
+
+    def _columns(self, name: str) -> _Columns | None:
+        columns = self._families.get(name)
+        if columns is None and self._wanted(name):
+            columns = self._families[name] = _Columns(name)
+        return columns
+
+    def _texts(self, columns: _Columns) -> Texts:
+        if columns.texts is None:
+            columns.texts = self._interner.texts(columns.name, columns.kind)
+        return columns.texts
+
+    def _fast(self, columns: _Columns, part: bytes) -> bool:
+        """Take a slice of regular rows of one family at once; False, and nothing taken, when one is irregular."""
+        rows = [line.rpartition(b" ") for line in part.split(b"\n")]
+        rows.pop()
+        numbers = [row[2] for row in rows]
+        if b"".join(numbers).translate(None, _PLAIN_DIGITS):
+            return False
+        try:
+            values = array("d", map(float, numbers))
+            texts = self._texts(columns)
+            series = list(map(texts.find, [row[0] for row in rows]))
+            if None in series:
+                series = [one or texts.learn(row[0]) for one, row in zip(series, rows, strict=True)]
+        except ValueError:
+            return False
+        if None in series or math.inf in values or -math.inf in values:
+            return False
+        columns.series.extend(series)  # type: ignore[arg-type] # no None is left
+        columns.values.extend(values)
+        self._samples += len(series)
+        return True
+
+    def _plain(self, line: bytes) -> None:
+        line = line.strip(b" \t")
+        if not line:
+            return
+        if line.startswith(b"#"):
+            self._comment(line)
+            return
+        try:
+            self._sample(line)
+        except MalformedError as error:
+            self._malformed[str(error)] += 1
+
+    def _sample(self, line: bytes) -> None:
+        """Take one line: a series, a number, and perhaps a time in milliseconds, which is not used."""
+        match = _SAMPLE.fullmatch(line)
+        if match is None:
+            raise MalformedError("syntax")
+        self._understood = True
+        text = match["series"]
+        columns = self._current
+        series = None if columns is None else self._texts(columns).learn(text)
+        if series is None:
+            columns = self._columns(match[2].decode())
+            if columns is None:
+                return
+            series = self._texts(columns).learn(text)
+        if columns is None or series is None:
+            raise MalformedError("wrong_family")
+        columns.series.append(series)
+        columns.values.append(_number(match["number"]))
+        self._samples += 1
+
+    def _family(self, columns: _Columns) -> Family:
+        series, values = columns.series, columns.values
+        if len(set(series)) < len(series):
+            first: dict[Series, float] = {}
+            for one, value in zip(series, values, strict=True):
+                first.setdefault(one, value)
+            self._malformed["duplicate_series"] += len(series) - len(first)
+            series, values = list(first), array("d", first.values())
+        return Family(columns.name, columns.kind, columns.help, series, values)
+
+
+def _number(text: bytes) -> float:
+    if _NUMBER.fullmatch(text) is None:
+        raise MalformedError("number")
+    value = float(text)
+    if math.isinf(value) and b"i" not in text.lower():
+        raise MalformedError("number")
+    return value

@@ -1,0 +1,151 @@
+"""One answer (status, headers, bytes) → one Page: whole, or nothing but its trouble."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from exporter.family import Page, Source, Trouble
+from exporter.scrape.exposition import Exposition, ExpositionError, Parser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.scrape.interner import Interner
+
+OK: Final = 200
+_EXPLAINED: Final = 64 * 1024
+_QUOTED: Final = 300
+# Anything but these is read as text 0.0.4: a blank or unknown type falls back to it (T52), as file servers need.
+_OTHER_TYPES: Final = {
+    "text/html": "HTML",
+    "application/json": "JSON",
+    "application/openmetrics-text": "OpenMetrics",
+    "application/vnd.google.protobuf": "protobuf",
+}
+# The controller's words (facts/observed.md 3.6.2); the white space inside the braces differs between builds.
+_DUPLICATE: Final = re.compile(
+    r'collected metric "?(?P<metric>[\w:]+)"?\s*\{(?P<labels>.*?)\}\s+was collected before', re.DOTALL
+)
+_LABEL: Final = re.compile(r'label:\s*\{\s*name:\s*"(?P<name>\w+)"\s+value:\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*\}')
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who was asked and when; `most` bounds the samples of wanted families."""
+
+    source: Source
+    target: str
+    at: float
+    installation: str = "default"
+    most: int = 0
+
+
+@dataclass(slots=True)
+class PageReader:
+    """Takes an answer as it streams in: `begin`, `feed` until `broken` or done, `close`. Never raises."""
+
+    asked: Asked
+    interner: Interner
+    wanted: Callable[[str], bool]
+    _trouble: Trouble | None = None
+    _parser: Parser | None = None
+    _explanation: bytearray = field(default_factory=bytearray)
+    _status: int = 0
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Judge the status line and the Content-Type; header names are taken in any case."""
+        self._status = status
+        kind = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
+        other = _OTHER_TYPES.get(kind.partition(";")[0].strip().lower())
+        if status != OK:
+            return
+        if other is not None:
+            self._trouble = Trouble(
+                "content_type", f"answers {other}, not Prometheus text format 0.0.4; check {self._setting('path')}"
+            )
+            return
+        self._parser = Parser(self.interner, self.wanted, self.asked.most)
+
+    @property
+    def broken(self) -> bool:
+        """Tell that further bytes are of no use."""
+        if self._trouble is not None:
+            return True
+        return self._parser is None and len(self._explanation) >= _EXPLAINED
+
+    def feed(self, block: bytes) -> None:
+        """Take decompressed bytes of the body."""
+        if self._trouble is not None:
+            return
+        if self._parser is None:
+            self._explanation += block[: _EXPLAINED - len(self._explanation)]
+            return
+        try:
+            self._parser.feed(block)
+        except ExpositionError as error:
+            self._trouble = self._told(error)
+
+    def close(self, trouble: Trouble | None, seconds: float) -> Page:
+        """Return the page; `trouble` is what went wrong on the way, None when the body came whole."""
+        trouble = self._trouble or trouble
+        exposition = None
+        if trouble is None and self._parser is None:
+            trouble = self._refused()
+        elif trouble is None:
+            try:
+                exposition = self._parser.finish() if self._parser else None
+            except ExpositionError as error:
+                trouble = self._told(error)
+        return self._page(exposition, trouble, seconds)
+
+    def _page(self, exposition: Exposition | None, trouble: Trouble | None, seconds: float) -> Page:
+        asked = self.asked
+        return Page(
+            source=asked.source,
+            target=asked.target,
+            at=asked.at,
+            families=exposition.families if exposition else {},
+            trouble=trouble,
+            installation=asked.installation,
+            malformed=exposition.malformed if exposition else {},
+            seconds=seconds,
+            samples=exposition.samples if exposition else 0,
+        )
+
+    def _told(self, error: ExpositionError) -> Trouble:
+        cure = {
+            "sample_limit": f"raise {self._setting('limits.samples')} or want fewer families (series.pass_through)",
+            "cut_short": "the component stopped in mid-answer; if it lasts, look at its log",
+            "not_exposition": f"check {self._setting('targets')} and {self._setting('path')}",
+        }[error.reason]
+        return Trouble(error.reason, f"{error}; {cure}")
+
+    def _refused(self) -> Trouble:
+        text = self._explanation.decode("utf-8", "replace")
+        duplicate = _DUPLICATE.search(text)
+        if duplicate is not None:
+            return Trouble("duplicate_metric", f"HTTP {self._status}: {_duplicate(duplicate)}")
+        first = " ".join(text.split())[:_QUOTED]
+        return Trouble(
+            "http_status", f"HTTP {self._status}{': ' if first else ''}{first}; check {self._setting('targets')} and "
+            f"{self._setting('path')}"
+        )  # fmt: skip # one sentence
+
+    def _setting(self, key: str) -> str:
+        return f"{self.asked.source}.{key}"
+
+
+def _duplicate(match: re.Match[str]) -> str:
+    """Say which object repeats a metric's name: it turns the controller's whole page into a 500 until it is mended."""
+    labels = {found["name"]: found["value"] for found in _LABEL.finditer(match["labels"] + "}")}
+    kind = "AnalysisRun" if match["metric"].startswith("analysis_run") else "AnalysisTemplate"
+    if kind == "AnalysisTemplate" and not labels.get("namespace"):
+        kind, where = "ClusterAnalysisTemplate", labels.get("name", "?")
+    else:
+        where = f"{labels.get('namespace', '?')}/{labels.get('name', '?')}"
+    return (
+        f"{kind} {where} names the metric {labels.get('metric', '?')!r} twice, which breaks the controller's whole "
+        f"metrics page; rename one of the two in {kind} {where}"
+    )

@@ -129,10 +129,9 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """All that one tick says of one rollout; `fresh` says that the workload is of this very tick."""
+    """All that one tick says of one rollout; `first_deploy`: it was made since the last tick."""
 
     reading: Reading | None = None
     workload: Workload | None = None
     state: State | None = None
-    fresh: bool = False
     first_deploy: bool = False

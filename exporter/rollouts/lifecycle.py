@@ -16,44 +16,17 @@ ticks are counted too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
 from exporter.rollouts.phases import PhaseLog
 from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over
+from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.rollouts.fleet import Reading, Sighting
-
-
-class Signal(StrEnum):
-    """What happened to a rollout between two ticks."""
-
-    STARTED = "started"
-    SUPERSEDED = "superseded"
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled_back"
-    ABORTED = "aborted"
-    RETRIED = "retried"
-
-
-RESULTS: Final = (Signal.PROMOTED, Signal.ABORTED, Signal.ROLLED_BACK, Signal.SUPERSEDED)
-"""The ways an update ends; also the values of the label `result`."""
-
-TRANSITIONS: Final[Mapping[tuple[Standing, Signal], Standing]] = {
-    (Standing.UNKNOWN, Signal.STARTED): Standing.UPDATING,
-    (Standing.SETTLED, Signal.STARTED): Standing.UPDATING,
-    (Standing.UPDATING, Signal.SUPERSEDED): Standing.UPDATING,
-    (Standing.UPDATING, Signal.PROMOTED): Standing.SETTLED,
-    (Standing.UPDATING, Signal.ROLLED_BACK): Standing.SETTLED,
-    (Standing.UPDATING, Signal.ABORTED): Standing.ABORTED,
-    (Standing.ABORTED, Signal.STARTED): Standing.UPDATING,
-    (Standing.ABORTED, Signal.RETRIED): Standing.UPDATING,
-    (Standing.ABORTED, Signal.ROLLED_BACK): Standing.SETTLED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +82,7 @@ def advance(life: Life | None, at: float, sighting: Sighting, reading: Reading) 
         return _first(at, sighting, reading), ()
     clue = clues(life.events, reading.events, same_process=life.process == reading.process)
     judgement = judge(life, sighting, reading, clue)
-    signals = _signals(life, judgement, clue)
+    between = interval(life.hashes, judgement.hashes, clue)
     phases = life.phases.seen(reading.phase, at, moved=_moved(clue))
     paused = (
         at - life.at if life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING else 0
@@ -126,11 +99,16 @@ def advance(life: Life | None, at: float, sighting: Sighting, reading: Reading) 
         strategy=reading.strategy,
         paused_seconds=life.paused_seconds + max(paused, 0.0),
     )
-    return _follow(aged, signals, judgement, _kind(reading, judgement.hashes, sighting, clue))
+    return _follow(
+        aged,
+        signals(life.standing, judgement.standing, between),
+        judgement,
+        _kind(reading, judgement.hashes, sighting, clue),
+    )
 
 
 def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
-    judgement = judge(None, sighting, reading, None)
+    judgement = judge(None, sighting, reading, _since_creation(sighting, reading))
     moving = judgement.standing is Standing.UPDATING
     return Life(
         born=at,
@@ -145,6 +123,16 @@ def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
         router=_routed(reading, sighting),
         strategy=reading.strategy,
     )
+
+
+def _since_creation(sighting: Sighting, reading: Reading) -> Clues | None:
+    """Read the counters of a rollout that was made since the last tick: all they count happened since.
+
+    One made again under its old name inherits the counters of the deleted one (observed.md 3.4.7).
+    """
+    if not sighting.first_deploy or reading.events.get("RolloutDeleted"):
+        return None
+    return clues({}, reading.events, same_process=False)
 
 
 def _moved(clue: Clues) -> bool:
@@ -183,10 +171,12 @@ def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
 
 def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues | None) -> tuple[Standing, str]:
     """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
-    if reading.phase == "Completed" or sighting.first_deploy:
-        return Standing.SETTLED, "first deploy" if sighting.first_deploy else "phase Completed"
+    if reading.phase == "Completed":
+        return Standing.SETTLED, "phase Completed"
     if reading.phase == "Abort":
         return Standing.ABORTED, "phase Abort"
+    if sighting.first_deploy and (clue is None or clue.updated <= 1):
+        return Standing.SETTLED, "first deploy: there is no other revision"
     if clue is not None and (clue.completed or clue.updated):
         return _by_counts(was, reading, clue)
     if was is Standing.ABORTED:
@@ -210,63 +200,6 @@ def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, 
     return Standing.UPDATING, "RolloutUpdated counted"
 
 
-def _signals(life: Life, now: Judgement, clue: Clues) -> tuple[Signal, ...]:
-    """Say what must have happened between two standings."""
-    before, after = life.hashes, now.hashes
-    known = all((before.stable, before.current, after.stable, after.current))
-    promoted = before.stable != after.stable if known else clue.completed > 0
-    revised = (before.current != after.current if known else False) or clue.updated > 0
-    back = not promoted and (known or revised or clue.skipped > 0)
-    match life.standing, now.standing:
-        case Standing.SETTLED, Standing.SETTLED:
-            return _round_trip(promoted=promoted, revised=revised, clue=clue)
-        case Standing.SETTLED, Standing.UPDATING:
-            whole = (Signal.STARTED, Signal.PROMOTED) if promoted else ()
-            return (*whole, Signal.STARTED)
-        case Standing.SETTLED, Standing.ABORTED:
-            return Signal.STARTED, Signal.ABORTED
-        case Standing.UPDATING, _:
-            return _from_updating(now.standing, clue, promoted=promoted, revised=revised, back=back)
-        case Standing.ABORTED, Standing.UPDATING:
-            return (Signal.STARTED,) if revised else (Signal.RETRIED,)
-        case Standing.ABORTED, Standing.SETTLED:
-            return (
-                (Signal.STARTED if revised else Signal.RETRIED, Signal.PROMOTED) if promoted else (Signal.ROLLED_BACK,)
-            )
-        case Standing.ABORTED, Standing.ABORTED:
-            return (Signal.STARTED, Signal.ABORTED) if revised else ()
-        case Standing.UNKNOWN, Standing.UPDATING:
-            return (Signal.STARTED,) if revised else ()
-    return ()
-
-
-def _round_trip(*, promoted: bool, revised: bool, clue: Clues) -> tuple[Signal, ...]:
-    if not revised:
-        return ()
-    if promoted:
-        return Signal.STARTED, Signal.PROMOTED
-    if clue.aborted:
-        return Signal.STARTED, Signal.ABORTED, Signal.ROLLED_BACK
-    return (Signal.STARTED, Signal.ROLLED_BACK) if clue.skipped else ()
-
-
-def _from_updating(standing: Standing, clue: Clues, *, promoted: bool, revised: bool, back: bool) -> tuple[Signal, ...]:
-    aborted = (Signal.ABORTED,) if clue.aborted else ()
-    if standing is Standing.SETTLED:
-        if back:
-            return (*aborted, Signal.ROLLED_BACK)
-        return (Signal.ABORTED, Signal.RETRIED, Signal.PROMOTED) if aborted else (Signal.PROMOTED,)
-    if standing is Standing.ABORTED:
-        return (Signal.SUPERSEDED, Signal.ABORTED) if revised else (Signal.ABORTED,)
-    if standing is Standing.UNKNOWN:
-        return ()
-    if promoted:
-        return Signal.PROMOTED, Signal.STARTED
-    if aborted:
-        return Signal.ABORTED, Signal.STARTED if revised else Signal.RETRIED
-    return (Signal.SUPERSEDED,) if revised else ()
-
-
 def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | None) -> str:
     """Name the kind of an update: blueGreen, rollback (to a ReplicaSet older than the stable one), or canary."""
     if reading.strategy == BLUE_GREEN:
@@ -278,11 +211,11 @@ def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | No
     return "rollback" if clue is not None and clue.updated and not clue.created else "canary"
 
 
-def _follow(life: Life, signals: Iterable[Signal], now: Judgement, kind: str) -> tuple[Life, tuple[Ended, ...]]:
+def _follow(life: Life, happened: Iterable[Signal], now: Judgement, kind: str) -> tuple[Life, tuple[Ended, ...]]:
     """Walk the table of transitions, counting what ends."""
     standing, update = life.standing, life.update
     ended: list[Ended] = []
-    for signal in signals:
+    for signal in happened:
         if update is not None and signal in RESULTS and standing is Standing.UPDATING:
             ended.append(Ended(signal, None if update.since is None else life.at - update.since))
         standing = TRANSITIONS.get((standing, signal), standing)

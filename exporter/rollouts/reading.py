@@ -27,6 +27,7 @@ EVENTS: Final = frozenset({
     "NewReplicaSetCreated",
     "RolloutAborted",
     "RolloutCompleted",
+    "RolloutDeleted",
     "RolloutPaused",
     "RolloutResumed",
     "RolloutStepCompleted",

@@ -96,11 +96,10 @@ def _revision(one: ReplicaSet) -> int:
 
 
 def _promoted(reading: Reading, was: Standing, hashes: Hashes, clue: Clues, ordered: list[ReplicaSet]) -> str:
-    """Say which revision a counted promotion was of; `hashes` are the wanted one's now and before."""
-    changed = hashes.stable not in ("", hashes.current)
-    if not changed or not starting_over(reading):
+    """Say which revision a counted promotion was of; `hashes` are the wanted one's now and before (as stable)."""
+    if not starting_over(reading):
         return hashes.current
-    if was is Standing.UPDATING:
+    if was is Standing.UPDATING and hashes.stable:
         return hashes.stable
     return ordered[-2].hash if clue.updated > clue.completed and len(ordered) > 1 else hashes.current
 
@@ -113,7 +112,7 @@ def _agrees(current: ReplicaSet, reading: Reading) -> bool:
 def _evident_stable(sighting: Sighting, reading: Reading, current: ReplicaSet) -> str:
     """Find a stable revision that was never seen promoted, where there is only one it can be."""
     sets = _sets(sighting)
-    if sighting.first_deploy or len(sets) == 1:
+    if len(sets) == 1:
         return current.hash
     others = [one for one in sets.values() if one.hash != current.hash and one.wanted > 0]
     replicas = reading.replicas

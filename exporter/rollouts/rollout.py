@@ -76,11 +76,9 @@ def role_of(pod: Pod, hashes: Hashes, strategy: str, *, trusted: bool) -> Role:
 
 
 def _usable(sighting: Sighting, reading: Reading, hashes: Hashes) -> bool:
-    """Tell whether pods may stand for traffic: of this tick, or agreeing with the controller's own gauges."""
+    """Tell whether pods may stand for traffic: only while they agree with the controller's own, younger gauges."""
     if sighting.workload is None or reading.replicas is None:
         return False
-    if sighting.fresh:
-        return True
     own = [pod for pod in sighting.workload.pods if not pod.experiment]
     wanted = sum(pod.hash == hashes.current for pod in own)
     return (len(own), wanted) == (reading.replicas.total, reading.replicas.updated)

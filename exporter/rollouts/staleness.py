@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.family import Family
+from exporter.rollouts.catalogue import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from exporter.family import Series
+    from exporter.rollouts.fleet import Key
 
 
 class Ledger:
@@ -50,3 +53,33 @@ class Ledger:
         if kept:
             self._held[name] = kept
         return [one for one in absent if one not in kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Says which absent series stay open: those whose absence proves nothing before the grace ends.
+
+    `lives` are the rollouts that are not gone, `shown` those that a leader shows at this tick. `proven`: every
+    controller's page can be believed to be all; `pods_proven`: so can kube-state-metrics'.
+    """
+
+    at: float
+    grace: float
+    lives: Collection[Key]
+    shown: Collection[Key]
+    proven: bool
+    pods_proven: bool
+
+    def __call__(self, family: str, series: Series, since: float) -> bool:
+        """Judge a series that has been absent since a time (Unix seconds)."""
+        if self.at - since >= self.grace:
+            return False
+        row = BY_NAME.get(family)
+        if row is not None:
+            key = (series.label("namespace"), series.label("name"))
+            if key not in self.lives:
+                return False
+            return key not in self.shown or (row.workload and not self.pods_proven)
+        if family == "kube_pod_labels":
+            return not self.pods_proven
+        return not self.proven and not family.startswith(("argo_rollouts_controller_leader", "rollouts_exporter_"))

@@ -1,0 +1,124 @@
+"""What happened to a rollout between two ticks, told from where it stood and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.fleet import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.rollouts.revisions import Clues, Hashes
+
+
+class Signal(StrEnum):
+    """One thing that can happen to a rollout."""
+
+    STARTED = "started"
+    SUPERSEDED = "superseded"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    RETRIED = "retried"
+
+
+Signals = tuple[Signal, ...]
+
+RESULTS: Final = (Signal.PROMOTED, Signal.ABORTED, Signal.ROLLED_BACK, Signal.SUPERSEDED)
+"""The ways an update ends; also the values of the label `result`."""
+
+TRANSITIONS: Final[Mapping[tuple[Standing, Signal], Standing]] = {
+    (Standing.UNKNOWN, Signal.STARTED): Standing.UPDATING,
+    (Standing.SETTLED, Signal.STARTED): Standing.UPDATING,
+    (Standing.UPDATING, Signal.SUPERSEDED): Standing.UPDATING,
+    (Standing.UPDATING, Signal.PROMOTED): Standing.SETTLED,
+    (Standing.UPDATING, Signal.ROLLED_BACK): Standing.SETTLED,
+    (Standing.UPDATING, Signal.ABORTED): Standing.ABORTED,
+    (Standing.ABORTED, Signal.STARTED): Standing.UPDATING,
+    (Standing.ABORTED, Signal.RETRIED): Standing.UPDATING,
+    (Standing.ABORTED, Signal.ROLLED_BACK): Standing.SETTLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What is known of the time between two ticks.
+
+    `promoted`: the stable revision moved. `revised`: another revision was wanted. `aborted`: an abort was counted.
+    `back`: the wanted revision went back to the stable one.
+    """
+
+    promoted: bool
+    revised: bool
+    aborted: bool
+    back: bool
+
+
+def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
+    """Compare hashes where all are known, else go by what the controller counted."""
+    known = all((before.stable, before.current, after.stable, after.current))
+    promoted = before.stable != after.stable if known else clue.completed > 0
+    revised = (known and before.current != after.current) or clue.updated > 0
+    back = not promoted and (known or revised or clue.skipped > 0)
+    return Interval(promoted, revised, clue.aborted > 0, back)
+
+
+def signals(before: Standing, after: Standing, between: Interval) -> Signals:
+    """Say what must have happened, in order; nothing where the rollout merely came to be known."""
+    path = _PATHS.get((before, after))
+    return path(between) if path is not None else ()
+
+
+def _stayed_settled(between: Interval) -> Signals:
+    if not between.revised:
+        return ()
+    if between.promoted:
+        return Signal.STARTED, Signal.PROMOTED
+    return (Signal.STARTED, *_aborted(between), Signal.ROLLED_BACK)
+
+
+def _began(between: Interval) -> Signals:
+    return (Signal.STARTED, Signal.PROMOTED, Signal.STARTED) if between.promoted else (Signal.STARTED,)
+
+
+def _finished(between: Interval) -> Signals:
+    if between.back:
+        return (*_aborted(between), Signal.ROLLED_BACK)
+    return (Signal.ABORTED, Signal.RETRIED, Signal.PROMOTED) if between.aborted else (Signal.PROMOTED,)
+
+
+def _went_on(between: Interval) -> Signals:
+    if between.promoted:
+        return Signal.PROMOTED, Signal.STARTED
+    if between.aborted:
+        return Signal.ABORTED, _anew(between)
+    return (Signal.SUPERSEDED,) if between.revised else ()
+
+
+def _after_abort(between: Interval) -> Signals:
+    return (_anew(between), Signal.PROMOTED) if between.promoted else (Signal.ROLLED_BACK,)
+
+
+def _anew(between: Interval) -> Signal:
+    return Signal.STARTED if between.revised else Signal.RETRIED
+
+
+def _aborted(between: Interval) -> Signals:
+    return (Signal.ABORTED,) if between.aborted else ()
+
+
+_PATHS: Final[Mapping[tuple[Standing, Standing], Callable[[Interval], Signals]]] = {
+    (Standing.SETTLED, Standing.SETTLED): _stayed_settled,
+    (Standing.SETTLED, Standing.UPDATING): _began,
+    (Standing.SETTLED, Standing.ABORTED): lambda _: (Signal.STARTED, Signal.ABORTED),
+    (Standing.UPDATING, Standing.SETTLED): _finished,
+    (Standing.UPDATING, Standing.UPDATING): _went_on,
+    (Standing.UPDATING, Standing.ABORTED): lambda it: (*((Signal.SUPERSEDED,) if it.revised else ()), Signal.ABORTED),
+    (Standing.ABORTED, Standing.SETTLED): _after_abort,
+    (Standing.ABORTED, Standing.UPDATING): lambda it: (_anew(it),),
+    (Standing.ABORTED, Standing.ABORTED): lambda it: (Signal.STARTED, Signal.ABORTED) if it.revised else (),
+    (Standing.UNKNOWN, Standing.UPDATING): lambda it: (Signal.STARTED,) if it.revised else (),
+}

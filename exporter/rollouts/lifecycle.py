@@ -76,14 +76,16 @@ class Judgement:
     hashes: Hashes
 
 
-def advance(life: Life | None, at: float, sighting: Sighting, reading: Reading) -> tuple[Life, tuple[Ended, ...]]:
+def advance(
+    life: Life | None, at: float, sighting: Sighting, reading: Reading, hold_down: float
+) -> tuple[Life, tuple[Ended, ...]]:
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
         return _first(at, sighting, reading), ()
     clue = clues(life.events, reading.events, same_process=life.process == reading.process)
     judgement = judge(life, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
-    phases = life.phases.seen(reading.phase, at, moved=_moved(clue))
+    phases = life.phases.seen(reading.phase, at, hold_down, moved=_moved(clue))
     paused = (
         at - life.at if life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING else 0
     )

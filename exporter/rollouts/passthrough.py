@@ -32,7 +32,8 @@ def passed(
             own = select(labels, lambda one: (one.label("namespace"), one.label("pod")) in pods)
             chosen.setdefault(POD_LABELS, []).append(own)
     merged = (_merged(families) for families in chosen.values())
-    return tuple(family for family in (_watched(one, rules) for one in merged) if len(family))
+    watched = (select(one, lambda series: rules.watched(series.label("namespace"))) for one in merged)
+    return tuple(family for family in watched if len(family))
 
 
 def select(family: Family, keep: Callable[[Series], bool]) -> Family:
@@ -44,12 +45,6 @@ def select(family: Family, keep: Callable[[Series], bool]) -> Family:
     values = array("d", compress(family.values, wanted))
     starts = None if family.starts is None else array("d", compress(family.starts, wanted))
     return Family(family.name, family.kind, family.help, series, values, starts)
-
-
-def _watched(family: Family, rules: Rules) -> Family:
-    if not rules.namespaces and not rules.namespaces_left_out:
-        return family
-    return select(family, lambda one: rules.watched(one.label("namespace")))
 
 
 def _merged(families: Sequence[Family]) -> Family:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-HOLD_DOWN: Final = 20.0
-"""Seconds after which a change of phase that no event accounts for counts as real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +27,15 @@ class PhaseLog:
         """When the phase was first seen; a flicker keeps the start of the phase that it interrupts."""
         return self.held[1] if self.held is not None else self.since
 
-    def seen(self, phase: str, at: float, *, moved: bool) -> PhaseLog:
-        """Take note of the phase at a tick; `moved` says that events account for a change."""
+    def seen(self, phase: str, at: float, hold_down: float, *, moved: bool) -> PhaseLog:
+        """Take note of the phase at a tick; `moved` says that events account for a change.
+
+        A change that no event accounts for is real once it has lasted for `hold_down` seconds.
+        """
         if self.held is not None and phase == self.held[0] and not moved:
             return PhaseLog(phase, self.held[1], self.entries)
         if phase == self.phase:
-            return self._confirmed() if self.held and (moved or at - self.since >= HOLD_DOWN) else self
+            return self._confirmed() if self.held and (moved or at - self.since >= hold_down) else self
         left = self._confirmed()
         if left.phase == "Paused" and phase == "Progressing" and not moved:
             return PhaseLog(phase, at, left.entries, (left.phase, left.since))

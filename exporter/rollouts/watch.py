@@ -146,7 +146,7 @@ class Watch:
             life = self._lives.get(key)
             first_deploy = life is None and reading.process in steady
             sighting = self._hearing.sighting(key, reading, first_deploy=first_deploy)
-            aged, ended = advance(life, at, sighting, reading)
+            aged, ended = advance(life, at, sighting, reading, self._rules.hold_down)
             own = owned.get(key, {})
             if own or aged.runs:
                 aged = runs.follow(aged, own, first=life is None, whole=reading.process in steady)

@@ -1,0 +1,54 @@
+"""What the settings mean to the core: its rules, which families it wants read, and a reader for each answer."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts import reading, state, workload
+from exporter.rollouts.passthrough import POD_LABELS
+from exporter.rollouts.rules import Rules
+from exporter.scrape.interner import Interner
+from exporter.scrape.reader import Asked, PageReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.config.model import Settings
+
+_NEEDED: Final = reading.WANTED | workload.WANTED | state.WANTED
+
+
+def rules(settings: Settings) -> Rules:
+    """Return what the settings decide about the domain."""
+    lifecycle, series = settings.lifecycle, settings.series
+    return Rules(
+        grace=lifecycle.grace,
+        ended_info=lifecycle.ended_info,
+        hold_down=lifecycle.hold_down,
+        roles=_roles(lifecycle.role_label, lifecycle.role_values),
+        named_router=lambda key: lifecycle.routed(*key),
+        watched=settings.namespaces.allows,
+        passes=cache(series.pass_through.wants),
+        derive=series.derive,
+        sidecar=settings.mode == "sidecar",
+        most_series=series.limit,
+    )
+
+
+def _roles(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+    """Spell pod labels as kube-state-metrics does (facts/kube-state-metrics.md 1)."""
+    return {"label_" + "".join(c if c.isalnum() else "_" for c in label).lower(): values for label in labels}
+
+
+def page_readers(settings: Settings, interner: Interner | None = None) -> Callable[[Asked], PageReader]:
+    """Return what opens a reader for each answer; all of them share their series."""
+    passes = settings.series.pass_through.wants
+    needed = _NEEDED if settings.series.derive else _NEEDED & {*reading.WANTED, POD_LABELS, "kube_pod_info"}
+
+    @cache
+    def wanted(family: str) -> bool:
+        return family in needed or passes(family)
+
+    interner = interner or Interner()
+    return lambda asked: PageReader(asked, interner, wanted)

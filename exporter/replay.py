@@ -1,0 +1,68 @@
+"""Recorded frames through the very core that runs, at their recorded times."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Final
+
+from exporter.core import page_readers, rules
+from exporter.family import Trouble
+from exporter.recording import frames
+from exporter.rollouts.catalogue import BY_NAME
+from exporter.rollouts.durations import NAME as DURATIONS
+from exporter.rollouts.targets import ROWS as TARGETS
+from exporter.rollouts.watch import Watch
+from exporter.scrape.reader import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from exporter.config.model import Settings
+    from exporter.family import Cycle, Page
+    from exporter.recording import Frame, FramePage
+    from exporter.rollouts.watch import Memory
+    from exporter.scrape.reader import PageReader
+
+DERIVED: Final = frozenset({*BY_NAME, *TARGETS, DURATIONS})
+"""The families that are made here, the targets' among them; all others pass through."""
+
+
+def replayed(path: Path, settings: Settings, memory: Memory | None = None) -> Iterator[tuple[Frame, Cycle, Watch]]:
+    """Yield each frame with what is said after it, and the watch as it then is. Raises RecordingError."""
+    readers = page_readers(settings)
+    watch = Watch(rules(settings), memory)
+    for frame in frames(path):
+        yield frame, watch.step(frame.at, pages_of(frame, readers)), watch
+
+
+def pages_of(frame: Frame, readers: Callable[[Asked], PageReader]) -> tuple[Page, ...]:
+    """Read the pages of a frame as if they had just been answered. Raises RecordingError."""
+    return tuple(_read(page, frame.at, readers) for page in frame.pages)
+
+
+def _read(page: FramePage, at: float, readers: Callable[[Asked], PageReader]) -> Page:
+    reader = readers(Asked(page.source, page.target, at, page.installation))
+    if page.status is None:
+        return reader.close(Trouble("unanswered", page.error or "it did not answer when it was recorded"), 0.0)
+    reader.begin(page.status, page.headers)
+    reader.feed(page.body())
+    return reader.close(None, 0.0)
+
+
+def as_json(at: float, cycle: Cycle, *, passthrough: bool) -> str:
+    """Write one cycle as the line that `replay --format jsonl` prints; numbers that JSON lacks are strings."""
+    series = [
+        {"name": one.name, "labels": dict(one.labels), "value": _number(value)}
+        for family in cycle.families
+        if passthrough or family.name in DERIVED
+        for one, value in zip(family.series, family.values, strict=True)
+    ]
+    return json.dumps({"at": at, "series": series}, ensure_ascii=False)
+
+
+def _number(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"

@@ -1,0 +1,163 @@
+"""One address, one GET → its answer, streamed into a sink; whatever goes wrong on the way is a Trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Protocol
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from exporter import __version__
+from exporter.family import Trouble
+from exporter.scrape.credentials import Trust, authorization
+from exporter.scrape.faults import fault, why
+from exporter.scrape.gunzip import BLOCK, Gunzip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.config.sources import ScrapeSource
+    from exporter.scrape.targets import Address
+
+_LONGEST_PLACE: Final = 200
+_ENCODINGS: Final = {"": None, "identity": None, "gzip": Gunzip, "x-gzip": Gunzip}
+
+
+class Sink(Protocol):
+    """What takes an answer as it streams in."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether further bytes are of no use."""
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take the status and the headers."""
+
+    def feed(self, block: bytes) -> None:
+        """Take the next bytes of the body, decompressed, at most BLOCK."""
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Open a session that keeps nothing of one answer for the next, but connections, by address."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=90),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+
+
+class Fetcher:
+    """Asks the addresses of one section of the configuration, called `setting` in messages, its way."""
+
+    def __init__(self, section: ScrapeSource, setting: str) -> None:
+        self._section = section
+        self._setting = setting
+        self._authorization = authorization(section)
+        self._trust = Trust(section.tls)
+
+    async def fetch(
+        self, session: aiohttp.ClientSession, address: Address, sink: Sink, deadline: float
+    ) -> Trouble | None:
+        """Ask once, until `deadline` (the loop's time). None: the answer came whole, whatever its status.
+
+        Never raises but CancelledError.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._ask(session, address, sink)
+        except TimeoutError:
+            return Trouble("timeout", self.late(_who(address)))
+        except Exception as error:  # noqa: BLE001 - whatever the network does is a value to those above
+            return fault(_who(address), error, self._setting)
+
+    def late(self, who: str) -> str:
+        """Say that somebody did not answer in time."""
+        return f"{who} did not answer within {self._section.timeout:g} s; raise {self._setting}.timeout"
+
+    async def _ask(self, session: aiohttp.ClientSession, address: Address, sink: Sink) -> Trouble | None:
+        try:
+            tls = self._trust.context() if address.target.scheme == "https" else False
+        except (OSError, ValueError) as error:
+            return self._unusable("tls", error)
+        try:
+            headers = self._headers(address)
+        except (OSError, ValueError) as error:
+            return self._unusable("bearer_token_file" if self._section.bearer_token_file else "basic_auth", error)
+        name = self._section.tls.server_name or address.target.host
+        asking = session.get(
+            URL(address.url, encoded=True), headers=headers, allow_redirects=False, ssl=tls, server_hostname=name
+        )
+        async with asking as answer:
+            sink.begin(answer.status, answer.headers)
+            if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+                return self._redirected(address, answer)
+            return await self._body(address, answer, sink)
+
+    def _headers(self, address: Address) -> CIMultiDict[str]:
+        headers = CIMultiDict(
+            {
+                "Host": address.target.authority,
+                "User-Agent": f"rollouts-exporter/{__version__}",
+                "Accept": "text/plain;version=0.0.4",
+                "Accept-Encoding": "gzip",
+                "X-Prometheus-Scrape-Timeout-Seconds": f"{self._section.timeout:g}",
+            }
+        )
+        headers.update({name: value.get_secret_value() for name, value in self._section.headers.items()})
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization()
+        return headers
+
+    async def _body(self, address: Address, answer: aiohttp.ClientResponse, sink: Sink) -> Trouble | None:
+        encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            return self._foreign(address, encoding) if answer.status == HTTPStatus.OK else None
+        gunzip = Gunzip() if _ENCODINGS[encoding] else None
+        size = 0
+        while not sink.broken and (chunk := await answer.content.read(BLOCK)):
+            for block in gunzip.feed(chunk) if gunzip else (chunk,):
+                size += len(block)
+                if size >= self._section.limits.body:
+                    return self._oversized(address)
+                sink.feed(block)
+                await asyncio.sleep(0)
+                if sink.broken:
+                    return None
+        if gunzip and not gunzip.whole and not sink.broken:
+            return Trouble("cut_short", f"{_who(address)} ends in mid-gzip; if it lasts, check any proxy before it")
+        return None
+
+    def _oversized(self, address: Address) -> Trouble:
+        most = self._section.limits.body
+        message = f"{_who(address)} answers with {most} bytes or more; raise {self._setting}.limits.body"
+        return Trouble("body_limit", message)
+
+    def _foreign(self, address: Address, encoding: str) -> Trouble:
+        message = f"{_who(address)} answers in Content-Encoding {encoding[:20]!r}, but only gzip was asked for"
+        return Trouble("encoding", f"{message}; check any proxy before it, and {self._setting}.headers")
+
+    def _redirected(self, address: Address, answer: aiohttp.ClientResponse) -> Trouble:
+        message = f"{_who(address)} answers HTTP {answer.status}{_elsewhere(answer)}, and redirects are not followed"
+        return Trouble("redirect", f"{message}; put the right URL into {self._setting}.targets")
+
+    def _unusable(self, key: str, error: Exception) -> Trouble:
+        told = why(error) if isinstance(error, OSError) else str(error)
+        return Trouble("credentials", f"nobody is asked, since {told}; check {self._setting}.{key}")
+
+
+def _who(address: Address) -> str:
+    """Name an address: by itself, and by the name it was found under."""
+    host = address.target.host
+    return address.label if host == address.ip else f"{address.label} ({host})"
+
+
+def _elsewhere(answer: aiohttp.ClientResponse) -> str:
+    """Tell where a redirect points, without what may be secret in a URL: user, password and query."""
+    place = re.split(r"[?#]", answer.headers.get("Location", ""), maxsplit=1)[0]
+    open_place = re.sub(r"//[^/]*@", "//", place).encode("ascii", "replace").decode()
+    return f" to {open_place[:_LONGEST_PLACE]}" if open_place else ""

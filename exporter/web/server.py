@@ -1,0 +1,150 @@
+"""The HTTP server: /metrics, /api/rollouts, the probes and the status page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from exporter.web import html, text
+from exporter.web.admission import admission
+from exporter.web.listen import certificate, listening
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+    from aiohttp.typedefs import Middleware
+
+    from exporter.config.delivery import Web
+    from exporter.family import Family
+    from exporter.web.status import Status
+
+LONGEST_LINE: Final = 8_190
+MOST_HEADERS: Final = 64
+BODY_BYTES: Final = 1_024
+GOODBYE_SECONDS: Final = 2.0
+KEEPALIVE_SECONDS: Final = 75.0
+HEADERS: Final = {
+    "Server": "rollouts-exporter",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the answers come from, asked anew at each request.
+
+    `rollouts` is anything that JSON can say; `stalled` and `unready` are reasons, none when all is well.
+    """
+
+    families: Callable[[], Iterable[Family]]
+    rollouts: Callable[[], object]
+    status: Callable[[], Status]
+    stalled: Callable[[], Sequence[str]]
+    unready: Callable[[], Sequence[str]]
+
+
+@asynccontextmanager
+async def serve(settings: Web, content: Content) -> AsyncIterator[int]:
+    """Serve while the context lasts, and yield the port. Raises ListenError."""
+    runner = web.AppRunner(
+        application(content, admission(settings.basic_auth)),
+        access_log=None,
+        shutdown_timeout=GOODBYE_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        max_line_size=LONGEST_LINE,
+        max_field_size=LONGEST_LINE,
+        max_headers=MOST_HEADERS,
+    )
+    tls = certificate(settings.tls)
+    with listening(settings) as bound:
+        await runner.setup()
+        try:
+            await web.SockSite(runner, bound, ssl_context=tls).start()
+            yield bound.getsockname()[1]
+        finally:
+            await runner.cleanup()
+
+
+def application(content: Content, door: Middleware | None = None) -> web.Application:
+    """Return the routes behind the door; GET and HEAD only."""
+    app = web.Application(middlewares=[door] if door else [], client_max_size=BODY_BYTES)
+    answers = _Answers(content)
+    pages = {
+        "/": answers.page,
+        "/metrics": answers.metrics,
+        "/api/rollouts": answers.rollouts,
+        "/healthz": answers.health,
+        "/readyz": answers.readiness,
+        "/style.css": answers.style,
+        "/{path:.*}": answers.unknown,
+    }
+    app.add_routes([web.get(path, answer) for path, answer in pages.items()])
+    app.on_response_prepare.append(_harden)
+    return app
+
+
+class _Answers:
+    """One method for each path."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+
+    async def page(self, _: web.Request) -> web.Response:
+        return web.Response(text=html.page(self._content.status()), content_type="text/html", charset="utf-8")
+
+    async def style(self, _: web.Request) -> web.Response:
+        return web.Response(text=html.asset("style.css"), content_type="text/css", charset="utf-8")
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """Send text 0.0.4, whatever is asked for, and let the event loop turn between blocks."""
+        response = web.StreamResponse(headers={"Content-Type": text.CONTENT_TYPE, "Vary": "Accept-Encoding"})
+        blocks = text.render(self._content.families())
+        if request.method == "HEAD":
+            return response
+        if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+            response.enable_compression(web.ContentCoding.gzip)
+        await response.prepare(request)
+        for block in blocks:
+            await response.write(block)
+            await asyncio.sleep(0)
+        return response
+
+    async def rollouts(self, _: web.Request) -> web.Response:
+        body = json.dumps(self._content.rollouts(), allow_nan=False)
+        return web.Response(text=body, content_type="application/json")
+
+    async def health(self, _: web.Request) -> web.Response:
+        return _probe(self._content.stalled())
+
+    async def readiness(self, _: web.Request) -> web.Response:
+        return _probe(self._content.unready())
+
+    async def unknown(self, _: web.Request) -> web.Response:
+        return web.Response(status=404, text="no such path; there are /, /metrics, /api/rollouts, /healthz, /readyz\n")
+
+
+def _probe(reasons: Sequence[str]) -> web.Response:
+    return web.Response(status=503 if reasons else 200, text="".join(f"{reason}\n" for reason in reasons) or "ok\n")
+
+
+async def _harden(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Tell whether a client that says this takes gzip (RFC 9110 §12.5.3): named, and not with a weight of 0."""
+    for offer in accept_encoding.lower().split(","):
+        coding, _, weight = offer.replace(" ", "").partition(";q=")
+        if coding in {"gzip", "x-gzip"}:
+            return not weight or weight.strip("0.") != ""
+    return False

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import math
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.family import Family, Kind, Series, family
+from exporter.telemetry import Own, Telemetry
+from exporter.web.text import BLOCK, number, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Told = dict[tuple[str, str, str], dict[tuple[str, frozenset[tuple[str, str]]], str]]
+
+SUFFIXES = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count"), Kind.SUMMARY: ("", "_sum", "_count")}
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+LABELS = st.dictionaries(st.sampled_from(["namespace", "name", "phase", "_x9"]), TEXT.filter(bool))
+
+
+def page(*families: Family) -> str:
+    return b"".join(render(families)).decode()
+
+
+def gauge(name: str, *samples: tuple[dict[str, str], float], text: str = "Text.") -> Family:
+    pairs = [(Series(name, tuple(labels.items())), value) for labels, value in samples]
+    return family(name, Kind.GAUGE, text, pairs)
+
+
+@st.composite
+def some_family(draw: st.DrawFn, name: str) -> Family:
+    kind = draw(st.sampled_from(list(Kind)))
+    name += draw(st.sampled_from(["", "_total"])) if kind is Kind.COUNTER else ""
+    drawn = draw(st.lists(st.tuples(LABELS, st.floats()), min_size=1, max_size=6))
+    unique = {tuple(sorted(labels.items())): value for labels, value in drawn}
+    pairs = [
+        (Series(f"{name}{suffix}", labels), value)
+        for suffix in SUFFIXES.get(kind, ("",))
+        for labels, value in unique.items()
+    ]
+    return family(name, kind, draw(TEXT.map(str.strip)), pairs)
+
+
+FAMILIES = st.tuples(some_family("m0"), some_family("m1:sub"), some_family("_m2"))
+
+
+def told(families: Iterable[Family]) -> Told:
+    """Return families as the reference parser would name them: it gives every counter `_total`."""
+    return {
+        (_bare(one), one.kind.replace("untyped", "unknown"), one.help): {
+            (_total(one, series), frozenset(series.labels)): repr(value + 0.0)
+            for series, value in zip(one.series, one.values, strict=True)
+        }
+        for one in families
+    }
+
+
+def _bare(one: Family) -> str:
+    return one.name.removesuffix("_total") if one.kind is Kind.COUNTER else one.name
+
+
+def _total(one: Family, series: Series) -> str:
+    return f"{_bare(one)}_total" if one.kind is Kind.COUNTER else series.name
+
+
+def parsed(text: str) -> Told:
+    return {
+        (one.name, one.type, one.documentation): {
+            (sample.name, frozenset(sample.labels.items())): repr(sample.value + 0.0) for sample in one.samples
+        }
+        for one in text_string_to_metric_families(text)
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(FAMILIES)
+def test_what_is_rendered_is_what_the_reference_parser_reads(families: tuple[Family, ...]) -> None:
+    assert parsed(page(*families)) == told(families)
+
+
+@settings(max_examples=100, deadline=None)
+@given(FAMILIES, st.integers(0, 6))
+def test_a_family_told_in_parts_reads_as_one(families: tuple[Family, ...], cut: int) -> None:
+    def part(one: Family, which: slice) -> Family:
+        return Family(one.name, one.kind, one.help, one.series[which], one.values[which])
+
+    parts = [part(one, which) for which in (slice(cut), slice(cut, None)) for one in families]
+    assert page(*parts) == page(*families)
+
+
+def test_the_page_is_sorted_and_has_one_header_a_family() -> None:
+    text = page(
+        gauge("b", ({}, 2), text="Said second."),
+        gauge("a", ({"x": "1"}, 1), text=""),
+        gauge("b", ({"x": "y"}, 3), text="Said third."),
+    )
+    assert text == ('# TYPE a gauge\na{x="1"} 1\n# HELP b Said second.\n# TYPE b gauge\nb 2\nb{x="y"} 3\n')
+
+
+def test_of_a_series_told_twice_the_first_value_counts_whatever_the_order_of_labels() -> None:
+    text = page(gauge("a", ({"x": "1", "y": "2"}, 1), ({"y": "2", "x": "1"}, 2)), gauge("a", ({"y": "2", "x": "1"}, 3)))
+    assert text.splitlines()[2:] == ['a{x="1",y="2"} 1']
+
+
+def test_a_family_without_samples_leaves_no_header() -> None:
+    assert page(gauge("a")) == ""
+
+
+def test_a_counter_without_total_keeps_its_name() -> None:
+    counter = family("rollout_reconcile_error", Kind.COUNTER, "", [(Series("rollout_reconcile_error", ()), 4)])
+    assert page(counter) == "# TYPE rollout_reconcile_error counter\nrollout_reconcile_error 4\n"
+
+
+def test_only_what_must_be_is_escaped() -> None:
+    text = page(gauge("a", ({"x": 'b\\c\n"d"\té', "y": "plain"}, 1), text='say\\ "it"\nnow'))
+    assert text == '# HELP a say\\\\ "it"\\nnow\n# TYPE a gauge\na{x="b\\\\c\\n\\"d\\"\té",y="plain"} 1\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (-0.0, "-0"),
+        (0.25, "0.25"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1_795_446_023.772, "1795446023.772"),
+        (1e22, "1e+22"),
+        (5e-324, "5e-324"),
+        (math.nan, "NaN"),
+        (-math.nan, "NaN"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+    ],
+)
+def test_a_number_is_written_exactly_and_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_large_family_comes_in_blocks_under_one_header() -> None:
+    large = gauge("a", *(({"n": str(n)}, n) for n in range(2 * BLOCK + 1)))
+    blocks = list(render([large]))
+    assert [block.count(b"\na{") + block.startswith(b"a{") for block in blocks] == [BLOCK, BLOCK, 1]
+    assert b"".join(blocks).count(b"# TYPE") == 1
+
+
+def test_promtool_finds_nothing_to_say_about_our_own_and_derived_metrics(promtool: str) -> None:
+    telemetry = Telemetry("exporter-0", 1_795_446_000.0)
+    telemetry.add(Own.SCRAPES, "argo", "ok")
+    telemetry.add(Own.MALFORMED, "argo", "no value")
+    telemetry.add(Own.MEMORY_WRITES, "ok")
+    telemetry.add(Own.SAMPLES_DROPPED, "namespace")
+    telemetry.observe(Own.REQUEST_SECONDS, 0.2)
+    watched = [own for own in Own if own.value.watched]
+    telemetry.watch(lambda: {own: {"a": 1.0} if own.value.labels else 1.0 for own in watched})
+    rollout = {"namespace": "shop", "name": "cart"}
+    derived = [
+        gauge("argo_rollouts_phase", ({**rollout, "phase": "Paused"}, 1), ({**rollout, "phase": "Error"}, 0)),
+        gauge("argo_rollouts_phase_start_timestamp_seconds", (rollout, 1_795_446_000.5)),
+        gauge("argo_rollouts_canary_fraction", (rollout, 0.2)),
+        gauge("rollouts_exporter_target_up", ({"source": "argo", "instance": "10.0.0.1:8090"}, 1)),
+    ]
+    families = [*telemetry.families(process=True), *derived]
+    assert {own.value.name for own in Own} <= {one.name for one in families}
+    run = [promtool, "check", "metrics"]
+    done = subprocess.run(run, input=page(*families), capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from exporter import picture
 from exporter.core import page_readers, rules
 from exporter.family import Trouble
 from exporter.recording import frames
@@ -16,7 +17,7 @@ from exporter.rollouts.watch import Watch
 from exporter.scrape.reader import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from exporter.config.model import Settings
@@ -66,3 +67,13 @@ def _number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def rollouts_at(path: Path, settings: Settings, at: float | None) -> list[Mapping[str, Any]]:
+    """Return the rollouts as they were known at a time (None: at the end). Raises RecordingError."""
+    found: list[Mapping[str, Any]] = []
+    for frame, _, watch in replayed(path, settings):
+        if at is not None and frame.at > at:
+            break
+        found = [picture.rollout(one) for one in watch.rollouts]
+    return found

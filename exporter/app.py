@@ -1,0 +1,204 @@
+"""The composition root: builds everything from the settings, owns the tasks and the signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+from exporter import __version__, log, picture
+from exporter.clock import offset, ticks
+from exporter.core import page_readers, rules
+from exporter.cycle import Cycles, Parts
+from exporter.memory_file import MemoryFile
+from exporter.rollouts.watch import Watch
+from exporter.scrape.interner import Interner
+from exporter.scrape.scraper import Scraper
+from exporter.telemetry import Own, Telemetry
+from exporter.web.server import Content, serve
+from exporter.web.status import Delivery, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.config.loading import Loaded
+    from exporter.config.model import Settings
+    from exporter.delivery import Delivering
+    from exporter.family import Family
+
+_log = logging.getLogger(__name__)
+GOODBYE: Final = 5.0
+"""Seconds that the last points have to be delivered in, once the process is told to stop."""
+
+
+class StartError(Exception):
+    """Why the exporter cannot start; the message names the setting that cures it."""
+
+
+class App:
+    """One running exporter."""
+
+    def __init__(self, loaded: Loaded, instance: str) -> None:
+        self._settings = settings = loaded.settings
+        self._instance = instance
+        self._started = time.time()
+        self._telemetry = Telemetry(instance, self._started)
+        self._telemetry.set(Own.CONFIG_WARNINGS, len(loaded.warnings))
+        self._delivering = _delivering(settings, self._telemetry)
+        self._memory = _memory_file(settings)
+        interner = Interner()
+        self._scraper = Scraper(settings, page_readers(settings, interner))
+        self._watch = Watch(rules(settings), self._memory.read() if self._memory is not None else None)
+        parts = Parts(
+            self._scraper,
+            self._watch,
+            interner,
+            self._telemetry,
+            self._delivering.courier if self._delivering is not None else None,
+            self._memory,
+            sidecar=settings.mode == "sidecar",
+            gzip=settings.otlp.compression == "gzip",
+        )
+        self._cycles = Cycles(parts, settings.tick)
+        self._failing = ""
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Run until told to stop; return whether everything made was delivered. Raises ListenError at the start."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._scraper.aclose)
+            port = await stack.enter_async_context(serve(self._settings.web, self._content()))
+            if self._delivering is not None:
+                await stack.enter_async_context(self._delivering)
+            self._announce(port)
+            turning = asyncio.create_task(self._turn_for_ever(), name="cycles")
+            await stop.wait()
+            _log.info("stopping", extra=log.fields(queued=self._queued()))
+            turning.cancel()
+            with suppress(asyncio.CancelledError):
+                await turning
+            return await self._delivering.flush(GOODBYE) if self._delivering is not None else True
+
+    def _announce(self, port: int) -> None:
+        otlp = self._settings.otlp
+        where = f"port {port}"
+        if self._delivering is None:
+            _log.info(
+                "no OTLP endpoint is set, so nothing is pushed; set otlp.endpoint", extra=log.fields(serving=where)
+            )
+        else:
+            _log.info("started", extra=log.fields(serving=where, pushing=str(otlp.endpoint), version=__version__))
+
+    async def _turn_for_ever(self) -> None:
+        shift = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
+        async for gone_by, at in ticks(self._settings.tick, shift):
+            await self._turn(gone_by, at)
+
+    async def _turn(self, gone_by: int, at: float) -> None:
+        """Go round once; a fault of our own costs a round, never the process."""
+        try:
+            await self._cycles.turn(gone_by, at)
+        except Exception as error:  # noqa: BLE001 - nothing after the start may end the process
+            if self._failing != repr(error):
+                _log.exception("a cycle failed; please report this with a recording (command record)")
+            self._failing = repr(error)
+        else:
+            self._failing = ""
+
+    # What the pages tell --------------------------------------------------------------------------------------------
+
+    def _content(self) -> Content:
+        return Content(self._families, self._rollouts, self._status, self._stalled, self._unready)
+
+    def _families(self) -> tuple[Family, ...]:
+        return self._cycles.latest.families + self._telemetry.families(process=True)
+
+    def _rollouts(self) -> object:
+        return {"at": self._cycles.latest.at, "rollouts": [picture.rollout(one) for one in self._watch.rollouts]}
+
+    def _stalled(self) -> Sequence[str]:
+        allowed = 3 * self._settings.tick + 30.0
+        since = time.time() - max(self._cycles.ended, self._started)
+        return [f"no cycle has ended for {since:.0f} s; look at the log"] if since > allowed else []
+
+    def _unready(self) -> Sequence[str]:
+        if not self._cycles.ended:
+            return ["the first cycle has not ended yet"]
+        pages = [target.page for target in self._watch.targets]
+        if any(page.trouble is None for page in pages):
+            return []
+        return [f"{page.target}: {page.trouble.message}" for page in pages if page.trouble is not None]
+
+    def _queued(self) -> int:
+        return self._delivering.books.queued if self._delivering is not None else 0
+
+    def _status(self) -> Status:
+        now = time.time()
+        return Status(
+            version=__version__,
+            instance=self._instance,
+            uptime=now - self._started,
+            targets=tuple(picture.target_row(one, now) for one in self._watch.targets),
+            rollouts=tuple(picture.rollout_row(one) for one in self._watch.rollouts),
+            delivery=self._delivery(now),
+            alarms=(f"a cycle failed: {self._failing}",) if self._failing else (),
+        )
+
+    def _delivery(self, now: float) -> Delivery | None:
+        if self._delivering is None:
+            return None
+        books = self._delivering.books
+        return Delivery(
+            state=books.state.value,
+            endpoint=str(self._settings.otlp.endpoint),
+            age=now - books.last_success if books.last_success else None,
+            queued=books.queued,
+            dropped=books.dropped.total(),
+            trouble=books.why,
+        )
+
+
+def _delivering(settings: Settings, telemetry: Telemetry) -> Delivering | None:
+    if settings.otlp.endpoint is None:
+        return None
+    if settings.otlp.protocol == "grpc":
+        raise StartError("otlp.protocol grpc is not spoken by this version; write http/protobuf")
+    from exporter.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
+
+    return Delivering(settings, telemetry)
+
+
+def _memory_file(settings: Settings) -> MemoryFile | None:
+    directory = settings.memory.directory
+    if directory is None:
+        return None
+    identity = settings.identity()
+    return MemoryFile(directory, identity.get("k8s.cluster.name") or identity.get("cluster") or "")
+
+
+def instance() -> str:
+    """Return what tells this process's own metrics from another's: the pod's name."""
+    return os.environ.get("HOSTNAME") or socket.gethostname()
+
+
+async def run(loaded: Loaded) -> bool:
+    """Run until SIGTERM or SIGINT; a second one ends the process at once. Return whether all was delivered.
+
+    Raises StartError and ListenError.
+    """
+    app = App(loaded, instance())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    return await app.run(stop)

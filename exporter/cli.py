@@ -1,0 +1,238 @@
+"""The door: the commands, and the only place that prints or exits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import click
+
+from exporter import __version__, log
+from exporter.config import CONFIG_VARIABLE, ConfigError, Loaded, as_yaml, load
+from exporter.config.values import seconds as read_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+FORMATS: Final = ("jsonl", "prom", "otlp-json")
+
+
+class Seconds(click.ParamType[float]):
+    """A duration on the command line, such as 20s or 2m."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a duration."""
+        try:
+            return float(str(read_seconds(value)))
+        except ValueError:
+            self.fail(f"{value!r} is no duration; write 20s or 2m", param, ctx)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rollouts-exporter")
+@click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), envvar=CONFIG_VARIABLE, help="YAML or .env file."
+)
+@click.option("-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one setting; repeatable.")
+@click.pass_context
+def main(context: click.Context, file: Path | None, overrides: tuple[str, ...]) -> None:
+    """Make progressive delivery visible: watch Argo Rollouts, push what is true to Last9, or serve it.
+
+    Without a command: run.
+    """
+    context.obj = (file, overrides)
+    if context.invoked_subcommand is None:
+        context.invoke(run)
+
+
+def _settings(context: click.Context) -> Loaded:
+    """Load the configuration; print every fault and exit 2 when it has any."""
+    file, overrides = context.obj
+    try:
+        loaded = load(file, os.environ, dict(_pair(text) for text in overrides))
+    except ConfigError as error:
+        for fault in error.faults:
+            click.echo(f"error: {fault}", err=True)
+        sys.exit(2)
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    log.configure(loaded.settings.log.level, loaded.settings.log.format)
+    return loaded
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} has no =; write --set otlp.endpoint=http://localhost:4318")
+    return key, value
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _refusals(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn what the edges refuse at the start into one line and exit code 1."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        from exporter.refusals import REFUSALS
+
+        try:
+            return command(*args, **kwargs)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone
+            sys.exit(0)
+        except REFUSALS as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+
+    return guarded
+
+
+def _await(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@main.command()
+@click.pass_context
+@_refusals
+def run(context: click.Context) -> None:
+    """Watch, push and serve until told to stop (the default)."""
+    from exporter import app
+
+    delivered = _await(app.run(_settings(context)))
+    sys.exit(0 if delivered else 3)
+
+
+@main.command()
+@click.option("--format", "form", type=click.Choice(["prom", "otlp-json"]), default="prom", show_default=True)
+@click.pass_context
+@_refusals
+def once(context: click.Context, form: str) -> None:
+    """Go round once and print what would be said; exit 1 when no controller leads or nobody answers."""
+    from exporter.once import as_otlp_json, go_round
+    from exporter.web.text import render
+
+    settings = _settings(context).settings
+    done = _await(go_round(settings))
+    if form == "prom":
+        _say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
+    else:
+        _say(as_otlp_json(done.cycle, settings))
+    for lack in done.lacks:
+        click.echo(f"warning: {lack}", err=True)
+    sys.exit(1 if done.lacks else 0)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.pass_context
+@_refusals
+def check(context: click.Context, file: Path | None) -> None:
+    """Validate the configuration: every fault at once, with its place and cure; exit 2 when there is any."""
+    if file is not None:
+        context.obj = (file, context.obj[1])
+    loaded = _settings(context)
+    pushing = loaded.settings.otlp.endpoint
+    click.echo(
+        f"ok: {len(loaded.settings.sources())} sources, pushing to {pushing or 'nobody (otlp.endpoint is not set)'}"
+    )
+
+
+@main.command()
+@click.pass_context
+@_refusals
+def config(context: click.Context) -> None:
+    """Print the settings as they hold and where each came from, secrets masked."""
+    click.echo(as_yaml(_settings(context)), nl=False)
+
+
+@main.command()
+@click.option("--estimate", is_flag=True, help="Go round once and reckon series and points a day for each family.")
+@click.pass_context
+@_refusals
+def series(context: click.Context, *, estimate: bool) -> None:
+    """Print the catalogue of derived series, or what it would cost here."""
+    if not estimate:
+        from exporter.reference import catalogue
+
+        _say(catalogue())
+        return
+    from exporter.once import costs, go_round
+
+    settings = _settings(context).settings
+    rows = costs(_await(go_round(settings)).cycle, settings.tick)
+    click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
+    _say(f"{row.family:60} {row.series:9,} {row.points_a_day:13,}" for row in rows)
+    click.echo(f"{'all':60} {sum(row.series for row in rows):9,} {sum(row.points_a_day for row in rows):13,}")
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--for", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to record.")
+@click.pass_context
+@_refusals
+def record(context: click.Context, directory: Path, seconds: float) -> None:
+    """Save what every target answers, for bug reports and tests: DIRECTORY/frames.jsonl and DIRECTORY/pages."""
+    from exporter import recording
+
+    settings = _settings(context).settings
+    frames = _await(recording.record(directory, settings, recording.every(settings.tick, seconds)))
+    click.echo(f"{frames} frames in {directory / recording.FRAMES}")
+
+
+@main.command()
+@click.argument("frames", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
+@click.option("--passthrough", is_flag=True, help="With jsonl: print the families that pass through, too.")
+@click.pass_context
+@_refusals
+def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool) -> None:
+    """Run recorded frames through the core, at their recorded times, and print what would be said after each."""
+    from exporter.once import as_otlp_json
+    from exporter.replay import as_json, replayed
+    from exporter.web.text import render
+
+    settings = _settings(context).settings
+    for frame, cycle, _ in replayed(frames, settings):
+        match form:
+            case "jsonl":
+                click.echo(as_json(frame.at, cycle, passthrough=passthrough))
+            case "prom":
+                click.echo(f"# at {frame.at}")
+                _say(block.decode().removesuffix("\n") for block in render(cycle.families))
+            case _:
+                _say(as_otlp_json(cycle, settings))
+
+
+@main.command()
+@click.argument("rollout", metavar="NAMESPACE/NAME")
+@click.option("--address", default="http://127.0.0.1:9464", show_default=True, help="A running exporter.")
+@click.option("--recording", "frames", type=click.Path(path_type=Path, dir_okay=False), help="A recording instead.")
+@click.option("--at", type=float, help="With --recording: the time to look at (Unix seconds); default: its end.")
+@click.pass_context
+@_refusals
+def explain(context: click.Context, rollout: str, address: str, frames: Path | None, at: float | None) -> None:
+    """Say in plain words what state a rollout is in, by which evidence, and how its canary fraction came about."""
+    from exporter import explain as words
+
+    if frames is None:
+        found = _await(words.fetch(address))
+    else:
+        from exporter.replay import rollouts_at
+
+        found = rollouts_at(frames, _settings(context).settings, at)
+    _say(words.explain(words.find(found, rollout)))

@@ -1,0 +1,211 @@
+"""What no single setting can tell: whether the settings agree with each other, and whether their files are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic_core import PydanticCustomError
+
+from exporter.config.files import os_fault
+from exporter.config.model import CLUSTER_KEYS, Settings
+from exporter.config.otel import Remark, cure, decode_headers, header_value
+from exporter.config.secret import SecretFile
+from exporter.config.section import BasicAuth, ClientTls, ServerTls
+from exporter.config.shape import Path, sections, settings_of, spelling
+from exporter.config.sources import ScrapeSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path as File
+
+_EXACT = 1e-6
+_UNSTEADY = (
+    "service.instance.id",
+    "k8s.pod.name",
+    "k8s.pod.uid",
+    "k8s.pod.ip",
+    "host.name",
+    "container.id",
+    "process.pid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A disagreement, told at the setting that can cure it."""
+
+    path: Path
+    problem: str
+    cure: str
+
+
+def _sources(settings: Settings) -> list[tuple[Path, ScrapeSource]]:
+    return [(path, one) for path, one in sections(settings) if isinstance(one, ScrapeSource) and one.targets]
+
+
+def installations(settings: Settings) -> Iterator[Complaint]:
+    """Installations have names of their own, and targets."""
+    names = [installation.name for installation in settings.argo]
+    for number, installation in enumerate(settings.argo):
+        if installation.name in names[:number]:
+            problem = f"two installations are named {installation.name!r}"
+            yield Complaint(("argo", number, "name"), problem, "give each a `name` of its own")
+        if not installation.targets:
+            problem = f"the installation {installation.name!r} has no targets"
+            yield Complaint(("argo", number, "targets"), problem, "name its controllers, as host:port")
+
+
+def timeouts(settings: Settings) -> Iterator[Complaint]:
+    """Scrapes end before the next one begins."""
+    for path, source in _sources(settings):
+        if source.timeout > source.interval:
+            problem = f"{source.timeout:g}s is longer than the interval of {source.interval:g}s"
+            yield Complaint((*path, "timeout"), problem, "shorten `timeout`, or lengthen `interval`")
+
+
+def intervals(settings: Settings) -> Iterator[Complaint]:
+    """Every interval is a multiple of the smallest, which is the tick."""
+    sources = _sources(settings)
+    tick = min((source.interval for _, source in sources), default=1.0)
+    for path, source in sources:
+        ticks = source.interval / tick
+        if abs(ticks - round(ticks)) > _EXACT:
+            problem = f"{source.interval:g}s is no multiple of the smallest interval, {tick:g}s"
+            yield Complaint(
+                (*path, "interval"), problem, f"write {tick * max(1, round(ticks)):g}s, or change the smallest"
+            )
+
+
+def certificates(settings: Settings) -> Iterator[Complaint]:
+    """Certificates come with their keys."""
+    for path, tls in sections(settings):
+        if isinstance(tls, ClientTls | ServerTls) and (tls.cert_file is None) != (tls.key_file is None):
+            given, lacking = ("cert_file", "key_file") if tls.key_file is None else ("key_file", "cert_file")
+            yield Complaint((*path, given), f"is set without {lacking}", f"set `{lacking}` too, or neither")
+
+
+def passwords(settings: Settings) -> Iterator[Complaint]:
+    """Every user name comes with one password."""
+    for path, auth in sections(settings):
+        if not isinstance(auth, BasicAuth):
+            continue
+        given = [key for key in ("password", "password_file") if getattr(auth, key) is not None]
+        if len(given) > 1:
+            yield Complaint((*path, "password"), "is set, and `password_file` too", "keep one, best the file")
+        elif bool(auth.username) != bool(given):
+            at = given[0] if given else "username"
+            lacking = "username" if given else "password_file"
+            yield Complaint((*path, at), f"is set without {lacking}", f"set `{lacking}` too")
+
+
+def credentials(settings: Settings) -> Iterator[Complaint]:
+    """Each peer is shown one credential."""
+    for path, source in _sources(settings):
+        given = {
+            "bearer_token_file": source.bearer_token_file is not None,
+            "basic_auth.username": bool(source.basic_auth.username),
+            "headers.authorization": "authorization" in source.headers,
+        }
+        yield from _one_of(path, [key for key, present in given.items() if present])
+    otlp = settings.otlp
+    given = {
+        "authorization_file": otlp.authorization_file is not None,
+        "headers.authorization": "authorization" in otlp.headers,
+    }
+    yield from _one_of(("otlp",), [key for key, present in given.items() if present])
+
+
+def _one_of(path: Path, given: list[str]) -> Iterator[Complaint]:
+    if len(given) > 1:
+        text = " and ".join(given)
+        yield Complaint((*path, *given[0].split(".")), f"{text} both give credentials", "keep one of them")
+
+
+def scheme(settings: Settings) -> Iterator[Complaint]:
+    """OTLP over HTTP needs a URL."""
+    endpoint = settings.otlp.endpoint
+    if endpoint and settings.otlp.protocol == "http/protobuf" and not endpoint.has_scheme:
+        advice = f"write https://{endpoint} (http:// for plain text), or set `otlp.protocol: grpc`"
+        yield Complaint(("otlp", "endpoint"), "has no scheme", advice)
+
+
+def backoff(settings: Settings) -> Iterator[Complaint]:
+    """Back-off begins no longer than it ends."""
+    retry = settings.otlp.retry
+    if retry.initial > retry.longest:
+        problem = f"{retry.initial:g}s is longer than `longest`, {retry.longest:g}s"
+        yield Complaint(("otlp", "retry", "initial"), problem, "shorten `initial`, or lengthen `longest`")
+
+
+def cluster(settings: Settings) -> Iterator[Complaint]:
+    """Who pushes says which cluster it is, or that one is enough: else equal rollouts of two clusters merge."""
+    if settings.otlp.endpoint and not any(settings.attributes.get(key) for key in CLUSTER_KEYS):
+        advice = (
+            "set `attributes: {k8s.cluster.name: <name>}`, "
+            "or `attributes: {k8s.cluster.name: none}` to say that one cluster is enough"
+        )
+        yield Complaint(("otlp", "endpoint"), "series are pushed without an attribute that names the cluster", advice)
+
+
+def unsteady(settings: Settings) -> Iterator[Complaint]:
+    """Identity stays the same over a restart (a warning only)."""
+    for key in _UNSTEADY:
+        if key in settings.identity():
+            problem = "changes with each restart or pod, and every series with it"
+            yield Complaint(("attributes", key), problem, f"remove it, or set `attributes: {{{key}: none}}`")
+
+
+CHECKS: tuple[tuple[Callable[[Settings], Iterator[Complaint]], frozenset[str]], ...] = (
+    (installations, frozenset({"argo", "name", "targets"})),
+    (timeouts, frozenset({"argo", "interval", "timeout", "targets"})),
+    (intervals, frozenset({"argo", "interval", "targets"})),
+    (certificates, frozenset({"cert_file", "key_file"})),
+    (passwords, frozenset({"username", "password", "password_file"})),
+    (credentials, frozenset({"headers"})),
+    (scheme, frozenset({"endpoint", "protocol"})),
+    (backoff, frozenset({"initial", "longest"})),
+    (cluster, frozenset({"endpoint", "attributes", *CLUSTER_KEYS})),
+)
+"""Each check, and the keys that it reads: it is left out when one of those is spoiled already."""
+
+
+def files(settings: Settings) -> Iterator[Complaint]:
+    """Every file that is named exists and can be read; a secret file holds what can be sent."""
+    for path, value, field in settings_of(settings):
+        kind = spelling(field).kind
+        if value is not None and kind in {"file", "secret file"}:
+            remarks = _secret_faults(str(path[-1]), value) if kind == "secret file" else _file_faults(value)
+            yield from (Complaint(path, problem, advice) for problem, advice in remarks)
+
+
+def _file_faults(file: File) -> Iterator[Remark]:
+    try:
+        file.open("rb").close()
+    except (OSError, ValueError) as error:
+        problem, _ = os_fault(error)
+        yield f"{file} {problem}", "check the path, and that the file is mounted and readable"
+
+
+def _secret_faults(key: str, file: File) -> Iterator[Remark]:
+    try:
+        text = SecretFile(file).read()
+    except OSError:
+        yield from _file_faults(file)
+    except ValueError:
+        yield f"{file} is not UTF-8 text", "write the secret as text"
+    else:
+        yield from ((f"{file}: {problem}", advice) for problem, advice in _content_faults(key, text))
+
+
+def _content_faults(key: str, text: str) -> Iterator[Remark]:
+    if not text:
+        yield "is empty", "write the secret into it"
+    elif key == "headers_file":
+        _, refused, strange = decode_headers(text)
+        yield from (*refused, *strange)
+    elif key != "password_file":
+        try:
+            header_value(text)
+        except PydanticCustomError as error:
+            yield error.message(), cure(error)

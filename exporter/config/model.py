@@ -1,0 +1,182 @@
+"""The whole configuration as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+
+from exporter.config.delivery import Otlp, Web
+from exporter.config.otel import ATTRIBUTES, attribute_pairs
+from exporter.config.pass_through import PassThroughChoice, pass_through
+from exporter.config.section import Section
+from exporter.config.sources import Installation, KubeStateMetrics, RolloutState, ScrapeSource
+from exporter.config.values import (
+    Count,
+    Directory,
+    DurationOrZero,
+    Globs,
+    ObjectGlobs,
+    Spelling,
+    Texts,
+    lower,
+    wrong,
+)
+from exporter.family import Source
+
+SERVICE_NAME = "rollouts-exporter"
+CLUSTER_KEYS = ("k8s.cluster.name", "cluster")
+"""Attributes that name the cluster; pushing needs one of them."""
+NO_ATTRIBUTE = "none"
+"""Value of an attribute that is left out on purpose."""
+CONTROLLER = {"deployment": "argo-rollouts-metrics.argo-rollouts.svc:8090", "sidecar": "127.0.0.1:8090"}
+"""Where the controller is by default, by mode."""
+ROLE_VALUES: dict[str, Literal["stable", "canary", "preview"]] = {
+    "canary": "canary",
+    "stable": "stable",
+    "preview": "preview",
+    "active": "stable",
+}
+
+
+def _named(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Add the default service name, and refuse two keys that become one label."""
+    labels: dict[str, str] = {}
+    for key in attributes:
+        other = labels.setdefault("".join(c if c.isalnum() else "_" for c in key), key)
+        if other != key:
+            raise wrong(f"{other} and {key} become the same label", "keep one of them")
+    return {"service.name": SERVICE_NAME, **attributes}
+
+
+def _with_default_roles(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**ROLE_VALUES, **values}
+
+
+ROLES = Spelling("mapping of values to stable, canary or preview", dict, attribute_pairs)
+AttributeKey = Annotated[str, Field(pattern=r"^[!-~]+$")]
+Role = Annotated[Literal["stable", "canary", "preview"], BeforeValidator(lower)]
+
+
+class Namespaces(Section):
+    """Which namespaces are spoken of."""
+
+    include: Globs = ()
+    """Namespaces to speak of, as globs (* and ?); empty: all."""
+    exclude: Globs = ()
+    """Namespaces never to speak of, as globs; it wins over `include`; empty: none."""
+
+    def allows(self, namespace: str) -> bool:
+        """Say whether this namespace is spoken of."""
+        included = not self.include or any(fnmatchcase(namespace, glob) for glob in self.include)
+        return included and not any(fnmatchcase(namespace, glob) for glob in self.exclude)
+
+
+class SeriesChoice(Section):
+    """Which series are made."""
+
+    derive: bool = True
+    """Make the derived series; false: only pass families through."""
+    pass_through: PassThroughChoice = pass_through("article")
+    """Families that pass through unchanged: a preset, or a list of regular expressions for whole family names;
+    none: derived series only."""
+    limit: Count = 1_000_000
+    """Series at most; what is beyond is left out, and counted."""
+
+
+class Lifecycle(Section):
+    """How the life of a rollout is judged."""
+
+    grace: DurationOrZero = 60.0
+    """How long something must be absent before it counts as deleted; longer than a failover (15 to 20 s)."""
+    ended_info: DurationOrZero = 300.0
+    """How long an info series whose label changed is sent as 0 before it is ended; 0: ended at once."""
+    hold_down: DurationOrZero = 20.0
+    """How long a phase must last to count when no event tells of it: scaling flickers a paused rollout for
+    milliseconds, and one scrape may see it; 0: every phase seen counts."""
+    role_label: Texts = ("role",)
+    """Keys of the pod label that ephemeral metadata (canaryMetadata, stableMetadata) sets; empty: not used."""
+    role_values: Annotated[Mapping[str, Role], AfterValidator(_with_default_roles), ROLES] = Field(default_factory=dict)
+    """Role (stable, canary, preview) that each value of that label stands for; added to the defaults."""
+    traffic_router: ObjectGlobs = ()
+    """Rollouts that have a traffic router though their label traffic_router is empty (Gateway API, plugins),
+    as namespace/name globs; empty: none."""
+
+    def routed(self, namespace: str, name: str) -> bool:
+        """Say whether the configuration gives this rollout a traffic router."""
+        return any(fnmatchcase(f"{namespace}/{name}", glob) for glob in self.traffic_router)
+
+
+class Memory(Section):
+    """What outlives a restart."""
+
+    directory: Directory | None = None
+    """Directory for what must outlive a restart; unset: nothing does, and the first minutes are unknown."""
+
+
+class Log(Section):
+    """Our own log, on standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = "info"
+    """Least level that is logged."""
+    format: Annotated[Literal["text", "json"], BeforeValidator(lower)] = "text"
+    """One line of text, or one JSON object, for each event."""
+
+
+class Settings(Section):
+    """All settings; `Settings()` is what no configuration at all means."""
+
+    mode: Annotated[Literal["deployment", "sidecar"], BeforeValidator(lower)] = "deployment"
+    """deployment: one exporter for a cluster; sidecar: one beside each controller, speaking while that one leads."""
+    argo: tuple[Installation, ...] = ()
+    """Controllers of Argo Rollouts: one mapping, or a list of them, one for each installation."""
+    kube_state_metrics: KubeStateMetrics = KubeStateMetrics()
+    """Pods and ReplicaSets."""
+    rollout_state: RolloutState = RolloutState()
+    """State of the Rollout objects themselves; off unless it has targets."""
+    otlp: Otlp = Otlp()
+    """Pushing over OTLP; off unless it has an endpoint."""
+    web: Web = Web()
+    """Our own pages."""
+    attributes: Annotated[Mapping[AttributeKey, str], AfterValidator(_named), ATTRIBUTES] = Field(default_factory=dict)
+    """Identity, on the resource and on every point: k8s.cluster.name (or cluster), deployment.environment and such;
+    the value none leaves an attribute out; service.name is rollouts-exporter by default."""
+    namespaces: Namespaces = Namespaces()
+    """Which namespaces are spoken of."""
+    series: SeriesChoice = SeriesChoice()
+    """Which series are made."""
+    lifecycle: Lifecycle = Lifecycle()
+    """How the life of a rollout is judged."""
+    memory: Memory = Memory()
+    """What outlives a restart."""
+    log: Log = Log()
+    """Our own log."""
+
+    @field_validator("argo", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object, info: ValidationInfo) -> object:
+        """Take one mapping as a list of one, and give a lone installation its default target."""
+        many = [value] if isinstance(value, Mapping) else value or [{}]
+        if not isinstance(many, list | tuple) or len(many) != 1 or not isinstance(many[0], Mapping):
+            return many
+        return [{"targets": (CONTROLLER[info.data.get("mode", "deployment")],), **many[0]}]
+
+    def sources(self) -> tuple[tuple[Source, ScrapeSource], ...]:
+        """Return every source that has targets, with its kind."""
+        sections: tuple[tuple[Source, ScrapeSource], ...] = (
+            *((Source.ARGO, installation) for installation in self.argo),
+            (Source.KUBE_STATE_METRICS, self.kube_state_metrics),
+            (Source.ROLLOUT_STATE, self.rollout_state),
+        )
+        return tuple((kind, section) for kind, section in sections if section.targets)
+
+    @property
+    def tick(self) -> float:
+        """The smallest interval of all sources, in seconds: every cycle begins at a multiple of it."""
+        return min(section.interval for _, section in self.sources())
+
+    def identity(self) -> dict[str, str]:
+        """Return the attributes of the resource and of every point, by key, without those that are none."""
+        return {key: value for key, value in sorted(self.attributes.items()) if value not in {"", NO_ATTRIBUTE}}

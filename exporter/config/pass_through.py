@@ -1,0 +1,89 @@
+"""Which families of the controller pass through unchanged, beside the derived ones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
+
+from exporter.config.faults import nearest, shown
+from exporter.config.values import Spelling, listed, wrong
+
+_MINIMAL = (
+    "rollout_info",
+    "rollout_info_replicas_.*",
+    "rollout_reconcile_error",
+    "rollout_events_total",
+    "analysis_run_info",
+    "argo_rollouts_controller_info",
+    "kube_pod_labels",
+)
+PRESETS: dict[str, tuple[str, ...]] = {
+    "article": (*_MINIMAL, "rollout_phase", "rollout_reconcile"),
+    "minimal": _MINIMAL,
+    "all": (
+        "rollout_.*",
+        "analysis_.*",
+        "experiment_.*",
+        "notification_send.*",
+        "argo_rollouts_controller_info",
+        "kube_pod_labels",
+    ),
+    "none": (),
+}
+ONLY_BY_NAME = "controller_clientset_k8s_request_total"
+"""Passes only when named in full: it has a series for each object, verb and status code."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassThrough:
+    """A choice of families: the name of a preset (None: own patterns), and its patterns, each for the whole name."""
+
+    preset: str | None
+    patterns: tuple[re.Pattern[str], ...]
+
+    def wants(self, family: str) -> bool:
+        """Say whether a family of this name passes."""
+        if family == ONLY_BY_NAME:
+            return any(pattern.pattern == family for pattern in self.patterns)
+        return any(pattern.fullmatch(family) for pattern in self.patterns)
+
+    def written(self) -> object:
+        """Return it as the configuration spells it."""
+        return self.preset or [pattern.pattern for pattern in self.patterns]
+
+
+def _pattern(text: object) -> re.Pattern[str]:
+    if not isinstance(text, str) or not text:
+        raise wrong("holds something that is no pattern", 'write regular expressions, such as "rollout_info.*"')
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise wrong(f"{shown(text)} is no regular expression: {error}", "mend the pattern") from None
+
+
+def pass_through(value: object) -> PassThrough:
+    """Read a preset's name, or a list of regular expressions."""
+    if isinstance(value, PassThrough):
+        return value
+    if isinstance(value, str) and value.strip() in PRESETS:
+        name = value.strip()
+        return PassThrough(name, tuple(map(re.compile, PRESETS[name])))
+    if isinstance(value, str) and not re.search(r"[,\[]", value):
+        near = nearest(value, PRESETS)
+        advice = f"did you mean {near}?" if near else f"write {', '.join(PRESETS)}, or a list of patterns"
+        raise wrong(f"{shown(value)} is no preset", advice)
+    items = listed(value)
+    if not isinstance(items, list | tuple):
+        raise wrong("is neither a preset nor a list", f"write {', '.join(PRESETS)}, or a list of patterns")
+    return PassThrough(None, tuple(map(_pattern, items)))
+
+
+PassThroughChoice = Annotated[
+    PassThrough,
+    PlainValidator(pass_through),
+    PlainSerializer(PassThrough.written),
+    Spelling("article | minimal | all | none | list of patterns", PassThrough.written),
+]

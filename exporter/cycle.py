@@ -1,0 +1,136 @@
+"""One tick: ask everybody, take a step, keep the memory, hand the points to delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from exporter.family import Cycle, Source
+from exporter.log import fields
+from exporter.telemetry import Own
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.config.sources import ScrapeSource
+    from exporter.family import Page
+    from exporter.memory_file import MemoryFile
+    from exporter.otlp.courier import Courier
+    from exporter.rollouts.watch import Watch
+    from exporter.scrape.interner import Interner
+    from exporter.scrape.scraper import Scraper
+    from exporter.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+_SWEEP_EVERY: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a cycle is made of; `courier` is None when nothing is pushed, `memory` when nothing is kept."""
+
+    scraper: Scraper[Page]
+    watch: Watch
+    interner: Interner
+    telemetry: Telemetry
+    courier: Courier | None = None
+    memory: MemoryFile | None = None
+    sidecar: bool = False
+    gzip: bool = True
+
+
+class Cycles:
+    """Goes round; `latest` is what was said last, `ended` when (Unix seconds) the last round ended well."""
+
+    def __init__(self, parts: Parts, tick: float) -> None:
+        self._parts = parts
+        self._tick = tick
+        self._number = 0
+        self._troubles: dict[tuple[str, str], str] = {}
+        self._latest: dict[tuple[Source, str, str], Page] = {}
+        self.latest = Cycle(0.0)
+        self.ended = 0.0
+
+    async def turn(self, gone_by: int, at: float) -> Cycle:
+        """Go round once for the tick at `at`; `gone_by` counts the ticks since the last round."""
+        parts, began = self._parts, time.monotonic()
+        parts.telemetry.add(Own.CYCLES_SKIPPED, amount=gone_by - 1)
+        async with _Held(parts.telemetry):
+            pages = await parts.scraper.scrape(at, self._due)
+            self._number += gone_by
+            self._note(pages)
+            cycle = parts.watch.step(at, pages)
+            self.latest = cycle
+            self._count(cycle)
+            if parts.memory is not None:
+                well = await asyncio.to_thread(parts.memory.write, parts.watch.memory)
+                parts.telemetry.add(Own.MEMORY_WRITES, "ok" if well else "failed")
+            if parts.courier is not None:
+                whole = replace(cycle, families=cycle.families + parts.telemetry.families())
+                await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
+        parts.telemetry.set(Own.CYCLE_SECONDS, time.monotonic() - began)
+        parts.telemetry.add(Own.CYCLES)
+        self.ended = time.time()
+        return cycle
+
+    def _due(self, source: Source, section: ScrapeSource) -> bool:
+        """Tell whether a source is asked at this tick; only a leading sidecar asks kube-state-metrics."""
+        if self._parts.sidecar and source is not Source.ARGO and not self._parts.watch.leading:
+            return False
+        return self._number % max(round(section.interval / self._tick), 1) == 0
+
+    def _note(self, pages: Sequence[Page]) -> None:
+        """Count scrapes, and log a target when it fails, fails otherwise, or answers again."""
+        for page in pages:
+            result = page.trouble.reason if page.trouble is not None else "ok"
+            self._parts.telemetry.add(Own.SCRAPES, page.source.value, result)
+            for reason, count in page.malformed.items():
+                self._parts.telemetry.add(Own.MALFORMED, page.source.value, reason, amount=count)
+            who = (page.source.value, page.target)
+            before = self._troubles.pop(who, "")
+            if page.trouble is not None:
+                self._troubles[who] = page.trouble.reason
+                if before != page.trouble.reason:
+                    _log.warning("target fails", extra=fields(source=who[0], target=who[1], why=page.trouble.message))
+            elif before:
+                _log.info("target answers again", extra=fields(source=who[0], target=who[1]))
+            self._latest[page.source, page.installation, page.target] = page
+        if self._number % _SWEEP_EVERY == 0:
+            self._parts.interner.sweep(family for page in self._latest.values() for family in page.families.values())
+
+    def _count(self, cycle: Cycle) -> None:
+        telemetry, watch = self._parts.telemetry, self._parts.watch
+        telemetry.set(Own.SERIES, sum(len(family) for family in cycle.families))
+        telemetry.add(Own.SERIES_OVERFLOW, amount=watch.overflow)
+        telemetry.add(Own.UNKNOWN_PHASES, amount=watch.unknown_phases)
+
+
+class _Held:
+    """Measures, while a round is under way, for how long the event loop was held at most."""
+
+    _EVERY: Final = 0.02
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._longest = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._look(), name="event loop watch")
+        await asyncio.sleep(0)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            await asyncio.sleep(0)
+            self._task.cancel()
+        self._telemetry.set(Own.LONGEST_HOLD, self._longest)
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + self._EVERY
+            await asyncio.sleep(self._EVERY)
+            self._longest = max(self._longest, loop.time() - due)

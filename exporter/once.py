@@ -1,0 +1,86 @@
+"""One cycle, here and now: what `once` prints, and what `series --estimate` reckons from."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter.core import page_readers, rules
+from exporter.family import Source
+from exporter.rollouts.watch import Watch
+from exporter.scrape.scraper import Scraper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.config.model import Settings
+    from exporter.family import Cycle
+    from exporter.rollouts.targets import Target
+
+DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One cycle and the targets that it asked."""
+
+    cycle: Cycle
+    targets: tuple[Target, ...]
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What a working exporter would have and this cycle had not, with the reason."""
+        return tuple(self._lacks())
+
+    def _lacks(self) -> Iterator[str]:
+        for target in self.targets:
+            if target.page.trouble is not None:
+                yield f"{target.page.source} {target.page.target}: {target.page.trouble.message}"
+        if not any(target.verdict == "leader" for target in self.targets):
+            yield "no controller leads: of the addresses asked none shows rollouts; check argo.targets"
+        asked = [target.page for target in self.targets if target.page.source is Source.KUBE_STATE_METRICS]
+        if asked and all(page.trouble is not None for page in asked):
+            yield "no kube-state-metrics answers; check kube_state_metrics.targets"
+
+
+async def go_round(settings: Settings) -> Once:
+    """Ask every target once. Raises ValueError for a target that cannot be asked."""
+    scraper = Scraper(settings, page_readers(settings))
+    watch = Watch(rules(settings))
+    at = time.time()
+    try:
+        cycle = watch.step(at, await scraper.scrape(at))
+    finally:
+        await scraper.aclose()
+    return Once(cycle, tuple(watch.targets))
+
+
+def as_otlp_json(cycle: Cycle, settings: Settings) -> Iterator[str]:
+    """Write a cycle as the OTLP requests it would make, each in OTLP's JSON mapping."""
+    from exporter.delivery import identity  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
+    from exporter.otlp.encode import Encoder  # noqa: PLC0415 - the same
+    from exporter.otlp.request import otlp_json  # noqa: PLC0415 - the same
+
+    encoder = Encoder(identity(settings), settings.otlp.request.points, settings.otlp.request.bytes)
+    for request in encoder.requests(cycle):
+        yield json.dumps(otlp_json(request.body), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a family costs: its series, and the points a day that they come to at the present interval."""
+
+    family: str
+    series: int
+    points_a_day: int
+
+
+def costs(cycle: Cycle, tick: float) -> list[Cost]:
+    """Reckon the cost of each family from one cycle; a histogram's series make one point a tick together."""
+    rows = []
+    for family in cycle.families:
+        points = len({tuple(pair for pair in one.labels if pair[0] not in ("le", "quantile")) for one in family.series})
+        rows.append(Cost(family.name, len(family), round(points * DAY / tick)))
+    return rows

@@ -1,0 +1,1 @@
+"""Delivery over OTLP: families become requests, requests wait in a bounded queue, a sender gets each one there."""

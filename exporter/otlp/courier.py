@@ -1,0 +1,40 @@
+"""What takes each cycle: encoded, compressed, booked, and put into the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from exporter.otlp.queue import Record
+from exporter.otlp.request import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.family import Cycle
+    from exporter.otlp.books import Books
+    from exporter.otlp.encode import Encoder
+    from exporter.otlp.queue import Queue
+
+
+class Courier:
+    """Turns cycles into records of a queue, and calls `notice` when there are new ones."""
+
+    def __init__(self, encoder: Encoder, queue: Queue, books: Books, notice: Callable[[], None]) -> None:
+        self._encoder = encoder
+        self._queue = queue
+        self._books = books
+        self._notice = notice
+
+    async def offer(self, cycle: Cycle, now: float, *, gzip: bool = True) -> int:
+        """Take a cycle, at `now` in Unix seconds; return its points. Gives way to others after each slice of work."""
+        made = 0
+        for request in self._encoder.steps(cycle):
+            if request:
+                body = packed(request.body) if gzip else request.body
+                made += request.points
+                self._books.enter(request.points)
+                self._books.lose(self._queue.put(Record(body, request.points, cycle.at), now))
+                self._notice()
+            await asyncio.sleep(0)
+        return made

@@ -1,0 +1,101 @@
+"""Gauges, counters and untyped families → NumberDataPoints, the attributes of each series kept encoded."""
+
+from __future__ import annotations
+
+from itertools import compress
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
+
+from exporter.otlp import columns
+from exporter.otlp.recent import Recent
+from exporter.otlp.wire import ENDED, before_numbers, encoded_attributes, nanoseconds
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator, Sequence
+
+    from exporter.family import Family, Series
+    from exporter.otlp.identity import Identity
+
+BLOCK: Final = 1000
+_VALUE: Final = before_numbers(NumberDataPoint(as_double=1))
+
+
+class Numbers:
+    """Encodes families whose every series is a point of its own; counts what it leaves out in `refused`."""
+
+    def __init__(self, identity: Identity, refused: Counter[str]) -> None:
+        self._identity = identity
+        self._shared = encoded_attributes(NumberDataPoint, identity.point)
+        self._refused = refused
+        self._heads: Recent[Series, bytes] = Recent()
+        self._pairs: Recent[tuple[str, str], bytes] = Recent()
+        self._clashes: dict[Series, bytes] = {}
+
+    def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield the points of a family in bounded blocks; `seen` gathers what tells its series apart."""
+        before = NumberDataPoint(time_unix_nano=nanoseconds(at)).SerializeToString() + _VALUE
+        tail = Struct(f"<{len(before)}sd").pack
+        for part, heads in self._parts(family, seen):
+            told = zip(heads, self._identities(part.series), part.values, strict=True)
+            points = [head + who + tail(before, value) for head, who, value in told]
+            yield points if part.starts is None else list(map(_since, points, part.starts))
+
+    def ended(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield an end marker, without a value, for each series of a family (T41, T46)."""
+        marker = NumberDataPoint(time_unix_nano=nanoseconds(at), flags=ENDED).SerializeToString()
+        for part, heads in self._parts(family, seen):
+            yield [head + who + marker for head, who in zip(heads, self._identities(part.series), strict=True)]
+
+    def age(self) -> None:
+        """End a cycle: forget what was not used lately."""
+        self._pairs.age()
+        if self._heads.age():
+            self._clashes = {series: who for series, who in self._clashes.items() if series in self._heads}
+
+    def _parts(self, family: Family, seen: set[bytes]) -> Iterator[tuple[Family, list[bytes]]]:
+        """Cut a family into bounded parts, with the own attributes of each series, no series twice (T40)."""
+        for part in columns.parts(family, BLOCK):
+            heads = self._heads.every(part.series, self._head)
+            distinct = set(heads)
+            if len(distinct) < len(heads) or not seen.isdisjoint(distinct):
+                fresh = _first_time(heads, seen)
+                self._refused["duplicate"] += fresh.count(False)
+                yield columns.only(part, fresh), list(compress(heads, fresh))
+            else:
+                yield part, heads
+            seen |= distinct
+
+    def _head(self, series: Series) -> bytes:
+        """Encode the labels but for those that only repeat the identity."""
+        own = tuple(sorted(pair for pair in series.labels if pair[1] and pair not in self._identity.point))
+        beside = self._identity.beside(own)
+        if beside != self._identity.point:
+            self._clashes[series] = encoded_attributes(NumberDataPoint, beside)
+        return b"".join(self._pairs.every(own, _encoded_pair))
+
+    def _identities(self, series: Sequence[Series]) -> Sequence[bytes]:
+        """Return the identity for each series: the shared one, but where a label of its own clashes with it."""
+        if not self._clashes:
+            return [self._shared] * len(series)
+        return [self._clashes.get(one, self._shared) for one in series]
+
+
+def _encoded_pair(pair: tuple[str, str]) -> bytes:
+    return encoded_attributes(NumberDataPoint, (pair,))
+
+
+def _since(point: bytes, start: float) -> bytes:
+    """Add the time since which a counter counts (T09)."""
+    return point + NumberDataPoint(start_time_unix_nano=nanoseconds(start)).SerializeToString()
+
+
+def _first_time(heads: Sequence[bytes], seen: set[bytes]) -> list[bool]:
+    known = set(seen)
+    fresh = []
+    for head in heads:
+        fresh.append(head not in known)
+        known.add(head)
+    return fresh

@@ -1,0 +1,147 @@
+"""Every bad configuration gets its faults in exact words, all at once, each with place and cure."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.config import ConfigError, load
+
+if TYPE_CHECKING:
+    from tests.config.conftest import Faults
+
+MEND = "mend the line; `key: value` under a section, indented by spaces"
+CLUSTER = (
+    "otlp.endpoint: series are pushed without an attribute that names the cluster; set `attributes: {k8s.cluster.name: "
+    "<name>}`, or `attributes: {k8s.cluster.name: none}` to say that one cluster is enough"
+)
+
+PIECES = ("argo", "otlp", "log", ": ", "\n", "  ", "- ", "[", "]", "{", "}", "'", "&a ", "*a", "!", "~")
+CASES = (Path(__file__).parent / "bad_files.txt").read_text().split("###\n")[1:]
+
+UNWRITABLE: tuple[tuple[str | bytes, str], ...] = (
+    (b"log:\n  level: \xff", "x.yaml:2: is not UTF-8 text; save it as UTF-8"),
+    ("a: \x00", f"x.yaml:1: holds a character that YAML does not allow; {MEND}"),
+    ("argo:\n\ttargets: x", f"x.yaml:2: is not YAML: found character that cannot start any token; {MEND}"),
+    ("[" * 5000, "x.yaml: is nested too deep; write it with fewer levels"),
+)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_file_is_told_in_these_words(faults: Faults, case: str) -> None:
+    text, *expected = re.split(r"^>>> ", case.strip(), flags=re.MULTILINE)
+    assert faults(text) == [fault.strip() for fault in expected]
+
+
+@pytest.mark.parametrize(("text", "fault"), UNWRITABLE)
+def test_a_file_that_is_no_text_is_told_in_these_words(faults: Faults, text: str | bytes, fault: str) -> None:
+    assert faults(text) == [fault]
+
+
+def test_every_fault_is_told_at_once(faults: Faults) -> None:
+    text = "log:\n  level: loud\nargo:\n  targets: [a]\n  intervall: 3\notlp:\n  endpoint: http://h\n"
+    told = faults(
+        text, {"ROLLOUTS_EXPORTER_AGRO__PATH": "/", "ROLLOUTS_EXPORTER_SERIES__LIMIT": "-1"}, {"web.listen": "x"}
+    )
+    assert [fault.partition(";")[0] for fault in told] == [
+        "x.yaml:5: unknown key 'intervall' in argo",
+        "ROLLOUTS_EXPORTER_AGRO__PATH: belongs to no setting",
+        "x.yaml:4: argo.targets: 'a' has no port",
+        "command line: web.listen: 'x' is no address to listen at",
+        "ROLLOUTS_EXPORTER_SERIES__LIMIT: series.limit: should be greater than 0, not '-1'",
+        "x.yaml:2: log.level: should be 'debug', 'info', 'warning' or 'error', not 'loud'",
+        f"x.yaml:7: {CLUSTER.partition(';')[0]}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("argo: {interval: x}\nkube_state_metrics: {interval: 40s, timeout: 20s}", {}),
+        ("otlp: {endpoint: http://h}\nattributes: {a.b: 1, a_b: 2}", {}),
+        ("otlp: {endpoint: http://h}\nattributes: [x]", {}),
+    ],
+)
+def test_a_fault_does_not_bring_on_others_that_are_not_there(
+    faults: Faults, text: str, environment: dict[str, str]
+) -> None:
+    assert len(faults(text, environment)) == 1
+
+
+class TestFilesOfTheSettings:
+    def test_a_missing_one_is_told_with_its_place(self, faults: Faults, tmp_path: Path) -> None:
+        (told,) = faults(f"otlp:\n  authorization_file: {tmp_path}/token")
+        assert told.startswith("x.yaml:2: otlp.authorization_file: token does not exist; check the path, and that")
+
+    def test_a_folder_and_an_empty_file_are_told(self, faults: Faults, tmp_path: Path) -> None:
+        (tmp_path / "empty").write_text("\n")
+        text = f"otlp: {{tls: {{ca_file: {tmp_path}/.}}}}\nargo: {{bearer_token_file: {tmp_path}/empty}}"
+        told = faults(text)
+        assert told[0] == "x.yaml:2: argo.bearer_token_file: empty: is empty; write the secret into it"
+        assert "otlp.tls.ca_file" in told[1]
+        assert "is a directory" in told[1]
+
+    def test_a_secret_that_cannot_be_sent_is_refused(self, faults: Faults, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("Basic a\nb")
+        (told,) = faults(f"otlp: {{authorization_file: {tmp_path}/token}}")
+        assert told.startswith("x.yaml:1: otlp.authorization_file: token: holds a line break, a control character or")
+        assert told.endswith("; write one line of ASCII")
+
+    def test_two_credentials_for_one_peer_are_refused(self, faults: Faults, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("Basic a")
+        (told,) = faults(f"otlp: {{authorization_file: {tmp_path}/token}}", {"LAST9_AUTH_HEADER": "Basic YTpi"})
+        assert told.startswith(
+            "x.yaml:1: otlp.authorization_file: authorization_file and headers.authorization both give"
+        )
+
+    def test_a_certificate_without_its_key_is_refused(self, faults: Faults, tmp_path: Path) -> None:
+        (tmp_path / "c.pem").write_text("x")
+        assert faults(f"web: {{tls: {{cert_file: {tmp_path}/c.pem}}}}") == [
+            "x.yaml:1: web.tls.cert_file: is set without key_file; set `key_file` too, or neither"
+        ]
+
+
+class TestTheFileItself:
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"none\.yaml: does not exist; check the path given with --config"):
+            load(tmp_path / "none.yaml", {})
+
+    @pytest.mark.parametrize("name", ["folder", "folder.env"])
+    def test_a_folder(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).mkdir()
+        with pytest.raises(ConfigError, match="is a directory; name the file in it with --config"):
+            load(tmp_path / name, {})
+
+    def test_a_name_too_long(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+            load(tmp_path / ("x" * 300), {})
+
+    def test_a_line_of_a_dotenv_file_that_is_none(self, faults: Faults) -> None:
+        assert faults("A=1\n\n'x\n", name="x.env") == ["x.env:3: is no line of a .env file; write NAME=value"]
+
+    def test_an_alias_bomb_is_refused_quickly(self, faults: Faults) -> None:
+        lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))]
+        assert faults("\n".join(lines)) == [
+            "x.yaml:1: holds too much, or is nested too deep; write it without nested aliases"
+        ]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.one_of(
+        st.text(max_size=200),
+        st.lists(st.sampled_from(PIECES)).map("".join),
+    ),
+    dotenv=st.booleans(),
+)
+def test_no_text_makes_the_loader_fail_otherwise_than_in_words(tmp_path: Path, text: str, *, dotenv: bool) -> None:
+    file = tmp_path / ("x.env" if dotenv else "x.yaml")
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with suppress(ConfigError):
+        assert load(file, {}).settings.argo

@@ -1,0 +1,158 @@
+"""Where settings come from, and which wins."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.config import Settings
+
+if TYPE_CHECKING:
+    from tests.config.conftest import Faults, Load
+
+NOTHING = Settings()
+
+
+def test_nothing_at_all_is_a_configuration(loaded: Load) -> None:
+    result = loaded()
+    assert (result.settings, result.origins, result.warnings) == (NOTHING, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "x.yaml"),
+        ("# later\n", "x.yaml"),
+        ("argo:\nlog:\n", "x.yml"),
+        ("argo: ~\n", "x"),
+        ("", "x.env"),
+        ("", ".env"),
+    ],
+)
+def test_an_empty_file_changes_nothing(loaded: Load, text: str, name: str) -> None:
+    assert loaded(text, name=name).settings == NOTHING
+
+
+VALID: tuple[tuple[str, str, object], ...] = (
+    ("argo: {targets: [a:1, b:2]}", "argo.0.targets", ("a:1", "b:2")),
+    ("argo: {targets: 'a:1, b:2'}", "argo.0.targets", ("a:1", "b:2")),
+    ("argo: {interval: 1m}", "argo.0.interval", 60.0),
+    ("argo: {interval: 90}", "argo.0.interval", 90.0),
+    ("argo: [{targets: a:1}, {name: two, targets: b:2}]", "argo.1.name", "two"),
+    ("argo: {limits: {body: 1GiB}}", "argo.0.limits.body", 2**30),
+    ("kube_state_metrics: {targets: []}", "kube_state_metrics.targets", ()),
+    ("rollout_state: {targets: [k:8080]}", "rollout_state.targets", ("k:8080",)),
+    ("otlp: {timeout: 0}", "otlp.timeout", 0.0),
+    ("otlp: {compression: none}", "otlp.compression", "none"),
+    ("otlp: {protocol: GRPC}", "otlp.protocol", "grpc"),
+    ("series: {derive: no}", "series.derive", False),
+    ("series: {limit: 1000}", "series.limit", 1000),
+    ("web: {listen: 8080}", "web.listen", ":8080"),
+    ("log: {level: WARNING}", "log.level", "warning"),
+    ("attributes: {deployment.environment: no, version: 1.10}", "attributes.version", "1.10"),
+    ("attributes: {country: no}", "attributes.country", "no"),
+    ("lifecycle: {role_label: [role, team/role]}", "lifecycle.role_label", ("role", "team/role")),
+    ("memory: {directory: /var/lib/x}", "memory.directory", "/var/lib/x"),
+    ("\ufefflog: {level: debug}", "log.level", "debug"),
+    ("argo: &a {interval: 30}\nrollout_state: *a", "rollout_state.interval", 30.0),
+)
+
+
+def at(settings: object, path: str) -> Any:
+    """Follow a dotted path through sections, lists and mappings."""
+    head, _, rest = path.partition(".")
+    if isinstance(settings, dict):
+        return settings[path]
+    inner = settings[int(head)] if isinstance(settings, tuple) else getattr(settings, head)
+    return at(inner, rest) if rest else inner
+
+
+@pytest.mark.parametrize(("text", "path", "value"), VALID)
+def test_a_file_sets_what_it_says(loaded: Load, text: str, path: str, value: object) -> None:
+    found = at(loaded(text).settings, path)
+    assert (str(found) if path == "memory.directory" else found) == value
+
+
+class TestPrecedence:
+    def test_a_later_layer_wins(self, loaded: Load) -> None:
+        """Defaults < file < environment < command line."""
+        text, environment, overrides = (
+            "log: {level: warning}",
+            {"ROLLOUTS_EXPORTER_LOG__LEVEL": "error"},
+            {"log.level": "debug"},
+        )
+        levels = [
+            loaded().settings.log.level,
+            loaded(text).settings.log.level,
+            loaded(text, environment).settings.log.level,
+            loaded(text, environment, overrides).settings.log.level,
+        ]
+        assert levels == ["info", "warning", "error", "debug"]
+
+    def test_layers_are_joined_key_by_key(self, loaded: Load) -> None:
+        settings = loaded(
+            "attributes: {cluster: a, team: x}\nargo: {interval: 30s}",
+            {"ROLLOUTS_EXPORTER_ATTRIBUTES": "team=y,zone=1", "ROLLOUTS_EXPORTER_ARGO__TIMEOUT": "2s"},
+        ).settings
+        assert settings.attributes == {"service.name": "rollouts-exporter", "cluster": "a", "team": "y", "zone": "1"}
+        assert (settings.argo[0].interval, settings.argo[0].timeout) == (30, 2)
+
+    def test_lists_are_replaced_whole(self, loaded: Load) -> None:
+        settings = loaded("argo: {targets: [a:1, b:1]}", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"}).settings
+        assert settings.argo[0].targets == ("c:1",)
+
+    def test_a_header_written_in_another_case_is_the_same_header(self, loaded: Load) -> None:
+        """Rule E13: the last wins, whatever the case."""
+        settings = loaded(
+            "otlp: {headers: {X-Scope: a, x-Team: b}}", {"OTEL_EXPORTER_OTLP_HEADERS": "X-SCOPE=c"}
+        ).settings
+        shown = {name: value.get_secret_value() for name, value in settings.otlp.headers.items()}
+        assert shown == {"x-scope": "c", "x-team": "b"}
+
+    def test_a_dotenv_file_is_a_file_of_variables(self, loaded: Load) -> None:
+        text = "# ours\nexport ROLLOUTS_EXPORTER_LOG__LEVEL=debug\nOTHER=1\nOTEL_SERVICE_NAME='s p'\n"
+        result = loaded(text, {"ROLLOUTS_EXPORTER_LOG__FORMAT": "json"}, name="x.env")
+        assert (result.settings.log.level, result.settings.log.format) == ("debug", "json")
+        assert result.settings.identity() == {"service.name": "s p"}
+        assert str(result.origins["log", "level"]).endswith("x.env:2")
+
+
+class TestInstallations:
+    def test_the_environment_sets_the_only_one(self, loaded: Load) -> None:
+        settings = loaded("argo: [{name: blue, targets: [a:1]}]", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "b:1"}).settings
+        assert [(one.name, one.targets) for one in settings.argo] == [("blue", ("b:1",))]
+
+    def test_the_environment_cannot_tell_several_apart(self, faults: Faults) -> None:
+        several = "argo: [{name: a, targets: [a:1]}, {name: b, targets: [b:1]}]"
+        (told,) = faults(several, {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"})
+        assert told.startswith("ROLLOUTS_EXPORTER_ARGO__TARGETS: argo.targets: there are several installations; ")
+        assert told.endswith("set it in the file, under the installation meant, or give the whole list as JSON")
+
+    def test_a_whole_list_from_the_environment_takes_the_place_of_all(self, loaded: Load) -> None:
+        several = "argo: [{name: a, targets: [a:1]}, {name: b, targets: [b:1]}]"
+        settings = loaded(several, {"ROLLOUTS_EXPORTER_ARGO": '[{"name": "c", "targets": ["c:1"]}]'}).settings
+        assert [(one.name, one.targets) for one in settings.argo] == [("c", ("c:1",))]
+
+
+class TestOverrides:
+    def test_keys_of_a_mapping_may_hold_dots(self, loaded: Load) -> None:
+        settings = loaded(overrides={"attributes.k8s.cluster.name": "c", "argo.limits.samples": 7}).settings
+        assert settings.attributes["k8s.cluster.name"] == "c"
+        assert settings.argo[0].limits.samples == 7
+
+    def test_a_tree_may_be_given(self, loaded: Load) -> None:
+        assert loaded(overrides={"log": {"level": "error"}}).settings.log.level == "error"
+
+    def test_an_unknown_one_is_told(self, faults: Faults) -> None:
+        assert faults(overrides={"log.levl": "x"}) == ["command line: unknown key 'levl' in log; did you mean level?"]
+
+
+def test_importing_the_configuration_brings_in_nothing_heavy() -> None:
+    heavy = ("aiohttp", "opentelemetry", "rich", "pydantic_settings", "grpc", "ssl")
+    program = f"import sys, exporter.config; print([m for m in {heavy} if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
+    assert answer.stdout.strip() == "[]"

@@ -1,0 +1,185 @@
+"""The settings themselves: their defaults, their freezing, and what they answer."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from exporter.config import Endpoint, Otlp, PassThrough, Settings
+from exporter.config.pass_through import ONLY_BY_NAME
+from exporter.config.values import MIB
+from exporter.family import Source
+
+
+def passing(choice: object) -> PassThrough:
+    return Settings.model_validate({"series": {"pass_through": choice}}).series.pass_through
+
+
+class TestNoConfigurationAtAll:
+    def test_scrapes_both_components_where_their_charts_put_them(self) -> None:
+        settings = Settings()
+        assert [(kind, source.targets, source.path) for kind, source in settings.sources()] == [
+            (Source.ARGO, ("argo-rollouts-metrics.argo-rollouts.svc:8090",), "/metrics"),
+            (
+                Source.KUBE_STATE_METRICS,
+                ("kube-state-metrics.kube-system.svc:8080",),
+                "/metrics?resources=pods,replicasets",
+            ),
+        ]
+        assert [(source.interval, source.timeout) for _, source in settings.sources()] == [(15, 10), (30, 10)]
+        assert settings.tick == 15
+
+    def test_pushes_nothing_and_serves_metrics(self) -> None:
+        settings = Settings()
+        assert settings.otlp.endpoint is None
+        assert (settings.otlp.url, settings.otlp.grpc_target) == ("", ("", False))
+        assert settings.web.address == (None, 9464)
+
+    def test_limits_what_a_page_may_cost(self) -> None:
+        settings = Settings()
+        limits = [settings.argo[0].limits, settings.kube_state_metrics.limits, settings.rollout_state.limits]
+        assert [limit.body for limit in limits] == [64 * MIB, 512 * MIB, 64 * MIB]
+        assert {(limit.samples, limit.addresses) for limit in limits} == {(1_000_000, 64)}
+
+    def test_identity_is_the_service_alone(self) -> None:
+        assert Settings().identity() == {"service.name": "rollouts-exporter"}
+
+
+def test_a_sidecar_asks_its_own_controller() -> None:
+    assert Settings(mode="sidecar").argo[0].targets == ("127.0.0.1:8090",)
+    told = Settings.model_validate({"mode": "sidecar", "argo": {"targets": ["here:1"]}})
+    assert told.argo[0].targets == ("here:1",)
+
+
+def test_setting_one_limit_of_kube_state_metrics_keeps_its_others() -> None:
+    limits = Settings.model_validate({"kube_state_metrics": {"limits": {"samples": 5}}}).kube_state_metrics.limits
+    assert (limits.samples, limits.body) == (5, 512 * MIB)
+
+
+def test_a_short_interval_shortens_the_timeout_that_nobody_set() -> None:
+    assert Settings.model_validate({"argo": {"interval": "5s"}}).argo[0].timeout == 5
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings().mode = "sidecar"
+
+
+class TestIdentity:
+    def test_is_in_a_fixed_order(self) -> None:
+        one = Settings.model_validate({"attributes": {"k8s.cluster.name": "a", "deployment.environment": "b"}})
+        two = Settings.model_validate({"attributes": {"deployment.environment": "b", "k8s.cluster.name": "a"}})
+        assert list(one.identity()) == list(two.identity())
+        assert list(one.identity()) == ["deployment.environment", "k8s.cluster.name", "service.name"]
+
+    def test_leaves_out_an_attribute_whose_value_is_none(self) -> None:
+        settings = Settings.model_validate({"attributes": {"k8s.cluster.name": "none", "service.name": "x"}})
+        assert settings.identity() == {"service.name": "x"}
+
+    def test_refuses_two_keys_that_become_one_label(self) -> None:
+        with pytest.raises(ValidationError, match=r"a\.b and a_b become the same label"):
+            Settings.model_validate({"attributes": {"a.b": "1", "a_b": "2"}})
+
+
+class TestPassThrough:
+    @pytest.mark.parametrize(
+        ("choice", "family", "wanted"),
+        [
+            ("article", "rollout_reconcile", True),
+            ("article", "rollout_phase", True),
+            ("article", "rollout_info_replicas_desired", True),
+            ("article", "experiment_info", False),
+            ("minimal", "rollout_info", True),
+            ("minimal", "rollout_reconcile", False),
+            ("minimal", "rollout_phase", False),
+            ("all", "experiment_info", True),
+            ("all", "notification_send_error", True),
+            ("all", "go_goroutines", False),
+            ("all", ONLY_BY_NAME, False),
+            ("none", "rollout_info", False),
+            (["go_.*"], "go_goroutines", True),
+            (["go_.*"], "cargo_x", False),
+            ([".*"], ONLY_BY_NAME, False),
+            ([ONLY_BY_NAME], ONLY_BY_NAME, True),
+            ("go_.*,process_.*", "process_start_time_seconds", True),
+            ('["go_.{1,20}"]', "go_goroutines", True),
+        ],
+    )
+    def test_wants_whole_names_only(self, choice: object, family: str, *, wanted: bool) -> None:
+        assert passing(choice).wants(family) is wanted
+
+    def test_is_written_as_it_was_chosen(self) -> None:
+        assert passing("all").written() == "all"
+        assert passing(["go_.*"]).written() == ["go_.*"]
+
+
+class TestNamespaces:
+    def test_all_are_allowed_by_default(self) -> None:
+        assert Settings().namespaces.allows("anything")
+
+    def test_exclusion_wins_over_inclusion(self) -> None:
+        chosen = Settings.model_validate({"namespaces": {"include": ["shop*"], "exclude": ["shop-test"]}}).namespaces
+        assert [chosen.allows(name) for name in ("shop", "shop-eu", "shop-test", "other")] == [True, True, False, False]
+
+
+def test_a_traffic_router_can_be_declared_by_glob() -> None:
+    lifecycle = Settings.model_validate({"lifecycle": {"traffic_router": ["shop/*", "*/web"]}}).lifecycle
+    assert [lifecycle.routed(*one) for one in (("shop", "a"), ("x", "web"), ("x", "a"))] == [True, True, False]
+
+
+def test_role_values_add_to_the_defaults() -> None:
+    values = Settings.model_validate({"lifecycle": {"role_values": {"blue": "Stable"}}}).lifecycle.role_values
+    assert values == {
+        "canary": "canary",
+        "stable": "stable",
+        "preview": "preview",
+        "active": "stable",
+        "blue": "stable",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "exact", "url"),
+    [
+        ("http://h:4318", False, "http://h:4318/v1/metrics"),
+        ("http://h:4318/", False, "http://h:4318/v1/metrics"),
+        ("https://h/base", False, "https://h/base/v1/metrics"),
+        ("https://h/base//", False, "https://h/base/v1/metrics"),
+        ("https://h/v1/metrics", False, "https://h/v1/metrics"),
+        ("https://h/opentelemetry/v1/metrics/", False, "https://h/opentelemetry/v1/metrics"),
+        ("https://h/base?x=1", False, "https://h/base/v1/metrics?x=1"),
+        ("https://h/base", True, "https://h/base"),
+        ("https://h/base/", True, "https://h/base/"),
+        ("https://h", True, "https://h/"),
+    ],
+)
+def test_the_path_is_added_once_to_a_base_and_never_to_an_exact_url(text: str, *, exact: bool, url: str) -> None:
+    """Rules E01 and E02."""
+    assert Otlp(endpoint=Endpoint(text, exact=exact)).url == url
+
+
+@pytest.mark.parametrize(
+    ("text", "insecure", "target"),
+    [
+        ("http://h:4317", False, ("h:4317", False)),
+        ("https://h:4317", True, ("h:4317", True)),
+        ("h:4317", False, ("h:4317", True)),
+        ("h:4317", True, ("h:4317", False)),
+        ("https://otlp.last9.io", False, ("otlp.last9.io:443", True)),
+        ("http://h", False, ("h:80", False)),
+        ("[::1]:4317", True, ("[::1]:4317", False)),
+    ],
+)
+def test_for_grpc_a_scheme_beats_insecure_and_ports_default(
+    text: str, target: tuple[str, bool], *, insecure: bool
+) -> None:
+    """Rules E03 and E04."""
+    assert Otlp(endpoint=Endpoint(text), protocol="grpc", insecure=insecure).grpc_target == target
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [(":9464", (None, 9464)), ("9464", (None, 9464)), ("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80))],
+)
+def test_a_listen_address_may_lack_its_host(text: str, address: tuple[str | None, int]) -> None:
+    assert Settings.model_validate({"web": {"listen": text}}).web.address == address

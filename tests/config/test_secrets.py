@@ -1,0 +1,155 @@
+"""Secrets: re-read from their files, and shown nowhere (rule E16)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.config import ConfigError, SecretFile, as_yaml, effective, load
+from exporter.config.files import Variable
+from exporter.config.layers import Leaf, Origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.config.conftest import Load
+
+SECRET = "s3cr3t-Zm9vOmJhcg"
+
+GOOD: tuple[tuple[str, dict[str, str]], ...] = (
+    (f"otlp: {{headers: {{Authorization: Basic {SECRET}}}}}", {}),
+    (f"argo: {{headers: {{x-key: {SECRET}}}}}", {}),
+    (f"web: {{basic_auth: {{username: u, password: {SECRET}}}}}", {}),
+    (f"kube_state_metrics: {{basic_auth: {{username: u, password: {SECRET}}}}}", {}),
+    ("", {"OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Basic {SECRET}"}),
+    ("", {"LAST9_AUTH_HEADER": f"Basic {SECRET}"}),
+    ("", {"ROLLOUTS_EXPORTER_OTLP__HEADERS": f"x-key={SECRET}"}),
+    ("", {"ROLLOUTS_EXPORTER_OTLP__HEADERS__x-key": SECRET}),
+    ("", {"ROLLOUTS_EXPORTER_OTLP": f'{{"headers": {{"x-key": "{SECRET}"}}}}'}),
+)
+
+BAD: tuple[tuple[str, dict[str, str]], ...] = (
+    (f"otlp: {{headers: {{Authorization: [Basic, {SECRET}]}}}}", {}),
+    (f"otlp: {{headers: {{x: é{SECRET}}}}}", {}),
+    (f"otlp: {{headers: 'Basic {SECRET}'}}", {}),
+    (f"otlp: {{headers: 'Basic {SECRET}=='}}", {}),
+    (f"otlp: {{headers: 'x=%zz{SECRET}'}}", {}),
+    (f"otlp: {{headers: *{SECRET}}}", {}),
+    (f"otlp: {{headers: {{x: '{SECRET}", {}),
+    (f"otlp: {{endpoint: 'https://user:{SECRET}@h:4318'}}", {}),
+    (f"otlp: {{endpoint: 'user:{SECRET}@h:4318'}}", {}),
+    (f"argo: {{targets: ['http://user:{SECRET}@h:8090']}}", {}),
+    (f"web: {{basic_auth: {{password: [{SECRET}]}}}}", {}),
+    (f"web: {{basic_auth: {{password: {{a: {SECRET}}}}}}}", {}),
+    (f"web: {{basic_auth: {{password: {SECRET}}}}}", {}),
+    ("", {"OTEL_EXPORTER_OTLP_HEADERS": f"x={SECRET}%0a,{SECRET}"}),
+    ("", {"OTEL_EXPORTER_OTLP_HEADERS": f"x={SECRET}%q"}),
+    ("", {"LAST9_AUTH_HEADER": f"Basic {SECRET}\n{SECRET}"}),
+    ("", {"ROLLOUTS_EXPORTER_OTLP__HEADERS": f'{{"x": "{SECRET}'}),
+    ("", {"ROLLOUTS_EXPORTER_OTLP": f'{{"headers": "{SECRET}"}}'}),
+    ("", {"ROLLOUTS_EXPORTER_OTLP__PASSWORD": SECRET}),
+)
+
+
+@pytest.mark.parametrize(("text", "environment"), GOOD)
+def test_a_secret_that_is_used_is_shown_nowhere(
+    loaded: Load, caplog: pytest.LogCaptureFixture, text: str, environment: dict[str, str]
+) -> None:
+    """Rule E16."""
+    caplog.set_level(logging.DEBUG)
+    result = loaded(text, environment)
+    assert "******" in as_yaml(result)
+    for said in (
+        repr(result),
+        str(result.settings),
+        as_yaml(result),
+        repr(effective(result)),
+        str(result.warnings),
+        caplog.text,
+    ):
+        assert SECRET not in said
+    assert SECRET not in result.settings.model_dump_json()
+
+
+@pytest.mark.parametrize(("text", "environment"), BAD)
+def test_a_secret_in_a_faulty_place_is_not_told(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
+    """Rule E16."""
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "x.yaml", environment)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.faults
+
+
+def test_a_secret_that_is_a_number_is_not_told_either() -> None:
+    """Rule E16."""
+    with pytest.raises(ConfigError, match="should be a valid string; it takes: headers") as caught:
+        load(None, {"ROLLOUTS_EXPORTER_OTLP": '{"headers": {"x-key": 987654321}}'})
+    assert "987654321" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["authorization_file", "headers_file"])
+def test_the_content_of_a_secret_file_is_not_told(tmp_path: Path, name: str) -> None:
+    """Rule E16."""
+    (tmp_path / "secret").write_text(f"x=é{SECRET}\n{SECRET}")
+    (tmp_path / "x.yaml").write_text(f"otlp: {{{name}: {tmp_path}/secret}}")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "x.yaml", {})
+    assert SECRET not in str(caught.value)
+
+
+def test_what_is_held_while_loading_shows_no_text() -> None:
+    origin = Origin("environment", "X")
+    assert SECRET not in repr(Leaf(SECRET, origin)) + repr(Variable("X", SECRET, origin))
+
+
+class TestSecretFile:
+    def test_white_space_around_the_secret_is_left_out(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text(" Basic YTpi\n\n")
+        assert SecretFile(tmp_path / "token").read() == "Basic YTpi"
+
+    def test_is_read_again_when_it_has_changed(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("one")
+        file = SecretFile(tmp_path / "token")
+        assert file.read() == "one"
+        (tmp_path / "token").write_text("two")
+        os.utime(tmp_path / "token", ns=(0, 1))
+        assert file.read() == "two"
+
+    def test_is_read_again_when_a_link_is_turned_as_kubernetes_does(self, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            (tmp_path / name).write_text(name)
+            os.utime(tmp_path / name, ns=(0, 0))
+        (tmp_path / "token").symlink_to("one")
+        file = SecretFile(tmp_path / "token")
+        assert file.read() == "one"
+        (tmp_path / "next").symlink_to("two")
+        (tmp_path / "next").replace(tmp_path / "token")
+        assert file.read() == "two"
+
+    def test_is_not_read_while_it_is_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("one")
+        os.utime(tmp_path / "token", ns=(0, 0))
+        file = SecretFile(tmp_path / "token")
+        file.read()
+        (tmp_path / "token").write_text("two")
+        os.utime(tmp_path / "token", ns=(0, 0))
+        assert file.read() == "one"
+
+    def test_shows_its_path_only(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text(SECRET)
+        file = SecretFile(tmp_path / "token")
+        file.read()
+        assert repr(file) == f"SecretFile('{tmp_path}/token')"
+
+    def test_one_that_cannot_be_read_raises(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            SecretFile(tmp_path / "none").read()
+        (tmp_path / "bytes").write_bytes(b"\xff" + SECRET.encode())
+        with pytest.raises(ValueError, match="is not UTF-8 text") as caught:
+            SecretFile(tmp_path / "bytes").read()
+        assert SECRET not in str(caught.value)

@@ -1,0 +1,119 @@
+"""How durations, sizes, lists and addresses are spelt."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
+
+from exporter.config.values import duration_text, listed, listen, seconds, size, size_text, target
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("15s", 15),
+        ("1m30s", 90),
+        ("250ms", 0.25),
+        ("1.5h", 5400),
+        ("1d", 86400),
+        ("15", 15),
+        (15, 15),
+        (0.5, 0.5),
+        ("0", 0),
+    ],
+)
+def test_durations_are_numbers_or_go_like_text(written: object, meant: float) -> None:
+    assert seconds(written) == pytest.approx(meant)
+
+
+@pytest.mark.parametrize("written", ["", "s", "15 s", "-1s", "15x", "1m30", "nan", "inf", "1e3", "१s", True])
+def test_what_is_no_duration_is_refused(written: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is no duration"):
+        seconds(written)
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_duration_is_shown_as_it_can_be_read(milliseconds: int) -> None:
+    assert seconds(duration_text(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("64MiB", 64 * 1024**2),
+        ("10MB", 10_000_000),
+        ("1.5KiB", 1536),
+        ("7", 7),
+        (7, 7),
+        ("2 GiB", 2 * 1024**3),
+        ("9B", 9),
+    ],
+)
+def test_sizes_are_numbers_or_text_with_a_unit(written: object, meant: int) -> None:
+    assert size(written) == meant
+
+
+@pytest.mark.parametrize("written", ["", "MiB", "-1", "10mb", "1e3", "10 TB", True])
+def test_what_is_no_size_is_refused(written: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is no size"):
+        size(written)
+
+
+@given(st.integers(min_value=0, max_value=2**50))
+def test_a_size_is_shown_as_it_can_be_read(count: int) -> None:
+    assert size(size_text(count)) == count
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("a, b,,", ["a", "b"]), ('["a,b", "c"]', ["a,b", "c"]), ("", []), (["a"], ["a"])],
+)
+def test_lists_are_json_or_stand_between_commas(written: object, meant: list[str]) -> None:
+    assert listed(written) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["h:8090", "argo.svc:1", "10.0.0.1:65535", "[::1]:8090", "http://h", "https://h:1/metrics?x=y", "my_host:80"],
+)
+def test_targets_are_host_and_port_or_urls(text: str) -> None:
+    assert target(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("h", "has no port"),
+        ("h:0", "names no host, or a port that cannot be"),
+        ("h:65536", "is no address"),
+        ("h:x", "is no address"),
+        (":8090", "names no host"),
+        ("", "names no host"),
+        ("h :8090", "names no host"),
+        ("[::1:8090", "is no address"),
+        ("ftp://h:21", "has the scheme 'ftp'"),
+        ("h:8090/metrics", "has a path but no scheme"),
+        ("http://user:pass@h", "holds a user name"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        target(text)
+    assert problem in caught.value.message()
+    assert "pass" not in caught.value.message()
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_target_or_is_refused(text: str) -> None:
+    with suppress(PydanticCustomError):
+        assert target(text) == text
+
+
+@pytest.mark.parametrize("written", ["", "host", "a:b", ":65536", "a:b:1", "http://h:1"])
+def test_what_cannot_be_listened_at_is_refused(written: str) -> None:
+    with pytest.raises(PydanticCustomError, match="is no address to listen at"):
+        listen(written)

@@ -1,0 +1,85 @@
+"""All of delivery at once, with a clock that stands still but for the sleeps asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from exporter.otlp.books import Books
+from exporter.otlp.courier import Courier
+from exporter.otlp.encode import Encoder
+from exporter.otlp.http import HttpPost
+from exporter.otlp.pace import Clock, Pace
+from exporter.otlp.queue import MemoryQueue
+from exporter.otlp.sender import Sender
+
+from .reading import AT, NOBODY, cycle, gauge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from exporter.otlp.http import Destination
+
+PACE = Pace(initial=1, longest=8, held_initial=2, held_longest=300)
+
+
+@dataclass
+class Time:
+    """A clock that stands still but for the sleeps asked of it, none of which takes any time."""
+
+    now: float = AT
+    slept: list[float] = field(default_factory=list)
+    chance: float = 0.0
+    then: Callable[[], Awaitable[None]] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        if self.then:
+            await self.then()
+        await asyncio.sleep(0)
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, self.sleep, lambda: self.chance)
+
+
+@dataclass
+class Line:
+    """All of delivery, from cycle to backend."""
+
+    sender: Sender
+    courier: Courier
+    queue: MemoryQueue
+    books: Books
+    time: Time
+
+    async def offer(self, *numbers: float) -> int:
+        return await self.courier.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), self.time.now)
+
+    async def deliver(self, *numbers: float) -> None:
+        """Offer one request and run the sender until the queue is empty."""
+        await self.offer(*numbers)
+        running = asyncio.create_task(self.sender.run())
+        await until(lambda: not len(self.queue))
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        assert self.books.balanced
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 # the sender tells nobody when its queue is empty
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def line(destination: Destination, queue: MemoryQueue | None = None) -> AsyncIterator[Line]:
+    queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
+    books, time = Books(), Time()
+    async with HttpPost(destination) as over:
+        sender = Sender(queue, over, books, PACE, time.clock())
+        courier = Courier(Encoder(NOBODY, most_points=1000), queue, books, sender.notice)
+        yield Line(sender, courier, queue, books, time)

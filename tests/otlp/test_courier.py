@@ -1,0 +1,81 @@
+"""The courier books what it puts into the queue, and lets others run; the memory behind it forgets."""
+
+from __future__ import annotations
+
+import asyncio
+
+from exporter.otlp.books import Books
+from exporter.otlp.courier import Courier
+from exporter.otlp.encode import Encoder
+from exporter.otlp.queue import MemoryQueue
+from exporter.otlp.recent import LIFE, Recent
+from exporter.otlp.request import unpacked
+
+from .backend import values
+from .reading import AT, NOBODY, cycle, gauge
+
+MANY = cycle(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
+
+
+async def test_a_cycle_becomes_records_of_its_time_and_is_booked() -> None:
+    queue, books, noticed = MemoryQueue(1_000_000, 60), Books(), []
+    courier = Courier(Encoder(NOBODY, most_points=300), queue, books, lambda: noticed.append(len(queue)))
+    assert await courier.offer(MANY, AT + 1) == 1000
+    assert (books.made, books.queued, books.balanced, noticed) == (1000, 1000, True, [1, 2, 3, 4])
+    told = []
+    while record := queue.head():
+        assert record.at == AT
+        assert unpacked(record.body) != record.body
+        told += values(record.body)
+        queue.acknowledge(record)
+    assert told == list(range(1000))
+
+
+async def test_a_queue_that_overflows_is_booked() -> None:
+    queue, books = MemoryQueue(20_000, 60), Books()
+    courier = Courier(Encoder(NOBODY, most_points=100), queue, books, lambda: None)
+    await courier.offer(MANY, AT, gzip=False)
+    assert books.balanced
+    assert 0 < books.queued == queue.points < 1000
+    assert books.dropped["queue_full"] == 1000 - queue.points
+
+
+async def test_others_run_between_two_requests() -> None:
+    turns = []
+
+    async def other() -> None:
+        for _ in range(3):
+            turns.append(books.made)
+            await asyncio.sleep(0)
+
+    queue, books = MemoryQueue(1_000_000, 60), Books()
+    courier = Courier(Encoder(NOBODY, most_points=300), queue, books, lambda: None)
+    await asyncio.gather(courier.offer(MANY, AT), other())
+    assert turns == [300, 600, 900]
+
+
+def test_what_is_in_use_is_remembered_and_the_rest_forgotten() -> None:
+    recent: Recent[str, int] = Recent()
+    made: list[str] = []
+
+    def make(key: str) -> int:
+        made.append(key)
+        return len(made)
+
+    assert recent.every(["used", "left"], make) == [1, 2]
+    for _ in range(3 * LIFE):
+        assert recent.every(["used"], make) == [1]
+        recent.age()
+    assert "used" in recent
+    assert "left" not in recent
+    assert made == ["used", "left"]
+
+
+def test_memory_does_not_grow_when_everything_changes_all_the_time() -> None:
+    recent: Recent[int, int] = Recent()
+    most = 0
+    for turn in range(200):
+        recent.every(range(turn * 10, turn * 10 + 10), int)
+        recent.age()
+        most = max(most, len(recent))
+    assert most <= 60

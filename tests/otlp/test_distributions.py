@@ -1,0 +1,176 @@
+"""Histograms and summaries: which points they make, and what is left out and counted."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.family import Family, Kind, family
+from exporter.otlp.encode import Encoder
+from exporter.otlp.identity import Identity
+
+from .reading import NANOS, NOBODY, attributes, cycle, encoded, histogram, metrics, one_point, points, series
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUCKETS = {"0.1": 1.0, "0.5": 3.0, "+Inf": 7.0}
+ENDS = {"sum": 2.5, "count": 7.0}
+
+
+def summary(ends: Mapping[str, float], quantiles: Mapping[str, float], **labels: str) -> Family:
+    rows = [(series("s", **labels, quantile=quantile), value) for quantile, value in quantiles.items()]
+    rows += [(series(f"s_{end}", **labels), value) for end, value in ends.items()]
+    return family("s", Kind.SUMMARY, "", rows)
+
+
+def joined(*families: Family) -> Family:
+    rows = [row for one in families for row in zip(one.series, one.values, strict=True)]
+    return family(families[0].name, families[0].kind, families[0].help, rows)
+
+
+def test_a_histogram_is_one_point_whose_counts_are_differences() -> None:
+    _, (metric,) = encoded(histogram("h", BUCKETS, ENDS, name="a"))
+    assert metric.histogram.aggregation_temporality == 2
+    (point,) = points(metric)
+    assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([0.1, 0.5], [1, 2, 4])
+    assert (point.count, point.sum, point.time_unix_nano) == (7, 2.5, NANOS)
+    assert attributes(point) == {"name": "a"}
+    assert (point.start_time_unix_nano, point.HasField("min"), point.HasField("max")) == (0, False, False)
+
+
+def test_a_missing_inf_bucket_follows_from_the_count() -> None:
+    point = one_point(histogram("h", {"0.1": 1, "0.5": 3}, ENDS))
+    assert list(point.bucket_counts) == [1, 2, 4]
+
+
+def test_the_count_is_believed_where_the_inf_bucket_differs() -> None:
+    point = one_point(histogram("h", BUCKETS | {"+Inf": 6}, ENDS))
+    assert (point.count, list(point.bucket_counts)) == (7, [1, 2, 4])
+
+
+def test_without_a_sum_the_sum_is_absent() -> None:
+    assert not one_point(histogram("h", BUCKETS, {"count": 7})).HasField("sum")
+
+
+def test_a_sum_of_zero_is_said() -> None:
+    assert one_point(histogram("h", BUCKETS, {"sum": 0, "count": 7})).HasField("sum")
+
+
+def test_without_buckets_there_is_one_count_and_no_bound() -> None:
+    point = one_point(histogram("h", {}, ENDS))
+    assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([], [7])
+
+
+def test_a_histogram_of_many_buckets_is_whole() -> None:
+    edges = {str(bound): float(bound) for bound in range(300)}
+    point = one_point(histogram("h", edges, {"sum": 1, "count": 400}))
+    assert list(point.bucket_counts) == [0] + [1] * 299 + [101]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "ends", "reason"),
+    [
+        (BUCKETS, {"sum": 1}, "no_count"),
+        ({"0.1": 3, "0.5": 2}, ENDS, "bad_count"),
+        ({"0.1": 9}, ENDS, "bad_count"),
+        ({"0.1": -1}, ENDS, "bad_count"),
+        ({"0.1": 0.5}, ENDS, "bad_count"),
+        ({"0.1": math.nan}, ENDS, "bad_count"),
+        (BUCKETS, {"count": math.nan}, "bad_count"),
+        (BUCKETS, {"count": math.inf}, "bad_count"),
+        (BUCKETS, {"count": 2.0**64}, "bad_count"),
+        ({"NaN": 1}, ENDS, "bad_edge"),
+        ({"-Inf": 1}, ENDS, "bad_edge"),
+        ({"low": 1}, ENDS, "bad_edge"),
+    ],
+)
+def test_a_histogram_that_makes_no_sense_is_left_out_alone(
+    buckets: Mapping[str, float], ends: Mapping[str, float], reason: str
+) -> None:
+    good = histogram("h", BUCKETS, ENDS, name="good")
+    encoder, (metric,) = encoded(joined(histogram("h", buckets, ends, name="bad"), good))
+    assert [attributes(point) for point in points(metric)] == [{"name": "good"}]
+    assert +encoder.refused == {reason: 1}
+
+
+def test_a_bound_written_in_two_ways_is_one_bound() -> None:
+    encoder, (metric,) = encoded(histogram("h", {"1": 1, "1.0": 1}, ENDS))
+    assert list(points(metric)[0].explicit_bounds) == [1.0]
+    assert encoder.refused["surplus"] == 1
+
+
+def test_histograms_whose_lines_are_torn_apart_are_put_together() -> None:
+    one, two = (histogram("h", BUCKETS, ENDS, name=name) for name in "ab")
+    rows = sorted(zip((*one.series, *two.series), (*one.values, *two.values), strict=True), key=lambda row: row[0].name)
+    encoder = Encoder(NOBODY)
+    for _ in range(3):
+        (request,) = encoder.requests(cycle(family("h", Kind.HISTOGRAM, "", rows)))
+        (metric,) = metrics(request)
+        assert [attributes(point)["name"] for point in points(metric)] == ["a", "b"]
+        assert [list(point.bucket_counts) for point in points(metric)] == [[1, 2, 4]] * 2
+    assert encoder.refused.total() == 0
+
+
+def test_a_histogram_from_two_targets_leaves_once() -> None:
+    encoder, (metric,) = encoded(histogram("h", BUCKETS, ENDS), histogram("h", BUCKETS, ENDS | {"sum": 9}))
+    assert [point.sum for point in points(metric)] == [2.5]
+    assert encoder.refused["surplus"] == 5
+
+
+def test_a_histogram_may_gain_and_lose_a_bucket() -> None:
+    short, long = (histogram("h", buckets, ENDS) for buckets in ({"0.1": 1}, BUCKETS))
+    shared = {str(one): one for one in (*short.series, *long.series)}
+    encoder = Encoder(NOBODY)
+    for told in (short, long, short):
+        same = Family("h", Kind.HISTOGRAM, "", [shared[str(one)] for one in told.series], told.values)
+        (request,) = encoder.requests(cycle(same))
+        (point,) = points(metrics(request)[0])
+        assert list(point.explicit_bounds) == ([0.1] if told is short else [0.1, 0.5])
+
+
+def test_an_ended_histogram_is_marked_with_bounds_zero_counts_and_a_sum_of_zero() -> None:
+    point = one_point(ended=[histogram("h", BUCKETS, ENDS, name="a")], identity=Identity((), (("env", "prod"),)))
+    assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([0.1, 0.5], [0, 0, 0])
+    assert (point.flags, point.count, point.sum, point.HasField("sum")) == (1, 0, 0, True)
+    assert attributes(point) == {"name": "a", "env": "prod"}
+
+
+def test_a_histogram_that_lost_a_bucket_is_not_ended_while_it_lives() -> None:
+    point = one_point(histogram("h", BUCKETS, ENDS), ended=[histogram("h", {"0.7": 1}, {})])
+    assert point.flags == 0
+
+
+def test_a_summary_keeps_its_quantiles_nan_among_them() -> None:
+    point = one_point(summary({"sum": 3, "count": 2}, {"0.99": math.nan, "0.5": 1}, name="a"))
+    assert [row.quantile for row in point.quantile_values] == [0.5, 0.99]
+    assert point.quantile_values[0].value == 1
+    assert math.isnan(point.quantile_values[1].value)
+    assert (point.count, point.sum, attributes(point)) == (2, 3, {"name": "a"})
+
+
+def test_a_summary_without_a_sum_has_a_sum_of_zero_and_without_a_count_is_left_out() -> None:
+    assert one_point(summary({"count": 2}, {"0.5": 1})).sum == 0
+    encoder, found = encoded(summary({"sum": 2}, {"0.5": 1}))
+    assert (found, +encoder.refused) == ([], {"no_count": 1})
+
+
+@pytest.mark.parametrize(("quantile", "count", "reason"), [("1.5", 1, "bad_edge"), ("0.5", -1, "bad_count")])
+def test_a_summary_that_makes_no_sense_is_left_out(quantile: str, count: float, reason: str) -> None:
+    encoder, found = encoded(summary({"count": count}, {quantile: 1}))
+    assert (found, +encoder.refused) == ([], {reason: 1})
+
+
+def test_an_ended_summary_repeats_its_quantiles() -> None:
+    point = one_point(ended=[summary({"sum": 3, "count": 2}, {"0.5": 1, "0.9": 2})])
+    assert [(row.quantile, row.value) for row in point.quantile_values] == [(0.5, 0), (0.9, 0)]
+    assert (point.flags, point.count, point.sum) == (1, 0, 0)
+
+
+def test_a_first_sight_of_many_histograms_is_worked_off_in_slices() -> None:
+    many = joined(*(histogram("h", BUCKETS, ENDS, i=str(i)) for i in range(2000)))
+    encoder = Encoder(NOBODY)
+    assert len(list(encoder.steps(cycle(many)))) > 4
+    assert len(list(encoder.steps(cycle(many)))) == 1

@@ -1,0 +1,90 @@
+"""The queue in memory is bounded, and the books balance whatever happens to it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.otlp.books import Books
+from exporter.otlp.queue import Loss, MemoryQueue, Record
+
+
+def record(size: int = 10, points: int = 3, at: float = 0.0) -> Record:
+    return Record(b"x" * size, points, at)
+
+
+def test_records_come_out_in_the_order_they_went_in() -> None:
+    queue = MemoryQueue(100, 60)
+    records = [record(points=i) for i in range(3)]
+    for one in records:
+        assert queue.put(one, 0) == ()
+    for one in records:
+        assert queue.head() is one
+        assert queue.acknowledge(one)
+    assert (queue.head(), len(queue), queue.bytes, queue.points) == (None, 0, 0, 0)
+
+
+def test_the_oldest_gives_way_when_there_are_too_many_bytes() -> None:
+    queue = MemoryQueue(25, 60)
+    for points in (1, 2):
+        queue.put(record(points=points), 0)
+    assert queue.put(record(points=4), 0) == (Loss("queue_full", 1),)
+    assert (queue.points, queue.bytes) == (6, 20)
+
+
+def test_a_record_larger_than_the_queue_is_not_kept() -> None:
+    queue = MemoryQueue(25, 60)
+    assert queue.put(record(size=26), 0) == (Loss("queue_full", 3),)
+    assert len(queue) == 0
+
+
+def test_what_is_too_old_expires_and_the_rest_stays() -> None:
+    queue = MemoryQueue(100, 60)
+    for at in (0.0, 30.0):
+        queue.put(record(at=at), at)
+    assert queue.oldest_age(60) == 60
+    assert queue.expire(60) == ()
+    assert queue.expire(61) == (Loss("expired", 3),)
+    assert queue.put(record(at=91), 91) == (Loss("expired", 3),)
+    assert len(queue) == 1
+
+
+def test_a_record_that_was_dropped_cannot_be_acknowledged() -> None:
+    queue = MemoryQueue(10, 60)
+    first, second = record(), record()
+    queue.put(first, 0)
+    queue.put(second, 0)
+    assert not queue.acknowledge(first)
+    assert queue.head() is second
+
+
+def test_what_is_left_at_the_end_is_told() -> None:
+    queue = MemoryQueue(100, 60)
+    assert queue.clear() == ()
+    queue.put(record(), 0)
+    assert queue.clear() == (Loss("shutdown", 3),)
+    assert (len(queue), queue.points, queue.bytes) == (0, 0, 0)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "settle", "expire"]), st.integers(0, 30), st.integers(0, 5)), max_size=50
+)
+
+
+@given(STEPS)
+def test_the_books_balance_after_every_step(steps: list[tuple[str, int, int]]) -> None:
+    queue, books, now = MemoryQueue(60, 20), Books(), 0.0
+    for step, size, points in steps:
+        now += points
+        head = queue.head()
+        if step == "put":
+            books.enter(points)
+            books.lose(queue.put(record(size, points, now), now))
+        elif step == "expire":
+            books.lose(queue.expire(now))
+        elif head and queue.acknowledge(head):
+            lost = head.points // 3
+            books.settle(head.points - lost, 0, [Loss("http_400", lost)])
+        assert books.balanced
+        assert books.queued == queue.points
+        assert queue.bytes <= 60

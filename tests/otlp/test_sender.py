@@ -1,0 +1,280 @@
+"""From the queue to a real backend that misbehaves: what arrives, what is waited, what the books say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
+    ExportMetricsServiceResponse,
+)
+
+from exporter.otlp.books import State
+from exporter.otlp.http import Destination
+from exporter.otlp.pace import Pace
+from exporter.otlp.queue import MemoryQueue
+
+from .backend import Backend, abort_amid, dawdle, refuse_over, refuse_value, status
+from .delivery import line, until
+from .reading import AT, cycle, gauge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .backend import Reply
+
+
+async def test_what_is_made_arrives_and_the_books_say_so(backend: Backend) -> None:
+    async with line(Destination(backend.url)) as one:
+        one.time.now = AT + 2
+        await one.deliver(1, 2, 3)
+    assert backend.stored == [1, 2, 3]
+    assert (one.books.made, one.books.delivered, one.books.queued) == (3, 3, 0)
+    assert (one.books.requests, one.books.last_success, one.books.state) == ({"200": 1}, AT + 2, State.DELIVERING)
+    assert one.books.lag == pytest.approx(2)
+
+
+async def test_a_large_cycle_goes_in_several_requests_in_order(backend: Backend) -> None:
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(2500))
+    assert backend.stored == list(range(2500))
+    assert len(backend.seen) == 3
+
+
+async def test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes(backend: Backend) -> None:
+    backend.replies = [status(code) for code in (503, 502, 504, 429, 503, 503)]
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(1)
+    assert one.time.slept == [1, 2, 4, 8, 8, 8]
+    assert len({seen.body for seen in backend.seen}) == 1
+    assert (one.books.retried, one.books.delivered) == (6, 1)
+
+
+async def test_chance_makes_waits_shorter_never_longer(backend: Backend) -> None:
+    backend.replies = [status(503)] * 3
+    async with line(Destination(backend.url)) as one:
+        one.time.chance = 0.5
+        await one.deliver(1)
+    assert one.time.slept == [0.75, 1.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [("30", 31), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.877), ("1.5", 1), ("soon", 1), ("-3", 1), ("9999", 3601)],
+)
+async def test_retry_after_is_the_least_that_is_waited(backend: Backend, value: str, wait: float) -> None:
+    backend.replies = [status(429, Retry_After=value)]
+    async with line(Destination(backend.url), MemoryQueue(1000, 1e6)) as one:
+        await one.deliver(1)
+    assert one.time.slept == [pytest.approx(wait, abs=0.001)]
+
+
+async def test_a_backend_that_is_away_gets_everything_in_order_when_it_is_back(backend: Backend) -> None:
+    await backend.stop()
+
+    async def back_at_the_third_try() -> None:
+        if len(one.time.slept) == 3:
+            await backend.start()
+
+    async with line(Destination(backend.url)) as one:
+        one.time.then = back_at_the_third_try
+        for number in range(4):
+            await one.offer(number)
+        await one.deliver(4)
+    assert backend.stored == [0, 1, 2, 3, 4]
+    assert one.books.requests == {"connect": 3, "200": 5}
+
+
+@pytest.mark.parametrize(("reply", "code"), [(abort_amid, "broken"), (dawdle, "timeout")])
+async def test_an_answer_that_does_not_come_whole_is_tried_again(backend: Backend, reply: Reply, code: str) -> None:
+    backend.replies = [reply]
+    async with line(Destination(backend.url, timeout=0.2)) as one:
+        await one.deliver(1)
+    assert one.books.requests == {code: 1, "200": 1}
+    assert one.books.delivered == 1
+
+
+async def test_a_wrong_credential_holds_everything_until_its_file_is_right(backend: Backend, tmp_path: Path) -> None:
+    file = tmp_path / "authorization"
+    file.write_text("Basic d3Jvbmc=")
+    backend.replies = [status(401)] * 3
+
+    async def repaired() -> None:
+        if len(one.time.slept) == 10:
+            assert one.books.state is State.HOLDING
+            assert "otlp.authorization_file" in one.books.why
+            file.write_text("Basic cmlnaHQ6cmlnaHQ=")
+
+    async with line(Destination(backend.url, authorization_file=file)) as one:
+        one.time.then = repaired
+        await one.deliver(1)
+    assert [seen.headers["Authorization"] for seen in backend.seen][-1] == "Basic cmlnaHQ6cmlnaHQ="
+    assert (one.books.delivered, one.books.dropped.total()) == (1, 0)
+    assert len(one.time.slept) == 2 + 4 + 4
+    assert len(backend.seen) == 4
+
+
+async def test_a_hold_is_tried_again_every_five_minutes_at_last(backend: Backend) -> None:
+    backend.replies = [status(404)] * 11
+    async with line(Destination(backend.url), MemoryQueue(1000, 1e6)) as one:
+        await one.deliver(1)
+    assert sum(one.time.slept) == 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 300 * 3
+
+
+async def test_one_bad_point_costs_few_and_the_rest_arrives(backend: Backend) -> None:
+    backend.always = refuse_value(777)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(1000))
+        await one.deliver(5)
+    dropped = one.books.dropped["http_400"]
+    assert 1 <= dropped <= 4
+    assert len(backend.stored) == len(set(backend.stored[:-1])) + 1 == 1001 - dropped
+    assert backend.stored == [*sorted(backend.stored[:-1]), 5]
+    assert len(backend.seen) <= 1 + 20 + 1
+
+
+async def test_too_large_a_request_is_halved_until_it_fits(backend: Backend) -> None:
+    backend.always = refuse_over(130)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(500))
+    assert backend.stored == list(range(500))
+    assert one.books.dropped.total() == 0
+
+
+async def test_a_point_that_alone_is_refused_is_dropped_once(backend: Backend) -> None:
+    backend.always = refuse_over(0, 400)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(1, 2)
+    assert (one.books.dropped, one.books.state) == ({"http_400": 2}, State.REFUSED)
+    assert len(backend.seen) == 3
+
+
+async def test_the_search_for_what_is_bad_ends_after_twenty_requests(backend: Backend) -> None:
+    backend.always = refuse_over(0, 400)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(1000))
+    assert (one.books.dropped, len(backend.seen)) == ({"http_400": 1000}, 1 + 20)
+
+
+async def test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on(backend: Backend) -> None:
+    backend.replies = [status(500)]
+    async with line(Destination(backend.url)) as one:
+        await one.offer(1, 2)
+        await one.deliver(3)
+    assert (backend.stored, one.books.dropped) == ([3], {"http_500": 2})
+
+
+async def test_partial_success_is_booked_and_not_sent_again(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    told = ExportMetricsPartialSuccess(rejected_data_points=2, error_message="too old")
+    body = ExportMetricsServiceResponse(partial_success=told).SerializeToString()
+    backend.always = status(200, body, Content_Type="application/x-protobuf")
+    async with line(Destination(backend.url)) as one:
+        for _ in range(3):
+            await one.deliver(1, 2, 3)
+    assert (one.books.delivered, one.books.rejected, one.books.warnings, one.books.why) == (3, 6, 3, "too old")
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
+        "otlp points are taken with a warning"
+    ]
+
+
+async def test_html_in_place_of_an_answer_counts_as_delivered_with_a_warning(backend: Backend) -> None:
+    backend.replies = [status(200, b"<html>", Content_Type="text/html")]
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(1)
+    assert (one.books.delivered, one.books.warnings) == (1, 1)
+
+
+async def test_an_endless_answer_drops_the_request(backend: Backend) -> None:
+    backend.replies = [status(200, b"x" * 5_000_000)]
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(1)
+    assert one.books.dropped == {"endless_answer": 1}
+
+
+async def test_what_grows_too_old_while_it_is_tried_is_given_up(backend: Backend) -> None:
+    backend.always = status(503)
+    async with line(Destination(backend.url), MemoryQueue(1000, 5)) as one:
+        await one.deliver(1)
+    assert one.books.dropped == {"expired": 1}
+    assert one.time.slept == [1, 2, 4]
+
+
+async def test_a_record_dropped_while_it_is_under_way_is_booked_once(backend: Backend) -> None:
+    async def crowd_out(_: web.BaseRequest) -> web.StreamResponse:
+        await one.offer(*range(100, 140))
+        return web.Response()
+
+    backend.replies = [crowd_out]
+    async with line(Destination(backend.url), MemoryQueue(400, 60)) as one:
+        await one.deliver(1)
+    assert one.books.balanced
+    assert one.books.made == 41
+    assert (one.books.dropped["queue_full"], one.books.delivered) == (1, 40)
+
+
+async def test_a_sender_that_ran_out_of_work_wakes_when_there_is_more(backend: Backend) -> None:
+    async with line(Destination(backend.url)) as one:
+        running = asyncio.create_task(one.sender.run())
+        for number in range(3):
+            await one.offer(number)
+            await until(lambda: not len(one.queue))
+            await asyncio.sleep(0.005)
+        running.cancel()
+    assert backend.stored == [0, 1, 2]
+
+
+async def test_flush_sends_the_rest_and_says_whether_all_went(backend: Backend) -> None:
+    async with line(Destination(backend.url)) as one:
+        await one.offer(1)
+        assert await one.sender.flush(5)
+        backend.always = dawdle
+        await one.offer(2)
+        assert not await one.sender.flush(0.05)
+    assert (one.books.queued, one.books.state) == (1, State.STOPPED)
+    assert one.books.balanced
+
+
+async def test_a_cancelled_run_leaves_what_is_under_way_in_the_queue(backend: Backend) -> None:
+    backend.replies = [dawdle]
+    async with line(Destination(backend.url)) as one:
+        await one.offer(1)
+        running = asyncio.create_task(one.sender.run())
+        await until(lambda: bool(backend.seen))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await one.sender.flush(5)
+    assert backend.stored == [1]
+
+
+async def test_the_log_has_a_line_for_each_change_and_no_secret(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    backend.replies = [status(503), status(503), status(403, b"who is c2VjcmV0OnNlY3JldA==?"), status(403), status(200)]
+    async with line(Destination(backend.url, {"Authorization": "Basic c2VjcmV0OnNlY3JldA=="})) as one:
+        for number in range(5):
+            await one.deliver(number)
+    told = [record for record in caplog.records if record.name == "exporter.otlp.sender"]
+    assert [record.message for record in told] == ["otlp tries again", "otlp holds what it has", "otlp delivers"]
+    fields: Mapping[str, object] = vars(told[1])["fields"]
+    assert fields["why"] == "403 Forbidden: who is ***?; see otlp.headers or otlp.authorization_file"
+
+
+async def test_a_body_that_is_not_compressed_is_halved_as_it_is(backend: Backend) -> None:
+    backend.always = refuse_over(1, 413)
+    async with line(Destination(backend.url, gzip=False)) as one:
+        await one.courier.offer(cycle(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), AT, gzip=False)
+        await one.deliver()
+    assert backend.stored == [1, 2]
+    assert all("Content-Encoding" not in seen.headers for seen in backend.seen)
+
+
+def test_waits_grow_to_a_limit_that_is_soon_reached() -> None:
+    assert [Pace().retry(attempt, None, 0) for attempt in (0, 1, 2, 3, 10_000)] == [0.2, 0.4, 0.8, 1.5, 1.5]
+    assert Pace().hold(10_000, 0) == 300

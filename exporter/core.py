@@ -1,10 +1,11 @@
-"""What the settings mean to the core: its rules, which families it wants read, and a reader for each answer."""
+"""What the settings mean to the rooms: the rules of the domain, a reader for each answer, who the points are from."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from exporter.otlp.identity import Identity
 from exporter.rollouts import reading, state, workload
 from exporter.rollouts.passthrough import POD_LABELS
 from exporter.rollouts.rules import Rules
@@ -52,3 +53,9 @@ def page_readers(settings: Settings, interner: Interner | None = None) -> Callab
 
     interner = interner or Interner()
     return lambda asked: PageReader(asked, interner, wanted)
+
+
+def identity(settings: Settings) -> Identity:
+    """Return who the points are from: the same attributes on the resource and on every point (DESIGN 5)."""
+    attributes = tuple(settings.identity().items())
+    return Identity(attributes, attributes)

@@ -6,11 +6,11 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from exporter.core import identity
 from exporter.otlp.books import Books, State
 from exporter.otlp.courier import Courier
 from exporter.otlp.encode import Encoder
 from exporter.otlp.http import Destination, HttpPost
-from exporter.otlp.identity import Identity
 from exporter.otlp.pace import Pace
 from exporter.otlp.queue import MemoryQueue
 from exporter.otlp.sender import Sender
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
     from exporter.config.model import Settings
     from exporter.telemetry import Telemetry
-
-
-def identity(settings: Settings) -> Identity:
-    """Return who the points are from: the same attributes on the resource and on every point (DESIGN 5)."""
-    attributes = tuple(settings.identity().items())
-    return Identity(attributes, attributes)
 
 
 class Delivering:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.core import page_readers, rules
+from exporter.core import identity, page_readers, rules
 from exporter.family import Source
 from exporter.rollouts.watch import Watch
 from exporter.scrape.scraper import Scraper
@@ -59,8 +59,7 @@ async def go_round(settings: Settings) -> Once:
 
 def as_otlp_json(cycle: Cycle, settings: Settings) -> Iterator[str]:
     """Write a cycle as the OTLP requests it would make, each in OTLP's JSON mapping."""
-    from exporter.delivery import identity  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
-    from exporter.otlp.encode import Encoder  # noqa: PLC0415 - the same
+    from exporter.otlp.encode import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
     from exporter.otlp.request import otlp_json  # noqa: PLC0415 - the same
 
     encoder = Encoder(identity(settings), settings.otlp.request.points, settings.otlp.request.bytes)

@@ -1,0 +1,36 @@
+"""The rules of the house, held by tools: style, types, floors."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOOLS = {
+    "style": ("ruff", "check"),
+    "layout": ("ruff", "format", "--check"),
+    "types": ("mypy",),
+    "floors": ("lint-imports",),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_house_rules_hold(tool: str) -> None:
+    name, *arguments = TOOLS[tool]
+    program = shutil.which(name, path=f"{Path(sys.executable).parent}")
+    assert program is not None, f"{name} is not installed; install the extra `test`"
+    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_but_the_agreed_stands_at_the_top() -> None:
+    agreed = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "charts", "exporter", "pyproject.toml", "tests"}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    found = {line.partition("/")[0] for line in listed.stdout.splitlines()}
+    assert {name for name in found if not name.startswith(".")} <= agreed | {"requirements.lock"}

@@ -16,6 +16,7 @@ from exporter.clock import offset, ticks
 from exporter.core import page_readers, rules
 from exporter.cycle import Cycles, Parts
 from exporter.memory_file import MemoryFile
+from exporter.otlp.books import Books
 from exporter.rollouts.watch import Watch
 from exporter.scrape.interner import Interner
 from exporter.scrape.scraper import Scraper
@@ -41,7 +42,7 @@ class StartError(Exception):
 
 
 class App:
-    """One running exporter."""
+    """One running exporter; `watch` is what it knows of the fleet."""
 
     def __init__(self, loaded: Loaded, instance: str) -> None:
         self._settings = settings = loaded.settings
@@ -53,10 +54,10 @@ class App:
         self._memory = _memory_file(settings)
         interner = Interner()
         self._scraper = Scraper(settings, page_readers(settings, interner))
-        self._watch = Watch(rules(settings), self._memory.read() if self._memory is not None else None)
+        self.watch = Watch(rules(settings), self._memory.read() if self._memory is not None else None)
         parts = Parts(
             self._scraper,
-            self._watch,
+            self.watch,
             interner,
             self._telemetry,
             self._delivering.courier if self._delivering is not None else None,
@@ -66,6 +67,11 @@ class App:
         )
         self._cycles = Cycles(parts, settings.tick)
         self._failing = ""
+
+    @property
+    def books(self) -> Books:
+        """What became of the points; all zero when nothing is pushed."""
+        return self._delivering.books if self._delivering is not None else Books()
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Run until told to stop; return whether everything made was delivered. Raises ListenError at the start."""
@@ -77,7 +83,7 @@ class App:
             self._announce(port)
             turning = asyncio.create_task(self._turn_for_ever(), name="cycles")
             await stop.wait()
-            _log.info("stopping", extra=log.fields(queued=self._queued()))
+            _log.info("stopping", extra=log.fields(queued=self.books.queued))
             turning.cancel()
             with suppress(asyncio.CancelledError):
                 await turning
@@ -118,7 +124,7 @@ class App:
         return self._cycles.latest.families + self._telemetry.families(process=True)
 
     def _rollouts(self) -> object:
-        return {"at": self._cycles.latest.at, "rollouts": [picture.rollout(one) for one in self._watch.rollouts]}
+        return {"at": self._cycles.latest.at, "rollouts": [picture.rollout(one) for one in self.watch.rollouts]}
 
     def _stalled(self) -> Sequence[str]:
         allowed = 3 * self._settings.tick + 30.0
@@ -128,13 +134,10 @@ class App:
     def _unready(self) -> Sequence[str]:
         if not self._cycles.ended:
             return ["the first cycle has not ended yet"]
-        pages = [target.page for target in self._watch.targets]
+        pages = [target.page for target in self.watch.targets]
         if any(page.trouble is None for page in pages):
             return []
         return [f"{page.target}: {page.trouble.message}" for page in pages if page.trouble is not None]
-
-    def _queued(self) -> int:
-        return self._delivering.books.queued if self._delivering is not None else 0
 
     def _status(self) -> Status:
         now = time.time()
@@ -142,8 +145,8 @@ class App:
             version=__version__,
             instance=self._instance,
             uptime=now - self._started,
-            targets=tuple(picture.target_row(one, now) for one in self._watch.targets),
-            rollouts=tuple(picture.rollout_row(one) for one in self._watch.rollouts),
+            targets=tuple(picture.target_row(one, now) for one in self.watch.targets),
+            rollouts=tuple(picture.rollout_row(one) for one in self.watch.rollouts),
             delivery=self._delivery(now),
             alarms=(f"a cycle failed: {self._failing}",) if self._failing else (),
         )
@@ -151,7 +154,7 @@ class App:
     def _delivery(self, now: float) -> Delivery | None:
         if self._delivering is None:
             return None
-        books = self._delivering.books
+        books = self.books
         return Delivery(
             state=books.state.value,
             endpoint=str(self._settings.otlp.endpoint),

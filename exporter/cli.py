@@ -236,3 +236,21 @@ def explain(context: click.Context, rollout: str, address: str, frames: Path | N
 
         found = rollouts_at(frames, _settings(context).settings, at)
     _say(words.explain(words.find(found, rollout)))
+
+
+@main.command()
+@click.option("--for", "seconds", type=Seconds(), help="End by itself after so long; default: when interrupted.")
+@click.option("--replay", "frames", type=click.Path(path_type=Path, dir_okay=False), help="Play a recording instead.")
+@_refusals
+def demo(seconds: float | None, frames: Path | None) -> None:
+    """Show it all on this machine alone: a simulated cluster, the real exporter, a Last9 stand-in, on loopback.
+
+    Exit code 0 only if everything made arrived.
+    """
+    from rich.console import Console
+
+    from exporter.demo.play import play, summary
+
+    outcome = _await(play(Console(), seconds, frames))
+    click.echo(summary(outcome))
+    sys.exit(0 if outcome.whole else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from exporter.config.model import Settings
 
+_HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
+_ODD: Final = re.compile(r"[^a-zA-Z0-9_]")
 _NEEDED: Final = reading.WANTED | workload.WANTED | state.WANTED
 
 
@@ -39,7 +42,7 @@ def rules(settings: Settings) -> Rules:
 
 def _roles(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
     """Spell pod labels as kube-state-metrics does (facts/kube-state-metrics.md 1)."""
-    return {"label_" + "".join(c if c.isalnum() else "_" for c in label).lower(): values for label in labels}
+    return {"label_" + _ODD.sub("_", _HUMP.sub(r"\1_\2", label)).lower(): values for label in labels}
 
 
 def page_readers(settings: Settings, interner: Interner | None = None) -> Callable[[Asked], PageReader]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.family import Cycle, Family
 from exporter.rollouts import durations, runs
+from exporter.rollouts.fleet import UNKNOWN_PHASE
 from exporter.rollouts.hearing import Hearing
 from exporter.rollouts.leadership import Controller, Verdict, judge
 from exporter.rollouts.lifecycle import Life, advance
@@ -105,6 +106,7 @@ class Watch:
         self._live(at, readings, leaders)
         self._forget(at, readings, leaders)
         self._rollouts = tuple(self._joined(readings, leaders=bool(leaders)))
+        self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
         families = self._families(at, leaders)
         ended = self._ledger.close(at, families, self._held(at, readings, leaders))
         self._led = frozenset(one.process for one in leaders) or self._still_leading(controllers)

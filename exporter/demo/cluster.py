@@ -1,0 +1,215 @@
+"""A simulated Kubernetes cluster with Argo Rollouts: pure, repeatable, moved only by `advance` and by commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from exporter.demo import argo_page, kube_page, state_page, truth
+from exporter.demo.controllers import CLEANUP, Controller, Controllers, Event, Timing
+from exporter.demo.kubelet import Kubelet, next_change
+from exporter.demo.objects import NEVER, Key, ReplicaSet, Rollout
+from exporter.demo.reconcile import LAG, reconcile
+
+if TYPE_CHECKING:
+    from exporter.demo.spec import Spec
+
+INFORM = 0.0015
+"""Seconds between two rollouts that a new leader takes up (44 of them took 63 ms, observed.md §3.2)."""
+RESTART = 5.0
+START = 1_795_446_000.0
+RESOURCES = frozenset({"pods", "replicasets"})
+
+
+class Cluster:
+    """Rollouts, their pods and two controllers.
+
+    `now` and every time given or shown are Unix seconds outside; inside, the simulation runs `speed` times as fast
+    from `start` on. Nothing happens between two calls of `advance`.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        start: float = START,
+        speed: float = 1.0,
+        controllers: tuple[str, ...] = ("argo-a", "argo-b"),
+    ) -> None:
+        chance = Random(seed)  # noqa: S311 - the same seed must give the same cluster
+        self.start, self.speed = start, speed
+        self.rollouts: dict[Key, Rollout] = {}
+        self.orphans: list[ReplicaSet] = []
+        self.controllers = Controllers(controllers, start, chance)
+        self._chance = chance
+        self._kubelet = Kubelet(chance)
+        self._time = start
+
+    @property
+    def now(self) -> float:
+        """How far the cluster has come."""
+        return self.stamp(self._time)
+
+    def stamp(self, time: float) -> float:
+        """Turn a time inside the simulation into one outside."""
+        return self.start + (time - self.start) / self.speed
+
+    def advance(self, to: float) -> None:
+        """Let everything happen that is due up to and including `to`; going back is no movement."""
+        end = self.start + (to - self.start) * self.speed
+        while (moment := self._next()) <= end:
+            self._time = max(self._time, moment)
+            self._settle()
+        self._time = max(self._time, end)
+
+    def create(self, spec: Spec) -> None:
+        """Apply a new Rollout."""
+        rollout = Rollout(spec, self._time)
+        self.rollouts[rollout.key] = rollout
+        self._touch(rollout)
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Delete a Rollout; its pods go, its counters linger for 65 s."""
+        rollout = self.rollouts.pop(Key(namespace, name))
+        for one in rollout.sets.values():
+            one.spec, one.sync_at = 0, self._time + LAG
+        self.orphans += rollout.sets.values()
+        leader = self.controllers.leader
+        if leader:
+            leader.tally.known.discard(rollout.key)
+            leader.tally.cleanups.append((self._time + CLEANUP, rollout.key))
+            self._count(leader, rollout.key, "RolloutDeleted", warning=False)
+
+    def apply(self, spec: Spec) -> None:
+        """Change a Rollout's spec as a whole."""
+        rollout = self.rollouts[Key(spec.namespace, spec.name)]
+        rollout.spec, rollout.generation = spec, rollout.generation + 1
+        self._touch(rollout)
+
+    def deploy(self, namespace: str, name: str, image: str) -> None:
+        """Set the image: a new one is an update, an old one a rollback."""
+        self.apply(replace(self._spec(namespace, name), image=image))
+
+    def scale(self, namespace: str, name: str, replicas: int) -> None:
+        """Set spec.replicas."""
+        self.apply(replace(self._spec(namespace, name), replicas=replicas))
+
+    def pause(self, namespace: str, name: str) -> None:
+        """Set spec.paused."""
+        self.apply(replace(self._spec(namespace, name), paused=True))
+
+    def resume(self, namespace: str, name: str) -> None:
+        """Promote by one: end the pause that the rollout is in, whoever made it."""
+        rollout = self.rollouts[Key(namespace, name)]
+        rollout.status.waiting = None
+        if rollout.spec.paused:
+            self.apply(replace(rollout.spec, paused=False))
+        self._touch(rollout)
+
+    def promote_full(self, namespace: str, name: str) -> None:
+        """Skip all steps and pauses that are left."""
+        rollout = self.rollouts[Key(namespace, name)]
+        rollout.status.promote_full = not rollout.promoted
+        self._touch(rollout)
+
+    def abort(self, namespace: str, name: str) -> None:
+        """Abort the update; it stays aborted until a retry or a new revision."""
+        rollout = self.rollouts[Key(namespace, name)]
+        rollout.status.abort = True
+        self._touch(rollout)
+
+    def retry(self, namespace: str, name: str) -> None:
+        """Try an aborted update again, from the first step."""
+        rollout = self.rollouts[Key(namespace, name)]
+        rollout.status.abort = False
+        self._touch(rollout)
+
+    def rollback(self, namespace: str, name: str) -> None:
+        """Go back to the template of the stable revision or, at rest, of the one before it."""
+        rollout = self.rollouts[Key(namespace, name)]
+        before = rollout.stable if not rollout.promoted else next(iter(rollout.others), None)
+        if before is None:
+            raise ValueError(f"{namespace}/{name} has no earlier revision; deploy another image first")
+        self.deploy(namespace, name, before.image)
+
+    def kill_controller(self, name: str) -> None:
+        """End a controller; nobody leads until its lease has run out."""
+        self.controllers.kill(name, self._time)
+
+    def restart(self, name: str) -> None:
+        """Start a controller that is down."""
+        self.controllers.start(name, self._time)
+
+    def failover(self) -> None:
+        """End the leader; a standby takes over after the lease, and the old leader comes back as a standby."""
+        leader = self.controllers.leader
+        if leader:
+            self.controllers.kill(leader.name, self._time, returns=self._time + RESTART)
+
+    def argo_page(self, controller: str) -> bytes | None:
+        """Show a controller's /metrics, None when it is down."""
+        one = self.controllers.members[controller]
+        return argo_page.page(one, self.rollouts, self.stamp) if one.up else None
+
+    def ksm_page(self, *, allow_lists: bool = True, resources: frozenset[str] = RESOURCES) -> bytes:
+        """Show kube-state-metrics' page; `allow_lists` admits the pods' hash label and the ReplicaSets' revision."""
+        sets = [one for rollout in self.rollouts.values() for one in rollout.sets.values()]
+        return kube_page.page(sets, self.orphans, self.stamp, resources=resources, allow_lists=allow_lists)
+
+    def state_page(self) -> bytes:
+        """Show what a kube-state-metrics with Rollout custom-resource state says."""
+        return state_page.page(self.rollouts.values(), self.stamp)
+
+    def truth(self) -> dict[Key, truth.Truth]:
+        """Say what is the case, by rollout, from the objects themselves."""
+        return {key: truth.of(rollout) for key, rollout in self.rollouts.items()}
+
+    def _spec(self, namespace: str, name: str) -> Spec:
+        return self.rollouts[Key(namespace, name)].spec
+
+    def _touch(self, rollout: Rollout) -> None:
+        if not rollout.status.invalid:
+            rollout.due = min(rollout.due, self._time + LAG)
+
+    def _next(self) -> float:
+        moments = [next_change(one) for rollout in self.rollouts.values() for one in rollout.sets.values()]
+        moments += [next_change(one) for one in self.orphans]
+        moments.append(self.controllers.next_change())
+        if self.controllers.leader:
+            moments += [rollout.due for rollout in self.rollouts.values()]
+        return min(moments, default=NEVER)
+
+    def _settle(self) -> None:
+        for rollout in self.rollouts.values():
+            moved = [self._kubelet.settle(one, self._time) for one in rollout.sets.values()]
+            if any(moved):
+                self._touch(rollout)
+        for one in self.orphans:
+            self._kubelet.settle(one, self._time)
+        self.orphans = [one for one in self.orphans if one.pods]
+        if self.controllers.settle(self._time):
+            for place, rollout in enumerate(self.rollouts.values(), 1):
+                rollout.due = self._time + place * INFORM
+        leader = self.controllers.leader
+        for rollout in list(self.rollouts.values()) if leader else []:
+            if leader and rollout.due <= self._time:
+                self._reconcile(leader, rollout)
+
+    def _reconcile(self, leader: Controller, rollout: Rollout) -> None:
+        tally, key = leader.tally, rollout.key
+
+        def record(reason: str, *, warning: bool = False) -> None:
+            self._count(leader, key, reason, warning=warning)
+
+        if key not in tally.known:
+            tally.known.add(key)
+            record("RolloutAddedToInformer")
+        conflicts = rollout.spec.fault or rollout.new is None
+        reconcile(rollout, self._time, record)
+        tally.errors[key] += bool(conflicts)
+        tally.reconciles.setdefault(key, Timing()).observe(self._chance.uniform(0.002, 0.03))
+
+    def _count(self, leader: Controller, key: Key, reason: str, *, warning: bool) -> None:
+        leader.tally.events[Event(key, reason, warning)] += 1
+        leader.tally.notifications.setdefault(key, Timing()).observe(self._chance.uniform(1e-5, 5e-5))

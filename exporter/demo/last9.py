@@ -1,0 +1,163 @@
+"""A stand-in for Last9: receives OTLP/HTTP metrics as strictly as it must, and keeps books on what came."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hmac
+import zlib
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
+
+from exporter.demo.servers import listening
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+        HistogramDataPoint,
+        Metric,
+        NumberDataPoint,
+        SummaryDataPoint,
+    )
+
+    Point = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
+
+PATH = "/v1/metrics"
+CONTENT_TYPE = "application/x-protobuf"
+ENDED = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+
+Identity = tuple[str, tuple[tuple[str, str], ...]]
+"""A series: its metric's name, and its resource's and point's attributes in alphabetical order."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What arrived: `series` holds each living series' last value (a histogram's count), `ended` those that ended.
+
+    `refused` counts requests turned away, by HTTP status.
+    """
+
+    requests: int = 0
+    points: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+    series: dict[Identity, float] = field(default_factory=dict)
+    ended: set[Identity] = field(default_factory=set)
+
+    def take(self, request: ExportMetricsServiceRequest) -> None:
+        """Enter an accepted request."""
+        self.requests += 1
+        for resource in request.resource_metrics:
+            attributes = _attributes(resource.resource.attributes)
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    self._enter(metric, attributes)
+
+    def _enter(self, metric: Metric, attributes: dict[str, str]) -> None:
+        for point in _points(metric):
+            self.points += 1
+            known = attributes | _attributes(point.attributes)
+            identity = (metric.name, tuple(sorted(known.items())))
+            if point.flags & ENDED:
+                self.series.pop(identity, None)
+                self.ended.add(identity)
+            else:
+                self.ended.discard(identity)
+                self.series[identity] = _value(point)
+
+
+class RefusedError(ValueError):
+    """A request that is turned away, with the HTTP status that says so."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@asynccontextmanager
+async def last9(ledger: Ledger, *, username: str, password: str) -> AsyncIterator[str]:
+    """Receive OTLP on loopback into a ledger; yields the endpoint, without `/v1/metrics`."""
+    expected = b"Basic " + base64.b64encode(f"{username}:{password}".encode())
+
+    async def receive(request: web.Request) -> web.Response:
+        try:
+            _check(request, expected)
+            decoded = decode(_plain(await request.read(), request.headers.get("Content-Encoding", "")))
+        except RefusedError as error:
+            ledger.refused[error.status] += 1
+            return web.Response(status=error.status, text=str(error))
+        ledger.take(decoded)
+        answer = ExportMetricsServiceResponse().SerializeToString()
+        return web.Response(body=answer, content_type=CONTENT_TYPE)
+
+    async with listening(receive, path=PATH, method="POST") as address:
+        yield f"http://{address}"
+
+
+def decode(body: bytes) -> ExportMetricsServiceRequest:
+    """Decode a request's body; RefusedError (400) when it is none, or holds a metric that real stores refuse."""
+    try:
+        request = ExportMetricsServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise RefusedError(400, f"the body is no ExportMetricsServiceRequest: {error}") from error
+    metrics = [
+        one for resource in request.resource_metrics for scope in resource.scope_metrics for one in scope.metrics
+    ]
+    for metric in metrics:
+        if not metric.name or not any(True for _ in _points(metric)):
+            raise RefusedError(400, f"metric {metric.name!r} has no name or no points")
+    return request
+
+
+def _check(request: web.Request, expected: bytes) -> None:
+    if not hmac.compare_digest(request.headers.get("Authorization", "").encode(errors="surrogateescape"), expected):
+        raise RefusedError(401, "the Authorization header is not the one of this stand-in")
+    if request.headers.get("Content-Type") != CONTENT_TYPE:
+        raise RefusedError(400, f"the Content-Type is not exactly {CONTENT_TYPE}")
+
+
+def _plain(body: bytes, encoding: str) -> bytes:
+    """Undo the Content-Encoding; gzip that is cut short or garbled, and any other, is refused."""
+    if encoding in {"", "identity"}:
+        return body
+    if encoding != "gzip":
+        raise RefusedError(400, f"the Content-Encoding {encoding!r} is neither gzip nor identity")
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RefusedError(400, f"the body is no gzip: {error}") from error
+
+
+def _points(metric: Metric) -> Iterable[Point]:
+    """Say a metric's points, whatever its kind; none of a kind that is not set."""
+    kind = metric.WhichOneof("data")
+    if kind is None:
+        return ()
+    points: Iterable[Point] = getattr(metric, kind).data_points
+    return points
+
+
+def _value(point: Point) -> float:
+    if hasattr(point, "count"):
+        return float(point.count)
+    return float(point.as_int if point.WhichOneof("value") == "as_int" else point.as_double)
+
+
+def _attributes(attributes: Iterable[KeyValue]) -> dict[str, str]:
+    return {one.key: _text(one.value) for one in attributes}
+
+
+def _text(value: AnyValue) -> str:
+    kind = value.WhichOneof("value")
+    return "" if kind is None else str(getattr(value, kind))

@@ -1,0 +1,118 @@
+"""The page of a kube-state-metrics that exports Rollout custom-resource state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.demo.exposition import Header, Row, render
+from exporter.demo.spec import BlueGreen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exporter.demo.objects import Rollout
+
+PREFIX = "kube_customresource_"
+HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")
+
+
+def page(rollouts: Iterable[Rollout], stamp: Callable[[float], float]) -> bytes:
+    """Write the page, empty while there are no rollouts; a family without rows keeps its header."""
+    known = list(rollouts)
+    if not known:
+        return b""
+    texts = []
+    for name, text, rows in FAMILIES:
+        found = [row for rollout in known for row in rows(rollout, stamp)]
+        texts.append(render(Header(PREFIX + name, "gauge", text), found))
+    return "".join(texts).encode()
+
+
+def _row(rollout: Rollout, value: float | None, **labels: str) -> list[Row]:
+    """Make a row with its labels in alphabetical order; none without a value. An empty label is left out."""
+    if value is None:
+        return []
+    known = {
+        "customresource_group": "argoproj.io",
+        "customresource_kind": "Rollout",
+        "customresource_version": "v1alpha1",
+        "namespace": rollout.spec.namespace,
+        "name": rollout.spec.name,
+        **{name: text for name, text in labels.items() if text},
+    }
+    return [Row(tuple(sorted(known.items())), value)]
+
+
+def _info(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
+    status = rollout.status
+    hashes = {"stable_hash": status.stable_hash, "current_hash": status.current_hash}
+    if isinstance(rollout.spec.strategy, BlueGreen):
+        hashes |= {"active_hash": status.active, "preview_hash": status.preview}
+    return _row(rollout, 1 if any(hashes.values()) else None, **hashes)
+
+
+def _weights(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
+    weights, name = rollout.status.weights, rollout.spec.name
+    if weights is None:
+        return []
+    canary = _row(
+        rollout, weights.canary, role="canary", pod_template_hash=weights.canary_hash, service=f"{name}-canary"
+    )
+    stable = 100 - weights.canary
+    return canary + _row(
+        rollout, stable, role="stable", pod_template_hash=weights.stable_hash, service=f"{name}-stable"
+    )
+
+
+def _healths(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
+    return [row for health in HEALTHS for row in _row(rollout, health == rollout.status.health, phase=health)]
+
+
+def _waiting(rollout: Rollout, stamp: Callable[[float], float]) -> list[Row]:
+    waiting = rollout.status.waiting
+    return _row(rollout, int(stamp(waiting.since)), reason=waiting.reason) if waiting else []
+
+
+def _aborted_at(rollout: Rollout, stamp: Callable[[float], float]) -> list[Row]:
+    moment = rollout.status.aborted_at
+    return _row(rollout, None if moment is None else int(stamp(moment)))
+
+
+def _hpa(rollout: Rollout) -> float:
+    """Count what an autoscaler is shown: the active ReplicaSet's pods, with canaries all of them."""
+    active = rollout.sets.get(rollout.status.active)
+    return active.replicas if active else rollout.status.replicas
+
+
+def _plain(read: Callable[[Rollout], float | None]) -> Callable[[Rollout, Callable[[float], float]], list[Row]]:
+    """Make one row a rollout, none where the field is not there."""
+    return lambda rollout, _: _row(rollout, read(rollout))
+
+
+FAMILIES: tuple[tuple[str, str, Callable[[Rollout, Callable[[float], float]], list[Row]]], ...] = (
+    ("rollout_status_info", "Hashes a Rollout tracks", _info),
+    ("rollout_traffic_weight", "Traffic weight last set, by role", _weights),
+    (
+        "rollout_canary_weight",
+        "status.canary.weights.canary.weight",
+        _plain(lambda rollout: rollout.status.weights.canary if rollout.status.weights else None),
+    ),
+    ("rollout_max_traffic_weight", "Scale of the weights, absent means 100", _plain(lambda _: None)),
+    (
+        "rollout_current_step_index",
+        "Step index, equals the step count when done",
+        _plain(lambda rollout: rollout.status.step),
+    ),
+    ("rollout_status_phase", "status.phase", _healths),
+    ("rollout_pause_start_time", "Start of each pause condition, seconds since the epoch", _waiting),
+    ("rollout_abort", "1 while status.abort is set", _plain(lambda rollout: rollout.status.abort)),
+    ("rollout_aborted_at", "status.abortedAt, seconds since the epoch", _aborted_at),
+    ("rollout_status_hpa_replicas", "status.HPAReplicas", _plain(_hpa)),
+    ("rollout_spec_replicas", "spec.replicas", _plain(lambda rollout: rollout.spec.replicas)),
+    ("rollout_generation", "metadata.generation", _plain(lambda rollout: rollout.generation)),
+    (
+        "rollout_observed_generation",
+        "phase is valid only when this equals rollout_generation",
+        _plain(lambda rollout: rollout.status.observed or None),
+    ),
+)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.demo.arithmetic import Bounds, Size, alone, basic, bounds, routed, split
+from exporter.demo.spec import FULL_WEIGHT
+
+SIZES = st.integers(0, 40)
+WEIGHTS = st.integers(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "surge", "expected"),
+    [
+        (10, 20, 3, (2, 8)),
+        (10, 75, 3, (8, 3)),
+        (1, 5, 1, (1, 1)),
+        (1, 5, 0, (0, 1)),
+        (2, 5, 1, (1, 2)),
+        (8, 40, 2, (3, 5)),
+        (10, 0, 3, (0, 10)),
+        (10, 100, 3, (10, 0)),
+        (0, 50, 1, (0, 0)),
+    ],
+)
+def test_a_weight_becomes_the_nearest_numbers_of_pods(
+    replicas: int, weight: int, surge: int, expected: tuple[int, int]
+) -> None:
+    assert split(replicas, weight, surge) == expected
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "unavailable", "surge", "expected"),
+    [
+        (10, 10, 1, 1, (1, 9)),
+        (10, 30, 0, 3, (3, 10)),
+        (10, 30, 5, 0, (0, 7)),
+        (1, 5, 0, 1, (1, 1)),
+    ],
+)
+def test_a_canary_begins_with_the_sizes_that_the_controllers_own_examples_give(
+    replicas: int, weight: int, unavailable: int, surge: int, expected: tuple[int, int]
+) -> None:
+    assert basic(Bounds(replicas, surge, unavailable), weight, Size(), Size(replicas, replicas), 0) == expected
+
+
+@pytest.mark.parametrize(("replicas", "expected"), [(10, (3, 2)), (4, (1, 1)), (1, (1, 0)), (0, (0, 1))])
+def test_a_quarter_of_surge_rounds_up_and_of_unavailability_down(replicas: int, expected: tuple[int, int]) -> None:
+    limits = bounds(replicas, 0.25, 0.25)
+    assert (limits.surge, limits.unavailable) == expected
+
+
+def test_a_rollout_without_room_to_move_may_miss_one_pod() -> None:
+    assert bounds(10, 0.0, 0.0) == Bounds(10, 0, 1)
+
+
+@settings(derandomize=True, max_examples=200)
+@given(replicas=SIZES, weight=WEIGHTS, surge=st.integers(0, 10))
+def test_a_split_has_all_pods_or_one_more_where_a_surge_allows_it(replicas: int, weight: int, surge: int) -> None:
+    canary, stable = split(replicas, weight, surge)
+    assert canary >= 0
+    assert stable >= 0
+    assert canary + stable in ({replicas, replicas + 1} if surge and replicas else {replicas})
+    if 0 < weight < 100 and replicas > 1 and surge:
+        assert canary > 0
+
+
+def test_a_tie_at_the_top_without_a_surge_gives_no_canary_at_all_as_in_the_controller() -> None:
+    assert split(5, 90, 0) == (0, 5)
+
+
+@settings(derandomize=True, max_examples=200)
+@given(replicas=SIZES, weight=WEIGHTS, new=SIZES, stable=SIZES, lost=SIZES, others=st.integers(0, 3))
+def test_no_canary_grows_beyond_the_most_pods_nor_shrinks_below_the_least(
+    replicas: int, weight: int, new: int, stable: int, lost: int, others: int
+) -> None:
+    limits = bounds(replicas, 0.25, 0.25)
+    available = Size(new, max(0, new - lost)), Size(stable, stable)
+    next_new, next_stable = basic(limits, weight, *available, others)
+    assert min(next_new, next_stable) >= 0
+    if next_new + next_stable > new + stable:
+        assert next_new + next_stable + others <= limits.most
+    if next_stable < stable and not others:
+        assert available[0].available + min(next_stable, stable) >= min(limits.least, available[0].available + stable)
+
+
+@settings(derandomize=True, max_examples=200)
+@given(replicas=SIZES, weight=WEIGHTS)
+def test_sizes_come_to_the_split_when_all_pods_get_ready(replicas: int, weight: int) -> None:
+    limits = bounds(replicas, 0.25, 0.25)
+    new, stable = 0, replicas
+    for _ in range(2 * replicas + 2):
+        new, stable = basic(limits, weight, Size(new, new), Size(stable, stable), 0)
+    assert (new, stable) == split(replicas, weight, limits.surge)
+
+
+@settings(derandomize=True, max_examples=200)
+@given(replicas=SIZES, spec=SIZES, others=st.integers(0, 3))
+def test_a_lone_replicaset_takes_all_pods_but_waits_for_others_to_go(replicas: int, spec: int, others: int) -> None:
+    limits = bounds(replicas, 0.25, 0.25)
+    size = alone(limits, Size(spec, spec), others)
+    assert size == replicas or (others and size <= max(spec, limits.most))
+
+
+@settings(derandomize=True, max_examples=200)
+@given(replicas=SIZES, weight=WEIGHTS)
+def test_a_routed_canary_has_pods_for_its_weight_and_not_one_more(replicas: int, weight: int) -> None:
+    canary = routed(replicas, weight)
+    assert canary * FULL_WEIGHT >= weight * replicas
+    assert (canary - 1) * FULL_WEIGHT < weight * replicas or canary == 0

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import ClientSession
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
+from opentelemetry.sdk.resources import Resource
+
+from exporter.demo.last9 import CONTENT_TYPE, ENDED, PATH, Ledger, last9
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from opentelemetry.sdk.metrics.export import MetricsData
+
+CREDENTIALS = "Basic " + base64.b64encode(b"user:secret").decode()
+HEADERS = {"Authorization": CREDENTIALS, "Content-Type": CONTENT_TYPE}
+CLUSTER = ("k8s.cluster.name", "east")
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+def measured() -> MetricsData:
+    """Measure a counter, a gauge and a histogram with the SDK."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], Resource({"k8s.cluster.name": "east"}), shutdown_on_exit=False)
+    meter = provider.get_meter("test")
+    meter.create_counter("deploys").add(3, {"name": "checkout"})
+    meter.create_gauge("fraction").set(0.25, {"name": "checkout"})
+    meter.create_histogram("seconds").record(1.5)
+    data = reader.get_metrics_data()
+    provider.shutdown()
+    assert data
+    return data
+
+
+def gauge(name: str, value: float, *, flags: int = 0) -> ExportMetricsServiceRequest:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name=name)
+    metric.gauge.data_points.add(time_unix_nano=1, as_double=value, flags=flags)
+    return request
+
+
+async def post(session: ClientSession, url: str, body: bytes, **headers: str) -> tuple[int, str]:
+    async with session.post(url + PATH, data=body, headers=HEADERS | headers) as response:
+        return response.status, await response.text()
+
+
+async def test_what_the_sdks_own_exporter_sends_arrives() -> None:
+    ledger = Ledger()
+    async with last9(ledger, username="user", password="secret") as endpoint:
+        sender = OTLPMetricExporter(
+            endpoint + PATH, headers={"authorization": CREDENTIALS}, compression=Compression.Gzip
+        )
+        assert await asyncio.to_thread(sender.export, measured()) is MetricExportResult.SUCCESS
+        sender.shutdown()
+    assert (ledger.requests, ledger.points, ledger.refused.total()) == (1, 3, 0)
+    assert ledger.series == {
+        ("deploys", (CLUSTER, ("name", "checkout"))): 3.0,
+        ("fraction", (CLUSTER, ("name", "checkout"))): 0.25,
+        ("seconds", (CLUSTER,)): 1.0,
+    }
+
+
+async def test_a_series_ends_with_its_end_marker_and_lives_again_with_a_value(session: ClientSession) -> None:
+    ledger = Ledger()
+    series = ("x", ())
+    async with last9(ledger, username="user", password="secret") as endpoint:
+        for request, living, ended in (
+            (gauge("x", 7.0), {series: 7.0}, set()),
+            (gauge("x", 0.0, flags=ENDED), {}, {series}),
+            (gauge("x", 8.0), {series: 8.0}, set()),
+        ):
+            assert (await post(session, endpoint, request.SerializeToString()))[0] == 200
+            assert (ledger.series, ledger.ended) == (living, ended)
+    assert ledger.points == 3
+
+
+async def test_an_empty_request_is_accepted(session: ClientSession) -> None:
+    ledger = Ledger()
+    async with last9(ledger, username="user", password="secret") as endpoint:
+        assert (await post(session, endpoint, b""))[0] == 200
+    assert (ledger.requests, ledger.points) == (1, 0)
+
+
+@pytest.mark.parametrize("authorization", ["", "Basic", "Basic dXNlcjp3cm9uZw==", "Bearer x", "é"])
+async def test_a_wrong_credential_is_refused_with_401(session: ClientSession, authorization: str) -> None:
+    ledger = Ledger()
+    async with last9(ledger, username="user", password="secret") as endpoint:
+        status, text = await post(session, endpoint, b"", Authorization=authorization)
+    assert (status, ledger.refused) == (401, {401: 1})
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "why"),
+    [
+        (b"\xff\xff", {}, "no ExportMetricsServiceRequest"),
+        (b"{}", {"Content-Type": "application/json"}, "Content-Type"),
+        (b"", {"Content-Type": "application/x-protobuf; charset=utf-8"}, "Content-Type"),
+        (b"plain", {"Content-Encoding": "gzip"}, "no gzip"),
+        (gzip.compress(b"x" * 1000)[:-9], {"Content-Encoding": "gzip"}, "no gzip"),
+        (b"x", {"Content-Encoding": "br"}, "Content-Encoding"),
+        (gauge("", 1.0).SerializeToString(), {}, "no name or no points"),
+    ],
+)
+async def test_a_bad_request_is_refused_with_400_and_says_why(
+    session: ClientSession, body: bytes, headers: dict[str, str], why: str
+) -> None:
+    ledger = Ledger()
+    async with last9(ledger, username="user", password="secret") as endpoint:
+        status, text = await post(session, endpoint, body, **headers)
+    assert (status, ledger.refused, ledger.requests) == (400, {400: 1}, 0)
+    assert why in text
+
+
+async def test_a_metric_without_points_is_refused_as_real_stores_do(session: ClientSession) -> None:
+    request = gauge("x", 1.0)
+    request.resource_metrics[0].scope_metrics[0].metrics.add(name="empty")
+    ledger = Ledger()
+    async with last9(ledger, username="user", password="secret") as endpoint:
+        assert (await post(session, endpoint, request.SerializeToString()))[0] == 400
+    assert ledger.series == {}

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.recorded import unpack
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,15 @@ def require_program() -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def promtool(require_program: Callable[[str], str]) -> str:
     return require_program("promtool")
+
+
+@pytest.fixture(scope="session")
+def recordings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every recording, unpacked once."""
+    return unpack(tmp_path_factory.mktemp("recordings"))
+
+
+@pytest.fixture(scope="session")
+def recording(recordings_folder: Path) -> Callable[[str], Path]:
+    """The folder of one recording, by its name."""
+    return lambda name: recordings_folder / name

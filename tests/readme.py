@@ -1,0 +1,40 @@
+"""The tables of the README that are made: `python -m tests.readme --write` makes them anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from exporter.reference import rows
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def series_table() -> str:
+    """Return the catalogue as a Markdown table."""
+    lines = ["| series | kind | labels | meaning |", "|---|---|---|---|"]
+    for name, kind, labels, text in rows():
+        own = ", ".join(label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels)
+        lines.append(f"| `{name}` | {kind} | {own} | {text} |")
+    return "\n".join(lines)
+
+
+def between(text: str, mark: str) -> tuple[str, str, str]:
+    """Cut a text into what is before, inside and after the comments `<!-- mark… -->` and `<!-- /mark -->`."""
+    before, _, rest = text.partition(f"<!-- {mark}")
+    head, _, rest = rest.partition("-->\n")
+    inside, end, after = rest.partition(f"<!-- /{mark} -->")
+    assert end, f"the README has no section {mark}"
+    return f"{before}<!-- {mark}{head}-->\n", inside, end + after
+
+
+def main() -> None:
+    """Write the tables."""
+    before, _, after = between(README.read_text(), "series")
+    README.write_text(f"{before}{series_table()}\n{after}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("python -m tests.readme --write")
+    main()

@@ -1,0 +1,37 @@
+"""The README says what is: its tables, its commands, its configuration."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.cli import main
+from exporter.config import load
+from tests.readme import README, between, series_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = README.read_text()
+
+
+def test_the_table_of_series_is_the_catalogue() -> None:
+    assert between(TEXT, "series")[1].strip() == series_table(), "python -m tests.readme --write"
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_is_told(command: str) -> None:
+    assert re.search(rf"`{command}[ `]", TEXT)
+    assert main.commands[command].help
+
+
+def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
+    shown = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    assert shown
+    secret = tmp_path / "authorization"
+    secret.write_text("Basic YTpi")
+    file = tmp_path / "config.yaml"
+    file.write_text(shown[1].replace("/etc/last9/authorization", str(secret)))
+    assert load(file, {}).warnings == ()

@@ -15,12 +15,13 @@ ticks are counted too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
 from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over, unheard
 from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
 
 if TYPE_CHECKING:
@@ -47,7 +48,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """All that is remembered of a rollout. `born` is its first sight: from then on its counters count."""
+    """All that is remembered of a rollout. `born` is its first sight: from then on its counters count.
+
+    `deployed` is False while one that was made since the first tick has had no revision: its first is no update.
+    `news` is when (Unix seconds) the counters last told of something that no hashes showed; hashes heard no later
+    are out of date. `early`: at the last tick hashes showed a new revision that was not counted yet.
+    """
 
     born: float
     at: float
@@ -60,6 +66,9 @@ class Life:
     hashes: Hashes = NO_HASHES
     router: bool = False
     strategy: str = ""
+    deployed: bool = True
+    news: float = -math.inf
+    early: bool = False
     results: Mapping[str, int] = field(default_factory=dict)
     last_seconds: Mapping[str, float] = field(default_factory=dict)
     paused_seconds: float = 0.0
@@ -69,11 +78,12 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Where a rollout stands at a tick, by which evidence, with which hashes."""
+    """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
 
     standing: Standing
     evidence: str
     hashes: Hashes
+    shown: bool = False
 
 
 def advance(
@@ -82,13 +92,11 @@ def advance(
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
         return _first(at, sighting, reading), ()
-    clue = clues(life.events, reading.events, same_process=life.process == reading.process)
+    clue = _growth(life, reading)
     judgement = judge(life, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
     phases = life.phases.seen(reading.phase, at, hold_down, moved=_moved(clue))
-    paused = (
-        at - life.at if life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING else 0
-    )
+    paused = at - life.at if life.phases.phase == "Paused" and life.standing is Standing.UPDATING else 0
     aged = replace(
         life,
         at=at,
@@ -99,6 +107,9 @@ def advance(
         hashes=judgement.hashes,
         router=life.router or _routed(reading, sighting),
         strategy=reading.strategy,
+        deployed=life.deployed or _has_revision(reading),
+        news=at if _tells(clue) and not judgement.shown else life.news,
+        early=judgement.shown and not clue.updated and _revised(life.hashes, judgement.hashes),
         paused_seconds=life.paused_seconds + max(paused, 0.0),
     )
     return _follow(
@@ -107,6 +118,29 @@ def advance(
         judgement,
         _kind(reading, judgement.hashes, sighting, clue),
     )
+
+
+def _growth(life: Life, reading: Reading) -> Clues:
+    """Compare the counters with those last read, without what is no news.
+
+    A first deploy counts as RolloutUpdated and RolloutCompleted, too. What hashes showed early is counted late.
+    """
+    grown = clues(life.events, reading.events, same_process=life.process == reading.process)
+    if grown.updated and not life.deployed:
+        return replace(grown, updated=grown.updated - 1, completed=max(grown.completed - 1, 0))
+    return replace(grown, updated=grown.updated - 1) if grown.updated and life.early else grown
+
+
+def _tells(clue: Clues) -> bool:
+    return any((clue.updated, clue.completed, clue.aborted))
+
+
+def _revised(before: Hashes, after: Hashes) -> bool:
+    return bool(before.current and after.current) and before.current != after.current
+
+
+def _has_revision(reading: Reading) -> bool:
+    return bool(reading.events.get("RolloutUpdated")) or (reading.replicas is not None and reading.replicas.total > 0)
 
 
 def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
@@ -124,6 +158,7 @@ def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
         hashes=judgement.hashes,
         router=_routed(reading, sighting),
         strategy=reading.strategy,
+        deployed=not sighting.first_deploy or _has_revision(reading),
     )
 
 
@@ -156,13 +191,29 @@ def judge(life: Life | None, sighting: Sighting, reading: Reading, clue: Clues |
     state = sighting.state
     if state is not None and state.current and state.stable:
         known = Hashes(state.current, state.stable)
-        return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known)
+        unseen = clue is not None and clue.aborted > 0 and not state.aborted
+        if not unseen and _timely(life, state.at, known, clue):
+            return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
+    workload = sighting.workload
+    heard = workload.at if workload is not None else -math.inf
     revised = by_revision(sighting, was, hashes, clue)
-    if revised is not None and revised.stable:
-        return Judgement(_by_hashes(revised, aborted=reading.phase == "Abort"), "ReplicaSet revisions", revised)
+    if revised is not None and revised.stable and _timely(life, heard, revised, clue):
+        aborted = reading.phase == "Abort"
+        return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
     standing, evidence = _by_events(was, sighting, reading, clue)
-    known = revised if revised is not None else by_size(sighting, standing, hashes, clue)
+    if life is not None and heard <= life.news:
+        return Judgement(standing, evidence, unheard(standing, hashes, clue))
+    known = revised if revised is not None and not revised.stable else by_size(sighting, standing, hashes, clue)
     return Judgement(standing, evidence, known)
+
+
+def _timely(life: Life | None, heard: float, known: Hashes, clue: Clues | None) -> bool:
+    """Tell whether hashes show all that the counters told: sources are asked at different times."""
+    if life is None or clue is None:
+        return True
+    if heard <= life.news or (clue.updated and known.current == life.hashes.current):
+        return False
+    return not clue.completed or known.stable != life.hashes.stable
 
 
 def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:

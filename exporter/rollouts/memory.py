@@ -59,14 +59,14 @@ def load(text: str, cluster: str) -> Memory:
         raise UnfitMemoryError("its checksum does not match: it was cut or changed")
     try:
         return _memory(_object(body))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise UnfitMemoryError(f"it is not of the shape expected ({type(error).__name__})") from error
 
 
 def _object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnfitMemoryError("it is no JSON") from error
     if not isinstance(found, dict):
         raise UnfitMemoryError("it is no JSON object")

@@ -129,7 +129,7 @@ def by_size(sighting: Sighting, standing: Standing, before: Hashes, clue: Clues 
     sets = _sets(sighting)
     reading = sighting.reading
     if not sets or reading is None:
-        return before if standing is Standing.SETTLED else NO_HASHES
+        return unheard(standing, before, clue)
     newest = max(sets.values(), key=lambda one: one.created)
     current, stable = (name if name in sets else "" for name in (before.current, before.stable))
     known = Hashes(current, stable, newest.created)
@@ -138,7 +138,17 @@ def by_size(sighting: Sighting, standing: Standing, before: Hashes, clue: Clues 
         return Hashes(settled, settled, newest.created)
     if standing is Standing.UNKNOWN:
         return Hashes(newest=newest.created)
-    return _moving(sets, reading, known, clue, new=newest.hash if newest.created > before.newest else "")
+    return _moving(sets, reading, known, clue, new=newest.hash if 0 < before.newest < newest.created else "")
+
+
+def unheard(standing: Standing, before: Hashes, clue: Clues | None) -> Hashes:
+    """Keep, while no ReplicaSets are shown that are up to date, what the counters do not contradict."""
+    if standing is Standing.SETTLED:
+        settled = _settled(before, clue)
+        return Hashes(settled, settled, before.newest)
+    if clue is None or clue.completed:
+        return Hashes(newest=before.newest)
+    return replace(before, current="") if clue.updated else before
 
 
 def _only(sets: Iterable[ReplicaSet], reading: Reading) -> str:

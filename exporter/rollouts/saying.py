@@ -9,8 +9,9 @@ from exporter.family import Family, Kind, Labels, Series
 from exporter.rollouts.catalogue import ROWS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from exporter.rollouts.fleet import Key
     from exporter.rollouts.rollout import Rollout
 
 Fading = dict[tuple[str, Labels], float]
@@ -31,7 +32,7 @@ class Sayer:
     def families(self, rollouts: Sequence[Rollout], at: float, fade: float) -> tuple[Family, ...]:
         """Say all rollouts; `fade` is for how long (seconds) a former info series is said as 0."""
         said = [self._row(row, rollouts) for row in ROWS]
-        self._fade(said, at, fade)
+        self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.sighting.workload is None})
         families = tuple(self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=True))
         self._sweep(sum(len(family) for family in families))
         return tuple(family for family in families if len(family))
@@ -57,7 +58,8 @@ class Sayer:
             series = self._series[name, labels] = Series(name, labels)
         return series
 
-    def _fade(self, said: Sequence[Family], at: float, fade: float) -> None:
+    def _fade(self, said: Sequence[Family], at: float, fade: float, unheard: Collection[Key]) -> None:
+        """Note which info series were replaced; of rollouts `unheard` of at this tick the last ones are kept."""
         now = {
             (row.name, one.labels): _identity(row, one.labels)
             for row, family in zip(ROWS, said, strict=True)
@@ -70,7 +72,7 @@ class Sayer:
             if (name, _identity(identities[name], labels)) in told:
                 self.fading[name, labels] = at + fade
         self.fading = {key: until for key, until in self.fading.items() if until > at and key not in now}
-        self.infos = set(now)
+        self.infos = {*now, *(one for one in self.infos if _key(one[1]) in unheard)}
 
     def _with_zeros(self, row: Row, family: Family) -> Family:
         zeros = [labels for name, labels in self.fading if name == row.name] if row.identity else []
@@ -82,6 +84,11 @@ class Sayer:
     def _sweep(self, alive: int) -> None:
         if len(self._series) > 4 * alive + 1000:
             self._series.clear()
+
+
+def _key(labels: Labels) -> Key:
+    named = dict(labels)
+    return named["namespace"], named["name"]
 
 
 def _identity(row: Row, labels: Labels) -> Labels:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Cycle, Family
+from exporter.family import Cycle, Family, Source
 from exporter.rollouts import durations, runs
 from exporter.rollouts.fleet import UNKNOWN_PHASE
 from exporter.rollouts.hearing import Hearing
@@ -199,14 +199,9 @@ class Watch:
         return tuple(kept)
 
     def _held(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> Held:
-        return Held(
-            at,
-            self._rules.grace,
-            self._lives,
-            readings.keys(),
-            proven=bool(leaders) and all(one.steady for one in leaders),
-            pods_proven=self._hearing.whole,
-        )
+        steady = bool(leaders) and all(one.steady for one in leaders)
+        proven = self._hearing.proven | ({Source.ARGO} if steady else set())
+        return Held(at, self._rules.grace, self._lives, readings.keys(), proven)
 
 
 def _counted(own: Mapping[str, str]) -> dict[str, int]:

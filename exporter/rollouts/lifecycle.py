@@ -67,7 +67,7 @@ class Life:
     router: bool = False
     strategy: str = ""
     deployed: bool = True
-    news: float = -math.inf
+    news: float = 0.0
     early: bool = False
     results: Mapping[str, int] = field(default_factory=dict)
     last_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -201,17 +201,23 @@ def judge(life: Life | None, sighting: Sighting, reading: Reading, clue: Clues |
         aborted = reading.phase == "Abort"
         return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
     standing, evidence = _by_events(was, sighting, reading, clue)
-    if life is not None and heard <= life.news:
+    if heard <= _news(life, clue) or (revised is not None and revised.stable):
         return Judgement(standing, evidence, unheard(standing, hashes, clue))
-    known = revised if revised is not None and not revised.stable else by_size(sighting, standing, hashes, clue)
-    return Judgement(standing, evidence, known)
+    return Judgement(standing, evidence, revised or by_size(sighting, standing, hashes, clue))
+
+
+def _news(life: Life | None, clue: Clues | None) -> float:
+    """Return the time (Unix seconds) up to which what was heard is out of date: sources are asked at their own pace."""
+    if life is None or clue is None:
+        return 0.0
+    return life.at if _tells(clue) else life.news
 
 
 def _timely(life: Life | None, heard: float, known: Hashes, clue: Clues | None) -> bool:
-    """Tell whether hashes show all that the counters told: sources are asked at different times."""
+    """Tell whether hashes show all that the counters told; pages of one tick differ by some milliseconds, too."""
     if life is None or clue is None:
         return True
-    if heard <= life.news or (clue.updated and known.current == life.hashes.current):
+    if heard <= _news(life, clue) or (clue.updated and known.current == life.hashes.current):
         return False
     return not clue.completed or known.stable != life.hashes.stable
 
@@ -227,7 +233,7 @@ def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues 
     if reading.phase == "Completed":
         return Standing.SETTLED, "phase Completed"
     if reading.phase == "Abort":
-        return Standing.ABORTED, "phase Abort"
+        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (Standing.ABORTED, "phase Abort")
     if sighting.first_deploy and (clue is None or clue.updated <= 1):
         return Standing.SETTLED, "first deploy: there is no other revision"
     if clue is not None and (clue.completed or clue.updated):
@@ -239,6 +245,13 @@ def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues 
     if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
         return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
     return was, "nothing has happened since" if was is not Standing.UNKNOWN else "begun before anyone looked"
+
+
+def _at_rest(was: Standing, reading: Reading, clue: Clues | None) -> bool:
+    """Tell an abort of nothing: a settled rollout can be aborted, too."""
+    if was is not Standing.SETTLED or clue is None or clue.updated:
+        return False
+    return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
 
 
 def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:

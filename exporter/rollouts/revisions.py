@@ -30,7 +30,10 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """By how much a controller's event counters have grown since they were last read."""
+    """By how much a controller's event counters have grown since they were last read.
+
+    `restarted`: they are another process's, and count only what happened since it took over.
+    """
 
     updated: float = 0
     completed: float = 0
@@ -39,6 +42,7 @@ class Clues:
     created: float = 0
     resumed: float = 0
     stepped: float = 0
+    restarted: bool = False
 
 
 NO_HASHES: Final = Hashes()
@@ -61,7 +65,7 @@ def clues(before: Mapping[str, float], now: Mapping[str, float], *, same_process
         old = before.get(reason, 0) if same_process else 0
         return new - old if new >= old else new
 
-    return Clues(**{clue: growth(reason) for clue, reason in _COUNTERS.items()})
+    return Clues(**{clue: growth(reason) for clue, reason in _COUNTERS.items()}, restarted=not same_process)
 
 
 def starting_over(reading: Reading) -> bool:

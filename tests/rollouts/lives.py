@@ -69,10 +69,12 @@ class Watched(Cluster):
         stable, current, aborted = self.before
         super()._reconcile(leader, rollout)
         self.before = now_stable, now_current, now_aborted = _where(rollout)
-        if not stable or stable == current or aborted:
+        if not stable or stable == current:
             return
         if now_stable != stable:
             self.results["promoted"] += 1
+        elif aborted:
+            return
         elif now_current == stable:
             self.results["rolled_back"] += 1
         elif now_current != current:

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
 from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over, unheard
+from exporter.rollouts.revisions import (
+    NO_HASHES,
+    Clues,
+    Hashes,
+    by_revision,
+    by_size,
+    clues,
+    early,
+    starting_over,
+    unheard,
+)
 from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
 
 if TYPE_CHECKING:
@@ -93,7 +103,7 @@ def advance(
     if life is None:
         return _first(at, sighting, reading), ()
     clue = _growth(life, reading)
-    judgement = judge(life, sighting, reading, clue)
+    judgement = judge(life, at, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
     phases = life.phases.seen(reading.phase, at, hold_down, moved=_moved(clue))
     paused = at - life.at if life.phases.phase == "Paused" and life.standing is Standing.UPDATING else 0
@@ -109,7 +119,7 @@ def advance(
         strategy=reading.strategy,
         deployed=life.deployed or _has_revision(reading),
         news=at if _tells(clue) and not judgement.shown else life.news,
-        early=judgement.shown and not clue.updated and _revised(life.hashes, judgement.hashes),
+        early=judgement.shown and early(life.hashes.current, judgement.hashes.current, clue),
         paused_seconds=life.paused_seconds + max(paused, 0.0),
     )
     return _follow(
@@ -135,16 +145,12 @@ def _tells(clue: Clues) -> bool:
     return any((clue.updated, clue.completed, clue.aborted))
 
 
-def _revised(before: Hashes, after: Hashes) -> bool:
-    return bool(before.current and after.current) and before.current != after.current
-
-
 def _has_revision(reading: Reading) -> bool:
     return bool(reading.events.get("RolloutUpdated")) or (reading.replicas is not None and reading.replicas.total > 0)
 
 
 def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
-    judgement = judge(None, sighting, reading, _since_creation(sighting, reading))
+    judgement = judge(None, at, sighting, reading, _since_creation(sighting, reading))
     moving = judgement.standing is Standing.UPDATING
     return Life(
         born=at,
@@ -184,42 +190,43 @@ def _routed(reading: Reading, sighting: Sighting) -> bool:
     return sighting.state is not None and sighting.state.weight is not None
 
 
-def judge(life: Life | None, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
-    """Tell where a rollout stands, by the strongest evidence there is."""
+def judge(life: Life | None, at: float, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
+    """Tell where a rollout stands at a tick, by the strongest evidence there is."""
     was = life.standing if life is not None else Standing.UNKNOWN
     hashes = life.hashes if life is not None else NO_HASHES
     state = sighting.state
     if state is not None and state.current and state.stable:
         known = Hashes(state.current, state.stable)
         unseen = clue is not None and clue.aborted > 0 and not state.aborted
-        if not unseen and _timely(life, state.at, known, clue):
+        if not (unseen or _outdated(life, at, state.at, clue)) and _shows(known, hashes, clue):
             return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
     workload = sighting.workload
     heard = workload.at if workload is not None else -math.inf
     revised = by_revision(sighting, was, hashes, clue)
-    if revised is not None and revised.stable and _timely(life, heard, revised, clue):
-        aborted = reading.phase == "Abort"
+    outdated = _outdated(life, at, heard, clue)
+    if revised is not None and revised.stable and not outdated and _shows(revised, hashes, clue):
+        aborted = reading.phase == "Abort" and not early(hashes.current, revised.current, clue)
         return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
     standing, evidence = _by_events(was, sighting, reading, clue)
-    if heard <= _news(life, clue) or (revised is not None and revised.stable):
+    if outdated or (revised is not None and revised.stable):
         return Judgement(standing, evidence, unheard(standing, hashes, clue))
     return Judgement(standing, evidence, revised or by_size(sighting, standing, hashes, clue))
 
 
-def _news(life: Life | None, clue: Clues | None) -> float:
-    """Return the time (Unix seconds) up to which what was heard is out of date: sources are asked at their own pace."""
+def _outdated(life: Life | None, at: float, heard: float, clue: Clues | None) -> bool:
+    """Tell whether the counters told something after a source was heard: sources are asked at their own pace."""
     if life is None or clue is None:
-        return 0.0
-    return life.at if _tells(clue) else life.news
-
-
-def _timely(life: Life | None, heard: float, known: Hashes, clue: Clues | None) -> bool:
-    """Tell whether hashes show all that the counters told; pages of one tick differ by some milliseconds, too."""
-    if life is None or clue is None:
-        return True
-    if heard <= _news(life, clue) or (clue.updated and known.current == life.hashes.current):
         return False
-    return not clue.completed or known.stable != life.hashes.stable
+    return heard < at if _tells(clue) else heard <= life.news
+
+
+def _shows(known: Hashes, before: Hashes, clue: Clues | None) -> bool:
+    """Tell whether hashes show what the counters tell: pages of one tick are some milliseconds apart, too."""
+    if clue is None:
+        return True
+    if clue.updated and known.current == before.current:
+        return False
+    return not clue.completed or known.stable != before.stable
 
 
 def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from exporter.family import Family
 
 _log = logging.getLogger(__name__)
-GOODBYE: Final = 5.0
-"""Seconds that the last points have to be delivered in, once the process is told to stop."""
+LOST: Final = 3
+"""The exit status that says that points were lost at the end."""
 
 
 class StartError(Exception):
@@ -74,7 +74,7 @@ class App:
         return self._delivering.books if self._delivering is not None else Books()
 
     async def run(self, stop: asyncio.Event) -> bool:
-        """Run until told to stop; return whether everything made was delivered. Raises ListenError at the start."""
+        """Run until told to stop; return whether nothing was lost at the end. Raises ListenError at the start."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._scraper.aclose)
             port = await stack.enter_async_context(serve(self._settings.web, self._content()))
@@ -84,10 +84,15 @@ class App:
             turning = asyncio.create_task(self._turn_for_ever(), name="cycles")
             await stop.wait()
             _log.info("stopping", extra=log.fields(queued=self.books.queued))
-            turning.cancel()
+            async with self._cycles.saying:
+                turning.cancel()
             with suppress(asyncio.CancelledError):
                 await turning
-            return await self._delivering.flush(GOODBYE) if self._delivering is not None else True
+            return self._delivering is None or await self._delivering.finish(self._settings.otlp.grace)
+
+    def abandon(self) -> bool:
+        """Let go of what is queued, without trying to deliver it; return whether nothing is lost by that."""
+        return self._delivering is None or self._delivering.end()
 
     def _announce(self, port: int) -> None:
         otlp = self._settings.otlp
@@ -136,8 +141,11 @@ class App:
             return ["the first cycle has not ended yet"]
         pages = [target.page for target in self.watch.targets]
         if any(page.trouble is None for page in pages):
-            return []
+            return self._alarms()
         return [f"{page.target}: {page.trouble.message}" for page in pages if page.trouble is not None]
+
+    def _alarms(self) -> Sequence[str]:
+        return [self._delivering.alarm] if self._delivering is not None and self._delivering.alarm else []
 
     def _status(self) -> Status:
         now = time.time()
@@ -148,7 +156,7 @@ class App:
             targets=tuple(picture.target_row(one, now) for one in self.watch.targets),
             rollouts=tuple(picture.rollout_row(one) for one in self.watch.rollouts),
             delivery=self._delivery(now),
-            alarms=(f"a cycle failed: {self._failing}",) if self._failing else (),
+            alarms=(*((f"a cycle failed: {self._failing}",) if self._failing else ()), *self._alarms()),
         )
 
     def _delivery(self, now: float) -> Delivery | None:
@@ -168,8 +176,6 @@ class App:
 def _delivering(settings: Settings, telemetry: Telemetry) -> Delivering | None:
     if settings.otlp.endpoint is None:
         return None
-    if settings.otlp.protocol == "grpc":
-        raise StartError("otlp.protocol grpc is not spoken by this version; write http/protobuf")
     from exporter.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
 
     return Delivering(settings, telemetry)
@@ -189,7 +195,7 @@ def instance() -> str:
 
 
 async def run(loaded: Loaded) -> bool:
-    """Run until SIGTERM or SIGINT; a second one ends the process at once. Return whether all was delivered.
+    """Run until SIGTERM or SIGINT; a second one ends the process at once. Return whether nothing was lost at the end.
 
     Raises StartError and ListenError.
     """
@@ -199,7 +205,7 @@ async def run(loaded: Loaded) -> bool:
 
     def told() -> None:
         if stop.is_set():
-            os._exit(1)
+            os._exit(0 if app.abandon() else LOST)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -43,7 +43,10 @@ class Parts:
 
 
 class Cycles:
-    """Goes round; `latest` is what was said last, `ended` when (Unix seconds) the last round ended well."""
+    """Goes round; `latest` is what was said last, `ended` when (Unix seconds) the last round ended well.
+
+    `saying` is held from when everybody has answered until all is in the queue: nobody should stop a round within.
+    """
 
     def __init__(self, parts: Parts, tick: float) -> None:
         self._parts = parts
@@ -53,6 +56,7 @@ class Cycles:
         self._latest: dict[tuple[Source, str, str], Page] = {}
         self.latest = Cycle(0.0)
         self.ended = 0.0
+        self.saying = asyncio.Lock()
 
     async def turn(self, gone_by: int, at: float) -> Cycle:
         """Go round once for the tick at `at`; `gone_by` counts the ticks since the last round."""
@@ -62,18 +66,24 @@ class Cycles:
             pages = await parts.scraper.scrape(at, self._due)
             self._number += gone_by
             self._note(pages)
-            cycle = parts.watch.step(at, pages)
-            self.latest = cycle
-            self._count(cycle)
-            if parts.memory is not None:
-                well = await asyncio.to_thread(parts.memory.write, parts.watch.memory)
-                parts.telemetry.add(Own.MEMORY_WRITES, "ok" if well else "failed")
-            if parts.courier is not None:
-                whole = replace(cycle, families=cycle.families + parts.telemetry.families())
-                await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
+            async with self.saying:
+                cycle = await self._say(at, pages)
         parts.telemetry.set(Own.CYCLE_SECONDS, time.monotonic() - began)
         parts.telemetry.add(Own.CYCLES)
         self.ended = time.time()
+        return cycle
+
+    async def _say(self, at: float, pages: Sequence[Page]) -> Cycle:
+        parts = self._parts
+        cycle = parts.watch.step(at, pages)
+        self.latest = cycle
+        self._count(cycle)
+        if parts.memory is not None:
+            well = await asyncio.to_thread(parts.memory.write, parts.watch.memory)
+            parts.telemetry.add(Own.MEMORY_WRITES, "ok" if well else "failed")
+        if parts.courier is not None:
+            whole = replace(cycle, families=cycle.families + parts.telemetry.families())
+            await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
         return cycle
 
     def _due(self, source: Source, section: ScrapeSource) -> bool:
@@ -97,9 +107,14 @@ class Cycles:
                     _log.warning("target fails", extra=fields(source=who[0], target=who[1], why=page.trouble.message))
             elif before:
                 _log.info("target answers again", extra=fields(source=who[0], target=who[1]))
-            self._latest[page.source, page.installation, page.target] = page
-        if self._number % _SWEEP_EVERY == 0:
-            self._parts.interner.sweep(family for page in self._latest.values() for family in page.families.values())
+            if page.trouble is None:
+                self._latest[page.source, page.installation, page.target] = page
+
+    def _sweep(self) -> None:
+        """Forget the series of no target's last whole page; those of a target that fails come back as they were."""
+        known = {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.targets}
+        self._latest = {who: page for who, page in self._latest.items() if who in known}
+        self._parts.interner.sweep(family for page in self._latest.values() for family in page.families.values())
 
     def _count(self, cycle: Cycle) -> None:
         telemetry, watch = self._parts.telemetry, self._parts.watch

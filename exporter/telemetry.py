@@ -67,6 +67,9 @@ class Own(Enum):
     POINTS_QUEUED = _gauge("points_queued", "Data points waiting for delivery.", watched=True)
     QUEUE_BYTES = _gauge("queue_bytes", "Size of the queue of delivery.", watched=True)
     QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", watched=True)
+    SPOOL_ON_DISK = _gauge(
+        "spool_on_disk", "1 while all that waits is in otlp.queue.directory, 0 while memory stands in.", watched=True
+    )
     REQUESTS = _counter("requests_total", "Requests to the endpoint, by status or why none came.", "code", watched=True)
     REQUESTS_RETRIED = _counter("requests_retried_total", "Requests that had to be sent again.", watched=True)
     WARNINGS = _counter("delivery_warnings_total", "Requests the endpoint took with a warning.", watched=True)
@@ -98,6 +101,7 @@ class Telemetry:
         self._process = CollectorRegistry()
         self._watches = _Watches()
         self._series: dict[tuple[str, Labels], Series] = {}
+        self._begun: dict[str, float] = {}
         self._counters = {own: self._counter(own.value) for own in _counted(Kind.COUNTER)}
         self._gauges = {own: self._gauge(own.value) for own in _counted(Kind.GAUGE)}
         self._histograms = {own: self._histogram(own.value) for own in _counted(Kind.HISTOGRAM)}
@@ -138,6 +142,10 @@ class Telemetry:
             raise ValueError(f"not watched, use add, set or observe: {', '.join(strange)}")
         self._watches.reads.append(read)
 
+    def begun(self, since: float, *counters: Own) -> None:
+        """Say that these began to count at another time (Unix seconds): an earlier process's books go on in them."""
+        self._begun |= {own.value.name: since for own in counters}
+
     def families(self, *, process: bool = False) -> tuple[Family, ...]:
         """Return what is counted and watched, and this process's CPU, memory and files with `process` (E43)."""
         metrics = [*self._own.collect(), *(self._process.collect() if process else ())]
@@ -153,7 +161,8 @@ class Telemetry:
                 series.append(self._intern(sample.name, sample.labels))
                 values.append(sample.value)
         name = f"{metric.name}_total" if kind is Kind.COUNTER else metric.name
-        starts = None if kind is Kind.GAUGE else array("d", [self._started]) * len(series)
+        started = self._begun.get(name, self._started)
+        starts = None if kind is Kind.GAUGE else array("d", [started]) * len(series)
         return Family(name, kind, metric.documentation, series, values, starts)
 
     def _intern(self, name: str, labels: Mapping[str, str]) -> Series:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.otlp.queue import Loss
 
@@ -21,16 +21,15 @@ class State(StrEnum):
     RETRYING = "retrying"
     HOLDING = "holding"
     REFUSED = "refused"
-    STOPPED = "stopped"
 
 
 @dataclass(slots=True)
 class Books:
     """What became of the points; telemetry reads it whenever it is asked.
 
-    `requests` counts by HTTP status, or `none` for no answer and `unsent`; `last_success` is when the endpoint last
-    took a request (Unix seconds, 0 for never) and `lag` how long its points had been under way then, in seconds.
-    `why` says what the state comes of.
+    `requests` counts by HTTP or gRPC status, by why no answer came, and as `unsent`; `last_success` is when the
+    endpoint last took a request (Unix seconds, 0 for never) and `lag` how long its points had been under way then, in
+    seconds. `why` says what the state comes of.
     """
 
     made: int = 0
@@ -45,6 +44,13 @@ class Books:
     lag: float = 0.0
     state: State = State.IDLE
     why: str = ""
+
+    def resume(self, delivered: int, rejected: int, dropped: Mapping[str, int]) -> None:
+        """Go on from what an earlier process had booked; what still waits is entered besides."""
+        self.delivered += delivered
+        self.rejected += rejected
+        self.dropped.update(dropped)
+        self.made += delivered + rejected + sum(dropped.values())
 
     def enter(self, points: int) -> None:
         """Book points that were made and now wait."""

@@ -36,5 +36,6 @@ class Courier:
                 self._books.enter(request.points)
                 self._books.lose(self._queue.put(Record(body, request.points, cycle.at), now))
                 self._notice()
+                await self._queue.secure()
             await asyncio.sleep(0)
         return made

@@ -1,59 +1,95 @@
-"""The authorization header from a file, read again whenever the file changes (Kubernetes rotates secrets in place)."""
+"""What proves who we are: headers and certificates, of the settings and of files, read again when those change."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
+from pydantic_core import PydanticCustomError
+
 from exporter import log
+from exporter.config.otel import cure, header_pairs, header_value
+from exporter.config.secret import SecretFile
+from exporter.reread import Reread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-_FIT: Final = re.compile(r"[\x20-\x7e\t]+")
+    from exporter.otlp.destination import Destination
+    from exporter.trust import Proof
+
+SHORTEST_SECRET: Final = 8
+"""What is shorter is not masked in the log: it would turn up in innocent words."""
 
 
-class AuthorizationFile:
-    """A file that holds the whole value of the header, as `Basic …`, or nothing when there is no path."""
+def _authorization(text: str) -> Mapping[str, str]:
+    return {"authorization": header_value(text)}
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._value = ""
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return what must not be shown: the value last read, and the part after its scheme."""
-        return (self._value, self._value.rpartition(" ")[2]) if self._value else ()
+READERS: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {
+    "headers_file": header_pairs,
+    "authorization_file": _authorization,
+}
+"""How each file is read; a later one wins."""
+
+
+class Credential:
+    """The headers and the TLS of a destination, as they are now.
+
+    What cannot be used raises ValueError that names the setting and the file, and shows nothing of the secret.
+    """
+
+    def __init__(self, to: Destination) -> None:
+        self._trust = to.trust
+        self._fixed = {name.lower(): value for name, value in to.headers.items()}
+        files = {"headers_file": to.headers_file, "authorization_file": to.authorization_file}
+        self._files = {setting: path for setting, path in files.items() if path is not None}
+        self._headers = Reread(self._read, *self._files.values())
+        _hide(self._fixed)
 
     def changed(self) -> bool:
-        """Return whether the file is another than the one last read."""
-        try:
-            return self._now() != self._stamp
-        except OSError:
-            return False
+        """Return whether there is another credential or certificate than the one last used."""
+        return self._headers.changed() or (self._trust is not None and self._trust.changed())
 
-    def read(self) -> str:
-        """Return the value, "" when there is no path. Raises ValueError with the cure, without the value."""
+    def headers(self) -> dict[str, str]:
+        """Return the headers, by lower-case name."""
+        return dict(self._headers.now())
+
+    def tls(self) -> Proof | None:
+        """Return the certificates, the same object while they are the same; None for plain text."""
         try:
-            stamp = self._now()
-            if stamp != self._stamp:
-                self._value, self._stamp = self._read(), stamp
+            return self._trust.proof() if self._trust is not None else None
         except OSError as error:
-            raise ValueError(f"otlp.authorization_file: {self._path} cannot be read: {error.strerror}") from None
-        return self._value
+            raise ValueError(f"otlp.tls: {error.filename} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ValueError(f"otlp.tls: {error}") from None
 
-    def _read(self) -> str:
-        if self._path is None:
-            return ""
-        value = self._path.read_bytes().decode("utf-8", "replace").strip()
-        if not _FIT.fullmatch(value):
-            raise ValueError(f"otlp.authorization_file: {self._path} must hold one line of ASCII, as `Basic …`")
-        log.hide(value, value.rpartition(" ")[2])
-        return value
+    def _read(self) -> Mapping[str, str]:
+        headers = dict(self._fixed)
+        for setting, path in self._files.items():
+            headers |= _headers(setting, path)
+        _hide(headers)
+        return headers
 
-    def _now(self) -> tuple[int, int, int] | None:
-        if self._path is None:
-            return None
-        now = self._path.stat()
-        return now.st_ino, now.st_mtime_ns, now.st_size
+
+def _headers(setting: str, path: Path) -> Mapping[str, str]:
+    try:
+        return READERS[setting](_text(path))
+    except PydanticCustomError as error:
+        raise ValueError(f"otlp.{setting}: {path} {error.message()}; {cure(error)}") from None
+    except OSError as error:
+        raise ValueError(f"otlp.{setting}: {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"otlp.{setting}: {error}") from None
+
+
+def _text(path: Path) -> str:
+    if text := SecretFile(path).read():
+        return text
+    raise ValueError(f"{path} is empty; write the header's value into it")
+
+
+def _hide(headers: Mapping[str, str]) -> None:
+    """Keep header values out of the log, also without their scheme."""
+    for value in headers.values():
+        log.hide(*(part for part in (value, value.rpartition(" ")[2]) if len(part) >= SHORTEST_SECRET))

@@ -42,6 +42,15 @@ class Queue(Protocol):
     def oldest_age(self, now: float) -> float:
         """Return the age of the oldest record in seconds, 0 when there is none."""
 
+    async def secure(self) -> None:
+        """Make what was booked last as durable as was asked for; called after each booking."""
+
+    async def sync(self) -> None:
+        """Make everything safe against a crash of the machine, if that was asked for; called every second."""
+
+    def close(self) -> tuple[Loss, ...]:
+        """End; return what does not outlive the process."""
+
     @property
     def bytes(self) -> int:
         """Return how many bytes wait."""
@@ -49,6 +58,10 @@ class Queue(Protocol):
     @property
     def points(self) -> int:
         """Return how many points wait."""
+
+    @property
+    def why(self) -> str:
+        """Return why the queue is not what was asked for, with the cure; "" when it is."""
 
     def __len__(self) -> int: ...
 
@@ -76,8 +89,15 @@ class MemoryQueue:
         """Return how many points wait."""
         return self._points
 
+    @property
+    def why(self) -> str:
+        """Return "": memory is what was asked for."""
+        return ""
+
     def put(self, record: Record, now: float) -> tuple[Loss, ...]:
         """Add a record at the end; return what had to be given up for it, itself when it alone is too big."""
+        if len(record.body) > self._most_bytes:
+            return losses("queue_full", record.points)
         expired = self.expire(now)
         self._records.append(record)
         self._bytes += len(record.body)
@@ -85,21 +105,27 @@ class MemoryQueue:
         overflow = 0
         while self._bytes > self._most_bytes:
             overflow += self._drop()
-        return (*expired, *_losses("queue_full", overflow))
+        return (*expired, *losses("queue_full", overflow))
 
     def expire(self, now: float) -> tuple[Loss, ...]:
         """Give up what is too old (E36)."""
         expired = 0
         while self._records and self.oldest_age(now) > self._longest:
             expired += self._drop()
-        return _losses("expired", expired)
+        return losses("expired", expired)
 
-    def clear(self) -> tuple[Loss, ...]:
+    async def secure(self) -> None:
+        """Do nothing: memory is as safe as it gets."""
+
+    async def sync(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> tuple[Loss, ...]:
         """Give up everything: the process ends, and memory with it."""
         lost = self._points
         self._records.clear()
         self._bytes = self._points = 0
-        return _losses("shutdown", lost)
+        return losses("shutdown", lost)
 
     def head(self) -> Record | None:
         """Return the oldest record, None when there is none."""
@@ -123,5 +149,6 @@ class MemoryQueue:
         return record.points
 
 
-def _losses(reason: str, points: int) -> tuple[Loss, ...]:
+def losses(reason: str, points: int) -> tuple[Loss, ...]:
+    """Return the loss of so many points, nothing for none."""
     return (Loss(reason, points),) if points else ()

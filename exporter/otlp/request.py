@@ -1,4 +1,4 @@
-"""An encoded OTLP request: how big it is, its halves, its JSON form."""
+"""An encoded OTLP request: its parts, packed or not, its JSON form."""
 
 from __future__ import annotations
 
@@ -26,35 +26,11 @@ class Request:
     points: int
 
 
-def halves(request: Request) -> tuple[Request, ...]:
-    """Return two requests that share out a request's points in order, none for a single point.
+def part(request: Request, first: int, end: int) -> Request:
+    """Return a request of the points from `first` to before `end`, in order.
 
-    Each keeps resource, scope and metadata (T05). Raises google.protobuf.message.DecodeError.
+    It keeps resource, scope and metadata (T05). Raises google.protobuf.message.DecodeError.
     """
-    middle = request.points // 2
-    if not middle:
-        return ()
-    return _between(request, 0, middle), _between(request, middle, request.points)
-
-
-def packed(body: bytes) -> bytes:
-    """Return a body compressed with gzip, fast, the same for the same body."""
-    return gzip.compress(body, 1, mtime=0)
-
-
-def unpacked(body: bytes) -> bytes:
-    """Return a body as it was before it was packed, if it was."""
-    return gzip.decompress(body) if body.startswith(_GZIP) else body
-
-
-def otlp_json(body: bytes) -> dict[str, Any]:
-    """Return a request in the OTLP/JSON mapping: camelCase, 64-bit integers and NaN as strings, enums as numbers."""
-    plain = ExportMetricsServiceRequest.FromString(body)
-    mapped: dict[str, Any] = json_format.MessageToDict(plain, use_integers_for_enums=True)
-    return mapped
-
-
-def _between(request: Request, first: int, end: int) -> Request:
     plain = ExportMetricsServiceRequest.FromString(request.body)
     at = 0
     for resource in plain.resource_metrics:
@@ -65,6 +41,28 @@ def _between(request: Request, first: int, end: int) -> Request:
         _prune(resource.scope_metrics, [bool(scope.metrics) for scope in resource.scope_metrics])
     _prune(plain.resource_metrics, [bool(resource.scope_metrics) for resource in plain.resource_metrics])
     return Request(plain.SerializeToString(), end - first)
+
+
+def packed(body: bytes) -> bytes:
+    """Return a body compressed with gzip, fast, the same for the same body."""
+    return gzip.compress(body, 1, mtime=0)
+
+
+def unpacked(body: bytes) -> bytes:
+    """Return a body as it was before it was packed, if it was."""
+    return gzip.decompress(body) if is_packed(body) else body
+
+
+def is_packed(body: bytes) -> bool:
+    """Return whether a body is compressed: no protobuf message begins as gzip does."""
+    return body.startswith(_GZIP)
+
+
+def otlp_json(body: bytes) -> dict[str, Any]:
+    """Return a request in the OTLP/JSON mapping: camelCase, 64-bit integers and NaN as strings, enums as numbers."""
+    plain = ExportMetricsServiceRequest.FromString(body)
+    mapped: dict[str, Any] = json_format.MessageToDict(plain, use_integers_for_enums=True)
+    return mapped
 
 
 def _points(metric: Metric) -> MutableSequence[Any]:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from google.protobuf.message import DecodeError
-
 from exporter import log
 from exporter.otlp.books import State
+from exporter.otlp.outcome import judge
 from exporter.otlp.pace import Clock, Pace
 from exporter.otlp.queue import Loss, Record
-from exporter.otlp.request import Request, halves, packed, unpacked
-from exporter.otlp.verdict import Done, Hold, Later, Never, judge
+from exporter.otlp.request import Request, is_packed, packed, part, unpacked
+from exporter.otlp.search import Search, Span
+from exporter.otlp.verdict import Done, Hold, Later, Never
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from exporter.otlp.books import Books
+    from exporter.otlp.outcome import Outcome
     from exporter.otlp.queue import Queue
-    from exporter.otlp.verdict import Outcome, Verdict
+    from exporter.otlp.verdict import Verdict
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -40,7 +39,6 @@ EVENTS: Final = {
     State.RETRYING: (logging.WARNING, "otlp tries again"),
     State.HOLDING: (logging.ERROR, "otlp holds what it has"),
     State.REFUSED: (logging.ERROR, "otlp is refused"),
-    State.STOPPED: (logging.INFO, "otlp has stopped"),
 }
 
 
@@ -56,14 +54,13 @@ class Transport(Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the parts of one record, what was said of the last, and the requests beyond the first."""
+    """What became of the points of one record, and what was said of them last."""
 
     accepted: int = 0
     rejected: int = 0
     losses: list[Loss] = field(default_factory=list)
     taken: bool = False
     message: str = ""
-    probes: int = 0
 
 
 class Sender:
@@ -78,52 +75,82 @@ class Sender:
         self._pace = pace or Pace()
         self._clock = clock or Clock()
         self._arrival = asyncio.Event()
-        self._told = float("-inf")
+        self._haste = asyncio.Event()
+        self._ending = False
+        self._told: dict[str, float] = {}
+        self._untold: Counter[str] = Counter()
 
     def notice(self) -> None:
         """Say that something was put into the queue."""
+        self._arrival.set()
+
+    def finish(self) -> None:
+        """Have `run` end once nothing is left, and cut the present back-off short."""
+        self._ending = True
+        self._haste.set()
         self._arrival.set()
 
     async def run(self) -> None:
         """Deliver until cancelled, which it may be at any moment: what is not acknowledged stays in the queue."""
         while True:
             await self._drain()
+            if self._ending:
+                return
             self._arrival.clear()
             await self._arrival.wait()
 
-    async def flush(self, seconds: float) -> bool:
-        """Deliver what is queued, for so long at most, once `run` was cancelled; return whether nothing is left."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._drain()
-        self._turn(State.STOPPED, f"{self._queue.points} points are left")
-        return not len(self._queue)
-
     async def _drain(self) -> None:
         while record := self._queue.head():
-            tally = await self._deliver(record)
+            tally = await self._guarded(record)
             if tally is None:
                 continue
             if self._queue.acknowledge(record):
                 self._books.settle(tally.accepted, tally.rejected, tally.losses)
+                await self._queue.secure()
             self._turn(State.DELIVERING if tally.taken else State.REFUSED, tally.message)
 
+    async def _guarded(self, record: Record) -> Tally | None:
+        """Get a record over with; a fault of our own costs this record, never delivery as a whole."""
+        try:
+            return await self._deliver(record)
+        except Exception:
+            LOG.exception("delivery failed; please report this")
+            return Tally(losses=[Loss("fault", record.points)], message="a fault of the exporter's own; see its log")
+
     async def _deliver(self, record: Record) -> Tally | None:
-        """Get a record over with, in halves where it is refused as a whole; None when it was given up meanwhile."""
+        """Send a record, in parts where it is refused as a whole; None when it was given up meanwhile."""
         tally = Tally()
-        parts = [record]
-        while parts:
-            part = parts.pop()
-            verdict = await self._settled(part, record)
-            if verdict is None:
+        verdict = await self._settled(record, record)
+        match verdict:
+            case None:
                 return None
-            smaller = _smaller(part, verdict, tally)
-            parts.extend(reversed(smaller))
-            if not smaller:
-                self._count(part, verdict, tally)
+            case Done():
+                self._take(record, verdict, tally)
+            case Never(split=True) if record.points > 1:
+                return await self._search(record, verdict, tally)
+            case Never():
+                self._lose(record.points, record, verdict, tally)
         return tally
 
-    async def _settled(self, part: Record, record: Record) -> Done | Never | None:
+    async def _search(self, record: Record, refusal: Never, tally: Tally) -> Tally | None:
+        """Send what of a refused record is taken; None when it was given up meanwhile."""
+        search = Search(record.points, PROBES, large=refusal.large)
+        while span := search.next():
+            piece = _piece(record, span)
+            verdict = await self._settled(piece, record)
+            match verdict:
+                case None:
+                    return None
+                case Done():
+                    search.taken()
+                    self._take(piece, verdict, tally)
+                case Never(large=large):
+                    search.refused(span, large=large)
+                    refusal = verdict
+        self._lose(sum(map(len, search.lost)), record, refusal, tally)
+        return tally
+
+    async def _settled(self, piece: Record, record: Record) -> Done | Never | None:
         """Send a part of a record until there is nothing to try again, or the record is too old."""
         before: type[Verdict] | None = None
         attempt = 0
@@ -131,55 +158,63 @@ class Sender:
             self._books.lose(self._queue.expire(self._clock.now()))
             if self._queue.head() is not record:
                 return None
-            verdict = await self._post(part)
+            began = self._clock.running()
+            verdict = await self._post(piece)
             if isinstance(verdict, Done | Never):
                 return verdict
             attempt = attempt + 1 if type(verdict) is before else 0
             before = type(verdict)
-            await self._wait(verdict, attempt)
+            await self._wait(verdict, attempt, self._clock.running() - began)
 
-    async def _post(self, part: Record) -> Verdict:
-        outcome = await self._transport.post(part.body)
+    async def _post(self, piece: Record) -> Verdict:
+        outcome = await self._transport.post(piece.body)
         self._books.requests[outcome.code] += 1
-        return judge(outcome, part.points, self._clock.now())
+        return judge(outcome, piece.points, self._clock.now())
 
-    async def _wait(self, verdict: Later | Hold, attempt: int) -> None:
+    async def _wait(self, verdict: Later | Hold, attempt: int, spent: float) -> None:
         self._books.retried += 1
         chance = self._clock.chance()
         match verdict:
-            case Later(why, after):
+            case Later(why, after, silent):
                 self._turn(State.RETRYING, why)
-                await self._clock.sleep(self._pace.retry(attempt, after, chance))
+                await self._rest(self._pace.retry(attempt, after, chance, spent if silent else 0.0))
             case Hold(why):
                 self._turn(State.HOLDING, why)
                 await self._hold(self._pace.hold(attempt, chance))
 
     async def _hold(self, seconds: float) -> None:
         """Wait for so long, or until there is another credential."""
-        left = seconds
-        while left > 0 and not self._transport.renewed():
-            await self._clock.sleep(min(left, GLANCE))
-            left -= GLANCE
+        while seconds > 0:
+            hurried = await self._rest(min(seconds, GLANCE))
+            if hurried or self._transport.renewed():
+                return
+            seconds -= GLANCE
 
-    def _count(self, part: Record, verdict: Done | Never, tally: Tally) -> None:
-        match verdict:
-            case Done(accepted, rejected, message):
-                tally.accepted += accepted
-                tally.rejected += rejected
-                tally.taken = True
-                self._taken(part, rejected, message)
-            case Never(reason, message):
-                tally.losses.append(Loss(reason, part.points))
-                self._tell("otlp points are refused", part.points, message)
-        tally.message = message or tally.message
+    async def _rest(self, seconds: float) -> bool:
+        """Wait for so long; return whether the wait was cut short, which it is once, for the end."""
+        await self._clock.rest(seconds, self._haste)
+        hurried = self._haste.is_set()
+        self._haste.clear()
+        return hurried
 
-    def _taken(self, part: Record, rejected: int, message: str) -> None:
+    def _take(self, piece: Record, done: Done, tally: Tally) -> None:
+        tally.accepted += done.accepted
+        tally.rejected += done.rejected
+        tally.taken = True
+        tally.message = done.message or tally.message
         now = self._clock.now()
         self._books.last_success = now
-        self._books.lag = now - part.at
-        if message or rejected:
+        self._books.lag = now - piece.at
+        if done.message or done.rejected:
             self._books.warnings += 1
-            self._tell("otlp points are taken with a warning", rejected, message)
+            self._tell("otlp points are taken with a warning", done.rejected, piece.points, done.message)
+
+    def _lose(self, points: int, record: Record, never: Never, tally: Tally) -> None:
+        """Give up so many points of a record."""
+        if points:
+            tally.losses.append(Loss(never.reason, points))
+            tally.message = never.why
+            self._tell("otlp points are refused", points, record.points, never.why)
 
     def _turn(self, state: State, why: str) -> None:
         """Take on a state; log when it is another."""
@@ -189,21 +224,15 @@ class Sender:
             level, event = EVENTS[state]
             LOG.log(level, event, extra=log.fields(why=self._books.why))
 
-    def _tell(self, event: str, points: int, why: str) -> None:
-        """Log that points were not taken, now and then."""
-        if (now := self._clock.now()) >= self._told + QUIET:
-            self._told = now
-            LOG.warning(event, extra=log.fields(points=points, why=why))
+    def _tell(self, event: str, points: int, of: int, why: str) -> None:
+        """Log that points were not taken, now and then, with how many since the last time."""
+        self._untold[event] += points
+        if (now := self._clock.now()) >= self._told.get(event, 0.0) + QUIET:
+            LOG.warning(event, extra=log.fields(points=self._untold.pop(event), of=of, why=why))
+            self._told[event] = now
 
 
-def _smaller(part: Record, verdict: Done | Never, tally: Tally) -> Sequence[Record]:
-    """Return the halves to try in place of a part that was refused, none when that is no use."""
-    if not (isinstance(verdict, Never) and verdict.split) or tally.probes + 2 > PROBES:
-        return ()
-    try:
-        requests = halves(Request(unpacked(part.body), part.points))
-    except (DecodeError, OSError, EOFError):
-        return ()
-    tally.probes += len(requests)
-    pack = packed if unpacked(part.body) != part.body else bytes
-    return [Record(pack(request.body), request.points, part.at) for request in requests]
+def _piece(record: Record, span: Span) -> Record:
+    """Return some of the points of a record as a record of their own."""
+    plain = part(Request(unpacked(record.body), record.points), span.first, span.end)
+    return Record(packed(plain.body) if is_packed(record.body) else plain.body, plain.points, record.at)

@@ -13,9 +13,10 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.family import Trouble
-from exporter.scrape.credentials import Trust, authorization
+from exporter.scrape.credentials import authorization
 from exporter.scrape.faults import fault, why
 from exporter.scrape.gunzip import BLOCK, Gunzip
+from exporter.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,14 +13,14 @@ from exporter.otlp.encode import Encoder
 from exporter.otlp.http import HttpPost
 from exporter.otlp.pace import Clock, Pace
 from exporter.otlp.queue import MemoryQueue
-from exporter.otlp.sender import Sender
+from exporter.otlp.sender import Sender, Transport
 
 from .reading import AT, NOBODY, cycle, gauge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from exporter.otlp.http import Destination
+    from exporter.otlp.destination import Destination
 
 PACE = Pace(initial=1, longest=8, held_initial=2, held_longest=300)
 
@@ -34,7 +34,7 @@ class Time:
     chance: float = 0.0
     then: Callable[[], Awaitable[None]] | None = None
 
-    async def sleep(self, seconds: float) -> None:
+    async def rest(self, seconds: float, _: asyncio.Event) -> None:
         self.slept.append(seconds)
         self.now += seconds
         if self.then:
@@ -42,13 +42,14 @@ class Time:
         await asyncio.sleep(0)
 
     def clock(self) -> Clock:
-        return Clock(lambda: self.now, self.sleep, lambda: self.chance)
+        return Clock(lambda: self.now, self.rest, lambda: self.chance, lambda: self.now)
 
 
 @dataclass
 class Line:
     """All of delivery, from cycle to backend."""
 
+    over: Transport
     sender: Sender
     courier: Courier
     queue: MemoryQueue
@@ -71,15 +72,20 @@ class Line:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110 # the sender tells nobody when its queue is empty
+        while not true():
             await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
 async def line(destination: Destination, queue: MemoryQueue | None = None) -> AsyncIterator[Line]:
+    async with HttpPost(destination) as over:
+        yield laid(over, queue)
+
+
+def laid(over: Transport, queue: MemoryQueue | None = None) -> Line:
+    """Lay a line over any transport."""
     queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
     books, time = Books(), Time()
-    async with HttpPost(destination) as over:
-        sender = Sender(queue, over, books, PACE, time.clock())
-        courier = Courier(Encoder(NOBODY, most_points=1000), queue, books, sender.notice)
-        yield Line(sender, courier, queue, books, time)
+    sender = Sender(queue, over, books, PACE, time.clock())
+    courier = Courier(Encoder(NOBODY, most_points=1000), queue, books, sender.notice)
+    return Line(over, sender, courier, queue, books, time)

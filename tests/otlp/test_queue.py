@@ -60,9 +60,9 @@ def test_a_record_that_was_dropped_cannot_be_acknowledged() -> None:
 
 def test_what_is_left_at_the_end_is_told() -> None:
     queue = MemoryQueue(100, 60)
-    assert queue.clear() == ()
+    assert queue.close() == ()
     queue.put(record(), 0)
-    assert queue.clear() == (Loss("shutdown", 3),)
+    assert queue.close() == (Loss("shutdown", 3),)
     assert (len(queue), queue.points, queue.bytes) == (0, 0, 0)
 
 

@@ -1,7 +1,8 @@
-"""Requests in halves and in JSON."""
+"""Requests in parts and in JSON."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from itertools import count
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.family import Cycle, Family, Kind
 from exporter.otlp.encode import Encoder
-from exporter.otlp.request import Request, halves, otlp_json, packed, unpacked
+from exporter.otlp.request import Request, otlp_json, packed, part, unpacked
 
 from .reading import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, metrics, points
 
@@ -32,30 +33,29 @@ def request(shape: list[tuple[Kind, int]]) -> Request:
     return made
 
 
-def told(part: Request) -> Iterator[tuple[str, str, float]]:
-    for metric in metrics(part):
+def told(one: Request) -> Iterator[tuple[str, str, float]]:
+    for metric in metrics(one):
         for point in points(metric):
             value = point.count if metric.name == "h" else point.as_double
             yield metric.name, str(attributes(point)), value
 
 
-@given(SHAPES)
+@given(SHAPES, st.data())
 @settings(deadline=None)
-def test_halving_to_the_end_keeps_every_point_once_and_in_order(shape: list[tuple[Kind, int]]) -> None:
-    parts = [request(shape)]
-    while parts:
-        part = parts.pop()
-        assert part.points == len(list(told(part)))
-        if split := halves(part):
-            assert [row for half in split for row in told(half)] == list(told(part))
-        else:
-            assert part.points == 1
-        parts.extend(split)
+def test_parts_side_by_side_have_every_point_once_and_in_order(
+    shape: list[tuple[Kind, int]], data: st.DataObject
+) -> None:
+    whole = request(shape)
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(whole.points - 1, 1)))))
+    places = [0, *(cut for cut in cuts if cut < whole.points), whole.points]
+    parts = [part(whole, first, end) for first, end in itertools.pairwise(places)]
+    assert [row for one in parts for row in told(one)] == list(told(whole))
+    assert all(one.points == len(list(told(one))) for one in parts)
 
 
-def test_each_half_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics() -> None:
+def test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics() -> None:
     whole = request([(Kind.COUNTER, 4), (Kind.GAUGE, 1)])
-    for half in halves(whole):
+    for half in (part(whole, 0, 3), part(whole, 3, 6)):
         assert half.points == 3
         assert decoded(half).resource_metrics[0].resource == decoded(whole).resource_metrics[0].resource
         for metric in metrics(half):
@@ -64,11 +64,6 @@ def test_each_half_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics(
                 del getattr(one, one.WhichOneof("data") or "").data_points[:]
             assert metric == source
         assert all(points(metric) for metric in metrics(half))
-
-
-def test_a_single_point_has_no_halves() -> None:
-    (single,) = Encoder(NOBODY).requests(cycle(gauge("x", ({}, 1))))
-    assert halves(single) == ()
 
 
 def test_packing_is_undone_and_always_the_same() -> None:

@@ -13,18 +13,22 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from exporter.otlp.answer import Answer
 from exporter.otlp.books import State
-from exporter.otlp.http import Destination
-from exporter.otlp.pace import Pace
+from exporter.otlp.destination import Destination
+from exporter.otlp.pace import Clock, Pace
 from exporter.otlp.queue import MemoryQueue
+from exporter.otlp.sender import Sender
 
-from .backend import Backend, abort_amid, dawdle, refuse_over, refuse_value, status
-from .delivery import line, until
-from .reading import AT, cycle, gauge
+from .backend import Backend, abort, abort_amid, dawdle, status
+from .delivery import laid, line, until
+from .reading import AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from exporter.otlp.outcome import Outcome
 
     from .backend import Reply
 
@@ -61,6 +65,42 @@ async def test_chance_makes_waits_shorter_never_longer(backend: Backend) -> None
         one.time.chance = 0.5
         await one.deliver(1)
     assert one.time.slept == [0.75, 1.5, 3.0]
+
+
+@pytest.mark.parametrize(("reply", "waits"), [(abort, [0.25]), (status(503), [1.0])])
+async def test_the_time_that_nobody_answered_in_is_part_of_the_wait_a_busy_answer_is_not(
+    backend: Backend, reply: Reply, waits: list[float]
+) -> None:
+    async def slowly(request: web.BaseRequest) -> web.StreamResponse:
+        one.time.now += 0.75
+        return await reply(request)
+
+    backend.replies = [slowly]
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(1)
+    assert one.time.slept == [pytest.approx(seconds) for seconds in waits]
+
+
+async def test_a_fault_of_our_own_costs_one_record_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        """A transport that breaks its promise to never raise."""
+
+        faults = 1
+
+        async def post(self, _: bytes) -> Outcome:
+            if self.faults:
+                self.faults -= 1
+                raise RuntimeError("a fault")
+            return Answer(200)
+
+        def renewed(self) -> bool:
+            return False
+
+    one = laid(Broken())
+    await one.offer(1)
+    await one.deliver(2)
+    assert (one.books.dropped, one.books.delivered) == ({"fault": 1}, 1)
+    assert [record.message for record in caplog.records if record.exc_info] == ["delivery failed; please report this"]
 
 
 @pytest.mark.parametrize(
@@ -126,49 +166,6 @@ async def test_a_hold_is_tried_again_every_five_minutes_at_last(backend: Backend
     assert sum(one.time.slept) == 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 300 * 3
 
 
-async def test_one_bad_point_costs_few_and_the_rest_arrives(backend: Backend) -> None:
-    backend.always = refuse_value(777)
-    async with line(Destination(backend.url)) as one:
-        await one.deliver(*range(1000))
-        await one.deliver(5)
-    dropped = one.books.dropped["http_400"]
-    assert 1 <= dropped <= 4
-    assert len(backend.stored) == len(set(backend.stored[:-1])) + 1 == 1001 - dropped
-    assert backend.stored == [*sorted(backend.stored[:-1]), 5]
-    assert len(backend.seen) <= 1 + 20 + 1
-
-
-async def test_too_large_a_request_is_halved_until_it_fits(backend: Backend) -> None:
-    backend.always = refuse_over(130)
-    async with line(Destination(backend.url)) as one:
-        await one.deliver(*range(500))
-    assert backend.stored == list(range(500))
-    assert one.books.dropped.total() == 0
-
-
-async def test_a_point_that_alone_is_refused_is_dropped_once(backend: Backend) -> None:
-    backend.always = refuse_over(0, 400)
-    async with line(Destination(backend.url)) as one:
-        await one.deliver(1, 2)
-    assert (one.books.dropped, one.books.state) == ({"http_400": 2}, State.REFUSED)
-    assert len(backend.seen) == 3
-
-
-async def test_the_search_for_what_is_bad_ends_after_twenty_requests(backend: Backend) -> None:
-    backend.always = refuse_over(0, 400)
-    async with line(Destination(backend.url)) as one:
-        await one.deliver(*range(1000))
-    assert (one.books.dropped, len(backend.seen)) == ({"http_400": 1000}, 1 + 20)
-
-
-async def test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on(backend: Backend) -> None:
-    backend.replies = [status(500)]
-    async with line(Destination(backend.url)) as one:
-        await one.offer(1, 2)
-        await one.deliver(3)
-    assert (backend.stored, one.books.dropped) == ([3], {"http_500": 2})
-
-
 async def test_partial_success_is_booked_and_not_sent_again(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
     told = ExportMetricsPartialSuccess(rejected_data_points=2, error_message="too old")
     body = ExportMetricsServiceResponse(partial_success=told).SerializeToString()
@@ -228,15 +225,39 @@ async def test_a_sender_that_ran_out_of_work_wakes_when_there_is_more(backend: B
     assert backend.stored == [0, 1, 2]
 
 
-async def test_flush_sends_the_rest_and_says_whether_all_went(backend: Backend) -> None:
+async def test_a_sender_that_is_to_finish_cuts_its_wait_short_once_and_ends_when_nothing_is_left(
+    backend: Backend,
+) -> None:
+    backend.replies = [status(429, Retry_After="300"), status(503)]
     async with line(Destination(backend.url)) as one:
+        sender = Sender(one.queue, one.over, one.books, Pace(0.01, 0.01), Clock(now=lambda: AT))
         await one.offer(1)
-        assert await one.sender.flush(5)
-        backend.always = dawdle
-        await one.offer(2)
-        assert not await one.sender.flush(0.05)
-    assert (one.books.queued, one.books.state) == (1, State.STOPPED)
-    assert one.books.balanced
+        running = asyncio.create_task(sender.run())
+        await until(lambda: one.books.retried == 1)
+        assert not running.done()
+        sender.finish()
+        await asyncio.wait_for(running, 5)
+    assert backend.stored == [1]
+    assert one.books.retried == 2
+
+
+async def test_a_sender_that_is_to_finish_still_waits_between_its_tries(backend: Backend) -> None:
+    backend.always = status(503)
+    async with line(Destination(backend.url)) as one:
+        sender = Sender(one.queue, one.over, one.books, Pace(0.05, 0.05), Clock(now=lambda: AT))
+        await one.offer(1)
+        sender.finish()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sender.run(), 0.2)
+    assert 2 <= len(backend.seen) <= 10
+
+
+async def test_a_sender_that_has_nothing_to_do_finishes_at_once(backend: Backend) -> None:
+    async with line(Destination(backend.url)) as one:
+        running = asyncio.create_task(one.sender.run())
+        await asyncio.sleep(0.01)
+        one.sender.finish()
+        await asyncio.wait_for(running, 1)
 
 
 async def test_a_cancelled_run_leaves_what_is_under_way_in_the_queue(backend: Backend) -> None:
@@ -248,8 +269,9 @@ async def test_a_cancelled_run_leaves_what_is_under_way_in_the_queue(backend: Ba
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert await one.sender.flush(5)
-    assert backend.stored == [1]
+        assert one.books.queued == 1
+        await one.deliver(2)
+    assert backend.stored == [1, 2]
 
 
 async def test_the_log_has_a_line_for_each_change_and_no_secret(
@@ -263,16 +285,7 @@ async def test_the_log_has_a_line_for_each_change_and_no_secret(
     told = [record for record in caplog.records if record.name == "exporter.otlp.sender"]
     assert [record.message for record in told] == ["otlp tries again", "otlp holds what it has", "otlp delivers"]
     fields: Mapping[str, object] = vars(told[1])["fields"]
-    assert fields["why"] == "403 Forbidden: who is ***?; see otlp.headers or otlp.authorization_file"
-
-
-async def test_a_body_that_is_not_compressed_is_halved_as_it_is(backend: Backend) -> None:
-    backend.always = refuse_over(1, 413)
-    async with line(Destination(backend.url, gzip=False)) as one:
-        await one.courier.offer(cycle(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), AT, gzip=False)
-        await one.deliver()
-    assert backend.stored == [1, 2]
-    assert all("Content-Encoding" not in seen.headers for seen in backend.seen)
+    assert fields["why"] == "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file"
 
 
 def test_waits_grow_to_a_limit_that_is_soon_reached() -> None:

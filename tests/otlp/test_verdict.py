@@ -9,7 +9,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.verdict import Answer, Done, Endless, Hold, Later, Never, Silence, Unfit, Verdict, judge, retry_after
+from exporter.otlp.answer import Answer, retry_after
+from exporter.otlp.outcome import Endless, Silence, Unfit, judge
+from exporter.otlp.verdict import Done, Hold, Later, Never, Verdict
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -66,16 +68,22 @@ def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(status: in
     assert "busy" in verdict.why
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_wrong_credential_or_address_is_held_and_the_setting_named(status: int) -> None:
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 300, 301, 302, 303, 304, 307, 308])
+def test_a_wrong_credential_or_address_or_a_redirect_is_held_and_the_setting_named(status: int) -> None:
     verdict = judged(status)
     assert isinstance(verdict, Hold)
-    assert "otlp." in verdict.why
+    assert "otlp." in verdict.why or "HTTP_PROXY" in verdict.why
 
 
-@pytest.mark.parametrize(
-    "status", [300, 301, 302, 304, 307, 308, 402, 405, 408, 410, 415, 422, 431, 500, 501, 505, 599]
-)
+def test_a_redirect_says_where_to_but_not_what_else_is_in_its_url() -> None:
+    verdict = judged(302, b"<html>", location="https://user:hush@login.example/x?token=hush")
+    assert isinstance(verdict, Hold)
+    assert verdict.why.startswith("302 Found: to login.example; see otlp.endpoint")
+    assert "hush" not in verdict.why
+    assert isinstance(judged(302, location="http://[broken"), Hold)
+
+
+@pytest.mark.parametrize("status", [402, 405, 406, 408, 410, 415, 422, 431, 500, 501, 505, 599])
 def test_all_else_is_given_up_whole(status: int) -> None:
     verdict = judged(status, retry_after="7")
     assert isinstance(verdict, Never)
@@ -83,19 +91,19 @@ def test_all_else_is_given_up_whole(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413])
-def test_what_may_have_one_bad_part_is_given_up_in_halves(status: int) -> None:
+def test_what_may_have_one_bad_part_is_given_up_in_parts(status: int) -> None:
     verdict = judged(status)
     assert isinstance(verdict, Never)
-    assert verdict.split
+    assert (verdict.split, verdict.large) == (True, status == 413)
 
 
 def test_no_answer_is_tried_later_and_an_unfit_setting_held() -> None:
-    assert judge(Silence("gone"), 10, NOW) == Later("gone", None)
+    assert judge(Silence("gone"), 10, NOW) == Later("gone", None, silent=True)
     assert judge(Unfit("otlp.endpoint is no URL"), 10, NOW) == Hold("otlp.endpoint is no URL")
 
 
-@pytest.mark.parametrize("status", [200, 503])
-def test_an_endless_answer_is_given_up(status: int) -> None:
+@pytest.mark.parametrize("status", ["200", "503", "OK"])
+def test_an_endless_answer_is_given_up(status: str) -> None:
     verdict = judge(Endless(status), 10, NOW)
     assert isinstance(verdict, Never)
     assert (verdict.reason, verdict.split) == ("endless_answer", False)

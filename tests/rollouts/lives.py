@@ -45,7 +45,7 @@ DEEDS: Final[Mapping[str, Callable[[Cluster, int], None]]] = {
     "pause": lambda cluster, _: cluster.pause(*KEY),
     "resume": lambda cluster, _: cluster.resume(*KEY),
     "promote": lambda cluster, _: cluster.promote_full(*KEY),
-    "abort": lambda cluster, _: cluster.abort(*KEY),
+    "abort": lambda cluster, _: abort(cluster),
     "retry": lambda cluster, _: cluster.retry(*KEY),
     "back": lambda cluster, _: go_back(cluster),
     "failover": lambda cluster, _: cluster.failover(),
@@ -57,6 +57,12 @@ def go_back(cluster: Cluster) -> None:
     rollout = cluster.rollouts[KEY]
     if not rollout.promoted or rollout.others:
         cluster.rollback(*KEY)
+
+
+def abort(cluster: Cluster) -> None:
+    """Abort an update; a rollout at rest is left alone (test_lifecycle aborts that, too)."""
+    if cluster.truth()[KEY].updating:
+        cluster.abort(*KEY)
 
 
 class Watched(Cluster):

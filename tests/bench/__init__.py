@@ -1,0 +1,1 @@
+"""What the exporter costs, beside the agents it replaces: `python -m tests.bench`."""

@@ -1,0 +1,48 @@
+"""What a process has used, as the kernel counts it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MB: Final = 1e6
+_KIB: Final = 1024
+_PAST_NAME: Final = 2  # the fields after the name begin with the third
+_UTIME, _STIME = 14, 15  # numbered as in proc(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds (user and system), and resident bytes now and at most since the start."""
+
+    cpu: float
+    resident: int
+    peak: int
+
+
+def usage(pid: int) -> Usage:
+    """Return what a process has used so far. Raises OSError when it is gone."""
+    folder = Path("/proc") / str(pid)
+    status = (folder / "status").read_text()
+    return Usage(
+        cpu_seconds((folder / "stat").read_text(), os.sysconf("SC_CLK_TCK")),
+        resident_bytes(status, "VmRSS"),
+        resident_bytes(status, "VmHWM"),
+    )
+
+
+def cpu_seconds(stat: str, ticks: int) -> float:
+    """Return user and system time from the text of /proc/PID/stat; the name in it may hold anything."""
+    fields = stat.rpartition(")")[2].split()
+    return sum(int(fields[number - _PAST_NAME - 1]) for number in (_UTIME, _STIME)) / ticks
+
+
+def resident_bytes(status: str, key: str) -> int:
+    """Return a size from the text of /proc/PID/status. Raises ValueError when the process has ended."""
+    found = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"/proc tells no {key}: the process has ended")
+    return int(found[1]) * _KIB

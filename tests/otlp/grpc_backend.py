@@ -1,0 +1,108 @@
+"""A backend that speaks gRPC: a real server on loopback that does what each test tells it, call by call."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import grpc  # type: ignore[import-untyped] # it ships no types
+from google.protobuf.any_pb2 import Any as Detail
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # it ships no types
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # it ships no types
+
+from .backend import values
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Reply = Callable[[bytes, Any], Awaitable[bytes]]
+
+SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
+
+
+def answer(body: bytes = b"") -> Reply:
+    async def reply(_: bytes, __: Any) -> bytes:
+        return body
+
+    return reply
+
+
+def fail(code: str, message: str = "", details: bytes = b"") -> Reply:
+    """End with a status, its message, and details in a trailer."""
+
+    async def reply(_: bytes, context: Any) -> bytes:
+        trailer = (("grpc-status-details-bin", details),) if details else ()
+        await context.abort(grpc.StatusCode[code], message, trailer)
+        return b""
+
+    return reply
+
+
+def retry_info(seconds: int, nanos: int = 0) -> bytes:
+    asked = RetryInfo()
+    asked.retry_delay.seconds, asked.retry_delay.nanos = seconds, nanos
+    detail = Detail()
+    detail.Pack(asked)
+    encoded: bytes = Status(code=8, details=[Detail(type_url="other"), detail]).SerializeToString()
+    return encoded
+
+
+async def dawdle(_: bytes, __: Any) -> bytes:
+    await asyncio.sleep(30)
+    return b""
+
+
+def refuse_value(bad: float) -> Reply:
+    async def reply(body: bytes, context: Any) -> bytes:
+        return await fail("INVALID_ARGUMENT", "bad point")(body, context) if bad in values(body) else b""
+
+    return reply
+
+
+@dataclass
+class GrpcBackend:
+    """Answers with `replies` in turn, and with `always` when they are used up; `taken` is what was answered OK."""
+
+    replies: list[Reply] = field(default_factory=list)
+    always: Reply = field(default_factory=answer)
+    metadata: list[dict[str, str | bytes]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    peers: list[str] = field(default_factory=list)
+    taken: list[bytes] = field(default_factory=list)
+    port: int = 0
+    tls: Any = None
+    most: int = 4 * 1024 * 1024
+    server: Any = None
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def stored(self) -> list[float]:
+        return [value for body in self.taken for value in values(body)]
+
+    async def start(self) -> None:
+        options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", self.most))
+        self.server = grpc.aio.server(options=options)
+        export = grpc.unary_unary_rpc_method_handler(self._export)
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": export}),))
+        address = f"127.0.0.1:{self.port}"
+        add = self.server.add_insecure_port
+        self.port = self.server.add_secure_port(address, self.tls) if self.tls else add(address)
+        await self.server.start()
+
+    async def stop(self) -> None:
+        if self.server is not None:
+            await self.server.stop(0)
+            self.server = None
+
+    async def _export(self, body: bytes, context: Any) -> bytes:
+        self.bodies.append(body)
+        self.peers.append(context.peer())
+        self.metadata.append(dict(context.invocation_metadata()))
+        reply = self.replies.pop(0) if self.replies else self.always
+        told = await reply(body, context)
+        self.taken.append(body)
+        return told

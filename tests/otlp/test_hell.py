@@ -1,0 +1,231 @@
+"""A backend from hell, below HTTP: each case says what is made of it, how soon again, and what the books say."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from exporter.otlp.books import State
+from exporter.otlp.destination import Destination
+from exporter.otlp.http import HttpPost
+from exporter.otlp.outcome import Silence, judge
+from exporter.otlp.verdict import Later
+
+from .certificates import prove, proving, serving, trusting
+from .delivery import line
+from .rude import OK, close_half, never_read, refuse_early, request, reset, reset_amid, rude, says, tunnel
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from .rude import Manner
+
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+SOON, LATER, NOT_AGAIN = [1.0], [31.0], list[float]()
+
+
+@dataclass(frozen=True)
+class Case:
+    """How the first connection is treated; the rest is what is to come of it."""
+
+    manner: Manner
+    codes: dict[str, int]
+    slept: list[float] = field(default_factory=lambda: SOON)
+    dropped: dict[str, int] = field(default_factory=dict)
+    warnings: int = 0
+
+
+CASES = {
+    "a reset in the middle of the request": Case(reset_amid, {"broken": 1, "200": 1}),
+    "a half-closed connection": Case(close_half, {"broken": 1, "200": 1}),
+    "an answer that ends in its head": Case(says(b"HTTP/1.1 200 O"), {"broken": 1, "200": 1}),
+    "an answer shorter than it says": Case(
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), {"broken": 1, "200": 1}
+    ),
+    "chunks that are none": Case(
+        says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), {"not_http": 1, "200": 1}
+    ),
+    "another protocol": Case(says(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), {"not_http": 1, "200": 1}),
+    "a head without end": Case(says(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000), {"not_http": 1, "200": 1}),
+    "nobody reads": Case(never_read, {"timeout": 1, "200": 1}),
+    "slow-loris in the head": Case(
+        says(*[b"HTTP/1.1 200 OK\r\nX: "] + [b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
+    ),
+    "slow-loris in the body": Case(
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
+    ),
+    "latency": Case(says(b"", OK, pause=0.2), {"200": 1}, NOT_AGAIN),
+    "hints before the answer": Case(says(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK), {"200": 1}, NOT_AGAIN),
+    "an answer before the request is over": Case(refuse_early, {"413": 1, "200": 2}, NOT_AGAIN),
+    "an oversized answer": Case(
+        says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000), {"200": 1}, NOT_AGAIN, {"endless_answer": 2}
+    ),
+    "HTML": Case(
+        says(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
+        {"200": 1},
+        NOT_AGAIN,
+        warnings=1,
+    ),
+    "busy": Case(says(BUSY + b"\r\n"), {"503": 1, "200": 1}),
+    "busy for seconds": Case(says(BUSY + b"Retry-After: 30\r\n\r\n"), {"503": 1, "200": 1}, LATER),
+    "busy until a date": Case(
+        says(BUSY + b"Retry-After: Tue, 14 Nov 2023 22:13:50 GMT\r\n\r\n"), {"503": 1, "200": 1}, [30.877]
+    ),
+    "busy for a broken time": Case(says(BUSY + b"Retry-After: 1.5\r\n\r\n"), {"503": 1, "200": 1}),
+    "busy until yesterday": Case(
+        says(BUSY + b"Retry-After: Mon, 13 Nov 2023 22:13:50 GMT\r\n\r\n"), {"503": 1, "200": 1}
+    ),
+    "a redirect to a login": Case(
+        says(b"HTTP/1.1 302 Found\r\nLocation: http://login.test/?t=1\r\nContent-Length: 0\r\n\r\n"),
+        {"302": 1, "200": 1},
+        [1.0, 1.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_whatever_a_backend_does_no_point_is_lost_unsaid(name: str) -> None:
+    case = CASES[name]
+    async with rude(case.manner) as server, line(Destination(url(server.port), timeout=0.5)) as one:
+        await one.deliver(1, 2)
+    assert one.books.requests == case.codes
+    assert one.time.slept == [pytest.approx(seconds) for seconds in case.slept]
+    assert one.books.dropped == case.dropped
+    assert one.books.delivered == 2 - sum(case.dropped.values())
+    assert one.books.warnings == case.warnings
+    assert one.books.balanced
+
+
+def url(port: int, scheme: str = "http", host: str = "127.0.0.1") -> str:
+    return f"{scheme}://{host}:{port}/v1/metrics"
+
+
+async def test_a_name_that_does_not_resolve_is_asked_again_soon() -> None:
+    too_long_to_be_asked_of_anybody = ".".join(["a" * 60] * 5)
+    async with HttpPost(Destination(f"http://{too_long_to_be_asked_of_anybody}/")) as over:
+        outcome = await over.post(b"")
+    assert isinstance(outcome, Silence)
+    assert (outcome.code, "otlp.endpoint" in outcome.why) == ("dns", True)
+
+
+async def test_tls_with_a_wrong_name_is_tried_again_soon_and_another_name_may_be_set(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    async with rude(tls=serving(authority, "ingest.example")) as server:
+        here = url(server.port, "https")
+        async with HttpPost(Destination(here, trust=trusting(authority, tmp_path))) as over:
+            outcome = await over.post(b"")
+        async with HttpPost(Destination(here, trust=trusting(authority, tmp_path, "ingest.example"))) as over:
+            assert (await over.post(b"")).code == "200"
+        async with HttpPost(Destination(here)) as over:
+            assert (await over.post(b"")).code == "tls"
+    assert isinstance(outcome, Silence)
+    assert (outcome.code, "otlp.tls" in outcome.why) == ("tls", True)
+    assert judge(outcome, 1, 0) == Later(outcome.why, silent=True)
+
+
+async def test_authorities_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    trust = trusting(trustme.CA(), tmp_path, "ingest.example")
+
+    async def mend() -> None:
+        if len(one.time.slept) == 2:
+            trusting(authority, tmp_path)
+
+    async with (
+        rude(tls=serving(authority, "ingest.example")) as server,
+        line(Destination(url(server.port, "https"), trust=trust)) as one,
+    ):
+        one.time.then = mend
+        await one.deliver(1)
+    assert one.books.requests == {"tls": 2, "200": 1}
+    assert one.time.slept == [1, 2]
+
+
+async def test_a_client_certificate_is_shown_and_read_again_when_it_changes(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    served = serving(authority, "ingest.example")
+    authority.configure_trust(served)
+    served.verify_mode = ssl.CERT_REQUIRED
+    prove(trustme.CA(), tmp_path)
+
+    async def mend() -> None:
+        if len(one.time.slept) == 2:
+            prove(authority, tmp_path)
+
+    async with (
+        rude(tls=served) as server,
+        line(Destination(url(server.port, "https"), trust=proving(authority, tmp_path, "ingest.example"))) as one,
+    ):
+        one.time.then = mend
+        await one.deliver(1)
+    assert one.books.delivered == 1
+    assert one.books.requests.pop("200") == 1
+    assert sum(one.books.requests.values()) == 2
+
+
+async def test_a_certificate_that_is_gone_holds_everything_until_it_is_back(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    trust = trusting(authority, tmp_path, "ingest.example")
+    (tmp_path / "ca.pem").unlink()
+
+    async def mend() -> None:
+        if len(one.time.slept) == 4:
+            assert one.books.state is State.HOLDING
+            assert f"otlp.tls: {tmp_path}/ca.pem cannot be read" in one.books.why
+            trusting(authority, tmp_path)
+
+    async with (
+        rude(tls=serving(authority, "ingest.example")) as server,
+        line(Destination(url(server.port, "https"), trust=trust)) as one,
+    ):
+        one.time.then = mend
+        await one.deliver(1)
+    assert one.books.requests == {"unsent": 2, "200": 1}
+    assert one.time.slept == [1, 1, 1, 1]
+
+
+async def test_https_goes_through_the_tunnel_of_the_environments_proxy_with_the_name_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    async with rude(tls=serving(authority, "ingest.test")) as server, tunnel(server.port) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
+        trust = trusting(authority, tmp_path)
+        async with line(Destination("https://ingest.test/v1/metrics", trust=trust)) as one:
+            await one.deliver(1)
+    assert one.books.delivered == 1
+    assert proxy.asked[0].startswith("CONNECT ingest.test:443 HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.asked[0]
+
+
+async def test_a_proxy_that_refuses_is_told_with_its_cure_and_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with tunnel(0, b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://user:hush4711@127.0.0.1:{proxy.port}")
+        async with HttpPost(Destination("https://ingest.test/v1/metrics")) as over:
+            outcome = await over.post(b"")
+    assert isinstance(outcome, Silence)
+    assert (outcome.code, "HTTPS_PROXY" in outcome.why, "hush" in outcome.why) == ("proxy", True, False)
+
+
+async def test_a_request_reaches_the_far_side_byte_by_byte_the_same_each_time() -> None:
+    bodies: list[bytes] = []
+
+    async def keep_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        bodies.append(await request(reader))
+        reset(writer)
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        bodies.append(await request(reader))
+        writer.write(OK)
+
+    async with rude(keep_and_reset, keep_and_reset, keep) as server, line(Destination(url(server.port))) as one:
+        await one.deliver(*range(500))
+    assert len(bodies) == 3
+    assert len(set(bodies)) == 1

@@ -1,0 +1,84 @@
+"""A request that is refused as a whole: what of it still arrives, and what the books say of the rest."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from exporter.otlp.books import State
+from exporter.otlp.destination import Destination
+
+from .backend import refuse_over, refuse_value, status
+from .delivery import line
+from .reading import AT, cycle, gauge
+
+if TYPE_CHECKING:
+    import pytest
+
+    from .backend import Backend
+
+
+async def test_one_bad_point_costs_few_and_the_rest_arrives(backend: Backend) -> None:
+    backend.always = refuse_value(777)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(5000))
+        await one.deliver(5)
+    dropped = one.books.dropped["http_400"]
+    assert dropped == 1
+    assert sorted(backend.stored[:-1]) == [value for value in range(5000) if value != 777]
+    assert backend.stored[-1] == 5
+    assert len(backend.seen) <= 5 + 20 + 1
+
+
+async def test_too_large_a_request_is_halved_until_it_fits(backend: Backend) -> None:
+    backend.always = refuse_over(130)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(500))
+    assert sorted(backend.stored) == list(range(500))
+    assert one.books.dropped.total() == 0
+
+
+async def test_a_point_that_alone_is_refused_is_dropped_once(backend: Backend) -> None:
+    backend.always = refuse_over(0, 400)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(1, 2)
+    assert (one.books.dropped, one.books.state) == ({"http_400": 2}, State.REFUSED)
+    assert len(backend.seen) == 3
+
+
+async def test_the_search_for_what_is_bad_ends_after_twenty_requests(backend: Backend) -> None:
+    backend.always = refuse_over(0, 400)
+    async with line(Destination(backend.url)) as one:
+        await one.deliver(*range(1000))
+    assert (one.books.dropped, len(backend.seen)) == ({"http_400": 1000}, 1 + 19)
+
+
+async def test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on(backend: Backend) -> None:
+    backend.replies = [status(500)]
+    async with line(Destination(backend.url)) as one:
+        await one.offer(1, 2)
+        await one.deliver(3)
+    assert (backend.stored, one.books.dropped) == ([3], {"http_500": 2})
+
+
+async def test_a_body_that_is_not_compressed_is_halved_as_it_is(backend: Backend) -> None:
+    backend.always = refuse_over(1, 413)
+    async with line(Destination(backend.url, gzip=False)) as one:
+        await one.courier.offer(cycle(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), AT, gzip=False)
+        await one.deliver()
+    assert backend.stored == [1, 2]
+    assert all("Content-Encoding" not in seen.headers for seen in backend.seen)
+
+
+async def test_what_a_search_gives_up_is_told_once_with_its_counts(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.always = refuse_value(7)
+    async with line(Destination(backend.url)) as one:
+        for _ in range(3):
+            await one.deliver(*range(100))
+        one.time.now += 61
+        await one.deliver(*range(100))
+    told = [vars(record)["fields"] for record in caplog.records if record.levelno == logging.WARNING]
+    assert [(fields["points"], fields["of"]) for fields in told] == [(1, 100), (3, 100)]
+    assert one.books.dropped == {"http_400": 4}

@@ -1,0 +1,108 @@
+"""What each gRPC status means: the table of DESIGN §5."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
+    ExportMetricsServiceResponse,
+)
+
+from exporter.otlp.outcome import Endless, judge
+from exporter.otlp.status import Reply
+from exporter.otlp.verdict import Done, Hold, Later, Never, Verdict
+
+from .grpc_backend import retry_info
+
+
+def judged(code: str, message: str = "", details: bytes = b"") -> Verdict:
+    return judge(Reply(code, message=message, details=details), 10, 0)
+
+
+def partial(rejected: int, message: str) -> bytes:
+    told = ExportMetricsPartialSuccess(rejected_data_points=rejected, error_message=message)
+    return ExportMetricsServiceResponse(partial_success=told).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "code", ["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"]
+)
+def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(code: str) -> None:
+    verdict = judged(code, "busy")
+    assert isinstance(verdict, Later)
+    assert (verdict.after, verdict.silent) == (None, code in {"DEADLINE_EXCEEDED", "UNAVAILABLE"})
+    assert verdict.why.startswith(f"{code}: busy")
+    asked = judged(code, "busy", retry_info(7, 500_000_000))
+    assert isinstance(asked, Later)
+    assert asked.after == 7.5
+
+
+@pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"])
+def test_a_wrong_credential_or_address_is_held_and_the_setting_named(code: str) -> None:
+    verdict = judged(code, "who are you?")
+    assert isinstance(verdict, Hold)
+    assert "; see otlp." in verdict.why
+
+
+@pytest.mark.parametrize("code", ["UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INTERNAL", "RESOURCE_EXHAUSTED"])
+def test_all_else_is_given_up_whole(code: str) -> None:
+    assert judged(code, "no") == Never(f"grpc_{code.lower()}", f"{code}: no")
+
+
+def test_a_point_may_be_bad_where_the_argument_is() -> None:
+    verdict = judged("INVALID_ARGUMENT", "metric has no points")
+    assert isinstance(verdict, Never)
+    assert (verdict.reason, verdict.split, verdict.large) == ("grpc_invalid_argument", True, False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "SERVER: Received message larger than max (5242880 vs. 4194304)",
+        "grpc: received message larger than max (4500000 vs. 4194304)",
+        "grpc: received message after decompression larger than max 4194304",
+        "request too large",
+        "the message exceeds the maximum size",
+    ],
+)
+def test_what_is_too_large_may_go_in_parts(message: str) -> None:
+    verdict = judged("RESOURCE_EXHAUSTED", message)
+    assert isinstance(verdict, Never)
+    assert (verdict.reason, verdict.split, verdict.large) == ("grpc_resource_exhausted", True, True)
+    assert "otlp.request.bytes" in verdict.why
+
+
+@pytest.mark.parametrize(("details", "after"), [(retry_info(7), 7), (retry_info(0), None), (retry_info(-5), None)])
+def test_what_is_exhausted_for_a_while_is_tried_later(details: bytes, after: float | None) -> None:
+    verdict = judged("RESOURCE_EXHAUSTED", "quota", details)
+    assert isinstance(verdict, Later)
+    assert verdict.after == after
+
+
+@pytest.mark.parametrize("details", [b"\xff\xff", b"", b"\x1a\x02\x0a\x00"])
+def test_details_that_cannot_be_read_ask_for_nothing(details: bytes) -> None:
+    assert isinstance(judged("RESOURCE_EXHAUSTED", "quota", details), Never)
+    assert judged("ABORTED", "", details) == Later("ABORTED")
+
+
+def test_nobody_is_believed_who_asks_for_more_than_an_hour() -> None:
+    verdict = judged("UNAVAILABLE", "", retry_info(86_400))
+    assert isinstance(verdict, Later)
+    assert verdict.after == 3600
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (b"", Done(10)),
+        (partial(3, "old"), Done(7, 3, "old")),
+        (partial(0, "careful"), Done(10, 0, "careful")),
+        (b"\xff\xff", Done(10, 0, "OK, with an answer that is not OTLP; see otlp.endpoint")),
+    ],
+)
+def test_ok_is_done_with_what_it_says(body: bytes, verdict: Verdict) -> None:
+    assert judge(Reply(body=body), 10, 0) == verdict
+
+
+def test_an_endless_answer_is_given_up() -> None:
+    assert isinstance(judge(Endless("RESOURCE_EXHAUSTED"), 10, 0), Never)

@@ -1,0 +1,219 @@
+"""Delivery with a spool, as the app and as people at a command line have it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from click.testing import CliRunner
+
+from exporter.cli import main
+from exporter.config.loading import load
+from exporter.delivery import BOOKED, Delivering
+from exporter.spooling import drain
+from exporter.telemetry import Own, Telemetry
+
+from .otlp.backend import Backend, status
+from .otlp.reading import cycle, gauge
+from .otlp.spool.making import NOW, Kept
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from exporter.config.model import Settings
+
+STARTED = NOW + 60
+
+
+@pytest_asyncio.fixture
+async def backend() -> AsyncIterator[Backend]:
+    server = Backend()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def _options(directory: Path | None, url: str = "http://127.0.0.1:1") -> dict[str, str]:
+    spool = {"otlp.queue.directory": str(directory), "otlp.queue.age": "1000000h"} if directory else {}
+    return {"otlp.endpoint": url.removesuffix("/v1/metrics"), "attributes.cluster": "none", **spool}
+
+
+def _settings(directory: Path, backend: Backend) -> Settings:
+    return load(None, {}, _options(directory, backend.url)).settings
+
+
+def _told(telemetry: Telemetry, own: Own) -> float:
+    (family,) = (family for family in telemetry.families() if family.name == own.value.name)
+    return family.values[0]
+
+
+async def _offer(delivering: Delivering, *numbers: float) -> None:
+    await delivering.courier.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), NOW)
+
+
+async def _until_sent(delivering: Delivering) -> None:
+    async with asyncio.timeout(5):
+        while delivering.books.queued:
+            await asyncio.sleep(0.005)
+
+
+async def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_process(backend: Backend, tmp_path: Path) -> None:
+    backend.always = status(503)
+    async with Delivering(_settings(tmp_path, backend), Telemetry("a", STARTED)) as first:
+        await _offer(first, 1, 2)
+        await _offer(first, 3)
+        assert await first.finish(0.05)
+    assert backend.stored == []
+    backend.always = status(200)
+    telemetry = Telemetry("a", STARTED + 60)
+    async with Delivering(_settings(tmp_path, backend), telemetry) as second:
+        assert _told(telemetry, Own.POINTS_MADE) == 3
+        await _until_sent(second)
+        assert _told(telemetry, Own.POINTS_DELIVERED) == _told(telemetry, Own.POINTS_MADE) == 3
+    assert backend.stored == [1, 2, 3]
+
+
+async def test_counters_of_the_books_keep_their_start_over_a_restart(backend: Backend, tmp_path: Path) -> None:
+    first = Telemetry("a", STARTED)
+    async with Delivering(_settings(tmp_path, backend), first) as delivering:
+        await _offer(delivering, 1)
+        await _until_sent(delivering)
+    second = Telemetry("a", STARTED + 60)
+    async with Delivering(_settings(tmp_path, backend), second):
+        booked = {own.value.name for own in BOOKED}
+        families = [family for family in second.families() if family.starts]
+        starts = {family.name: family.starts[0] for family in families if family.starts}
+    assert len({starts[name] for name in booked & starts.keys()}) == 1
+    assert starts["rollouts_exporter_points_made_total"] not in {STARTED, STARTED + 60}
+    assert starts["rollouts_exporter_cycles_total"] == STARTED + 60
+
+
+async def test_the_alarm_is_a_metric_and_a_reason(backend: Backend, tmp_path: Path) -> None:
+    telemetry = Telemetry("a", STARTED)
+    (tmp_path / "spool").write_text("in the way")
+    async with Delivering(_settings(tmp_path / "spool", backend), telemetry) as delivering:
+        assert _told(telemetry, Own.SPOOL_ON_DISK) == 0
+        assert re.search(r"otlp\.queue\.directory .*/spool is no directory: name another", delivering.alarm)
+        await _offer(delivering, 1)
+        await _until_sent(delivering)
+    assert backend.stored == [1]
+
+
+async def test_without_a_directory_there_is_neither_alarm_nor_metric(backend: Backend) -> None:
+    telemetry = Telemetry("a", STARTED)
+    async with Delivering(load(None, {}, _options(None, backend.url)).settings, telemetry) as delivering:
+        assert delivering.alarm == ""
+        assert Own.SPOOL_ON_DISK.value.name not in {family.name for family in telemetry.families()}
+
+
+async def test_the_disk_is_synced_every_second_and_its_space_comes_back(backend: Backend, tmp_path: Path) -> None:
+    async with Delivering(_settings(tmp_path, backend), Telemetry("a", STARTED)) as delivering:
+        await _offer(delivering, *range(40_000))
+        await _until_sent(delivering)
+        async with asyncio.timeout(5):
+            while any(name.endswith(".spool") for name in os.listdir(tmp_path)):  # noqa: PTH208 - the loop may wait
+                await asyncio.sleep(0.05)
+
+
+async def test_drain_sends_what_is_there(backend: Backend, tmp_path: Path) -> None:
+    backend.replies = [status(503)]
+    settings = _settings(tmp_path, backend)
+    async with Delivering(settings, Telemetry("a", STARTED)) as first:
+        await _offer(first, 1, 2, 3)
+        await first.finish(0)
+    told = await drain(settings, 20)
+    assert (told.lines, told.well) == (["3 points waited: 3 delivered, 0 rejected, 0 dropped, 0 left"], True)
+    backend.always = status(503)
+    async with Delivering(settings, Telemetry("a", STARTED)) as second:
+        await _offer(second, 4)
+        await second.finish(0)
+    told = await drain(settings, 0.05)
+    assert not told.well
+    assert told.lines[0].startswith("1 points waited: 0 delivered, 0 rejected, 0 dropped, 1 left (")
+
+
+# At the command line -------------------------------------------------------------------------------------------------
+
+
+def _run(*arguments: str, directory: Path | None) -> tuple[int, list[str]]:
+    options = [part for key, value in _options(directory).items() for part in ("-s", f"{key}={value}")]
+    done = CliRunner().invoke(main, [*options, "spool", *arguments])
+    return done.exit_code, done.output.splitlines()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """Return a directory in which records 1 to 6 wait, of which five stand in the first segment."""
+    kept = Kept(tmp_path)
+    kept.put(*range(7))
+    kept.take(1)
+    kept.close()
+    return tmp_path
+
+
+def test_ls_lists_what_waits(spool: Path) -> None:
+    since = "since 2027-01-15T08:00:00Z"
+    assert _run("ls", directory=spool) == (
+        0,
+        [
+            f"000000000000.spool: 4 requests wait (14 points, 1,392 bytes, {since}) of 5 in 1,756 bytes",
+            f"000000000001.spool: 2 requests wait (13 points, 696 bytes, {since}) of 2 in 712 bytes",
+            f"2 files: 6 requests wait (27 points, 2,088 bytes, {since})",
+        ],
+    )
+
+
+def test_verify_names_what_is_damaged(spool: Path) -> None:
+    assert _run("verify", directory=spool) == (0, ["7 requests in 2 files, 0 damages"])
+    file = spool / "000000000000.spool"
+    content = bytearray(file.read_bytes())
+    content[16 + 348 + 100] ^= 1
+    content[16 + 2 * 348] ^= 1
+    file.write_bytes(content)
+    code, lines = _run("verify", directory=spool)
+    assert (code, lines[2]) == (1, "6 requests in 2 files, 2 damages")
+    assert set(lines[:2]) == {
+        "000000000000.spool: offset 364, 348 bytes: the body is not what was written (2 points)",
+        "000000000000.spool: offset 712, 348 bytes: no record begins here (3 points)",
+    }
+
+
+def test_looking_changes_nothing_and_needs_no_lock(spool: Path) -> None:
+    kept = Kept(spool)
+    before = {path: path.read_bytes() for path in spool.iterdir()}
+    assert _run("ls", directory=spool)[0] == _run("verify", directory=spool)[0] == 0
+    assert {path: path.read_bytes() for path in spool.iterdir()} == before
+    assert kept.take() == [1, 2, 3, 4, 5, 6]
+
+
+def test_clear_asks_for_yes_and_throws_away(spool: Path) -> None:
+    code, lines = _run("clear", directory=spool)
+    assert (code, lines[-1]) == (2, "Error: nothing was thrown away; add --yes to do it")
+    code, lines = _run("clear", "--yes", directory=spool)
+    assert (code, lines[-1]) == (0, "6 requests with 27 points thrown away")
+    kept = Kept(spool)
+    assert (kept.take(), kept.books.dropped) == ([], {"cleared": 27})
+
+
+@pytest.mark.parametrize("arguments", [("drain",), ("clear", "--yes")])
+def test_what_changes_the_spool_is_refused_while_an_exporter_has_it(spool: Path, arguments: tuple[str, ...]) -> None:
+    kept = Kept(spool)
+    code, lines = _run(*arguments, directory=spool)
+    assert code == 1
+    assert f"error: otlp.queue.directory {spool} is in use by another process" in lines[-1]
+    assert kept.take() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("action", ["ls", "verify", "drain"])
+def test_without_a_directory_the_setting_is_named(action: str, tmp_path: Path) -> None:
+    code, lines = _run(action, directory=None)
+    assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set, so nothing is kept on disk; set it")
+    if action != "drain":
+        code, lines = _run(action, directory=tmp_path / "none")
+        assert code == 1
+        assert lines[-1].endswith("no such file or directory; check the path")

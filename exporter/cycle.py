@@ -62,7 +62,7 @@ class Cycles:
             pages = await parts.scraper.scrape(at, self._due)
             self._number += gone_by
             self._note(pages)
-            cycle = parts.watch.step(at, pages)
+            cycle = await self._step(at, pages)
             self.latest = cycle
             self._count(cycle)
             if parts.memory is not None:
@@ -75,6 +75,17 @@ class Cycles:
         parts.telemetry.add(Own.CYCLES)
         self.ended = time.time()
         return cycle
+
+    async def _step(self, at: float, pages: Sequence[Page]) -> Cycle:
+        """Take a step of the core, giving way between its slices."""
+        steps = self._parts.watch.steps(at, pages)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                cycle: Cycle = stop.value
+                return cycle
+            await asyncio.sleep(0)
 
     def _due(self, source: Source, section: ScrapeSource) -> bool:
         """Tell whether a source is asked at this tick; only a leading sidecar asks kube-state-metrics."""

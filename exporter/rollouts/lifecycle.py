@@ -16,7 +16,7 @@ ticks are counted too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
 from exporter.rollouts.phases import PhaseLog
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.rollouts.fleet import Reading, Sighting
+
+
+NOTHING_NEW: Final = "nothing has happened since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """All that is remembered of a rollout. `born` is its first sight: from then on its counters count."""
+    """All that is remembered of a rollout. `born` is its first sight: from then on its counters count.
+
+    It changes only when something happens, so that a rollout at rest costs a comparison.
+    """
 
     born: float
-    at: float
     phases: PhaseLog
     process: Process
     events: Mapping[str, float]
@@ -76,37 +81,40 @@ class Judgement:
     hashes: Hashes
 
 
-def advance(
-    life: Life | None, at: float, sighting: Sighting, reading: Reading, hold_down: float
-) -> tuple[Life, tuple[Ended, ...]]:
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The tick at `at`, the rollout's last one, `before` it, and the hold-down of phases (all in seconds)."""
+
+    at: float
+    before: float
+    hold_down: float
+
+
+def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Reading) -> tuple[Life, tuple[Ended, ...]]:
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
-        return _first(at, sighting, reading), ()
+        return _first(when.at, sighting, reading), ()
     clue = clues(life.events, reading.events, same_process=life.process == reading.process)
     judgement = judge(life, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
-    phases = life.phases.seen(reading.phase, at, hold_down, moved=_moved(clue))
-    paused = (
-        at - life.at if life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING else 0
-    )
+    phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
+    paused = life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING
     aged = replace(
         life,
-        at=at,
         phases=phases,
         process=reading.process,
         events=reading.events,
-        evidence=judgement.evidence,
+        evidence=judgement.evidence if judgement.evidence is not NOTHING_NEW else life.evidence,
         hashes=judgement.hashes,
         router=life.router or _routed(reading, sighting),
         strategy=reading.strategy,
-        paused_seconds=life.paused_seconds + max(paused, 0.0),
+        paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
     )
-    return _follow(
-        aged,
-        signals(life.standing, judgement.standing, between),
-        judgement,
-        _kind(reading, judgement.hashes, sighting, clue),
-    )
+    happened = signals(life.standing, judgement.standing, between)
+    if not happened and life.standing is judgement.standing:
+        return aged, ()
+    new = Update(_kind(reading, judgement.hashes, sighting, clue), when.at)
+    return _follow(aged, happened, judgement, new)
 
 
 def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
@@ -114,7 +122,6 @@ def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
     moving = judgement.standing is Standing.UPDATING
     return Life(
         born=at,
-        at=at,
         phases=PhaseLog(reading.phase, at),
         process=reading.process,
         events=reading.events,
@@ -187,7 +194,7 @@ def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues 
     two = replicas is not None and replicas.old > 0
     if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
         return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
-    return was, "nothing has happened since" if was is not Standing.UNKNOWN else "begun before anyone looked"
+    return was, NOTHING_NEW if was is not Standing.UNKNOWN else "begun before anyone looked"
 
 
 def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:
@@ -213,17 +220,17 @@ def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | No
     return "rollback" if clue is not None and clue.updated and not clue.created else "canary"
 
 
-def _follow(life: Life, happened: Iterable[Signal], now: Judgement, kind: str) -> tuple[Life, tuple[Ended, ...]]:
-    """Walk the table of transitions, counting what ends."""
+def _follow(life: Life, happened: Iterable[Signal], now: Judgement, new: Update) -> tuple[Life, tuple[Ended, ...]]:
+    """Walk the table of transitions, counting what ends; `new` is what an update would be that begins now."""
     standing, update = life.standing, life.update
     ended: list[Ended] = []
     for signal in happened:
         if update is not None and signal in RESULTS and standing is Standing.UPDATING:
-            ended.append(Ended(signal, None if update.since is None else life.at - update.since))
+            ended.append(Ended(signal, None if update.since is None or new.since is None else new.since - update.since))
         standing = TRANSITIONS.get((standing, signal), standing)
-        update = _update(standing, signal, update, Update(kind, life.at))
+        update = _update(standing, signal, update, new)
     if standing is not now.standing:  # evidence came late, with nothing that says what happened
-        update = Update(kind, None) if now.standing is Standing.UPDATING else None
+        update = replace(new, since=None) if now.standing is Standing.UPDATING else None
     results, last = dict(life.results), dict(life.last_seconds)
     for one in ended:
         results[one.result] = results.get(one.result, 0) + 1

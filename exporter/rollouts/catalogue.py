@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Kind
+from exporter.family import Kind, Source
 from exporter.rollouts import said
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Row:
 
     `labels` come after namespace and name. `identity` counts how many of them tell one thing (a pod, a revision)
     from another in an info series: when only the others change, the former series is said as 0 for a while.
-    `held` is what must answer before an absence means anything: the controller or kube-state-metrics.
+    `source` is who must answer before an absence means anything.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Row:
     labels: tuple[str, ...]
     help: str
     say: Callable[[Rollout], Iterable[said.Said]]
-    workload: bool = False
+    source: Source = Source.ARGO
     identity: int = 0
 
 
@@ -49,6 +49,7 @@ ROWS: Final = (
         ("health",),
         "The object's own status.phase, one of four is 1; with rollout state only.",
         said.health,
+        source=Source.ROLLOUT_STATE,
     ),
     Row(
         "argo_rollouts_phase_start_timestamp_seconds",
@@ -98,6 +99,7 @@ ROWS: Final = (
         (),
         "Index of the present canary step; with rollout state only.",
         said.step,
+        source=Source.ROLLOUT_STATE,
     ),
     Row(
         "argo_rollouts_replicas",
@@ -107,16 +109,28 @@ ROWS: Final = (
         said.replicas,
     ),
     Row(
-        "argo_rollouts_pods", Kind.GAUGE, ("role",), "Pods that are not terminating, by role.", said.pods, workload=True
+        "argo_rollouts_pods",
+        Kind.GAUGE,
+        ("role",),
+        "Pods that are not terminating, by role.",
+        said.pods,
+        source=Source.KUBE_STATE_METRICS,
     ),
-    Row("argo_rollouts_pods_ready", Kind.GAUGE, ("role",), "Ready pods by role.", said.pods_ready, workload=True),
+    Row(
+        "argo_rollouts_pods_ready",
+        Kind.GAUGE,
+        ("role",),
+        "Ready pods by role.",
+        said.pods_ready,
+        source=Source.KUBE_STATE_METRICS,
+    ),
     Row(
         "argo_rollouts_pod_info",
         Kind.GAUGE,
         ("pod", "uid", "role", "pod_template_hash", "revision", "node"),
         "1 for each pod: its role, revision and node.",
         said.pod_info,
-        workload=True,
+        source=Source.KUBE_STATE_METRICS,
         identity=2,
     ),
     Row(
@@ -125,7 +139,7 @@ ROWS: Final = (
         ("pod_template_hash", "revision", "role"),
         "1 for each revision that has pods.",
         said.revision_info,
-        workload=True,
+        source=Source.KUBE_STATE_METRICS,
         identity=1,
     ),
     Row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -107,15 +108,22 @@ class ReplicaSet:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What kube-state-metrics says of one rollout: its ReplicaSets by hash, and its pods that are not terminating."""
+    """What kube-state-metrics says of one rollout: its ReplicaSets by hash, and its pods that are not terminating.
+
+    `at` is when it was said (Unix seconds).
+    """
 
     replica_sets: Mapping[str, ReplicaSet] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
+    at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a Rollout's own status says, by way of custom-resource state; None and "" where it says nothing."""
+    """What a Rollout's own status says, by way of custom-resource state; None and "" where it says nothing.
+
+    `at` is when it was said (Unix seconds).
+    """
 
     stable: str = ""
     current: str = ""
@@ -125,6 +133,7 @@ class State:
     health: str = ""
     aborted: bool = False
     observed: bool = False
+    at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.family import Source
 from exporter.rollouts.fleet import Key, Sighting, State, Workload
 from exporter.rollouts.rollout import owner
-from exporter.rollouts.state import states
+from exporter.rollouts.state import shows_rollouts, states
 from exporter.rollouts.workload import believable, workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from exporter.family import Page
     from exporter.rollouts.fleet import Reading
     from exporter.rollouts.rules import Rules
 
+_BELIEVABLE: Final[Mapping[Source, Callable[[Page], bool]]] = {
+    Source.KUBE_STATE_METRICS: believable,
+    Source.ROLLOUT_STATE: shows_rollouts,
+}
+
 
 class Hearing:
     """Takes each tick's pages; a source that was not due is heard as it was last, for as long as the grace.
 
-    `asked`: kube-state-metrics was ever asked. `whole`: its last pages, of every shard, can be believed to be all.
+    `asked`: kube-state-metrics was ever asked. `proven`: sources whose last pages can be believed to be all.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -31,7 +36,7 @@ class Hearing:
         self._states: dict[Key, State] = {}
         self._heard = dict.fromkeys(Source, float("-inf"))
         self.asked = False
-        self.whole = False
+        self.proven: set[Source] = set()
         self.pages: tuple[Page, ...] = ()
 
     def take(self, at: float, pages: Sequence[Page], known: Collection[Key]) -> None:
@@ -42,17 +47,27 @@ class Hearing:
                 self._heard[source] = at
             elif at - self._heard[source] <= self._rules.grace:
                 continue
+            self._prove(source, own)
             if source is Source.ROLLOUT_STATE:
-                self._states = states(own)
+                self._states = states(own, at)
             else:
-                self._take_workloads(own, known)
+                self._take_workloads(at, own, known)
 
-    def _take_workloads(self, pages: tuple[Page, ...], known: Collection[Key]) -> None:
+    def _prove(self, source: Source, pages: Sequence[Page]) -> None:
+        if pages and all(map(_BELIEVABLE[source], pages)):
+            self.proven.add(source)
+        else:
+            self.proven.discard(source)
+
+    @property
+    def _whole(self) -> bool:
+        return Source.KUBE_STATE_METRICS in self.proven
+
+    def _take_workloads(self, at: float, pages: tuple[Page, ...], known: Collection[Key]) -> None:
         self.asked = self.asked or bool(pages)
-        self.whole = bool(pages) and all(believable(page) for page in pages)
         self.pages = pages
-        found = _with_experiments(workloads(pages, self._rules.roles), known)
-        partial = bool(pages) and not self.whole
+        found = _with_experiments(workloads(pages, self._rules.roles, at), known)
+        partial = bool(pages) and not self._whole
         self._workloads = self._workloads | found if partial else found
 
     def sighting(self, key: Key, reading: Reading | None, *, first_deploy: bool = False) -> Sighting:
@@ -60,7 +75,7 @@ class Hearing:
         found, state = self._workloads.get(key), self._states.get(key)
         if reading is None and state is None:
             found = None  # a dying leader's last deeds go unseen, so roles remembered may be wrong
-        elif found is not None and not _complete(found, reading, whole=self.whole):
+        elif found is not None and not _complete(found, reading, whole=self._whole):
             found = None
         return Sighting(reading, found, state, first_deploy)
 

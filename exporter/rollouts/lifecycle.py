@@ -15,12 +15,13 @@ ticks are counted too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
 from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over, unheard
 from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Ended:
 class Life:
     """All that is remembered of a rollout. `born` is its first sight: from then on its counters count.
 
+    `deployed` is False while one that was made since the first tick has had no revision: its first is no update.
+    `news` is when (Unix seconds) the counters last told of something that no hashes showed; hashes heard no later
+    are out of date. `early`: at the last tick hashes showed a new revision that was not counted yet.
+
     It changes only when something happens, so that a rollout at rest costs a comparison.
     """
 
@@ -65,6 +70,9 @@ class Life:
     hashes: Hashes = NO_HASHES
     router: bool = False
     strategy: str = ""
+    deployed: bool = True
+    news: float = 0.0
+    early: bool = False
     results: Mapping[str, int] = field(default_factory=dict)
     last_seconds: Mapping[str, float] = field(default_factory=dict)
     paused_seconds: float = 0.0
@@ -74,11 +82,12 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Where a rollout stands at a tick, by which evidence, with which hashes."""
+    """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
 
     standing: Standing
     evidence: str
     hashes: Hashes
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +103,11 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
         return _first(when.at, sighting, reading), ()
-    clue = clues(life.events, reading.events, same_process=life.process == reading.process)
+    clue = _growth(life, reading, when.before)
     judgement = judge(life, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
     phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
-    paused = life.phases.phase == reading.phase == "Paused" and life.standing is Standing.UPDATING
+    paused = life.phases.phase == "Paused" and life.standing is Standing.UPDATING
     aged = replace(
         life,
         phases=phases,
@@ -108,6 +117,9 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
         hashes=judgement.hashes,
         router=life.router or _routed(reading, sighting),
         strategy=reading.strategy,
+        deployed=life.deployed or _has_revision(reading),
+        news=when.at if _tells(clue) and not judgement.shown else life.news,
+        early=judgement.shown and not clue.updated and _revised(life.hashes, judgement.hashes),
         paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
     )
     happened = signals(life.standing, judgement.standing, between)
@@ -115,6 +127,29 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
         return aged, ()
     new = Update(_kind(reading, judgement.hashes, sighting, clue), when.at)
     return _follow(aged, happened, judgement, new)
+
+
+def _growth(life: Life, reading: Reading, since: float) -> Clues:
+    """Compare the counters with those last read, without what is no news.
+
+    A first deploy counts as RolloutUpdated and RolloutCompleted, too. What hashes showed early is counted late.
+    """
+    grown = replace(clues(life.events, reading.events, same_process=life.process == reading.process), since=since)
+    if grown.updated and not life.deployed:
+        return replace(grown, updated=grown.updated - 1, completed=max(grown.completed - 1, 0))
+    return replace(grown, updated=grown.updated - 1) if grown.updated and life.early else grown
+
+
+def _tells(clue: Clues) -> bool:
+    return any((clue.updated, clue.completed, clue.aborted))
+
+
+def _revised(before: Hashes, after: Hashes) -> bool:
+    return bool(before.current and after.current) and before.current != after.current
+
+
+def _has_revision(reading: Reading) -> bool:
+    return bool(reading.events.get("RolloutUpdated")) or (reading.replicas is not None and reading.replicas.total > 0)
 
 
 def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
@@ -131,6 +166,7 @@ def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
         hashes=judgement.hashes,
         router=_routed(reading, sighting),
         strategy=reading.strategy,
+        deployed=not sighting.first_deploy or _has_revision(reading),
     )
 
 
@@ -163,13 +199,41 @@ def judge(life: Life | None, sighting: Sighting, reading: Reading, clue: Clues |
     state = sighting.state
     if state is not None and state.current and state.stable:
         known = Hashes(state.current, state.stable)
-        return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known)
+        unseen = clue is not None and clue.aborted > 0 and not state.aborted
+        if not unseen and _timely(life, state.at, known, clue):
+            return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
+    workload = sighting.workload
+    heard = workload.at if workload is not None else -math.inf
     revised = by_revision(sighting, was, hashes, clue)
-    if revised is not None and revised.stable:
-        return Judgement(_by_hashes(revised, aborted=reading.phase == "Abort"), "ReplicaSet revisions", revised)
+    if revised is not None and revised.stable and _timely(life, heard, revised, clue):
+        aborted = reading.phase == "Abort"
+        return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
     standing, evidence = _by_events(was, sighting, reading, clue)
-    known = revised if revised is not None else by_size(sighting, standing, hashes, clue)
-    return Judgement(standing, evidence, known)
+    if heard <= _news(life, clue) or (revised is not None and revised.stable):
+        return Judgement(standing, evidence, unheard(standing, hashes, clue))
+    return Judgement(standing, evidence, revised or by_size(sighting, standing, hashes, clue))
+
+
+def _news(life: Life | None, clue: Clues | None) -> float:
+    """Return the time (Unix seconds) up to which what was heard is out of date: sources are asked at their own pace."""
+    if life is None or clue is None:
+        return 0.0
+    return clue.since if _tells(clue) else life.news
+
+
+def _timely(life: Life | None, heard: float, known: Hashes, clue: Clues | None) -> bool:
+    """Tell whether hashes show all that the counters told; pages of one tick differ by some milliseconds, too."""
+    if life is None or clue is None:
+        return True
+    if heard <= _news(life, clue) or (clue.updated and known.current == life.hashes.current):
+        return False
+    return not clue.completed or known.stable != life.hashes.stable
+
+
+def heard_since(sighting: Sighting, news: float) -> bool:
+    """Tell whether all that was heard of a rollout is younger than what its counters told last."""
+    heard = (one.at for one in (sighting.workload, sighting.state) if one is not None)
+    return all(at > news for at in heard)
 
 
 def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
@@ -183,7 +247,7 @@ def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues 
     if reading.phase == "Completed":
         return Standing.SETTLED, "phase Completed"
     if reading.phase == "Abort":
-        return Standing.ABORTED, "phase Abort"
+        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (Standing.ABORTED, "phase Abort")
     if sighting.first_deploy and (clue is None or clue.updated <= 1):
         return Standing.SETTLED, "first deploy: there is no other revision"
     if clue is not None and (clue.completed or clue.updated):
@@ -195,6 +259,13 @@ def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues 
     if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
         return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
     return was, NOTHING_NEW if was is not Standing.UNKNOWN else "begun before anyone looked"
+
+
+def _at_rest(was: Standing, reading: Reading, clue: Clues | None) -> bool:
+    """Tell an abort of nothing: a settled rollout can be aborted, too."""
+    if was is not Standing.SETTLED or clue is None or clue.updated:
+        return False
+    return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
 
 
 def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:

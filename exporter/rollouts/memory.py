@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 _TIGHT: Final = (",", ":")
-_NEVER_LEFT_OUT: Final = frozenset({"born", "phases", "process", "standing", "evidence"})
+_DEFAULTS: Final = {
+    name: value
+    for name, value in asdict(Life(0.0, PhaseLog("", 0.0), Process("", 0.0), {})).items()
+    if name not in {"born", "phases", "process", "events"}
+}
 
 
 class UnfitMemoryError(ValueError):
@@ -70,8 +74,8 @@ def dump(memory: Memory, cluster: str) -> bytes:
 
 
 def _shortened(life: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty: it is the default."""
-    return {name: value for name, value in life.items() if value or name in _NEVER_LEFT_OUT}
+    """Leave out what is as a Life's field is by default."""
+    return {name: value for name, value in life.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
 
 
 def load(kept: bytes, cluster: str) -> Memory:
@@ -86,14 +90,14 @@ def load(kept: bytes, cluster: str) -> Memory:
         raise UnfitMemoryError("its checksum does not match: it was cut or changed")
     try:
         return _memory(_object(zlib.decompress(body)))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, zlib.error) as error:
         raise UnfitMemoryError(f"it is not of the shape expected ({type(error).__name__})") from error
 
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnfitMemoryError("it is no JSON") from error
     if not isinstance(found, dict):
         raise UnfitMemoryError("it is no JSON object")
@@ -126,9 +130,8 @@ def _life(namespace: str, name: str, life: dict[str, Any]) -> tuple[Key, Life]:
         **life,
         "phases": PhaseLog(**{**phases, "held": tuple(held) if held else None}),
         "process": Process(**life["process"]),
-        "standing": Standing(life["standing"]),
+        "standing": Standing(life.get("standing", Standing.UNKNOWN)),
         "update": Update(**update) if update else None,
         "hashes": Hashes(**hashes) if hashes else NO_HASHES,
-        "events": life.get("events", {}),
     }
     return (namespace, name), Life(**whole)

@@ -30,7 +30,11 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """By how much a controller's event counters have grown since they were last read."""
+    """By how much a controller's event counters have grown since they were last read.
+
+    `since` is when that was (Unix seconds). `restarted`: they are another process's, and count only what happened
+    since it took over.
+    """
 
     updated: float = 0
     completed: float = 0
@@ -39,6 +43,8 @@ class Clues:
     created: float = 0
     resumed: float = 0
     stepped: float = 0
+    restarted: bool = False
+    since: float = 0.0
 
 
 NO_HASHES: Final = Hashes()
@@ -61,7 +67,7 @@ def clues(before: Mapping[str, float], now: Mapping[str, float], *, same_process
         old = before.get(reason, 0) if same_process else 0
         return new - old if new >= old else new
 
-    return Clues(**{clue: growth(reason) for clue, reason in _COUNTERS.items()})
+    return Clues(**{clue: growth(reason) for clue, reason in _COUNTERS.items()}, restarted=not same_process)
 
 
 def starting_over(reading: Reading) -> bool:
@@ -129,7 +135,7 @@ def by_size(sighting: Sighting, standing: Standing, before: Hashes, clue: Clues 
     sets = _sets(sighting)
     reading = sighting.reading
     if not sets or reading is None:
-        return before if standing is Standing.SETTLED else NO_HASHES
+        return unheard(standing, before, clue)
     newest = max(sets.values(), key=lambda one: one.created)
     current, stable = (name if name in sets else "" for name in (before.current, before.stable))
     known = Hashes(current, stable, newest.created)
@@ -138,7 +144,17 @@ def by_size(sighting: Sighting, standing: Standing, before: Hashes, clue: Clues 
         return Hashes(settled, settled, newest.created)
     if standing is Standing.UNKNOWN:
         return Hashes(newest=newest.created)
-    return _moving(sets, reading, known, clue, new=newest.hash if newest.created > before.newest else "")
+    return _moving(sets, reading, known, clue, new=newest.hash if 0 < before.newest < newest.created else "")
+
+
+def unheard(standing: Standing, before: Hashes, clue: Clues | None) -> Hashes:
+    """Keep, while no ReplicaSets are shown that are up to date, what the counters do not contradict."""
+    if standing is Standing.SETTLED:
+        settled = _settled(before, clue)
+        return Hashes(settled, settled, before.newest)
+    if clue is None or clue.completed:
+        return Hashes(newest=before.newest)
+    return replace(before, current="") if clue.updated else before
 
 
 def _only(sets: Iterable[ReplicaSet], reading: Reading) -> str:

@@ -66,10 +66,10 @@ def role_of(pod: Pod, hashes: Hashes, strategy: str, *, trusted: bool) -> Role:
         return Role.EXPERIMENT
     if pod.label_role and not trusted:
         return Role(pod.label_role)
+    if hashes.stable and pod.hash == hashes.stable:
+        return Role.STABLE
     if not hashes.stable or not hashes.current:
         return Role.UNKNOWN
-    if pod.hash == hashes.stable:
-        return Role.STABLE
     if pod.hash == hashes.current:
         return Role.PREVIEW if strategy == BLUE_GREEN else Role.CANARY
     return Role.OLD

@@ -11,7 +11,7 @@ from exporter.family import Family, Kind, Labels, Series
 from exporter.rollouts.catalogue import BY_NAME, ROWS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Collection, Generator, Iterable, Sequence
 
     from exporter.rollouts.fleet import Key
     from exporter.rollouts.rollout import Rollout
@@ -71,7 +71,7 @@ class Sayer:
                 yield
             said.append(former)
         self._said = {family.name: family for family in said}
-        self._fade(said, at, fade)
+        self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.sighting.workload is None})
         families = tuple(self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=True))
         return tuple(family for family in families if len(family))
 
@@ -86,7 +86,8 @@ class Sayer:
             )
         return Family(row.name, row.kind, row.help, series, values, starts)
 
-    def _fade(self, said: Sequence[Family], at: float, fade: float) -> None:
+    def _fade(self, said: Sequence[Family], at: float, fade: float, unheard: Collection[Key]) -> None:
+        """Note which info series were replaced; of rollouts `unheard` of at this tick the last ones are kept."""
         now = {(family.name, one.labels) for family in said if BY_NAME[family.name].identity for one in family.series}
         former = self.infos - now
         if former:
@@ -95,7 +96,7 @@ class Sayer:
                 if (name, _identity(BY_NAME[name], labels)) in told:
                     self.fading[name, labels] = at + fade
         self.fading = {key: until for key, until in self.fading.items() if until > at and key not in now}
-        self.infos = now
+        self.infos = now | {one for one in former if _key(one[1]) in unheard}
 
     def _with_zeros(self, row: Row, family: Family) -> Family:
         zeros = [self._zero(name, labels) for name, labels in self.fading if name == row.name]
@@ -113,7 +114,9 @@ class Sayer:
 
 
 def _differ(old: _Saying | None, new: _Saying, place: int) -> bool:
-    return old is None or old.values[place] != new.values[place] or old.series[place] != new.series[place]
+    if old is None or old.rollout.life.born != new.rollout.life.born:
+        return True
+    return old.values[place] != new.values[place] or old.series[place] != new.series[place]
 
 
 def _say(rollout: Rollout, made: dict[tuple[str, Labels], Series]) -> _Saying:
@@ -136,6 +139,11 @@ def _say(rollout: Rollout, made: dict[tuple[str, Labels], Series]) -> _Saying:
     if len(made) > 4 * sum(map(len, columns)) + 200:
         made = {(one.name, one.labels): one for series in columns for one in series}
     return _Saying(rollout, tuple(columns), tuple(values), made)
+
+
+def _key(labels: Labels) -> Key:
+    named = dict(labels)
+    return named["namespace"], named["name"]
 
 
 def _identity(row: Row, labels: Labels) -> Labels:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.family import Family
+from exporter.family import Family, Source
 from exporter.rollouts.catalogue import BY_NAME
+from exporter.rollouts.passthrough import POD_LABELS
+from exporter.rollouts.targets import ROWS as TARGET_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -59,16 +61,15 @@ class Ledger:
 class Held:
     """Says which absent series stay open: those whose absence proves nothing before the grace ends.
 
-    `lives` are the rollouts that are not gone, `shown` those that a leader shows at this tick. `proven`: every
-    controller's page can be believed to be all; `pods_proven`: so can kube-state-metrics'.
+    `lives` are the rollouts that are not gone, `shown` those that a leader shows at this tick. `proven` are the
+    sources whose pages, every target's, can be believed to be all there is.
     """
 
     at: float
     grace: float
     lives: Collection[Key]
     shown: Collection[Key]
-    proven: bool
-    pods_proven: bool
+    proven: Collection[Source]
 
     def __call__(self, family: str, series: Series, since: float) -> bool:
         """Judge a series that has been absent since a time (Unix seconds)."""
@@ -79,7 +80,7 @@ class Held:
             key = (series.label("namespace"), series.label("name"))
             if key not in self.lives:
                 return False
-            return key not in self.shown or (row.workload and not self.pods_proven)
-        if family == "kube_pod_labels":
-            return not self.pods_proven
-        return not self.proven and not family.startswith(("argo_rollouts_controller_leader", "rollouts_exporter_"))
+            return key not in self.shown or (row.source is not Source.ARGO and row.source not in self.proven)
+        if family == POD_LABELS:
+            return Source.KUBE_STATE_METRICS not in self.proven
+        return Source.ARGO not in self.proven and family not in TARGET_ROWS

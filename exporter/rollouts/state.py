@@ -30,8 +30,13 @@ WANTED: Final = frozenset(
 )
 
 
-def states(pages: Sequence[Page]) -> dict[Key, State]:
-    """Return the state of every rollout that any page shows."""
+def shows_rollouts(page: Page) -> bool:
+    """Tell a page that shows rollouts from that of a process just started, empty for 3 s (observed.md 3.5.3)."""
+    return any(len(family) and name.startswith(_PREFIX) for name, family in page.families.items())
+
+
+def states(pages: Sequence[Page], at: float) -> dict[Key, State]:
+    """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
     gauges = {name: _gauge(pages, name) for name in _GAUGES}
     gauges["canary_weight"] = _weights(pages) | gauges["canary_weight"]
     healths = _healths(pages)
@@ -46,6 +51,7 @@ def states(pages: Sequence[Page]) -> dict[Key, State]:
             health=healths.get(key, ""),
             aborted=bool(gauges["abort"].get(key)),
             observed=_observed(gauges, key),
+            at=at,
         )
         for key in {*hashes, *gauges["generation"]}
     }

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Cycle, Family
+from exporter.family import Cycle, Family, Source
 from exporter.rollouts import durations, runs
 from exporter.rollouts.fleet import UNKNOWN_PHASE, Sighting
 from exporter.rollouts.hearing import Hearing
 from exporter.rollouts.leadership import Controller, Verdict, judge
-from exporter.rollouts.lifecycle import Life, Moment, advance
+from exporter.rollouts.lifecycle import Life, Moment, advance, heard_since
 from exporter.rollouts.passthrough import passed
 from exporter.rollouts.reading import Reader, analysis_runs
 from exporter.rollouts.rollout import Asked, Rollout, join
@@ -215,7 +215,8 @@ class Watch:
         if aged is None:
             return
         if same and aged == life:
-            self._resting.add(key)
+            if heard_since(sighting, aged.news):
+                self._resting.add(key)
             return
         self._resting.discard(key)
         self._lives[key] = aged
@@ -259,14 +260,9 @@ class Watch:
         return tuple(kept)
 
     def _held(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> Held:
-        return Held(
-            at,
-            self._rules.grace,
-            self._lives,
-            readings.keys(),
-            proven=bool(leaders) and all(one.steady for one in leaders),
-            pods_proven=self._hearing.whole,
-        )
+        steady = bool(leaders) and all(one.steady for one in leaders)
+        proven = self._hearing.proven | ({Source.ARGO} if steady else set())
+        return Held(at, self._rules.grace, self._lives, readings.keys(), proven)
 
 
 def _counted(own: Mapping[str, str]) -> dict[str, int]:

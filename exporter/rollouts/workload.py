@@ -50,8 +50,11 @@ def believable(page: Page) -> bool:
     return owners is not None and len(owners) > 0 and sizes == 0
 
 
-def workloads(pages: Sequence[Page], roles: Mapping[str, Mapping[str, str]]) -> dict[Key, Workload]:
-    """Join all shards' pages; `roles` maps a pod label (as kube-state-metrics spells it) to role by value."""
+def workloads(pages: Sequence[Page], roles: Mapping[str, Mapping[str, str]], at: float) -> dict[Key, Workload]:
+    """Join all shards' pages, said `at` a time (Unix seconds).
+
+    `roles` maps a pod label (as kube-state-metrics spells it) to role by value.
+    """
     pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.trouble is None]
     owners = _owners(pages)
     sets = _replica_sets(pages, owners)
@@ -59,7 +62,7 @@ def workloads(pages: Sequence[Page], roles: Mapping[str, Mapping[str, str]]) -> 
     for key, pod in _pods(pages, owners, roles):
         pods[key].append(pod)
     return {
-        key: Workload(sets.get(key, {}), tuple(sorted(pods.get(key, ()), key=lambda pod: pod.name)))
+        key: Workload(sets.get(key, {}), tuple(sorted(pods.get(key, ()), key=lambda pod: pod.name)), at)
         for key in {**sets, **pods}
     }
 

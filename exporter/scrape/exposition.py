@@ -1,4 +1,4 @@
-"""Text format 0.0.4, as it streams in, → families; wanted ones are parsed, the others skipped unread.
+"""Text format 0.0.4, as it streams in, → families; wanted ones are parsed, the others skipped unread to the next `#`.
 
 Lines are cut into rows at their last blank: what stands before it is looked up, what stands after it is a number.
 Rows for which that does not hold go, one at a time, through the plain path, which follows the format's words.
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 LONGEST_LINE: Final = 64 * 1024
 _PLAIN_DIGITS: Final = b"0123456789.eE+-"
 _NUMBER: Final = re.compile(
-    rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|inf(?:inity)?|nan)", re.IGNORECASE
+    rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?)|nan", re.IGNORECASE
 )
-_SAMPLE: Final = re.compile(rb"(?P<series>" + SERIES + rb")(?P<number>[^ \t]++)(?:[ \t]++-?[0-9]++)?", re.DOTALL)
+_SAMPLE: Final = re.compile(
+    rb"(?P<series>" + SERIES + rb")(?<=[ \t}])(?P<number>[^ \t]++)(?:[ \t]++[+-]?[0-9]++)?", re.DOTALL
+)
 _HEADER: Final = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++([^ \t]++)(?:[ \t](.*))?", re.DOTALL)
 # kube-state-metrics up to 2.16 writes `info` and `stateset` for custom resources in text, too.
 _KINDS: Final = {kind.value: kind for kind in Kind} | {
@@ -102,10 +104,10 @@ class Parser:
 
     def finish(self) -> Exposition:
         """Return the page. Raises ExpositionError `cut_short` (no final line feed) and `not_exposition`."""
-        if self._tail or self._too_long:
-            raise ExpositionError("cut_short", "the page ends in the middle of a line")
         if self._malformed and not self._headed and not self._understood:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
+        if self._tail or self._too_long:
+            raise ExpositionError("cut_short", "the page ends in the middle of a line")
         families = {columns.name: self._family(columns) for columns in self._families.values()}
         return Exposition(families, dict(self._malformed), self._samples)
 
@@ -139,7 +141,8 @@ class Parser:
             part = text[pos:cut]
             if self._current is None or not self._fast(self._current, part):
                 for line in part.split(b"\n"):
-                    self._plain(line)
+                    if self._reading:
+                        self._plain(line)
             if self._most and self._samples > self._most:
                 raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
             pos = cut
@@ -156,17 +159,17 @@ class Parser:
         match = _HEADER.fullmatch(line)
         if match is None:
             return
+        self._headed = True
+        self._current = self._columns(match[2].decode(errors="replace"))
+        if self._current is None:
+            return
         try:
-            word, name, rest = match[1], match[2].decode(), (match[3] or b"").decode()
+            rest = (match[3] or b"").decode()
         except UnicodeDecodeError:
             self._malformed["utf8"] += 1
             return
-        self._headed = True
-        self._current = self._columns(name)
-        if self._current is None:
-            return
-        if word == b"HELP":
-            self._current.help = self._current.help or unescape(rest)
+        if match[1] == b"HELP":
+            self._current.help = self._current.help or unescape(rest, quoted=False)
         else:
             self._type(self._current, rest.strip(" \t"))
 
@@ -175,7 +178,8 @@ class Parser:
         if kind is None:
             self._malformed["unknown_type"] += 1
         elif columns.typed or columns.series:
-            self._malformed["second_type"] += kind is not columns.kind
+            if kind is not columns.kind:
+                self._malformed["second_type"] += 1
         else:
             columns.kind, columns.typed, columns.texts = kind, True, None
 
@@ -229,6 +233,7 @@ class Parser:
         match = _SAMPLE.fullmatch(line)
         if match is None:
             raise MalformedError("syntax")
+        value = _number(match["number"])
         self._understood = True
         text = match["series"]
         columns = self._current
@@ -241,7 +246,7 @@ class Parser:
         if columns is None or series is None:
             raise MalformedError("wrong_family")
         columns.series.append(series)
-        columns.values.append(_number(match["number"]))
+        columns.values.append(value)
         self._samples += 1
 
     def _family(self, columns: _Columns) -> Family:

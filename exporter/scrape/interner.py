@@ -30,6 +30,7 @@ SERIES: Final = (
 )  # fmt: skip # a grammar reads best in its own lines
 _SERIES: Final = re.compile(SERIES)
 _ESCAPE: Final = re.compile(r"\\([\\n\"])")
+_HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
 _UNESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _SUFFIXES: Final = {
@@ -42,9 +43,10 @@ class MalformedError(ValueError):
     """A line that is no sample; the message is the reason, from a small fixed set."""
 
 
-def unescape(text: str) -> str:
-    r"""Undo `\\`, `\n` and `\"`; any other escape stays as it stands, as Prometheus leaves it."""
-    return _ESCAPE.sub(lambda match: _UNESCAPED[match[1]], text) if "\\" in text else text
+def unescape(text: str, *, quoted: bool = True) -> str:
+    r"""Undo `\\`, `\n` and, between quotes, `\"`; any other escape stays as it stands, as Prometheus leaves it."""
+    escape = _ESCAPE if quoted else _HELP_ESCAPE
+    return escape.sub(lambda match: _UNESCAPED[match[1]], text) if "\\" in text else text
 
 
 class Texts:

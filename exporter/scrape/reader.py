@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.family import Page, Source, Trouble
 from exporter.scrape.exposition import Exposition, ExpositionError, Parser
+from exporter.scrape.interner import unescape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.scrape.interner import Interner
 
@@ -25,10 +26,12 @@ _OTHER_TYPES: Final = {
     "application/vnd.google.protobuf": "protobuf",
 }
 # The controller's words (facts/observed.md 3.6.2); the white space inside the braces differs between builds.
+_LABEL: Final = re.compile(r'\s*+label:\s*\{\s*name:\s*"(\w++)"\s+value:\s*"((?:[^"\\]|\\.)*+)"\s*\}')
 _DUPLICATE: Final = re.compile(
-    r'collected metric "?(?P<metric>[\w:]+)"?\s*\{(?P<labels>.*?)\}\s+was collected before', re.DOTALL
+    r'collected metric "?analysis_(?P<kind>run|template)_\w++"?\s*+'
+    rf"\{{(?P<labels>(?:{_LABEL.pattern})++)[^\n]{{0,99}}?\}} was collected before"
 )
-_LABEL: Final = re.compile(r'label:\s*\{\s*name:\s*"(?P<name>\w+)"\s+value:\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*\}')
+_LISTED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +127,9 @@ class PageReader:
 
     def _refused(self) -> Trouble:
         text = self._explanation.decode("utf-8", "replace")
-        duplicate = _DUPLICATE.search(text)
-        if duplicate is not None:
-            return Trouble("duplicate_metric", f"HTTP {self._status}: {_duplicate(duplicate)}")
+        repeated = _repeated(text)
+        if repeated:
+            return Trouble("duplicate_metric", f"HTTP {self._status}: {_in_words(repeated)}")
         first = " ".join(text.split())[:_QUOTED]
         return Trouble(
             "http_status", f"HTTP {self._status}{': ' if first else ''}{first}; check {self._setting('targets')} and "
@@ -137,15 +140,26 @@ class PageReader:
         return f"{self.asked.source}.{key}"
 
 
-def _duplicate(match: re.Match[str]) -> str:
-    """Say which object repeats a metric's name: it turns the controller's whole page into a 500 until it is mended."""
-    labels = {found["name"]: found["value"] for found in _LABEL.finditer(match["labels"] + "}")}
-    kind = "AnalysisRun" if match["metric"].startswith("analysis_run") else "AnalysisTemplate"
-    if kind == "AnalysisTemplate" and not labels.get("namespace"):
-        kind, where = "ClusterAnalysisTemplate", labels.get("name", "?")
-    else:
-        where = f"{labels.get('namespace', '?')}/{labels.get('name', '?')}"
+def _repeated(text: str) -> dict[str, dict[str, None]]:
+    """Return the objects that repeat metric names, and which: each turns the controller's whole page into a 500."""
+    found: dict[str, dict[str, None]] = {}
+    for match in _DUPLICATE.finditer(text):
+        labels = {name: unescape(value) for name, value in _LABEL.findall(match["labels"])}
+        where = "/".join(filter(None, (labels.get("namespace"), labels.get("name"))))
+        scope = "" if "/" in where else "Cluster"
+        kind = "AnalysisRun" if match["kind"] == "run" else f"{scope}AnalysisTemplate"
+        found.setdefault(f"{kind} {where}", {})[repr(labels.get("metric", ""))] = None
+    return found
+
+
+def _in_words(repeated: Mapping[str, Iterable[str]]) -> str:
+    each = [f"{one} repeats the metric name {_listed(list(names))}" for one, names in repeated.items()]
     return (
-        f"{kind} {where} names the metric {labels.get('metric', '?')!r} twice, which breaks the controller's whole "
-        f"metrics page; rename one of the two in {kind} {where}"
+        f"{_listed(each, '; ')}; this breaks the controller's whole metrics page: give the metrics of each object "
+        "different names"
     )
+
+
+def _listed(items: Sequence[str], between: str = ", ") -> str:
+    more = [f"{len(items) - _LISTED} more"] if len(items) > _LISTED else []
+    return between.join([*items[:_LISTED], *more])

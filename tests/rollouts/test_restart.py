@@ -1,0 +1,145 @@
+"""A restart of the exporter changes nothing that is said, and a memory that is not whole is never taken for one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.family import Source
+from exporter.replay import DERIVED
+from exporter.rollouts.catalogue import ROWS
+from exporter.rollouts.memory import VERSION, UnfitMemoryError, dump, load
+from exporter.rollouts.watch import Watch
+from exporter.rollouts.workload import believable
+from tests.recorded import NAMES, thinned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exporter.family import Cycle, Page
+    from exporter.rollouts.watch import Memory
+    from tests.recorded import Recordings
+
+OF_PODS = (
+    "argo_rollouts_canary_fraction",
+    "argo_rollouts_unknown",
+    *(row.name for row in ROWS if row.source is Source.KUBE_STATE_METRICS),
+)
+Said = dict[str, tuple[float, float]]
+
+
+def said(cycle: Cycle) -> Said:
+    """Return what the derived series say, without how old a source is: value, and from when a counter counts."""
+    return {
+        repr(series): (family.values[place], family.starts[place] if family.starts is not None else 0.0)
+        for family in cycle.families
+        if family.name in DERIVED and family.name != "rollouts_exporter_source_age_seconds"
+        for place, series in enumerate(family.series)
+    }
+
+
+@pytest.mark.parametrize("seconds", [0.0, 15.0])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_restart_before_any_frame_changes_no_series(recordings: Recordings, name: str, seconds: float) -> None:
+    """Documented exception: pods that only the old process had heard of, while kube-state-metrics is silent."""
+    for variant in recordings.variants(name):
+        steady, restarted = Watch(recordings.rules), Watch(recordings.rules)
+        for tick in thinned(recordings.ticks(name, variant), seconds):
+            restarted = Watch(recordings.rules, load(dump(restarted.memory, "eu"), "eu"))
+            now, always = said(restarted.step(tick.at, tick.pages)), said(steady.step(tick.at, tick.pages))
+            assert without_pods(now) == without_pods(always)
+            assert now == always or silent(tick.pages)
+
+
+def without_pods(found: Said) -> Said:
+    return {one: value for one, value in found.items() if not one.startswith(OF_PODS)}
+
+
+def silent(pages: Iterable[Page]) -> bool:
+    return any(page.source is Source.KUBE_STATE_METRICS and not believable(page) for page in pages)
+
+
+@pytest.fixture(scope="module")
+def memory(recordings: Recordings) -> Memory:
+    """A memory with everything in it: an update under way, results, runs, durations, fading info series."""
+    watches = [watch for tick, _, watch in recordings.watched("analysis", "full") if tick.at < 1_795_446_155]
+    found = watches[-1].memory
+    assert found.lives
+    assert found.led
+    assert found.infos
+    assert found.fading
+    assert found.durations
+    return found
+
+
+def test_a_memory_is_read_back_as_it_was_written(memory: Memory) -> None:
+    assert load(dump(memory, "eu"), "eu") == memory
+
+
+def test_a_memory_cut_short_at_any_byte_is_unfit(memory: Memory) -> None:
+    kept = dump(memory, "eu")
+    for length in range(len(kept)):
+        with pytest.raises(UnfitMemoryError):
+            load(kept[:length], "eu")
+
+
+def test_a_memory_with_any_byte_changed_is_unfit(memory: Memory) -> None:
+    kept = dump(memory, "eu")
+    for place in range(len(kept)):
+        with pytest.raises(UnfitMemoryError):
+            load(kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :], "eu")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda kept: kept.replace(b'"cluster": "eu"', b'"cluster": "us"'), "of cluster 'us', not 'eu'"),
+        (lambda kept: kept.replace(b'"version": %d' % VERSION, b'"version": 99'), "of version 99, not"),
+        (lambda kept: kept.replace(b'"version"', b'"colour"'), "of version None, not"),
+        (lambda _: b"", "no JSON"),
+        (lambda _: b"[]", "no JSON object"),
+        (lambda _: b"[" * 100_000, "no JSON"),
+        (lambda kept: kept.partition(b"\n")[0], "cut or changed"),
+        (lambda kept: kept + b"more", "cut or changed"),
+    ],
+)
+def test_what_is_no_memory_of_this_cluster_and_version_is_unfit_and_says_why(
+    memory: Memory, change: Callable[[bytes], bytes], why: str
+) -> None:
+    with pytest.raises(UnfitMemoryError, match=why):
+        load(change(dump(memory, "eu")), "eu")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+PARTS = ("at", "lives", "seen", "led", "infos", "fading", "durations")
+
+
+def sealed(body: object) -> bytes:
+    packed = zlib.compress(json.dumps(body).encode())
+    return json.dumps({"version": VERSION, "cluster": "eu", "crc": zlib.crc32(packed)}).encode() + b"\n" + packed
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(part=st.sampled_from(PARTS), strange=JSON)
+def test_a_sealed_text_of_another_shape_is_unfit_or_a_memory_and_nothing_else(part: str, strange: object) -> None:
+    whole: dict[str, object] = {**dict.fromkeys(PARTS, []), "at": 1.0}
+    assert load(sealed(whole), "eu").at == 1.0
+    with contextlib.suppress(UnfitMemoryError):
+        load(sealed({**whole, part: strange}), "eu")
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(strange=JSON)
+def test_a_sealed_text_of_no_shape_at_all_is_unfit(strange: object) -> None:
+    with pytest.raises(UnfitMemoryError):
+        load(sealed(strange), "eu")

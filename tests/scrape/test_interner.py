@@ -1,0 +1,164 @@
+"""One series, one object: whatever text names it, for as long as any page shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.family import Family, Kind
+from exporter.scrape.interner import MOST_LABELS, Interner, MalformedError, unescape
+
+from .parsing import LABELS, LAW, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from random import Random
+
+    from exporter.family import Series
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def text(pairs: Pairs) -> bytes:
+    return ("g{" + ",".join(f'{key}="{value}"' for key, value in pairs) + "}").encode()
+
+
+def learnt(interner: Interner, spelled: bytes) -> Series:
+    series = interner.texts("g", Kind.GAUGE).learn(spelled)
+    assert series is not None
+    return series
+
+
+def shown(series: Iterable[Series]) -> Family:
+    known = list(series)
+    return Family("g", Kind.GAUGE, "", known, [0.0] * len(known))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        b'g{b="2",a="1"}',
+        b'g{a="1",b="2",}',
+        b'g{a="1",b="2",c=""}',
+        b'g{a="1",b="2",__name__="g"}',
+        b' g { a = "1" , b = "2" , } ',
+        b'g\t{\ta\t=\t"1"\t,b="2"\t}\t',
+    ],
+)
+def test_blanks_order_and_empty_labels_do_not_change_who_it_is(spelled: bytes) -> None:
+    interner = Interner()
+    assert learnt(interner, spelled) is learnt(interner, b'g{a="1",b="2"}')
+    assert learnt(interner, spelled) is interner.texts("g", Kind.GAUGE).find(spelled)
+
+
+def test_without_labels_it_is_the_same_with_braces() -> None:
+    interner = Interner()
+    assert learnt(interner, b"g{}") is learnt(interner, b"g") is learnt(interner, b"g { } ")
+
+
+@LAW
+@given(st.lists(LABELS, min_size=2, max_size=8), st.randoms(use_true_random=False))
+def test_two_texts_name_one_series_just_when_name_and_labels_are_the_same(told: list[Pairs], random: Random) -> None:
+    interner = Interner()
+    by_labels: dict[frozenset[tuple[str, str]], Series] = {}
+    for pairs in told:
+        shuffled = random.sample(pairs, len(pairs))
+        labels = frozenset((key, unescape(value)) for key, value in pairs if value)
+        series = learnt(interner, text(tuple(shuffled)))
+        assert frozenset(series.labels) == labels
+        assert by_labels.setdefault(labels, series) is series
+    assert len(set(by_labels.values())) == len(by_labels)
+
+
+def test_a_value_that_looks_like_labels_is_a_value() -> None:
+    interner = Interner()
+    odd = learnt(interner, rb'g{a="1\",b=\"2"}')
+    assert odd is not learnt(interner, b'g{a="1",b="2"}')
+    assert odd.labels == (("a", '1",b="2'),)
+
+
+def test_labels_stand_in_the_order_of_the_page_and_read_as_they_were_meant() -> None:
+    series = learnt(Interner(), rb'g{z="a\\b\"c\nd\t",le="1",a="{},="}')
+    assert series.labels == (("z", 'a\\b"c\nd\\t'), ("le", "1"), ("a", "{},="))
+
+
+def test_in_help_a_quote_needs_no_escape_and_a_backslash_before_it_stays() -> None:
+    assert unescape(r"a\"\\\n\t", quoted=False) == 'a\\"\\\n\\t'
+    assert unescape(r"a\"\\\n\t") == 'a"\\\n\\t'
+
+
+@pytest.mark.parametrize(
+    ("spelled", "reason"),
+    [
+        (b"g{", "syntax"),
+        (b"g 1", "syntax"),
+        (b"", "syntax"),
+        (b'g{a="\xff"}', "utf8"),
+        (b'g{a="\xed\xa0\x80"}', "utf8"),
+        (b'g{a="1",a=""}', "repeated_label"),
+        (text(tuple((f"l{i}", "") for i in range(MOST_LABELS + 1))), "too_many_labels"),
+    ],
+)
+def test_a_text_that_names_no_series_says_why(spelled: bytes, reason: str) -> None:
+    with pytest.raises(MalformedError, match=f"^{reason}$"):
+        Interner().texts("g", Kind.GAUGE).learn(spelled)
+
+
+def test_as_many_labels_as_allowed_are_all_kept() -> None:
+    assert len(learnt(Interner(), text(tuple((f"l{i}", "x") for i in range(MOST_LABELS)))).labels) == MOST_LABELS
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "foreign"),
+    [
+        (Kind.GAUGE, ["g"], ["g_sum", "g_bucket", "other"]),
+        (Kind.COUNTER, ["g"], ["g_total", "g_created"]),
+        (Kind.HISTOGRAM, ["g_bucket", "g_sum", "g_count"], ["g", "g_total", "g_bucket_sum"]),
+        (Kind.SUMMARY, ["g", "g_sum", "g_count"], ["g_bucket"]),
+    ],
+)
+def test_the_kind_says_which_names_are_a_familys_own(kind: Kind, own: list[str], foreign: list[str]) -> None:
+    texts = Interner().texts("g", kind)
+    learnt_names = [series.name for name in own if (series := texts.learn(name.encode()))]
+    assert learnt_names == own
+    assert [texts.learn(name.encode()) for name in foreign] == [None] * len(foreign)
+
+
+def test_pages_of_two_targets_share_their_series() -> None:
+    interner = Interner()
+    page = b'# TYPE g gauge\ng{a="1"} 1\ng{a="2"} 2\n'
+    one, other = (parsed(page, interner=interner).families["g"].series for _ in range(2))
+    assert one == other
+
+
+def test_a_sweep_forgets_what_no_page_shows_and_nothing_else() -> None:
+    interner = Interner()
+    spelled = [text((("i", str(i)),)) for i in range(1000)]
+    before = [learnt(interner, one) for one in spelled]
+    interner.sweep([shown(before[:50]), shown(before[40:100])])
+    texts = interner.texts("g", Kind.GAUGE)
+    assert [texts.find(one) for one in spelled[:100]] == before[:100]
+    assert [texts.find(one) for one in spelled[100:]] == [None] * 900
+    assert learnt(interner, spelled[0]) is before[0]
+    assert learnt(interner, spelled[999]) is not before[999]
+
+
+def test_a_sweep_tells_the_families_of_one_name_apart_by_their_kind() -> None:
+    interner = Interner()
+    gauges = [learnt(interner, text((("i", str(i)),))) for i in range(100)]
+    counters = [interner.texts("g", Kind.COUNTER).learn(text((("i", str(i)),))) for i in range(100)]
+    interner.sweep([shown(gauges)])
+    assert interner.texts("g", Kind.GAUGE).find(b'g{i="7"}') is gauges[7]
+    assert interner.texts("g", Kind.COUNTER).find(b'g{i="7"}') is None
+    assert counters[7] is not None
+
+
+def test_what_is_known_stays_bounded_while_pods_come_and_go() -> None:
+    interner = Interner()
+    for cycle in range(200):
+        family = shown(learnt(interner, text((("pod", f"{cycle}-{i}"),))) for i in range(10))
+        interner.sweep([family])
+        assert len(interner.texts("g", Kind.GAUGE)._by_text) <= 4 * len(family) + 64 + 10

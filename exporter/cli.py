@@ -81,11 +81,11 @@ def _say(lines: Iterable[str]) -> None:
 
 
 def _refusals(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn what the edges refuse at the start into one line and exit code 1."""
+    """Turn what the edges refuse at the start into one line and its exit code."""
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        from exporter.refusals import REFUSALS
+        from exporter.refusals import CODES, REFUSALS
 
         try:
             return command(*args, **kwargs)
@@ -94,7 +94,7 @@ def _refusals(command: Callable[P, T]) -> Callable[P, T]:
             sys.exit(0)
         except REFUSALS as error:
             click.echo(f"error: {error}", err=True)
-            sys.exit(1)
+            sys.exit(CODES.get(type(error), 1))
 
     return guarded
 
@@ -110,11 +110,11 @@ def _await(work: Coroutine[Any, Any, T]) -> T:
 @click.pass_context
 @_refusals
 def run(context: click.Context) -> None:
-    """Watch, push and serve until told to stop (the default)."""
+    """Watch, push and serve until told to stop (the default); exit 3 when points were lost at the end."""
     from exporter import app
 
-    delivered = _await(app.run(_settings(context)))
-    sys.exit(0 if delivered else 3)
+    whole = _await(app.run(_settings(context)))
+    sys.exit(0 if whole else app.LOST)
 
 
 @main.command()
@@ -254,3 +254,46 @@ def demo(seconds: float | None, frames: Path | None) -> None:
     outcome = _await(play(Console(), seconds, frames))
     click.echo(summary(outcome))
     sys.exit(0 if outcome.whole else 1)
+
+
+@main.command()
+@click.option("--timeout", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to wait for it.")
+@click.option("--address", help="A running exporter, such as http://127.0.0.1:9464: look for its series, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
+@click.pass_context
+@_refusals
+def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
+    """Push a heartbeat and read it back; exit 1: something is missing, 2: not configured, 3 and 4: it was refused."""
+    from exporter import receipt
+    from exporter.verify import verify
+
+    found = _await(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
+    _say([receipt.as_json(found)] if as_json else receipt.lines(found))
+    sys.exit(0 if found.whole else 1)
+
+
+@main.command()
+@click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
+@click.option("--for", "seconds", type=Seconds(), default="5m", show_default=True, help="With drain: how long at most.")
+@click.option("--yes", is_flag=True, help="With clear: do it; what waits is lost.")
+@click.pass_context
+@_refusals
+def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
+    """Look after what waits on disk, in otlp.queue.directory.
+
+    ls: list it. verify: look at every byte; exit 1 when something is damaged. drain: send it; exit 1 when something is
+    left. clear: throw it away. For the last two no exporter may be running.
+    """
+    from exporter import spooling
+
+    settings = _settings(context).settings
+    if action == "drain":
+        told = _await(spooling.drain(settings, seconds))
+    elif action == "clear" and yes:
+        told = spooling.clear(settings)
+    else:
+        told = spooling.verified(settings) if action == "verify" else spooling.listing(settings)
+    _say(told.lines)
+    if action == "clear" and not yes:
+        raise click.UsageError("nothing was thrown away; add --yes to do it")
+    sys.exit(0 if told.well else 1)

@@ -1,10 +1,16 @@
-"""What the edges may refuse before anything runs: each is said in one line, and the command ends with 1."""
+"""What the edges may refuse before anything runs: each is said in one line, and ends the command."""
 
 from typing import Final
 
 from exporter.app import StartError
 from exporter.explain import ExplainError
+from exporter.otlp.spool import InUseError
 from exporter.recording import RecordingError
+from exporter.spooling import SpoolingError
+from exporter.verify import PushError, ReadError, UnsetError, VerifyError
 from exporter.web.listen import ListenError
 
-REFUSALS: Final = (StartError, ExplainError, RecordingError, ListenError)
+REFUSALS: Final = (StartError, ExplainError, InUseError, RecordingError, SpoolingError, VerifyError, ListenError)
+
+CODES: Final[dict[type[Exception], int]] = {UnsetError: 2, PushError: 3, ReadError: 4}
+"""Exit codes; that of any other is 1."""

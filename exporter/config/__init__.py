@@ -8,6 +8,7 @@ from exporter.config.loading import Loaded, load
 from exporter.config.model import Lifecycle, Log, Memory, Namespaces, SeriesChoice, Settings
 from exporter.config.otel import decode_headers
 from exporter.config.pass_through import PassThrough
+from exporter.config.read import Last9, Read
 from exporter.config.report import Entry, Row, as_yaml, effective, reference
 from exporter.config.secret import SecretFile
 from exporter.config.section import BasicAuth, ClientTls, ServerTls
@@ -23,6 +24,7 @@ __all__ = [
     "Fault",
     "Installation",
     "KubeStateMetrics",
+    "Last9",
     "Lifecycle",
     "Limits",
     "Loaded",
@@ -33,6 +35,7 @@ __all__ = [
     "Otlp",
     "PassThrough",
     "Queue",
+    "Read",
     "Request",
     "Retry",
     "RolloutState",

@@ -122,12 +122,39 @@ def _one_of(path: Path, given: list[str]) -> Iterator[Complaint]:
         yield Complaint((*path, *given[0].split(".")), f"{text} both give credentials", "keep one of them")
 
 
+def reading(settings: Settings) -> Iterator[Complaint]:
+    """Whoever reads back names one address, and shows one credential."""
+    at, read = ("read",), settings.read
+    if read.address and (read.last9.cluster or read.last9.organization):
+        yield Complaint((*at, "address"), "is set, and `last9` too", "keep one of them")
+    for given, lacking in (("cluster", "organization"), ("organization", "cluster")):
+        if getattr(read.last9, given) and not getattr(read.last9, lacking):
+            yield Complaint((*at, "last9", given), f"is set without {lacking}", f"set `{lacking}` too, or `address`")
+    passwords = [key for key in ("password", "password_file") if getattr(read, key) is not None]
+    users = ["username"] if read.username else []
+    if read.authorization_file is not None:
+        yield from _one_of(at, ["authorization_file", *users, *passwords][:2])
+    elif len(passwords) > 1:
+        yield Complaint((*at, "password"), "is set, and `password_file` too", "keep one, best the file")
+    elif passwords and not read.user:
+        yield Complaint((*at, passwords[0]), "is set without username", "set `username` too")
+    elif users and not passwords:
+        yield Complaint((*at, "username"), "is set without password_file", "set `password_file` too")
+
+
 def scheme(settings: Settings) -> Iterator[Complaint]:
     """OTLP over HTTP needs a URL."""
     endpoint = settings.otlp.endpoint
     if endpoint and settings.otlp.protocol == "http/protobuf" and not endpoint.has_scheme:
         advice = f"write https://{endpoint} (http:// for plain text), or set `otlp.protocol: grpc`"
         yield Complaint(("otlp", "endpoint"), "has no scheme", advice)
+
+
+def unverified(settings: Settings) -> Iterator[Complaint]:
+    """OTLP over gRPC always verifies whom it talks to: the library has no way not to."""
+    if settings.otlp.protocol == "grpc" and settings.otlp.tls.insecure_skip_verify:
+        advice = "name the server's certificate in `otlp.tls.ca_file` and its name in `otlp.tls.server_name`"
+        yield Complaint(("otlp", "tls", "insecure_skip_verify"), "is not possible with grpc", advice)
 
 
 def backoff(settings: Settings) -> Iterator[Complaint]:
@@ -163,7 +190,9 @@ CHECKS: tuple[tuple[Callable[[Settings], Iterator[Complaint]], frozenset[str]], 
     (certificates, frozenset({"cert_file", "key_file"})),
     (passwords, frozenset({"username", "password", "password_file"})),
     (credentials, frozenset({"headers"})),
+    (reading, frozenset({"address", "cluster", "organization", "username", "password", "password_file"})),
     (scheme, frozenset({"endpoint", "protocol"})),
+    (unverified, frozenset({"protocol", "insecure_skip_verify"})),
     (backoff, frozenset({"initial", "longest"})),
     (cluster, frozenset({"endpoint", "attributes", *CLUSTER_KEYS})),
 )

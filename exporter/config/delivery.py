@@ -13,6 +13,7 @@ from exporter.config.section import BasicAuth, ClientTls, Section, ServerTls
 from exporter.config.values import (
     MIB,
     Count,
+    Directory,
     Duration,
     DurationOrZero,
     Listen,
@@ -81,7 +82,7 @@ class Retry(Section):
 
     initial: Duration = 0.5
     """First back-off; it doubles, with jitter."""
-    longest: Duration = 2.0
+    longest: Duration = 1.5
     """Longest back-off, and so about the longest time that deliveries lag behind the backend's return."""
 
 
@@ -92,6 +93,11 @@ class Queue(Section):
     """Bytes of ready, compressed requests."""
     age: Duration = 86_400.0
     """Age at which a request is given up."""
+    directory: Directory | None = None
+    """Directory, this exporter's own, for what waits: it outlives restarts and kills there; unset: memory only."""
+    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(lower)] = "interval"
+    """When what is written is made safe against a crash of the machine: always at once, every second (interval),
+    or when the system does it (never); a crash of the process loses nothing in any case."""
 
 
 class Otlp(Section):
@@ -120,6 +126,8 @@ class Otlp(Section):
     """Compression of each request."""
     timeout: DurationOrZero = 10.0
     """How long one request may take; 0: no limit."""
+    grace: DurationOrZero = 10.0
+    """How long deliveries may go on once the process is told to stop; Kubernetes kills it after 30s unless told."""
     tls: ClientTls = ClientTls()
     """TLS towards the endpoint."""
     request: Request = Request()

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from exporter.config.delivery import Otlp, Web
 from exporter.config.otel import ATTRIBUTES, attribute_pairs
 from exporter.config.pass_through import PassThroughChoice, pass_through
+from exporter.config.read import Read
 from exporter.config.section import Section
 from exporter.config.sources import Installation, KubeStateMetrics, RolloutState, ScrapeSource
 from exporter.config.values import (
@@ -138,6 +139,8 @@ class Settings(Section):
     """State of the Rollout objects themselves; off unless it has targets."""
     otlp: Otlp = Otlp()
     """Pushing over OTLP; off unless it has an endpoint."""
+    read: Read = Read()
+    """Reading back what was pushed; off unless it has an address."""
     web: Web = Web()
     """Our own pages."""
     attributes: Annotated[Mapping[AttributeKey, str], AfterValidator(_named), ATTRIBUTES] = Field(default_factory=dict)

@@ -15,22 +15,19 @@ ticks are counted too.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
+from exporter.rollouts.judgement import NOTHING_NEW, Judgement, judge, tells
 from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, clues, starting_over, unheard
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, clues, early
 from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.rollouts.fleet import Reading, Sighting
-
-
-NOTHING_NEW: Final = "nothing has happened since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +78,6 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
-
-    standing: Standing
-    evidence: str
-    hashes: Hashes
-    shown: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Moment:
     """The tick at `at`, the rollout's last one, `before` it, and the hold-down of phases (all in seconds)."""
 
@@ -103,8 +90,8 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
         return _first(when.at, sighting, reading), ()
-    clue = _growth(life, reading, when.before)
-    judgement = judge(life, sighting, reading, clue)
+    clue = _growth(life, reading)
+    judgement = judge(life, when.at, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
     phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
     paused = life.phases.phase == "Paused" and life.standing is Standing.UPDATING
@@ -118,8 +105,8 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
         router=life.router or _routed(reading, sighting),
         strategy=reading.strategy,
         deployed=life.deployed or _has_revision(reading),
-        news=when.at if _tells(clue) and not judgement.shown else life.news,
-        early=judgement.shown and not clue.updated and _revised(life.hashes, judgement.hashes),
+        news=when.at if tells(clue) and not judgement.shown else life.news,
+        early=judgement.shown and early(life.hashes.current, judgement.hashes.current, clue),
         paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
     )
     happened = signals(life.standing, judgement.standing, between)
@@ -129,23 +116,15 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
     return _follow(aged, happened, judgement, new)
 
 
-def _growth(life: Life, reading: Reading, since: float) -> Clues:
+def _growth(life: Life, reading: Reading) -> Clues:
     """Compare the counters with those last read, without what is no news.
 
     A first deploy counts as RolloutUpdated and RolloutCompleted, too. What hashes showed early is counted late.
     """
-    grown = replace(clues(life.events, reading.events, same_process=life.process == reading.process), since=since)
+    grown = clues(life.events, reading.events, same_process=life.process == reading.process)
     if grown.updated and not life.deployed:
         return replace(grown, updated=grown.updated - 1, completed=max(grown.completed - 1, 0))
     return replace(grown, updated=grown.updated - 1) if grown.updated and life.early else grown
-
-
-def _tells(clue: Clues) -> bool:
-    return any((clue.updated, clue.completed, clue.aborted))
-
-
-def _revised(before: Hashes, after: Hashes) -> bool:
-    return bool(before.current and after.current) and before.current != after.current
 
 
 def _has_revision(reading: Reading) -> bool:
@@ -153,7 +132,7 @@ def _has_revision(reading: Reading) -> bool:
 
 
 def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
-    judgement = judge(None, sighting, reading, _since_creation(sighting, reading))
+    judgement = judge(None, at, sighting, reading, _since_creation(sighting, reading))
     moving = judgement.standing is Standing.UPDATING
     return Life(
         born=at,
@@ -190,94 +169,6 @@ def _routed(reading: Reading, sighting: Sighting) -> bool:
     if reading.router or reading.events.get("TrafficWeightUpdated"):
         return True
     return sighting.state is not None and sighting.state.weight is not None
-
-
-def judge(life: Life | None, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
-    """Tell where a rollout stands, by the strongest evidence there is."""
-    was = life.standing if life is not None else Standing.UNKNOWN
-    hashes = life.hashes if life is not None else NO_HASHES
-    state = sighting.state
-    if state is not None and state.current and state.stable:
-        known = Hashes(state.current, state.stable)
-        unseen = clue is not None and clue.aborted > 0 and not state.aborted
-        if not unseen and _timely(life, state.at, known, clue):
-            return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
-    workload = sighting.workload
-    heard = workload.at if workload is not None else -math.inf
-    revised = by_revision(sighting, was, hashes, clue)
-    if revised is not None and revised.stable and _timely(life, heard, revised, clue):
-        aborted = reading.phase == "Abort"
-        return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
-    standing, evidence = _by_events(was, sighting, reading, clue)
-    if heard <= _news(life, clue) or (revised is not None and revised.stable):
-        return Judgement(standing, evidence, unheard(standing, hashes, clue))
-    return Judgement(standing, evidence, revised or by_size(sighting, standing, hashes, clue))
-
-
-def _news(life: Life | None, clue: Clues | None) -> float:
-    """Return the time (Unix seconds) up to which what was heard is out of date: sources are asked at their own pace."""
-    if life is None or clue is None:
-        return 0.0
-    return clue.since if _tells(clue) else life.news
-
-
-def _timely(life: Life | None, heard: float, known: Hashes, clue: Clues | None) -> bool:
-    """Tell whether hashes show all that the counters told; pages of one tick differ by some milliseconds, too."""
-    if life is None or clue is None:
-        return True
-    if heard <= _news(life, clue) or (clue.updated and known.current == life.hashes.current):
-        return False
-    return not clue.completed or known.stable != life.hashes.stable
-
-
-def heard_since(sighting: Sighting, news: float) -> bool:
-    """Tell whether all that was heard of a rollout is younger than what its counters told last."""
-    heard = (one.at for one in (sighting.workload, sighting.state) if one is not None)
-    return all(at > news for at in heard)
-
-
-def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
-    if hashes.current == hashes.stable:
-        return Standing.SETTLED
-    return Standing.ABORTED if aborted else Standing.UPDATING
-
-
-def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues | None) -> tuple[Standing, str]:
-    """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
-    if reading.phase == "Completed":
-        return Standing.SETTLED, "phase Completed"
-    if reading.phase == "Abort":
-        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (Standing.ABORTED, "phase Abort")
-    if sighting.first_deploy and (clue is None or clue.updated <= 1):
-        return Standing.SETTLED, "first deploy: there is no other revision"
-    if clue is not None and (clue.completed or clue.updated):
-        return _by_counts(was, reading, clue)
-    if was is Standing.ABORTED:
-        return Standing.UPDATING, "left phase Abort without a new revision: retried"
-    replicas = reading.replicas
-    two = replicas is not None and replicas.old > 0
-    if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
-        return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
-    return was, NOTHING_NEW if was is not Standing.UNKNOWN else "begun before anyone looked"
-
-
-def _at_rest(was: Standing, reading: Reading, clue: Clues | None) -> bool:
-    """Tell an abort of nothing: a settled rollout can be aborted, too."""
-    if was is not Standing.SETTLED or clue is None or clue.updated:
-        return False
-    return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
-
-
-def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:
-    """Judge an interval in which revisions were wanted or promoted."""
-    if clue.completed:
-        open_end = clue.updated > (0 if was is Standing.UPDATING else clue.completed)
-        if open_end and starting_over(reading):
-            return Standing.UPDATING, "RolloutUpdated counted after RolloutCompleted"
-        return Standing.SETTLED, "RolloutCompleted counted"
-    if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
-        return Standing.SETTLED, "SkipSteps counted: back to the stable revision"
-    return Standing.UPDATING, "RolloutUpdated counted"
 
 
 def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | None) -> str:

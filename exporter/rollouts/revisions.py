@@ -32,8 +32,7 @@ class Hashes:
 class Clues:
     """By how much a controller's event counters have grown since they were last read.
 
-    `since` is when that was (Unix seconds). `restarted`: they are another process's, and count only what happened
-    since it took over.
+    `restarted`: they are another process's, and count only what happened since it took over.
     """
 
     updated: float = 0
@@ -44,7 +43,6 @@ class Clues:
     resumed: float = 0
     stepped: float = 0
     restarted: bool = False
-    since: float = 0.0
 
 
 NO_HASHES: Final = Hashes()
@@ -70,6 +68,12 @@ def clues(before: Mapping[str, float], now: Mapping[str, float], *, same_process
     return Clues(**{clue: growth(reason) for clue, reason in _COUNTERS.items()}, restarted=not same_process)
 
 
+def early(before: str, after: str, clue: Clues | None) -> bool:
+    """Tell whether hashes show a new wanted revision before the controller's page counts it."""
+    revised = bool(before and after) and before != after
+    return revised and clue is not None and not (clue.updated or clue.restarted)
+
+
 def starting_over(reading: Reading) -> bool:
     """Tell, of two revisions in one interval, whether the later one is still on its way."""
     replicas = reading.replicas
@@ -92,7 +96,8 @@ def by_revision(sighting: Sighting, was: Standing, hashes: Hashes, clue: Clues |
     stable = hashes.stable if hashes.stable in sets else ""
     if clue is not None and clue.completed:
         stable = _promoted(reading, was, Hashes(current.hash, hashes.current), clue, ordered)
-    if reading.phase == "Completed" and _agrees(current, reading):
+    lagging = early(hashes.current, current.hash, clue)
+    if reading.phase == "Completed" and not lagging and _agrees(sets.values(), current, reading):
         stable = current.hash
     return Hashes(current.hash, stable or _evident_stable(sighting, reading, current))
 
@@ -110,9 +115,12 @@ def _promoted(reading: Reading, was: Standing, hashes: Hashes, clue: Clues, orde
     return ordered[-2].hash if clue.updated > clue.completed and len(ordered) > 1 else hashes.current
 
 
-def _agrees(current: ReplicaSet, reading: Reading) -> bool:
+def _agrees(sets: Iterable[ReplicaSet], current: ReplicaSet, reading: Reading) -> bool:
     """Tell whether a Completed phase is of the wanted revision: the page may lag behind its new ReplicaSet."""
-    return reading.replicas is not None and current.pods == reading.replicas.updated
+    replicas = reading.replicas
+    if replicas is None:
+        return False
+    return (current.pods, sum(one.pods for one in sets)) == (replicas.updated, replicas.total)
 
 
 def _evident_stable(sighting: Sighting, reading: Reading, current: ReplicaSet) -> str:

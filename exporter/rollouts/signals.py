@@ -48,7 +48,7 @@ class Interval:
     """What is known of the time between two ticks.
 
     `promoted`: the stable revision moved. `revised`: another revision was wanted. `aborted`: an abort was counted.
-    `back`: the wanted revision went back to the stable one.
+    `back`: if an update ended, the wanted revision went back to the stable one.
     """
 
     promoted: bool
@@ -62,7 +62,7 @@ def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
     known = all((before.stable, before.current, after.stable, after.current))
     promoted = before.stable != after.stable if known else clue.completed > 0
     revised = (known and before.current != after.current) or clue.updated > 0
-    back = not promoted and (known or revised or clue.skipped > 0)
+    back = not promoted and (known or revised or clue.skipped > 0 or not clue.restarted)
     return Interval(promoted, revised, clue.aborted > 0, back)
 
 

@@ -13,8 +13,9 @@ from exporter.family import Cycle, Family, Source
 from exporter.rollouts import durations, runs
 from exporter.rollouts.fleet import UNKNOWN_PHASE, Sighting
 from exporter.rollouts.hearing import Hearing
+from exporter.rollouts.judgement import heard_since
 from exporter.rollouts.leadership import Controller, Verdict, judge
-from exporter.rollouts.lifecycle import Life, Moment, advance, heard_since
+from exporter.rollouts.lifecycle import Life, Moment, advance
 from exporter.rollouts.passthrough import passed
 from exporter.rollouts.reading import Reader, analysis_runs
 from exporter.rollouts.rollout import Asked, Rollout, join

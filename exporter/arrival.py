@@ -1,0 +1,138 @@
+"""What a store made of what was sent: under which names and labels it arrived, and what is missing. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from exporter.family import Kind
+from exporter.gate.answer import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from exporter.family import Labels
+
+PARTS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.HISTOGRAM: ("_bucket", "_sum", "_count"),
+    Kind.SUMMARY: ("", "_sum", "_count"),
+}
+"""The suffixes of the sample names that a family of a kind has; of any other kind it has its own name only."""
+_OWN: Final = ("",)
+_ODD: Final = re.compile(r"[^a-zA-Z0-9]+")
+_PLAIN_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NOT_IDENTITY: Final = {NAME, "le", "quantile"}
+
+State = Literal["arrived", "renamed", "incomplete", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A family that was sent, of so many series."""
+
+    name: str
+    kind: Kind
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of a family: `stored` are the names that it has in the store, `series` how many are there.
+
+    `lacking` are the suffixes of which there is no series.
+    """
+
+    sent: Sent
+    stored: tuple[str, ...]
+    lacking: tuple[str, ...]
+    series: int
+
+    @property
+    def state(self) -> State:
+        """Return what became of it in a word."""
+        if not self.stored:
+            return "missing"
+        if self.lacking or self.series < self.sent.series:
+            return "incomplete"
+        return "arrived" if self.stored == (self.sent.name,) else "renamed"
+
+    @property
+    def whole(self) -> bool:
+        """Say whether all of it is there, under whatever name."""
+        return self.state in {"arrived", "renamed"}
+
+
+def arrivals(sent: Sequence[Sent], found: Mapping[str, int]) -> tuple[Arrival, ...]:
+    """Tell what became of each family, by the names of samples in the store and how many series each has.
+
+    A name that the store changed still has the one that was sent within it; it belongs to the longest such.
+    """
+    owned: dict[str, dict[str, int]] = {one.name: {} for one in sent}
+    for name, series in found.items():
+        within = max((one for one in owned if one in name), key=len, default=None)
+        if within is not None:
+            owned[within][name] = series
+    return tuple(_arrival(one, owned[one.name]) for one in sent)
+
+
+def _arrival(sent: Sent, found: Mapping[str, int]) -> Arrival:
+    parts = PARTS.get(sent.kind, _OWN)
+    of_part = {name: _part(name, parts) for name in found}
+    stored = {name.removesuffix(part) for name, part in of_part.items()}
+    lacking = tuple(part for part in parts if part not in of_part.values())
+    return Arrival(sent, tuple(sorted(stored)), lacking, sum(found.values()))
+
+
+def _part(name: str, parts: Iterable[str]) -> str:
+    return max((part for part in parts if name.endswith(part)), key=len, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Spelt:
+    """An attribute of the identity, and the label that it became: "" for none."""
+
+    attribute: str
+    value: str
+    label: str
+
+
+def spellings(identity: Mapping[str, str], stored: Sequence[Labels]) -> tuple[Spelt, ...]:
+    """Tell which label of every stored series has each attribute: the one of a like name, else one of its value."""
+    every = [dict(labels) for labels in stored]
+    return tuple(Spelt(key, value, _label(key, value, every)) for key, value in identity.items())
+
+
+def _label(key: str, value: str, every: Sequence[Mapping[str, str]]) -> str:
+    shared = [name for name in every[0] if all(one.get(name) == value for one in every)] if every else []
+    alike = [name for name in shared if _ODD.sub("_", name) == _ODD.sub("_", key)]
+    return next(iter(alike or (name for name in shared if name not in _NOT_IDENTITY)), "")
+
+
+def added(spelt: Iterable[Spelt], stored: Sequence[Labels]) -> dict[str, str]:
+    """Return the labels that are in every stored series without being an attribute of the identity."""
+    ours = {one.label for one in spelt} | _NOT_IDENTITY
+    shared = set(stored[0]).intersection(*stored) if stored else set()
+    return {name: value for name, value in sorted(shared) if name not in ours}
+
+
+def fresh(number: int) -> str:
+    """Return a matcher that matches every series: VictoriaMetrics keeps an empty answer to a selector for 10 s."""
+    return f'asked!="{number}"'
+
+
+def selector(names: Iterable[str], spelt: Iterable[Spelt], number: int) -> str:
+    """Return a selector of families by name, as they are or as stores rename them, with the identity's labels.
+
+    `number` makes it another one at each asking.
+    """
+    name = f'{NAME}=~"(.+_)?({"|".join(names)})(_total|_ratio)?(_bucket|_sum|_count)?"'
+    return f"{{{','.join((name, *_matchers(spelt), fresh(number)))}}}"
+
+
+def _matchers(spelt: Iterable[Spelt]) -> Iterator[str]:
+    for one in spelt:
+        if one.label:
+            label = one.label if _PLAIN_LABEL.fullmatch(one.label) else json.dumps(one.label, ensure_ascii=False)
+            yield f"{label}={json.dumps(one.value, ensure_ascii=False)}"

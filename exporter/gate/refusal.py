@@ -1,0 +1,145 @@
+"""An HTTP answer that is no result → the Trouble that says what it means and what cures it. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from exporter.family import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_SAID: Final = 300
+_CREDENTIAL: Final = {401, 403}
+_QUERY: Final = {400, 422}
+_BUSY: Final = {408, 429}
+_LAST9: Final = "last9.io"
+_LAST9_READ: Final = "the cluster's Read URL, https://read-app-tsdb.last9.io/hot/v1/metrics/<cluster>/sender/<org>"
+_LAST9_PAIR: Final = "the cluster id and a read token of that cluster, not the credential of OTLP"
+
+
+@dataclass(frozen=True, slots=True)
+class Cures:
+    """What a message names as the cure: settings of ours, or fields of a template."""
+
+    address: str = "read.address"
+    credential: str = "read.username and read.password_file"
+    tls: str = "read.tls"
+    timeout: str = "read.timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom was asked, for the words of a message: the whole URL without its query, and whether with a credential."""
+
+    url: str
+    proven: bool
+    cures: Cures
+
+    @property
+    def who(self) -> str:
+        """Return scheme, host and port: neither user nor password, which may stand in a URL."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    @property
+    def path(self) -> str:
+        """Return the path."""
+        return urlsplit(self.url).path
+
+    @property
+    def last9(self) -> bool:
+        """Say whether it is Last9 that was asked."""
+        return (urlsplit(self.url).hostname or "").endswith(_LAST9)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole HTTP answer; `kind` is its media type, `location` where a redirect points."""
+
+    status: int
+    kind: str = ""
+    body: bytes = b""
+    location: str = ""
+
+
+def document(reply: Reply, asked: Asked) -> Mapping[str, Any] | Trouble:
+    """Return the JSON of a successful answer, else why there is none."""
+    found = _json(reply.body)
+    said = _said(found, reply)
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return _unsuccessful(reply, found, asked) or found
+    named = f"{_named(reply.status)}{f': {said}' if said else ''}"
+    match reply.status:
+        case status if status in _CREDENTIAL:
+            return Trouble("credential", _unproven(named, asked))
+        case status if status in _QUERY and found.get("status") == "error":
+            return Trouble("query", f"{asked.who} refuses the query: {said}")
+        case status if status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            later = f"ask later; if it lasts, check {asked.cures.address}"
+            return Trouble("busy", f"{asked.who} answers {named}; {later}")
+        case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            to = urlsplit(reply.location).hostname or "another path"
+            named = f"{_named(status)} to {to}, which is not followed,"
+    return Trouble("address", f"{asked.who} answers {named} at {asked.path}; {_right(asked)}")
+
+
+def _unsuccessful(reply: Reply, found: Mapping[str, Any], asked: Asked) -> Trouble | None:
+    """Return what is wrong with an answer whose status is a success, None when nothing is."""
+    if found.get("status") == "success":
+        return None
+    if found.get("status") == "error":
+        return Trouble("query", f"{asked.who} refuses the query: {_said(found, reply)}")
+    what = "a web page" if _is_page(reply) else "other JSON" if found else "something that is no JSON"
+    return Trouble("address", f"{asked.who} answers with {what}, not as a Prometheus API; {_right(asked)}")
+
+
+def _unproven(named: str, asked: Asked) -> str:
+    last9 = f" (at Last9 {_LAST9_PAIR})" if asked.last9 else ""
+    if asked.proven:
+        return f"{asked.who} refuses the credential ({named}); check {asked.cures.credential}{last9}"
+    return f"{asked.who} wants a credential ({named}); set {asked.cures.credential}{last9}"
+
+
+def _right(asked: Asked) -> str:
+    """Say what the address should be."""
+    if asked.path.count("/api/v1/") > 1:
+        return f"leave /api/v1/query out of {asked.cures.address}: it is appended"
+    return f"check {asked.cures.address}{f' (at Last9 {_LAST9_READ})' if asked.last9 else ''}"
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    """Return the object that a body holds, an empty one when it holds none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _said(found: Mapping[str, Any], reply: Reply) -> str:
+    """Return what an error says: the API's own words, or a text; of a web page nothing."""
+    if "error" in found:
+        return line(": ".join(str(found[key]) for key in ("errorType", "error") if found.get(key)))
+    return "" if _is_page(reply) else line(reply.body[: 4 * LONGEST_SAID].decode(errors="replace"))
+
+
+def _is_page(reply: Reply) -> bool:
+    return reply.kind == "text/html" or reply.body.lstrip()[:1] == b"<"
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def line(text: str) -> str:
+    """Return a text on one line, cut short, without control characters."""
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return words if len(words) <= LONGEST_SAID else f"{words[:LONGEST_SAID]}…"

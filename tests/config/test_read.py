@@ -1,0 +1,102 @@
+"""Where what was pushed is read back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.config import Read, as_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.config.conftest import Faults, Load
+
+READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/c-1/sender/acme"
+SECRET = "s3cr3t-cmVhZC10b2tlbg"
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("{}", ""),
+        ("{address: 'http://prometheus:9090'}", "http://prometheus:9090"),
+        ("{address: 'https://h/prometheus/'}", "https://h/prometheus"),
+        ("{address: 'https://app.last9.io/api/v1/prometheus'}", "https://app.last9.io/api/v1/prometheus"),
+        ("{last9: {cluster: c-1, organization: acme}, password: x}", READ_URL),
+    ],
+)
+def test_the_address_is_what_comes_before_the_api(loaded: Load, text: str, url: str) -> None:
+    assert loaded(f"read: {text}").settings.read.url == url
+
+
+def test_the_cluster_of_last9_is_the_user_name_unless_another_is_given() -> None:
+    last9 = {"cluster": "c-1", "organization": "acme"}
+    assert Read.model_validate({"last9": last9}).user == "c-1"
+    assert Read.model_validate({"last9": last9, "username": "u"}).user == "u"
+    assert Read().user == ""
+
+
+def test_all_of_it_can_come_from_the_environment(loaded: Load) -> None:
+    variables = {"LAST9__CLUSTER": "c-1", "LAST9__ORGANIZATION": "acme", "PASSWORD": SECRET, "TIMEOUT": "5s"}
+    result = loaded(None, {f"ROLLOUTS_EXPORTER_READ__{name}": text for name, text in variables.items()})
+    read = result.settings.read
+    assert (read.url, read.user, read.timeout) == (READ_URL, "c-1", 5)
+    assert read.password is not None
+    assert read.password.get_secret_value() == SECRET
+    assert SECRET not in repr(result) + as_yaml(result) + result.settings.model_dump_json()
+
+
+APPENDED = "read.address: ends in /api/v1, which is appended to it; write what comes before /api/v1"
+AT = "read.address: holds a user name before an @; write credentials under their own settings, and the address alone"
+LAST9 = "{cluster: c, organization: o}"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{address: 'http://h/api/v1/query'}", APPENDED),
+        ("{address: 'http://h/x/api/v1/'}", APPENDED),
+        ("{address: 'h:9090'}", "read.address: 'h:9090' has no scheme; write https://h:9090 (http:// for plain text)"),
+        ("{address: 'http://h?x=1'}", "read.address: holds a query or a fragment; write the address alone"),
+        (
+            "{address: 'https://app-tsdb.last9.io/v1/metrics/c/sender/o/write'}",
+            "read.address: is where a remote write goes; write the address to read from; at Last9 it is the Read URL",
+        ),
+        (
+            f"{{address: 'https://u:{SECRET}@h'}}",
+            AT,
+        ),
+        (f"{{address: 'http://h', last9: {LAST9}}}", "read.address: is set, and `last9` too; keep one of them"),
+        (
+            "{last9: {cluster: c}}",
+            "read.last9.cluster: is set without organization; set `organization` too, or `address`",
+        ),
+        (
+            "{last9: {organization: o}}",
+            "read.last9.organization: is set without cluster; set `cluster` too, or `address`",
+        ),
+        (
+            "{address: 'http://h', username: u}",
+            "read.username: is set without password_file; set `password_file` too",
+        ),
+        ("{address: 'http://h', password: x}", "read.password: is set without username; set `username` too"),
+    ],
+)
+def test_a_faulty_section_is_told_in_these_words(faults: Faults, text: str, fault: str) -> None:
+    assert faults(f"read: {text}") == [f"x.yaml:1: {fault}"]
+
+
+def test_one_credential_is_shown_not_several(faults: Faults, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(SECRET)
+    (both,) = faults(f"read: {{address: 'http://h', username: u, password: x, password_file: {tmp_path}/a}}")
+    assert both == "x.yaml:1: read.password: is set, and `password_file` too; keep one, best the file"
+    (other,) = faults(f"read: {{address: 'http://h', authorization_file: {tmp_path}/a, password_file: {tmp_path}/b}}")
+    assert other.endswith("authorization_file and password_file both give credentials; keep one of them")
+
+
+def test_a_file_that_is_not_there_is_told_with_its_place(faults: Faults, tmp_path: Path) -> None:
+    (told,) = faults(f"read: {{last9: {LAST9}, password_file: {tmp_path}/token}}")
+    assert told.startswith("x.yaml:1: read.password_file: token does not exist")

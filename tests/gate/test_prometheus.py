@@ -1,0 +1,53 @@
+"""Asking a real Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.family import Trouble
+from exporter.gate.answer import Answer, Matrix, Sample, Scalar, Text, Vector
+from exporter.gate.read import ReadEndpoint, Reader
+from tests.real_stores import prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+AT = 1_700_000_000.25
+
+
+@pytest.fixture
+async def reader(require_program: Callable[[str], str], tmp_path: Path) -> AsyncIterator[Reader]:
+    program = require_program("prometheus")
+    async with prometheus(program, tmp_path) as address, Reader(ReadEndpoint(address)) as asking:
+        yield asking
+
+
+async def test_every_type_of_answer_is_read_and_every_refusal_told(reader: Reader) -> None:
+    assert await reader.query("2.5", AT) == Answer(Scalar(AT, 2.5))
+    assert await reader.query('"héllo\\n"', AT) == Answer(Text(AT, "héllo\n"))
+    assert await reader.query('label_replace(vector(-1/0), "a", "x\\"y", "", "")', AT) == Answer(
+        Vector((Sample((("a", 'x"y'),), AT, float("-inf")),))
+    )
+    assert await reader.query("absent_over_time(x[5m]) > 2", AT) == Answer(Vector(()))
+    ranged = await reader.query_range("vector(1)", AT, AT + 30, 15)
+    assert isinstance(ranged, Answer)
+    assert isinstance(ranged.value, Matrix)
+    assert ranged.value.rows[0].points == ((AT, 1.0), (AT + 15, 1.0), (AT + 30, 1.0))
+    assert await reader.series("{nothing='here'}") == ()
+    for promql, words in (("sum((", "parse error: unclosed left parenthesis"), ("a + on(b) up{", "parse error")):
+        told = await reader.query(promql)
+        assert isinstance(told, Trouble)
+        assert told.reason == "query"
+        assert "refuses the query: bad_data: invalid parameter" in told.message
+        assert words in told.message
+
+
+async def test_an_address_with_the_path_already_in_it_is_told_so(reader: Reader) -> None:
+    async with Reader(ReadEndpoint(f"{reader._endpoint.address}/api/v1/query")) as wrong:
+        told = await wrong.query("up")
+    assert isinstance(told, Trouble)
+    assert told.reason == "address"
+    assert told.message.endswith("leave /api/v1/query out of read.address: it is appended")

@@ -1,0 +1,151 @@
+"""A stand-in for a store: takes OTLP, translates as told, is scraped, and answers the few queries that verify asks."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+
+    from exporter.family import Labels
+
+Key = tuple[str, "Labels"]
+
+
+def as_prometheus_names(name: str, *, counts: bool) -> str:
+    """Translate a name as Prometheus does by default."""
+    plain = re.sub(r"\W", "_", name)
+    return f"{plain}_total" if counts and not plain.endswith("_total") else plain
+
+
+@dataclass
+class Store:
+    """What it holds by name and labels, and how it misbehaves.
+
+    `rename` translates a metric's name; `relabel` an attribute's, None drops it; `keeps` says which metrics it takes.
+    `hidden` answers are empty before any shows what is there; `troubles` are given before any other answer, an
+    HTTP status each, `pushes` likewise to a push. `rejected` points it owns to reject. It takes what it gets for a
+    `neighbour`'s as well, another cluster.
+    """
+
+    rename: Callable[..., str] = lambda name, **_: name
+    relabel: Callable[[str], str | None] = lambda key: key
+    keeps: Callable[[str], bool] = lambda _: True
+    hidden: int = 0
+    troubles: list[int] = field(default_factory=list)
+    pushes: list[int] = field(default_factory=list)
+    rejected: int = 0
+    neighbour: str = ""
+    page: str = ""
+    held: dict[Key, float] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    address: str = ""
+
+    async def push(self, request: web.Request) -> web.Response:
+        if self.pushes:
+            return web.Response(status=self.pushes.pop(0), text="push refused")
+        taken = ExportMetricsServiceRequest.FromString(await request.read())
+        for resource in taken.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in filter(lambda one: self.keeps(one.name), scope.metrics):
+                    self._enter(metric)
+        partial = ExportMetricsPartialSuccess(rejected_data_points=self.rejected, error_message="odd")
+        answer = ExportMetricsServiceResponse(partial_success=partial if self.rejected else None)
+        return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+
+    def _enter(self, metric: Metric) -> None:
+        name = self.rename(metric.name, counts=metric.WhichOneof("data") == "sum")
+        for point in getattr(metric, str(metric.WhichOneof("data"))).data_points:
+            renamed = ((self.relabel(one.key), one.value.string_value) for one in point.attributes)
+            labels = tuple(sorted((key, value) for key, value in renamed if key is not None))
+            for suffix, more, value in _samples(point):
+                if self.neighbour:
+                    self.held[name + suffix, (*more, ("k8s.cluster.name", self.neighbour))] = value
+                self.held[name + suffix, (*more, *labels)] = value
+
+    async def exposed(self, _: web.Request) -> web.Response:
+        """Show a page: the one it is given, else what it holds."""
+        lines = (f"{name}{{{_spelt(labels)}}} {value:.0f}\n" for (name, labels), value in sorted(self.held.items()))
+        return web.Response(text=self.page or "".join(lines))
+
+    async def query(self, request: web.Request) -> web.Response:
+        form = {**await request.post(), **request.query}
+        self.asked.append(str(form["query"]))
+        if self.troubles:
+            return web.Response(status=self.troubles.pop(0), text="trouble")
+        self.hidden -= 1
+        found = {} if self.hidden >= 0 else dict(self._found(self.asked[-1]))
+        if self.asked[-1].startswith("count by"):
+            names = [name for name, _ in found]
+            found = {(name, ()): float(names.count(name)) for name in names}
+        result = [{"metric": _metric(key), "value": [0, f"{value}"]} for key, value in found.items()]
+        return _json({"resultType": "vector", "result": result})
+
+    async def series(self, request: web.Request) -> web.Response:
+        found = self._found(str((await request.post())["match[]"]))
+        return _json([_metric(key) for key, _ in found])
+
+    def _found(self, promql: str) -> Iterator[tuple[Key, float]]:
+        pattern = re.search(r'__name__=~"(.*?)"', promql)
+        value = re.search(r"== (\d+)", promql)
+        assert pattern
+        for key, held in self.held.items():
+            if re.fullmatch(pattern[1], key[0]) and (value is None or held == float(value[1])):
+                yield key, held
+
+
+def _samples(point: Any) -> Iterator[tuple[str, Labels, float]]:
+    if not hasattr(point, "bucket_counts"):
+        yield "", (), point.as_double
+        return
+    bounds = [*(f"{bound:g}" for bound in point.explicit_bounds), "+Inf"]
+    for bound, count in zip(bounds, accumulate(point.bucket_counts), strict=True):
+        yield "_bucket", (("le", bound),), float(count)
+    yield "_sum", (), point.sum
+    yield "_count", (), float(point.count)
+
+
+def _metric(key: Key) -> dict[str, str]:
+    return {"__name__": key[0], **dict(key[1])}
+
+
+def _spelt(labels: Labels) -> str:
+    return ",".join(f'{key}="{value}"' for key, value in labels)
+
+
+def _json(data: object) -> web.Response:
+    return web.Response(text=json.dumps({"status": "success", "data": data}), content_type="application/json")
+
+
+@asynccontextmanager
+async def serving(store: Store) -> AsyncIterator[Store]:
+    """Serve a store on loopback."""
+    app = web.Application()
+    app.router.add_post("/v1/metrics", store.push)
+    app.router.add_get("/metrics", store.exposed)
+    app.router.add_post("/api/v1/query", store.query)
+    app.router.add_get("/api/v1/query", store.query)
+    app.router.add_post("/api/v1/series", store.series)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        store.address = f"http://{host}:{port}"
+        yield store
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,246 @@
+"""The heartbeat goes over OTLP and comes back from a store, one that behaves and others that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.config import Read, Settings
+from exporter.family import Kind
+from exporter.verify import DERIVED, HEARTBEAT, PushError, ReadError, UnsetError, heartbeat, verify
+from tests.real_stores import prometheus, victoria_metrics
+from tests.store import Store, as_prometheus_names, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from exporter.receipt import Receipt
+
+IDENTITY = {"k8s.cluster.name": "c1", "deployment.environment": "prod", "service.name": "rollouts-exporter"}
+SECRET = "cmVhZDp2ZXJ5LXNlY3JldA"
+PAGE = """\
+# TYPE argo_rollouts_phase gauge
+argo_rollouts_phase{phase="Paused"} 1
+argo_rollouts_phase{phase="Error"} 0
+# TYPE rollout_reconcile_error counter
+rollout_reconcile_error 3
+# TYPE rollouts_exporter_points_made_total counter
+rollouts_exporter_points_made_total 9
+"""
+
+
+def settings(push: str, read: str = "", **more: object) -> Settings:
+    sections = {
+        "otlp": {"endpoint": push},
+        "read": {"address": read or push, "timeout": 2},
+        "attributes": {key: value for key, value in IDENTITY.items() if key != "service.name"},
+    }
+    return Settings.model_validate(sections | more)
+
+
+async def verified(store: Store, seconds: float = 5.0, address: str | None = None) -> Receipt:
+    async with serving(store):
+        return await verify(settings(store.address), seconds, address and store.address)
+
+
+def states(receipt: Receipt) -> dict[str, str]:
+    return {one.sent.name.removeprefix(HEARTBEAT): one.state for one in receipt.heartbeat}
+
+
+def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None:
+    families = heartbeat(1_700_000_000.0).families
+    assert [one.kind for one in families] == [Kind.GAUGE, Kind.COUNTER, Kind.COUNTER, Kind.HISTOGRAM]
+    assert {value for one in families for value in one.values} == {1_700_000_000.0}
+    assert not {one.name for one in families} & DERIVED
+
+
+async def test_what_arrives_as_it_was_sent_is_told_so() -> None:
+    receipt = await verified(Store())
+    assert receipt.whole
+    assert receipt.waited < 2
+    assert states(receipt) == {"": "arrived", "s_total": "arrived", "_runs": "arrived", "_seconds": "arrived"}
+    assert {one.attribute: one.label for one in receipt.identity} == {key: key for key in IDENTITY}
+    assert receipt.added == {}
+
+
+async def test_names_and_labels_that_the_store_changes_are_told() -> None:
+    store = Store(as_prometheus_names, lambda key: key.replace(".", "_"))
+    receipt = await verified(store)
+    assert receipt.whole
+    assert states(receipt) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
+    assert receipt.heartbeat[2].stored == (f"{HEARTBEAT}_runs_total",)
+    assert {one.attribute: one.label for one in receipt.identity} == {key: key.replace(".", "_") for key in IDENTITY}
+
+
+async def test_it_waits_until_the_heartbeat_shows_and_never_asks_the_same_twice() -> None:
+    store = Store(hidden=3, troubles=[503, 429])
+    receipt = await verified(store)
+    assert receipt.whole
+    assert receipt.waited > 0.8
+    assert len(store.asked) == len(set(store.asked)) == 6
+
+
+async def test_a_kind_that_the_store_drops_is_missing() -> None:
+    receipt = await verified(Store(keeps=lambda name: not name.endswith("_seconds")), seconds=0.5)
+    assert not receipt.whole
+    assert states(receipt)["_seconds"] == "missing"
+
+
+async def test_an_attribute_that_becomes_no_label_is_missing() -> None:
+    receipt = await verified(Store(relabel=lambda key: None if key.startswith("deployment") else key))
+    assert receipt.read_back
+    assert not receipt.whole
+    assert [one.attribute for one in receipt.identity if not one.label] == ["deployment.environment"]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_heartbeat_that_never_shows_is_missing_after_the_time_given(*, earlier: bool) -> None:
+    store = Store(keeps=lambda _: False)
+    if earlier:
+        store.held[HEARTBEAT, ()] = 5.0
+    receipt = await verified(store, seconds=0.5)
+    assert 0.5 <= receipt.waited < 2
+    assert (receipt.read_back, receipt.initial_delay, receipt.earlier) == (False, None, earlier)
+
+
+async def test_another_clusters_heartbeat_of_the_same_second_is_not_taken_for_ours() -> None:
+    assert (await verified(Store(neighbour="c2"))).whole
+
+
+async def test_points_that_are_rejected_are_remarked() -> None:
+    receipt = await verified(Store(rejected=1))
+    assert receipt.remark == "rejected 1 of 4 points: odd"
+
+
+class TestSeriesOfARunningExporter:
+    async def test_are_told_as_arrived_renamed_or_missing(self) -> None:
+        store = Store(page=PAGE)
+        identity = tuple(IDENTITY.items())
+        for phase in ("Paused", "Error"):
+            store.held["argo_rollouts_phase", (*identity, ("phase", phase))] = 1.0
+        store.held["rollout_reconcile_error_total", identity] = 3.0
+        receipt = await verified(store, address="there")
+        assert receipt.whole
+        assert [(one.sent.name, one.state) for one in receipt.series] == [
+            ("argo_rollouts_phase", "arrived"),
+            ("rollout_reconcile_error", "renamed"),
+        ]
+        assert '{__name__=~"(.+_)?(argo_rollouts_phase|rollout_reconcile_error)' in store.asked[-1]
+        assert '"k8s.cluster.name"="c1"' in store.asked[-1]
+
+    async def test_that_lack_some_or_all_are_not_whole(self) -> None:
+        store = Store(page=PAGE)
+        store.held["argo_rollouts_phase", (("phase", "Paused"),)] = 1.0
+        receipt = await verified(store, seconds=1, address="there")
+        assert [one.state for one in receipt.series] == ["incomplete", "missing"]
+        assert receipt.read_back
+        assert not receipt.whole
+
+    async def test_are_not_looked_for_at_an_address_that_shows_none(self) -> None:
+        async with serving(Store(page="<html>\n")) as store:
+            with pytest.raises(UnsetError, match=r"shows no metrics .*; check --address"):
+                await verify(settings(store.address), 1, store.address)
+        assert not store.held
+
+
+@pytest.mark.parametrize(
+    ("troubles", "words"), [([401], "wants a credential"), ([404], "check read.address"), ([302], "check read.address")]
+)
+async def test_a_reading_that_is_refused_ends_at_once(troubles: list[int], words: str) -> None:
+    with pytest.raises(ReadError, match=words):
+        await verified(Store(troubles=troubles), seconds=20)
+
+
+async def test_a_reading_that_fails_to_the_end_is_refused() -> None:
+    with pytest.raises(ReadError, match="503 Service Unavailable"):
+        await verified(Store(troubles=[503] * 99), seconds=0.5)
+
+
+async def test_a_push_that_is_refused_ends_at_once_and_one_put_off_is_tried_again() -> None:
+    with pytest.raises(PushError, match=r"401 Unauthorized: push refused; see otlp\.headers, otlp\."):
+        await verified(Store(pushes=[401]), seconds=20)
+    with pytest.raises(PushError, match="does not take it: odd"):
+        await verified(Store(rejected=4), seconds=20)
+    assert (await verified(Store(pushes=[503]))).whole
+
+
+async def test_what_is_not_configured_is_told_with_its_cure() -> None:
+    with pytest.raises(UnsetError, match=r"otlp\.endpoint is not set"):
+        await verify(Settings(), 1)
+    with pytest.raises(UnsetError, match=r"read\.address is not set"):
+        await verify(settings("http://127.0.0.1:9").model_copy(update={"read": Read()}), 1)
+
+
+def written(file: Path, push: str, read: dict[str, str]) -> Path:
+    file.write_text(json.dumps({"otlp": {"endpoint": push}, "read": read, "attributes": {"cluster": "c1"}}))
+    return file
+
+
+async def command(store: Store, folder: Path, *, reads: bool = True) -> tuple[int, str, str]:
+    """Run `rollouts-exporter verify --json`; return its exit status and what it wrote."""
+    pipe = asyncio.subprocess.PIPE
+    async with serving(store):
+        read = {"address": store.address, "username": "u", "password": SECRET} if reads else {}
+        file = written(folder / f"{id(store)}.yaml", store.address, read)
+        told = (sys.executable, "-m", "exporter", "-c", str(file), "verify", "--timeout", "1s", "--json")
+        process = await asyncio.create_subprocess_exec(*told, stdout=pipe, stderr=pipe)
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_exit_code_tells_scripts_what_came_of_it_and_no_secret_is_written(tmp_path: Path) -> None:
+    done = await asyncio.gather(
+        command(Store(), tmp_path),
+        command(Store(keeps=lambda _: False), tmp_path),
+        command(Store(), tmp_path, reads=False),
+        command(Store(pushes=[403]), tmp_path),
+        command(Store(troubles=[403]), tmp_path),
+    )
+    assert [code for code, _, _ in done] == [0, 1, 2, 3, 4]
+    assert [json.loads(out)["ok"] for _, out, _ in done[:2]] == [True, False]
+    assert [err.count("error: ") for _, _, err in done] == [0, 0, 1, 1, 1]
+    assert SECRET not in str(done)
+
+
+async def test_a_real_prometheus_shows_what_a_gateway_made_of_it(
+    require_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    gateway = Store(as_prometheus_names, lambda key: key.replace(".", "_"))
+    async with (
+        serving(gateway),
+        prometheus(require_program("prometheus"), tmp_path, [gateway.address.removeprefix("http://")]) as address,
+    ):
+        receipt = await verify(settings(gateway.address, address), 15)
+    assert receipt.whole
+    assert states(receipt) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
+    assert [one.label for one in receipt.identity] == ["deployment_environment", "k8s_cluster_name", "service_name"]
+    assert set(receipt.added) == {"instance", "job"}
+    assert receipt.added["job"] == "store"
+
+
+async def test_a_real_victoria_metrics_keeps_names_and_labels_or_changes_them_as_it_is_told(
+    require_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    program = require_program("victoria-metrics")
+
+    async def beat(folder: Path, *arguments: str) -> Receipt:
+        async with victoria_metrics(program, folder, *arguments) as address:
+            return await verify(settings(f"{address}/opentelemetry", address), 20)
+
+    plain, translated = await asyncio.gather(
+        beat(tmp_path / "plain"), beat(tmp_path / "translated", "-opentelemetry.usePrometheusNaming")
+    )
+    assert plain.whole
+    assert translated.whole
+    assert set(states(plain).values()) == {"arrived"}
+    assert [one.label for one in plain.identity] == [one.attribute for one in plain.identity]
+    assert states(translated)["_runs"] == "renamed"
+    assert translated.heartbeat[2].stored == (f"{HEARTBEAT}_runs_total",)
+    assert {one.label for one in translated.identity} == {key.replace(".", "_") for key in IDENTITY}
+    assert translated.added["scope_name"] == "rollouts-exporter"

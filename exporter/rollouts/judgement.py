@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import Standing
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, starting_over, unheard
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, early, starting_over, unheard
 
 if TYPE_CHECKING:
     from exporter.rollouts.fleet import Reading, Sighting

@@ -1,7 +1,6 @@
-"""Where a rollout stands, judged by the strongest evidence at hand.
+"""Where a rollout stands at a tick: by its own status, else by the revisions of its ReplicaSets, else by events.
 
-Its own status, else the revisions of its ReplicaSets, else phases and event counters. Sources are asked at their own
-pace, so what was heard counts only while the counters tell of nothing younger.
+Hashes count only where they show all that the controller's counters tell: sources are asked at their own pace.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from exporter.rollouts.fleet import Standing
 from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, early, starting_over, unheard
 
 if TYPE_CHECKING:
-    from exporter.rollouts.fleet import Reading, Sighting
+    from exporter.rollouts.fleet import Reading, Sighting, State
     from exporter.rollouts.lifecycle import Life
+
 
 NOTHING_NEW: Final = "nothing has happened since"
 
@@ -31,33 +31,38 @@ class Judgement:
 
 
 def judge(life: Life | None, at: float, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
-    """Tell where a rollout stands at a tick, by the strongest evidence there is."""
-    was = life.standing if life is not None else Standing.UNKNOWN
-    hashes = life.hashes if life is not None else NO_HASHES
-    state = sighting.state
-    if state is not None and state.current and state.stable:
-        known = Hashes(state.current, state.stable)
-        unseen = clue is not None and clue.aborted > 0 and not state.aborted
-        if not (unseen or _outdated(life, at, state.at, clue)) and _shows(known, hashes, clue):
-            return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
-    workload = sighting.workload
-    heard = workload.at if workload is not None else -math.inf
-    revised = by_revision(sighting, was, hashes, clue)
-    outdated = _outdated(life, at, heard, clue)
-    if revised is not None and revised.stable and not outdated and _shows(revised, hashes, clue):
-        aborted = reading.phase == "Abort" and not early(hashes.current, revised.current, clue)
+    """Tell where a rollout stands at a tick (Unix seconds), by the strongest evidence there is."""
+    was, before = (life.standing, life.hashes) if life is not None else (Standing.UNKNOWN, NO_HASHES)
+    told = _by_state(life, at, sighting.state, clue)
+    if told is not None:
+        return told
+    outdated = _outdated(life, at, sighting.workload.at if sighting.workload is not None else -math.inf, clue)
+    revised = by_revision(sighting, was, before, clue)
+    if revised is not None and revised.stable and not outdated and _shows(revised, before, clue):
+        aborted = reading.phase == "Abort" and not early(before.current, revised.current, clue)
         return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
     standing, evidence = _by_events(was, sighting, reading, clue)
     if outdated or (revised is not None and revised.stable):
-        return Judgement(standing, evidence, unheard(standing, hashes, clue))
-    return Judgement(standing, evidence, revised or by_size(sighting, standing, hashes, clue))
+        return Judgement(standing, evidence, unheard(standing, before, clue))
+    return Judgement(standing, evidence, revised or by_size(sighting, standing, before, clue))
+
+
+def _by_state(life: Life | None, at: float, state: State | None, clue: Clues | None) -> Judgement | None:
+    """Judge by the rollout's own status, None where that is unknown or behind the counters."""
+    if state is None or not state.current or not state.stable or _outdated(life, at, state.at, clue):
+        return None
+    known = Hashes(state.current, state.stable)
+    before = life.hashes if life is not None else NO_HASHES
+    if (clue is not None and clue.aborted and not state.aborted) or not _shows(known, before, clue):
+        return None
+    return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
 
 
 def _outdated(life: Life | None, at: float, heard: float, clue: Clues | None) -> bool:
     """Tell whether the counters told something after a source was heard: sources are asked at their own pace."""
     if life is None or clue is None:
         return False
-    return heard < at if tells(clue) else heard <= life.news
+    return heard < at if clue.tells else heard <= life.news
 
 
 def _shows(known: Hashes, before: Hashes, clue: Clues | None) -> bool:
@@ -117,8 +122,3 @@ def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, 
     if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
         return Standing.SETTLED, "SkipSteps counted: back to the stable revision"
     return Standing.UPDATING, "RolloutUpdated counted"
-
-
-def tells(clue: Clues) -> bool:
-    """Tell whether the counters told of anything that hashes would show, too."""
-    return any((clue.updated, clue.completed, clue.aborted))

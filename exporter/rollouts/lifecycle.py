@@ -8,9 +8,8 @@
                                   ▼ │
                                aborted ─── rolled back, promoted ─▶ settled
 
-Standing is told by the strongest evidence at hand: the rollout's own status, else the revisions of its ReplicaSets,
-else phases and event counters. Signals say how it came there, so that updates that began and ended between two
-ticks are counted too.
+Where it stands is judged by the strongest evidence at hand (judgement). Signals say how it came there, so that
+updates that began and ended between two ticks are counted too.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
-from exporter.rollouts.judgement import NOTHING_NEW, Judgement, judge, tells
+from exporter.rollouts.judgement import NOTHING_NEW, Judgement, judge
 from exporter.rollouts.phases import PhaseLog
 from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, clues, early
 from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
@@ -105,8 +104,8 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
         router=life.router or _routed(reading, sighting),
         strategy=reading.strategy,
         deployed=life.deployed or _has_revision(reading),
-        news=when.at if tells(clue) and not judgement.shown else life.news,
-        early=judgement.shown and early(life.hashes.current, judgement.hashes.current, clue),
+        news=when.at if clue.tells and not judgement.shown else life.news,
+        early=early(life.hashes.current, judgement.hashes.current, clue),
         paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
     )
     happened = signals(life.standing, judgement.standing, between)

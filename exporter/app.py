@@ -129,7 +129,10 @@ class App:
         return self._cycles.latest.families + self._telemetry.families(process=True)
 
     def _rollouts(self) -> object:
-        return {"at": self._cycles.latest.at, "rollouts": [picture.rollout(one) for one in self.watch.rollouts]}
+        return {
+            "at": self._cycles.latest.at,
+            "rollouts": [picture.rollout(one, self.watch.seen(one.key)) for one in self.watch.rollouts],
+        }
 
     def _stalled(self) -> Sequence[str]:
         allowed = 3 * self._settings.tick + 30.0

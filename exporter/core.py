@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from exporter.config.model import Namespaces
 from exporter.otlp.identity import Identity
 from exporter.rollouts import reading, state, workload
 from exporter.rollouts.passthrough import POD_LABELS
@@ -32,7 +33,7 @@ def rules(settings: Settings) -> Rules:
         hold_down=lifecycle.hold_down,
         roles=_roles(lifecycle.role_label, lifecycle.role_values),
         named_router=lambda key: lifecycle.routed(*key),
-        watched=settings.namespaces.allows,
+        watched=settings.namespaces.allows if settings.namespaces != Namespaces() else None,
         passes=cache(series.pass_through.wants),
         derive=series.derive,
         sidecar=settings.mode == "sidecar",

@@ -75,9 +75,11 @@ class Cycles:
 
     async def _say(self, at: float, pages: Sequence[Page]) -> Cycle:
         parts = self._parts
-        cycle = parts.watch.step(at, pages)
+        cycle = await self._step(at, pages)
         self.latest = cycle
         self._count(cycle)
+        if self._number % _SWEEP_EVERY == 0:
+            self._sweep()
         if parts.memory is not None:
             well = await asyncio.to_thread(parts.memory.write, parts.watch.memory)
             parts.telemetry.add(Own.MEMORY_WRITES, "ok" if well else "failed")
@@ -85,6 +87,17 @@ class Cycles:
             whole = replace(cycle, families=cycle.families + parts.telemetry.families())
             await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
         return cycle
+
+    async def _step(self, at: float, pages: Sequence[Page]) -> Cycle:
+        """Take a step of the core, giving way between its slices."""
+        steps = self._parts.watch.steps(at, pages)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                cycle: Cycle = stop.value
+                return cycle
+            await asyncio.sleep(0)
 
     def _due(self, source: Source, section: ScrapeSource) -> bool:
         """Tell whether a source is asked at this tick; only a leading sidecar asks kube-state-metrics."""

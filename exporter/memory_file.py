@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
-from exporter.rollouts.memory import UnfitMemoryError, dump, load
+from exporter.rollouts.memory import UnfitMemoryError, Writer, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,15 +24,16 @@ class MemoryFile:
     def __init__(self, directory: Path, cluster: str) -> None:
         self._path = directory / NAME
         self._cluster = cluster
+        self._writer = Writer(cluster)
         self._failing = False
 
     def read(self) -> Memory | None:
         """Return what was kept, None when there is nothing fit."""
         try:
-            return load(self._path.read_text(encoding="utf-8"), self._cluster)
+            return load(self._path.read_bytes(), self._cluster)
         except FileNotFoundError:
             return None
-        except (UnfitMemoryError, UnicodeDecodeError) as error:
+        except UnfitMemoryError as error:
             self._set_aside(str(error))
         except OSError as error:
             _log.warning("memory cannot be read", extra=fields(why=error.strerror, cure="check memory.directory"))
@@ -43,8 +44,8 @@ class MemoryFile:
         part = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                file.write(dump(memory, self._cluster))
+            with part.open("wb") as file:
+                file.write(self._writer.dump(memory))
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._path)

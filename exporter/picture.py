@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from exporter.rollouts.targets import Target
 
 
-def rollout(one: Rollout) -> dict[str, Any]:
-    """Return all that is known of a rollout, and by which evidence, as JSON values."""
+def rollout(one: Rollout, seen: float) -> dict[str, Any]:
+    """Return all that is known of a rollout, by which evidence, as JSON values; `seen`: when it was shown last."""
     life, reading = one.life, one.sighting.reading
     return {
         "namespace": one.key[0],
@@ -25,7 +25,7 @@ def rollout(one: Rollout) -> dict[str, Any]:
         "evidence": life.evidence,
         "update": {"kind": life.update.kind, "since": life.update.since} if life.update is not None else None,
         "controller": life.process.target,
-        "last_seen": life.at,
+        "last_seen": seen,
         "router": life.router,
         "revisions": {"wanted": life.hashes.current, "stable": life.hashes.stable},
         "replicas": _replicas(one),

@@ -75,5 +75,5 @@ def rollouts_at(path: Path, settings: Settings, at: float | None) -> list[Mappin
     for frame, _, watch in replayed(path, settings):
         if at is not None and frame.at > at:
             break
-        found = [picture.rollout(one) for one in watch.rollouts]
+        found = [picture.rollout(one, watch.seen(one.key)) for one in watch.rollouts]
     return found

@@ -115,7 +115,7 @@ class Workload:
 
     replica_sets: Mapping[str, ReplicaSet] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
-    at: float = math.inf
+    at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class State:
     health: str = ""
     aborted: bool = False
     observed: bool = False
-    at: float = math.inf
+    at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,30 +8,19 @@
                                   ▼ │
                                aborted ─── rolled back, promoted ─▶ settled
 
-Standing is told by the strongest evidence at hand: the rollout's own status, else the revisions of its ReplicaSets,
-else phases and event counters. Signals say how it came there, so that updates that began and ended between two
-ticks are counted too.
+Where it stands is judged by the strongest evidence at hand (judgement). Signals say how it came there, so that
+updates that began and ended between two ticks are counted too.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
+from exporter.rollouts.judgement import NOTHING_NEW, Judgement, judge
 from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import (
-    NO_HASHES,
-    Clues,
-    Hashes,
-    by_revision,
-    by_size,
-    clues,
-    early,
-    starting_over,
-    unheard,
-)
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, clues, early
 from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
 
 if TYPE_CHECKING:
@@ -63,10 +52,11 @@ class Life:
     `deployed` is False while one that was made since the first tick has had no revision: its first is no update.
     `news` is when (Unix seconds) the counters last told of something that no hashes showed; hashes heard no later
     are out of date. `early`: at the last tick hashes showed a new revision that was not counted yet.
+
+    It changes only when something happens, so that a rollout at rest costs a comparison.
     """
 
     born: float
-    at: float
     phases: PhaseLog
     process: Process
     events: Mapping[str, float]
@@ -87,47 +77,42 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
+class Moment:
+    """The tick at `at`, the rollout's last one, `before` it, and the hold-down of phases (all in seconds)."""
 
-    standing: Standing
-    evidence: str
-    hashes: Hashes
-    shown: bool = False
+    at: float
+    before: float
+    hold_down: float
 
 
-def advance(
-    life: Life | None, at: float, sighting: Sighting, reading: Reading, hold_down: float
-) -> tuple[Life, tuple[Ended, ...]]:
+def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Reading) -> tuple[Life, tuple[Ended, ...]]:
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
-        return _first(at, sighting, reading), ()
+        return _first(when.at, sighting, reading), ()
     clue = _growth(life, reading)
-    judgement = judge(life, at, sighting, reading, clue)
+    judgement = judge(life, when.at, sighting, reading, clue)
     between = interval(life.hashes, judgement.hashes, clue)
-    phases = life.phases.seen(reading.phase, at, hold_down, moved=_moved(clue))
-    paused = at - life.at if life.phases.phase == "Paused" and life.standing is Standing.UPDATING else 0
+    phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
+    paused = life.phases.phase == "Paused" and life.standing is Standing.UPDATING
     aged = replace(
         life,
-        at=at,
         phases=phases,
         process=reading.process,
         events=reading.events,
-        evidence=judgement.evidence,
+        evidence=judgement.evidence if judgement.evidence is not NOTHING_NEW else life.evidence,
         hashes=judgement.hashes,
         router=life.router or _routed(reading, sighting),
         strategy=reading.strategy,
         deployed=life.deployed or _has_revision(reading),
-        news=at if _tells(clue) and not judgement.shown else life.news,
-        early=judgement.shown and early(life.hashes.current, judgement.hashes.current, clue),
-        paused_seconds=life.paused_seconds + max(paused, 0.0),
+        news=when.at if clue.tells and not judgement.shown else life.news,
+        early=early(life.hashes.current, judgement.hashes.current, clue),
+        paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
     )
-    return _follow(
-        aged,
-        signals(life.standing, judgement.standing, between),
-        judgement,
-        _kind(reading, judgement.hashes, sighting, clue),
-    )
+    happened = signals(life.standing, judgement.standing, between)
+    if not happened and life.standing is judgement.standing:
+        return aged, ()
+    new = Update(_kind(reading, judgement.hashes, sighting, clue), when.at)
+    return _follow(aged, happened, judgement, new)
 
 
 def _growth(life: Life, reading: Reading) -> Clues:
@@ -141,10 +126,6 @@ def _growth(life: Life, reading: Reading) -> Clues:
     return replace(grown, updated=grown.updated - 1) if grown.updated and life.early else grown
 
 
-def _tells(clue: Clues) -> bool:
-    return any((clue.updated, clue.completed, clue.aborted))
-
-
 def _has_revision(reading: Reading) -> bool:
     return bool(reading.events.get("RolloutUpdated")) or (reading.replicas is not None and reading.replicas.total > 0)
 
@@ -154,7 +135,6 @@ def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
     moving = judgement.standing is Standing.UPDATING
     return Life(
         born=at,
-        at=at,
         phases=PhaseLog(reading.phase, at),
         process=reading.process,
         events=reading.events,
@@ -190,89 +170,6 @@ def _routed(reading: Reading, sighting: Sighting) -> bool:
     return sighting.state is not None and sighting.state.weight is not None
 
 
-def judge(life: Life | None, at: float, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
-    """Tell where a rollout stands at a tick, by the strongest evidence there is."""
-    was = life.standing if life is not None else Standing.UNKNOWN
-    hashes = life.hashes if life is not None else NO_HASHES
-    state = sighting.state
-    if state is not None and state.current and state.stable:
-        known = Hashes(state.current, state.stable)
-        unseen = clue is not None and clue.aborted > 0 and not state.aborted
-        if not (unseen or _outdated(life, at, state.at, clue)) and _shows(known, hashes, clue):
-            return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
-    workload = sighting.workload
-    heard = workload.at if workload is not None else -math.inf
-    revised = by_revision(sighting, was, hashes, clue)
-    outdated = _outdated(life, at, heard, clue)
-    if revised is not None and revised.stable and not outdated and _shows(revised, hashes, clue):
-        aborted = reading.phase == "Abort" and not early(hashes.current, revised.current, clue)
-        return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
-    standing, evidence = _by_events(was, sighting, reading, clue)
-    if outdated or (revised is not None and revised.stable):
-        return Judgement(standing, evidence, unheard(standing, hashes, clue))
-    return Judgement(standing, evidence, revised or by_size(sighting, standing, hashes, clue))
-
-
-def _outdated(life: Life | None, at: float, heard: float, clue: Clues | None) -> bool:
-    """Tell whether the counters told something after a source was heard: sources are asked at their own pace."""
-    if life is None or clue is None:
-        return False
-    return heard < at if _tells(clue) else heard <= life.news
-
-
-def _shows(known: Hashes, before: Hashes, clue: Clues | None) -> bool:
-    """Tell whether hashes show what the counters tell: pages of one tick are some milliseconds apart, too."""
-    if clue is None:
-        return True
-    if clue.updated and known.current == before.current:
-        return False
-    return not clue.completed or known.stable != before.stable
-
-
-def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
-    if hashes.current == hashes.stable:
-        return Standing.SETTLED
-    return Standing.ABORTED if aborted else Standing.UPDATING
-
-
-def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues | None) -> tuple[Standing, str]:
-    """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
-    if reading.phase == "Completed":
-        return Standing.SETTLED, "phase Completed"
-    if reading.phase == "Abort":
-        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (Standing.ABORTED, "phase Abort")
-    if sighting.first_deploy and (clue is None or clue.updated <= 1):
-        return Standing.SETTLED, "first deploy: there is no other revision"
-    if clue is not None and (clue.completed or clue.updated):
-        return _by_counts(was, reading, clue)
-    if was is Standing.ABORTED:
-        return Standing.UPDATING, "left phase Abort without a new revision: retried"
-    replicas = reading.replicas
-    two = replicas is not None and replicas.old > 0
-    if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
-        return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
-    return was, "nothing has happened since" if was is not Standing.UNKNOWN else "begun before anyone looked"
-
-
-def _at_rest(was: Standing, reading: Reading, clue: Clues | None) -> bool:
-    """Tell an abort of nothing: a settled rollout can be aborted, too."""
-    if was is not Standing.SETTLED or clue is None or clue.updated:
-        return False
-    return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
-
-
-def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:
-    """Judge an interval in which revisions were wanted or promoted."""
-    if clue.completed:
-        open_end = clue.updated > (0 if was is Standing.UPDATING else clue.completed)
-        if open_end and starting_over(reading):
-            return Standing.UPDATING, "RolloutUpdated counted after RolloutCompleted"
-        return Standing.SETTLED, "RolloutCompleted counted"
-    if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
-        return Standing.SETTLED, "SkipSteps counted: back to the stable revision"
-    return Standing.UPDATING, "RolloutUpdated counted"
-
-
 def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | None) -> str:
     """Name the kind of an update: blueGreen, rollback (to a ReplicaSet older than the stable one), or canary."""
     if reading.strategy == BLUE_GREEN:
@@ -284,17 +181,17 @@ def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | No
     return "rollback" if clue is not None and clue.updated and not clue.created else "canary"
 
 
-def _follow(life: Life, happened: Iterable[Signal], now: Judgement, kind: str) -> tuple[Life, tuple[Ended, ...]]:
-    """Walk the table of transitions, counting what ends."""
+def _follow(life: Life, happened: Iterable[Signal], now: Judgement, new: Update) -> tuple[Life, tuple[Ended, ...]]:
+    """Walk the table of transitions, counting what ends; `new` is what an update would be that begins now."""
     standing, update = life.standing, life.update
     ended: list[Ended] = []
     for signal in happened:
         if update is not None and signal in RESULTS and standing is Standing.UPDATING:
-            ended.append(Ended(signal, None if update.since is None else life.at - update.since))
+            ended.append(Ended(signal, None if update.since is None or new.since is None else new.since - update.since))
         standing = TRANSITIONS.get((standing, signal), standing)
-        update = _update(standing, signal, update, Update(kind, life.at))
+        update = _update(standing, signal, update, new)
     if standing is not now.standing:  # evidence came late, with nothing that says what happened
-        update = Update(kind, None) if now.standing is Standing.UPDATING else None
+        update = replace(new, since=None) if now.standing is Standing.UPDATING else None
     results, last = dict(life.results), dict(life.last_seconds)
     for one in ended:
         results[one.result] = results.get(one.result, 0) + 1

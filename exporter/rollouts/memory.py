@@ -15,7 +15,7 @@ from exporter.rollouts.durations import Durations
 from exporter.rollouts.fleet import Process, Standing
 from exporter.rollouts.lifecycle import Life, Update
 from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import Hashes
+from exporter.rollouts.revisions import NO_HASHES, Hashes
 from exporter.rollouts.watch import Memory
 
 if TYPE_CHECKING:
@@ -23,47 +23,78 @@ if TYPE_CHECKING:
     from exporter.rollouts.fleet import Key
 
 VERSION: Final = 1
+_TIGHT: Final = (",", ":")
+_DEFAULTS: Final = {
+    name: value
+    for name, value in asdict(Life(0.0, PhaseLog("", 0.0), Process("", 0.0), {})).items()
+    if name not in {"born", "phases", "process", "events"}
+}
 
 
 class UnfitMemoryError(ValueError):
     """A text that is no memory of this cluster and version; the message says why."""
 
 
-def dump(memory: Memory, cluster: str) -> str:
-    """Write a memory as one line of JSON behind a line with version, cluster and checksum."""
-    body = json.dumps(
-        {
+class Writer:
+    """Writes memories; the text of a rollout that has not changed is the one of last time."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+        self._lives: dict[Key, tuple[Life, str]] = {}
+
+    def dump(self, memory: Memory) -> bytes:
+        """Write a memory: a line with version, cluster and checksum, then JSON, compressed."""
+        lives = {key: self._life(key, life) for key, life in memory.lives.items()}
+        self._lives = lives
+        rest = {
             "at": memory.at,
-            "lives": [[*key, asdict(life)] for key, life in memory.lives.items()],
+            "seen": [[*key, at] for key, at in memory.seen.items() if at != memory.at],
             "led": [[process.target, process.start] for process in sorted(memory.led, key=lambda one: one.target)],
             "infos": sorted([name, list(labels)] for name, labels in memory.infos),
             "fading": [[name, list(labels), until] for (name, labels), until in memory.fading.items()],
             "durations": [[*key, list(one.counts), one.total] for key, one in memory.durations.items()],
-        },
-        separators=(",", ":"),
-    )
-    head = {"version": VERSION, "cluster": cluster, "crc": zlib.crc32(body.encode())}
-    return json.dumps(head) + "\n" + body + "\n"
+        }
+        text = (
+            json.dumps(rest, separators=_TIGHT)[:-1] + ',"lives":[' + ",".join(one for _, one in lives.values()) + "]}"
+        )
+        body = zlib.compress(text.encode(), 1)
+        head = {"version": VERSION, "cluster": self._cluster, "crc": zlib.crc32(body)}
+        return json.dumps(head).encode() + b"\n" + body
+
+    def _life(self, key: Key, life: Life) -> tuple[Life, str]:
+        known = self._lives.get(key)
+        if known is not None and known[0] is life:
+            return known
+        return life, json.dumps([*key, _shortened(asdict(life))], separators=_TIGHT)
 
 
-def load(text: str, cluster: str) -> Memory:
+def dump(memory: Memory, cluster: str) -> bytes:
+    """Write one memory."""
+    return Writer(cluster).dump(memory)
+
+
+def _shortened(life: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is as a Life's field is by default."""
+    return {name: value for name, value in life.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
+
+
+def load(kept: bytes, cluster: str) -> Memory:
     """Read what `dump` wrote. Raises UnfitMemoryError for anything else, another cluster's memory included."""
-    head_text, _, body = text.partition("\n")
-    body = body.removesuffix("\n")
+    head_text, _, body = kept.partition(b"\n")
     head = _object(head_text)
     if head.get("version") != VERSION:
         raise UnfitMemoryError(f"it is of version {head.get('version')!r}, not {VERSION}")
     if head.get("cluster") != cluster:
         raise UnfitMemoryError(f"it is of cluster {head.get('cluster')!r}, not {cluster!r}")
-    if head.get("crc") != zlib.crc32(body.encode()):
+    if head.get("crc") != zlib.crc32(body):
         raise UnfitMemoryError("its checksum does not match: it was cut or changed")
     try:
-        return _memory(_object(body))
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        return _memory(_object(zlib.decompress(body)))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, zlib.error) as error:
         raise UnfitMemoryError(f"it is not of the shape expected ({type(error).__name__})") from error
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -74,9 +105,13 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _memory(body: dict[str, Any]) -> Memory:
+    at = float(body["at"])
+    lives = dict(_life(*row) for row in body["lives"])
+    absent = {(namespace, name): float(since) for namespace, name, since in body["seen"]}
     return Memory(
-        at=float(body["at"]),
-        lives=dict(_life(*row) for row in body["lives"]),
+        at=at,
+        lives=lives,
+        seen=dict.fromkeys(lives, at) | absent,
         led=frozenset(Process(target, start) for target, start in body["led"]),
         infos=frozenset((name, _labels(labels)) for name, labels in body["infos"]),
         fading={(name, _labels(labels)): until for name, labels, until in body["fading"]},
@@ -89,14 +124,14 @@ def _labels(pairs: list[list[str]]) -> Labels:
 
 
 def _life(namespace: str, name: str, life: dict[str, Any]) -> tuple[Key, Life]:
-    phases, update = life["phases"], life["update"]
-    held = phases["held"]
+    phases, update, hashes = life["phases"], life.get("update"), life.get("hashes")
+    held = phases.get("held")
     whole = {
         **life,
         "phases": PhaseLog(**{**phases, "held": tuple(held) if held else None}),
         "process": Process(**life["process"]),
-        "standing": Standing(life["standing"]),
+        "standing": Standing(life.get("standing", Standing.UNKNOWN)),
         "update": Update(**update) if update else None,
-        "hashes": Hashes(**life["hashes"]),
+        "hashes": Hashes(**hashes) if hashes else NO_HASHES,
     }
     return (namespace, name), Life(**whole)

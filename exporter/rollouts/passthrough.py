@@ -32,8 +32,10 @@ def passed(
             own = select(labels, lambda one: (one.label("namespace"), one.label("pod")) in pods)
             chosen.setdefault(POD_LABELS, []).append(own)
     merged = (_merged(families) for families in chosen.values())
-    watched = (select(one, lambda series: rules.watched(series.label("namespace"))) for one in merged)
-    return tuple(family for family in watched if len(family))
+    watched = rules.watched
+    if watched is not None:
+        merged = (select(one, lambda series: watched(series.label("namespace"))) for one in merged)
+    return tuple(family for family in merged if len(family))
 
 
 def select(family: Family, keep: Callable[[Series], bool]) -> Family:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import PHASES, UNKNOWN_PHASE, Key, Process, Reading, Replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from exporter.family import Family, Page, Series
 
@@ -35,7 +37,12 @@ EVENTS: Final = frozenset({
     "SkipSteps",
     "TrafficWeightUpdated",
 })  # fmt: skip # a table
+SLICE: Final = 4000
+"""How many samples are read between two turns of whoever else waits."""
 _GAUGES: Final = ("desired", "updated", "available", "unavailable")
+_NO_EVENTS: Final[Mapping[str, float]] = {}
+_Fact = tuple[Key, str, str, str]
+"""What a series is about, and the labels that matter of it."""
 
 
 def samples(page: Page, name: str) -> Iterable[tuple[Series, float]]:
@@ -49,40 +56,82 @@ def started(page: Page) -> float:
     return next((value for _, value in samples(page, "process_start_time_seconds")), 0.0)
 
 
-def read(page: Page) -> dict[Key, Reading]:
-    """Return what a leader's page says of every rollout on it."""
-    process = Process(page.target, started(page))
-    gauges = _gauges(page)
-    events = _events(page)
-    return {
-        key: Reading(
-            process,
-            strategy,
-            router,
-            phase if phase in PHASES else UNKNOWN_PHASE,
-            gauges.get(key),
-            events.get(key, {}),
-        )
-        for key, strategy, router, phase in _phases(page)
-    }
-
-
 def _key(series: Series) -> Key:
     return series.label("namespace"), series.label("name")
 
 
-def _phases(page: Page) -> Iterator[tuple[Key, str, str, str]]:
-    """Take phases from `rollout_info`, and from the deprecated `rollout_phase` where only that exists."""
-    family = page.families.get("rollout_info")
-    if family is not None and len(family):
-        for series, value in samples(page, "rollout_info"):
-            if value:
-                yield _key(series), series.label("strategy"), series.label("traffic_router"), series.label("phase")
-        return
-    yield from _deprecated_phases(page)
+def _info(series: Series) -> _Fact:
+    return _key(series), series.label("strategy"), series.label("traffic_router"), series.label("phase")
 
 
-def _deprecated_phases(page: Page) -> Iterator[tuple[Key, str, str, str]]:
+def _event(series: Series) -> _Fact:
+    reason = series.label("reason")
+    return _key(series), reason if reason in EVENTS else "", "", ""
+
+
+class Reader:
+    """Reads leaders' pages; what a series is about is worked out once, since its labels never change."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Series, _Fact] = {}
+
+    def read(self, page: Page) -> Generator[None, None, dict[Key, Reading]]:
+        """Return what a leader's page says of every rollout on it, giving way between slices."""
+        process = Process(page.target, started(page))
+        gauges = yield from self._gauges(page)
+        events = yield from self._events(page)
+        readings: dict[Key, Reading] = {}
+        for number, (key, strategy, router, phase) in enumerate(self._phases(page)):
+            said = phase if phase in PHASES else UNKNOWN_PHASE
+            readings[key] = Reading(process, strategy, router, said, gauges.get(key), events.get(key, _NO_EVENTS))
+            if number % SLICE == SLICE - 1:
+                yield
+        self._sweep(4 * sum(len(family) for family in page.families.values()) + 1000)
+        return readings
+
+    def _fact(self, series: Series, work_out: Callable[[Series], _Fact]) -> _Fact:
+        fact = self._facts.get(series)
+        if fact is None:
+            fact = self._facts[series] = work_out(series)
+        return fact
+
+    def _sweep(self, most: int) -> None:
+        if len(self._facts) > most:
+            self._facts.clear()
+
+    def _phases(self, page: Page) -> Iterator[_Fact]:
+        """Take phases from `rollout_info`, and from the deprecated `rollout_phase` where only that exists."""
+        family = page.families.get("rollout_info")
+        if family is not None and len(family):
+            return (self._fact(series, _info) for series, value in samples(page, "rollout_info") if value)
+        return _deprecated_phases(page)
+
+    def _gauges(self, page: Page) -> Generator[None, None, Mapping[Key, Replicas]]:
+        columns: list[dict[Key, float]] = []
+        for gauge in _GAUGES:
+            found = {self._fact(one, _info)[0]: value for one, value in samples(page, f"rollout_info_replicas_{gauge}")}
+            columns.append(found)
+            yield
+        desired, updated, available, unavailable = columns
+        return {
+            key: Replicas(count, updated[key], available[key], unavailable[key])
+            for key, count in desired.items()
+            if key in updated and key in available and key in unavailable
+        }
+
+    def _events(self, page: Page) -> Generator[None, None, Mapping[Key, Mapping[str, float]]]:
+        events: dict[Key, dict[str, float]] = defaultdict(dict)
+        told = iter(samples(page, "rollout_events_total"))
+        while batch := list(islice(told, SLICE)):
+            for series, value in batch:
+                key, reason, _, _ = self._fact(series, _event)
+                if reason:
+                    events[key][reason] = value
+            yield
+        return events
+
+
+def _deprecated_phases(page: Page) -> Iterator[_Fact]:
     """Read six 0/1 series a rollout; all zero is the seventh phase, InvalidSpec, which has none of its own."""
     strategies: dict[Key, str] = {}
     phases: dict[Key, str] = {}
@@ -93,23 +142,6 @@ def _deprecated_phases(page: Page) -> Iterator[tuple[Key, str, str, str]]:
             phases[key] = series.label("phase")
     for key, strategy in strategies.items():
         yield key, strategy, "", phases.get(key, "InvalidSpec")
-
-
-def _gauges(page: Page) -> Mapping[Key, Replicas]:
-    columns = [
-        {_key(series): value for series, value in samples(page, f"rollout_info_replicas_{gauge}")} for gauge in _GAUGES
-    ]
-    whole = set(columns[0]).intersection(*columns[1:])
-    return {key: Replicas(*(column[key] for column in columns)) for key in whole}
-
-
-def _events(page: Page) -> Mapping[Key, Mapping[str, float]]:
-    events: dict[Key, dict[str, float]] = {}
-    for series, value in samples(page, "rollout_events_total"):
-        reason = series.label("reason")
-        if reason in EVENTS:
-            events.setdefault(_key(series), {})[reason] = value
-    return events
 
 
 def analysis_runs(page: Page) -> Iterable[tuple[str, str, str]]:

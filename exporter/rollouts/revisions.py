@@ -44,6 +44,11 @@ class Clues:
     stepped: float = 0
     restarted: bool = False
 
+    @property
+    def tells(self) -> bool:
+        """Whether they tell of a revision wanted, promoted or aborted."""
+        return any((self.updated, self.completed, self.aborted))
+
 
 NO_HASHES: Final = Hashes()
 _COUNTERS: Final = {

@@ -21,13 +21,13 @@ def _none(_: Key) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`grace`: seconds of absence before it counts as deletion; longer than a failover (20 s, observed.md 3.2).
+    """What is decided; times are in seconds.
 
-    `ended_info`: seconds for which an info series whose label changed is said as 0. `hold_down`: seconds after which
-    a change of phase that no event accounts for counts as real. `roles`: pod label, as kube-state-metrics spells it,
-    to role by value. `named_router`: rollouts that have a router although the controller names none. `watched`:
-    namespaces looked at. `passes`: families passed through unchanged. `sidecar`: say nothing of rollouts unless the
-    controller leads.
+    `grace`: absence before it counts as deletion; longer than a failover (20 s, observed.md 3.2). `ended_info`: for how
+    long an info series whose label changed is said as 0. `hold_down`: after which a change of phase that no event
+    accounts for is real. `roles`: pod label, as kube-state-metrics spells it, to role by value. `named_router`:
+    rollouts that have a router although the controller names none. `watched`: namespaces looked at, None for all.
+    `passes`: families passed through unchanged. `sidecar`: say nothing of rollouts unless the controller leads.
     """
 
     grace: float = 60.0
@@ -35,7 +35,7 @@ class Rules:
     hold_down: float = 20.0
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     named_router: Callable[[Key], bool] = _none
-    watched: Callable[[str], bool] = _all
+    watched: Callable[[str], bool] | None = None
     passes: Callable[[str], bool] = _all
     derive: bool = True
     sidecar: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.rollout import owner
@@ -28,16 +28,22 @@ def by_rollout(runs: Iterable[tuple[str, str, str]], known: Collection[Key]) -> 
     return found
 
 
-def follow(life: Life, runs: Mapping[str, str], *, first: bool, whole: bool) -> Life:
-    """Count runs that finished since the last tick; on first sight finished ones are history.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The runs of a rollout on a page: name → phase; `whole`: runs that the page does not show are gone."""
 
-    Only a `whole` page, of a leader that goes on leading, forgets runs that it does not show.
-    """
-    if runs == life.runs:
+    runs: Mapping[str, str]
+    whole: bool
+
+
+def follow(life: Life, seen: Seen, *, first: bool) -> Life:
+    """Count runs that finished since the last tick; on first sight finished ones are history."""
+    if seen.runs == life.runs:
         return life
     finished = Counter(life.runs_finished)
     if not first:
         finished.update(
-            phase for name, phase in runs.items() if phase in FINISHED and life.runs.get(name) not in FINISHED
+            phase for name, phase in seen.runs.items() if phase in FINISHED and life.runs.get(name) not in FINISHED
         )
-    return replace(life, runs=runs if whole else {**life.runs, **runs}, runs_finished=dict(finished))
+    runs = seen.runs if seen.whole else {**life.runs, **seen.runs}
+    return life if runs == life.runs else replace(life, runs=runs, runs_finished=dict(finished))

@@ -5,30 +5,35 @@ No I/O, no clock, no log: time and pages come in, a Cycle goes out, and what mus
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.family import Cycle, Family, Source
 from exporter.rollouts import durations, runs
-from exporter.rollouts.fleet import UNKNOWN_PHASE
+from exporter.rollouts.fleet import UNKNOWN_PHASE, Sighting
 from exporter.rollouts.hearing import Hearing
+from exporter.rollouts.judgement import heard_since
 from exporter.rollouts.leadership import Controller, Verdict, judge
-from exporter.rollouts.lifecycle import Life, advance
+from exporter.rollouts.lifecycle import Life, Moment, advance
 from exporter.rollouts.passthrough import passed
-from exporter.rollouts.reading import analysis_runs, read
+from exporter.rollouts.reading import Reader, analysis_runs
 from exporter.rollouts.rollout import Asked, Rollout, join
 from exporter.rollouts.saying import Sayer
 from exporter.rollouts.staleness import Held, Ledger
 from exporter.rollouts.targets import Target, Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from exporter.family import Labels, Page
     from exporter.rollouts.durations import Durations
-    from exporter.rollouts.fleet import Key, Process, Reading
+    from exporter.rollouts.fleet import Key, Process, Reading, Sighting
     from exporter.rollouts.rules import Rules
 
+SLICE: Final = 500
+"""How many rollouts are taken to a tick between two turns of whoever else waits."""
+NO_RUNS: Final[Mapping[str, str]] = {}
 LONGEST: Final = 86_400.0
 """Seconds after which a rollout that no leader shows is forgotten, leader or not."""
 
@@ -39,6 +44,7 @@ class Memory:
 
     at: float = 0.0
     lives: Mapping[Key, Life] = field(default_factory=dict)
+    seen: Mapping[Key, float] = field(default_factory=dict)
     led: frozenset[Process] = frozenset()
     infos: frozenset[tuple[str, Labels]] = frozenset()
     fading: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
@@ -53,6 +59,12 @@ class Watch:
         self._rules = rules
         self._at = memory.at
         self._lives = dict(memory.lives)
+        self._seen = dict(memory.seen)
+        self._known: dict[Key, Rollout] = {}
+        self._resting: set[Key] = set()
+        self._asked = Asked(leader=False, workload=False)
+        self._led_at = float("-inf")
+        self._reader = Reader()
         self._led = memory.led
         self._hearing = Hearing(rules)
         self._sayer = Sayer(memory.infos, dict(memory.fading))
@@ -71,6 +83,7 @@ class Watch:
         return Memory(
             self._at,
             dict(self._lives),
+            dict(self._seen),
             self._led,
             frozenset(self._sayer.infos),
             dict(self._sayer.fading),
@@ -81,6 +94,10 @@ class Watch:
     def rollouts(self) -> tuple[Rollout, ...]:
         """The rollouts as the last tick knew them."""
         return self._rollouts
+
+    def seen(self, key: Key) -> float:
+        """When a leader showed a rollout last (Unix seconds)."""
+        return self._seen.get(key, 0.0)
 
     @property
     def targets(self) -> Sequence[Target]:
@@ -94,33 +111,53 @@ class Watch:
 
     def step(self, at: float, pages: Iterable[Page]) -> Cycle:
         """Take one tick's pages (those of sources that were not due are simply not there); `at` never goes back."""
+        steps = self.steps(at, pages)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                cycle: Cycle = stop.value
+                return cycle
+
+    def steps(self, at: float, pages: Iterable[Page]) -> Generator[None, None, Cycle]:
+        """Do what `step` does in slices, so that a caller with an event loop can give way between them."""
         at = max(at, self._at + 0.001)
         pages = tuple(pages)
         controllers = judge(pages, self._led)
         leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
         self._targets.saw(pages, controllers)
         self._hearing.take(at, pages, self._lives)
-        readings = self._readings(leaders)
         if self._rules.sidecar and not leaders:
-            return self._silent(at)
-        self._live(at, readings, leaders)
+            return self._silent(at, controllers)
+        readings = yield from self._readings(leaders)
+        yield from self._live(at, readings, leaders)
         self._forget(at, readings, leaders)
-        self._rollouts = tuple(self._joined(readings, leaders=bool(leaders)))
+        self._rollouts = tuple(self._known[key] for key in sorted(self._lives))
         self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
-        families = self._families(at, leaders)
+        yield
+        families = yield from self._families(at, leaders)
         ended = self._ledger.close(at, families, self._held(at, readings, leaders))
         self._led = frozenset(one.process for one in leaders) or self._still_leading(controllers)
+        self._led_at = at if leaders else self._led_at
         self._at = at
         return Cycle(at, families, ended)
 
-    def _silent(self, at: float) -> Cycle:
-        """Say nothing of rollouts: another sidecar's controller leads, and its series go on under the same names."""
-        self._lives.clear()
-        self._led = frozenset()
-        self._rollouts = ()
+    def _silent(self, at: float, controllers: Sequence[Controller]) -> Cycle:
+        """Say nothing of rollouts: another sidecar's controller leads, and its series go on under the same names.
+
+        While our own controller does not answer it may still lead, so nothing is forgotten before the grace ends.
+        """
+        down = any(one.verdict is Verdict.DOWN for one in controllers)
+        if not down or at - self._led_at > self._rules.grace:
+            self._lives.clear()
+            self._known.clear()
+            self._seen.clear()
+            self._resting.clear()
+            self._led = frozenset()
+            self._sayer = Sayer()
+            self._histograms = durations.Histograms()
         self._ledger = Ledger()
-        self._sayer = Sayer()
-        self._histograms = durations.Histograms()
+        self._rollouts = ()
         self._at = at
         return Cycle(at, self._targets.families(at))
 
@@ -131,60 +168,85 @@ class Watch:
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def _readings(self, leaders: Iterable[Controller]) -> dict[Key, Reading]:
+    def _readings(self, leaders: Iterable[Controller]) -> Generator[None, None, dict[Key, Reading]]:
         readings: dict[Key, Reading] = {}
+        watched = self._rules.watched
         for leader in leaders:
-            for key, reading in read(leader.page).items():
-                if self._rules.watched(key[0]):
-                    readings.setdefault(key, reading)
+            found = yield from self._reader.read(leader.page)
+            if watched is not None:
+                found = {key: reading for key, reading in found.items() if watched(key[0])}
+            readings = found | readings if readings else found
         return readings
 
     # Lives ----------------------------------------------------------------------------------------------------------
 
-    def _live(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> None:
+    def _live(
+        self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]
+    ) -> Generator[None, None, None]:
+        """Take every rollout to this tick."""
+        asked = Asked(bool(leaders), self._hearing.asked)
+        if asked != self._asked:
+            self._resting.clear()
+        self._asked = asked
         steady = {one.process for one in leaders if one.steady} if at - self._at <= self._rules.grace else set()
         owned = runs.by_rollout((run for one in leaders for run in analysis_runs(one.page)), readings)
-        for key, reading in readings.items():
-            life = self._lives.get(key)
-            first_deploy = life is None and reading.process in steady
-            sighting = self._hearing.sighting(key, reading, first_deploy=first_deploy)
-            aged, ended = advance(life, at, sighting, reading, self._rules.hold_down)
-            own = owned.get(key, {})
-            if own or aged.runs:
-                aged = runs.follow(aged, own, first=life is None, whole=reading.process in steady)
-            self._lives[key] = aged
+        for number, key in enumerate({**self._lives, **readings}):
+            reading = readings.get(key)
+            made = reading is not None and key not in self._lives and reading.process in steady
+            sighting = self._hearing.sighting(key, reading, first_deploy=made)
+            known = self._known.get(key)
+            same = known is not None and known.sighting == sighting
+            if not (same and key in self._resting and owned.get(key, NO_RUNS) == self._lives[key].runs):
+                whole = reading is not None and reading.process in steady
+                self._age(key, at, sighting, runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
+            if reading is not None:
+                self._seen[key] = at
+            if number % SLICE == SLICE - 1:
+                yield
+
+    def _age(self, key: Key, at: float, sighting: Sighting, seen: runs.Seen, *, same: bool) -> None:
+        """Take one rollout to this tick; when the same sighting changes nothing twice, it is at rest from then on."""
+        life = self._lives.get(key)
+        aged = life
+        if sighting.reading is not None:
+            when = Moment(at, self._seen.get(key, at), self._rules.hold_down)
+            aged, ended = advance(life, when, sighting, sighting.reading)
+            aged = runs.follow(aged, seen, first=life is None)
             self._histograms.count(key[0], ended)
+        if aged is None:
+            return
+        if same and aged == life:
+            if heard_since(sighting, aged.news):
+                self._resting.add(key)
+            return
+        self._resting.discard(key)
+        self._lives[key] = aged
+        joined = join(key, aged, sighting, self._asked, router=self._rules.named_router(key))
+        self._known[key] = replace(joined, runs=_counted(aged.runs))
 
     def _forget(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> None:
         """Let go of rollouts that are truly gone: unshown by the very process that showed them, or for long."""
         steady = {one.process for one in leaders if one.steady}
-        for key, life in list(self._lives.items()):
-            if key not in readings:
-                absent = at - life.at
-                shown_otherwise = bool(steady) and absent > self._rules.grace
-                if life.process in steady or shown_otherwise or absent > LONGEST:
-                    del self._lives[key]
-
-    def _joined(self, readings: Mapping[Key, Reading], *, leaders: bool) -> Iterable[Rollout]:
-        asked = Asked(leaders, self._hearing.asked)
-        for key in sorted(self._lives):
-            life = self._lives[key]
-            sighting = self._hearing.sighting(key, readings.get(key))
-            yield replace(
-                join(key, life, sighting, asked, router=self._rules.named_router(key)), runs=_counted(life.runs)
-            )
+        for key in [key for key in self._lives if key not in readings]:
+            absent = at - self._seen.get(key, at)
+            shown_otherwise = bool(steady) and absent > self._rules.grace
+            if self._lives[key].process in steady or shown_otherwise or absent > LONGEST:
+                for kept in (self._lives, self._known, self._seen):
+                    kept.pop(key, None)
+                self._resting.discard(key)
 
     # Saying ---------------------------------------------------------------------------------------------------------
 
-    def _families(self, at: float, leaders: Sequence[Controller]) -> tuple[Family, ...]:
+    def _families(self, at: float, leaders: Sequence[Controller]) -> Generator[None, None, tuple[Family, ...]]:
         said: list[Family] = []
         if self._rules.derive:
-            said += self._sayer.families(self._rollouts, at, self._rules.ended_info)
+            said += yield from self._sayer.families(self._rollouts, at, self._rules.ended_info)
             histogram = self._histograms.family()
             said += [histogram] if histogram is not None else []
         said += self._targets.families(at)
         pods = {(rollout.key[0], pod.name) for rollout in self._rollouts for pod, _ in rollout.roles}
         said += passed([one.page for one in leaders], self._hearing.pages, self._rules, pods)
+        yield
         return self._capped(said)
 
     def _capped(self, families: Iterable[Family]) -> tuple[Family, ...]:

@@ -1,0 +1,124 @@
+"""Where a rollout stands at a tick: by its own status, else by the revisions of its ReplicaSets, else by events.
+
+Hashes count only where they show all that the controller's counters tell: sources are asked at their own pace.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.fleet import Standing
+from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, early, starting_over, unheard
+
+if TYPE_CHECKING:
+    from exporter.rollouts.fleet import Reading, Sighting, State
+    from exporter.rollouts.lifecycle import Life
+
+
+NOTHING_NEW: Final = "nothing has happened since"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
+
+    standing: Standing
+    evidence: str
+    hashes: Hashes
+    shown: bool = False
+
+
+def judge(life: Life | None, at: float, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
+    """Tell where a rollout stands at a tick (Unix seconds), by the strongest evidence there is."""
+    was, before = (life.standing, life.hashes) if life is not None else (Standing.UNKNOWN, NO_HASHES)
+    told = _by_state(life, at, sighting.state, clue)
+    if told is not None:
+        return told
+    outdated = _outdated(life, at, sighting.workload.at if sighting.workload is not None else -math.inf, clue)
+    revised = by_revision(sighting, was, before, clue)
+    if revised is not None and revised.stable and not outdated and _shows(revised, before, clue):
+        aborted = reading.phase == "Abort" and not early(before.current, revised.current, clue)
+        return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
+    standing, evidence = _by_events(was, sighting, reading, clue)
+    if outdated or (revised is not None and revised.stable):
+        return Judgement(standing, evidence, unheard(standing, before, clue))
+    return Judgement(standing, evidence, revised or by_size(sighting, standing, before, clue))
+
+
+def _by_state(life: Life | None, at: float, state: State | None, clue: Clues | None) -> Judgement | None:
+    """Judge by the rollout's own status, None where that is unknown or behind the counters."""
+    if state is None or not state.current or not state.stable or _outdated(life, at, state.at, clue):
+        return None
+    known = Hashes(state.current, state.stable)
+    before = life.hashes if life is not None else NO_HASHES
+    if (clue is not None and clue.aborted and not state.aborted) or not _shows(known, before, clue):
+        return None
+    return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
+
+
+def _outdated(life: Life | None, at: float, heard: float, clue: Clues | None) -> bool:
+    """Tell whether the counters told something after a source was heard: sources are asked at their own pace."""
+    if life is None or clue is None:
+        return False
+    return heard < at if clue.tells else heard <= life.news
+
+
+def _shows(known: Hashes, before: Hashes, clue: Clues | None) -> bool:
+    """Tell whether hashes show what the counters tell: pages of one tick are some milliseconds apart, too."""
+    if clue is None:
+        return True
+    if clue.updated and known.current == before.current:
+        return False
+    return not clue.completed or known.stable != before.stable
+
+
+def heard_since(sighting: Sighting, news: float) -> bool:
+    """Tell whether all that was heard of a rollout is younger than what its counters told last."""
+    heard = (one.at for one in (sighting.workload, sighting.state) if one is not None)
+    return all(at > news for at in heard)
+
+
+def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
+    if hashes.current == hashes.stable:
+        return Standing.SETTLED
+    return Standing.ABORTED if aborted else Standing.UPDATING
+
+
+def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues | None) -> tuple[Standing, str]:
+    """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
+    if reading.phase == "Completed":
+        return Standing.SETTLED, "phase Completed"
+    if reading.phase == "Abort":
+        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (Standing.ABORTED, "phase Abort")
+    if sighting.first_deploy and (clue is None or clue.updated <= 1):
+        return Standing.SETTLED, "first deploy: there is no other revision"
+    if clue is not None and (clue.completed or clue.updated):
+        return _by_counts(was, reading, clue)
+    if was is Standing.ABORTED:
+        return Standing.UPDATING, "left phase Abort without a new revision: retried"
+    replicas = reading.replicas
+    two = replicas is not None and replicas.old > 0
+    if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
+        return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
+    return was, NOTHING_NEW if was is not Standing.UNKNOWN else "begun before anyone looked"
+
+
+def _at_rest(was: Standing, reading: Reading, clue: Clues | None) -> bool:
+    """Tell an abort of nothing: a settled rollout can be aborted, too."""
+    if was is not Standing.SETTLED or clue is None or clue.updated:
+        return False
+    return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
+
+
+def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:
+    """Judge an interval in which revisions were wanted or promoted."""
+    if clue.completed:
+        open_end = clue.updated > (0 if was is Standing.UPDATING else clue.completed)
+        if open_end and starting_over(reading):
+            return Standing.UPDATING, "RolloutUpdated counted after RolloutCompleted"
+        return Standing.SETTLED, "RolloutCompleted counted"
+    if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
+        return Standing.SETTLED, "SkipSteps counted: back to the stable revision"
+    return Standing.UPDATING, "RolloutUpdated counted"

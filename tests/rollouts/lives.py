@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.model import Settings
-from exporter.core import page_readers, rules
+from exporter.core import page_readers
 from exporter.demo.cluster import Cluster
 from exporter.demo.objects import Key
 from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
 from exporter.family import Page, Source, Trouble
-from exporter.rollouts.memory import dump, load
-from exporter.rollouts.watch import Watch
 from exporter.scrape.reader import Asked
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from exporter.demo.controllers import Controller
     from exporter.demo.objects import Rollout
-    from exporter.family import Cycle
     from exporter.scrape.reader import PageReader
 
 KEY: Final = Key("shop", "checkout")

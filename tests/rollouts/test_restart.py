@@ -132,7 +132,7 @@ def sealed(body: object) -> bytes:
 @settings(max_examples=200, derandomize=True, deadline=None)
 @given(part=st.sampled_from(PARTS), strange=JSON)
 def test_a_sealed_text_of_another_shape_is_unfit_or_a_memory_and_nothing_else(part: str, strange: object) -> None:
-    whole: dict[str, object] = {**dict.fromkeys(PARTS, []), "at": 1.0}
+    whole: dict[str, object] = {**{part: [] for part in PARTS}, "at": 1.0}
     assert load(sealed(whole), "eu").at == 1.0
     with contextlib.suppress(UnfitMemoryError):
         load(sealed({**whole, part: strange}), "eu")

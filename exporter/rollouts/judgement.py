@@ -13,11 +13,20 @@ from exporter.rollouts.fleet import Standing
 from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, early, starting_over, unheard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.rollouts.fleet import Reading, Sighting, State
     from exporter.rollouts.lifecycle import Life
 
 
 NOTHING_NEW: Final = "nothing has happened since"
+_MID_UPDATE: Final[Mapping[Standing, tuple[str, ...]]] = {
+    Standing.UNKNOWN: ("Paused", "Timeout"),
+    Standing.SETTLED: ("Paused",),  # old pods may drain for longer than a progress deadline
+    Standing.UPDATING: (),
+    Standing.ABORTED: (),
+}
+"""Phases in which pods of two revisions tell an update, by where the rollout stood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +107,7 @@ def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues 
         return _by_counts(was, reading, clue)
     if was is Standing.ABORTED:
         return Standing.UPDATING, "left phase Abort without a new revision: retried"
-    replicas = reading.replicas
-    two = replicas is not None and replicas.old > 0
-    if was is not Standing.UPDATING and two and reading.phase in ("Paused", "Timeout"):
+    if reading.phase in _MID_UPDATE[was] and reading.replicas is not None and reading.replicas.old > 0:
         return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
     return was, NOTHING_NEW if was is not Standing.UNKNOWN else "begun before anyone looked"
 

@@ -91,7 +91,8 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
         return _first(when.at, sighting, reading), ()
     clue = _growth(life, reading)
     judgement = judge(life, when.at, sighting, reading, clue)
-    between = interval(life.hashes, judgement.hashes, clue)
+    ahead = early(life.hashes.current, judgement.hashes.current, clue)
+    between = interval(life.hashes, judgement.hashes if judgement.shown or not ahead else life.hashes, clue)
     phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
     paused = life.phases.phase == "Paused" and life.standing is Standing.UPDATING
     aged = replace(
@@ -105,7 +106,7 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
         strategy=reading.strategy,
         deployed=life.deployed or _has_revision(reading),
         news=when.at if clue.tells and not judgement.shown else life.news,
-        early=early(life.hashes.current, judgement.hashes.current, clue),
+        early=ahead and judgement.shown,
         paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
     )
     happened = signals(life.standing, judgement.standing, between)

@@ -10,6 +10,7 @@ import pytest
 from exporter.config.model import Settings
 from exporter.replay import replayed
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
+from tests.readme import README, between
 from tests.recorded import NAMES, VARIANTS
 from tests.truth import RATES, Table, totals
 
@@ -79,6 +80,11 @@ def test_the_table_has_a_row_for_each_choice_of_sources_and_frames(table: Table)
     rows = list(totals(table))
     assert len(rows) == 2 + len(VARIANTS) * len(RATES)
     assert rows == list(totals(table))
+
+
+def test_the_readme_tells_these_figures(table: Table) -> None:
+    told = between(README.read_text(), "truth")[1]
+    assert [row for row in totals(table) if row not in told] == [], "python -m tests.truth, and copy its table"
 
 
 def test_every_recording_is_here_in_all_its_variants(recordings: Recordings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -106,8 +107,13 @@ class App:
 
     async def _turn_for_ever(self) -> None:
         shift = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
+        settled = False
         async for gone_by, at in ticks(self._settings.tick, shift):
             await self._turn(gone_by, at)
+            if not settled and self._cycles.ended:
+                gc.collect()
+                gc.freeze()  # what the first round made mostly stays, so it need not be looked through for ever
+                settled = True
 
     async def _turn(self, gone_by: int, at: float) -> None:
         """Go round once; a fault of our own costs a round, never the process."""

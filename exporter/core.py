@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from exporter.config.model import Namespaces
 from exporter.otlp.identity import Identity
 from exporter.rollouts import reading, state, workload
-from exporter.rollouts.passthrough import POD_LABELS
 from exporter.rollouts.rules import Rules
 from exporter.scrape.interner import Interner
 from exporter.scrape.reader import Asked, PageReader
@@ -22,6 +21,14 @@ if TYPE_CHECKING:
 _HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
 _ODD: Final = re.compile(r"[^a-zA-Z0-9_]")
 _NEEDED: Final = reading.WANTED | workload.WANTED | state.WANTED
+_RELAYED: Final = frozenset({
+    "kube_pod_info",
+    "kube_replicaset_owner",
+    "kube_replicaset_status_replicas",
+    "process_start_time_seconds",
+    "rollout_info",
+    "workqueue_adds_total",
+})  # fmt: skip # what tells leaders from standbys, and the pods of rollouts from others
 
 
 def rules(settings: Settings) -> Rules:
@@ -49,7 +56,7 @@ def _roles(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapp
 def page_readers(settings: Settings, interner: Interner | None = None) -> Callable[[Asked], PageReader]:
     """Return what opens a reader for each answer; all of them share their series."""
     passes = settings.series.pass_through.wants
-    needed = _NEEDED if settings.series.derive else _NEEDED & {*reading.WANTED, POD_LABELS, "kube_pod_info"}
+    needed = _NEEDED if settings.series.derive else _RELAYED
 
     @cache
     def wanted(family: str) -> bool:

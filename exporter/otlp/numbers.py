@@ -41,7 +41,7 @@ class Numbers:
         for part, heads in self._parts(family, seen):
             told = zip(heads, self._identities(part.series), part.values, strict=True)
             points = [head + who + tail(before, value) for head, who, value in told]
-            yield points if part.starts is None else list(map(_since, points, part.starts))
+            yield points if part.starts is None else _since(points, part.starts)
 
     def ended(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield an end marker, without a value, for each series of a family (T41, T46)."""
@@ -87,9 +87,10 @@ def _encoded_pair(pair: tuple[str, str]) -> bytes:
     return encoded_attributes(NumberDataPoint, (pair,))
 
 
-def _since(point: bytes, start: float) -> bytes:
-    """Add the time since which a counter counts (T09)."""
-    return point + NumberDataPoint(start_time_unix_nano=nanoseconds(start)).SerializeToString()
+def _since(points: Sequence[bytes], starts: Sequence[float]) -> list[bytes]:
+    """Add the times since which counters count (T09); many share one."""
+    told = {one: NumberDataPoint(start_time_unix_nano=nanoseconds(one)).SerializeToString() for one in set(starts)}
+    return [point + told[start] for point, start in zip(points, starts, strict=True)]
 
 
 def _first_time(heads: Sequence[bytes], seen: set[bytes]) -> list[bool]:

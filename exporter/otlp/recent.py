@@ -46,6 +46,11 @@ class Recent(Generic[K, V]):
         """Return a value for each key, made where none is remembered."""
         found = list(map(self._young.get, keys))
         self._used += len(keys)
+        if None in found and not any(found):
+            older = list(map(self._old.get, keys))
+            if None not in older:
+                self._young.update(zip(keys, older, strict=True))  # type: ignore[arg-type] # no None is left
+                return older  # type: ignore[return-value] # the same
         if None in found:
             return [self._either(key, make) if value is None else value for key, value in zip(keys, found, strict=True)]
         return found  # type: ignore[return-value] # no None is left

@@ -70,6 +70,11 @@ class Hearing:
         partial = bool(pages) and not self._whole
         self._workloads = self._workloads | found if partial else found
 
+    @property
+    def pods(self) -> set[tuple[str, str]]:
+        """Every pod (namespace, name) of a rollout."""
+        return {(key[0], pod.name) for key, found in self._workloads.items() for pod in found.pods}
+
     def sighting(self, key: Key, reading: Reading | None, *, first_deploy: bool = False) -> Sighting:
         """Return all that is known of one rollout at this tick."""
         found, state = self._workloads.get(key), self._states.get(key)

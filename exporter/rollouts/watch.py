@@ -129,12 +129,14 @@ class Watch:
         self._hearing.take(at, pages, self._lives)
         if self._rules.sidecar and not leaders:
             return self._silent(at, controllers)
-        readings = yield from self._readings(leaders)
-        yield from self._live(at, readings, leaders)
-        self._forget(at, readings, leaders)
-        self._rollouts = tuple(self._known[key] for key in sorted(self._lives))
-        self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
-        yield
+        readings: dict[Key, Reading] = {}
+        if self._rules.derive:
+            readings = yield from self._readings(leaders)
+            yield from self._live(at, readings, leaders)
+            self._forget(at, readings, leaders)
+            self._rollouts = tuple(self._known[key] for key in sorted(self._lives))
+            self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
+            yield
         families = yield from self._families(at, leaders)
         ended = self._ledger.close(at, families, self._held(at, readings, leaders))
         self._led = frozenset(one.process for one in leaders) or self._still_leading(controllers)
@@ -244,8 +246,7 @@ class Watch:
             histogram = self._histograms.family()
             said += [histogram] if histogram is not None else []
         said += self._targets.families(at)
-        pods = {(rollout.key[0], pod.name) for rollout in self._rollouts for pod, _ in rollout.roles}
-        said += passed([one.page for one in leaders], self._hearing.pages, self._rules, pods)
+        said += passed([one.page for one in leaders], self._hearing.pages, self._rules, self._hearing.pods)
         yield
         return self._capped(said)
 

@@ -38,10 +38,6 @@ LOST: Final = 3
 """The exit status that says that points were lost at the end."""
 
 
-class StartError(Exception):
-    """Why the exporter cannot start; the message names the setting that cures it."""
-
-
 class App:
     """One running exporter; `watch` is what it knows of the fleet."""
 
@@ -206,7 +202,7 @@ def instance() -> str:
 async def run(loaded: Loaded) -> bool:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Return whether nothing was lost at the end.
 
-    Raises StartError and ListenError.
+    Raises ListenError and InUseError.
     """
     app = App(loaded, instance())
     stop = asyncio.Event()

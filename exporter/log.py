@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from base64 import b64decode
 from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, TextIO
@@ -41,6 +42,8 @@ class Masking(logging.Filter):
 
     def hide(self, *secrets: str) -> None:
         """Know these from now on, also as they look quoted in a URL or a repr; an empty one is no secret."""
+        if self._secrets.issuperset(filter(None, secrets)):
+            return
         for secret in filter(None, secrets):
             self._secrets |= {secret, quote(secret, safe=""), repr(secret)[1:-1]}
         longest_first = sorted(self._secrets, key=len, reverse=True)
@@ -91,6 +94,8 @@ class JsonFormatter(logging.Formatter):
 
 
 SECRETS: Final = Masking()
+SHORTEST_SECRET: Final = 8
+"""What is shorter is not masked: it would turn up in innocent words."""
 FORMATTERS: Final[Mapping[Layout, type[logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
 
 
@@ -99,12 +104,27 @@ def hide(*secrets: str) -> None:
     SECRETS.hide(*secrets)
 
 
+def hide_credential(*headers: str) -> None:
+    """Have the values of these headers never appear, nor their last words, nor what those are in base64."""
+    for header in headers:
+        token = header.rpartition(" ")[2]
+        plain = _decoded(token)
+        hide(*(part for part in (header, token, plain, plain.partition(":")[2]) if len(part) >= SHORTEST_SECRET))
+
+
 def configure(level: Level = "info", layout: Layout = "text", stream: TextIO | None = None) -> None:
     """Send every log record of the process to `stream` (standard error by default), in place of whatever did."""
     handler = logging.StreamHandler(stream)
     handler.addFilter(SECRETS)
     handler.setFormatter(FORMATTERS[layout]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _decoded(token: str) -> str:
+    try:
+        return b64decode(token, validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from exporter.app import StartError
 from exporter.explain import ExplainError
 from exporter.otlp.spool import InUseError
 from exporter.recording import RecordingError
@@ -10,7 +9,7 @@ from exporter.spooling import SpoolingError
 from exporter.verify import PushError, ReadError, UnsetError, VerifyError
 from exporter.web.listen import ListenError
 
-REFUSALS: Final = (StartError, ExplainError, InUseError, RecordingError, SpoolingError, VerifyError, ListenError)
+REFUSALS: Final = (ExplainError, InUseError, RecordingError, SpoolingError, VerifyError, ListenError)
 
 CODES: Final[dict[type[Exception], int]] = {UnsetError: 2, PushError: 3, ReadError: 4}
 """Exit codes; that of any other is 1."""

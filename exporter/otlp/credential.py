@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from exporter.otlp.destination import Destination
     from exporter.trust import Proof
 
-SHORTEST_SECRET: Final = 8
-"""What is shorter is not masked in the log: it would turn up in innocent words."""
-
 
 def _authorization(text: str) -> Mapping[str, str]:
     return {"authorization": header_value(text)}
@@ -45,7 +42,7 @@ class Credential:
         files = {"headers_file": to.headers_file, "authorization_file": to.authorization_file}
         self._files = {setting: path for setting, path in files.items() if path is not None}
         self._headers = Reread(self._read, *self._files.values())
-        _hide(self._fixed)
+        log.hide_credential(*self._fixed.values())
 
     def changed(self) -> bool:
         """Return whether there is another credential or certificate than the one last used."""
@@ -68,7 +65,7 @@ class Credential:
         headers = dict(self._fixed)
         for setting, path in self._files.items():
             headers |= _headers(setting, path)
-        _hide(headers)
+        log.hide_credential(*headers.values())
         return headers
 
 
@@ -87,9 +84,3 @@ def _text(path: Path) -> str:
     if text := SecretFile(path).read():
         return text
     raise ValueError(f"{path} is empty; write the header's value into it")
-
-
-def _hide(headers: Mapping[str, str]) -> None:
-    """Keep header values out of the log, also without their scheme."""
-    for value in headers.values():
-        log.hide(*(part for part in (value, value.rpartition(" ")[2]) if len(part) >= SHORTEST_SECRET))

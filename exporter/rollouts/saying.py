@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Fading = dict[tuple[str, Labels], float]
 """Info series that are said as 0: (family, labels) → until when."""
+_PAIRS_KEPT: Final = 200_000
 SLICE: Final = 250
 """How many rollouts are said between two turns of whoever else waits."""
 
@@ -26,13 +27,13 @@ SLICE: Final = 250
 class _Saying:
     """What is said of one rollout: a row's series and values at the place of the row in the catalogue.
 
-    `made` are all series ever made for it, so that one that comes back is the same object again.
+    `former` are series said of it before, so that one that comes back is the same object again.
     """
 
     rollout: Rollout
     series: tuple[Sequence[Series], ...]
     values: tuple[Sequence[float], ...]
-    made: dict[tuple[str, Labels], Series]
+    former: dict[tuple[str, Labels], Series]
 
 
 class Sayer:
@@ -45,6 +46,7 @@ class Sayer:
         self._sayings: dict[Key, _Saying] = {}
         self._said: dict[str, Family] = {}
         self._lone: dict[tuple[str, Labels], Series] = {}
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self.infos: set[tuple[str, Labels]] = set(infos)
         self.fading: Fading = dict(fading or {})
 
@@ -57,7 +59,7 @@ class Sayer:
         for number, rollout in enumerate(rollouts):
             known = saying = before.get(rollout.key)
             if saying is None or saying.rollout is not rollout:
-                saying = _say(rollout, {} if saying is None else saying.made)
+                saying = self._say(rollout, saying)
                 changed.append((known, saying))
             self._sayings[rollout.key] = saying
             if number % SLICE == SLICE - 1:
@@ -109,36 +111,42 @@ class Sayer:
         """Return the very series that was said as 1, while its rollout is known."""
         about = dict(labels)
         saying = self._sayings.get((about["namespace"], about["name"]))
-        made = saying.made if saying is not None else self._lone
-        return made.setdefault((name, labels), Series(name, labels))
+        return (saying.former if saying is not None else self._lone).setdefault((name, labels), Series(name, labels))
+
+    def _say(self, rollout: Rollout, before: _Saying | None) -> _Saying:
+        """Say one rollout by every row."""
+        former = _by_labels(before)
+        pairs = self._pairs
+        own = (("namespace", rollout.key[0]), ("name", rollout.key[1]))
+        columns: list[Sequence[Series]] = []
+        values: list[Sequence[float]] = []
+        for row in ROWS:
+            said = list(row.say(rollout))
+            series = []
+            for extra, _ in said:
+                told = [pairs.setdefault(pair, pair) for pair in zip(row.labels, extra, strict=True) if pair[1]]
+                labels = (*own, *told)
+                known = former.pop((row.name, labels)) if (row.name, labels) in former else Series(row.name, labels)
+                series.append(known)
+            columns.append(tuple(series))
+            values.append(array("d", [value for _, value in said]))
+        if len(pairs) > _PAIRS_KEPT:
+            pairs.clear()
+        if len(former) > 4 * sum(map(len, columns)) + 200:
+            former = {}
+        return _Saying(rollout, tuple(columns), tuple(values), former)
+
+
+def _by_labels(saying: _Saying | None) -> dict[tuple[str, Labels], Series]:
+    if saying is None:
+        return {}
+    return saying.former | {(one.name, one.labels): one for series in saying.series for one in series}
 
 
 def _differ(old: _Saying | None, new: _Saying, place: int) -> bool:
     if old is None or old.rollout.life.born != new.rollout.life.born:
         return True
     return old.values[place] != new.values[place] or old.series[place] != new.series[place]
-
-
-def _say(rollout: Rollout, made: dict[tuple[str, Labels], Series]) -> _Saying:
-    """Say one rollout by every row."""
-    own = (("namespace", rollout.key[0]), ("name", rollout.key[1]))
-    columns: list[Sequence[Series]] = []
-    values: list[Sequence[float]] = []
-    for row in ROWS:
-        series: list[Series] = []
-        column = array("d")
-        for extra, value in row.say(rollout):
-            labels = own + tuple(pair for pair in zip(row.labels, extra, strict=True) if pair[1])
-            one = made.get((row.name, labels))
-            if one is None:
-                one = made[row.name, labels] = Series(row.name, labels)
-            series.append(one)
-            column.append(value)
-        columns.append(series)
-        values.append(column)
-    if len(made) > 4 * sum(map(len, columns)) + 200:
-        made = {(one.name, one.labels): one for series in columns for one in series}
-    return _Saying(rollout, tuple(columns), tuple(values), made)
 
 
 def _key(labels: Labels) -> Key:

@@ -93,7 +93,7 @@ class App:
 
     def _announce(self, port: int) -> None:
         otlp = self._settings.otlp
-        where = f"port {port}"
+        where = f"{self._settings.web.address[0] or 'all addresses'}, port {port}"
         if self._delivering is None:
             _log.info(
                 "no OTLP endpoint is set, so nothing is pushed; set otlp.endpoint", extra=log.fields(serving=where)

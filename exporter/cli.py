@@ -16,7 +16,7 @@ from exporter.config import CONFIG_VARIABLE, ConfigError, Loaded, as_yaml, load
 from exporter.config.values import seconds as read_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,6 +80,12 @@ def _say(lines: Iterable[str]) -> None:
         click.echo(line)
 
 
+def _complain(lacks: Sequence[str]) -> None:
+    for lack in lacks:
+        click.echo(f"warning: {lack}", err=True)
+    sys.exit(1 if lacks else 0)
+
+
 def _refusals(command: Callable[P, T]) -> Callable[P, T]:
     """Turn what the edges refuse at the start into one line and its exit code."""
 
@@ -132,9 +138,7 @@ def once(context: click.Context, form: str) -> None:
         _say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
     else:
         _say(as_otlp_json(done.cycle, settings))
-    for lack in done.lacks:
-        click.echo(f"warning: {lack}", err=True)
-    sys.exit(1 if done.lacks else 0)
+    _complain(done.lacks)
 
 
 @main.command()
@@ -174,10 +178,12 @@ def series(context: click.Context, *, estimate: bool) -> None:
     from exporter.once import costs, go_round
 
     settings = _settings(context).settings
-    rows = costs(_await(go_round(settings)).cycle, settings.tick)
+    done = _await(go_round(settings))
+    rows = costs(done.cycle, settings.tick)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
     _say(f"{row.family:60} {row.series:9,} {row.points_a_day:13,}" for row in rows)
     click.echo(f"{'all':60} {sum(row.series for row in rows):9,} {sum(row.points_a_day for row in rows):13,}")
+    _complain(done.lacks)
 
 
 @main.command()

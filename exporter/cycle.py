@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.family import Cycle, Source
-from exporter.log import fields
+from exporter.notices import Notices
 from exporter.telemetry import Own
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from exporter.scrape.scraper import Scraper
     from exporter.telemetry import Telemetry
 
-_log = logging.getLogger(__name__)
 _SWEEP_EVERY: Final = 40
 
 
@@ -52,7 +50,7 @@ class Cycles:
         self._parts = parts
         self._tick = tick
         self._number = 0
-        self._troubles: dict[tuple[str, str], str] = {}
+        self._notices = Notices(parts.telemetry)
         self._latest: dict[tuple[Source, str, str], Page] = {}
         self.latest = Cycle(0.0)
         self.ended = 0.0
@@ -106,22 +104,8 @@ class Cycles:
         return self._number % max(round(section.interval / self._tick), 1) == 0
 
     def _note(self, pages: Sequence[Page]) -> None:
-        """Count scrapes, and log a target when it fails, fails otherwise, or answers again."""
-        for page in pages:
-            result = page.trouble.reason if page.trouble is not None else "ok"
-            self._parts.telemetry.add(Own.SCRAPES, page.source.value, result)
-            for reason, count in page.malformed.items():
-                self._parts.telemetry.add(Own.MALFORMED, page.source.value, reason, amount=count)
-            who = (page.source.value, page.target)
-            before = self._troubles.pop(who, "")
-            if page.trouble is not None:
-                self._troubles[who] = page.trouble.reason
-                if before != page.trouble.reason:
-                    _log.warning("target fails", extra=fields(source=who[0], target=who[1], why=page.trouble.message))
-            elif before:
-                _log.info("target answers again", extra=fields(source=who[0], target=who[1]))
-            if page.trouble is None:
-                self._latest[page.source, page.installation, page.target] = page
+        self._notices.take(pages)
+        self._latest |= {(page.source, page.installation, page.target): page for page in pages if page.trouble is None}
 
     def _sweep(self) -> None:
         """Forget the series of no target's last whole page; those of a target that fails come back as they were."""

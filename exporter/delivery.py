@@ -115,7 +115,12 @@ class Delivering:
             losses = self._queue.close()
             self.books.lose(losses)
             self._lost = sum(loss.points for loss in losses)
-            told = log.fields(delivered=self.books.delivered, kept=self.books.queued, lost=self._lost)
+            told = log.fields(
+                delivered=self.books.delivered,
+                kept=self.books.queued,
+                lost=self._lost,
+                dropped=self.books.dropped.total(),
+            )
             _log.log(logging.ERROR if self._lost else logging.INFO, "stopped", extra=told)
         return not self._lost
 

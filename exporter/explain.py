@@ -26,10 +26,12 @@ _METHODS: Final = {
 }
 _UNKNOWN: Final = {
     "no_leader": "no controller that leads shows it at present",
+    "not_shown": "the controller that leads does not show it, but that does not prove yet that it is gone",
     "update": "it was first seen in the middle of something; the next event or phase will tell",
     "fraction": "no method can compute the canary's share now",
     "pods": "kube-state-metrics does not show its pods, or not all of them",
-    "roles": "nothing tells which revision its pods belong to; allow-list the revision annotation",
+    "roles": "nothing tells which revision its pods belong to: it was first seen in the middle of an update, or the "
+    "revision annotation of ReplicaSets is not allow-listed",
     "phase": "the controller names a phase that this exporter does not know",
 }
 
@@ -40,7 +42,7 @@ class ExplainError(Exception):
 
 async def fetch(address: str) -> list[Mapping[str, Any]]:
     """Ask a running exporter for its rollouts. Raises ExplainError."""
-    url = f"{address.rstrip('/')}/api/rollouts"
+    url = f"{address if '://' in address else f'http://{address}'}".rstrip("/") + "/api/rollouts"
     try:
         async with ClientSession(timeout=ClientTimeout(total=_TIMEOUT)) as session, session.get(url) as response:
             if response.status != 200:  # noqa: PLR2004 - HTTP's own number

@@ -19,9 +19,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.otlp.request import Request, unpacked
 from exporter.telemetry import Own
 from tests.otlp.backend import Backend, dawdle, status
 from tests.otlp.grpc_backend import GrpcBackend
+from tests.otlp.reading import metrics, points
 from tests.process import exporter
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ async def test_what_was_made_is_delivered_before_the_end(
         process.process.send_signal(number)
         assert await process.wait() == 0
     books = told(process)
-    assert books == {"delivered": len(backend.stored), "kept": 0, "lost": 0}
+    assert books == {"delivered": len(backend.stored), "kept": 0, "lost": 0, "dropped": 0}
 
 
 async def test_a_long_wait_is_cut_short_at_once_and_all_is_delivered(tmp_path: Path, backend: Backend) -> None:
@@ -126,6 +128,18 @@ async def test_what_the_disk_keeps_is_not_lost_and_is_delivered_by_the_next_proc
     assert told(process)["delivered"] == len(backend.stored) > books["kept"] > 0
 
 
+async def test_the_end_of_the_process_ends_no_series(tmp_path: Path, backend: Backend) -> None:
+    target = Backend(always=status(200, b'rollout_info{namespace="shop",name="cart",phase="Paused"} 1\n'))
+    await target.start()
+    async with running(tmp_path, backend.url, f"127.0.0.1:{target.port}") as process:
+        await until(lambda: len(target.seen) > 2 and len(backend.seen) > 2)
+        assert await process.stop() == 0
+    await target.stop()
+    sent = [one for seen in backend.seen for one in metrics(Request(unpacked(seen.body), 0))]
+    assert "rollout_info" in {metric.name for metric in sent}
+    assert {point.flags for metric in sent for point in points(metric)} == {0}
+
+
 async def test_scraping_ends_at_once_and_a_second_signal_forces_the_end(tmp_path: Path, backend: Backend) -> None:
     backend.always = dawdle
     target = Backend()
@@ -155,7 +169,7 @@ async def test_grpc_is_spoken_by_the_real_process(tmp_path: Path) -> None:
             assert await process.stop() == 0
     finally:
         await backend.stop()
-    assert told(process) == {"delivered": len(backend.stored), "kept": 0, "lost": 0}
+    assert told(process) == {"delivered": len(backend.stored), "kept": 0, "lost": 0, "dropped": 0}
     assert {metadata["authorization"] for metadata in backend.metadata} == {f"Basic {SECRET}"}
 
 

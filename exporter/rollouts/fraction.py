@@ -42,7 +42,15 @@ def canary_fraction(
         return Fraction(None, "", "it is not known whether an update is under way", estimates)
     if standing is Standing.ABORTED and router and "weight" not in estimates:
         return Fraction(0.0, "aborted", "an abort takes the weight off the canary at once", estimates)
+    if reading.phase == "Completed":
+        return _lagging(estimates)
     return _best(estimates, router=router)
+
+
+def _lagging(estimates: Mapping[str, float]) -> Fraction:
+    """Judge while the controller's page still speaks of the revision before: its gauges say nothing of this one."""
+    why = "the controller's page does not show the new revision yet"
+    return Fraction(estimates.get("weight"), "weight" if "weight" in estimates else "", why, estimates)
 
 
 def _best(estimates: Mapping[str, float], *, router: bool) -> Fraction:

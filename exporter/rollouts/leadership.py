@@ -6,7 +6,7 @@ work in its queues leads until it ends: it exits when it loses the lease.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +49,16 @@ class Controller:
 def judge(pages: Iterable[Page], led: Collection[Process]) -> list[Controller]:
     """Judge the controllers' pages, those that go on leading first; `led` are the processes that led before."""
     judged = [_judge(page, led) for page in pages if page.source is Source.ARGO]
+    taken = {one.page.installation for one in judged if one.verdict is Verdict.LEADER}
+    judged = [_beside_leader(one) if one.page.installation in taken else one for one in judged]
     return sorted(judged, key=lambda one: (not one.steady, -one.process.start, one.page.target))
+
+
+def _beside_leader(one: Controller) -> Controller:
+    """Tell a process that has just started for a standby when another one of its installation leads."""
+    if one.verdict is not Verdict.STARTING:
+        return one
+    return replace(one, verdict=Verdict.STANDBY, evidence="it shows no rollouts, and another controller leads")
 
 
 def _judge(page: Page, led: Collection[Process]) -> Controller:

@@ -90,6 +90,8 @@ def _unknown(
     """Give the reasons for what is not known, as `argo_rollouts_unknown{reason}` says them."""
     if not asked.leader:
         yield "no_leader"
+    elif sighting.reading is None:
+        yield "not_shown"
     elif life.standing is Standing.UNKNOWN:
         yield "update"
     elif fraction is not None and fraction.best is None:

@@ -131,10 +131,13 @@ class PageReader:
         if repeated:
             return Trouble("duplicate_metric", f"HTTP {self._status}: {_in_words(repeated)}")
         first = " ".join(text.split())[:_QUOTED]
-        return Trouble(
-            "http_status", f"HTTP {self._status}{': ' if first else ''}{first}; check {self._setting('targets')} and "
-            f"{self._setting('path')}"
-        )  # fmt: skip # one sentence
+        told = f"HTTP {self._status}{': ' if first else ''}{first}"
+        return Trouble("http_status", f"{told}; {self._cure()}")
+
+    def _cure(self) -> str:
+        if self._status in (401, 403):
+            return f"give a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
+        return f"check {self._setting('targets')} and {self._setting('path')}"
 
     def _setting(self, key: str) -> str:
         return f"{self.asked.source}.{key}"

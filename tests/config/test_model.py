@@ -177,6 +177,13 @@ def test_for_grpc_a_scheme_beats_insecure_and_ports_default(
     assert Otlp(endpoint=Endpoint(text), protocol="grpc", insecure=insecure).grpc_target == target
 
 
+@pytest.mark.parametrize("insecure", [True, False])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_for_http_the_scheme_alone_says_whether_tls_is_spoken(scheme: str, *, insecure: bool) -> None:
+    """Rule E04."""
+    assert Otlp(endpoint=Endpoint(f"{scheme}://h:4318"), insecure=insecure).url == f"{scheme}://h:4318/v1/metrics"
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [(":9464", (None, 9464)), ("9464", (None, 9464)), ("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80))],

@@ -1,0 +1,170 @@
+"""What ends and when, and what is said meanwhile: the rules T41 to T43, T47 to T49 and T57."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from exporter.config.model import Settings
+from exporter.core import page_readers, rules
+from exporter.family import Page, Source, Trouble
+from exporter.rollouts.watch import Watch
+from exporter.scrape.reader import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.family import Cycle, Family
+
+READERS: Final = page_readers(Settings())
+GRACE: Final = Settings().lifecycle.grace
+KUBE: Final = Source.KUBE_STATE_METRICS
+UP: Final = "rollouts_exporter_target_up"
+
+
+def shown(at: float, phases: dict[str, str], target: str = "a:8090") -> Page:
+    """The page of a controller that shows rollouts by name and phase; with none, that of a standby."""
+    lines = (
+        f'rollout_info{{name="{name}",namespace="shop",phase="{phase}",strategy="canary"}} 1'
+        for name, phase in phases.items()
+    )
+    return read(Asked(Source.ARGO, target, at), "process_start_time_seconds 1", *lines)
+
+
+def kube(at: float) -> Page:
+    """The page of a kube-state-metrics that knows one pod of one rollout."""
+    return read(
+        Asked(KUBE, "a:8090", at),
+        'kube_replicaset_owner{namespace="shop",replicaset="cart-1",owner_kind="Rollout",owner_name="cart"} 1',
+        'kube_replicaset_status_replicas{namespace="shop",replicaset="cart-1"} 1',
+        'kube_pod_info{namespace="shop",pod="p",uid="u",created_by_kind="ReplicaSet",created_by_name="cart-1"} 1',
+    )
+
+
+def read(asked: Asked, *lines: str) -> Page:
+    reader = READERS(asked)
+    reader.begin(200, {})
+    reader.feed("".join(f"{line}\n" for line in lines).encode())
+    return reader.close(None, 0.01)
+
+
+def failed(at: float, source: Source = Source.ARGO) -> Page:
+    return Page(source, "a:8090", at, trouble=Trouble("refused", "nobody listens"))
+
+
+def watched(at: float = 0.0) -> Watch:
+    """A watch whose leader is known from a tick before."""
+    watch = Watch(rules(Settings()))
+    watch.step(at, [shown(at, {"cart": "Completed", "pay": "Completed"})])
+    return watch
+
+
+def named(families: Iterable[Family], name: str = "", rollout: str = "") -> dict[str, float]:
+    return {
+        repr(series): value
+        for family in families
+        for series, value in zip(family.series, family.values, strict=True)
+        if family.name.startswith(name) and rollout in (series.label("name"), "")
+    }
+
+
+def up(cycle: Cycle) -> dict[str, float]:
+    return {one.rpartition("=")[2][1:-2]: value for one, value in named(cycle.families, UP).items()}
+
+
+def test_what_a_steady_leader_shows_no_longer_is_ended_once() -> None:
+    watch = watched()
+    before = watch.step(15, [shown(15, {"cart": "Completed", "pay": "Completed"})])
+    gone = watch.step(30, [shown(30, {"cart": "Completed"})])
+    assert named(gone.ended).keys() == named(before.families, rollout="pay").keys()
+    assert named(gone.ended).keys().isdisjoint(named(gone.families))
+    assert watch.step(45, [shown(45, {"cart": "Completed"})]).ended == ()
+
+
+def test_a_failed_scrape_is_told_and_ends_nothing_before_the_grace_does_and_then_all_of_it_once() -> None:
+    watch = watched()
+    before = watch.step(15, [shown(15, {"cart": "Paused"})])
+    for at in (30, 45, 60, 75):
+        cycle = watch.step(at, [failed(at)])
+        assert (up(cycle), cycle.ended) == ({"a:8090": 0}, ())
+        assert named(cycle.families, "rollout_info") == {}
+    last = watch.step(30 + GRACE, [failed(30 + GRACE)])
+    assert named(last.ended).keys() >= named(before.families, "rollout_info").keys()
+    assert watch.step(45 + GRACE, [failed(45 + GRACE)]).ended == ()
+
+
+def test_a_leader_that_is_back_within_the_grace_has_ended_nothing() -> None:
+    watch = watched()
+    assert watch.step(15, [failed(15)]).ended == ()
+    back = watch.step(30, [shown(30, {"cart": "Completed", "pay": "Completed"})])
+    assert {family.name for family in back.ended} == {"argo_rollouts_unknown"}
+    assert len(named(back.families, "rollout_info")) == 2
+
+
+@pytest.mark.parametrize("leads", [1.0, 0.0])
+def test_a_target_that_its_source_names_no_longer_ends_at_once_with_all_its_own_series(leads: float) -> None:
+    watch = watched()
+    both = watch.step(15, [shown(15, {"cart": "Completed"}), shown(15, {}, "b:8090")])
+    assert up(both) == {"a:8090": 1, "b:8090": 1}
+    one = watch.step(30, [shown(30, {"cart": "Completed"}) if leads else failed(30)])
+    assert up(one) == {"a:8090": leads}
+    own = [name for name in named(both.families) if '"b:8090"' in name]
+    assert len(own) == 5
+    assert sorted(named(one.ended)) == sorted(own)
+
+
+def test_the_first_page_of_a_new_leader_proves_nothing() -> None:
+    watch = watched()
+    first = watch.step(15, [failed(15), shown(15, {"cart": "Completed"}, "b:8090")])
+    assert named(first.ended) == {}
+    assert named(first.families, "argo_rollouts_phase_transitions_total", "pay"), "a counter goes on"
+    assert not named(first.families, "argo_rollouts_update_in_progress", "pay"), "a gauge is withheld"
+
+
+def test_what_a_page_with_a_bad_line_lacks_has_not_gone() -> None:
+    watch = watched()
+    assert watch.step(15, [shown(15, {"cart": "Completed", 'pay",name="pay': "Completed"})]).ended == ()
+    assert named(watch.step(30, [shown(30, {"cart": "Completed"})]).ended)
+
+
+def test_the_empty_page_of_a_standby_ends_nothing_of_its_leaders() -> None:
+    watch = watched()
+    alive = {"cart": "Completed", "pay": "Completed"}
+    assert watch.step(15, [shown(15, {}, "b:8090"), shown(15, alive)]).ended == ()
+    assert watch.step(30, [shown(30, {}, "b:8090"), failed(30)]).ended == ()
+    assert watch.step(45, [shown(45, {}, "b:8090"), shown(45, {})]).ended == ()
+
+
+def test_a_change_of_phase_ends_the_old_info_and_flips_the_one_hot_without_a_gap() -> None:
+    watch = watched()
+    cycle = watch.step(15, [shown(15, {"cart": "Progressing", "pay": "Completed"})])
+    (ended,) = named(cycle.ended)
+    assert ended == 'rollout_info{name="cart",namespace="shop",phase="Completed",strategy="canary"}'
+    phases = named(cycle.families, "argo_rollouts_phase", "cart")
+    assert phases['argo_rollouts_phase{namespace="shop",name="cart",phase="Completed"}'] == 0
+    assert phases['argo_rollouts_phase{namespace="shop",name="cart",phase="Progressing"}'] == 1
+
+
+def test_what_follows_from_a_source_that_is_silent_is_withheld_and_ends_with_the_grace() -> None:
+    watch = watched()
+    argo = {"cart": "Completed"}
+    before = watch.step(15, [shown(15, argo), kube(15)])
+    pods = named(before.families, "argo_rollouts_pod").keys()
+    assert len(pods) > 2
+    silent = [watch.step(at, [shown(at, argo), failed(at, source=KUBE)]) for at in range(30, 121, 15)]
+    assert [named(cycle.families, "argo_rollouts_pod") for cycle in silent] == [{}] * len(silent)
+    assert [cycle.at for cycle in silent if named(cycle.ended).keys() >= pods] == [30 + GRACE]
+    assert [cycle.at for cycle in (before, *silent)] == [*range(15, 121, 15)]
+
+
+def test_a_source_that_is_not_due_is_heard_as_it_was_last_and_for_the_grace_at_most() -> None:
+    watch = watched()
+    argo = {"cart": "Completed"}
+    watch.step(15, [shown(15, argo), kube(15)])
+    told = {
+        at: named(watch.step(at, [shown(at, argo)]).families, "argo_rollouts_pod_info") for at in range(30, 106, 15)
+    }
+    assert [at for at, pods in told.items() if pods] == [at for at in told if at <= 15 + GRACE]
+    ages = named(watch.step(120, [shown(120, argo)]).families, "rollouts_exporter_source_age_seconds")
+    assert sorted(ages.values()) == [0, 105]

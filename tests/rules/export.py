@@ -1,0 +1,288 @@
+"""The rules of export over OTLP: E01 to E43."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .row import In, bent, kept, not_kept
+
+if TYPE_CHECKING:
+    from .row import Row
+
+ENVIRONMENT: Final = In("config/test_environment.py")
+MODEL: Final = In("config/test_model.py")
+WORDS: Final = In("config/test_otel.py")
+SECRETS: Final = In("config/test_secrets.py")
+HTTP: Final = In("otlp/test_http.py")
+GRPC: Final = In("otlp/test_grpc.py")
+VERDICT: Final = In("otlp/test_verdict.py")
+STATUS: Final = In("otlp/test_status.py")
+SENDER: Final = In("otlp/test_sender.py")
+HELL: Final = In("otlp/test_hell.py")
+SPLIT: Final = In("otlp/test_splitting.py")
+ENCODE: Final = In("otlp/test_encode.py")
+QUEUE: Final = In("otlp/test_queue.py")
+COURIER: Final = In("otlp/test_courier.py")
+SPOOL: Final = In("otlp/spool/test_spool.py")
+DAMAGE: Final = In("otlp/spool/test_damage.py")
+TROUBLE: Final = In("otlp/spool/test_trouble.py")
+CRASH: Final = In("otlp/spool/test_crash.py")
+PROCESS: Final = In("test_delivery.py")
+
+EXPORT: Final[tuple[Row, ...]] = (
+    kept(
+        "E01", "A base endpoint gets /v1/metrics, with one slash, after its own path",
+        MODEL("test_the_path_is_added_once_to_a_base_and_never_to_an_exact_url"),
+        ENVIRONMENT("TestEndpoint::test_general_one_is_a_base_and_the_one_for_metrics_is_used_as_it_is"),
+    ),
+    kept(
+        "E02", "The endpoint for metrics is used as it is",
+        MODEL("test_the_path_is_added_once_to_a_base_and_never_to_an_exact_url"),
+        ENVIRONMENT("TestEndpoint::test_general_one_is_a_base_and_the_one_for_metrics_is_used_as_it_is"),
+    ),
+    bent(
+        "E03", "Endpoints default to localhost; ports to 80 and 443",
+        "There is no default endpoint: where none is set nothing is pushed, and /metrics is served.",
+        MODEL("TestNoConfigurationAtAll::test_pushes_nothing_and_serves_metrics"),
+        MODEL("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
+    ),
+    kept(
+        "E04", "For gRPC a scheme beats INSECURE; HTTP ignores that",
+        MODEL("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
+        MODEL("test_for_http_the_scheme_alone_says_whether_tls_is_spoken"),
+        ENVIRONMENT("TestEndpoint::test_without_scheme_it_is_a_fault_for_http_and_none_for_grpc"),
+    ),
+    kept(
+        "E05", "What is for metrics beats what is general; an order of sources; an empty variable is unset",
+        ENVIRONMENT("test_each_option_is_read_and_the_one_for_metrics_wins", "test_an_empty_variable_is_unset"),
+        ENVIRONMENT("TestEndpoint::test_ours_beats_the_standard_one_and_last9s_yields_to_it"),
+        ENVIRONMENT("TestHeaders::test_those_for_metrics_take_the_place_of_the_general_ones"),
+    ),
+    kept(
+        "E06", "Only `true` is true; unknown words and bad numbers are warned of and passed over",
+        ENVIRONMENT("test_a_bad_word_is_passed_over_with_a_warning"),
+        ENVIRONMENT("test_a_bad_word_for_metrics_leaves_the_general_one"),
+    ),
+    kept(
+        "E07", "TIMEOUT is in milliseconds, 0 is none, and it holds for each request",
+        ENVIRONMENT("test_each_option_is_read_and_the_one_for_metrics_wins"),
+        HTTP("test_a_failure_on_the_way_is_told_by_its_kind"),
+        GRPC("test_no_answer_in_time_is_tried_later_over_a_new_connection"),
+    ),
+    bent(
+        "E08", "The protocol is grpc, http/protobuf (default) or http/json",
+        "http/json is refused in clear words: stores answer 400 to it.",
+        ENVIRONMENT("test_each_option_is_read_and_the_one_for_metrics_wins"),
+        ENVIRONMENT("test_http_json_is_refused_in_clear_words"),
+    ),
+    kept(
+        "E09", "Compression is gzip or none",
+        ENVIRONMENT("test_each_option_is_read_and_the_one_for_metrics_wins"),
+        HTTP("test_a_body_that_is_not_compressed_is_not_called_so"),
+    ),
+    kept(
+        "E10", "Certificates come from files, read again when they change",
+        ENVIRONMENT("test_certificates_come_from_the_standard_variables"),
+        HELL("test_authorities_are_read_again_when_their_file_changes"),
+        HELL("test_a_client_certificate_is_shown_and_read_again_when_it_changes"),
+        GRPC("test_certificates_are_read_again_when_they_change"),
+    ),
+    kept(
+        "E11", "Headers: commas, the first `=`, trimmed, percent-decoded, `+` stays, bad items are warned of",
+        WORDS("test_headers_are_decoded_liberally", "test_percent_encoded_headers_come_back_as_they_were"),
+        ENVIRONMENT("TestHeaders::test_an_item_that_is_no_header_is_passed_over_with_a_warning"),
+    ),
+    kept(
+        "E12", "`Basic%20x` and `Basic x` are the same; a bad percent sign rejects the item",
+        WORDS("test_headers_are_decoded_liberally", "test_a_percent_sign_that_stands_for_nothing_is_refused"),
+        ENVIRONMENT("TestHeaders::test_a_value_that_cannot_be_sent_is_refused_by_name_only"),
+    ),
+    kept(
+        "E13", "Of a header twice the last wins, in any case; gRPC's are lower-case; no line breaks",
+        WORDS("test_headers_are_decoded_liberally"),
+        In("config/test_loading.py")("TestPrecedence::test_a_header_written_in_another_case_is_the_same_header"),
+        GRPC("test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case"),
+        HTTP("test_a_header_with_a_line_break_is_not_sent"),
+    ),
+    kept(
+        "E14", "Resource attributes: one bad item drops the variable; what is configured wins",
+        ENVIRONMENT("TestAttributes::test_one_bad_item_drops_the_whole_variable"),
+        ENVIRONMENT("TestAttributes::test_configured_ones_beat_those_of_the_environment"),
+        WORDS("test_percent_encoded_attributes_come_back_as_they_were"),
+    ),
+    kept(
+        "E15", "User-Agent names the product, its version and OTLP's exporter",
+        HTTP("test_a_request_has_the_headers_that_stores_insist_on"),
+        GRPC("test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case"),
+    ),
+    kept(
+        "E16", "No secret in logs, errors, metrics, pages and printed configuration",
+        SECRETS("test_a_secret_that_is_used_is_shown_nowhere", "test_a_secret_in_a_faulty_place_is_not_told"),
+        In("test_log.py")("test_a_hidden_secret_is_nowhere_in_any_layout"),
+        SENDER("test_the_log_has_a_line_for_each_change_and_no_secret"),
+    ),
+    kept(
+        "E17", "POST of application/x-protobuf; gzip is named when it is; gRPC compresses the message, once",
+        HTTP("test_a_request_has_the_headers_that_stores_insist_on"),
+        HTTP("test_a_body_that_is_not_compressed_is_not_called_so"),
+        GRPC("test_the_message_is_compressed_once_or_not_at_all"),
+    ),
+    kept(
+        "E18", "A request beyond a size is not sent; what fits none is counted as dropped",
+        ENCODE("test_requests_are_bounded_in_bytes_and_a_point_that_fits_none_is_counted"),
+    ),
+    bent(
+        "E19", "1,000 points a request at most; the order in a series is kept",
+        "5,000 by default, and a setting: 1,000 cannot keep up with 10,000 rollouts over a round trip of 50 ms.",
+        ENCODE("test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete"),
+        SENDER("test_a_large_cycle_goes_in_several_requests_in_order"),
+    ),
+    bent(
+        "E20", "Kept connections, one retry at once on a dead one; HTTP/2 falls back; proxies; no redirects",
+        "HTTP/1.1 only (gRPC for HTTP/2).",
+        HTTP("test_the_connection_is_kept", "test_a_redirect_is_not_followed"),
+        HTTP("test_a_kept_connection_that_is_dead_costs_one_more_try_and_no_more"),
+        HTTP("test_a_proxy_from_the_environment_is_used"),
+    ),
+    kept(
+        "E21", "2xx is delivered, 3xx is not; an empty answer is a success",
+        VERDICT("test_a_2xx_with_nothing_in_it_is_a_full_success"),
+        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_is_held_and_the_setting_named"),
+    ),
+    kept(
+        "E22", "What a partial success rejects is counted, told and not sent again",
+        VERDICT("test_partial_success_is_done_and_counts_what_was_rejected"),
+        SENDER("test_partial_success_is_booked_and_not_sent_again"),
+        GRPC("test_partial_success_is_booked_and_not_sent_again"),
+    ),
+    kept(
+        "E23", "A partial success that rejects nothing is a warning",
+        VERDICT("test_partial_success_is_done_and_counts_what_was_rejected"),
+        STATUS("test_ok_is_done_with_what_it_says"),
+    ),
+    kept(
+        "E24", "A 200 with another body is delivered, with a warning",
+        VERDICT("test_a_200_that_is_not_otlp_is_delivered_with_a_warning_that_names_the_setting"),
+        SENDER("test_html_in_place_of_an_answer_counts_as_delivered_with_a_warning"),
+    ),
+    kept(
+        "E25", "An answer beyond 4 MiB, unpacked, is no reason to send again",
+        HTTP("test_an_answer_is_read_up_to_a_limit", "test_an_answer_as_long_as_the_limit_is_read"),
+        SENDER("test_an_endless_answer_drops_the_request"), GRPC("test_an_answer_is_read_up_to_a_limit"),
+    ),
+    kept(
+        "E26", "An error's body is read for the log, whatever it is",
+        VERDICT("test_an_error_says_what_the_server_said", "test_protobuf_that_cannot_be_read_is_no_obstacle"),
+        VERDICT("test_an_error_in_any_body_becomes_one_short_line"),
+    ),
+    bent(
+        "E27", "Of HTTP only 429, 502, 503 and 504 are tried again",
+        "401, 403, 404, 407 and 3xx are held: a wrong credential, address or proxy must not cost a night's data.",
+        VERDICT("test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for"),
+        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_is_held_and_the_setting_named"),
+        VERDICT("test_all_else_is_given_up_whole"),
+    ),
+    kept(
+        "E28", "No answer is tried again, ever later, with jitter",
+        HELL("test_whatever_a_backend_does_no_point_is_lost_unsaid"),
+        HELL("test_a_name_that_does_not_resolve_is_asked_again_soon"),
+        HELL("test_tls_with_a_wrong_name_is_tried_again_soon_and_another_name_may_be_set"),
+        SENDER("test_chance_makes_waits_shorter_never_longer"),
+    ),
+    bent(
+        "E29", "Of gRPC six statuses are tried again",
+        "UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and UNIMPLEMENTED, which gRPC makes of a 404, are held as "
+        "in E27; of INVALID_ARGUMENT the bad part is set apart.",
+        STATUS("test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for"),
+        STATUS("test_a_wrong_credential_or_address_is_held_and_the_setting_named"),
+        STATUS("test_all_else_is_given_up_whole", "test_a_point_may_be_bad_where_the_argument_is"),
+    ),
+    bent(
+        "E30", "RESOURCE_EXHAUSTED is tried again only with RetryInfo",
+        "Where its message says too large the request goes in parts, as with 413.",
+        STATUS("test_what_is_exhausted_for_a_while_is_tried_later", "test_what_is_too_large_may_go_in_parts"),
+        STATUS("test_details_that_cannot_be_read_ask_for_nothing"),
+    ),
+    bent(
+        "E31", "Retry-After and RetryInfo are a minimum, capped by the configuration",
+        "The cap is fixed: one hour.",
+        SENDER("test_retry_after_is_the_least_that_is_waited"),
+        STATUS("test_nobody_is_believed_who_asks_for_more_than_an_hour"),
+        GRPC("test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes"),
+    ),
+    kept(
+        "E32", "Retry-After is whole seconds or any HTTP date; anything else is ignored",
+        VERDICT("test_retry_after_is_whole_seconds_or_an_http_date_ahead"),
+        VERDICT("test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for"),
+    ),
+    kept(
+        "E33", "What is sent again is the same to the byte",
+        SENDER("test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes"),
+        SPOOL("test_a_record_under_way_at_a_kill_is_sent_again_byte_for_byte"),
+    ),
+    bent(
+        "E34", "401 and 403 drop, once the credential was read again; 413 goes in halves",
+        "401 and 403 hold everything until the credential is right (E27).",
+        SENDER("test_a_wrong_credential_holds_everything_until_its_file_is_right"),
+        SENDER("test_a_hold_is_tried_again_every_five_minutes_at_last"),
+        SPLIT("test_too_large_a_request_is_halved_until_it_fits"),
+        SPLIT("test_a_point_that_alone_is_refused_is_dropped_once"),
+    ),
+    kept(
+        "E35", "What is refused for good is dropped once, counted by reason, and blocks nothing",
+        GRPC("test_what_is_refused_for_good_is_dropped_once_and_delivery_goes_on"),
+        SPLIT("test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on"),
+        SPLIT("test_the_search_for_what_is_bad_ends_after_twenty_requests"),
+    ),
+    kept(
+        "E36", "It is tried for as long as the queue keeps it; what expires is counted so",
+        SENDER("test_what_grows_too_old_while_it_is_tried_is_given_up"),
+        QUEUE("test_what_is_too_old_expires_and_the_rest_stays"),
+        SPOOL("test_what_is_too_old_expires_also_when_it_aged_while_nobody_ran"),
+    ),
+    bent(
+        "E37", "The queue is bounded in bytes and age, drops its oldest or newest, and never blocks a scrape",
+        "It always drops its oldest: the present matters most.",
+        SPOOL("test_the_oldest_give_way_when_there_are_too_many_bytes", "test_others_run_while_the_disk_syncs"),
+        QUEUE("test_the_oldest_gives_way_when_there_are_too_many_bytes"),
+        COURIER("test_others_run_between_two_requests"),
+        CRASH("test_a_slow_disk_does_not_hold_the_event_loop"),
+    ),
+    kept(
+        "E38", "Records on disk are checked; damage costs itself; a lock; sync by policy; a full disk is no crash",
+        DAMAGE("test_a_byte_that_flips_costs_its_own_record_alone"),
+        DAMAGE("test_an_end_that_is_torn_is_cut_off_and_told_of_once"),
+        SPOOL("test_two_processes_cannot_share_a_directory"), CRASH("test_the_policy_says_how_often_the_disk_syncs"),
+        TROUBLE("test_a_full_disk_turns_it_into_memory_and_it_heals_in_order"),
+    ),
+    kept(
+        "E39", "A kill at any instruction loses no record, and repeats few",
+        CRASH("test_killed_at_every_call_it_loses_and_invents_nothing"),
+        CRASH("test_killed_at_random_over_generations_it_loses_and_invents_nothing"),
+    ),
+    bent(
+        "E40", "SIGTERM stops scraping, flushes within a grace, cuts a back-off short, keeps the rest, exits with 0",
+        "It exits with 3 when points were lost with the process, which has to be in memory mode for that.",
+        PROCESS("test_what_was_made_is_delivered_before_the_end"),
+        PROCESS("test_a_long_wait_is_cut_short_at_once_and_all_is_delivered"),
+        PROCESS("test_what_the_disk_keeps_is_not_lost_and_is_delivered_by_the_next_process"),
+        PROCESS("test_what_memory_cannot_keep_is_counted_and_the_exit_status_says_so"),
+        PROCESS("test_scraping_ends_at_once_and_a_second_signal_forces_the_end"),
+    ),
+    bent(
+        "E41", "Concurrency is configurable, 1 by default; no series is reordered",
+        "Always one request at a time: with requests of 5,000 points it keeps up, and keeps the order.",
+        SENDER("test_a_large_cycle_goes_in_several_requests_in_order"),
+        SENDER("test_a_backend_that_is_away_gets_everything_in_order_when_it_is_back"),
+    ),
+    not_kept(
+        "E42", "Several destinations, each with a queue, retries and books of its own",
+        "One destination: a collector behind it can fan out, or a second exporter push elsewhere.",
+    ),
+    kept(
+        "E43", "Own metrics of points, queue, age, latency, success and codes; the books always balance",
+        PROCESS("test_the_books_balance_at_every_scrape_and_every_row_of_delivery_is_fed"),
+        QUEUE("test_the_books_balance_after_every_step"),
+        In("otlp/spool/test_books.py")("test_counters_go_on_after_a_kill_and_keep_their_start"),
+    ),
+)  # fmt: skip # a table

@@ -53,6 +53,10 @@ class Masking(logging.Filter):
         """Return the text with *** in place of each secret."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
+    def mask_bytes(self, content: bytes) -> bytes:
+        """Return bytes with *** in place of each secret, whatever else they are."""
+        return self.mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record itself, so that no later handler shows what this one hides."""
         record.msg, record.args = self.mask(_message(record)), None

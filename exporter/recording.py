@@ -21,6 +21,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from exporter.config.model import Settings
 from exporter.family import Source, Trouble
+from exporter.log import SECRETS
 from exporter.scrape.reader import Asked
 from exporter.scrape.scraper import Scraper
 from exporter.scrape.targets import Lookup
@@ -141,7 +142,7 @@ class Taking:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Keep the status, and the headers that can hold no secret."""
-        kept = {name: _text(value) for name, value in headers.items() if not _SECRET.search(name)}
+        kept = {name: _shown(name, value) for name, value in headers.items() if not _SECRET.search(name)}
         self._page = replace(self._page, status=status, headers=kept)
 
     def feed(self, block: bytes) -> None:
@@ -156,6 +157,11 @@ class Taking:
             return Taken(replace(self._page, status=None, headers={}, error=error), b"", b"")
         packed = bytes(self._packed + self._packer.flush())
         return Taken(self._page, packed, self._digest.digest())
+
+
+def _shown(name: str, value: str) -> str:
+    """Mask what a header may echo; not in those that say what the body is, for a replay reads them."""
+    return _text(value if name.lower().startswith("content-") else SECRETS.mask(value))
 
 
 def _text(value: str) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONGEST_ANSWER: Final = 64 * 1024 * 1024
-SHORTEST_SECRET: Final = 8
 _BLOCK: Final = 64 * 1024
 _NO_POST: Final = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 """What a server that takes no POST says: then the Go client asks again with GET."""
@@ -65,8 +64,7 @@ class Reader:
         self._endpoint = endpoint
         self._proven = any(name.lower() == "authorization" for name in endpoint.headers)
         self._session: aiohttp.ClientSession | None = None
-        for value in endpoint.headers.values():
-            log.hide(*(part for part in (value, value.rpartition(" ")[2]) if len(part) >= SHORTEST_SECRET))
+        log.hide_credential(*endpoint.headers.values())
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(

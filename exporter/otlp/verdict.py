@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.log import SECRETS
+
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
@@ -67,6 +69,6 @@ def taken(response: ExportMetricsServiceResponse, points: int) -> Done:
 
 
 def short(text: str) -> str:
-    """Return a text on one line, cut short, without control characters."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    """Return a text on one line, cut short, without control characters; secrets are masked first, to be found whole."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in SECRETS.mask(text)).split())
     return line if len(line) <= MESSAGE_LENGTH else f"{line[:MESSAGE_LENGTH]}…"

@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 
 from exporter.family import Trouble
+from exporter.log import SECRETS
 
 _LONGEST_WHY: Final = 160
 
@@ -90,4 +91,4 @@ def why(error: BaseException) -> str:
         words = error.message
     else:
         words = str(error) if isinstance(error, zlib.error) else ""
-    return " ".join(words.split())[:_LONGEST_WHY].rstrip(".") or type(error).__name__
+    return SECRETS.mask(" ".join(words.split()))[:_LONGEST_WHY].rstrip(".") or type(error).__name__

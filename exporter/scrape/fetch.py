@@ -11,7 +11,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter import __version__
+from exporter import __version__, log
 from exporter.family import Trouble
 from exporter.scrape.credentials import authorization
 from exporter.scrape.faults import fault, why
@@ -109,9 +109,11 @@ class Fetcher:
                 "X-Prometheus-Scrape-Timeout-Seconds": f"{self._section.timeout:g}",
             }
         )
-        headers.update({name: value.get_secret_value() for name, value in self._section.headers.items()})
+        secret = {name: value.get_secret_value() for name, value in self._section.headers.items()}
         if self._authorization is not None:
-            headers["Authorization"] = self._authorization()
+            secret["Authorization"] = self._authorization()
+        log.hide_credential(*secret.values())
+        headers.update(secret)
         return headers
 
     async def _body(self, address: Address, answer: aiohttp.ClientResponse, sink: Sink) -> Trouble | None:
@@ -120,12 +122,12 @@ class Fetcher:
             return self._foreign(address, encoding) if answer.status == HTTPStatus.OK else None
         gunzip = Gunzip() if _ENCODINGS[encoding] else None
         size = 0
-        while not sink.broken and (chunk := await answer.content.read(BLOCK)):
+        while not sink.broken and (chunk := await _chunk(answer)):
             for block in gunzip.feed(chunk) if gunzip else (chunk,):
                 size += len(block)
                 if size >= self._section.limits.body:
                     return self._oversized(address)
-                sink.feed(block)
+                sink.feed(block if answer.status == HTTPStatus.OK else log.SECRETS.mask_bytes(block))
                 await asyncio.sleep(0)
                 if sink.broken:
                     return None
@@ -157,8 +159,16 @@ def _who(address: Address) -> str:
     return address.label if host == address.ip else f"{address.label} ({host})"
 
 
+async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the next bytes of a body; where it explains an error, not less than there are: a secret stays whole."""
+    chunk = await answer.content.read(BLOCK)
+    while answer.status != HTTPStatus.OK and (more := await answer.content.read(BLOCK - len(chunk))):
+        chunk += more
+    return chunk
+
+
 def _elsewhere(answer: aiohttp.ClientResponse) -> str:
     """Tell where a redirect points, without what may be secret in a URL: user, password and query."""
     place = re.split(r"[?#]", answer.headers.get("Location", ""), maxsplit=1)[0]
-    open_place = re.sub(r"//[^/]*@", "//", place).encode("ascii", "replace").decode()
+    open_place = log.SECRETS.mask(re.sub(r"//[^/]*@", "//", place)).encode("ascii", "replace").decode()
     return f" to {open_place[:_LONGEST_PLACE]}" if open_place else ""

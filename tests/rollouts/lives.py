@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.model import Settings
-from exporter.core import page_readers
+from exporter.core import page_readers, rules
 from exporter.demo.cluster import Cluster
 from exporter.demo.objects import Key
 from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
 from exporter.family import Page, Source, Trouble
+from exporter.rollouts.memory import dump, load
+from exporter.rollouts.watch import Watch
 from exporter.scrape.reader import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exporter.demo.controllers import Controller
     from exporter.demo.objects import Rollout
+    from exporter.demo.truth import Truth
+    from exporter.family import Cycle
     from exporter.scrape.reader import PageReader
 
+RULES: Final = rules(Settings())
+DEAD: Final = Trouble("refused", "nobody listens")
 KEY: Final = Key("shop", "checkout")
 CONTROLLERS: Final = ("argo-a", "argo-b")
 STEPS: Final = (SetWeight(20), Pause(3), SetWeight(50), Pause(), SetWeight(80))
@@ -29,12 +35,6 @@ STRATEGIES: Final = (
     Canary(STEPS, "Nginx", scale_down_delay=6, abort_scale_down_delay=4),
     BlueGreen(manual=True, scale_down_delay=6, abort_scale_down_delay=4),
 )
-ASKED: Final[Mapping[str, tuple[str, ...]]] = {
-    "full": ("argo", "ksm", "state"),
-    "no-state": ("argo", "ksm"),
-    "plain": ("argo", "plain"),
-    "argo-only": ("argo",),
-}
 DEEDS: Final[Mapping[str, Callable[[Cluster, int], None]]] = {
     "deploy": lambda cluster, number: cluster.deploy(*KEY, f"app:v{number}"),
     "break": lambda cluster, number: cluster.deploy(*KEY, f"app:bad-{number}"),
@@ -91,9 +91,45 @@ def _where(rollout: Rollout) -> tuple[str, str, bool]:
     return status.stable_hash, status.current_hash, bool(status.abort)
 
 
+@dataclass(frozen=True, slots=True)
+class Hitch:
+    """What goes wrong at one frame: sources that are not `asked`, `dead`, or `late` by a frame.
+
+    `restart`: the exporter was restarted before. `back`: its clock was set back by so many seconds.
+    """
+
+    unasked: frozenset[Source] = frozenset()
+    dead: frozenset[Source] = frozenset()
+    late: frozenset[Source] = frozenset()
+    restart: bool = False
+    back: float = 0.0
+
+
+SMOOTH: Final = Hitch()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something done to the rollout, and how long (seconds) until the next."""
+
+    deed: str
+    number: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame: when it was, what was said, and what was the case."""
+
+    at: float
+    cycle: Cycle
+    watch: Watch
+    truth: Truth
+
+
 @dataclass
 class Life:
-    """A rollout's life, told in frames a second or more apart."""
+    """A rollout's life in a cluster, settled before anyone looks."""
 
     strategy: Canary | BlueGreen
     replicas: int = 5
@@ -105,6 +141,12 @@ class Life:
         self.cluster.create(Spec(*KEY, "app:v1", self.replicas, self.strategy, progress_deadline=15))
         self.cluster.advance(self.cluster.now + 8)
         self._readers = page_readers(Settings())
+        self._before: tuple[Page, ...] = ()
+
+    @property
+    def truth(self) -> Truth:
+        """What is the case now."""
+        return self.cluster.truth()[KEY]
 
     def frames(self, seconds: float, apart: float = 1.0) -> Iterator[float]:
         """Let so many seconds pass, and stop at each frame (Unix seconds)."""
@@ -113,25 +155,43 @@ class Life:
             self.cluster.advance(min(self.cluster.now + apart, end))
             yield self.cluster.now
 
-    def pages(self, variant: str, at: float, silent: Collection[str] = ()) -> tuple[Page, ...]:
-        """Ask everybody that a variant asks, but for those that are silent."""
+    def pages(self, variant: str, at: float, hitch: Hitch = SMOOTH) -> tuple[Page, ...]:
+        """Ask everybody whom a variant asks."""
+        now = tuple(self._read(Asked(source, target, at), body) for source, target, body in self._bodies(variant))
+        before, self._before = self._before or now, now
+        late = (replace(old, at=at) if old.source in hitch.late else new for old, new in zip(before, now, strict=True))
+        asked = (page for page in late if page.source not in hitch.unasked)
+        return tuple(replace(page, families={}, trouble=DEAD) if page.source in hitch.dead else page for page in asked)
+
+    def _bodies(self, variant: str) -> Iterator[tuple[Source, str, bytes | None]]:
         cluster = self.cluster
-        answers: dict[str, list[tuple[Source, str, Callable[[], bytes | None]]]] = {
-            "argo": [(Source.ARGO, name, lambda name=name: cluster.argo_page(name)) for name in CONTROLLERS],  # type: ignore[misc]
-            "ksm": [(Source.KUBE_STATE_METRICS, "ksm", cluster.ksm_page)],
-            "plain": [(Source.KUBE_STATE_METRICS, "ksm", lambda: cluster.ksm_page(allow_lists=False))],
-            "state": [(Source.ROLLOUT_STATE, "state", cluster.state_page)],
-        }
-        return tuple(
-            self._read(Asked(source, target, at), None if target in silent else answer())
-            for kind in ASKED[variant]
-            for source, target, answer in answers[kind]
-        )
+        for name in CONTROLLERS:
+            yield Source.ARGO, name, cluster.argo_page(name)
+        if variant != "argo-only":
+            yield Source.KUBE_STATE_METRICS, "ksm", cluster.ksm_page(allow_lists=variant != "plain")
+        if variant == "full":
+            yield Source.ROLLOUT_STATE, "state", cluster.state_page()
 
     def _read(self, asked: Asked, body: bytes | None) -> Page:
         reader: PageReader = self._readers(asked)
         if body is None:
-            return reader.close(Trouble("refused", "nobody listens"), 0.0)
+            return reader.close(DEAD, 0.0)
         reader.begin(200, {"Content-Type": "text/plain; version=0.0.4"})
         reader.feed(body)
         return reader.close(None, 0.01)
+
+
+def watched(life: Life, variant: str, acts: Iterable[Act], hitches: Sequence[Hitch] = ()) -> Iterator[Seen]:
+    """Play a life, with a hitch at each frame, over and over; the first frame is always smooth."""
+    watch = Watch(RULES)
+    number = 0
+    for deed, wait in (("", 1.5), *((act, act.wait) for act in acts)):
+        if isinstance(deed, Act):
+            DEEDS[deed.deed](life.cluster, deed.number)
+        for now in life.frames(wait):
+            hitch = hitches[number % len(hitches)] if hitches and number else SMOOTH
+            number += 1
+            if hitch.restart:
+                watch = Watch(RULES, load(dump(watch.memory, "eu"), "eu"))
+            at = now - hitch.back
+            yield Seen(at, watch.step(at, life.pages(variant, at, hitch)), watch, life.truth)

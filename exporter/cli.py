@@ -91,7 +91,7 @@ def _refusals(command: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        from exporter.refusals import CODES, REFUSALS
+        from exporter.commands.refusals import CODES, REFUSALS
 
         try:
             return command(*args, **kwargs)
@@ -117,7 +117,7 @@ def _await(work: Coroutine[Any, Any, T]) -> T:
 @_refusals
 def run(context: click.Context) -> None:
     """Watch, push and serve until told to stop (the default); exit 3 when points were lost at the end."""
-    from exporter import app
+    from exporter.running import app
 
     whole = _await(app.run(_settings(context)))
     sys.exit(0 if whole else app.LOST)
@@ -129,7 +129,7 @@ def run(context: click.Context) -> None:
 @_refusals
 def once(context: click.Context, form: str) -> None:
     """Go round once and print what would be said; exit 1 when no controller leads or nobody answers."""
-    from exporter.once import as_otlp_json, go_round
+    from exporter.commands.once import as_otlp_json, go_round
     from exporter.web.text import render
 
     settings = _settings(context).settings
@@ -171,11 +171,11 @@ def config(context: click.Context) -> None:
 def series(context: click.Context, *, estimate: bool) -> None:
     """Print the catalogue of derived series, or what it would cost here."""
     if not estimate:
-        from exporter.reference import catalogue
+        from exporter.commands.reference import catalogue
 
         _say(catalogue())
         return
-    from exporter.once import costs, go_round
+    from exporter.commands.once import costs, go_round
 
     settings = _settings(context).settings
     done = _await(go_round(settings))
@@ -193,7 +193,7 @@ def series(context: click.Context, *, estimate: bool) -> None:
 @_refusals
 def record(context: click.Context, directory: Path, seconds: float) -> None:
     """Save what every target answers, for bug reports and tests: DIRECTORY/frames.jsonl and DIRECTORY/pages."""
-    from exporter import recording
+    from exporter.commands import recording
 
     settings = _settings(context).settings
     frames = _await(recording.record(directory, settings, recording.every(settings.tick, seconds)))
@@ -208,8 +208,8 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
 @_refusals
 def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool) -> None:
     """Run recorded frames through the core, at their recorded times, and print what would be said after each."""
-    from exporter.once import as_otlp_json
-    from exporter.replay import as_json, replayed
+    from exporter.commands.once import as_otlp_json
+    from exporter.commands.replay import as_json, replayed
     from exporter.web.text import render
 
     settings = _settings(context).settings
@@ -233,12 +233,12 @@ def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool
 @_refusals
 def explain(context: click.Context, rollout: str, address: str, frames: Path | None, at: float | None) -> None:
     """Say in plain words what state a rollout is in, by which evidence, and how its canary fraction came about."""
-    from exporter import explain as words
+    from exporter.commands import explain as words
 
     if frames is None:
         found = _await(words.fetch(address))
     else:
-        from exporter.replay import rollouts_at
+        from exporter.commands.replay import rollouts_at
 
         found = rollouts_at(frames, _settings(context).settings, at)
     _say(words.explain(words.find(found, rollout)))
@@ -270,8 +270,8 @@ def demo(seconds: float | None, frames: Path | None) -> None:
 @_refusals
 def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
     """Push a heartbeat and read it back; exit 1: something is missing, 2: not configured, 3 and 4: it was refused."""
-    from exporter import receipt
-    from exporter.verify import verify
+    from exporter.commands import receipt
+    from exporter.commands.verify import verify
 
     found = _await(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
     _say([receipt.as_json(found)] if as_json else receipt.lines(found))
@@ -290,7 +290,7 @@ def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> 
     ls: list it. verify: look at every byte; exit 1 when something is damaged. drain: send it; exit 1 when something is
     left. clear: throw it away. For the last two no exporter may be running.
     """
-    from exporter import spooling
+    from exporter.commands import spooling
 
     settings = _settings(context).settings
     if action == "drain":

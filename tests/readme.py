@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from exporter.reference import rows
+from exporter.commands.reference import rows
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.commands.recording import Frame, FramePage, frames
+from exporter.commands.replay import pages_of
 from exporter.config.model import Settings
-from exporter.core import page_readers, rules
-from exporter.recording import Frame, FramePage, frames
-from exporter.replay import pages_of
 from exporter.rollouts.watch import Watch
+from exporter.running.core import page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.arrival import Arrival, Sent, Spelt, State, added, arrivals, selector, spellings
+from exporter.commands.arrival import Arrival, Sent, Spelt, State, added, arrivals, selector, spellings
+from exporter.commands.receipt import Receipt, as_json, lines
 from exporter.family import Kind
-from exporter.receipt import Receipt, as_json, lines
 
 GAUGE = Sent("beat", Kind.GAUGE, 2)
 COUNTER = Sent("beat_errors", Kind.COUNTER, 1)

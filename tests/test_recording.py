@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from exporter.commands.recording import FRAMES, Frame, FramePage, RecordingError, every, frames, record
 from exporter.config.model import Settings
 from exporter.family import Source
-from exporter.recording import FRAMES, Frame, FramePage, RecordingError, every, frames, record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

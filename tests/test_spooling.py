@@ -12,9 +12,9 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from exporter.cli import main
+from exporter.commands.spooling import drain
 from exporter.config.loading import load
-from exporter.delivery import BOOKED, Delivering
-from exporter.spooling import drain
+from exporter.running.delivery import BOOKED, Delivering
 from exporter.telemetry import Own, Telemetry
 
 from .otlp.backend import Backend, status

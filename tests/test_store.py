@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.commands.store import endpoint
 from exporter.config import Read
-from exporter.store import endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
-from exporter.app import App
 from exporter.config import load
 from exporter.demo.last9 import Ledger, last9
 from exporter.demo.live import Arrived, Picture, RolloutLine, TargetLine, arrived_line, showing
@@ -18,6 +17,7 @@ from exporter.demo.replay import replay
 from exporter.demo.scenario import Stage
 from exporter.demo.servers import serve
 from exporter.family import Source
+from exporter.running.app import App
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from exporter.commands.recording import Frame, FramePage, RecordingError, frames
 from exporter.demo.servers import hang_up, listening
-from exporter.recording import Frame, FramePage, RecordingError, frames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

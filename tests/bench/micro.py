@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.config import Settings
-from exporter.core import identity, page_readers, rules
 from exporter.family import Source
 from exporter.otlp.encode import Encoder
 from exporter.otlp.request import packed
 from exporter.rollouts.watch import Watch
+from exporter.running.core import identity, page_readers, rules
 from exporter.scrape.interner import Interner
 from exporter.scrape.reader import Asked
 from exporter.web.text import render

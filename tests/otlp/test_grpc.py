@@ -254,5 +254,5 @@ async def test_a_connection_is_kept_until_the_certificates_change(backend: GrpcB
 
 
 def test_the_library_is_loaded_only_for_its_protocol() -> None:
-    script = "import sys, exporter.delivery, exporter.app; sys.exit('grpc' in sys.modules)"
+    script = "import sys, exporter.running.delivery, exporter.running.app; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.model import Settings
-from exporter.core import page_readers, rules
 from exporter.demo.cluster import Cluster
 from exporter.demo.objects import Key
 from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
 from exporter.family import Page, Source, Trouble
 from exporter.rollouts.memory import dump, load
 from exporter.rollouts.watch import Watch
+from exporter.running.core import page_readers, rules
 from exporter.scrape.reader import Asked
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.commands.replay import DERIVED
 from exporter.family import Source
-from exporter.replay import DERIVED
 from exporter.rollouts.catalogue import ROWS
 from exporter.rollouts.memory import VERSION, UnfitMemoryError, dump, load
 from exporter.rollouts.watch import Watch

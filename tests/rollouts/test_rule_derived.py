@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config.model import Settings
-from exporter.core import page_readers, rules
 from exporter.family import Source
 from exporter.rollouts.fleet import PHASES
 from exporter.rollouts.watch import Watch
+from exporter.running.core import page_readers, rules
 from exporter.scrape.reader import Asked
 
 READERS: Final = page_readers(Settings())

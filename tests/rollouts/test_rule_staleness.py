@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.config.model import Settings
-from exporter.core import page_readers, rules
 from exporter.family import Page, Source, Trouble
 from exporter.rollouts.watch import Watch
+from exporter.running.core import page_readers, rules
 from exporter.scrape.reader import Asked
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from exporter.commands.replay import replayed
 from exporter.config.model import Settings
-from exporter.replay import replayed
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
 from tests.readme import README, between
 from tests.recorded import NAMES, VARIANTS

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from exporter.explain import ExplainError
+from exporter.commands.explain import ExplainError
+from exporter.commands.recording import RecordingError
+from exporter.commands.spooling import SpoolingError
+from exporter.commands.verify import PushError, ReadError, UnsetError, VerifyError
 from exporter.otlp.spool import InUseError
-from exporter.recording import RecordingError
-from exporter.spooling import SpoolingError
-from exporter.verify import PushError, ReadError, UnsetError, VerifyError
 from exporter.web.listen import ListenError
 
 REFUSALS: Final = (ExplainError, InUseError, RecordingError, SpoolingError, VerifyError, ListenError)

@@ -12,13 +12,14 @@ import time
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-from exporter import __version__, log, picture
-from exporter.clock import offset, ticks
-from exporter.core import page_readers, rules
-from exporter.cycle import Cycles, Parts
-from exporter.memory_file import MemoryFile
+from exporter import __version__, log
 from exporter.otlp.books import Books
 from exporter.rollouts.watch import Watch
+from exporter.running import picture
+from exporter.running.clock import offset, ticks
+from exporter.running.core import page_readers, rules
+from exporter.running.cycle import Cycles, Parts
+from exporter.running.memory_file import MemoryFile
 from exporter.scrape.interner import Interner
 from exporter.scrape.scraper import Scraper
 from exporter.telemetry import Own, Telemetry
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from exporter.config.loading import Loaded
     from exporter.config.model import Settings
-    from exporter.delivery import Delivering
     from exporter.family import Family
+    from exporter.running.delivery import Delivering
 
 _log = logging.getLogger(__name__)
 LOST: Final = 3
@@ -181,7 +182,7 @@ class App:
 def _delivering(settings: Settings, telemetry: Telemetry) -> Delivering | None:
     if settings.otlp.endpoint is None:
         return None
-    from exporter.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
+    from exporter.running.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
 
     return Delivering(settings, telemetry)
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from exporter import store
-from exporter.arrival import Sent, added, arrivals, fresh, selector, spellings
-from exporter.core import identity
-from exporter.delivery import transport
+from exporter.commands import store
+from exporter.commands.arrival import Sent, added, arrivals, fresh, selector, spellings
+from exporter.commands.receipt import Receipt
 from exporter.family import Cycle, Kind, Series, Trouble, family
 from exporter.gate.answer import NAME, Vector
 from exporter.gate.read import Reader
@@ -20,15 +19,16 @@ from exporter.otlp.encode import Encoder
 from exporter.otlp.outcome import judge
 from exporter.otlp.request import packed
 from exporter.otlp.verdict import Done, Later
-from exporter.receipt import Receipt
 from exporter.rollouts import catalogue, durations, targets
+from exporter.running.core import identity
+from exporter.running.delivery import transport
 from exporter.scrape.exposition import ExpositionError, Parser
 from exporter.scrape.interner import Interner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.arrival import Arrival, Spelt
+    from exporter.commands.arrival import Arrival, Spelt
     from exporter.config.model import Settings
     from exporter.family import Labels
     from exporter.gate.answer import Sample

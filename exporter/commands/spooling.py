@@ -53,7 +53,7 @@ def verified(settings: Settings) -> Told:
 
 async def drain(settings: Settings, seconds: float) -> Told:
     """Send what is there to otlp.endpoint, for so long at most. Raises InUseError while an exporter has it."""
-    from exporter.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
+    from exporter.running.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
 
     _directory(settings)
     if settings.otlp.endpoint is None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
-from exporter.core import identity
 from exporter.otlp.books import Books, State
 from exporter.otlp.courier import Courier
 from exporter.otlp.destination import Destination
@@ -20,6 +19,7 @@ from exporter.otlp.pace import Pace
 from exporter.otlp.queue import MemoryQueue
 from exporter.otlp.sender import Sender
 from exporter.otlp.spool import Bounds, Spool
+from exporter.running.core import identity
 from exporter.telemetry import Own
 from exporter.trust import Trust
 

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.core import identity, page_readers, rules
 from exporter.family import Source
 from exporter.rollouts.watch import Watch
+from exporter.running.core import identity, page_readers, rules
 from exporter.scrape.scraper import Scraper
 
 if TYPE_CHECKING:

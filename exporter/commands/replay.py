@@ -6,23 +6,23 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter import picture
-from exporter.core import page_readers, rules
+from exporter.commands.recording import frames
 from exporter.family import Trouble
-from exporter.recording import frames
 from exporter.rollouts.catalogue import BY_NAME
 from exporter.rollouts.durations import NAME as DURATIONS
 from exporter.rollouts.targets import ROWS as TARGETS
 from exporter.rollouts.watch import Watch
+from exporter.running import picture
+from exporter.running.core import page_readers, rules
 from exporter.scrape.reader import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from exporter.commands.recording import Frame, FramePage
     from exporter.config.model import Settings
     from exporter.family import Cycle, Page
-    from exporter.recording import Frame, FramePage
     from exporter.rollouts.watch import Memory
     from exporter.scrape.reader import PageReader
 

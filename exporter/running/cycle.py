@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.family import Cycle, Source
-from exporter.notices import Notices
+from exporter.running.notices import Notices
 from exporter.telemetry import Own
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from exporter.config.sources import ScrapeSource
     from exporter.family import Page
-    from exporter.memory_file import MemoryFile
     from exporter.otlp.courier import Courier
     from exporter.rollouts.watch import Watch
+    from exporter.running.memory_file import MemoryFile
     from exporter.scrape.interner import Interner
     from exporter.scrape.scraper import Scraper
     from exporter.telemetry import Telemetry

@@ -1,0 +1,1 @@
+"""The running exporter: what is built of the settings, and how it goes round."""

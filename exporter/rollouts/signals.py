@@ -47,11 +47,11 @@ TRANSITIONS: Final[Mapping[tuple[Standing, Signal], Standing]] = {
 class Interval:
     """What is known of the time between two ticks.
 
-    `promoted`: the stable revision moved. `revised`: another revision was wanted. `aborted`: an abort was counted.
+    `promotions`: how often the stable revision moved. `revised`: another one was wanted. `aborted`: an abort was counted.
     `back`: if an update ended, the wanted revision went back to the stable one.
     """
 
-    promoted: bool
+    promotions: int
     revised: bool
     aborted: bool
     back: bool
@@ -63,7 +63,10 @@ def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
     promoted = before.stable != after.stable if known else clue.completed > 0
     revised = (known and before.current != after.current) or clue.updated > 0
     back = not promoted and (known or revised or clue.skipped > 0 or not clue.restarted)
-    return Interval(promoted, revised, clue.aborted > 0, back)
+    return Interval(max(int(clue.completed), 1) if promoted else 0, revised, clue.aborted > 0, back)
+
+
+_WHOLE: Final = (Signal.STARTED, Signal.PROMOTED)
 
 
 def signals(before: Standing, after: Standing, between: Interval) -> Signals:
@@ -75,31 +78,35 @@ def signals(before: Standing, after: Standing, between: Interval) -> Signals:
 def _stayed_settled(between: Interval) -> Signals:
     if not between.revised:
         return ()
-    if between.promoted:
-        return Signal.STARTED, Signal.PROMOTED
+    if between.promotions:
+        return _WHOLE * between.promotions
     return (Signal.STARTED, *_aborted(between), Signal.ROLLED_BACK)
 
 
 def _began(between: Interval) -> Signals:
-    return (Signal.STARTED, Signal.PROMOTED, Signal.STARTED) if between.promoted else (Signal.STARTED,)
+    return (*_WHOLE * between.promotions, Signal.STARTED)
 
 
 def _finished(between: Interval) -> Signals:
     if between.back:
         return (*_aborted(between), Signal.ROLLED_BACK)
-    return (Signal.ABORTED, Signal.RETRIED, Signal.PROMOTED) if between.aborted else (Signal.PROMOTED,)
+    if between.aborted:
+        return Signal.ABORTED, _anew(between), Signal.PROMOTED
+    if between.revised and between.promotions == 1:
+        return Signal.SUPERSEDED, Signal.PROMOTED
+    return (Signal.PROMOTED, *_WHOLE * (between.promotions - 1))
 
 
 def _went_on(between: Interval) -> Signals:
-    if between.promoted:
-        return Signal.PROMOTED, Signal.STARTED
+    if between.promotions:
+        return (Signal.PROMOTED, *_WHOLE * (between.promotions - 1), Signal.STARTED)
     if between.aborted:
         return Signal.ABORTED, _anew(between)
     return (Signal.SUPERSEDED,) if between.revised else ()
 
 
 def _after_abort(between: Interval) -> Signals:
-    return (_anew(between), Signal.PROMOTED) if between.promoted else (Signal.ROLLED_BACK,)
+    return (_anew(between), Signal.PROMOTED) if between.promotions else (Signal.ROLLED_BACK,)
 
 
 def _anew(between: Interval) -> Signal:

@@ -47,7 +47,7 @@ TRANSITIONS: Final[Mapping[tuple[Standing, Signal], Standing]] = {
 class Interval:
     """What is known of the time between two ticks.
 
-    `promotions`: how often the stable revision moved. `revised`: another one was wanted. `aborted`: an abort was counted.
+    `promotions`: how often the stable revision moved. `revised`: another was wanted. `aborted`: an abort was counted.
     `back`: if an update ended, the wanted revision went back to the stable one.
     """
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_said_of_a_recording_is_what_was_read_and_found_right(recordings: Recordings, name: str) -> None:
     told = (TEXTS / f"{name}.txt").read_text()
-    assert text(recordings, name).strip() == told.strip(), "python -m tests.rollouts.golden --write, and read the change"
+    assert text(recordings, name).strip() == told.strip(), "python -m tests.rollouts.golden --write, and read it"
 
 
 def test_every_text_has_its_recording() -> None:

@@ -47,6 +47,7 @@ class Process:
 
     target: str
     start: float
+    installation: str = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def _beside_leader(one: Controller) -> Controller:
 
 
 def _judge(page: Page, led: Collection[Process]) -> Controller:
-    process = Process(page.target, started(page))
+    process = Process(page.target, started(page), page.installation)
     if page.trouble is not None:
         return Controller(page, process, Verdict.DOWN, page.trouble.message)
     shown = next((name for name in _LEADING if len(page.families.get(name, ()))), "")

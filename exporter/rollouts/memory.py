@@ -49,7 +49,7 @@ class Writer:
         rest = {
             "at": memory.at,
             "seen": [[*key, at] for key, at in memory.seen.items() if at != memory.at],
-            "led": [[process.target, process.start] for process in sorted(memory.led, key=lambda one: one.target)],
+            "led": sorted([one.target, one.start, one.installation] for one in memory.led),
             "infos": sorted([name, list(labels)] for name, labels in memory.infos),
             "fading": [[name, list(labels), until] for (name, labels), until in memory.fading.items()],
             "durations": [[*key, list(one.counts), one.total] for key, one in memory.durations.items()],
@@ -112,7 +112,7 @@ def _memory(body: dict[str, Any]) -> Memory:
         at=at,
         lives=lives,
         seen=dict.fromkeys(lives, at) | absent,
-        led=frozenset(Process(target, start) for target, start in body["led"]),
+        led=frozenset(Process(*led) for led in body["led"]),
         infos=frozenset((name, _labels(labels)) for name, labels in body["infos"]),
         fading={(name, _labels(labels)): until for name, labels, until in body["fading"]},
         durations={tuple(key): Durations(tuple(counts), total) for *key, counts, total in body["durations"]},

@@ -34,8 +34,14 @@ def passed(
     merged = (_merged(families) for families in chosen.values())
     watched = rules.watched
     if watched is not None:
-        merged = (select(one, lambda series: watched(series.label("namespace"))) for one in merged)
+        merged = (select(one, lambda series: _watched(series, watched)) for one in merged)
     return tuple(family for family in merged if len(family))
+
+
+def _watched(series: Series, watched: Callable[[str], bool]) -> bool:
+    """Tell whether a series is of a namespace that is watched, or of none."""
+    namespace = series.label("namespace")
+    return not namespace or watched(namespace)
 
 
 def select(family: Family, keep: Callable[[Series], bool]) -> Family:

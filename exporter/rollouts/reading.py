@@ -77,7 +77,7 @@ class Reader:
 
     def read(self, page: Page) -> Generator[None, None, dict[Key, Reading]]:
         """Return what a leader's page says of every rollout on it, giving way between slices."""
-        process = Process(page.target, started(page))
+        process = Process(page.target, started(page), page.installation)
         gauges = yield from self._gauges(page)
         events = yield from self._events(page)
         readings: dict[Key, Reading] = {}

@@ -97,7 +97,11 @@ class Sayer:
             for name, labels in former:
                 if (name, _identity(BY_NAME[name], labels)) in told:
                     self.fading[name, labels] = at + fade
-        self.fading = {key: until for key, until in self.fading.items() if until > at and key not in now}
+        self.fading = {
+            key: until
+            for key, until in self.fading.items()
+            if until > at and key not in now and _key(key[1]) in self._sayings
+        }
         self.infos = now | {one for one in former if _key(one[1]) in unheard}
 
     def _with_zeros(self, row: Row, family: Family) -> Family:

@@ -129,6 +129,8 @@ class Watch:
         self._hearing.take(at, pages, self._lives)
         if self._rules.sidecar and not leaders:
             return self._silent(at, controllers)
+        if self._rules.sidecar and not any(one.process in self._led for one in leaders):
+            self._start_over()
         readings: dict[Key, Reading] = {}
         if self._rules.derive:
             readings = yield from self._readings(leaders)
@@ -138,8 +140,8 @@ class Watch:
             self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
             yield
         families = yield from self._families(at, leaders)
-        ended = self._ledger.close(at, families, self._held(at, readings, leaders))
-        self._led = frozenset(one.process for one in leaders) or self._still_leading(controllers)
+        ended = self._ledger.close(at, families, self._held(at, readings, controllers))
+        self._led = frozenset(one.process for one in leaders) | self._still_leading(controllers)
         self._led_at = at if leaders else self._led_at
         self._at = at
         return Cycle(at, families, ended)
@@ -151,17 +153,21 @@ class Watch:
         """
         down = any(one.verdict is Verdict.DOWN for one in controllers)
         if not down or at - self._led_at > self._rules.grace:
-            self._lives.clear()
-            self._known.clear()
-            self._seen.clear()
-            self._resting.clear()
-            self._led = frozenset()
-            self._sayer = Sayer()
-            self._histograms = durations.Histograms()
+            self._start_over()
         self._ledger = Ledger()
         self._rollouts = ()
         self._at = at
         return Cycle(at, self._targets.families(at))
+
+    def _start_over(self) -> None:
+        """Forget all rollouts: another sidecar may have said them meanwhile, so our counters begin anew."""
+        self._lives.clear()
+        self._known.clear()
+        self._seen.clear()
+        self._resting.clear()
+        self._led = frozenset()
+        self._sayer = Sayer()
+        self._histograms = durations.Histograms()
 
     def _still_leading(self, controllers: Sequence[Controller]) -> frozenset[Process]:
         """Keep a leader whose page only failed: the process may well be the same at the next tick."""
@@ -218,7 +224,7 @@ class Watch:
         if aged is None:
             return
         if same and aged == life:
-            if heard_since(sighting, aged.news):
+            if heard_since(sighting, aged.news) and aged.phases.held is None:
                 self._resting.add(key)
             return
         self._resting.discard(key)
@@ -229,10 +235,11 @@ class Watch:
     def _forget(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> None:
         """Let go of rollouts that are truly gone: unshown by the very process that showed them, or for long."""
         steady = {one.process for one in leaders if one.steady}
+        led = {one.installation for one in steady}
         for key in [key for key in self._lives if key not in readings]:
-            absent = at - self._seen.get(key, at)
-            shown_otherwise = bool(steady) and absent > self._rules.grace
-            if self._lives[key].process in steady or shown_otherwise or absent > LONGEST:
+            absent, process = at - self._seen.get(key, at), self._lives[key].process
+            shown_otherwise = process.installation in led and absent > self._rules.grace
+            if process in steady or shown_otherwise or absent > LONGEST:
                 for kept in (self._lives, self._known, self._seen):
                     kept.pop(key, None)
                 self._resting.discard(key)
@@ -261,9 +268,12 @@ class Watch:
             kept += [fitting] if len(fitting) else []
         return tuple(kept)
 
-    def _held(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> Held:
-        steady = bool(leaders) and all(one.steady for one in leaders)
-        proven = self._hearing.proven | ({Source.ARGO} if steady else set())
+    def _held(self, at: float, readings: Mapping[Key, Reading], controllers: Sequence[Controller]) -> Held:
+        """Say what stays open: what a controller lacks has gone only where every installation's leader is steady."""
+        leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
+        led = {one.process.installation for one in leaders}
+        steady = all(one.steady for one in leaders) and led == {one.process.installation for one in controllers}
+        proven = self._hearing.proven | ({Source.ARGO} if leaders and steady else set())
         return Held(at, self._rules.grace, self._lives, readings.keys(), proven)
 
 

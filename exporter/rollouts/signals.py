@@ -48,13 +48,14 @@ class Interval:
     """What is known of the time between two ticks.
 
     `promotions`: how often the stable revision moved. `revised`: another was wanted. `aborted`: an abort was counted.
-    `back`: if an update ended, the wanted revision went back to the stable one.
+    `back`: if an update ended, the wanted revision went back to the stable one; `returned`: and left it again.
     """
 
     promotions: int
     revised: bool
     aborted: bool
     back: bool
+    returned: bool = False
 
 
 def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
@@ -63,7 +64,8 @@ def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
     promoted = before.stable != after.stable if known else clue.completed > 0
     revised = (known and before.current != after.current) or clue.updated > 0
     back = not promoted and (known or revised or clue.skipped > 0 or not clue.restarted)
-    return Interval(max(int(clue.completed), 1) if promoted else 0, revised, clue.aborted > 0, back)
+    promotions = max(int(clue.completed), 1) if promoted else 0
+    return Interval(promotions, revised, clue.aborted > 0, back, returned=clue.skipped > 0 and clue.updated > 1)
 
 
 _WHOLE: Final = (Signal.STARTED, Signal.PROMOTED)
@@ -102,6 +104,8 @@ def _went_on(between: Interval) -> Signals:
         return (Signal.PROMOTED, *_WHOLE * (between.promotions - 1), Signal.STARTED)
     if between.aborted:
         return Signal.ABORTED, _anew(between)
+    if between.returned:
+        return Signal.ROLLED_BACK, Signal.STARTED
     return (Signal.SUPERSEDED,) if between.revised else ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.model import Settings
@@ -46,6 +47,7 @@ DEEDS: Final[Mapping[str, Callable[[Cluster, int], None]]] = {
     "retry": lambda cluster, _: cluster.retry(*KEY),
     "back": lambda cluster, _: go_back(cluster),
     "failover": lambda cluster, _: cluster.failover(),
+    "wait": lambda _cluster, _number: None,
 }
 
 
@@ -110,11 +112,19 @@ SMOOTH: Final = Hitch()
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something done to the rollout, and how long (seconds) until the next."""
+    """Something done to the rollout, and how long (seconds) until the next, in frames so far `apart`.
+
+    `smooth`: nothing goes wrong meanwhile.
+    """
 
     deed: str
     number: int
     wait: float
+    apart: float = 1.0
+    smooth: bool = False
+
+
+OPENING: Final = Act("wait", 0, 1.5, smooth=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +192,13 @@ class Life:
 
 
 def watched(life: Life, variant: str, acts: Iterable[Act], hitches: Sequence[Hitch] = ()) -> Iterator[Seen]:
-    """Play a life, with a hitch at each frame, over and over; the first frame is always smooth."""
+    """Play a life, with a hitch at each frame, over and over."""
     watch = Watch(RULES)
-    number = 0
-    for deed, wait in (("", 1.5), *((act, act.wait) for act in acts)):
-        if isinstance(deed, Act):
-            DEEDS[deed.deed](life.cluster, deed.number)
-        for now in life.frames(wait):
-            hitch = hitches[number % len(hitches)] if hitches and number else SMOOTH
-            number += 1
+    happening = cycle(hitches or (SMOOTH,))
+    for act in (OPENING, *acts):
+        DEEDS[act.deed](life.cluster, act.number)
+        for now in life.frames(act.wait, act.apart):
+            hitch = SMOOTH if act.smooth else next(happening)
             if hitch.restart:
                 watch = Watch(RULES, load(dump(watch.memory, "eu"), "eu"))
             at = now - hitch.back

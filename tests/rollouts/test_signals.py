@@ -26,8 +26,8 @@ AFTER: Final = Hashes("new", "new")
 def test_whatever_is_known_of_an_interval_the_signals_lead_to_where_the_rollout_stands(
     before: Standing, after: Standing
 ) -> None:
-    for promotions, revised, aborted in product((0, 1, 2), (False, True), (False, True)):
-        between = Interval(promotions, revised, aborted, back=not promotions)
+    for promotions, revised, aborted, returned in product((0, 1, 2), (False, True), (False, True), (False, True)):
+        between = Interval(promotions, revised, aborted, back=not promotions, returned=returned)
         standing = before
         for signal in signals(before, after, between):
             assert (standing, signal) in TRANSITIONS, f"{signal} cannot happen to what is {standing}"
@@ -57,6 +57,7 @@ def test_whatever_is_known_of_an_interval_the_signals_lead_to_where_the_rollout_
         (UPDATING, SETTLED, Clues(aborted=1, completed=1), (MOVING, AFTER), (ABORT, RETRIED, PROMOTED)),
         (UPDATING, UPDATING, QUIET, (MOVING, MOVING), ()),
         (UPDATING, UPDATING, Clues(updated=1), (MOVING, Hashes("next", "old")), (SUPERSEDED,)),
+        (UPDATING, UPDATING, Clues(updated=2, skipped=1), (MOVING, Hashes("next", "old")), (BACK, STARTED)),
         (UPDATING, UPDATING, Clues(aborted=1), (MOVING, MOVING), (ABORT, RETRIED)),
         (UPDATING, UPDATING, Clues(updated=1, completed=1), (MOVING, Hashes("next", "new")), (PROMOTED, STARTED)),
         (UPDATING, ABORTED, Clues(aborted=1), (MOVING, MOVING), (ABORT,)),

@@ -1,0 +1,131 @@
+"""What is said beside the numbers: infos that fade, families that pass, namespaces, the cap, and whose run it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from exporter.config.model import Namespaces, SeriesChoice, Settings
+from exporter.family import Source
+from exporter.rollouts.memory import dump, load
+from exporter.rollouts.rollout import owner
+from exporter.rollouts.watch import Watch
+from exporter.running.core import rules
+from exporter.scrape.reader import Asked
+from tests.rollouts.told import Set, Told, controller, dead, kube, named, read
+
+PODS: Final = "argo_rollouts_pod_info"
+REST: Final = Told(events={"RolloutUpdated": 1, "RolloutCompleted": 1}, replicas=(2, 2, 2, 0))
+GOING: Final = Told("Paused", (2, 1, 3, 0), {"RolloutUpdated": 2, "RolloutCompleted": 1})
+DONE: Final = Told("Completed", (2, 2, 2, 0), {"RolloutUpdated": 2, "RolloutCompleted": 2})
+OLD, NEW, BOTH = (Set("old", 1, 2),), (Set("old", 1, 0), Set("new", 2, 2, 9)), (Set("old", 1, 2), Set("new", 2, 1, 9))
+
+
+def mid_update(*, restart: bool = False) -> Watch:
+    """A watch of a canary with a pod new-0, and then a promotion at 45 that makes it a stable one."""
+    watch = Watch(rules(Settings()))
+    watch.step(15, [controller(15, REST), kube(15, *OLD)])
+    before = watch.step(30, [controller(30, GOING), kube(30, *BOTH)])
+    assert named(before.families, PODS)["cart-new-0", "new-0", "canary", "new", "2", "n"] == 1
+    return Watch(rules(Settings()), load(dump(watch.memory, "eu"), "eu")) if restart else watch
+
+
+def infos_of_new_0(watch: Watch, at: float) -> tuple[dict[str, float], bool]:
+    """Return the roles that pod cart-new-0 is said to have, and whether its series as a canary ends."""
+    cycle = watch.step(at, [controller(at, DONE), kube(at, *NEW)])
+    said = {labels[2]: value for labels, value in named(cycle.families, PODS).items() if labels[1] == "new-0"}
+    return said, any("canary" in labels for labels in named(cycle.ended, PODS))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_pod_whose_role_changes_is_said_as_0_in_its_old_role_for_five_minutes_and_then_ends(*, restart: bool) -> None:
+    watch = mid_update(restart=restart)
+    for at in range(45, 345, 15):
+        assert infos_of_new_0(watch, at) == ({"stable": 1.0, "canary": 0.0}, False), at
+    assert infos_of_new_0(watch, 345) == ({"stable": 1.0}, True)
+    assert infos_of_new_0(watch, 360) == ({"stable": 1.0}, False)
+
+
+def test_a_role_that_changes_while_nobody_is_heard_fades_too() -> None:
+    watch = mid_update()
+    watch.step(45, [dead(45), kube(45, *NEW)])
+    assert infos_of_new_0(watch, 60)[0] == {"stable": 1.0, "canary": 0.0}
+
+
+def test_what_fades_of_a_rollout_that_is_deleted_ends_with_it() -> None:
+    watch = mid_update()
+    other = Told(name="other")
+    watch.step(45, [controller(45, DONE, other), kube(45, *NEW)])
+    watch.step(60, [controller(60, DONE, other), kube(60, *NEW)])
+    gone = watch.step(75, [controller(75, other), kube(75, *NEW)])
+    assert named(gone.families, PODS) == {}
+    assert {labels[2] for labels in named(gone.ended, PODS)} == {"stable", "canary"}
+    assert watch.step(90, [controller(90, other), kube(90, *NEW)]).ended == ()
+
+
+def test_a_revision_that_changes_its_role_fades_as_its_pods_do() -> None:
+    watch = mid_update()
+    watch.step(45, [controller(45, DONE), kube(45, *NEW)])
+    cycle = watch.step(60, [controller(60, DONE), kube(60, *NEW)])
+    assert named(cycle.families, "argo_rollouts_revision_info") == {
+        ("new", "2", "stable"): 1.0,
+        ("new", "2", "canary"): 0.0,
+    }
+
+
+def test_namespaces_that_are_not_watched_are_not_spoken_of_and_what_is_in_none_is() -> None:
+    watch = Watch(rules(Settings(namespaces=Namespaces(include=("shop",)))))
+    version = 'argo_rollouts_controller_info{version="v1.8.3"} 1'
+    lines = [*Told().lines(), *Told(namespace="pay").lines(), version, "process_start_time_seconds 1"]
+    cycle = watch.step(15, [read(Asked(Source.ARGO, "a", 15), *lines)])
+    spoken = {series.label("namespace") for family in cycle.families for series in family.series}
+    assert spoken == {"shop", ""}
+    assert named(cycle.families, "argo_rollouts_controller_info") == {("v1.8.3",): 1.0}
+
+
+@pytest.mark.parametrize("limit", [1, 10, 37, 10_000])
+def test_series_beyond_the_limit_are_left_out_and_counted(limit: int) -> None:
+    def said(most: int) -> tuple[int, int]:
+        watch = Watch(rules(Settings(series=SeriesChoice(limit=most))))
+        cycle = watch.step(15, [controller(15, Told(), Told(name="pay"))])
+        return sum(map(len, cycle.families)), watch.overflow
+
+    every, _ = said(10_000)
+    assert said(limit) == (min(limit, every), max(every - limit, 0))
+
+
+def test_nothing_is_derived_where_that_is_switched_off_and_families_still_pass() -> None:
+    watch = Watch(rules(Settings(series=SeriesChoice(derive=False))))
+    cycle = watch.step(15, [controller(15, Told())])
+    families = {family.name for family in cycle.families}
+    assert "rollout_info" in families
+    assert families & {"argo_rollouts_phase", "argo_rollouts_updates_total"} == set()
+
+
+KNOWN: Final = frozenset({("shop", "checkout"), ("shop", "checkout-6c68fb46d4-2"), ("shop", "a"), ("pay", "checkout")})
+
+
+@pytest.mark.parametrize(
+    ("name", "rollout"),
+    [
+        ("checkout-6c68fb46d4-2", "checkout"),
+        ("checkout-6c68fb46d4-2-1", "checkout"),
+        ("checkout-6c68fb46d4-2-1.1", "checkout"),
+        ("checkout-6c68fb46d4-2-pre", "checkout"),
+        ("checkout-6c68fb46d4-12-post.3", "checkout"),
+        ("checkout-6c68fb46d4-2-0-compare", "checkout"),
+        ("checkout-6c68fb46d4-2-7d9f8b5c4-3-1", "checkout-6c68fb46d4-2"),
+        ("a-6c68fb46d4-2", "a"),
+        ("a-6c68fb46d4-2.1", "a"),
+        ("stranger-6c68fb46d4-2", None),
+        ("checkout-6c68fb46d4", None),
+        ("checkout-with-words-2", None),
+        ("checkout", None),
+        ("twice-run", None),
+        ("", None),
+    ],
+)
+def test_a_runs_owner_is_told_by_its_name_among_the_rollouts_that_are_known(name: str, rollout: str | None) -> None:
+    assert owner("shop", name, KNOWN) == (None if rollout is None else ("shop", rollout))
+    assert owner("elsewhere", name, KNOWN) is None

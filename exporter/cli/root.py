@@ -1,39 +1,23 @@
-"""The door: the commands, and the only place that prints or exits."""
+"""The commands of the exporter itself, and the options that all of them share."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from exporter import __version__, log
+from exporter.cli.edge import Seconds, refusals, say, wait_for
+from exporter.cli.gate import gate
 from exporter.config import CONFIG_VARIABLE, ConfigError, Loaded, as_yaml, load
-from exporter.config.values import seconds as read_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Sequence
 
-P = ParamSpec("P")
-T = TypeVar("T")
 FORMATS: Final = ("jsonl", "prom", "otlp-json")
-
-
-class Seconds(click.ParamType[float]):
-    """A duration on the command line, such as 20s or 2m."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a duration."""
-        try:
-            return float(str(read_seconds(value)))
-        except ValueError:
-            self.fail(f"{value!r} is no duration; write 20s or 2m", param, ctx)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,76 +59,45 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
 def _complain(lacks: Sequence[str]) -> None:
     for lack in lacks:
         click.echo(f"warning: {lack}", err=True)
     sys.exit(1 if lacks else 0)
 
 
-def _refusals(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn what the edges refuse at the start into one line and its exit code."""
-
-    @wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        from exporter.commands.refusals import CODES, REFUSALS
-
-        try:
-            return command(*args, **kwargs)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone
-            sys.exit(0)
-        except REFUSALS as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(CODES.get(type(error), 1))
-
-    return guarded
-
-
-def _await(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 @main.command()
 @click.pass_context
-@_refusals
+@refusals
 def run(context: click.Context) -> None:
     """Watch, push and serve until told to stop (the default); exit 3 when points were lost at the end."""
     from exporter.running import app
 
-    whole = _await(app.run(_settings(context)))
+    whole = wait_for(app.run(_settings(context)))
     sys.exit(0 if whole else app.LOST)
 
 
 @main.command()
 @click.option("--format", "form", type=click.Choice(["prom", "otlp-json"]), default="prom", show_default=True)
 @click.pass_context
-@_refusals
+@refusals
 def once(context: click.Context, form: str) -> None:
     """Go round once and print what would be said; exit 1 when no controller leads or nobody answers."""
     from exporter.commands.once import as_otlp_json, go_round
     from exporter.web.text import render
 
     settings = _settings(context).settings
-    done = _await(go_round(settings))
+    done = wait_for(go_round(settings))
     if form == "prom":
-        _say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
+        say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
     else:
-        _say(as_otlp_json(done.cycle, settings))
+        say(as_otlp_json(done.cycle, settings))
     _complain(done.lacks)
 
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.pass_context
-@_refusals
+@refusals
 def check(context: click.Context, file: Path | None) -> None:
     """Validate the configuration: every fault at once, with its place and cure; exit 2 when there is any."""
     if file is not None:
@@ -158,7 +111,7 @@ def check(context: click.Context, file: Path | None) -> None:
 
 @main.command()
 @click.pass_context
-@_refusals
+@refusals
 def config(context: click.Context) -> None:
     """Print the settings as they hold and where each came from, secrets masked."""
     click.echo(as_yaml(_settings(context)), nl=False)
@@ -167,21 +120,21 @@ def config(context: click.Context) -> None:
 @main.command()
 @click.option("--estimate", is_flag=True, help="Go round once and reckon series and points a day for each family.")
 @click.pass_context
-@_refusals
+@refusals
 def series(context: click.Context, *, estimate: bool) -> None:
     """Print the catalogue of derived series, or what it would cost here."""
     if not estimate:
         from exporter.commands.reference import catalogue
 
-        _say(catalogue())
+        say(catalogue())
         return
     from exporter.commands.once import costs, go_round
 
     settings = _settings(context).settings
-    done = _await(go_round(settings))
+    done = wait_for(go_round(settings))
     rows = costs(done.cycle, settings.tick)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
-    _say(f"{row.family:60} {row.series:9,} {row.points_a_day:13,}" for row in rows)
+    say(f"{row.family:60} {row.series:9,} {row.points_a_day:13,}" for row in rows)
     click.echo(f"{'all':60} {sum(row.series for row in rows):9,} {sum(row.points_a_day for row in rows):13,}")
     _complain(done.lacks)
 
@@ -190,13 +143,13 @@ def series(context: click.Context, *, estimate: bool) -> None:
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--for", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to record.")
 @click.pass_context
-@_refusals
+@refusals
 def record(context: click.Context, directory: Path, seconds: float) -> None:
     """Save what every target answers, for bug reports and tests: DIRECTORY/frames.jsonl and DIRECTORY/pages."""
     from exporter.commands import recording
 
     settings = _settings(context).settings
-    frames = _await(recording.record(directory, settings, recording.every(settings.tick, seconds)))
+    frames = wait_for(recording.record(directory, settings, recording.every(settings.tick, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES}")
 
 
@@ -205,7 +158,7 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
 @click.option("--passthrough", is_flag=True, help="With jsonl: print the families that pass through, too.")
 @click.pass_context
-@_refusals
+@refusals
 def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool) -> None:
     """Run recorded frames through the core, at their recorded times, and print what would be said after each."""
     from exporter.commands.once import as_otlp_json
@@ -219,9 +172,9 @@ def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool
                 click.echo(as_json(frame.at, cycle, passthrough=passthrough))
             case "prom":
                 click.echo(f"# at {frame.at}")
-                _say(block.decode().removesuffix("\n") for block in render(cycle.families))
+                say(block.decode().removesuffix("\n") for block in render(cycle.families))
             case _:
-                _say(as_otlp_json(cycle, settings))
+                say(as_otlp_json(cycle, settings))
 
 
 @main.command()
@@ -230,24 +183,24 @@ def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool
 @click.option("--recording", "frames", type=click.Path(path_type=Path, dir_okay=False), help="A recording instead.")
 @click.option("--at", type=float, help="With --recording: the time to look at (Unix seconds); default: its end.")
 @click.pass_context
-@_refusals
+@refusals
 def explain(context: click.Context, rollout: str, address: str, frames: Path | None, at: float | None) -> None:
     """Say in plain words what state a rollout is in, by which evidence, and how its canary fraction came about."""
     from exporter.commands import explain as words
 
     if frames is None:
-        found = _await(words.fetch(address))
+        found = wait_for(words.fetch(address))
     else:
         from exporter.commands.replay import rollouts_at
 
         found = rollouts_at(frames, _settings(context).settings, at)
-    _say(words.explain(words.find(found, rollout)))
+    say(words.explain(words.find(found, rollout)))
 
 
 @main.command()
 @click.option("--for", "seconds", type=Seconds(), help="End by itself after so long; default: when interrupted.")
 @click.option("--replay", "frames", type=click.Path(path_type=Path, dir_okay=False), help="Play a recording instead.")
-@_refusals
+@refusals
 def demo(seconds: float | None, frames: Path | None) -> None:
     """Show it all on this machine alone: a simulated cluster, the real exporter, a Last9 stand-in, on loopback.
 
@@ -257,7 +210,7 @@ def demo(seconds: float | None, frames: Path | None) -> None:
 
     from exporter.demo.play import play, summary
 
-    outcome = _await(play(Console(), seconds, frames))
+    outcome = wait_for(play(Console(), seconds, frames))
     click.echo(summary(outcome))
     sys.exit(0 if outcome.whole else 1)
 
@@ -267,14 +220,14 @@ def demo(seconds: float | None, frames: Path | None) -> None:
 @click.option("--address", help="A running exporter, such as http://127.0.0.1:9464: look for its series, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
 @click.pass_context
-@_refusals
+@refusals
 def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
     """Push a heartbeat and read it back; exit 1: something is missing, 2: not configured, 3 and 4: it was refused."""
     from exporter.commands import receipt
     from exporter.commands.verify import verify
 
-    found = _await(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
-    _say([receipt.as_json(found)] if as_json else receipt.lines(found))
+    found = wait_for(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
+    say([receipt.as_json(found)] if as_json else receipt.lines(found))
     sys.exit(0 if found.whole else 1)
 
 
@@ -283,7 +236,7 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
 @click.option("--for", "seconds", type=Seconds(), default="5m", show_default=True, help="With drain: how long at most.")
 @click.option("--yes", is_flag=True, help="With clear: do it; what waits is lost.")
 @click.pass_context
-@_refusals
+@refusals
 def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
     """Look after what waits on disk, in otlp.queue.directory.
 
@@ -294,12 +247,15 @@ def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> 
 
     settings = _settings(context).settings
     if action == "drain":
-        told = _await(spooling.drain(settings, seconds))
+        told = wait_for(spooling.drain(settings, seconds))
     elif action == "clear" and yes:
         told = spooling.clear(settings)
     else:
         told = spooling.verified(settings) if action == "verify" else spooling.listing(settings)
-    _say(told.lines)
+    say(told.lines)
     if action == "clear" and not yes:
         raise click.UsageError("nothing was thrown away; add --yes to do it")
     sys.exit(0 if told.well else 1)
+
+
+main.add_command(gate)

@@ -1,8 +1,9 @@
 """The vocabulary that scraping, rollouts, OTLP and the web share: series, families as columns, pages, cycles.
 
 A series is interned: whoever makes one keeps it and hands out the same object for the same name and labels, so
-that a family is two columns, its series and their values, and telling what has gone is comparing lists of
-references. Nothing here does I/O, reads a clock or logs.
+that a family is two columns, its series and their values, cut into strips that are handed out again for as long as
+they stay as they are: what is new, and what has gone, is told by comparing references. Nothing here does I/O, reads a
+clock or logs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -40,14 +42,21 @@ class Series:
     """One series, made once and compared by identity.
 
     `name` is the sample's own name (`x`, or `x_bucket`, `x_sum`, `x_count` of a histogram `x`); `labels` are in
-    the order of the page, without empty values, `le` and `quantile` among them.
+    the order of the page, without empty values, `le` and `quantile` among them. Hundreds of thousands are kept, so
+    subclasses keep less than the labels, and put them together when they are asked for.
     """
 
-    __slots__ = ("labels", "name")
+    __slots__ = ("_told", "name")
 
-    def __init__(self, name: str, labels: Labels) -> None:
+    def __init__(self, name: str, labels: object) -> None:
         self.name = name
-        self.labels = labels
+        self._told: Any = labels
+
+    @property
+    def labels(self) -> Labels:
+        """All labels."""
+        told: Labels = self._told
+        return told  # noqa: RET504 - the annotation narrows what subclasses keep
 
     def label(self, name: str) -> str:
         """Return the value of a label, "" when there is none (to Prometheus both are the same)."""
@@ -61,22 +70,106 @@ class Series:
         return f"{self.name}{{{labels}}}"
 
 
-@dataclass(frozen=True, slots=True)
+class Strip:
+    """Some series of a family that follow each other, and what was said of each; compared by identity.
+
+    `interned`: whoever made it hands it out again for as long as nothing in it changes, and the same tuple `series`
+    while only values change, so that whoever takes it works out once what it means; no other series of its family has
+    the same labels as one of its own. `text` is the part of a page that it was read from, if it was.
+    """
+
+    __slots__ = ("interned", "series", "starts", "text", "values")
+
+    def __init__(
+        self,
+        series: Sequence[Series],
+        values: Sequence[float],
+        starts: Sequence[float] | None = None,
+        text: bytes = b"",
+        *,
+        interned: bool = False,
+    ) -> None:
+        self.interned = interned
+        self.series = series
+        self.values = values
+        self.starts = starts
+        self.text = text
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __repr__(self) -> str:
+        return f"Strip({list(zip(self.series, self.values, strict=True))})"
+
+
+def others(strips: Iterable[Strip], than: Iterable[Strip]) -> list[Series]:
+    """Return the series of strips that are not among others: one stays for as long as its series do."""
+    known = {id(strip.series) for strip in than}
+    return [one for strip in strips if id(strip.series) not in known for one in strip.series]
+
+
 class Family:
-    """A metric family as columns: `values[i]` is what was said of `series[i]`.
+    """A metric family as columns: `values[i]` is what was said of `series[i]`; kept as `strips`, one after another.
 
     `starts`, where given, is the time (Unix seconds) from which each counter of the family counts.
     """
 
-    name: str
-    kind: Kind
-    help: str
-    series: Sequence[Series]
-    values: Sequence[float]
-    starts: Sequence[float] | None = None
+    __slots__ = ("_many", "help", "kind", "name", "strips")
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        text: str,
+        series: Sequence[Series],
+        values: Sequence[float],
+        starts: Sequence[float] | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.help = text
+        self.strips: tuple[Strip, ...] = (Strip(series, values, starts),) if len(series) else ()
+        self._many = len(series)
+
+    @classmethod
+    def of(cls, name: str, kind: Kind, text: str, strips: Iterable[Strip]) -> Family:
+        """Make a family of strips; all of them have starts, or none."""
+        made = cls(name, kind, text, (), ())
+        made.strips = tuple(strips)
+        made._many = sum(map(len, made.strips))
+        return made
+
+    @property
+    def series(self) -> Sequence[Series]:
+        """All series, in order."""
+        if len(self.strips) == 1:
+            return self.strips[0].series
+        return list(chain.from_iterable([strip.series for strip in self.strips]))
+
+    @property
+    def values(self) -> Sequence[float]:
+        """What was said of each series."""
+        if len(self.strips) == 1:
+            return self.strips[0].values
+        return array("d", chain.from_iterable([strip.values for strip in self.strips]))
+
+    @property
+    def starts(self) -> Sequence[float] | None:
+        """Since when each series counts (Unix seconds); None where that is not known of any."""
+        if not self.strips or self.strips[0].starts is None:
+            return None
+        return array("d", chain.from_iterable([strip.starts or () for strip in self.strips]))
+
+    def samples(self) -> Iterator[tuple[Series, float]]:
+        """Yield each series with its value."""
+        for strip in self.strips:
+            yield from zip(strip.series, strip.values, strict=True)
 
     def __len__(self) -> int:
-        return len(self.series)
+        return self._many
+
+    def __repr__(self) -> str:
+        return f"Family({self.name}, {self.kind}, {list(self.samples())})"
 
 
 def family(name: str, kind: Kind, text: str, samples: Iterable[tuple[Series, float]]) -> Family:

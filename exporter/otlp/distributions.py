@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, SummaryDataPoint
 
+from exporter.family import Family, Kind
+from exporter.otlp.kept import Rests
 from exporter.otlp.runs import Edges, Run, Runs, Shape
 from exporter.otlp.wire import ENDED, Point, before_numbers, encoded_attributes, nanoseconds
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from exporter.family import Family, Labels
+    from exporter.family import Labels, Strip
     from exporter.otlp.identity import Identity
 
 BLOCK: Final = 500
@@ -51,6 +53,25 @@ class Distributions:
         self._identity = identity
         self._refused = refused
         self._runs = Runs(form.edges, self._head)
+
+    def shared(self, at: float) -> bytes:
+        """Encode the time; the identity is among the labels of each run."""
+        return self._form.point(time_unix_nano=nanoseconds(at)).SerializeToString()
+
+    def rests(self, name: str, strip: Strip) -> Rests | None:
+        """Encode all else of each run, None where something of the strip makes no point."""
+        ordered, runs = self._runs.at_once(Family.of(name, Kind.UNTYPED, "", (strip,)))
+        points: list[bytes] = []
+        for alike, values in _blocks(runs, array("d", ordered.values)):
+            shape = alike[0].shape
+            tails = None if shape.surplus or shape.broken or shape.count is None else self._form.live(shape, values, 0)
+            if tails is None:
+                return None
+            points += [run.head + tail for run, tail in zip(alike, tails, strict=True)]
+        return Rests(points, [run.head for run in runs])
+
+    def beginnings(self, _: Strip) -> None:
+        """Say that values stand everywhere in such a point."""
 
     def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield points in bounded blocks, empty ones while new runs are learnt; `seen` gathers heads."""

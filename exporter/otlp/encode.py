@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics, ScopeMetrics, Sum
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from exporter.family import Kind
 from exporter.otlp import columns
+from exporter.otlp.batch import framed
 from exporter.otlp.distributions import HISTOGRAM, SUMMARY, Distributions
+from exporter.otlp.kept import Kept, StripEncoder
 from exporter.otlp.numbers import Numbers
 from exporter.otlp.request import Request
-from exporter.otlp.wire import CUMULATIVE, SplicedRequest, attributes, spliced
+from exporter.otlp.wire import CUMULATIVE, SplicedRequest, attributes, splice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.family import Cycle, Family
+    from exporter.otlp.batch import Batch
     from exporter.otlp.identity import Identity
 
 SCOPE: Final = "rollouts-exporter"
@@ -29,12 +30,11 @@ SCOPE: Final = "rollouts-exporter"
 
 MOST_POINTS: Final = 5000
 MOST_BYTES: Final = 4_000_000
-_FRAME: Final = 6  # a point's tag and length take no more, nor does any other field's
-_FRAMES: Final = 64  # nor do a metric's frames, metadata, temporality and enclosing lengths together
+_FRAMES: Final = 64  # a metric's own frame, what is said of its points as a whole, and enclosing lengths take no more
 
 
-class Points(Protocol):
-    """What encodes the points of a kind of family."""
+class Points(StripEncoder, Protocol):
+    """What encodes the points of a kind of family: strip by strip, or plainly, whatever they are."""
 
     def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield the encoded points of a family; what is in `seen` was encoded before."""
@@ -66,6 +66,7 @@ class Encoder:
             Kind.HISTOGRAM: Distributions(HISTOGRAM, identity, self.refused),
             Kind.SUMMARY: Distributions(SUMMARY, identity, self.refused),
         }
+        self._kept = {encoder: Kept(encoder) for encoder in self._encoders.values()}
 
     def requests(self, cycle: Cycle) -> Iterator[Request]:
         """Yield the cycle's requests."""
@@ -77,41 +78,47 @@ class Encoder:
         for family, block in self._blocks(cycle):
             if not block:
                 yield None
-            points = block
-            while points := points[parcel.take(family, points) :]:
-                if parcel.points:
-                    yield parcel.sealed()
-                    parcel = self._parcel()
-                else:
-                    self.refused["too_large"] += 1
-                    points = points[1:]
+            for batch in block:
+                rest: Batch | None = batch
+                while rest is not None and (rest := parcel.take(family, rest)) is not None:
+                    if parcel.points:
+                        yield parcel.sealed()
+                        parcel = self._parcel()
+                    else:
+                        self.refused["too_large"] += 1
+                        rest = rest.without_first()
         if parcel.points:
             yield parcel.sealed()
-        for encoder in set(self._encoders.values()):
+        for encoder, kept in self._kept.items():
             encoder.age()
+            kept.age()
 
     def _parcel(self) -> Parcel:
         return Parcel(self._identity, self._most_points, self._most_bytes)
 
-    def _blocks(self, cycle: Cycle) -> Iterator[tuple[Family, list[bytes]]]:
+    def _blocks(self, cycle: Cycle) -> Iterator[tuple[Family, list[Batch]]]:
         """Yield encoded points, of each name the living before the ended: a series is never both (T40)."""
         live, ended = _by_name(cycle.families), _by_name(cycle.ended)
         for name in dict.fromkeys((*live, *ended)):
             living, ending = live.get(name, []), ended.get(name, [])
             if name:
-                yield from self._metric(living, ending, cycle.at)
+                first = (living or ending)[0]
+                for block in self._metric(self._joined(first, living), self._joined(first, ending), cycle.at):
+                    yield first, block
             else:
                 self.refused["unnamed"] += sum(map(len, (*living, *ending)))
 
-    def _metric(self, live: list[Family], ended: list[Family], at: float) -> Iterator[tuple[Family, list[bytes]]]:
-        first = (live or ended)[0]
-        living, ending = self._joined(first, live), self._joined(first, ended)
-        encoder = self._encoders[first.kind]
-        seen: set[bytes] = set()
-        for block in encoder.live(living, at, seen):
-            yield living, block
-        for block in encoder.ended(ending, at, seen):
-            yield living if live else ending, block
+    def _metric(self, living: Family, ending: Family, at: float) -> Iterator[list[Batch]]:
+        encoder = self._encoders[living.kind]
+        seen: set[bytes] | None = None
+        if not any(self._identity.touches(series.labels) for series in ending.series):
+            seen = yield from self._kept[encoder].live(living, at)
+        if seen is None:
+            seen = set()
+            for points in encoder.live(living, at, seen):
+                yield [framed(points)] if points else []
+        for points in encoder.ended(ending, at, seen):
+            yield [framed(points)] if points else []
 
     def _joined(self, first: Family, families: list[Family]) -> Family:
         """Join what is of the first one's kind; a name has one type (T06)."""
@@ -130,26 +137,42 @@ class Parcel:
         resource = self._request.resource_metrics.add()
         resource.MergeFromString(_resource(identity))
         self._metrics = resource.scope_metrics[0].metrics
-        self._room = most_bytes - self._request.ByteSize() - _FRAMES
+        self._empty = self._room = most_bytes - self._request.ByteSize() - _FRAMES
         self._family: Family | None = None
+        self._bodies: list[bytes] = []
 
-    def take(self, family: Family, points: Sequence[bytes]) -> int:
-        """Put in as many points of a family as there is room for; return how many."""
+    def take(self, family: Family, batch: Batch) -> Batch | None:
+        """Put in as many points of a family as there is room for; return the rest, None when there is none.
+
+        A request that is more than half full takes a batch as a whole or not at all: to cut one costs more.
+        """
         header = b"" if family is self._family else _header(family)
         room = self._room - (len(header) + _FRAMES if header else 0)
-        fitting = _within(points[: self._most - self.points], room)
-        if not fitting:
-            return 0
-        if header:
-            self._metrics.add().MergeFromString(header)
-            self._family = family
-        spliced(self._metrics[-1], family.kind).extend(fitting)
-        self._room = room - _size(fitting)
-        self.points += len(fitting)
-        return len(fitting)
+        fitting, rest = batch, None
+        if batch.many > self._most - self.points or len(batch.body) > room:
+            if self.points > self._most // 2 or self._room < self._empty // 2:
+                return batch
+            fitting, rest = batch.split(self._most - self.points, room)
+        if fitting.many:
+            if header:
+                self._close()
+                self._metrics.add().MergeFromString(header)
+                self._family = family
+            self._bodies.append(fitting.body)
+            self._room = room - len(fitting.body)
+            self.points += fitting.many
+        return rest
+
+    def _close(self) -> None:
+        """Put the points of the present metric together."""
+        if self._family is not None:
+            kind = self._family.kind
+            splice(self._metrics[-1], kind, b"".join([_ABOUT.get(kind, b""), *self._bodies]))
+            self._bodies = []
 
     def sealed(self) -> Request:
         """Return the request."""
+        self._close()
         return Request(self._request.SerializeToString(), self.points)
 
 
@@ -171,22 +194,12 @@ def _resource(identity: Identity) -> bytes:
 def _header(family: Family) -> bytes:
     """Encode all of a metric but its points: unit always empty, type told in the metadata (T01-T05, T14-T16)."""
     told = "unknown" if family.kind is Kind.UNTYPED else family.kind
-    metric = Metric(name=family.name, description=family.help, metadata=attributes([("prometheus.type", told)]))
-    if family.kind is Kind.COUNTER:
-        metric.sum.MergeFrom(Sum(aggregation_temporality=CUMULATIVE, is_monotonic=True))
-    if family.kind is Kind.HISTOGRAM:
-        metric.histogram.aggregation_temporality = CUMULATIVE
-    return metric.SerializeToString()
+    metadata = attributes([("prometheus.type", told)])
+    return Metric(name=family.name, description=family.help, metadata=metadata).SerializeToString()
 
 
-def _size(points: Sequence[bytes]) -> int:
-    """Return a bound of the bytes that points take in a request."""
-    return sum(map(len, points)) + _FRAME * len(points)
-
-
-def _within(points: Sequence[bytes], room: int) -> Sequence[bytes]:
-    """Return as many of the first points as fit."""
-    if _size(points) <= room:
-        return points
-    sizes = list(accumulate(len(point) + _FRAME for point in points))
-    return points[: bisect_right(sizes, room)]
+_ABOUT: Final[Mapping[Kind, bytes]] = {
+    Kind.COUNTER: Sum(aggregation_temporality=CUMULATIVE, is_monotonic=True).SerializeToString(),
+    Kind.HISTOGRAM: Histogram(aggregation_temporality=CUMULATIVE).SerializeToString(),
+}
+"""What is said of the points of a kind as a whole."""

@@ -20,6 +20,11 @@ class Identity:
     resource: Labels
     point: Labels = ()
 
+    def touches(self, labels: Labels) -> bool:
+        """Tell whether a point with these labels has an own opinion of something that is told of every point."""
+        keys = [key for key, _ in self.point]
+        return any(key in keys for key, _ in labels)
+
     def beside(self, labels: Labels) -> Labels:
         """Return the attributes that a point with these labels gets from here."""
         taken = {key for key, value in labels if value}

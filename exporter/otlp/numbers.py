@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import compress
+from operator import add
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from exporter.otlp import columns
+from exporter.otlp.kept import Rests
 from exporter.otlp.recent import Recent
 from exporter.otlp.wire import ENDED, before_numbers, encoded_attributes, nanoseconds
 
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Sequence
 
-    from exporter.family import Family, Series
+    from exporter.family import Family, Labels, Series, Strip
     from exporter.otlp.identity import Identity
 
 BLOCK: Final = 1000
 _VALUE: Final = before_numbers(NumberDataPoint(as_double=1))
+_WITH_VALUE: Final = Struct(f"<{len(_VALUE)}sd").pack
 
 
 class Numbers:
@@ -33,6 +36,22 @@ class Numbers:
         self._heads: Recent[Series, bytes] = Recent()
         self._pairs: Recent[tuple[str, str], bytes] = Recent()
         self._clashes: dict[Series, bytes] = {}
+
+    def shared(self, at: float) -> bytes:
+        """Encode the time and the identity."""
+        return NumberDataPoint(time_unix_nano=nanoseconds(at)).SerializeToString() + self._shared
+
+    def rests(self, _: str, strip: Strip) -> Rests | None:
+        """Encode value, labels and start of each series, None where a label meets the identity."""
+        if any(self._identity.touches(series.labels) for series in strip.series):
+            return None
+        heads = [b"".join(self._pairs.every(_told(series.labels), _encoded_pair)) for series in strip.series]
+        points = list(map(add, self.beginnings(strip), heads))
+        return Rests(points if strip.starts is None else _since(points, strip.starts))
+
+    def beginnings(self, strip: Strip) -> Sequence[bytes]:
+        """Encode the values."""
+        return [_WITH_VALUE(_VALUE, value) for value in strip.values]
 
     def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield the points of a family in bounded blocks; `seen` gathers what tells its series apart."""
@@ -70,7 +89,7 @@ class Numbers:
 
     def _head(self, series: Series) -> bytes:
         """Encode the labels but for those that only repeat the identity."""
-        own = tuple(sorted(pair for pair in series.labels if pair[1] and pair not in self._identity.point))
+        own = tuple(pair for pair in _told(series.labels) if pair not in self._identity.point)
         beside = self._identity.beside(own)
         if beside != self._identity.point:
             self._clashes[series] = encoded_attributes(NumberDataPoint, beside)
@@ -81,6 +100,11 @@ class Numbers:
         if not self._clashes:
             return [self._shared] * len(series)
         return [self._clashes.get(one, self._shared) for one in series]
+
+
+def _told(labels: Labels) -> Labels:
+    """Return labels as they are told: sorted, without empty values (T32)."""
+    return tuple(sorted([pair for pair in labels if pair[1]]))
 
 
 def _encoded_pair(pair: tuple[str, str]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from math import inf, isnan, nan
 from typing import TYPE_CHECKING, Final
 
@@ -30,10 +31,10 @@ class Edges:
     lowest: float
     highest: float
 
-    def read(self, series: Series) -> float:
-        """Return the edge that a series stands for, NaN when it is none."""
+    def read(self, labels: Labels) -> float:
+        """Return the edge that a series with these labels stands for, NaN when it is none."""
         try:
-            edge = float(series.label(self.label))
+            edge = float(dict(labels).get(self.label, ""))
         except ValueError:
             return nan
         return edge if self.lowest <= edge <= self.highest else nan
@@ -86,9 +87,19 @@ class Runs:
         runs = yield from self._runs(family.name, series)
         if len({run.head for run in runs}) == len(runs):
             return family, runs
-        rests = [self._rest(one) for one in series]
+        rests = [self._rest(one.labels) for one in series]
         family = columns.reordered(family, sorted(range(len(series)), key=rests.__getitem__))
         return family, (yield from self._runs(family.name, list(family.series), anew=True))
+
+    def at_once(self, family: Family) -> tuple[Family, list[Run]]:
+        """Return what `of` does, without a break."""
+        steps = self.of(family)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                found: tuple[Family, list[Run]] = stop.value
+                return found
 
     def age(self) -> None:
         """End a cycle: forget what was not used lately."""
@@ -112,27 +123,31 @@ class Runs:
 
     def _next(self, name: str, series: list[Series], at: int) -> Run:
         """Learn the run that begins at a place."""
-        rest = self._rest(series[at])
-        end = at + 1
-        while end < len(series) and self._rest(series[end]) == rest:
-            end += 1
-        shape = _shape(name, series[at:end], self._edges)
+        told = [series[at].labels]
+        rest = self._rest(told[0])
+        for one in islice(series, at + 1, None):
+            labels = one.labels
+            if self._rest(labels) != rest:
+                break
+            told.append(labels)
+        own = series[at : at + len(told)]
+        shape = _shape(name, list(zip((one.name for one in own), told, strict=True)), self._edges)
         shape = self._shapes.get(shape) or self._shapes.put(shape, shape)
-        return self._known.put(series[at], Run(series[at:end], self._encode(rest), shape))
+        return self._known.put(series[at], Run(own, self._encode(rest), shape))
 
-    def _rest(self, series: Series) -> Labels:
-        return tuple(sorted(pair for pair in series.labels if pair[0] != self._edges.label))
+    def _rest(self, labels: Labels) -> Labels:
+        return tuple(sorted([pair for pair in labels if pair[0] != self._edges.label]))
 
 
-def _shape(name: str, series: Sequence[Series], edges: Edges) -> Shape:
-    """Say what each series of a run is; of several that say the same the first is believed."""
+def _shape(name: str, series: Sequence[tuple[str, Labels]], edges: Edges) -> Shape:
+    """Say what each series of a run is, by name and labels; of several that say the same the first is believed."""
     at: dict[float, int] = {}
     ends: dict[str, int] = {}
-    for place, one in enumerate(series):
-        if one.name == name + edges.suffix:
-            at.setdefault(edges.read(one), place)
+    for place, (own, labels) in enumerate(series):
+        if own == name + edges.suffix:
+            at.setdefault(edges.read(labels), place)
         else:
-            ends.setdefault(one.name, place)
+            ends.setdefault(own, place)
     total, count = ends.get(f"{name}_sum"), ends.get(f"{name}_count")
     used = len(at) + (total is not None) + (count is not None)
     at.pop(inf, None)

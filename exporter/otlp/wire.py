@@ -1,7 +1,7 @@
-"""OTLP's own request once more, its data points as ready bytes: the same wire form.
+"""OTLP's own request once more, the points of a metric as ready bytes: the same wire form.
 
-Made from the published descriptors in a pool of their own, so that no field number is written here. A point that is
-kept encoded goes into a request without being decoded; OTLP's plain messages read the result back. Joined encodings
+Made from the published descriptors in a pool of their own, so that no field number is written here. Points that are
+kept encoded go into a request without being decoded; OTLP's plain messages read the result back. Joined encodings
 of parts of a message are an encoding of the message: points are put together from kept and fresh parts.
 """
 
@@ -19,7 +19,7 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from exporter.family import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableSequence
+    from collections.abc import Iterable
 
     from google.protobuf.message import Message
 
@@ -42,13 +42,13 @@ ENDED: Final = int(metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
 
 
 def _spliced_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
-    """Return the request's message with `data_points` a field of bytes wherever it occurs."""
+    """Return the request's message with the points of a metric a field of bytes, whatever its kind."""
     pool = descriptor_pool.DescriptorPool()
     for module in (common_pb2, resource_pb2, metrics_pb2, metrics_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for field in (field for message in file.message_type for field in message.field):
-            if field.name == "data_points":
+            if field.name in FIELDS.values():
                 field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
                 field.ClearField("type_name")
         pool.Add(file)
@@ -60,9 +60,9 @@ def _spliced_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
 SplicedRequest: Final = _spliced_request()
 
 
-def spliced(metric: metrics_pb2.Metric, kind: Kind) -> MutableSequence[bytes]:
-    """Return the encoded points of a metric of a SplicedRequest."""
-    return cast("MutableSequence[bytes]", getattr(metric, FIELDS[kind]).data_points)
+def splice(metric: metrics_pb2.Metric, kind: Kind, points: bytes) -> None:
+    """Put framed points, and what else there is of the kind, into a metric of a SplicedRequest."""
+    setattr(metric, FIELDS[kind], points)
 
 
 def attributes(labels: Iterable[tuple[str, str]]) -> list[common_pb2.KeyValue]:

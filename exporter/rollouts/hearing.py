@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.family import Source
 from exporter.rollouts.fleet import Key, Sighting, State, Workload
 from exporter.rollouts.rollout import owner
-from exporter.rollouts.state import shows_rollouts, states
-from exporter.rollouts.workload import believable, workloads
+from exporter.rollouts.state import States, shows_rollouts
+from exporter.rollouts.workload import Workloads, believable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from exporter.rollouts.fleet import Reading
     from exporter.rollouts.rules import Rules
 
+T = TypeVar("T")
 _BELIEVABLE: Final[Mapping[Source, Callable[[Page], bool]]] = {
     Source.KUBE_STATE_METRICS: believable,
     Source.ROLLOUT_STATE: shows_rollouts,
@@ -35,12 +36,16 @@ class Hearing:
         self._workloads: dict[Key, Workload] = {}
         self._states: dict[Key, State] = {}
         self._heard = dict.fromkeys(Source, float("-inf"))
+        self._workloads_of = Workloads(rules.roles)
+        self._states_of = States()
+        self._stirred: Collection[Key] | None = None
         self.asked = False
         self.proven: set[Source] = set()
         self.pages: tuple[Page, ...] = ()
 
     def take(self, at: float, pages: Sequence[Page], known: Collection[Key]) -> None:
         """Take a tick's pages; `known` are the rollouts that may own an experiment's pods."""
+        before = self._workloads, self._states, self._whole
         for source in (Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE):
             own = tuple(page for page in pages if page.source is source)
             if own:
@@ -49,9 +54,17 @@ class Hearing:
                 continue
             self._prove(source, own)
             if source is Source.ROLLOUT_STATE:
-                self._states = states(own, at)
+                self._states = self._states_of.read(own, at)
             else:
                 self._take_workloads(at, own, known)
+        workloads, states, whole = before
+        self._stirred = None
+        if whole == self._whole:
+            self._stirred = {*_differing(workloads, self._workloads), *_differing(states, self._states)}
+
+    def stirred(self, key: Key) -> bool:
+        """Tell whether at the last tick something else was heard of a rollout than before, or in another way."""
+        return self._stirred is None or key in self._stirred
 
     def _prove(self, source: Source, pages: Sequence[Page]) -> None:
         if pages and all(map(_BELIEVABLE[source], pages)):
@@ -66,7 +79,7 @@ class Hearing:
     def _take_workloads(self, at: float, pages: tuple[Page, ...], known: Collection[Key]) -> None:
         self.asked = self.asked or bool(pages)
         self.pages = pages
-        found = _with_experiments(workloads(pages, self._rules.roles, at), known)
+        found = _with_experiments(self._workloads_of.read(pages, at), known)
         partial = bool(pages) and not self._whole
         self._workloads = self._workloads | found if partial else found
 
@@ -83,6 +96,13 @@ class Hearing:
         elif found is not None and not _complete(found, reading, whole=self._whole):
             found = None
         return Sighting(reading, found, state, first_deploy)
+
+
+def _differing(before: Mapping[Key, T], now: Mapping[Key, T]) -> Collection[Key]:
+    """Return the rollouts of which something else is said."""
+    if before is now:
+        return frozenset()
+    return {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
 
 
 def _complete(found: Workload, reading: Reading | None, *, whole: bool) -> bool:

@@ -3,65 +3,110 @@
 from __future__ import annotations
 
 from array import array
-from itertools import compress
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from itertools import chain, compress
+from operator import is_
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from exporter.family import Family, Source
+from exporter.family import Family, Source, Strip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.family import Page, Series
     from exporter.rollouts.rules import Rules
 
+T = TypeVar("T")
 POD_LABELS: Final = "kube_pod_labels"
 
 
-def passed(
-    leaders: Sequence[Page], others: Iterable[Page], rules: Rules, pods: Collection[tuple[str, str]]
-) -> tuple[Family, ...]:
-    """Return what passes; `pods` are the (namespace, pod) of rollouts."""
-    chosen: dict[str, list[Family]] = {}
-    for page in leaders:
-        for family in page.families.values():
-            if len(family) and rules.passes(family.name):
-                chosen.setdefault(family.name, []).append(family)
-    for page in others:
-        labels = page.families.get(POD_LABELS)
-        if page.source is Source.KUBE_STATE_METRICS and labels is not None and rules.passes(POD_LABELS):
-            own = select(labels, lambda one: (one.label("namespace"), one.label("pod")) in pods)
-            chosen.setdefault(POD_LABELS, []).append(own)
-    merged = (_merged(families) for families in chosen.values())
-    watched = rules.watched
-    if watched is not None:
-        merged = (select(one, lambda series: _watched(series, watched)) for one in merged)
-    return tuple(family for family in merged if len(family))
+class Passing:
+    """Lets families pass, those of leaders and pod labels, from tick to tick."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._pod_labels = Selection(lambda labels: (labels.get("namespace", ""), labels.get("pod", "")))
+        self._namespaces: dict[str, Selection[str]] = {}
+
+    def families(
+        self, leaders: Sequence[Page], others: Iterable[Page], pods: Collection[tuple[str, str]]
+    ) -> tuple[Family, ...]:
+        """Return what passes; `pods` are the (namespace, pod) of rollouts."""
+        chosen: dict[str, list[Family]] = {}
+        passes = self._rules.passes
+        for page in leaders:
+            for family in page.families.values():
+                if len(family) and passes(family.name):
+                    chosen.setdefault(family.name, []).append(family)
+        labelled = [
+            page.families[POD_LABELS]
+            for page in others
+            if page.source is Source.KUBE_STATE_METRICS and POD_LABELS in page.families and passes(POD_LABELS)
+        ]
+        if labelled:
+            chosen.setdefault(POD_LABELS, []).append(self._pod_labels.of(_merged(labelled), pods.__contains__))
+        merged = (self._watched(_merged(families)) for families in chosen.values())
+        return tuple(family for family in merged if len(family))
+
+    def _watched(self, family: Family) -> Family:
+        """Leave out the series of namespaces that are not watched."""
+        watched = self._rules.watched
+        if watched is None:
+            return family
+        known = self._namespaces.setdefault(family.name, Selection(lambda labels: labels.get("namespace", "")))
+        return known.of(family, lambda namespace: not namespace or watched(namespace))
 
 
-def _watched(series: Series, watched: Callable[[str], bool]) -> bool:
-    """Tell whether a series is of a namespace that is watched, or of none."""
-    namespace = series.label("namespace")
-    return not namespace or watched(namespace)
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """What the series of a strip are about, which of them are kept, and the strip that they make."""
+
+    about: tuple[Any, ...]
+    kept: list[bool]
+    strip: Strip
 
 
-def select(family: Family, keep: Callable[[Series], bool]) -> Family:
-    """Return a family with only the series wanted; the family itself when that is all of them."""
-    wanted = [keep(one) for one in family.series]
-    if all(wanted):
-        return family
-    series = list(compress(family.series, wanted))
-    values = array("d", compress(family.values, wanted))
-    starts = None if family.starts is None else array("d", compress(family.starts, wanted))
-    return Family(family.name, family.kind, family.help, series, values, starts)
+class Selection(Generic[T]):
+    """Selects series of one family by something that `about` reads from their labels, once for each strip."""
+
+    def __init__(self, about: Callable[[Mapping[str, str]], T]) -> None:
+        self._about = about
+        self._selected: dict[Strip, _Selected] = {}
+
+    def of(self, family: Family, keep: Callable[[T], bool]) -> Family:
+        """Return a family with only the series that are kept; the family itself when that is all of them."""
+        before, self._selected = self._selected, {}
+        for strip in family.strips:
+            self._selected[strip] = self._select(strip, before.get(strip), keep)
+        strips = [self._selected[strip].strip for strip in family.strips]
+        if all(map(is_, strips, family.strips)):
+            return family
+        return Family.of(family.name, family.kind, family.help, filter(len, strips))
+
+    def _select(self, strip: Strip, known: _Selected | None, keep: Callable[[T], bool]) -> _Selected:
+        about = known.about if known else tuple(self._about(dict(series.labels)) for series in strip.series)
+        kept = list(map(keep, about))
+        if known is not None and known.kept == kept:
+            return known
+        return _Selected(about, kept, strip if all(kept) else _only(strip, kept))
+
+
+def _only(strip: Strip, kept: Sequence[bool]) -> Strip:
+    starts = None if strip.starts is None else array("d", compress(strip.starts, kept))
+    series, values = tuple(compress(strip.series, kept)), array("d", compress(strip.values, kept))
+    return Strip(series, values, starts, interned=strip.interned)
 
 
 def _merged(families: Sequence[Family]) -> Family:
     """Join one family of several pages; of a series that several show the first page's is taken (T40)."""
+    first = families[0]
     if len(families) == 1:
-        return families[0]
+        return first
+    strips = [strip for family in families for strip in family.strips]
+    if len(set(chain.from_iterable([strip.series for strip in strips]))) == sum(map(len, strips)):
+        return Family.of(first.name, first.kind, first.help, strips)
     samples: dict[Series, float] = {}
     for family in families:
-        for series, value in zip(family.series, family.values, strict=True):
+        for series, value in family.samples():
             samples.setdefault(series, value)
-    first = families[0]
     return Family(first.name, first.kind, first.help, list(samples), array("d", samples.values()))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.rollouts.fleet import PHASES, UNKNOWN_PHASE, Key, Process, Reading, Replicas
+from exporter.rollouts.notes import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator
 
-    from exporter.family import Family, Page, Series
+    from exporter.family import Page, Series, Strip
 
 WANTED: Final = frozenset({
     "analysis_run_info",
@@ -37,18 +37,22 @@ EVENTS: Final = frozenset({
     "SkipSteps",
     "TrafficWeightUpdated",
 })  # fmt: skip # a table
-SLICE: Final = 4000
-"""How many samples are read between two turns of whoever else waits."""
-_GAUGES: Final = ("desired", "updated", "available", "unavailable")
+SLICE: Final = 1000
+"""How many rollouts are read between two turns of whoever else waits."""
+_GAUGES: Final = {
+    f"rollout_info_replicas_{gauge}": gauge for gauge in ("desired", "updated", "available", "unavailable")
+}
 _NO_EVENTS: Final[Mapping[str, float]] = {}
-_Fact = tuple[Key, str, str, str]
-"""What a series is about, and the labels that matter of it."""
+_INFO: Final = "rollout_info"
+Fact = Callable[[Mapping[str, str], float], "_Fact | None"]
+_Fact = tuple[str, Any]
+"""What a sample says of its rollout: a name for it, and it."""
 
 
 def samples(page: Page, name: str) -> Iterable[tuple[Series, float]]:
     """Return the samples of one family of a page, none when the page lacks it."""
     family = page.families.get(name)
-    return zip(family.series, family.values, strict=True) if family is not None else ()
+    return family.samples() if family is not None else ()
 
 
 def started(page: Page) -> float:
@@ -56,97 +60,137 @@ def started(page: Page) -> float:
     return next((value for _, value in samples(page, "process_start_time_seconds")), 0.0)
 
 
-def _key(series: Series) -> Key:
-    return series.label("namespace"), series.label("name")
+def _key(labels: Mapping[str, str]) -> Key:
+    return labels.get("namespace", ""), labels.get("name", "")
 
 
-def _info(series: Series) -> _Fact:
-    return _key(series), series.label("strategy"), series.label("traffic_router"), series.label("phase")
+def _info(labels: Mapping[str, str], value: float) -> _Fact | None:
+    return (_INFO, tuple(labels.get(name, "") for name in ("strategy", "traffic_router", "phase"))) if value else None
 
 
-def _event(series: Series) -> _Fact:
-    reason = series.label("reason")
-    return _key(series), reason if reason in EVENTS else "", "", ""
+def _event(labels: Mapping[str, str], value: float) -> _Fact | None:
+    reason = labels.get("reason", "")
+    return (f"event {reason}", (reason, value)) if reason in EVENTS else None
+
+
+def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Fact]:
+    return lambda _, value: (name, value)
+
+
+FACTS: Final[Mapping[str, Fact]] = {
+    _INFO: _info,
+    "rollout_events_total": _event,
+    **{family: _gauge(gauge) for family, gauge in _GAUGES.items()},
+}
+"""What a sample of each family says of a rollout."""
 
 
 class Reader:
-    """Reads leaders' pages; what a series is about is worked out once, since its labels never change."""
+    """Reads one leader's pages, one after another: only of what has changed something is worked out."""
 
     def __init__(self) -> None:
-        self._facts: dict[Series, _Fact] = {}
+        self._strips: dict[str, tuple[Strip, ...]] = {}
+        self._facts: dict[Key, dict[str, Any]] = {}
+        self._readings: dict[Key, Reading] = {}
+        self._process: Process | None = None
+        self._runs = Notes("analysis_run_info", analysis_run)
+        self._phases = Notes("rollout_phase", _deprecated)
+
+    def runs(self, page: Page) -> list[tuple[str, str, str]]:
+        """Return namespace, name and phase of each AnalysisRun on the page."""
+        return self._runs.of([page])
 
     def read(self, page: Page) -> Generator[None, None, dict[Key, Reading]]:
-        """Return what a leader's page says of every rollout on it, giving way between slices."""
+        """Return what the page says of every rollout on it, giving way between slices; nobody may change it."""
         process = Process(page.target, started(page), page.installation)
-        gauges = yield from self._gauges(page)
-        events = yield from self._events(page)
-        readings: dict[Key, Reading] = {}
-        for number, (key, strategy, router, phase) in enumerate(self._phases(page)):
-            said = phase if phase in PHASES else UNKNOWN_PHASE
-            readings[key] = Reading(process, strategy, router, said, gauges.get(key), events.get(key, _NO_EVENTS))
+        touched: set[Key] = set()
+        for name, fact in FACTS.items():
+            yield from self._follow(page, name, fact, touched)
+        if not len(page.families.get(_INFO, ())):
+            return self._without_info(page, process)
+        if process != self._process:
+            self._process, touched = process, set(self._facts)
+        for number, key in enumerate(touched):
+            reading = self._reading(process, self._facts.get(key, {}))
+            if reading is None:
+                self._readings.pop(key, None)
+            else:
+                self._readings[key] = reading
             if number % SLICE == SLICE - 1:
                 yield
-        self._sweep(4 * sum(len(family) for family in page.families.values()) + 1000)
+        return self._readings
+
+    def _follow(self, page: Page, name: str, fact: Fact, touched: set[Key]) -> Generator[None, None, None]:
+        """Bring the facts of one family to what its strips say now; put into `touched` which rollouts that is about."""
+        family = page.families.get(name)
+        strips = family.strips if family is not None else ()
+        before, self._strips[name] = self._strips.get(name, ()), strips
+        known, present = set(before), set(strips)
+        for strip in before:
+            if strip not in present:
+                for key, (what, _) in _facts(strip, fact):
+                    touched.add(key)
+                    self._facts[key].pop(what, None)
+                    if not self._facts[key]:
+                        del self._facts[key]
+        read = 0
+        for strip in strips:
+            if strip not in known:
+                for key, (what, told) in _facts(strip, fact):
+                    touched.add(key)
+                    self._facts.setdefault(key, {})[what] = told
+                read += len(strip)
+            if read > SLICE:
+                read = 0
+                yield
+
+    def _reading(self, process: Process, facts: Mapping[str, Any]) -> Reading | None:
+        if _INFO not in facts:
+            return None
+        strategy, router, phase = facts[_INFO]
+        gauges: list[float] = [facts[gauge] for gauge in _GAUGES.values() if gauge in facts]
+        replicas = Replicas(*gauges) if len(gauges) == len(_GAUGES) else None
+        events = dict(told for what, told in facts.items() if what.startswith("event "))
+        said = phase if phase in PHASES else UNKNOWN_PHASE
+        return Reading(process, strategy, router, said, replicas, events or _NO_EVENTS)
+
+    def _without_info(self, page: Page, process: Process) -> dict[Key, Reading]:
+        """Take phases from the deprecated `rollout_phase`, where only that exists."""
+        self._process = None
+        readings: dict[Key, Reading] = {}
+        for key, strategy, phase in _deprecated_phases(self._phases.of([page])):
+            facts = {**self._facts.get(key, {}), _INFO: (strategy, "", phase)}
+            reading = self._reading(process, facts)
+            if reading is not None:
+                readings[key] = reading
         return readings
 
-    def _fact(self, series: Series, work_out: Callable[[Series], _Fact]) -> _Fact:
-        fact = self._facts.get(series)
-        if fact is None:
-            fact = self._facts[series] = work_out(series)
-        return fact
 
-    def _sweep(self, most: int) -> None:
-        if len(self._facts) > most:
-            self._facts.clear()
-
-    def _phases(self, page: Page) -> Iterator[_Fact]:
-        """Take phases from `rollout_info`, and from the deprecated `rollout_phase` where only that exists."""
-        family = page.families.get("rollout_info")
-        if family is not None and len(family):
-            return (self._fact(series, _info) for series, value in samples(page, "rollout_info") if value)
-        return _deprecated_phases(page)
-
-    def _gauges(self, page: Page) -> Generator[None, None, Mapping[Key, Replicas]]:
-        columns: list[dict[Key, float]] = []
-        for gauge in _GAUGES:
-            found = {self._fact(one, _info)[0]: value for one, value in samples(page, f"rollout_info_replicas_{gauge}")}
-            columns.append(found)
-            yield
-        desired, updated, available, unavailable = columns
-        return {
-            key: Replicas(count, updated[key], available[key], unavailable[key])
-            for key, count in desired.items()
-            if key in updated and key in available and key in unavailable
-        }
-
-    def _events(self, page: Page) -> Generator[None, None, Mapping[Key, Mapping[str, float]]]:
-        events: dict[Key, dict[str, float]] = defaultdict(dict)
-        told = iter(samples(page, "rollout_events_total"))
-        while batch := list(islice(told, SLICE)):
-            for series, value in batch:
-                key, reason, _, _ = self._fact(series, _event)
-                if reason:
-                    events[key][reason] = value
-            yield
-        return events
+def _facts(strip: Strip, fact: Fact) -> Iterator[tuple[Key, _Fact]]:
+    for series, value in zip(strip.series, strip.values, strict=True):
+        labels = dict(series.labels)
+        told = fact(labels, value)
+        if told is not None:
+            yield _key(labels), told
 
 
-def _deprecated_phases(page: Page) -> Iterator[_Fact]:
-    """Read six 0/1 series a rollout; all zero is the seventh phase, InvalidSpec, which has none of its own."""
+def _deprecated(labels: Mapping[str, str], value: float) -> tuple[Key, str, str]:
+    """Note one of six 0/1 series a rollout: its strategy, and the phase if it is that one."""
+    return _key(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
+
+
+def _deprecated_phases(told: Iterable[tuple[Key, str, str]]) -> Iterator[tuple[Key, str, str]]:
+    """Join what was noted of each rollout; all zero is the seventh phase, InvalidSpec, which has no series."""
     strategies: dict[Key, str] = {}
     phases: dict[Key, str] = {}
-    for series, value in samples(page, "rollout_phase"):
-        key = _key(series)
-        strategies[key] = series.label("strategy")
-        if value:
-            phases[key] = series.label("phase")
+    for key, strategy, phase in told:
+        strategies[key] = strategy
+        if phase:
+            phases[key] = phase
     for key, strategy in strategies.items():
-        yield key, strategy, "", phases.get(key, "InvalidSpec")
+        yield key, strategy, phases.get(key, "InvalidSpec")
 
 
-def analysis_runs(page: Page) -> Iterable[tuple[str, str, str]]:
-    """Return namespace, name and phase of each AnalysisRun on a leader's page."""
-    family: Family | None = page.families.get("analysis_run_info")
-    if family is None:
-        return ()
-    return [(*_key(series), series.label("phase")) for series in family.series]
+def analysis_run(labels: Mapping[str, str], _: float) -> tuple[str, str, str]:
+    """Note namespace, name and phase of an AnalysisRun."""
+    return (*_key(labels), labels.get("phase", ""))

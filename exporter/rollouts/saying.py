@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from itertools import chain
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Family, Kind, Labels, Series
+from exporter.family import Family, Kind, Labels, Series, Strip, others
 from exporter.rollouts.catalogue import BY_NAME, ROWS, Row
 
 if TYPE_CHECKING:
@@ -18,98 +18,141 @@ if TYPE_CHECKING:
 
 Fading = dict[tuple[str, Labels], float]
 """Info series that are said as 0: (family, labels) → until when."""
-_PAIRS_KEPT: Final = 200_000
+_EXTRAS_KEPT: Final = 10_000
+BLOCK: Final = 32
+"""About how many rollouts make a block."""
 SLICE: Final = 250
 """How many rollouts are said between two turns of whoever else waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Saying:
-    """What is said of one rollout: a row's series and values at the place of the row in the catalogue.
+class Said(Series):
+    """A series of a rollout: its labels are the rollout's own, and some that many rollouts have."""
 
-    `former` are series said of it before, so that one that comes back is the same object again.
+    __slots__ = ("_extra",)
+
+    def __init__(self, name: str, own: Labels, extra: Labels) -> None:
+        super().__init__(name, own)
+        self._extra = extra
+
+    @property
+    def labels(self) -> Labels:
+        """All labels."""
+        return (*self._told, *self._extra)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Saying:
+    """What is said of one rollout: series and values of one row of the catalogue after another, `ends` where each ends.
+
+    `former` are series said of it before, so that one that comes back is the same object again. `heads`: it begins a
+    block.
     """
 
     rollout: Rollout
-    series: tuple[Sequence[Series], ...]
-    values: tuple[Sequence[float], ...]
+    series: tuple[Series, ...]
+    values: array[float]
+    ends: tuple[int, ...]
     former: dict[tuple[str, Labels], Series]
+    heads: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rollouts that follow each other, and a strip of them for each row: handed out again while nothing changes."""
+
+    sayings: tuple[_Saying, ...] = ()
+    strips: tuple[Strip, ...] = ()
 
 
 class Sayer:
     """Says rollouts anew only where something has changed, so that one at rest costs next to nothing.
 
-    `infos` are the info series said as 1 at the last tick, and `fading` those said as 0: both outlive a restart.
+    `fading` are the info series that are said as 0; with `infos` they outlive a restart.
     """
 
     def __init__(self, infos: Iterable[tuple[str, Labels]] = (), fading: Fading | None = None) -> None:
         self._sayings: dict[Key, _Saying] = {}
-        self._said: dict[str, Family] = {}
+        self._blocks: dict[Key, _Block] = {}
+        self._shown: dict[str, tuple[Strip, ...]] = {}
+        self._unheard = set(infos)
+        self._zeros: dict[str, tuple[Strip]] = {}
         self._lone: dict[tuple[str, Labels], Series] = {}
-        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
-        self.infos: set[tuple[str, Labels]] = set(infos)
+        self._extras: dict[Labels, Labels] = {}
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.fading: Fading = dict(fading or {})
+
+    @property
+    def infos(self) -> set[tuple[str, Labels]]:
+        """The info series said as 1 at the last tick, and the last ones of rollouts whose pods are not heard of."""
+        shown = {(name, one.labels) for name, strips in self._shown.items() for strip in strips for one in strip.series}
+        return shown | self._unheard
 
     def families(
         self, rollouts: Sequence[Rollout], at: float, fade: float
     ) -> Generator[None, None, tuple[Family, ...]]:
         """Say all rollouts; `fade` is for how long (seconds) a former info series is said as 0."""
         before, self._sayings = self._sayings, {}
-        changed: list[tuple[_Saying | None, _Saying]] = []
         for number, rollout in enumerate(rollouts):
-            known = saying = before.get(rollout.key)
+            saying = before.get(rollout.key)
             if saying is None or saying.rollout is not rollout:
                 saying = self._say(rollout, saying)
-                changed.append((known, saying))
             self._sayings[rollout.key] = saying
             if number % SLICE == SLICE - 1:
                 yield
-        others = before.keys() != self._sayings.keys()
-        said = []
-        for place, row in enumerate(ROWS):
-            former = self._said.get(row.name)
-            if former is None or others or any(_differ(old, new, place) for old, new in changed):
-                former = self._family(place, row)
-                yield
-            said.append(former)
-        self._said = {family.name: family for family in said}
+        yield from self._cut()
+        columns = zip(*(block.strips for block in self._blocks.values()), strict=True)
+        said = [Family.of(row.name, row.kind, row.help, filter(len, c)) for row, c in zip(ROWS, columns, strict=False)]
         self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.sighting.workload is None})
-        families = tuple(self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=True))
+        families = (self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=False))
         return tuple(family for family in families if len(family))
 
-    def _family(self, place: int, row: Row) -> Family:
-        sayings = self._sayings.values()
-        series = list(chain.from_iterable([one.series[place] for one in sayings]))
-        values = array("d", chain.from_iterable([one.values[place] for one in sayings]))
-        starts = None
-        if row.kind is Kind.COUNTER:
-            starts = array(
-                "d", chain.from_iterable([(one.rollout.life.born,) * len(one.series[place]) for one in sayings])
-            )
-        return Family(row.name, row.kind, row.help, series, values, starts)
+    def _cut(self) -> Generator[None, None, None]:
+        """Cut the sayings into blocks, at places that stay when rollouts come and go."""
+        before, self._blocks = self._blocks, {}
+        block: list[_Saying] = []
+        for saying in (*self._sayings.values(), None):
+            if block and (saying is None or saying.heads):
+                key = block[0].rollout.key
+                known = before.get(key, _Block())
+                if known.sayings != tuple(block):
+                    known = _anew(block, known)
+                    yield
+                self._blocks[key] = known
+                block = []
+            if saying is not None:
+                block.append(saying)
 
     def _fade(self, said: Sequence[Family], at: float, fade: float, unheard: Collection[Key]) -> None:
         """Note which info series were replaced; of rollouts `unheard` of at this tick the last ones are kept."""
-        now = {(family.name, one.labels) for family in said if BY_NAME[family.name].identity for one in family.series}
-        former = self.infos - now
+        come, gone = self._changes(said)
+        former = (self._unheard | gone) - come
         if former:
-            told = {(name, _identity(BY_NAME[name], labels)) for name, labels in now}
+            told = {(name, _identity(BY_NAME[name], labels)) for name, labels in come}
             for name, labels in former:
                 if (name, _identity(BY_NAME[name], labels)) in told:
                     self.fading[name, labels] = at + fade
         self.fading = {
             key: until
             for key, until in self.fading.items()
-            if until > at and key not in now and _key(key[1]) in self._sayings
+            if until > at and key not in come and _key(key[1]) in self._sayings
         }
-        self.infos = now | {one for one in former if _key(one[1]) in unheard}
+        self._unheard = {one for one in former if _key(one[1]) in unheard}
+
+    def _changes(self, said: Sequence[Family]) -> tuple[set[tuple[str, Labels]], set[tuple[str, Labels]]]:
+        """Return the info series that are said since this tick, and those that were until the last one."""
+        before, self._shown = self._shown, {one.name: one.strips for one in said if BY_NAME[one.name].identity}
+        names = {**before, **self._shown}
+        come = {(name, one.labels) for name in names for one in others(self._shown.get(name, ()), before.get(name, ()))}
+        gone = {(name, one.labels) for name in names for one in others(before.get(name, ()), self._shown.get(name, ()))}
+        return come, gone - come
 
     def _with_zeros(self, row: Row, family: Family) -> Family:
-        zeros = [self._zero(name, labels) for name, labels in self.fading if name == row.name]
+        zeros = tuple(self._zero(name, labels) for name, labels in self.fading if name == row.name)
         if not zeros:
             return family
-        values = array("d", [*family.values, *(0.0 for _ in zeros)])
-        return Family(row.name, row.kind, row.help, [*family.series, *zeros], values)
+        strip = _again(Strip(zeros, array("d", [0.0] * len(zeros)), interned=True), self._zeros.get(row.name, ()))
+        self._zeros[row.name] = (strip,)
+        return Family.of(row.name, row.kind, row.help, [*family.strips, strip])
 
     def _zero(self, name: str, labels: Labels) -> Series:
         """Return the very series that was said as 1, while its rollout is known."""
@@ -120,37 +163,58 @@ class Sayer:
     def _say(self, rollout: Rollout, before: _Saying | None) -> _Saying:
         """Say one rollout by every row."""
         former = _by_labels(before)
-        pairs = self._pairs
+        extras = self._extras
         own = (("namespace", rollout.key[0]), ("name", rollout.key[1]))
-        columns: list[Sequence[Series]] = []
-        values: list[Sequence[float]] = []
+        series: list[Series] = []
+        values = array("d")
+        ends: list[int] = []
         for row in ROWS:
-            said = list(row.say(rollout))
-            series = []
-            for extra, _ in said:
-                told = [pairs.setdefault(pair, pair) for pair in zip(row.labels, extra, strict=True) if pair[1]]
-                labels = (*own, *told)
-                known = former.pop((row.name, labels)) if (row.name, labels) in former else Series(row.name, labels)
-                series.append(known)
-            columns.append(tuple(series))
-            values.append(array("d", [value for _, value in said]))
-        if len(pairs) > _PAIRS_KEPT:
-            pairs.clear()
-        if len(former) > 4 * sum(map(len, columns)) + 200:
+            for extra, value in row.say(rollout):
+                told = tuple([pair for pair in zip(row.labels, extra, strict=True) if pair[1]])
+                told = told if row.identity else extras.setdefault(told, told)
+                known = former.pop((row.name, (*own, *told)), None) if former else None
+                series.append(known or Said(row.name, own, told))
+                values.append(value)
+            ends.append(len(series))
+        if len(extras) > _EXTRAS_KEPT:
+            extras.clear()
+        if len(former) > 4 * len(series) + 200:
             former = {}
-        return _Saying(rollout, tuple(columns), tuple(values), former)
+        shape = self._shapes.setdefault(tuple(ends), tuple(ends))
+        heads = blake2b("/".join(rollout.key).encode(), digest_size=1).digest()[0] % BLOCK == 0
+        return _Saying(rollout, tuple(series), values, shape, former, heads)
 
 
 def _by_labels(saying: _Saying | None) -> dict[tuple[str, Labels], Series]:
     if saying is None:
         return {}
-    return saying.former | {(one.name, one.labels): one for series in saying.series for one in series}
+    return saying.former | {(one.name, one.labels): one for one in saying.series}
 
 
-def _differ(old: _Saying | None, new: _Saying, place: int) -> bool:
-    if old is None or old.rollout.life.born != new.rollout.life.born:
-        return True
-    return old.values[place] != new.values[place] or old.series[place] != new.series[place]
+def _anew(sayings: Sequence[_Saying], known: _Block) -> _Block:
+    """Put a block together, with as much of what it was before as is still so."""
+    strips = []
+    for place, row in enumerate(ROWS):
+        series: list[Series] = []
+        values = array("d")
+        starts = array("d") if row.kind is Kind.COUNTER else None
+        for one in sayings:
+            first, end = (one.ends[place - 1] if place else 0), one.ends[place]
+            series += one.series[first:end]
+            values += one.values[first:end]
+            if starts is not None:
+                starts.extend([one.rollout.life.born] * (end - first))
+        strips.append(_again(Strip(tuple(series), values, starts, interned=True), known.strips[place : place + 1]))
+    return _Block(tuple(sayings), tuple(strips))
+
+
+def _again(strip: Strip, former: Sequence[Strip]) -> Strip:
+    """Return the former strip if it says the same, else the new one, with its series if they are the same."""
+    if not former or former[0].series != strip.series:
+        return strip
+    if former[0].values == strip.values and former[0].starts == strip.starts:
+        return former[0]
+    return Strip(former[0].series, strip.values, strip.starts, interned=True)
 
 
 def _key(labels: Labels) -> Key:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.family import Family, Source
+from exporter.family import Family, Source, others
 from exporter.rollouts.catalogue import BY_NAME
 from exporter.rollouts.passthrough import POD_LABELS
 from exporter.rollouts.targets import ROWS as TARGET_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.family import Series
     from exporter.rollouts.fleet import Key
@@ -30,31 +30,41 @@ class Ledger:
         """Return the series that end now. `held(family, series, since)` says which of the absent ones stay open."""
         said = {family.name: family for family in families}
         ended = []
-        for name in [*said, *(name for name in self._said if name not in said)]:
+        for name, last in {**said, **self._said}.items():
             gone = self._gone(name, said.get(name), at, held)
             if gone:
-                last = self._said.get(name) or said[name]
                 ended.append(Family(name, last.kind, last.help, gone, [0.0] * len(gone)))
-        kept = {name: family for name, family in self._said.items() if name not in said and name in self._held}
-        self._said = said | kept
+        absent = [family for name, family in self._said.items() if name not in said and name in self._held]
+        self._said = said | {one.name: Family.of(one.name, one.kind, one.help, ()) for one in absent}
         return tuple(ended)
 
     def _gone(
         self, name: str, now: Family | None, at: float, held: Callable[[str, Series, float], bool]
     ) -> Sequence[Series]:
-        before = self._said[name].series if name in self._said else ()
-        series = now.series if now is not None else ()
+        before = self._said[name].strips if name in self._said else ()
+        strips = now.strips if now is not None else ()
         waiting = self._held.get(name, {})
-        if not waiting and before == series:
+        if not waiting and before == strips:
             return ()
-        absent = {one: waiting.get(one, at) for one in (*waiting, *before)}
-        for one in series:
-            absent.pop(one, None)
+        absent = _absent(waiting, others(before, strips), others(strips, before), at)
         kept = {one: since for one, since in absent.items() if held(name, one, since)}
         self._held.pop(name, None)
         if kept:
             self._held[name] = kept
         return [one for one in absent if one not in kept]
+
+
+def _absent(
+    waiting: Mapping[Series, float], gone: Iterable[Series], come: Sequence[Series], at: float
+) -> dict[Series, float]:
+    """Return the series that are said no more, neither the very same nor another of their labels, and since when."""
+    absent = {one: waiting.get(one, at) for one in (*waiting, *gone)}
+    for one in come:
+        absent.pop(one, None)
+    if not absent or not come:
+        return absent
+    told = {(one.name, frozenset(one.labels)) for one in come}
+    return {one: since for one, since in absent.items() if (one.name, frozenset(one.labels)) not in told}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import Key, State
-from exporter.rollouts.reading import samples
+from exporter.rollouts.notes import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.family import Page
 
@@ -35,35 +35,34 @@ def shows_rollouts(page: Page) -> bool:
     return any(len(family) and name.startswith(_PREFIX) for name, family in page.families.items())
 
 
-def states(pages: Sequence[Page], at: float) -> dict[Key, State]:
-    """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
-    gauges = {name: _gauge(pages, name) for name in _GAUGES}
-    gauges["canary_weight"] = _weights(pages) | gauges["canary_weight"]
-    healths = _healths(pages)
-    hashes = _hashes(pages)
-    return {
-        key: State(
-            stable=hashes.get(key, ("", ""))[0],
-            current=hashes.get(key, ("", ""))[1],
-            weight=gauges["canary_weight"].get(key),
-            most_weight=gauges["max_traffic_weight"].get(key) or 100.0,
-            step=gauges["current_step_index"].get(key),
-            health=healths.get(key, ""),
-            aborted=bool(gauges["abort"].get(key)),
-            observed=_observed(gauges, key),
-            at=at,
-        )
-        for key in {*hashes, *gauges["generation"]}
-    }
+class States:
+    """Reads pages of custom-resource state, from tick to tick."""
 
+    def __init__(self) -> None:
+        self._gauges = {name: Notes(_PREFIX + name, _of_rollout) for name in _GAUGES}
+        self._weights = Notes(_PREFIX + "traffic_weight", _canary_weight)
+        self._healths = Notes(_PREFIX + "status_phase", _health)
+        self._hashes = Notes(_PREFIX + "status_info", _hashes)
 
-def _hashes(pages: Sequence[Page]) -> dict[Key, tuple[str, str]]:
-    """Return each rollout's stable and current hash; one whose spec was never valid has none."""
-    return {
-        (series.label("namespace"), series.label("name")): (series.label("stable_hash"), series.label("current_hash"))
-        for page in pages
-        for series, _ in samples(page, _PREFIX + "status_info")
-    }
+    def read(self, pages: Sequence[Page], at: float) -> dict[Key, State]:
+        """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
+        gauges = {name: dict(notes.of(pages)) for name, notes in self._gauges.items()}
+        gauges["canary_weight"] = dict(self._weights.of(pages)) | gauges["canary_weight"]
+        healths, hashes = dict(self._healths.of(pages)), dict(self._hashes.of(pages))
+        return {
+            key: State(
+                stable=hashes.get(key, ("", ""))[0],
+                current=hashes.get(key, ("", ""))[1],
+                weight=gauges["canary_weight"].get(key),
+                most_weight=gauges["max_traffic_weight"].get(key) or 100.0,
+                step=gauges["current_step_index"].get(key),
+                health=healths.get(key, ""),
+                aborted=bool(gauges["abort"].get(key)),
+                observed=_observed(gauges, key),
+                at=at,
+            )
+            for key in {**hashes, **gauges["generation"]}
+        }
 
 
 def _observed(gauges: dict[str, dict[Key, float]], key: Key) -> bool:
@@ -72,27 +71,22 @@ def _observed(gauges: dict[str, dict[Key, float]], key: Key) -> bool:
     return generation is not None and gauges["observed_generation"].get(key) == generation
 
 
-def _gauge(pages: Sequence[Page], name: str) -> dict[Key, float]:
-    return {
-        (series.label("namespace"), series.label("name")): value
-        for page in pages
-        for series, value in samples(page, _PREFIX + name)
-    }
+def _key(labels: Mapping[str, str]) -> Key:
+    return labels.get("namespace", ""), labels.get("name", "")
 
 
-def _weights(pages: Sequence[Page]) -> dict[Key, float]:
-    return {
-        (series.label("namespace"), series.label("name")): value
-        for page in pages
-        for series, value in samples(page, _PREFIX + "traffic_weight")
-        if series.label("role") == "canary"
-    }
+def _of_rollout(labels: Mapping[str, str], value: float) -> tuple[Key, float]:
+    return _key(labels), value
 
 
-def _healths(pages: Sequence[Page]) -> dict[Key, str]:
-    return {
-        (series.label("namespace"), series.label("name")): series.label("phase")
-        for page in pages
-        for series, value in samples(page, _PREFIX + "status_phase")
-        if value == 1
-    }
+def _hashes(labels: Mapping[str, str], _: float) -> tuple[Key, tuple[str, str]]:
+    """Note the stable and the current hash; a rollout whose spec was never valid has none."""
+    return _key(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
+
+
+def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[Key, float] | None:
+    return (_key(labels), value) if labels.get("role", "") == "canary" else None
+
+
+def _health(labels: Mapping[str, str], value: float) -> tuple[Key, str] | None:
+    return (_key(labels), labels.get("phase", "")) if value == 1 else None

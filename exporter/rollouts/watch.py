@@ -16,8 +16,8 @@ from exporter.rollouts.hearing import Hearing
 from exporter.rollouts.judgement import heard_since
 from exporter.rollouts.leadership import Controller, Verdict, judge
 from exporter.rollouts.lifecycle import Life, Moment, advance
-from exporter.rollouts.passthrough import passed
-from exporter.rollouts.reading import Reader, analysis_runs
+from exporter.rollouts.passthrough import Passing
+from exporter.rollouts.reading import Reader
 from exporter.rollouts.rollout import Asked, Rollout, join
 from exporter.rollouts.saying import Sayer
 from exporter.rollouts.staleness import Held, Ledger
@@ -64,11 +64,12 @@ class Watch:
         self._resting: set[Key] = set()
         self._asked = Asked(leader=False, workload=False)
         self._led_at = float("-inf")
-        self._reader = Reader()
+        self._readers: dict[str, Reader] = {}
         self._led = memory.led
         self._hearing = Hearing(rules)
         self._sayer = Sayer(memory.infos, dict(memory.fading))
         self._histograms = durations.Histograms(dict(memory.durations))
+        self._passing = Passing(rules)
         self._ledger = Ledger()
         self._targets = Targets()
         self._rollouts: tuple[Rollout, ...] = ()
@@ -176,15 +177,19 @@ class Watch:
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def _readings(self, leaders: Iterable[Controller]) -> Generator[None, None, dict[Key, Reading]]:
+    def _readings(self, leaders: Sequence[Controller]) -> Generator[None, None, dict[Key, Reading]]:
         readings: dict[Key, Reading] = {}
         watched = self._rules.watched
+        self._readers = {one.page.target: self._readers.get(one.page.target) or Reader() for one in leaders}
         for leader in leaders:
-            found = yield from self._reader.read(leader.page)
+            found = yield from self._readers[leader.page.target].read(leader.page)
             if watched is not None:
                 found = {key: reading for key, reading in found.items() if watched(key[0])}
             readings = found | readings if readings else found
         return readings
+
+    def _runs(self, leaders: Iterable[Controller]) -> list[tuple[str, str, str]]:
+        return [run for one in leaders for run in self._readers[one.page.target].runs(one.page)]
 
     # Lives ----------------------------------------------------------------------------------------------------------
 
@@ -197,20 +202,26 @@ class Watch:
             self._resting.clear()
         self._asked = asked
         steady = {one.process for one in leaders if one.steady} if at - self._at <= self._rules.grace else set()
-        owned = runs.by_rollout((run for one in leaders for run in analysis_runs(one.page)), readings)
+        owned = runs.by_rollout(self._runs(leaders), readings)
         for number, key in enumerate({**self._lives, **readings}):
-            reading = readings.get(key)
+            reading, known = readings.get(key), self._known.get(key)
+            if known is not None and self._rests(key, known, reading, owned):
+                continue
             made = reading is not None and key not in self._lives and reading.process in steady
             sighting = self._hearing.sighting(key, reading, first_deploy=made)
-            known = self._known.get(key)
             same = known is not None and known.sighting == sighting
             if not (same and key in self._resting and owned.get(key, NO_RUNS) == self._lives[key].runs):
                 whole = reading is not None and reading.process in steady
                 self._age(key, at, sighting, runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
-            if reading is not None:
-                self._seen[key] = at
             if number % SLICE == SLICE - 1:
                 yield
+        self._seen.update(dict.fromkeys(readings, at))
+
+    def _rests(self, key: Key, known: Rollout, reading: Reading | None, owned: Mapping[Key, Mapping[str, str]]) -> bool:
+        """Tell without a closer look that a rollout at rest stays so: nobody said anything new of it."""
+        if key not in self._resting or known.sighting.reading is not reading or self._hearing.stirred(key):
+            return False
+        return owned.get(key, NO_RUNS) == known.life.runs
 
     def _age(self, key: Key, at: float, sighting: Sighting, seen: runs.Seen, *, same: bool) -> None:
         """Take one rollout to this tick; when the same sighting changes nothing twice, it is at rest from then on."""
@@ -253,7 +264,7 @@ class Watch:
             histogram = self._histograms.family()
             said += [histogram] if histogram is not None else []
         said += self._targets.families(at)
-        said += passed([one.page for one in leaders], self._hearing.pages, self._rules, self._hearing.pods)
+        said += self._passing.families([one.page for one in leaders], self._hearing.pages, self._hearing.pods)
         yield
         return self._capped(said)
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from exporter.family import Source
 from exporter.rollouts.fleet import Key, Pod, ReplicaSet, Workload
+from exporter.rollouts.notes import Notes
 from exporter.rollouts.reading import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from exporter.family import Page, Series
+    from exporter.family import Page
 
 WANTED: Final = frozenset({
     "kube_pod_deletion_timestamp",
@@ -34,6 +36,7 @@ WANTED: Final = frozenset({
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _Owned = tuple[str, str]
+_Uid = tuple[str, str, str]
 
 
 def believable(page: Page) -> bool:
@@ -50,115 +53,113 @@ def believable(page: Page) -> bool:
     return owners is not None and len(owners) > 0 and sizes == 0
 
 
-def workloads(pages: Sequence[Page], roles: Mapping[str, Mapping[str, str]], at: float) -> dict[Key, Workload]:
-    """Join all shards' pages, said `at` a time (Unix seconds).
+class Workloads:
+    """Joins kube-state-metrics' pages, from tick to tick.
 
     `roles` maps a pod label (as kube-state-metrics spells it) to role by value.
     """
-    pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.trouble is None]
-    owners = _owners(pages)
-    sets = _replica_sets(pages, owners)
-    pods: dict[Key, list[Pod]] = defaultdict(list)
-    for key, pod in _pods(pages, owners, roles):
-        pods[key].append(pod)
-    return {
-        key: Workload(sets.get(key, {}), tuple(sorted(pods.get(key, ()), key=lambda pod: pod.name)), at)
-        for key in {**sets, **pods}
-    }
 
+    def __init__(self, roles: Mapping[str, Mapping[str, str]]) -> None:
+        self._owners = Notes("kube_replicaset_owner", _owner)
+        self._created = Notes("kube_replicaset_created", _of_set)
+        self._wanted = Notes("kube_replicaset_spec_replicas", _of_set)
+        self._sizes = Notes("kube_replicaset_status_replicas", _of_set)
+        self._revisions = Notes("kube_replicaset_annotations", _revision)
+        self._terminating = Notes("kube_pod_deletion_timestamp", lambda labels, _: _uid(labels))
+        self._finished = Notes("kube_pod_status_phase", _finished)
+        self._ready = Notes("kube_pod_status_ready", _ready)
+        self._claimed = Notes("kube_pod_labels", lambda labels, _: _claimed(labels, roles))
+        self._infos = Notes("kube_pod_info", _info)
 
-def _all(pages: Iterable[Page], name: str) -> Iterator[tuple[Series, float]]:
-    for page in pages:
-        yield from samples(page, name)
+    def read(self, pages: Sequence[Page], at: float) -> dict[Key, Workload]:
+        """Join all shards' pages, said `at` a time (Unix seconds)."""
+        pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.trouble is None]
+        owners = dict(self._owners.of(pages))
+        sets = self._replica_sets(pages, owners)
+        pods: dict[Key, list[Pod]] = defaultdict(list)
+        for key, pod in self._pods(pages, owners):
+            pods[key].append(pod)
+        return {
+            key: Workload(sets.get(key, {}), tuple(sorted(pods.get(key, ()), key=attrgetter("name"))), at)
+            for key in {**sets, **pods}
+        }
 
+    def _replica_sets(
+        self, pages: Sequence[Page], owners: Mapping[_Owned, tuple[str, str]]
+    ) -> dict[Key, dict[str, ReplicaSet]]:
+        created, wanted = dict(self._created.of(pages)), dict(self._wanted.of(pages))
+        sizes, revisions = dict(self._sizes.of(pages)), dict(self._revisions.of(pages))
+        found: dict[Key, dict[str, ReplicaSet]] = defaultdict(dict)
+        for owned, (kind, owner) in owners.items():
+            namespace, name = owned
+            if kind == "Rollout" and name.startswith(f"{owner}-"):
+                digest = name[len(owner) + 1 :]
+                found[namespace, owner][digest] = ReplicaSet(
+                    digest,
+                    revisions.get(owned),
+                    created.get(owned, math.nan),
+                    wanted.get(owned, 0),
+                    sizes.get(owned, 0),
+                )
+        return found
 
-def _owners(pages: Sequence[Page]) -> dict[_Owned, tuple[str, str]]:
-    """ReplicaSets of Rollouts and Experiments: (namespace, ReplicaSet) → (kind, owner's name)."""
-    return {
-        (series.label("namespace"), series.label("replicaset")): (kind, series.label("owner_name"))
-        for series, _ in _all(pages, "kube_replicaset_owner")
-        if (kind := series.label("owner_kind")) in ("Rollout", "Experiment")
-    }
-
-
-def _by_set(pages: Sequence[Page], name: str) -> dict[_Owned, float]:
-    return {(series.label("namespace"), series.label("replicaset")): value for series, value in _all(pages, name)}
-
-
-def _replica_sets(pages: Sequence[Page], owners: Mapping[_Owned, tuple[str, str]]) -> dict[Key, dict[str, ReplicaSet]]:
-    created = _by_set(pages, "kube_replicaset_created")
-    wanted = _by_set(pages, "kube_replicaset_spec_replicas")
-    sizes = _by_set(pages, "kube_replicaset_status_replicas")
-    revisions = _revisions(pages)
-    found: dict[Key, dict[str, ReplicaSet]] = defaultdict(dict)
-    for owned, (kind, owner) in owners.items():
-        namespace, name = owned
-        if kind == "Rollout" and name.startswith(f"{owner}-"):
-            digest = name[len(owner) + 1 :]
-            found[namespace, owner][digest] = ReplicaSet(
-                digest, revisions.get(owned), created.get(owned, math.nan), wanted.get(owned, 0), sizes.get(owned, 0)
+    def _pods(self, pages: Sequence[Page], owners: Mapping[_Owned, tuple[str, str]]) -> Iterator[tuple[Key, Pod]]:
+        seen = {*self._terminating.of(pages), *self._finished.of(pages)}
+        ready, claimed = set(self._ready.of(pages)), dict(self._claimed.of(pages))
+        for uid, name, node in self._infos.of(pages):
+            owner = owners.get((uid[0], name))
+            if owner is None or uid in seen:
+                continue
+            seen.add(uid)
+            kind, rollout = owner
+            experiment = kind == "Experiment"
+            digest = "" if experiment else name[len(rollout) + 1 :]
+            yield (
+                (uid[0], rollout),
+                Pod(uid[1], uid[2], node, name, digest, uid in ready, experiment, claimed.get(uid, "")),
             )
-    return found
 
 
-def _revisions(pages: Sequence[Page]) -> dict[_Owned, int]:
-    """Read revision annotations, compared as numbers; a ReplicaSet taken up again has the highest one."""
-    return {
-        (series.label("namespace"), series.label("replicaset")): int(text)
-        for series, _ in _all(pages, "kube_replicaset_annotations")
-        if (text := series.label(_REVISION)).isascii() and text.isdigit()
-    }
+def _owner(labels: Mapping[str, str], _: float) -> tuple[_Owned, tuple[str, str]] | None:
+    """Note the owner of a ReplicaSet of a Rollout or an Experiment: (kind, owner's name)."""
+    kind = labels.get("owner_kind", "")
+    return (_set(labels), (kind, labels.get("owner_name", ""))) if kind in ("Rollout", "Experiment") else None
 
 
-def _uid(series: Series) -> tuple[str, str, str]:
-    return series.label("namespace"), series.label("pod"), series.label("uid")
+def _of_set(labels: Mapping[str, str], value: float) -> tuple[_Owned, float]:
+    return _set(labels), value
 
 
-def _pods(
-    pages: Sequence[Page], owners: Mapping[_Owned, tuple[str, str]], roles: Mapping[str, Mapping[str, str]]
-) -> Iterator[tuple[Key, Pod]]:
-    terminating = {_uid(series) for series, _ in _all(pages, "kube_pod_deletion_timestamp")}
-    finished = {
-        _uid(series)
-        for series, value in _all(pages, "kube_pod_status_phase")
-        if value and series.label("phase") in _FINISHED
-    }
-    ready = {
-        _uid(series)
-        for series, value in _all(pages, "kube_pod_status_ready")
-        if value and series.label("condition") == "true"
-    }
-    claimed = _claimed(pages, roles)
-    seen = terminating | finished
-    for series, _ in _all(pages, "kube_pod_info"):
-        uid = _uid(series)
-        name = series.label("created_by_name")
-        owner = owners.get((uid[0], name)) if series.label("created_by_kind") == "ReplicaSet" else None
-        if owner is None or uid in seen:
-            continue
-        seen.add(uid)
-        kind, rollout = owner
-        experiment = kind == "Experiment"
-        yield (
-            (uid[0], rollout),
-            Pod(
-                name=uid[1],
-                uid=uid[2],
-                node=series.label("node"),
-                replica_set=name,
-                hash="" if experiment else name[len(rollout) + 1 :],
-                ready=uid in ready,
-                experiment=experiment,
-                label_role=claimed.get(uid, ""),
-            ),
-        )
+def _revision(labels: Mapping[str, str], _: float) -> tuple[_Owned, int] | None:
+    """Note a revision annotation, compared as a number; a ReplicaSet taken up again has the highest one."""
+    text = labels.get(_REVISION, "")
+    return (_set(labels), int(text)) if text.isascii() and text.isdigit() else None
 
 
-def _claimed(pages: Sequence[Page], roles: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str, str], str]:
-    """Read the roles that ephemeral-metadata labels claim."""
-    return {
-        _uid(series): role
-        for series, _ in _all(pages, "kube_pod_labels")
-        for label, by_value in roles.items()
-        if (role := by_value.get(series.label(label), ""))
-    }
+def _set(labels: Mapping[str, str]) -> _Owned:
+    return labels.get("namespace", ""), labels.get("replicaset", "")
+
+
+def _uid(labels: Mapping[str, str]) -> _Uid:
+    return labels.get("namespace", ""), labels.get("pod", ""), labels.get("uid", "")
+
+
+def _finished(labels: Mapping[str, str], value: float) -> _Uid | None:
+    return _uid(labels) if value and labels.get("phase", "") in _FINISHED else None
+
+
+def _ready(labels: Mapping[str, str], value: float) -> _Uid | None:
+    return _uid(labels) if value and labels.get("condition", "") == "true" else None
+
+
+def _claimed(labels: Mapping[str, str], roles: Mapping[str, Mapping[str, str]]) -> tuple[_Uid, str] | None:
+    """Note the role that an ephemeral-metadata label claims."""
+    claims = [role for label, by_value in roles.items() if (role := by_value.get(labels.get(label, ""), ""))]
+    return (_uid(labels), claims[-1]) if claims else None
+
+
+def _info(labels: Mapping[str, str], _: float) -> tuple[_Uid, str, str] | None:
+    """Note a pod of a ReplicaSet: which, and its node."""
+    if labels.get("created_by_kind", "") != "ReplicaSet":
+        return None
+    return _uid(labels), labels.get("created_by_name", ""), labels.get("node", "")

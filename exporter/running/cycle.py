@@ -51,7 +51,6 @@ class Cycles:
         self._tick = tick
         self._number = 0
         self._notices = Notices(parts.telemetry)
-        self._latest: dict[tuple[Source, str, str], Page] = {}
         self.latest = Cycle(0.0)
         self.ended = 0.0
         self.saying = asyncio.Lock()
@@ -63,7 +62,7 @@ class Cycles:
         async with _Held(parts.telemetry):
             pages = await parts.scraper.scrape(at, self._due)
             self._number += gone_by
-            self._note(pages)
+            self._notices.take(pages)
             async with self.saying:
                 cycle = await self._say(at, pages)
         parts.telemetry.set(Own.CYCLE_SECONDS, time.monotonic() - began)
@@ -103,15 +102,11 @@ class Cycles:
             return False
         return self._number % max(round(section.interval / self._tick), 1) == 0
 
-    def _note(self, pages: Sequence[Page]) -> None:
-        self._notices.take(pages)
-        self._latest |= {(page.source, page.installation, page.target): page for page in pages if page.trouble is None}
-
     def _sweep(self) -> None:
         """Forget the series of no target's last whole page; those of a target that fails come back as they were."""
-        known = {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.targets}
-        self._latest = {who: page for who, page in self._latest.items() if who in known}
-        self._parts.interner.sweep(family for page in self._latest.values() for family in page.families.values())
+        self._parts.interner.sweep(
+            {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.targets}
+        )
 
     def _count(self, cycle: Cycle) -> None:
         telemetry, watch = self._parts.telemetry, self._parts.watch

@@ -1,7 +1,8 @@
 """Text format 0.0.4, as it streams in, → families; wanted ones are parsed, the others skipped unread to the next `#`.
 
-Lines are cut into rows at their last blank: what stands before it is looked up, what stands after it is a number.
-Rows for which that does not hold go, one at a time, through the plain path, which follows the format's words.
+Text that stands where it stood on the target's last page is not read again: its strip is handed out once more. What is
+new is cut into rows at their last blank: what stands before it is looked up, what stands after it is a number. Rows
+for which that does not hold go, one at a time, through the plain path, which follows the format's words.
 Numbers are what Go's parser takes, so `1_000` and `1e400` are none (facts: oracle t15). One line that is no
 exposition costs itself and is counted.
 """
@@ -13,9 +14,12 @@ import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Family, Kind
+from exporter.family import Family, Kind, Strip
+from exporter.scrape.former import SIZE, Former
 from exporter.scrape.interner import SERIES, Interner, MalformedError, Texts, unescape
 
 if TYPE_CHECKING:
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
     from exporter.family import Series
 
 LONGEST_LINE: Final = 64 * 1024
+NO_FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({})
+_HASHES: Final = 16
+"""So many `#` in mid-line are passed over one by one, before a search for those that begin a line."""
+_IN_RUNS: Final = {Kind.HISTOGRAM, Kind.SUMMARY}
+_LINE_FEED: Final = 10
 _PLAIN_DIGITS: Final = b"0123456789.eE+-"
 _NUMBER: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?)|nan", re.IGNORECASE
@@ -58,9 +67,9 @@ class Exposition:
 
 
 class _Columns:
-    """A family while it is being read."""
+    """A family while it is being read; `former` is the same family on the target's last page."""
 
-    __slots__ = ("help", "kind", "name", "series", "texts", "typed", "values")
+    __slots__ = ("_series", "_values", "former", "help", "kind", "name", "rows", "strips", "texts", "typed")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -68,17 +77,48 @@ class _Columns:
         self.help = ""
         self.typed = False
         self.texts: Texts | None = None
-        self.series: list[Series] = []
-        self.values = array("d")
+        self.former: Former | None = None
+        self.strips: list[Strip] = []
+        self.rows = 0
+        self._series: list[Series] = []
+        self._values = array("d")
+
+    def put(self, strip: Strip) -> None:
+        """Take a strip."""
+        self.settle()
+        self.strips.append(strip)
+        self.rows += len(strip)
+
+    def add(self, series: Series, value: float) -> None:
+        """Take one sample, read by itself."""
+        self._series.append(series)
+        self._values.append(value)
+        self.rows += 1
+
+    def settle(self) -> None:
+        """Make a strip of the samples that were read by themselves."""
+        if self._series:
+            self.strips.append(Strip(self._series, self._values))
+            self._series, self._values = [], array("d")
 
 
 class Parser:
-    """Reads one page. `wanted` tells by name which families matter; `most` bounds the samples kept (0: unbounded)."""
+    """Reads one page. `wanted` tells by name which families matter; `most` bounds the samples kept (0: unbounded).
 
-    def __init__(self, interner: Interner, wanted: Callable[[str], bool], most: int = 0) -> None:
+    `former` are the families of the target's last page, which is what this one is likely to be.
+    """
+
+    def __init__(
+        self,
+        interner: Interner,
+        wanted: Callable[[str], bool],
+        most: int = 0,
+        former: Mapping[str, Family] = NO_FAMILIES,
+    ) -> None:
         self._interner = interner
         self._wanted = wanted
         self._most = most
+        self._former = former
         self._families: dict[str, _Columns] = {}
         self._current: _Columns | None = None
         self._headed = False  # before the first header every line speaks for itself
@@ -92,21 +132,23 @@ class Parser:
         """Take the next bytes of the page. Raises ExpositionError `sample_limit`."""
         text = self._tail + block if self._tail else block
         cut = text.rfind(b"\n") + 1
-        self._tail = text[cut:]
         start = 0
         if self._too_long and cut:
             start = text.index(b"\n") + 1
             self._too_long = False
-        self._lines(text, start, cut)
-        if len(self._tail) >= LONGEST_LINE:
+        overlong = len(text) - cut >= LONGEST_LINE
+        self._tail = text[self._lines(text, start, cut, last=overlong) :]
+        if overlong:
             self._overlong(self._tail)
             self._too_long, self._tail = True, b""
 
     def finish(self) -> Exposition:
         """Return the page. Raises ExpositionError `cut_short` (no final line feed) and `not_exposition`."""
+        end = self._tail.rfind(b"\n") + 1
+        self._lines(self._tail, 0, end, last=True)
         if self._malformed and not self._headed and not self._understood:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
-        if self._tail or self._too_long:
+        if self._too_long or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
         families = {columns.name: self._family(columns) for columns in self._families.values()}
         return Exposition(families, dict(self._malformed), self._samples)
@@ -120,36 +162,64 @@ class Parser:
     def _reading(self) -> bool:
         return self._current is not None or not self._headed
 
-    def _lines(self, text: bytes, pos: int, end: int) -> None:
+    def _lines(self, text: bytes, pos: int, end: int, *, last: bool) -> int:
+        """Read lines up to `end`; return where reading stopped: before what may go on beyond, unless it is the last."""
         while pos < end:
             if text.startswith(b"#", pos):
                 stop = text.index(b"\n", pos) + 1
                 self._comment(text[pos : stop - 1])
             else:
-                stop = text.find(b"\n#", pos, end) + 1 or end
-                if self._reading:
-                    self._block(text, pos, stop)
+                stop = _next_comment(text, pos, end)
+                if self._reading and (read := self._block(text, pos, stop, last=last or stop < end)) < stop:
+                    return read
             pos = stop
+        return pos
 
-    def _block(self, text: bytes, pos: int, stop: int) -> None:
-        """Read sample lines in slices, so that the work between two looks at the limit is bounded."""
+    def _block(self, text: bytes, pos: int, stop: int, *, last: bool) -> int:
+        """Read sample lines strip by strip, so that the work between two looks at the limit is bounded."""
         while pos < stop:
-            cut = stop if stop - pos <= LONGEST_LINE else text.rfind(b"\n", pos, pos + LONGEST_LINE) + 1
-            if not cut:
-                pos = self._skip(text, pos)
-                continue
-            part = text[pos:cut]
-            if self._current is None or not self._fast(self._current, part):
-                for line in part.split(b"\n"):
-                    if self._reading:
-                        self._plain(line)
+            columns = self._current
+            if columns is None:
+                pos = self._piece(text, pos, _cut(text, pos, stop))
+            else:
+                former = columns.former or self._remembered(columns)
+                strip = former.again(text, pos)
+                if strip is None and not last and (stop - pos < SIZE or former.begins(text, pos)):
+                    return pos
+                if strip is None:
+                    pos = self._changed(columns, former, text, pos, stop)
+                else:
+                    columns.put(strip)
+                    self._samples += len(strip)
+                    pos += len(strip.text)
             if self._most and self._samples > self._most:
                 raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
-            pos = cut
+        return pos
 
-    def _skip(self, text: bytes, pos: int) -> int:
-        stop = text.index(b"\n", pos) + 1
-        self._overlong(text[pos : pos + 1])
+    def _remembered(self, columns: _Columns) -> Former:
+        family = self._former.get(columns.name)
+        columns.former = Former(family.strips if family is not None and family.kind is columns.kind else ())
+        return columns.former
+
+    def _changed(self, columns: _Columns, former: Former, text: bytes, pos: int, stop: int) -> int:
+        """Read a strip's worth of what is new, at most up to where what is known goes on; return where that ends."""
+        resumed = former.resumes(text, pos, stop)
+        if resumed == pos:
+            return pos
+        if resumed < 0 or resumed - pos > 2 * SIZE:
+            resumed = _cut(text, pos, stop if resumed < 0 else resumed, runs=columns.kind in _IN_RUNS)
+        return self._piece(text, pos, resumed)
+
+    def _piece(self, text: bytes, pos: int, stop: int) -> int:
+        """Read some lines; return where they end."""
+        if stop - pos > LONGEST_LINE and text.find(b"\n", pos, pos + LONGEST_LINE) < 0:
+            self._overlong(text[pos : pos + 1])
+            return stop
+        part = text[pos:stop]
+        if self._current is None or not self._fast(self._current, part):
+            for line in part.split(b"\n"):
+                if self._reading:
+                    self._plain(line)
         return stop
 
     def _comment(self, line: bytes) -> None:
@@ -177,7 +247,7 @@ class Parser:
         kind = _KINDS.get(word)
         if kind is None:
             self._malformed["unknown_type"] += 1
-        elif columns.typed or columns.series:
+        elif columns.typed or columns.rows:
             if kind is not columns.kind:
                 self._malformed["second_type"] += 1
         else:
@@ -211,9 +281,11 @@ class Parser:
             return False
         if None in series or math.inf in values or -math.inf in values:
             return False
-        columns.series.extend(series)  # type: ignore[arg-type] # no None is left
-        columns.values.extend(values)
-        self._samples += len(series)
+        told: tuple[Series, ...] = tuple(series)  # type: ignore[arg-type] # no None is left
+        columns.put(
+            Strip(columns.former.shared(told) if columns.former is not None else told, values, text=part, interned=True)
+        )
+        self._samples += len(told)
         return True
 
     def _plain(self, line: bytes) -> None:
@@ -245,19 +317,45 @@ class Parser:
             series = self._texts(columns).learn(text)
         if columns is None or series is None:
             raise MalformedError("wrong_family")
-        columns.series.append(series)
-        columns.values.append(value)
+        columns.add(series, value)
         self._samples += 1
 
     def _family(self, columns: _Columns) -> Family:
-        series, values = columns.series, columns.values
-        if len(set(series)) < len(series):
+        columns.settle()
+        strips = tuple(columns.strips)
+        before = self._former.get(columns.name)
+        if before is not None and before.strips == strips and before.kind is columns.kind:
+            return Family.of(columns.name, columns.kind, columns.help, strips)
+        if len(set(chain.from_iterable([strip.series for strip in strips]))) < columns.rows:
             first: dict[Series, float] = {}
-            for one, value in zip(series, values, strict=True):
-                first.setdefault(one, value)
-            self._malformed["duplicate_series"] += len(series) - len(first)
-            series, values = list(first), array("d", first.values())
-        return Family(columns.name, columns.kind, columns.help, series, values)
+            for strip in strips:
+                for one, value in zip(strip.series, strip.values, strict=True):
+                    first.setdefault(one, value)
+            self._malformed["duplicate_series"] += columns.rows - len(first)
+            return Family(columns.name, columns.kind, columns.help, list(first), array("d", first.values()))
+        return Family.of(columns.name, columns.kind, columns.help, strips)
+
+
+def _next_comment(text: bytes, pos: int, end: int) -> int:
+    """Return where the next line that begins with `#` does, `end` when none does before that."""
+    at = pos
+    for _ in range(_HASHES):  # one letter is found ten times as fast as two
+        at = text.find(b"#", at, end)
+        if at < 0:
+            return end
+        if text[at - 1] == _LINE_FEED:
+            return at
+        at += 1
+    return text.find(b"\n#", at - 1, end) + 1 or end
+
+
+def _cut(text: bytes, pos: int, stop: int, *, runs: bool = False) -> int:
+    """Return where to cut lines so that about SIZE bytes are taken; `runs`: where the lines of a point end, too."""
+    if runs and (last := text.rfind(b"_count", pos, min(stop, pos + SIZE))) >= 0:
+        return text.index(b"\n", last) + 1
+    if stop - pos <= SIZE:
+        return stop
+    return text.rfind(b"\n", pos, pos + SIZE) + 1 or text.index(b"\n", pos) + 1
 
 
 def _number(text: bytes) -> float:

@@ -7,17 +7,18 @@ order of labels name the same Series.
 from __future__ import annotations
 
 import re
+from itertools import chain
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from exporter.family import Kind, Labels, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from exporter.family import Family
 
 MOST_LABELS: Final = 64
-_PAIRS_KEPT: Final = 200_000
 _BLANK: Final = rb"[ \t]*+"
 _NAME: Final = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL: Final = _BLANK + rb"([a-zA-Z_][a-zA-Z0-9_]*+)" + _BLANK + rb"=" + _BLANK + rb'"((?:[^"\\]++|\\.)*+)"' + _BLANK
@@ -49,15 +50,26 @@ def unescape(text: str, *, quoted: bool = True) -> str:
     return escape.sub(lambda match: _UNESCAPED[match[1]], text) if "\\" in text else text
 
 
+class Scraped(Series):
+    """A series as a page spells it."""
+
+    __slots__ = ()
+
+    @property
+    def labels(self) -> Labels:
+        """All labels, read anew."""
+        text: bytes = self._told
+        return tuple(pair for pair in _pairs(text) if pair[1] and pair[0] != "__name__")
+
+
 class Texts:
     """The series of one family by their text; `find` is the hot look-up, `learn` the cold one."""
 
-    __slots__ = ("_by_text", "_names", "_pairs", "find")
+    __slots__ = ("_by_text", "_names", "find")
 
-    def __init__(self, name: str, kind: Kind, pairs: dict[tuple[bytes, bytes], tuple[str, str]]) -> None:
+    def __init__(self, name: str, kind: Kind) -> None:
         self._by_text: dict[bytes, Series] = {}
-        self._names = frozenset(name + suffix for suffix in _SUFFIXES.get(kind, ("",)))
-        self._pairs = pairs
+        self._names = {(name + suffix).encode(): name + suffix for suffix in _SUFFIXES.get(kind, ("",))}
         self.find: Callable[[bytes], Series | None] = self._by_text.get
 
     def learn(self, text: bytes) -> Series | None:
@@ -68,38 +80,14 @@ class Texts:
         match = _SERIES.fullmatch(text)
         if match is None:
             raise MalformedError("syntax")
-        name = match[1].decode()
-        if name not in self._names:
+        name = self._names.get(match[1])
+        if name is None:
             return None
-        labels = self._labels(match[2] or b"")
-        series = self._canonical(name, labels)
-        self._by_text[text] = series
-        return series
-
-    def _labels(self, text: bytes) -> Labels:
-        pairs = self._pairs
-        found = _LABELS.findall(text)
-        if len(found) > MOST_LABELS:
-            raise MalformedError("too_many_labels")
-        if len(pairs) > _PAIRS_KEPT:
-            pairs.clear()
-        labels = []
-        for raw in found:
-            pair = pairs.get(raw)
-            if pair is None:
-                pair = pairs[raw] = _pair(raw)
-            labels.append(pair)
-        if len({key for key, _ in labels}) < len(labels):
-            raise MalformedError("repeated_label")
-        return tuple(pair for pair in labels if pair[1] and pair[0] != "__name__")
-
-    def _canonical(self, name: str, labels: Labels) -> Series:
-        """Find the series under its one spelling: labels sorted, `le` last, as client libraries write them."""
-        ordered = sorted(labels, key=lambda pair: (pair[0] == "le", pair[0]))
-        text = _spelling(name, ordered)
-        series = self._by_text.get(text)
+        spelling = _spelling(name, _pairs(match[2] or b""))
+        series = self._by_text.get(spelling)
         if series is None:
-            series = self._by_text[text] = Series(name, labels)
+            series = self._by_text[spelling] = Scraped(name, text if text != spelling else spelling)
+        self._by_text[text] = series
         return series
 
     def sweep(self, alive: set[Series]) -> None:
@@ -109,16 +97,33 @@ class Texts:
             self.find = self._by_text.get
 
 
-def _spelling(name: str, labels: list[tuple[str, str]]) -> bytes:
-    pairs = ",".join([f'{key}="{value.translate(_ESCAPED)}"' for key, value in labels])
-    return (f"{name}{{{pairs}}}" if pairs else name).encode()
-
-
-def _pair(raw: tuple[bytes, bytes]) -> tuple[str, str]:
+def _pairs(text: bytes) -> list[tuple[str, str]]:
+    """Read what stands between the braces of a series. Raises MalformedError."""
+    found = _LABELS.findall(text)
+    if len(found) > MOST_LABELS:
+        raise MalformedError("too_many_labels")
     try:
-        return raw[0].decode(), unescape(raw[1].decode())
+        pairs = [(intern(name.decode()), intern(unescape(value.decode()))) for name, value in found]
     except UnicodeDecodeError:
         raise MalformedError("utf8") from None
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise MalformedError("repeated_label")
+    return pairs
+
+
+def _spelling(name: str, pairs: list[tuple[str, str]]) -> bytes:
+    """Return the one spelling of a series: labels sorted, `le` last, as client libraries write them."""
+    told = sorted([pair for pair in pairs if pair[1] and pair[0] != "__name__"], key=_rank)
+    text = ",".join([f'{key}="{value.translate(_ESCAPED) if _odd(value) else value}"' for key, value in told])
+    return (f"{name}{{{text}}}" if told else name).encode()
+
+
+def _rank(pair: tuple[str, str]) -> tuple[bool, str]:
+    return pair[0] == "le", pair[0]
+
+
+def _odd(value: str) -> bool:
+    return "\\" in value or '"' in value or "\n" in value
 
 
 class Interner:
@@ -126,19 +131,28 @@ class Interner:
 
     def __init__(self) -> None:
         self._families: dict[tuple[str, Kind], Texts] = {}
-        self._pairs: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+        self._pages: dict[Hashable, Mapping[str, Family]] = {}
+
+    def former(self, who: Hashable) -> Mapping[str, Family]:
+        """Return the families of a target's last whole page."""
+        return self._pages.get(who, {})
+
+    def keep(self, who: Hashable, families: Mapping[str, Family]) -> None:
+        """Remember the families of a target's whole page for its next one."""
+        self._pages[who] = families
 
     def texts(self, name: str, kind: Kind) -> Texts:
         """Return the series of one family; its kind says which sample names are its own."""
         texts = self._families.get((name, kind))
         if texts is None:
-            texts = self._families[name, kind] = Texts(name, kind, self._pairs)
+            texts = self._families[name, kind] = Texts(name, kind)
         return texts
 
-    def sweep(self, families: Iterable[Family]) -> None:
-        """Forget series that are in none of `families`, the latest pages of every target."""
+    def sweep(self, known: Collection[Hashable]) -> None:
+        """Forget the pages of targets that are not known any more, and series that no page is left to show."""
+        self._pages = {who: families for who, families in self._pages.items() if who in known}
         alive: dict[tuple[str, Kind], set[Series]] = {}
-        for family in families:
+        for family in chain.from_iterable(families.values() for families in self._pages.values()):
             alive.setdefault((family.name, family.kind), set()).update(family.series)
         for key, texts in self._families.items():
             texts.sweep(alive.get(key, set()))

@@ -11,7 +11,7 @@ from exporter.scrape.exposition import Exposition, ExpositionError, Parser
 from exporter.scrape.interner import unescape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from exporter.scrape.interner import Interner
 
@@ -44,6 +44,11 @@ class Asked:
     installation: str = "default"
     most: int = 0
 
+    @property
+    def who(self) -> Hashable:
+        """What tells one address from another."""
+        return self.source, self.installation, self.target
+
 
 @dataclass(slots=True)
 class PageReader:
@@ -69,7 +74,7 @@ class PageReader:
                 "content_type", f"answers {other}, not Prometheus text format 0.0.4; check {self._setting('path')}"
             )
             return
-        self._parser = Parser(self.interner, self.wanted, self.asked.most)
+        self._parser = Parser(self.interner, self.wanted, self.asked.most, self.interner.former(self.asked.who))
 
     @property
     def broken(self) -> bool:
@@ -101,6 +106,8 @@ class PageReader:
                 exposition = self._parser.finish() if self._parser else None
             except ExpositionError as error:
                 trouble = self._told(error)
+        if exposition is not None and trouble is None:
+            self.interner.keep(self.asked.who, exposition.families)
         return self._page(exposition, trouble, seconds)
 
     def _page(self, exposition: Exposition | None, trouble: Trouble | None, seconds: float) -> Page:

@@ -9,6 +9,7 @@ import pytest
 
 from exporter.commands.replay import replayed
 from exporter.config.model import Settings
+from exporter.family import Family
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
 from tests.readme import README, between
 from tests.recorded import NAMES, VARIANTS
@@ -17,7 +18,7 @@ from tests.truth import RATES, Table, totals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.family import Cycle, Family
+    from exporter.family import Cycle
     from tests.recorded import Recordings
 
 LIMITS: Final[dict[str, dict[str, tuple[float, float | None]]]] = {
@@ -120,7 +121,9 @@ LIES: Final = {
 @pytest.mark.parametrize("question", LIES)
 def test_the_judge_sees_a_lie(recordings: Recordings, question: str) -> None:
     def bent(family: Family) -> Family:
-        return replace(family, values=[1 - value for value in family.values]) if LIES[question](family) else family
+        if not LIES[question](family):
+            return family
+        return Family(family.name, family.kind, family.help, family.series, [1 - value for value in family.values])
 
     found = {one.question for one in _verdicts(recordings, bent) if one.answer is Answer.WRONG}
     assert found == {question}
@@ -135,7 +138,7 @@ def test_the_judge_sees_swapped_roles(recordings: Recordings) -> None:
             type(one)(one.name, tuple((key, swap.get(value, value)) for key, value in one.labels))
             for one in family.series
         ]
-        return replace(family, series=series)
+        return Family(family.name, family.kind, family.help, series, family.values)
 
     assert {one.question for one in _verdicts(recordings, bent) if one.answer is Answer.WRONG} == {"roles"}
 

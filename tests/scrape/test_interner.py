@@ -138,7 +138,10 @@ def test_a_sweep_forgets_what_no_page_shows_and_nothing_else() -> None:
     interner = Interner()
     spelled = [text((("i", str(i)),)) for i in range(1000)]
     before = [learnt(interner, one) for one in spelled]
-    interner.sweep([shown(before[:50]), shown(before[40:100])])
+    interner.keep("a", {"g": shown(before[:50])})
+    interner.keep("b", {"g": shown(before[40:100])})
+    interner.keep("gone", {"g": shown(before)})
+    interner.sweep({"a", "b"})
     texts = interner.texts("g", Kind.GAUGE)
     assert [texts.find(one) for one in spelled[:100]] == before[:100]
     assert [texts.find(one) for one in spelled[100:]] == [None] * 900
@@ -150,7 +153,8 @@ def test_a_sweep_tells_the_families_of_one_name_apart_by_their_kind() -> None:
     interner = Interner()
     gauges = [learnt(interner, text((("i", str(i)),))) for i in range(100)]
     counters = [interner.texts("g", Kind.COUNTER).learn(text((("i", str(i)),))) for i in range(100)]
-    interner.sweep([shown(gauges)])
+    interner.keep("a", {"g": shown(gauges)})
+    interner.sweep({"a"})
     assert interner.texts("g", Kind.GAUGE).find(b'g{i="7"}') is gauges[7]
     assert interner.texts("g", Kind.COUNTER).find(b'g{i="7"}') is None
     assert counters[7] is not None
@@ -160,5 +164,6 @@ def test_what_is_known_stays_bounded_while_pods_come_and_go() -> None:
     interner = Interner()
     for cycle in range(200):
         family = shown(learnt(interner, text((("pod", f"{cycle}-{i}"),))) for i in range(10))
-        interner.sweep([family])
+        interner.keep("a", {"g": family})
+        interner.sweep({"a"})
         assert len(interner.texts("g", Kind.GAUGE)._by_text) <= 4 * len(family) + 64 + 10

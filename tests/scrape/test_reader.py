@@ -130,7 +130,7 @@ def test_beyond_the_limit_no_more_is_asked_for() -> None:
     reading = reader(most=1)
     reading.begin(200, TEXT)
     assert not reading.broken
-    reading.feed(GOOD)
+    reading.feed(GOOD + GOOD)
     assert reading.broken
     reading.feed(GOOD)
     assert (trouble := reading.close(None, 0.0).trouble) is not None

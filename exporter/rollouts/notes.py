@@ -1,0 +1,41 @@
+"""What is worked out of the samples of a family, strip by strip, once for as long as a strip is handed out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from exporter.family import Page, Strip
+
+T = TypeVar("T")
+
+
+class Notes(Generic[T]):
+    """Notes on one family; `note` says by labels and value what there is to note of a sample, None for nothing."""
+
+    def __init__(self, family: str, note: Callable[[Mapping[str, str], float], T | None]) -> None:
+        self._family = family
+        self._note = note
+        self._taken: dict[Strip, tuple[T, ...]] = {}
+
+    def of(self, pages: Iterable[Page]) -> list[T]:
+        """Return what there is to note on all pages, in their order; what is on none of them is forgotten."""
+        before, self._taken = self._taken, {}
+        found: list[T] = []
+        for page in pages:
+            family = page.families.get(self._family)
+            for strip in family.strips if family is not None else ():
+                notes = before.get(strip)
+                if notes is None:
+                    notes = self._take(strip)
+                self._taken[strip] = notes
+                found += notes
+        return found
+
+    def _take(self, strip: Strip) -> tuple[T, ...]:
+        told = (
+            self._note(dict(series.labels), value) for series, value in zip(strip.series, strip.values, strict=True)
+        )
+        return tuple(one for one in told if one is not None)

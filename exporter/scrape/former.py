@@ -1,0 +1,90 @@
+"""What a family's text was on the target's last page, held against what it is now: most of it is the same again.
+
+A strip that stands where it is looked for is recognised by comparing bytes; where something has come, gone or changed,
+the place is searched at which what is known goes on. Pages are in the same order from one scrape to the next (facts:
+observed 1.4 and 2.2.2); where one is not, comparing is given up after a few misses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.family import Series, Strip
+
+SIZE: Final = 4096
+"""How many bytes of text make a strip."""
+REACH: Final = 4 * SIZE
+"""How far ahead it is looked for the place where what is known goes on."""
+_AHEAD: Final = 3
+_PATIENCE: Final = 8
+
+
+class Former:
+    """The strips of a family on the last page, in their order, and the one that is expected next."""
+
+    __slots__ = ("_misses", "_next", "_strips")
+
+    def __init__(self, strips: Sequence[Strip] = ()) -> None:
+        self._strips = [strip for strip in strips if strip.text]
+        self._next = 0
+        self._misses = 0
+
+    @property
+    def expected(self) -> Strip | None:
+        """The strip that should stand next."""
+        return self._strips[self._next] if self._next < len(self._strips) else None
+
+    def again(self, text: bytes, pos: int) -> Strip | None:
+        """Return the expected strip, if it stands at a place of the text, and go on to the one after it."""
+        strip = self.expected
+        if strip is None or not text.startswith(strip.text, pos):
+            return None
+        self._next += 1
+        self._misses = 0
+        return strip
+
+    def begins(self, text: bytes, pos: int) -> bool:
+        """Tell whether all that there is of the text from a place on is the beginning of the expected strip."""
+        strip = self.expected
+        return strip is not None and strip.text.startswith(text[pos : pos + len(strip.text)])
+
+    def resumes(self, text: bytes, pos: int, stop: int) -> int:
+        """Return where an expected strip begins, at or after a place, within reach; -1 when none does.
+
+        Of what stood before it some has changed or gone; what stands before it now is new.
+        """
+        for ahead, strip in enumerate(self._strips[self._next : self._next + _AHEAD]):
+            first = _first(strip)
+            if text.startswith(first, pos):
+                if ahead:
+                    self._next += ahead
+                    return pos
+                continue
+            at = text.find(b"\n" + first, pos, min(stop, pos + REACH)) + 1
+            if at:
+                self._next += ahead
+                return at
+        self._miss(text, pos)
+        return -1
+
+    def shared(self, series: tuple[Series, ...]) -> tuple[Series, ...]:
+        """Return the tuple of a strip nearby that has the very same series, else the tuple itself."""
+        near = self._strips[max(self._next - 1, 0) : self._next + 1]
+        return next((strip.series for strip in near if strip.series == series), series)
+
+    def _miss(self, text: bytes, pos: int) -> None:
+        self._misses += 1
+        strip = self.expected
+        if strip is None or self._misses > _PATIENCE:
+            self._strips = []
+        elif text.startswith(_first(strip), pos):
+            self._next += 1
+
+
+def _first(strip: Strip) -> bytes:
+    """Return what names the first series of a strip."""
+    line, _, _ = strip.text.partition(b"\n")
+    return line[: line.rfind(b" ") + 1]

@@ -56,7 +56,7 @@ class Series:
     def labels(self) -> Labels:
         """All labels."""
         told: Labels = self._told
-        return told  # noqa: RET504 - the annotation narrows what subclasses keep
+        return told
 
     def label(self, name: str) -> str:
         """Return the value of a label, "" when there is none (to Prometheus both are the same)."""

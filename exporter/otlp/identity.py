@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ class Identity:
 
     resource: Labels
     point: Labels = ()
+    _keys: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_keys", frozenset(key for key, _ in self.point))
 
     def touches(self, labels: Labels) -> bool:
         """Tell whether a point with these labels has an own opinion of something that is told of every point."""
-        keys = [key for key, _ in self.point]
-        return any(key in keys for key, _ in labels)
+        return not self._keys.isdisjoint(dict(labels))
 
     def beside(self, labels: Labels) -> Labels:
         """Return the attributes that a point with these labels gets from here."""

@@ -43,9 +43,10 @@ class Numbers:
 
     def rests(self, _: str, strip: Strip) -> Rests | None:
         """Encode value, labels and start of each series, None where a label meets the identity."""
-        if any(self._identity.touches(series.labels) for series in strip.series):
+        labels = [_told(series.labels) for series in strip.series]
+        if any(map(self._identity.touches, labels)):
             return None
-        heads = [b"".join(self._pairs.every(_told(series.labels), _encoded_pair)) for series in strip.series]
+        heads = [b"".join(self._pairs.every(one, _encoded_pair)) for one in labels]
         points = list(map(add, self.beginnings(strip), heads))
         return Rests(points if strip.starts is None else _since(points, strip.starts))
 

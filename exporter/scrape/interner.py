@@ -22,14 +22,15 @@ MOST_LABELS: Final = 64
 _BLANK: Final = rb"[ \t]*+"
 _NAME: Final = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL: Final = _BLANK + rb"([a-zA-Z_][a-zA-Z0-9_]*+)" + _BLANK + rb"=" + _BLANK + rb'"((?:[^"\\]++|\\.)*+)"' + _BLANK
-_LABELS: Final = re.compile(_LABEL)
+_LABELS: Final = re.compile(_LABEL.decode())
 SERIES: Final = (
     _BLANK
     + rb"(" + _NAME + rb")" + _BLANK
     + rb"(?:\{((?:" + _LABEL + rb"(?:," + _LABEL + rb")*+,?)?)" + _BLANK + rb"\})?"
     + _BLANK
 )  # fmt: skip # a grammar reads best in its own lines
-_SERIES: Final = re.compile(SERIES)
+_SERIES: Final = re.compile(SERIES.decode())
+_SERIES_BYTES: Final = re.compile(SERIES)
 _ESCAPE: Final = re.compile(r"\\([\\n\"])")
 _HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
 _UNESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
@@ -58,8 +59,8 @@ class Scraped(Series):
     @property
     def labels(self) -> Labels:
         """All labels, read anew."""
-        text: bytes = self._told
-        return tuple(pair for pair in _pairs(text) if pair[1] and pair[0] != "__name__")
+        text = self._told.decode()
+        return _told(_LABELS.findall(text, text.find("{") + 1 or len(text)))
 
 
 class Texts:
@@ -69,7 +70,7 @@ class Texts:
 
     def __init__(self, name: str, kind: Kind) -> None:
         self._by_text: dict[bytes, Series] = {}
-        self._names = {(name + suffix).encode(): name + suffix for suffix in _SUFFIXES.get(kind, ("",))}
+        self._names = {name + suffix: name + suffix for suffix in _SUFFIXES.get(kind, ("",))}
         self.find: Callable[[bytes], Series | None] = self._by_text.get
 
     def learn(self, text: bytes) -> Series | None:
@@ -77,16 +78,18 @@ class Texts:
 
         Raises MalformedError: `syntax`, `utf8`, `repeated_label`, `too_many_labels`.
         """
-        match = _SERIES.fullmatch(text)
+        told = _decoded(text)
+        match = _SERIES.fullmatch(told)
         if match is None:
             raise MalformedError("syntax")
         name = self._names.get(match[1])
         if name is None:
             return None
-        spelling = _spelling(name, _pairs(match[2] or b""))
-        series = self._by_text.get(spelling)
+        spelling = _spelling(name, told, _LABELS.findall(match[2] or ""))
+        spelled = text if spelling is told else spelling.encode()
+        series = self._by_text.get(spelled)
         if series is None:
-            series = self._by_text[spelling] = Scraped(name, text if text != spelling else spelling)
+            series = self._by_text[spelled] = Scraped(name, text)
         self._by_text[text] = series
         return series
 
@@ -97,33 +100,48 @@ class Texts:
             self.find = self._by_text.get
 
 
-def _pairs(text: bytes) -> list[tuple[str, str]]:
-    """Read what stands between the braces of a series. Raises MalformedError."""
-    found = _LABELS.findall(text)
-    if len(found) > MOST_LABELS:
-        raise MalformedError("too_many_labels")
+def _decoded(text: bytes) -> str:
     try:
-        pairs = [(intern(name.decode()), intern(unescape(value.decode()))) for name, value in found]
+        return text.decode()
     except UnicodeDecodeError:
+        if _SERIES_BYTES.fullmatch(text) is None:
+            raise MalformedError("syntax") from None
         raise MalformedError("utf8") from None
-    if len({name for name, _ in pairs}) < len(pairs):
+
+
+def _told(pairs: list[tuple[str, str]]) -> Labels:
+    """Return what pairs of a page mean; strings are shared, since pods and rollouts are named in many series."""
+    return tuple(
+        [
+            (intern(name), intern(unescape(value) if "\\" in value else value))
+            for name, value in pairs
+            if value and name != "__name__"
+        ]
+    )
+
+
+def _spelling(name: str, text: str, pairs: list[tuple[str, str]]) -> str:
+    """Return the one spelling of a series: labels sorted, `le` last, as client libraries write them.
+
+    It is the text itself, if that is spelled so. Raises MalformedError.
+    """
+    if len(pairs) > MOST_LABELS:
+        raise MalformedError("too_many_labels")
+    values = dict(pairs)
+    if len(values) < len(pairs):
         raise MalformedError("repeated_label")
-    return pairs
-
-
-def _spelling(name: str, pairs: list[tuple[str, str]]) -> bytes:
-    """Return the one spelling of a series: labels sorted, `le` last, as client libraries write them."""
-    told = sorted([pair for pair in pairs if pair[1] and pair[0] != "__name__"], key=_rank)
-    text = ",".join([f'{key}="{value.translate(_ESCAPED) if _odd(value) else value}"' for key, value in told])
-    return (f"{name}{{{text}}}" if told else name).encode()
+    if "\\" in text or "" in values.values() or "__name__" in values:
+        labels: list[tuple[str, str]] = [(key, value.translate(_ESCAPED)) for key, value in _told(pairs)]
+    else:
+        labels = pairs
+    ordered = sorted(labels, key=_rank)
+    inside = ",".join([f'{key}="{value}"' for key, value in ordered])
+    spelling = f"{name}{{{inside}}}" if ordered else name
+    return text if spelling == text else spelling
 
 
 def _rank(pair: tuple[str, str]) -> tuple[bool, str]:
     return pair[0] == "le", pair[0]
-
-
-def _odd(value: str) -> bool:
-    return "\\" in value or '"' in value or "\n" in value
 
 
 class Interner:

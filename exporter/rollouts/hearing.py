@@ -35,6 +35,8 @@ class Hearing:
         self._rules = rules
         self._workloads: dict[Key, Workload] = {}
         self._states: dict[Key, State] = {}
+        self._late: Mapping[Key, Workload] = {}
+        self._said = float("-inf")
         self._heard = dict.fromkeys(Source, float("-inf"))
         self._workloads_of = Workloads(rules.roles)
         self._states_of = States()
@@ -81,7 +83,17 @@ class Hearing:
         self.pages = pages
         found = _with_experiments(self._workloads_of.read(pages, at), known)
         partial = bool(pages) and not self._whole
-        self._workloads = self._workloads | found if partial else found
+        absent = [key for key in self._workloads if key not in found] if partial else []
+        self._late = {key: late for key in absent if (late := self._workload(key)) is not None}
+        self._workloads = {**self._late, **found}
+        self._said = at
+
+    def _workload(self, key: Key) -> Workload | None:
+        """Return what was said of a rollout's pods, with the time when that was."""
+        found = self._workloads.get(key)
+        if found is None or key in self._late or found.at == self._said:
+            return found
+        return replace(found, at=self._said)
 
     @property
     def pods(self) -> set[tuple[str, str]]:
@@ -90,7 +102,7 @@ class Hearing:
 
     def sighting(self, key: Key, reading: Reading | None, *, first_deploy: bool = False) -> Sighting:
         """Return all that is known of one rollout at this tick."""
-        found, state = self._workloads.get(key), self._states.get(key)
+        found, state = self._workload(key), self._states.get(key)
         if reading is None and state is None:
             found = None  # a dying leader's last deeds go unseen, so roles remembered may be wrong
         elif found is not None and not _complete(found, reading, whole=self._whole):
@@ -102,7 +114,11 @@ def _differing(before: Mapping[Key, T], now: Mapping[Key, T]) -> Collection[Key]
     """Return the rollouts of which something else is said."""
     if before is now:
         return frozenset()
-    return {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+    return {key for key in before.keys() | now.keys() if not _alike(before.get(key), now.get(key))}
+
+
+def _alike(one: T | None, other: T | None) -> bool:
+    return one is other or one == other
 
 
 def _complete(found: Workload, reading: Reading | None, *, whole: bool) -> bool:

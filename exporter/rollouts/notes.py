@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ class Notes(Generic[T]):
                 self._taken[strip] = notes
                 found += notes
         return found
+
+    def changes(self, pages: Iterable[Page]) -> tuple[list[T], list[T]]:
+        """Return what was noted last time of strips that are gone, and what there is to note of those that came."""
+        before = self._taken
+        self.of(pages)
+        gone = [one for strip, notes in before.items() if strip not in self._taken for one in notes]
+        return gone, [one for strip, notes in self._taken.items() if strip not in before for one in notes]
+
+    @property
+    def all(self) -> list[T]:
+        """What was noted last time, on all pages."""
+        return list(chain.from_iterable(self._taken.values()))
 
     def _take(self, strip: Strip) -> tuple[T, ...]:
         told = (

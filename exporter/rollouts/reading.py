@@ -25,18 +25,22 @@ WANTED: Final = frozenset({
     "rollout_phase",
     "workqueue_adds_total",
 })  # fmt: skip # a table
-EVENTS: Final = frozenset({
-    "NewReplicaSetCreated",
-    "RolloutAborted",
-    "RolloutCompleted",
-    "RolloutDeleted",
-    "RolloutPaused",
-    "RolloutResumed",
-    "RolloutStepCompleted",
-    "RolloutUpdated",
-    "SkipSteps",
-    "TrafficWeightUpdated",
-})  # fmt: skip # a table
+_EVENT: Final = "event "
+EVENTS: Final = {
+    reason: _EVENT + reason
+    for reason in (
+        "NewReplicaSetCreated",
+        "RolloutAborted",
+        "RolloutCompleted",
+        "RolloutDeleted",
+        "RolloutPaused",
+        "RolloutResumed",
+        "RolloutStepCompleted",
+        "RolloutUpdated",
+        "SkipSteps",
+        "TrafficWeightUpdated",
+    )
+}  # fmt: skip # a table
 SLICE: Final = 1000
 """How many rollouts are read between two turns of whoever else waits."""
 _GAUGES: Final = {
@@ -70,7 +74,7 @@ def _info(labels: Mapping[str, str], value: float) -> _Fact | None:
 
 def _event(labels: Mapping[str, str], value: float) -> _Fact | None:
     reason = labels.get("reason", "")
-    return (f"event {reason}", (reason, value)) if reason in EVENTS else None
+    return (EVENTS[reason], (reason, value)) if reason in EVENTS else None
 
 
 def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Fact]:
@@ -150,7 +154,7 @@ class Reader:
         strategy, router, phase = facts[_INFO]
         gauges: list[float] = [facts[gauge] for gauge in _GAUGES.values() if gauge in facts]
         replicas = Replicas(*gauges) if len(gauges) == len(_GAUGES) else None
-        events = dict(told for what, told in facts.items() if what.startswith("event "))
+        events = dict(told for what, told in facts.items() if what.startswith(_EVENT))
         said = phase if phase in PHASES else UNKNOWN_PHASE
         return Reading(process, strategy, router, said, replicas, events or _NO_EVENTS)
 

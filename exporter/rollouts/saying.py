@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from exporter.family import Family, Kind, Labels, Series, Strip, others
 from exporter.rollouts.catalogue import BY_NAME, ROWS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Sequence
+    from collections.abc import Collection, Generator, Mapping, Sequence
 
     from exporter.rollouts.fleet import Key
     from exporter.rollouts.rollout import Rollout
@@ -23,6 +23,28 @@ BLOCK: Final = 32
 """About how many rollouts make a block."""
 SLICE: Final = 250
 """How many rollouts are said between two turns of whoever else waits."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Infos:
+    """Info series that count as said: those `shown` at the last tick, and the last ones of rollouts not heard of."""
+
+    shown: Mapping[str, Sequence[Strip]] = field(default_factory=dict)
+    unheard: frozenset[tuple[str, Labels]] = frozenset()
+
+    def all(self) -> frozenset[tuple[str, Labels]]:
+        """Return (family, labels) of each."""
+        shown = ((name, one.labels) for name, strips in self.shown.items() for strip in strips for one in strip.series)
+        return self.unheard.union(shown)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Infos) and self.all() == other.all()
+
+    def __hash__(self) -> int:
+        return hash(self.all())
+
+    def __bool__(self) -> bool:
+        return bool(self.all())
 
 
 class Said(Series):
@@ -70,11 +92,11 @@ class Sayer:
     `fading` are the info series that are said as 0; with `infos` they outlive a restart.
     """
 
-    def __init__(self, infos: Iterable[tuple[str, Labels]] = (), fading: Fading | None = None) -> None:
+    def __init__(self, infos: Infos | None = None, fading: Fading | None = None) -> None:
         self._sayings: dict[Key, _Saying] = {}
         self._blocks: dict[Key, _Block] = {}
         self._shown: dict[str, tuple[Strip, ...]] = {}
-        self._unheard = set(infos)
+        self._unheard = set(infos.all() if infos is not None else ())
         self._zeros: dict[str, tuple[Strip]] = {}
         self._lone: dict[tuple[str, Labels], Series] = {}
         self._extras: dict[Labels, Labels] = {}
@@ -82,10 +104,9 @@ class Sayer:
         self.fading: Fading = dict(fading or {})
 
     @property
-    def infos(self) -> set[tuple[str, Labels]]:
-        """The info series said as 1 at the last tick, and the last ones of rollouts whose pods are not heard of."""
-        shown = {(name, one.labels) for name, strips in self._shown.items() for strip in strips for one in strip.series}
-        return shown | self._unheard
+    def infos(self) -> Infos:
+        """The info series that count as said."""
+        return Infos(dict(self._shown), frozenset(self._unheard))
 
     def families(
         self, rollouts: Sequence[Rollout], at: float, fade: float

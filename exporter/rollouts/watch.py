@@ -19,7 +19,7 @@ from exporter.rollouts.lifecycle import Life, Moment, advance
 from exporter.rollouts.passthrough import Passing
 from exporter.rollouts.reading import Reader
 from exporter.rollouts.rollout import Asked, Rollout, join
-from exporter.rollouts.saying import Sayer
+from exporter.rollouts.saying import Infos, Sayer
 from exporter.rollouts.staleness import Held, Ledger
 from exporter.rollouts.targets import Target, Targets
 
@@ -46,7 +46,7 @@ class Memory:
     lives: Mapping[Key, Life] = field(default_factory=dict)
     seen: Mapping[Key, float] = field(default_factory=dict)
     led: frozenset[Process] = frozenset()
-    infos: frozenset[tuple[str, Labels]] = frozenset()
+    infos: Infos = Infos()  # noqa: RUF009 - it is frozen
     fading: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     durations: Mapping[tuple[str, str], Durations] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Watch:
             dict(self._lives),
             dict(self._seen),
             self._led,
-            frozenset(self._sayer.infos),
+            self._sayer.infos,
             dict(self._sayer.fading),
             dict(self._histograms.kept),
         )

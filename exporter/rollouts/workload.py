@@ -7,9 +7,8 @@ The chain is pod → ReplicaSet → Rollout, by owners; it needs no allow-list. 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.family import Source
 from exporter.rollouts.fleet import Key, Pod, ReplicaSet, Workload
@@ -17,7 +16,7 @@ from exporter.rollouts.notes import Notes
 from exporter.rollouts.reading import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.family import Page
 
@@ -37,6 +36,11 @@ _REVISION: Final = "annotation_rollout_argoproj_io_revision"
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _Owned = tuple[str, str]
 _Uid = tuple[str, str, str]
+K = TypeVar("K")
+V = TypeVar("V")
+H = TypeVar("H")
+T = TypeVar("T")
+NOWHERE: Final[_Owned] = ("", "")
 
 
 def believable(page: Page) -> bool:
@@ -54,70 +58,140 @@ def believable(page: Page) -> bool:
 
 
 class Workloads:
-    """Joins kube-state-metrics' pages, from tick to tick.
+    """Joins kube-state-metrics' pages, from tick to tick: only of what has changed something is worked out.
 
     `roles` maps a pod label (as kube-state-metrics spells it) to role by value.
     """
 
     def __init__(self, roles: Mapping[str, Mapping[str, str]]) -> None:
-        self._owners = Notes("kube_replicaset_owner", _owner)
-        self._created = Notes("kube_replicaset_created", _of_set)
-        self._wanted = Notes("kube_replicaset_spec_replicas", _of_set)
-        self._sizes = Notes("kube_replicaset_status_replicas", _of_set)
-        self._revisions = Notes("kube_replicaset_annotations", _revision)
-        self._terminating = Notes("kube_pod_deletion_timestamp", lambda labels, _: _uid(labels))
-        self._finished = Notes("kube_pod_status_phase", _finished)
-        self._ready = Notes("kube_pod_status_ready", _ready)
-        self._claimed = Notes("kube_pod_labels", lambda labels, _: _claimed(labels, roles))
-        self._infos = Notes("kube_pod_info", _info)
+        self._owners = Table(Notes("kube_replicaset_owner", _owner))
+        self._created = Table(Notes("kube_replicaset_created", _of_set))
+        self._wanted = Table(Notes("kube_replicaset_spec_replicas", _of_set))
+        self._sizes = Table(Notes("kube_replicaset_status_replicas", _of_set))
+        self._revisions = Table(Notes("kube_replicaset_annotations", _revision))
+        self._terminating = Table(Notes("kube_pod_deletion_timestamp", lambda labels, _: (_uid(labels), True)))
+        self._finished = Table(Notes("kube_pod_status_phase", _finished))
+        self._ready = Table(Notes("kube_pod_status_ready", _ready))
+        self._claimed = Table(Notes("kube_pod_labels", lambda labels, _: _claimed(labels, roles)))
+        self._infos = Table(Notes("kube_pod_info", _info))
+        self._sets_of: Index[Key, _Owned] = Index()
+        self._pods_of: Index[_Owned, _Uid] = Index()
+        self._found: dict[Key, Workload] = {}
 
     def read(self, pages: Sequence[Page], at: float) -> dict[Key, Workload]:
-        """Join all shards' pages, said `at` a time (Unix seconds)."""
+        """Join all shards' pages, said `at` a time (Unix seconds); what stays the same keeps the time it was made."""
         pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.trouble is None]
-        owners = dict(self._owners.of(pages))
-        sets = self._replica_sets(pages, owners)
-        pods: dict[Key, list[Pod]] = defaultdict(list)
-        for key, pod in self._pods(pages, owners):
-            pods[key].append(pod)
-        return {
-            key: Workload(sets.get(key, {}), tuple(sorted(pods.get(key, ()), key=attrgetter("name"))), at)
-            for key in {**sets, **pods}
-        }
+        of_sets = (self._owners, self._created, self._wanted, self._sizes, self._revisions)
+        of_pods = (self._terminating, self._finished, self._ready, self._claimed)
+        sets: set[_Owned] = set().union(*(table.follow(pages) for table in of_sets))
+        pods: set[_Uid] = set().union(*(table.follow(pages) for table in of_pods))
+        touched = {self._sets_of.home.get(owned) for owned in sets}
+        for uid in self._infos.follow(pages) | pods:
+            touched.add(self._sets_of.home.get(self._pods_of.home.get(uid, NOWHERE)))
+            info = self._infos.by.get(uid)
+            self._pods_of.put(uid, (uid[0], info[0]) if info is not None else None)
+            sets.add(self._pods_of.home.get(uid, NOWHERE))
+        for owned in sets:
+            self._sets_of.put(owned, self._rollout(owned))
+        touched.update(map(self._sets_of.home.get, sets))
+        for key in touched:
+            if key is not None:
+                self._anew(key, at)
+        return dict(self._found)
 
-    def _replica_sets(
-        self, pages: Sequence[Page], owners: Mapping[_Owned, tuple[str, str]]
-    ) -> dict[Key, dict[str, ReplicaSet]]:
-        created, wanted = dict(self._created.of(pages)), dict(self._wanted.of(pages))
-        sizes, revisions = dict(self._sizes.of(pages)), dict(self._revisions.of(pages))
-        found: dict[Key, dict[str, ReplicaSet]] = defaultdict(dict)
-        for owned, (kind, owner) in owners.items():
-            namespace, name = owned
-            if kind == "Rollout" and name.startswith(f"{owner}-"):
-                digest = name[len(owner) + 1 :]
-                found[namespace, owner][digest] = ReplicaSet(
-                    digest,
-                    revisions.get(owned),
-                    created.get(owned, math.nan),
-                    wanted.get(owned, 0),
-                    sizes.get(owned, 0),
-                )
-        return found
+    def _rollout(self, owned: _Owned) -> Key | None:
+        """Return the rollout, or the experiment, that has a ReplicaSet."""
+        owner = self._owners.by.get(owned)
+        return (owned[0], owner[1]) if owner is not None else None
 
-    def _pods(self, pages: Sequence[Page], owners: Mapping[_Owned, tuple[str, str]]) -> Iterator[tuple[Key, Pod]]:
-        seen = {*self._terminating.of(pages), *self._finished.of(pages)}
-        ready, claimed = set(self._ready.of(pages)), dict(self._claimed.of(pages))
-        for uid, name, node in self._infos.of(pages):
-            owner = owners.get((uid[0], name))
-            if owner is None or uid in seen:
-                continue
-            seen.add(uid)
-            kind, rollout = owner
-            experiment = kind == "Experiment"
-            digest = "" if experiment else name[len(rollout) + 1 :]
-            yield (
-                (uid[0], rollout),
-                Pod(uid[1], uid[2], node, name, digest, uid in ready, experiment, claimed.get(uid, "")),
-            )
+    def _anew(self, key: Key, at: float) -> None:
+        """Make the workload of a rollout anew."""
+        owned = self._sets_of.within(key)
+        sets = {one.hash: one for one in map(self._replica_set, owned) if one is not None}
+        pods = sorted(filter(None, map(self._pod, self._uids(owned))), key=attrgetter("name"))
+        if sets or pods:
+            self._found[key] = Workload(sets, tuple(pods), at)
+        else:
+            self._found.pop(key, None)
+
+    def _uids(self, sets: Iterable[_Owned]) -> Iterator[_Uid]:
+        for owned in sets:
+            yield from self._pods_of.within(owned)
+
+    def _replica_set(self, owned: _Owned) -> ReplicaSet | None:
+        kind, owner = self._owners.by[owned]
+        digest = _digest(owned[1], owner)
+        if kind != "Rollout" or digest is None:
+            return None
+        return ReplicaSet(
+            digest,
+            self._revisions.by.get(owned),
+            self._created.by.get(owned, math.nan),
+            self._wanted.by.get(owned, 0),
+            self._sizes.by.get(owned, 0),
+        )
+
+    def _pod(self, uid: _Uid) -> Pod | None:
+        if uid in self._terminating.by or uid in self._finished.by:
+            return None
+        name, node = self._infos.by[uid]
+        kind, owner = self._owners.by[uid[0], name]
+        experiment = kind == "Experiment"
+        digest = "" if experiment else name[len(owner) + 1 :]
+        claimed = self._claimed.by.get(uid, "")
+        return Pod(uid[1], uid[2], node, name, digest, uid in self._ready.by, experiment, claimed)
+
+
+class Table(Generic[K, V]):
+    """Notes of one family that are pairs, as a mapping that follows the pages."""
+
+    def __init__(self, notes: Notes[tuple[K, V]]) -> None:
+        self._notes = notes
+        self._many = 0
+        self.by: dict[K, V] = {}
+
+    def follow(self, pages: Iterable[Page]) -> set[K]:
+        """Take the pages of a tick; return the keys of which another thing is noted, or perhaps the same anew."""
+        gone, come = self._notes.changes(pages)
+        self._many += len(come) - len(gone)
+        for key, _ in gone:
+            self.by.pop(key, None)
+        self.by.update(come)
+        touched = {key for key, _ in (*gone, *come)}
+        if self._many != len(self.by):  # two pages show the same, so that what one shows no longer may be on the other
+            self.by = dict(self._notes.all)
+        return touched
+
+
+class Index(Generic[H, T]):
+    """What is within what: `home` says where each thing is."""
+
+    def __init__(self) -> None:
+        self.home: dict[T, H] = {}
+        self._within: dict[H, dict[T, None]] = {}
+
+    def put(self, one: T, home: H | None) -> None:
+        """Put a thing somewhere, or nowhere."""
+        before = self.home.get(one)
+        if before == home:
+            return
+        if before is not None:
+            inside = self._within[before]
+            del inside[one], self.home[one]
+            if not inside:
+                del self._within[before]
+        if home is not None:
+            self.home[one] = home
+            self._within.setdefault(home, {})[one] = None
+
+    def within(self, home: H) -> Iterable[T]:
+        """Return what is somewhere."""
+        return self._within.get(home, ())
+
+
+def _digest(name: str, owner: str) -> str | None:
+    """Return the hash in a ReplicaSet's name, None when it is not named after its owner."""
+    return name[len(owner) + 1 :] if name.startswith(f"{owner}-") else None
 
 
 def _owner(labels: Mapping[str, str], _: float) -> tuple[_Owned, tuple[str, str]] | None:
@@ -144,12 +218,12 @@ def _uid(labels: Mapping[str, str]) -> _Uid:
     return labels.get("namespace", ""), labels.get("pod", ""), labels.get("uid", "")
 
 
-def _finished(labels: Mapping[str, str], value: float) -> _Uid | None:
-    return _uid(labels) if value and labels.get("phase", "") in _FINISHED else None
+def _finished(labels: Mapping[str, str], value: float) -> tuple[_Uid, bool] | None:
+    return (_uid(labels), True) if value and labels.get("phase", "") in _FINISHED else None
 
 
-def _ready(labels: Mapping[str, str], value: float) -> _Uid | None:
-    return _uid(labels) if value and labels.get("condition", "") == "true" else None
+def _ready(labels: Mapping[str, str], value: float) -> tuple[_Uid, bool] | None:
+    return (_uid(labels), True) if value and labels.get("condition", "") == "true" else None
 
 
 def _claimed(labels: Mapping[str, str], roles: Mapping[str, Mapping[str, str]]) -> tuple[_Uid, str] | None:
@@ -158,8 +232,8 @@ def _claimed(labels: Mapping[str, str], roles: Mapping[str, Mapping[str, str]]) 
     return (_uid(labels), claims[-1]) if claims else None
 
 
-def _info(labels: Mapping[str, str], _: float) -> tuple[_Uid, str, str] | None:
-    """Note a pod of a ReplicaSet: which, and its node."""
+def _info(labels: Mapping[str, str], _: float) -> tuple[_Uid, tuple[str, str]] | None:
+    """Note a pod of a ReplicaSet: which one's, and its node."""
     if labels.get("created_by_kind", "") != "ReplicaSet":
         return None
-    return _uid(labels), labels.get("created_by_name", ""), labels.get("node", "")
+    return _uid(labels), (labels.get("created_by_name", ""), labels.get("node", ""))

@@ -184,14 +184,14 @@ class Parser:
             else:
                 former = columns.former or self._remembered(columns)
                 strip = former.again(text, pos)
-                if strip is None and not last and (stop - pos < SIZE or former.begins(text, pos)):
+                if strip is None and not last and stop - pos < former.size:
                     return pos
                 if strip is None:
                     pos = self._changed(columns, former, text, pos, stop)
                 else:
                     columns.put(strip)
                     self._samples += len(strip)
-                    pos += len(strip.text)
+                    pos += strip.size
             if self._most and self._samples > self._most:
                 raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
         return pos

@@ -19,12 +19,15 @@ from exporter.scrape.gunzip import BLOCK, Gunzip
 from exporter.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from exporter.config.sources import ScrapeSource
     from exporter.scrape.targets import Address
 
 _LONGEST_PLACE: Final = 200
+HOLD: Final = 0.005
+"""For how long, in seconds, blocks are read before others have their turn."""
+_BUFFERED: Final = 512 * 1024
 _ENCODINGS: Final = {"": None, "identity": None, "gzip": Gunzip, "x-gzip": Gunzip}
 
 
@@ -49,6 +52,7 @@ def open_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        read_bufsize=_BUFFERED,
     )
 
 
@@ -122,13 +126,17 @@ class Fetcher:
             return self._foreign(address, encoding) if answer.status == HTTPStatus.OK else None
         gunzip = Gunzip() if _ENCODINGS[encoding] else None
         size = 0
+        clock = asyncio.get_running_loop().time
+        since = clock()
         while not sink.broken and (chunk := await _chunk(answer)):
-            for block in gunzip.feed(chunk) if gunzip else (chunk,):
+            for block in gunzip.feed(chunk) if gunzip else _blocks(chunk):
                 size += len(block)
                 if size >= self._section.limits.body:
                     return self._oversized(address)
                 sink.feed(block if answer.status == HTTPStatus.OK else log.SECRETS.mask_bytes(block))
-                await asyncio.sleep(0)
+                if clock() - since > HOLD:
+                    await asyncio.sleep(0)
+                    since = clock()
                 if sink.broken:
                     return None
         if gunzip and not gunzip.whole and not sink.broken:
@@ -159,10 +167,21 @@ def _who(address: Address) -> str:
     return address.label if host == address.ip else f"{address.label} ({host})"
 
 
+def _blocks(chunk: bytes) -> Iterator[bytes]:
+    """Cut a chunk into blocks of bounded size; most are no larger, and are not copied."""
+    if len(chunk) <= BLOCK:
+        yield chunk
+        return
+    for start in range(0, len(chunk), BLOCK):
+        yield chunk[start : start + BLOCK]
+
+
 async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
     """Return the next bytes of a body; where it explains an error, not less than there are: a secret stays whole."""
+    if answer.status == HTTPStatus.OK:
+        return await answer.content.readany()
     chunk = await answer.content.read(BLOCK)
-    while answer.status != HTTPStatus.OK and (more := await answer.content.read(BLOCK - len(chunk))):
+    while more := await answer.content.read(BLOCK - len(chunk)):
         chunk += more
     return chunk
 

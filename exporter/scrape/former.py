@@ -1,8 +1,8 @@
 """What a family's text was on the target's last page, held against what it is now: most of it is the same again.
 
-A strip that stands where it is looked for is recognised by comparing bytes; where something has come, gone or changed,
-the place is searched at which what is known goes on. Pages are in the same order from one scrape to the next (facts:
-observed 1.4 and 2.2.2); where one is not, comparing is given up after a few misses.
+A strip that stands where it is looked for is recognised by the hash of its text; where something has come, gone or
+changed, the place is searched at which what is known goes on. Pages are in the same order from one scrape to the next
+(facts: observed 1.4 and 2.2.2); where one is not, comparing is given up after a few misses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Former:
     __slots__ = ("_misses", "_next", "_strips")
 
     def __init__(self, strips: Sequence[Strip] = ()) -> None:
-        self._strips = [strip for strip in strips if strip.text]
+        self._strips = [strip for strip in strips if strip.size]
         self._next = 0
         self._misses = 0
 
@@ -40,16 +40,17 @@ class Former:
     def again(self, text: bytes, pos: int) -> Strip | None:
         """Return the expected strip, if it stands at a place of the text, and go on to the one after it."""
         strip = self.expected
-        if strip is None or not text.startswith(strip.text, pos):
+        if strip is None or hash(text[pos : pos + strip.size]) != strip.hash:
             return None
         self._next += 1
         self._misses = 0
         return strip
 
-    def begins(self, text: bytes, pos: int) -> bool:
-        """Tell whether all that there is of the text from a place on is the beginning of the expected strip."""
+    @property
+    def size(self) -> int:
+        """How many bytes have to be there before anything can be told."""
         strip = self.expected
-        return strip is not None and strip.text.startswith(text[pos : pos + len(strip.text)])
+        return SIZE if strip is None else max(strip.size, SIZE)
 
     def resumes(self, text: bytes, pos: int, stop: int) -> int:
         """Return where an expected strip begins, at or after a place, within reach; -1 when none does.
@@ -86,5 +87,4 @@ class Former:
 
 def _first(strip: Strip) -> bytes:
     """Return what names the first series of a strip."""
-    line, _, _ = strip.text.partition(b"\n")
-    return line[: line.rfind(b" ") + 1]
+    return strip.series[0].text.encode() + b" "

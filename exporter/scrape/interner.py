@@ -57,19 +57,26 @@ class Scraped(Series):
     __slots__ = ()
 
     @property
+    def text(self) -> str:
+        """How a page spells it."""
+        text: bytes = self._told
+        return text.decode()
+
+    @property
     def labels(self) -> Labels:
         """All labels, read anew."""
-        text = self._told.decode()
+        text = self.text
         return _told(_LABELS.findall(text, text.find("{") + 1 or len(text)))
 
 
 class Texts:
     """The series of one family by their text; `find` is the hot look-up, `learn` the cold one."""
 
-    __slots__ = ("_by_text", "_names", "find")
+    __slots__ = ("_by_text", "_names", "_spelled", "find")
 
     def __init__(self, name: str, kind: Kind) -> None:
         self._by_text: dict[bytes, Series] = {}
+        self._spelled: dict[int, Series] = {}
         self._names = {name + suffix: name + suffix for suffix in _SUFFIXES.get(kind, ("",))}
         self.find: Callable[[bytes], Series | None] = self._by_text.get
 
@@ -86,11 +93,19 @@ class Texts:
         if name is None:
             return None
         spelling = _spelling(name, told, _LABELS.findall(match[2] or ""))
-        spelled = text if spelling is told else spelling.encode()
-        series = self._by_text.get(spelled)
+        series = self._by_text.get(spelling.encode()) or self._by_spelling(spelling)
         if series is None:
-            series = self._by_text[spelled] = Scraped(name, text)
+            series = Scraped(name, text)
+            if spelling is not told:
+                self._spelled[hash(spelling)] = series
         self._by_text[text] = series
+        return series
+
+    def _by_spelling(self, spelling: str) -> Series | None:
+        """Return a series that was first spelled otherwise; hashes do, since hardly any text is ever asked for here."""
+        series = self._spelled.get(hash(spelling))
+        if series is None or _spelled(series.name, [*map(_escaped, series.labels)]) != spelling:
+            return None
         return series
 
     def sweep(self, alive: set[Series]) -> None:
@@ -98,6 +113,7 @@ class Texts:
         if len(self._by_text) > 4 * len(alive) + 64:
             self._by_text = {text: series for text, series in self._by_text.items() if series in alive}
             self.find = self._by_text.get
+            self._spelled = {key: series for key, series in self._spelled.items() if series in alive}
 
 
 def _decoded(text: bytes) -> str:
@@ -131,13 +147,18 @@ def _spelling(name: str, text: str, pairs: list[tuple[str, str]]) -> str:
     if len(values) < len(pairs):
         raise MalformedError("repeated_label")
     if "\\" in text or "" in values.values() or "__name__" in values:
-        labels: list[tuple[str, str]] = [(key, value.translate(_ESCAPED)) for key, value in _told(pairs)]
-    else:
-        labels = pairs
-    ordered = sorted(labels, key=_rank)
-    inside = ",".join([f'{key}="{value}"' for key, value in ordered])
-    spelling = f"{name}{{{inside}}}" if ordered else name
+        pairs = [*map(_escaped, _told(pairs))]
+    spelling = _spelled(name, pairs)
     return text if spelling == text else spelling
+
+
+def _spelled(name: str, pairs: list[tuple[str, str]]) -> str:
+    inside = ",".join([f'{key}="{value}"' for key, value in sorted(pairs, key=_rank)])
+    return f"{name}{{{inside}}}" if pairs else name
+
+
+def _escaped(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair[0], pair[1].translate(_ESCAPED)
 
 
 def _rank(pair: tuple[str, str]) -> tuple[bool, str]:

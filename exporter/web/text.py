@@ -6,12 +6,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.family import Family, Series
+    from exporter.family import Family, Series, Strip
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BLOCK: Final = 2_000
+_NAME: Final = "__name__"  # a label that would name the series once more
 HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 LABEL_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 SPECIAL: Final = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
@@ -21,14 +22,48 @@ def render(families: Iterable[Family]) -> Iterator[bytes]:
     """Yield the page in blocks of some thousand samples, families in the order of their names.
 
     Families of one name stand under one header, the first's type; of a series told twice the first value counts,
-    whatever the order of its labels; a family without samples leaves nothing. A counter keeps its name.
+    whatever the order of its labels; a family without samples leaves nothing. A counter keeps its name. What was read
+    from a page goes out as it stood there.
     """
     for name, group in sorted(_by_name(families).items()):
-        lines = _lines(group)
-        head = _header(name, group)
-        while block := "".join(islice(lines, BLOCK)):
-            yield (head + block).encode()
-            head = ""
+        head = _header(name, group).encode()
+        for block in _interned(group[0]) if _is_interned(group) else _blocks(_lines(group)):
+            yield head + block
+            head = b""
+
+
+def _is_interned(group: Sequence[Family]) -> bool:
+    """Tell whether no series can be told twice in a group."""
+    return len(group) == 1 and all(strip.interned for strip in group[0].strips)
+
+
+def _interned(family: Family) -> Iterator[bytes]:
+    block: list[bytes] = []
+    many = 0
+    for strip in family.strips:
+        block.append(_rows(strip))
+        many += len(strip)
+        if many >= BLOCK:
+            yield b"".join(block)
+            block, many = [], 0
+    if block:
+        yield b"".join(block)
+
+
+def _rows(strip: Strip) -> bytes:
+    samples = zip(strip.series, strip.values, strict=True)
+    return "".join([f"{_text(series)} {number(value)}\n" for series, value in samples]).encode()
+
+
+def _text(series: Series) -> str:
+    """Return a series as it stood on a page, or as the format writes it."""
+    text = series.text
+    return text if text and _NAME not in text else _head(series)
+
+
+def _blocks(lines: Iterator[str]) -> Iterator[bytes]:
+    while block := "".join(islice(lines, BLOCK)):
+        yield block.encode()
 
 
 def number(value: float) -> str:
@@ -54,7 +89,7 @@ def _header(name: str, group: Iterable[Family]) -> str:
 def _lines(group: Iterable[Family]) -> Iterator[str]:
     seen: set[str] = set()
     for family in group:
-        for series, value in zip(family.series, family.values, strict=True):
+        for series, value in family.samples():
             head = _head(series)
             if head not in seen:
                 seen.add(head)

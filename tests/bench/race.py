@@ -33,6 +33,7 @@ _GOODBYE: Final = 10.0
 _LOOK_EVERY: Final = 0.1
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
 _FAILED: Final = "scrapes that failed"
+_SCRAPED: Final = "scrapes until it was asked"
 _OWN_METRIC: Final = re.compile(r"^((?:rollouts_exporter|vmagent|prometheus)_\w+)(\{.*\})? (\S+)$", re.MULTILINE)
 _OURS: Final = {
     "lag_s": "rollouts_exporter_delivery_lag_seconds",
@@ -103,9 +104,14 @@ async def run(subject: Subject, program: str, plan: Plan, mode: Mode, folder: Pa
         began = time.time()
         async with _started(subject.command(program, place, mode), folder) as process:
             window = await _watched(process, heard, plan, folder)
-            await asyncio.sleep(plan.interval * 0.8)  # so that the last cycle is over, too
+            await asyncio.sleep(plan.interval * 0.6)  # so that the last cycle is over, too
+            scraped = len(heard.scrapes[plan.pages[0]])
             told = await asyncio.to_thread(_told, f"http://{place.listen}/metrics") if subject.pushed else {}
-        return _row(subject, plan, window, heard, told) | {"mode": mode, "first_push_s": heard.pushes[0][0] - began}
+            told |= {_SCRAPED: float(scraped)} if told else {}
+        return _row(subject, plan, window, heard, told) | {
+            "mode": mode,
+            "first_push_s": heard.pushes[0][0] - began,
+        }
 
 
 def free_port() -> int:
@@ -145,7 +151,6 @@ async def _watched(process: Process, heard: Heard, plan: Plan, folder: Path) -> 
 def _row(subject: Subject, plan: Plan, window: _Window, heard: Heard, told: dict[str, float]) -> Row:
     pushes = heard.pushes[slice(*window.heard)]
     latencies = heard.latencies(plan.pages[0], WARM_UPS, plan.cycles)
-    cycles = max(len(heard.scrapes[plan.pages[0]]), 1)
     row: Row = {
         "work": plan.work,
         "who": subject.name,
@@ -155,7 +160,7 @@ def _row(subject: Subject, plan: Plan, window: _Window, heard: Heard, told: dict
         "sent_kb_per_cycle": sum(size for _, size in pushes) / plan.cycles / 1000,
         "requests_per_cycle": len(pushes) / plan.cycles,
         "latency_s": statistics.median(latencies) if latencies else None,
-        "points_per_cycle": told.get(subject.pushed, 0.0) / cycles if told else None,
+        "points_per_cycle": told.get(subject.pushed, 0.0) / told[_SCRAPED] if told else None,
         "cycles": plan.cycles,
         "interval_s": plan.interval,
     }

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -113,9 +114,10 @@ async def serve() -> AsyncIterator[Servers]:
 
 
 class Sink:
-    """Keeps an answer; `enough` bytes and it wants no more."""
+    """Keeps an answer; `enough` bytes and it wants no more; it works at each block for so many seconds."""
 
-    def __init__(self, enough: int = 1 << 40) -> None:
+    def __init__(self, enough: int = 1 << 40, work: float = 0.0) -> None:
+        self.work = work
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.body = b""
@@ -132,6 +134,7 @@ class Sink:
     def feed(self, block: bytes) -> None:
         self.blocks.append(len(block))
         self.body += block[:1000]
+        time.sleep(self.work)
 
 
 class Ask:

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from exporter.scrape.fetch import HOLD
 from exporter.scrape.gunzip import BLOCK, Gunzip
+from tests.scrape.conftest import Sink
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from tests.scrape.conftest import Ask, Servers, Sink
+    from tests.scrape.conftest import Ask, Servers
 
 PAGE = b"# TYPE rollout_info gauge\n" + b'rollout_info{name="a"} 1\n' * 9000
 GZIPPED = gzip.compress(PAGE)
@@ -246,19 +248,20 @@ async def test_a_refusal_in_an_unknown_encoding_is_still_a_refusal(serve: Server
     assert (ask.sink.status, ask.sink.blocks) == (503, [])
 
 
-async def test_the_loop_turns_between_blocks(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer(gzip.compress(bytes(100 * BLOCK)), Content_Encoding="gzip"))
+async def test_the_loop_turns_between_blocks_that_are_much_work(serve: Servers, ask: Ask, http: ModuleType) -> None:
+    served = await serve(http.answer(gzip.compress(bytes(20 * BLOCK)), Content_Encoding="gzip"))
+    sink = Sink(work=1.1 * HOLD)
     seen: list[int] = []
 
     async def watch() -> None:
         while True:
-            seen.append(len(ask.sink.blocks))
+            seen.append(len(sink.blocks))
             await asyncio.sleep(0)
 
     watching = asyncio.ensure_future(watch())
-    assert await ask(served.target) is None
+    assert await ask(served.target, sink=sink) is None
     watching.cancel()
-    assert set(range(1, 100)) <= set(seen)
+    assert set(range(1, 20)) <= set(seen)
 
 
 @settings(max_examples=200)

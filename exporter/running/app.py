@@ -50,7 +50,7 @@ class App:
         self._telemetry.set(Own.CONFIG_WARNINGS, len(loaded.warnings))
         self._delivering = _delivering(settings, self._telemetry)
         self._memory = _memory_file(settings)
-        interner = Interner()
+        interner = Interner(settings.series.pass_through.wants)
         self._scraper = Scraper(settings, page_readers(settings, interner))
         self.watch = Watch(rules(settings), self._memory.read() if self._memory is not None else None)
         parts = Parts(

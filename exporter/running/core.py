@@ -62,7 +62,7 @@ def page_readers(settings: Settings, interner: Interner | None = None) -> Callab
     def wanted(family: str) -> bool:
         return family in needed or passes(family)
 
-    interner = interner or Interner()
+    interner = interner or Interner(passes)
     return lambda asked: PageReader(asked, interner, wanted)
 
 

@@ -16,14 +16,14 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.family import Family, Kind, Strip
 from exporter.scrape.former import SIZE, Former
-from exporter.scrape.interner import SERIES, Interner, MalformedError, Texts, unescape
+from exporter.scrape.interner import SERIES, Interner, Lines, MalformedError, Texts, unescape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporter.family import Series
 
@@ -281,12 +281,15 @@ class Parser:
             return False
         if None in series or math.inf in values or -math.inf in values:
             return False
-        told: tuple[Series, ...] = tuple(series)  # type: ignore[arg-type] # no None is left
-        columns.put(
-            Strip(columns.former.shared(told) if columns.former is not None else told, values, text=part, interned=True)
-        )
-        self._samples += len(told)
+        columns.put(Strip(self._shared(columns, series, part), values, text=part, interned=True))
+        self._samples += len(series)
         return True
+
+    def _shared(self, columns: _Columns, series: Sequence[Any], part: bytes) -> Sequence[Series]:
+        """Return the series of a slice as they are kept: the same tuple as long as they are the same."""
+        if not self._texts(columns).kept:
+            return Lines(part, len(series))
+        return columns.former.shared(tuple(series)) if columns.former is not None else tuple(series)
 
     def _plain(self, line: bytes) -> None:
         line = line.strip(b" \t")
@@ -326,7 +329,8 @@ class Parser:
         before = self._former.get(columns.name)
         if before is not None and before.strips == strips and before.kind is columns.kind:
             return Family.of(columns.name, columns.kind, columns.help, strips)
-        if len(set(chain.from_iterable([strip.series for strip in strips]))) < columns.rows:
+        kept = columns.texts is None or columns.texts.kept
+        if kept and len(set(chain.from_iterable([strip.series for strip in strips]))) < columns.rows:
             first: dict[Series, float] = {}
             for strip in strips:
                 for one, value in zip(strip.series, strip.values, strict=True):

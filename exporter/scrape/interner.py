@@ -7,14 +7,17 @@ order of labels name the same Series.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import chain
 from sys import intern
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
+
+from isal import isal_zlib
 
 from exporter.family import Kind, Labels, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 
     from exporter.family import Family
 
@@ -69,12 +72,41 @@ class Scraped(Series):
         return _told(_LABELS.findall(text, text.find("{") + 1 or len(text)))
 
 
+class Lines(Sequence[Series]):
+    """The series of some lines, made whenever they are looked at: of a family that is read once and never said."""
+
+    __slots__ = ("_many", "_packed")
+
+    def __init__(self, text: bytes, many: int) -> None:
+        self._packed = isal_zlib.compress(text, 1)
+        self._many = many
+
+    def __len__(self) -> int:
+        return self._many
+
+    def __iter__(self) -> Iterator[Series]:
+        for line in isal_zlib.decompress(self._packed).splitlines():
+            text = line[: line.rindex(b" ")]
+            yield Scraped(text.partition(b"{")[0].strip().decode(), text)
+
+    @overload
+    def __getitem__(self, place: int) -> Series: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Series]: ...
+    def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
+        return list(self)[place]
+
+
 class Texts:
-    """The series of one family by their text; `find` is the hot look-up, `learn` the cold one."""
+    """The series of one family by their text; `find` is the hot look-up, `learn` the cold one.
 
-    __slots__ = ("_by_text", "_names", "_spelled", "find")
+    `kept`: they are said, so that each has to be the same object for as long as any page shows it.
+    """
 
-    def __init__(self, name: str, kind: Kind) -> None:
+    __slots__ = ("_by_text", "_names", "_spelled", "find", "kept")
+
+    def __init__(self, name: str, kind: Kind, *, kept: bool) -> None:
+        self.kept = kept
         self._by_text: dict[bytes, Series] = {}
         self._spelled: dict[int, Series] = {}
         self._names = {name + suffix: name + suffix for suffix in _SUFFIXES.get(kind, ("",))}
@@ -93,6 +125,8 @@ class Texts:
         if name is None:
             return None
         spelling = _spelling(name, told, _LABELS.findall(match[2] or ""))
+        if not self.kept:
+            return Scraped(name, text)
         series = self._by_text.get(spelling.encode()) or self._by_spelling(spelling)
         if series is None:
             series = Scraped(name, text)
@@ -166,9 +200,13 @@ def _rank(pair: tuple[str, str]) -> tuple[bool, str]:
 
 
 class Interner:
-    """All series of all pages of one process, by family; shared by every parser, so that leaders share identity."""
+    """All series of all pages of one process, by family; shared by every parser, so that leaders share identity.
 
-    def __init__(self) -> None:
+    `said` tells by name whose series are said again, and so are kept; of others only what is read from them is.
+    """
+
+    def __init__(self, said: Callable[[str], bool] = lambda _: True) -> None:
+        self._said = said
         self._families: dict[tuple[str, Kind], Texts] = {}
         self._pages: dict[Hashable, Mapping[str, Family]] = {}
 
@@ -184,14 +222,15 @@ class Interner:
         """Return the series of one family; its kind says which sample names are its own."""
         texts = self._families.get((name, kind))
         if texts is None:
-            texts = self._families[name, kind] = Texts(name, kind)
+            texts = self._families[name, kind] = Texts(name, kind, kept=self._said(name))
         return texts
 
     def sweep(self, known: Collection[Hashable]) -> None:
         """Forget the pages of targets that are not known any more, and series that no page is left to show."""
         self._pages = {who: families for who, families in self._pages.items() if who in known}
         alive: dict[tuple[str, Kind], set[Series]] = {}
-        for family in chain.from_iterable(families.values() for families in self._pages.values()):
+        shown = chain.from_iterable(families.values() for families in self._pages.values())
+        for family in filter(lambda one: self._said(one.name), shown):
             alive.setdefault((family.name, family.kind), set()).update(family.series)
         for key, texts in self._families.items():
             texts.sweep(alive.get(key, set()))

@@ -47,7 +47,7 @@ def edited(rows: list[tuple[str, int]], random: Random) -> list[tuple[str, int]]
     some = random.randrange(len(rows) + 1) if rows else 0
     many = random.choice([1, 3, 200])
     new = sorted({f"new-{random.randrange(10**6)}": 1 for _ in range(many)}.items() - dict(rows).items())
-    deeds = (
+    deeds: tuple[list[tuple[str, int]], ...] = (
         [(name, value + (at % 17 == some % 17)) for at, (name, value) in enumerate(rows)],
         [(name, value + random.randrange(1000)) for name, value in rows],
         [*rows[:some], *new, *rows[some:]],

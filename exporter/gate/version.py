@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.gate.condition import Engine
+
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 
 
@@ -15,6 +17,11 @@ class Controller:
 
     text: str
     release: tuple[int, int]
+
+    @property
+    def engine(self) -> Engine:
+        """Return what its conditions are written in."""
+        return Engine.EXPR_1_17 if self.release >= MODERN else Engine.EXPR_1_15
 
     def __str__(self) -> str:
         return self.text
@@ -34,3 +41,5 @@ BASIC_AUTH: Final = (1, 11)
 """The first release with authentication.basicAuth: merged to the main branch after release-1.10 was cut."""
 HEADERS: Final = (1, 6)
 """The first release with headers."""
+MODERN: Final = (1, 10)
+"""The first release with expr-lang/expr 1.17."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.gate.lint.judge import Judge
 from exporter.gate.lint.manifest import Document, Fault, Path, Source, documents
 from exporter.gate.tag import TAG, resolved
 
@@ -132,6 +133,11 @@ class Gates:
     def prometheus(self) -> tuple[Metric, ...]:
         """Return the metrics that ask a Prometheus API."""
         return tuple(metric for metric in self.metrics if isinstance(metric.raw("provider", "prometheus"), dict))
+
+    @cached_property
+    def judges(self) -> tuple[Judge, ...]:
+        """Return the conditions of those."""
+        return tuple(Judge(metric, self.around.controller.engine) for metric in self.prometheus)
 
     def of(self, kind: str) -> Iterator[Document]:
         """Return the objects of a kind."""

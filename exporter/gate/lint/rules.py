@@ -63,6 +63,7 @@ RULES: Final = (
     # The conditions
     Rule("no-condition", E, "neither condition: always Successful", conditions.missing),
     Rule("condition", E, "a condition that does not compile", conditions.malformed),
+    Rule("condition-unknown", W, "a condition that is not judged here", conditions.beyond),
     Rule("empty", E, "result[0] without a guard for an empty answer", verdicts.empty),
     Rule("nan-passes", E, "NaN is Successful", verdicts.nan_passes),
     Rule("nan-undecided", W, "NaN falls through both conditions: Inconclusive", verdicts.nan_undecided),

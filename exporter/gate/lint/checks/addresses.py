@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ADDRESS: Final = ("provider", "prometheus", "address")
 READ_URL: Final = "https://read-app-tsdb.last9.io/hot/v1/metrics/<cluster>/sender/<org>"
 LONGEST_TIMEOUT: Final = 600
-_API: Final = re.compile(r"/api/v1(/[a-z_]*)?/*$")
+_API: Final = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata))?/*$")
 _READ_PATH: Final = re.compile(r"^/[a-z]+/v1/metrics/[^/]+/sender/[^/]+/?$")
 _INSIDE: Final = (".svc", ".local", ".internal", ".localhost")
 

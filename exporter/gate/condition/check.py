@@ -144,9 +144,7 @@ class Checker:
                     compiled(node.right.value, node.right.start)
                 found = outcome(signatures(self.engine)[node.operator], left, right, self.engine)
         if found is None:
-            self.fail(
-                node, f"invalid operation: {node.operator} (mismatched types {left.name} and {right.name})"
-            )
+            self.fail(node, f"invalid operation: {node.operator} (mismatched types {left.name} and {right.name})")
         return found
 
     def _in(self, node: Binary, left: Type, right: Type) -> Type | None:

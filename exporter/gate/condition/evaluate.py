@@ -55,7 +55,9 @@ class Step:
 class Evaluation:
     """Runs one tree, once. `steps` are what it came by, in the order they were known."""
 
-    def __init__(self, engine: Engine, types: Mapping[int, Type], variables: Mapping[str, Value], now: int | None) -> None:
+    def __init__(
+        self, engine: Engine, types: Mapping[int, Type], variables: Mapping[str, Value], now: int | None
+    ) -> None:
         self.modern = engine.modern
         self.engine = engine
         self.scopes: list[Scope] = []

@@ -71,7 +71,7 @@ def _unary(node: Node) -> Node | None:
             return Float(node.start, node.end, -number)
         case "+", Integer() | Float():
             return replace(operand, start=node.start)
-        case ("!" | "not"), Bool(value=truth):
+        case (("!" | "not"), Bool(value=truth)):
             return Bool(node.start, node.end, not truth)
     return None
 

@@ -77,13 +77,9 @@ OVERLOADS: Final[Mapping[str, tuple[Overload, ...]]] = {
     "now": _ways(TIME, ()),
     "duration": _ways(DURATION, (_S,)),
     "bitnot": _ways(INT, (INT,)),
-    **dict.fromkeys(
-        ("bitand", "bitor", "bitxor", "bitnand", "bitshl", "bitshr", "bitushr"), _ways(INT, (INT, INT))
-    ),
+    **dict.fromkeys(("bitand", "bitor", "bitxor", "bitnand", "bitshl", "bitshr", "bitushr"), _ways(INT, (INT, INT))),
 }
-SORTS: Final = _ways(
-    LIST, (LIST, _S), (INTS, _S), (FLOATS, _S), (STRINGS, _S), (LIST,), (FLOATS,), (STRINGS,), (INTS,)
-)
+SORTS: Final = _ways(LIST, (LIST, _S), (INTS, _S), (FLOATS, _S), (STRINGS, _S), (LIST,), (FLOATS,), (STRINGS,), (INTS,))
 """The ways to call the newer engine's `sort`."""
 CONTROLLER: Final[Mapping[str, Overload]] = {
     "asInt": Overload((ANY,), INT64),

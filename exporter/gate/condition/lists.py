@@ -193,7 +193,8 @@ def _mean(arguments: Sequence[Value], *, modern: bool) -> Value:
 
 def _median(arguments: Sequence[Value], *, modern: bool) -> Value:
     items = sorted(
-        _items("median", arguments, modern=modern), key=lambda item: (not math.isnan(item), 0 if math.isnan(item) else item)
+        _items("median", arguments, modern=modern),
+        key=lambda item: (not math.isnan(item), 0 if math.isnan(item) else item),
     )
     if not items:
         return 0.0

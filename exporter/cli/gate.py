@@ -10,6 +10,7 @@ import click
 
 from exporter.cli.answers import answer_options, ask, asked_credential
 from exporter.cli.edge import Seconds, refusals, say
+from exporter.gate.controller import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ def gate() -> None:
 @gate.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR|-…")
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
-@click.option("--controller", default="1.9.1", show_default=True, help="Argo Rollouts' version.")
+@click.option("--controller", default=DEFAULT, show_default=True, help="Argo Rollouts' version.")
 @click.option("--scrape-interval", type=Seconds(), default="30s", show_default=True, help="How often is scraped.")
 @click.option("--read-delay", type=Seconds(), default="30s", show_default=True, help="How long until it can be read.")
 @click.option("--strict", is_flag=True, help="Warnings make exit code 1, too.")
@@ -54,7 +55,7 @@ def lint(
 @click.option("--ask-credential", is_flag=True, help="Ask for it; it is not shown.")
 @click.option("--part", type=click.Choice(["template", "secret", "rollout"]), help="Print this alone; default: all.")
 @refusals
-def render(  # noqa: PLR0913 - an option is an argument
+def render(
     file: Path | None,
     credential_file: Path | None,
     credential_env: str | None,

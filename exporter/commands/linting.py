@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.controller import controller
 from exporter.gate.lint.gates import Gates, Surroundings, read
 from exporter.gate.lint.manifest import Source
-from exporter.gate.version import controller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def surroundings(version: str, scrape: float, delay: float) -> Surroundings:
     try:
         return Surroundings(controller(version), scrape, delay)
     except ValueError as error:
-        raise LintError(f"--controller: {error}") from None
+        raise LintError(str(error)) from None
 
 
 def given(paths: tuple[str, ...], stdin: TextIO, around: Surroundings) -> Gates:

@@ -65,7 +65,9 @@ def rendered(answers: Answers, part: str | None, proof: Credential | None) -> st
     """Write the whole gate, or one part of it. Raises RenderError."""
     unknown = manifest.unknown_arguments(answers)
     if unknown:
-        raise RenderError(f"--query uses {{{{args.{unknown[0]}}}}}, which nobody gives; there are: {', '.join(manifest.GIVEN)}")
+        raise RenderError(
+            f"--query uses {{{{args.{unknown[0]}}}}}, which nobody gives; there are: {', '.join(manifest.GIVEN)}"
+        )
     try:
         return _parts(answers, part, proof)
     except ValueError as error:

@@ -248,7 +248,7 @@ def may_be_nan(node: Expr) -> bool:
         case BinaryExpr():
             return _joined_nan(node)
         case NumberLiteral():
-            return bool(node.val != node.val)  # noqa: PLR0124 - NaN alone differs from itself
+            return bool(node.val != node.val)
         case _:
             return False
 
@@ -321,7 +321,9 @@ def _drops_le(node: Expr) -> bool:
     if node.modifier is None:
         return any((selector.name or "").endswith("_bucket") for selector in selectors(node))
     without = node.modifier.type == AggModifierType.Without
-    return ("le" in node.modifier.labels) == without and any((one.name or "").endswith("_bucket") for one in selectors(node))
+    return ("le" in node.modifier.labels) == without and any(
+        (one.name or "").endswith("_bucket") for one in selectors(node)
+    )
 
 
 def selectors(node: Expr) -> Iterator[VectorSelector]:

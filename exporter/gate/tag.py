@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OPEN: Final = "{{"
 TAG: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 

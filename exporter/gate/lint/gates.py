@@ -14,8 +14,8 @@ from exporter.gate.tag import TAG, resolved
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from exporter.gate.controller import Controller
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.version import Controller
 
 TEMPLATES: Final = ("AnalysisTemplate", "ClusterAnalysisTemplate")
 RUN: Final = "AnalysisRun"
@@ -159,7 +159,7 @@ class Gates:
         return bool(self.faults) or any(one.kind in LOOKED_AT for one in self.documents)
 
 
-LOOKED_AT: Final = (*TEMPLATES, RUN, "Rollout", "Experiment")
+LOOKED_AT: Final = (*TEMPLATES, RUN, "Rollout")
 
 
 def read(sources: Iterable[Source], around: Surroundings) -> Gates:

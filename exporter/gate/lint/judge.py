@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate import promql
 from exporter.gate.condition import (
     SCALAR,
     VECTOR,
@@ -20,7 +22,7 @@ from exporter.gate.condition import (
     evaluate,
     parse,
 )
-from exporter.gate.lint.checks.queries import shape
+from exporter.gate.lint.checks.queries import parsed, shape
 from exporter.gate.promql import Shape
 from exporter.gate.tag import TAG, named
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 SUCCESS, FAILURE = "successCondition", "failureCondition"
 MOST_THRESHOLDS: Final = 24
 _NUMBER: Final = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w)")
-_NO_BOOL: Final = "expected bool"
 _STAND_INS: Final = (0.37, 0.73, 0.19, 0.91)
 
 
@@ -86,12 +87,22 @@ class Judge:
         return any(isinstance(one, UnsupportedError) for one in self.parsed.values())
 
     def fault(self, name: str) -> str:
-        """Return why a condition does not compile, in the engine's words; "" when it does."""
+        """Return why a condition can judge nothing, in the engine's words; "" when it can."""
         found = self.parsed.get(name)
         if isinstance(found, ConditionError):
             return found.message
-        outcome = self._outcome(found, 1.0 if self.scalar else [1.0]) if found else None
-        return outcome.message if isinstance(outcome, Fault) and outcome.message.startswith(_NO_BOOL) else ""
+        outcomes = [self._outcome(found, result) for result in self._usual] if found else []
+        faults = [one.message for one in outcomes if isinstance(one, Fault)]
+        return faults[0] if faults and len(faults) == len(outcomes) else ""
+
+    @cached_property
+    def _usual(self) -> tuple[float | tuple[float, ...], ...]:
+        """Return results that a condition should be able to judge."""
+        if self.scalar:
+            return (0.0, 1.0)
+        query = parsed(self.metric)
+        one = query is not None and not query.guessed and promql.single(query.expression) is not None
+        return ((0.0,), (1.0,)) if one else ((0.0,), (1.0,), (0.0, 1.0), (1.0, 0.0))
 
     def of(self, *values: float) -> Verdict:
         """Judge a result of these values."""
@@ -118,7 +129,7 @@ class Judge:
         signed = named_ones | {-one for one in named_ones} if re.search(r"[<>=(\s]-\s*[\d.]", text) else named_ones
         marks = sorted(one for one in signed if math.isfinite(one))[:MOST_THRESHOLDS]
         around = {mark + side * max(abs(mark), 1.0) * 1e-6 for mark in marks for side in (-1, 0, 1)}
-        between = {(one + two) / 2 for one, two in zip(marks, marks[1:], strict=False)}
+        between = {(one + two) / 2 for one, two in pairwise(marks)}
         ends = {marks[0] - 1, marks[-1] + 1} if marks else {0.0, 1.0}
         lowest = -math.inf if signed != named_ones else 0.0
         return tuple(sorted(one for one in around | between | ends if one >= lowest))
@@ -145,4 +156,3 @@ class Judge:
     def _stand_in(self, tag: str) -> str:
         at = self.unknown.index(named(tag))
         return str(_STAND_INS[at] if at < len(_STAND_INS) else at)
-

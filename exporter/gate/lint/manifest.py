@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -130,7 +131,7 @@ def documents(source: Source) -> Iterator[Document | Fault]:
 def _chunks(text: str) -> Iterator[str]:
     """Cut a text before each `---`, so that a fault costs one document alone."""
     cuts = [0, *(found.start() for found in _DIVIDER.finditer(text) if found.start()), len(text)]
-    yield from (text[start:end] for start, end in zip(cuts, cuts[1:], strict=False))
+    yield from (text[start:end] for start, end in pairwise(cuts))
 
 
 def _read(name: str, chunk: str, above: int) -> Iterator[Document | Fault]:
@@ -141,7 +142,9 @@ def _read(name: str, chunk: str, above: int) -> Iterator[Document | Fault]:
             return
         _measure(root)
         for key in _repeated(root):
-            yield Fault(name, above + key.start_mark.line + 1, f"{key.value} stands twice in one mapping", repeated=True)
+            yield Fault(
+                name, above + key.start_mark.line + 1, f"{key.value} stands twice in one mapping", repeated=True
+            )
         content = loader.construct_document(root)
     finally:
         loader.dispose()

@@ -26,7 +26,11 @@ def text(findings: Sequence[Finding], gates: int) -> Iterator[str]:
 
 def as_json(findings: Sequence[Finding], gates: int) -> Iterator[str]:
     """Return one JSON object."""
-    counts = {"gates": gates, "errors": _count(findings, Severity.ERROR), "warnings": _count(findings, Severity.WARNING)}
+    counts = {
+        "gates": gates,
+        "errors": _count(findings, Severity.ERROR),
+        "warnings": _count(findings, Severity.WARNING),
+    }
     yield json.dumps({"findings": [asdict(one) for one in findings], **counts}, ensure_ascii=False)
 
 

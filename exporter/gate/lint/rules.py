@@ -33,7 +33,9 @@ RULES: Final = (
     Rule("unknown-field", E, "a field that no controller has", fields.unknown),
     Rule("basic-auth", E, "basicAuth before the controller that has it (after 1.10)", fields.basic_auth),
     Rule("too-early", E, "a field that only a later controller has", fields.too_early),
-    Rule("wrong-type", E, "a value of another type than the field's, such as a number for an argument", fields.wrong_type),
+    Rule(
+        "wrong-type", E, "a value of another type than the field's, such as a number for an argument", fields.wrong_type
+    ),
     Rule("no-metrics", E, "a gate without a metric", manifests.no_metrics),
     Rule("provider", E, "a metric with no provider, or with several", manifests.provider),
     Rule("metric-name", E, "one metric name twice: breaks the controller's whole metrics page", manifests.metric_name),
@@ -62,7 +64,7 @@ RULES: Final = (
     Rule("several-series", W, "several series, of which the conditions see one", verdicts.several_series),
     # The conditions
     Rule("no-condition", E, "neither condition: always Successful", conditions.missing),
-    Rule("condition", E, "a condition that does not compile", conditions.malformed),
+    Rule("condition", E, "a condition that does not compile, or fails with every answer", conditions.malformed),
     Rule("condition-unknown", W, "a condition that is not judged here", conditions.beyond),
     Rule("empty", E, "result[0] without a guard for an empty answer", verdicts.empty),
     Rule("nan-passes", E, "NaN is Successful", verdicts.nan_passes),

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from exporter.gate.controller import DEFAULT, Controller, controller
 from exporter.gate.gotext import duration
-from exporter.gate.version import HEADERS, LATEST, Controller, controller
 
 NANO: Final = 1_000_000_000
 _OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -54,6 +54,11 @@ def _seconds(value: object) -> object:
     if nanoseconds <= 0 or nanoseconds % NANO:
         raise ValueError(f"{value!r} is not a number of whole seconds above 0; write 30s or 2m")
     return nanoseconds // NANO
+
+
+def _known(version: str) -> str:
+    controller(version)
+    return version
 
 
 ObjectName = Annotated[str, _matching(_OBJECT, "name of a Kubernetes object")]
@@ -118,7 +123,7 @@ class Answers(BaseModel):
     """Name of the Secret."""
     secret_key: str = Field(default="authorization", pattern=r"^[-._a-zA-Z0-9]+$")
     """Key of the Secret that holds the header."""
-    controller: str = LATEST
+    controller: Annotated[str, AfterValidator(_known)] = DEFAULT
     """Argo Rollouts' version."""
     metric: MetricName = ""
     """Metric to ask for; unset: the signal's own."""
@@ -175,7 +180,6 @@ class Answers(BaseModel):
     def _faults(self) -> tuple[tuple[Any, str], ...]:
         """Return what contradicts itself, each with its cure."""
         return (
-            (self.version.release < HEADERS, f"{self.controller} sends no headers, which came with 1.6; upgrade it"),
             (bool(self.cluster_id) != bool(self.organization), "--cluster-id and --organization go together"),
             ((self.signal is Signal.PROMQL) != bool(self.query), "--query and --signal promql go together"),
             (self.failures > self.count, f"{self.failures} failures need a --count of as many measurements"),

@@ -6,12 +6,12 @@ import json
 from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.controller import Ability
 from exporter.gate.render.answers import Answers, NoData, Signal
 from exporter.gate.render.conditions import conditions
 from exporter.gate.render.signals import SIGNALS, query, tells_canary
 from exporter.gate.span import written
 from exporter.gate.tag import names
-from exporter.gate.version import BASIC_AUTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,8 @@ NO_DATA: Final = {
     NoData.FAIL: "is bad",
     NoData.PASS: "is good",
 }
-TOKEN, USER, PASSWORD = "last9-auth", "last9-username", "last9-password"  # noqa: S105 - names of arguments
-USER_KEY, PASSWORD_KEY = "username", "password"  # noqa: S105 - keys of a Secret
+TOKEN, USER, PASSWORD = "last9-auth", "last9-username", "last9-password"
+USER_KEY, PASSWORD_KEY = "username", "password"
 
 
 def quoted(text: str) -> str:
@@ -42,7 +42,11 @@ def quoted(text: str) -> str:
 def template(answers: Answers) -> str:
     """Write the AnalysisTemplate, or the ClusterAnalysisTemplate. Raises ValueError for a query that cannot be."""
     kind = "ClusterAnalysisTemplate" if answers.cluster_scope else "AnalysisTemplate"
-    place = "" if answers.cluster_scope else f"\n  namespace: {quoted(answers.namespace)}  # the Rollout's, and the Secret's"
+    place = (
+        ""
+        if answers.cluster_scope
+        else f"\n  namespace: {quoted(answers.namespace)}  # the Rollout's, and the Secret's"
+    )
     looks = SIGNALS[answers.signal]
     return f"""\
 # A gate for Argo Rollouts {answers.controller}: {looks.value}.
@@ -98,12 +102,12 @@ def _secret_arguments(answers: Answers) -> str:
 def _schedule(answers: Answers) -> str:
     tolerated, unsure = answers.failures - 1, answers.inconclusives - 1
     return f"""\
-# The first look, once the query's range and what it takes to read what was written ({written(answers.read_delay)}) are over.
+# The first look: once the query's range and the time until it can be read ({written(answers.read_delay)}) are over.
 initialDelay: {written(answers.delay)}
 interval: {written(answers.interval)}
 count: {answers.count}  # the gate passes after so many, if no limit was exceeded
-failureLimit: {tolerated}  # tolerates {tolerated}: bad measurement {answers.failures} fails the gate, and the rollout goes back
-inconclusiveLimit: {unsure}  # tolerates {unsure}: inconclusive measurement {answers.inconclusives} pauses the rollout
+failureLimit: {tolerated}  # tolerates {tolerated}: bad measurement {answers.failures} rolls back
+inconclusiveLimit: {unsure}  # tolerates {unsure}: inconclusive measurement {answers.inconclusives} pauses
 consecutiveErrorLimit: 4  # tolerates 4: no answer five times in a row, 10 s apart, aborts the rollout
 """
 
@@ -202,7 +206,7 @@ def _number(value: float) -> str:
 
 
 def _basic_auth(answers: Answers) -> bool:
-    return answers.version.release >= BASIC_AUTH
+    return answers.version.can(Ability.BASIC_AUTH)
 
 
 def _comments(lines: tuple[str, ...]) -> str:
@@ -211,4 +215,8 @@ def _comments(lines: tuple[str, ...]) -> str:
 
 def unknown_arguments(answers: Answers) -> tuple[str, ...]:
     """Return the arguments of the query that nobody gives."""
-    return tuple(one or "?" for one in names(query(answers)) if one not in GIVEN) if answers.signal is Signal.PROMQL else ()
+    return (
+        tuple(one or "?" for one in names(query(answers)) if one not in GIVEN)
+        if answers.signal is Signal.PROMQL
+        else ()
+    )

@@ -46,11 +46,7 @@ def _own(answers: Answers) -> tuple[str, ...]:
 
 def _share(bad: str, all_of_them: str, span: str, tail: str = "") -> str:
     """Return bad ÷ all: 0 when there are none of the bad, nothing when there is no traffic."""
-    return (
-        f"(sum(rate({bad}[{span}]){tail}) or vector(0))\n"
-        "/\n"
-        f"(sum(rate({all_of_them}[{span}]){tail}) > 0)"
-    )
+    return f"(sum(rate({bad}[{span}]){tail}) or vector(0))\n/\n(sum(rate({all_of_them}[{span}]){tail}) > 0)"
 
 
 def _error_rate(answers: Answers) -> str:
@@ -124,7 +120,12 @@ SIGNALS: Final[Mapping[Signal, Looks]] = {
     Signal.SATURATION: Looks("saturation", "share of the CPU limit, 0 to 1", 0.8, 0.95, _saturation),
     Signal.APM: Looks("apm-error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _apm, _seen_together),
     Signal.COMPARISON: Looks(
-        "canary-versus-stable", "the canary's share of bad requests minus the stable's", 0.01, 0.05, _comparison, _compared
+        "canary-versus-stable",
+        "the canary's share of bad requests minus the stable's",
+        0.01,
+        0.05,
+        _comparison,
+        _compared,
     ),
     Signal.PROMQL: Looks("query", "the query's value", 0.05, 0.10, lambda answers: answers.query.strip()),
 }

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from exporter.gate.lint.gates import rows
-from exporter.gate.tag import TAG, named
+from exporter.gate.tag import OPEN, TAG, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +23,14 @@ def unresolved(gates: Gates) -> Iterator[Spot]:
         for metric in gate.metrics:
             for path, text in texts(metric.raw(), metric.path()):
                 for tag in TAG.findall(text):
-                    if named(tag) not in names:
-                        asked = named(tag)
+                    asked = named(tag)
+                    if asked not in names:
                         why = f"{{{{{tag}}}}} is filled in by nothing: the run becomes Error at once"
                         cure = f"add the argument {asked} to spec.args" if asked else "write {{args.NAME}}"
                         yield gate.document.spot(path, why, cure)
+                if OPEN in TAG.sub("", text):
+                    why = "there is {{ without }}: the run becomes Error at once"
+                    yield gate.document.spot(path, why, "close it, or leave it out")
 
 
 def unused(gates: Gates) -> Iterator[Spot]:
@@ -38,7 +41,9 @@ def unused(gates: Gates) -> Iterator[Spot]:
         for argument in gate.arguments:
             if argument.name not in used and not nested:
                 why = f"no metric uses the argument {argument.name}"
-                yield gate.document.spot(("spec", "args", argument.index), why, f"write {{{{args.{argument.name}}}}}, or leave it out")
+                yield gate.document.spot(
+                    ("spec", "args", argument.index), why, f"write {{{{args.{argument.name}}}}}, or leave it out"
+                )
 
 
 def repeated(gates: Gates) -> Iterator[Spot]:

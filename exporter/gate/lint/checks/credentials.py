@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 HEADERS: Final = ("provider", "prometheus", "headers")
 AUTHORIZATION: Final = "authorization"
-_MAKE: Final = "write the Secret with `gate render`, or with: printf '%s' \"Basic $(printf '%s' USER:TOKEN | base64 -w0)\""
+_MAKE: Final = (
+    "write the Secret with `gate render`, or with: printf '%s' \"Basic $(printf '%s' USER:TOKEN | base64 -w0)\""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def scheme(gates: Gates) -> Iterator[Spot]:
     for sent in _sent(gates):
         if sent.header.lower() == AUTHORIZATION and len(sent.value.split()) == 1:
             yield sent.spot(
-                "header Authorization holds a credential without its scheme: the store answers 401", "put 'Basic ' before it"
+                "header Authorization holds a credential without its scheme: the store answers 401",
+                "put 'Basic ' before it",
             )
 
 
@@ -110,7 +113,7 @@ def secret_namespace(gates: Gates) -> Iterator[Spot]:
                 path = ("spec", "args", argument.index, "valueFrom", "secretKeyRef", "name")
                 yield gate.document.spot(
                     path,
-                    f"Secret {alike[0].name} is in {alike[0].namespace}; a run reads Secrets of its own namespace alone",
+                    f"Secret {alike[0].name} is in {alike[0].namespace}; a run reads those of its own namespace alone",
                     f"make the Secret in {namespace}",
                 )
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate import version
+from exporter.gate.controller import SINCE, Ability, Line
+from exporter.gate.reading import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from exporter.gate.lint.gates import Gates
     from exporter.gate.lint.manifest import Document, Path
 
-Minor = tuple[int, int]
-ALWAYS: Final[Minor] = (0, 0)
+ALWAYS: Final[Line] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Field:
     """A field of the CRD: its type, the first minor version that has it, what it holds (None: not looked into)."""
 
     kind: str = "map"
-    since: Minor = ALWAYS
+    since: Line = ALWAYS
     inside: Mapping[str, Field] | None = field(default=None)
 
 
@@ -36,26 +36,24 @@ BASIC_AUTH: Final = "basicAuth"
 _AUTHENTICATION: Final = {
     "sigv4": Field(inside=_all("text", "region", "profile", "roleArn")),
     "oauth2": Field(
-        since=(1, 7), inside={**_all("text", "tokenUrl", "clientId", "clientSecret"), "scopes": Field("list")}
+        since=SINCE[Ability.OAUTH2],
+        inside={**_all("text", "tokenUrl", "clientId", "clientSecret"), "scopes": Field("list")},
     ),
-    BASIC_AUTH: Field(since=version.BASIC_AUTH, inside=_all("text", "username", "password")),
+    BASIC_AUTH: Field(since=SINCE[Ability.BASIC_AUTH], inside=_all("text", "username", "password")),
 }
 _PROMETHEUS: Final = {
     **_all("text", "address", "query"),
     "authentication": Field(inside=_AUTHENTICATION),
     "timeout": Field("integer"),
     "insecure": Field("flag"),
-    "headers": Field("list", since=version.HEADERS, inside=_all("text", "key", "value")),
-    "rangeQuery": Field(since=(1, 8), inside=_all("text", "start", "end", "step")),
+    "headers": Field("list", since=SINCE[Ability.HEADERS], inside=_all("text", "key", "value")),
+    "rangeQuery": Field(since=SINCE[Ability.RANGE_QUERY], inside=_all("text", "start", "end", "step")),
 }
-_OTHER_PROVIDERS: Final = (
-    "cloudWatch datadog graphite influxdb job kayenta newRelic plugin skywalking wavefront web".split()
-)
 _METRIC: Final = {
     **_all("text", "name", "interval", "initialDelay", "successCondition", "failureCondition"),
     **_all("number", "count", "failureLimit", "inconclusiveLimit", "consecutiveErrorLimit"),
-    "consecutiveSuccessLimit": Field("number", since=(1, 8)),
-    "provider": Field(inside={"prometheus": Field(inside=_PROMETHEUS), **_all("map", *_OTHER_PROVIDERS)}),
+    "consecutiveSuccessLimit": Field("number", since=SINCE[Ability.CONSECUTIVE_SUCCESS_LIMIT]),
+    "provider": Field(inside={"prometheus": Field(inside=_PROMETHEUS), **_all("map", *PROVIDERS, "plugin")}),
 }
 _ORIGIN: Final = {
     "secretKeyRef": Field(inside=_all("text", "name", "key")),
@@ -66,9 +64,7 @@ SPEC: Final = {
     "args": Field("list", inside={**_all("text", "name", "value"), "valueFrom": Field(inside=_ORIGIN)}),
     "dryRun": Field("list", inside=_all("text", "metricName")),
     "measurementRetention": Field("list", inside={"metricName": Field("text"), "limit": Field("integer")}),
-    "templates": Field(
-        "list", since=(1, 7), inside={"templateName": Field("text"), "clusterScope": Field("flag")}
-    ),
+    "templates": Field("list", since=(1, 7), inside={"templateName": Field("text"), "clusterScope": Field("flag")}),
     "terminate": Field("flag"),
     "ttlStrategy": Field(since=(1, 7)),
 }
@@ -102,7 +98,7 @@ def basic_auth(gates: Gates) -> Iterator[Spot]:
         if met.path[-1] == BASIC_AUTH:
             yield met.document.spot(
                 met.path,
-                f"the Prometheus provider of {gates.around.controller} has no basicAuth; it comes after 1.10",
+                f"the Prometheus provider of {gates.around.controller.version} has no basicAuth; it comes after 1.10",
                 "give a header instead: key Authorization, value '{{args.NAME}}', from a Secret that holds 'Basic …'",
             )
 
@@ -114,7 +110,7 @@ def too_early(gates: Gates) -> Iterator[Spot]:
             since = ".".join(map(str, met.known.since))
             yield met.document.spot(
                 met.path,
-                f"{met.path[-1]} comes with {since}; {gates.around.controller} refuses it or drops it unread",
+                f"{met.path[-1]} comes with {since}; {gates.around.controller.version} refuses it or drops it unread",
                 f"leave it out, or lint with --controller {since} if that is what runs",
             )
 
@@ -137,8 +133,14 @@ def wrong_type(gates: Gates) -> Iterator[Spot]:
         if met.known is None or met.value is None or met.path[-1] == "timeout" or _fits(met.value, met.known.kind):
             continue
         wanted = _WANTED.get(met.known.kind, f"a {met.known.kind}")
-        cure = f'write it in quotes: "{met.value}"' if met.known.kind == "text" else f"write {wanted}"
+        cure = f"write {wanted}" if met.known.kind != "text" else "write it in quotes" + _number(met)
         yield met.document.spot(met.path, f"{met.path[-1]} must be {wanted}: the API server refuses it", cure)
+
+
+def _number(met: _Met) -> str:
+    """Show a number that wants quotes, unless it may be a credential."""
+    shown = isinstance(met.value, int | float) and not {"headers", "authentication"} & set(met.path)
+    return f': "{met.value}"' if shown else ""
 
 
 def _fits(value: object, kind: str) -> bool:
@@ -146,7 +148,7 @@ def _fits(value: object, kind: str) -> bool:
 
 
 def _early(gates: Gates) -> Iterator[_Met]:
-    return (met for met in _met(gates) if met.known and met.known.since > gates.around.controller.release)
+    return (met for met in _met(gates) if met.known and met.known.since > gates.around.controller.line)
 
 
 def _met(gates: Gates) -> Iterator[_Met]:

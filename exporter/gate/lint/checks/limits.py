@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.controller import Ability
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,7 +44,7 @@ def not_a_number(gates: Gates) -> Iterator[Spot]:
 def refused(gates: Gates) -> Iterator[Spot]:
     """Find limits with which the controller ends the run in Error before the first measurement."""
     for metric in gates.metrics:
-        found = _refusal(metric, consecutive=gates.around.controller.release >= (1, 8))
+        found = _refusal(metric, consecutive=gates.around.controller.can(Ability.CONSECUTIVE_SUCCESS_LIMIT))
         if found:
             name, why, cure = found
             yield metric.spot((name,), f"the run becomes Error before its first measurement: {why}", cure)

@@ -25,7 +25,9 @@ def repeated(gates: Gates) -> Iterator[Spot]:
     """Find keys that stand twice in a mapping: kubectl refuses them, others take the last."""
     for fault in gates.faults:
         if fault.repeated:
-            yield Spot(fault.source, fault.line, f"{fault.why}; kubectl refuses that, others take the last", "leave one")
+            yield Spot(
+                fault.source, fault.line, f"{fault.why}; kubectl refuses that, others take the last", "leave one"
+            )
 
 
 def no_metrics(gates: Gates) -> Iterator[Spot]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
+from exporter.gate.controller import Ability
 from exporter.gate.promql import PromQLError, Query, Shape
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ def matrix(gates: Gates) -> Iterator[Spot]:
     for metric in gates.prometheus:
         query = parsed(metric)
         kind = promql.shape(query.expression) if query else Shape.VECTOR
-        if kind is Shape.TEXT or (kind is Shape.MATRIX and gates.around.controller.release < (1, 8)):
+        if kind is Shape.TEXT or (kind is Shape.MATRIX and not gates.around.controller.can(Ability.RANGE_QUERY)):
             yield metric.spot(
                 QUERY,
-                f"the query answers with a {kind}, which {gates.around.controller} does not read: every measurement"
-                " becomes Error",
+                f"the query answers with a {kind}, which {gates.around.controller.version} does not read:"
+                " every measurement becomes Error",
                 "ask for an instant vector: rate(…), avg_over_time(…)",
             )
 

@@ -1,4 +1,4 @@
-"""What Rollouts and Experiments make of gates: where they look, what they give, and when they are refused."""
+"""What Rollouts make of gates: where they look, what they give, and when they are refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def uses(gates: Gates) -> Iterator[Use]:
     """Return every analysis of every Rollout."""
     for rollout in gates.of("Rollout"):
         strategy: Path = ("spec", "strategy")
-        for path in (("canary", "analysis"), ("blueGreen", "prePromotionAnalysis"), ("blueGreen", "postPromotionAnalysis")):
+        for path in (
+            ("canary", "analysis"),
+            ("blueGreen", "prePromotionAnalysis"),
+            ("blueGreen", "postPromotionAnalysis"),
+        ):
             if isinstance(rollout.at(*strategy, *path), dict):
                 yield Use(rollout, (*strategy, *path), background=path[0] == "canary")
         yield from _steps(rollout, (*strategy, "canary", "steps"))
@@ -70,7 +74,7 @@ def secret_in_rollout(gates: Gates) -> Iterator[Spot]:
             if "secretKeyRef" in (row.get("valueFrom") or {}):
                 yield use.rollout.spot(
                     (*use.path, "args", index),
-                    "a Rollout's argument has no secretKeyRef: kubectl refuses the Rollout, or the reference is dropped",
+                    "a Rollout's argument has no secretKeyRef: kubectl refuses the Rollout, or it is dropped",
                     "delete the argument here; put valueFrom.secretKeyRef into spec.args of the template",
                 )
 
@@ -80,7 +84,9 @@ def wrong_place(gates: Gates) -> Iterator[Spot]:
     for use in uses(gates):
         found = {index for index, _ in use.gates(gates)}
         for index, row in enumerate(use.rows("templates")):
-            alike = [one.document for one in gates.gates if one.document.name == row.get("templateName") and not one.is_run]
+            alike = [
+                one.document for one in gates.gates if one.document.name == row.get("templateName") and not one.is_run
+            ]
             if index not in found and alike:
                 where, cure = _elsewhere(alike[0], use, scoped=bool(row.get("clusterScope")))
                 yield use.rollout.spot((*use.path, "templates", index), f"{row['templateName']} is {where}", cure)
@@ -88,9 +94,15 @@ def wrong_place(gates: Gates) -> Iterator[Spot]:
 
 def _elsewhere(template: Document, use: Use, *, scoped: bool) -> tuple[str, str]:
     if template.kind == CLUSTER:
-        return "a ClusterAnalysisTemplate, and is looked for in the namespace: the Rollout is InvalidSpec", "add clusterScope: true"
+        return (
+            "a ClusterAnalysisTemplate, and is looked for in the namespace: the Rollout is InvalidSpec",
+            "add clusterScope: true",
+        )
     if scoped:
-        return "an AnalysisTemplate, and is looked for in the cluster: the Rollout is InvalidSpec", "leave clusterScope out"
+        return (
+            "an AnalysisTemplate, and is looked for in the cluster: the Rollout is InvalidSpec",
+            "leave clusterScope out",
+        )
     return (
         f"in namespace {template.namespace}, the Rollout in {use.rollout.namespace}: the Rollout is InvalidSpec",
         f"make the template in {use.rollout.namespace}, or a ClusterAnalysisTemplate of it",
@@ -106,7 +118,7 @@ def not_given(gates: Gates) -> Iterator[Spot]:
             if lacking:
                 yield use.rollout.spot(
                     (*use.path, "templates", index),
-                    f"{gate.document.name} wants the argument {', '.join(lacking)}, and gets none: InvalidSpec, or no run",
+                    f"{gate.document.name} wants the argument {', '.join(lacking)}, and gets none: there is no run",
                     f"add it to args here, or a value to the template's own ({gate.document.source})",
                 )
 
@@ -121,7 +133,9 @@ def not_wanted(gates: Gates) -> Iterator[Spot]:
         for index, row in enumerate(use.rows("args")):
             if row.get("name") not in wanted:
                 why = f"no template here has an argument {row.get('name')}: it is ignored"
-                yield use.rollout.spot((*use.path, "args", index), why, f"there are: {', '.join(sorted(wanted)) or 'none'}")
+                yield use.rollout.spot(
+                    (*use.path, "args", index), why, f"there are: {', '.join(sorted(wanted)) or 'none'}"
+                )
 
 
 def endless(gates: Gates) -> Iterator[Spot]:
@@ -159,7 +173,7 @@ def clash(gates: Gates) -> Iterator[Spot]:
                 if before != gate.document.name:
                     yield use.rollout.spot(
                         (*use.path, "templates", index),
-                        f"{before} and {gate.document.name} both have a metric {metric.name}: the Rollout is InvalidSpec",
+                        f"{before} and {gate.document.name} both have a metric {metric.name}: InvalidSpec",
                         "rename one of the metrics",
                     )
 
@@ -180,7 +194,9 @@ def cluster_namespace(gates: Gates) -> Iterator[Spot]:
     for gate in gates.gates:
         if gate.document.kind == CLUSTER and gate.document.namespace:
             yield gate.document.spot(
-                ("metadata", "namespace"), "a ClusterAnalysisTemplate is in no namespace: this one is dropped", "leave it out"
+                ("metadata", "namespace"),
+                "a ClusterAnalysisTemplate is in no namespace: this one is dropped",
+                "leave it out",
             )
 
 

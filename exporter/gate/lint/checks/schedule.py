@@ -38,7 +38,9 @@ def malformed(gates: Gates) -> Iterator[Spot]:
                 duration(text or "0")
             except ValueError as error:
                 cure = "write 24h for a day" if "unknown unit" in str(error) else "write 30s, 5m or 1h30m"
-                why = f"{path[-1]} {text!r} is no duration ({error}): the run becomes Error before its first measurement"
+                why = (
+                    f"{path[-1]} {text!r} is no duration ({error}): the run becomes Error before its first measurement"
+                )
                 yield metric.spot(path, why, cure)
 
 
@@ -72,7 +74,9 @@ def short_interval(gates: Gates) -> Iterator[Spot]:
         interval = seconds(metric, "interval")
         if interval is not None and interval < gates.around.scrape:
             scrape = written(gates.around.scrape)
-            why = f"interval {written(interval)} is shorter than the scrape interval {scrape}: one sample is judged twice"
+            why = (
+                f"interval {written(interval)} is shorter than the scrape interval {scrape}: one sample is judged twice"
+            )
             yield metric.spot(("interval",), why, f"write {scrape} or more, or lint with --scrape-interval")
 
 
@@ -86,7 +90,7 @@ def short_range(gates: Gates) -> Iterator[Spot]:
                 scrape = written(gates.around.scrape)
                 yield metric.spot(
                     ("provider", "prometheus", "query"),
-                    f"{function}(…[{written(span)}]) needs two samples, scraped every {scrape}: it often answers nothing",
+                    f"{function}(…[{written(span)}]) needs two samples, scraped every {scrape}: often there are less",
                     f"write [{written(2 * least)}] or more, or lint with --scrape-interval",
                 )
                 break

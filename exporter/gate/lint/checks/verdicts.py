@@ -29,7 +29,7 @@ def empty(gates: Gates) -> Iterator[Spot]:
         query = parsed(judge.metric)
         if judge.scalar or (query and not promql.may_be_empty(query.expression)):
             continue
-        if judge.of() is Verdict.ERROR and any(judge.of(value) is not Verdict.ERROR for value in judge.points):
+        if judge.of() is Verdict.ERROR:
             yield judge.metric.spot(
                 (_first(judge),),
                 "an empty answer (no traffic, no such series) makes the measurement an Error, and five of them in a row"
@@ -45,7 +45,7 @@ def nan_passes(gates: Gates) -> Iterator[Spot]:
             yield judge.metric.spot(
                 (_first(judge),),
                 "NaN (0/0: no traffic) is Successful: a comparison with NaN is never true",
-                "say what NaN means: isNaN(result[0]) || … in failureCondition, or !isNaN(result[0]) && … if it is good",
+                "say what NaN means: isNaN(result[0]) || … in failureCondition (bad), !isNaN(result[0]) && … (not bad)",
             )
 
 
@@ -56,7 +56,7 @@ def nan_undecided(gates: Gates) -> Iterator[Spot]:
             yield judge.metric.spot(
                 (SUCCESS,),
                 "NaN (0/0: no traffic) falls through both conditions: Inconclusive, which pauses the rollout",
-                "say what NaN means: !isNaN(result[0]) && … (pause), or isNaN(result[0]) || … on the side it belongs to",
+                "say what NaN means: !isNaN(result[0]) && … (pause), or isNaN(result[0]) || … where it belongs",
             )
 
 
@@ -122,9 +122,9 @@ def diluted(gates: Gates) -> Iterator[Spot]:
                 told.add(id(metric))
                 yield metric.spot(
                     QUERY,
-                    f"at setWeight {use.weight * 100:g} of Rollout {use.rollout.name}, a canary that fails every request"
-                    f" makes {use.weight:g} of all traffic fail, and that is not above the threshold",
-                    "ask for the canary alone, such as pod=~\".+-{{args.canary-hash}}-.+\", or lower the threshold",
+                    f"at setWeight {use.weight * 100:g} of Rollout {use.rollout.name} a canary that fails every request"
+                    f" makes {use.weight:g} of all traffic fail, which is not above the threshold",
+                    'ask for the canary alone, such as pod=~".+-{{args.canary-hash}}-.+", or lower the threshold',
                 )
 
 

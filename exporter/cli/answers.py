@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import Any, Final
 
 import click
 
-from exporter.gate.render.answers import Answers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-F = TypeVar("F", bound="Callable[..., Any]")
+TIMES: Final = {"interval", "scrape_interval", "read_delay"}
 
 
-def answer_options(command: F) -> F:
-    """Give a command an option for each answer; none has a default, so that a file's answers hold."""
-    for name, field in reversed(Answers.model_fields.items()):
-        told = field.description or ""
-        default = field.get_default()
-        if not field.is_required() and default not in {None, "", False}:
-            told = f"{told.rstrip('.')}; default: {_written(name, default)}."
-        kind = {"type": bool, "is_flag": True, "default": None} if default is False else {"type": str}
-        command = click.option(f"--{name.replace('_', '-')}", name, help=told, **kind)(command)
-    return command
+class AnswersCommand(click.Command):
+    """A command with an option for each answer; none has a default, so that what a file says holds."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the answers before the command's own."""
+        return [*self._answers, *super().get_params(ctx)]
+
+    @cached_property
+    def _answers(self) -> list[click.Parameter]:
+        from exporter.gate.render.answers import Answers
+
+        return [_option(name, field) for name, field in Answers.model_fields.items()]
 
 
 def ask(name: str, question: str) -> str:
     """Ask a person, on the terminal."""
-    from exporter.gate.render.answers import Signal
+    from exporter.gate.render.answers import Answers, Signal
 
+    field = Answers.model_fields[name]
+    default = None if field.is_required() else field.get_default() or None
     kind = click.Choice([str(one) for one in Signal]) if name == "signal" else str
-    default = Answers.model_fields[name].get_default() if not Answers.model_fields[name].is_required() else None
-    return str(click.prompt(question.rstrip("."), type=kind, default=default or None, err=True))
+    return str(click.prompt(question.rstrip("."), type=kind, default=default, err=True))
 
 
 def asked_credential() -> str:
@@ -40,8 +39,18 @@ def asked_credential() -> str:
     return str(click.prompt("user:token, its base64, or the whole header", hide_input=True, err=True))
 
 
+def _option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pydantic's own
+    told = str(field.description or "")
+    default = None if field.is_required() else field.get_default()
+    if default not in {None, "", False}:
+        told = f"{told.rstrip('.')}; default: {_written(name, default)}."
+    flag = default is False
+    return click.Option(
+        [f"--{name.replace('_', '-')}", name], help=told, is_flag=flag, default=None, type=bool if flag else str
+    )
+
+
 def _written(name: str, default: object) -> str:
     from exporter.gate.span import written
 
-    timed = name in {"interval", "scrape_interval", "read_delay"} and isinstance(default, int)
-    return written(default) if timed and isinstance(default, int) else str(default)
+    return written(default) if name in TIMES and isinstance(default, int) else str(default)

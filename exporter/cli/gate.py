@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exporter.cli.answers import answer_options, ask, asked_credential
+from exporter.cli.answers import AnswersCommand, ask, asked_credential
 from exporter.cli.edge import Seconds, refusals, say
-from exporter.gate.controller import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +23,13 @@ def gate() -> None:
 @gate.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR|-…")
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
-@click.option("--controller", default=DEFAULT, show_default=True, help="Argo Rollouts' version.")
+@click.option("--controller", metavar="VERSION", help="Argo Rollouts' version; default: the newest release.")
 @click.option("--scrape-interval", type=Seconds(), default="30s", show_default=True, help="How often is scraped.")
 @click.option("--read-delay", type=Seconds(), default="30s", show_default=True, help="How long until it can be read.")
 @click.option("--strict", is_flag=True, help="Warnings make exit code 1, too.")
 @refusals
 def lint(
-    paths: Sequence[str], form: str, controller: str, scrape_interval: float, read_delay: float, *, strict: bool
+    paths: Sequence[str], form: str, controller: str | None, scrape_interval: float, read_delay: float, *, strict: bool
 ) -> None:
     """Find what is wrong with gates: which rule, where, why, and the cure.
 
@@ -47,8 +46,7 @@ def lint(
     sys.exit(1 if failing(findings, strict=strict) else 0)
 
 
-@gate.command()
-@answer_options
+@gate.command(cls=AnswersCommand)
 @click.option("--answers", "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of answers.")
 @click.option("--credential-file", type=click.Path(path_type=Path, dir_okay=False), help="Holds user:token or Basic ….")
 @click.option("--credential-env", metavar="NAME", help="Variable that holds it.")

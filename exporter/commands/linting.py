@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.controller import controller
+from exporter.gate.controller import DEFAULT, controller
 from exporter.gate.lint.gates import Gates, Surroundings, read
 from exporter.gate.lint.manifest import Source
 
@@ -21,10 +21,10 @@ class LintError(Exception):
     """What there is nothing to be said of."""
 
 
-def surroundings(version: str, scrape: float, delay: float) -> Surroundings:
+def surroundings(version: str | None, scrape: float, delay: float) -> Surroundings:
     """Read the controller's version. Raises LintError."""
     try:
-        return Surroundings(controller(version), scrape, delay)
+        return Surroundings(controller(version or DEFAULT), scrape, delay)
     except ValueError as error:
         raise LintError(str(error)) from None
 

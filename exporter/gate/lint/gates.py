@@ -179,9 +179,14 @@ def rows(value: object) -> list[dict[str, Any]]:
     return [one if isinstance(one, dict) else {} for one in value] if isinstance(value, list) else []
 
 
+def mapping(value: object) -> dict[str, Any]:
+    """Return a mapping; an empty one for what is none."""
+    return value if isinstance(value, dict) else {}
+
+
 def _argument(index: int, row: Mapping[str, Any]) -> Argument:
     origin = row.get("valueFrom")
-    reference = origin.get("secretKeyRef") if isinstance(origin, dict) else None
+    reference = mapping(origin).get("secretKeyRef")
     secret = (str(reference.get("name")), str(reference.get("key"))) if isinstance(reference, dict) else None
     value = row.get("value")
     literal = value if isinstance(value, str) and secret is None else None

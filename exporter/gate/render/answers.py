@@ -77,7 +77,7 @@ class Answers(BaseModel):
     """What to look at."""
     service: LabelValue = Field(min_length=1)
     """The service, as the metrics' label names it."""
-    namespace: ObjectName = Field(default="default", min_length=1)
+    namespace: ObjectName = ""
     """Namespace of the Rollout, the template and the Secret."""
     address: str = ""
     """Read address: what comes before /api/v1."""

@@ -42,11 +42,7 @@ def quoted(text: str) -> str:
 def template(answers: Answers) -> str:
     """Write the AnalysisTemplate, or the ClusterAnalysisTemplate. Raises ValueError for a query that cannot be."""
     kind = "ClusterAnalysisTemplate" if answers.cluster_scope else "AnalysisTemplate"
-    place = (
-        ""
-        if answers.cluster_scope
-        else f"\n  namespace: {quoted(answers.namespace)}  # the Rollout's, and the Secret's"
-    )
+    place = f"\n  namespace: {quoted(answers.namespace)}  # the Rollout's, and the Secret's"
     looks = SIGNALS[answers.signal]
     return f"""\
 # A gate for Argo Rollouts {answers.controller}: {looks.value}.
@@ -54,7 +50,7 @@ def template(answers: Answers) -> str:
 apiVersion: argoproj.io/v1alpha1
 kind: {kind}
 metadata:
-  name: {quoted(answers.template_name)}{place}
+  name: {quoted(answers.template_name)}{place if answers.namespace and not answers.cluster_scope else ""}
 spec:
   args:
 {indent(_arguments(answers), "    ")}\
@@ -156,7 +152,7 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: {quoted(answers.secret_name)}
-  namespace: {quoted(answers.namespace)}
+{f"  namespace: {quoted(answers.namespace)}{chr(10)}" if answers.namespace else ""}\
 type: Opaque
 stringData:  # as it is sent: one line, no base64 around it
 {held}"""

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from exporter.gate.lint.gates import rows
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -148,7 +150,7 @@ def timeout(gates: Gates) -> Iterator[Spot]:
 def proven(metric: Metric) -> bool:
     """Say whether a metric sends any credential."""
     headers = metric.raw("provider", "prometheus", "headers")
-    keys = [str(row.get("key", "")).lower() for row in headers if isinstance(row, dict)] if headers else []
+    keys = {str(row.get("key", "")).lower() for row in rows(headers)}
     return bool(metric.raw("provider", "prometheus", "authentication")) or "authorization" in keys
 
 

@@ -7,7 +7,7 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.lint.gates import rows
+from exporter.gate.lint.gates import mapping, rows
 from exporter.gate.tag import TAG, named
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def secret_namespace(gates: Gates) -> Iterator[Spot]:
 def secret_base64(gates: Gates) -> Iterator[Spot]:
     """Find Secret data that is no base64."""
     for secret in gates.of("Secret"):
-        for key, value in (secret.at("data") or {}).items():
+        for key, value in mapping(secret.at("data")).items():
             if not isinstance(value, str) or _decoded("".join(value.split())) is None:
                 yield secret.spot(
                     ("data", str(key)), f"{key} is no base64: the API server refuses it", "move it to stringData"
@@ -183,7 +183,7 @@ def _references(gates: Gates) -> Iterator[tuple[Gate, Argument, Document]]:
 
 
 def _keys(secret: Document) -> set[str]:
-    return {str(key) for field in ("data", "stringData") for key in secret.at(field) or {}}
+    return {str(key) for field in ("data", "stringData") for key in mapping(secret.at(field))}
 
 
 def _written_out(metric: Metric, value: object) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.controller import Ability
+from exporter.gate.lint.gates import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +130,8 @@ def matches_nothing(gates: Gates) -> Iterator[Spot]:
     for gate in gates.gates:
         names = [metric.name for metric in gate.metrics]
         for field in ("dryRun", "measurementRetention"):
-            for index, row in enumerate(gate.document.at("spec", field) or []):
-                pattern = row.get("metricName") if isinstance(row, dict) else None
+            for index, row in enumerate(rows(gate.document.at("spec", field))):
+                pattern = row.get("metricName")
                 if isinstance(pattern, str) and not any(_matches(pattern, name) for name in names):
                     why = f"no metric is called like {pattern!r}: the run becomes Error before its first measurement"
                     path = ("spec", field, index, "metricName")
@@ -140,7 +141,7 @@ def matches_nothing(gates: Gates) -> Iterator[Spot]:
 def all_dry(gates: Gates) -> Iterator[Spot]:
     """Find gates whose every metric is measured for show."""
     for gate in gates.gates:
-        patterns = [row.get("metricName") for row in gate.document.at("spec", "dryRun") or [] if isinstance(row, dict)]
+        patterns = [row.get("metricName") for row in rows(gate.document.at("spec", "dryRun"))]
         texts = [one for one in patterns if isinstance(one, str)]
         if gate.metrics and all(any(_matches(text, metric.name) for text in texts) for metric in gate.metrics):
             yield gate.document.spot(

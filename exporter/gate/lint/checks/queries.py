@@ -39,7 +39,7 @@ def parsed(metric: Metric) -> Query | None:
 def missing(gates: Gates) -> Iterator[Spot]:
     """Find Prometheus metrics without a query."""
     for metric in gates.prometheus:
-        if not metric.text(*QUERY).strip() and metric.raw(*QUERY) in {None, ""}:
+        if metric.raw(*QUERY) is None or (isinstance(metric.raw(*QUERY), str) and not metric.text(*QUERY).strip()):
             yield metric.spot(QUERY, "there is no query: every measurement becomes Error", "write one")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.lint.checks.limits import number
-from exporter.gate.lint.gates import RUN, Gate, rows
+from exporter.gate.lint.gates import RUN, Gate, mapping, rows
 from exporter.gate.tag import TAG
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def secret_in_rollout(gates: Gates) -> Iterator[Spot]:
     """Find Secrets given as a Rollout's argument: only a template's own argument can be read from one."""
     for use in uses(gates):
         for index, row in enumerate(use.rows("args")):
-            if "secretKeyRef" in (row.get("valueFrom") or {}):
+            if "secretKeyRef" in mapping(row.get("valueFrom")):
                 yield use.rollout.spot(
                     (*use.path, "args", index),
                     "a Rollout's argument has no secretKeyRef: kubectl refuses the Rollout, or it is dropped",
@@ -112,7 +112,7 @@ def _elsewhere(template: Document, use: Use, *, scoped: bool) -> tuple[str, str]
 def not_given(gates: Gates) -> Iterator[Spot]:
     """Find arguments that have no value in the template and get none from the Rollout."""
     for use in uses(gates):
-        given = {row.get("name") for row in use.rows("args")}
+        given = {str(row.get("name")) for row in use.rows("args")}
         for index, gate in use.gates(gates):
             lacking = [one.name for one in gate.arguments if not one.given and one.name not in given]
             if lacking:
@@ -131,7 +131,7 @@ def not_wanted(gates: Gates) -> Iterator[Spot]:
             continue
         wanted = {argument.name for _, gate in used for argument in gate.arguments}
         for index, row in enumerate(use.rows("args")):
-            if row.get("name") not in wanted:
+            if str(row.get("name")) not in wanted:
                 why = f"no template here has an argument {row.get('name')}: it is ignored"
                 yield use.rollout.spot(
                     (*use.path, "args", index), why, f"there are: {', '.join(sorted(wanted)) or 'none'}"

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from exporter.commands.reference import rows
+from exporter.gate.lint.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -19,6 +24,19 @@ def series_table() -> str:
     return "\n".join(lines)
 
 
+def rule_table() -> str:
+    """Return the rules of `gate lint` as a Markdown table."""
+    lines = ["| rule | | finds |", "|---|---|---|"]
+    for rule in RULES:
+        about = rule.about.replace("|", "\\|")
+        lines.append(f"| `{rule.name}` | {rule.severity} | {about} |")
+    return "\n".join(lines)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {"series": series_table, "rules": rule_table}
+"""The tables that are made, by the mark around them."""
+
+
 def between(text: str, mark: str) -> tuple[str, str, str]:
     """Cut a text into what is before, inside and after the comments `<!-- mark… -->` and `<!-- /mark -->`."""
     before, _, rest = text.partition(f"<!-- {mark}")
@@ -30,8 +48,9 @@ def between(text: str, mark: str) -> tuple[str, str, str]:
 
 def main() -> None:
     """Write the tables."""
-    before, _, after = between(README.read_text(), "series")
-    README.write_text(f"{before}{series_table()}\n{after}")
+    for mark, table in TABLES.items():
+        before, _, after = between(README.read_text(), mark)
+        README.write_text(f"{before}{table()}\n{after}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from exporter.gate import promql
 from exporter.gate.controller import DEFAULT, Controller, controller
 from exporter.gate.gotext import duration
 
@@ -162,8 +163,16 @@ class Answers(BaseModel):
 
     @property
     def range(self) -> int:
-        """Return the range of the query in seconds."""
+        """Return the range of the query in seconds; of a query of one's own, the longest in it."""
+        if self.query:
+            return self._longest()
         return self.window or max(self.interval, 4 * self.scrape_interval)
+
+    def _longest(self) -> int:
+        try:
+            return round(max((span for _, span in promql.ranges(promql.read(self.query).expression)), default=0))
+        except promql.PromQLError:
+            return 0
 
     @property
     def delay(self) -> int:
@@ -185,9 +194,9 @@ class Answers(BaseModel):
             (self.failures > self.count, f"{self.failures} failures need a --count of as many measurements"),
             (self.inconclusives > self.count, f"{self.inconclusives} inconclusives need a --count of as many"),
             (self.interval < self.scrape_interval, "--interval is shorter than --scrape-interval"),
-            (self.range < 2 * self.scrape_interval, "--window holds less than two scrapes"),
+            (0 < self.range < 2 * self.scrape_interval, "--window (or the query's range) holds less than two scrapes"),
             (self.next_weight <= self.weight, "--next-weight is not above --weight"),
-            (self.window_hides, f"one bad moment fails more measurements than {self.failures - 1}: shorten --window"),
+            (self.window_hides, "one bad moment is enough to exceed --failures: raise --interval or shorten --window"),
         )
 
     @property

@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from exporter.gate.lint.finding import Finding
 
 
-def gates(*texts: str, version: str = DEFAULT, name: str = "gate.yaml") -> Gates:
+def gates(
+    *texts: str, version: str = DEFAULT, name: str = "gate.yaml", scrape: float = 30.0, delay: float = 30.0
+) -> Gates:
     """Read texts as files of one name."""
-    return read((Source(name, one) for one in texts), Surroundings(controller(version)))
+    return read((Source(name, one) for one in texts), Surroundings(controller(version), scrape, delay))
 
 
-def findings(*texts: str, version: str = DEFAULT, name: str = "gate.yaml") -> tuple[Finding, ...]:
+def findings(
+    *texts: str, version: str = DEFAULT, name: str = "gate.yaml", scrape: float = 30.0, delay: float = 30.0
+) -> tuple[Finding, ...]:
     """Return what is found."""
-    return lint(gates(*texts, version=version, name=name))
+    return lint(gates(*texts, version=version, name=name, scrape=scrape, delay=delay))
 
 
 def rules(*texts: str, version: str = DEFAULT) -> list[str]:

@@ -95,6 +95,10 @@ def test_a_credential_is_never_repeated_wherever_it_stands(secret: str) -> None:
     assert "31337" not in said(numeric)
 
 
+KEYS = """
+    metrics args name value valueFrom secretKeyRef key provider prometheus headers query address count interval timeout
+    failureLimit successCondition failureCondition dryRun metricName templates
+""".split()
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -107,10 +111,7 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "spec metrics args name value valueFrom secretKeyRef key provider prometheus headers query address count "
-                "interval failureLimit successCondition failureCondition dryRun metricName templates timeout".split()
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=5,
         )

@@ -95,10 +95,8 @@ def test_a_credential_is_never_repeated_wherever_it_stands(secret: str) -> None:
     assert "31337" not in said(numeric)
 
 
-KEYS = """
-    metrics args name value valueFrom secretKeyRef key provider prometheus headers query address count interval timeout
-    failureLimit successCondition failureCondition dryRun metricName templates
-""".split()
+KEYS = ["metrics", "args", "name", "value", "valueFrom", "secretKeyRef", "key", "provider", "prometheus", "headers"]
+KEYS += ["query", "address", "count", "interval", "timeout", "failureLimit", "successCondition", "dryRun", "templates"]
 VALUES = st.recursive(
     st.none()
     | st.booleans()

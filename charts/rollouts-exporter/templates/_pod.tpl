@@ -44,7 +44,6 @@ volumeMounts:
 - name: last9
   secret:
     secretName: {{ include "rollouts-exporter.secretName" . }}
-    defaultMode: 0440
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

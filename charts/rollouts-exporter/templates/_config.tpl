@@ -10,20 +10,30 @@ secret may stand in it, since it goes into a ConfigMap.
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/* Where the configuration pushes to; empty: nowhere */}}
+{{- define "rollouts-exporter.endpoint" -}}
+{{- (include "rollouts-exporter.config" . | fromYaml).otlp.endpoint -}}
+{{- end -}}
+
 {{- define "rollouts-exporter.fromValues" -}}
 {{- range include "rollouts-exporter.sources" . | fromYamlArray }}
+{{- $values := index $.Values .key }}
+{{- if ne .asks "config" }}
 {{ .section }}:
-  targets: {{ include "rollouts-exporter.targets" (list $ .) }}
+  targets:
+    {{- $made := list (printf "%s.%s.svc:%v" .name $values.namespace $values.port) }}
+    {{- get (dict "service" $made "targets" $values.targets "nobody" list) .asks | toYaml | nindent 4 }}
 {{- end }}
-{{- with .Values.last9.otlpEndpoint }}
+{{- end }}
 otlp:
+  {{- with .Values.last9.otlpEndpoint }}
   endpoint: {{ . | quote }}
-  {{- if include "rollouts-exporter.hasSecret" $ }}
-  authorization_file: {{ include "rollouts-exporter.secretDirectory" $ }}/{{ $.Values.last9.secretKey }}
+  {{- end }}
+  {{- if include "rollouts-exporter.hasSecret" . }}
+  authorization_file: {{ include "rollouts-exporter.secretDirectory" . }}/{{ .Values.last9.secretKey }}
   {{- end }}
   queue:
-    directory: {{ include "rollouts-exporter.directory" $ }}/spool
-{{- end }}
+    directory: {{ include "rollouts-exporter.directory" . }}/spool
 {{- if or .Values.last9.cluster.name .Values.last9.environment }}
 attributes:
   {{- with .Values.last9.cluster.name }}
@@ -35,22 +45,6 @@ attributes:
 {{- end }}
 memory:
   directory: {{ include "rollouts-exporter.directory" . }}
-web:
-  listen: ":9464"
-{{- end -}}
-
-{{/* Whom to ask: the targets as given, else the headless Service */}}
-{{- define "rollouts-exporter.targets" -}}
-{{- $ := index . 0 -}}{{- $source := index . 1 -}}{{- $values := index $.Values $source.key -}}
-{{- if not $source.enabled -}}
-[]
-{{- else if $values.targets -}}
-{{ toJson $values.targets }}
-{{- else if $values.createService -}}
-[{{ printf "%s-%s.%s.svc:%v" (include "rollouts-exporter.fullname" $) $source.suffix $values.namespace $values.port }}]
-{{- else -}}
-{{- fail (printf "%s.createService is false, so name whom to scrape: set %s.targets, such as [%s.%s.svc:%v]" $source.key $source.key $source.suffix $values.namespace $values.port) -}}
-{{- end -}}
 {{- end -}}
 
 {{/* Lay the second mapping over the first, in place. Sprig's mergeOverwrite would keep what is to be emptied. */}}
@@ -81,11 +75,14 @@ web:
 {{- define "rollouts-exporter.refuseConfig" -}}
 {{- $ := index . 0 -}}{{- $config := index . 1 -}}
 {{- $attributes := default dict $config.attributes -}}
-{{- if and (dig "otlp" "endpoint" "" $config) (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
+{{- if and $config.otlp.endpoint (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
 {{- fail "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to this cluster's name, or to none where one cluster is all there is" -}}
 {{- end -}}
 {{- if and $.Values.last9.existingSecret $.Values.last9.writeToken -}}
 {{- fail "last9.existingSecret and last9.writeToken are both set: keep one of them, best existingSecret" -}}
+{{- end -}}
+{{- if not (dig "web" "listen" ":9464" $config | hasSuffix ":9464") -}}
+{{- fail "config.web.listen: probes, Service and monitors ask port 9464: leave it, and set service.port where another is wanted" -}}
 {{- end -}}
 {{- if eq (default "deployment" $config.mode) "sidecar" -}}
 {{- fail "config.mode is sidecar, but this chart makes a Deployment: as a sidecar it is run by the controller's own chart, see charts/sidecar" -}}

@@ -56,11 +56,22 @@ labels:
 {{- if or .Values.last9.existingSecret .Values.last9.writeToken }}true{{ end -}}
 {{- end -}}
 
-{{/* The components to scrape: one row each, as a YAML list of {key, section, suffix, enabled} */}}
+{{/*
+The components to scrape, a row each, as YAML. `asks`: service (the headless one made here), targets (as given),
+config (where .Values.config says whom itself) or nobody.
+*/}}
 {{- define "rollouts-exporter.sources" -}}
-- {key: argoRollouts, section: argo, suffix: argo-rollouts, enabled: true}
-- {key: kubeStateMetrics, section: kube_state_metrics, suffix: kube-state-metrics, enabled: {{ .Values.kubeStateMetrics.enabled }}}
-- {key: rolloutState, section: rollout_state, suffix: rollout-state, enabled: {{ .Values.rolloutState.enabled }}}
+{{- range $row := list (list "argoRollouts" "argo") (list "kubeStateMetrics" "kube_state_metrics") (list "rolloutState" "rollout_state") }}
+{{- $key := index $row 0 -}}{{- $section := index $row 1 -}}{{- $values := index $.Values $key -}}
+{{- $config := get $.Values.config $section -}}
+{{- $asks := ternary "targets" (ternary "service" "nothing" $values.createService) (not (empty $values.targets)) -}}
+{{- if eq (toString $values.enabled) "false" -}}{{- $asks = "nobody" -}}{{- end -}}
+{{- if or (kindIs "slice" $config) (and (kindIs "map" $config) (hasKey (default dict $config) "targets")) -}}{{- $asks = "config" -}}{{- end -}}
+{{- if eq $asks "nothing" -}}
+{{- fail (printf "%s.createService is false, so name whom to scrape: set %s.targets, such as [%s.%s.svc:%v]" $key $key (kebabcase $key) $values.namespace $values.port) -}}
+{{- end }}
+- {key: {{ $key }}, section: {{ $section }}, name: {{ include "rollouts-exporter.fullname" $ }}-{{ kebabcase $key }}, asks: {{ $asks }}}
+{{- end }}
 {{- end -}}
 
 {{/* The port of an OTLP endpoint, which may have no scheme (gRPC) */}}

@@ -11,7 +11,7 @@ COPY exporter exporter
 # The version of setuptools is the lock's, since /wheels has no other.
 # hadolint ignore=DL3013
 RUN python -m venv /build \
- && /build/bin/pip install --no-cache-dir --no-index --find-links=/wheels setuptools \
+ && /build/bin/pip install --no-cache-dir --no-index --find-links=/wheels --upgrade setuptools \
  && /build/bin/pip wheel --no-cache-dir --no-index --no-build-isolation --no-deps --wheel-dir=/wheels .
 RUN python -m venv --without-pip /opt/rollouts-exporter \
  && pip --python=/opt/rollouts-exporter/bin/python install --no-cache-dir --no-index --find-links=/wheels /wheels/rollouts_exporter-*.whl

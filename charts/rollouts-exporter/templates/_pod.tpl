@@ -64,7 +64,7 @@ securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" "dnsConfig" }}
 {{- with index $.Values $key }}
-{{ $key }}: {{ toYaml . | nindent 2 }}
+{{ dict $key . | toYaml }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -18,17 +18,18 @@ Manifests = list[dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def helm(require_program: Callable[[str], str]) -> str:
+    """Skip where helm is missing, and fail there in CI."""
     return require_program("helm")
 
 
 @pytest.fixture(scope="session")
-def manifests(helm: str) -> Callable[[str], Manifests]:
+def manifests(require_program: Callable[[str], str]) -> Callable[[str], Manifests]:
     """What an example of values renders to, each rendered once."""
-    assert helm
+    require_program("helm")
     return cache(lambda example: documents(rendered(*values(example))))
 
 
 @pytest.fixture(scope="session")
-def chart_with_own_files(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    assert helm
+def chart_with_own_files(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_program("helm")
     return with_own_files(tmp_path_factory.mktemp("chart"))

@@ -1,4 +1,4 @@
-"""The chart as helm renders it, for several files of values: `python -m tests.chart.helm --write` makes the goldens anew."""
+"""The chart as helm renders it, for each example of values: `python -m tests.chart.helm --write` makes the goldens."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 VERSIONS: Final = ("1.28.0", "1.37.0")
 """The oldest and the newest Kubernetes whose schemas are at hand."""
@@ -27,9 +27,14 @@ METADATA: Final = {
 
 def faults(manifest: dict[str, Any]) -> list[str]:
     """Return what is wrong with a manifest; nothing when all is well."""
-    return _faults(manifest, METADATA, manifest["metadata"]) + (
-        _custom(manifest) if manifest["kind"] in CUSTOM else _core(manifest)
-    )
+    found = against(METADATA, manifest["metadata"])
+    found += _custom(manifest) if manifest["kind"] in CUSTOM else _core(manifest)
+    return [f"{manifest['kind']} {manifest['metadata']['name']}: {fault}" for fault in found]
+
+
+def against(schema: dict[str, Any], value: object) -> list[str]:
+    """Return what is wrong with a value by a JSON Schema."""
+    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(value)]
 
 
 def _core(manifest: dict[str, Any]) -> list[str]:
@@ -38,21 +43,12 @@ def _core(manifest: dict[str, Any]) -> list[str]:
         try:
             kubernetes_validate.validate(manifest, version, strict=True)
         except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-            found.append(f"{_name(manifest)}: {version}: {error}")
+            found.append(f"{version}: {error}")
     return found
 
 
 def _custom(manifest: dict[str, Any]) -> list[str]:
     schema = CUSTOM[manifest["kind"]]
     if manifest["apiVersion"] != schema["apiVersion"]:
-        return [f"{_name(manifest)}: apiVersion is {manifest['apiVersion']}"]
-    return _faults(manifest, schema["spec"], manifest["spec"])
-
-
-def _faults(manifest: dict[str, Any], schema: dict[str, Any], part: object) -> list[str]:
-    errors = Draft202012Validator(schema).iter_errors(part)
-    return [f"{_name(manifest)}: {error.json_path}: {error.message}" for error in errors]
-
-
-def _name(manifest: dict[str, Any]) -> str:
-    return f"{manifest['kind']} {manifest['metadata']['name']}"
+        return [f"apiVersion is {manifest['apiVersion']}"]
+    return against(schema["spec"], manifest["spec"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 WHEELS: Final = ROOT / "build" / "wheels"
-LOCKED: Final = dict(re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*\])?==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+LOCKED: Final = dict(
+    re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*\])?==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,15 @@ def test_the_context_holds_what_is_copied_and_no_more() -> None:
 def test_ci_downloads_as_the_image_does() -> None:
     (download,) = (run for run in of("RUN", 0) if "pip download" in run)
     assert "--require-hashes --only-binary=:all: --dest /wheels -r requirements.lock" in download
-    assert "--require-hashes --only-binary=:all: --dest build/wheels -r requirements.lock" in (ROOT / ".ci/run").read_text()
+    assert (
+        "--require-hashes --only-binary=:all: --dest build/wheels -r requirements.lock"
+        in (ROOT / ".ci/run").read_text()
+    )
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build stage in a folder: its COPY and RUN as they stand, paths below ours, with the wheels that CI brought."""
+    """The build stage in a folder: its COPY and RUN as they stand, paths below ours, wheels as CI brought them."""
     if not WHEELS.is_dir():
         assert os.environ.get("CI") != "true", ".ci/run fills build/wheels"
         pytest.skip("build/wheels is not there; .ci/run fills it")
@@ -143,9 +147,25 @@ def test_it_starts_and_writes_nothing_beside_its_own_code(image: Path, require_p
     """With a read-only root there is nowhere to write: bytecode is compiled when the image is built."""
     (trace := image / "trace").unlink(missing_ok=True)
     program = image / "opt/rollouts-exporter/bin/rollouts-exporter"
-    command = [require_program("strace"), "-f", "-e", "trace=openat,mkdir,rename,unlink", "-o", str(trace), str(program)]
+    command = [
+        require_program("strace"),
+        "-f",
+        "-e",
+        "trace=openat,mkdir,rename,unlink",
+        "-o",
+        str(trace),
+        str(program),
+    ]
     done = subprocess.run(
-        [*command, "--set", "argo.targets=127.0.0.1:1", "--set", "kube_state_metrics.targets=", "once", "--format=targets"],
+        [
+            *command,
+            "--set",
+            "argo.targets=127.0.0.1:1",
+            "--set",
+            "kube_state_metrics.targets=",
+            "once",
+            "--format=targets",
+        ],
         env={"PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
         cwd="/",
         capture_output=True,
@@ -155,7 +175,9 @@ def test_it_starts_and_writes_nothing_beside_its_own_code(image: Path, require_p
     if "ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert done.stdout == "argo 127.0.0.1:1: down, no answer (refused)\n", done.stderr
-    written = re.findall(r'(?:openat\([^"]*|mkdir\(|rename\(|unlink\()"([^"]+)"[^\n]*(?:O_WRONLY|O_RDWR|O_CREAT|0777)', trace.read_text())
+    written = re.findall(
+        r'(?:openat\([^"]*|mkdir\(|rename\(|unlink\()"([^"]+)"[^\n]*(?:O_WRONLY|O_RDWR|O_CREAT|0777)', trace.read_text()
+    )
     assert [path for path in written if not fnmatch(path, "/dev/*")] == []
 
 
@@ -168,4 +190,3 @@ def test_it_says_its_version(image: Path) -> None:
     program = image / "opt/rollouts-exporter/bin/rollouts-exporter"
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith(__version__)
-    assert json.dumps(done.stdout)

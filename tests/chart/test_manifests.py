@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from exporter.config import Settings
 from tests.chart.helm import CHART, CHARTS, EXAMPLES, GOLDEN, KUBERNETES, documents, only, rendered, values
 from tests.chart.helm import helm as run_helm
 from tests.chart.schemas import faults
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from tests.chart.conftest import Manifests
 
 
+@pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_helm_lint_has_nothing_to_say_but_that_there_is_no_icon(helm: str, example: str) -> None:
-    assert helm
+def test_helm_lint_has_nothing_to_say_but_that_there_is_no_icon(example: str) -> None:
     said = run_helm("lint", "--strict", "--kube-version", KUBERNETES, str(CHART), *values(example))
     assert [line for line in said.splitlines() if line.startswith("[")] == ["[INFO] Chart.yaml: icon is recommended"]
 
@@ -144,14 +146,12 @@ def test_the_selectors_do_not_find_the_second_kube_state_metrics(manifests: Call
 
 
 def test_the_pod_may_take_longer_to_end_than_its_last_deliveries(manifests: Callable[[str], Manifests]) -> None:
-    from exporter.config import Settings
-
     pod = only(manifests("defaults"), "Deployment")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= Settings().otlp.grace + 10
 
 
-def test_a_change_of_the_configuration_replaces_the_pod_and_a_change_of_the_secret_does_not(helm: str) -> None:
-    assert helm
+@pytest.mark.usefixtures("helm")
+def test_a_change_of_the_configuration_replaces_the_pod_and_a_change_of_the_secret_does_not() -> None:
 
     def checksum(*arguments: str) -> str:
         deployment = only(documents(rendered(*values("last9"), *arguments)), "Deployment")
@@ -163,8 +163,8 @@ def test_a_change_of_the_configuration_replaces_the_pod_and_a_change_of_the_secr
     assert checksum() != checksum("--set", "kubeStateMetrics.namespace=monitoring")
 
 
-def test_a_credential_in_the_values_comes_out_as_one_line_in_a_secret_and_nowhere_else(helm: str) -> None:
-    assert helm
+@pytest.mark.usefixtures("helm")
+def test_a_credential_in_the_values_comes_out_as_one_line_in_a_secret_and_nowhere_else() -> None:
     text = rendered(*values("inline-credentials"), "--set-string", "last9.writeToken=Basic c2VjcmV0\n")
     assert text.count("c2VjcmV0") == 0
     assert only(documents(text), "Secret")["data"] == {"authorization": "QmFzaWMgYzJWamNtVjA="}
@@ -189,14 +189,12 @@ def test_helm_test_goes_round_once_with_the_same_configuration(manifests: Callab
     }
 
 
+@pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize(
     ("example", "kept"),
     [("last9", "nothing: an emptyDir"), ("persistence", "on the volume claim shown-rollouts-exporter")],
 )
-def test_the_notes_say_what_an_upgrade_keeps_and_what_to_check(helm: str, tmp_path: Path, example: str, kept: str) -> None:
-    import shutil
-
-    assert helm
+def test_the_notes_say_what_an_upgrade_keeps_and_what_to_check(tmp_path: Path, example: str, kept: str) -> None:
     chart = tmp_path / "rollouts-exporter"
     shutil.copytree(CHART, chart)
     (chart / "templates" / "NOTES.txt").rename(chart / "NOTES.txt")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from exporter.commands.reference import rows
+from exporter.config import Settings
 from tests.chart.helm import CHART
+from tests.chart.reference import SCHEMA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +44,6 @@ def test_they_ask_for_series_of_the_catalogue() -> None:
 
 
 def test_the_settings_that_it_names_are_there() -> None:
-    from exporter.config import Settings
-    from tests.chart.reference import SCHEMA
-
     for name in set(re.findall(r"`((?:config|last9|kubeStateMetrics|argoRollouts)\.[\w.]+)`", TEXT)):
         first, *rest = name.split(".")
         if first == "config":

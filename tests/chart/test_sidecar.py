@@ -95,7 +95,10 @@ def test_the_allow_lists_make_the_labels_that_the_exporter_reads() -> None:
     told = values("kube-state-metrics")
     allowed = {
         f"{prefix}_{re.sub('[^a-zA-Z0-9_]', '_', key)}"
-        for prefix, entries in (("label", told["metricLabelsAllowlist"]), ("annotation", told["metricAnnotationsAllowList"]))
+        for prefix, entries in (
+            ("label", told["metricLabelsAllowlist"]),
+            ("annotation", told["metricAnnotationsAllowList"]),
+        )
         for entry in entries
         for key in re.fullmatch(r"(?:pods|replicasets)=\[(.*)\]", entry)[1].split(",")  # type: ignore[index] # it matches
     }

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
 
 from exporter import __version__
 from exporter.config import Settings
-from tests.chart.helm import CHART, EXAMPLES, Refused, only, rendered, values
+from tests.chart.helm import CHART, EXAMPLES, Refused, documents, only, rendered, values
 from tests.chart.reference import HANDED_DOWN, README, SCHEMA, VALUES, table
+from tests.chart.schemas import against
 from tests.readme import between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.chart.conftest import Manifests
 
@@ -38,7 +39,7 @@ def test_every_value_is_described_and_no_fixed_mapping_takes_an_unknown_key() ->
 
 
 def test_the_default_values_satisfy_the_schema_and_leave_no_key_of_it_out() -> None:
-    assert [error.message for error in Draft7Validator(SCHEMA).iter_errors(VALUES)] == []
+    assert against(SCHEMA, VALUES) == []
     assert set(VALUES) == set(SCHEMA["properties"]) - set(HANDED_DOWN)
     for key, one in SCHEMA["properties"].items():
         if "properties" in one and key != "config":
@@ -58,6 +59,7 @@ def test_chart_and_exporter_have_one_version() -> None:
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
+@pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -68,7 +70,10 @@ def test_chart_and_exporter_have_one_version() -> None:
         (("--set", "gates.address=https://read.example/"), "at '/gates/address'"),
         (("--set", "last9.otlpEndpoint=https://otlp.last9.io"), "last9.cluster.name is required to push"),
         (("--set", "config.otlp.endpoint=https://otlp.last9.io"), "last9.cluster.name is required to push"),
-        ((*PUSHING, "--set", "last9.existingSecret=a", "--set", "last9.writeToken=b"), "are both set: keep one of them"),
+        (
+            (*PUSHING, "--set", "last9.existingSecret=a", "--set", "last9.writeToken=b"),
+            "are both set: keep one of them",
+        ),
         (("--set", "config.otlp.headers.Authorization=Basic x"), "config.otlp.headers.Authorization would stand in a"),
         (("--set", "config.argo[0].basic_auth.password=x"), "config.argo.0.basic_auth.password would stand in a"),
         (("--set", "config.mode=sidecar"), "see charts/sidecar"),
@@ -79,11 +84,13 @@ def test_chart_and_exporter_have_one_version() -> None:
         (("--set", "gates.enabled=true"), "gates.address is required: the Read URL"),
         (("--set", "gates.enabled=true,gates.address=https://r"), "gates.namespaces is required"),
         ((*values("gates"), "--set", "gates.templates.nope.enabled=false"), "there is no such gate; there are "),
-        ((*values("gates"), "--set", "gates.templates.error-rate.args.x=1"), "the gate has no such arg; it has service-"),
+        (
+            (*values("gates"), "--set", "gates.templates.error-rate.args.x=1"),
+            "the gate has no such arg; it has service-",
+        ),
     ],
 )
-def test_what_cannot_work_is_refused_with_the_value_that_cures_it(helm: str, arguments: tuple[str, ...], said: str) -> None:
-    assert helm
+def test_what_cannot_work_is_refused_with_the_value_that_cures_it(arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(Refused) as refused:
         rendered(*arguments)
     assert said in str(refused.value)
@@ -116,21 +123,21 @@ def test_the_exporter_takes_every_configuration_without_a_warning(
     assert f"pushing to {pushes.get('otlpEndpoint', 'nobody')}" in done.stdout
 
 
-def test_the_check_refuses_a_configuration_with_a_fault(helm: str, tmp_path: Path) -> None:
-    assert helm
-    from tests.chart.helm import documents
-
+@pytest.mark.usefixtures("helm")
+def test_the_check_refuses_a_configuration_with_a_fault(tmp_path: Path) -> None:
     done = checked(documents(rendered("--set", "config.otlp.quue.bytes=1")), tmp_path)
     assert done.returncode == 2
     assert "unknown key 'quue' in otlp" in done.stderr
 
 
-def test_config_wins_over_the_values_and_null_takes_a_key_back(helm: str) -> None:
-    assert helm
-    from tests.chart.helm import documents
-
-    laid = {"otlp": {"queue": {"directory": None}}, "kube_state_metrics": {"interval": "60s"}, "series": {"derive": False}}
-    release = documents(rendered(*PUSHING, "--set-json", f"config={__import__('json').dumps(laid)}"))
+@pytest.mark.usefixtures("helm")
+def test_config_wins_over_the_values_and_null_takes_a_key_back() -> None:
+    laid = {
+        "otlp": {"queue": {"directory": None}},
+        "kube_state_metrics": {"interval": "60s"},
+        "series": {"derive": False},
+    }
+    release = documents(rendered(*PUSHING, "--set-json", f"config={json.dumps(laid)}"))
     config = yaml.safe_load(only(release, "ConfigMap")["data"]["config.yaml"])
     assert config["otlp"]["queue"] == {"directory": None}
     assert config["series"] == {"derive": False}

@@ -131,6 +131,18 @@ def test_the_check_refuses_a_configuration_with_a_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("helm")
+def test_a_label_of_a_selector_is_taken_back_with_null() -> None:
+    other = {"app.kubernetes.io/name": None, "app": "argo"}
+    release = documents(rendered("--set-json", f"argoRollouts.selector={json.dumps(other)}"))
+    assert only(release, "Service", "argo-rollouts")["spec"]["selector"] == {"app": "argo"}
+
+
+@pytest.mark.usefixtures("helm")
+def test_a_parent_chart_may_hand_down_what_it_hands_to_all() -> None:
+    assert rendered("--set", "global.region=here,enabled=true") == rendered()
+
+
+@pytest.mark.usefixtures("helm")
 def test_config_wins_over_the_values_and_null_takes_a_key_back() -> None:
     laid = {
         "otlp": {"queue": {"directory": None}},

@@ -30,7 +30,8 @@ NO_DATA: Final = {
     NoData.FAIL: "is bad",
     NoData.PASS: "is good",
 }
-TOKEN, USER, PASSWORD = "last9-auth", "last9-username", "last9-password"
+ENVIRONMENT: Final = "environment"
+TOKEN, USER, PASSWORD = "authorization", "username", "password"
 USER_KEY, PASSWORD_KEY = "username", "password"
 
 
@@ -45,7 +46,7 @@ def template(answers: Answers) -> str:
     place = f"\n  namespace: {quoted(answers.namespace)}  # the Rollout's, and the Secret's"
     looks = SIGNALS[answers.signal]
     return f"""\
-# A gate for Argo Rollouts {answers.controller}: {looks.value}.
+# {looks.value[0].upper()}{looks.value[1:]}, judged by Argo Rollouts {answers.controller}.
 {_comments(looks.remarks(answers))}\
 apiVersion: argoproj.io/v1alpha1
 kind: {kind}
@@ -72,7 +73,7 @@ def _arguments(answers: Answers) -> str:
     success, failure = _thresholds(answers)
     return f"""\
 {"# The Rollout gives these." if given else ""}
-{given}\
+{given}{_environment(answers)}\
 # Where to read: what comes before /api/v1.
 - name: address{place}
 # {looks.value[0].upper()}{looks.value[1:]}: {good} this is good,
@@ -82,6 +83,12 @@ def _arguments(answers: Answers) -> str:
 - name: failure
   value: "{_number(failure)}"
 {_secret_arguments(answers)}""".removeprefix("\n")
+
+
+def _environment(answers: Answers) -> str:
+    if ENVIRONMENT not in names(query(answers)):
+        return ""
+    return f"# The label env of the traces.\n- name: {ENVIRONMENT}\n  value: {quoted(answers.environment)}\n"
 
 
 def _secret_arguments(answers: Answers) -> str:

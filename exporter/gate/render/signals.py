@@ -68,7 +68,7 @@ def _saturation(answers: Answers) -> str:
 
 
 def _apm(answers: Answers) -> str:
-    own = (f'service_name="{SERVICE}"', f'env="{answers.environment}"', 'span_kind="SPAN_KIND_SERVER"')
+    own = (f'service_name="{SERVICE}"', 'env="{{args.environment}}"', 'span_kind="SPAN_KIND_SERVER"')
     name = answers.metric or "trace_endpoint_count"
     errors = 'http_status_code=~"5.."'
     return _share(f"{name}{_braces(*own, errors)}", f"{name}{_braces(*own)}", written(answers.range))

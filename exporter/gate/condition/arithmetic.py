@@ -40,6 +40,8 @@ def equal(one: Value, other: Value, *, modern: bool) -> bool:
 
 def _same_lists(one: List, other: List, *, modern: bool) -> bool:
     """Compare two lists: the older engine wants the very same types inside, and NaN is never itself."""
+    if not modern and one.name == other.name and one.items is other.items:
+        return True  # the very same slice, whatever is in it
     loose = modern and (one.name == ANYTHING or other.name == ANYTHING)
     if len(one.items) != len(other.items) or not (loose or one.name == other.name):
         return False

@@ -61,7 +61,8 @@ def builtin(checker: Checker, node: Builtin) -> Type:
     if ways := overloads(node.name, checker.engine):
         return _overloaded(checker, node, ways)
     try:
-        return RULES[node.name]([checker.visit(argument) for argument in node.arguments], checker.engine)
+        given = [checker.visit(argument) for argument in node.arguments]
+        return RULES[node.name]([ANY if one.any else one for one in given], checker.engine)
     except RefusedError as refusal:
         checker.fail(node, str(refusal))
 
@@ -126,10 +127,11 @@ def _get(checker: Checker, node: Builtin) -> Type:
     if len(node.arguments) != _PAIR:
         checker.fail(node, f"invalid number of arguments (expected 2, got {len(node.arguments)})")
     base = checker.visit(node.arguments[0])
+    indexable = base.listed or base.sort is Sort.MAP
+    if checker.engine.modern or indexable:
+        key = checker.visit(node.arguments[1])
     if base.any:
-        checker.visit(node.arguments[1])
         return unknown(checker.engine)
-    key = checker.visit(node.arguments[1])
     if base.listed:
         if key.nil and not checker.engine.modern:
             checker.fail(node.arguments[1], "cannot use nil as slice index")

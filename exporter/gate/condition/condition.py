@@ -10,6 +10,7 @@ from exporter.gate.condition.check import Checked, Checker
 from exporter.gate.condition.evaluate import Evaluation, Step
 from exporter.gate.condition.faults import ConditionError, Fault, RunError, UnsupportedError
 from exporter.gate.condition.fold import Folder
+from exporter.gate.condition.leaks import refuse_leaks
 from exporter.gate.condition.library import CONTROLLER
 from exporter.gate.condition.parser import Parser
 from exporter.gate.condition.types import Type
@@ -110,15 +111,17 @@ def _checked(condition: Condition, variables: dict[str, Type], *, times: bool = 
     try:
         checker = Checker(condition.engine, variables, _TIMES if times else CONTROLLER)
         checked = checker.check(condition.root)
-        return checked, Folder(checked).fold(condition.root)
+        tree = Folder(checked).fold(condition.root)
+        refuse_leaks(tree)
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None
+    return checked, tree
 
 
 def _run(run: Evaluation, tree: Node) -> Value | Fault:
     try:
         return run.value(tree)
     except RunError as error:
-        return Fault(str(error))
+        return Fault(str(error).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None

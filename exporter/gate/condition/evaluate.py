@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.gate.condition import arithmetic, syntax
 from exporter.gate.condition.controller import CALLS
 from exporter.gate.condition.faults import RunError, UnsupportedError
-from exporter.gate.condition.fold import keys
+from exporter.gate.condition.fold import filtered, keys
 from exporter.gate.condition.lists import fetch, has, lists
 from exporter.gate.condition.looping import LOOPS, Scope
 from exporter.gate.condition.patterns import compiled
@@ -30,6 +30,7 @@ from exporter.gate.condition.values import (
     named,
     shown,
     whole,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -104,9 +105,8 @@ class Evaluation:
         return fetch(base, key, self._outside(node))
 
     def _outside(self, node: Member) -> Callable[[int, int], str]:
-        filtered = isinstance(node.base, Builtin) and node.base.name == "filter"
-        ends = isinstance(node.key, Integer) and node.key.value in {0, -1}
-        if self.modern and not (filtered and ends):
+        ends = isinstance(node.key, Integer) and node.key.value in {0, -1} and not node.optional
+        if self.modern and not (ends and filtered(node.base)):
             return lambda index, length: f"index out of range: {index} (array length is {length})"
         return lambda *_: "reflect: slice index out of range"
 
@@ -173,7 +173,8 @@ class Evaluation:
             case "==":
                 return self._equal(node, left, right)
             case "!=":
-                return not arithmetic.equal(left, right, modern=self.modern)
+                strict = self.modern  # the older engine looks no closer here
+                return not (self._equal(node, left, right) if strict else arithmetic.equal(left, right, modern=False))
             case "<" | ">" | "<=" | ">=":
                 return arithmetic.order(node.operator, left, right)
             case "in":
@@ -205,11 +206,11 @@ class Evaluation:
         raise RunError(f'operator "in" not defined on {named(within)}')
 
     def _range(self, node: Binary, low: int, high: int) -> Value:
-        size = max(high - low + 1, 0)
+        size = max(wrapped(high - low + 1), 0)
         literal = isinstance(node.left, Integer) and isinstance(node.right, Integer)
         if self.modern or not literal or size > BUDGET:
             self.grow(size)
-        return List("[]int", tuple(range(low, high + 1)))
+        return List("[]int", tuple(range(low, low + size)))
 
     def _text(self, operator: str, left: Value, right: Value) -> bool:
         if self.modern and (left is None or right is None):
@@ -225,7 +226,11 @@ class Evaluation:
         """Return what one of the controller's functions gives."""
         arguments = [self.value(argument) for argument in node.arguments]
         if not isinstance(node.callee, Identifier) or node.callee.name not in CALLS:
-            raise RunError("invalid operation: cannot call what is no function")
+            found = self.value(node.callee)
+            if self.modern:
+                told = "nil" if found is None else f"non-function of type {named(found)}"
+                raise RunError(f"invalid operation: cannot call {told}")
+            raise UnsupportedError("a call of what is no function is not judged here", node.start)
         return CALLS[node.callee.name](arguments, self.names.get("result"))
 
     def builtin(self, node: Builtin) -> Value:

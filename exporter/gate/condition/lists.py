@@ -10,6 +10,8 @@ from exporter.gate.condition.arithmetic import add, equal, negate, order
 from exporter.gate.condition.faults import RunError
 from exporter.gate.condition.values import (
     ANY_TABLE,
+    ANYTHING,
+    GROUPS,
     List,
     Table,
     Time,
@@ -19,6 +21,7 @@ from exporter.gate.condition.values import (
     as_int,
     as_text,
     listed,
+    shown,
     named,
     number,
     whole,
@@ -39,12 +42,8 @@ def fetch(base: Value, key: Value, outside: Callable[[int, int], str]) -> Value:
     if isinstance(base, List):
         return base.items[place(len(base.items), key, outside)]
     if isinstance(base, Table):
-        return base.entries.get(_key(base, key))
-    raise RunError(f"cannot fetch {_shown(key)} from {named(base)}")
-
-
-def _shown(key: Value) -> str:
-    return "<nil>" if key is None else str(key)
+        return base.entries.get(_key(base, key), List(ANYTHING, ()) if base.name == GROUPS else None)
+    raise RunError(f"cannot fetch {shown(key)} from {named(base)}")
 
 
 def _key(base: Table, key: Value) -> Value:
@@ -231,8 +230,10 @@ def _from_pairs(value: Value) -> Value:
         raise RunError("cannot transform from pairs")
     entries: dict[Value, Value] = {}
     for pair in value.items:
-        if not isinstance(pair, List) or len(pair.items) != _PAIR:
-            raise RunError("invalid pair")
+        if not isinstance(pair, List):
+            raise RunError(f"invalid pair {shown(pair)}")
+        if len(pair.items) != _PAIR:
+            raise RunError(f"invalid pair length {shown(pair)}")
         entries[_key(Table(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
     return Table(ANY_TABLE, entries)
 
@@ -301,11 +302,15 @@ def _flatten(value: Value) -> list[Value]:
     return flat
 
 
-def _bits(name: str, operation: Callable[[int, int], int], arguments: Sequence[Value]) -> Value:
+def _bit_numbers(name: str, arguments: Sequence[Value]) -> list[int]:
     for argument in arguments:
         if not whole(argument):
             raise RunError(f"cannot use {named(argument)} as argument (type int) to call {name}")
-    one, other = map(as_int, arguments)
+    return [as_int(argument) for argument in arguments]
+
+
+def _bits(name: str, operation: Callable[[int, int], int], arguments: Sequence[Value]) -> Value:
+    one, other = _bit_numbers(name, arguments)
     if name.startswith(("bitsh", "bitush")) and other < 0:
         raise RunError(f"invalid operation: negative shift count {other} (type int)")
     return wrapped(operation(one, other))
@@ -355,6 +360,6 @@ def lists(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
         "uniq": lambda given: _uniq(given[0]),
         "flatten": lambda given: listed(_flatten(given[0])),
         "concat": lambda given: listed([item for one in given for item in _items_of("concat", one)]),
-        "bitnot": lambda given: ~as_int(given[0]),
+        "bitnot": lambda given: ~_bit_numbers("bitnot", given)[0],
     }
     return both | {name: partial(_bits, name, operation) for name, operation in _BITS.items()}

@@ -135,7 +135,7 @@ def _group(run: Evaluation, node: Builtin) -> Value:
     with Loop(run, run.value(node.arguments[0])) as loop:
         for key in loop.bodies(node.arguments[1]):
             if isinstance(key, List | Table):
-                raise RunError(f"runtime error: hash of unhashable type {named(key)}")
+                raise RunError(unhashable(key, modern=run.modern))
             groups.setdefault(key, []).append(loop.scope.element())
     return Table(GROUPS, {key: listed(items) for key, items in groups.items()})
 
@@ -160,6 +160,11 @@ def _reduce(run: Evaluation, node: Builtin) -> Value:
         for value in loop.bodies(node.arguments[1]):
             scope.accumulated = value
     return scope.accumulated
+
+
+def unhashable(key: Value, *, modern: bool) -> str:
+    """Word Go's panic, which later releases of Go word otherwise."""
+    return f"hash of unhashable type: {named(key)}" if modern else f"runtime error: hash of unhashable type {named(key)}"
 
 
 LOOPS: Final[Mapping[str, Callable[[Evaluation, Builtin], Value]]] = {

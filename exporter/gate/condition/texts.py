@@ -103,7 +103,11 @@ def _index(arguments: Sequence[Value], *, last: bool) -> Value:
     return text.rfind(sought) if last else text.find(sought)
 
 
-def _int(value: Value) -> Value:
+def _int(value: Value, *, modern: bool) -> Value:
+    if modern and value is None:
+        raise RunError("reflect: call of reflect.Value.Type on zero Value")
+    if modern and isinstance(value, Duration):
+        return value.nanoseconds
     if isinstance(value, str):
         found = read_int(value)
         if found is None:
@@ -134,7 +138,7 @@ def texts(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
     """Return the functions by their names; each raises RunError for what it cannot take."""
     return {
         "string": lambda given: shown(given[0]),
-        "int": lambda given: _int(given[0]),
+        "int": lambda given: _int(given[0], modern=modern),
         "float": lambda given: _float(given[0]),
         "duration": lambda given: _duration(given[0]),
         "trim": _trim,

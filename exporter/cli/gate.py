@@ -98,7 +98,12 @@ def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: t
 @click.option("--for", "longest", type=Seconds(), help="How much time to simulate at most; default: 1h.")
 @refusals
 def simulate(
-    file: str | None, *, template: str | None, arguments: tuple[str, ...], files: tuple[str, ...], **options: Any  # noqa: ANN401
+    file: str | None,
+    *,
+    template: str | None,
+    arguments: tuple[str, ...],
+    files: tuple[str, ...],
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Perform the AnalysisRun of FILE on given answers: no network, no waiting; the same exit codes as run.
 

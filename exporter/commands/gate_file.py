@@ -52,8 +52,8 @@ def load(given: Given, *, need_secrets: bool) -> Gate:
         secrets = {
             one.name: found
             for one in template.spec.args
-            if one.secret and (found := values.pop(one.name, objects.secrets.get((one.secret.name, one.secret.key))))
-            is not None
+            if one.secret
+            and (found := values.pop(one.name, objects.secrets.get((one.secret.name, one.secret.key)))) is not None
         }
         spec = whole(template, objects.templates, values)
     except (TemplateError, ResolutionError) as error:

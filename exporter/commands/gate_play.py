@@ -101,4 +101,3 @@ def conclude(done: Simulation, wish: Wish) -> int:
 def unsupported(error: UnsupportedError) -> GateError:
     """Return the refusal of a condition that cannot be judged here."""
     return GateError(f"a condition cannot be judged here, only by the controller: {error.message}")
-

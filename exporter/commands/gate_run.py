@@ -19,8 +19,6 @@ from exporter.gate.assessment import Plan, planned
 from exporter.gate.provider import ADDRESS_VARIABLE, TIMEOUT
 from exporter.gate.read import ReadEndpoint, basic
 from exporter.gate.refusal import Cures
-from exporter.gate.simulation import Simulation
-from exporter.gate.status import Status
 from exporter.gate.trial import Past, Present, attempt
 from exporter.gate.versions import pruned
 from exporter.otlp.destination import proxy
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from exporter.gate.controller import Controller
+    from exporter.gate.simulation import Simulation
+    from exporter.gate.status import Status
     from exporter.gate.template import Metric, Prometheus
     from exporter.gate.trial import Clock, See
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.gate_file import GateError, load
@@ -15,6 +14,7 @@ from exporter.gate.simulation import AnswerError, Answers, Conditions, Simulatio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from exporter.commands.gate_file import Gate, Given
     from exporter.gate.controller import Controller
@@ -69,6 +69,13 @@ def cases(file: Path, controller: Controller) -> Iterator[str]:
                 document = _json(line, f"{file}:{number}")
                 try:
                     case = Case(document["name"], document)  # type: ignore[index, arg-type]
-                    yield json.dumps({"name": case.name, "status": case.simulated(controller)}, sort_keys=True)
+                    yield json.dumps(_told(case, controller), sort_keys=True)
                 except (KeyError, TypeError, ValueError) as error:
                     raise GateError(f"{file}:{number} is no case that can be simulated: {error}") from None
+
+
+def _told(case: Case, controller: Controller) -> dict[str, object]:
+    try:
+        return {"name": case.name, "status": case.simulated(controller)}
+    except UnsupportedError as error:
+        return {"name": case.name, "status": None, "unsupported": error.message}

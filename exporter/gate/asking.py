@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     Form = Mapping[str, str | float | None]
 
-LINE_BREAK: Final = "a header's value has a line break, which `echo` and editors leave at an end; make the Secret with printf"
+LINE_BREAK: Final = (
+    "a header's value has a line break, which `echo` and editors leave at an end; make the Secret with printf"
+)
 
 
 class Store:
@@ -35,7 +37,12 @@ class Store:
     """
 
     def __init__(
-        self, metrics: Mapping[str, Metric], endpoints: Mapping[str, ReadEndpoint], controller: Controller, *, live: bool
+        self,
+        metrics: Mapping[str, Metric],
+        endpoints: Mapping[str, ReadEndpoint],
+        controller: Controller,
+        *,
+        live: bool,
     ) -> None:
         self._metrics = metrics
         self._readers = {name: Reader(endpoint) for name, endpoint in endpoints.items()}

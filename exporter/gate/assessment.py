@@ -248,4 +248,3 @@ def _summary(plan: Plan, ended: Sequence[MetricResult], *, dry_run: bool) -> Sum
 
 def _trimmed(plan: Plan, result: MetricResult) -> MetricResult:
     return replace(result, measurements=result.measurements[-plan.kept[result.name] :])
-

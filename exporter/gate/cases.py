@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,8 @@ from exporter.gate.simulation import STUBBED, Conditions, Given, given, simulate
 from exporter.gate.status import as_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from exporter.gate.controller import Controller
     from exporter.gate.template import Metric
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-
 def chosen(templates: Sequence[Template], name: str | None) -> Template:
     """Return the template that is named, or the only one that no other refers to. Raises TemplateError."""
     if name is not None:

@@ -150,7 +150,7 @@ def _concluded(
     if failure and isinstance(failure.outcome, Fault):
         told = _told("failureCondition", metric.failure_condition, result, failure.outcome, controller)
         return Judged(failed(told), success, failure)
-    phase = _phase(success and bool(success.outcome), failure and bool(failure.outcome))
+    phase = _phase(*(None if one is None else bool(one.outcome) for one in (success, failure)))
     return Judged(Outcome(phase, shown, warnings=warnings), success, failure)
 
 

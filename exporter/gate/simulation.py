@@ -6,7 +6,6 @@ An answer is in the form that JSON gives it: a list is an instant vector, {"scal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from exporter.gate.status import Measurement, Status
 from exporter.gate.versions import pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporter.gate.controller import Controller
     from exporter.gate.template import Metric, Spec
@@ -95,7 +94,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under which a simulation runs: the controller, when it starts (Unix seconds), and for how many seconds at most."""
+    """Under which a simulation runs: `start` in Unix seconds; after `longest` seconds it is left as it stands."""
 
     controller: Controller
     start: float
@@ -112,7 +111,9 @@ def simulate(spec: Spec, answer: Callable[[Metric], Given], conditions: Conditio
     asked = _with_secrets(spec, plan, conditions)
     status, told, now = Status(), list[Told](), conditions.start
     while now <= conditions.start + conditions.longest:
-        taken = [Told(metric, now, _measured(asked[metric.name], answer, conditions)) for metric in due(plan, status, now)]
+        taken = [
+            Told(metric, now, _measured(asked[metric.name], answer, conditions)) for metric in due(plan, status, now)
+        ]
         told += taken
         measured = {one.metric.name: Measurement(one.judged.outcome, now, now) for one in taken}
         before, status = status, assessed(plan, status, measured, now)

@@ -1,4 +1,4 @@
-"""Drives a run here and now, or through the past: measures what is due, waits, until the controller would have ended."""
+"""Drives a run here and now, or through the past: measures what is due and waits, until it has ended."""
 
 from __future__ import annotations
 

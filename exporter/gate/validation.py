@@ -80,7 +80,8 @@ def _negative_old(metric: Metric) -> Iterator[str]:
 def _too_few(metric: Metric, count: int) -> Iterator[str]:
     successes, failures = whole(metric.consecutive_success_limit), whole(metric.failure_limit)
     if failures >= 0 and count < failures + successes:
-        yield f"count ({count}) must be >= failureLimit + consecutiveSuccessLimit ({failures} + {successes}) if both >= 0"
+        wanted = f"failureLimit + consecutiveSuccessLimit ({failures} + {successes})"
+        yield f"count ({count}) must be >= {wanted} if both >= 0"
     if failures < 0 and count < successes:
         yield "count must be >= consecutiveSuccessLimit"
 

@@ -13,7 +13,6 @@ from exporter.gate.condition.fold import Folder
 from exporter.gate.condition.leaks import refuse_leaks
 from exporter.gate.condition.library import CONTROLLER
 from exporter.gate.condition.parser import Parser
-from exporter.gate.condition.types import Type
 from exporter.gate.condition.values import List, Time, Value
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from exporter.gate.condition.engine import Engine
     from exporter.gate.condition.syntax import Node
+    from exporter.gate.condition.types import Type
 
 VECTOR: Final = types.FLOATS
 """The type of `result` for a query that gives series: their values, in the order of the answer."""

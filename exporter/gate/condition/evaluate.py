@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +33,8 @@ from exporter.gate.condition.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from exporter.gate.condition.engine import Engine
 
 BUDGET: Final = 1_000_000
@@ -218,7 +219,8 @@ class Evaluation:
         if operator == "matches":
             pattern = as_text(right)
             return compiled(pattern).search(as_text(left)) is not None
-        return TESTS[operator](as_text(left), as_text(right))
+        text, part = (as_text(side).encode("utf-8", "surrogateescape") for side in (left, right))
+        return TESTS[operator](text, part)
 
     # Calls
 
@@ -258,7 +260,7 @@ class Evaluation:
         """Return a map."""
         pairs = [(self.value(key), self.value(one)) for key, one in zip(node.keys, node.values, strict=True)]
         self.grow(len(pairs))
-        return Table(TEXT_TABLE, dict(reversed({as_text(key): one for key, one in reversed(pairs)}.items())))
+        return Table(TEXT_TABLE, {as_text(key): one for key, one in reversed(pairs)})
 
     def conditional(self, node: syntax.Conditional) -> Value:
         """Return the value of the side that the test chooses."""
@@ -267,7 +269,7 @@ class Evaluation:
 
 def _span(low: Value, high: Value, length: int) -> slice:
     start, end = (max(length + one if one < 0 else one, 0) for one in (as_int(low), as_int(high)))
-    return slice(min(start, min(end, length)), min(end, length))
+    return slice(min(start, end, length), min(end, length))
 
 
 def _looked_up(value: Value, allowed: Mapping[object, object]) -> bool:
@@ -282,10 +284,10 @@ def _looked_up(value: Value, allowed: Mapping[object, object]) -> bool:
     return value in allowed
 
 
-TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
+TESTS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {
     "contains": lambda text, part: part in text,
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
+    "startsWith": bytes.startswith,
+    "endsWith": bytes.endswith,
 }
 VALUES: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
     syntax.Nil: lambda *_: None,

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate.condition.faults import UnsupportedError
 from exporter.gate.condition.fold import filtered
-from exporter.gate.condition.syntax import Array, Binary, Builtin, Call, Closure, Cut, Integer, Map, Member, Node, children, walk
+from exporter.gate.condition.syntax import (
+    Array,
+    Binary,
+    Builtin,
+    Call,
+    Closure,
+    Cut,
+    Integer,
+    Map,
+    Member,
+    Node,
+    children,
+    walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +36,8 @@ _LAZY: Final = {"and", "&&", "or", "||", "??"}
 def refuse_leaks(root: Node) -> None:
     """Raise UnsupportedError where such a function would spoil what another one looks for."""
     for node in walk(root):
-        for late in PENDING.get(type(node), lambda _: ())(node):
+        pending = PENDING.get(type(node))
+        for late in pending(node) if pending else ():
             found = next(filter(_leaks, walk(late)), None)
             if found is not None:
                 told = "the last of a filter where other values wait runs into a slip of the engine; put it first"
@@ -52,6 +66,11 @@ def _builtin(node: Node) -> Sequence[Node]:
     return [one for one in node.arguments[1:] if not isinstance(one, Closure)]
 
 
+def _arguments(node: Node) -> Sequence[Node]:
+    assert isinstance(node, Call)
+    return node.arguments[1:]
+
+
 def _after_first(node: Node) -> Sequence[Node]:
     return list(children(node))[1:]
 
@@ -59,10 +78,10 @@ def _after_first(node: Node) -> Sequence[Node]:
 PENDING: Final[Mapping[type[Node], Callable[[Node], Sequence[Node]]]] = {
     Binary: _binary,
     Builtin: _builtin,
-    Call: lambda node: node.arguments[1:],  # type: ignore[attr-defined, no-any-return]
+    Call: _arguments,
     Member: _after_first,
     Cut: _after_first,
     Array: _after_first,
-    Map: lambda node: [*node.keys[1:], *node.values],  # type: ignore[attr-defined]
+    Map: _after_first,
 }
 """The nodes below one that are evaluated while others wait."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cmp_to_key, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.condition.arithmetic import add, equal, negate, order
@@ -12,18 +13,18 @@ from exporter.gate.condition.values import (
     ANY_TABLE,
     ANYTHING,
     GROUPS,
+    Duration,
     List,
     Table,
     Time,
-    Duration,
     Value,
     as_float,
     as_int,
     as_text,
     listed,
-    shown,
     named,
     number,
+    shown,
     whole,
     wrapped,
 )
@@ -109,7 +110,7 @@ def _type(value: Value) -> Value:
 def _abs(value: Value) -> Value:
     if not number(value):
         raise RunError(f"invalid argument for abs (type {named(value)})")
-    return negate(value) if value < 0 else value  # type: ignore[operator]
+    return negate(value) if value < 0 else value
 
 
 def _rounded(name: str, operation: Callable[[float], float]) -> Callable[[Sequence[Value]], Value]:
@@ -252,9 +253,12 @@ def sorted_by(items: Sequence[Value], values: Sequence[Value], *, down: bool) ->
     def less(one: tuple[Value, Value], other: tuple[Value, Value]) -> bool:
         return order("<", other[0], one[0]) if down else order("<", one[0], other[0])
 
+    def compared(one: tuple[Value, Value], other: tuple[Value, Value]) -> int:
+        return less(other, one) - less(one, other)
+
     pairs = list(zip(values, items, strict=True))
     if len(pairs) > _SHORT:
-        return [item for _, item in sorted(pairs, key=cmp_to_key(lambda a, b: less(b, a) - less(a, b)))]
+        return [item for _, item in sorted(pairs, key=cmp_to_key(compared))]
     for end in range(1, len(pairs)):
         at = end
         while at > 0 and less(pairs[at], pairs[at - 1]):
@@ -274,7 +278,7 @@ def _sort(arguments: Sequence[Value], *, modern: bool) -> Value:
 
 
 def _same_types(items: Sequence[Value]) -> None:
-    for before, item in zip(items, items[1:], strict=False):
+    for before, item in pairwise(items):
         if named(item) != named(items[0]):
             raise RunError(f"cannot sort array of different types ({named(item)} and {named(items[0])})")
         if not number(before) and not isinstance(before, str):

@@ -27,7 +27,7 @@ _MOST: Final = 1000
 
 
 def compiled(text: str, at: int = 0) -> re.Pattern[str]:
-    """Return the pattern, for `search`. Raises ConditionError where Go refuses it, UnsupportedError where it is unsure."""
+    """Return the pattern, for `search`. Raises ConditionError where Go refuses it, UnsupportedError when unsure."""
     pieces = _pieces(text)
     if text and not pieces:
         raise UnsupportedError(f"the regular expression {text!r} is not judged here", at)

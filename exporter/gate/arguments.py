@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.gotext import quoted
@@ -12,7 +11,7 @@ from exporter.gate.reading import TemplateError, spec
 from exporter.gate.template import Argument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.gate.template import Authentication, Metric, Prometheus
 
@@ -115,7 +114,7 @@ def _full(document: Mapping[str, Any], always: frozenset[str] | set[str] = froze
     return {
         key: value
         for key, value in document.items()
-        if key in always or (value is not None and value is not False and value != "" and value != [])
+        if key in always or (value is not None and value is not False and value not in ("", []))
     }
 
 

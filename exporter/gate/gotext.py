@@ -67,7 +67,7 @@ def _unbounded(number: float) -> str:
 
 
 def duration(text: str) -> int:
-    """Read a duration as time.ParseDuration does, such as 1h30m, into nanoseconds. Raises ValueError with Go's words."""
+    """Read a duration, such as 1h30m, into nanoseconds. Raises ValueError in the words of time.ParseDuration."""
     rest = text[1:] if text[:1] in {"+", "-"} else text
     if rest == "0":
         return 0

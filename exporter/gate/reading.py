@@ -67,6 +67,12 @@ class Place:
             raise self.refuse("a map")
         return Place(self.value.get(key), f"{self.path}.{key}".removeprefix("."))
 
+    def names(self) -> tuple[str, ...]:
+        """Return the keys of a map; nothing has none."""
+        if self.value is not None and not isinstance(self.value, Mapping):
+            raise self.refuse("a map")
+        return tuple(map(str, self.value or ()))
+
     def each(self, read: Callable[[Place], T]) -> tuple[T, ...]:
         """Read all of a list; nothing is an empty one."""
         if self.value is None:
@@ -216,10 +222,10 @@ def _secret(document: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:
     at = Place(document, "")
     name = at["metadata"]["name"].text()
     found: dict[str, str] = {}
-    for key in at["data"].value or {}:
+    for key in at["data"].names():
         try:
             found[key] = base64.b64decode(at["data"][key].text(), validate=False).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise at["data"][key].refuse("base64 of text") from None
-    found.update({key: at["stringData"][key].text() for key in at["stringData"].value or {}})
+    found.update({key: at["stringData"][key].text() for key in at["stringData"].names()})
     return [((name, key), value) for key, value in found.items()]

@@ -1,4 +1,4 @@
-"""The language of the controller's conditions: text → tree → true, false or the fault that makes a measurement an Error.
+"""The language of the controller's conditions: text → tree → true, false, or the fault that makes an Error.
 
 What it gives is what the engine of the controller's version gives, to the letter of its messages, where
 tests/gate holds it against real controllers; what it does not know it refuses with UnsupportedError.

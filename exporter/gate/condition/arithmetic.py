@@ -40,7 +40,9 @@ def equal(one: Value, other: Value, *, modern: bool) -> bool:
 
 def _same_lists(one: List, other: List, *, modern: bool) -> bool:
     """Compare two lists: the older engine wants the very same types inside, and NaN is never itself."""
-    loose = modern and (one.name == ANYTHING or other.name == ANYTHING)
+    if not modern and one.name == other.name and one.items is other.items:
+        return True  # the very same slice, whatever is in it
+    loose = modern and ANYTHING in {one.name, other.name}
     if len(one.items) != len(other.items) or not (loose or one.name == other.name):
         return False
     if loose:
@@ -77,26 +79,26 @@ def _invalid(operator: str, one: Value, other: Value) -> RunError:
 def add(one: Value, other: Value) -> Value:
     """Return a + b."""
     if number(one) and number(other):
-        return _numbers(one, other, lambda a, b: a + b)  # type: ignore[arg-type]
+        return _numbers(one, other, lambda a, b: a + b)
     match one, other:
         case str(), str():
             return one + other
-        case (Time(), Duration()) | (Duration(), Time()):
-            return Time(one.nanoseconds + other.nanoseconds)
-        case Duration(), Duration():
-            return Duration(wrapped(one.nanoseconds + other.nanoseconds))
+        case (Time(a), Duration(b)) | (Duration(a), Time(b)):
+            return Time(a + b)
+        case Duration(a), Duration(b):
+            return Duration(wrapped(a + b))
     raise _invalid("+", one, other)
 
 
 def subtract(one: Value, other: Value) -> Value:
     """Return a - b."""
     if number(one) and number(other):
-        return _numbers(one, other, lambda a, b: a - b)  # type: ignore[arg-type]
+        return _numbers(one, other, lambda a, b: a - b)
     match one, other:
-        case (Time(), Time()) | (Duration(), Duration()):
-            return Duration(wrapped(one.nanoseconds - other.nanoseconds))
-        case Time(), Duration():
-            return Time(one.nanoseconds - other.nanoseconds)
+        case (Time(a), Time(b)) | (Duration(a), Duration(b)):
+            return Duration(wrapped(a - b))
+        case Time(a), Duration(b):
+            return Time(a - b)
     raise _invalid("-", one, other)
 
 
@@ -135,7 +137,7 @@ def modulo(one: Value, other: Value) -> int:
     """Return a % b of whole numbers, with the sign of the first."""
     if not (whole(one) and whole(other)):
         raise _invalid("%", one, other)
-    dividend, divisor = truncated(one), truncated(other)  # type: ignore[arg-type]
+    dividend, divisor = truncated(one), truncated(other)
     if not divisor:
         raise RunError("runtime error: integer divide by zero")
     remainder = abs(dividend) % abs(divisor)
@@ -158,10 +160,10 @@ def power(one: Value, other: Value) -> float:
 
 def negate(value: Value) -> Value:
     """Return -a."""
-    if number(value):
-        if isinstance(value, float):
-            return -value
-        return type(value)(wrapped(-value))  # type: ignore[operator, call-arg, arg-type]
+    if isinstance(value, float):
+        return -value
+    if whole(value):
+        return type(value)(wrapped(-value))
     raise RunError(f"invalid operation: - {named(value)}")
 
 

@@ -39,15 +39,16 @@ def call(checker: Checker, node: Call) -> Type:
     if callee.any:
         return unknown(checker.engine)
     if callee.nil:
-        checker.fail(node, f"{_called(node.callee)} is nil; cannot call nil as function")
-    checker.fail(node, f"{callee.name} is not callable")
+        raise checker.refused(node, f"{_called(node.callee)} is nil; cannot call nil as function")
+    raise checker.refused(node, f"{callee.name} is not callable")
 
 
 def _called(callee: Node) -> str:
     if isinstance(callee, Identifier):
         return callee.name
-    named = isinstance(callee, Member) and isinstance(callee.key, String)
-    return callee.key.value if named else "function"  # type: ignore[attr-defined, no-any-return]
+    if isinstance(callee, Member) and isinstance(callee.key, String):
+        return callee.key.value
+    return "function"
 
 
 def builtin(checker: Checker, node: Builtin) -> Type:
@@ -61,17 +62,17 @@ def builtin(checker: Checker, node: Builtin) -> Type:
     if ways := overloads(node.name, checker.engine):
         return _overloaded(checker, node, ways)
     try:
-        return RULES[node.name]([checker.visit(argument) for argument in node.arguments], checker.engine)
+        given = [checker.visit(argument) for argument in node.arguments]
+        return RULES[node.name]([ANY if one.any else one for one in given], checker.engine)
     except RefusedError as refusal:
-        checker.fail(node, str(refusal))
+        raise checker.refused(node, str(refusal)) from None
 
 
 def _overloaded(checker: Checker, node: Builtin, ways: tuple[Overload, ...]) -> Type:
     """Return what the first way gives that fits; the last one's misfit is what the engine tells."""
-    if node.name == "now" and node.arguments:
-        if checker.engine.modern:
-            told = f"invalid number of arguments (expected 0, got {len(node.arguments)})"
-            checker.fail(node, told)
+    if node.name == "now" and node.arguments and checker.engine.modern:
+        told = f"invalid number of arguments (expected 0, got {len(node.arguments)})"
+        raise checker.refused(node, told)
     last: MisfitError | None = None
     for way in ways:
         try:
@@ -124,27 +125,28 @@ def _as_floats(checker: Checker, node: Node) -> None:
 
 def _get(checker: Checker, node: Builtin) -> Type:
     if len(node.arguments) != _PAIR:
-        checker.fail(node, f"invalid number of arguments (expected 2, got {len(node.arguments)})")
+        raise checker.refused(node, f"invalid number of arguments (expected 2, got {len(node.arguments)})")
     base = checker.visit(node.arguments[0])
+    indexable = base.listed or base.sort is Sort.MAP
+    if checker.engine.modern or indexable:
+        key = checker.visit(node.arguments[1])
     if base.any:
-        checker.visit(node.arguments[1])
         return unknown(checker.engine)
-    key = checker.visit(node.arguments[1])
     if base.listed:
         if key.nil and not checker.engine.modern:
-            checker.fail(node.arguments[1], "cannot use nil as slice index")
+            raise checker.refused(node.arguments[1], "cannot use nil as slice index")
         if not key.any and key.sort not in integers(checker.engine):
-            checker.fail(node.arguments[1], f"non-integer slice index {key.name}")
+            raise checker.refused(node.arguments[1], f"non-integer slice index {key.name}")
         return base.element or ANY
     if base.sort is Sort.MAP:
         return _get_of_map(checker, node, base, key)
-    checker.fail(node.arguments[0], f"type {base.name} does not support indexing")
+    raise checker.refused(node.arguments[0], f"type {base.name} does not support indexing")
 
 
 def _get_of_map(checker: Checker, node: Builtin, base: Type, key: Type) -> Type:
     assert base.key is not None
     if key.nil and not checker.engine.modern:
-        checker.fail(node.arguments[1], "cannot use nil as map index")
+        raise checker.refused(node.arguments[1], "cannot use nil as map index")
     if not key.any and not assignable(key, base.key, checker.engine):
-        checker.fail(node.arguments[1], f"cannot use {key.name} to get an element from {base.name}")
+        raise checker.refused(node.arguments[1], f"cannot use {key.name} to get an element from {base.name}")
     return base.element or ANY

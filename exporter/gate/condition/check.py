@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
+from exporter.gate.condition.calls import builtin, call, own
 from exporter.gate.condition.faults import ConditionError, UnsupportedError
 from exporter.gate.condition.operators import outcome, signatures
 from exporter.gate.condition.patterns import compiled
-from exporter.gate.condition.calls import builtin, call, own
 from exporter.gate.condition.syntax import (
     Array,
     Binary,
@@ -53,6 +52,8 @@ from exporter.gate.condition.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from exporter.gate.condition.engine import Engine
     from exporter.gate.condition.library import Overload
     from exporter.gate.condition.loops import Scope
@@ -91,9 +92,9 @@ class Checker:
         self.types[id(node)] = found
         return found
 
-    def fail(self, node: Node, message: str) -> NoReturn:
-        """Refuse a node."""
-        raise ConditionError(message, node.start)
+    def refused(self, node: Node, message: str) -> ConditionError:
+        """Return the refusal of a node."""
+        return ConditionError(message, node.start)
 
     # The smallest parts
 
@@ -105,17 +106,19 @@ class Checker:
             return self.variables[node.name]
         if node.name == "$env" or node.name in self.functions or own(node.name, self.engine):
             raise UnsupportedError(f"{node.name} as a value is not judged here", node.start)
-        self.fail(node, f"unknown name {node.name}")
+        raise self.refused(node, f"unknown name {node.name}")
 
     def pointer(self, node: Pointer) -> Type:
         """Return the type of the element at hand, or of #index and #acc."""
         if not self.scopes:
-            self.fail(node, f"cannot use pointer accessor outside {'predicate' if self.engine.modern else 'closure'}")
+            raise self.refused(
+                node, f"cannot use pointer accessor outside {'predicate' if self.engine.modern else 'closure'}"
+            )
         scope = self.scopes[-1]
         if not node.name:
             return scope.collection.element or unknown(self.engine)
         if node.name not in scope.names:
-            self.fail(node, f"unknown pointer #{node.name}")
+            raise self.refused(node, f"unknown pointer #{node.name}")
         return scope.names[node.name]
 
     # Operators
@@ -127,7 +130,7 @@ class Checker:
             return BOOL
         if node.operator in {"+", "-"} and (operand.any or operand.sort in numbers(self.engine)):
             return unknown(self.engine) if operand.any else operand
-        self.fail(node, f"invalid operation: {node.operator} (mismatched type {operand.name})")
+        raise self.refused(node, f"invalid operation: {node.operator} (mismatched type {operand.name})")
 
     def binary(self, node: Binary) -> Type:
         """Check an operator between two sides."""
@@ -144,7 +147,9 @@ class Checker:
                     compiled(node.right.value, node.right.start)
                 found = outcome(signatures(self.engine)[node.operator], left, right, self.engine)
         if found is None:
-            self.fail(node, f"invalid operation: {node.operator} (mismatched types {left.name} and {right.name})")
+            raise self.refused(
+                node, f"invalid operation: {node.operator} (mismatched types {left.name} and {right.name})"
+            )
         return found
 
     def _in(self, node: Binary, left: Type, right: Type) -> Type | None:
@@ -153,12 +158,12 @@ class Checker:
             assert key is not None
             loose = left.any or (left.nil and not self.engine.modern)
             if not loose and not assignable(left, key, self.engine):
-                self.fail(node, f"cannot use {left.name} as type {key.name} in map key")
+                raise self.refused(node, f"cannot use {left.name} as type {key.name} in map key")
             return BOOL
         if right.listed:
             for element in (right.element, right.hint):
                 if element is not None and not comparable(left, element, self.engine):
-                    self.fail(node, f"cannot use {left.name} as type {element.name} in array")
+                    raise self.refused(node, f"cannot use {left.name} as type {element.name} in array")
             return BOOL
         return BOOL if right.any or (left.any and right.sort in {Sort.STRING, Sort.TIME}) else None
 
@@ -171,7 +176,7 @@ class Checker:
         """Check `test ? then : otherwise`."""
         test = self.visit(node.test)
         if not test.any and test.sort is not Sort.BOOL:
-            self.fail(node.test, f"non-bool expression (type {test.name}) used as condition")
+            raise self.refused(node.test, f"non-bool expression (type {test.name}) used as condition")
         then, otherwise = self.visit(node.then), self.visit(node.otherwise)
         if then.nil or otherwise.nil:
             return _bare(then if otherwise.nil else otherwise)
@@ -191,22 +196,22 @@ class Checker:
         if base.sort in {Sort.TIME, Sort.DURATION} and isinstance(node.key, String):
             raise UnsupportedError(f"the fields and methods of {base.name} are not judged here", node.start)
         if base.nil and isinstance(node.key, String):
-            self.fail(node, f"type {'nil' if self.engine.modern else base.name} has no field {node.key.value}")
+            raise self.refused(node, f"type {'nil' if self.engine.modern else base.name} has no field {node.key.value}")
         if base.sort is Sort.MAP:
             return self._of_map(node, base, key)
         if base.listed:
             if not key.any and key.sort not in integers(self.engine):
-                self.fail(node.key, f"array elements can only be selected using an integer (got {key.name})")
+                raise self.refused(node.key, f"array elements can only be selected using an integer (got {key.name})")
             return base.element or unknown(self.engine)
         if self.engine.modern and isinstance(node.key, String):
-            self.fail(node, f"type {base.name} has no {'method' if node.method else 'field'} {node.key.value}")
-        self.fail(node, f"type {base.name}[{key.name}] is undefined")
+            raise self.refused(node, f"type {base.name} has no {'method' if node.method else 'field'} {node.key.value}")
+        raise self.refused(node, f"type {base.name}[{key.name}] is undefined")
 
     def _of_map(self, node: Member, base: Type, key: Type) -> Type:
         assert base.key is not None
         loose = key.any or (key.nil and not self.engine.modern)
         if not loose and not assignable(key, base.key, self.engine):
-            self.fail(node.key, f"cannot use {key.name} to get an element from {base.name}")
+            raise self.refused(node.key, f"cannot use {key.name} to get an element from {base.name}")
         return base.element or unknown(self.engine)
 
     def cut(self, node: Cut) -> Type:
@@ -215,12 +220,12 @@ class Checker:
         if base.any and self.engine.modern:
             return unknown(self.engine)
         if not base.any and base.sort not in _ENDLESS:
-            self.fail(node, f"cannot slice {base.name}")
+            raise self.refused(node, f"cannot slice {base.name}")
         for bound in (node.low, node.high):
             if bound is not None:
                 found = self.visit(bound)
                 if not found.any and found.sort not in integers(self.engine):
-                    self.fail(bound, f"non-integer slice index {found.name}")
+                    raise self.refused(bound, f"non-integer slice index {found.name}")
         return _bare(base)
 
     # What binds names, and what is made of several
@@ -228,11 +233,11 @@ class Checker:
     def let(self, node: Let) -> Type:
         """Check `let name = value; body`."""
         if node.name in self.variables or node.name in self.functions:
-            self.fail(node, f"cannot redeclare {node.name}")
+            raise self.refused(node, f"cannot redeclare {node.name}")
         if own(node.name, self.engine):
-            self.fail(node, f"cannot redeclare builtin {node.name}")
+            raise self.refused(node, f"cannot redeclare builtin {node.name}")
         if node.name in self.lets:
-            self.fail(node, f"cannot redeclare variable {node.name}")
+            raise self.refused(node, f"cannot redeclare variable {node.name}")
         self.lets[node.name] = self.visit(node.value)
         body = self.visit(node.body)
         del self.lets[node.name]

@@ -10,9 +10,9 @@ from exporter.gate.condition.check import Checked, Checker
 from exporter.gate.condition.evaluate import Evaluation, Step
 from exporter.gate.condition.faults import ConditionError, Fault, RunError, UnsupportedError
 from exporter.gate.condition.fold import Folder
+from exporter.gate.condition.leaks import refuse_leaks
 from exporter.gate.condition.library import CONTROLLER
 from exporter.gate.condition.parser import Parser
-from exporter.gate.condition.types import Type
 from exporter.gate.condition.values import List, Time, Value
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from exporter.gate.condition.engine import Engine
     from exporter.gate.condition.syntax import Node
+    from exporter.gate.condition.types import Type
 
 VECTOR: Final = types.FLOATS
 """The type of `result` for a query that gives series: their values, in the order of the answer."""
@@ -110,15 +111,17 @@ def _checked(condition: Condition, variables: dict[str, Type], *, times: bool = 
     try:
         checker = Checker(condition.engine, variables, _TIMES if times else CONTROLLER)
         checked = checker.check(condition.root)
-        return checked, Folder(checked).fold(condition.root)
+        tree = Folder(checked).fold(condition.root)
+        refuse_leaks(tree)
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None
+    return checked, tree
 
 
 def _run(run: Evaluation, tree: Node) -> Value | Fault:
     try:
         return run.value(tree)
     except RunError as error:
-        return Fault(str(error))
+        return Fault(str(error).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None

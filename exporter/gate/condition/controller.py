@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _as_int(value: Value) -> Value:
     if number(value):
-        return Int64(truncated(value))  # type: ignore[arg-type]
+        return Int64(truncated(value))
     if isinstance(value, str):
         found = read_int(value)
         if found is None:
@@ -27,7 +27,7 @@ def _as_int(value: Value) -> Value:
 
 def _as_float(value: Value) -> Value:
     if number(value):
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     if isinstance(value, str):
         found = read_float(value)
         if found is None:

@@ -18,7 +18,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 
 
 def read_string(text: str, start: int, *, modern: bool) -> tuple[str, int]:
-    """Read the literal that begins with a quote at `start`; return its text and where it ends. Raises ConditionError."""
+    """Read the literal whose quote is at `start`; return its text and where it ends. Raises ConditionError."""
     quote = text[start]
     braces = rf"|u\{{{_HEX}{{1,6}}\}}" if modern else ""
     body = re.compile(rf"(?:[^\\\n{quote}]|\\(?:{_ESCAPES}|{quote}{braces}))*")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.condition import arithmetic, syntax
 from exporter.gate.condition.controller import CALLS
 from exporter.gate.condition.faults import RunError, UnsupportedError
-from exporter.gate.condition.fold import keys
+from exporter.gate.condition.fold import filtered, keys
 from exporter.gate.condition.lists import fetch, has, lists
 from exporter.gate.condition.looping import LOOPS, Scope
 from exporter.gate.condition.patterns import compiled
@@ -30,9 +29,12 @@ from exporter.gate.condition.values import (
     named,
     shown,
     whole,
+    wrapped,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from exporter.gate.condition.engine import Engine
 
 BUDGET: Final = 1_000_000
@@ -104,9 +106,8 @@ class Evaluation:
         return fetch(base, key, self._outside(node))
 
     def _outside(self, node: Member) -> Callable[[int, int], str]:
-        filtered = isinstance(node.base, Builtin) and node.base.name == "filter"
-        ends = isinstance(node.key, Integer) and node.key.value in {0, -1}
-        if self.modern and not (filtered and ends):
+        ends = isinstance(node.key, Integer) and node.key.value in {0, -1} and not node.optional
+        if self.modern and not (ends and filtered(node.base)):
             return lambda index, length: f"index out of range: {index} (array length is {length})"
         return lambda *_: "reflect: slice index out of range"
 
@@ -173,7 +174,8 @@ class Evaluation:
             case "==":
                 return self._equal(node, left, right)
             case "!=":
-                return not arithmetic.equal(left, right, modern=self.modern)
+                strict = self.modern  # the older engine looks no closer here
+                return not (self._equal(node, left, right) if strict else arithmetic.equal(left, right, modern=False))
             case "<" | ">" | "<=" | ">=":
                 return arithmetic.order(node.operator, left, right)
             case "in":
@@ -205,11 +207,11 @@ class Evaluation:
         raise RunError(f'operator "in" not defined on {named(within)}')
 
     def _range(self, node: Binary, low: int, high: int) -> Value:
-        size = max(high - low + 1, 0)
+        size = max(wrapped(high - low + 1), 0)
         literal = isinstance(node.left, Integer) and isinstance(node.right, Integer)
         if self.modern or not literal or size > BUDGET:
             self.grow(size)
-        return List("[]int", tuple(range(low, high + 1)))
+        return List("[]int", tuple(range(low, low + size)))
 
     def _text(self, operator: str, left: Value, right: Value) -> bool:
         if self.modern and (left is None or right is None):
@@ -217,7 +219,8 @@ class Evaluation:
         if operator == "matches":
             pattern = as_text(right)
             return compiled(pattern).search(as_text(left)) is not None
-        return TESTS[operator](as_text(left), as_text(right))
+        text, part = (as_text(side).encode("utf-8", "surrogateescape") for side in (left, right))
+        return TESTS[operator](text, part)
 
     # Calls
 
@@ -225,7 +228,11 @@ class Evaluation:
         """Return what one of the controller's functions gives."""
         arguments = [self.value(argument) for argument in node.arguments]
         if not isinstance(node.callee, Identifier) or node.callee.name not in CALLS:
-            raise RunError("invalid operation: cannot call what is no function")
+            found = self.value(node.callee)
+            if self.modern:
+                told = "nil" if found is None else f"non-function of type {named(found)}"
+                raise RunError(f"invalid operation: cannot call {told}")
+            raise UnsupportedError("a call of what is no function is not judged here", node.start)
         return CALLS[node.callee.name](arguments, self.names.get("result"))
 
     def builtin(self, node: Builtin) -> Value:
@@ -253,7 +260,7 @@ class Evaluation:
         """Return a map."""
         pairs = [(self.value(key), self.value(one)) for key, one in zip(node.keys, node.values, strict=True)]
         self.grow(len(pairs))
-        return Table(TEXT_TABLE, dict(reversed({as_text(key): one for key, one in reversed(pairs)}.items())))
+        return Table(TEXT_TABLE, {as_text(key): one for key, one in reversed(pairs)})
 
     def conditional(self, node: syntax.Conditional) -> Value:
         """Return the value of the side that the test chooses."""
@@ -262,7 +269,7 @@ class Evaluation:
 
 def _span(low: Value, high: Value, length: int) -> slice:
     start, end = (max(length + one if one < 0 else one, 0) for one in (as_int(low), as_int(high)))
-    return slice(min(start, min(end, length)), min(end, length))
+    return slice(min(start, end, length), min(end, length))
 
 
 def _looked_up(value: Value, allowed: Mapping[object, object]) -> bool:
@@ -277,10 +284,10 @@ def _looked_up(value: Value, allowed: Mapping[object, object]) -> bool:
     return value in allowed
 
 
-TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
+TESTS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {
     "contains": lambda text, part: part in text,
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
+    "startsWith": bytes.startswith,
+    "endsWith": bytes.endswith,
 }
 VALUES: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
     syntax.Nil: lambda *_: None,

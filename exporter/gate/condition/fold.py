@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate.condition.arithmetic import ARITHMETIC
 from exporter.gate.condition.faults import ConditionError
-from exporter.gate.condition.syntax import Array, Binary, Bool, Float, Integer, Node, String, Unary
+from exporter.gate.condition.syntax import Array, Binary, Bool, Builtin, Float, Integer, Node, String, Unary
 from exporter.gate.condition.types import FLOAT, INT, STRING, Sort, Type
 from exporter.gate.condition.values import wrapped
 
@@ -135,3 +135,10 @@ def keys(node: Node, left: Type | None) -> Mapping[object, object] | None:
     if all(isinstance(item, String) for item in node.items):
         return {item.value: "" for item in node.items if isinstance(item, String)}
     return None
+
+
+def filtered(node: Node) -> bool:
+    """Say whether a node is a filter, or a map of one, which the engine makes into one loop."""
+    if not isinstance(node, Builtin):
+        return False
+    return node.name == "filter" or (node.name == "map" and filtered(node.arguments[0]))

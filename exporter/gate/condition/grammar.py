@@ -1,4 +1,4 @@
-"""The tables of the grammar: how tightly operators bind, which functions there are and how they take their arguments."""
+"""The tables of the grammar: how tightly operators bind, and which functions there are."""
 
 from __future__ import annotations
 
@@ -65,13 +65,69 @@ _MODERN: Final = {
     "sortBy": (*_EACH, Argument.MAYBE_PLAIN),
 }
 _PLAIN: Final = frozenset(
-    "len type abs ceil floor round int float string trim trimPrefix trimSuffix upper lower split splitAfter replace "
-    "repeat join indexOf lastIndexOf hasPrefix hasSuffix max min mean median toJSON fromJSON toBase64 fromBase64 now "
-    "duration date first last get take keys values toPairs fromPairs sort".split()
+    [
+        "len",
+        "type",
+        "abs",
+        "ceil",
+        "floor",
+        "round",
+        "int",
+        "float",
+        "string",
+        "trim",
+        "trimPrefix",
+        "trimSuffix",
+        "upper",
+        "lower",
+        "split",
+        "splitAfter",
+        "replace",
+        "repeat",
+        "join",
+        "indexOf",
+        "lastIndexOf",
+        "hasPrefix",
+        "hasSuffix",
+        "max",
+        "min",
+        "mean",
+        "median",
+        "toJSON",
+        "fromJSON",
+        "toBase64",
+        "fromBase64",
+        "now",
+        "duration",
+        "date",
+        "first",
+        "last",
+        "get",
+        "take",
+        "keys",
+        "values",
+        "toPairs",
+        "fromPairs",
+        "sort",
+    ]
 )
 _OLD_PLAIN: Final = _PLAIN | {"sum", "sortBy"}
 _MODERN_PLAIN: Final = _PLAIN | frozenset(
-    "timezone reverse uniq concat flatten bitand bitor bitxor bitnand bitshl bitshr bitushr bitnot".split()
+    [
+        "timezone",
+        "reverse",
+        "uniq",
+        "concat",
+        "flatten",
+        "bitand",
+        "bitor",
+        "bitxor",
+        "bitnand",
+        "bitshl",
+        "bitshr",
+        "bitushr",
+        "bitnot",
+    ]
 )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from functools import cmp_to_key, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.condition.arithmetic import add, equal, negate, order
 from exporter.gate.condition.faults import RunError
 from exporter.gate.condition.values import (
     ANY_TABLE,
+    ANYTHING,
+    GROUPS,
+    Duration,
     List,
     Table,
     Time,
-    Duration,
     Value,
     as_float,
     as_int,
@@ -21,6 +24,7 @@ from exporter.gate.condition.values import (
     listed,
     named,
     number,
+    shown,
     whole,
     wrapped,
 )
@@ -39,12 +43,8 @@ def fetch(base: Value, key: Value, outside: Callable[[int, int], str]) -> Value:
     if isinstance(base, List):
         return base.items[place(len(base.items), key, outside)]
     if isinstance(base, Table):
-        return base.entries.get(_key(base, key))
-    raise RunError(f"cannot fetch {_shown(key)} from {named(base)}")
-
-
-def _shown(key: Value) -> str:
-    return "<nil>" if key is None else str(key)
+        return base.entries.get(_key(base, key), List(ANYTHING, ()) if base.name == GROUPS else None)
+    raise RunError(f"cannot fetch {shown(key)} from {named(base)}")
 
 
 def _key(base: Table, key: Value) -> Value:
@@ -110,7 +110,7 @@ def _type(value: Value) -> Value:
 def _abs(value: Value) -> Value:
     if not number(value):
         raise RunError(f"invalid argument for abs (type {named(value)})")
-    return negate(value) if value < 0 else value  # type: ignore[operator]
+    return negate(value) if value < 0 else value
 
 
 def _rounded(name: str, operation: Callable[[float], float]) -> Callable[[Sequence[Value]], Value]:
@@ -231,8 +231,10 @@ def _from_pairs(value: Value) -> Value:
         raise RunError("cannot transform from pairs")
     entries: dict[Value, Value] = {}
     for pair in value.items:
-        if not isinstance(pair, List) or len(pair.items) != _PAIR:
-            raise RunError("invalid pair")
+        if not isinstance(pair, List):
+            raise RunError(f"invalid pair {shown(pair)}")
+        if len(pair.items) != _PAIR:
+            raise RunError(f"invalid pair length {shown(pair)}")
         entries[_key(Table(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
     return Table(ANY_TABLE, entries)
 
@@ -251,9 +253,12 @@ def sorted_by(items: Sequence[Value], values: Sequence[Value], *, down: bool) ->
     def less(one: tuple[Value, Value], other: tuple[Value, Value]) -> bool:
         return order("<", other[0], one[0]) if down else order("<", one[0], other[0])
 
+    def compared(one: tuple[Value, Value], other: tuple[Value, Value]) -> int:
+        return less(other, one) - less(one, other)
+
     pairs = list(zip(values, items, strict=True))
     if len(pairs) > _SHORT:
-        return [item for _, item in sorted(pairs, key=cmp_to_key(lambda a, b: less(b, a) - less(a, b)))]
+        return [item for _, item in sorted(pairs, key=cmp_to_key(compared))]
     for end in range(1, len(pairs)):
         at = end
         while at > 0 and less(pairs[at], pairs[at - 1]):
@@ -273,7 +278,7 @@ def _sort(arguments: Sequence[Value], *, modern: bool) -> Value:
 
 
 def _same_types(items: Sequence[Value]) -> None:
-    for before, item in zip(items, items[1:], strict=False):
+    for before, item in pairwise(items):
         if named(item) != named(items[0]):
             raise RunError(f"cannot sort array of different types ({named(item)} and {named(items[0])})")
         if not number(before) and not isinstance(before, str):
@@ -301,11 +306,15 @@ def _flatten(value: Value) -> list[Value]:
     return flat
 
 
-def _bits(name: str, operation: Callable[[int, int], int], arguments: Sequence[Value]) -> Value:
+def _bit_numbers(name: str, arguments: Sequence[Value]) -> list[int]:
     for argument in arguments:
         if not whole(argument):
             raise RunError(f"cannot use {named(argument)} as argument (type int) to call {name}")
-    one, other = map(as_int, arguments)
+    return [as_int(argument) for argument in arguments]
+
+
+def _bits(name: str, operation: Callable[[int, int], int], arguments: Sequence[Value]) -> Value:
+    one, other = _bit_numbers(name, arguments)
     if name.startswith(("bitsh", "bitush")) and other < 0:
         raise RunError(f"invalid operation: negative shift count {other} (type int)")
     return wrapped(operation(one, other))
@@ -355,6 +364,6 @@ def lists(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
         "uniq": lambda given: _uniq(given[0]),
         "flatten": lambda given: listed(_flatten(given[0])),
         "concat": lambda given: listed([item for one in given for item in _items_of("concat", one)]),
-        "bitnot": lambda given: ~as_int(given[0]),
+        "bitnot": lambda given: ~_bit_numbers("bitnot", given)[0],
     }
     return both | {name: partial(_bits, name, operation) for name, operation in _BITS.items()}

@@ -14,6 +14,7 @@ from exporter.gate.condition.values import GROUPS, List, Table, Value, as_bool, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Self
 
     from exporter.gate.condition.evaluate import Evaluation
 
@@ -42,7 +43,7 @@ class Loop:
         self._run = run
         self.scope = Scope(_items(collection))
 
-    def __enter__(self) -> Loop:
+    def __enter__(self) -> Self:
         self._run.scopes.append(self.scope)
         return self
 
@@ -84,11 +85,12 @@ def _count(run: Evaluation, node: Builtin) -> int:
 
 def _filter(run: Evaluation, node: Builtin, then: Node | None = None) -> Value:
     """Keep elements; `then` is evaluated right where an element is kept, as the engine does for a map of a filter."""
-    kept: list[Value] = []
     with Loop(run, run.value(node.arguments[0])) as loop:
-        for value in loop.bodies(node.arguments[1]):
-            if as_bool(value):
-                kept.append(loop.scope.element() if then is None else run.value(then))
+        kept = [
+            loop.scope.element() if then is None else run.value(then)
+            for value in loop.bodies(node.arguments[1])
+            if as_bool(value)
+        ]
     run.grow(len(kept))
     return listed(kept)
 
@@ -135,7 +137,7 @@ def _group(run: Evaluation, node: Builtin) -> Value:
     with Loop(run, run.value(node.arguments[0])) as loop:
         for key in loop.bodies(node.arguments[1]):
             if isinstance(key, List | Table):
-                raise RunError(f"runtime error: hash of unhashable type {named(key)}")
+                raise RunError(unhashable(key, modern=run.modern))
             groups.setdefault(key, []).append(loop.scope.element())
     return Table(GROUPS, {key: listed(items) for key, items in groups.items()})
 
@@ -160,6 +162,13 @@ def _reduce(run: Evaluation, node: Builtin) -> Value:
         for value in loop.bodies(node.arguments[1]):
             scope.accumulated = value
     return scope.accumulated
+
+
+def unhashable(key: Value, *, modern: bool) -> str:
+    """Word Go's panic, which later releases of Go word otherwise."""
+    return (
+        f"hash of unhashable type: {named(key)}" if modern else f"runtime error: hash of unhashable type {named(key)}"
+    )
 
 
 LOOPS: Final[Mapping[str, Callable[[Evaluation, Builtin], Value]]] = {

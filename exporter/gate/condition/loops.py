@@ -65,12 +65,12 @@ def check_loop(checker: Checker, node: Builtin) -> Type:
     loop = LOOPS[node.name]
     collection = checker.visit(node.arguments[0])
     if not collection.listed and not collection.any:
-        checker.fail(node.arguments[0], f"builtin {node.name} takes only array (got {collection.name})")
+        raise checker.refused(node.arguments[0], f"builtin {node.name} takes only array (got {collection.name})")
     if len(node.arguments) == 1:
         return INT if node.name == "count" else _element(collection, ANY, checker.engine)
     body = _body(checker, node, collection, loop)
     if loop.predicate and not body.any and body.sort is not Sort.BOOL:
-        checker.fail(node.arguments[1], f"predicate should return boolean (got {body.name})")
+        raise checker.refused(node.arguments[1], f"predicate should return boolean (got {body.name})")
     return loop.gives(collection, body, checker.engine)
 
 
@@ -80,7 +80,7 @@ def _body(checker: Checker, node: Builtin, collection: Type, loop: Loop) -> Type
     checker.scopes.append(Scope(collection, {name: known[name] for name in loop.names}))
     body = checker.visit(node.arguments[1])
     if body.nil and not checker.engine.modern:
-        checker.fail(node.arguments[1], "closure cannot be nil")
+        raise checker.refused(node.arguments[1], "closure cannot be nil")
     checker.scopes.pop()
     if len(node.arguments) == _SEEDED:
         checker.visit(node.arguments[2])
@@ -88,5 +88,5 @@ def _body(checker: Checker, node: Builtin, collection: Type, loop: Loop) -> Type
         raise UnsupportedError("a sum of nils is not judged here", node.start)
     if body.nil:
         inputs = "two" if node.name == "reduce" else "one"
-        checker.fail(node.arguments[1], f"predicate should has {inputs} input and one output param")
+        raise checker.refused(node.arguments[1], f"predicate should has {inputs} input and one output param")
     return body

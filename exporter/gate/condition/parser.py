@@ -15,7 +15,7 @@ class Parser(Parts):
         """Return the tree. Raises ConditionError."""
         node = self.several()
         if not self.now.is_(Kind.EOF):
-            self.unexpected()
+            raise self.unexpected()
         return node
 
     def sequence(self) -> Node:
@@ -56,7 +56,7 @@ class Parser(Parts):
             return False
         negation = self.next()
         if self.modern and self.now.text not in NEGATED:
-            self.unexpected()
+            raise self.unexpected()
         if self.modern and BINARY[self.now.text] < tightness:
             self.back_to(negation)
         return True
@@ -65,7 +65,7 @@ class Parser(Parts):
         if token.text == "|":
             return self.call(self.expect(Kind.IDENTIFIER), left)
         if before == "??" and token.text != "??":
-            self.fail(
+            raise self.refused(
                 f"Operator ({token.text}) and coalesce expressions (??) cannot be mixed. Wrap either by parentheses.",
                 token,
             )
@@ -113,10 +113,7 @@ class Parser(Parts):
     def _conditional(self, node: Node) -> Node:
         while self.operator("?"):
             self.next()
-            if self.operator(":"):
-                then = node
-            else:
-                then = self.expression(0)
+            then = node if self.operator(":") else self.expression(0)
             self.expect(Kind.OPERATOR, ":")
             otherwise = self.expression(0)
             node = self.made(Conditional(node.start, self.end, node, then, otherwise))

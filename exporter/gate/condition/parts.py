@@ -73,8 +73,8 @@ class Parts(Stream):
     def _pointer(self, token: Token) -> Node:
         if not self._depth:
             if self.modern:
-                self.unexpected()
-            self.fail("cannot use pointer accessor outside closure")
+                raise self.unexpected()
+            raise self.refused("cannot use pointer accessor outside closure")
         name = ""
         if token.text == "#":
             self.next()
@@ -97,7 +97,7 @@ class Parts(Stream):
             return self._after(self._array())
         if self.bracket("{"):
             return self._after(self._map())
-        self.unexpected()
+        raise self.unexpected()
 
     def _word(self, token: Token) -> Node:
         if token.text == "nil":
@@ -130,7 +130,7 @@ class Parts(Stream):
                 if self.bracket("}"):
                     break
                 if self.operator(","):
-                    self.unexpected()
+                    raise self.unexpected()
             keys.append(self._key())
             self.expect(Kind.OPERATOR, ":")
             values.append(self.expression(0))
@@ -144,7 +144,7 @@ class Parts(Stream):
             return self.made(String(token.start, token.end, token.text))
         if self.bracket("("):
             return self.expression(0)
-        self.fail(_KEY.format(self.now))
+        raise self.refused(_KEY.format(self.now))
 
     def call(self, name: Token, piped: Node | None = None) -> Node:
         """Read the arguments of a call; `piped` is what stands before a `|`, the first of them."""
@@ -166,7 +166,7 @@ class Parts(Stream):
             if self.bracket(")") and argument.optional:
                 break
             if self.bracket(")") and self.modern:
-                self.fail(f"expected at least {len(wanted)} arguments")
+                raise self.refused(f"expected at least {len(wanted)} arguments")
             if argument.optional and not self.modern and not self.operator(","):
                 break
             if place:
@@ -197,7 +197,7 @@ class Parts(Stream):
         self._depth += 1
         body = self.several() if braced else self.expression(0)
         if self.modern and not braced and self.operator(";"):
-            self.fail("wrap predicate with brackets { and }")
+            raise self.refused("wrap predicate with brackets { and }")
         self._depth -= 1
         if braced:
             self.expect(Kind.BRACKET, "}")
@@ -219,7 +219,7 @@ class Parts(Stream):
             return self._indexed(node, optional=True)
         name = self.next()
         if name.kind is not Kind.IDENTIFIER and not (name.kind is Kind.OPERATOR and _identifier(name.text)):
-            self.fail("expected name")
+            raise self.refused("expected name")
         chained = isinstance(node, Chain)
         base = node.link if isinstance(node, Chain) else node
         key = self.made(String(name.start, name.end, name.text))

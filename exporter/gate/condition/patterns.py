@@ -17,7 +17,7 @@ _PIECE: Final = re.compile(
     |(?P<set>\[\^?\]?(?:\\[dDwWsSnrtfv]|\\[^A-Za-z0-9]|(?!\[:)[^\]\\])*\])
     |(?P<group>\(\?:|\(\?P<[A-Za-z_]\w*>|\((?!\?))
     |(?P<repeat>(?:[*+?]|\{\d+(?:,\d*)?\})\??)
-    |(?P<plain>[^\\()\[\]*+?{}$|])
+    |(?P<plain>[^\\()\[\]*+?{}$|\ud800-\udfff])
     |(?P<other>[|)\]{}])
     """,
     re.VERBOSE,
@@ -27,11 +27,10 @@ _MOST: Final = 1000
 
 
 def compiled(text: str, at: int = 0) -> re.Pattern[str]:
-    """Return the pattern, for `search`. Raises ConditionError where Go refuses it, UnsupportedError where it is unsure."""
-    if not text.isascii() or not (pieces := _pieces(text)):
-        if text:
-            raise UnsupportedError(f"the regular expression {text!r} is not judged here", at)
-        return re.compile("")
+    """Return the pattern, for `search`. Raises ConditionError where Go refuses it, UnsupportedError when unsure."""
+    pieces = _pieces(text)
+    if text and not pieces:
+        raise UnsupportedError(f"the regular expression {text!r} is not judged here", at)
     before = ""
     for kind, piece in pieces:
         if kind == "repeat" and before in {"", "group", "other|"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from exporter.gate.condition.faults import ConditionError
 from exporter.gate.condition.grammar import MOST_NODES
@@ -38,7 +38,7 @@ class Stream:
             return passed
         following = next(self._tokens, None)
         if following is None:
-            self.fail("unexpected end of expression")
+            raise self.refused("unexpected end of expression")
         self.now = following
         return passed
 
@@ -49,7 +49,7 @@ class Stream:
     def expect(self, kind: Kind, text: str | None = None) -> Token:
         """Step over a token that must be of a kind, and have this text."""
         if not self.now.is_(kind, text):
-            self.unexpected()
+            raise self.unexpected()
         return self.next()
 
     def operator(self, text: str) -> bool:
@@ -64,13 +64,13 @@ class Stream:
         """Count a node; the newer engine allows only so many."""
         self._nodes += 1
         if self.modern and self._nodes > MOST_NODES:
-            self.fail("compilation failed: expression exceeds maximum allowed nodes")
+            raise self.refused("compilation failed: expression exceeds maximum allowed nodes")
         return node
 
-    def fail(self, message: str, token: Token | None = None) -> NoReturn:
-        """Refuse the condition at a token, by default the one at hand."""
-        raise ConditionError(message, (token or self.now).start)
+    def refused(self, message: str, token: Token | None = None) -> ConditionError:
+        """Return the refusal of a condition at a token, by default the one at hand."""
+        return ConditionError(message, (token or self.now).start)
 
-    def unexpected(self, token: Token | None = None) -> NoReturn:
-        """Refuse a token."""
-        self.fail(f"unexpected token {token or self.now}", token)
+    def unexpected(self) -> ConditionError:
+        """Return the refusal of the token at hand."""
+        return self.refused(f"unexpected token {self.now}")

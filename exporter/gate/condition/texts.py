@@ -21,7 +21,8 @@ from exporter.gate.condition.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" + (
+SPACES: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
 MOST: Final = 1_000_000
@@ -103,7 +104,11 @@ def _index(arguments: Sequence[Value], *, last: bool) -> Value:
     return text.rfind(sought) if last else text.find(sought)
 
 
-def _int(value: Value) -> Value:
+def _int(value: Value, *, modern: bool) -> Value:
+    if modern and value is None:
+        raise RunError("reflect: call of reflect.Value.Type on zero Value")
+    if modern and isinstance(value, Duration):
+        return value.nanoseconds
     if isinstance(value, str):
         found = read_int(value)
         if found is None:
@@ -134,7 +139,7 @@ def texts(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
     """Return the functions by their names; each raises RunError for what it cannot take."""
     return {
         "string": lambda given: shown(given[0]),
-        "int": lambda given: _int(given[0]),
+        "int": lambda given: _int(given[0], modern=modern),
         "float": lambda given: _float(given[0]),
         "duration": lambda given: _duration(given[0]),
         "trim": _trim,

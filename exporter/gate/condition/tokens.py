@@ -140,7 +140,7 @@ class Lexer:
 
     def _dot(self, _char: str) -> Iterator[Token]:
         if (following := self._peek()) and following in "0123456789":
-            return self._number(".")
+            return self._number_on()
         return self._operator(".")
 
     def _slash(self, _char: str) -> Iterator[Token]:
@@ -158,6 +158,9 @@ class Lexer:
 
     def _number(self, _char: str) -> Iterator[Token]:
         self._at = self._start
+        return self._number_on()
+
+    def _number_on(self) -> Iterator[Token]:
         if not self._scan_number():
             raise self._fail(f"bad number syntax: {quoted(self._word())}")
         yield self._token(Kind.NUMBER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from exporter.gate.condition.faults import RunError, UnsupportedError
 from exporter.gate.gotext import general
@@ -62,12 +62,12 @@ Value = None | bool | int | float | str | List | Table | Duration | Time
 Number = int | float
 
 
-def number(value: Value) -> bool:
+def number(value: Value) -> TypeGuard[Number]:
     """Say whether a value is a number, which true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def whole(value: Value) -> bool:
+def whole(value: Value) -> TypeGuard[int]:
     """Say whether a value is a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -131,14 +131,14 @@ def conversion(value: Value, wanted: str) -> RunError:
 def as_int(value: Value) -> int:
     """Turn a number into a whole one. Raises RunError."""
     if number(value):
-        return truncated(value)  # type: ignore[arg-type]
+        return truncated(value)
     raise RunError(f"invalid operation: int({named(value)})")
 
 
 def as_float(value: Value) -> float:
     """Turn a number into a float. Raises RunError."""
     if number(value):
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     raise RunError(f"invalid operation: float({named(value)})")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -24,6 +23,7 @@ from exporter.gate.condition import (
 )
 from exporter.gate.lint.checks.queries import parsed, shape
 from exporter.gate.promql import Shape
+from exporter.gate.status import Phase
 from exporter.gate.tag import TAG, named
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ SUCCESS, FAILURE = "successCondition", "failureCondition"
 MOST_THRESHOLDS: Final = 24
 _NUMBER: Final = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w)")
 _STAND_INS: Final = (0.37, 0.73, 0.19, 0.91)
-
-
-class Verdict(StrEnum):
-    """What the controller makes of a measurement."""
-
-    SUCCESSFUL = "Successful"
-    FAILED = "Failed"
-    INCONCLUSIVE = "Inconclusive"
-    ERROR = "Error"
 
 
 @dataclass(frozen=True)
@@ -104,17 +95,17 @@ class Judge:
         one = query is not None and not query.guessed and promql.single(query.expression) is not None
         return ((0.0,), (1.0,)) if one else ((0.0,), (1.0,), (0.0, 1.0), (1.0, 0.0))
 
-    def of(self, *values: float) -> Verdict:
+    def of(self, *values: float) -> Phase:
         """Judge a result of these values."""
         result = values[0] if self.scalar else list(values)
         good, bad = (self._said(name, result) for name in (SUCCESS, FAILURE))
         if isinstance(good, Fault) or isinstance(bad, Fault):
-            return Verdict.ERROR
+            return Phase.ERROR
         if good is None and bad is None:
-            return Verdict.SUCCESSFUL
+            return Phase.SUCCESSFUL
         if bad if bad is not None else not good:
-            return Verdict.FAILED
-        return Verdict.SUCCESSFUL if good is None or good else Verdict.INCONCLUSIVE
+            return Phase.FAILED
+        return Phase.SUCCESSFUL if good is None or good else Phase.INCONCLUSIVE
 
     def both(self, value: float) -> bool:
         """Say whether a value is success and failure at once."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from exporter.gate.controller import DEFAULT
 from exporter.gate.lint.rules import RULES
 from tests.gate.lint.looking import said
 
 PAIRS: Final = Path(__file__).parent / "rules"
 ARTICLE: Final = Path(__file__).parent / "article"
-VERSIONS: Final = {"too-early": {"version": "1.7.2"}, "result-type": {"version": "1.7.2"}}
+VERSIONS: Final = {"too-early": "1.7.2", "result-type": "1.7.2"}
 """The controller of a pair, where it is not the newest."""
 
 
 def expected(rule: str) -> str:
     """Return what a person reads of a rule's bad file."""
-    return said((PAIRS / f"{rule}.bad.yaml").read_text(), name=f"{rule}.bad.yaml", **VERSIONS.get(rule, {}))
+    return said((PAIRS / f"{rule}.bad.yaml").read_text(), VERSIONS.get(rule, DEFAULT), f"{rule}.bad.yaml")
 
 
 if __name__ == "__main__":

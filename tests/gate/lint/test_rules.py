@@ -15,6 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.gate.controller import DEFAULT
 from exporter.gate.lint.rules import RULES
 from tests.gate.lint.golden import ARTICLE, PAIRS, VERSIONS, expected
 from tests.gate.lint.looking import findings, rules, said
@@ -37,12 +38,12 @@ def pair(rule: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("rule", NAMES)
 def test_a_bad_file_breaks_its_rule_and_no_other(rule: str) -> None:
-    assert rules(pair(rule)[0], **VERSIONS.get(rule, {})) == [rule]
+    assert rules(pair(rule)[0], version=VERSIONS.get(rule, DEFAULT)) == [rule]
 
 
 @pytest.mark.parametrize("rule", NAMES)
 def test_its_mended_twin_breaks_none(rule: str) -> None:
-    assert rules(pair(rule)[1], **VERSIONS.get(rule, {})) == []
+    assert rules(pair(rule)[1], version=VERSIONS.get(rule, DEFAULT)) == []
 
 
 @pytest.mark.parametrize("rule", NAMES)
@@ -64,9 +65,9 @@ def test_a_comment_allows_what_a_rule_finds(rule: str) -> None:
     if rule == "yaml":
         pytest.skip("text that is no YAML has no comments")
     bad = pair(rule)[0].split("\n")
-    (found,) = findings("\n".join(bad), **VERSIONS.get(rule, {}))
+    (found,) = findings("\n".join(bad), version=VERSIONS.get(rule, DEFAULT))
     bad.insert(found.line - 1, f"# gate-lint: allow something-else, {rule}")
-    assert rules("\n".join(bad), **VERSIONS.get(rule, {})) == []
+    assert rules("\n".join(bad), version=VERSIONS.get(rule, DEFAULT)) == []
 
 
 @pytest.mark.parametrize(("version", "wrong"), [("1.6.6", True), ("1.9.1", True), ("1.10.0", True), ("1.11.0", False)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.condition import ConditionError, UnsupportedError
+from exporter.gate.condition.patterns import compiled
 from exporter.gate.controller import Ability
 from exporter.gate.lint.gates import rows
 
@@ -152,6 +154,8 @@ def all_dry(gates: Gates) -> Iterator[Spot]:
 def _matches(pattern: str, name: str) -> bool:
     """Match as the controller does, anywhere in the name; what is no pattern, such as "*", matches nothing."""
     try:
-        return re.search(pattern, name) is not None
-    except re.error:
+        return compiled(pattern).search(name) is not None
+    except UnsupportedError:
+        return True  # it may well match
+    except ConditionError:
         return False

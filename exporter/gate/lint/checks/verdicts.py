@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from exporter.gate import promql
 from exporter.gate.lint.checks.queries import QUERY, parsed
 from exporter.gate.lint.checks.references import uses
-from exporter.gate.lint.judge import FAILURE, SUCCESS, Verdict
+from exporter.gate.lint.judge import FAILURE, SUCCESS
+from exporter.gate.status import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def empty(gates: Gates) -> Iterator[Spot]:
         query = parsed(judge.metric)
         if judge.scalar or (query and not promql.may_be_empty(query.expression)):
             continue
-        if judge.of() is Verdict.ERROR:
+        if judge.of() is Phase.ERROR:
             yield judge.metric.spot(
                 (_first(judge),),
                 "an empty answer (no traffic, no such series) makes the measurement an Error, and five of them in a row"
@@ -41,7 +42,7 @@ def empty(gates: Gates) -> Iterator[Spot]:
 def nan_passes(gates: Gates) -> Iterator[Spot]:
     """Find conditions for which NaN is good."""
     for judge in _with_nan(gates):
-        if judge.of(math.nan) is Verdict.SUCCESSFUL:
+        if judge.of(math.nan) is Phase.SUCCESSFUL:
             yield judge.metric.spot(
                 (_first(judge),),
                 "NaN (0/0: no traffic) is Successful: a comparison with NaN is never true",
@@ -52,7 +53,7 @@ def nan_passes(gates: Gates) -> Iterator[Spot]:
 def nan_undecided(gates: Gates) -> Iterator[Spot]:
     """Find conditions between which NaN falls through."""
     for judge in _with_nan(gates):
-        if judge.of(math.nan) is Verdict.INCONCLUSIVE:
+        if judge.of(math.nan) is Phase.INCONCLUSIVE:
             yield judge.metric.spot(
                 (SUCCESS,),
                 "NaN (0/0: no traffic) falls through both conditions: Inconclusive, which pauses the rollout",
@@ -75,7 +76,7 @@ def overlap(gates: Gates) -> Iterator[Spot]:
 def gap(gates: Gates) -> Iterator[Spot]:
     """Find values that are neither, unless inconclusiveLimit says that this is meant."""
     for judge in _measurable(gates):
-        neither = [value for value in judge.points if judge.of(value) is Verdict.INCONCLUSIVE]
+        neither = [value for value in judge.points if judge.of(value) is Phase.INCONCLUSIVE]
         if neither and judge.metric.raw("inconclusiveLimit") is None:
             yield judge.metric.spot(
                 (FAILURE,),
@@ -89,7 +90,7 @@ def constant(gates: Gates) -> Iterator[Spot]:
     """Find conditions that come to one verdict, whatever is measured."""
     for judge in _measurable(gates):
         found = {judge.of(value) for value in judge.points}
-        if len(found) == 1 and Verdict.ERROR not in found:
+        if len(found) == 1 and Phase.ERROR not in found:
             yield judge.metric.spot(
                 (_first(judge),),
                 f"every value is {found.pop()}: this decides nothing",
@@ -132,7 +133,7 @@ def _hidden(judge: Judge, weight: float) -> bool:
     query = parsed(judge.metric)
     if not query or query.guessed or not promql.is_ratio(query.expression) or tells_canary(judge.metric):
         return False
-    return judge.of(1.0) is Verdict.FAILED and judge.of(weight * 0.99) is not Verdict.FAILED
+    return judge.of(1.0) is Phase.FAILED and judge.of(weight * 0.99) is not Phase.FAILED
 
 
 def tells_canary(metric: Metric) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.controller import DEFAULT, controller
 from exporter.gate.lint.gates import Gates, Surroundings, read
 from exporter.gate.lint.manifest import Source
 
@@ -19,14 +18,6 @@ SUFFIXES: Final = {".yaml", ".yml", ".json"}
 
 class LintError(Exception):
     """What there is nothing to be said of."""
-
-
-def surroundings(version: str | None, scrape: float, delay: float) -> Surroundings:
-    """Read the controller's version. Raises LintError."""
-    try:
-        return Surroundings(controller(version or DEFAULT), scrape, delay)
-    except ValueError as error:
-        raise LintError(str(error)) from None
 
 
 def given(paths: tuple[str, ...], stdin: TextIO, around: Surroundings) -> Gates:

@@ -1,0 +1,102 @@
+"""What lint says of a gate is what the controller does with it, as simulation holds it against real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.gate.answer import Sample, Vector
+from exporter.gate.controller import controller
+from exporter.gate.provider import judged
+from exporter.gate.reading import spec
+from exporter.gate.validation import fault
+from tests.gate.lint.looking import gates, rules
+
+VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1"])
+REFUSED = {"limits", "interval-missing", "duration", "provider", "metric-name", "no-metrics"}
+LIMIT = st.none() | st.integers(-2, 6) | st.sampled_from(["3", "-1", "two"])
+CONDITIONS = [
+    "result[0] < 0.05",
+    "result[0] >= 0.1",
+    "len(result) > 0 && result[0] < 0.05",
+    "len(result) == 0 || result[0] >= 0.1",
+    "all(result, {# < 0.05})",
+    "any(result, {isNaN(#) || # > 0.1})",
+    "default(result, 0) < 0.05",
+    "result < 0.05",
+    "result[0]",
+    "result[1] < 0.05",
+    "result[0] <",
+    "true",
+    "mean(result) < 0.05",
+    "",
+]
+
+
+def run(*metrics: dict[str, Any]) -> str:
+    return yaml.safe_dump(
+        {"kind": "AnalysisRun", "metadata": {"name": "x", "namespace": "n"}, "spec": {"metrics": list(metrics)}}
+    )
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    version=VERSIONS,
+    limits=st.fixed_dictionaries(
+        {},
+        optional={
+            "count": LIMIT,
+            "failureLimit": LIMIT,
+            "inconclusiveLimit": LIMIT,
+            "consecutiveErrorLimit": LIMIT,
+            "consecutiveSuccessLimit": LIMIT,
+            "interval": st.sampled_from(["1m", "5", "1d", "-1m", "1h30m", "x"]),
+            "initialDelay": st.sampled_from(["1m", "90", "0"]),
+        },
+    ),
+    names=st.sampled_from([["a"], ["a", "a"], ["a", "b"], []]),
+    provider=st.sampled_from(
+        [{"prometheus": {"query": "up"}}, {}, {"prometheus": {"query": "up"}, "web": {"url": "x"}}]
+    ),
+)
+def test_what_the_controller_refuses_lint_finds_and_nothing_else(
+    version: str, limits: dict[str, Any], names: list[str], provider: dict[str, Any]
+) -> None:
+    if not controller(version).line >= (1, 8):
+        limits.pop("consecutiveSuccessLimit", None)  # the API server drops it
+    given_limits = {name: value for name, value in limits.items() if value is not None}
+    metrics = [{"name": name, "provider": provider, **given_limits} for name in names]
+    refused = fault(spec({"metrics": metrics}).metrics, controller(version)) is not None
+    assert bool(REFUSED & set(rules(run(*metrics), version=version))) is refused
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    version=VERSIONS,
+    success=st.sampled_from(CONDITIONS),
+    failure=st.sampled_from(CONDITIONS),
+    values=st.lists(st.sampled_from([0.0, 0.01, 0.05, 0.07, 0.1, 0.5, float("nan"), float("inf")]), max_size=3),
+)
+def test_the_judge_judges_as_the_controller(version: str, success: str, failure: str, values: list[float]) -> None:
+    metric = {"name": "m", "provider": {"prometheus": {"query": "up", "address": "http://p:9090"}}}
+    metric |= {name: text for name, text in (("successCondition", success), ("failureCondition", failure)) if text}
+    answer = Vector(tuple(Sample((), 0.0, one) for one in values))
+    (judge,) = gates(run(metric), version=version).judges
+    if judge.able:
+        (typed,) = spec({"metrics": [metric]}).metrics
+        assert judge.of(*values) is judged(typed, answer, controller(version)).outcome.phase
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_that_fails_with_every_answer_is_found(condition: str) -> None:
+    metric = {"name": "m", "provider": {"prometheus": {"query": "up"}}, "successCondition": condition}
+    (typed,) = spec({"metrics": [metric]}).metrics
+    answers = [
+        Vector(tuple(Sample((), 0.0, one) for one in values)) for values in ([0.0], [1.0], [0.0, 1.0], [1.0, 0.0])
+    ]
+    never = all(judged(typed, answer, controller("1.9.1")).outcome.phase == "Error" for answer in answers)
+    assert ("condition" in rules(run(metric))) is never

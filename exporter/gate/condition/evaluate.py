@@ -207,7 +207,7 @@ class Evaluation:
         """Return what one of the controller's functions gives."""
         arguments = [self.value(argument) for argument in node.arguments]
         if not isinstance(node.callee, Identifier) or node.callee.name not in CALLS:
-            found = self.value(node.callee)
+            callee = self.value(node.callee)
             if self.modern:
                 told = "nil" if callee is None else f"non-function of type {named(callee)}"
                 raise RunError(f"invalid operation: cannot call {told}")

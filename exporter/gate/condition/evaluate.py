@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.condition import arithmetic, syntax
+from exporter.gate.condition.access import fetch
 from exporter.gate.condition.controller import CALLS
 from exporter.gate.condition.faults import RunError, UnsupportedError
 from exporter.gate.condition.fold import filtered, keys
-from exporter.gate.condition.lists import fetch, has, lists
+from exporter.gate.condition.lists import lists
 from exporter.gate.condition.looping import LOOPS, Scope
-from exporter.gate.condition.patterns import compiled
+from exporter.gate.condition.searching import found, looked_up, within
 from exporter.gate.condition.syntax import Binary, Builtin, Call, Cut, Identifier, Integer, Member, Node, Pointer, Unary
 from exporter.gate.condition.texts import texts
 from exporter.gate.condition.types import INT, STRING, Sort, Type
@@ -28,7 +29,6 @@ from exporter.gate.condition.values import (
     listed,
     named,
     shown,
-    whole,
     wrapped,
 )
 
@@ -72,9 +72,9 @@ class Evaluation:
 
     def value(self, node: Node) -> Value:
         """Return the value of a node. Raises RunError."""
-        found = VALUES[type(node)](self, node)
-        self.steps.append(Step(node, found, tuple(scope.index for scope in self.scopes)))
-        return found
+        value = VALUES[type(node)](self, node)
+        self.steps.append(Step(node, value, tuple(scope.index for scope in self.scopes)))
+        return value
 
     def grow(self, size: int) -> None:
         """Count what lists take; the engine allows only so much."""
@@ -159,7 +159,7 @@ class Evaluation:
             case "??":
                 return self._coalesced(node)
             case "in" if (allowed := keys(node.right, self.known(node.left))) is not None:
-                return _looked_up(self.value(node.left), allowed)
+                return looked_up(self.value(node.left), allowed)
         return self._operation(node, self.value(node.left), self.value(node.right))
 
     def _coalesced(self, node: Binary) -> Value:
@@ -179,32 +179,22 @@ class Evaluation:
             case "<" | ">" | "<=" | ">=":
                 return arithmetic.order(node.operator, left, right)
             case "in":
-                return self._in(left, right)
+                return within(left, right, modern=self.modern)
             case "..":
                 return self._range(node, as_int(left), as_int(right))
             case "matches" | "contains" | "startsWith" | "endsWith":
-                return self._text(node.operator, left, right)
+                return found(node.operator, left, right, modern=self.modern)
         return arithmetic.ARITHMETIC[node.operator](left, right)
 
     def _equal(self, node: Binary, left: Value, right: Value) -> bool:
         """Compare; what must be two whole numbers, or two texts, and is nil makes the engine panic."""
-        sorts = {found.sort if found else None for found in (self.known(node.left), self.known(node.right))}
+        sorts = {known.sort if known else None for known in (self.known(node.left), self.known(node.right))}
         for value in (left, right):
             if sorts == {Sort.INT} and type(value) is not int:
                 raise conversion(value, "int")
             if sorts == {Sort.STRING} and not isinstance(value, str):
                 raise conversion(value, "string")
         return arithmetic.equal(left, right, modern=self.modern)
-
-    def _in(self, needle: Value, within: Value) -> bool:
-        match within:
-            case None:
-                return False
-            case List():
-                return any(arithmetic.equal(item, needle, modern=self.modern) for item in within.items)
-            case Table():
-                return has(within, needle)
-        raise RunError(f'operator "in" not defined on {named(within)}')
 
     def _range(self, node: Binary, low: int, high: int) -> Value:
         size = max(wrapped(high - low + 1), 0)
@@ -213,24 +203,13 @@ class Evaluation:
             self.grow(size)
         return List("[]int", tuple(range(low, low + size)))
 
-    def _text(self, operator: str, left: Value, right: Value) -> bool:
-        if self.modern and (left is None or right is None):
-            return False
-        if operator == "matches":
-            pattern = as_text(right)
-            return compiled(pattern).search(as_text(left)) is not None
-        text, part = (as_text(side).encode("utf-8", "surrogateescape") for side in (left, right))
-        return TESTS[operator](text, part)
-
-    # Calls
-
     def call(self, node: Call) -> Value:
         """Return what one of the controller's functions gives."""
         arguments = [self.value(argument) for argument in node.arguments]
         if not isinstance(node.callee, Identifier) or node.callee.name not in CALLS:
-            found = self.value(node.callee)
+            callee = self.value(node.callee)
             if self.modern:
-                told = "nil" if found is None else f"non-function of type {named(found)}"
+                told = "nil" if callee is None else f"non-function of type {named(callee)}"
                 raise RunError(f"invalid operation: cannot call {told}")
             raise UnsupportedError("a call of what is no function is not judged here", node.start)
         return CALLS[node.callee.name](arguments, self.names.get("result"))
@@ -272,23 +251,6 @@ def _span(low: Value, high: Value, length: int) -> slice:
     return slice(min(start, end, length), min(end, length))
 
 
-def _looked_up(value: Value, allowed: Mapping[object, object]) -> bool:
-    """Look a value up in a set of whole numbers or of texts; nil is taken for 0, or for no text."""
-    zero = next(iter(allowed.values()))
-    if value is None:
-        return zero in allowed
-    right = whole(value) if zero == 0 else isinstance(value, str)
-    if not right:
-        wanted = "int" if zero == 0 else "string"
-        raise RunError(f"reflect.Value.MapIndex: value of type {named(value)} is not assignable to type {wanted}")
-    return value in allowed
-
-
-TESTS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {
-    "contains": lambda text, part: part in text,
-    "startsWith": bytes.startswith,
-    "endsWith": bytes.endswith,
-}
 VALUES: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
     syntax.Nil: lambda *_: None,
     syntax.Bool: lambda _, node: node.value,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import cmp_to_key, partial
-from itertools import pairwise
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.arithmetic import add, equal, negate, order
+from exporter.gate.condition.access import get, key_of, quiet
+from exporter.gate.condition.aggregates import extreme, mean, median, old_sum
+from exporter.gate.condition.arithmetic import equal, negate
 from exporter.gate.condition.faults import RunError
+from exporter.gate.condition.sorting import sort
 from exporter.gate.condition.values import (
     ANY_TABLE,
-    ANYTHING,
-    GROUPS,
     Duration,
     List,
     Table,
@@ -20,7 +20,7 @@ from exporter.gate.condition.values import (
     Value,
     as_float,
     as_int,
-    as_text,
+    kind,
     listed,
     named,
     number,
@@ -32,60 +32,9 @@ from exporter.gate.condition.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_SHORT: Final = 12
 _PAIR: Final = 2
 _WORD: Final = 64
 _MASK: Final = 2**64 - 1
-
-
-def fetch(base: Value, key: Value, outside: Callable[[int, int], str]) -> Value:
-    """Return base[key]; `outside` words an index out of range. Raises RunError."""
-    if isinstance(base, List):
-        return base.items[place(len(base.items), key, outside)]
-    if isinstance(base, Table):
-        return base.entries.get(_key(base, key), List(ANYTHING, ()) if base.name == GROUPS else None)
-    raise RunError(f"cannot fetch {shown(key)} from {named(base)}")
-
-
-def _key(base: Table, key: Value) -> Value:
-    if key is None:
-        return None if base.name.startswith("map[interface") else ""
-    if base.name.startswith("map[string]") and not isinstance(key, str):
-        raise RunError(f"reflect.Value.MapIndex: value of type {named(key)} is not assignable to type string")
-    if isinstance(key, List | Table):
-        raise RunError(f"runtime error: hash of unhashable type {named(key)}")
-    return key
-
-
-def has(table: Table, key: Value) -> bool:
-    """Say whether a map has a key. Raises RunError for one that it cannot have."""
-    return _key(table, key) in table.entries
-
-
-def place(length: int, key: Value, outside: Callable[[int, int], str]) -> int:
-    """Return where in a list an index points; a negative one counts from the end."""
-    index = as_int(key)
-    index = length + index if index < 0 else index
-    if not 0 <= index < length:
-        raise RunError(outside(index, length))
-    return index
-
-
-def _quiet(arguments: Sequence[Value]) -> Value:
-    """Return base[key], nil for whatever is not there."""
-    try:
-        return fetch(arguments[0], arguments[1], lambda *_: "")
-    except RunError:
-        return None
-
-
-def _get(arguments: Sequence[Value]) -> Value:
-    base, key = arguments
-    if isinstance(base, List):
-        index = as_int(key)
-        index = len(base.items) + index if index < 0 else index
-        return base.items[index] if 0 <= index < len(base.items) else None
-    return fetch(base, key, lambda *_: "") if isinstance(base, Table) else None
 
 
 def _len(value: Value, *, modern: bool) -> Value:
@@ -133,88 +82,12 @@ def _signed(operation: Callable[[float], int]) -> Callable[[float], float]:
     return lambda value: math.copysign(float(operation(value)), value)
 
 
-def _extreme(name: str, sign: str, arguments: Sequence[Value], *, modern: bool) -> Value:
-    found: Value = None
-    for argument in arguments:
-        if modern and isinstance(argument, List):
-            for item in argument.items:
-                one = _extreme(name, sign, [item], modern=True)
-                if not number(one):
-                    raise RunError(f"invalid argument for {name} (type {named(one)})")
-                found = one if found is None or order(sign, found, one) else found
-        elif not modern or number(argument):
-            found = argument if found is None or order(sign, found, argument) else found
-        elif len(arguments) == 1:
-            return argument
-        else:
-            raise RunError(f"invalid argument for {name} (type {named(argument)})")
-    return found
-
-
-def _old_items(word: str, value: Value) -> list[Value]:
-    if not isinstance(value, List):
-        raise RunError(f"cannot {word} {_kind(value)}")
-    for item in value.items:
-        if not number(item):
-            raise RunError(f"cannot {word} {_kind(item)}")
-    return list(value.items)
-
-
-def _kind(value: Value) -> str:
-    if isinstance(value, List | Table):
-        return "slice" if isinstance(value, List) else "map"
-    return "invalid" if value is None else named(value)
-
-
-def _flat_numbers(word: str, arguments: Sequence[Value]) -> list[Value]:
-    found: list[Value] = []
-    for argument in arguments:
-        if isinstance(argument, List):
-            found += _flat_numbers(word, argument.items)
-        elif number(argument):
-            found.append(argument)
-        else:
-            raise RunError(f"invalid argument for {word} (type {named(argument)})")
-    return found
-
-
-def _items(word: str, arguments: Sequence[Value], *, modern: bool) -> list[float]:
-    found = _flat_numbers(word, arguments) if modern else _old_items(word, arguments[0])
-    return [as_float(one) for one in found]
-
-
-def _mean(arguments: Sequence[Value], *, modern: bool) -> Value:
-    items = _items("mean", arguments, modern=modern)
-    total = 0.0
-    for item in items:
-        total += item
-    return total / len(items) if items else 0.0
-
-
-def _median(arguments: Sequence[Value], *, modern: bool) -> Value:
-    items = sorted(
-        _items("median", arguments, modern=modern),
-        key=lambda item: (not math.isnan(item), 0 if math.isnan(item) else item),
-    )
-    if not items:
-        return 0.0
-    middle = len(items) // 2
-    return items[middle] if len(items) % 2 else (items[middle - 1] + items[middle]) / 2
-
-
-def _old_sum(value: Value) -> Value:
-    total: Value = 0
-    for item in _old_items("sum", value):
-        total = add(total, item)
-    return total
-
-
 def _take(arguments: Sequence[Value]) -> Value:
     items, many = arguments
     if not isinstance(items, List):
-        raise RunError(f"cannot take from {_kind(items)}")
+        raise RunError(f"cannot take from {kind(items)}")
     if not whole(many):
-        raise RunError(f"cannot take {_kind(many)} elements")
+        raise RunError(f"cannot take {kind(many)} elements")
     if as_int(many) < 0:
         raise RunError("reflect.Value.Slice: slice index out of bounds")
     return List(items.name, items.items[: as_int(many)])
@@ -222,7 +95,7 @@ def _take(arguments: Sequence[Value]) -> Value:
 
 def _table(word: str, value: Value) -> Table:
     if not isinstance(value, Table):
-        raise RunError(word.format(_kind(value)))
+        raise RunError(word.format(kind(value)))
     return value
 
 
@@ -235,59 +108,13 @@ def _from_pairs(value: Value) -> Value:
             raise RunError(f"invalid pair {shown(pair)}")
         if len(pair.items) != _PAIR:
             raise RunError(f"invalid pair length {shown(pair)}")
-        entries[_key(Table(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
+        entries[key_of(Table(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
     return Table(ANY_TABLE, entries)
-
-
-def descending(value: Value, refusal: str) -> bool:
-    """Read asc or desc. Raises RunError, in the words of `refusal`."""
-    way = as_text(value)
-    if way not in {"asc", "desc"}:
-        raise RunError(refusal.format(way))
-    return way == "desc"
-
-
-def sorted_by(items: Sequence[Value], values: Sequence[Value], *, down: bool) -> list[Value]:
-    """Sort items by values, as Go does: by insertion while they are few, which shows with NaN among them."""
-
-    def less(one: tuple[Value, Value], other: tuple[Value, Value]) -> bool:
-        return order("<", other[0], one[0]) if down else order("<", one[0], other[0])
-
-    def compared(one: tuple[Value, Value], other: tuple[Value, Value]) -> int:
-        return less(other, one) - less(one, other)
-
-    pairs = list(zip(values, items, strict=True))
-    if len(pairs) > _SHORT:
-        return [item for _, item in sorted(pairs, key=cmp_to_key(compared))]
-    for end in range(1, len(pairs)):
-        at = end
-        while at > 0 and less(pairs[at], pairs[at - 1]):
-            pairs[at], pairs[at - 1] = pairs[at - 1], pairs[at]
-            at -= 1
-    return [item for _, item in pairs]
-
-
-def _sort(arguments: Sequence[Value], *, modern: bool) -> Value:
-    old = 'invalid argument for sort (expected "asc" or "desc", got "{}")'
-    refusal = "invalid order {}, expected asc or desc" if modern else old
-    down = descending(arguments[1], refusal) if arguments[1:] else False
-    items = arguments[0].items if isinstance(arguments[0], List) else ()
-    if not modern:
-        _same_types(items)
-    return listed(sorted_by(items, items, down=down))
-
-
-def _same_types(items: Sequence[Value]) -> None:
-    for before, item in pairwise(items):
-        if named(item) != named(items[0]):
-            raise RunError(f"cannot sort array of different types ({named(item)} and {named(items[0])})")
-        if not number(before) and not isinstance(before, str):
-            raise RunError(f"sort: unsupported type {_kind(before)}")
 
 
 def _items_of(word: str, value: Value) -> list[Value]:
     if not isinstance(value, List):
-        raise RunError(f"cannot {word} {_kind(value)}")
+        raise RunError(f"cannot {word} {kind(value)}")
     return list(value.items)
 
 
@@ -340,14 +167,14 @@ def lists(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
         "ceil": _rounded("ceil", _signed(math.ceil)),
         "floor": _rounded("floor", _signed(math.floor)),
         "round": _rounded("round", _away),
-        "max": partial(_extreme, "max", "<", modern=modern),
-        "min": partial(_extreme, "min", ">", modern=modern),
-        "sum": lambda given: _old_sum(given[0]),
-        "mean": partial(_mean, modern=modern),
-        "median": partial(_median, modern=modern),
-        "first": lambda given: _quiet([given[0], 0]),
-        "last": lambda given: _quiet([given[0], -1]),
-        "get": _get if modern else _quiet,
+        "max": partial(extreme, "max", "<", modern=modern),
+        "min": partial(extreme, "min", ">", modern=modern),
+        "sum": lambda given: old_sum(given[0]),
+        "mean": partial(mean, modern=modern),
+        "median": partial(median, modern=modern),
+        "first": lambda given: quiet([given[0], 0]),
+        "last": lambda given: quiet([given[0], -1]),
+        "get": get if modern else quiet,
         "take": _take,
         "keys": lambda given: listed(list(_table("cannot get keys from {}", given[0]).entries)),
         "values": lambda given: listed(list(_table("cannot get values from {}", given[0]).entries.values())),
@@ -359,7 +186,7 @@ def lists(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
             ),
         ),
         "fromPairs": lambda given: _from_pairs(given[0]),
-        "sort": partial(_sort, modern=modern),
+        "sort": partial(sort, modern=modern),
         "reverse": lambda given: listed(_items_of("reverse", given[0])[::-1]),
         "uniq": lambda given: _uniq(given[0]),
         "flatten": lambda given: listed(_flatten(given[0])),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.gate.condition.arithmetic import add
 from exporter.gate.condition.faults import RunError, UnsupportedError
 from exporter.gate.condition.fold import constant
-from exporter.gate.condition.lists import descending, sorted_by
+from exporter.gate.condition.sorting import descending, sorted_by
 from exporter.gate.condition.syntax import Array, Builtin, Node
 from exporter.gate.condition.values import GROUPS, List, Table, Value, as_bool, listed, named
 

@@ -155,9 +155,11 @@ class Parts(Stream):
             arguments = first + self._loop(loop[len(first) :])
             return self.made(Builtin(start, self.end, name.text, arguments))
         if name.text in functions(self.engine):
-            return self.made(Builtin(start, self.end, name.text, first + self._arguments()))
+            arguments = first + self._arguments()
+            return self.made(Builtin(start, self.end, name.text, arguments))
         callee = self.made(Identifier(name.start, name.end, name.text))
-        return self.made(Call(start, self.end, callee, first + self._arguments()))
+        arguments = first + self._arguments()
+        return self.made(Call(start, self.end, callee, arguments))
 
     def _loop(self, wanted: tuple[Argument, ...]) -> tuple[Node, ...]:
         self.expect(Kind.BRACKET, "(")
@@ -226,7 +228,8 @@ class Parts(Stream):
         called = self.bracket("(")
         link: Node = self.made(Member(base.start, self.end, base, key, optional, called))
         if called:
-            link = self.made(Call(base.start, self.end, link, self._arguments()))
+            arguments = self._arguments()
+            link = self.made(Call(base.start, self.end, link, arguments))
         return self.made(Chain(base.start, self.end, link)) if chained or optional else link
 
     def _indexed(self, node: Node, *, optional: bool) -> Node:

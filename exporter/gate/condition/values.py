@@ -94,6 +94,13 @@ _NAMES: Final[Mapping[type, str]] = {
 }
 
 
+def kind(value: Value) -> str:
+    """Return what Go's reflection calls the kind of a value."""
+    if isinstance(value, List | Table):
+        return "slice" if isinstance(value, List) else "map"
+    return "invalid" if value is None else named(value)
+
+
 def wrapped(value: int) -> int:
     """Return a whole number as 64 bits hold it."""
     return (value + _HALF) % _WORD - _HALF

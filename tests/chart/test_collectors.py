@@ -117,7 +117,7 @@ async def test_what_the_exporter_says_arrives_through_a_collector(
             tmp_path, [(one.source, one.address) for one in played], **(pushing if name == "receive" else {})
         )
         async with exporter(config) as process:
-            port = re.search(r"port (\d+)", await process.say("started"))
+            port = re.search(r"port (\d+)", await process.say("serving"))
             assert port
             environment = {
                 "EXPORTER_ADDRESS": f"127.0.0.1:{port[1]}",

@@ -97,6 +97,15 @@ class Judge:
 
     def of(self, *values: float) -> Phase:
         """Judge a result of these values."""
+        if values not in self._judged:
+            self._judged[values] = self._of(values)
+        return self._judged[values]
+
+    @cached_property
+    def _judged(self) -> dict[tuple[float, ...], Phase]:
+        return {}
+
+    def _of(self, values: tuple[float, ...]) -> Phase:
         result = values[0] if self.scalar else list(values)
         good, bad = (self._said(name, result) for name in (SUCCESS, FAILURE))
         if isinstance(good, Fault) or isinstance(bad, Fault):

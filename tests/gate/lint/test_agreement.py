@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from exporter.gate.provider import judged
 from exporter.gate.reading import spec
 from exporter.gate.validation import fault
 from tests.gate.lint.looking import gates, rules
+from tests.gate.recorded import lines
 
 VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1"])
 REFUSED = {"limits", "interval-missing", "duration", "provider", "metric-name", "no-metrics"}
@@ -37,10 +39,9 @@ CONDITIONS = [
 ]
 
 
-def run(*metrics: dict[str, Any]) -> str:
-    return yaml.safe_dump(
-        {"kind": "AnalysisRun", "metadata": {"name": "x", "namespace": "n"}, "spec": {"metrics": list(metrics)}}
-    )
+def run(*metrics: dict[str, Any], **more: Any) -> str:
+    head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": "x", "namespace": "n"}}
+    return yaml.safe_dump({**head, "spec": {"metrics": list(metrics), **more}})
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -100,3 +101,39 @@ def test_a_condition_that_fails_with_every_answer_is_found(condition: str) -> No
     ]
     never = all(judged(typed, answer, controller("1.9.1")).outcome.phase == "Error" for answer in answers)
     assert ("condition" in rules(run(metric))) is never
+
+
+UNASKED = ("server_error", "client_error", "bad_data", "unmarshaler", "prometheus address", "invalid header")
+SPEC = REFUSED | {"argument-unresolved", "argument-without-value", "matches-nothing"}
+
+
+@pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
+def test_every_recorded_run_that_a_real_controller_refused_is_found(version: str) -> None:
+    for name, status, found in looked_at(version):
+        refused = str(status.get("message", "")).startswith(("Analysis spec invalid", "Unable to resolve"))
+        assert bool(SPEC & found) is refused, name
+
+
+@pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
+def test_every_recorded_error_of_a_condition_is_found_and_no_condition_that_judged(version: str) -> None:
+    """Without those whose answers are of another kind than their query's, which no linter can know."""
+    for name, status, found in looked_at(version):
+        message = str(status.get("message", ""))
+        if "Error Message" in message and not any(word in message for word in UNASKED):
+            assert found & {"condition", "empty"} or name.startswith("a-t-"), name
+        if status.get("phase") in {"Successful", "Failed", "Inconclusive"}:
+            assert "condition" not in found or name.startswith("a-t-"), name
+
+
+@cache
+def looked_at(version: str) -> list[tuple[str, dict[str, Any], set[str]]]:
+    """Return the name of each recorded run, its status, and which rules it breaks; equal specs are looked at once."""
+    known: dict[str, set[str]] = {}
+    runs = []
+    for case in lines(f"cases-{version}"):
+        text = run(*case["spec"]["metrics"], **{name: one for name, one in case["spec"].items() if name != "metrics"})
+        text = text.replace(case["name"], "up")
+        if text not in known:
+            known[text] = set(rules(text, version=version))
+        runs.append((case["name"], case["status"] or {}, known[text]))
+    return runs

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,6 +142,42 @@ def test_what_is_missing_or_wrong_is_named(arguments: list[str], named: str) -> 
     done = run("render", *arguments)
     assert done.exit_code == 2
     assert named in done.output
+
+
+def test_a_person_at_a_terminal_is_asked_for_what_is_missing() -> None:
+    """On a real terminal; the credential that is typed is seen in the Secret alone."""
+    program = str(Path(sys.executable).parent / "rollouts-exporter")
+    typed = {
+        b"What to look at": b"latency",
+        b"The service": b"checkout",
+        b"Namespace of": b"production",
+        b"Read address": b"https://p.example.com",
+        b"user:token": b"user:hidden",
+    }
+    terminal, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [program, "gate", "render", "--part", "secret", "--ask-credential"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    told = b""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            told += os.read(terminal, 4096)
+        except OSError:
+            break  # it has ended
+        asked = next((question for question in typed if question in told), None)
+        if asked and told.rstrip().endswith(b":"):
+            os.write(terminal, typed.pop(asked) + b"\n")
+    assert child.wait(30) == 0
+    os.close(terminal)
+    assert typed == {}
+    assert b"Basic dXNlcjpoaWRkZW4=" in told
+    assert b"hidden" not in told
 
 
 def test_answers_come_from_a_file_and_an_option_wins(tmp_path: Path) -> None:

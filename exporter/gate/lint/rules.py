@@ -104,7 +104,7 @@ RULES: Final = (
     Rule("argument-not-given", E, "an argument without a value that the Rollout does not give", references.not_given),
     Rule("argument-not-wanted", W, "a Rollout's argument that no template has", references.not_wanted),
     Rule("endless", E, "no count in a gate that a step waits for", references.endless),
-    Rule("dummy-value", E, "interval or count from an argument without a value, in a step", references.dummy),
+    Rule("dummy-value", E, "count from an argument without a value, in a step", references.dummy),
     Rule("metric-clash", E, "one metric name in two templates of one analysis", references.clash),
     Rule("diluted", W, "a share of all traffic that the canary's weight cannot move to failure", verdicts.diluted),
 )

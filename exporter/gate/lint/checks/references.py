@@ -34,9 +34,11 @@ class Use:
         return rows(self.rollout.at(*self.path, field))
 
     def gates(self, gates: Gates) -> Iterator[tuple[int, Gate]]:
-        """Return the templates it uses that are here, each with its place in the list."""
+        """Return the templates it uses that are here, each with its place in the list; of several, those beside it."""
         for index, row in enumerate(self.rows("templates")):
-            yield from ((index, gate) for gate in gates.gates if self._means(row, gate.document))
+            meant = [gate for gate in gates.gates if self._means(row, gate.document)]
+            beside = [gate for gate in meant if gate.document.source == self.rollout.source]
+            yield from ((index, gate) for gate in beside or meant)
 
     def _means(self, row: Mapping[str, Any], template: Document) -> bool:
         kind = CLUSTER if row.get("clusterScope") else NAMESPACED
@@ -118,7 +120,7 @@ def not_given(gates: Gates) -> Iterator[Spot]:
             if lacking:
                 yield use.rollout.spot(
                     (*use.path, "templates", index),
-                    f"{gate.document.name} wants the argument {', '.join(lacking)}, and gets none: there is no run",
+                    f"{gate.document.name} wants the argument {', '.join(lacking)}, and gets none: InvalidSpec",
                     f"add it to args here, or a value to the template's own ({gate.document.source})",
                 )
 
@@ -151,16 +153,15 @@ def endless(gates: Gates) -> Iterator[Spot]:
 
 
 def dummy(gates: Gates) -> Iterator[Spot]:
-    """Find schedules given by an argument without a value: a Rollout is validated with the text dummy-value there."""
+    """Find a count given by an argument without a value: a Rollout is validated with the text dummy-value, thus 0."""
     for use, metric in _awaited(gates):
-        for name in ("interval", "initialDelay", "count"):
-            text = metric.text(name)
-            if TAG.search(text):
-                yield metric.spot(
-                    (name,),
-                    f"Rollout {use.rollout.name} is validated with 'dummy-value' for {text}, and becomes InvalidSpec",
-                    "give the argument a value in the template, which a Rollout may override",
-                )
+        count = metric.text("count")
+        if TAG.search(count) and metric.raw("interval"):
+            yield metric.spot(
+                ("count",),
+                f"Rollout {use.rollout.name} is validated with 'dummy-value' for {count}, which is no end: InvalidSpec",
+                "give the argument a value in the template, which a Rollout may override",
+            )
 
 
 def clash(gates: Gates) -> Iterator[Spot]:

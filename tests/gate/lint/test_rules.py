@@ -60,10 +60,8 @@ def test_the_articles_own_gate_gives_exactly_these_findings() -> None:
     assert said(text, "1.8.3") == (ARTICLE / "findings.txt").read_text()
 
 
-@pytest.mark.parametrize("rule", NAMES)
+@pytest.mark.parametrize("rule", [name for name in NAMES if name != "yaml"])
 def test_a_comment_allows_what_a_rule_finds(rule: str) -> None:
-    if rule == "yaml":
-        pytest.skip("text that is no YAML has no comments")
     bad = pair(rule)[0].split("\n")
     (found,) = findings("\n".join(bad), version=VERSIONS.get(rule, DEFAULT))
     bad.insert(found.line - 1, f"# gate-lint: allow something-else, {rule}")

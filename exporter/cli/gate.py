@@ -175,4 +175,7 @@ def render(
     said = {name: value for name, value in answers.items() if value is not None}
     whole = gate_render.completed({**gate_render.from_file(file), **said}, ask if sys.stdin.isatty() else None)
     proof = gate_render.proof(credential_file, credential_env, asked_credential if ask_credential else None)
-    click.echo(gate_render.rendered(whole, part, proof), nl=False)
+    text = gate_render.rendered(whole, part, proof)
+    for remark in gate_render.remarks(whole):
+        click.echo(f"warning: {remark}", err=True)
+    click.echo(text, nl=False)

@@ -36,7 +36,7 @@ def _sources(path: str, stdin: TextIO) -> Iterator[Source]:
     found = sorted(one for one in at.rglob("*") if one.suffix in SUFFIXES and one.is_file()) if at.is_dir() else [at]
     for one in found:
         try:
-            yield Source(str(one), one.read_text(encoding="utf-8-sig"))
+            yield Source(str(one), one.read_text(encoding="utf-8-sig"), named=one == at)
         except UnicodeDecodeError:
             raise LintError(f"{one} is not UTF-8 text") from None
         except OSError as error:

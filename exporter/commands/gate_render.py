@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import ValidationError
 
+from exporter.gate.lint.finding import Severity
+from exporter.gate.lint.gates import Surroundings, read
+from exporter.gate.lint.manifest import Source
+from exporter.gate.lint.rules import lint
 from exporter.gate.render import manifest
 from exporter.gate.render.answers import Answers, Signal
 from exporter.gate.render.credential import Credential, credential
@@ -72,6 +76,16 @@ def rendered(answers: Answers, part: str | None, proof: Credential | None) -> st
         return _parts(answers, part, proof)
     except ValueError as error:
         raise RenderError(str(error)) from None
+
+
+def remarks(answers: Answers) -> tuple[str, ...]:
+    """Return what `gate lint` warns of in a gate of these answers. Raises RenderError for what it takes for wrong."""
+    around = Surroundings(answers.version, answers.scrape_interval, answers.read_delay)
+    found = lint(read([Source("gate", manifest.template(answers))], around))
+    for one in found:
+        if one.severity is Severity.ERROR:
+            raise RenderError(f"{one.why}; {one.cure}")
+    return tuple(f"{one.why}; {one.cure} [{one.rule}]" for one in found)
 
 
 def _parts(answers: Answers, part: str | None, proof: Credential | None) -> str:

@@ -46,6 +46,7 @@ def test_a_directory_is_read_whole_and_standard_input_too(tmp_path: Path) -> Non
     (deep / "gate.yml").write_text((PAIRS / "empty.bad.yaml").read_text())
     (tmp_path / "values.yaml").write_text("replicas: 3\n")
     (tmp_path / "notes.txt").write_text("{{{")
+    (tmp_path / "chart.yaml").write_text("kind: Service\nname: {{ .Values.name }}\n")
     of_directory = run("lint", tmp_path)
     of_stdin = run("lint", "-", stdin=(PAIRS / "empty.bad.yaml").read_text())
     assert f"{deep / 'gate.yml'}:20: error:" in of_directory.output
@@ -121,6 +122,9 @@ def test_a_credential_comes_from_a_file_a_variable_or_a_person(tmp_path: Path) -
         ([*BASE, *LAST9, "--answers", "nowhere"], "--answers"),
         ([*BASE, *LAST9, "--failures", "9"], "--count"),
         ([*BASE, *LAST9, "--success", "much"], "--success"),
+        ([*BASE, "--address", "https://user:token@example.com"], "credential"),
+        ([*BASE, "--address", "prometheus:9090"], "scheme"),
+        ([*BASE, "--address", "http://p:9090/api/v1/query"], "/api"),
         (
             [
                 "--signal",
@@ -187,6 +191,13 @@ def test_answers_come_from_a_file_and_an_option_wins(tmp_path: Path) -> None:
     (made,) = yaml.safe_load_all(done.output)
     assert made["spec"]["metrics"][0]["count"] == 9
     assert made["spec"]["metrics"][0]["initialDelay"] == "3m"
+
+
+def test_what_lint_would_warn_of_is_said_at_once() -> None:
+    done = run("render", *BASE, "--address", "https://app.last9.io/api/v1/prometheus")
+    assert done.exit_code == 0
+    assert "warning: app.last9.io/api/v1/prometheus is no address" in done.stderr
+    assert "warning" not in done.stdout
 
 
 def test_there_is_an_option_for_every_answer() -> None:

@@ -19,6 +19,7 @@ MOST_NODES: Final = 200_000
 """More than this many values, aliases unfolded, is no manifest but an attack."""
 
 _DIVIDER: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_ABOUT_GATES: Final = re.compile(r"AnalysisTemplate|AnalysisRun|kind:\s*Rollout")
 _TRAILING: Final = re.compile(r"\s#\s*(.*)$")
 
 
@@ -34,10 +35,11 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text that was read, and what it is called in findings."""
+    """A text that was read, and what it is called in findings; `named` is False for a file of a directory."""
 
     name: str
     text: str
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,17 @@ def documents(source: Source) -> Iterator[Document | Fault]:
     for chunk in _chunks(source.text):
         try:
             yield from _read(source.name, chunk, above)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            yield Fault(source.name, above + (mark.line + 1 if mark else 1), _said(error, chunk))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            yield Fault(source.name, above + 1, " ".join(str(error).split()))
+            if source.named or _ABOUT_GATES.search(chunk):
+                yield _fault(source.name, chunk, above, error)
         above += chunk.count("\n")
+
+
+def _fault(name: str, chunk: str, above: int, error: Exception) -> Fault:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Fault(name, above + 1, " ".join(str(error).split()))
+    mark = error.problem_mark or error.context_mark
+    return Fault(name, above + (mark.line + 1 if mark else 1), _said(error, chunk))
 
 
 def _chunks(text: str) -> Iterator[str]:

@@ -87,7 +87,7 @@ class Answers(BaseModel):
     organization: LabelValue = ""
     """Last9 organization."""
     query: str = ""
-    """With promql: the query. It may use {{args.service-name}}, {{args.canary-hash}}, {{args.namespace}}."""
+    """With promql: the query; {{args.X}} may stand in it: service-name, canary-hash, namespace, rollout-name."""
     success: float | None = None
     """A measurement below this is good; unset: the signal's own."""
     failure: float | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.cli import main
+from exporter.cli.gate import gate
 from exporter.config import load
 from tests.readme import README, between, series_table
 
@@ -25,6 +26,12 @@ def test_the_table_of_series_is_the_catalogue() -> None:
 def test_every_command_is_told(command: str) -> None:
     assert re.search(rf"`{command}[ `]", TEXT)
     assert main.commands[command].help
+
+
+@pytest.mark.parametrize("command", sorted(gate.commands))
+def test_every_command_of_the_gate_is_told(command: str) -> None:
+    assert f"`gate {command}" in TEXT
+    assert gate.commands[command].help
 
 
 def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def test_every_command_is_told(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", sorted(gate.commands))
-def test_every_command_of_gate_is_told(command: str) -> None:
-    assert re.search(rf"\| `gate {command}[ `]", TEXT)
+def test_every_command_of_the_gate_is_told(command: str) -> None:
+    assert f"`gate {command}" in TEXT
     assert gate.commands[command].help
 
 

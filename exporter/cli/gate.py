@@ -108,8 +108,8 @@ def simulate(
 ) -> None:
     """Perform the AnalysisRun of FILE on given answers: no network, no waiting; the same exit codes as run.
 
-    An answer is a list of numbers (an instant vector), {"scalar": x}, {"string": "x"}, {"matrix": [[…], …]}, or an
-    HTTP status from 400 on. They are taken one after the other, the last one for ever.
+    An answer is a list of numbers (an instant vector), {"scalar": x}, {"string": "x"}, {"matrix": [[…], …]}, an HTTP
+    status from 400 on, or {"error": "why"} for none. They are taken one after the other, the last one for ever.
     """
     from exporter.commands import gate_simulate
     from exporter.commands.gate_file import Given

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.commands.gate_file import GateError, load
 from exporter.commands.gate_play import Wish, conclude, unsupported
+from exporter.gate.arguments import HIDDEN
 from exporter.gate.cases import Case
 from exporter.gate.condition import UnsupportedError
 from exporter.gate.simulation import AnswerError, Answers, Conditions, Simulation, simulate
@@ -36,11 +37,17 @@ def play(
 
 def _simulated(gate: Gate, answers: Path, controller: Controller, longest: float | None) -> Simulation:
     """Simulate a gate. Raises GateError, and UnsupportedError for a condition not judged here."""
-    conditions = Conditions(controller, time.time(), longest or LONGEST, gate.secrets)
+    conditions = Conditions(controller, time.time(), longest or LONGEST, _secrets(gate))
     try:
         return simulate(gate.spec, Answers(_answers(answers)).next, conditions)
     except AnswerError as error:
         raise GateError(f"{answers}: {error}") from None
+
+
+def _secrets(gate: Gate) -> dict[str, str] | None:
+    """Return the secrets where any is known; one that is not stands hidden."""
+    known = {one.name: gate.secrets.get(one.name, HIDDEN) for one in gate.spec.args if one.secret}
+    return known if gate.secrets else None
 
 
 def _answers(file: Path) -> dict[str, list[object]]:

@@ -10,7 +10,7 @@ from exporter.gate import gotext
 from exporter.gate.answer import Matrix, Scalar, Text, Vector
 from exporter.gate.provider import refused_status
 from exporter.gate.reading import spec
-from exporter.gate.simulation import STUBBED, Conditions, Given, given, simulate
+from exporter.gate.simulation import STUBBED, Conditions, Given, Lost, given, simulate
 from exporter.gate.status import as_json
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from exporter.gate.controller import Controller
     from exporter.gate.template import Metric
 
+UNANSWERED: Final = ('Post "', 'Get "')
+"""How a measurement's message begins when the network, and no store, was to blame: that, too, is fed."""
 LONGEST: Final = 90.0
 """Seconds after which a case counts as one without a verdict."""
 
@@ -39,6 +41,9 @@ class Feed:
     def next(self) -> Given:
         """Return the answer of the next measurement."""
         if self.taken < len(self.measured):
+            if self.measured[self.taken].startswith(UNANSWERED):
+                self.taken += 1
+                return Lost(self.measured[self.taken - 1])
             self.place = self._aligned(self.measured[self.taken])
         found = self.answers[min(self.place, len(self.answers) - 1)]
         self.taken += 1
@@ -61,7 +66,7 @@ def _said(answer: Given) -> str:
             return f"[{','.join(gotext.plain(one.value) for one in samples)}]"
         case Matrix(rows=rows):
             return f"[{','.join(gotext.plain(value) for row in rows for _, value in row.points)}]"
-        case Text():
+        case Text() | Lost():
             return ""
 
 
@@ -80,7 +85,7 @@ class Case:
             assert metric.prometheus is not None
             return feeds[metric.prometheus.query].next()
 
-        conditions = Conditions(controller, _seconds(self.document.get("created")), LONGEST)
+        conditions = Conditions(controller, _seconds(self.document.get("created")), LONGEST, {})
         status = simulate(spec(self.document["spec"]), answer, conditions).status
         return as_json(status) if status.phase is not None and status.phase.completed else None
 

@@ -16,7 +16,7 @@ _ESCAPED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _BYTE: Final = 0x80
 _PLANE: Final = 0x10000
-_FIRST_EXPONENT: Final = 21
+_FIRST_EXPONENT: Final = 6
 _LAST_EXPONENT: Final = -4
 _NANOSECONDS: Final[Mapping[str, int]] = {
     "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
@@ -51,7 +51,7 @@ def plain(number: float) -> str:
 
 
 def general(number: float) -> str:
-    """Write a number as fmt's %v does: an exponent below 1e-4 and from 1e21 on."""
+    """Write a number as fmt's %v does: an exponent below 1e-4 and from 1e6 on."""
     if not math.isfinite(number):
         return _unbounded(number)
     exponent = Decimal(repr(number)).adjusted() if number else 0

@@ -1,7 +1,7 @@
 """Runs an AnalysisRun on answers that are given, without a network and without waiting. Pure.
 
 An answer is in the form that JSON gives it: a list is an instant vector, {"scalar": x}, {"string": "x"} and
-{"matrix": [[…], …]} are what they say, and a number from 400 on is that HTTP status.
+{"matrix": [[…], …]} are what they say, a number from 400 on is that HTTP status, and {"error": "why"} is none at all.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from exporter.gate.answer import Matrix, Row, Sample, Scalar, Text, Value, Vector
-from exporter.gate.arguments import resolved
+from exporter.gate.arguments import ResolutionError, resolved
 from exporter.gate.assessment import Plan, assessed, due, next_time, planned
+from exporter.gate.gotext import quoted
 from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
-from exporter.gate.status import Measurement, Status
+from exporter.gate.status import Measurement, Phase, Status
 from exporter.gate.versions import pruned
 
 if TYPE_CHECKING:
@@ -24,11 +25,22 @@ if TYPE_CHECKING:
     from exporter.gate.template import Metric, Spec
 
 FIRST_STATUS: Final = 400
-FORM: Final = 'a list of numbers, {"scalar": x}, {"string": "x"}, {"matrix": [[…]]} or an HTTP status from 400 on'
+FORM: Final = (
+    'a list of numbers, {"scalar": x}, {"string": "x"}, {"matrix": [[…]]}, an HTTP status from 400 on, or '
+    '{"error": "why"}'
+)
 STUBBED: Final = b'{"status": "error", "errorType": "bad_data", "error": "stub says %d"}'
 """What a refusal says when it is only simulated."""
 
-Given = Value | int
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A question that nobody answered, and the message that says why."""
+
+    message: str
+
+
+Given = Value | int | Lost
 
 
 class AnswerError(ValueError):
@@ -66,6 +78,8 @@ def given(answer: object) -> Given:
                 return Scalar(0.0, float(value))
             case {"string": str(text)}:
                 return Text(0.0, text)
+            case {"error": str(why)}:
+                return Lost(why)
             case {"matrix": rows}:
                 return Matrix(tuple(Row((), tuple((0.0, float(one)) for one in row)) for row in rows))
     except (TypeError, ValueError):
@@ -100,7 +114,7 @@ class Conditions:
     start: float
     longest: float
     secrets: Mapping[str, str] | None = None
-    """The values of arguments that come from Secrets, where they are known."""
+    """The values of arguments that come from Secrets; None: the Secrets exist, their values are not known."""
 
 
 def simulate(spec: Spec, answer: Callable[[Metric], Given], conditions: Conditions) -> Simulation:
@@ -108,7 +122,10 @@ def simulate(spec: Spec, answer: Callable[[Metric], Given], conditions: Conditio
     plan = planned(spec, conditions.controller)
     if isinstance(plan, Status):
         return Simulation(plan)
-    asked = _with_secrets(spec, plan, conditions)
+    try:
+        asked = _with_secrets(spec, plan, conditions)
+    except ResolutionError as error:
+        return Simulation(Status(Phase.ERROR, f"Unable to resolve metric arguments: {error}"))
     status, told, now = Status(), list[Told](), conditions.start
     while now <= conditions.start + conditions.longest:
         taken = [
@@ -129,10 +146,12 @@ def simulate(spec: Spec, answer: Callable[[Metric], Given], conditions: Conditio
 
 def _with_secrets(spec: Spec, plan: Plan, conditions: Conditions) -> Mapping[str, Metric]:
     """Return the metrics as they are asked, by name: with the secrets that are known in place."""
-    known = conditions.secrets or {}
-    if not known:
+    if conditions.secrets is None:
         return {metric.name: metric for metric in plan.metrics}
-    values = {one.name: known.get(one.name, one.value or "") for one in spec.args}
+    for one in spec.args:
+        if one.secret and one.name not in conditions.secrets:
+            raise ResolutionError(f"secrets {quoted(one.secret.name)} not found")
+    values = {one.name: conditions.secrets.get(one.name, one.value) for one in spec.args}
     whole = (resolved(pruned(metric, conditions.controller), values) for metric in spec.metrics)
     return {plain.name: replace(metric, name=plain.name) for plain, metric in zip(plan.metrics, whole, strict=True)}
 
@@ -143,6 +162,8 @@ def _measured(metric: Metric, answer: Callable[[Metric], Given], conditions: Con
     if wrong is not None:
         return Judged(wrong)
     found = answer(metric)
+    if isinstance(found, Lost):
+        return Judged(failed(found.message))
     if "/api/v1/" in urlsplit(metric.prometheus.address).path + "/":
         found = 404  # the provider adds /api/v1/query itself, and nobody answers at …/api/v1/query/api/v1/query
     if isinstance(found, int):

@@ -53,7 +53,7 @@ def plain(status: Any) -> Any:
     if isinstance(status, list):
         return [plain(one) for one in status]
     if isinstance(status, str) and "unmarshalerDecoder" in status:
-        return status.partition(', error found in #10 byte')[0].rstrip('"')
+        return status.partition(", error found in #10 byte")[0].rstrip('"')
     return status
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exporter.gate.condition.check import Checker
     from exporter.gate.condition.engine import Engine
 
-NOT_JUDGED: Final = {"date", "timezone", "toJSON"}
+NOT_JUDGED: Final = {"date", "timezone", "toJSON", "fromJSON", "fromBase64"}
 """Functions that are the engine's, but not judged here; nor is the older engine's sortBy, which sorts by fields."""
 _PAIR: Final = 2
 

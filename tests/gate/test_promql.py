@@ -93,3 +93,18 @@ def test_what_is_no_promql_is_said(query: str) -> None:
 )
 def test_lost_buckets_are_found(query: str, *, lost: bool) -> None:
     assert promql.lost_buckets(promql.read(query).expression) is lost
+
+
+@pytest.mark.parametrize(
+    ("query", "share"),
+    [
+        ('sum(rate(a{x="1"}[5m])) / sum(rate(a[5m]))', True),
+        ('(sum(rate(a{x="1"}[5m])) or vector(0)) / (sum(rate(a[5m])) > 0)', True),
+        ("sum(rate(a_errors_total[5m])) / sum(rate(a_total[5m]))", True),
+        ("sum(rate(a_sum[5m])) / sum(rate(a_count[5m]))", False),
+        ("sum(a) / 100", False),
+        ("sum(a)", False),
+    ],
+)
+def test_a_share_is_told_from_an_average(query: str, *, share: bool) -> None:
+    assert promql.is_share(promql.read(query).expression) is share

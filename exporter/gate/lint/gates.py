@@ -167,11 +167,17 @@ def read(sources: Iterable[Source], around: Surroundings) -> Gates:
     texts = tuple(sources)
     found = [one for source in texts for one in documents(source)]
     return Gates(
-        tuple(one for one in found if isinstance(one, Document)),
+        tuple(one for one in found if isinstance(one, Document) and _ours(one)),
         tuple(one for one in found if isinstance(one, Fault)),
         around,
         {source.name: tuple(source.text.split("\n")) for source in texts},
     )
+
+
+def _ours(document: Document) -> bool:
+    """Say whether an object is of Kubernetes' core or of Argo: other groups have Rollouts, too."""
+    group = str(document.content.get("apiVersion", "")).rpartition("/")[0]
+    return group in {"", "argoproj.io"}
 
 
 def rows(value: object) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from promql_parser import (
@@ -17,11 +18,12 @@ from promql_parser import (
     VectorMatchCardinality,
 )
 
-from exporter.gate.promql.tree import FLAT, Shape, filters, operator, pinned, shape
+from exporter.gate.promql.tree import FLAT, Shape, filters, operator, pinned, selectors, shape
 
 if TYPE_CHECKING:
     from promql_parser import Expr
 
+_BAD: Final = re.compile(r"err|fail|5xx", re.IGNORECASE)
 _UNDEFINED: Final = {"histogram_quantile", "scalar", "sqrt", "ln", "log2", "log10", "acos", "asin", "acosh", "atanh"}
 
 
@@ -152,15 +154,23 @@ def _never_zero(node: Expr) -> bool:
             return False
 
 
-def is_ratio(node: Expr) -> bool:
-    """Say whether a query answers with a share: a division of one sum by another."""
+def is_share(node: Expr) -> bool:
+    """Say whether a query answers with a share: some of a metric, or its errors, divided by all of it."""
     match node:
         case ParenExpr():
-            return is_ratio(node.expr)
+            return is_share(node.expr)
         case BinaryExpr():
             if operator(node) == "or":
-                return is_ratio(node.lhs)
-            vectors = {shape(node.lhs), shape(node.rhs)} == {Shape.VECTOR}
-            return operator(node) == "/" and vectors
+                return is_share(node.lhs)
+            return operator(node) == "/" and _part_of(node.lhs, node.rhs)
         case _:
             return False
+
+
+def _part_of(some: Expr, whole: Expr) -> bool:
+    above, below = _names(some), _names(whole)
+    return bool(above and below) and all(name in below or _BAD.search(name) for name in above)
+
+
+def _names(node: Expr) -> set[str]:
+    return {selector.name for selector in selectors(node) if selector.name}

@@ -73,6 +73,16 @@ def test_basic_auth_is_wrong_until_the_controller_has_it(version: str, *, wrong:
     assert ("basic-auth" in rules(pair("basic-auth")[0], version=version)) is wrong
 
 
+def test_rollouts_of_others_and_secrets_that_no_gate_reads_are_left_alone() -> None:
+    good = pair("secret-in-rollout")[1]
+    others = pair("secret-in-rollout")[0].replace(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Rollout", "apiVersion: rollouts.kruise.io/v1beta1\nkind: Rollout"
+    )
+    sealed = "apiVersion: v1\nkind: Secret\nmetadata: {name: other}\ndata: {x: 'ENC[AES256]'}\n"
+    assert rules(good, sealed) == []
+    assert "secret-in-rollout" not in rules(others)
+
+
 def test_a_secrets_data_is_looked_into_and_never_shown() -> None:
     held = base64.b64encode(b"Basic dXNlcjpoaWRkZW4=\n").decode()
     good = pair("header-newline")[1]

@@ -119,8 +119,9 @@ def secret_namespace(gates: Gates) -> Iterator[Spot]:
 
 
 def secret_base64(gates: Gates) -> Iterator[Spot]:
-    """Find Secret data that is no base64."""
-    for secret in gates.of("Secret"):
+    """Find data that is no base64, in the Secrets that gates read."""
+    read = {id(secret): secret for _, _, secret in _references(gates)}
+    for secret in read.values():
         for key, value in mapping(secret.at("data")).items():
             if not isinstance(value, str) or _decoded("".join(value.split())) is None:
                 yield secret.spot(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ class Field:
 
     kind: str = "map"
     since: Line = ALWAYS
-    inside: Mapping[str, Field] | None = field(default=None)
+    inside: Mapping[str, Field] | None = None
 
 
 def _all(kind: str, *names: str) -> dict[str, Field]:

@@ -131,7 +131,7 @@ def diluted(gates: Gates) -> Iterator[Spot]:
 
 def _hidden(judge: Judge, weight: float) -> bool:
     query = parsed(judge.metric)
-    if not query or query.guessed or not promql.is_ratio(query.expression) or tells_canary(judge.metric):
+    if not query or query.guessed or not promql.is_share(query.expression) or tells_canary(judge.metric):
         return False
     return judge.of(1.0) is Phase.FAILED and judge.of(weight * 0.99) is not Phase.FAILED
 

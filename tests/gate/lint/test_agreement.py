@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.gate.answer import Sample, Vector
 from exporter.gate.controller import controller
+from exporter.gate.lint.checks.limits import refused as limits_refused
 from exporter.gate.provider import judged
 from exporter.gate.reading import spec
 from exporter.gate.validation import fault
@@ -73,6 +76,17 @@ def test_what_the_controller_refuses_lint_finds_and_nothing_else(
     metrics = [{"name": name, "provider": provider, **given_limits} for name in names]
     refused = fault(spec({"metrics": metrics}).metrics, controller(version)) is not None
     assert bool(REFUSED & set(rules(run(*metrics), version=version))) is refused
+
+
+@pytest.mark.parametrize("version", ["1.7.2", "1.9.1"])
+def test_every_small_limit_is_refused_as_the_controller_refuses_it(version: str) -> None:
+    names = ("count", "failureLimit", "inconclusiveLimit", *(["consecutiveSuccessLimit"] if version == "1.9.1" else []))
+    for values in product((None, -1, 0, 1, 2, 3), repeat=len(names)):
+        limits = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        metric = {"name": "m", "interval": "1m", "provider": {"prometheus": {"query": "up"}}, **limits}
+        refused = fault(spec({"metrics": [metric]}).metrics, controller(version)) is not None
+        head = {"kind": "AnalysisRun", "spec": {"metrics": [metric]}}
+        assert bool([*limits_refused(gates(json.dumps(head), version=version))]) is refused, limits
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

@@ -11,6 +11,7 @@ from exporter.commands.gate_play import Wish, conclude, unsupported
 from exporter.gate.arguments import HIDDEN
 from exporter.gate.cases import Case
 from exporter.gate.condition import UnsupportedError
+from exporter.gate.reading import TemplateError
 from exporter.gate.simulation import AnswerError, Answers, Conditions, Simulation, simulate
 
 if TYPE_CHECKING:
@@ -84,5 +85,5 @@ def cases(file: Path, controller: Controller) -> Iterator[str]:
 def _told(case: Case, controller: Controller) -> dict[str, object]:
     try:
         return {"name": case.name, "status": case.simulated(controller)}
-    except UnsupportedError as error:
-        return {"name": case.name, "status": None, "unsupported": error.message}
+    except (UnsupportedError, AnswerError, TemplateError) as error:
+        return {"name": case.name, "status": None, "unsupported": str(error)}

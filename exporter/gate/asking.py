@@ -70,7 +70,7 @@ class Store:
             return Judged(wrong)
         wrong = unsendable(whole.prometheus)
         if wrong is not None:
-            return Judged(wrong, hint=LINE_BREAK)
+            return Judged(wrong, hint=LINE_BREAK if "header field value" in wrong.message else "")
         asked = self._question(whole.prometheus, time.time() if self._live else at)
         if isinstance(asked, str):
             return Judged(failed(asked))

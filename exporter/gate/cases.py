@@ -10,7 +10,7 @@ from exporter.gate import gotext
 from exporter.gate.answer import Matrix, Scalar, Text, Vector
 from exporter.gate.provider import refused_status
 from exporter.gate.reading import spec
-from exporter.gate.simulation import STUBBED, Conditions, Given, Lost, given, simulate
+from exporter.gate.simulation import STUBBED, AnswerError, Conditions, Given, Lost, given, simulate
 from exporter.gate.status import as_json
 
 if TYPE_CHECKING:
@@ -78,12 +78,18 @@ class Case:
     document: Mapping[str, Any] = field(repr=False)
 
     def simulated(self, controller: Controller) -> dict[str, Any] | None:
-        """Return the status that the controller would write; None: no verdict in time. Raises UnsupportedError."""
+        """Return the status that the controller would write; None: no verdict in time.
+
+        Raises UnsupportedError, AnswerError and TemplateError for a case that cannot be simulated.
+        """
         feeds = {query: self._feed(query) for query in self.document["answers"]}
 
         def answer(metric: Metric) -> Given:
             assert metric.prometheus is not None
-            return feeds[metric.prometheus.query].next()
+            feed = feeds.get(metric.prometheus.query)
+            if feed is None:
+                raise AnswerError(f"there is no answer for the query {metric.prometheus.query!r}")
+            return feed.next()
 
         conditions = Conditions(controller, _seconds(self.document.get("created")), LONGEST, {})
         status = simulate(spec(self.document["spec"]), answer, conditions).status

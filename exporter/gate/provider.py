@@ -27,6 +27,8 @@ JSON_STATUSES: Final = {400, 422}
 """The refusals whose body is read: Prometheus says there what is wrong."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL_OR_TAB: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NO_HOST: Final = re.compile(r"[ \"<>^`{|}]")
 _OK: Final = range(200, 300)
 _CLIENT: Final = range(400, 500)
 _SERVER: Final = range(500, 600)
@@ -67,20 +69,27 @@ def refusal(asked: Prometheus, default_address: str = "") -> Outcome | None:
 
 
 def is_url(text: str) -> bool:
-    """Say whether the controller takes an address: it has a scheme and a host, and a port that is a number."""
+    """Say whether the controller takes an address: it has a scheme and a host, and a port that is a number.
+
+    Python forgives spaces and line breaks around a URL, Go does not.
+    """
+    if _CONTROL_OR_TAB.search(text) or text.startswith(" "):
+        return False
     try:
         parts = urlsplit(text)
-        return bool(parts.scheme and parts.netloc and (parts.port is None or parts.port >= 0))
+        host = parts.netloc.rpartition("@")[2]
+        return bool(parts.scheme and host and not _NO_HOST.search(host) and (parts.port is None or parts.port >= 0))
     except ValueError:
         return False
 
 
 def unsendable(asked: Prometheus, default_address: str = "") -> Outcome | None:
-    """Return the outcome of headers that Go's client does not send, such as one with a line break; None where it does.
-
-    What a value begins and ends with is cut off on the way, so only what is within can be wrong.
-    """
-    where = f"{asked.address or default_address}".rstrip("/") + "/api/v1/query"
+    """Return the outcome of what Go's client does not send, such as a header with a line break; None where it does."""
+    address = asked.address or default_address
+    where = f"{address.rstrip('/')}/api/v1/query{'' if asked.range_query is None else '_range'}"
+    scheme = urlsplit(address).scheme
+    if scheme not in {"http", "https"}:
+        return failed(f'Post "{_shown(where)}": unsupported protocol scheme {gotext.quoted(scheme)}')
     for header in asked.headers:
         name = "-".join(part.capitalize() for part in header.key.split("-"))
         if not _TOKEN.fullmatch(header.key):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,6 +92,16 @@ async def test_it_posts_a_form_with_the_headers_as_they_are(tmp_path: Path, caps
     assert asked.headers["Authorization"] == f"Basic {TOKEN}"
     assert asked.form["query"].startswith('sum(rate(http_requests_total{service="checkout", status=~"5.."}[5m]))\n/')
     assert set(asked.form) == {"query", "time"}
+
+
+async def test_however_fast_it_goes_the_store_is_asked_for_the_present(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(says(GOOD)) as served:
+        _, status = await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    assert all(abs(float(one.form["time"]) - time.time()) < 30 for one in served.asked)
+    took = (datetime.fromisoformat(status[end]).timestamp() for end in ("startedAt", "completedAt"))
+    assert -next(took) + next(took) >= 7 * 120
 
 
 async def test_it_asks_again_with_get_where_post_is_not_allowed(

@@ -87,6 +87,11 @@ def test_answers_of_no_known_form_are_refused(tmp_path: Path, answers: Any, word
     [
         ("read.last9.io", "x", "prometheus address is not is url format"),
         ("", "x", "prometheus address is not configured"),
+        ("http://a\n", "x", "prometheus address is not is url format"),
+        (" http://a", "x", "prometheus address is not is url format"),
+        ("http://a:9090 ", "x", "prometheus address is not is url format"),
+        ("http://user:word@", "x", "prometheus address is not is url format"),
+        ("ftp://u:word@a", "x", 'Post "ftp://u:***@a/api/v1/query": unsupported protocol scheme "ftp"'),
         ("http://a/api/v1/query", "x", "client_error: client error: 404"),
         ("http://a/hot/v1/metrics/c/sender/o", "a\nb", 'net/http: invalid header field value for "Authorization"'),
         ("http://a/hot/v1/metrics/c/sender/o", " a\t", None),

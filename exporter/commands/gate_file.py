@@ -60,8 +60,7 @@ def load(given: Given, *, need_secrets: bool) -> Gate:
         raise GateError(f"{given.file}: {error}") from None
     log.hide(*secrets.values())
     log.hide_credential(*secrets.values())
-    if need_secrets:
-        _needed(spec.args, secrets)
+    _needed(spec.args, secrets if need_secrets else None)
     _prometheus_only(spec)
     return Gate(template.name, spec, secrets)
 
@@ -97,14 +96,15 @@ def variable(name: str) -> str:
     return f"GATE_ARG_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}"
 
 
-def _needed(arguments: Sequence[Argument], secrets: Mapping[str, str]) -> None:
+def _needed(arguments: Sequence[Argument], secrets: Mapping[str, str] | None) -> None:
+    """Refuse arguments that only a cluster knows; `secrets` None: those may stay unknown."""
     for one in arguments:
-        if one.secret and one.name not in secrets:
+        if one.secret and secrets is not None and one.name not in secrets:
             raise GateError(
                 f"argument {one.name} comes from key {one.secret.key} of Secret {one.secret.name}: give it with "
                 f"--arg-file {one.name}=FILE or {variable(one.name)}, or add the Secret to the file"
             )
-        if one.value is None and not one.secret:
+        if one.value is None and one.field_path:
             raise GateError(f"argument {one.name} comes from the Rollout; give it with --arg {one.name}=VALUE")
 
 

@@ -18,7 +18,8 @@ from exporter.gate.simulation import Simulation
 from exporter.gate.status import Status, as_json
 
 if TYPE_CHECKING:
-    from exporter.commands.gate_file import Given
+    from exporter.commands.gate_file import Gate, Given
+    from exporter.gate.assessment import Plan
     from exporter.gate.controller import Controller
 
 
@@ -45,24 +46,28 @@ class Wish:
 
 async def play(given: Given, wish: Wish) -> int:
     """Try a gate, print what comes of it, and return the exit code: the worst of several tries. Raises GateError."""
-    gate, plan = prepared(load(given, need_secrets=True), wish.controller)
-    console = Console(stderr=wish.as_json)
-    if isinstance(plan, Status):
-        return conclude(Simulation(plan), wish)
-    several = len(wish.times.starts()) > 1
-    code = 0
     try:
-        with gate_show.Show(console, plan) as show:
-            see = show.see if not several else _silent
-            async for start, done in trials(gate, plan, wish.controller, wish.times, see):
-                code = max(code, gate_show.code(done.status), key=WORST.index)
-                if several:
-                    _tell(console, start, done, wish)
-                    continue
-                ended = done
+        gate, plan = prepared(load(given, need_secrets=True), wish.controller)
+        if isinstance(plan, Status):
+            return conclude(Simulation(plan), wish)
+        many = len(wish.times.starts()) > 1
+        return await (_several if many else _single)(gate, plan, wish)
     except UnsupportedError as error:
         raise unsupported(error) from None
-    return code if several else conclude(ended, wish)
+
+
+async def _single(gate: Gate, plan: Plan, wish: Wish) -> int:
+    with gate_show.Show(Console(stderr=wish.as_json), plan) as show:
+        (done,) = [done async for _, done in trials(gate, plan, wish.controller, wish.times, show.see)]
+    return conclude(done, wish)
+
+
+async def _several(gate: Gate, plan: Plan, wish: Wish) -> int:
+    code = 0
+    async for start, done in trials(gate, plan, wish.controller, wish.times, _silent):
+        code = max(code, gate_show.code(done.status), key=WORST.index)
+        _tell(start, done, wish)
+    return code
 
 
 WORST = (0, gate_show.UNDECIDED, 3, 2, 1)
@@ -73,15 +78,14 @@ def _silent(*_: object) -> None:
     pass
 
 
-def _tell(console: Console, start: float, done: Simulation, wish: Wish) -> None:
+def _tell(start: float, done: Simulation, wish: Wish) -> None:
     if wish.as_json:
         print(json.dumps({"at": start, "status": as_json(done.status)}))  # noqa: T201 - one object a try
         return
     status = done.status
     counted = "; ".join(f"{one.name} {one.counts.successful} of {one.counts.count}" for one in status.results)
     said = log.SECRETS.mask(status.message)
-    text = f"{gate_show.at(start)} {status.phase}{counted and f' ({counted})'}{said and f': {said}'}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    print(f"{gate_show.at(start)} {status.phase}{counted and f' ({counted})'}{said and f': {said}'}")  # noqa: T201
 
 
 def conclude(done: Simulation, wish: Wish) -> int:
@@ -100,4 +104,4 @@ def conclude(done: Simulation, wish: Wish) -> int:
 
 def unsupported(error: UnsupportedError) -> GateError:
     """Return the refusal of a condition that cannot be judged here."""
-    return GateError(f"a condition cannot be judged here, only by the controller: {error.message}")
+    return GateError(f"it cannot be judged here, only by the controller: {error.message}")

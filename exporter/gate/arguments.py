@@ -27,10 +27,11 @@ class ResolutionError(ValueError):
     """Arguments that cannot be put in place; the message is the controller's."""
 
 
-def merged(template: Sequence[Argument], given: Mapping[str, str]) -> tuple[Argument, ...]:
+def merged(template: Sequence[Argument], given: Mapping[str, str], *, whole: bool = True) -> tuple[Argument, ...]:
     """Return a template's arguments with the values given in their place, as a Rollout's `args` do.
 
-    Raises ResolutionError for one that has no value in the end, and for a name that the template does not have.
+    Raises ResolutionError for a name that the template does not have, and, where the arguments are to be `whole`, for
+    one that has no value in the end.
     """
     unknown = [name for name in given if name not in {argument.name for argument in template}]
     if unknown:
@@ -38,7 +39,7 @@ def merged(template: Sequence[Argument], given: Mapping[str, str]) -> tuple[Argu
         raise ResolutionError(f"the template has no argument {unknown[0]}; it has: {known}")
     found = tuple(Argument(one.name, given[one.name], None, None) if one.name in given else one for one in template)
     for one in found:
-        if one.value is None and one.secret is None and one.field_path is None:
+        if whole and one.value is None and one.secret is None and one.field_path is None:
             raise ResolutionError(f"args.{one.name} was not resolved; give it with --arg {one.name}=…")
     return found
 

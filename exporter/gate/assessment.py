@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate import gotext, validation
 from exporter.gate.arguments import ResolutionError, hidden, resolved
+from exporter.gate.condition.faults import UnsupportedError
 from exporter.gate.status import Counts, Measurement, MetricResult, Phase, Status, Summary
 from exporter.gate.template import effective_count, whole
 from exporter.gate.versions import pruned
@@ -51,6 +52,8 @@ def planned(spec: Spec, controller: Controller) -> Plan | Status:
     try:
         dry_run = frozenset(validation.matching(spec.dry_run, "dryRun", metrics))
         kept = validation.kept(spec.retention, metrics, controller)
+    except UnsupportedError:
+        raise
     except ValueError as error:
         return Status(Phase.ERROR, f"Analysis spec invalid: {error}")
     return Plan(metrics, dry_run, kept, spec.terminate)

@@ -39,7 +39,7 @@ def whole(template: Template, templates: Sequence[Template], given: Mapping[str,
     return replace(
         template.spec,
         metrics=tuple(metric for part in parts for metric in part.metrics),
-        args=merged(_arguments(parts), given),
+        args=merged(_arguments(parts), given, whole=template.kind is not Kind.RUN),
         dry_run=_unlike((rule for part in parts for rule in part.dry_run), "Dry-Run"),
         retention=tuple(rule for part in parts for rule in part.retention),
         templates=(),

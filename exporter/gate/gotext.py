@@ -15,6 +15,8 @@ _ESCAPED: Final[Mapping[str, str]] = {
     "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\", '"': '\\"',
 }  # fmt: skip
 _BYTE: Final = 0x80
+_STRAY_BYTES: Final = range(0xDC80, 0xDD00)
+"""How Python holds bytes that are no UTF-8 (surrogateescape)."""
 _PLANE: Final = 0x10000
 _FIRST_EXPONENT: Final = 6
 _LAST_EXPONENT: Final = -4
@@ -37,6 +39,8 @@ def _quoted_char(char: str) -> str:
     if char.isprintable():
         return char
     code = ord(char)
+    if code in _STRAY_BYTES:
+        return f"\\x{code - _STRAY_BYTES.start + _BYTE:02x}"
     if code < _BYTE:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < _PLANE else f"\\U{code:08x}"

@@ -296,8 +296,35 @@ async def test_what_cannot_be_tried_is_refused_with_its_cure(tmp_path: Path, mon
 async def test_a_condition_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
     async with api(says(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", successCondition="toJSON(result) == ''")
-        with pytest.raises(GateError, match="cannot be judged here, only by the controller: the function toJSON"):
+        with pytest.raises(GateError, match="it cannot be judged here, only by the controller: the function toJSON"):
             await play(Given(file), wish())
+
+
+async def test_an_argument_of_the_rollout_must_be_given(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    args = [{"name": "hash", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['x']"}}}]
+    file.write_text(json.dumps({"kind": "AnalysisTemplate", "spec": {"args": args, "metrics": []}}))
+    with pytest.raises(GateError, match="argument hash comes from the Rollout; give it with --arg hash=VALUE"):
+        await play(Given(str(file)), wish())
+
+
+async def test_a_run_without_its_arguments_is_an_error_as_in_the_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.json"
+    metric = {"name": "m", "provider": {"prometheus": {"address": "http://127.0.0.1:9", "query": "up"}}}
+    file.write_text(json.dumps({"kind": "AnalysisRun", "spec": {"args": [{"name": "x"}], "metrics": [metric]}}))
+    assert await play(Given(str(file)), wish()) == 2
+    assert 'Unable to resolve metric arguments: argument "x" was not supplied' in capsys.readouterr().out
+
+
+async def test_a_rule_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    metric = {"name": "m", "provider": {"prometheus": {"address": "http://127.0.0.1:9", "query": "up"}}}
+    spec = {"metrics": [metric], "dryRun": [{"metricName": "(?i)M"}]}
+    file.write_text(json.dumps({"kind": "AnalysisTemplate", "spec": spec}))
+    with pytest.raises(GateError, match="the regular expression"):
+        await play(Given(str(file)), wish())
 
 
 def test_the_command_refuses_in_one_line_and_with_2(tmp_path: Path) -> None:

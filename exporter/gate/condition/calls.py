@@ -9,7 +9,7 @@ from exporter.gate.condition.grammar import functions, loops
 from exporter.gate.condition.library import RULES, Overload, RefusedError, overloads
 from exporter.gate.condition.loops import check_loop
 from exporter.gate.condition.syntax import Binary, Builtin, Call, Identifier, Integer, Member, Node, String, Unary
-from exporter.gate.condition.types import ANY, Sort, Type, assignable, integers, unknown
+from exporter.gate.condition.types import ANY, Sort, Type, assignable, bare, integers, unknown
 
 if TYPE_CHECKING:
     from exporter.gate.condition.check import Checker
@@ -34,7 +34,7 @@ def call(checker: Checker, node: Call) -> Type:
     if isinstance(node.callee, Identifier) and node.callee.name not in checker.lets:
         way = checker.functions.get(node.callee.name)
         if way is not None:
-            return _fit(checker, node.callee.name, way, node, node.arguments)
+            return _overloaded(checker, node.callee.name, node, node.arguments, (way,))
     callee = checker.visit(node.callee)
     if callee.any:
         return unknown(checker.engine)
@@ -60,23 +60,25 @@ def builtin(checker: Checker, node: Builtin) -> Type:
     if node.name == "get":
         return _get(checker, node)
     if ways := overloads(node.name, checker.engine):
-        return _overloaded(checker, node, ways)
+        if node.name == "now" and node.arguments and checker.engine.modern:
+            told = f"invalid number of arguments (expected 0, got {len(node.arguments)})"
+            raise checker.refused(node, told)
+        return _overloaded(checker, node.name, node, node.arguments, ways)
     try:
         given = [checker.visit(argument) for argument in node.arguments]
-        return RULES[node.name]([ANY if one.any else one for one in given], checker.engine)
+        return bare(RULES[node.name]([ANY if one.any else one for one in given], checker.engine), checker.engine)
     except RefusedError as refusal:
         raise checker.refused(node, str(refusal)) from None
 
 
-def _overloaded(checker: Checker, node: Builtin, ways: tuple[Overload, ...]) -> Type:
+def _overloaded(
+    checker: Checker, name: str, node: Node, arguments: tuple[Node, ...], ways: tuple[Overload, ...]
+) -> Type:
     """Return what the first way gives that fits; the last one's misfit is what the engine tells."""
-    if node.name == "now" and node.arguments and checker.engine.modern:
-        told = f"invalid number of arguments (expected 0, got {len(node.arguments)})"
-        raise checker.refused(node, told)
     last: MisfitError | None = None
     for way in ways:
         try:
-            return _fit(checker, node.name, way, node, node.arguments)
+            return _fit(checker, name, way, node, arguments)
         except MisfitError as misfit:
             last = misfit
     assert last is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.condition.faults import UnsupportedError
-from exporter.gate.condition.types import ANY, BOOL, GROUPS, INT, LIST, Sort, Type, list_of, unknown
+from exporter.gate.condition.types import ANY, BOOL, GROUPS, INT, LIST, Sort, Type, bare, list_of, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ LOOPS: Final[Mapping[str, Loop]] = {
     "filter": Loop(_filtered),
     "map": Loop(lambda _, body, engine: list_of(body, engine), predicate=False, names=("index",)),
     "count": Loop(lambda *_: INT),
-    "sum": Loop(lambda _, body, __: body, predicate=False),
+    "sum": Loop(lambda _, body, engine: bare(body, engine), predicate=False),
     **dict.fromkeys(("find", "findLast"), Loop(_element)),
     **dict.fromkeys(("findIndex", "findLastIndex"), Loop(lambda *_: INT)),
     "groupBy": Loop(lambda *_: GROUPS, predicate=False),

@@ -58,6 +58,7 @@ def sort(arguments: Sequence[Value], *, modern: bool) -> Value:
 def _same_types(items: Sequence[Value]) -> None:
     for before, item in pairwise(items):
         if named(item) != named(items[0]):
-            raise RunError(f"cannot sort array of different types ({named(item)} and {named(items[0])})")
+            types = " and ".join("interface {}" if one is None else named(one) for one in (item, items[0]))
+            raise RunError(f"cannot sort array of different types ({types})")
         if not number(before) and not isinstance(before, str):
             raise RunError(f"sort: unsupported type {kind(before)}")

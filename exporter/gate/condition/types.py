@@ -106,6 +106,13 @@ def list_of(element: Type, engine: Engine) -> Type:
     return Type(Sort.SLICE, f"[]{element.name}", element)
 
 
+def bare(one: Type, engine: Engine) -> Type:
+    """Return a type as far as Go's reflection knows it: of a list that the newer engine made, not of what."""
+    if engine.modern and one.any:
+        return ANY
+    return LIST if engine.modern and one.name == LIST.name else one
+
+
 def go_kind(sort: Sort) -> Sort:
     """Return what Go's reflection calls the kind: a duration is an int64."""
     return Sort.INT64 if sort is Sort.DURATION else sort

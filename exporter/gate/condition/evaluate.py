@@ -77,7 +77,7 @@ class Evaluation:
         """Return the value of a node. Raises RunError."""
         value = VALUES[type(node)](self, node)
         if len(self.steps) >= MOST_STEPS:
-            raise UnsupportedError("it takes more steps than are judged here")
+            raise UnsupportedError("what takes so many steps is not judged here")
         self.steps.append(Step(node, value, tuple(scope.index for scope in self.scopes)))
         return value
 

@@ -119,9 +119,10 @@ def verdict(status: Status) -> Iterator[str]:
     phase = status.phase or Phase.RUNNING
     for result in status.results:
         counts = result.counts
+        errors = f"{counts.error} error{'' if counts.error == 1 else 's'}"
         yield (
             f"{result.name}: {result.phase}, {counts.successful} of {counts.count} successful, {counts.failed} failed, "
-            f"{counts.inconclusive} inconclusive, {counts.error} errors{' (dry run)' if result.dry_run else ''}"
+            f"{counts.inconclusive} inconclusive, {errors}{' (dry run)' if result.dry_run else ''}"
         )
     yield f"{phase}: {status.message or EFFECTS.get(phase, 'no verdict yet')}"
 

@@ -150,6 +150,8 @@ def test_an_error_says_where() -> None:
         "result[0] < findLast(result, # > 0)",
         "'a' matches '(?i)A'",
         "len == 1",
+        "repeat(repeat('a', 100000), 100000) == ''",
+        "let x = 1..999; all(x, {all(x, {# > 0})})",
     ],
 )
 def test_what_is_not_known_is_said_and_never_guessed(condition: str) -> None:

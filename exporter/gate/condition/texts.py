@@ -88,7 +88,10 @@ def _repeat(arguments: Sequence[Value], *, modern: bool) -> Value:
         old = "strings: negative Repeat count"
         new = f"invalid argument for repeat (expected positive integer, got {times})"
         raise RunError(new if modern else old)
-    return as_text(arguments[0]) * times
+    text = as_text(arguments[0])
+    if len(text) * times > MOST:
+        raise UnsupportedError("so long a text is not judged here")
+    return text * times
 
 
 def _join(arguments: Sequence[Value]) -> Value:

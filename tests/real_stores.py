@@ -18,14 +18,16 @@ PATIENCE = 20.0
 
 
 @asynccontextmanager
-async def prometheus(program: str, folder: Path, targets: Sequence[str] = ()) -> AsyncIterator[str]:
+async def prometheus(
+    program: str, folder: Path, targets: Sequence[str] = (), arguments: Sequence[str] = ()
+) -> AsyncIterator[str]:
     """Run a Prometheus that scrapes the targets ten times a second; yields its address."""
     scraping = {"job_name": "store", "scrape_interval": "100ms", "static_configs": [{"targets": list(targets)}]}
     config = folder / "prometheus.yml"
     config.write_text(yaml.safe_dump({"scrape_configs": [scraping | {"scrape_timeout": "100ms"}]}))
     port = free_port()
-    arguments = (f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=error")
-    async with _running(program, f"--web.listen-address=127.0.0.1:{port}", *arguments, ready=f"{port}/-/ready"):
+    told = (f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=error", *arguments)
+    async with _running(program, f"--web.listen-address=127.0.0.1:{port}", *told, ready=f"{port}/-/ready"):
         yield f"http://127.0.0.1:{port}"
 
 

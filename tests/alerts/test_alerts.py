@@ -13,9 +13,7 @@ from tests.boards.queries import RULES, alerts
 
 FOLDER = Path(__file__).parent
 FILES = sorted(file.name for file in FOLDER.glob("*.yaml"))
-TESTS: list[dict[str, Any]] = [
-    test for file in FILES for test in yaml.safe_load((FOLDER / file).read_text())["tests"]
-]
+TESTS: list[dict[str, Any]] = [test for file in FILES for test in yaml.safe_load((FOLDER / file).read_text())["tests"]]
 
 
 def test_promtool_takes_the_rules(promtool: str) -> None:

@@ -300,14 +300,14 @@ BOARD: Final = Board(
             "Rollout",
             "Its name.",
             label="name",
-            of=f'argo_rollouts_phase{{{CLUSTER},namespace="$namespace"}}',
+            of=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace"}}',
         ),
         Variable(
             "service",
             "Service",
             "The rollout's name, unless you write another: service_name of its HTTP metrics and traces.",
             label="name",
-            of=f'argo_rollouts_phase{{{CLUSTER},namespace="$namespace",name="$rollout"}}',
+            of=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace",name=~"$rollout"}}',
         ),
     ),
     rows=(

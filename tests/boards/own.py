@@ -192,12 +192,11 @@ LOOP: Final = (
         [
             Query(f"max by (instance) (rollouts_exporter_series{{{OWN}}})", "said"),
             Query(_rate("series_overflow_total"), "left out a second"),
-            Query(_rate("samples_dropped_total", "reason"), "not used a second: {{reason}}"),
         ],
     ),
     Panel(
         "CPU",
-        "Cores that the process uses.",
+        "Cores that the process uses; known where it is scraped.",
         [
             Query(
                 f"rate(process_cpu_seconds_total[{EVERY}]) and on (instance) rollouts_exporter_build_info{{{OWN}}}",
@@ -208,7 +207,7 @@ LOOP: Final = (
     ),
     Panel(
         "Memory",
-        "Resident memory of the process.",
+        "Resident memory of the process; known where it is scraped.",
         [
             Query(
                 f"process_resident_memory_bytes and on (instance) rollouts_exporter_build_info{{{OWN}}}",

@@ -53,6 +53,7 @@ OTHERS: Final = frozenset({
     "trace_endpoint_count",  # Last9, of the service's traces
 })  # fmt: skip # a table
 """Families of others, each from a source that the panel or the alert names."""
+SUFFIXES: Final = re.compile(r"_(bucket|count|sum)$")
 OWN: Final = frozenset({*BY_NAME, *TARGETS, DURATIONS, *(row.name for row in TABLE)})
 
 

@@ -17,6 +17,7 @@ from tests.boards.queries import (
     OTHERS,
     OWN,
     PASSED,
+    SUFFIXES,
     Asked,
     alert_queries,
     boards,
@@ -35,7 +36,6 @@ FORMED = re.compile(r"(?P<plain>\w+)\(_total\)\?")
 """A name in both its forms."""
 CHANGED = {name for name in PASSED if name.endswith(("_error", "_success"))}
 """Counters of the controller that OTLP's translation renames."""
-SUFFIX = re.compile(r"_(bucket|count|sum)$")
 PLACES = {"cluster", "k8s_cluster_name", "namespace", "name", "instance", "__name__"}
 
 
@@ -111,7 +111,7 @@ def test_an_expression_asks_only_for_series_that_there_are(asked: Asked) -> None
     found = [name for selector in selectors(asked.filled()) for name in names(selector)]
     assert found
     for name in found:
-        assert {name, SUFFIX.sub("", name)} & (OWN | PASSED | OTHERS), name
+        assert {name, SUFFIXES.sub("", name)} & (OWN | PASSED | OTHERS), name
 
 
 @pytest.mark.parametrize("asked", EVERYTHING, ids=lambda asked: asked.where)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Key = tuple[str, "Labels"]
 """A series: its name, and its labels in alphabetical order."""
 INTERVAL: Final = 15.0
+PAUSED: Final = "argo_rollouts_pause_start_timestamp_seconds"
 RESTARTS: Final = "kube_pod_container_status_restarts_total"
 
 
@@ -79,8 +80,16 @@ def film(recordings: Recordings, play: Play) -> Film:
         place = bisect_right(recorded, shown + 0.001, key=lambda frame: frame.at) - 1
         at = first + seconds
         cycle = watch.step(at, [replace(page, at=at) for page in parsed[place].pages])
-        ticks.append({**said(cycle.families), **_restarts(recorded[place])})
+        ticks.append({**_paced(said(cycle.families), play, first), **_restarts(recorded[place])})
     return Film(first, tuple(ticks))
+
+
+def _paced(tick: dict[Key, float], play: Play, first: float) -> dict[Key, float]:
+    """Put times that a page tells where the film has them."""
+    return {
+        key: first + play.before + (value - first) * play.slow if key[0] == PAUSED else value
+        for key, value in tick.items()
+    }
 
 
 def said(families: Iterable[Family]) -> dict[Key, float]:

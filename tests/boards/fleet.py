@@ -6,7 +6,18 @@ from typing import Final
 
 from exporter.rollouts.signals import RESULTS
 from tests.boards.panels import Board, Panel, Query, Row, Variable
-from tests.boards.words import CLUSTER, CLUSTER_LABEL, CLUSTERS, DEGRADED, ERRORS, EVERY, KEY, PHASE_STATES, state
+from tests.boards.words import (
+    CLUSTER,
+    CLUSTER_LABEL,
+    CLUSTERS,
+    DEGRADED,
+    ERRORS,
+    EVERY,
+    KEY,
+    NAMED,
+    PHASE_STATES,
+    state,
+)
 
 FLEET: Final = f'{CLUSTER},namespace=~"$namespace"'
 BUSY: Final = f'max by ({KEY}, phase) (argo_rollouts_phase{{{FLEET},phase!="Completed"}}) == 1'
@@ -41,6 +52,7 @@ TABLE: Final = {
             "id": "organize",
             "options": {
                 "excludeByName": {"Time": True, "Value #A": True},
+                "indexByName": {"namespace": 0, "name": 1, "phase": 2, "Value #B": 3, "Value #C": 4},
                 "renameByName": {"Value #B": "Canary", "Value #C": "In this phase for"},
             },
         },
@@ -117,7 +129,7 @@ GOING_ON: Final = (
         [
             Query(
                 f"{state('argo_rollouts_phase', 'phase', FLEET, PHASE_STATES)} and on ({KEY}) {UPDATED_LATELY} == 1",
-                "{{namespace}}/{{name}}",
+                NAMED,
             )
         ],
         kind="state-timeline",
@@ -132,7 +144,7 @@ GOING_ON: Final = (
             Query(
                 f"max by ({KEY}) (argo_rollouts_canary_fraction{{{FLEET}}})"
                 f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{FLEET}}}) == 1",
-                "{{namespace}}/{{name}}",
+                NAMED,
             )
         ],
         unit="percentunit",
@@ -200,7 +212,7 @@ CONTROLLERS: Final = (
         [
             Query(
                 f"topk(10, sum by ({KEY}) (rate({{{ERRORS},{FLEET}}}[{EVERY}])) > 0)",
-                "{{namespace}}/{{name}}",
+                NAMED,
             )
         ],
         unit="ops",
@@ -220,7 +232,7 @@ CONTROLLERS: Final = (
     Panel(
         "What is not known",
         "Rollouts by what is not known of them: no_leader, not_shown, update, fraction, pods, roles, phase.",
-        [Query(f"count by (reason) (argo_rollouts_unknown{{{FLEET}}} == 1) or vector(0)", "{{reason}}")],
+        [Query(f"count by (reason) (argo_rollouts_unknown{{{FLEET}}} == 1)", "{{reason}}")],
     ),
 )
 

@@ -60,7 +60,7 @@ async def scraped(
         }
         file = folder / "config.yaml"
         file.write_text(yaml.safe_dump(settings))
-        async with exporter(file) as process:
+        async with exporter(file, HOSTNAME="rollouts-exporter-0") as process:
             port = re.search(r"port (\d+)", await process.say("started"))
             assert port
             async with (

@@ -86,7 +86,7 @@ DELIVERY: Final = (
             for word in ("made", "delivered", "rejected", "dropped")
         ],
         unit="ops",
-        words=("delivered", "rejected", "dropped"),
+        words=("made", "delivered", "rejected", "dropped"),
     ),
     Panel(
         "Queue",
@@ -96,6 +96,7 @@ DELIVERY: Final = (
             Query(f"max(rollouts_exporter_queue_limit_bytes{{{OWN}}})", "limit"),
         ],
         unit="bytes",
+        words=("limit",),
     ),
     Panel(
         "Age of the oldest that waits",

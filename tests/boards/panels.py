@@ -53,6 +53,19 @@ COLOURS: Final = {
     "refused": "red",
     "dropped": "red",
     "InvalidSpec": "purple",
+    "made": "blue",
+    "up": "green",
+    "down": "red",
+    "leader": "blue",
+    "standby": "text",
+    "service": "text",
+    "service, by its traces": "light-blue",
+    "canary fraction": "orange",
+    "weight": "purple",
+    "ready_pods": "blue",
+    "pods": "yellow",
+    "replicas": "text",
+    "limit": "red",
 }
 """One colour for each word, on every dashboard."""
 
@@ -70,7 +83,8 @@ class Query:
 class Panel:
     """A panel. `steps` are (from value, colour) thresholds; `states` names whole numbers, from 0 or as given.
 
-    `words` are series that have a colour of their own (COLOURS). `more` is laid over the panel's JSON as it is.
+    `words` are series that have a colour of their own (COLOURS), `thick` is the one that matters most. `more` is laid
+    over the panel's JSON as it is.
     """
 
     title: str
@@ -83,6 +97,7 @@ class Panel:
     steps: Sequence[tuple[float | None, str]] = ((None, "green"),)
     states: Mapping[int, str] = field(default_factory=dict)
     words: Sequence[str] = ()
+    thick: str = ""
     stacked: bool = False
     most: float | None = None
     more: Json = field(default_factory=dict)
@@ -97,10 +112,17 @@ class Panel:
             "datasource": SOURCE,
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
             "targets": [_target(query, chr(ord("A") + place), self.kind) for place, query in enumerate(self.queries)],
-            "fieldConfig": {"defaults": self._defaults(), "overrides": [_coloured(word) for word in self.words]},
+            "fieldConfig": {"defaults": self._defaults(), "overrides": self._overrides()},
             "options": OPTIONS[self.kind],
             **self.more,
         }
+
+    def _overrides(self) -> list[Json]:
+        drawn = [{"id": "custom.lineWidth", "value": 4}, {"id": "custom.fillOpacity", "value": 12}]
+        return [
+            *(_override(word, {"id": "color", "value": _fixed(word)}) for word in self.words),
+            *([_override(self.thick, *drawn)] if self.thick else ()),
+        ]
 
     def _defaults(self) -> Json:
         coloured = {"mode": "thresholds" if self.kind in {"stat", "state-timeline"} else "palette-classic"}
@@ -113,7 +135,7 @@ class Panel:
             defaults |= {"min": 0, "max": 1}
         if self.kind == "timeseries":
             defaults["min"] = 0
-            defaults["custom"] = {"fillOpacity": 60 if self.stacked else 8, "lineWidth": 0 if self.stacked else 2}
+            defaults["custom"] = {"fillOpacity": 60 if self.stacked else 0, "lineWidth": 0 if self.stacked else 2}
             if self.stacked:
                 defaults["custom"]["stacking"] = {"mode": "normal"}
         if self.most is not None:
@@ -152,9 +174,12 @@ def _target(query: Query, reference: str, kind: str) -> Json:
     }
 
 
-def _coloured(word: str) -> Json:
-    colour = {"mode": "fixed", "fixedColor": COLOURS[word]}
-    return {"matcher": {"id": "byName", "options": word}, "properties": [{"id": "color", "value": colour}]}
+def _override(name: str, *properties: Json) -> Json:
+    return {"matcher": {"id": "byName", "options": name}, "properties": list(properties)}
+
+
+def _fixed(word: str) -> Json:
+    return {"mode": "fixed", "fixedColor": COLOURS[word]}
 
 
 def _named(states: Mapping[int, str]) -> Iterator[tuple[str, Json]]:

@@ -117,26 +117,13 @@ UPDATE: Final = (
         "weight: what the controller set on the router; ready_pods: ready canary pods of all ready ones; pods: the"
         " controller's own gauges; replicas: updated of desired. The thick line is the best of them.",
         [
-            Query(f"max(argo_rollouts_canary_fraction{{{ONE}}})", "canary fraction"),
             Query(f"max by (method) (argo_rollouts_canary_fraction_estimate{{{ONE}}})", "{{method}}"),
+            Query(f"max(argo_rollouts_canary_fraction{{{ONE}}})", "canary fraction"),
         ],
         unit="percentunit",
         width=12,
-        more={
-            "fieldConfig": {
-                "defaults": {"unit": "percentunit", "min": 0, "max": 1},
-                "overrides": [
-                    {
-                        "matcher": {"id": "byName", "options": "canary fraction"},
-                        "properties": [
-                            {"id": "color", "value": {"mode": "fixed", "fixedColor": "orange"}},
-                            {"id": "custom.lineWidth", "value": 4},
-                            {"id": "custom.fillOpacity", "value": 12},
-                        ],
-                    }
-                ],
-            }
-        },
+        words=("canary fraction", "weight", "ready_pods", "pods", "replicas"),
+        thick="canary fraction",
     ),
     Panel(
         "Pods by role",
@@ -182,8 +169,7 @@ SERVICES: Final = (
             ),
         ],
         unit="percentunit",
-        words=ROLES,
-        more={"interval": "15s"},
+        words=(*ROLES, "service", "service, by its traces"),
     ),
     Panel(
         "Latency, 95th percentile",
@@ -193,7 +179,7 @@ SERVICES: Final = (
             Query(f"histogram_quantile(0.95, {_by_role(f'rate({BUCKETS}[{EVERY}])', 'le')})", "{{role}}"),
         ],
         unit="s",
-        words=ROLES,
+        words=(*ROLES, "service"),
     ),
     Panel(
         "Requests",
@@ -203,7 +189,7 @@ SERVICES: Final = (
             Query(_by_role(f"rate({COUNT}[{EVERY}])"), "{{role}}"),
         ],
         unit="reqps",
-        words=ROLES,
+        words=(*ROLES, "service"),
     ),
     Panel(
         "CPU of a pod",
@@ -249,7 +235,7 @@ EVENTS: Final = (
     Panel(
         "Updates that ended",
         "Since the time shown began; superseded: a newer revision came before the end.",
-        [Query(f"sum by (result) (increase(argo_rollouts_updates_total{{{ONE}}}[$__range]))", "{{result}}")],
+        [Query(f"round(sum by (result) (increase(argo_rollouts_updates_total{{{ONE}}}[$__range])))", "{{result}}")],
         kind="stat",
         width=6,
         words=tuple(result.value for result in RESULTS),
@@ -272,6 +258,7 @@ EVENTS: Final = (
         ],
         kind="table",
         width=24,
+        height=7,
         more={
             "fieldConfig": {"defaults": {"custom": {"align": "left", "filterable": True}}, "overrides": []},
             "transformations": [

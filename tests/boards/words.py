@@ -14,6 +14,8 @@ CLUSTER: Final = '$cluster_label=~"$cluster"'
 ONE: Final = f'{CLUSTER},namespace=~"$namespace",name=~"$rollout"'
 KEY: Final = "$cluster_label, namespace, name"
 """What tells rollouts apart."""
+NAMED: Final = "{{k8s_cluster_name}}{{cluster}} {{namespace}}/{{name}}"
+"""How it is called; Grafana leaves out a label that is not there."""
 EVERY: Final = "$__rate_interval"
 DEGRADED: Final = 'phase=~"Abort|Timeout|Error|InvalidSpec"'
 ERRORS: Final = '__name__=~"rollout_reconcile_error(_total)?"'

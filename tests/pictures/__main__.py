@@ -34,6 +34,8 @@ FLEET: Final = {
     "us-2": Play("bad-image", slow=15),
     "ap-1": Play("basic-canary", slow=15),
     "ap-2": Play("bluegreen", slow=15),
+    "ap-3": Play("rollback", "plain", slow=15),
+    "ap-4": Play("leader-failover", slow=8, after=600),
 }
 """What each cluster of the fleet goes through."""
 OUTAGE: Final = (30, 30, 30)
@@ -49,7 +51,7 @@ async def recorded(folder: Path, wanted: set[str]) -> None:
     """Draw what recordings show."""
     recordings = Recordings(unpack(folder / "recordings"))
     films = {cluster: beside(film(recordings, play)) for cluster, play in FLEET.items()}
-    start = min(one.start for one in films.values())
+    start = max(one.start for one in films.values() if one.start < min(played.start for played in films.values()) + 300)
     async with prometheus_with(films, program("prometheus"), program("promtool"), folder) as store:
         spans = {cluster: (one.start, one.start + (len(one.ticks) - 1) * INTERVAL) for cluster, one in films.items()}
         if "fleet" in wanted:

@@ -27,6 +27,8 @@ UNIT: Final = (60, 34)
 """Pixels of a cell of Grafana's grid."""
 DPI: Final = 100
 GAP: Final = 6
+TICKS: Final = (5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600)
+"""Seconds between marks on the axis of time."""
 MOST: Final = 7
 """So many names a legend has, before it says how many there are more."""
 mpl.rcParams |= {"font.family": "DejaVu Sans", "font.size": 8, "text.color": INK, "axes.edgecolor": EDGE}
@@ -111,8 +113,9 @@ def _clock(at: float) -> str:
 
 def _timed(axes: Axes, scene: Scene) -> None:
     axes.set_xlim(scene.start, scene.end)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _clock(at)))
+    apart = next(one for one in TICKS if (scene.end - scene.start) / one < 7)
+    axes.set_xticks([at for at in range(int(scene.start), int(scene.end) + 1) if at % apart == 0])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _clock(at)[: 5 if apart >= 60 else 8]))
     axes.tick_params(colors=FAINT, labelsize=7, length=0)
 
 
@@ -137,7 +140,7 @@ def _scale(axes: Axes, one: Filled, defaults: Mapping[str, Any]) -> None:
         axes.set_ylim(defaults.get("min", 0), defaults["max"] * 1.03)
     else:
         axes.autoscale(axis="y")
-        axes.set_ylim(0, max(axes.get_ylim()[1], most * 1.05) or 1)
+        axes.set_ylim(0, max(axes.get_ylim()[1], most * 1.05) if most else 1)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, defaults["unit"])))
 
@@ -153,7 +156,8 @@ def _lines(axes: Axes, one: Filled, colours: Sequence[str], scene: Scene) -> Non
         for run in _runs(named, scene.step):
             times, values = zip(*run, strict=True)
             axes.plot(times, values, color=colour, linewidth=3.2 if wide else 1.5, marker="." if len(run) == 1 else "")
-            axes.fill_between(times, values, color=colour, alpha=0.08, linewidth=0)
+            if wide:
+                axes.fill_between(times, values, color=colour, alpha=0.12, linewidth=0)
 
 
 def _runs(named: Named, step: float) -> list[list[tuple[float, float]]]:
@@ -216,9 +220,10 @@ def _tile(sheet: Sheet, box: Box, one: Filled, named: Named, *, named_too: bool)
 
 
 def _state_timeline(sheet: Sheet, box: Box, one: Filled, marks: Sequence[tuple[float, str]], scene: Scene) -> None:
-    longest = max(len(named.name) for named in one.series)
+    series = sorted(one.series, key=lambda named: named.name)
+    longest = max(len(named.name) for named in series)
     axes = sheet.axes(box.inside(min(longest * 5.4 + 8, box.width / 3), 0, 4, 20))
-    for row, named in enumerate(one.series):
+    for row, named in enumerate(series):
         for value, run in groupby(named.line.points, key=lambda point: point[1]):
             times = [at for at, _ in run]
             text, colour = state_of(value, one.panel["fieldConfig"]["defaults"])
@@ -229,8 +234,8 @@ def _state_timeline(sheet: Sheet, box: Box, one: Filled, marks: Sequence[tuple[f
     for at, colour in marks:
         axes.axvline(at, color=COLOURS[colour], linewidth=1, linestyle=(0, (3, 3)), alpha=0.7)
     _timed(axes, scene)
-    axes.set_ylim(len(one.series), 0)
-    axes.set_yticks([row + 0.5 for row in range(len(one.series))], [named.name for named in one.series], size=7)
+    axes.set_ylim(len(series), 0)
+    axes.set_yticks([row + 0.5 for row in range(len(series))], [named.name for named in series], size=7)
 
 
 def _table(sheet: Sheet, box: Box, one: Filled, _: Sequence[tuple[float, str]], __: Scene) -> None:
@@ -262,7 +267,9 @@ def _cells(one: Filled) -> tuple[list[dict[str, str]], list[str]]:
             rows.append(row := labels)
         if column := renamed.get(f"Value #{named.query}"):
             row[column] = number(named.line.points[-1][1], units.get(column, "short"))
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    first = ("namespace", "name", "phase", "pod", "role", *renamed.values())
+    columns = [*first, *(column for row in rows for column in row)]
+    columns = [one for one in dict.fromkeys(columns) if any(one in row for row in rows)]
     return sorted(rows, key=lambda row: list(row.values())[:3]), columns
 
 

@@ -71,10 +71,8 @@ def number(value: float, unit: str) -> str:
             return _seconds(value)
         case "bytes":
             return _scaled(value, 1024, (" B", " KiB", " MiB", " GiB"))
-        case "ops":
-            return f"{value:.3g}/s"
-        case "reqps":
-            return f"{value:.3g} req/s"
+        case "ops" | "reqps":
+            return _scaled(value, 1000, ("/s", " K/s", " M/s", " G/s"))
         case _:
             return _scaled(value, 1000, ("", " K", " M", " G"))
 

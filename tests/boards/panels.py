@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.boards.colours import COLOURS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,56 +20,6 @@ SCHEMA: Final = 41
 WIDTH: Final = 24
 """Columns of Grafana's grid."""
 SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
-
-COLOURS: Final = {
-    "Completed": "green",
-    "Healthy": "green",
-    "Successful": "green",
-    "promoted": "green",
-    "stable": "green",
-    "delivered": "green",
-    "delivering": "green",
-    "Progressing": "blue",
-    "Running": "blue",
-    "canary": "orange",
-    "preview": "purple",
-    "Paused": "yellow",
-    "retrying": "yellow",
-    "rolled_back": "yellow",
-    "superseded": "text",
-    "old": "text",
-    "idle": "text",
-    "Pending": "text",
-    "Unknown": "text",
-    "unknown": "text",
-    "experiment": "light-blue",
-    "Inconclusive": "light-orange",
-    "Timeout": "orange",
-    "holding": "orange",
-    "Degraded": "red",
-    "Abort": "red",
-    "aborted": "red",
-    "Error": "dark-red",
-    "Failed": "red",
-    "rejected": "orange",
-    "refused": "red",
-    "dropped": "red",
-    "InvalidSpec": "purple",
-    "made": "blue",
-    "up": "green",
-    "down": "red",
-    "leader": "blue",
-    "standby": "text",
-    "service": "text",
-    "service, by its traces": "light-blue",
-    "canary fraction": "orange",
-    "weight": "purple",
-    "ready_pods": "blue",
-    "pods": "yellow",
-    "replicas": "text",
-    "limit": "red",
-}
-"""One colour for each word, on every dashboard."""
 
 
 @dataclass(frozen=True, slots=True)

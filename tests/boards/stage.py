@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 AGES: Final = "100y"
 """How long a store keeps what was recorded: however old that is when a test runs."""
 
+LOOKBACK: Final = "25s"
+"""For how long a value holds: text has no end markers, with which a scrape ends what is said no longer at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -71,8 +74,8 @@ async def prometheus_with(films: Mapping[str, Film], program: str, promtool: str
     text.write_text("".join((*_text(films, 1), "# EOF\n")))
     make = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "tsdb"), "--quiet"]
     await asyncio.to_thread(subprocess.run, make, check=True, capture_output=True)
-    keep = f"--storage.tsdb.retention.time={AGES}"
-    async with prometheus(program, folder, arguments=(keep,)) as address, aiohttp.ClientSession() as session:
+    keep = (f"--storage.tsdb.retention.time={AGES}", f"--query.lookback-delta={LOOKBACK}")
+    async with prometheus(program, folder, arguments=keep) as address, aiohttp.ClientSession() as session:
         yield Store(address, session)
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.pictures [fleet] [rollout] [exporter]` draws the dashboards into charts/rollouts-exporter/pictures.
 
-Fleet and rollout are drawn of recordings, played fifteen times slower than they were recorded; the exporter's own
+Fleet and rollout are drawn of recordings, played slower than they were recorded; the exporter's own
 health of a minute and a half of a real run, with an outage in its middle. Prometheus answers every query.
 """
 

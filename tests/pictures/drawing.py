@@ -200,23 +200,23 @@ def _stat(sheet: Sheet, box: Box, one: Filled, _: Sequence[tuple[float, str]], _
             if tall
             else Box(box.x + place * each, box.y, each - 4, box.height)
         )
-        _tile(sheet, cell, one, named, named_too=len(one.series) > 1 or "legendFormat" in named.name)
+        _tile(sheet, cell, one, named)
 
 
-def _tile(sheet: Sheet, box: Box, one: Filled, named: Named, *, named_too: bool) -> None:
-    text, colour = state_of(named.line.points[-1][1], one.panel["fieldConfig"]["defaults"])
+def _tile(sheet: Sheet, box: Box, one: Filled, named: Named) -> None:
+    config, target = one.panel["fieldConfig"], one.panel["targets"][0]
+    text, colour = state_of(named.line.points[-1][1], config["defaults"])
+    name = "" if target["legendFormat"] == "__auto" else named.name
     if one.panel["options"].get("textMode") == "name":
-        text, named_too = named.name, False
-    elif one.panel["targets"][0]["legendFormat"] != "__auto" and named.name:
-        named_too = True
-    colour = colour_of(named.name, 0, one.panel["fieldConfig"]) if one.panel["fieldConfig"]["overrides"] else colour
+        text, name = name, ""
+    if config["overrides"]:
+        colour = colour_of(named.name, 0, config)
     axes = sheet.axes(box)
     axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=colour, alpha=0.85))
     size = min(24, box.width / max(len(text), 3) * 1.05, box.height * 0.3)
-    axes.text(0.5, 0.42 if named_too else 0.5, text, size=size, weight="bold", color="white", ha="center", va="center")
-    if named_too:
-        small = min(8, box.width / max(len(named.name), 3) * 1.15)
-        axes.text(0.5, 0.84, named.name, size=small, color="white", ha="center", va="center")
+    axes.text(0.5, 0.42 if name else 0.5, text, size=size, weight="bold", color="white", ha="center", va="center")
+    small = min(8, box.width / max(len(name), 3) * 1.15)
+    axes.text(0.5, 0.84, name, size=small, color="white", ha="center", va="center")
 
 
 def _state_timeline(sheet: Sheet, box: Box, one: Filled, marks: Sequence[tuple[float, str]], scene: Scene) -> None:
@@ -224,12 +224,13 @@ def _state_timeline(sheet: Sheet, box: Box, one: Filled, marks: Sequence[tuple[f
     longest = max(len(named.name) for named in series)
     axes = sheet.axes(box.inside(min(longest * 5.4 + 8, box.width / 3), 0, 4, 20))
     for row, named in enumerate(series):
-        for value, run in groupby(named.line.points, key=lambda point: point[1]):
-            times = [at for at, _ in run]
+        spans = (span for run in _runs(named, scene.step) for span in groupby(run, key=lambda point: point[1]))
+        for value, points in spans:
+            times = [at for at, _ in points]
             text, colour = state_of(value, one.panel["fieldConfig"]["defaults"])
             width = times[-1] - times[0] + scene.step
             axes.add_patch(Rectangle((times[0], row + 0.12), width, 0.76, facecolor=colour, alpha=0.8))
-            if width / (scene.end - scene.start) * box.width > len(text) * 6.6:
+            if width / (scene.end - scene.start) * box.width > len(text) * 8:
                 axes.text(times[0] + width / 2, row + 0.5, text, size=7, color="white", ha="center", va="center")
     for at, colour in marks:
         axes.axvline(at, color=COLOURS[colour], linewidth=1, linestyle=(0, (3, 3)), alpha=0.7)

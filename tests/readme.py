@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import yaml
 
 from exporter.commands.reference import rows
 from exporter.gate.lint.rules import RULES
@@ -12,7 +15,9 @@ from exporter.gate.lint.rules import RULES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+ALERTS = ROOT / "charts/rollouts-exporter/rules/alerts.yaml"
 
 
 def series_table() -> str:
@@ -33,7 +38,24 @@ def rule_table() -> str:
     return "\n".join(lines)
 
 
-TABLES: Final[Mapping[str, Callable[[], str]]] = {"series": series_table, "rules": rule_table}
+def alert_table() -> str:
+    """Return the alerts as a Markdown table; what a template fills in is told by its name."""
+    lines = ["| alert | severity | `for` | says |", "|---|---|---|---|"]
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        for rule in group["rules"]:
+            text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), rule["annotations"]["summary"])
+            text = re.sub(r"\{\{ \$value.*?\}\}", "…", text)
+            lines.append(
+                f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule.get('for', 'at once')} | {text} |"
+            )
+    return "\n".join(lines)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "series": series_table,
+    "alerts": alert_table,
+    "rules": rule_table,
+}
 """The tables that are made, by the mark around them."""
 
 

@@ -10,7 +10,7 @@ import pytest
 from exporter.cli import main
 from exporter.cli.gate import gate
 from exporter.config import load
-from tests.readme import README, TABLES, between
+from tests.readme import README, ROOT, TABLES, between
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +19,14 @@ TEXT = README.read_text()
 
 
 @pytest.mark.parametrize("mark", TABLES)
-def test_a_table_is_what_the_program_holds(mark: str) -> None:
+def test_a_table_that_is_made_is_what_it_is_made_of(mark: str) -> None:
     assert between(TEXT, mark)[1].strip() == TABLES[mark](), "python -m tests.readme --write"
+
+
+def test_every_picture_shown_is_there_and_small() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\((\S+)\)", TEXT)
+    assert len(shown) == 3
+    assert all(0 < (ROOT / one).stat().st_size <= 200_000 for one in shown)
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))

@@ -6,6 +6,7 @@ labels as kube-state-metrics makes them from 2.8 on (facts/kube-state-metrics.md
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import Key, State
@@ -41,6 +42,7 @@ def states(pages: Sequence[Page], at: float) -> dict[Key, State]:
     gauges["canary_weight"] = _weights(pages) | gauges["canary_weight"]
     healths = _healths(pages)
     hashes = _hashes(pages)
+    pauses = _pauses(pages)
     return {
         key: State(
             stable=hashes.get(key, ("", ""))[0],
@@ -51,6 +53,7 @@ def states(pages: Sequence[Page], at: float) -> dict[Key, State]:
             health=healths.get(key, ""),
             aborted=bool(gauges["abort"].get(key)),
             observed=_observed(gauges, key),
+            pauses=tuple(pauses[key].items()),
             at=at,
         )
         for key in {*hashes, *gauges["generation"]}
@@ -87,6 +90,15 @@ def _weights(pages: Sequence[Page]) -> dict[Key, float]:
         for series, value in samples(page, _PREFIX + "traffic_weight")
         if series.label("role") == "canary"
     }
+
+
+def _pauses(pages: Sequence[Page]) -> defaultdict[Key, dict[str, float]]:
+    """Return when each pause condition of each rollout began, by its reason (argo-rollouts.md 4)."""
+    found: defaultdict[Key, dict[str, float]] = defaultdict(dict)
+    for page in pages:
+        for series, value in samples(page, _PREFIX + "pause_start_time"):
+            found[series.label("namespace"), series.label("name")][series.label("reason")] = value
+    return found
 
 
 def _healths(pages: Sequence[Page]) -> dict[Key, str]:

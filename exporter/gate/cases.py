@@ -82,13 +82,13 @@ class Case:
 
         Raises UnsupportedError, AnswerError and TemplateError for a case that cannot be simulated.
         """
-        feeds = {query: self._feed(query) for query in self.document["answers"]}
+        feeds = {query: self._feed(query) for query, several in self.document["answers"].items() if several}
 
         def answer(metric: Metric) -> Given:
-            assert metric.prometheus is not None
-            feed = feeds.get(metric.prometheus.query)
+            query = metric.prometheus.query if metric.prometheus else ""
+            feed = feeds.get(query)
             if feed is None:
-                raise AnswerError(f"there is no answer for the query {metric.prometheus.query!r}")
+                raise AnswerError(f"there is no answer for the query {query!r}")
             return feed.next()
 
         conditions = Conditions(controller, _seconds(self.document.get("created")), LONGEST, {})

@@ -157,7 +157,8 @@ def _with_secrets(spec: Spec, plan: Plan, conditions: Conditions) -> Mapping[str
 
 
 def _measured(metric: Metric, answer: Callable[[Metric], Given], conditions: Conditions) -> Judged:
-    assert metric.prometheus is not None, "other providers are refused before"
+    if metric.prometheus is None:
+        raise AnswerError(f"metric {metric.name!r} asks another provider; only prometheus is simulated")
     wrong = refusal(metric.prometheus) or unsendable(metric.prometheus)
     if wrong is not None:
         return Judged(wrong)

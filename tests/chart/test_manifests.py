@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.chart.conftest import Manifests
+
+
+LARGEST_CONFIG_MAP = 1_000_000
+"""Bytes: what an API server takes, and a little less."""
 
 
 @pytest.mark.usefixtures("helm")
@@ -60,14 +65,35 @@ def test_there_is_a_golden_for_each_example_and_no_other() -> None:
     assert sorted(path.stem for path in GOLDEN.iterdir()) == list(EXAMPLES)
 
 
+def dashboards(manifests: Manifests) -> Manifests:
+    return [one for one in manifests if "grafana_dashboard" in one["metadata"].get("labels", {})]
+
+
 def test_dashboards_and_rules_are_handed_on_as_they_stand_with_the_templates_of_others_in_them(
     manifests: Callable[[str], Manifests],
 ) -> None:
     everything = manifests("everything")
     for path in CHART.glob("dashboards/*.json"):
-        assert only(everything, "ConfigMap", f"-{path.stem}")["data"] == {path.name: path.read_text().strip() + "\n"}
+        shown = only(dashboards(everything), "ConfigMap", f"-{path.stem}")
+        assert shown["data"] == {path.name: path.read_text().strip() + "\n"}
     for path in CHART.glob("rules/*.yaml"):
         assert only(everything, "PrometheusRule", f"-{path.stem}")["spec"] == yaml.safe_load(path.read_text())
+
+
+def test_what_is_shipped_arrives_in_the_cluster_whole(manifests: Callable[[str], Manifests]) -> None:
+    everything = manifests("everything")
+    boards = {name: text for one in dashboards(everything) for name, text in one["data"].items()}
+    assert set(boards) == {"exporter.json", "fleet.json", "rollout.json"}
+    assert all(json.loads(text)["panels"] and len(text.encode()) < LARGEST_CONFIG_MAP for text in boards.values())
+    (rules,) = (one["spec"]["groups"] for one in everything if one["kind"] == "PrometheusRule")
+    assert {"RolloutAborted", "ArgoRolloutsNoLeader"} <= {rule["alert"] for group in rules for rule in group["rules"]}
+    gates = {one["metadata"]["name"] for one in everything if one["kind"] == "AnalysisTemplate"}
+    assert {name.removeprefix("last9-") for name in gates} == {path.stem for path in CHART.glob("gates/*.yaml")}
+
+
+@pytest.mark.usefixtures("helm")
+def test_it_renders_for_a_helm_that_asks_no_cluster() -> None:
+    assert documents(run_helm("template", "shown", str(CHART)))
 
 
 def pods(manifests: Manifests) -> Iterator[dict[str, Any]]:

@@ -110,3 +110,15 @@ def test_a_case_that_cannot_be_judged_is_said_and_not_guessed(tmp_path: Path) ->
         "status": None,
         "unsupported": "the function date is not judged here",
     }
+
+
+def test_a_case_of_another_provider_is_said_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    web = {"metrics": [{"name": "m", "successCondition": "true", "provider": {"web": {"url": "http://a"}}}]}
+    asked = {"prometheus": {"address": "http://a", "query": "q"}}
+    good = {"metrics": [{"name": "m", "successCondition": "result[0] < 2", "provider": asked}]}
+    file = tmp_path / "cases.jsonl"
+    file.write_text("\n".join(json.dumps({"name": "x", "spec": spec, "answers": {"q": [[1]]}}) for spec in (web, good)))
+    done = CliRunner().invoke(main, ["gate", "simulate", "--cases", str(file)])
+    other, prometheus = map(json.loads, done.output.splitlines())
+    assert other["unsupported"] == "metric 'm' asks another provider; only prometheus is simulated"
+    assert prometheus["status"]["phase"] == "Successful"

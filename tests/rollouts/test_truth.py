@@ -9,7 +9,6 @@ import pytest
 
 from exporter.commands.replay import replayed
 from exporter.config.model import Settings
-from exporter.family import Series
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
 from tests.readme import README, between
 from tests.recorded import NAMES, VARIANTS
@@ -133,7 +132,7 @@ def test_the_judge_sees_swapped_roles(recordings: Recordings) -> None:
             return family
         swap = {"stable": "canary", "canary": "stable"}
         series = [
-            Series(one.name, tuple((key, swap.get(value, value)) for key, value in one.labels))
+            type(one)(one.name, tuple((key, swap.get(value, value)) for key, value in one.labels))
             for one in family.series
         ]
         return replace(family, series=series)

@@ -69,9 +69,11 @@ def _json(text: str, where: str) -> object:
 
 def cases(file: Path, controller: Controller) -> Iterator[str]:
     """Yield a JSON object with name and status for each case of a file, a line each. Raises GateError."""
-    if not file.is_file():
-        raise GateError(f"{file} cannot be read")
-    with file.open() as lines:
+    try:
+        opened = file.open()
+    except OSError as error:
+        raise GateError(f"{file} cannot be read: {error.strerror}") from None
+    with opened as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 document = _json(line, f"{file}:{number}")

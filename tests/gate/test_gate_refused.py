@@ -12,8 +12,7 @@ from exporter.cli import main
 from exporter.commands.gate_file import GateError, Given
 from exporter.commands.gate_play import play
 from tests.gate.api import api, says, vector
-from tests.gate.gates import article, gate
-from tests.gate.test_gate_run import SERVICE, wish
+from tests.gate.gates import SERVICE, article, gate, wish
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,9 @@ import pytest
 from aiohttp import web
 
 from exporter.commands.gate_file import Given
-from exporter.commands.gate_play import Wish, play
-from exporter.gate.controller import controller
+from exporter.commands.gate_play import play
 from tests.gate.api import Api, api, only_get, says, vector
-from tests.gate.gates import TOKEN, article, gate
+from tests.gate.gates import SERVICE, TOKEN, article, gate, wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
 
     from tests.gate.api import Behaviour
 
-FAST = 2000.0
-SERVICE = ("service-name=checkout",)
 GOOD, GAP, BAD = (vector(({}, value)) for value in (0.01, 0.07, 0.5))
-
-
-def wish(version: str = "1.9.1", **options: Any) -> Wish:
-    return Wish(controller(version), **{"speed": FAST, **options})
 
 
 def in_turn(*bodies: str | int) -> Behaviour:

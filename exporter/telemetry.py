@@ -66,6 +66,7 @@ class Own(Enum):
     POINTS_DROPPED = _counter("points_dropped_total", "Data points given up, by reason.", "reason", watched=True)
     POINTS_QUEUED = _gauge("points_queued", "Data points waiting for delivery.", watched=True)
     QUEUE_BYTES = _gauge("queue_bytes", "Size of the queue of delivery.", watched=True)
+    QUEUE_LIMIT = _gauge("queue_limit_bytes", "Size at which the queue of delivery gives up its oldest.", watched=True)
     QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", watched=True)
     SPOOL_ON_DISK = _gauge(
         "spool_on_disk", "1 while all that waits is in otlp.queue.directory, 0 while memory stands in.", watched=True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.recorded import unpack
+from tests.recorded import Recordings, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,3 +43,9 @@ def recordings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recording(recordings_folder: Path) -> Callable[[str], Path]:
     """The folder of one recording, by its name."""
     return lambda name: recordings_folder / name
+
+
+@pytest.fixture(scope="session")
+def recordings(recordings_folder: Path) -> Recordings:
+    """Every recording, each page parsed once."""
+    return Recordings(recordings_folder)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import yaml
 
 from exporter.commands.reference import rows
+from exporter.gate.lint.rules import RULES
 
-README = Path(__file__).parent.parent / "README.md"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+ALERTS = ROOT / "charts/rollouts-exporter/rules/alerts.yaml"
 
 
 def series_table() -> str:
@@ -17,6 +27,36 @@ def series_table() -> str:
         own = ", ".join(label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels)
         lines.append(f"| `{name}` | {kind} | {own} | {text} |")
     return "\n".join(lines)
+
+
+def rule_table() -> str:
+    """Return the rules of `gate lint` as a Markdown table."""
+    lines = ["| rule | | finds |", "|---|---|---|"]
+    for rule in RULES:
+        about = rule.about.replace("|", "\\|")
+        lines.append(f"| `{rule.name}` | {rule.severity} | {about} |")
+    return "\n".join(lines)
+
+
+def alert_table() -> str:
+    """Return the alerts as a Markdown table; what a template fills in is told by its name."""
+    lines = ["| alert | severity | `for` | says |", "|---|---|---|---|"]
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        for rule in group["rules"]:
+            text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), rule["annotations"]["summary"])
+            text = re.sub(r"\{\{ \$value.*?\}\}", "…", text)
+            lines.append(
+                f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule.get('for', 'at once')} | {text} |"
+            )
+    return "\n".join(lines)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "series": series_table,
+    "alerts": alert_table,
+    "rules": rule_table,
+}
+"""The tables that are made, by the mark around them."""
 
 
 def between(text: str, mark: str) -> tuple[str, str, str]:
@@ -30,8 +70,9 @@ def between(text: str, mark: str) -> tuple[str, str, str]:
 
 def main() -> None:
     """Write the tables."""
-    before, _, after = between(README.read_text(), "series")
-    README.write_text(f"{before}{series_table()}\n{after}")
+    for mark, table in TABLES.items():
+        before, _, after = between(README.read_text(), mark)
+        README.write_text(f"{before}{table()}\n{after}")
 
 
 if __name__ == "__main__":

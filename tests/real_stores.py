@@ -18,21 +18,25 @@ PATIENCE = 20.0
 
 
 @asynccontextmanager
-async def prometheus(program: str, folder: Path, targets: Sequence[str] = ()) -> AsyncIterator[str]:
-    """Run a Prometheus that scrapes the targets ten times a second; yields its address."""
-    scraping = {"job_name": "store", "scrape_interval": "100ms", "static_configs": [{"targets": list(targets)}]}
+async def prometheus(
+    program: str, folder: Path, targets: Sequence[str] = (), arguments: Sequence[str] = (), every: str = "100ms"
+) -> AsyncIterator[str]:
+    """Run a Prometheus that scrapes the targets every so often; yields its address."""
+    scraping = {"job_name": "store", "static_configs": [{"targets": list(targets)}], "honor_labels": True}
     config = folder / "prometheus.yml"
-    config.write_text(yaml.safe_dump({"scrape_configs": [scraping | {"scrape_timeout": "100ms"}]}))
+    config.write_text(
+        yaml.safe_dump({"scrape_configs": [scraping | {"scrape_interval": every, "scrape_timeout": every}]})
+    )
     port = free_port()
-    arguments = (f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=error")
-    async with _running(program, f"--web.listen-address=127.0.0.1:{port}", *arguments, ready=f"{port}/-/ready"):
+    told = (f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=error", *arguments)
+    async with _running(program, f"--web.listen-address=127.0.0.1:{port}", *told, ready=f"{port}/-/ready"):
         yield f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager
-async def victoria_metrics(program: str, folder: Path, *arguments: str) -> AsyncIterator[str]:
+async def victoria_metrics(program: str, folder: Path, *arguments: str, port: int = 0) -> AsyncIterator[str]:
     """Run a VictoriaMetrics that answers as soon as it can; yields its address, OTLP is at /opentelemetry."""
-    port = free_port()
+    port = port or free_port()
     told = (f"-storageDataPath={folder / 'vm'}", "-search.latencyOffset=1s", "-loggerLevel=ERROR", *arguments)
     async with _running(program, f"-httpListenAddr=127.0.0.1:{port}", *told, ready=f"{port}/health"):
         yield f"http://127.0.0.1:{port}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.cli import main
+from exporter.cli.gate import gate
 from exporter.config import load
-from tests.readme import README, between, series_table
+from tests.readme import README, ROOT, TABLES, between
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,14 +18,27 @@ if TYPE_CHECKING:
 TEXT = README.read_text()
 
 
-def test_the_table_of_series_is_the_catalogue() -> None:
-    assert between(TEXT, "series")[1].strip() == series_table(), "python -m tests.readme --write"
+@pytest.mark.parametrize("mark", TABLES)
+def test_a_table_that_is_made_is_what_it_is_made_of(mark: str) -> None:
+    assert between(TEXT, mark)[1].strip() == TABLES[mark](), "python -m tests.readme --write"
+
+
+def test_every_picture_shown_is_there_and_small() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\((\S+)\)", TEXT)
+    assert len(shown) == 3
+    assert all(0 < (ROOT / one).stat().st_size <= 200_000 for one in shown)
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_every_command_is_told(command: str) -> None:
     assert re.search(rf"`{command}[ `]", TEXT)
     assert main.commands[command].help
+
+
+@pytest.mark.parametrize("command", sorted(gate.commands))
+def test_every_command_of_the_gate_is_told(command: str) -> None:
+    assert f"`gate {command}" in TEXT
+    assert gate.commands[command].help
 
 
 def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:

@@ -77,20 +77,25 @@ def run(context: click.Context) -> None:
 
 
 @main.command()
-@click.option("--format", "form", type=click.Choice(["prom", "otlp-json"]), default="prom", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["prom", "otlp-json", "targets"]), default="prom", show_default=True
+)
 @click.pass_context
 @refusals
 def once(context: click.Context, form: str) -> None:
-    """Go round once and print what would be said; exit 1 when no controller leads or nobody answers."""
+    """Go round once and print what would be said, or who answered; exit 1 with the reason when something lacks."""
     from exporter.commands.once import as_otlp_json, go_round
     from exporter.web.text import render
 
     settings = _settings(context).settings
     done = wait_for(go_round(settings))
-    if form == "prom":
-        say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
-    else:
-        say(as_otlp_json(done.cycle, settings))
+    match form:
+        case "prom":
+            say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
+        case "targets":
+            say(done.answers)
+        case _:
+            say(as_otlp_json(done.cycle, settings))
     _complain(done.lacks)
 
 

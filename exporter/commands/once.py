@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config.model import Settings
-    from exporter.family import Cycle
+    from exporter.family import Cycle, Page
     from exporter.rollouts.targets import Target
 
 DAY: Final = 86_400.0
@@ -30,19 +30,46 @@ class Once:
     targets: tuple[Target, ...]
 
     @property
+    def answers(self) -> Iterator[str]:
+        """One line for each address: what was made of it, and how much it said."""
+        for target in self.targets:
+            page = target.page
+            role = f"{target.verdict}, " if target.verdict is not None else ""
+            said = f"{page.samples} samples" if page.trouble is None else f"no answer ({page.trouble.reason})"
+            yield f"{page.source} {page.target}: {role}{said}"
+
+    @property
     def lacks(self) -> tuple[str, ...]:
         """What a working exporter would have and this cycle had not, with the reason."""
-        return tuple(self._lacks())
+        return (*self._troubles(), *self._leaderless(), *self._podless())
 
-    def _lacks(self) -> Iterator[str]:
-        for target in self.targets:
-            if target.page.trouble is not None:
-                yield f"{target.page.source} {target.page.target}: {target.page.trouble.message}"
-        if not any(target.verdict == "leader" for target in self.targets):
-            yield "no controller leads: of the addresses asked none shows rollouts; check argo.targets"
-        asked = [target.page for target in self.targets if target.page.source is Source.KUBE_STATE_METRICS]
-        if asked and all(page.trouble is not None for page in asked):
+    def _troubles(self) -> Iterator[str]:
+        for page in self._pages():
+            if page.trouble is not None:
+                yield f"{page.source} {page.target}: {page.trouble.message}"
+
+    def _leaderless(self) -> Iterator[str]:
+        led = {target.page.installation for target in self.targets if target.verdict == "leader"}
+        for name in dict.fromkeys(page.installation for page in self._pages(Source.ARGO)):
+            if name not in led:
+                where = "" if name == "default" else f" in the installation {name}"
+                yield (
+                    f"no controller leads{where}: of the addresses asked none shows rollouts; check argo.targets, "
+                    "and that there is a Rollout"
+                )
+
+    def _podless(self) -> Iterator[str]:
+        pages = self._pages(Source.KUBE_STATE_METRICS)
+        if pages and all(page.trouble is not None for page in pages):
             yield "no kube-state-metrics answers; check kube_state_metrics.targets"
+        elif pages and not any(len(family) for page in pages for family in page.families.values()):
+            yield (
+                "kube-state-metrics answers, but shows no pods; check kube_state_metrics.targets, "
+                "and that pods and replicasets are among its --resources"
+            )
+
+    def _pages(self, source: Source | None = None) -> list[Page]:
+        return [target.page for target in self.targets if source in (None, target.page.source)]
 
 
 async def go_round(settings: Settings) -> Once:

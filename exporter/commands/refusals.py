@@ -3,13 +3,33 @@
 from typing import Final
 
 from exporter.commands.explain import ExplainError
+from exporter.commands.gate_file import GateError
+from exporter.commands.gate_lint import LintError
+from exporter.commands.gate_render import RenderError
 from exporter.commands.recording import RecordingError
 from exporter.commands.spooling import SpoolingError
 from exporter.commands.verify import PushError, ReadError, UnsetError, VerifyError
 from exporter.otlp.spool import InUseError
 from exporter.web.listen import ListenError
 
-REFUSALS: Final = (ExplainError, InUseError, RecordingError, SpoolingError, VerifyError, ListenError)
+REFUSALS: Final = (
+    ExplainError,
+    GateError,
+    InUseError,
+    LintError,
+    ListenError,
+    RecordingError,
+    RenderError,
+    SpoolingError,
+    VerifyError,
+)
 
-CODES: Final[dict[type[Exception], int]] = {UnsetError: 2, PushError: 3, ReadError: 4}
+CODES: Final[dict[type[Exception], int]] = {
+    GateError: 2,
+    LintError: 2,
+    RenderError: 2,
+    UnsetError: 2,
+    PushError: 3,
+    ReadError: 4,
+}
 """Exit codes; that of any other is 1."""

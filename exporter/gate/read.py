@@ -99,18 +99,33 @@ class Reader:
     async def _ask(
         self, path: str, form: Mapping[str, str | float | None], read: Callable[[Mapping[str, Any]], T]
     ) -> T | Trouble:
-        asked = Asked(f"{self._endpoint.address.rstrip('/')}/api/v1/{path}", self._proven, self._endpoint.cures)
-        try:
-            reply = await self._exchange(asked.url, {key: _text(one) for key, one in form.items() if one is not None})
-        except Exception as error:  # noqa: BLE001 - whatever the network does is a value to those above
-            return self._hushed(self._fault(asked, error))
-        found = document(reply, asked)
+        reply = await self.reply(path, form)
+        if isinstance(reply, Trouble):
+            return reply
+        found = self.document(path, reply)
         if isinstance(found, Trouble):
-            return self._hushed(found)
+            return found
         try:
             return read(found)
         except ValueError as error:
+            asked = self._asked(path)
             return Trouble("address", f"{asked.who} answers oddly: {error}; check {asked.cures.address}")
+
+    async def reply(self, path: str, form: Mapping[str, str | float | None]) -> Reply | Trouble:
+        """Ask a path below /api/v1 and return whatever HTTP answer comes."""
+        asked = self._asked(path)
+        try:
+            return await self._exchange(asked.url, {key: _text(one) for key, one in form.items() if one is not None})
+        except Exception as error:  # noqa: BLE001 - whatever the network does is a value to those above
+            return self._hushed(self._fault(asked, error))
+
+    def document(self, path: str, reply: Reply) -> Mapping[str, Any] | Trouble:
+        """Return the JSON of an answer that a path gave, else why there is none."""
+        found = document(reply, self._asked(path))
+        return self._hushed(found) if isinstance(found, Trouble) else found
+
+    def _asked(self, path: str) -> Asked:
+        return Asked(f"{self._endpoint.address.rstrip('/')}/api/v1/{path}", self._proven, self._endpoint.cures)
 
     async def _exchange(self, url: str, form: Mapping[str, str]) -> Reply:
         async with asyncio.timeout(self._endpoint.timeout):

@@ -59,6 +59,14 @@ ROWS: Final = (
         said.phase_start,
     ),
     Row(
+        "argo_rollouts_pause_start_timestamp_seconds",
+        Kind.GAUGE,
+        ("reason",),
+        "Since when it is paused, and why (Unix seconds); with rollout state only.",
+        said.pauses,
+        source=Source.ROLLOUT_STATE,
+    ),
+    Row(
         "argo_rollouts_phase_transitions_total",
         Kind.COUNTER,
         ("phase",),

@@ -123,7 +123,8 @@ class Workload:
 class State:
     """What a Rollout's own status says, by way of custom-resource state; None and "" where it says nothing.
 
-    `at` is when it was said (Unix seconds).
+    `at` is when it was said (Unix seconds). `pauses` are the reasons of its pause conditions, each with its start
+    (Unix seconds); a pause by spec.paused has none.
     """
 
     stable: str = ""
@@ -134,6 +135,7 @@ class State:
     health: str = ""
     aborted: bool = False
     observed: bool = False
+    pauses: tuple[tuple[str, float], ...] = ()
     at: float = field(default=math.inf, compare=False)
 
 

@@ -42,6 +42,14 @@ def phase_start(rollout: Rollout) -> Iterator[Said]:
         yield (), rollout.life.phases.start
 
 
+def pauses(rollout: Rollout) -> Iterator[Said]:
+    """When each pause condition began."""
+    state = rollout.sighting.state
+    if state is not None:
+        for reason, start in state.pauses:
+            yield (reason,), start
+
+
 def transitions(rollout: Rollout) -> Iterator[Said]:
     """Entries into each phase."""
     entries = rollout.life.phases.entries

@@ -6,6 +6,7 @@ labels as kube-state-metrics makes them from 2.8 on (facts/kube-state-metrics.md
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import Key, State
@@ -43,12 +44,16 @@ class States:
         self._weights = Notes(_PREFIX + "traffic_weight", _canary_weight)
         self._healths = Notes(_PREFIX + "status_phase", _health)
         self._hashes = Notes(_PREFIX + "status_info", _hashes)
+        self._pauses = Notes(_PREFIX + "pause_start_time", _pause)
 
     def read(self, pages: Sequence[Page], at: float) -> dict[Key, State]:
         """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
         gauges = {name: dict(notes.of(pages)) for name, notes in self._gauges.items()}
         gauges["canary_weight"] = dict(self._weights.of(pages)) | gauges["canary_weight"]
         healths, hashes = dict(self._healths.of(pages)), dict(self._hashes.of(pages))
+        pauses: defaultdict[Key, dict[str, float]] = defaultdict(dict)
+        for key, reason, start in self._pauses.of(pages):
+            pauses[key][reason] = start
         return {
             key: State(
                 stable=hashes.get(key, ("", ""))[0],
@@ -59,6 +64,7 @@ class States:
                 health=healths.get(key, ""),
                 aborted=bool(gauges["abort"].get(key)),
                 observed=_observed(gauges, key),
+                pauses=tuple(pauses[key].items()) if key in pauses else (),
                 at=at,
             )
             for key in {**hashes, **gauges["generation"]}
@@ -90,3 +96,8 @@ def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[Key, float]
 
 def _health(labels: Mapping[str, str], value: float) -> tuple[Key, str] | None:
     return (_key(labels), labels.get("phase", "")) if value == 1 else None
+
+
+def _pause(labels: Mapping[str, str], value: float) -> tuple[Key, str, float]:
+    """Note when a pause condition began, and its reason (argo-rollouts.md 4)."""
+    return _key(labels), labels.get("reason", ""), value

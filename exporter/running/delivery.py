@@ -72,6 +72,7 @@ class Delivering:
         otlp = settings.otlp
         self.books = Books()
         self._spooled = otlp.queue.directory is not None
+        self._most_bytes = otlp.queue.bytes
         self._queue = _queue(settings, self.books, telemetry)
         self._transport = transport(settings)
         timed = Timed(self._transport, telemetry)
@@ -149,6 +150,7 @@ class Delivering:
             Own.POINTS_DROPPED: dict(books.dropped),
             Own.POINTS_QUEUED: books.queued,
             Own.QUEUE_BYTES: self._queue.bytes,
+            Own.QUEUE_LIMIT: self._most_bytes,
             Own.QUEUE_AGE: self._queue.oldest_age(time.time()),
             Own.REQUESTS: dict(books.requests),
             Own.REQUESTS_RETRIED: books.retried,

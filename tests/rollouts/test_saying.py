@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -14,6 +14,9 @@ from exporter.rollouts.watch import Watch
 from exporter.running.core import rules
 from exporter.scrape.reader import Asked
 from tests.rollouts.told import Set, Told, controller, dead, kube, named, read
+
+if TYPE_CHECKING:
+    from tests.recorded import Recordings
 
 PODS: Final = "argo_rollouts_pod_info"
 REST: Final = Told(events={"RolloutUpdated": 1, "RolloutCompleted": 1}, replicas=(2, 2, 2, 0))
@@ -129,3 +132,12 @@ KNOWN: Final = frozenset({("shop", "checkout"), ("shop", "checkout-6c68fb46d4-2"
 def test_a_runs_owner_is_told_by_its_name_among_the_rollouts_that_are_known(name: str, rollout: str | None) -> None:
     assert owner("shop", name, KNOWN) == (None if rollout is None else ("shop", rollout))
     assert owner("elsewhere", name, KNOWN) is None
+
+
+def test_a_pause_says_its_reason_while_it_lasts(recordings: Recordings) -> None:
+    reasons: list[tuple[str, ...]] = []
+    for _, cycle, _ in recordings.watched("analysis", "full"):
+        said = named(cycle.families, "argo_rollouts_pause_start_timestamp_seconds", "basket")
+        if tuple(reason for (reason,) in said) not in reasons[-1:]:
+            reasons.append(tuple(reason for (reason,) in said))
+    assert reasons == [(), ("InconclusiveAnalysisRun",), (), ("CanaryPauseStep",), ()]

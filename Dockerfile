@@ -1,0 +1,30 @@
+# Everything in the image comes from the one lock, by hash: it is downloaded whole, and pip then takes of it what the
+# package needs to run, and nothing from elsewhere. The tests' packages stay behind in the first stage.
+ARG PYTHON=3.11-slim-trixie
+
+FROM python:${PYTHON} AS build
+WORKDIR /source
+COPY requirements.lock ./
+RUN pip download --no-cache-dir --quiet --require-hashes --only-binary=:all: --dest /wheels -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+# The version of setuptools is the lock's, since /wheels has no other.
+# hadolint ignore=DL3013
+RUN python -m venv /build \
+ && /build/bin/pip install --no-cache-dir --no-index --find-links=/wheels --upgrade setuptools \
+ && /build/bin/pip wheel --no-cache-dir --no-index --no-build-isolation --no-deps --wheel-dir=/wheels .
+RUN python -m venv --without-pip /opt/rollouts-exporter \
+ && pip --python=/opt/rollouts-exporter/bin/python install --no-cache-dir --no-index --find-links=/wheels /wheels/rollouts_exporter-*.whl
+
+FROM python:${PYTHON}
+LABEL org.opencontainers.image.title="rollouts-exporter" \
+      org.opencontainers.image.description="Makes Argo Rollouts' progressive delivery visible, in Last9 over OTLP or in Prometheus." \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/rollouts-exporter /opt/rollouts-exporter
+ENV PATH=/opt/rollouts-exporter/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 65532:65532
+EXPOSE 9464
+ENTRYPOINT ["/opt/rollouts-exporter/bin/rollouts-exporter"]

@@ -1,0 +1,90 @@
+{{/*
+The exporter's configuration: what the chart's values come to, with .Values.config laid over it. It is YAML, and no
+secret may stand in it, since it goes into a ConfigMap.
+*/}}
+{{- define "rollouts-exporter.config" -}}
+{{- $config := include "rollouts-exporter.fromValues" . | fromYaml -}}
+{{- include "rollouts-exporter.overlay" (list $config .Values.config) -}}
+{{- include "rollouts-exporter.refuseSecrets" (list "config" $config) -}}
+{{- include "rollouts-exporter.refuseConfig" (list . $config) -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* Where the configuration pushes to; empty: nowhere */}}
+{{- define "rollouts-exporter.endpoint" -}}
+{{- (include "rollouts-exporter.config" . | fromYaml).otlp.endpoint -}}
+{{- end -}}
+
+{{- define "rollouts-exporter.fromValues" -}}
+{{- range include "rollouts-exporter.sources" . | fromYamlArray }}
+{{- $values := index $.Values .key }}
+{{- if ne .asks "config" }}
+{{ .section }}:
+  targets:
+    {{- $made := list (printf "%s.%s.svc:%v" .name $values.namespace $values.port) }}
+    {{- get (dict "service" $made "targets" $values.targets "nobody" list) .asks | toYaml | nindent 4 }}
+{{- end }}
+{{- end }}
+otlp:
+  {{- with .Values.last9.otlpEndpoint }}
+  endpoint: {{ . | quote }}
+  {{- end }}
+  {{- if include "rollouts-exporter.hasSecret" . }}
+  authorization_file: {{ include "rollouts-exporter.secretDirectory" . }}/{{ .Values.last9.secretKey }}
+  {{- end }}
+  queue:
+    directory: {{ include "rollouts-exporter.directory" . }}/spool
+{{- if or .Values.last9.cluster.name .Values.last9.environment }}
+attributes:
+  {{- with .Values.last9.cluster.name }}
+  k8s.cluster.name: {{ . | quote }}
+  {{- end }}
+  {{- with .Values.last9.environment }}
+  deployment.environment: {{ . | quote }}
+  {{- end }}
+{{- end }}
+memory:
+  directory: {{ include "rollouts-exporter.directory" . }}
+{{- end -}}
+
+{{/* Lay the second mapping over the first, in place. Sprig's mergeOverwrite would keep what is to be emptied. */}}
+{{- define "rollouts-exporter.overlay" -}}
+{{- $under := index . 0 -}}
+{{- range $key, $value := index . 1 -}}
+{{- if and (kindIs "map" $value) (kindIs "map" (get $under $key)) -}}
+{{- include "rollouts-exporter.overlay" (list (get $under $key) $value) -}}
+{{- else -}}
+{{- $_ := set $under $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rollouts-exporter.refuseSecrets" -}}
+{{- $path := index . 0 -}}
+{{- range $key, $value := index . 1 -}}
+{{- $at := printf "%s.%v" $path $key -}}
+{{- if or (kindIs "map" $value) (kindIs "slice" $value) -}}
+{{- include "rollouts-exporter.refuseSecrets" (list $at $value) -}}
+{{- else if has (toString $key | lower) (list "password" "authorization") -}}
+{{- fail (printf "%s would stand in a ConfigMap for all to read: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file or password_file)" $at) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the exporter itself would refuse only once it runs */}}
+{{- define "rollouts-exporter.refuseConfig" -}}
+{{- $ := index . 0 -}}{{- $config := index . 1 -}}
+{{- $attributes := default dict $config.attributes -}}
+{{- if and $config.otlp.endpoint (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
+{{- fail "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to this cluster's name, or to none where one cluster is all there is" -}}
+{{- end -}}
+{{- if and $.Values.last9.existingSecret $.Values.last9.writeToken -}}
+{{- fail "last9.existingSecret and last9.writeToken are both set: keep one of them, best existingSecret" -}}
+{{- end -}}
+{{- if not (dig "web" "listen" ":9464" $config | hasSuffix ":9464") -}}
+{{- fail "config.web.listen: probes, Service and monitors ask port 9464: leave it, and set service.port where another is wanted" -}}
+{{- end -}}
+{{- if eq (default "deployment" $config.mode) "sidecar" -}}
+{{- fail "config.mode is sidecar, but this chart makes a Deployment: as a sidecar it is run by the controller's own chart, see charts/sidecar" -}}
+{{- end -}}
+{{- end -}}

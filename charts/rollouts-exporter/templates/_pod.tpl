@@ -1,0 +1,70 @@
+{{/* What the Deployment's container and the test's have in common */}}
+
+{{- define "rollouts-exporter.container" -}}
+image: {{ include "rollouts-exporter.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+{{- with .Values.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+volumeMounts:
+  - name: config
+    mountPath: {{ include "rollouts-exporter.configDirectory" . }}
+    readOnly: true
+  {{- if include "rollouts-exporter.hasSecret" . }}
+  - name: last9
+    mountPath: {{ include "rollouts-exporter.secretDirectory" . }}
+    readOnly: true
+  {{- end }}
+  - name: state
+    mountPath: {{ include "rollouts-exporter.directory" . }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "rollouts-exporter.configArgument" -}}
+--config={{ include "rollouts-exporter.configDirectory" . }}/config.yaml
+{{- end -}}
+
+{{/* Volumes but for the one of state. The Secret is mounted as a folder: a file alone (subPath) would never change */}}
+{{- define "rollouts-exporter.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "rollouts-exporter.fullname" . }}
+{{- if include "rollouts-exporter.hasSecret" . }}
+- name: last9
+  secret:
+    secretName: {{ include "rollouts-exporter.secretName" . }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rollouts-exporter.emptyDir" -}}
+- name: state
+  emptyDir:
+    {{- toYaml .Values.emptyDir | nindent 4 }}
+{{- end -}}
+
+{{/* Where a pod may run, and as whom */}}
+{{- define "rollouts-exporter.placement" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" "dnsConfig" }}
+{{- with index $.Values $key }}
+{{ dict $key . | toYaml }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,37 @@
+"""The language of the controller's conditions: text → tree → true, false, or the fault that makes an Error.
+
+What it gives is what the engine of the controller's version gives, to the letter of its messages, where
+tests/gate holds it against real controllers; what it does not know it refuses with UnsupportedError.
+"""
+
+from exporter.gate.condition.condition import (
+    SCALAR,
+    VECTOR,
+    Condition,
+    Judgement,
+    check,
+    evaluate,
+    judge,
+    moment,
+    parse,
+)
+from exporter.gate.condition.engine import Engine
+from exporter.gate.condition.evaluate import Step
+from exporter.gate.condition.faults import ConditionError, Fault, UnsupportedError
+
+__all__ = [
+    "SCALAR",
+    "VECTOR",
+    "Condition",
+    "ConditionError",
+    "Engine",
+    "Fault",
+    "Judgement",
+    "Step",
+    "UnsupportedError",
+    "check",
+    "evaluate",
+    "judge",
+    "moment",
+    "parse",
+]

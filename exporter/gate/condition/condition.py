@@ -1,0 +1,127 @@
+"""A condition as a whole: parsed once, then judged against results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter.gate.condition import types, values
+from exporter.gate.condition.check import Checked, Checker
+from exporter.gate.condition.evaluate import Evaluation, Step
+from exporter.gate.condition.faults import ConditionError, Fault, RunError, UnsupportedError
+from exporter.gate.condition.fold import Folder
+from exporter.gate.condition.leaks import refuse_leaks
+from exporter.gate.condition.library import CONTROLLER
+from exporter.gate.condition.parser import Parser
+from exporter.gate.condition.values import List, Time, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.gate.condition.engine import Engine
+    from exporter.gate.condition.syntax import Node
+    from exporter.gate.condition.types import Type
+
+VECTOR: Final = types.FLOATS
+"""The type of `result` for a query that gives series: their values, in the order of the answer."""
+SCALAR: Final = types.FLOAT
+"""The type of `result` for a query that gives a single number, such as scalar(…)."""
+_TOO_DEEP: Final = "it nests deeper than is judged here"
+_TIMES: Final = {name: CONTROLLER[name] for name in ("isNaN", "isInf")}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition whose grammar is right: its text, the engine it is judged by, and its tree."""
+
+    text: str
+    engine: Engine
+    root: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a condition gave for a result, and by which steps it came to that."""
+
+    outcome: bool | Fault
+    steps: tuple[Step, ...] = ()
+
+
+def parse(text: str, engine: Engine) -> Condition:
+    """Parse a condition.
+
+    Raises ConditionError, with the engine's own message and the place, for what does not compile whatever the result;
+    and UnsupportedError for what is not judged here.
+    """
+    try:
+        return Condition(text, engine, Parser(text, engine).parse())
+    except RecursionError:
+        raise UnsupportedError(_TOO_DEEP) from None
+
+
+def check(condition: Condition, result: Type) -> None:
+    """Raise ConditionError if the engine refuses the condition for a result of this type, VECTOR or SCALAR."""
+    _checked(condition, {"result": result})
+
+
+def evaluate(condition: Condition, result: float | Sequence[float]) -> bool | Fault:
+    """Judge a result, as the controller does: true, false, or why neither. Raises UnsupportedError."""
+    return judge(condition, result).outcome
+
+
+def judge(condition: Condition, result: float | Sequence[float]) -> Judgement:
+    """Judge a result, and tell the steps. Raises UnsupportedError."""
+    given = float(result) if isinstance(result, int | float) else List(values.FLOATS, tuple(map(float, result)))
+    try:
+        checked, tree = _checked(condition, {"result": SCALAR if isinstance(given, float) else VECTOR})
+    except UnsupportedError:
+        raise
+    except ConditionError as error:
+        return Judgement(Fault(error.message, compiled=False))
+    run = Evaluation(condition.engine, checked.types, {"result": given}, None)
+    value = _run(run, tree)
+    if isinstance(value, Fault):
+        return Judgement(value, tuple(run.steps))
+    outcome = value if isinstance(value, bool) else Fault(f"expected bool, but got {values.named(value)}")
+    return Judgement(outcome, tuple(run.steps))
+
+
+def moment(text: str, engine: Engine, now: float) -> float | Fault:
+    """Evaluate the start or end of a range query, such as `now() - duration("5m")`, to Unix seconds.
+
+    Raises UnsupportedError.
+    """
+    try:
+        condition = parse(text, engine)
+        checked, tree = _checked(condition, {}, times=True)
+    except UnsupportedError:
+        raise
+    except ConditionError as error:
+        return Fault(error.message, compiled=False)
+    value = _run(Evaluation(engine, checked.types, {}, int(now * 1e9)), tree)
+    if isinstance(value, Fault):
+        return value
+    if isinstance(value, Time):
+        return value.nanoseconds / 1e9
+    return Fault(f"expected time.Time, but got {values.named(value)}")
+
+
+def _checked(condition: Condition, variables: dict[str, Type], *, times: bool = False) -> tuple[Checked, Node]:
+    """Check and fold a tree. Raises ConditionError."""
+    try:
+        checker = Checker(condition.engine, variables, _TIMES if times else CONTROLLER)
+        checked = checker.check(condition.root)
+        tree = Folder(checked).fold(condition.root)
+        refuse_leaks(tree)
+    except RecursionError:
+        raise UnsupportedError(_TOO_DEEP) from None
+    return checked, tree
+
+
+def _run(run: Evaluation, tree: Node) -> Value | Fault:
+    try:
+        return run.value(tree)
+    except RunError as error:
+        return Fault(str(error).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    except RecursionError:
+        raise UnsupportedError(_TOO_DEEP) from None

@@ -1,0 +1,1 @@
+"""What rules look at: a module for each part of a gate."""

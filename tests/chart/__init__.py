@@ -1,0 +1,1 @@
+"""The chart, the image and what stands beside them."""

@@ -1,0 +1,26 @@
+"""What is said of each rule's bad file: `python -m tests.gate.lint.golden` writes it anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from exporter.gate.controller import DEFAULT
+from exporter.gate.lint.rules import RULES
+from tests.gate.lint.looking import said
+
+PAIRS: Final = Path(__file__).parent / "rules"
+ARTICLE: Final = Path(__file__).parent / "article"
+VERSIONS: Final = {"too-early": "1.7.2", "result-type": "1.7.2"}
+"""The controller of a pair, where it is not the newest."""
+
+
+def expected(rule: str) -> str:
+    """Return what a person reads of a rule's bad file."""
+    return said((PAIRS / f"{rule}.bad.yaml").read_text(), VERSIONS.get(rule, DEFAULT), f"{rule}.bad.yaml")
+
+
+if __name__ == "__main__":
+    for row in RULES:
+        (PAIRS / f"{row.name}.txt").write_text(expected(row.name))
+    (ARTICLE / "findings.txt").write_text(said((ARTICLE / "gate.yaml").read_text(), "1.8.3"))

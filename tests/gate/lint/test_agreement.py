@@ -1,0 +1,153 @@
+"""What lint says of a gate is what the controller does with it, as simulation holds it against real ones."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.gate.answer import Sample, Vector
+from exporter.gate.controller import controller
+from exporter.gate.lint.checks.limits import refused as limits_refused
+from exporter.gate.provider import judged
+from exporter.gate.reading import spec
+from exporter.gate.validation import fault
+from tests.gate.lint.looking import gates, rules
+from tests.gate.recorded import lines
+
+VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1"])
+REFUSED = {"limits", "interval-missing", "duration", "provider", "metric-name", "no-metrics"}
+LIMIT = st.none() | st.integers(-2, 6) | st.sampled_from(["3", "-1", "two"])
+CONDITIONS = [
+    "result[0] < 0.05",
+    "result[0] >= 0.1",
+    "len(result) > 0 && result[0] < 0.05",
+    "len(result) == 0 || result[0] >= 0.1",
+    "all(result, {# < 0.05})",
+    "any(result, {isNaN(#) || # > 0.1})",
+    "default(result, 0) < 0.05",
+    "result < 0.05",
+    "result[0]",
+    "result[1] < 0.05",
+    "result[0] <",
+    "true",
+    "mean(result) < 0.05",
+    "",
+]
+
+
+def run(*metrics: dict[str, Any], **more: Any) -> str:
+    head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": "x", "namespace": "n"}}
+    return yaml.safe_dump({**head, "spec": {"metrics": list(metrics), **more}})
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    version=VERSIONS,
+    limits=st.fixed_dictionaries(
+        {},
+        optional={
+            "count": LIMIT,
+            "failureLimit": LIMIT,
+            "inconclusiveLimit": LIMIT,
+            "consecutiveErrorLimit": LIMIT,
+            "consecutiveSuccessLimit": LIMIT,
+            "interval": st.sampled_from(["1m", "5", "1d", "-1m", "1h30m", "x"]),
+            "initialDelay": st.sampled_from(["1m", "90", "0"]),
+        },
+    ),
+    names=st.sampled_from([["a"], ["a", "a"], ["a", "b"], []]),
+    provider=st.sampled_from(
+        [{"prometheus": {"query": "up"}}, {}, {"prometheus": {"query": "up"}, "web": {"url": "x"}}]
+    ),
+)
+def test_what_the_controller_refuses_lint_finds_and_nothing_else(
+    version: str, limits: dict[str, Any], names: list[str], provider: dict[str, Any]
+) -> None:
+    if not controller(version).line >= (1, 8):
+        limits.pop("consecutiveSuccessLimit", None)  # the API server drops it
+    given_limits = {name: value for name, value in limits.items() if value is not None}
+    metrics = [{"name": name, "provider": provider, **given_limits} for name in names]
+    refused = fault(spec({"metrics": metrics}).metrics, controller(version)) is not None
+    assert bool(REFUSED & set(rules(run(*metrics), version=version))) is refused
+
+
+@pytest.mark.parametrize("version", ["1.7.2", "1.9.1"])
+def test_every_small_limit_is_refused_as_the_controller_refuses_it(version: str) -> None:
+    names = ("count", "failureLimit", "inconclusiveLimit", *(["consecutiveSuccessLimit"] if version == "1.9.1" else []))
+    for values in product((None, -1, 0, 1, 2, 3), repeat=len(names)):
+        limits = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        metric = {"name": "m", "interval": "1m", "provider": {"prometheus": {"query": "up"}}, **limits}
+        refused = fault(spec({"metrics": [metric]}).metrics, controller(version)) is not None
+        head = {"kind": "AnalysisRun", "spec": {"metrics": [metric]}}
+        assert bool([*limits_refused(gates(json.dumps(head), version=version))]) is refused, limits
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    version=VERSIONS,
+    success=st.sampled_from(CONDITIONS),
+    failure=st.sampled_from(CONDITIONS),
+    values=st.lists(st.sampled_from([0.0, 0.01, 0.05, 0.07, 0.1, 0.5, float("nan"), float("inf")]), max_size=3),
+)
+def test_the_judge_judges_as_the_controller(version: str, success: str, failure: str, values: list[float]) -> None:
+    metric = {"name": "m", "provider": {"prometheus": {"query": "up", "address": "http://p:9090"}}}
+    metric |= {name: text for name, text in (("successCondition", success), ("failureCondition", failure)) if text}
+    answer = Vector(tuple(Sample((), 0.0, one) for one in values))
+    (judge,) = gates(run(metric), version=version).judges
+    if judge.able:
+        (typed,) = spec({"metrics": [metric]}).metrics
+        assert judge.of(*values) is judged(typed, answer, controller(version)).outcome.phase
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_that_fails_with_every_answer_is_found(condition: str) -> None:
+    metric = {"name": "m", "provider": {"prometheus": {"query": "up"}}, "successCondition": condition}
+    (typed,) = spec({"metrics": [metric]}).metrics
+    answers = [
+        Vector(tuple(Sample((), 0.0, one) for one in values)) for values in ([0.0], [1.0], [0.0, 1.0], [1.0, 0.0])
+    ]
+    never = all(judged(typed, answer, controller("1.9.1")).outcome.phase == "Error" for answer in answers)
+    assert ("condition" in rules(run(metric))) is never
+
+
+UNASKED = ("server_error", "client_error", "bad_data", "unmarshaler", "prometheus address", "invalid header")
+SPEC = REFUSED | {"argument-unresolved", "argument-without-value", "matches-nothing"}
+
+
+@pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
+def test_every_recorded_run_that_a_real_controller_refused_is_found(version: str) -> None:
+    for name, status, found in looked_at(version):
+        refused = str(status.get("message", "")).startswith(("Analysis spec invalid", "Unable to resolve"))
+        assert bool(SPEC & found) is refused, name
+
+
+@pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
+def test_every_recorded_error_of_a_condition_is_found_and_no_condition_that_judged(version: str) -> None:
+    """Without those whose answers are of another kind than their query's, which no linter can know."""
+    for name, status, found in looked_at(version):
+        message = str(status.get("message", ""))
+        if "Error Message" in message and not any(word in message for word in UNASKED):
+            assert found & {"condition", "empty"} or name.startswith("a-t-"), name
+        if status.get("phase") in {"Successful", "Failed", "Inconclusive"}:
+            assert "condition" not in found or name.startswith("a-t-"), name
+
+
+@cache
+def looked_at(version: str) -> list[tuple[str, dict[str, Any], set[str]]]:
+    """Return the name of each recorded run, its status, and which rules it breaks; equal specs are looked at once."""
+    known: dict[str, set[str]] = {}
+    runs = []
+    for case in lines(f"cases-{version}"):
+        text = run(*case["spec"]["metrics"], **{name: one for name, one in case["spec"].items() if name != "metrics"})
+        text = text.replace(case["name"], "up")
+        if text not in known:
+            known[text] = set(rules(text, version=version))
+        runs.append((case["name"], case["status"] or {}, known[text]))
+    return runs

@@ -1,0 +1,82 @@
+"""A rendered gate, tried on the past of a real Prometheus: good, bad, between, no traffic, nothing there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.gate.render.answers import Answers
+from exporter.gate.render.credential import Credential
+from exporter.gate.render.manifest import secret, template
+from tests.real_stores import prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STEP, SPAN = 15, 900
+SHARES = {"good": 0.01, "bad": 0.2, "between": 0.07}
+"""Fifteen minutes of each share of errors, then as long of traffic that stands still, then nothing."""
+ENDS = {"good": (0, 5), "bad": (1, 3), "between": (3, 3), "still": (3, 3), "absent": (3, 3)}
+"""Exit code (0 Successful, 1 Failed, 3 Inconclusive), and after how many measurements."""
+SERIES = 'http_requests_total{service="checkout",pod="checkout-abc-x",status="%s"} %s %s\n'
+STABLE = 'http_requests_total{service="checkout",pod="checkout-old-x",status="200"} %s %s\n'
+
+
+async def test_each_quarter_of_an_hour_ends_as_it_should(require_program: Callable[[str], str], tmp_path: Path) -> None:
+    began = int(time.time()) // 3600 * 3600 - 7 * 3600
+    past(require_program("promtool"), tmp_path, began)
+    async with prometheus(require_program("prometheus"), tmp_path) as address:
+        gate = tmp_path / "gate.yaml"
+        gate.write_text(rendered(address))
+        found = {name: await tried(gate, began + place * SPAN) for place, name in enumerate(ENDS)}
+    assert found == ENDS
+
+
+def rendered(address: str) -> str:
+    """Return the article's gate, asked of the canary's own pods."""
+    said = {"signal": "error-rate", "service": "checkout", "namespace": "shop", "address": address}
+    made = Answers.model_validate({**said, "success": 0.05, "failure": 0.10, "failures": 3})
+    return f"{secret(made, Credential('user', 'token'))}---\n{template(made)}"
+
+
+async def tried(gate: Path, at: float) -> tuple[int, int]:
+    """Run `gate run --at`; return its exit code and how many measurements it took."""
+    arguments = ["--arg", "service-name=checkout", "--arg", "canary-hash=abc", "--at", str(at), "--json"]
+    program = str(Path(sys.executable).parent / "rollouts-exporter")
+    child = await asyncio.create_subprocess_exec(
+        program, "gate", "run", str(gate), *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    told, wrong = await child.communicate()
+    assert told, wrong.decode()
+    (result,) = json.loads(told)["metricResults"]
+    assert child.returncode is not None
+    return child.returncode, result["count"]
+
+
+def past(promtool: str, folder: Path, began: int) -> None:
+    """Write the blocks of a Prometheus that has seen it all."""
+    text = folder / "past.txt"
+    text.write_text("".join(samples(began)) + "# EOF\n")
+    made = ["tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "tsdb")]
+    subprocess.run([promtool, *made], check=True, capture_output=True)
+
+
+def samples(began: int) -> Iterator[str]:
+    """Return the requests of the canary, and of a stable pod that never fails."""
+    yield "# TYPE http_requests counter\n"
+    moments = range(began, began + (len(SHARES) + 1) * SPAN, STEP)
+    shares = [*SHARES.values(), None]
+    good, bad = [0.0], [0.0]
+    for at in moments:
+        share = shares[(at - began) // SPAN]
+        more = (0.0, 0.0) if share is None else (100 * (1 - share), 100 * share)
+        good.append(good[-1] + more[0])
+        bad.append(bad[-1] + more[1])
+    yield from (SERIES % ("200", value, at) for value, at in zip(good[1:], moments, strict=True))
+    yield from (SERIES % ("500", value, at) for value, at in zip(bad[1:], moments, strict=True))
+    yield from (STABLE % (place * 900.0, at) for place, at in enumerate(moments))

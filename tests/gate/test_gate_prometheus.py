@@ -1,0 +1,109 @@
+"""`gate run` against a real Prometheus that holds known data."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from exporter.commands.gate_file import Given
+from exporter.commands.gate_play import Wish, play
+from exporter.gate.answer import Answer, Vector
+from exporter.gate.controller import controller
+from exporter.gate.read import ReadEndpoint, Reader
+from tests.gate.api import api, says
+from tests.gate.gates import gate
+from tests.real_stores import PATIENCE, prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+PHASES = ("Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
+PAGE = "# TYPE rollout_phase gauge\n" + "".join(
+    f'rollout_phase{{name="checkout",namespace="production",strategy="canary",phase="{phase}"}} '
+    f"{int(phase == 'Completed')}\n"
+    for phase in PHASES
+)
+INCIDENT = range(40, 60)
+"""Minutes after the start of the history in which 30 % of the requests fail."""
+
+
+async def test_the_articles_validation_is_17_of_17(
+    require_program: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """rollout_phase{phase="Error"} every 30 s, result[0] == 0: 17 of 17 consecutive successes."""
+    program = require_program("prometheus")
+    async with (
+        api(says(PAGE, kind="text/plain; version=0.0.4")) as page,
+        prometheus(program, tmp_path, [page.address.removeprefix("http://")]) as address,
+    ):
+        await _scraped(address)
+        metric: dict[str, Any] = {"interval": "30s", "count": 17, "successCondition": "result[0] == 0"}
+        file = gate(tmp_path, address, 'rollout_phase{phase="Error"}', **metric)
+        code = await play(Given(file), Wish(controller("1.8.3"), as_json=True, speed=240.0))
+    status = json.loads(capsys.readouterr().out)
+    result = status["metricResults"][0]
+    assert (code, status["phase"]) == (0, "Successful")
+    assert (result["successful"], result["count"], result["consecutiveSuccess"]) == (17, 17, 17)
+    assert {one["value"] for one in result["measurements"]} == {"[0]"}
+
+
+async def _scraped(address: str) -> None:
+    """Wait for the first scrape, of which a young Prometheus takes its time."""
+    async with asyncio.timeout(PATIENCE), Reader(ReadEndpoint(address)) as reader:
+        while not isinstance(found := await reader.query("rollout_phase"), Answer) or found.value == Vector(()):
+            await asyncio.sleep(0.1)
+
+
+def _history(start: int) -> str:
+    """Write two hours of requests, one sample a minute, as OpenMetrics."""
+    lines, good, bad = ["# TYPE requests counter"], 0, 0
+    for minute in range(120):
+        good, bad = (good + 42, bad + 18) if minute in INCIDENT else (good + 60, bad)
+        at = start + 60 * minute
+        lines += [f'requests_total{{code="200"}} {good} {at}', f'requests_total{{code="500"}} {bad} {at}']
+    return "\n".join([*lines, "# EOF", ""])
+
+
+async def test_the_past_tells_during_which_starts_the_gate_would_have_failed(
+    require_program: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, promtool = require_program("prometheus"), require_program("promtool")
+    start = int(time.time()) // 7200 * 7200 - 4 * 7200
+    (tmp_path / "history.txt").write_text(_history(start))
+    making = [
+        promtool,
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        str(tmp_path / "history.txt"),
+        str(tmp_path / "tsdb"),
+    ]
+    process = await asyncio.create_subprocess_exec(*making, stdout=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+    query = 'sum(rate(requests_total{code="500"}[5m])) / sum(rate(requests_total[5m]))'
+    conditions: dict[str, Any] = {"successCondition": "result[0] < 0.05", "failureCondition": "result[0] >= 0.10"}
+    async with prometheus(program, tmp_path) as address:
+        file = gate(tmp_path, address, query, interval="1m", count=5, failureLimit=1, **conditions)
+        wish = Wish(controller("1.9.1"), as_json=True, start=start + 600.0, end=start + 5400.0, step=600.0)
+        assert await play(Given(file), wish) == 1
+        tries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        ends = [(int(one["at"] - start) // 60, one["status"]["phase"]) for one in tries]
+        assert ends == [
+            (10, "Successful"),
+            (20, "Successful"),
+            (30, "Successful"),
+            (40, "Inconclusive"),
+            (50, "Failed"),
+            (60, "Failed"),
+            (70, "Successful"),
+            (80, "Successful"),
+            (90, "Successful"),
+        ]
+        assert await play(Given(file), Wish(controller("1.9.1"), as_json=True, start=start - 86400.0)) == 2
+    status = json.loads(capsys.readouterr().out)
+    assert status["message"].endswith('Error Message: reflect: slice index out of range"'), "no data, no verdict"

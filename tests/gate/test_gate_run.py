@@ -1,0 +1,268 @@
+"""`gate run` asks as the controller asks, and ends as the controller ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from exporter.commands.gate_file import Given
+from exporter.commands.gate_play import play
+from tests.gate.api import Api, api, only_get, says, vector
+from tests.gate.gates import SERVICE, TOKEN, article, gate, wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.gate.api import Behaviour
+
+GOOD, GAP, BAD = (vector(({}, value)) for value in (0.01, 0.07, 0.5))
+
+
+def in_turn(*bodies: str | int) -> Behaviour:
+    """Answer one body, or one HTTP status, after the other, the last one for ever."""
+    left: Iterator[str | int] = iter(bodies[:-1])
+
+    async def reply(_: web.BaseRequest) -> web.StreamResponse:
+        body = next(left, bodies[-1])
+        if isinstance(body, int):
+            return web.Response(status=body)
+        return web.Response(body=body.encode(), headers={"Content-Type": "application/json"})
+
+    return reply
+
+
+async def tried(file: str, served: Api, capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, Any]:
+    """Try a gate for programs; return the exit code and the status."""
+    code = await play(Given(file, arguments=options.pop("arguments", ())), wish(as_json=True, **options))
+    out, err = capsys.readouterr()
+    assert TOKEN not in out + err
+    del served
+    return code, json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "phase", "counts"),
+    [
+        ((GOOD,), 0, "Successful", {"successful": 8, "count": 8}),
+        ((BAD, BAD, BAD, GOOD), 0, "Successful", {"failed": 3, "successful": 5, "count": 8}),
+        ((GOOD, BAD), 1, "Failed", {"failed": 4, "successful": 1, "count": 5}),
+        ((GOOD, GAP), 3, "Inconclusive", {"inconclusive": 1, "successful": 1, "count": 2}),
+        ((vector(),), 2, "Error", {"error": 5, "consecutiveError": 5}),
+        ((vector(({}, float("nan"))),), 3, "Inconclusive", {"inconclusive": 1, "count": 1}),
+        ((500, 500, 500, 500, GOOD), 0, "Successful", {"error": 4, "successful": 8, "count": 8}),
+    ],
+)
+async def test_the_articles_gate_on_good_bad_absent_and_odd_data(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    answers: tuple[str, ...],
+    code: int,
+    phase: str,
+    counts: dict[str, int],
+) -> None:
+    async with api(in_turn(*answers)) as served:
+        done, status = await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    result = status["metricResults"][0]
+    assert (done, status["phase"]) == (code, phase)
+    assert {key: result[key] for key in counts} == counts
+
+
+async def test_it_posts_a_form_with_the_headers_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with api(in_turn(GAP)) as served:
+        await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    (asked,) = served.asked
+    assert (asked.method, asked.path) == ("POST", "/api/v1/query")
+    assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert asked.headers["Authorization"] == f"Basic {TOKEN}"
+    assert asked.form["query"].startswith('sum(rate(http_requests_total{service="checkout", status=~"5.."}[5m]))\n/')
+    assert set(asked.form) == {"query", "time"}
+
+
+async def test_however_fast_it_goes_the_store_is_asked_for_the_present(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(says(GOOD)) as served:
+        _, status = await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    assert all(abs(float(one.form["time"]) - time.time()) < 30 for one in served.asked)
+    took = (datetime.fromisoformat(status[end]).timestamp() for end in ("startedAt", "completedAt"))
+    assert -next(took) + next(took) >= 7 * 120
+
+
+async def test_it_asks_again_with_get_where_post_is_not_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(only_get(says(GOOD))) as served:
+        code, _ = await tried(gate(tmp_path, served.address, "up"), served, capsys)
+    assert code == 0
+    assert [one.method for one in served.asked] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ("{}", 401, "client_error: client error: 401"),
+        ("{}", 503, "server_error: server error: 503"),
+        ('{"status":"error","errorType":"bad_data","error":"parse error"}', 400, "bad_data: parse error"),
+        ("<html>", 200, "answers with a web page"),
+        ('{"status":"success","data":{"resultType":"string","result":[1,"x"]}}', 200, "unexpected value type"),
+    ],
+)
+async def test_what_the_store_refuses_is_an_error_in_the_controllers_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, status: int, message: str
+) -> None:
+    async with api(says(body, status)) as served:
+        code, told = await tried(gate(tmp_path, served.address, "up", consecutiveErrorLimit=0), served, capsys)
+    assert code == 2
+    assert message in told["metricResults"][0]["message"]
+
+
+async def test_a_line_break_in_the_secret_is_found_before_it_is_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(says(GOOD)) as served:
+        file = article(tmp_path, served.address)
+        secret = tmp_path / "secret"
+        secret.write_text("Basic bmV2ZXI6c2hvd24=\n")
+        given = Given(file, arguments=SERVICE, argument_files=(f"last9-auth={secret}",))
+        code = await play(given, wish(explain=True))
+    out, _ = capsys.readouterr()
+    assert (code, served.asked) == (2, [])
+    assert 'net/http: invalid header field value for "Authorization"' in out
+    assert "make the Secret with printf" in out
+    assert "bmV2ZXI6c2hvd24=" not in out
+
+
+async def test_a_store_that_repeats_the_secret_does_not_have_it_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def echo(request: web.BaseRequest) -> web.StreamResponse:
+        said = {"status": "error", "errorType": "bad_data", "error": request.headers["Authorization"]}
+        return web.json_response(said, status=400)
+
+    async with api(echo) as served:
+        file = article(tmp_path, served.address)
+        wishes: tuple[dict[str, Any], ...] = ({"as_json": True, "explain": True}, {"explain": True}, {})
+        for options in wishes:
+            assert await play(Given(file, arguments=SERVICE), wish(**options)) == 2
+    out, err = capsys.readouterr()
+    assert TOKEN not in out + err
+    assert "never-shown" not in out + err
+    assert "bad_data: ***" in out
+
+
+async def test_an_address_with_a_user_proves_itself_with_it_and_does_not_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(says("{}", 401)) as served:
+        address = served.address.replace("://", "://someone:never-shown@")
+        code = await play(Given(gate(tmp_path, address, "up", consecutiveErrorLimit=0)), wish(explain=True))
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert served.asked[0].headers["Authorization"] == "Basic c29tZW9uZTpuZXZlci1zaG93bg=="
+    assert "never-shown" not in out + err
+
+
+async def test_a_slow_answer_is_given_up_after_the_timeout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def slow(_: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(5)
+        return web.Response()
+
+    async with api(slow) as served:
+        file = gate(tmp_path, served.address, "up", consecutiveErrorLimit=0, prometheus={"timeout": 1})
+        code, told = await tried(file, served, capsys)
+    assert code == 2
+    assert "did not answer within 1 s" in told["metricResults"][0]["message"]
+
+
+async def test_a_gate_without_an_end_is_terminated_as_a_step_terminates_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(says(GOOD)) as served:
+        file = gate(tmp_path, served.address, "up", interval="1m", successCondition="result[0] < 1")
+        code, status = await tried(file, served, capsys, longest=150.0, speed=100.0)
+    assert (code, status["phase"], status["message"]) == (0, "Successful", "Run Terminated")
+    assert status["metricResults"][0]["count"] == 3
+
+
+async def test_the_past_is_asked_at_its_own_times_and_each_but_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = 1_700_000_000.0
+    async with api(says(GOOD)) as served:
+        file = gate(tmp_path, served.address, "up", interval="1m", count=3, initialDelay="30s")
+        code = await play(Given(file), wish(start=start, end=start + 120, step=60.0))
+    out, _ = capsys.readouterr()
+    assert code == 0
+    assert [float(one.form["time"]) - start for one in served.asked] == [30, 90, 150, 210, 270]
+    assert out.splitlines() == [
+        "2023-11-14 22:13:20Z Successful (m 3 of 3)",
+        "2023-11-14 22:14:20Z Successful (m 3 of 3)",
+        "2023-11-14 22:15:20Z Successful (m 3 of 3)",
+    ]
+
+
+async def test_a_range_query_asks_a_range_and_judges_all_its_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = [[1_700_000_000, "0.01"], [1_700_000_015, "0.2"]]
+    data = {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}
+    ranged = {"rangeQuery": {"start": 'now() - duration("5m")', "end": "now()", "step": "15s"}}
+    async with api(says(json.dumps({"status": "success", "data": data}))) as served:
+        file = gate(tmp_path, served.address, "up", prometheus=ranged, successCondition="all(result, # < 0.05)")
+        code, status = await tried(file, served, capsys, start=1_700_000_100.0)
+    (asked,) = served.asked
+    assert asked.path == "/api/v1/query_range"
+    assert asked.form == {"query": "up", "start": "1699999800", "end": "1700000100", "step": "15"}
+    assert (code, status["metricResults"][0]["measurements"][0]["value"]) == (1, "[0.01,0.2]")
+
+
+async def test_an_older_controller_drops_what_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranged = {"rangeQuery": {"start": "now()", "end": "now()", "step": "15s"}}
+    async with api(says(GOOD)) as served:
+        await tried(gate(tmp_path, served.address, "up", prometheus=ranged), served, capsys, version="1.7.2")
+    assert served.asked[0].path == "/api/v1/query"
+
+
+async def test_the_explanation_tells_value_sub_expressions_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(in_turn(GOOD, GOOD, GAP)) as served:
+        await play(Given(article(tmp_path, served.address), arguments=SERVICE), wish(explain=True))
+    lines = [line[21:] if line.startswith("20") else line for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "error-rate [0.01] Successful",
+        "error-rate [0.01] Successful",
+        "error-rate [0.07] Inconclusive",
+        "error-rate: [0.01] → Successful",
+        "  successCondition: result[0] < 0.05",
+        "    result           = [0.01]",
+        "    result[0]        = 0.01",
+        "    result[0] < 0.05 = true",
+        "  failureCondition: result[0] >= 0.10",
+        "    result            = [0.01]",
+        "    result[0]         = 0.01",
+        "    result[0] >= 0.10 = false",
+        "  the success condition is true and the failure condition is not",
+        "  … the same 1 more time",
+        "error-rate: [0.07] → Inconclusive",
+        "  successCondition: result[0] < 0.05",
+        "    result           = [0.07]",
+        "    result[0]        = 0.07",
+        "    result[0] < 0.05 = false",
+        "  failureCondition: result[0] >= 0.10",
+        "    result            = [0.07]",
+        "    result[0]         = 0.07",
+        "    result[0] >= 0.10 = false",
+        "  neither condition is true: the value is in the gap between them",
+        "error-rate: Inconclusive, 2 of 3 successful, 0 failed, 1 inconclusive, 0 errors",
+        'Inconclusive: Metric "error-rate" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0)',
+    ]

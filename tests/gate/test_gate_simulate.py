@@ -1,0 +1,160 @@
+"""`gate simulate` tells what the controller would make of answers, without a network and without waiting."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from exporter.cli import main
+from exporter.commands.gate_show import Show, table
+from exporter.gate.assessment import Plan, planned
+from exporter.gate.controller import controller
+from exporter.gate.reading import spec
+from exporter.gate.simulation import Answers, Conditions, simulate
+from tests.gate.gates import article, gate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def simulated(file: str, answers: Any, folder: Path, *options: str) -> Any:
+    (folder / "answers.json").write_text(json.dumps(answers))
+    arguments = ["gate", "simulate", file, "--answers", str(folder / "answers.json"), *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_the_articles_gate_after_three_failures_and_a_fourth(tmp_path: Path) -> None:
+    file = article(tmp_path, "https://read.example")
+    done = simulated(file, {"error-rate": [[0.01], [0.2]]}, tmp_path, "--arg", "service-name=a", "--json")
+    assert done.exit_code == 1, done.output
+    status = json.loads(done.output)
+    assert status["message"] == 'Metric "error-rate" assessed Failed due to failed (4) > failureLimit (3)'
+    assert [one["value"] for one in status["metricResults"][0]["measurements"]] == ["[0.01]", *4 * ["[0.2]"]]
+    assert 'service="a"' in status["metricResults"][0]["metadata"]["ResolvedPrometheusQuery"]
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("1.8.3", "reflect: slice index out of range"),
+        (
+            "1.10.0-rc1",
+            (
+                'could not evaluate successCondition "result[0] < 0.05": metric result is nil or empty: no data '
+                "returned from the metric provider"
+            ),
+        ),
+    ],
+)
+def test_no_data_is_told_as_each_version_tells_it(tmp_path: Path, version: str, message: str) -> None:
+    file = gate(tmp_path, "http://a", "up", successCondition="result[0] < 0.05")
+    done = simulated(file, {"up": [[]]}, tmp_path, "--controller", version, "--json")
+    assert done.exit_code == 2
+    result = json.loads(done.output)["metricResults"][0]
+    assert (result["message"], result["consecutiveError"]) == (message, 5)
+
+
+def test_a_gate_without_an_end_is_left_as_it_stands(tmp_path: Path) -> None:
+    file = gate(tmp_path, "http://a", "up", interval="10m")
+    done = simulated(file, {"up": [[1]]}, tmp_path, "--for", "1h")
+    assert done.exit_code == 4
+    assert "m: Running, 7 of 7 successful" in done.output
+    assert "Running: no verdict yet" in done.output
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"up": ["x"]}, "'x' is no answer; it must be a list of numbers"),
+        ({"up": [200]}, "200 is no answer"),
+        ({"up": []}, "there is no answer for the query 'up' of metric 'm'"),
+        ([], 'must be one JSON object: {"QUERY": [answer, answer, …]}'),
+    ],
+)
+def test_answers_of_no_known_form_are_refused(tmp_path: Path, answers: Any, words: str) -> None:
+    done = simulated(gate(tmp_path, "http://a", "up"), answers, tmp_path)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+@pytest.mark.parametrize(
+    ("address", "header", "message"),
+    [
+        ("read.last9.io", "x", "prometheus address is not is url format"),
+        ("", "x", "prometheus address is not configured"),
+        ("http://a\n", "x", "prometheus address is not is url format"),
+        (" http://a", "x", "prometheus address is not is url format"),
+        ("http://a:9090 ", "x", "prometheus address is not is url format"),
+        ("http://user:word@", "x", "prometheus address is not is url format"),
+        ("ftp://u:word@a", "x", 'Post "ftp://u:***@a/api/v1/query": unsupported protocol scheme "ftp"'),
+        ("http://a/api/v1/query", "x", "client_error: client error: 404"),
+        ("http://a/hot/v1/metrics/c/sender/o", "a\nb", 'net/http: invalid header field value for "Authorization"'),
+        ("http://a/hot/v1/metrics/c/sender/o", " a\t", None),
+    ],
+)
+def test_addresses_and_headers_that_no_answer_can_save(
+    tmp_path: Path, address: str, header: str, message: str | None
+) -> None:
+    headers = [{"key": "authorization", "value": header}]
+    file = gate(tmp_path, address, "up", prometheus={"headers": headers}, consecutiveErrorLimit=0)
+    done = simulated(file, {"up": [[1]]}, tmp_path, "--json")
+    status = json.loads(done.output)
+    assert done.exit_code == (0 if message is None else 2)
+    assert message is None or message in status["metricResults"][0]["message"]
+
+
+def test_a_file_or_cases_must_be_given() -> None:
+    done = CliRunner().invoke(main, ["gate", "simulate"])
+    assert done.exit_code == 2
+    assert "give a FILE and --answers, or --cases" in done.output
+
+
+def test_a_terminal_sees_a_table() -> None:
+    metrics = [
+        {
+            "name": "a[b]",
+            "interval": "1m",
+            "count": 5,
+            "failureLimit": 1,
+            "provider": {"prometheus": {"address": "http://a", "query": "q"}},
+        },
+        {"name": "late", "initialDelay": "1h", "provider": {"prometheus": {"address": "http://a", "query": "q"}}},
+    ]
+    given = spec({"metrics": metrics, "dryRun": [{"metricName": "late"}]})
+    plan = planned(given, controller())
+    assert isinstance(plan, Plan)
+    done = simulate(given, Answers({"q": [[0.5], [0.7]]}).next, Conditions(controller(), 0.0, 70.0))
+    console = Console(file=StringIO(), width=160, force_terminal=True, color_system=None)
+    with Show(console, plan) as show:
+        show.see(done.status, done.told, 120.0)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "next measurement 1970-01-01 00:02:00Z" in shown
+    assert "2 of 5" in shown
+    assert "[0.7]" in shown
+    assert "late (dry run)" in shown
+    assert table(plan, done.status).row_count == 2
+
+
+def test_a_secret_that_is_not_there_ends_a_recorded_run_before_it_begins(tmp_path: Path) -> None:
+    metric = {"name": "m", "provider": {"prometheus": {"address": "http://a", "query": "q"}}}
+    args = [{"name": "auth", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k"}}}]
+    case = {"name": "x", "spec": {"args": args, "metrics": [metric]}, "answers": {"q": [[1]]}}
+    (tmp_path / "cases.jsonl").write_text(json.dumps(case))
+    done = CliRunner().invoke(main, ["gate", "simulate", "--cases", str(tmp_path / "cases.jsonl")])
+    assert json.loads(done.output)["status"] == {
+        "message": 'Unable to resolve metric arguments: secrets "none" not found',
+        "phase": "Error",
+    }
+
+
+def test_a_question_without_an_answer_is_fed_as_it_was_told(tmp_path: Path) -> None:
+    file = gate(tmp_path, "http://a", "up")
+    done = simulated(file, {"up": [{"error": "dial tcp: connection refused"}, [1]]}, tmp_path, "--json")
+    assert done.exit_code == 0
+    first, second = json.loads(done.output)["metricResults"][0]["measurements"]
+    assert (first["message"], second["value"]) == ("dial tcp: connection refused", "[1]")

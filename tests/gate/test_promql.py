@@ -1,0 +1,113 @@
+"""What can be told of a query's answer without asking."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.gate import promql
+from exporter.gate.promql import PromQLError, Shape
+
+VECTOR, SCALAR, MATRIX = Shape.VECTOR, Shape.SCALAR, Shape.MATRIX
+
+KNOWN = [
+    # query, shape, one series, may be empty, may be NaN
+    ("sum(rate(a[5m]))", VECTOR, True, True, False),
+    ("sum(rate(a[5m])) / sum(rate(b[5m]))", VECTOR, True, True, True),
+    ("sum(rate(a[5m])) / (sum(rate(b[5m])) > 0)", VECTOR, True, True, False),
+    ("sum(rate(a[5m])) / 2", VECTOR, True, True, False),
+    ("sum(a) / clamp_min(sum(b), 1)", VECTOR, True, True, False),
+    ("(sum(a) / sum(b)) > 0", VECTOR, True, True, False),
+    ("sum(a) > bool 0", VECTOR, True, True, False),
+    ("sum(a) or vector(0)", VECTOR, True, False, False),
+    ('sum by (s) (a{s="x"})', VECTOR, True, True, False),
+    ('sum by (s) (a{s=~"x|y"})', VECTOR, False, True, False),
+    ('sum by (s) (a{s="x"}) or vector(0)', VECTOR, False, False, False),
+    ("sum without (pod) (a)", VECTOR, False, True, False),
+    ("a", VECTOR, False, True, False),
+    ("a > 5", VECTOR, False, True, False),
+    ("vector(1) > 5", VECTOR, True, True, False),
+    ("vector(1) > bool 5", VECTOR, True, False, False),
+    ("vector(1) and vector(2)", VECTOR, True, True, False),
+    ("topk(1, a)", VECTOR, True, True, False),
+    ("topk(3, a)", VECTOR, False, True, False),
+    ("absent(a)", VECTOR, True, True, False),
+    ("vector(1)", VECTOR, True, False, False),
+    ("scalar(sum(a))", SCALAR, True, False, True),
+    ("1 + 1", SCALAR, True, False, False),
+    ("a[5m]", MATRIX, False, True, False),
+    ("max_over_time((sum(a) / sum(b))[10m:1m])", VECTOR, False, True, True),
+    ("histogram_quantile(0.9, sum by (le) (rate(a_bucket[5m])))", VECTOR, True, True, True),
+    ("histogram_quantile(0.9, sum by (le, pod) (rate(a_bucket[5m])))", VECTOR, False, True, True),
+    ("sum(a) * on (pod) group_left (role) b", VECTOR, True, True, False),
+    ("a * on (pod) group_left (role) b", VECTOR, False, True, False),
+]
+
+
+@pytest.mark.parametrize(("query", "shape", "single", "empty", "nan"), KNOWN, ids=[row[0] for row in KNOWN])
+def test_the_answer_is_foretold(query: str, shape: Shape, *, single: bool, empty: bool, nan: bool) -> None:
+    found = promql.read(query).expression
+    assert promql.shape(found) is shape
+    assert (promql.single(found) is not None) is single
+    assert promql.may_be_empty(found) is empty
+    assert promql.may_be_nan(found) is nan
+
+
+@pytest.mark.parametrize(
+    ("query", "guessed"),
+    [
+        ('up{job="{{args.job}}"}', False),
+        ("up{job=~'x-{{ args.job }}-.+'}", False),
+        ("rate(up[{{args.range}}])", False),
+        ("up offset {{args.range}} > {{args.limit}}", False),
+        ("quantile({{args.q}}, up)", False),
+        ("rate(up[5m:{{args.step}}])", False),
+        ('{{args.metric}}{job="x"}', True),
+        ("sum by ({{args.label}}) (up)", True),
+        ("{{args.query}}", True),
+    ],
+)
+def test_arguments_may_stand_anywhere(query: str, *, guessed: bool) -> None:
+    assert promql.read(query).guessed is guessed
+
+
+def test_a_range_given_by_an_argument_is_not_judged() -> None:
+    assert list(promql.ranges(promql.read("rate(a[{{args.range}}]) + rate(b[5m])").expression)) == [("rate", 300.0)]
+
+
+@pytest.mark.parametrize(
+    "query", ["sum(", "rate(a)", "a b", "", "a{b}", "sum(a) default 0", "(" * 9999 + "a" + ")" * 9999]
+)
+def test_what_is_no_promql_is_said(query: str) -> None:
+    with pytest.raises(PromQLError):
+        promql.read(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "lost"),
+    [
+        ("histogram_quantile(0.9, sum(rate(a_bucket[5m])))", True),
+        ("histogram_quantile(0.9, sum by (pod) (rate(a_bucket[5m])))", True),
+        ("histogram_quantile(0.9, sum without (le) (rate(a_bucket[5m])))", True),
+        ("histogram_quantile(0.9, sum by (le) (rate(a_bucket[5m])))", False),
+        ("histogram_quantile(0.9, sum without (pod) (rate(a_bucket[5m])))", False),
+        ("histogram_quantile(0.9, rate(a_bucket[5m]))", False),
+        ("histogram_quantile(0.9, sum(rate(native[5m])))", False),
+    ],
+)
+def test_lost_buckets_are_found(query: str, *, lost: bool) -> None:
+    assert promql.lost_buckets(promql.read(query).expression) is lost
+
+
+@pytest.mark.parametrize(
+    ("query", "share"),
+    [
+        ('sum(rate(a{x="1"}[5m])) / sum(rate(a[5m]))', True),
+        ('(sum(rate(a{x="1"}[5m])) or vector(0)) / (sum(rate(a[5m])) > 0)', True),
+        ("sum(rate(a_errors_total[5m])) / sum(rate(a_total[5m]))", True),
+        ("sum(rate(a_sum[5m])) / sum(rate(a_count[5m]))", False),
+        ("sum(a) / 100", False),
+        ("sum(a)", False),
+    ],
+)
+def test_a_share_is_told_from_an_average(query: str, *, share: bool) -> None:
+    assert promql.is_share(promql.read(query).expression) is share

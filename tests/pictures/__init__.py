@@ -1,0 +1,1 @@
+"""Pictures of the dashboards, drawn from recorded data, since no Grafana runs here: `python -m tests.pictures`."""

@@ -1,0 +1,103 @@
+"""Names survive the way to the store: what is sent is what is found there (DESIGN: fixed points of the translation)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, Sum
+
+from exporter.config.model import SeriesChoice, Settings
+from exporter.family import Cycle, Kind
+from exporter.otlp.encode import Encoder
+from exporter.rollouts.catalogue import BY_NAME
+from exporter.rollouts.durations import NAME as DURATIONS
+from exporter.rollouts.targets import ROWS as TARGETS
+from exporter.running.core import identity
+from exporter.telemetry import TABLE, Telemetry
+from tests.names import label_name, metric_name
+from tests.otlp.reading import metrics, points
+from tests.recorded import Recordings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RENAMED = {
+    name: f"{name}_total"
+    for name in (
+        "rollout_reconcile_error",
+        "analysis_run_reconcile_error",
+        "experiment_reconcile_error",
+        "notification_send_error",
+        "notification_send_success",
+    )
+}
+"""The controller's own counters without _total: passed on as they are, and stored in either form."""
+SETTINGS = Settings(
+    attributes={"k8s.cluster.name": "c", "deployment.environment": "e"},
+    series=SeriesChoice.model_validate({"pass_through": "all"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("metric", "stored"),
+    [
+        (Metric(name="argo.canary.fraction", unit="1", gauge=Gauge()), "argo_canary_fraction_ratio"),
+        (Metric(name="scrape_duration_seconds", unit="s", gauge=Gauge()), "scrape_duration_seconds"),
+        (Metric(name="scrape_duration", unit="s", gauge=Gauge()), "scrape_duration_seconds"),
+        (Metric(name="share", unit="%", gauge=Gauge()), "share_percent"),
+        (Metric(name="rollouts", unit="{rollout}", gauge=Gauge()), "rollouts"),
+        (Metric(name="rollout_reconcile_error", sum=Sum(is_monotonic=True)), "rollout_reconcile_error_total"),
+        (Metric(name="exporter.scrapes", unit="1", sum=Sum(is_monotonic=True)), "exporter_scrapes_total"),
+        (Metric(name="inflight", unit="1", sum=Sum()), "inflight"),
+        (Metric(name="weird_total", gauge=Gauge()), "weird_total"),
+        (Metric(name="a__b//c-d", gauge=Gauge(data_points=[NumberDataPoint()])), "a_b_c_d"),
+    ],
+    ids=lambda one: one.name if isinstance(one, Metric) else "",
+)
+def test_the_translation_is_the_one_that_real_stores_were_seen_to_make(metric: Metric, stored: str) -> None:
+    assert metric_name(metric) == stored
+
+
+def sent(folder: Path) -> Iterator[Metric]:
+    """Yield every metric that is sent of every recording, all families passed on, and of the exporter itself."""
+    recordings = Recordings(folder, SETTINGS)
+    own = Telemetry("here", 0.0).families()
+    for name in recordings.names:
+        encoder = Encoder(identity(SETTINGS))
+        for _, cycle, _ in recordings.watched(name, recordings.variants(name)[0], thin=15):
+            for request in encoder.requests(Cycle(cycle.at, (*cycle.families, *own), cycle.ended)):
+                yield from metrics(request)
+
+
+def test_whatever_is_sent_is_stored_under_its_own_name_but_for_five_of_the_controllers(recordings_folder: Path) -> None:
+    names: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for metric in sent(recordings_folder):
+        names[metric.name] = metric_name(metric)
+        labels |= {one.key: label_name(one.key) for point in points(metric) for one in point.attributes}
+    assert len(names) > 50
+    assert {name: stored for name, stored in names.items() if name != stored} == {
+        name: stored for name, stored in RENAMED.items() if name in names
+    }
+    assert {key: stored for key, stored in labels.items() if key != stored} == {
+        "k8s.cluster.name": "k8s_cluster_name",
+        "deployment.environment": "deployment_environment",
+        "service.name": "service_name",
+    }
+
+
+KINDS = {
+    **{name: row.kind for name, row in BY_NAME.items()},
+    **dict.fromkeys(TARGETS, Kind.GAUGE),
+    **{row.name: row.kind for row in TABLE},
+    DURATIONS: Kind.HISTOGRAM,
+}
+"""Everything that this exporter may ever say of its own."""
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS.items())
+def test_every_name_of_ours_is_a_fixed_point(name: str, kind: Kind) -> None:
+    metric = Metric(name=name, sum=Sum(is_monotonic=True)) if kind is Kind.COUNTER else Metric(name=name, gauge=Gauge())
+    assert metric_name(metric) == name

@@ -12,7 +12,7 @@ from exporter.rollouts.state import States, shows_rollouts
 from exporter.rollouts.workload import Workloads, believable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from exporter.family import Page
     from exporter.rollouts.fleet import Reading
@@ -45,8 +45,8 @@ class Hearing:
         self.proven: set[Source] = set()
         self.pages: tuple[Page, ...] = ()
 
-    def take(self, at: float, pages: Sequence[Page], known: Collection[Key]) -> None:
-        """Take a tick's pages; `known` are the rollouts that may own an experiment's pods."""
+    def take(self, at: float, pages: Sequence[Page], known: Collection[Key]) -> Generator[None, None, None]:
+        """Take a tick's pages, giving way in between; `known` are the rollouts that may own an experiment's pods."""
         before = self._workloads, self._states, self._whole
         for source in (Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE):
             own = tuple(page for page in pages if page.source is source)
@@ -56,9 +56,9 @@ class Hearing:
                 continue
             self._prove(source, own)
             if source is Source.ROLLOUT_STATE:
-                self._states = self._states_of.read(own, at)
+                self._states = yield from self._states_of.read(own, at)
             else:
-                self._take_workloads(at, own, known)
+                yield from self._take_workloads(at, own, known)
         workloads, states, whole = before
         self._stirred = None
         if whole == self._whole:
@@ -78,10 +78,12 @@ class Hearing:
     def _whole(self) -> bool:
         return Source.KUBE_STATE_METRICS in self.proven
 
-    def _take_workloads(self, at: float, pages: tuple[Page, ...], known: Collection[Key]) -> None:
+    def _take_workloads(
+        self, at: float, pages: tuple[Page, ...], known: Collection[Key]
+    ) -> Generator[None, None, None]:
         self.asked = self.asked or bool(pages)
         self.pages = pages
-        found = _with_experiments(self._workloads_of.read(pages, at), known)
+        found = _with_experiments((yield from self._workloads_of.read(pages, at)), known)
         partial = bool(pages) and not self._whole
         absent = [key for key in self._workloads if key not in found] if partial else []
         self._late = {key: late for key in absent if (late := self._workload(key)) is not None}

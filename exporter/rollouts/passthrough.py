@@ -9,9 +9,10 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from exporter.family import Family, Source, Strip
+from exporter.rollouts.notes import SLICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
     from exporter.family import Page, Series
     from exporter.rollouts.rules import Rules
@@ -30,8 +31,8 @@ class Passing:
 
     def families(
         self, leaders: Sequence[Page], others: Iterable[Page], pods: Collection[tuple[str, str]]
-    ) -> tuple[Family, ...]:
-        """Return what passes; `pods` are the (namespace, pod) of rollouts."""
+    ) -> Generator[None, None, tuple[Family, ...]]:
+        """Return what passes, giving way between slices; `pods` are the (namespace, pod) of rollouts."""
         chosen: dict[str, list[Family]] = {}
         passes = self._rules.passes
         for page in leaders:
@@ -44,17 +45,20 @@ class Passing:
             if page.source is Source.KUBE_STATE_METRICS and POD_LABELS in page.families and passes(POD_LABELS)
         ]
         if labelled:
-            chosen.setdefault(POD_LABELS, []).append(self._pod_labels.of(_merged(labelled), pods.__contains__))
-        merged = (self._watched(_merged(families)) for families in chosen.values())
-        return tuple(family for family in merged if len(family))
+            own = yield from self._pod_labels.of(_merged(labelled), pods.__contains__)
+            chosen.setdefault(POD_LABELS, []).append(own)
+        passed: list[Family] = []
+        for families in chosen.values():
+            passed.append((yield from self._watched(_merged(families))))
+        return tuple(family for family in passed if len(family))
 
-    def _watched(self, family: Family) -> Family:
+    def _watched(self, family: Family) -> Generator[None, None, Family]:
         """Leave out the series of namespaces that are not watched."""
         watched = self._rules.watched
         if watched is None:
             return family
         known = self._namespaces.setdefault(family.name, Selection(lambda labels: labels.get("namespace", "")))
-        return known.of(family, lambda namespace: not namespace or watched(namespace))
+        return (yield from known.of(family, lambda namespace: not namespace or watched(namespace)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,20 @@ class Selection(Generic[T]):
         self._about = about
         self._selected: dict[Strip, _Selected] = {}
 
-    def of(self, family: Family, keep: Callable[[T], bool]) -> Family:
-        """Return a family with only the series that are kept; the family itself when that is all of them."""
+    def of(self, family: Family, keep: Callable[[T], bool]) -> Generator[None, None, Family]:
+        """Return a family with only the series that are kept; the family itself when that is all of them.
+
+        Gives way while much of it is new.
+        """
         before, self._selected = self._selected, {}
+        new = 0
         for strip in family.strips:
-            self._selected[strip] = self._select(strip, before.get(strip), keep)
+            known = before.get(strip)
+            self._selected[strip] = self._select(strip, known, keep)
+            new += 0 if known else len(strip)
+            if new > SLICE:
+                new = 0
+                yield
         strips = [self._selected[strip].strip for strip in family.strips]
         if all(map(is_, strips, family.strips)):
             return family

@@ -100,9 +100,9 @@ class Reader:
         self._runs = Notes("analysis_run_info", analysis_run)
         self._phases = Notes("rollout_phase", _deprecated)
 
-    def runs(self, page: Page) -> list[tuple[str, str, str]]:
-        """Return namespace, name and phase of each AnalysisRun on the page."""
-        return self._runs.of([page])
+    def runs(self, page: Page) -> Generator[None, None, list[tuple[str, str, str]]]:
+        """Return namespace, name and phase of each AnalysisRun on the page, giving way between slices."""
+        return (yield from self._runs.of([page]))
 
     def read(self, page: Page) -> Generator[None, None, dict[Key, Reading]]:
         """Return what the page says of every rollout on it, giving way between slices; nobody may change it."""
@@ -111,7 +111,7 @@ class Reader:
         for name, fact in FACTS.items():
             yield from self._follow(page, name, fact, touched)
         if not len(page.families.get(_INFO, ())):
-            return self._without_info(page, process)
+            return self._without_info((yield from self._phases.of([page])), process)
         if process != self._process:
             self._process, touched = process, set(self._facts)
         for number, key in enumerate(touched):
@@ -158,11 +158,11 @@ class Reader:
         said = phase if phase in PHASES else UNKNOWN_PHASE
         return Reading(process, strategy, router, said, replicas, events or _NO_EVENTS)
 
-    def _without_info(self, page: Page, process: Process) -> dict[Key, Reading]:
+    def _without_info(self, told: Iterable[tuple[Key, str, str]], process: Process) -> dict[Key, Reading]:
         """Take phases from the deprecated `rollout_phase`, where only that exists."""
         self._process = None
         readings: dict[Key, Reading] = {}
-        for key, strategy, phase in _deprecated_phases(self._phases.of([page])):
+        for key, strategy, phase in _deprecated_phases(told):
             facts = {**self._facts.get(key, {}), _INFO: (strategy, "", phase)}
             reading = self._reading(process, facts)
             if reading is not None:

@@ -21,8 +21,8 @@ Fading = dict[tuple[str, Labels], float]
 _EXTRAS_KEPT: Final = 10_000
 BLOCK: Final = 32
 """About how many rollouts make a block."""
-SLICE: Final = 250
-"""How many rollouts are said between two turns of whoever else waits."""
+SLICE: Final = 30
+"""How many rollouts are said anew between two turns of whoever else waits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +113,18 @@ class Sayer:
     ) -> Generator[None, None, tuple[Family, ...]]:
         """Say all rollouts; `fade` is for how long (seconds) a former info series is said as 0."""
         before, self._sayings = self._sayings, {}
-        for number, rollout in enumerate(rollouts):
+        said_anew = 0
+        for rollout in rollouts:
             saying = before.get(rollout.key)
             if saying is None or saying.rollout is not rollout:
                 saying = self._say(rollout, saying)
+                said_anew += 1
             self._sayings[rollout.key] = saying
-            if number % SLICE == SLICE - 1:
+            if said_anew > SLICE:
+                said_anew = 0
                 yield
         yield from self._cut()
+        yield
         columns = zip(*(block.strips for block in self._blocks.values()), strict=True)
         said = [Family.of(row.name, row.kind, row.help, filter(len, c)) for row, c in zip(ROWS, columns, strict=False)]
         self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.sighting.workload is None})

@@ -46,7 +46,10 @@ class Ledger:
         waiting = self._held.get(name, {})
         if not waiting and before == strips:
             return ()
-        absent = _absent(waiting, others(before, strips), others(strips, before), at)
+        gone = others(before, strips)
+        if not waiting and not gone:
+            return ()
+        absent = _absent(waiting, gone, others(strips, before), at)
         kept = {one: since for one, since in absent.items() if held(name, one, since)}
         self._held.pop(name, None)
         if kept:

@@ -13,7 +13,7 @@ from exporter.rollouts.fleet import Key, State
 from exporter.rollouts.notes import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from exporter.family import Page
 
@@ -46,13 +46,16 @@ class States:
         self._hashes = Notes(_PREFIX + "status_info", _hashes)
         self._pauses = Notes(_PREFIX + "pause_start_time", _pause)
 
-    def read(self, pages: Sequence[Page], at: float) -> dict[Key, State]:
-        """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
-        gauges = {name: dict(notes.of(pages)) for name, notes in self._gauges.items()}
-        gauges["canary_weight"] = dict(self._weights.of(pages)) | gauges["canary_weight"]
-        healths, hashes = dict(self._healths.of(pages)), dict(self._hashes.of(pages))
+    def read(self, pages: Sequence[Page], at: float) -> Generator[None, None, dict[Key, State]]:
+        """Return the state of every rollout that any page shows; `at` is when (Unix seconds). Gives way in between."""
+        gauges: dict[str, dict[Key, float]] = {}
+        for name, notes in self._gauges.items():
+            gauges[name] = dict((yield from notes.of(pages)))
+        gauges["canary_weight"] = dict((yield from self._weights.of(pages))) | gauges["canary_weight"]
+        healths = dict((yield from self._healths.of(pages)))
+        hashes = dict((yield from self._hashes.of(pages)))
         pauses: defaultdict[Key, dict[str, float]] = defaultdict(dict)
-        for key, reason, start in self._pauses.of(pages):
+        for key, reason, start in (yield from self._pauses.of(pages)):
             pauses[key][reason] = start
         return {
             key: State(

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from exporter.rollouts.fleet import Key, Process, Reading, Sighting
     from exporter.rollouts.rules import Rules
 
-SLICE: Final = 500
-"""How many rollouts are taken to a tick between two turns of whoever else waits."""
+SLICE: Final = 2000
+"""How many rollouts at rest are passed between two turns of whoever else waits."""
+MUCH: Final = 40
+"""How much more work it is to take one to a tick at which something is new of it."""
 NO_RUNS: Final[Mapping[str, str]] = {}
 LONGEST: Final = 86_400.0
 """Seconds after which a rollout that no leader shows is forgotten, leader or not."""
@@ -127,7 +129,7 @@ class Watch:
         controllers = judge(pages, self._led)
         leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
         self._targets.saw(pages, controllers)
-        self._hearing.take(at, pages, self._lives)
+        yield from self._hearing.take(at, pages, self._lives)
         if self._rules.sidecar and not leaders:
             return self._silent(at, controllers)
         if self._rules.sidecar and not any(one.process in self._led for one in leaders):
@@ -136,6 +138,7 @@ class Watch:
         if self._rules.derive:
             readings = yield from self._readings(leaders)
             yield from self._live(at, readings, leaders)
+            yield
             self._forget(at, readings, leaders)
             self._rollouts = tuple(self._known[key] for key in sorted(self._lives))
             self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
@@ -188,8 +191,11 @@ class Watch:
             readings = found | readings if readings else found
         return readings
 
-    def _runs(self, leaders: Iterable[Controller]) -> list[tuple[str, str, str]]:
-        return [run for one in leaders for run in self._readers[one.page.target].runs(one.page)]
+    def _runs(self, leaders: Iterable[Controller]) -> Generator[None, None, list[tuple[str, str, str]]]:
+        found: list[tuple[str, str, str]] = []
+        for one in leaders:
+            found += yield from self._readers[one.page.target].runs(one.page)
+        return found
 
     # Lives ----------------------------------------------------------------------------------------------------------
 
@@ -202,19 +208,23 @@ class Watch:
             self._resting.clear()
         self._asked = asked
         steady = {one.process for one in leaders if one.steady} if at - self._at <= self._rules.grace else set()
-        owned = runs.by_rollout(self._runs(leaders), readings)
-        for number, key in enumerate({**self._lives, **readings}):
+        owned = runs.by_rollout((yield from self._runs(leaders)), readings)
+        work = 0
+        for key in {**self._lives, **readings}:
+            work += 1
+            if work > SLICE:
+                work = 0
+                yield
             reading, known = readings.get(key), self._known.get(key)
             if known is not None and self._rests(key, known, reading, owned):
                 continue
+            work += MUCH
             made = reading is not None and key not in self._lives and reading.process in steady
             sighting = self._hearing.sighting(key, reading, first_deploy=made)
             same = known is not None and known.sighting == sighting
             if not (same and key in self._resting and owned.get(key, NO_RUNS) == self._lives[key].runs):
                 whole = reading is not None and reading.process in steady
                 self._age(key, at, sighting, runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
-            if number % SLICE == SLICE - 1:
-                yield
         self._seen.update(dict.fromkeys(readings, at))
 
     def _rests(self, key: Key, known: Rollout, reading: Reading | None, owned: Mapping[Key, Mapping[str, str]]) -> bool:
@@ -263,8 +273,10 @@ class Watch:
             said += yield from self._sayer.families(self._rollouts, at, self._rules.ended_info)
             histogram = self._histograms.family()
             said += [histogram] if histogram is not None else []
+        yield
         said += self._targets.families(at)
-        said += self._passing.families([one.page for one in leaders], self._hearing.pages, self._hearing.pods)
+        pages = [one.page for one in leaders]
+        said += yield from self._passing.families(pages, self._hearing.pages, self._hearing.pods)
         yield
         return self._capped(said)
 

@@ -104,13 +104,20 @@ class App:
 
     async def _turn_for_ever(self) -> None:
         shift = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
-        settled = False
         async for gone_by, at in ticks(self._settings.tick, shift):
+            if self._cycles.ended:
+                await self._turn(gone_by, at)
+            else:
+                await self._first_turn(gone_by, at)
+
+    async def _first_turn(self, gone_by: int, at: float) -> None:
+        """Go round without looking for garbage: nearly all that is made stays, so that there is no need to, ever."""
+        gc.disable()
+        try:
             await self._turn(gone_by, at)
-            if not settled and self._cycles.ended:
-                gc.collect()
-                gc.freeze()  # what the first round made mostly stays, so it need not be looked through for ever
-                settled = True
+        finally:
+            gc.freeze()
+            gc.enable()
 
     async def _turn(self, gone_by: int, at: float) -> None:
         """Go round once; a fault of our own costs a round, never the process."""

@@ -49,8 +49,9 @@ class Passing:
             chosen.setdefault(POD_LABELS, []).append(own)
         passed: list[Family] = []
         for families in chosen.values():
-            passed.append((yield from self._watched(_merged(families))))
-        return tuple(family for family in passed if len(family))
+            family = yield from self._watched(_merged(families))
+            passed += [family] if len(family) else []
+        return tuple(passed)
 
     def _watched(self, family: Family) -> Generator[None, None, Family]:
         """Leave out the series of namespaces that are not watched."""

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Cycle, Family, Source
+from exporter.family import Cycle, Source
 from exporter.rollouts import durations, runs
+from exporter.rollouts.cap import capped
 from exporter.rollouts.fleet import UNKNOWN_PHASE, Sighting
 from exporter.rollouts.hearing import Hearing
 from exporter.rollouts.judgement import heard_since
@@ -26,7 +27,7 @@ from exporter.rollouts.targets import Target, Targets
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from exporter.family import Labels, Page
+    from exporter.family import Family, Labels, Page
     from exporter.rollouts.durations import Durations
     from exporter.rollouts.fleet import Key, Process, Reading, Sighting
     from exporter.rollouts.rules import Rules
@@ -278,18 +279,8 @@ class Watch:
         pages = [one.page for one in leaders]
         said += yield from self._passing.families(pages, self._hearing.pages, self._hearing.pods)
         yield
-        return self._capped(said)
-
-    def _capped(self, families: Iterable[Family]) -> tuple[Family, ...]:
-        kept: list[Family] = []
-        room = self._rules.most_series
-        self.overflow = 0
-        for family in families:
-            fitting = family if len(family) <= room else _cut(family, room)
-            self.overflow += len(family) - len(fitting)
-            room -= len(fitting)
-            kept += [fitting] if len(fitting) else []
-        return tuple(kept)
+        families, self.overflow = capped(said, self._rules.most_series)
+        return families
 
     def _held(self, at: float, readings: Mapping[Key, Reading], controllers: Sequence[Controller]) -> Held:
         """Say what stays open: what a controller lacks has gone only where every installation's leader is steady."""
@@ -305,8 +296,3 @@ def _counted(own: Mapping[str, str]) -> dict[str, int]:
     for phase in own.values():
         counted[phase] = counted.get(phase, 0) + 1
     return counted
-
-
-def _cut(family: Family, room: int) -> Family:
-    starts = None if family.starts is None else family.starts[:room]
-    return Family(family.name, family.kind, family.help, family.series[:room], family.values[:room], starts)

@@ -14,12 +14,13 @@ import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.family import Family, Kind, Strip
-from exporter.scrape.former import SIZE, Former
+from exporter.scrape.columns import Columns
+from exporter.scrape.cuts import SIZE, cut, next_comment
+from exporter.scrape.former import Former
 from exporter.scrape.interner import SERIES, Interner, Lines, MalformedError, Texts, unescape
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
 
 LONGEST_LINE: Final = 64 * 1024
 NO_FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({})
-_HASHES: Final = 16
-"""So many `#` in mid-line are passed over one by one, before a search for those that begin a line."""
 _IN_RUNS: Final = {Kind.HISTOGRAM, Kind.SUMMARY}
-_LINE_FEED: Final = 10
 _PLAIN_DIGITS: Final = b"0123456789.eE+-"
 _NUMBER: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?)|nan", re.IGNORECASE
@@ -66,42 +64,6 @@ class Exposition:
     samples: int
 
 
-class _Columns:
-    """A family while it is being read; `former` is the same family on the target's last page."""
-
-    __slots__ = ("_series", "_values", "former", "help", "kind", "name", "rows", "strips", "texts", "typed")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.kind = Kind.UNTYPED
-        self.help = ""
-        self.typed = False
-        self.texts: Texts | None = None
-        self.former: Former | None = None
-        self.strips: list[Strip] = []
-        self.rows = 0
-        self._series: list[Series] = []
-        self._values = array("d")
-
-    def put(self, strip: Strip) -> None:
-        """Take a strip."""
-        self.settle()
-        self.strips.append(strip)
-        self.rows += len(strip)
-
-    def add(self, series: Series, value: float) -> None:
-        """Take one sample, read by itself."""
-        self._series.append(series)
-        self._values.append(value)
-        self.rows += 1
-
-    def settle(self) -> None:
-        """Make a strip of the samples that were read by themselves."""
-        if self._series:
-            self.strips.append(Strip(self._series, self._values))
-            self._series, self._values = [], array("d")
-
-
 class Parser:
     """Reads one page. `wanted` tells by name which families matter; `most` bounds the samples kept (0: unbounded).
 
@@ -119,8 +81,8 @@ class Parser:
         self._wanted = wanted
         self._most = most
         self._former = former
-        self._families: dict[str, _Columns] = {}
-        self._current: _Columns | None = None
+        self._families: dict[str, Columns] = {}
+        self._current: Columns | None = None
         self._headed = False  # before the first header every line speaks for itself
         self._understood = False
         self._malformed: Counter[str] = Counter()
@@ -131,13 +93,13 @@ class Parser:
     def feed(self, block: bytes) -> None:
         """Take the next bytes of the page. Raises ExpositionError `sample_limit`."""
         text = self._tail + block if self._tail else block
-        cut = text.rfind(b"\n") + 1
+        end = text.rfind(b"\n") + 1
         start = 0
-        if self._too_long and cut:
+        if self._too_long and end:
             start = text.index(b"\n") + 1
             self._too_long = False
-        overlong = len(text) - cut >= LONGEST_LINE
-        self._tail = text[self._lines(text, start, cut, last=overlong) :]
+        overlong = len(text) - end >= LONGEST_LINE
+        self._tail = text[self._lines(text, start, end, last=overlong) :]
         if overlong:
             self._overlong(self._tail)
             self._too_long, self._tail = True, b""
@@ -150,8 +112,11 @@ class Parser:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
         if self._too_long or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
-        families = {columns.name: self._family(columns) for columns in self._families.values()}
-        return Exposition(families, dict(self._malformed), self._samples)
+        families: dict[str, Family] = {}
+        for name, columns in self._families.items():
+            families[name], repeated = columns.family(self._former.get(name))
+            self._malformed["duplicate_series"] += repeated
+        return Exposition(families, dict(+self._malformed), self._samples)
 
     def _overlong(self, line: bytes) -> None:
         """Count a line that is dropped for its length, unless it stands in a family that nobody wants."""
@@ -169,7 +134,7 @@ class Parser:
                 stop = text.index(b"\n", pos) + 1
                 self._comment(text[pos : stop - 1])
             else:
-                stop = _next_comment(text, pos, end)
+                stop = next_comment(text, pos, end)
                 if self._reading and (read := self._block(text, pos, stop, last=last or stop < end)) < stop:
                     return read
             pos = stop
@@ -180,7 +145,7 @@ class Parser:
         while pos < stop:
             columns = self._current
             if columns is None:
-                pos = self._piece(text, pos, _cut(text, pos, stop))
+                pos = self._piece(text, pos, cut(text, pos, stop))
             else:
                 former = columns.former or self._remembered(columns)
                 strip = former.again(text, pos)
@@ -196,18 +161,18 @@ class Parser:
                 raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
         return pos
 
-    def _remembered(self, columns: _Columns) -> Former:
+    def _remembered(self, columns: Columns) -> Former:
         family = self._former.get(columns.name)
         columns.former = Former(family.strips if family is not None and family.kind is columns.kind else ())
         return columns.former
 
-    def _changed(self, columns: _Columns, former: Former, text: bytes, pos: int, stop: int) -> int:
+    def _changed(self, columns: Columns, former: Former, text: bytes, pos: int, stop: int) -> int:
         """Read a strip's worth of what is new, at most up to where what is known goes on; return where that ends."""
         resumed = former.resumes(text, pos, stop)
         if resumed == pos:
             return pos
         if resumed < 0 or resumed - pos > 2 * SIZE:
-            resumed = _cut(text, pos, stop if resumed < 0 else resumed, runs=columns.kind in _IN_RUNS)
+            resumed = cut(text, pos, stop if resumed < 0 else resumed, runs=columns.kind in _IN_RUNS)
         return self._piece(text, pos, resumed)
 
     def _piece(self, text: bytes, pos: int, stop: int) -> int:
@@ -243,7 +208,7 @@ class Parser:
         else:
             self._type(self._current, rest.strip(" \t"))
 
-    def _type(self, columns: _Columns, word: str) -> None:
+    def _type(self, columns: Columns, word: str) -> None:
         kind = _KINDS.get(word)
         if kind is None:
             self._malformed["unknown_type"] += 1
@@ -253,18 +218,18 @@ class Parser:
         else:
             columns.kind, columns.typed, columns.texts = kind, True, None
 
-    def _columns(self, name: str) -> _Columns | None:
+    def _columns(self, name: str) -> Columns | None:
         columns = self._families.get(name)
         if columns is None and self._wanted(name):
-            columns = self._families[name] = _Columns(name)
+            columns = self._families[name] = Columns(name)
         return columns
 
-    def _texts(self, columns: _Columns) -> Texts:
+    def _texts(self, columns: Columns) -> Texts:
         if columns.texts is None:
             columns.texts = self._interner.texts(columns.name, columns.kind)
         return columns.texts
 
-    def _fast(self, columns: _Columns, part: bytes) -> bool:
+    def _fast(self, columns: Columns, part: bytes) -> bool:
         """Take a slice of regular rows of one family at once; False, and nothing taken, when one is irregular."""
         rows = [line.rpartition(b" ") for line in part.split(b"\n")]
         rows.pop()
@@ -285,7 +250,7 @@ class Parser:
         self._samples += len(series)
         return True
 
-    def _shared(self, columns: _Columns, series: Sequence[Any], part: bytes) -> Sequence[Series]:
+    def _shared(self, columns: Columns, series: Sequence[Any], part: bytes) -> Sequence[Series]:
         """Return the series of a slice as they are kept: the same tuple as long as they are the same."""
         if not self._texts(columns).kept:
             return Lines(part, len(series))
@@ -322,44 +287,6 @@ class Parser:
             raise MalformedError("wrong_family")
         columns.add(series, value)
         self._samples += 1
-
-    def _family(self, columns: _Columns) -> Family:
-        columns.settle()
-        strips = tuple(columns.strips)
-        before = self._former.get(columns.name)
-        if before is not None and before.strips == strips and before.kind is columns.kind:
-            return Family.of(columns.name, columns.kind, columns.help, strips)
-        kept = columns.texts is None or columns.texts.kept
-        if kept and len(set(chain.from_iterable([strip.series for strip in strips]))) < columns.rows:
-            first: dict[Series, float] = {}
-            for strip in strips:
-                for one, value in zip(strip.series, strip.values, strict=True):
-                    first.setdefault(one, value)
-            self._malformed["duplicate_series"] += columns.rows - len(first)
-            return Family(columns.name, columns.kind, columns.help, list(first), array("d", first.values()))
-        return Family.of(columns.name, columns.kind, columns.help, strips)
-
-
-def _next_comment(text: bytes, pos: int, end: int) -> int:
-    """Return where the next line that begins with `#` does, `end` when none does before that."""
-    at = pos
-    for _ in range(_HASHES):  # one letter is found ten times as fast as two
-        at = text.find(b"#", at, end)
-        if at < 0:
-            return end
-        if text[at - 1] == _LINE_FEED:
-            return at
-        at += 1
-    return text.find(b"\n#", at - 1, end) + 1 or end
-
-
-def _cut(text: bytes, pos: int, stop: int, *, runs: bool = False) -> int:
-    """Return where to cut lines so that about SIZE bytes are taken; `runs`: where the lines of a point end, too."""
-    if runs and (last := text.rfind(b"_count", pos, min(stop, pos + SIZE))) >= 0:
-        return text.index(b"\n", last) + 1
-    if stop - pos <= SIZE:
-        return stop
-    return text.rfind(b"\n", pos, pos + SIZE) + 1 or text.index(b"\n", pos) + 1
 
 
 def _number(text: bytes) -> float:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.scrape.cuts import SIZE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.family import Series, Strip
 
-SIZE: Final = 4096
-"""How many bytes of text make a strip."""
 REACH: Final = 4 * SIZE
 """How far ahead it is looked for the place where what is known goes on."""
 _AHEAD: Final = 3

@@ -1,0 +1,70 @@
+"""A family while its page is being read."""
+
+from __future__ import annotations
+
+from array import array
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from exporter.family import Family, Kind, Strip
+
+if TYPE_CHECKING:
+    from exporter.family import Series
+    from exporter.scrape.former import Former
+    from exporter.scrape.interner import Texts
+
+
+class Columns:
+    """A family while it is being read; `former` is the same family on the target's last page."""
+
+    __slots__ = ("_series", "_values", "former", "help", "kind", "name", "rows", "strips", "texts", "typed")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kind = Kind.UNTYPED
+        self.help = ""
+        self.typed = False
+        self.texts: Texts | None = None
+        self.former: Former | None = None
+        self.strips: list[Strip] = []
+        self.rows = 0
+        self._series: list[Series] = []
+        self._values = array("d")
+
+    def put(self, strip: Strip) -> None:
+        """Take a strip."""
+        self.settle()
+        self.strips.append(strip)
+        self.rows += len(strip)
+
+    def add(self, series: Series, value: float) -> None:
+        """Take one sample, read by itself."""
+        self._series.append(series)
+        self._values.append(value)
+        self.rows += 1
+
+    def settle(self) -> None:
+        """Make a strip of the samples that were read by themselves."""
+        if self._series:
+            self.strips.append(Strip(self._series, self._values))
+            self._series, self._values = [], array("d")
+
+    def family(self, before: Family | None) -> tuple[Family, int]:
+        """Return the family, and how many samples only repeat a series; `before` is the one of the last page."""
+        self.settle()
+        strips = tuple(self.strips)
+        if before is not None and before.strips == strips and before.kind is self.kind:
+            return Family.of(self.name, self.kind, self.help, strips), 0
+        kept = self.texts is None or self.texts.kept
+        if kept and len(set(chain.from_iterable([strip.series for strip in strips]))) < self.rows:
+            distinct = self._distinct()
+            return distinct, self.rows - len(distinct)
+        return Family.of(self.name, self.kind, self.help, strips), 0
+
+    def _distinct(self) -> Family:
+        """Return the family with the first of the samples of each series."""
+        first: dict[Series, float] = {}
+        for strip in self.strips:
+            for one, value in zip(strip.series, strip.values, strict=True):
+                first.setdefault(one, value)
+        return Family(self.name, self.kind, self.help, list(first), array("d", first.values()))

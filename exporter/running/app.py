@@ -104,19 +104,14 @@ class App:
 
     async def _turn_for_ever(self) -> None:
         shift = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
+        settled = 0
+        gc.disable()  # nearly all that the first round makes stays
         async for gone_by, at in ticks(self._settings.tick, shift):
-            if self._cycles.ended:
-                await self._turn(gone_by, at)
-            else:
-                await self._first_turn(gone_by, at)
-
-    async def _first_turn(self, gone_by: int, at: float) -> None:
-        """Go round without looking for garbage: nearly all that is made stays, so that there is no need to, ever."""
-        gc.disable()
-        try:
             await self._turn(gone_by, at)
-        finally:
-            gc.freeze()
+            said = sum(map(len, self._cycles.latest.families))
+            if said > 2 * settled:
+                gc.freeze()  # so that what stays is not looked through for garbage for ever
+                settled = said
             gc.enable()
 
     async def _turn(self, gone_by: int, at: float) -> None:

@@ -179,6 +179,18 @@ class Family:
         return f"Family({self.name}, {self.kind}, {list(self.samples())})"
 
 
+def joined(name: str, kind: Kind, text: str, strips: Sequence[Strip]) -> Family:
+    """Make a family of strips; of a series that several samples tell of, the first one counts (T40)."""
+    many = sum(map(len, strips))
+    if len(set(chain.from_iterable([strip.series for strip in strips]))) == many:
+        return Family.of(name, kind, text, strips)
+    first: dict[Series, float] = {}
+    for strip in strips:
+        for series, value in zip(strip.series, strip.values, strict=True):
+            first.setdefault(series, value)
+    return Family(name, kind, text, list(first), array("d", first.values()))
+
+
 def family(name: str, kind: Kind, text: str, samples: Iterable[tuple[Series, float]]) -> Family:
     """Make a family of (series, value) pairs."""
     series: list[Series] = []

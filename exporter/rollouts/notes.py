@@ -9,10 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
     from exporter.family import Page, Strip
+    from exporter.rollouts.fleet import Key
 
 T = TypeVar("T")
 SLICE: Final = 1000
 """How many samples are looked at between two turns of whoever else waits."""
+
+
+def rollout(labels: Mapping[str, str]) -> Key:
+    """Return the rollout that a sample with these labels is of."""
+    return labels.get("namespace", ""), labels.get("name", "")
 
 
 class Notes(Generic[T]):

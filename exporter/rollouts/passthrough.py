@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from itertools import chain, compress
+from itertools import compress
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from exporter.family import Family, Source, Strip
+from exporter.family import Family, Source, Strip, joined
 from exporter.rollouts.notes import SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
-    from exporter.family import Page, Series
+    from exporter.family import Page
     from exporter.rollouts.rules import Rules
 
 T = TypeVar("T")
@@ -116,11 +116,4 @@ def _merged(families: Sequence[Family]) -> Family:
     first = families[0]
     if len(families) == 1:
         return first
-    strips = [strip for family in families for strip in family.strips]
-    if len(set(chain.from_iterable([strip.series for strip in strips]))) == sum(map(len, strips)):
-        return Family.of(first.name, first.kind, first.help, strips)
-    samples: dict[Series, float] = {}
-    for family in families:
-        for series, value in family.samples():
-            samples.setdefault(series, value)
-    return Family(first.name, first.kind, first.help, list(samples), array("d", samples.values()))
+    return joined(first.name, first.kind, first.help, [strip for family in families for strip in family.strips])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.rollouts.fleet import PHASES, UNKNOWN_PHASE, Key, Process, Reading, Replicas
-from exporter.rollouts.notes import Notes
+from exporter.rollouts.notes import Notes, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -62,10 +62,6 @@ def samples(page: Page, name: str) -> Iterable[tuple[Series, float]]:
 def started(page: Page) -> float:
     """Return when the process behind a page started (Unix seconds), 0 when it does not say."""
     return next((value for _, value in samples(page, "process_start_time_seconds")), 0.0)
-
-
-def _key(labels: Mapping[str, str]) -> Key:
-    return labels.get("namespace", ""), labels.get("name", "")
 
 
 def _info(labels: Mapping[str, str], value: float) -> _Fact | None:
@@ -175,12 +171,12 @@ def _facts(strip: Strip, fact: Fact) -> Iterator[tuple[Key, _Fact]]:
         labels = dict(series.labels)
         told = fact(labels, value)
         if told is not None:
-            yield _key(labels), told
+            yield rollout(labels), told
 
 
 def _deprecated(labels: Mapping[str, str], value: float) -> tuple[Key, str, str]:
     """Note one of six 0/1 series a rollout: its strategy, and the phase if it is that one."""
-    return _key(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
+    return rollout(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
 
 
 def _deprecated_phases(told: Iterable[tuple[Key, str, str]]) -> Iterator[tuple[Key, str, str]]:
@@ -197,4 +193,4 @@ def _deprecated_phases(told: Iterable[tuple[Key, str, str]]) -> Iterator[tuple[K
 
 def analysis_run(labels: Mapping[str, str], _: float) -> tuple[str, str, str]:
     """Note namespace, name and phase of an AnalysisRun."""
-    return (*_key(labels), labels.get("phase", ""))
+    return (*rollout(labels), labels.get("phase", ""))

@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.fleet import Key, State
-from exporter.rollouts.notes import Notes
+from exporter.rollouts.notes import Notes, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -80,27 +80,23 @@ def _observed(gauges: dict[str, dict[Key, float]], key: Key) -> bool:
     return generation is not None and gauges["observed_generation"].get(key) == generation
 
 
-def _key(labels: Mapping[str, str]) -> Key:
-    return labels.get("namespace", ""), labels.get("name", "")
-
-
 def _of_rollout(labels: Mapping[str, str], value: float) -> tuple[Key, float]:
-    return _key(labels), value
+    return rollout(labels), value
 
 
 def _hashes(labels: Mapping[str, str], _: float) -> tuple[Key, tuple[str, str]]:
     """Note the stable and the current hash; a rollout whose spec was never valid has none."""
-    return _key(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
+    return rollout(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
 
 
 def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[Key, float] | None:
-    return (_key(labels), value) if labels.get("role", "") == "canary" else None
+    return (rollout(labels), value) if labels.get("role", "") == "canary" else None
 
 
 def _health(labels: Mapping[str, str], value: float) -> tuple[Key, str] | None:
-    return (_key(labels), labels.get("phase", "")) if value == 1 else None
+    return (rollout(labels), labels.get("phase", "")) if value == 1 else None
 
 
 def _pause(labels: Mapping[str, str], value: float) -> tuple[Key, str, float]:
     """Note when a pause condition began, and its reason (argo-rollouts.md 4)."""
-    return _key(labels), labels.get("reason", ""), value
+    return rollout(labels), labels.get("reason", ""), value

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from exporter.family import Family, Kind, Strip
+from exporter.family import Family, Kind, Strip, joined
 
 if TYPE_CHECKING:
     from exporter.family import Series
@@ -55,16 +54,7 @@ class Columns:
         strips = tuple(self.strips)
         if before is not None and before.strips == strips and before.kind is self.kind:
             return Family.of(self.name, self.kind, self.help, strips), 0
-        kept = self.texts is None or self.texts.kept
-        if kept and len(set(chain.from_iterable([strip.series for strip in strips]))) < self.rows:
-            distinct = self._distinct()
-            return distinct, self.rows - len(distinct)
-        return Family.of(self.name, self.kind, self.help, strips), 0
-
-    def _distinct(self) -> Family:
-        """Return the family with the first of the samples of each series."""
-        first: dict[Series, float] = {}
-        for strip in self.strips:
-            for one, value in zip(strip.series, strip.values, strict=True):
-                first.setdefault(one, value)
-        return Family(self.name, self.kind, self.help, list(first), array("d", first.values()))
+        if self.texts is not None and not self.texts.kept:
+            return Family.of(self.name, self.kind, self.help, strips), 0
+        family = joined(self.name, self.kind, self.help, strips)
+        return family, self.rows - len(family)

@@ -14,22 +14,11 @@ from exporter.gate.render.answers import Answers, Signal
 from exporter.gate.render.manifest import snippet, template
 from exporter.gate.simulation import Conditions, given, simulate
 from exporter.gate.tag import names
+from tests.gate.render.article import ARTICLE
 
 if TYPE_CHECKING:
     from exporter.gate.status import Status
 
-ARTICLE = {
-    "signal": "error-rate",
-    "service": "checkout",
-    "namespace": "production",
-    "cluster_id": "c1",
-    "organization": "acme",
-    "success": 0.05,
-    "failure": 0.10,
-    "failures": 3,
-    "interval": "2m",
-    "weight": 10,
-}
 VERSIONS = ("1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1", "1.11.0")
 GIVEN = ("service-name", "canary-hash", "namespace", "rollout-name")
 

@@ -16,19 +16,8 @@ from exporter.gate.render import manifest
 from exporter.gate.render.answers import Answers, NoData, Signal
 from exporter.gate.render.credential import Credential, credential
 from tests.gate.lint.looking import findings
+from tests.gate.render.article import ARTICLE
 
-ARTICLE: dict[str, Any] = {
-    "signal": "error-rate",
-    "service": "checkout",
-    "namespace": "production",
-    "cluster_id": "c1",
-    "organization": "acme",
-    "success": 0.05,
-    "failure": 0.10,
-    "failures": 3,
-    "interval": "2m",
-    "weight": 10,
-}
 PROOF = Credential("c1", "hidden-token")
 QUERIES = [
     'sum(rate(x_total{service="{{args.service-name}}"}[5m]))',

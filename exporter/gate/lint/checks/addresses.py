@@ -51,11 +51,11 @@ def api_path(gates: Gates) -> Iterator[Spot]:
     """Find addresses to which /api/v1/query was appended: the controller does that."""
     for metric, address in _addresses(gates):
         parts = _parts(address)
-        if parts and _API.search(parts.path):
-            doubled = _API.search(parts.path)
+        doubled = _API.search(parts.path) if parts else None
+        if doubled is not None:
             yield metric.spot(
                 ADDRESS,
-                f"the controller appends /api/v1/query, and {doubled[0] if doubled else ''} is there already",
+                f"the controller appends /api/v1/query, and {doubled[0]} is there already",
                 "end the address before /api",
             )
 

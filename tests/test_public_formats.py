@@ -82,8 +82,27 @@ def full_life() -> Life:
 
 
 def default_life() -> Life:
-    """Return a life in which each field that has a default has it."""
-    return Life(1000.5, PhaseLog("Completed", 1000.5), Process("10.0.0.1:8090", 900.0), {})
+    """Return a life of default values, written out: the file leaves them out, so they are part of the format."""
+    return Life(
+        born=1000.5,
+        phases=PhaseLog("Completed", 1000.5, {}, None),
+        process=Process("10.0.0.1:8090", 900.0, "default"),
+        events={},
+        standing=Standing.UNKNOWN,
+        evidence="first sight",
+        update=None,
+        hashes=Hashes("", "", 0.0),
+        router=False,
+        strategy="",
+        deployed=True,
+        news=0.0,
+        early=False,
+        results={},
+        last_seconds={},
+        paused_seconds=0.0,
+        runs={},
+        runs_finished={},
+    )
 
 
 def partly_life() -> Life:
@@ -224,7 +243,7 @@ def lint_report() -> str:
 
 
 def recorded_pages() -> tuple[Taken, ...]:
-    """Return what the recorder takes: an answer, one without a body, and none."""
+    """Return what the recorder takes: an answer, an answer without a body, a failure."""
     return (
         Taken(
             FramePage(Source.ARGO, "10.0.0.1:8090", 200, {"Content-Type": "text/plain"}, installation="blue"),
@@ -389,9 +408,9 @@ def rendered_gate() -> str:
 def test_a_wrong_answer_is_named_by_its_option() -> None:
     for name, value in {"next-weight": 200, "secret-key": "a b", "no-data": "stop"}.items():
         with pytest.raises(gate_render.RenderError, match=f"^--{name}: "):
-            answers_read({key.replace("-", "_"): one for key, one in {**ANSWERS, name: value}.items()})
+            answers_read({key.replace("-", "_"): answer for key, answer in {**ANSWERS, name: value}.items()})
     with pytest.raises(gate_render.RenderError, match=r"^--colour-scheme: Extra inputs"):
-        answers_read({"colour_scheme": 1, **{key.replace("-", "_"): one for key, one in ANSWERS.items()}})
+        answers_read({"colour_scheme": 1, **{key.replace("-", "_"): answer for key, answer in ANSWERS.items()}})
 
 
 # /api/rollouts --------------------------------------------------------------------------------------------------------

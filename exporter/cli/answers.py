@@ -19,16 +19,16 @@ class AnswersCommand(click.Command):
 
     @cached_property
     def _answers(self) -> list[click.Parameter]:
-        from exporter.gate.render.answers import Answers
+        from exporter.gate.render.answers import QUESTIONS
 
-        return [_option(name, field) for name, field in Answers.model_fields.items()]
+        return [_option(name, field) for name, field in QUESTIONS.items()]
 
 
 def ask(name: str, question: str) -> str:
     """Ask a person, on the terminal."""
-    from exporter.gate.render.answers import Answers, Signal
+    from exporter.gate.render.answers import QUESTIONS, Signal
 
-    field = Answers.model_fields[name]
+    field = QUESTIONS[name]
     default = None if field.is_required() else field.get_default() or None
     kind = click.Choice([str(one) for one in Signal]) if name == "signal" else str
     return str(click.prompt(question.rstrip("."), type=kind, default=default, err=True))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exporter.gate.controller import Controller
 
 
-@click.group()
+@click.group("gate")
 def gate() -> None:
     """Write, check, try and simulate canary gates: AnalysisTemplates that ask Last9 and promote or roll back."""
 
@@ -53,15 +53,19 @@ class Moment(click.ParamType[float]):
 
 
 CONTROLLER = click.option(
-    "--controller", type=Version(), default="1.9.1", show_default=True, help="The controller's version."
+    "--controller", "controller", type=Version(), default="1.9.1", show_default=True, help="The controller's version."
 )
-TEMPLATE = click.option("--template", help="Which of the file's templates; default: the one no other refers to.")
+TEMPLATE = click.option(
+    "--template", "template", help="Which of the file's templates; default: the one no other refers to."
+)
 ARGUMENTS = click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument's value.")
 FILES = click.option(
     "--arg-file", "files", multiple=True, metavar="NAME=FILE", help="An argument's value from a file, as it is there."
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the status as the controller would write it.")
-EXPLAIN = click.option("--explain", is_flag=True, help="Print every value, each sub-expression's value, and why.")
+EXPLAIN = click.option(
+    "--explain", "explain", is_flag=True, help="Print every value, each sub-expression's value, and why."
+)
 
 
 def a_gate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,10 +75,12 @@ def a_gate(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@gate.command()
-@click.argument("file")
+@gate.command("run")
+@click.argument("file", metavar="FILE")
 @a_gate
-@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Let time pass so much faster.")
+@click.option(
+    "--speed", "speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Let time pass so much faster."
+)
 @click.option("--at", "start", type=Moment(), help="Try it on the past from this time on, without waiting.")
 @click.option("--until", "end", type=Moment(), help="With --at and --every: try it again and again until this time.")
 @click.option("--every", "step", type=Seconds(), help="With --at and --until: how far apart the tries are.")
@@ -88,14 +94,24 @@ def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: t
     from exporter.commands.gate_file import Given
     from exporter.commands.gate_play import Wish, play
 
-    sys.exit(wait_for(play(Given(file, template, arguments, files), Wish(**options))))
+    wish = Wish(
+        controller=options["controller"],
+        as_json=options["as_json"],
+        explain=options["explain"],
+        speed=options["speed"],
+        start=options["start"],
+        end=options["end"],
+        step=options["step"],
+        longest=options["longest"],
+    )
+    sys.exit(wait_for(play(Given(file, template, arguments, files), wish)))
 
 
-@gate.command()
-@click.argument("file", required=False)
+@gate.command("simulate")
+@click.argument("file", metavar="[FILE]", required=False)
 @a_gate
-@click.option("--answers", type=click.Path(path_type=Path), help='JSON: {"QUERY": [answer, answer, …]}.')
-@click.option("--cases", type=click.Path(path_type=Path), help="Recorded runs instead, a JSON object a line.")
+@click.option("--answers", "answers", type=click.Path(path_type=Path), help='JSON: {"QUERY": [answer, answer, …]}.')
+@click.option("--cases", "cases", type=click.Path(path_type=Path), help="Recorded runs instead, a JSON object a line.")
 @click.option("--for", "longest", type=Seconds(), help="How much time to simulate at most; default: 1h.")
 @refusals
 def simulate(
@@ -119,11 +135,18 @@ def simulate(
         return
     if file is None or options["answers"] is None:
         raise click.UsageError("give a FILE and --answers, or --cases")
-    del options["cases"]
-    sys.exit(gate_simulate.play(Given(file, template, arguments, files), **options))
+    code = gate_simulate.play(
+        Given(file, template, arguments, files),
+        answers=options["answers"],
+        controller=options["controller"],
+        longest=options["longest"],
+        as_json=options["as_json"],
+        explain=options["explain"],
+    )
+    sys.exit(code)
 
 
-@gate.command()
+@gate.command("lint")
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR|-…")
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
 @CONTROLLER
@@ -150,7 +173,7 @@ def lint(
     sys.exit(1 if failing(findings, strict=strict) else 0)
 
 
-@gate.command(cls=AnswersCommand)
+@gate.command("render", cls=AnswersCommand)
 @click.option("--answers", "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of answers.")
 @click.option("--credential-file", type=click.Path(path_type=Path, dir_okay=False), help="Holds user:token or Basic ….")
 @click.option("--credential-env", metavar="NAME", help="Variable that holds it.")

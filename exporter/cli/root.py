@@ -65,7 +65,7 @@ def _complain(lacks: Sequence[str]) -> None:
     sys.exit(1 if lacks else 0)
 
 
-@main.command()
+@main.command("run")
 @click.pass_context
 @refusals
 def run(context: click.Context) -> None:
@@ -76,7 +76,7 @@ def run(context: click.Context) -> None:
     sys.exit(0 if whole else app.LOST)
 
 
-@main.command()
+@main.command("once")
 @click.option(
     "--format", "form", type=click.Choice(["prom", "otlp-json", "targets"]), default="prom", show_default=True
 )
@@ -99,8 +99,8 @@ def once(context: click.Context, form: str) -> None:
     _complain(done.lacks)
 
 
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@main.command("check")
+@click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
 @click.pass_context
 @refusals
 def check(context: click.Context, file: Path | None) -> None:
@@ -114,7 +114,7 @@ def check(context: click.Context, file: Path | None) -> None:
     )
 
 
-@main.command()
+@main.command("config")
 @click.pass_context
 @refusals
 def config(context: click.Context) -> None:
@@ -122,7 +122,7 @@ def config(context: click.Context) -> None:
     click.echo(as_yaml(_settings(context)), nl=False)
 
 
-@main.command()
+@main.command("series")
 @click.option("--estimate", is_flag=True, help="Go round once and reckon series and points a day for each family.")
 @click.pass_context
 @refusals
@@ -144,8 +144,8 @@ def series(context: click.Context, *, estimate: bool) -> None:
     _complain(done.lacks)
 
 
-@main.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@main.command("record")
+@click.argument("directory", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--for", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to record.")
 @click.pass_context
 @refusals
@@ -158,8 +158,8 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
     click.echo(f"{frames} frames in {directory / recording.FRAMES}")
 
 
-@main.command()
-@click.argument("frames", type=click.Path(path_type=Path, dir_okay=False))
+@main.command("replay")
+@click.argument("frames", metavar="FRAMES", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
 @click.option("--passthrough", is_flag=True, help="With jsonl: print the families that pass through, too.")
 @click.pass_context
@@ -182,7 +182,7 @@ def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool
                 say(as_otlp_json(cycle, settings))
 
 
-@main.command()
+@main.command("explain")
 @click.argument("rollout", metavar="NAMESPACE/NAME")
 @click.option("--address", default="http://127.0.0.1:9464", show_default=True, help="A running exporter.")
 @click.option("--recording", "frames", type=click.Path(path_type=Path, dir_okay=False), help="A recording instead.")
@@ -202,7 +202,7 @@ def explain(context: click.Context, rollout: str, address: str, frames: Path | N
     say(words.explain(words.find(found, rollout)))
 
 
-@main.command()
+@main.command("demo")
 @click.option("--for", "seconds", type=Seconds(), help="End by itself after so long; default: when interrupted.")
 @click.option("--replay", "frames", type=click.Path(path_type=Path, dir_okay=False), help="Play a recording instead.")
 @refusals
@@ -220,7 +220,7 @@ def demo(seconds: float | None, frames: Path | None) -> None:
     sys.exit(0 if outcome.whole else 1)
 
 
-@main.command()
+@main.command("verify")
 @click.option("--timeout", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to wait for it.")
 @click.option("--address", help="A running exporter, such as http://127.0.0.1:9464: look for its series, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
@@ -236,7 +236,7 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     sys.exit(0 if found.whole else 1)
 
 
-@main.command()
+@main.command("spool")
 @click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
 @click.option("--for", "seconds", type=Seconds(), default="5m", show_default=True, help="With drain: how long at most.")
 @click.option("--yes", is_flag=True, help="With clear: do it; what waits is lost.")

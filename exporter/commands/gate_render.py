@@ -13,7 +13,7 @@ from exporter.gate.lint.gates import Surroundings, read
 from exporter.gate.lint.manifest import Source
 from exporter.gate.lint.rules import lint
 from exporter.gate.render import manifest
-from exporter.gate.render.answers import Answers, Signal
+from exporter.gate.render.answers import QUESTIONS, Answers, Signal
 from exporter.gate.render.credential import Credential, credential
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def completed(answers: Mapping[str, Any], ask: Callable[[str, str], str] | None)
     for name in _missing(known):
         if ask is None:
             raise RenderError(f"{_option(name)} is missing; name it, or run this in a terminal to be asked")
-        known[name] = ask(name, str(Answers.model_fields[name].description))
+        known[name] = ask(name, str(QUESTIONS[name].description))
     try:
         return Answers.model_validate(known)
     except ValidationError as error:

@@ -15,9 +15,9 @@ import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from exporter.config.model import Settings
 from exporter.family import Source, Trouble
@@ -38,15 +38,18 @@ class RecordingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FramePage:
-    """What one target answered. `status` is None when it did not, and `error` says why; no `file`: an empty body."""
+    """What one target answered. `status` is None when it did not, and `error` says why; no `file`: an empty body.
 
-    source: Source
-    target: str
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    file: Path | None = None
-    error: str | None = None
-    installation: str = "default"
+    The aliases are the keys of the format, as `_entry` writes them.
+    """
+
+    source: Annotated[Source, Field(alias="source")]
+    target: Annotated[str, Field(alias="target")]
+    status: Annotated[int | None, Field(alias="status")] = None
+    headers: Annotated[Mapping[str, str], Field(alias="headers")] = field(default_factory=dict)
+    file: Annotated[Path | None, Field(alias="file")] = None
+    error: Annotated[str | None, Field(alias="error")] = None
+    installation: Annotated[str, Field(alias="installation")] = "default"
 
     def body(self) -> bytes:
         """Return the body, unpacked. Raises RecordingError."""
@@ -63,8 +66,8 @@ class FramePage:
 class Frame:
     """What was answered at one tick, `at` (Unix seconds)."""
 
-    at: FiniteFloat
-    pages: tuple[FramePage, ...]
+    at: Annotated[FiniteFloat, Field(alias="at")]
+    pages: Annotated[tuple[FramePage, ...], Field(alias="pages")]
 
 
 _FRAME: Final = TypeAdapter(Frame)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from isal import isal_zlib
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 _TIGHT: Final = (",", ":")
 _ROWS: Final = 200
-_DEFAULTS: Final = {
-    name: value
-    for name, value in asdict(Life(0.0, PhaseLog("", 0.0), Process("", 0.0), {})).items()
-    if name not in {"born", "phases", "process", "events"}
-}
 
 
 class UnfitMemoryError(ValueError):
@@ -78,7 +72,7 @@ class Writer:
         known = self._lives.get(key)
         if known is not None and known[0] is life:
             return known
-        return life, json.dumps([*key, _shortened(asdict(life))], separators=_TIGHT)
+        return life, json.dumps([*key, _document(life)], separators=_TIGHT)
 
 
 def _info_rows(infos: Iterable[tuple[str, Labels]]) -> str:
@@ -98,9 +92,58 @@ def dump(memory: Memory, cluster: str) -> bytes:
     return Writer(cluster).dump(memory)
 
 
-def _shortened(life: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is as a Life's field is by default."""
-    return {name: value for name, value in life.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
+def _document(life: Life) -> dict[str, Any]:
+    """Return a life by the keys of the file, without those that have their default."""
+    optional = {key: value for key, value in _optional(life).items() if value != _DEFAULTS[key]}
+    return {
+        "born": life.born,
+        "phases": {
+            "phase": life.phases.phase,
+            "since": life.phases.since,
+            "entries": life.phases.entries,
+            "held": life.phases.held,
+        },
+        "process": {
+            "target": life.process.target,
+            "start": life.process.start,
+            "installation": life.process.installation,
+        },
+        "events": life.events,
+        **optional,
+    }
+
+
+def _optional(life: Life) -> dict[str, Any]:
+    """Return the keys of a life that the file leaves out where they have their default, in its order."""
+    update, hashes = life.update, life.hashes
+    return {
+        "standing": life.standing,
+        "evidence": life.evidence,
+        "update": {"kind": update.kind, "since": update.since} if update is not None else None,
+        "hashes": {"current": hashes.current, "stable": hashes.stable, "newest": hashes.newest},
+        "router": life.router,
+        "strategy": life.strategy,
+        "deployed": life.deployed,
+        "news": life.news,
+        "early": life.early,
+        "results": life.results,
+        "last_seconds": life.last_seconds,
+        "paused_seconds": life.paused_seconds,
+        "runs": life.runs,
+        "runs_finished": life.runs_finished,
+    }
+
+
+_DEFAULT: Final = Life(0.0, PhaseLog("", 0.0), Process("", 0.0), {})
+_DEFAULTS: Final = _optional(_DEFAULT)
+_LIFE_NEEDED: Final = frozenset({"born", "phases", "process", "events"})
+_LIFE_KEYS: Final = _LIFE_NEEDED | frozenset(_DEFAULTS)
+_PHASES_NEEDED: Final = frozenset({"phase", "since"})
+_PHASES_KEYS: Final = _PHASES_NEEDED | {"entries", "held"}
+_PROCESS_NEEDED: Final = frozenset({"target", "start"})
+_PROCESS_KEYS: Final = _PROCESS_NEEDED | {"installation"}
+_UPDATE_KEYS: Final = frozenset({"kind", "since"})
+_HASHES_KEYS: Final = frozenset({"current", "stable", "newest"})
 
 
 def load(kept: bytes, cluster: str) -> Memory:
@@ -137,10 +180,12 @@ def _memory(body: dict[str, Any]) -> Memory:
         at=at,
         lives=lives,
         seen=dict.fromkeys(lives, at) | absent,
-        led=frozenset(Process(*led) for led in body["led"]),
+        led=frozenset(_leader(*led) for led in body["led"]),
         infos=Infos(unheard=frozenset((name, _labels(labels)) for name, labels in body["infos"])),
         fading={(name, _labels(labels)): until for name, labels, until in body["fading"]},
-        durations={tuple(key): Durations(tuple(counts), total) for *key, counts, total in body["durations"]},
+        durations={
+            tuple(key): Durations(counts=tuple(counts), total=total) for *key, counts, total in body["durations"]
+        },
     )
 
 
@@ -149,14 +194,72 @@ def _labels(pairs: list[list[str]]) -> Labels:
 
 
 def _life(namespace: str, name: str, life: dict[str, Any]) -> tuple[Key, Life]:
-    phases, update, hashes = life["phases"], life.get("update"), life.get("hashes")
+    """Return a life by the keys of the file. Raises KeyError, TypeError or ValueError for any other shape."""
+    phases, update, hashes = _phases(life["phases"]), life.get("update"), life.get("hashes")
+    process = _process(life["process"])
+    standing = Standing(life.get("standing", _DEFAULT.standing))
+    _check(life, _LIFE_NEEDED, _LIFE_KEYS)
+    return (namespace, name), Life(
+        born=life["born"],
+        phases=phases,
+        process=process,
+        events=life["events"],
+        standing=standing,
+        evidence=life.get("evidence", _DEFAULT.evidence),
+        update=_update(update) if update else None,
+        hashes=_hashes(hashes) if hashes else NO_HASHES,
+        router=life.get("router", _DEFAULT.router),
+        strategy=life.get("strategy", _DEFAULT.strategy),
+        deployed=life.get("deployed", _DEFAULT.deployed),
+        news=life.get("news", _DEFAULT.news),
+        early=life.get("early", _DEFAULT.early),
+        results=life.get("results", _DEFAULT.results),
+        last_seconds=life.get("last_seconds", _DEFAULT.last_seconds),
+        paused_seconds=life.get("paused_seconds", _DEFAULT.paused_seconds),
+        runs=life.get("runs", _DEFAULT.runs),
+        runs_finished=life.get("runs_finished", _DEFAULT.runs_finished),
+    )
+
+
+def _phases(phases: dict[str, Any]) -> PhaseLog:
     held = phases.get("held")
-    whole = {
-        **life,
-        "phases": PhaseLog(**{**phases, "held": tuple(held) if held else None}),
-        "process": Process(**life["process"]),
-        "standing": Standing(life.get("standing", Standing.UNKNOWN)),
-        "update": Update(**update) if update else None,
-        "hashes": Hashes(**hashes) if hashes else NO_HASHES,
-    }
-    return (namespace, name), Life(**whole)
+    _check(phases, _PHASES_NEEDED, _PHASES_KEYS)
+    return PhaseLog(
+        phase=phases["phase"],
+        since=phases["since"],
+        entries=phases.get("entries", _DEFAULT.phases.entries),
+        held=tuple(held) if held else None,
+    )
+
+
+def _process(process: dict[str, Any]) -> Process:
+    _check(process, _PROCESS_NEEDED, _PROCESS_KEYS)
+    return Process(
+        target=process["target"],
+        start=process["start"],
+        installation=process.get("installation", _DEFAULT.process.installation),
+    )
+
+
+def _update(update: dict[str, Any]) -> Update:
+    _check(update, _UPDATE_KEYS, _UPDATE_KEYS)
+    return Update(kind=update["kind"], since=update["since"])
+
+
+def _hashes(hashes: dict[str, Any]) -> Hashes:
+    _check(hashes, frozenset(), _HASHES_KEYS)
+    return Hashes(
+        current=hashes.get("current", NO_HASHES.current),
+        stable=hashes.get("stable", NO_HASHES.stable),
+        newest=hashes.get("newest", NO_HASHES.newest),
+    )
+
+
+def _leader(target: str, start: float, installation: str = _DEFAULT.process.installation) -> Process:
+    return Process(target=target, start=start, installation=installation)
+
+
+def _check(document: object, required: frozenset[str], allowed: frozenset[str]) -> None:
+    """Raise TypeError unless a document has all required keys and no other than the allowed."""
+    if not isinstance(document, dict) or not required <= document.keys() <= allowed:
+        raise TypeError("keys are missing or unknown")

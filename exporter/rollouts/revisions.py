@@ -51,15 +51,6 @@ class Clues:
 
 
 NO_HASHES: Final = Hashes()
-_COUNTERS: Final = {
-    "updated": "RolloutUpdated",
-    "completed": "RolloutCompleted",
-    "aborted": "RolloutAborted",
-    "skipped": "SkipSteps",
-    "created": "NewReplicaSetCreated",
-    "resumed": "RolloutResumed",
-    "stepped": "RolloutStepCompleted",
-}
 
 
 def clues(before: Mapping[str, float], now: Mapping[str, float], *, same_process: bool) -> Clues:
@@ -70,7 +61,16 @@ def clues(before: Mapping[str, float], now: Mapping[str, float], *, same_process
         old = before.get(reason, 0) if same_process else 0
         return new - old if new >= old else new
 
-    return Clues(**{clue: growth(reason) for clue, reason in _COUNTERS.items()}, restarted=not same_process)
+    return Clues(
+        updated=growth("RolloutUpdated"),
+        completed=growth("RolloutCompleted"),
+        aborted=growth("RolloutAborted"),
+        skipped=growth("SkipSteps"),
+        created=growth("NewReplicaSetCreated"),
+        resumed=growth("RolloutResumed"),
+        stepped=growth("RolloutStepCompleted"),
+        restarted=not same_process,
+    )
 
 
 def early(before: str, after: str, clue: Clues | None) -> bool:

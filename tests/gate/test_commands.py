@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.gate.render.answers import Answers
+from exporter.gate.render.answers import QUESTIONS
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -202,5 +202,5 @@ def test_what_lint_would_warn_of_is_said_at_once() -> None:
 
 def test_there_is_an_option_for_every_answer() -> None:
     told = run("render", "--help").output
-    for name in Answers.model_fields:
+    for name in QUESTIONS:
         assert f"--{name.replace('_', '-')}" in told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.lint.finding import Severity
@@ -31,7 +30,18 @@ def as_json(findings: Sequence[Finding], gates: int) -> Iterator[str]:
         "errors": _count(findings, Severity.ERROR),
         "warnings": _count(findings, Severity.WARNING),
     }
-    yield json.dumps({"findings": [asdict(one) for one in findings], **counts}, ensure_ascii=False)
+    yield json.dumps({"findings": [_document(one) for one in findings], **counts}, ensure_ascii=False)
+
+
+def _document(finding: Finding) -> dict[str, str | int]:
+    return {
+        "file": finding.file,
+        "line": finding.line,
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "why": finding.why,
+        "cure": finding.cure,
+    }
 
 
 def github(findings: Sequence[Finding], _: int) -> Iterator[str]:

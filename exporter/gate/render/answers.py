@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exporter.gate import promql
 from exporter.gate.controller import DEFAULT, Controller, controller
 from exporter.gate.gotext import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
 
 NANO: Final = 1_000_000_000
 _OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -70,73 +75,76 @@ Seconds = Annotated[int, BeforeValidator(_seconds)]
 
 
 class Answers(BaseModel):
-    """What a gate is made from. The text under a field is the question."""
+    """What a gate is made from. The text under a field is the question.
+
+    The aliases are the names in files of answers, and with hyphens those of the options.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    signal: Signal
+    signal: Signal = Field(alias="signal")
     """What to look at."""
-    service: LabelValue = Field(min_length=1)
+    service: LabelValue = Field(alias="service", min_length=1)
     """The service, as the metrics' label names it."""
-    namespace: ObjectName = ""
+    namespace: ObjectName = Field(alias="namespace", default="")
     """Namespace of the Rollout, the template and the Secret."""
-    address: str = ""
+    address: str = Field(alias="address", default="")
     """Read address: what comes before /api/v1."""
-    cluster_id: LabelValue = ""
+    cluster_id: LabelValue = Field(alias="cluster_id", default="")
     """Last9 cluster id, from which the read address is made, together with the organization."""
-    organization: LabelValue = ""
+    organization: LabelValue = Field(alias="organization", default="")
     """Last9 organization."""
-    query: str = ""
+    query: str = Field(alias="query", default="")
     """With promql: the query; {{args.X}} may stand in it: service-name, canary-hash, namespace, rollout-name."""
-    success: float | None = None
+    success: float | None = Field(alias="success", default=None)
     """A measurement below this is good; unset: the signal's own."""
-    failure: float | None = None
+    failure: float | None = Field(alias="failure", default=None)
     """A measurement at or above this is bad; between the two it is inconclusive."""
-    higher_is_better: bool = False
+    higher_is_better: bool = Field(alias="higher_is_better", default=False)
     """Good is above `success`, bad at or below `failure`."""
-    no_data: NoData = NoData.PAUSE
+    no_data: NoData = Field(alias="no_data", default=NoData.PAUSE)
     """What no traffic, no series or NaN means: pause (inconclusive), fail, or pass."""
-    interval: Seconds = 120
+    interval: Seconds = Field(alias="interval", default=120)
     """Time between measurements."""
-    count: int = Field(default=5, ge=1, le=1000)
+    count: int = Field(alias="count", default=5, ge=1, le=1000)
     """How many measurements."""
-    failures: int = Field(default=3, ge=1)
+    failures: int = Field(alias="failures", default=3, ge=1)
     """The gate fails at so many bad measurements."""
-    inconclusives: int = Field(default=3, ge=1)
+    inconclusives: int = Field(alias="inconclusives", default=3, ge=1)
     """The rollout pauses at so many inconclusive measurements."""
-    window: Seconds | None = None
+    window: Seconds | None = Field(alias="window", default=None)
     """Range that each measurement looks at; unset: the interval, and at least four scrapes."""
-    scrape_interval: Seconds = 30
+    scrape_interval: Seconds = Field(alias="scrape_interval", default=30)
     """How often the metrics are scraped or pushed."""
-    read_delay: Seconds = 30
+    read_delay: Seconds = Field(alias="read_delay", default=30)
     """How long until what is written can be read; `rollouts-exporter verify` measures it."""
-    weight: int = Field(default=10, ge=1, le=99)
+    weight: int = Field(alias="weight", default=10, ge=1, le=99)
     """The canary's weight in percent while it is judged."""
-    next_weight: int = Field(default=25, ge=2, le=100)
+    next_weight: int = Field(alias="next_weight", default=25, ge=2, le=100)
     """The weight after the gate has passed."""
-    cluster_scope: bool = False
+    cluster_scope: bool = Field(alias="cluster_scope", default=False)
     """Write a ClusterAnalysisTemplate, for all namespaces; each needs the Secret."""
-    name: ObjectName = ""
+    name: ObjectName = Field(alias="name", default="")
     """Name of the template; unset: last9-SIGNAL."""
-    rollout: ObjectName = ""
+    rollout: ObjectName = Field(alias="rollout", default="")
     """Name of the Rollout; unset: the service's."""
-    secret_name: ObjectName = Field(default="last9-read", min_length=1)
+    secret_name: ObjectName = Field(alias="secret_name", default="last9-read", min_length=1)
     """Name of the Secret."""
-    secret_key: str = Field(default="authorization", pattern=r"^[-._a-zA-Z0-9]+$")
+    secret_key: str = Field(alias="secret_key", default="authorization", pattern=r"^[-._a-zA-Z0-9]+$")
     """Key of the Secret that holds the header."""
-    controller: Annotated[str, AfterValidator(_known)] = DEFAULT
+    controller: Annotated[str, AfterValidator(_known)] = Field(alias="controller", default=DEFAULT)
     """Argo Rollouts' version."""
-    metric: MetricName = ""
+    metric: MetricName = Field(alias="metric", default="")
     """Metric to ask for; unset: the signal's own."""
-    service_label: LabelName = Field(default="service", min_length=1)
+    service_label: LabelName = Field(alias="service_label", default="service", min_length=1)
     """Label that names the service."""
-    pod_label: LabelName = "pod"
+    pod_label: LabelName = Field(alias="pod_label", default="pod")
     """Label that names the pod; empty: the metrics have none, and canary and stable are seen together."""
-    errors: str = 'status=~"5.."'
+    errors: str = Field(alias="errors", default='status=~"5.."')
     """Matcher of bad requests."""
-    environment: LabelValue = "prod"
+    environment: LabelValue = Field(alias="environment", default="prod")
     """With apm: the env label."""
-    quantile: float = Field(default=0.95, gt=0, lt=1)
+    quantile: float = Field(alias="quantile", default=0.95, gt=0, lt=1)
     """With latency: the quantile."""
 
     @property
@@ -203,3 +211,7 @@ class Answers(BaseModel):
     def window_hides(self) -> bool:
         """Say whether one bad moment is in more measurements than are tolerated."""
         return 1 < self.failures <= -(-self.range // self.interval)
+
+
+QUESTIONS: Final[Mapping[str, FieldInfo]] = {str(field.alias): field for field in Answers.model_fields.values()}
+"""Each field by its public name, in the order of the options."""

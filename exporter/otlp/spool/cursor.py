@@ -10,8 +10,8 @@ import json
 import os
 import struct
 import zlib
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.otlp.spool.files import CURSOR, File
 
@@ -55,7 +55,7 @@ class Mark:
 
 def pack(mark: Mark) -> bytes:
     """Return a mark as a slot begins."""
-    content = json.dumps({**asdict(mark), "dropped": dict(mark.dropped)}, separators=(",", ":")).encode()
+    content = json.dumps(_document(mark), separators=(",", ":")).encode()
     return _SLOT.pack(_MARKER, len(content), zlib.crc32(content)) + content
 
 
@@ -68,9 +68,49 @@ def unpack(slot: bytes) -> Mark | None:
     if marker != _MARKER or zlib.crc32(content) != crc:
         return None
     try:
-        return Mark(**json.loads(content))
+        return _mark(json.loads(content))
     except (ValueError, TypeError):
         return None
+
+
+def _document(mark: Mark) -> dict[str, Any]:
+    """Return a mark by the keys of the file."""
+    return {
+        "next": mark.next,
+        "through": mark.through,
+        "queued": mark.queued,
+        "since": mark.since,
+        "delivered": mark.delivered,
+        "rejected": mark.rejected,
+        "dropped": dict(mark.dropped),
+        "whole": mark.whole,
+        "closed": mark.closed,
+        "boot": mark.boot,
+        "turn": mark.turn,
+    }
+
+
+def _mark(document: object) -> Mark:
+    """Return the mark of a document; a key left out has its default. Raises TypeError for any other key."""
+    if not isinstance(document, dict) or not _KEYS.issuperset(document):
+        raise TypeError("the document is no mark")
+    return Mark(
+        next=document.get("next", _DEFAULT.next),
+        through=document.get("through", _DEFAULT.through),
+        queued=document.get("queued", _DEFAULT.queued),
+        since=document.get("since", _DEFAULT.since),
+        delivered=document.get("delivered", _DEFAULT.delivered),
+        rejected=document.get("rejected", _DEFAULT.rejected),
+        dropped=document.get("dropped", _DEFAULT.dropped),
+        whole=document.get("whole", _DEFAULT.whole),
+        closed=document.get("closed", _DEFAULT.closed),
+        boot=document.get("boot", _DEFAULT.boot),
+        turn=document.get("turn", _DEFAULT.turn),
+    )
+
+
+_DEFAULT: Final = Mark()
+_KEYS: Final = frozenset(_document(_DEFAULT))
 
 
 def newest(content: bytes) -> Mark | None:

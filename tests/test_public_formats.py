@@ -1,0 +1,502 @@
+"""Formats that others read, byte for byte: files on disk, JSON for programs, command-line options, words in labels.
+
+    python -m tests.test_public_formats
+
+writes golden/formats/ anew. A difference there breaks state on disk, recordings or scripts of users. Each format has
+builders of its own: after a renaming these change, the golden files do not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from exporter.cli import main
+from exporter.commands import gate_render
+from exporter.commands.recording import FRAMES, Frame, FramePage, Recorder, Taken, frames
+from exporter.family import Kind, Series, Source, Strip
+from exporter.gate.lint.finding import Finding, Severity
+from exporter.gate.lint.report import as_json as lint_json
+from exporter.gate.lint.rules import RULES
+from exporter.gate.render.answers import NoData, Signal
+from exporter.gate.status import Phase
+from exporter.otlp.books import State as DeliveryState
+from exporter.otlp.queue import Record
+from exporter.otlp.spool import cursor, frame
+from exporter.otlp.spool.cursor import Mark
+from exporter.rollouts.durations import Durations
+from exporter.rollouts.fleet import Pod, Process, Reading, Replicas, Role, Sighting, Standing, Workload
+from exporter.rollouts.fraction import METHODS, Fraction
+from exporter.rollouts.leadership import Verdict
+from exporter.rollouts.lifecycle import Life, Update
+from exporter.rollouts.memory import UnfitMemoryError, dump, load
+from exporter.rollouts.phases import PhaseLog
+from exporter.rollouts.revisions import Hashes
+from exporter.rollouts.rollout import Rollout
+from exporter.rollouts.saying import Infos
+from exporter.rollouts.signals import RESULTS
+from exporter.rollouts.signals import Signal as Event
+from exporter.rollouts.watch import Memory
+from exporter.running import picture
+from exporter.telemetry import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+GOLDEN: Final = Path(__file__).parent / "golden" / "formats"
+
+
+# The state file -------------------------------------------------------------------------------------------------------
+
+
+def full_life() -> Life:
+    """Return a life in which no field has its default."""
+    return Life(
+        born=1000.5,
+        phases=PhaseLog("Progressing", 1300.25, {"Paused": 2, "Progressing": 3}, ("Paused", 1200.0)),
+        process=Process("10.0.0.1:8090", 900.0, "blue"),
+        events={"RolloutUpdated": 4.0, "RolloutCompleted": 3.0},
+        standing=Standing.UPDATING,
+        evidence="ReplicaSet revisions",
+        update=Update("canary", 1250.0),
+        hashes=Hashes("6f9c", "5d8b", 1249.0),
+        router=True,
+        strategy="canary",
+        deployed=False,
+        news=1251.0,
+        early=True,
+        results={Event.PROMOTED: 3, Event.ROLLED_BACK: 1},
+        last_seconds={Event.PROMOTED: 61.5},
+        paused_seconds=12.75,
+        runs={"checkout-6f9c-4-1": "Running"},
+        runs_finished={"Successful": 2},
+    )
+
+
+def default_life() -> Life:
+    """Return a life of default values, written out: the file leaves them out, so they are part of the format."""
+    return Life(
+        born=1000.5,
+        phases=PhaseLog("Completed", 1000.5, {}, None),
+        process=Process("10.0.0.1:8090", 900.0, "default"),
+        events={},
+        standing=Standing.UNKNOWN,
+        evidence="first sight",
+        update=None,
+        hashes=Hashes("", "", 0.0),
+        router=False,
+        strategy="",
+        deployed=True,
+        news=0.0,
+        early=False,
+        results={},
+        last_seconds={},
+        paused_seconds=0.0,
+        runs={},
+        runs_finished={},
+    )
+
+
+def partly_life() -> Life:
+    """Return a life whose parts have defaults inside."""
+    return Life(
+        born=0.0,
+        phases=PhaseLog("", 0.0, {"Paused": 1}),
+        process=Process("", 0.0),
+        events={},
+        standing=Standing.ABORTED,
+        update=Update("blueGreen", None),
+        hashes=Hashes(stable="5d8b"),
+    )
+
+
+def full_state() -> Memory:
+    """Return a state in which no field has its default."""
+    info = Series("argo_rollouts_info", (("namespace", "shop"), ("name", "cart")))
+    return Memory(
+        at=1300.25,
+        lives={("shop", "checkout"): full_life(), ("shop", "cart"): default_life(), ("shop", "blog"): partly_life()},
+        seen={("shop", "checkout"): 1300.25, ("shop", "cart"): 1285.0, ("shop", "blog"): 1300.25},
+        led=frozenset({Process("10.0.0.1:8090", 900.0, "blue"), Process("10.0.0.2:8090", 901.0)}),
+        infos=Infos(
+            {"argo_rollouts_info": [Strip([info], [1.0])]},
+            frozenset({("argo_rollouts_pod_info", (("namespace", "shop"), ("pod", "checkout-ü")))}),
+        ),
+        fading={("argo_rollouts_fraction", (("namespace", "shop"), ("name", "gone"))): 1400.0},
+        durations={("shop", "promoted"): Durations((0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0), 184.5)},
+    )
+
+
+def default_state() -> Memory:
+    """Return the state of an exporter that has seen nothing."""
+    return Memory()
+
+
+STATES: Final = {"state-full.json": full_state, "state-default.json": default_state}
+
+
+def unpacked(text: bytes) -> bytes:
+    """Return a state file with its body uncompressed; the checksum depends on the compressor, so it is left out."""
+    head, _, body = text.partition(b"\n")
+    return re.sub(rb'"crc": \d+', b'"crc": 0', head) + b"\n" + zlib.decompress(body) + b"\n"
+
+
+def packed(text: bytes) -> bytes:
+    """Undo `unpacked`."""
+    head, body, _ = text.split(b"\n")
+    content = zlib.compress(body)
+    return head.replace(b'"crc": 0', b'"crc": %d' % zlib.crc32(content)) + b"\n" + content
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_file_is_read(name: str) -> None:
+    assert load(packed((GOLDEN / name).read_bytes()), "eu") == STATES[name]()
+
+
+@pytest.mark.parametrize(
+    ("key", "other", "error"),
+    [
+        ('"born"', '"made"', "TypeError"),
+        ('"phases"', '"stages"', "KeyError"),
+        ('"evidence"', '"proof"', "TypeError"),
+        ('"since":1250.0', '"from":1250.0', "TypeError"),
+        ('"held"', '"was"', "TypeError"),
+        ('"newest"', '"latest"', "TypeError"),
+        ('"installation"', '"group"', "TypeError"),
+        ('"standing":"updating"', '"standing":"moving"', "ValueError"),
+    ],
+)
+def test_a_state_file_with_another_key_is_unfit(key: str, other: str, error: str) -> None:
+    text = (GOLDEN / "state-full.json").read_text()
+    assert key in text
+    with pytest.raises(UnfitMemoryError, match=f"shape expected .{error}"):
+        load(packed(text.replace(key, other).encode()), "eu")
+
+
+# The spool ------------------------------------------------------------------------------------------------------------
+
+
+def full_mark() -> Mark:
+    """Return a checkpoint in which no field has its default."""
+    return Mark(
+        next=7,
+        through=1200,
+        queued=300,
+        since=900.5,
+        delivered=800,
+        rejected=40,
+        dropped={"queue_full": 50, "expired": 10},
+        whole=False,
+        closed=True,
+        boot="b5a1",
+        turn=3,
+    )
+
+
+MARKS: Final = {"checkpoint-full.slot": full_mark, "checkpoint-default.slot": Mark}
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_a_checkpoint_is_read(name: str) -> None:
+    assert cursor.unpack((GOLDEN / name).read_bytes()) == MARKS[name]()
+
+
+def slot(content: bytes) -> bytes:
+    """Return a checkpoint slot with this content."""
+    head = (GOLDEN / "checkpoint-full.slot").read_bytes()[:4]
+    return head + len(content).to_bytes(4, "big") + zlib.crc32(content).to_bytes(4, "big") + content
+
+
+def test_a_checkpoint_with_a_key_left_out_has_its_default_and_with_another_key_is_not_sound() -> None:
+    assert cursor.unpack(slot(b'{"next":7,"dropped":{"expired":1}}')) == Mark(next=7, dropped={"expired": 1})
+    assert cursor.unpack(slot(b'{"next":7,"following":8}')) is None
+    assert cursor.unpack(slot(b"[7]")) is None
+
+
+def segment() -> bytes:
+    """Return a segment file of one record."""
+    record = Record(b"\x1f\x8bbody", 12, 1300.25)
+    return frame.HEAD + frame.pack(frame.Frame.of(record, 7, 1200), record.body)
+
+
+# `gate lint --format json` --------------------------------------------------------------------------------------------
+
+
+def lint_report() -> str:
+    """Return the report of two findings."""
+    findings = (
+        Finding("gate.yaml", 12, "gap", Severity.WARNING, "0.07 is neither good nor bad", "write 0.05 in both"),
+        Finding("gate.yaml", 20, "empty", Severity.ERROR, "„no data“ fails", "add len(result) == 0"),
+    )
+    return "\n".join(lint_json(findings, 3)) + "\n"
+
+
+# Recordings -----------------------------------------------------------------------------------------------------------
+
+
+def recorded_pages() -> tuple[Taken, ...]:
+    """Return what the recorder takes: an answer, an answer without a body, a failure."""
+    return (
+        Taken(
+            FramePage(Source.ARGO, "10.0.0.1:8090", 200, {"Content-Type": "text/plain"}, installation="blue"),
+            zlib.compress(b"rollout_info 1\n", wbits=31),
+            b"digest",
+        ),
+        Taken(FramePage(Source.KUBE_STATE_METRICS, "10.0.0.3:8080", 204), b"", b""),
+        Taken(FramePage(Source.ROLLOUT_STATE, "10.0.0.4:8080", error="refused: nobody listens"), b"", b""),
+    )
+
+
+def expected_frame(folder: Path) -> Frame:
+    """Return what is read of these pages."""
+    first, second, third = (taken.page for taken in recorded_pages())
+    file = folder / "pages" / "0000" / "10.0.0.1-8090.prom.gz"
+    with_body = FramePage(
+        source=first.source,
+        target=first.target,
+        status=first.status,
+        headers=first.headers,
+        file=file,
+        error=first.error,
+        installation=first.installation,
+    )
+    return Frame(at=1300.25, pages=(with_body, second, third))
+
+
+def recording() -> str:
+    """Return the lines that a recorder writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        Recorder(Path(folder)).add(1300.25, recorded_pages())
+        return (Path(folder) / FRAMES).read_text()
+
+
+def test_a_recording_is_read(tmp_path: Path) -> None:
+    Recorder(tmp_path).add(1300.25, recorded_pages())
+    (tmp_path / FRAMES).write_bytes((GOLDEN / "recording.jsonl").read_bytes())
+    (read,) = frames(tmp_path / FRAMES)
+    assert read == expected_frame(tmp_path)
+    assert read.pages[0].body() == b"rollout_info 1\n"
+
+
+# The command line -----------------------------------------------------------------------------------------------------
+
+
+def options(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """Yield a command's usage and its options, then those of its subcommands."""
+    context = click.Context(command, info_name=name, parent=parent)
+    yield " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    for option in command.get_params(context):
+        if isinstance(option, click.Option):
+            value = "" if option.is_flag else f" {option.make_metavar(context)}"
+            yield f"    {', '.join([*option.opts, *option.secondary_opts])}{value}"
+    if isinstance(command, click.Group):
+        for subcommand in sorted(command.commands):
+            yield from options(command.commands[subcommand], subcommand, context)
+
+
+def command_line() -> str:
+    """Return every command with its options."""
+    return "\n".join(options(main, "rollouts-exporter")) + "\n"
+
+
+ANSWERS: Final[Mapping[str, Any]] = {
+    "signal": "latency",
+    "service": "checkout",
+    "namespace": "shop",
+    "address": "https://store.example/prometheus",
+    "cluster-id": "c1",
+    "organization": "acme",
+    "query": "",
+    "success": 0.2,
+    "failure": 0.1,
+    "higher-is-better": True,
+    "no-data": "fail",
+    "interval": 60,
+    "count": 9,
+    "failures": 1,
+    "inconclusives": 2,
+    "window": 90,
+    "scrape-interval": 15,
+    "read-delay": 20,
+    "weight": 11,
+    "next-weight": 26,
+    "cluster-scope": True,
+    "name": "latency-gate",
+    "rollout": "checkout-web",
+    "secret-name": "read",
+    "secret-key": "header",
+    "controller": "1.8.3",
+    "metric": "request_seconds_bucket",
+    "service-label": "app",
+    "pod-label": "k8s_pod_name",
+    "errors": 'code=~"5.."',
+    "environment": "staging",
+    "quantile": 0.9,
+}
+"""Each answer with a value of its own, by its option."""
+COMMENT: Final = re.compile(r"^ *# \S.*\n|^#  +# .*\n|  # .*$", re.MULTILINE)
+"""A comment in a gate, but not the part that goes into the Rollout."""
+
+
+def answers_read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `gate render` makes of answers, by option."""
+    read = gate_render.completed(given, None)
+    return {
+        "signal": read.signal.value,
+        "service": read.service,
+        "namespace": read.namespace,
+        "address": read.address,
+        "cluster-id": read.cluster_id,
+        "organization": read.organization,
+        "query": read.query,
+        "success": read.success,
+        "failure": read.failure,
+        "higher-is-better": read.higher_is_better,
+        "no-data": read.no_data.value,
+        "interval": read.interval,
+        "count": read.count,
+        "failures": read.failures,
+        "inconclusives": read.inconclusives,
+        "window": read.window,
+        "scrape-interval": read.scrape_interval,
+        "read-delay": read.read_delay,
+        "weight": read.weight,
+        "next-weight": read.next_weight,
+        "cluster-scope": read.cluster_scope,
+        "name": read.name,
+        "rollout": read.rollout,
+        "secret-name": read.secret_name,
+        "secret-key": read.secret_key,
+        "controller": read.controller,
+        "metric": read.metric,
+        "service-label": read.service_label,
+        "pod-label": read.pod_label,
+        "errors": read.errors,
+        "environment": read.environment,
+        "quantile": read.quantile,
+    }
+
+
+@pytest.mark.parametrize("blank", ["-", "_"])
+def test_a_file_of_answers_is_read_by_option_names(tmp_path: Path, blank: str) -> None:
+    file = tmp_path / "answers.yaml"
+    file.write_text(json.dumps({name.replace("-", blank): value for name, value in ANSWERS.items()}))
+    assert answers_read(gate_render.from_file(file)) == ANSWERS
+    promql = {**ANSWERS, "signal": "promql", "query": "sum(rate(x[1m]))"}
+    file.write_text(json.dumps({name.replace("-", blank): value for name, value in promql.items()}))
+    assert answers_read(gate_render.from_file(file)) == promql
+
+
+def rendered_gate() -> str:
+    """Return what `gate render` prints with every option given, without its comments."""
+    texts = {name: f"{value}s" if name in {"interval", "window"} else value for name, value in ANSWERS.items()}
+    given = [f"--{name}" if value is True else f"--{name}={value}" for name, value in texts.items()]
+    given = [text for text in given if not text.startswith(("--read-delay", "--scrape-interval"))]
+    done = CliRunner().invoke(main, ["gate", "render", *given, "--read-delay=20s", "--scrape-interval=15s"])
+    assert done.exit_code == 0, done.output
+    return COMMENT.sub("", done.stdout)
+
+
+def test_a_wrong_answer_is_named_by_its_option() -> None:
+    for name, value in {"next-weight": 200, "secret-key": "a b", "no-data": "stop"}.items():
+        with pytest.raises(gate_render.RenderError, match=f"^--{name}: "):
+            answers_read({key.replace("-", "_"): answer for key, answer in {**ANSWERS, name: value}.items()})
+    with pytest.raises(gate_render.RenderError, match=r"^--colour-scheme: Extra inputs"):
+        answers_read({"colour_scheme": 1, **{key.replace("-", "_"): answer for key, answer in ANSWERS.items()}})
+
+
+# /api/rollouts --------------------------------------------------------------------------------------------------------
+
+
+def full_rollout() -> Rollout:
+    """Return a rollout of which everything is known."""
+    pod = Pod("checkout-6f9c-x", "u1", "n1", "checkout-6f9c", "6f9c", ready=True, experiment=False)
+    reading = Reading(full_life().process, "canary", "Nginx", "Progressing", Replicas(5.0, 1.0, 4.0, 2.0))
+    return Rollout(
+        key=("shop", "checkout"),
+        life=full_life(),
+        sighting=Sighting(reading, Workload(pods=(pod,))),
+        roles=((pod, Role.CANARY), (pod, Role.STABLE), (pod, Role.STABLE)),
+        fraction=Fraction(0.2, "weight", "a router sets the traffic", dict.fromkeys(METHODS, 0.25)),
+        unknown=("pods", "roles"),
+    )
+
+
+def unseen_rollout() -> Rollout:
+    """Return a rollout that no source shows."""
+    return Rollout(("shop", "cart"), default_life(), Sighting(), unknown=("not_shown",))
+
+
+def api_rollouts() -> str:
+    """Return the rollouts as /api/rollouts writes them."""
+    rollouts = [picture.rollout(full_rollout(), 1300.25), picture.rollout(unseen_rollout(), 1285.0)]
+    return "".join(json.dumps(rollout, allow_nan=False) + "\n" for rollout in rollouts)
+
+
+# Words in labels and values -------------------------------------------------------------------------------------------
+
+
+def words() -> str:
+    """Return the words of each fixed set that stands in labels, files or output."""
+    sets: dict[str, list[str]] = {
+        "delivery state": [str(word) for word in DeliveryState],
+        "gate signal": [str(word) for word in Signal],
+        "gate no data": [str(word) for word in NoData],
+        "gate phase": [str(word) for word in Phase],
+        "lint severity": [str(word) for word in Severity],
+        "lint rule": [rule.name for rule in RULES],
+        "metric type": [str(word) for word in Kind],
+        "own metric": [f"{row.name}{{{','.join(row.labels)}}}" for row in TABLE],
+        "pod role": [str(word) for word in Role],
+        "rollout standing": [str(word) for word in Standing],
+        "source": [str(word) for word in Source],
+        "target verdict": [str(word) for word in Verdict],
+        "fraction method": list(METHODS),
+        "update result": [str(word) for word in RESULTS],
+    }
+    return "".join(f"{name}: {' '.join(values)}\n" for name, values in sets.items())
+
+
+# Byte for byte --------------------------------------------------------------------------------------------------------
+
+WRITTEN: Final[Mapping[str, Callable[[], str | bytes]]] = {
+    "state-full.json": lambda: unpacked(dump(full_state(), "eu")),
+    "state-default.json": lambda: unpacked(dump(default_state(), "eu")),
+    "checkpoint-full.slot": lambda: cursor.pack(full_mark()),
+    "checkpoint-default.slot": lambda: cursor.pack(Mark()),
+    "segment.rxs": segment,
+    "lint.json": lint_report,
+    "recording.jsonl": recording,
+    "command-line.txt": command_line,
+    "gate.yaml": rendered_gate,
+    "rollouts.jsonl": api_rollouts,
+    "words.txt": words,
+}
+
+
+def written(name: str) -> bytes:
+    """Return what is written now."""
+    content = WRITTEN[name]()
+    return content.encode() if isinstance(content, str) else content
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_is_the_same_to_the_byte(name: str) -> None:
+    assert written(name) == (GOLDEN / name).read_bytes()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {file.name for file in GOLDEN.iterdir()} == set(WRITTEN)
+
+
+if __name__ == "__main__":
+    for each in WRITTEN:
+        (GOLDEN / each).write_bytes(written(each))

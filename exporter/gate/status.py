@@ -114,11 +114,11 @@ def as_json(status: Status) -> dict[str, Any]:
     return _full(
         {
             "completedAt": _time(status.completed),
-            "dryRunSummary": _summary(status.dry_run_summary),
+            "dryRunSummary": _summary_json(status.dry_run_summary),
             "message": status.message,
             "metricResults": [_result(one) for one in status.results],
             "phase": status.phase,
-            "runSummary": _summary(status.summary),
+            "runSummary": _summary_json(status.summary),
             "startedAt": _time(status.started),
         }
     )
@@ -132,7 +132,7 @@ def _time(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
 
 
-def _summary(summary: Summary | None) -> dict[str, Any] | None:
+def _summary_json(summary: Summary | None) -> dict[str, Any] | None:
     if summary is None:
         return None
     return _full(

@@ -1,4 +1,4 @@
-"""Families cut, picked from and joined, columns and all."""
+"""Families cut, picked from and merge_families, columns and all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reordered(family: Family, order: Sequence[int]) -> Family:
     return Family(family.name, family.kind, family.help, series, array("d", [family.values[place] for place in order]))
 
 
-def joined(first: Family, families: Sequence[Family]) -> Family:
+def merge_families(first: Family, families: Sequence[Family]) -> Family:
     """Join families of one name and kind, those of `first`, in order."""
     if len(families) == 1:
         return families[0]

@@ -124,7 +124,7 @@ class Encoder:
         """Join what is of the first one's kind; a name has one type (T06)."""
         alike = [family for family in families if family.kind is first.kind]
         self.refused["kind_conflict"] += sum(map(len, families)) - sum(map(len, alike))
-        return columns.joined(first, alike)
+        return columns.merge_families(first, alike)
 
 
 class Parcel:

@@ -6,17 +6,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
-    from exporter.family import Page, Strip
-    from exporter.rollouts.fleet import Key
+    from exporter.metrics import Page, Strip
+
 
 T = TypeVar("T")
 SLICE: Final = 1000
 """How many samples are looked at between two turns of whoever else waits."""
 
 
-def rollout(labels: Mapping[str, str]) -> Key:
+def rollout(labels: Mapping[str, str]) -> tuple[str, str]:
     """Return the rollout that a sample with these labels is of."""
     return labels.get("namespace", ""), labels.get("name", "")
 
@@ -68,3 +68,74 @@ class Notes(Generic[T]):
             self._note(dict(series.labels), value) for series, value in zip(strip.series, strip.values, strict=True)
         )
         return tuple(one for one in told if one is not None)
+
+
+# A memory of what was in use lately: bounded, and emptied of what is gone.
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+LIFE: Final = 16
+
+
+class Recent(Generic[K, V]):
+    """A mapping in two generations: what is used moves to the young one, the old one is forgotten as a whole.
+
+    What was not asked for during LIFE to 2 LIFE ages is gone; it is gone sooner when more comes than stays.
+    """
+
+    def __init__(self) -> None:
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+        self._used = 0
+        self._most = 0
+        self._ages = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._young or key in self._old
+
+    def get(self, key: K) -> V | None:
+        """Return what is remembered of a key, if anything."""
+        self._used += 1
+        return self._recall(key)
+
+    def put(self, key: K, value: V) -> V:
+        """Remember a value, and return it."""
+        self._young[key] = value
+        return value
+
+    def every(self, keys: Sequence[K], make: Callable[[K], V]) -> list[V]:
+        """Return a value for each key, made where none is remembered."""
+        found = list(map(self._young.get, keys))
+        self._used += len(keys)
+        if None in found and not any(found):
+            older = list(map(self._old.get, keys))
+            if None not in older:
+                self._young.update(zip(keys, older, strict=True))  # type: ignore[arg-type] # no None is left
+                return older  # type: ignore[return-value] # the same
+        if None in found:
+            return [self._either(key, make) if value is None else value for key, value in zip(keys, found, strict=True)]
+        return found  # type: ignore[return-value] # no None is left
+
+    def _recall(self, key: K) -> V | None:
+        value = self._young.get(key)
+        if value is None and (value := self._old.pop(key, None)) is not None:
+            self._young[key] = value
+        return value
+
+    def _either(self, key: K, make: Callable[[K], V]) -> V:
+        value = self._recall(key)
+        return self.put(key, make(key)) if value is None else value
+
+    def age(self) -> bool:
+        """End a cycle of use; return whether something was forgotten."""
+        self._most, self._used, self._ages = max(self._most, self._used), 0, self._ages + 1
+        if self._ages < LIFE and len(self._young) <= 2 * self._most:
+            return False
+        self._old, self._young = self._young, {}
+        self._most = self._ages = 0
+        return True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.family import Cycle, Page
+    from exporter.metrics import Cycle, Page
 
 Key = tuple[str, str]
 Objects = dict[str, Any]

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.commands.recording import frames
-from exporter.family import Source
-from exporter.rollouts.watch import Watch
+from exporter.commands.record import frames
+from exporter.metrics import Source
+from exporter.rollouts.tracker import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.commands.recording import Frame
-    from exporter.family import Family, Labels
+    from exporter.commands.record import Frame
+    from exporter.metrics import Family, Labels
     from tests.recorded import Recordings
 
 Key = tuple[str, "Labels"]

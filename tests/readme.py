@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from exporter.commands.reference import rows
+from exporter.commands.series import rows
 from exporter.gate.lint.rules import RULES
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.recording import Frame, FramePage, frames
+from exporter.commands.record import Frame, FramePage, frames
 from exporter.commands.replay import pages_of
-from exporter.config.model import Settings
-from exporter.rollouts.watch import Watch
-from exporter.running.core import page_readers, rules
+from exporter.config.settings import Settings
+from exporter.rollouts.tracker import Watch
+from exporter.service.wiring import page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.family import Cycle, Page
-    from exporter.rollouts.rules import Rules
+    from exporter.metrics import Cycle, Page
+    from exporter.rollouts.policy import Rules
 
 PACKED: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")

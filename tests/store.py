@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-    from exporter.family import Labels
+    from exporter.metrics import Labels
 
 Key = tuple[str, "Labels"]
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.commands.arrival import Arrival, Sent, Spelt, State, added, arrivals, selector, spellings
-from exporter.commands.receipt import Receipt, as_json, lines
-from exporter.family import Kind
+from exporter.commands.verify.matching import Arrival, Sent, Spelt, State, added, arrivals, selector, spellings
+from exporter.commands.verify.report import Receipt, as_json, lines
+from exporter.metrics import Kind
 
 GAUGE = Sent("beat", Kind.GAUGE, 2)
 COUNTER = Sent("beat_errors", Kind.COUNTER, 1)

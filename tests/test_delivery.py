@@ -19,8 +19,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.otlp.request import Request, unpacked
-from exporter.telemetry import Own
+from exporter.otlp.encode.protobuf import Request, unpacked
+from exporter.self_metrics import Own
 from tests.otlp.backend import Backend, dawdle, status
 from tests.otlp.grpc_backend import GrpcBackend
 from tests.otlp.reading import metrics, points

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 import yaml
 
-from exporter.demo.last9 import Ledger, last9
-from exporter.demo.replay import replay
-from exporter.family import Source
+from exporter.demo.fake_backend import Ledger, last9
+from exporter.demo.replay_server import replay
+from exporter.metrics import Source
 from tests.process import Exporter, exporter
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, Sum
 
-from exporter.config.model import SeriesChoice, Settings
-from exporter.family import Cycle, Kind
-from exporter.otlp.encode import Encoder
-from exporter.rollouts.catalogue import BY_NAME
-from exporter.rollouts.durations import NAME as DURATIONS
-from exporter.rollouts.targets import ROWS as TARGETS
-from exporter.running.core import identity
-from exporter.telemetry import TABLE, Telemetry
+from exporter.config.settings import SeriesChoice, Settings
+from exporter.metrics import Cycle, Kind
+from exporter.otlp.encode.encoder import Encoder
+from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.durations import NAME as DURATIONS
+from exporter.rollouts.output.targets import ROWS as TARGETS
+from exporter.self_metrics import TABLE, Telemetry
+from exporter.service.wiring import identity
 from tests.names import label_name, metric_name
 from tests.otlp.reading import metrics, points
 from tests.recorded import Recordings

@@ -12,9 +12,8 @@ from aiohttp import web
 
 from exporter.commands.once import Once, go_round
 from exporter.config import Settings
-from exporter.demo.replay import Played, replay
-from exporter.demo.servers import listening
-from exporter.family import Source
+from exporter.demo.replay_server import Played, listening, replay
+from exporter.metrics import Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

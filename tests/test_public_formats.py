@@ -20,33 +20,34 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.commands import gate_render
-from exporter.commands.recording import FRAMES, Frame, FramePage, Recorder, Taken, frames
-from exporter.family import Kind, Series, Source, Strip
+from exporter.commands.gate import render
+from exporter.commands.record import FRAMES, Frame, FramePage, Recorder, Taken, frames
+from exporter.gate.analysis_run import Phase
 from exporter.gate.lint.finding import Finding, Severity
 from exporter.gate.lint.report import as_json as lint_json
 from exporter.gate.lint.rules import RULES
 from exporter.gate.render.answers import NoData, Signal
-from exporter.gate.status import Phase
-from exporter.otlp.books import State as DeliveryState
-from exporter.otlp.queue import Record
-from exporter.otlp.spool import cursor, frame
-from exporter.otlp.spool.cursor import Mark
-from exporter.rollouts.durations import Durations
-from exporter.rollouts.fleet import Pod, Process, Reading, Replicas, Role, Sighting, Standing, Workload
-from exporter.rollouts.fraction import METHODS, Fraction
-from exporter.rollouts.leadership import Verdict
-from exporter.rollouts.lifecycle import Life, Update
-from exporter.rollouts.memory import UnfitMemoryError, dump, load
-from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import Hashes
-from exporter.rollouts.rollout import Rollout
-from exporter.rollouts.saying import Infos
-from exporter.rollouts.signals import RESULTS
-from exporter.rollouts.signals import Signal as Event
-from exporter.rollouts.watch import Memory
-from exporter.running import picture
-from exporter.telemetry import TABLE
+from exporter.metrics import Kind, Series, Source, Strip
+from exporter.otlp.delivery.accounting import State as DeliveryState
+from exporter.otlp.delivery.queue import Record
+from exporter.otlp.spool import checkpoint
+from exporter.otlp.spool import record as frame
+from exporter.otlp.spool.checkpoint import Mark
+from exporter.rollouts.inference.fraction import METHODS, Fraction
+from exporter.rollouts.inference.join import Rollout
+from exporter.rollouts.inference.phases import PhaseLog
+from exporter.rollouts.inference.revisions import Hashes
+from exporter.rollouts.inference.state_machine import Life, Update
+from exporter.rollouts.inference.transitions import RESULTS
+from exporter.rollouts.inference.transitions import Signal as Event
+from exporter.rollouts.inputs.leadership import Verdict
+from exporter.rollouts.model import Pod, Process, Reading, Replicas, Role, Sighting, Standing, Workload
+from exporter.rollouts.output.durations import Durations
+from exporter.rollouts.output.renderer import Infos
+from exporter.rollouts.persistence import UnfitMemoryError, dump, load
+from exporter.rollouts.tracker import Memory
+from exporter.self_metrics import TABLE
+from exporter.service import views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -206,7 +207,7 @@ MARKS: Final = {"checkpoint-full.slot": full_mark, "checkpoint-default.slot": Ma
 
 @pytest.mark.parametrize("name", MARKS)
 def test_a_checkpoint_is_read(name: str) -> None:
-    assert cursor.unpack((GOLDEN / name).read_bytes()) == MARKS[name]()
+    assert checkpoint.unpack((GOLDEN / name).read_bytes()) == MARKS[name]()
 
 
 def slot(content: bytes) -> bytes:
@@ -216,9 +217,9 @@ def slot(content: bytes) -> bytes:
 
 
 def test_a_checkpoint_with_a_key_left_out_has_its_default_and_with_another_key_is_not_sound() -> None:
-    assert cursor.unpack(slot(b'{"next":7,"dropped":{"expired":1}}')) == Mark(next=7, dropped={"expired": 1})
-    assert cursor.unpack(slot(b'{"next":7,"following":8}')) is None
-    assert cursor.unpack(slot(b"[7]")) is None
+    assert checkpoint.unpack(slot(b'{"next":7,"dropped":{"expired":1}}')) == Mark(next=7, dropped={"expired": 1})
+    assert checkpoint.unpack(slot(b'{"next":7,"following":8}')) is None
+    assert checkpoint.unpack(slot(b"[7]")) is None
 
 
 def segment() -> bytes:
@@ -348,7 +349,7 @@ COMMENT: Final = re.compile(r"^ *# \S.*\n|^#  +# .*\n|  # .*$", re.MULTILINE)
 
 def answers_read(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `gate render` makes of answers, by option."""
-    read = gate_render.completed(given, None)
+    read = render.completed(given, None)
     return {
         "signal": read.signal.value,
         "service": read.service,
@@ -389,10 +390,10 @@ def answers_read(given: Mapping[str, Any]) -> dict[str, Any]:
 def test_a_file_of_answers_is_read_by_option_names(tmp_path: Path, blank: str) -> None:
     file = tmp_path / "answers.yaml"
     file.write_text(json.dumps({name.replace("-", blank): value for name, value in ANSWERS.items()}))
-    assert answers_read(gate_render.from_file(file)) == ANSWERS
+    assert answers_read(render.from_file(file)) == ANSWERS
     promql = {**ANSWERS, "signal": "promql", "query": "sum(rate(x[1m]))"}
     file.write_text(json.dumps({name.replace("-", blank): value for name, value in promql.items()}))
-    assert answers_read(gate_render.from_file(file)) == promql
+    assert answers_read(render.from_file(file)) == promql
 
 
 def rendered_gate() -> str:
@@ -407,9 +408,9 @@ def rendered_gate() -> str:
 
 def test_a_wrong_answer_is_named_by_its_option() -> None:
     for name, value in {"next-weight": 200, "secret-key": "a b", "no-data": "stop"}.items():
-        with pytest.raises(gate_render.RenderError, match=f"^--{name}: "):
+        with pytest.raises(render.RenderError, match=f"^--{name}: "):
             answers_read({key.replace("-", "_"): answer for key, answer in {**ANSWERS, name: value}.items()})
-    with pytest.raises(gate_render.RenderError, match=r"^--colour-scheme: Extra inputs"):
+    with pytest.raises(render.RenderError, match=r"^--colour-scheme: Extra inputs"):
         answers_read({"colour_scheme": 1, **{key.replace("-", "_"): answer for key, answer in ANSWERS.items()}})
 
 
@@ -437,7 +438,7 @@ def unseen_rollout() -> Rollout:
 
 def api_rollouts() -> str:
     """Return the rollouts as /api/rollouts writes them."""
-    rollouts = [picture.rollout(full_rollout(), 1300.25), picture.rollout(unseen_rollout(), 1285.0)]
+    rollouts = [views.rollout(full_rollout(), 1300.25), views.rollout(unseen_rollout(), 1285.0)]
     return "".join(json.dumps(rollout, allow_nan=False) + "\n" for rollout in rollouts)
 
 
@@ -470,8 +471,8 @@ def words() -> str:
 WRITTEN: Final[Mapping[str, Callable[[], str | bytes]]] = {
     "state-full.json": lambda: unpacked(dump(full_state(), "eu")),
     "state-default.json": lambda: unpacked(dump(default_state(), "eu")),
-    "checkpoint-full.slot": lambda: cursor.pack(full_mark()),
-    "checkpoint-default.slot": lambda: cursor.pack(Mark()),
+    "checkpoint-full.slot": lambda: checkpoint.pack(full_mark()),
+    "checkpoint-default.slot": lambda: checkpoint.pack(Mark()),
     "segment.rxs": segment,
     "lint.json": lint_report,
     "recording.jsonl": recording,

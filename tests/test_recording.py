@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from exporter.commands.recording import FRAMES, Frame, FramePage, RecordingError, every, frames, record
-from exporter.config.model import Settings
-from exporter.family import Source
+from exporter.commands.record import FRAMES, Frame, FramePage, RecordingError, every, frames, record
+from exporter.config.settings import Settings
+from exporter.metrics import Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

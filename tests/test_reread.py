@@ -9,8 +9,8 @@ import pytest
 import trustme
 
 from exporter.config.section import ClientTls
-from exporter.reread import Reread
-from exporter.trust import Trust
+from exporter.net.files import Reread
+from exporter.net.tls import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ import yaml
 from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.demo.last9 import CONTENT_TYPE
-from exporter.otlp.verdict import MESSAGE_LENGTH
+from exporter.demo.fake_backend import CONTENT_TYPE
+from exporter.otlp.transport.response import MESSAGE_LENGTH
 from tests.process import exporter
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.family import Cycle
-from exporter.otlp.books import Books
-from exporter.otlp.encode import Encoder
-from exporter.otlp.queue import Record
+from exporter.metrics import Cycle
+from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.queue import Record
+from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Bounds, Spool
 from tests.otlp.reading import NOBODY, gauge
 from tests.soak.backend import Arrival

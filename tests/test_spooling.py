@@ -12,10 +12,10 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.commands.spooling import drain
-from exporter.config.loading import load
-from exporter.running.delivery import BOOKED, Delivering
-from exporter.telemetry import Own, Telemetry
+from exporter.commands.spool import drain
+from exporter.config.load import load
+from exporter.self_metrics import Own, Telemetry
+from exporter.service.delivery import BOOKED, Delivering
 
 from .otlp.backend import Backend, status
 from .otlp.reading import cycle, gauge
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from exporter.config.model import Settings
+    from exporter.config.settings import Settings
 
 STARTED = NOW + 60
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.store import endpoint
+from exporter.commands.verify.stores import endpoint
 from exporter.config import Read
 
 if TYPE_CHECKING:

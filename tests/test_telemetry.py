@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.family import Family, Kind
-from exporter.telemetry import TABLE, Own, Reading, Telemetry
+from exporter.metrics import Family, Kind
+from exporter.self_metrics import TABLE, Own, Reading, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.verify import DERIVED, HEARTBEAT, PushError, ReadError, UnsetError, heartbeat, verify
+from exporter.commands.verify.heartbeat import DERIVED, HEARTBEAT, PushError, ReadError, UnsetError, heartbeat, verify
 from exporter.config import Read, Settings
-from exporter.family import Kind
+from exporter.metrics import Kind
 from tests.real_stores import prometheus, victoria_metrics
 from tests.store import Store, as_prometheus_names, serving
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from exporter.commands.receipt import Receipt
+    from exporter.commands.verify.report import Receipt
 
 IDENTITY = {"k8s.cluster.name": "c1", "deployment.environment": "prod", "service.name": "rollouts-exporter"}
 SECRET = "cmVhZDp2ZXJ5LXNlY3JldA"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exporter.cli.answers import AnswersCommand, ask, asked_credential
-from exporter.cli.edge import Seconds, refusals, say, wait_for
+from exporter.cli.options import AnswersCommand, Seconds, ask, asked_credential, refusals, say, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +43,7 @@ class Moment(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read a time."""
-        from exporter.commands.gate_run import moment
+        from exporter.commands.gate.run import moment
 
         try:
             return moment(str(value))
@@ -91,8 +90,8 @@ def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: t
 
     Exit code 0: Successful, 1: Failed, 2: Error, or it could not be tried, 3: Inconclusive.
     """
-    from exporter.commands.gate_file import Given
-    from exporter.commands.gate_play import Wish, play
+    from exporter.commands.gate.load import Given
+    from exporter.commands.gate.run import Wish, play
 
     wish = Wish(
         controller=options["controller"],
@@ -127,8 +126,8 @@ def simulate(
     An answer is a list of numbers (an instant vector), {"scalar": x}, {"string": "x"}, {"matrix": [[…], …]}, an HTTP
     status from 400 on, or {"error": "why"} for none. They are taken one after the other, the last one for ever.
     """
-    from exporter.commands import gate_simulate
-    from exporter.commands.gate_file import Given
+    from exporter.commands.gate import simulate as gate_simulate
+    from exporter.commands.gate.load import Given
 
     if options["cases"] is not None:
         say(gate_simulate.cases(options["cases"], options["controller"]))
@@ -162,8 +161,8 @@ def lint(
     Exit code 0: no error (warnings alone are no error, unless --strict); 1: errors; 2: nothing to look at.
     `# gate-lint: allow RULE` beside a line, or above it, allows what a rule finds there.
     """
-    from exporter.commands.gate_lint import given
-    from exporter.gate.lint.gates import Surroundings
+    from exporter.commands.gate.lint import given
+    from exporter.gate.lint.inputs import Surroundings
     from exporter.gate.lint.report import FORMATS
     from exporter.gate.lint.rules import failing, lint
 
@@ -193,7 +192,7 @@ def render(
 
     What is not said is asked for, in a terminal. The credential is in the Secret that is printed, and nowhere else.
     """
-    from exporter.commands import gate_render
+    from exporter.commands.gate import render as gate_render
 
     said = {name: value for name, value in answers.items() if value is not None}
     whole = gate_render.completed({**gate_render.from_file(file), **said}, ask if sys.stdin.isatty() else None)

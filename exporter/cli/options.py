@@ -1,11 +1,73 @@
-"""The answers of `gate render` as options and as questions: made from the model, so that they cannot differ from it."""
+"""What every command needs at the door: durations, printing, refusals that become one line and an exit code."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, Final
+import asyncio
+import os
+import sys
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
+
+from exporter.config.values import seconds as read_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Seconds(click.ParamType[float]):
+    """A duration on the command line, such as 20s or 2m."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a duration."""
+        try:
+            return float(str(read_seconds(value)))
+        except ValueError:
+            self.fail(f"{value!r} is no duration; write 20s or 2m", param, ctx)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        click.echo(line)
+
+
+def refusals(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn what the edges refuse at the start into one line and its exit code."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        from exporter.commands.errors import CODES, REFUSALS
+
+        try:
+            return command(*args, **kwargs)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone
+            sys.exit(0)
+        except REFUSALS as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(CODES.get(type(error), 1))
+
+    return guarded
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; Ctrl-C ends the process with 130."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+# The answers of `gate render` as options and as questions: made from the model, so that they cannot differ from it.
+
 
 TIMES: Final = {"interval", "scrape_interval", "read_delay"}
 
@@ -51,6 +113,6 @@ def _option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pydantic's
 
 
 def _written(name: str, default: object) -> str:
-    from exporter.gate.span import written
+    from exporter.gate.go_format import written
 
     return written(default) if name in TIMES and isinstance(default, int) else str(default)

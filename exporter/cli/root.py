@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from exporter import __version__, log
-from exporter.cli.edge import Seconds, refusals, say, wait_for
 from exporter.cli.gate import gate
+from exporter.cli.options import Seconds, refusals, say, wait_for
 from exporter.config import CONFIG_VARIABLE, ConfigError, Loaded, as_yaml, load
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _complain(lacks: Sequence[str]) -> None:
 @refusals
 def run(context: click.Context) -> None:
     """Watch, push and serve until told to stop (the default); exit 3 when points were lost at the end."""
-    from exporter.running import app
+    from exporter.service import app
 
     whole = wait_for(app.run(_settings(context)))
     sys.exit(0 if whole else app.LOST)
@@ -85,7 +85,7 @@ def run(context: click.Context) -> None:
 def once(context: click.Context, form: str) -> None:
     """Go round once and print what would be said, or who answered; exit 1 with the reason when something lacks."""
     from exporter.commands.once import as_otlp_json, go_round
-    from exporter.web.text import render
+    from exporter.web.exposition_writer import render
 
     settings = _settings(context).settings
     done = wait_for(go_round(settings))
@@ -129,7 +129,7 @@ def config(context: click.Context) -> None:
 def series(context: click.Context, *, estimate: bool) -> None:
     """Print the catalogue of derived series, or what it would cost here."""
     if not estimate:
-        from exporter.commands.reference import catalogue
+        from exporter.commands.series import catalogue
 
         say(catalogue())
         return
@@ -151,7 +151,7 @@ def series(context: click.Context, *, estimate: bool) -> None:
 @refusals
 def record(context: click.Context, directory: Path, seconds: float) -> None:
     """Save what every target answers, for bug reports and tests: DIRECTORY/frames.jsonl and DIRECTORY/pages."""
-    from exporter.commands import recording
+    from exporter.commands import record as recording
 
     settings = _settings(context).settings
     frames = wait_for(recording.record(directory, settings, recording.every(settings.tick, seconds)))
@@ -168,7 +168,7 @@ def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool
     """Run recorded frames through the core, at their recorded times, and print what would be said after each."""
     from exporter.commands.once import as_otlp_json
     from exporter.commands.replay import as_json, replayed
-    from exporter.web.text import render
+    from exporter.web.exposition_writer import render
 
     settings = _settings(context).settings
     for frame, cycle, _ in replayed(frames, settings):
@@ -213,7 +213,7 @@ def demo(seconds: float | None, frames: Path | None) -> None:
     """
     from rich.console import Console
 
-    from exporter.demo.play import play, summary
+    from exporter.demo.command import play, summary
 
     outcome = wait_for(play(Console(), seconds, frames))
     click.echo(summary(outcome))
@@ -228,11 +228,11 @@ def demo(seconds: float | None, frames: Path | None) -> None:
 @refusals
 def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
     """Push a heartbeat and read it back; exit 1: something is missing, 2: not configured, 3 and 4: it was refused."""
-    from exporter.commands import receipt
-    from exporter.commands.verify import verify
+    from exporter.commands.verify import report
+    from exporter.commands.verify.heartbeat import verify
 
     found = wait_for(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
-    say([receipt.as_json(found)] if as_json else receipt.lines(found))
+    say([report.as_json(found)] if as_json else report.lines(found))
     sys.exit(0 if found.whole else 1)
 
 
@@ -248,7 +248,7 @@ def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> 
     ls: list it. verify: look at every byte; exit 1 when something is damaged. drain: send it; exit 1 when something is
     left. clear: throw it away. For the last two no exporter may be running.
     """
-    from exporter.commands import spooling
+    from exporter.commands import spool as spooling
 
     settings = _settings(context).settings
     if action == "drain":

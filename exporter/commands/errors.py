@@ -3,14 +3,14 @@
 from typing import Final
 
 from exporter.commands.explain import ExplainError
-from exporter.commands.gate_file import GateError
-from exporter.commands.gate_lint import LintError
-from exporter.commands.gate_render import RenderError
-from exporter.commands.recording import RecordingError
-from exporter.commands.spooling import SpoolingError
-from exporter.commands.verify import PushError, ReadError, UnsetError, VerifyError
+from exporter.commands.gate.lint import LintError
+from exporter.commands.gate.load import GateError
+from exporter.commands.gate.render import RenderError
+from exporter.commands.record import RecordingError
+from exporter.commands.spool import SpoolingError
+from exporter.commands.verify.heartbeat import PushError, ReadError, UnsetError, VerifyError
 from exporter.otlp.spool import InUseError
-from exporter.web.listen import ListenError
+from exporter.web.server import ListenError
 
 REFUSALS: Final = (
     ExplainError,

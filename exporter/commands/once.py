@@ -7,17 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Source
-from exporter.rollouts.watch import Watch
-from exporter.running.core import identity, page_readers, rules
+from exporter.metrics import Source
+from exporter.rollouts.tracker import Watch
 from exporter.scrape.scraper import Scraper
+from exporter.service.wiring import identity, page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.config.model import Settings
-    from exporter.family import Cycle, Page
-    from exporter.rollouts.targets import Target
+    from exporter.config.settings import Settings
+    from exporter.metrics import Cycle, Page
+    from exporter.rollouts.output.targets import Target
 
 DAY: Final = 86_400.0
 
@@ -86,8 +86,8 @@ async def go_round(settings: Settings) -> Once:
 
 def as_otlp_json(cycle: Cycle, settings: Settings) -> Iterator[str]:
     """Write a cycle as the OTLP requests it would make, each in OTLP's JSON mapping."""
-    from exporter.otlp.encode import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
-    from exporter.otlp.request import otlp_json  # noqa: PLC0415 - the same
+    from exporter.otlp.encode.encoder import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
+    from exporter.otlp.encode.protobuf import otlp_json  # noqa: PLC0415 - the same
 
     encoder = Encoder(identity(settings), settings.otlp.request.points, settings.otlp.request.bytes)
     for request in encoder.requests(cycle):

@@ -19,10 +19,10 @@ from typing import Annotated, Final
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from exporter.config.model import Settings
-from exporter.family import Source, Trouble
+from exporter.config.settings import Settings
 from exporter.log import SECRETS
-from exporter.scrape.reader import Asked
+from exporter.metrics import Source, Trouble
+from exporter.scrape.response import Asked
 from exporter.scrape.scraper import Scraper
 from exporter.scrape.targets import Lookup
 

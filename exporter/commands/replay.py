@@ -6,25 +6,25 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.recording import frames
-from exporter.family import Trouble
-from exporter.rollouts.catalogue import BY_NAME
-from exporter.rollouts.durations import NAME as DURATIONS
-from exporter.rollouts.targets import ROWS as TARGETS
-from exporter.rollouts.watch import Watch
-from exporter.running import picture
-from exporter.running.core import page_readers, rules
-from exporter.scrape.reader import Asked
+from exporter.commands.record import frames
+from exporter.metrics import Trouble
+from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.durations import NAME as DURATIONS
+from exporter.rollouts.output.targets import ROWS as TARGETS
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.response import Asked
+from exporter.service import views
+from exporter.service.wiring import page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from exporter.commands.recording import Frame, FramePage
-    from exporter.config.model import Settings
-    from exporter.family import Cycle, Page
-    from exporter.rollouts.watch import Memory
-    from exporter.scrape.reader import PageReader
+    from exporter.commands.record import Frame, FramePage
+    from exporter.config.settings import Settings
+    from exporter.metrics import Cycle, Page
+    from exporter.rollouts.tracker import Memory
+    from exporter.scrape.response import PageReader
 
 DERIVED: Final = frozenset({*BY_NAME, *TARGETS, DURATIONS})
 """The families that are made here, the targets' among them; all others pass through."""
@@ -75,5 +75,5 @@ def rollouts_at(path: Path, settings: Settings, at: float | None) -> list[Mappin
     for frame, _, watch in replayed(path, settings):
         if at is not None and frame.at > at:
             break
-        found = [picture.rollout(one, watch.seen(one.key)) for one in watch.rollouts]
+        found = [views.rollout(one, watch.seen(one.key)) for one in watch.rollouts]
     return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.rollouts import durations, targets
-from exporter.rollouts.catalogue import ROWS
+from exporter.rollouts.output import durations, targets
+from exporter.rollouts.output.catalogue import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

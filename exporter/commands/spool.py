@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.books import Books
+from exporter.otlp.delivery.accounting import Books
 from exporter.otlp.spool import Bounds, Spool
-from exporter.otlp.spool.survey import sights
-from exporter.telemetry import Telemetry
+from exporter.otlp.spool.recovery import sights
+from exporter.self_metrics import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from exporter.config.model import Settings
-    from exporter.otlp.spool.frame import Damage, Frame
-    from exporter.otlp.spool.survey import Sight
+    from exporter.config.settings import Settings
+    from exporter.otlp.spool.record import Damage, Frame
+    from exporter.otlp.spool.recovery import Sight
 
 UNSET: Final = "otlp.queue.directory is not set, so nothing is kept on disk; set it"
 
@@ -53,7 +53,7 @@ def verified(settings: Settings) -> Told:
 
 async def drain(settings: Settings, seconds: float) -> Told:
     """Send what is there to otlp.endpoint, for so long at most. Raises InUseError while an exporter has it."""
-    from exporter.running.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
+    from exporter.service.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
 
     _directory(settings)
     if settings.otlp.endpoint is None:

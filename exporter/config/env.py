@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.config.delivery import Endpoint
-from exporter.config.faults import nearest
+from exporter.config.errors import nearest
 from exporter.config.layers import Layer, spread
-from exporter.config.model import Settings
 from exporter.config.otel import (
     Reading,
     read_attributes,
@@ -20,13 +18,15 @@ from exporter.config.otel import (
     read_text,
     read_word,
 )
-from exporter.config.shape import Path, fields, is_mapping
+from exporter.config.otlp import Endpoint
+from exporter.config.schema import Path, fields, is_mapping
+from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.config.faults import Findings
-    from exporter.config.files import Variable
+    from exporter.config.errors import Findings
+    from exporter.config.yaml_lines import Variable
 
 PREFIX = "ROLLOUTS_EXPORTER_"
 CONFIG_VARIABLE = "ROLLOUTS_EXPORTER_CONFIG"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config.faults import Findings, meant, shown
-from exporter.config.model import Settings
+from exporter.config.errors import Findings, meant, shown
 from exporter.config.otel import cure
-from exporter.config.shape import Path, dotted, is_list_of_sections, is_mapping, section_of, spelling
+from exporter.config.schema import Path, dotted, is_list_of_sections, is_mapping, section_of, spelling
+from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from exporter.config.checks import CHECKS, Complaint, files, unsteady
-from exporter.config.environment import nest, read_variables
-from exporter.config.faults import ConfigError, Fault, Findings, shown
-from exporter.config.files import Variable, read_dotenv, read_yaml
+from exporter.config.env import nest, read_variables
+from exporter.config.errors import ConfigError, Fault, Findings, shown
 from exporter.config.layers import COMMAND_LINE, DEFAULT, Layer, Origin, origin_at, overlay, spread, tree_of
-from exporter.config.model import Settings
-from exporter.config.shape import Path, dotted, innermost, is_mapping, is_secret, spelling
+from exporter.config.schema import Path, dotted, innermost, is_mapping, is_secret, spelling
+from exporter.config.settings import Settings
+from exporter.config.validation import CHECKS, Complaint, files, unsteady
+from exporter.config.yaml_lines import Variable, read_dotenv, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path as File

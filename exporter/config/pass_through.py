@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
-from exporter.config.faults import nearest, shown
+from exporter.config.errors import nearest, shown
 from exporter.config.values import Spelling, listed, wrong
 
 _MINIMAL = (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from exporter.config.faults import shown
+from exporter.config.errors import shown
 from exporter.config.section import ClientTls, Section
 from exporter.config.values import Duration, SecretFilePath, Spelling, split_address, wrong
 

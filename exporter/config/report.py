@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from exporter.config.layers import Origin, origin_at
-from exporter.config.model import Settings
-from exporter.config.shape import (
+from exporter.config.schema import (
     Path,
     Setting,
     dotted,
@@ -22,13 +21,14 @@ from exporter.config.shape import (
     settings_of,
     spelling,
 )
+from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic.fields import FieldInfo
 
-    from exporter.config.loading import Loaded
+    from exporter.config.load import Loaded
 
 MASK = "******"
 

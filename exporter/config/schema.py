@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import SecretStr
 
-from exporter.config.model import Settings
 from exporter.config.section import Section
+from exporter.config.settings import Settings
 from exporter.config.values import Spelling
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from exporter.config.delivery import Otlp, Web
 from exporter.config.otel import ATTRIBUTES, attribute_pairs
+from exporter.config.otlp import Otlp, Web
 from exporter.config.pass_through import PassThroughChoice, pass_through
 from exporter.config.read import Read
 from exporter.config.section import Section
@@ -25,7 +25,7 @@ from exporter.config.values import (
     lower,
     wrong,
 )
-from exporter.family import Source
+from exporter.metrics import Source
 
 SERVICE_NAME = "rollouts-exporter"
 CLUSTER_KEYS = ("k8s.cluster.name", "cluster")

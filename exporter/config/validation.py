@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config.files import os_fault
-from exporter.config.model import CLUSTER_KEYS, Settings
 from exporter.config.otel import Remark, cure, decode_headers, header_value
-from exporter.config.secret import SecretFile
+from exporter.config.schema import Path, sections, settings_of, spelling
 from exporter.config.section import BasicAuth, ClientTls, ServerTls
-from exporter.config.shape import Path, sections, settings_of, spelling
+from exporter.config.settings import CLUSTER_KEYS, Settings
 from exporter.config.sources import ScrapeSource
+from exporter.config.yaml_lines import os_fault
+from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

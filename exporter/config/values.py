@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from exporter.config.faults import shown
+from exporter.config.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import yaml
 from dotenv.parser import parse_stream
 
-from exporter.config.faults import shown
+from exporter.config.errors import shown
 from exporter.config.layers import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path as File
 
-    from exporter.config.faults import Findings
-    from exporter.config.shape import Path
+    from exporter.config.errors import Findings
+    from exporter.config.schema import Path
 
 _CORE_TAG = "tag:yaml.org,2002:"
 _DEEPEST = 12

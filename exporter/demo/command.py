@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import log
 from exporter.config import load
-from exporter.demo.last9 import Ledger, last9
-from exporter.demo.live import Arrived, Picture, RolloutLine, TargetLine, arrived_line, showing
-from exporter.demo.replay import replay
-from exporter.demo.scenario import Stage
-from exporter.demo.servers import serve
-from exporter.family import Source
-from exporter.running.app import App
+from exporter.demo.display import Arrived, Picture, RolloutLine, TargetLine, arrived_line, showing
+from exporter.demo.fake_backend import Ledger, last9
+from exporter.demo.replay_server import replay, serve
+from exporter.demo.simulator.scenario import Stage
+from exporter.metrics import Source
+from exporter.service.app import App
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from exporter.rollouts.rollout import Rollout
-    from exporter.rollouts.targets import Target
+    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.output.targets import Target
 
 CREDENTIALS: Final = ("demo", "demo-password")
 TICK: Final = 0.5

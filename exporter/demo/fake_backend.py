@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 
-from exporter.demo.servers import listening
+from exporter.demo.replay_server import listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

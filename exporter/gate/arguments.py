@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.gotext import quoted
-from exporter.gate.reading import TemplateError, spec
+from exporter.gate.go_format import quoted
+from exporter.gate.load import TemplateError, spec
 from exporter.gate.template import Argument
 
 if TYPE_CHECKING:

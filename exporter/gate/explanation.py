@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.condition import Fault
-from exporter.gate.condition.syntax import Bool, Closure, Float, Integer, Nil, String
-from exporter.gate.condition.values import List, shown
-from exporter.gate.gotext import general
-from exporter.gate.status import Phase
+from exporter.gate.analysis_run import Phase
+from exporter.gate.expr import Fault
+from exporter.gate.expr.syntax import Bool, Closure, Float, Integer, Nil, String
+from exporter.gate.expr.values import List, shown
+from exporter.gate.go_format import general
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.condition import Judgement, Step
-    from exporter.gate.condition.values import Value
+    from exporter.gate.expr import Judgement, Step
+    from exporter.gate.expr.values import Value
     from exporter.gate.simulation import Told
 
 LITERALS: Final = (Nil, Bool, Integer, Float, String, Closure)

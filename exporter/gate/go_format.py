@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 _ESCAPED: Final[Mapping[str, str]] = {
     "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\", '"': '\\"',
 }  # fmt: skip
@@ -102,3 +103,15 @@ def _part(text: str, rest: str) -> tuple[int, int]:
         raise ValueError(f"time: unknown unit {quoted(unit[0])} in duration {quoted(text)}")
     digits = Fraction(f"{number[1] or '0'}.{(number[2] or '.')[1:] or '0'}")
     return int(digits * _NANOSECONDS[unit[0]]), unit.end()
+
+
+# Seconds → a duration that Go and PromQL both read.
+
+
+def written(seconds: float) -> str:
+    """Write seconds such as 150 as 2m30s."""
+    whole = int(seconds)
+    if whole != seconds:
+        return f"{round(seconds * 1000)}ms"
+    parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"

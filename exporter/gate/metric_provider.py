@@ -6,12 +6,12 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Trouble
-from exporter.gate import gotext
-from exporter.gate.answer import answer
-from exporter.gate.condition import Fault, moment
+from exporter.gate import go_format
+from exporter.gate.expr import Fault, moment
+from exporter.gate.prometheus_client import Reader
+from exporter.gate.prometheus_response import answer
 from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
-from exporter.gate.read import Reader
+from exporter.metrics import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from exporter.gate.controller import Controller
-    from exporter.gate.read import ReadEndpoint
-    from exporter.gate.refusal import Reply
+    from exporter.gate.prometheus_client import ReadEndpoint
+    from exporter.gate.prometheus_response import Reply
     from exporter.gate.template import Metric, Prometheus, RangeQuery
 
     Form = Mapping[str, str | float | None]
@@ -90,7 +90,7 @@ class Store:
                 return f"failed to parse rangeQuery.{name} as time: {found.message}"
             bounds.append(found)
         try:
-            step = gotext.duration(asked.step) / 1e9
+            step = go_format.duration(asked.step) / 1e9
         except ValueError as error:
             return f"failed to parse rangeQuery.step as duration: {error}"
         return "query_range", {"query": query, "start": bounds[0], "end": bounds[1], "step": step}

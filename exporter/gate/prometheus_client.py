@@ -13,18 +13,18 @@ import aiohttp
 from yarl import URL
 
 from exporter import __version__, log
-from exporter.family import Trouble
-from exporter.gate import answer
-from exporter.gate.refusal import Asked, Cures, Reply, document, line
+from exporter.gate import prometheus_response
+from exporter.gate.prometheus_response import Asked, Cures, Reply, document, line
+from exporter.metrics import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
-    from exporter.family import Labels
-    from exporter.gate.answer import Answer
-    from exporter.trust import Trust
+    from exporter.gate.prometheus_response import Answer
+    from exporter.metrics import Labels
+    from exporter.net.tls import Trust
 
 T = TypeVar("T")
 LONGEST_ANSWER: Final = 64 * 1024 * 1024
@@ -82,19 +82,19 @@ class Reader:
 
     async def query(self, promql: str, at: float | None = None) -> Answer | Trouble:
         """Evaluate a query at a time (Unix seconds; None: the store's own now)."""
-        return await self._ask("query", {"query": promql, "time": at}, answer.answer)
+        return await self._ask("query", {"query": promql, "time": at}, prometheus_response.answer)
 
     async def query_range(self, promql: str, start: float, end: float, step: float) -> Answer | Trouble:
         """Evaluate a query at every step (seconds) from a start to an end, both included."""
         return await self._ask(
-            "query_range", {"query": promql, "start": start, "end": end, "step": step}, answer.answer
+            "query_range", {"query": promql, "start": start, "end": end, "step": step}, prometheus_response.answer
         )
 
     async def series(
         self, match: str, start: float | None = None, end: float | None = None
     ) -> tuple[Labels, ...] | Trouble:
         """Return the labels of every series that a selector matches between two times (None: the store's limits)."""
-        return await self._ask("series", {"match[]": match, "start": start, "end": end}, answer.series)
+        return await self._ask("series", {"match[]": match, "start": start, "end": end}, prometheus_response.series)
 
     async def _ask(
         self, path: str, form: Mapping[str, str | float | None], read: Callable[[Mapping[str, Any]], T]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from exporter.gate import gotext
-from exporter.gate.answer import Matrix, Scalar, Text, Value, Vector
-from exporter.gate.condition import Fault, Judgement, judge, parse
-from exporter.gate.condition.faults import ConditionError, UnsupportedError
+from exporter.gate import go_format
+from exporter.gate.analysis_run import Outcome, Phase
 from exporter.gate.controller import Ability
-from exporter.gate.status import Outcome, Phase
+from exporter.gate.expr import Fault, Judgement, judge, parse
+from exporter.gate.expr.errors import ConditionError, UnsupportedError
+from exporter.gate.prometheus_response import Matrix, Scalar, Text, Value, Vector
 
 if TYPE_CHECKING:
     from exporter.gate.controller import Controller
@@ -89,13 +89,13 @@ def unsendable(asked: Prometheus, default_address: str = "") -> Outcome | None:
     where = f"{address.rstrip('/')}/api/v1/query{'' if asked.range_query is None else '_range'}"
     scheme = urlsplit(address).scheme
     if scheme not in {"http", "https"}:
-        return failed(f'Post "{_shown(where)}": unsupported protocol scheme {gotext.quoted(scheme)}')
+        return failed(f'Post "{_shown(where)}": unsupported protocol scheme {go_format.quoted(scheme)}')
     for header in asked.headers:
         name = "-".join(part.capitalize() for part in header.key.split("-"))
         if not _TOKEN.fullmatch(header.key):
-            return failed(f'Post "{_shown(where)}": net/http: invalid header field name {gotext.quoted(header.key)}')
+            return failed(f'Post "{_shown(where)}": net/http: invalid header field name {go_format.quoted(header.key)}')
         if _CONTROL.search(header.value):
-            return failed(f'Post "{_shown(where)}": net/http: invalid header field value for {gotext.quoted(name)}')
+            return failed(f'Post "{_shown(where)}": net/http: invalid header field value for {go_format.quoted(name)}')
     return None
 
 
@@ -130,7 +130,7 @@ def judged(metric: Metric, value: Value, controller: Controller, warnings: tuple
     result: float | list[float]
     match value:
         case Scalar(value=number):
-            result, shown = number, gotext.plain(number)
+            result, shown = number, go_format.plain(number)
         case Vector(samples=samples):
             result = [sample.value for sample in samples]
             shown = _listed(result)
@@ -145,7 +145,7 @@ def judged(metric: Metric, value: Value, controller: Controller, warnings: tuple
 
 
 def _listed(values: list[float]) -> str:
-    return f"[{','.join(map(gotext.plain, values))}]"
+    return f"[{','.join(map(go_format.plain, values))}]"
 
 
 def _concluded(

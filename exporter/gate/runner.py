@@ -7,9 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.gate.assessment import Plan, assessed, due, next_time
+from exporter.gate.analysis_run import Measurement, Plan, Status, assessed, due, next_time
 from exporter.gate.simulation import Simulation, Told
-from exporter.gate.status import Measurement, Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.gate.arguments import merged
-from exporter.gate.reading import TemplateError
+from exporter.gate.load import TemplateError
 from exporter.gate.template import Argument, Kind, Spec, Template
 
 if TYPE_CHECKING:

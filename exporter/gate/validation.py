@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.gate import gotext
-from exporter.gate.condition.faults import ConditionError, UnsupportedError
-from exporter.gate.condition.patterns import compiled
+from exporter.gate import go_format
 from exporter.gate.controller import Ability
-from exporter.gate.template import whole
+from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.expr.errors import ConditionError, UnsupportedError
+from exporter.gate.template import Authentication, BasicAuth, OAuth2, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exporter.gate.controller import Controller
-    from exporter.gate.template import Metric, Retention
+    from exporter.gate.template import Metric, Prometheus, Retention
+
 
 MOST_KEPT = 10
 """How many measurements of a metric are kept where no rule says otherwise."""
@@ -94,7 +96,7 @@ def _too_few_old(metric: Metric, count: int) -> Iterator[str]:
 def _unread(what: str, text: str) -> Iterator[str]:
     if text:
         try:
-            gotext.duration(text)
+            go_format.duration(text)
         except ValueError as error:
             yield f"invalid {what} string: {error}"
 
@@ -135,3 +137,29 @@ def kept(rules: Sequence[Retention], metrics: Sequence[Metric], controller: Cont
         found = dict.fromkeys(found, len(rules) - 1)
     limits = {name: rules[index].limit for name, index in found.items()}
     return {metric.name: limit if (limit := limits.get(metric.name, 0)) > 0 else MOST_KEPT for metric in metrics}
+
+
+# What of a metric a version of the controller knows: the rest its cluster drops, without a word.
+
+
+def pruned(metric: Metric, controller: Controller) -> Metric:
+    """Return a metric without the fields that a version does not have."""
+    if not controller.can(Ability.CONSECUTIVE_SUCCESS_LIMIT):
+        metric = replace(metric, consecutive_success_limit=None)
+    if metric.prometheus is None:
+        return metric
+    return replace(metric, prometheus=_asked(metric.prometheus, controller))
+
+
+def _asked(asked: Prometheus, controller: Controller) -> Prometheus:
+    proof = asked.authentication
+    return replace(
+        asked,
+        authentication=Authentication(
+            proof.sigv4,
+            proof.oauth2 if controller.can(Ability.OAUTH2) else OAuth2(),
+            proof.basic_auth if controller.can(Ability.BASIC_AUTH) else BasicAuth(),
+        ),
+        range_query=asked.range_query if controller.can(Ability.RANGE_QUERY) else None,
+        headers=asked.headers if controller.can(Ability.HEADERS) else (),
+    )

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
 T = TypeVar("T")
 Stamp = tuple[int, int, int]
 
@@ -49,3 +50,35 @@ def _stamp(file: Path) -> Stamp | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+# Secrets that live in files and change while we run.
+
+
+# rooms
+
+
+class SecretFile:
+    """A secret in a file, read again whenever the file has changed; it never shows in a repr."""
+
+    __slots__ = ("_text", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._text = Reread(self._read, path)
+
+    def read(self) -> str:
+        """Return the secret without outer white space.
+
+        Raises OSError when the file cannot be read, ValueError when it is not UTF-8.
+        """
+        return self._text.now()
+
+    def _read(self) -> str:
+        try:
+            return self.path.read_bytes().decode().strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"{self.path} is not UTF-8 text") from None
+
+    def __repr__(self) -> str:
+        return f"SecretFile({str(self.path)!r})"

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from exporter.reread import Reread
+from exporter.net.files import Reread
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.config.section import ClientTls
+
+class TlsFiles(Protocol):
+    """Paths of the PEM files of a TLS client, as a section of the settings has them."""
+
+    @property
+    def ca_file(self) -> Path | None:
+        """Authorities to trust; None for the system's."""
+
+    @property
+    def cert_file(self) -> Path | None:
+        """Client certificate; None for no client certificate."""
+
+    @property
+    def key_file(self) -> Path | None:
+        """Private key of `cert_file`."""
+
+    @property
+    def server_name(self) -> str | None:
+        """Name to verify and to send as SNI; None for the host's name."""
+
+    @property
+    def insecure_skip_verify(self) -> bool:
+        """Whether any server certificate is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +58,7 @@ class Proof:
 class Trust:
     """The TLS of a section of the configuration, as its files are now."""
 
-    def __init__(self, tls: ClientTls) -> None:
+    def __init__(self, tls: TlsFiles) -> None:
         self.server_name = tls.server_name
         files = (file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file is not None)
         self._proof = Reread(lambda: _proof(tls), *files)
@@ -54,12 +76,12 @@ class Trust:
         return self._proof.changed()
 
 
-def _proof(tls: ClientTls) -> Proof:
+def _proof(tls: TlsFiles) -> Proof:
     texts = [None if file is None else file.read_bytes() for file in (tls.ca_file, tls.cert_file, tls.key_file)]
     return Proof(_context(tls), *texts)
 
 
-def _context(tls: ClientTls) -> ssl.SSLContext:
+def _context(tls: TlsFiles) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except ssl.SSLError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.otlp.answer import Answer, of_answer
-from exporter.otlp.status import Reply, of_reply
-from exporter.otlp.verdict import ENDPOINT, Hold, Later, Never, Verdict
+from exporter.otlp.transport.grpc_status import Reply, of_reply
+from exporter.otlp.transport.http_status import Answer, of_answer
+from exporter.otlp.transport.response import ENDPOINT, Hold, Later, Never, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isal import isal_zlib
 
-from exporter.rollouts.durations import Durations
-from exporter.rollouts.fleet import Process, Standing
-from exporter.rollouts.lifecycle import Life, Update
-from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import NO_HASHES, Hashes
-from exporter.rollouts.saying import Infos
-from exporter.rollouts.watch import Memory
+from exporter.rollouts.inference.phases import PhaseLog
+from exporter.rollouts.inference.revisions import NO_HASHES, Hashes
+from exporter.rollouts.inference.state_machine import Life, Update
+from exporter.rollouts.model import Process, Standing
+from exporter.rollouts.output.durations import Durations
+from exporter.rollouts.output.renderer import Infos
+from exporter.rollouts.tracker import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.family import Labels, Strip
-    from exporter.rollouts.fleet import Key
+    from exporter.metrics import Labels, Strip
+    from exporter.rollouts.model import Key
 
 VERSION: Final = 1
 _TIGHT: Final = (",", ":")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.rollouts.fleet import Key
+    from exporter.rollouts.model import Key
 
 
 def _all(_: str) -> bool:

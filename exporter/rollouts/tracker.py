@@ -9,28 +9,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Cycle, Source
-from exporter.rollouts import durations, runs
-from exporter.rollouts.cap import capped
-from exporter.rollouts.fleet import UNKNOWN_PHASE, Sighting
-from exporter.rollouts.hearing import Hearing
-from exporter.rollouts.judgement import heard_since
-from exporter.rollouts.leadership import Controller, Verdict, judge
-from exporter.rollouts.lifecycle import Life, Moment, advance
-from exporter.rollouts.passthrough import Passing
-from exporter.rollouts.reading import Reader
-from exporter.rollouts.rollout import Asked, Rollout, join
-from exporter.rollouts.saying import Infos, Sayer
-from exporter.rollouts.staleness import Held, Ledger
-from exporter.rollouts.targets import Target, Targets
+from exporter.metrics import Cycle, Family, Source
+from exporter.rollouts.inference.classify import heard_since
+from exporter.rollouts.inference.join import Asked, Rollout, join
+from exporter.rollouts.inference.state_machine import Life, Moment, advance
+from exporter.rollouts.inputs import analysis_runs
+from exporter.rollouts.inputs.controller import Reader
+from exporter.rollouts.inputs.leadership import Controller, Verdict, judge
+from exporter.rollouts.inputs.sources import Hearing
+from exporter.rollouts.model import UNKNOWN_PHASE, Sighting
+from exporter.rollouts.output import durations
+from exporter.rollouts.output.pass_through import Passing
+from exporter.rollouts.output.renderer import Infos, Sayer
+from exporter.rollouts.output.staleness import Held, Ledger
+from exporter.rollouts.output.targets import Target, Targets
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from exporter.family import Family, Labels, Page
-    from exporter.rollouts.durations import Durations
-    from exporter.rollouts.fleet import Key, Process, Reading, Sighting
-    from exporter.rollouts.rules import Rules
+    from exporter.metrics import Labels, Page
+    from exporter.rollouts.model import Key, Process, Reading, Sighting
+    from exporter.rollouts.output.durations import Durations
+    from exporter.rollouts.policy import Rules
+
+
+# No more series than allowed: the last ones are left out, and counted.
+
+
+def capped(families: Iterable[Family], most: int) -> tuple[tuple[Family, ...], int]:
+    """Return families of at most so many series together, and how many were left out."""
+    kept: list[Family] = []
+    room, overflow = most, 0
+    for family in families:
+        fitting = family if len(family) <= room else _first(family, room)
+        overflow += len(family) - len(fitting)
+        room -= len(fitting)
+        kept += [fitting] if len(fitting) else []
+    return tuple(kept), overflow
+
+
+def _first(family: Family, many: int) -> Family:
+    starts = None if family.starts is None else family.starts[:many]
+    return Family(family.name, family.kind, family.help, family.series[:many], family.values[:many], starts)
+
+
+# rooms
+
 
 SLICE: Final = 2000
 """How many rollouts at rest are passed between two turns of whoever else waits."""
@@ -209,7 +233,7 @@ class Watch:
             self._resting.clear()
         self._asked = asked
         steady = {one.process for one in leaders if one.steady} if at - self._at <= self._rules.grace else set()
-        owned = runs.by_rollout((yield from self._runs(leaders)), readings)
+        owned = analysis_runs.by_rollout((yield from self._runs(leaders)), readings)
         work = 0
         for key in {**self._lives, **readings}:
             work += 1
@@ -225,7 +249,7 @@ class Watch:
             same = known is not None and known.sighting == sighting
             if not (same and key in self._resting and owned.get(key, NO_RUNS) == self._lives[key].runs):
                 whole = reading is not None and reading.process in steady
-                self._age(key, at, sighting, runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
+                self._age(key, at, sighting, analysis_runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
         self._seen.update(dict.fromkeys(readings, at))
 
     def _rests(self, key: Key, known: Rollout, reading: Reading | None, owned: Mapping[Key, Mapping[str, str]]) -> bool:
@@ -234,14 +258,14 @@ class Watch:
             return False
         return owned.get(key, NO_RUNS) == known.life.runs
 
-    def _age(self, key: Key, at: float, sighting: Sighting, seen: runs.Seen, *, same: bool) -> None:
+    def _age(self, key: Key, at: float, sighting: Sighting, seen: analysis_runs.Seen, *, same: bool) -> None:
         """Take one rollout to this tick; when the same sighting changes nothing twice, it is at rest from then on."""
         life = self._lives.get(key)
         aged = life
         if sighting.reading is not None:
             when = Moment(at, self._seen.get(key, at), self._rules.hold_down)
             aged, ended = advance(life, when, sighting, sighting.reading)
-            aged = runs.follow(aged, seen, first=life is None)
+            aged = analysis_runs.follow(aged, seen, first=life is None)
             self._histograms.count(key[0], ended)
         if aged is None:
             return

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, overload
 
 from isal import isal_zlib
 
-from exporter.family import Kind, Labels, Series
+from exporter.metrics import Kind, Labels, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 
-    from exporter.family import Family
+    from exporter.metrics import Family
 
 MOST_LABELS: Final = 64
 _BLANK: Final = rb"[ \t]*+"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import ssl
+import zlib
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,17 +16,175 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from exporter import __version__, log
-from exporter.family import Trouble
-from exporter.scrape.credentials import authorization
-from exporter.scrape.faults import fault, why
-from exporter.scrape.gunzip import BLOCK, Gunzip
-from exporter.trust import Trust
+from exporter.log import SECRETS
+from exporter.metrics import Trouble
+from exporter.net.files import SecretFile
+from exporter.net.tls import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from exporter.config.section import BasicAuth
     from exporter.config.sources import ScrapeSource
     from exporter.scrape.targets import Address
+
+
+# Settings and the files they name → the Authorization header of the moment.
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def authorization(section: ScrapeSource) -> Callable[[], str] | None:
+    """Return what tells the Authorization header of the moment, None when a section has no credential.
+
+    What is returned raises OSError and ValueError, which show nothing of the secret.
+    """
+    if section.bearer_token_file is not None:
+        token = SecretFile(section.bearer_token_file)
+        return lambda: f"Bearer {_one_line(token)}"
+    return _basic(section.basic_auth) if section.basic_auth.username else None
+
+
+def _basic(basic: BasicAuth) -> Callable[[], str]:
+    if basic.password_file is not None:
+        file = SecretFile(basic.password_file)
+        return lambda: _encoded(basic.username, _one_line(file))
+    password = basic.password.get_secret_value() if basic.password else ""
+    return lambda: _encoded(basic.username, password)
+
+
+def _encoded(username: str, password: str) -> str:
+    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def _one_line(file: SecretFile) -> str:
+    text = file.read()
+    if not text:
+        raise ValueError(f"{file.path} is empty")
+    if _CONTROL.search(text):
+        raise ValueError(f"{file.path} has more than one line, or control characters")
+    return text
+
+
+# An exception met while asking → the Trouble that says what it means and what cures it.
+
+
+_LONGEST_WHY: Final = 160
+
+# What an exception (or its cause) means: the reason, and the rest of the sentence that begins with the address.
+# The first row that fits counts; {why} is what the exception says, {setting} the section that the target is in.
+_FAULTS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (
+        ssl.SSLCertVerificationError,
+        "tls",
+        "shows a certificate that is not trusted ({why}); set {setting}.tls.ca_file, or {setting}.tls.server_name",
+    ),
+    (
+        ssl.SSLError,
+        "tls",
+        "does not come to terms over TLS ({why}); check https:// in {setting}.targets, and {setting}.tls",
+    ),
+    (
+        ConnectionRefusedError,
+        "refused",
+        "refused the connection; check that the component runs, and the port in {setting}.targets",
+    ),
+    (
+        ConnectionError,
+        "reset",
+        "broke the connection off ({why}); if it lasts, look at its log",
+    ),
+    (
+        aiohttp.ServerDisconnectedError,
+        "reset",
+        "closed the connection without an answer; check https:// in {setting}.targets, and {setting}.tls.cert_file",
+    ),
+    (
+        aiohttp.ClientPayloadError,
+        "cut_short",
+        "stopped in mid-answer; if it lasts, look at its log",
+    ),
+    (
+        aiohttp.ClientResponseError,
+        "not_http",
+        "answers with something that is not HTTP ({why}); check the port and http:// or https:// in {setting}.targets",
+    ),
+    (
+        zlib.error,
+        "encoding",
+        "answers with broken gzip ({why}); check any proxy before it",
+    ),
+    (
+        OSError,
+        "unreachable",
+        "cannot be reached ({why}); check {setting}.targets and any network policy",
+    ),
+    (
+        Exception,
+        "failed",
+        "could not be asked ({why}); check {setting}",
+    ),
+)
+
+
+def fault(who: str, error: Exception, setting: str) -> Trouble:
+    """Say what went wrong with `who`, a target of the section `setting`; the cause of an exception knows best."""
+    told = [one for one in (error.__cause__, error) if one is not None]
+    reason, words, cause = next(
+        (reason, words, one) for kind, reason, words in _FAULTS for one in told if isinstance(one, kind)
+    )
+    return Trouble(reason, f"{who} {words.format(why=why(cause), setting=setting)}")
+
+
+def why(error: BaseException) -> str:
+    """Put an exception into a few words that can hold no secret (a request's repr shows its headers)."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        words = error.verify_message
+    elif isinstance(error, ssl.SSLError):
+        words = (error.reason or "").replace("_", " ").lower()
+    elif isinstance(error, OSError) and error.errno:
+        words = os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
+    elif isinstance(error, aiohttp.ClientResponseError):
+        words = error.message
+    else:
+        words = str(error) if isinstance(error, zlib.error) else ""
+    return SECRETS.mask(" ".join(words.split()))[:_LONGEST_WHY].rstrip(".") or type(error).__name__
+
+
+# Gzip as it comes in → plain blocks of bounded size, so that a bomb never inflates further than it is read.
+
+
+BLOCK: Final = 64 * 1024
+_GZIP: Final = 31  # zlib's word for "a gzip header and trailer, the largest window"
+
+
+class Gunzip:
+    """One body of any number of gzip members (RFC 1952 §2.2); no bytes at all are an empty body."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP)
+        self.whole = True
+        """Whether the body may end here: after a member, not within one."""
+
+    def feed(self, packed: bytes) -> Iterator[bytes]:
+        """Yield what `packed` adds, in blocks of at most BLOCK bytes. Raises zlib.error."""
+        more = bool(packed)
+        while more:
+            if self._member.eof:
+                self._member = zlib.decompressobj(_GZIP)
+            block = self._member.decompress(packed, BLOCK)
+            self.whole = self._member.eof
+            packed = self._member.unused_data if self.whole else self._member.unconsumed_tail
+            more = bool(packed) or (len(block) == BLOCK and not self.whole)
+            if block:
+                yield block
+
+
+# rooms
+# rooms
+# rooms
+
 
 _LONGEST_PLACE: Final = 200
 HOLD: Final = 0.005

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Page, Source, Trouble
-from exporter.scrape.exposition import Exposition, ExpositionError, Parser
-from exporter.scrape.interner import unescape
+from exporter.metrics import Page, Source, Trouble
+from exporter.scrape.cache import unescape
+from exporter.scrape.parser import Exposition, ExpositionError, Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from exporter.scrape.interner import Interner
+    from exporter.scrape.cache import Interner
 
 OK: Final = 200
 _EXPLAINED: Final = 64 * 1024

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from exporter.config.sources import Installation
-from exporter.family import Source, Trouble
-from exporter.scrape.fetch import Fetcher, Sink, open_session
-from exporter.scrape.reader import Asked
+from exporter.metrics import Source, Trouble
+from exporter.scrape.client import Fetcher, Sink, open_session
+from exporter.scrape.response import Asked
 from exporter.scrape.targets import Resolved, SystemLookup, Target, parse_all, resolve
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from exporter.config.model import Settings
+    from exporter.config.settings import Settings
     from exporter.config.sources import ScrapeSource
     from exporter.scrape.targets import Address, Lookup
 

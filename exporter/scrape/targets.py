@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.values import split_address
-from exporter.family import Trouble
+from exporter.metrics import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,26 +13,26 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, log
-from exporter.otlp.books import Books
-from exporter.rollouts.watch import Watch
-from exporter.running import picture
-from exporter.running.clock import offset, ticks
-from exporter.running.core import page_readers, rules
-from exporter.running.cycle import Cycles, Parts
-from exporter.running.memory_file import MemoryFile
-from exporter.scrape.interner import Interner
+from exporter.otlp.delivery.accounting import Books
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.cache import Interner
 from exporter.scrape.scraper import Scraper
-from exporter.telemetry import Own, Telemetry
+from exporter.self_metrics import Own, Telemetry
+from exporter.service import views
+from exporter.service.clock import offset, ticks
+from exporter.service.cycle import Cycles, Parts
+from exporter.service.state_file import MemoryFile
+from exporter.service.wiring import page_readers, rules
 from exporter.web.server import Content, serve
-from exporter.web.status import Delivery, Status
+from exporter.web.views import Delivery, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.config.loading import Loaded
-    from exporter.config.model import Settings
-    from exporter.family import Family
-    from exporter.running.delivery import Delivering
+    from exporter.config.load import Loaded
+    from exporter.config.settings import Settings
+    from exporter.metrics import Family
+    from exporter.service.delivery import Delivering
 
 _log = logging.getLogger(__name__)
 LOST: Final = 3
@@ -136,7 +136,7 @@ class App:
     def _rollouts(self) -> object:
         return {
             "at": self._cycles.latest.at,
-            "rollouts": [picture.rollout(one, self.watch.seen(one.key)) for one in self.watch.rollouts],
+            "rollouts": [views.rollout(one, self.watch.seen(one.key)) for one in self.watch.rollouts],
         }
 
     def _stalled(self) -> Sequence[str]:
@@ -161,8 +161,8 @@ class App:
             version=__version__,
             instance=self._instance,
             uptime=now - self._started,
-            targets=tuple(picture.target_row(one, now) for one in self.watch.targets),
-            rollouts=tuple(picture.rollout_row(one) for one in self.watch.rollouts),
+            targets=tuple(views.target_row(one, now) for one in self.watch.targets),
+            rollouts=tuple(views.rollout_row(one) for one in self.watch.rollouts),
             delivery=self._delivery(now),
             alarms=(*((f"a cycle failed: {self._failing}",) if self._failing else ()), *self._alarms()),
         )
@@ -184,7 +184,7 @@ class App:
 def _delivering(settings: Settings, telemetry: Telemetry) -> Delivering | None:
     if settings.otlp.endpoint is None:
         return None
-    from exporter.running.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
+    from exporter.service.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
 
     return Delivering(settings, telemetry)
 

@@ -7,21 +7,21 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Cycle, Source
-from exporter.running.notices import Notices
-from exporter.telemetry import Own
+from exporter.metrics import Cycle, Source
+from exporter.self_metrics import Own
+from exporter.service.target_log import Notices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.config.sources import ScrapeSource
-    from exporter.family import Page
-    from exporter.otlp.courier import Courier
-    from exporter.rollouts.watch import Watch
-    from exporter.running.memory_file import MemoryFile
-    from exporter.scrape.interner import Interner
+    from exporter.metrics import Page
+    from exporter.otlp.delivery.producer import Courier
+    from exporter.rollouts.tracker import Watch
+    from exporter.scrape.cache import Interner
     from exporter.scrape.scraper import Scraper
-    from exporter.telemetry import Telemetry
+    from exporter.self_metrics import Telemetry
+    from exporter.service.state_file import MemoryFile
 
 _SWEEP_EVERY: Final = 40
 

@@ -10,29 +10,28 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
-from exporter.otlp.books import Books, State
-from exporter.otlp.courier import Courier
-from exporter.otlp.destination import Destination
-from exporter.otlp.encode import Encoder
-from exporter.otlp.http import HttpPost
-from exporter.otlp.pace import Pace
-from exporter.otlp.queue import MemoryQueue
-from exporter.otlp.sender import Sender
+from exporter.net.tls import Trust
+from exporter.otlp.delivery.accounting import Books, State
+from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.queue import MemoryQueue
+from exporter.otlp.delivery.sender import Pace, Sender
+from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Bounds, Spool
-from exporter.running.core import identity
-from exporter.telemetry import Own
-from exporter.trust import Trust
+from exporter.otlp.transport.credentials import Destination
+from exporter.otlp.transport.http import HttpPost
+from exporter.self_metrics import Own
+from exporter.service.wiring import identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-    from exporter.config.model import Settings
-    from exporter.otlp.grpc import GrpcCall
-    from exporter.otlp.outcome import Outcome
-    from exporter.otlp.queue import Queue
-    from exporter.telemetry import Telemetry
+    from exporter.config.settings import Settings
+    from exporter.otlp.delivery.queue import Queue
+    from exporter.otlp.result import Outcome
+    from exporter.otlp.transport.grpc import GrpcCall
+    from exporter.self_metrics import Telemetry
 
 _log: Final = logging.getLogger(__name__)
 
@@ -190,6 +189,6 @@ def transport(settings: Settings) -> HttpPost | GrpcCall:
     if not grpc:
         return HttpPost(destination)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to standard error by itself, past our log
-    from exporter.otlp.grpc import GrpcCall  # noqa: PLC0415 - the library takes 9 MB
+    from exporter.otlp.transport.grpc import GrpcCall  # noqa: PLC0415 - the library takes 9 MB
 
     return GrpcCall(destination)

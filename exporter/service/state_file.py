@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
-from exporter.rollouts.memory import UnfitMemoryError, Writer, load
+from exporter.rollouts.persistence import UnfitMemoryError, Writer, load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.rollouts.watch import Memory
+    from exporter.rollouts.tracker import Memory
 
 NAME: Final = "fleet.memory"
 _log = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from exporter.log import fields
-from exporter.telemetry import Own
+from exporter.self_metrics import Own
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.family import Page
-    from exporter.telemetry import Telemetry
+    from exporter.metrics import Page
+    from exporter.self_metrics import Telemetry
 
 _log = logging.getLogger(__name__)
 _Who = tuple[str, str, str]

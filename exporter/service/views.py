@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from exporter.web.status import RolloutRow, TargetRow
+from exporter.web.views import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
-    from exporter.rollouts.rollout import Rollout
-    from exporter.rollouts.targets import Target
+    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.output.targets import Target
 
 
 def rollout(one: Rollout, seen: float) -> dict[str, Any]:

@@ -6,21 +6,21 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.model import Namespaces
-from exporter.otlp.identity import Identity
-from exporter.rollouts import reading, state, workload
-from exporter.rollouts.rules import Rules
-from exporter.scrape.interner import Interner
-from exporter.scrape.reader import Asked, PageReader
+from exporter.config.settings import Namespaces
+from exporter.otlp.encode.protobuf import Identity
+from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
+from exporter.rollouts.policy import Rules
+from exporter.scrape.cache import Interner
+from exporter.scrape.response import Asked, PageReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.config.model import Settings
+    from exporter.config.settings import Settings
 
 _HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
 _ODD: Final = re.compile(r"[^a-zA-Z0-9_]")
-_NEEDED: Final = reading.WANTED | workload.WANTED | state.WANTED
+_NEEDED: Final = controller.WANTED | kube_state_metrics.WANTED | rollout_state.WANTED
 _RELAYED: Final = frozenset({
     "kube_pod_info",
     "kube_replicaset_owner",

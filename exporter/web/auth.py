@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from exporter.config.secret import SecretFile
+from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

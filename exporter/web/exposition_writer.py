@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.family import Family, Series, Strip
+    from exporter.metrics import Family, Series, Strip
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BLOCK: Final = 2_000

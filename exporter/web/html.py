@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.web.status import Delivery, RolloutRow, Status, TargetRow
+    from exporter.web.views import Delivery, RolloutRow, Status, TargetRow
 
 SHOWN: Final = 200
 MINUTE: Final = 60

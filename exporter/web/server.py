@@ -4,24 +4,83 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from exporter.web import html, text
-from exporter.web.admission import admission
-from exporter.web.listen import certificate, listening
+from exporter.web import exposition_writer, html
+from exporter.web.auth import admission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from aiohttp.typedefs import Middleware
 
-    from exporter.config.delivery import Web
-    from exporter.family import Family
-    from exporter.web.status import Status
+    from exporter.config.otlp import Web
+    from exporter.config.section import ServerTls
+    from exporter.metrics import Family
+    from exporter.web.views import Status
+
+
+# The `web` section of the configuration → a listening socket and the certificate to serve with.
+
+
+class ListenError(Exception):
+    """Nothing can be served; the message names the setting."""
+
+
+def listening(settings: Web) -> socket.socket:
+    """Return a socket that listens; without a host one for IPv4 and IPv6, so that port 0 is one port.
+
+    Raises ListenError.
+    """
+    try:
+        return _bound(*settings.address)
+    except (OSError, OverflowError, UnicodeError) as error:
+        cure = "set web.listen to an address of this machine with a free port"
+        raise ListenError(f"web.listen: cannot listen on {settings.listen}: {_reason(error)}; {cure}") from error
+
+
+def certificate(settings: ServerTls) -> ssl.SSLContext | None:
+    """Return the context to serve TLS with, None for plain HTTP. Raises ListenError."""
+    if settings.cert_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
+    except (OSError, ValueError) as error:
+        cure = "set web.tls.cert_file and web.tls.key_file to PEM files of a certificate and its key"
+        raise ListenError(f"web.tls: cannot serve with {settings.cert_file}: {_reason(error)}; {cure}") from error
+    return context
+
+
+def _bound(host: str | None, port: int) -> socket.socket:
+    if host:
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((host, port), family=family)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
+def _reason(error: Exception) -> str:
+    """Say what was wrong in the system's words, without the address that Python repeats."""
+    if isinstance(error, ssl.SSLError | socket.gaierror) or not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    return os.strerror(error.errno)
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is encrypted; give one without a password")
+
+
+# rooms
+
 
 LONGEST_LINE: Final = 8_190
 MOST_HEADERS: Final = 64
@@ -107,8 +166,10 @@ class _Answers:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Send text 0.0.4, whatever is asked for, and let the event loop turn between blocks."""
-        response = web.StreamResponse(headers={"Content-Type": text.CONTENT_TYPE, "Vary": "Accept-Encoding"})
-        blocks = text.render(self._content.families())
+        response = web.StreamResponse(
+            headers={"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        )
+        blocks = exposition_writer.render(self._content.families())
         if request.method == "HEAD":
             return response
         if _takes_gzip(request.headers.get("Accept-Encoding", "")):

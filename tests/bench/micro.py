@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.config import Settings
-from exporter.family import Source
-from exporter.otlp.encode import Encoder
-from exporter.otlp.request import packed
-from exporter.rollouts.watch import Watch
-from exporter.running.core import identity, page_readers, rules
-from exporter.scrape.interner import Interner
-from exporter.scrape.reader import Asked
-from exporter.web.text import render
+from exporter.metrics import Source
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import packed
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.cache import Interner
+from exporter.scrape.response import Asked
+from exporter.service.wiring import identity, page_readers, rules
+from exporter.web.exposition_writer import render
 from tests.bench.fleet import Size, fleet
 from tests.bench.pages import ARGO, KUBE, VARIANTS, variant, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.family import Cycle, Page
+    from exporter.metrics import Cycle, Page
 
     Once = Callable[[], float]
     """Does a part's work once, and returns how much that was."""
@@ -179,8 +179,8 @@ PARTS: Final[Sequence[tuple[str, str, Callable[[Material], Once]]]] = (
 def _spool(folder: Path) -> Iterator[Finding]:
     """Measure the spool against the clock on the wall, since it waits for the disk."""
     try:
-        from exporter.otlp.books import Books  # noqa: PLC0415 - this version may have no spool
-        from exporter.otlp.queue import Record  # noqa: PLC0415
+        from exporter.otlp.delivery.accounting import Books  # noqa: PLC0415 - this version may have no spool
+        from exporter.otlp.delivery.queue import Record  # noqa: PLC0415
         from exporter.otlp.spool import Bounds, Spool  # noqa: PLC0415
     except ImportError:
         return

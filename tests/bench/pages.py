@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.demo.kube_families import POD_FAMILIES, REPLICASET_FAMILIES
+from exporter.demo.simulator.kube_page import POD_FAMILIES, REPLICASET_FAMILIES
 from tests.bench.pod_rows import POD_ROWS, SET_ROWS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.demo.kube_families import POD_FAMILIES
+from exporter.demo.simulator.kube_page import POD_FAMILIES
 from tests.bench.__main__ import WORKS, main
 from tests.bench.fleet import Size, fleet
 from tests.bench.measure import cpu_seconds, resident_bytes, usage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.rollouts.signals import RESULTS
+from exporter.rollouts.inference.transitions import RESULTS
 from tests.boards.panels import Board, Panel, Query, Row, Variable
 from tests.boards.words import (
     CLUSTER,

@@ -12,9 +12,8 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from exporter.demo.replay import replay
-from exporter.demo.servers import listening
-from exporter.family import Source
+from exporter.demo.replay_server import listening, replay
+from exporter.metrics import Source
 from tests.boards.stage import Store
 from tests.process import exporter
 from tests.real_stores import prometheus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.otlp.books import State
+from exporter.otlp.delivery.accounting import State
 from tests.boards.panels import Board, Panel, Query, Row, Variable
 from tests.boards.words import CLUSTER, CLUSTER_LABEL, CLUSTERS, EVERY, state, states
 

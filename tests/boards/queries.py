@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import promql_parser
 import yaml
 
-from exporter.rollouts.catalogue import BY_NAME
-from exporter.rollouts.durations import NAME as DURATIONS
-from exporter.rollouts.targets import ROWS as TARGETS
-from exporter.telemetry import TABLE
+from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.durations import NAME as DURATIONS
+from exporter.rollouts.output.targets import ROWS as TARGETS
+from exporter.self_metrics import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.rollouts.catalogue import BY_NAME
-from exporter.rollouts.targets import LABELS as TARGET_LABELS
-from exporter.rollouts.targets import ROWS as TARGETS
+from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.targets import LABELS as TARGET_LABELS
+from exporter.rollouts.output.targets import ROWS as TARGETS
 from tests.boards.__main__ import BOARDS, FOLDER, text
 from tests.boards.queries import (
     OTHERS,

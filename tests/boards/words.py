@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import HEALTHS, PHASES, UNKNOWN_PHASE
+from exporter.rollouts.model import HEALTHS, PHASES, UNKNOWN_PHASE
 from tests.boards.panels import Variable
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from exporter.demo.last9 import Ledger, last9
-from exporter.demo.replay import replay
-from exporter.family import Source
+from exporter.demo.fake_backend import Ledger, last9
+from exporter.demo.replay_server import replay
+from exporter.metrics import Source
 from tests.chart.helm import CHARTS
 from tests.process import exporter
 from tests.real_stores import free_port

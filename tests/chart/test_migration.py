@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from exporter.commands.reference import rows
+from exporter.commands.series import rows
 from exporter.config import Settings
 from tests.chart.helm import CHART
 from tests.chart.reference import SCHEMA

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from exporter import __version__
-from exporter.rollouts import state
+from exporter.rollouts.inputs import rollout_state
 from tests.chart.helm import CHARTS
 from tests.chart.schemas import faults
 
@@ -117,7 +117,7 @@ def families() -> dict[str, dict[str, Any]]:
 
 
 def test_rollout_state_has_the_families_that_the_exporter_reads_and_no_other() -> None:
-    assert set(families()) == state.WANTED
+    assert set(families()) == rollout_state.WANTED
 
 
 def test_rollout_state_is_what_a_real_kube_state_metrics_showed_when_it_was_recorded() -> None:

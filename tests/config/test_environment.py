@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.config import Settings
-from exporter.config.environment import BENEATH, STANDARD
+from exporter.config.env import BENEATH, STANDARD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

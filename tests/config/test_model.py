@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from exporter.config import Endpoint, Otlp, PassThrough, Settings
 from exporter.config.pass_through import ONLY_BY_NAME
 from exporter.config.values import MIB
-from exporter.family import Source
+from exporter.metrics import Source
 
 
 def passing(choice: object) -> PassThrough:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config import ConfigError, SecretFile, as_yaml, effective, load
-from exporter.config.files import Variable
 from exporter.config.layers import Leaf, Origin
+from exporter.config.yaml_lines import Variable
 
 if TYPE_CHECKING:
     from pathlib import Path

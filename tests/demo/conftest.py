@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.demo.cluster import Cluster
-from exporter.demo.objects import Key
+from exporter.demo.simulator.cluster import Cluster
+from exporter.demo.simulator.objects import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.demo.spec import Spec
-    from exporter.demo.truth import Truth
+    from exporter.demo.simulator.ground_truth import Truth
+    from exporter.demo.simulator.objects import Spec
 
 SETTLED = 10.0
 FRAME = 0.5

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.demo.arithmetic import Bounds, Size, alone, basic, bounds, routed, split
-from exporter.demo.spec import FULL_WEIGHT
+from exporter.demo.simulator.arithmetic import Bounds, Size, alone, basic, bounds, routed, split
+from exporter.demo.simulator.objects import FULL_WEIGHT
 
 SIZES = st.integers(0, 40)
 WEIGHTS = st.integers(0, 100)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from random import Random
 
-from exporter.demo.kubelet import GOES, READY, STARTS, Kubelet, next_change
-from exporter.demo.objects import ALPHABET, NEVER, Key, ReplicaSet, template_hash
+from exporter.demo.simulator.kubelet import GOES, READY, STARTS, Kubelet, next_change
+from exporter.demo.simulator.objects import ALPHABET, NEVER, Key, ReplicaSet, template_hash
 
 
 def replicaset(kubelet: Kubelet, pods: int, image: str = "app:v1") -> ReplicaSet:

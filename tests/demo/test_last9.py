@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
 from opentelemetry.sdk.resources import Resource
 
-from exporter.demo.last9 import CONTENT_TYPE, ENDED, PATH, Ledger, last9
+from exporter.demo.fake_backend import CONTENT_TYPE, ENDED, PATH, Ledger, last9
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

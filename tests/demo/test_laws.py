@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.demo.cluster import Cluster
-from exporter.demo.controllers import TAKEOVER, Event
-from exporter.demo.objects import Key
-from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
+from exporter.demo.simulator.cluster import Cluster
+from exporter.demo.simulator.controllers import TAKEOVER, Event
+from exporter.demo.simulator.objects import BlueGreen, Canary, Key, Pause, SetWeight, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.demo.truth import Truth
+    from exporter.demo.simulator.ground_truth import Truth
 
 KEY = Key("shop", "checkout")
 STEPS = (SetWeight(20), Pause(3), SetWeight(50), Pause(), SetWeight(80))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
+from exporter.demo.simulator.objects import BlueGreen, Canary, Pause, SetWeight, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

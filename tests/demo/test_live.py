@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from exporter.demo.live import Arrived, Lines, Picture, RolloutLine, TargetLine, arrived_line, bar, draw, showing
+from exporter.demo.display import Arrived, Lines, Picture, RolloutLine, TargetLine, arrived_line, bar, draw, showing
 
 CANARY = RolloutLine("shop", "checkout", "Paused", 0.4, "ready_pods", {"stable": 6, "canary": 4, "old": 0})
 RESTING = RolloutLine("shop", "cart", "Completed")

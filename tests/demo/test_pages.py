@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.demo.cluster import Cluster
-from exporter.demo.controllers import CLEANUP, TAKEOVER
-from exporter.demo.exposition import Header, Row, number, render
-from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
+from exporter.demo.simulator.cluster import Cluster
+from exporter.demo.simulator.controllers import CLEANUP, TAKEOVER
+from exporter.demo.simulator.exposition import Header, Row, number, render
+from exporter.demo.simulator.objects import BlueGreen, Canary, Pause, SetWeight, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 
-from exporter.commands.recording import RecordingError, frames
-from exporter.demo.replay import Played, replay, showing
-from exporter.family import Source
+from exporter.commands.record import RecordingError, frames
+from exporter.demo.replay_server import Played, replay, showing
+from exporter.metrics import Source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from exporter.demo.objects import Key
-from exporter.demo.scenario import FAILOVER, SPEED, Stage
+from exporter.demo.simulator.objects import Key
+from exporter.demo.simulator.scenario import FAILOVER, SPEED, Stage
 
 CHECKOUT = Key("shop", "checkout")
 OPENING = 1_795_446_000.0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 
-from exporter.demo.cluster import Cluster
-from exporter.demo.servers import PATH, serve
-from exporter.demo.spec import Canary, SetWeight, Spec
+from exporter.demo.replay_server import PATH, serve
+from exporter.demo.simulator.cluster import Cluster
+from exporter.demo.simulator.objects import Canary, SetWeight, Spec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from exporter.commands.gate_play import Wish
+from exporter.commands.gate.run import Wish
 from exporter.gate.controller import controller
 
 if TYPE_CHECKING:

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.gate.assessment import Plan, assessed, due, next_time, planned
+from exporter.gate.analysis_run import Measurement, Outcome, Phase, Plan, Status, assessed, due, next_time, planned
 from exporter.gate.controller import controller
-from exporter.gate.reading import spec
+from exporter.gate.load import spec
 from exporter.gate.simulation import Answers, Conditions, Simulation, simulate
-from exporter.gate.status import Measurement, Outcome, Phase, Status
 
 GOOD, GAP, BAD, LOST = [0.01], [0.07], [0.5], 500
 PROVIDER = {"prometheus": {"address": "http://a", "query": "q"}}

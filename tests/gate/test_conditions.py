@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.gate.condition import (
+from exporter.gate.expr import (
     SCALAR,
     VECTOR,
     ConditionError,
@@ -22,7 +22,7 @@ from exporter.gate.condition import (
     moment,
     parse,
 )
-from exporter.gate.condition.syntax import Binary, Builtin, Member, walk
+from exporter.gate.expr.syntax import Binary, Builtin, Member, walk
 from tests.gate.recorded import lines
 
 ENGINES = {"1.15": Engine.EXPR_1_15, "1.17": Engine.EXPR_1_17}

@@ -7,11 +7,11 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from exporter.commands.gate_file import Given
-from exporter.commands.gate_play import Wish, play
-from exporter.gate.answer import Answer, Vector
+from exporter.commands.gate.load import Given
+from exporter.commands.gate.run import Wish, play
 from exporter.gate.controller import controller
-from exporter.gate.read import ReadEndpoint, Reader
+from exporter.gate.prometheus_client import ReadEndpoint, Reader
+from exporter.gate.prometheus_response import Answer, Vector
 from tests.gate.api import api, says
 from tests.gate.gates import gate
 from tests.real_stores import PATIENCE, prometheus

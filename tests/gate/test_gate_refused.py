@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.commands.gate_file import GateError, Given
-from exporter.commands.gate_play import play
+from exporter.commands.gate.load import GateError, Given
+from exporter.commands.gate.run import play
 from tests.gate.api import api, says, vector
 from tests.gate.gates import SERVICE, article, gate, wish
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from exporter.commands.gate_file import Given
-from exporter.commands.gate_play import play
+from exporter.commands.gate.load import Given
+from exporter.commands.gate.run import play
 from tests.gate.api import Api, api, only_get, says, vector
 from tests.gate.gates import SERVICE, TOKEN, article, gate, wish
 

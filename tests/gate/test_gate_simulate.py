@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from exporter.cli import main
-from exporter.commands.gate_show import Show, table
-from exporter.gate.assessment import Plan, planned
+from exporter.commands.gate.display import Show, table
+from exporter.gate.analysis_run import Plan, planned
 from exporter.gate.controller import controller
-from exporter.gate.reading import spec
+from exporter.gate.load import spec
 from exporter.gate.simulation import Answers, Conditions, simulate
 from tests.gate.gates import article, gate
 

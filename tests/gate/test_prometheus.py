@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.family import Trouble
-from exporter.gate.answer import Answer, Matrix, Sample, Scalar, Text, Vector
-from exporter.gate.read import ReadEndpoint, Reader
+from exporter.gate.prometheus_client import ReadEndpoint, Reader
+from exporter.gate.prometheus_response import Answer, Matrix, Sample, Scalar, Text, Vector
+from exporter.metrics import Trouble
 from tests.real_stores import prometheus
 
 if TYPE_CHECKING:

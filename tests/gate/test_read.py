@@ -12,10 +12,10 @@ import trustme
 from aiohttp import web
 
 from exporter.config.section import ClientTls
-from exporter.family import Trouble
-from exporter.gate.answer import Answer, Sample, Vector
-from exporter.gate.read import ReadEndpoint, Reader, basic
-from exporter.trust import Trust
+from exporter.gate.prometheus_client import ReadEndpoint, Reader, basic
+from exporter.gate.prometheus_response import Answer, Sample, Vector
+from exporter.metrics import Trouble
+from exporter.net.tls import Trust
 from tests.gate.api import api, only_get, says, vector
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from exporter.family import Trouble
-from exporter.gate.refusal import LONGEST_SAID, Asked, Cures, Reply, document, line
+from exporter.gate.prometheus_response import LONGEST_SAID, Asked, Cures, Reply, document, line
+from exporter.metrics import Trouble
 
 CREDENTIAL = "read.username and read.password_file"
 HERE = "http://store:9090"

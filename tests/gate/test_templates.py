@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.gate import gotext
+from exporter.gate import go_format
 from exporter.gate.arguments import ResolutionError, json_of, merged, resolved
-from exporter.gate.choice import chosen, whole
 from exporter.gate.controller import Ability, controller
-from exporter.gate.reading import TemplateError, read, spec
+from exporter.gate.load import TemplateError, read, spec
 from exporter.gate.template import Argument, Header, Kind, Metric, Prometheus, SecretKey, effective_count
+from exporter.gate.template_selection import chosen, whole
 from tests.gate.gates import ARTICLE, SECRET, TOKEN
 
 QUERY = Metric("m", prometheus=Prometheus("http://a", "up"))
@@ -174,7 +174,7 @@ def test_given_arguments_win_and_must_be_known() -> None:
     ],
 )
 def test_durations_are_gos(text: str, nanoseconds: int) -> None:
-    assert gotext.duration(text) == nanoseconds
+    assert go_format.duration(text) == nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_durations_are_gos(text: str, nanoseconds: int) -> None:
 )
 def test_what_is_no_duration_is_told_as_go_tells_it(text: str, message: str) -> None:
     with pytest.raises(ValueError) as found:  # noqa: PT011 - the whole message is compared
-        gotext.duration(text)
+        go_format.duration(text)
     assert str(found.value) == message
 
 
@@ -210,7 +210,7 @@ def test_what_is_no_duration_is_told_as_go_tells_it(text: str, message: str) -> 
     ],
 )
 def test_numbers_are_written_as_go_writes_them(number: float, plain: str, general: str) -> None:
-    assert (gotext.plain(number), gotext.general(number)) == (plain, general)
+    assert (go_format.plain(number), go_format.general(number)) == (plain, general)
 
 
 def test_versions() -> None:

@@ -7,14 +7,13 @@ import lzma
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.family import Page, Source, Trouble
-from exporter.otlp.encode import Encoder
-from exporter.otlp.identity import Identity
-from exporter.otlp.request import otlp_json
-from exporter.rollouts.rules import Rules
-from exporter.rollouts.watch import Watch
-from exporter.scrape.interner import Interner
-from exporter.scrape.reader import Asked, PageReader
+from exporter.metrics import Page, Source, Trouble
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Identity, otlp_json
+from exporter.rollouts.policy import Rules
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.cache import Interner
+from exporter.scrape.response import Asked, PageReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.otlp.request import Request
+from exporter.otlp.encode.protobuf import Request
 
 from .reading import metrics, points
 

@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from exporter.config.section import ClientTls
-from exporter.trust import Trust
+from exporter.net.tls import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,20 +7,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.otlp.books import Books
-from exporter.otlp.courier import Courier
-from exporter.otlp.encode import Encoder
-from exporter.otlp.http import HttpPost
-from exporter.otlp.pace import Clock, Pace
-from exporter.otlp.queue import MemoryQueue
-from exporter.otlp.sender import Sender, Transport
+from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.queue import MemoryQueue
+from exporter.otlp.delivery.sender import Clock, Pace, Sender, Transport
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.transport.http import HttpPost
 
 from .reading import AT, NOBODY, cycle, gauge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from exporter.otlp.destination import Destination
+    from exporter.otlp.transport.credentials import Destination
 
 PACE = Pace(initial=1, longest=8, held_initial=2, held_longest=300)
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from exporter.family import Cycle, Family, Kind, Series, family
-from exporter.otlp.encode import Encoder
-from exporter.otlp.identity import Identity
+from exporter.metrics import Cycle, Family, Kind, Series, family
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-    from exporter.otlp.request import Request
+    from exporter.otlp.encode.protobuf import Request
 
 AT = 1_700_000_000.123
 NANOS = 1_700_000_000_123_000_000

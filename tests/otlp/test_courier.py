@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from exporter.otlp.books import Books
-from exporter.otlp.courier import Courier
-from exporter.otlp.encode import Encoder
-from exporter.otlp.queue import MemoryQueue
-from exporter.otlp.recent import LIFE, Recent
-from exporter.otlp.request import unpacked
+from exporter.incremental import LIFE, Recent
+from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.queue import MemoryQueue
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import unpacked
 
 from .backend import values
 from .reading import AT, NOBODY, cycle, gauge

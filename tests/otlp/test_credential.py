@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.log import SECRETS
-from exporter.otlp.credential import Credential
-from exporter.otlp.destination import Destination
+from exporter.otlp.transport.credentials import Credential, Destination
 
 from .certificates import written
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.family import Family, Kind, family
-from exporter.otlp.encode import Encoder
-from exporter.otlp.identity import Identity
+from exporter.metrics import Family, Kind, family
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Identity
 
 from .reading import NANOS, NOBODY, attributes, cycle, encoded, histogram, metrics, one_point, points, series
 

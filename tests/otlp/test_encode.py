@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from exporter.family import Cycle, Family, Kind, family
-from exporter.otlp.encode import Encoder
-from exporter.otlp.identity import Identity
+from exporter.metrics import Cycle, Family, Kind, family
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Identity
 
 from .reading import AT, NANOS, NOBODY, attributes, cycle, decoded, encoded, gauge, metrics, one_point, points, series
 

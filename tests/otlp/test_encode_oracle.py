@@ -23,9 +23,9 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from exporter.family import Family, Kind, Series, family
-from exporter.otlp.encode import Encoder
-from exporter.otlp.identity import Identity
+from exporter.metrics import Family, Kind, Series, family
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Identity
 
 from .reading import NANOS, attributes, cycle, decoded, metrics, points
 

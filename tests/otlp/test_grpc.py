@@ -19,12 +19,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.books import State
-from exporter.otlp.destination import Destination
-from exporter.otlp.grpc import GrpcCall
-from exporter.otlp.outcome import Endless, Outcome, Unfit, judge
-from exporter.otlp.status import Reply
-from exporter.otlp.verdict import Hold, Later
+from exporter.otlp.delivery.accounting import State
+from exporter.otlp.result import Endless, Outcome, Unfit, judge
+from exporter.otlp.transport.credentials import Destination
+from exporter.otlp.transport.grpc import GrpcCall
+from exporter.otlp.transport.grpc_status import Reply
+from exporter.otlp.transport.response import Hold, Later
 
 from .certificates import prove, proving, trusting, written
 from .delivery import laid
@@ -254,5 +254,5 @@ async def test_a_connection_is_kept_until_the_certificates_change(backend: GrpcB
 
 
 def test_the_library_is_loaded_only_for_its_protocol() -> None:
-    script = "import sys, exporter.running.delivery, exporter.running.app; sys.exit('grpc' in sys.modules)"
+    script = "import sys, exporter.service.delivery, exporter.service.app; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

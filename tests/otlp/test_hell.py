@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from exporter.otlp.books import State
-from exporter.otlp.destination import Destination
-from exporter.otlp.http import HttpPost
-from exporter.otlp.outcome import Silence, judge
-from exporter.otlp.verdict import Later
+from exporter.otlp.delivery.accounting import State
+from exporter.otlp.result import Silence, judge
+from exporter.otlp.transport.credentials import Destination
+from exporter.otlp.transport.http import HttpPost
+from exporter.otlp.transport.response import Later
 
 from .certificates import prove, proving, serving, trusting
 from .delivery import line

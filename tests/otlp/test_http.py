@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from exporter.otlp.answer import Answer
-from exporter.otlp.destination import LONGEST_ANSWER, Destination
-from exporter.otlp.http import HttpPost
-from exporter.otlp.outcome import Endless, Outcome, Silence, Unfit
+from exporter.otlp.result import Endless, Outcome, Silence, Unfit
+from exporter.otlp.transport.credentials import LONGEST_ANSWER, Destination
+from exporter.otlp.transport.http import HttpPost
+from exporter.otlp.transport.http_status import Answer
 
 from .backend import Backend, abort, abort_amid, dawdle, status
 

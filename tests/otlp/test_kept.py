@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.family import Cycle, Family, Kind, Series, Strip
-from exporter.otlp.batch import Batch, Template, frame, framed, template
-from exporter.otlp.encode import Encoder
-from exporter.otlp.identity import Identity
+from exporter.metrics import Cycle, Family, Kind, Series, Strip
+from exporter.otlp.encode.batch_cache import Batch, Template, frame, framed, template
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Identity
 
 from .reading import AT, metrics
 from .reading import points as points_of

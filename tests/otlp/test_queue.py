@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.otlp.books import Books
-from exporter.otlp.queue import Loss, MemoryQueue, Record
+from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.queue import Loss, MemoryQueue, Record
 
 
 def record(size: int = 10, points: int = 3, at: float = 0.0) -> Record:

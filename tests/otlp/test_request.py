@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.family import Cycle, Family, Kind
-from exporter.otlp.encode import Encoder
-from exporter.otlp.request import Request, otlp_json, packed, part, unpacked
+from exporter.metrics import Cycle, Family, Kind
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import Request, otlp_json, packed, part, unpacked
 
 from .reading import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, metrics, points
 

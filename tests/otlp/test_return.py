@@ -8,16 +8,15 @@ import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from exporter.config.delivery import Retry
-from exporter.otlp.books import Books
-from exporter.otlp.courier import Courier
-from exporter.otlp.destination import Destination
-from exporter.otlp.encode import Encoder
-from exporter.otlp.grpc import GrpcCall
-from exporter.otlp.http import HttpPost
-from exporter.otlp.pace import Pace
-from exporter.otlp.queue import MemoryQueue
-from exporter.otlp.sender import Sender
+from exporter.config.otlp import Retry
+from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.queue import MemoryQueue
+from exporter.otlp.delivery.sender import Pace, Sender
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.transport.credentials import Destination
+from exporter.otlp.transport.grpc import GrpcCall
+from exporter.otlp.transport.http import HttpPost
 
 from .grpc_backend import GrpcBackend
 from .reading import NOBODY, cycle, gauge
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from exporter.otlp.sender import Transport
+    from exporter.otlp.delivery.sender import Transport
 
 AWAY = 7.3
 """Seconds that each backend is away: so long that the system by itself would ask again only after three more."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.otlp.search import Search, Span
+from exporter.otlp.delivery.bisect import Search, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.answer import Answer
-from exporter.otlp.books import State
-from exporter.otlp.destination import Destination
-from exporter.otlp.pace import Clock, Pace
-from exporter.otlp.queue import MemoryQueue
-from exporter.otlp.sender import Sender
+from exporter.otlp.delivery.accounting import State
+from exporter.otlp.delivery.queue import MemoryQueue
+from exporter.otlp.delivery.sender import Clock, Pace, Sender
+from exporter.otlp.transport.credentials import Destination
+from exporter.otlp.transport.http_status import Answer
 
 from .backend import Backend, abort, abort_amid, dawdle, status
 from .delivery import laid, line, until
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from exporter.otlp.outcome import Outcome
+    from exporter.otlp.result import Outcome
 
     from .backend import Reply
 
@@ -282,7 +281,7 @@ async def test_the_log_has_a_line_for_each_change_and_no_secret(
     async with line(Destination(backend.url, {"Authorization": "Basic c2VjcmV0OnNlY3JldA=="})) as one:
         for number in range(5):
             await one.deliver(number)
-    told = [record for record in caplog.records if record.name == "exporter.otlp.sender"]
+    told = [record for record in caplog.records if record.name == "exporter.otlp.delivery.sender"]
     assert [record.message for record in told] == ["otlp tries again", "otlp holds what it has", "otlp delivers"]
     fields: Mapping[str, object] = vars(told[1])["fields"]
     assert fields["why"] == "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from exporter.otlp.books import State
-from exporter.otlp.destination import Destination
+from exporter.otlp.delivery.accounting import State
+from exporter.otlp.transport.credentials import Destination
 
 from .backend import refuse_over, refuse_value, status
 from .delivery import line

@@ -8,9 +8,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.outcome import Endless, judge
-from exporter.otlp.status import Reply
-from exporter.otlp.verdict import Done, Hold, Later, Never, Verdict
+from exporter.otlp.result import Endless, judge
+from exporter.otlp.transport.grpc_status import Reply
+from exporter.otlp.transport.response import Done, Hold, Later, Never, Verdict
 
 from .grpc_backend import retry_info
 

@@ -9,9 +9,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.answer import Answer, retry_after
-from exporter.otlp.outcome import Endless, Silence, Unfit, judge
-from exporter.otlp.verdict import Done, Hold, Later, Never, Verdict
+from exporter.otlp.result import Endless, Silence, Unfit, judge
+from exporter.otlp.transport.http_status import Answer, retry_after
+from exporter.otlp.transport.response import Done, Hold, Later, Never, Verdict
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 PROTOBUF = {"content-type": "application/x-protobuf"}

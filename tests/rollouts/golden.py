@@ -20,8 +20,8 @@ from tests.recorded import Recordings, unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from exporter.family import Cycle, Family
-    from exporter.rollouts.rollout import Rollout
+    from exporter.metrics import Cycle, Family
+    from exporter.rollouts.inference.join import Rollout
 
 TEXTS: Final = Path(__file__).parent / "golden"
 Key = tuple[str, str]

@@ -7,24 +7,23 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.model import Settings
-from exporter.demo.cluster import Cluster
-from exporter.demo.objects import Key
-from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
-from exporter.family import Page, Source, Trouble
-from exporter.rollouts.memory import dump, load
-from exporter.rollouts.watch import Watch
-from exporter.running.core import page_readers, rules
-from exporter.scrape.reader import Asked
+from exporter.config.settings import Settings
+from exporter.demo.simulator.cluster import Cluster
+from exporter.demo.simulator.objects import BlueGreen, Canary, Key, Pause, SetWeight, Spec
+from exporter.metrics import Page, Source, Trouble
+from exporter.rollouts.persistence import dump, load
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.response import Asked
+from exporter.service.wiring import page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.demo.controllers import Controller
-    from exporter.demo.objects import Rollout
-    from exporter.demo.truth import Truth
-    from exporter.family import Cycle
-    from exporter.scrape.reader import PageReader
+    from exporter.demo.simulator.controllers import Controller
+    from exporter.demo.simulator.ground_truth import Truth
+    from exporter.demo.simulator.objects import Rollout
+    from exporter.metrics import Cycle
+    from exporter.scrape.response import PageReader
 
 RULES: Final = rules(Settings())
 DEAD: Final = Trouble("refused", "nobody listens")

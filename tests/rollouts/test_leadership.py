@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.model import Settings
-from exporter.family import Page, Source
-from exporter.rollouts.fleet import Process
-from exporter.rollouts.leadership import judge
-from exporter.rollouts.watch import Watch
-from exporter.running.core import rules
-from exporter.scrape.reader import Asked
+from exporter.config.settings import Settings
+from exporter.metrics import Page, Source
+from exporter.rollouts.inputs.leadership import judge
+from exporter.rollouts.model import Process
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.response import Asked
+from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, dead, named, read
 
 if TYPE_CHECKING:
-    from exporter.family import Cycle
+    from exporter.metrics import Cycle
     from tests.recorded import Recordings
 
 RULES: Final = rules(Settings())

@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from exporter.config.model import Settings
-from exporter.rollouts.watch import Watch
-from exporter.running.core import rules
+from exporter.config.settings import Settings
+from exporter.rollouts.tracker import Watch
+from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, named, results
 
 RULES: Final = rules(Settings())

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.family import Kind, Source
+from exporter.metrics import Kind, Source
 from tests.rollouts.lives import DEEDS, STRATEGIES, Act, Hitch, Life, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.demo.spec import BlueGreen, Canary
-    from exporter.family import Cycle, Labels
+    from exporter.demo.simulator.objects import BlueGreen, Canary
+    from exporter.metrics import Cycle, Labels
 
 Name = tuple[str, "Labels"]
 VARIANTS = ("full", "no-state", "plain", "argo-only")

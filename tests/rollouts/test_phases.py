@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.config.model import Settings
-from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.watch import Watch
-from exporter.running.core import rules
+from exporter.config.settings import Settings
+from exporter.rollouts.inference.phases import PhaseLog
+from exporter.rollouts.tracker import Watch
+from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, named
 
 Tick = tuple[float, str, bool]

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.commands.replay import DERIVED
-from exporter.family import Source
-from exporter.rollouts.catalogue import ROWS
-from exporter.rollouts.memory import VERSION, UnfitMemoryError, dump, load
-from exporter.rollouts.watch import Watch
-from exporter.rollouts.workload import believable
+from exporter.metrics import Source
+from exporter.rollouts.inputs.kube_state_metrics import believable
+from exporter.rollouts.output.catalogue import ROWS
+from exporter.rollouts.persistence import VERSION, UnfitMemoryError, dump, load
+from exporter.rollouts.tracker import Watch
 from tests.recorded import NAMES, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.family import Cycle, Page
-    from exporter.rollouts.watch import Memory
+    from exporter.metrics import Cycle, Page
+    from exporter.rollouts.tracker import Memory
     from tests.recorded import Recordings
 
 OF_PODS = (

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config.model import Settings
-from exporter.family import Source
-from exporter.rollouts.fleet import PHASES
-from exporter.rollouts.watch import Watch
-from exporter.running.core import page_readers, rules
-from exporter.scrape.reader import Asked
+from exporter.config.settings import Settings
+from exporter.metrics import Source
+from exporter.rollouts.model import PHASES
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.response import Asked
+from exporter.service.wiring import page_readers, rules
 
 READERS: Final = page_readers(Settings())
 WHO: Final = 'name="cart",namespace="shop"'

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.model import Settings
-from exporter.family import Page, Source, Trouble
-from exporter.rollouts.watch import Watch
-from exporter.running.core import page_readers, rules
-from exporter.scrape.reader import Asked
+from exporter.config.settings import Settings
+from exporter.metrics import Page, Source, Trouble
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.response import Asked
+from exporter.service.wiring import page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.family import Cycle, Family
+    from exporter.metrics import Cycle, Family
 
 READERS: Final = page_readers(Settings())
 GRACE: Final = Settings().lifecycle.grace

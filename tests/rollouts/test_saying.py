@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.model import Namespaces, SeriesChoice, Settings
-from exporter.family import Source
-from exporter.rollouts.memory import dump, load
-from exporter.rollouts.rollout import owner
-from exporter.rollouts.watch import Watch
-from exporter.running.core import rules
-from exporter.scrape.reader import Asked
+from exporter.config.settings import Namespaces, SeriesChoice, Settings
+from exporter.metrics import Source
+from exporter.rollouts.inference.join import owner
+from exporter.rollouts.persistence import dump, load
+from exporter.rollouts.tracker import Watch
+from exporter.scrape.response import Asked
+from exporter.service.wiring import rules
 from tests.rollouts.told import Set, Told, controller, dead, kube, named, read
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.commands.replay import DERIVED
-from exporter.config.model import Settings
-from exporter.rollouts.memory import dump, load
-from exporter.rollouts.watch import Watch
-from exporter.running.core import rules
+from exporter.config.settings import Settings
+from exporter.rollouts.persistence import dump, load
+from exporter.rollouts.tracker import Watch
+from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, dead, named, results
 
 if TYPE_CHECKING:
-    from exporter.family import Cycle
-    from exporter.rollouts.watch import Memory
+    from exporter.metrics import Cycle
+    from exporter.rollouts.tracker import Memory
     from tests.recorded import Recordings
 
 RULES: Final = rules(Settings(mode="sidecar"))

@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from exporter.rollouts.fleet import Standing
-from exporter.rollouts.revisions import Clues, Hashes
-from exporter.rollouts.signals import TRANSITIONS, Interval, Signal, interval, signals
+from exporter.rollouts.inference.revisions import Clues, Hashes
+from exporter.rollouts.inference.transitions import TRANSITIONS, Interval, Signal, interval, signals
+from exporter.rollouts.model import Standing
 
 SETTLED, UPDATING, ABORTED, UNKNOWN = Standing.SETTLED, Standing.UPDATING, Standing.ABORTED, Standing.UNKNOWN
 STARTED, PROMOTED, BACK = Signal.STARTED, Signal.PROMOTED, Signal.ROLLED_BACK

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.commands.replay import replayed
-from exporter.config.model import Settings
-from exporter.family import Family, Series
+from exporter.config.settings import Settings
+from exporter.metrics import Family, Series
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
 from tests.readme import README, between
 from tests.recorded import NAMES, VARIANTS
@@ -18,7 +18,7 @@ from tests.truth import RATES, Table, totals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.family import Cycle
+    from exporter.metrics import Cycle
     from tests.recorded import Recordings
 
 LIMITS: Final[dict[str, dict[str, tuple[float, float | None]]]] = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.model import Settings
-from exporter.family import Page, Source, Trouble
-from exporter.running.core import page_readers
-from exporter.scrape.reader import Asked
+from exporter.config.settings import Settings
+from exporter.metrics import Page, Source, Trouble
+from exporter.scrape.response import Asked
+from exporter.service.wiring import page_readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.family import Cycle, Family
+    from exporter.metrics import Cycle, Family
 
 READERS: Final = page_readers(Settings())
 GAUGES: Final = ("desired", "updated", "available", "unavailable")

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from exporter.config.sources import ScrapeSource
-from exporter.scrape.fetch import Fetcher, open_session
+from exporter.scrape.client import Fetcher, open_session
 from exporter.scrape.targets import Address, parse
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from exporter.family import Trouble
+    from exporter.metrics import Trouble
 
     Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

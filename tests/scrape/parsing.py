@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from exporter.family import Kind
-from exporter.scrape.exposition import Exposition, Parser
-from exporter.scrape.interner import Interner
+from exporter.metrics import Kind
+from exporter.scrape.cache import Interner
+from exporter.scrape.parser import Exposition, Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.family import Kind
-from exporter.scrape.exposition import LONGEST_LINE, ExpositionError
-from exporter.scrape.interner import Interner
+from exporter.metrics import Kind
+from exporter.scrape.cache import Interner
+from exporter.scrape.parser import LONGEST_LINE, ExpositionError
 
 from .parsing import CUTS, FORMS, GROUPS, LAW, PAGES, Told, page, parsed, real, told
 

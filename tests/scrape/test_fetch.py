@@ -13,8 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.scrape.fetch import HOLD
-from exporter.scrape.gunzip import BLOCK, Gunzip
+from exporter.scrape.client import BLOCK, HOLD, Gunzip
 from tests.scrape.conftest import Sink
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.family import Family, others
-from exporter.scrape.exposition import Exposition, Parser
-from exporter.scrape.interner import Interner
+from exporter.metrics import Family, others
+from exporter.scrape.cache import Interner
+from exporter.scrape.parser import Exposition, Parser
 
 from .parsing import FORMS, GROUPS, LAW, Group, page, told
 

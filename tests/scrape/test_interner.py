@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.family import Family, Kind
-from exporter.scrape.interner import MOST_LABELS, Interner, MalformedError, unescape
+from exporter.metrics import Family, Kind
+from exporter.scrape.cache import MOST_LABELS, Interner, MalformedError, unescape
 
 from .parsing import LABELS, LAW, parsed
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from exporter.family import Series
+    from exporter.metrics import Series
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.family import Kind
-from exporter.scrape.exposition import LONGEST_LINE
-from exporter.scrape.interner import Interner
+from exporter.metrics import Kind
+from exporter.scrape.cache import Interner
+from exporter.scrape.parser import LONGEST_LINE
 
 from .parsing import parsed, told
 

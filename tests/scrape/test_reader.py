@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.family import Page, Source, Trouble
-from exporter.scrape.interner import Interner
-from exporter.scrape.reader import Asked, PageReader
+from exporter.metrics import Page, Source, Trouble
+from exporter.scrape.cache import Interner
+from exporter.scrape.response import Asked, PageReader
 
 from .parsing import LAW, everything, real
 

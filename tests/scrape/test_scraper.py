@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config.model import Settings
-from exporter.family import Source
-from exporter.scrape.interner import Interner
-from exporter.scrape.reader import Asked, PageReader
+from exporter.config.settings import Settings
+from exporter.metrics import Source
+from exporter.scrape.cache import Interner
+from exporter.scrape.response import Asked, PageReader
 from exporter.scrape.scraper import AT_ONCE, Scraper
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from exporter.config.sources import ScrapeSource
-    from exporter.family import Page
+    from exporter.metrics import Page
     from tests.scrape.conftest import Served, Servers
 
     Open = Callable[..., Scraper[Page]]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.demo.last9 import CONTENT_TYPE, PATH
-from exporter.demo.servers import HOST
+from exporter.demo.fake_backend import CONTENT_TYPE, PATH
+from exporter.demo.replay_server import HOST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from exporter.demo.scenario import Stage
-from exporter.demo.servers import Addresses, serve
+from exporter.demo.replay_server import Addresses, serve
+from exporter.demo.simulator.scenario import Stage
 from tests.process import Exporter, exporter
 from tests.soak.backend import Backend, backend
 from tests.soak.ledger import Ledger

@@ -7,13 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.demo.last9 import decode
+from exporter.demo.fake_backend import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.demo.last9 import Point
-    from exporter.otlp.spool.cursor import Mark
+    from exporter.demo.fake_backend import Point
+    from exporter.otlp.spool.checkpoint import Mark
     from tests.soak.backend import Arrival
     from tests.soak.witness import Witness
 

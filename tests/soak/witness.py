@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from exporter.otlp.spool.cursor import Mark, newest
+from exporter.otlp.spool.checkpoint import Mark, newest
 from exporter.otlp.spool.files import CURSOR, File
-from exporter.otlp.spool.frame import record_of
-from exporter.otlp.spool.survey import segments, survey
+from exporter.otlp.spool.record import record_of
+from exporter.otlp.spool.recovery import segments, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.otlp.queue import Record
+    from exporter.otlp.delivery.queue import Record
 
 
 class Witness:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter.web import html
-from exporter.web.status import Delivery, RolloutRow, Status, TargetRow
+from exporter.web.views import Delivery, RolloutRow, Status, TargetRow
 
 HOSTILE = "<script>alert('x')</script>\"&$version"
 EMPTY = Status("1.2.3", "exporter-0", 12.0)

@@ -14,11 +14,10 @@ import aiohttp
 import pytest
 import trustme
 
-from exporter.config.delivery import Web
-from exporter.family import Family, Kind, Series, family
-from exporter.web.listen import ListenError
-from exporter.web.server import Content, serve
-from exporter.web.status import Status
+from exporter.config.otlp import Web
+from exporter.metrics import Family, Kind, Series, family
+from exporter.web.server import Content, ListenError, serve
+from exporter.web.views import Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.family import Family, Kind, Series, family
-from exporter.telemetry import Own, Telemetry
-from exporter.web.text import BLOCK, number, render
+from exporter.metrics import Family, Kind, Series, family
+from exporter.self_metrics import Own, Telemetry
+from exporter.web.exposition_writer import BLOCK, number, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

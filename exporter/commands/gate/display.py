@@ -10,7 +10,7 @@ from rich.table import Table
 
 from exporter import log
 from exporter.gate import explanation
-from exporter.gate.status import MetricResult, Phase, Status
+from exporter.gate.analysis_run import MetricResult, Phase, Status
 from exporter.gate.template import effective_count, whole
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from exporter.gate.assessment import Plan
+    from exporter.gate.analysis_run import Plan
     from exporter.gate.simulation import Told
     from exporter.gate.template import Metric
 

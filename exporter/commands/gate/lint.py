@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.lint.gates import Gates, Surroundings, read
+from exporter.gate.lint.inputs import Gates, Surroundings, read
 from exporter.gate.lint.manifest import Source
 
 if TYPE_CHECKING:

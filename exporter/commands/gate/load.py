@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from exporter import log
 from exporter.gate.arguments import ResolutionError
-from exporter.gate.choice import chosen, whole
-from exporter.gate.reading import TemplateError, read
+from exporter.gate.load import TemplateError, read
+from exporter.gate.template_selection import chosen, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

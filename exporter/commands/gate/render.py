@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from exporter.gate.lint.finding import Severity
-from exporter.gate.lint.gates import Surroundings, read
+from exporter.gate.lint.inputs import Surroundings, read
 from exporter.gate.lint.manifest import Source
 from exporter.gate.lint.rules import lint
 from exporter.gate.render import manifest

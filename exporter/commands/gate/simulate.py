@@ -6,19 +6,18 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.gate_file import GateError, load
-from exporter.commands.gate_play import Wish, conclude, unsupported
+from exporter.commands.gate.load import GateError, load
+from exporter.commands.gate.run import Wish, conclude, unsupported
 from exporter.gate.arguments import HIDDEN
-from exporter.gate.cases import Case
-from exporter.gate.condition import UnsupportedError
-from exporter.gate.reading import TemplateError
-from exporter.gate.simulation import AnswerError, Answers, Conditions, Simulation, simulate
+from exporter.gate.expr import UnsupportedError
+from exporter.gate.load import TemplateError
+from exporter.gate.simulation import AnswerError, Answers, Case, Conditions, Simulation, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from exporter.commands.gate_file import Gate, Given
+    from exporter.commands.gate.load import Gate, Given
     from exporter.gate.controller import Controller
 
 LONGEST: Final = 3600.0

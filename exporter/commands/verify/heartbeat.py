@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from exporter.commands import store
-from exporter.commands.arrival import Sent, added, arrivals, fresh, selector, spellings
-from exporter.commands.receipt import Receipt
-from exporter.family import Cycle, Kind, Series, Trouble, family
-from exporter.gate.answer import NAME, Vector
-from exporter.gate.read import Reader
-from exporter.otlp.encode import Encoder
-from exporter.otlp.outcome import judge
-from exporter.otlp.request import packed
-from exporter.otlp.verdict import Done, Later
-from exporter.rollouts import catalogue, durations, targets
-from exporter.running.core import identity
-from exporter.running.delivery import transport
-from exporter.scrape.exposition import ExpositionError, Parser
-from exporter.scrape.interner import Interner
+from exporter.commands.verify import stores
+from exporter.commands.verify.matching import Sent, added, arrivals, fresh, selector, spellings
+from exporter.commands.verify.report import Receipt
+from exporter.gate.prometheus_client import Reader
+from exporter.gate.prometheus_response import NAME, Vector
+from exporter.metrics import Cycle, Kind, Series, Trouble, family
+from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.protobuf import packed
+from exporter.otlp.result import judge
+from exporter.otlp.transport.response import Done, Later
+from exporter.rollouts.output import catalogue, durations, targets
+from exporter.scrape.cache import Interner
+from exporter.scrape.parser import ExpositionError, Parser
+from exporter.service.delivery import transport
+from exporter.service.wiring import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.commands.arrival import Arrival, Spelt
-    from exporter.config.model import Settings
-    from exporter.family import Labels
-    from exporter.gate.answer import Sample
-    from exporter.gate.read import ReadEndpoint
+    from exporter.commands.verify.matching import Arrival, Spelt
+    from exporter.config.settings import Settings
+    from exporter.gate.prometheus_client import ReadEndpoint
+    from exporter.gate.prometheus_response import Sample
+    from exporter.metrics import Labels
 
 HEARTBEAT: Final = "rollouts_exporter_heartbeat"
 KINDS: Final = (
@@ -114,7 +114,7 @@ def _endpoint(settings: Settings) -> ReadEndpoint:
             "read.address is not set: name where to read back, or set read.last9.cluster and .organization"
         )
     try:
-        return store.endpoint(settings.read)
+        return stores.endpoint(settings.read)
     except (OSError, ValueError) as error:
         raise UnsetError(f"read: a file cannot be used: {error}") from None
 

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from exporter.family import Kind
-from exporter.gate.answer import NAME
+from exporter.gate.prometheus_response import NAME
+from exporter.metrics import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.family import Labels
+    from exporter.metrics import Labels
 
 PARTS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.HISTOGRAM: ("_bucket", "_sum", "_count"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from exporter.commands.arrival import Arrival, Spelt, State
+    from exporter.commands.verify.matching import Arrival, Spelt, State
 
 STEP: Final = 10
 MARGIN: Final = 1.5

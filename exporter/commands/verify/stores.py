@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from exporter.config.secret import SecretFile
-from exporter.gate.read import ReadEndpoint, basic
-from exporter.gate.refusal import Cures
-from exporter.otlp.destination import proxy
-from exporter.trust import Trust
+from exporter.gate.prometheus_client import ReadEndpoint, basic
+from exporter.gate.prometheus_response import Cures
+from exporter.net.files import SecretFile
+from exporter.net.tls import Trust
+from exporter.otlp.transport.credentials import proxy
 
 if TYPE_CHECKING:
     from exporter.config.read import Read

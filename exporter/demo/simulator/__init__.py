@@ -1,0 +1,1 @@
+"""A simulated cluster: controllers, kubelet and the pages that they expose."""

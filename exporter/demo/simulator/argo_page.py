@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.demo import conditions
-from exporter.demo.controllers import RECONCILE_BOUNDS
-from exporter.demo.exposition import Header, Row, number, render
+from exporter.demo.simulator import conditions
+from exporter.demo.simulator.controllers import RECONCILE_BOUNDS
+from exporter.demo.simulator.exposition import Header, Row, number, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from exporter.demo.controllers import Controller, Timing
-    from exporter.demo.objects import Key, Rollout
+    from exporter.demo.simulator.controllers import Controller, Timing
+    from exporter.demo.simulator.objects import Key, Rollout
 
 VERSION = "v1.8.3+49fa151"
 COMMIT = "49fa1516cf71672b69e265267da4e1d16e1fe114"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from exporter.demo.spec import FULL_WEIGHT
+from exporter.demo.simulator.objects import FULL_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)

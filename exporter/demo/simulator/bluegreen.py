@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.demo import turn as shared
-from exporter.demo.spec import BlueGreen
+from exporter.demo.simulator import reconciler as shared
+from exporter.demo.simulator.objects import BlueGreen
 
 if TYPE_CHECKING:
-    from exporter.demo.turn import Turn
+    from exporter.demo.simulator.reconciler import Turn
 
 
 def reconcile(turn: Turn) -> None:

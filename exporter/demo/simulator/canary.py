@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.demo import arithmetic
-from exporter.demo import turn as shared
-from exporter.demo.objects import Weights
-from exporter.demo.spec import FULL_WEIGHT, Pause, SetWeight
+from exporter.demo.simulator import arithmetic
+from exporter.demo.simulator import reconciler as shared
+from exporter.demo.simulator.objects import FULL_WEIGHT, Pause, SetWeight, Weights
 
 if TYPE_CHECKING:
-    from exporter.demo.objects import ReplicaSet
-    from exporter.demo.turn import Turn
+    from exporter.demo.simulator.objects import ReplicaSet
+    from exporter.demo.simulator.reconciler import Turn
 
 
 def reconcile(turn: Turn) -> None:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from exporter.demo import argo_page, kube_page, state_page, truth
-from exporter.demo.controllers import CLEANUP, Controller, Controllers, Event, Timing
-from exporter.demo.kubelet import Kubelet, next_change
-from exporter.demo.objects import NEVER, Key, ReplicaSet, Rollout
-from exporter.demo.reconcile import LAG, reconcile
+from exporter.demo.simulator import argo_page, ground_truth, kube_page, state_page
+from exporter.demo.simulator.controllers import CLEANUP, Controller, Controllers, Event, Timing
+from exporter.demo.simulator.kubelet import Kubelet, next_change
+from exporter.demo.simulator.objects import NEVER, Key, ReplicaSet, Rollout
+from exporter.demo.simulator.reconciler import LAG, reconcile
 
 if TYPE_CHECKING:
-    from exporter.demo.spec import Spec
+    from exporter.demo.simulator.objects import Spec
 
 INFORM = 0.0015
 """Seconds between two rollouts that a new leader takes up (44 of them took 63 ms, observed.md §3.2)."""
@@ -161,9 +161,9 @@ class Cluster:
         """Show what a kube-state-metrics with Rollout custom-resource state says."""
         return state_page.page(self.rollouts.values(), self.stamp)
 
-    def truth(self) -> dict[Key, truth.Truth]:
+    def truth(self) -> dict[Key, ground_truth.Truth]:
         """Say what is the case, by rollout, from the objects themselves."""
-        return {key: truth.of(rollout) for key, rollout in self.rollouts.items()}
+        return {key: ground_truth.of(rollout) for key, rollout in self.rollouts.items()}
 
     def _spec(self, namespace: str, name: str) -> Spec:
         return self.rollouts[Key(namespace, name)].spec

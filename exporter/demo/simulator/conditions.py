@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.demo.spec import BlueGreen, Pause
+from exporter.demo.simulator.objects import BlueGreen, Pause
 
 if TYPE_CHECKING:
-    from exporter.demo.objects import Rollout, Status
-    from exporter.demo.turn import Turn
+    from exporter.demo.simulator.objects import Rollout, Status
+    from exporter.demo.simulator.reconciler import Turn
 
 AVAILABLE = "NewReplicaSetAvailable"
 UPDATED = "ReplicaSetUpdated"

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.demo.objects import NEVER, Key
+from exporter.demo.simulator.objects import NEVER, Key
 
 if TYPE_CHECKING:
     from random import Random

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.demo import conditions
-from exporter.demo.spec import FULL_WEIGHT, BlueGreen
+from exporter.demo.simulator import conditions
+from exporter.demo.simulator.objects import FULL_WEIGHT, BlueGreen
 
 if TYPE_CHECKING:
-    from exporter.demo.objects import Rollout
+    from exporter.demo.simulator.objects import Rollout
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from exporter.demo.objects import ALPHABET, NEVER, Pod, ReplicaSet
+from exporter.demo.simulator.objects import ALPHABET, NEVER, Pod, ReplicaSet
 
 if TYPE_CHECKING:
     from random import Random

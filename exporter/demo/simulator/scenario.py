@@ -8,8 +8,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from exporter.demo.cluster import Cluster
-from exporter.demo.spec import BlueGreen, Canary, Pause, SetWeight, Spec
+from exporter.demo.simulator.cluster import Cluster
+from exporter.demo.simulator.objects import BlueGreen, Canary, Pause, SetWeight, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

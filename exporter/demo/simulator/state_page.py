@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.demo.exposition import Header, Row, render
-from exporter.demo.spec import BlueGreen
+from exporter.demo.simulator.exposition import Header, Row, render
+from exporter.demo.simulator.objects import BlueGreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.demo.objects import Rollout
+    from exporter.demo.simulator.objects import Rollout
 
 PREFIX = "kube_customresource_"
 HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")

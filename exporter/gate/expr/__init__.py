@@ -4,20 +4,10 @@ What it gives is what the engine of the controller's version gives, to the lette
 tests/gate holds it against real controllers; what it does not know it refuses with UnsupportedError.
 """
 
-from exporter.gate.condition.condition import (
-    SCALAR,
-    VECTOR,
-    Condition,
-    Judgement,
-    check,
-    evaluate,
-    judge,
-    moment,
-    parse,
-)
-from exporter.gate.condition.engine import Engine
-from exporter.gate.condition.evaluate import Step
-from exporter.gate.condition.faults import ConditionError, Fault, UnsupportedError
+from exporter.gate.expr.condition import SCALAR, VECTOR, Condition, Judgement, check, evaluate, judge, moment, parse
+from exporter.gate.expr.engine import Engine
+from exporter.gate.expr.errors import ConditionError, Fault, UnsupportedError
+from exporter.gate.expr.evaluator import Step
 
 __all__ = [
     "SCALAR",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.gate.condition.faults import RunError
-from exporter.gate.condition.values import ANYTHING, GROUPS, List, Table, Value, as_int, named, shown
+from exporter.gate.expr.errors import RunError
+from exporter.gate.expr.values import ANYTHING, GROUPS, List, Table, Value, as_int, named, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

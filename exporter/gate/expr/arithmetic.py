@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.faults import RunError
-from exporter.gate.condition.values import (
+from exporter.gate.expr.errors import RunError
+from exporter.gate.expr.values import (
     ANYTHING,
     Duration,
     List,

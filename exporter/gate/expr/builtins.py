@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.types import (
+from exporter.gate.expr.types import (
     ANY,
     BOOL,
     DURATION,
@@ -26,7 +26,7 @@ from exporter.gate.condition.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.gate.condition.engine import Engine
+    from exporter.gate.expr.engine import Engine
 
 _NUMBERS: Final = {Sort.INT, Sort.INT64, Sort.FLOAT, Sort.DURATION, Sort.ANY}
 _COUNTS: Final = {Sort.INT, Sort.INT64, Sort.DURATION, Sort.ANY}

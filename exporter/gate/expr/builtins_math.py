@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from exporter.gate.condition.arithmetic import add, order
-from exporter.gate.condition.faults import RunError
-from exporter.gate.condition.values import List, Value, as_float, kind, named, number
+from exporter.gate.expr.arithmetic import add, order
+from exporter.gate.expr.errors import RunError
+from exporter.gate.expr.values import List, Value, as_float, kind, named, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition import types, values
-from exporter.gate.condition.check import Checked, Checker
-from exporter.gate.condition.evaluate import Evaluation, Step
-from exporter.gate.condition.faults import ConditionError, Fault, RunError, UnsupportedError
-from exporter.gate.condition.fold import Folder
-from exporter.gate.condition.leaks import refuse_leaks
-from exporter.gate.condition.library import CONTROLLER
-from exporter.gate.condition.parser import Parser
-from exporter.gate.condition.values import List, Time, Value
+from exporter.gate.expr import types, values
+from exporter.gate.expr.builtins import CONTROLLER
+from exporter.gate.expr.constant_folding import Folder
+from exporter.gate.expr.engine_bugs import refuse_leaks
+from exporter.gate.expr.errors import ConditionError, Fault, RunError, UnsupportedError
+from exporter.gate.expr.evaluator import Evaluation, Step
+from exporter.gate.expr.parser import Parser
+from exporter.gate.expr.type_checker import Checked, Checker
+from exporter.gate.expr.values import List, Time, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.gate.condition.engine import Engine
-    from exporter.gate.condition.syntax import Node
-    from exporter.gate.condition.types import Type
+    from exporter.gate.expr.engine import Engine
+    from exporter.gate.expr.syntax import Node
+    from exporter.gate.expr.types import Type
 
 VECTOR: Final = types.FLOATS
 """The type of `result` for a query that gives series: their values, in the order of the answer."""

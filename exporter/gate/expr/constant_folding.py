@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.arithmetic import ARITHMETIC
-from exporter.gate.condition.faults import ConditionError
-from exporter.gate.condition.syntax import Array, Binary, Bool, Builtin, Float, Integer, Node, String, Unary
-from exporter.gate.condition.types import FLOAT, INT, STRING, Sort, Type
-from exporter.gate.condition.values import wrapped
+from exporter.gate.expr.arithmetic import ARITHMETIC
+from exporter.gate.expr.errors import ConditionError
+from exporter.gate.expr.syntax import Array, Binary, Bool, Builtin, Float, Integer, Node, String, Unary
+from exporter.gate.expr.types import FLOAT, INT, STRING, Sort, Type
+from exporter.gate.expr.values import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.gate.condition.check import Checked
+    from exporter.gate.expr.type_checker import Checked
 
 _NUMBERS: Final = (Integer, Float)
 _LITERAL: Final[Mapping[type[Node], Type]] = {Integer: INT, Float: FLOAT, String: STRING}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.faults import RunError
-from exporter.gate.condition.texts import read_float, read_int
-from exporter.gate.condition.values import Int64, Value, conversion, named, number, shown, truncated
-from exporter.gate.gotext import quoted
+from exporter.gate.expr.builtins_strings import read_float, read_int
+from exporter.gate.expr.errors import RunError
+from exporter.gate.expr.values import Int64, Value, conversion, named, number, shown, truncated
+from exporter.gate.go_format import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.faults import UnsupportedError
-from exporter.gate.condition.fold import filtered
-from exporter.gate.condition.syntax import (
+from exporter.gate.expr.constant_folding import filtered
+from exporter.gate.expr.errors import UnsupportedError
+from exporter.gate.expr.syntax import (
     Array,
     Binary,
     Builtin,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.gate.condition.engine import Engine
+    from exporter.gate.expr.engine import Engine
 
 UNARY: Final[Mapping[str, int]] = {"not": 50, "!": 50, "-": 90, "+": 90}
 BINARY: Final[Mapping[str, int]] = {

@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from math import isinf
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.gate.condition.escapes import read_string
-from exporter.gate.condition.faults import ConditionError
-from exporter.gate.gotext import quoted
+from exporter.gate.expr.errors import ConditionError
+from exporter.gate.expr.grammar import MOST_NODES
+from exporter.gate.expr.syntax import Float, Integer, Node
+from exporter.gate.go_format import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from exporter.gate.condition.engine import Engine
+    from exporter.gate.expr.engine import Engine
+
+
+# A string literal of a condition → the text it stands for.
+
+
+_HEX: Final = "[0-9a-fA-F]"
+_ESCAPES: Final = rf"[abfnrtv\\\\]|[0-7]{{3}}|x{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}"
+_PLAIN: Final[Mapping[str, str]] = {**dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True)), **{c: c for c in "\\'\"`?"}}
+_LAST_RUNE: Final = 0x10FFFF
+_SURROGATES: Final = range(0xD800, 0xE000)
+
+
+def read_string(text: str, start: int, *, modern: bool) -> tuple[str, int]:
+    """Read the literal whose quote is at `start`; return its text and where it ends. Raises ConditionError."""
+    quote = text[start]
+    braces = rf"|u\{{{_HEX}{{1,6}}\}}" if modern else ""
+    body = re.compile(rf"(?:[^\\\n{quote}]|\\(?:{_ESCAPES}|{quote}{braces}))*")
+    found = body.match(text, start + 1)
+    assert found is not None
+    end = found.end()
+    match text[end : end + 1]:
+        case "\\":
+            raise ConditionError("invalid char escape", end)
+        case "" | "\n":
+            raise ConditionError("literal not terminated", end)
+    plain = found[0].replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"\\(u\{.*?\}|[xuU0-7][0-9a-fA-F]*|.)", lambda escape: _meant(escape[1], start), plain), end + 1
+
+
+def _meant(escape: str, at: int) -> str:
+    """Return what one escape stands for, and whatever followed it."""
+    kind = escape[0]
+    if kind in _PLAIN:
+        return _PLAIN[kind] + escape[1:]
+    if kind in "4567":
+        raise ConditionError("unable to unescape string", at)
+    if kind in "0123":
+        return _rune(int(escape[:3], 8), at) + escape[3:]
+    if escape[1:2] == "{":
+        return _rune(int(escape[2:-1], 16), at)
+    width = {"x": 2, "u": 4, "U": 8}[kind]
+    return _rune(int(escape[1 : 1 + width], 16), at) + escape[1 + width :]
+
+
+def _rune(code: int, at: int) -> str:
+    if code > _LAST_RUNE:
+        raise ConditionError("unable to unescape string", at)
+    return "\ufffd" if code in _SURROGATES else chr(code)
+
+
+# rooms
+
 
 _DIGITS: Final = "0123456789_"
 _BASES: Final = (("xX", "0123456789abcdefABCDEF_"), ("oO", "01234567_"), ("bB", "01_"))
@@ -232,3 +287,122 @@ class Lexer:
 
 def _shown(char: str) -> str:
     return f" '{char}'" if char.isprintable() else ""
+
+
+# What moves through the tokens of a condition, and says where they are not what they must be.
+
+
+# rooms
+
+
+N = TypeVar("N", bound=Node)
+
+
+class Stream:
+    """The token at hand (`now`), where the last one ended (`end`), and the step to the next."""
+
+    def __init__(self, text: str, engine: Engine) -> None:
+        self.engine = engine
+        self.modern = engine.modern
+        lexer = iter(Lexer(text, engine))
+        self._tokens: Iterator[Token] = lexer if self.modern else iter(list(lexer))
+        self._held: Token | None = None
+        self._nodes = 0
+        self.end = 0
+        self.now = next(self._tokens)
+
+    def next(self) -> Token:
+        """Step over the token at hand and return it."""
+        passed, self.end = self.now, self.now.end
+        if self._held is not None:
+            self.now, self._held = self._held, None
+            return passed
+        following = next(self._tokens, None)
+        if following is None:
+            raise self.refused("unexpected end of expression")
+        self.now = following
+        return passed
+
+    def back_to(self, token: Token) -> None:
+        """Step back to the token before the one at hand."""
+        self._held, self.now = self.now, token
+
+    def expect(self, kind: Kind, text: str | None = None) -> Token:
+        """Step over a token that must be of a kind, and have this text."""
+        if not self.now.is_(kind, text):
+            raise self.unexpected()
+        return self.next()
+
+    def operator(self, text: str) -> bool:
+        """Say whether this operator is at hand."""
+        return self.now.is_(Kind.OPERATOR, text)
+
+    def bracket(self, text: str) -> bool:
+        """Say whether this bracket is at hand."""
+        return self.now.is_(Kind.BRACKET, text)
+
+    def made(self, node: N) -> N:
+        """Count a node; the newer engine allows only so many."""
+        self._nodes += 1
+        if self.modern and self._nodes > MOST_NODES:
+            raise self.refused("compilation failed: expression exceeds maximum allowed nodes")
+        return node
+
+    def refused(self, message: str, token: Token | None = None) -> ConditionError:
+        """Return the refusal of a condition at a token, by default the one at hand."""
+        return ConditionError(message, (token or self.now).start)
+
+    def unexpected(self) -> ConditionError:
+        """Return the refusal of the token at hand."""
+        return self.refused(f"unexpected token {self.now}")
+
+
+# A number in a condition → its value, refused where the engine refuses it.
+
+
+_LARGEST: Final = 2**63 - 1
+_FLOAT: Final = re.compile(r"[0-9]*\.?[0-9]*([eE][+-]?[0-9]+)?")
+_KINDS: Final = {"x": ("hex", 16), "b": ("binary", 2), "o": ("octal", 8)}
+
+
+def number(token: Token, *, modern: bool) -> Integer | Float:
+    """Read a number. Raises ConditionError, as of one that is too large."""
+    text = token.text.replace("_", "")
+    prefix = _prefix(text, modern=modern)
+    if prefix:
+        kind, base = _KINDS[prefix]
+        return _integer(text, kind, base, token)
+    if any(char in text for char in ".eE"):
+        return Float(token.start, token.end, _float(text, token))
+    return _integer(text, "integer", 10, token)
+
+
+def _prefix(text: str, *, modern: bool) -> str:
+    """Return the letter of a base; the older engine knows only `x`, and that anywhere."""
+    if modern:
+        letter = text[1:2].lower()
+        return letter if letter in _KINDS and text.startswith("0") else ""
+    return "x" if "x" in text else ""
+
+
+def _integer(text: str, kind: str, base: int, token: Token) -> Integer:
+    try:
+        value = int(text, base)
+    except ValueError:
+        raise _refused(kind, "ParseInt", text, "invalid syntax", token) from None
+    if value > _LARGEST:
+        raise _refused(kind, "ParseInt", text, "value out of range", token)
+    return Integer(token.start, token.end, value)
+
+
+def _float(text: str, token: Token) -> float:
+    if not _FLOAT.fullmatch(text):
+        raise _refused("float", "ParseFloat", text, "invalid syntax", token)
+    value = float(text)
+    if isinf(value):
+        raise _refused("float", "ParseFloat", text, "value out of range", token)
+    return value
+
+
+def _refused(kind: str, reader: str, text: str, why: str, token: Token) -> ConditionError:
+    return ConditionError(f"invalid {kind} literal: strconv.{reader}: parsing {quoted(text)}: {why}", token.start)

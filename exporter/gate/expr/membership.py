@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.access import has
-from exporter.gate.condition.arithmetic import equal
-from exporter.gate.condition.faults import RunError
-from exporter.gate.condition.patterns import compiled
-from exporter.gate.condition.values import List, Table, Value, as_text, named, whole
+from exporter.gate.expr.access import has
+from exporter.gate.expr.arithmetic import equal
+from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.expr.errors import RunError
+from exporter.gate.expr.values import List, Table, Value, as_text, named, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition.types import (
+from exporter.gate.expr.types import (
     BOOL,
     DURATION,
     FLOAT,
@@ -25,7 +25,7 @@ from exporter.gate.condition.types import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.gate.condition.engine import Engine
+    from exporter.gate.expr.engine import Engine
 
 Sorts = frozenset[Sort]
 

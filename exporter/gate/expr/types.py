@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from exporter.gate.condition.engine import Engine
+    from exporter.gate.expr.engine import Engine
 
 
 class Sort(StrEnum):

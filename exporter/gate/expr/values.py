@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-from exporter.gate.condition.faults import RunError, UnsupportedError
-from exporter.gate.gotext import general
+from exporter.gate.expr.errors import RunError, UnsupportedError
+from exporter.gate.go_format import general
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

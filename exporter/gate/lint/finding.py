@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.gate.lint.gates import Gates
+    from exporter.gate.lint.inputs import Gates
 
 
 class Severity(StrEnum):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.lint.judge import Judge
 from exporter.gate.lint.manifest import Document, Fault, Path, Source, documents
-from exporter.gate.tag import TAG, resolved
+from exporter.gate.lint.probe import Judge
+from exporter.gate.placeholders import TAG, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

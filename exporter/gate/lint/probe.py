@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
-from exporter.gate.condition import (
+from exporter.gate.analysis_run import Phase
+from exporter.gate.expr import (
     SCALAR,
     VECTOR,
     Condition,
@@ -22,15 +23,14 @@ from exporter.gate.condition import (
     parse,
 )
 from exporter.gate.lint.checks.queries import parsed, shape
+from exporter.gate.placeholders import TAG, named
 from exporter.gate.promql import Shape
-from exporter.gate.status import Phase
-from exporter.gate.tag import TAG, named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.gate.condition import Engine
-    from exporter.gate.lint.gates import Metric
+    from exporter.gate.expr import Engine
+    from exporter.gate.lint.inputs import Metric
 
 SUCCESS, FAILURE = "successCondition", "failureCondition"
 MOST_THRESHOLDS: Final = 24

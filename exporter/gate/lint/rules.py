@@ -22,7 +22,7 @@ from exporter.gate.lint.finding import Finding, Rule, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.lint.gates import Gates
+    from exporter.gate.lint.inputs import Gates
 
 E, W = Severity.ERROR, Severity.WARNING
 

@@ -18,7 +18,7 @@ from promql_parser import (
     VectorMatchCardinality,
 )
 
-from exporter.gate.promql.tree import FLAT, Shape, filters, operator, pinned, selectors, shape
+from exporter.gate.promql.ast import FLAT, Shape, filters, operator, pinned, selectors, shape
 
 if TYPE_CHECKING:
     from promql_parser import Expr

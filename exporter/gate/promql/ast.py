@@ -21,7 +21,7 @@ from promql_parser import (
     VectorSelector,
 )
 
-from exporter.gate.promql.reading import UNKNOWN_RANGE
+from exporter.gate.promql.parse import UNKNOWN_RANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

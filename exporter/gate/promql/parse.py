@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from promql_parser import Expr, parse
 
-from exporter.gate.tag import TAG
+from exporter.gate.placeholders import TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter.gate import promql
 from exporter.gate.controller import DEFAULT, Controller, controller
-from exporter.gate.gotext import duration
+from exporter.gate.go_format import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,11 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.controller import Ability
+from exporter.gate.go_format import written
+from exporter.gate.placeholders import names
 from exporter.gate.render.answers import Answers, NoData, Signal
 from exporter.gate.render.conditions import conditions
 from exporter.gate.render.signals import SIGNALS, query, tells_canary
-from exporter.gate.span import written
-from exporter.gate.tag import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.go_format import written
 from exporter.gate.render.answers import Answers, Signal
-from exporter.gate.span import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

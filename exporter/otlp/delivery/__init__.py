@@ -1,0 +1,1 @@
+"""From requests to results: queue, accounting, sender with back-off."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.otlp.queue import Loss
+    from exporter.otlp.delivery.queue import Loss
 
 
 class State(StrEnum):

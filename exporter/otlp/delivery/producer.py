@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from exporter.otlp.queue import Record
-from exporter.otlp.request import packed
+from exporter.otlp.delivery.queue import Record
+from exporter.otlp.encode.protobuf import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.family import Cycle
-    from exporter.otlp.books import Books
-    from exporter.otlp.encode import Encoder
-    from exporter.otlp.queue import Queue
+    from exporter.metrics import Cycle
+    from exporter.otlp.delivery.accounting import Books
+    from exporter.otlp.delivery.queue import Queue
+    from exporter.otlp.encode.encoder import Encoder
 
 
 class Courier:

@@ -9,21 +9,19 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from exporter.family import Kind
-from exporter.otlp import columns
-from exporter.otlp.batch import framed
-from exporter.otlp.distributions import HISTOGRAM, SUMMARY, Distributions
-from exporter.otlp.kept import Kept, StripEncoder
-from exporter.otlp.numbers import Numbers
-from exporter.otlp.request import Request
-from exporter.otlp.wire import CUMULATIVE, SplicedRequest, attributes, splice
+from exporter import metrics
+from exporter.metrics import Kind
+from exporter.otlp.encode.batch_cache import Kept, StripEncoder, framed
+from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, Distributions
+from exporter.otlp.encode.numbers import Numbers
+from exporter.otlp.encode.protobuf import CUMULATIVE, Request, SplicedRequest, attributes, splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.family import Cycle, Family
-    from exporter.otlp.batch import Batch
-    from exporter.otlp.identity import Identity
+    from exporter.metrics import Cycle, Family
+    from exporter.otlp.encode.batch_cache import Batch
+    from exporter.otlp.encode.protobuf import Identity
 
 SCOPE: Final = "rollouts-exporter"
 """The scope's name; it has no version, which some stores would make a label of every series (stores §2.2)."""
@@ -124,7 +122,7 @@ class Encoder:
         """Join what is of the first one's kind; a name has one type (T06)."""
         alike = [family for family in families if family.kind is first.kind]
         self.refused["kind_conflict"] += sum(map(len, families)) - sum(map(len, alike))
-        return columns.merge_families(first, alike)
+        return metrics.merge_families(first, alike)
 
 
 class Parcel:

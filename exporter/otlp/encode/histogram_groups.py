@@ -7,13 +7,13 @@ from itertools import islice
 from math import inf, isnan, nan
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp import columns
-from exporter.otlp.recent import Recent
+from exporter import metrics
+from exporter.incremental import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from exporter.family import Family, Labels, Series
+    from exporter.metrics import Family, Labels, Series
 
 SLICE: Final = 2000
 """How many series are learnt at a stretch: some milliseconds."""
@@ -88,7 +88,7 @@ class Runs:
         if len({run.head for run in runs}) == len(runs):
             return family, runs
         rests = [self._rest(one.labels) for one in series]
-        family = columns.reordered(family, sorted(range(len(series)), key=rests.__getitem__))
+        family = metrics.reordered(family, sorted(range(len(series)), key=rests.__getitem__))
         return family, (yield from self._runs(family.name, list(family.series), anew=True))
 
     def at_once(self, family: Family) -> tuple[Family, list[Run]]:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, SummaryDataPoint
 
-from exporter.family import Family, Kind
-from exporter.otlp.kept import Rests
-from exporter.otlp.runs import Edges, Run, Runs, Shape
-from exporter.otlp.wire import ENDED, Point, before_numbers, encoded_attributes, nanoseconds
+from exporter.metrics import Family, Kind
+from exporter.otlp.encode.batch_cache import Rests
+from exporter.otlp.encode.histogram_groups import Edges, Run, Runs, Shape
+from exporter.otlp.encode.protobuf import ENDED, Point, before_numbers, encoded_attributes, nanoseconds
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from exporter.family import Labels, Strip
-    from exporter.otlp.identity import Identity
+    from exporter.metrics import Labels, Strip
+    from exporter.otlp.encode.protobuf import Identity
 
 BLOCK: Final = 500
 _COUNTS_END: Final = 2**64

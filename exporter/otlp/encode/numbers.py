@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
-from exporter.otlp import columns
-from exporter.otlp.kept import Rests
-from exporter.otlp.recent import Recent
-from exporter.otlp.wire import ENDED, before_numbers, encoded_attributes, nanoseconds
+from exporter import metrics
+from exporter.incremental import Recent
+from exporter.otlp.encode.batch_cache import Rests
+from exporter.otlp.encode.protobuf import ENDED, before_numbers, encoded_attributes, nanoseconds
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Sequence
 
-    from exporter.family import Family, Labels, Series, Strip
-    from exporter.otlp.identity import Identity
+    from exporter.metrics import Family, Labels, Series, Strip
+    from exporter.otlp.encode.protobuf import Identity
 
 BLOCK: Final = 1000
 _VALUE: Final = before_numbers(NumberDataPoint(as_double=1))
@@ -77,13 +77,13 @@ class Numbers:
 
     def _parts(self, family: Family, seen: set[bytes]) -> Iterator[tuple[Family, list[bytes]]]:
         """Cut a family into bounded parts, with the own attributes of each series, no series twice (T40)."""
-        for part in columns.parts(family, BLOCK):
+        for part in metrics.parts(family, BLOCK):
             heads = self._heads.every(part.series, self._head)
             distinct = set(heads)
             if len(distinct) < len(heads) or not seen.isdisjoint(distinct):
                 fresh = _first_time(heads, seen)
                 self._refused["duplicate"] += fresh.count(False)
-                yield columns.only(part, fresh), list(compress(heads, fresh))
+                yield metrics.only(part, fresh), list(compress(heads, fresh))
             else:
                 yield part, heads
             seen |= distinct

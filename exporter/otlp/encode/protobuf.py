@@ -7,23 +7,29 @@ of parts of a message are an encoding of the message: points are put together fr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+import gzip
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from isal import isal_zlib
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint, SummaryDataPoint
 from opentelemetry.proto.resource.v1 import resource_pb2
 
-from exporter.family import Kind
+from exporter.metrics import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, MutableSequence
 
     from google.protobuf.message import Message
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-    from exporter.family import Labels
+    from exporter.metrics import Labels
+
 
 Point = type[NumberDataPoint] | type[HistogramDataPoint] | type[SummaryDataPoint]
 
@@ -47,10 +53,10 @@ def _spliced_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
     for module in (common_pb2, resource_pb2, metrics_pb2, metrics_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
-        for field in (field for message in file.message_type for field in message.field):
-            if field.name in FIELDS.values():
-                field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-                field.ClearField("type_name")
+        for descriptor in (item for message in file.message_type for item in message.field):
+            if descriptor.name in FIELDS.values():
+                descriptor.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+                descriptor.ClearField("type_name")
         pool.Add(file)
     name = metrics_service_pb2.ExportMetricsServiceRequest.DESCRIPTOR.full_name
     request = message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
@@ -84,3 +90,108 @@ def before_numbers(message: Message, numbers: int = 1) -> bytes:
 def nanoseconds(seconds: float) -> int:
     """Return a Unix time in seconds as OTLP's nanoseconds, in whole milliseconds (floats know no better)."""
     return round(seconds * 1000) * 1_000_000
+
+
+# Who the points are from.
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Attributes of the resource, and those that each point has as well, under the same keys (DESIGN §5).
+
+    A label that a point has of its own wins over an attribute of the same key (T38), as a scraped label wins over
+    Prometheus' external labels.
+    """
+
+    resource: Labels
+    point: Labels = ()
+    _keys: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_keys", frozenset(key for key, _ in self.point))
+
+    def touches(self, labels: Labels) -> bool:
+        """Tell whether a point with these labels has an own opinion of something that is told of every point."""
+        return not self._keys.isdisjoint(dict(labels))
+
+    def beside(self, labels: Labels) -> Labels:
+        """Return the attributes that a point with these labels gets from here."""
+        taken = {key for key, value in labels if value}
+        return tuple((key, value) for key, value in self.point if key not in taken)
+
+    def with_labels(self, labels: Labels) -> Labels:
+        """Return all attributes of a point with these labels, sorted."""
+        return tuple(sorted((*self.beside(labels), *labels)))
+
+
+# An encoded OTLP request: its parts, packed or not, its JSON form.
+
+
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_WITH_HEADER: Final = 31  # zlib's word for "a gzip header and trailer, the largest window"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An ExportMetricsServiceRequest in protobuf, not compressed, and how many data points it has."""
+
+    body: bytes
+    points: int
+
+
+def part(request: Request, first: int, end: int) -> Request:
+    """Return a request of the points from `first` to before `end`, in order.
+
+    It keeps resource, scope and metadata (T05). Raises google.protobuf.message.DecodeError.
+    """
+    plain = ExportMetricsServiceRequest.FromString(request.body)
+    at = 0
+    for resource in plain.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                at += _keep(_points(metric), first - at, end - at)
+            _prune(scope.metrics, [bool(_points(metric)) for metric in scope.metrics])
+        _prune(resource.scope_metrics, [bool(scope.metrics) for scope in resource.scope_metrics])
+    _prune(plain.resource_metrics, [bool(resource.scope_metrics) for resource in plain.resource_metrics])
+    return Request(plain.SerializeToString(), end - first)
+
+
+def packed(body: bytes) -> bytes:
+    """Return a body compressed with gzip, fast, the same for the same body."""
+    return isal_zlib.compress(body, 1, _GZIP_WITH_HEADER)
+
+
+def unpacked(body: bytes) -> bytes:
+    """Return a body as it was before it was packed, if it was."""
+    return gzip.decompress(body) if is_packed(body) else body
+
+
+def is_packed(body: bytes) -> bool:
+    """Return whether a body is compressed: no protobuf message begins as gzip does."""
+    return body.startswith(_GZIP)
+
+
+def otlp_json(body: bytes) -> dict[str, Any]:
+    """Return a request in the OTLP/JSON mapping: camelCase, 64-bit integers and NaN as strings, enums as numbers."""
+    plain = ExportMetricsServiceRequest.FromString(body)
+    mapped: dict[str, Any] = json_format.MessageToDict(plain, use_integers_for_enums=True)
+    return mapped
+
+
+def _points(metric: Metric) -> MutableSequence[Any]:
+    points: MutableSequence[Any] = getattr(metric, metric.WhichOneof("data") or "gauge").data_points
+    return points
+
+
+def _keep(points: MutableSequence[Any], first: int, end: int) -> int:
+    """Delete the points outside a range; return how many there were."""
+    many = len(points)
+    del points[max(end, 0) :]
+    del points[: max(first, 0)]
+    return many
+
+
+def _prune(parts: MutableSequence[Any], filled: list[bool]) -> None:
+    """Delete what has become empty: an empty metric can fail a whole request (T53)."""
+    for place in reversed([place for place, full in enumerate(filled) if not full]):
+        del parts[place]

@@ -13,7 +13,6 @@ at every instant, and no counter goes back without a new start.
 """
 
 from exporter.otlp.spool.files import InUseError
-from exporter.otlp.spool.spool import Fsync, Spool
-from exporter.otlp.spool.tail import Bounds
+from exporter.otlp.spool.spool import Bounds, Fsync, Spool
 
 __all__ = ["Bounds", "Fsync", "InUseError", "Spool"]

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.spool.frame import HEAD
+from exporter.otlp.spool.record import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from exporter.otlp.spool.files import InUseError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.otlp.spool.disk import Found
+    from exporter.otlp.spool.store import Found
 
 _log = logging.getLogger(__name__)
 

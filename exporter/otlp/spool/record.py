@@ -17,7 +17,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.queue import Record
+from exporter.otlp.delivery.queue import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

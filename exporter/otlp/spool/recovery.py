@@ -6,15 +6,15 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.otlp.spool.cursor import SLOT, Mark, newest
+from exporter.otlp.spool.checkpoint import SLOT, Mark, newest
 from exporter.otlp.spool.files import CURSOR, File, number_of
-from exporter.otlp.spool.frame import HEAD, VERSION, Damage, Frame, frames, record_of, version_of
+from exporter.otlp.spool.record import HEAD, VERSION, Damage, Frame, frames, record_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from exporter.otlp.spool.frame import Read
+    from exporter.otlp.spool.record import Read
 
 
 @dataclass(frozen=True, slots=True)

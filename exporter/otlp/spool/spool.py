@@ -10,25 +10,93 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from exporter.log import fields
-from exporter.otlp.queue import Loss, Record, losses
-from exporter.otlp.spool.cursor import Mark
-from exporter.otlp.spool.disk import Disk, Entry, boot
+from exporter.otlp.delivery.queue import Loss, Record, losses
+from exporter.otlp.spool.checkpoint import Mark
 from exporter.otlp.spool.files import InUseError, flush
-from exporter.otlp.spool.frame import OVERHEAD, Frame, pack
-from exporter.otlp.spool.tail import IDLE, RETRY, SLICE, Bounds, Tail
-from exporter.otlp.spool.words import astray, tell, trouble
+from exporter.otlp.spool.messages import astray, tell, trouble
+from exporter.otlp.spool.record import OVERHEAD, Frame, pack
+from exporter.otlp.spool.store import Disk, Entry, boot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from exporter.otlp.books import Books
+    from exporter.otlp.delivery.accounting import Books
+    from exporter.otlp.delivery.queue import Record
     from exporter.otlp.spool.files import Segment
+
+
+# What a spool may hold, and what of it is not on disk yet.
+
+
+MIB: Final = 1024 * 1024
+
+SLICE: Final = 4 * MIB
+"""Bytes of the tail that are written at a stretch, some milliseconds."""
+
+RETRY: Final = 5.0
+"""The least time between two attempts to write to a disk that failed, in seconds."""
+
+IDLE: Final = 64 * 1024
+"""Bytes of a segment in which nothing waits that are kept to write on in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a spool may hold: bytes on disk and in memory together, seconds of age, and bytes in memory alone.
+
+    On disk it may be one segment more: a segment's space comes back when all of it has gone. Segments grow to a 64th
+    of the bytes, and to `segment` bytes at least.
+    """
+
+    bytes: int
+    age: float
+    memory: int = 64 * MIB
+    segment: int = 64 * 1024
+
+    @property
+    def full(self) -> int:
+        """Return the size at which a segment is full, in bytes."""
+        return max(self.bytes // 64, self.segment)
+
+
+class Tail:
+    """Records in memory, in order, with their bytes (as they would take on disk) and their points."""
+
+    def __init__(self) -> None:
+        self._records: deque[Record] = deque()
+        self.bytes = 0
+        self.points = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def first(self) -> Record:
+        """The oldest record; there is one."""
+        return self._records[0]
+
+    def append(self, record: Record) -> None:
+        """Add a record at the end."""
+        self._records.append(record)
+        self.bytes += OVERHEAD + len(record.body)
+        self.points += record.points
+
+    def shift(self) -> Record:
+        """Take the oldest record away."""
+        record = self._records.popleft()
+        self.bytes -= OVERHEAD + len(record.body)
+        self.points -= record.points
+        return record
+
+
+# rooms
+
 
 _log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.spool.cursor import Cursor, Mark
+from exporter.otlp.spool.checkpoint import Cursor, Mark
 from exporter.otlp.spool.files import File, Segment, locked
-from exporter.otlp.spool.frame import Damage, Frame, record_of
-from exporter.otlp.spool.survey import Survey, Waiting, segments, survey
+from exporter.otlp.spool.record import Damage, Frame, record_of
+from exporter.otlp.spool.recovery import Survey, Waiting, segments, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.otlp.queue import Record
+    from exporter.otlp.delivery.queue import Record
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 

@@ -1,0 +1,1 @@
+"""One request over HTTP or gRPC, and the meaning of its response."""

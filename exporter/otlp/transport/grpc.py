@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped] # it ships no types
 
-from exporter.otlp.credential import Credential
-from exporter.otlp.destination import LONGEST_ANSWER, USER_AGENT, proxy
-from exporter.otlp.outcome import Endless, Outcome, Unfit
-from exporter.otlp.request import unpacked
-from exporter.otlp.status import EXHAUSTED, Reply
+from exporter.otlp.encode.protobuf import unpacked
+from exporter.otlp.result import Endless, Outcome, Unfit
+from exporter.otlp.transport.credentials import LONGEST_ANSWER, USER_AGENT, Credential, proxy
+from exporter.otlp.transport.grpc_status import EXHAUSTED, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from exporter.otlp.destination import Destination
-    from exporter.trust import Proof
+    from exporter.net.tls import Proof
+    from exporter.otlp.transport.credentials import Destination
 
 METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 OPTIONS: Final = (

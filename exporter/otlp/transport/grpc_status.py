@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # it ships no types
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.otlp.verdict import (
+from exporter.otlp.transport.response import (
     CREDENTIAL,
     ENDPOINT,
     LONGEST_WAIT,

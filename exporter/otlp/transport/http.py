@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,19 +12,64 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter.otlp.answer import PROTOBUF, Answer
-from exporter.otlp.credential import Credential
-from exporter.otlp.destination import LONGEST_ANSWER, USER_AGENT, proxy
-from exporter.otlp.dial import Dialling
-from exporter.otlp.outcome import Endless, Outcome, Silence, Unfit
-from exporter.otlp.request import is_packed
+from exporter.otlp.encode.protobuf import is_packed
+from exporter.otlp.result import Endless, Outcome, Silence, Unfit
+from exporter.otlp.transport.credentials import LONGEST_ANSWER, USER_AGENT, Credential, proxy
+from exporter.otlp.transport.http_status import PROTOBUF, Answer
 
 if TYPE_CHECKING:
     import ssl
     from types import SimpleNamespace, TracebackType
     from typing import Self
 
-    from exporter.otlp.destination import Destination
+    from aiohappyeyeballs import AddrInfoType
+
+    from exporter.otlp.transport.credentials import Destination
+
+
+# Sockets that give up connecting soon, so that a lost packet does not make us late when a backend returns.
+
+
+CONNECT_MILLISECONDS: Final = 2000
+"""How long a connection may take to come about; the system asks again after one second, then waits for two."""
+
+# Only Linux has it; elsewhere the timeout of the whole request holds alone.
+_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+
+class Dialling:
+    """Makes the sockets of a connector; one that is connected has the system's patience again.
+
+    Only TCP's handshake is hurried: a busy server may take its time over TLS, and over reading a request.
+    """
+
+    def __init__(self) -> None:
+        self._dialling: list[socket.socket] = []
+
+    def socket(self, address: AddrInfoType) -> socket.socket:
+        """Make a socket that is about to connect."""
+        family, kind, protocol, *_ = address
+        made = socket.socket(family, kind, protocol)
+        _be_patient(made, CONNECT_MILLISECONDS)
+        self._dialling = [one for one in self._dialling if one.fileno() >= 0] + [made]
+        return made
+
+    async def connected(self, *_: object) -> None:
+        """Note that a connection has come about."""
+        for one in self._dialling:
+            with suppress(OSError):
+                _be_patient(one, 0)
+        self._dialling.clear()
+
+
+def _be_patient(one: socket.socket, milliseconds: int) -> None:
+    """Set how long TCP waits for a sign of the other side; 0: as long as the system says."""
+    if _USER_TIMEOUT is not None:
+        one.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
+
+
+# rooms
+
 
 KEEP_ALIVE: Final = 55.0
 """How long an idle connection is kept, in seconds; load balancers close theirs after 60."""

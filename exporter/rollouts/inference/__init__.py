@@ -1,0 +1,1 @@
+"""From an observation to the state of a rollout."""

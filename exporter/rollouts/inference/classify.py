@@ -9,14 +9,23 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import Standing
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, by_revision, by_size, early, starting_over, unheard
+from exporter.rollouts.inference.revisions import (
+    NO_HASHES,
+    Clues,
+    Hashes,
+    by_revision,
+    by_size,
+    early,
+    starting_over,
+    unheard,
+)
+from exporter.rollouts.model import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.rollouts.fleet import Reading, Sighting, State
-    from exporter.rollouts.lifecycle import Life
+    from exporter.rollouts.inference.state_machine import Life
+    from exporter.rollouts.model import Reading, Sighting, State
 
 
 NOTHING_NEW: Final = "nothing has happened since"

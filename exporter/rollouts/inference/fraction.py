@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import CANARY, Role, Standing
+from exporter.rollouts.model import CANARY, Role, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.rollouts.fleet import Pod, Reading, Replicas, State
+    from exporter.rollouts.model import Pod, Reading, Replicas, State
 
 METHODS: Final = ("weight", "ready_pods", "pods", "replicas")
 

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import BLUE_GREEN, UNKNOWN_PHASE, Key, Pod, Role, Standing
-from exporter.rollouts.fraction import Fraction, canary_fraction
-from exporter.rollouts.revisions import Hashes
+from exporter.rollouts.inference.fraction import Fraction, canary_fraction
+from exporter.rollouts.inference.revisions import Hashes
+from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, Key, Pod, Role, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from exporter.rollouts.fleet import Reading, Sighting
-    from exporter.rollouts.lifecycle import Life
+    from exporter.rollouts.inference.state_machine import Life
+    from exporter.rollouts.model import Reading, Sighting
 
 _TAIL: Final = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[0-9]+(?:[-.].*)?")
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import ReplicaSet, Standing
+from exporter.rollouts.model import ReplicaSet, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.fleet import Reading, Sighting
+    from exporter.rollouts.model import Reading, Sighting
 
 
 @dataclass(frozen=True, slots=True)

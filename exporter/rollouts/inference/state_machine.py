@@ -17,16 +17,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.fleet import BLUE_GREEN, Process, Standing
-from exporter.rollouts.judgement import NOTHING_NEW, Judgement, judge
-from exporter.rollouts.phases import PhaseLog
-from exporter.rollouts.revisions import NO_HASHES, Clues, Hashes, clues, early
-from exporter.rollouts.signals import RESULTS, TRANSITIONS, Signal, interval, signals
+from exporter.rollouts.inference.classify import NOTHING_NEW, Judgement, judge
+from exporter.rollouts.inference.phases import PhaseLog
+from exporter.rollouts.inference.revisions import NO_HASHES, Clues, Hashes, clues, early
+from exporter.rollouts.inference.transitions import RESULTS, TRANSITIONS, Signal, interval, signals
+from exporter.rollouts.model import BLUE_GREEN, Process, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.fleet import Reading, Sighting
+    from exporter.rollouts.model import Reading, Sighting
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import Standing
+from exporter.rollouts.model import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.rollouts.revisions import Clues, Hashes
+    from exporter.rollouts.inference.revisions import Clues, Hashes
 
 
 class Signal(StrEnum):

@@ -1,0 +1,1 @@
+"""From pages to observations: what each source shows of a rollout."""

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.rollout import owner
+from exporter.rollouts.inference.join import owner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from exporter.rollouts.fleet import Key
-    from exporter.rollouts.lifecycle import Life
+    from exporter.rollouts.inference.state_machine import Life
+    from exporter.rollouts.model import Key
 
 PHASES: Final = ("Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
 FINISHED: Final = ("Successful", "Failed", "Error", "Inconclusive")

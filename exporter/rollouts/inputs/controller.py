@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.rollouts.fleet import PHASES, UNKNOWN_PHASE, Key, Process, Reading, Replicas
-from exporter.rollouts.notes import Notes, rollout
+from exporter.incremental import Notes, rollout
+from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, Key, Process, Reading, Replicas
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from exporter.family import Page, Series, Strip
+    from exporter.metrics import Page, Series, Strip
 
 WANTED: Final = frozenset({
     "analysis_run_info",

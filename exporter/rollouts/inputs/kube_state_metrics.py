@@ -10,15 +10,15 @@ import math
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from exporter.family import Source
-from exporter.rollouts.fleet import Key, Pod, ReplicaSet, Workload
-from exporter.rollouts.notes import Notes
-from exporter.rollouts.reading import samples
+from exporter.incremental import Notes
+from exporter.metrics import Source
+from exporter.rollouts.inputs.controller import samples
+from exporter.rollouts.model import Key, Pod, ReplicaSet, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.family import Page
+    from exporter.metrics import Page
 
 WANTED: Final = frozenset({
     "kube_pod_deletion_timestamp",

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Source
-from exporter.rollouts.fleet import Process
-from exporter.rollouts.reading import samples, started
+from exporter.metrics import Source
+from exporter.rollouts.inputs.controller import samples, started
+from exporter.rollouts.model import Process
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from exporter.family import Page
+    from exporter.metrics import Page
 
 _STARTING: Final = 30.0
 _LEADING: Final = ("rollout_info", "rollout_phase", "rollout_events_total", "analysis_run_info")

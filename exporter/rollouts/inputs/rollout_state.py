@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.fleet import Key, State
-from exporter.rollouts.notes import Notes, rollout
+from exporter.incremental import Notes, rollout
+from exporter.rollouts.model import Key, State
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from exporter.family import Page
+    from exporter.metrics import Page
 
 _PREFIX: Final = "kube_customresource_rollout_"
 _GAUGES: Final = (

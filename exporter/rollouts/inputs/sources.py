@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.family import Source
-from exporter.rollouts.fleet import Key, Sighting, State, Workload
-from exporter.rollouts.rollout import owner
-from exporter.rollouts.state import States, shows_rollouts
-from exporter.rollouts.workload import Workloads, believable
+from exporter.metrics import Source
+from exporter.rollouts.inference.join import owner
+from exporter.rollouts.inputs.kube_state_metrics import Workloads, believable
+from exporter.rollouts.inputs.rollout_state import States, shows_rollouts
+from exporter.rollouts.model import Key, Sighting, State, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
-    from exporter.family import Page
-    from exporter.rollouts.fleet import Reading
-    from exporter.rollouts.rules import Rules
+    from exporter.metrics import Page
+    from exporter.rollouts.model import Reading
+    from exporter.rollouts.policy import Rules
 
 T = TypeVar("T")
 _BELIEVABLE: Final[Mapping[Source, Callable[[Page], bool]]] = {

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Kind, Source
-from exporter.rollouts import said
+from exporter.metrics import Kind, Source
+from exporter.rollouts.output import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.rollouts.rollout import Rollout
+    from exporter.rollouts.inference.join import Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Row:
     kind: Kind
     labels: tuple[str, ...]
     help: str
-    say: Callable[[Rollout], Iterable[said.Said]]
+    say: Callable[[Rollout], Iterable[samples.Said]]
     source: Source = Source.ARGO
     identity: int = 0
 
@@ -41,14 +41,14 @@ ROWS: Final = (
         Kind.GAUGE,
         ("phase",),
         "The rollout's phase, one of seven is 1 (Unknown: a phase this exporter does not know).",
-        said.phase,
+        samples.phase,
     ),
     Row(
         "argo_rollouts_health",
         Kind.GAUGE,
         ("health",),
         "The object's own status.phase, one of four is 1; with rollout state only.",
-        said.health,
+        samples.health,
         source=Source.ROLLOUT_STATE,
     ),
     Row(
@@ -56,14 +56,14 @@ ROWS: Final = (
         Kind.GAUGE,
         (),
         "When the present phase was first seen (Unix seconds).",
-        said.phase_start,
+        samples.phase_start,
     ),
     Row(
         "argo_rollouts_pause_start_timestamp_seconds",
         Kind.GAUGE,
         ("reason",),
         "Since when it is paused, and why (Unix seconds); with rollout state only.",
-        said.pauses,
+        samples.pauses,
         source=Source.ROLLOUT_STATE,
     ),
     Row(
@@ -71,42 +71,42 @@ ROWS: Final = (
         Kind.COUNTER,
         ("phase",),
         "Entries into each phase since the rollout was first seen.",
-        said.transitions,
+        samples.transitions,
     ),
     Row(
         "argo_rollouts_update_in_progress",
         Kind.GAUGE,
         ("strategy",),
         "1 while the wanted revision differs from the stable one and is not aborted; absent while unknown.",
-        said.in_progress,
+        samples.in_progress,
     ),
     Row(
         "argo_rollouts_canary_fraction",
         Kind.GAUGE,
         (),
         "Share of traffic on the canary, 0 to 1, by the best method known; absent while unknown.",
-        said.fraction,
+        samples.fraction,
     ),
     Row(
         "argo_rollouts_canary_fraction_estimate",
         Kind.GAUGE,
         ("method",),
         "The canary's share by each method that could be computed.",
-        said.estimates,
+        samples.estimates,
     ),
     Row(
         "argo_rollouts_updated_fraction",
         Kind.GAUGE,
         (),
         "Updated replicas per desired one, unclamped: 1 at rest.",
-        said.updated_fraction,
+        samples.updated_fraction,
     ),
     Row(
         "argo_rollouts_canary_step_index",
         Kind.GAUGE,
         (),
         "Index of the present canary step; with rollout state only.",
-        said.step,
+        samples.step,
         source=Source.ROLLOUT_STATE,
     ),
     Row(
@@ -114,14 +114,14 @@ ROWS: Final = (
         Kind.GAUGE,
         ("state",),
         "The controller's replica counts; old is available + unavailable - updated.",
-        said.replicas,
+        samples.replicas,
     ),
     Row(
         "argo_rollouts_pods",
         Kind.GAUGE,
         ("role",),
         "Pods that are not terminating, by role.",
-        said.pods,
+        samples.pods,
         source=Source.KUBE_STATE_METRICS,
     ),
     Row(
@@ -129,7 +129,7 @@ ROWS: Final = (
         Kind.GAUGE,
         ("role",),
         "Ready pods by role.",
-        said.pods_ready,
+        samples.pods_ready,
         source=Source.KUBE_STATE_METRICS,
     ),
     Row(
@@ -137,7 +137,7 @@ ROWS: Final = (
         Kind.GAUGE,
         ("pod", "uid", "role", "pod_template_hash", "revision", "node"),
         "1 for each pod: its role, revision and node.",
-        said.pod_info,
+        samples.pod_info,
         source=Source.KUBE_STATE_METRICS,
         identity=2,
     ),
@@ -146,7 +146,7 @@ ROWS: Final = (
         Kind.GAUGE,
         ("pod_template_hash", "revision", "role"),
         "1 for each revision that has pods.",
-        said.revision_info,
+        samples.revision_info,
         source=Source.KUBE_STATE_METRICS,
         identity=1,
     ),
@@ -155,36 +155,36 @@ ROWS: Final = (
         Kind.COUNTER,
         ("result",),
         "Updates that ended: promoted, aborted, rolled_back, superseded.",
-        said.updates,
+        samples.updates,
     ),
     Row(
         "argo_rollouts_last_update_duration_seconds",
         Kind.GAUGE,
         ("result",),
         "How long the last update that ended so took.",
-        said.last_update,
+        samples.last_update,
     ),
-    Row("argo_rollouts_pause_seconds_total", Kind.COUNTER, (), "Time spent Paused during updates.", said.paused),
+    Row("argo_rollouts_pause_seconds_total", Kind.COUNTER, (), "Time spent Paused during updates.", samples.paused),
     Row(
         "argo_rollouts_analysis_runs",
         Kind.GAUGE,
         ("phase",),
         "AnalysisRuns that exist, by phase: a stock, old runs are kept.",
-        said.analysis_runs,
+        samples.analysis_runs,
     ),
     Row(
         "argo_rollouts_analysis_runs_total",
         Kind.COUNTER,
         ("phase",),
         "AnalysisRuns that were seen to finish.",
-        said.finished_runs,
+        samples.finished_runs,
     ),
     Row(
         "argo_rollouts_unknown",
         Kind.GAUGE,
         ("reason",),
         "1 while something of this rollout is not known, and why.",
-        said.unknown,
+        samples.unknown,
     ),
 )
 BY_NAME: Final = {row.name: row for row in ROWS}

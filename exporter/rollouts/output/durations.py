@@ -6,12 +6,12 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Family, Kind, Series, family
+from exporter.metrics import Family, Kind, Series, family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.rollouts.lifecycle import Ended
+    from exporter.rollouts.inference.state_machine import Ended
 
 NAME: Final = "argo_rollouts_update_duration_seconds"
 HELP: Final = "How long updates took, from first seen under way until they ended."

@@ -8,14 +8,14 @@ from itertools import compress
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from exporter.family import Family, Source, Strip, joined
-from exporter.rollouts.notes import SLICE
+from exporter.incremental import SLICE
+from exporter.metrics import Family, Source, Strip, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
-    from exporter.family import Page
-    from exporter.rollouts.rules import Rules
+    from exporter.metrics import Page
+    from exporter.rollouts.policy import Rules
 
 T = TypeVar("T")
 POD_LABELS: Final = "kube_pod_labels"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Family, Kind, Labels, Series, Strip, others
-from exporter.rollouts.catalogue import BY_NAME, ROWS, Row
+from exporter.metrics import Family, Kind, Labels, Series, Strip, others
+from exporter.rollouts.output.catalogue import BY_NAME, ROWS, Row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping, Sequence
 
-    from exporter.rollouts.fleet import Key
-    from exporter.rollouts.rollout import Rollout
+    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.model import Key
 
 Fading = dict[tuple[str, Labels], float]
 """Info series that are said as 0: (family, labels) → until when."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from exporter.rollouts import runs
-from exporter.rollouts.fleet import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, Role, Standing
-from exporter.rollouts.signals import RESULTS
+from exporter.rollouts.inference.transitions import RESULTS
+from exporter.rollouts.inputs import analysis_runs as runs
+from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, Role, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.rollouts.rollout import Rollout
+    from exporter.rollouts.inference.join import Rollout
 
 Said = tuple[tuple[str, ...], float]
 """Values of the extra labels, and the value of the series."""

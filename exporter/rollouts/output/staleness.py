@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.family import Family, Source, others
-from exporter.rollouts.catalogue import BY_NAME
-from exporter.rollouts.passthrough import POD_LABELS
-from exporter.rollouts.targets import ROWS as TARGET_ROWS
+from exporter.metrics import Family, Source, others
+from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.pass_through import POD_LABELS
+from exporter.rollouts.output.targets import ROWS as TARGET_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from exporter.family import Series
-    from exporter.rollouts.fleet import Key
+    from exporter.metrics import Series
+    from exporter.rollouts.model import Key
 
 
 class Ledger:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.family import Family, Kind, Series, Source, family
+from exporter.metrics import Family, Kind, Series, Source, family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exporter.family import Page
-    from exporter.rollouts.leadership import Controller, Verdict
+    from exporter.metrics import Page
+    from exporter.rollouts.inputs.leadership import Controller, Verdict
 
 ROWS: Final = {
     "argo_rollouts_controller_leader": "1 for the controller that leads, 0 for a standby or one that does not answer.",

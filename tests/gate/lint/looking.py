@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.gate.controller import DEFAULT, controller
-from exporter.gate.lint.gates import Gates, Surroundings, read
+from exporter.gate.lint.inputs import Gates, Surroundings, read
 from exporter.gate.lint.manifest import Source
 from exporter.gate.lint.report import text
 from exporter.gate.lint.rules import lint

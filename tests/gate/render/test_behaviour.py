@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.gate.choice import whole
 from exporter.gate.controller import controller
-from exporter.gate.reading import read
+from exporter.gate.load import read
+from exporter.gate.placeholders import names
 from exporter.gate.render.answers import Answers, Signal
 from exporter.gate.render.manifest import snippet, template
 from exporter.gate.simulation import Conditions, given, simulate
-from exporter.gate.tag import names
+from exporter.gate.template_selection import whole
 from tests.gate.render.article import ARTICLE
 
 if TYPE_CHECKING:
-    from exporter.gate.status import Status
+    from exporter.gate.analysis_run import Status
 
 VERSIONS = ("1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1", "1.11.0")
 GIVEN = ("service-name", "canary-hash", "namespace", "rollout-name")

@@ -11,7 +11,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.gate.gotext import duration
+from exporter.gate.go_format import duration
 from exporter.gate.render import manifest
 from exporter.gate.render.answers import Answers, NoData, Signal
 from exporter.gate.render.credential import Credential, credential

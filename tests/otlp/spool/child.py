@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exporter.otlp.books import Books
+from exporter.otlp.delivery.accounting import Books
 from exporter.otlp.spool import Fsync, Spool
 
 from .making import BOUNDS, NOW, number_of, record

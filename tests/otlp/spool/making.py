@@ -6,8 +6,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from exporter.otlp.books import Books
-from exporter.otlp.queue import Record
+from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.queue import Record
 from exporter.otlp.spool import Bounds, Fsync, Spool
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.otlp.queue import Loss
+from exporter.otlp.delivery.queue import Loss
 from exporter.otlp.spool import Bounds
-from exporter.otlp.spool.cursor import SLOT, Mark, newest, pack
+from exporter.otlp.spool.checkpoint import SLOT, Mark, newest, pack
 from exporter.otlp.spool.files import CURSOR
 
 from .making import BOUNDS, NOW, Kept, points

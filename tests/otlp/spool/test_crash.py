@@ -117,7 +117,7 @@ def test_a_slow_disk_does_not_hold_the_event_loop(strace: str, tmp_path: Path) -
     program = (
         "import asyncio, sys, time\n"
         "from pathlib import Path\n"
-        "from exporter.otlp.books import Books\n"
+        "from exporter.otlp.delivery.accounting import Books\n"
         "from exporter.otlp.spool import Bounds, Spool\n"
         "from tests.otlp.spool.making import NOW, record\n"
         "async def main():\n"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.otlp.spool.cursor import SLOT, newest
-from exporter.otlp.spool.frame import HEAD, OVERHEAD, Frame, frames, head, pack
-from exporter.otlp.spool.survey import survey
+from exporter.otlp.spool.checkpoint import SLOT, newest
+from exporter.otlp.spool.record import HEAD, OVERHEAD, Frame, frames, head, pack
+from exporter.otlp.spool.recovery import survey
 
 from .making import NOW, Kept, points, record
 

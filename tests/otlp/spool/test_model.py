@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.otlp.spool import Bounds
-from exporter.otlp.spool.frame import OVERHEAD
+from exporter.otlp.spool.record import OVERHEAD
 
 from .making import NOW, Kept, record
 
 if TYPE_CHECKING:
-    from exporter.otlp.queue import Record
+    from exporter.otlp.delivery.queue import Record
 
 MOST, AGE = 3000, 60.0
 BOUNDS = Bounds(MOST, AGE, segment=700)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.otlp.books import Books
+from exporter.otlp.delivery.accounting import Books
 from exporter.otlp.spool import Bounds, InUseError, Spool
 
 from .making import BOUNDS, NOW, Kept, points, record

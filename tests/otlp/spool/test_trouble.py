@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.otlp.spool import Bounds
-from exporter.otlp.spool.tail import RETRY
+from exporter.otlp.spool.spool import RETRY
 
 from .making import BOUNDS, NOW, Kept, points
 

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.gate.lint.gates import rows
+from exporter.gate.lint.inputs import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates, Metric
+    from exporter.gate.lint.inputs import Gates, Metric
     from exporter.gate.lint.manifest import Path
 
 ADDRESS: Final = ("provider", "prometheus", "address")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from exporter.gate.lint.gates import rows
-from exporter.gate.tag import OPEN, TAG, named
+from exporter.gate.lint.inputs import rows
+from exporter.gate.placeholders import OPEN, TAG, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates
+    from exporter.gate.lint.inputs import Gates
     from exporter.gate.lint.manifest import Path
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.gate.lint.judge import FAILURE, SUCCESS
+from exporter.gate.lint.probe import FAILURE, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates
+    from exporter.gate.lint.inputs import Gates
 
 
 def missing(gates: Gates) -> Iterator[Spot]:

@@ -7,14 +7,14 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.lint.gates import mapping, rows
-from exporter.gate.tag import TAG, named
+from exporter.gate.lint.inputs import mapping, rows
+from exporter.gate.placeholders import TAG, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Argument, Gate, Gates, Metric
+    from exporter.gate.lint.inputs import Argument, Gate, Gates, Metric
     from exporter.gate.lint.manifest import Document, Path
 
 HEADERS: Final = ("provider", "prometheus", "headers")

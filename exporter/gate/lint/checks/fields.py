@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.controller import SINCE, Ability, Line
-from exporter.gate.reading import PROVIDERS
+from exporter.gate.load import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates
+    from exporter.gate.lint.inputs import Gates
     from exporter.gate.lint.manifest import Document, Path
 
 ALWAYS: Final[Line] = (0, 0)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.condition import ConditionError, UnsupportedError
-from exporter.gate.condition.patterns import compiled
 from exporter.gate.controller import Ability
-from exporter.gate.lint.gates import rows
+from exporter.gate.expr import ConditionError, UnsupportedError
+from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.lint.inputs import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates, Metric
+    from exporter.gate.lint.inputs import Gates, Metric
 
 LIMITS: Final = ("failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
 DISABLED: Final = -1

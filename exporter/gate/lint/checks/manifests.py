@@ -9,7 +9,7 @@ from exporter.gate.lint.finding import Spot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.lint.gates import Gates
+    from exporter.gate.lint.inputs import Gates
 
 
 def malformed(gates: Gates) -> Iterator[Spot]:

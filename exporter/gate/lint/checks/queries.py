@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates, Metric
+    from exporter.gate.lint.inputs import Gates, Metric
 
 QUERY: Final = ("provider", "prometheus", "query")
 RANGE_QUERY: Final = ("provider", "prometheus", "rangeQuery")

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.lint.checks.limits import number
-from exporter.gate.lint.gates import RUN, Gate, mapping, rows
-from exporter.gate.tag import TAG
+from exporter.gate.lint.inputs import RUN, Gate, mapping, rows
+from exporter.gate.placeholders import TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates, Metric
+    from exporter.gate.lint.inputs import Gates, Metric
     from exporter.gate.lint.manifest import Document, Path
 
 CLUSTER: Final = "ClusterAnalysisTemplate"

@@ -5,17 +5,16 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from exporter.gate.gotext import duration
+from exporter.gate.go_format import duration, written
 from exporter.gate.lint.checks.limits import number
 from exporter.gate.lint.checks.queries import parsed
 from exporter.gate.promql import counts_up, ranges
-from exporter.gate.span import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates, Metric
+    from exporter.gate.lint.inputs import Gates, Metric
 
 NANO = 1e9
 

@@ -8,17 +8,17 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
+from exporter.gate.analysis_run import Phase
 from exporter.gate.lint.checks.queries import QUERY, parsed
 from exporter.gate.lint.checks.references import uses
-from exporter.gate.lint.judge import FAILURE, SUCCESS
-from exporter.gate.status import Phase
+from exporter.gate.lint.probe import FAILURE, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.gates import Gates, Metric
-    from exporter.gate.lint.judge import Judge
+    from exporter.gate.lint.inputs import Gates, Metric
+    from exporter.gate.lint.probe import Judge
 
 MOST_PAIRED: Final = 8
 _CANARY: Final = re.compile(r"canary|hash|role|revision|track|version|variant|subset|pod", re.IGNORECASE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
-    from exporter.metrics import Page, Strip
+    from exporter.metrics import SampleBatch, ScrapeResult
 
 
 T = TypeVar("T")
@@ -27,9 +27,9 @@ class Notes(Generic[T]):
     def __init__(self, family: str, note: Callable[[Mapping[str, str], float], T | None]) -> None:
         self._family = family
         self._note = note
-        self._taken: dict[Strip, tuple[T, ...]] = {}
+        self._taken: dict[SampleBatch, tuple[T, ...]] = {}
 
-    def of(self, pages: Iterable[Page]) -> Generator[None, None, list[T]]:
+    def of(self, pages: Iterable[ScrapeResult]) -> Generator[None, None, list[T]]:
         """Return what there is to note on all pages, in their order, giving way while much is new.
 
         What is on none of them is forgotten.
@@ -39,7 +39,7 @@ class Notes(Generic[T]):
         made = 0
         for page in pages:
             family = page.families.get(self._family)
-            for strip in family.strips if family is not None else ():
+            for strip in family.batches if family is not None else ():
                 notes = before.get(strip)
                 if notes is None:
                     notes = self._take(strip)
@@ -51,7 +51,7 @@ class Notes(Generic[T]):
                     yield
         return found
 
-    def changes(self, pages: Iterable[Page]) -> Generator[None, None, tuple[list[T], list[T]]]:
+    def changes(self, pages: Iterable[ScrapeResult]) -> Generator[None, None, tuple[list[T], list[T]]]:
         """Return what was noted last time of strips that are gone, and what there is to note of those that came."""
         before = self._taken
         yield from self.of(pages)
@@ -63,7 +63,7 @@ class Notes(Generic[T]):
         """What was noted last time, on all pages."""
         return list(chain.from_iterable(self._taken.values()))
 
-    def _take(self, strip: Strip) -> tuple[T, ...]:
+    def _take(self, strip: SampleBatch) -> tuple[T, ...]:
         told = (
             self._note(dict(series.labels), value) for series, value in zip(strip.series, strip.values, strict=True)
         )

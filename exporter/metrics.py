@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Labels = tuple[tuple[str, str], ...]
 
 
-class Kind(StrEnum):
+class MetricType(StrEnum):
     """What a family's TYPE line says, in the words of text format 0.0.4."""
 
     COUNTER = "counter"
@@ -47,20 +47,20 @@ class Series:
     subclasses keep less than the labels, and put them together when they are asked for.
     """
 
-    __slots__ = ("_told", "name")
+    __slots__ = ("_labels", "name")
 
     def __init__(self, name: str, labels: object) -> None:
         self.name = name
-        self._told: Any = labels
+        self._labels: Any = labels
 
     @property
     def labels(self) -> Labels:
         """All labels."""
-        told: Labels = self._told
+        told: Labels = self._labels
         return told
 
     @property
-    def text(self) -> str:
+    def exposition(self) -> str:
         """How a page spells it, "" when it was read from none."""
         return ""
 
@@ -76,7 +76,7 @@ class Series:
         return f"{self.name}{{{labels}}}"
 
 
-class Strip:
+class SampleBatch:
     """Some series of a family that follow each other, and what was said of each; compared by identity.
 
     `interned`: whoever made it hands it out again for as long as nothing in it changes, and the same tuple `series`
@@ -85,7 +85,7 @@ class Strip:
     a keyed hash of 64 bits, so that two texts are taken for one once in 10^19 times.
     """
 
-    __slots__ = ("hash", "interned", "series", "size", "starts", "values")
+    __slots__ = ("interned", "series", "start_times", "text_hash", "text_size", "values")
 
     def __init__(
         self,
@@ -99,9 +99,9 @@ class Strip:
         self.interned = interned
         self.series = series
         self.values = values
-        self.starts = starts
-        self.size = len(text)
-        self.hash = hash(text)
+        self.start_times = starts
+        self.text_size = len(text)
+        self.text_hash = hash(text)
 
     def __len__(self) -> int:
         return len(self.series)
@@ -110,100 +110,102 @@ class Strip:
         return f"Strip({list(zip(self.series, self.values, strict=True))})"
 
 
-def others(strips: Iterable[Strip], than: Iterable[Strip]) -> list[Series]:
+def series_difference(strips: Iterable[SampleBatch], than: Iterable[SampleBatch]) -> list[Series]:
     """Return the series of strips that are not among others: one stays for as long as its series do."""
     known = {id(strip.series) for strip in than}
     return [one for strip in strips if id(strip.series) not in known for one in strip.series]
 
 
-class Family:
+class MetricFamily:
     """A metric family as columns: `values[i]` is what was said of `series[i]`; kept as `strips`, one after another.
 
     `starts`, where given, is the time (Unix seconds) from which each counter of the family counts.
     """
 
-    __slots__ = ("_many", "help", "kind", "name", "strips")
+    __slots__ = ("_sample_count", "batches", "help", "name", "type")
 
     def __init__(
         self,
         name: str,
-        kind: Kind,
+        kind: MetricType,
         text: str,
         series: Sequence[Series],
         values: Sequence[float],
         starts: Sequence[float] | None = None,
     ) -> None:
         self.name = name
-        self.kind = kind
+        self.type = kind
         self.help = text
-        self.strips: tuple[Strip, ...] = (Strip(series, values, starts),) if len(series) else ()
-        self._many = len(series)
+        self.batches: tuple[SampleBatch, ...] = (SampleBatch(series, values, starts),) if len(series) else ()
+        self._sample_count = len(series)
 
     @classmethod
-    def of(cls, name: str, kind: Kind, text: str, strips: Iterable[Strip]) -> Family:
+    def from_batches(cls, name: str, kind: MetricType, text: str, strips: Iterable[SampleBatch]) -> MetricFamily:
         """Make a family of strips; all of them have starts, or none."""
         made = cls(name, kind, text, (), ())
-        made.strips = tuple(strips)
-        made._many = sum(map(len, made.strips))
+        made.batches = tuple(strips)
+        made._sample_count = sum(map(len, made.batches))
         return made
 
     @property
     def series(self) -> Sequence[Series]:
         """All series, in order."""
-        if len(self.strips) == 1:
-            return self.strips[0].series
-        return list(chain.from_iterable([strip.series for strip in self.strips]))
+        if len(self.batches) == 1:
+            return self.batches[0].series
+        return list(chain.from_iterable([strip.series for strip in self.batches]))
 
     @property
     def values(self) -> Sequence[float]:
         """What was said of each series."""
-        if len(self.strips) == 1:
-            return self.strips[0].values
-        return array("d", chain.from_iterable([strip.values for strip in self.strips]))
+        if len(self.batches) == 1:
+            return self.batches[0].values
+        return array("d", chain.from_iterable([strip.values for strip in self.batches]))
 
     @property
-    def starts(self) -> Sequence[float] | None:
+    def start_times(self) -> Sequence[float] | None:
         """Since when each series counts (Unix seconds); None where that is not known of any."""
-        if not self.strips or self.strips[0].starts is None:
+        if not self.batches or self.batches[0].start_times is None:
             return None
-        return array("d", chain.from_iterable([strip.starts or () for strip in self.strips]))
+        return array("d", chain.from_iterable([strip.start_times or () for strip in self.batches]))
 
     def samples(self) -> Iterator[tuple[Series, float]]:
         """Yield each series with its value."""
-        for strip in self.strips:
+        for strip in self.batches:
             yield from zip(strip.series, strip.values, strict=True)
 
     def __len__(self) -> int:
-        return self._many
+        return self._sample_count
 
     def __repr__(self) -> str:
-        return f"Family({self.name}, {self.kind}, {list(self.samples())})"
+        return f"Family({self.name}, {self.type}, {list(self.samples())})"
 
 
-def joined(name: str, kind: Kind, text: str, strips: Sequence[Strip]) -> Family:
+def merge_batches(name: str, kind: MetricType, text: str, strips: Sequence[SampleBatch]) -> MetricFamily:
     """Make a family of strips; of a series that several samples tell of, the first one counts (T40)."""
     many = sum(map(len, strips))
     if len(set(chain.from_iterable([strip.series for strip in strips]))) == many:
-        return Family.of(name, kind, text, strips)
+        return MetricFamily.from_batches(name, kind, text, strips)
     first: dict[Series, float] = {}
     for strip in strips:
         for series, value in zip(strip.series, strip.values, strict=True):
             first.setdefault(series, value)
-    return Family(name, kind, text, list(first), array("d", first.values()))
+    return MetricFamily(name, kind, text, list(first), array("d", first.values()))
 
 
-def family(name: str, kind: Kind, text: str, samples: Iterable[tuple[Series, float]]) -> Family:
+def family_from_samples(
+    name: str, kind: MetricType, text: str, samples: Iterable[tuple[Series, float]]
+) -> MetricFamily:
     """Make a family of (series, value) pairs."""
     series: list[Series] = []
     values = array("d")
     for one, value in samples:
         series.append(one)
         values.append(value)
-    return Family(name, kind, text, series, values)
+    return MetricFamily(name, kind, text, series, values)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Failure:
     """Why a target yielded nothing: a reason from a small fixed set, and a message that names the cure."""
 
     reason: str
@@ -211,7 +213,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ScrapeResult:
     """What one target address answered, wholly: its wanted families, or the trouble that left it without any.
 
     `target` tells addresses apart and is the `instance` label of the target's series; `installation` groups the
@@ -222,22 +224,22 @@ class Page:
 
     source: Source
     target: str
-    at: float
-    families: Mapping[str, Family] = field(default_factory=dict)
-    trouble: Trouble | None = None
+    scraped_at: float
+    families: Mapping[str, MetricFamily] = field(default_factory=dict)
+    failure: Failure | None = None
     installation: str = "default"
-    malformed: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
+    parse_errors: Mapping[str, int] = field(default_factory=dict)
+    duration: float = 0.0
     samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Cycle:
+class MetricsSnapshot:
     """What is said at one tick: `families` with a value each, and `ended` series, which get one end marker."""
 
-    at: float
-    families: tuple[Family, ...] = ()
-    ended: tuple[Family, ...] = ()
+    timestamp: float
+    families: tuple[MetricFamily, ...] = ()
+    stale: tuple[MetricFamily, ...] = ()
 
 
 # Families cut, picked from and merge_families, columns and all.
@@ -250,36 +252,38 @@ UNSET: Final = 0.0
 """The start time of a series whose start is not known."""
 
 
-def parts(family: Family, size: int) -> Iterator[Family]:
+def split(family: MetricFamily, size: int) -> Iterator[MetricFamily]:
     """Cut a family into parts of at most `size` series."""
     if len(family) <= size:
         yield family
         return
     for first in range(0, len(family), size):
         cut = slice(first, first + size)
-        starts = None if family.starts is None else family.starts[cut]
-        yield Family(family.name, family.kind, family.help, family.series[cut], family.values[cut], starts)
+        starts = None if family.start_times is None else family.start_times[cut]
+        yield MetricFamily(family.name, family.type, family.help, family.series[cut], family.values[cut], starts)
 
 
-def only(family: Family, wanted: Sequence[bool]) -> Family:
+def select(family: MetricFamily, wanted: Sequence[bool]) -> MetricFamily:
     """Keep the series whose turn in `wanted` is true."""
-    starts = None if family.starts is None else list(compress(family.starts, wanted))
+    starts = None if family.start_times is None else list(compress(family.start_times, wanted))
     series, values = list(compress(family.series, wanted)), array("d", compress(family.values, wanted))
-    return Family(family.name, family.kind, family.help, series, values, starts)
+    return MetricFamily(family.name, family.type, family.help, series, values, starts)
 
 
-def reordered(family: Family, order: Sequence[int]) -> Family:
+def reorder(family: MetricFamily, order: Sequence[int]) -> MetricFamily:
     """Put the series of a family into another order; start times are not kept."""
     series = [family.series[place] for place in order]
-    return Family(family.name, family.kind, family.help, series, array("d", [family.values[place] for place in order]))
+    return MetricFamily(
+        family.name, family.type, family.help, series, array("d", [family.values[place] for place in order])
+    )
 
 
-def merge_families(first: Family, families: Sequence[Family]) -> Family:
+def merge_families(first: MetricFamily, families: Sequence[MetricFamily]) -> MetricFamily:
     """Join families of one name and kind, those of `first`, in order."""
     if len(families) == 1:
         return families[0]
     text = next((family.help for family in families if family.help), first.help)
     series = list(chain.from_iterable(family.series for family in families))
     values = array("d", chain.from_iterable(family.values for family in families))
-    starts = list(chain.from_iterable(family.starts or repeat(UNSET, len(family)) for family in families))
-    return Family(first.name, first.kind, text, series, values, starts if any(starts) else None)
+    starts = list(chain.from_iterable(family.start_times or repeat(UNSET, len(family)) for family in families))
+    return MetricFamily(first.name, first.type, text, series, values, starts if any(starts) else None)

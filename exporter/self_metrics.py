@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.metrics import Family, Kind, Labels, Series
+from exporter.metrics import Labels, MetricFamily, MetricType, Series
 
 PREFIX: Final = "rollouts_exporter_"
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -29,25 +29,25 @@ class Row:
     """One own metric; `watched` means that a watch tells its value, not `add`, `set` or `observe`."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     help: str
     labels: tuple[str, ...] = ()
     watched: bool = False
 
 
 def _counter(name: str, text: str, *labels: str, watched: bool = False) -> Row:
-    return Row(f"{PREFIX}{name}", Kind.COUNTER, text, labels, watched)
+    return Row(f"{PREFIX}{name}", MetricType.COUNTER, text, labels, watched)
 
 
 def _gauge(name: str, text: str, *labels: str, watched: bool = False) -> Row:
-    return Row(f"{PREFIX}{name}", Kind.GAUGE, text, labels, watched)
+    return Row(f"{PREFIX}{name}", MetricType.GAUGE, text, labels, watched)
 
 
 def _histogram(name: str, text: str, *labels: str) -> Row:
-    return Row(f"{PREFIX}{name}", Kind.HISTOGRAM, text, labels)
+    return Row(f"{PREFIX}{name}", MetricType.HISTOGRAM, text, labels)
 
 
-class Own(Enum):
+class OwnMetric(Enum):
     """The table of own metrics: add a row here to have another."""
 
     BUILD = _gauge("build_info", "1, with the version that runs.", "version")
@@ -83,13 +83,13 @@ class Own(Enum):
     MEMORY_WRITES = _counter("memory_writes_total", "Writes of the memory to its directory, by result.", "result")
 
 
-TABLE: Final = tuple(own.value for own in Own)
+TABLE: Final = tuple(own.value for own in OwnMetric)
 
 # A number for a row without labels, else a number for each value of its one label; what is left out is not said.
-Reading = Mapping[Own, float | Mapping[str, float]]
+Reading = Mapping[OwnMetric, float | Mapping[str, float]]
 
 
-class Telemetry:
+class SelfMetrics:
     """The own metrics of one process; `instance` is a label of each series (two writers never share one).
 
     `started` is when the process began to count (Unix seconds), the start of every counter and histogram.
@@ -103,12 +103,12 @@ class Telemetry:
         self._watches = _Watches()
         self._series: dict[tuple[str, Labels], Series] = {}
         self._begun: dict[str, float] = {}
-        self._counters = {own: self._counter(own.value) for own in _counted(Kind.COUNTER)}
-        self._gauges = {own: self._gauge(own.value) for own in _counted(Kind.GAUGE)}
-        self._histograms = {own: self._histogram(own.value) for own in _counted(Kind.HISTOGRAM)}
+        self._counters = {own: self._counter(own.value) for own in _counted(MetricType.COUNTER)}
+        self._gauges = {own: self._gauge(own.value) for own in _counted(MetricType.GAUGE)}
+        self._histograms = {own: self._histogram(own.value) for own in _counted(MetricType.HISTOGRAM)}
         self._own.register(self._watches)
         ProcessCollector(registry=self._process)
-        self.set(Own.BUILD, 1, version)
+        self.set(OwnMetric.BUILD, 1, version)
 
     def _counter(self, row: Row) -> Counter:
         return Counter(row.name, row.help, row.labels, registry=self._own)
@@ -119,17 +119,17 @@ class Telemetry:
     def _histogram(self, row: Row) -> Histogram:
         return Histogram(row.name, row.help, row.labels, registry=self._own, buckets=SECONDS)
 
-    def add(self, own: Own, *labels: str, amount: float = 1) -> None:
+    def add(self, own: OwnMetric, *labels: str, amount: float = 1) -> None:
         """Count up; `labels` are values in the row's order."""
         counter = self._counters[own]
         (counter.labels(*labels) if labels else counter).inc(amount)
 
-    def set(self, own: Own, value: float, *labels: str) -> None:
+    def set(self, own: OwnMetric, value: float, *labels: str) -> None:
         """Set a gauge; `labels` are values in the row's order."""
         gauge = self._gauges[own]
         (gauge.labels(*labels) if labels else gauge).set(value)
 
-    def observe(self, own: Own, value: float, *labels: str) -> None:
+    def observe(self, own: OwnMetric, value: float, *labels: str) -> None:
         """Put a value into a histogram; `labels` are values in the row's order."""
         histogram = self._histograms[own]
         (histogram.labels(*labels) if labels else histogram).observe(value)
@@ -143,28 +143,28 @@ class Telemetry:
             raise ValueError(f"not watched, use add, set or observe: {', '.join(strange)}")
         self._watches.reads.append(read)
 
-    def begun(self, since: float, *counters: Own) -> None:
+    def begun(self, since: float, *counters: OwnMetric) -> None:
         """Say that these began to count at another time (Unix seconds): an earlier process's books go on in them."""
         self._begun |= {own.value.name: since for own in counters}
 
-    def families(self, *, process: bool = False) -> tuple[Family, ...]:
+    def families(self, *, process: bool = False) -> tuple[MetricFamily, ...]:
         """Return what is counted and watched, and this process's CPU, memory and files with `process` (E43)."""
         metrics = [*self._own.collect(), *(self._process.collect() if process else ())]
         return tuple(self._family(metric) for metric in metrics if metric.samples)
 
-    def _family(self, metric: Metric) -> Family:
+    def _family(self, metric: Metric) -> MetricFamily:
         """Turn the library's metric into columns; it has no `_total` in a counter's name, and adds `_created`."""
-        kind = Kind(metric.type)
+        kind = MetricType(metric.type)
         series: list[Series] = []
         values = array("d")
         for sample in metric.samples:
             if not sample.name.endswith("_created"):
                 series.append(self._intern(sample.name, sample.labels))
                 values.append(sample.value)
-        name = f"{metric.name}_total" if kind is Kind.COUNTER else metric.name
+        name = f"{metric.name}_total" if kind is MetricType.COUNTER else metric.name
         started = self._begun.get(name, self._started)
-        starts = None if kind is Kind.GAUGE else array("d", [started]) * len(series)
-        return Family(name, kind, metric.documentation, series, values, starts)
+        starts = None if kind is MetricType.GAUGE else array("d", [started]) * len(series)
+        return MetricFamily(name, kind, metric.documentation, series, values, starts)
 
     def _intern(self, name: str, labels: Mapping[str, str]) -> Series:
         key = (name, (*labels.items(), ("instance", self._instance)))
@@ -186,12 +186,12 @@ class _Watches(Collector):
                 yield _told(own.value, told)
 
 
-def _counted(kind: Kind) -> list[Own]:
-    return [own for own in Own if own.value.kind is kind and not own.value.watched]
+def _counted(kind: MetricType) -> list[OwnMetric]:
+    return [own for own in OwnMetric if own.value.kind is kind and not own.value.watched]
 
 
 def _told(row: Row, told: float | Mapping[str, float]) -> Metric:
-    shape = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
+    shape = CounterMetricFamily if row.kind is MetricType.COUNTER else GaugeMetricFamily
     metric = shape(row.name, row.help, labels=row.labels)
     for label, value in told.items() if isinstance(told, Mapping) else [(None, told)]:
         metric.add_metric([] if label is None else [label], value)

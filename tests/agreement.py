@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.metrics import Cycle, Page
+    from exporter.metrics import MetricsSnapshot, ScrapeResult
 
 Key = tuple[str, str]
 Objects = dict[str, Any]
@@ -77,7 +77,7 @@ class Verdict:
     true: str = ""
 
 
-def said_in(cycle: Cycle) -> dict[Key, Said]:
+def said_in(cycle: MetricsSnapshot) -> dict[Key, Said]:
     """Gather what a cycle says of each rollout."""
     found: dict[Key, Said] = {}
     for family in cycle.families:
@@ -252,7 +252,7 @@ class Judge:
         self._truth = [expected_in(frame, pods_only=pods_only) for frame in truth]
         self._places = {frame["at"]: place for place, frame in enumerate(truth)}
 
-    def verdicts(self, at: float, pages: Iterable[Page], cycle: Cycle) -> Iterator[Verdict]:
+    def verdicts(self, at: float, pages: Iterable[ScrapeResult], cycle: MetricsSnapshot) -> Iterator[Verdict]:
         """Answer every question about every rollout of one frame."""
         place, said, visible = self._places[at], said_in(cycle), _shown(pages)
         near = [self._truth[one] for one in (place, place - 1, place + 1) if 0 <= one < len(self._truth)]
@@ -281,7 +281,7 @@ def _asked(question: str, said: Said, wants: Sequence[Expected], *, shown: bool)
     return own if own is Answer.WRONG or shown else Answer.EXCUSED
 
 
-def _shown(pages: Iterable[Page]) -> set[Key]:
+def _shown(pages: Iterable[ScrapeResult]) -> set[Key]:
     """Return the rollouts that any controller's page shows."""
     return {
         (series.label("namespace"), series.label("name"))

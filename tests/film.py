@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.commands.record import frames
 from exporter.metrics import Source
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.commands.record import Frame
-    from exporter.metrics import Family, Labels
+    from exporter.metrics import Labels, MetricFamily
     from tests.recorded import Recordings
 
 Key = tuple[str, "Labels"]
@@ -72,14 +72,14 @@ def film(recordings: Recordings, play: Play) -> Film:
     parsed = recordings.ticks(play.name, play.variant)
     first = recorded[0].at
     lasting = min(recorded[-1].at - first, play.until)
-    watch = Watch(recordings.rules)
+    watch = RolloutTracker(recordings.rules)
     ticks = []
     for number in range(int((play.before + lasting * play.slow + play.after) / INTERVAL) + 1):
         seconds = number * INTERVAL
         shown = first + min(max((seconds - play.before) / play.slow, 0.0), lasting)
         place = bisect_right(recorded, shown + 0.001, key=lambda frame: frame.at) - 1
         at = first + seconds
-        cycle = watch.step(at, [replace(page, at=at) for page in parsed[place].pages])
+        cycle = watch.process(at, [replace(page, scraped_at=at) for page in parsed[place].pages])
         ticks.append({**_paced(said(cycle.families), play, first), **_restarts(recorded[place])})
     return Film(first, tuple(ticks))
 
@@ -92,7 +92,7 @@ def _paced(tick: dict[Key, float], play: Play, first: float) -> dict[Key, float]
     }
 
 
-def said(families: Iterable[Family]) -> dict[Key, float]:
+def said(families: Iterable[MetricFamily]) -> dict[Key, float]:
     """Return the samples of families."""
     return {
         (one.name, tuple(sorted(one.labels))): value

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.commands.record import Frame, FramePage, frames
 from exporter.commands.replay import pages_of
 from exporter.config.settings import Settings
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import page_readers, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.metrics import Cycle, Page
-    from exporter.rollouts.policy import Rules
+    from exporter.metrics import MetricsSnapshot, ScrapeResult
+    from exporter.rollouts.policy import TrackingPolicy
 
 PACKED: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")
@@ -33,7 +33,7 @@ class Tick:
     """What was answered at one moment (Unix seconds), parsed."""
 
     at: float
-    pages: tuple[Page, ...]
+    pages: tuple[ScrapeResult, ...]
 
 
 def unpack(directory: Path) -> Path:
@@ -49,9 +49,9 @@ class Recordings:
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder
-        self.rules: Rules = rules(settings or Settings())
+        self.rules: TrackingPolicy = rules(settings or Settings())
         self._readers = page_readers(settings or Settings())
-        self._parsed: dict[tuple[str | Path | None, ...], Page] = {}
+        self._parsed: dict[tuple[str | Path | None, ...], ScrapeResult] = {}
         self.truth = cache(self._truth)
         self.ticks = cache(self._ticks)
 
@@ -68,11 +68,13 @@ class Recordings:
         """The file with the frames of a variant."""
         return self.folder / name / f"{variant}.jsonl"
 
-    def watched(self, name: str, variant: str, thin: float = 0.0) -> Iterator[tuple[Tick, Cycle, Watch]]:
+    def watched(
+        self, name: str, variant: str, thin: float = 0.0
+    ) -> Iterator[tuple[Tick, MetricsSnapshot, RolloutTracker]]:
         """Take every tick of a recording that is at least `thin` seconds after the one before, through the core."""
-        watch = Watch(self.rules)
+        watch = RolloutTracker(self.rules)
         for tick in thinned(self.ticks(name, variant), thin):
-            yield tick, watch.step(tick.at, tick.pages), watch
+            yield tick, watch.process(tick.at, tick.pages), watch
 
     def _ticks(self, name: str, variant: str) -> tuple[Tick, ...]:
         return tuple(
@@ -80,11 +82,11 @@ class Recordings:
             for frame in frames(self.frames(name, variant))
         )
 
-    def _page(self, page: FramePage, at: float) -> Page:
+    def _page(self, page: FramePage, at: float) -> ScrapeResult:
         key = (page.file, page.source, page.target, str(page.status))
         if key not in self._parsed:
             self._parsed[key] = pages_of(Frame(at, (page,)), self._readers)[0]
-        return replace(self._parsed[key], at=at)
+        return replace(self._parsed[key], scraped_at=at)
 
     def _truth(self, name: str) -> tuple[dict[str, Any], ...]:
         """Read what was true at each frame: the Kubernetes objects themselves."""

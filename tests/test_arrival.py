@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from exporter.commands.verify.matching import Arrival, Sent, Spelt, State, added, arrivals, selector, spellings
 from exporter.commands.verify.report import Receipt, as_json, lines
-from exporter.metrics import Kind
+from exporter.metrics import MetricType
 
-GAUGE = Sent("beat", Kind.GAUGE, 2)
-COUNTER = Sent("beat_errors", Kind.COUNTER, 1)
-HISTOGRAM = Sent("beat_seconds", Kind.HISTOGRAM, 4)
+GAUGE = Sent("beat", MetricType.GAUGE, 2)
+COUNTER = Sent("beat_errors", MetricType.COUNTER, 1)
+HISTOGRAM = Sent("beat_seconds", MetricType.HISTOGRAM, 4)
 WHOLE = {"beat_seconds_bucket": 2, "beat_seconds_sum": 1, "beat_seconds_count": 1}
 PARTLY = "beat_seconds: 1 of 4 series arrived as beat_seconds, none of _bucket, _count; the store dropped the rest"
 IDENTITY = {"k8s.cluster.name": "c1", "service.name": "x"}
@@ -35,7 +35,7 @@ IDENTITY = {"k8s.cluster.name": "c1", "service.name": "x"}
         (HISTOGRAM, {f"x_{name}": series for name, series in WHOLE.items()}, "renamed", ("x_beat_seconds",)),
         (HISTOGRAM, {"beat_seconds_sum": 4}, "incomplete", ("beat_seconds",)),
         (HISTOGRAM, {"beat_seconds": 1}, "incomplete", ("beat_seconds",)),
-        (Sent("s", Kind.SUMMARY, 3), {"s": 1, "s_sum": 1, "s_count": 1}, "arrived", ("s",)),
+        (Sent("s", MetricType.SUMMARY, 3), {"s": 1, "s_sum": 1, "s_count": 1}, "arrived", ("s",)),
     ],
 )
 def test_a_family_arrived_was_renamed_or_is_missing(

@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.otlp.encode.protobuf import Request, unpacked
-from exporter.self_metrics import Own
+from exporter.self_metrics import OwnMetric
 from tests.otlp.backend import Backend, dawdle, status
 from tests.otlp.grpc_backend import GrpcBackend
 from tests.otlp.reading import metrics, points
@@ -173,9 +173,17 @@ async def test_grpc_is_spoken_by_the_real_process(tmp_path: Path) -> None:
     assert {metadata["authorization"] for metadata in backend.metadata} == {f"Basic {SECRET}"}
 
 
-BOOKS = (Own.POINTS_DELIVERED, Own.POINTS_REJECTED, Own.POINTS_DROPPED, Own.POINTS_QUEUED)
-TOLD = (*BOOKS, Own.POINTS_MADE, Own.QUEUE_BYTES, Own.QUEUE_AGE, Own.REQUESTS, Own.REQUESTS_RETRIED, Own.WARNINGS)
-LATELY = (Own.LAST_DELIVERY, Own.DELIVERY_LAG, Own.DELIVERY_STATE)
+BOOKS = (OwnMetric.POINTS_DELIVERED, OwnMetric.POINTS_REJECTED, OwnMetric.POINTS_DROPPED, OwnMetric.POINTS_QUEUED)
+TOLD = (
+    *BOOKS,
+    OwnMetric.POINTS_MADE,
+    OwnMetric.QUEUE_BYTES,
+    OwnMetric.QUEUE_AGE,
+    OwnMetric.REQUESTS,
+    OwnMetric.REQUESTS_RETRIED,
+    OwnMetric.WARNINGS,
+)
+LATELY = (OwnMetric.LAST_DELIVERY, OwnMetric.DELIVERY_LAG, OwnMetric.DELIVERY_STATE)
 
 
 async def scraped(session: aiohttp.ClientSession, url: str) -> dict[str, dict[str, float]]:
@@ -203,18 +211,18 @@ async def test_the_books_balance_at_every_scrape_and_every_row_of_delivery_is_fe
         made = set[float]()
         while backend.replies or len(made) < 5:
             now = await scraped(session, f"http://127.0.0.1:{port[1]}/metrics")
-            assert now[Own.POINTS_MADE.value.name][""] == sum(
+            assert now[OwnMetric.POINTS_MADE.value.name][""] == sum(
                 sum(now.get(own.value.name, {}).values()) for own in BOOKS
             )
-            made.add(now[Own.POINTS_MADE.value.name][""])
+            made.add(now[OwnMetric.POINTS_MADE.value.name][""])
             await asyncio.sleep(0.01)
         now = await scraped(session, f"http://127.0.0.1:{port[1]}/metrics")
         assert await process.stop() == 0
-    assert now[Own.POINTS_DROPPED.value.name].keys() == {"http_500"}
-    assert now[Own.POINTS_REJECTED.value.name] == {"": 6}
+    assert now[OwnMetric.POINTS_DROPPED.value.name].keys() == {"http_500"}
+    assert now[OwnMetric.POINTS_REJECTED.value.name] == {"": 6}
     assert {own.value.name for own in (*TOLD, *LATELY)} <= now.keys()
-    assert now[Own.REQUESTS.value.name].keys() == {"200", "500", "503"}
-    assert now[f"{Own.REQUEST_SECONDS.value.name}_count"][""] == sum(now[Own.REQUESTS.value.name].values())
-    assert 0 <= now[Own.DELIVERY_LAG.value.name][""] < 60
-    assert time.time() - now[Own.LAST_DELIVERY.value.name][""] < 60
-    assert sum(now[Own.DELIVERY_STATE.value.name].values()) == 1
+    assert now[OwnMetric.REQUESTS.value.name].keys() == {"200", "500", "503"}
+    assert now[f"{OwnMetric.REQUEST_SECONDS.value.name}_count"][""] == sum(now[OwnMetric.REQUESTS.value.name].values())
+    assert 0 <= now[OwnMetric.DELIVERY_LAG.value.name][""] < 60
+    assert time.time() - now[OwnMetric.LAST_DELIVERY.value.name][""] < 60
+    assert sum(now[OwnMetric.DELIVERY_STATE.value.name].values()) == 1

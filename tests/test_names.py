@@ -8,12 +8,12 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, Sum
 
 from exporter.config.settings import SeriesChoice, Settings
-from exporter.metrics import Cycle, Kind
+from exporter.metrics import MetricsSnapshot, MetricType
 from exporter.otlp.encode.encoder import Encoder
 from exporter.rollouts.output.catalogue import BY_NAME
 from exporter.rollouts.output.durations import NAME as DURATIONS
 from exporter.rollouts.output.targets import ROWS as TARGETS
-from exporter.self_metrics import TABLE, Telemetry
+from exporter.self_metrics import TABLE, SelfMetrics
 from exporter.service.wiring import identity
 from tests.names import label_name, metric_name
 from tests.otlp.reading import metrics, points
@@ -63,11 +63,11 @@ def test_the_translation_is_the_one_that_real_stores_were_seen_to_make(metric: M
 def sent(folder: Path) -> Iterator[Metric]:
     """Yield every metric that is sent of every recording, all families passed on, and of the exporter itself."""
     recordings = Recordings(folder, SETTINGS)
-    own = Telemetry("here", 0.0).families()
+    own = SelfMetrics("here", 0.0).families()
     for name in recordings.names:
         encoder = Encoder(identity(SETTINGS))
         for _, cycle, _ in recordings.watched(name, recordings.variants(name)[0], thin=15):
-            for request in encoder.requests(Cycle(cycle.at, (*cycle.families, *own), cycle.ended)):
+            for request in encoder.requests(MetricsSnapshot(cycle.timestamp, (*cycle.families, *own), cycle.stale)):
                 yield from metrics(request)
 
 
@@ -90,14 +90,18 @@ def test_whatever_is_sent_is_stored_under_its_own_name_but_for_five_of_the_contr
 
 KINDS = {
     **{name: row.kind for name, row in BY_NAME.items()},
-    **dict.fromkeys(TARGETS, Kind.GAUGE),
+    **dict.fromkeys(TARGETS, MetricType.GAUGE),
     **{row.name: row.kind for row in TABLE},
-    DURATIONS: Kind.HISTOGRAM,
+    DURATIONS: MetricType.HISTOGRAM,
 }
 """Everything that this exporter may ever say of its own."""
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())
-def test_every_name_of_ours_is_a_fixed_point(name: str, kind: Kind) -> None:
-    metric = Metric(name=name, sum=Sum(is_monotonic=True)) if kind is Kind.COUNTER else Metric(name=name, gauge=Gauge())
+def test_every_name_of_ours_is_a_fixed_point(name: str, kind: MetricType) -> None:
+    metric = (
+        Metric(name=name, sum=Sum(is_monotonic=True))
+        if kind is MetricType.COUNTER
+        else Metric(name=name, gauge=Gauge())
+    )
     assert metric_name(metric) == name

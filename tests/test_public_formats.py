@@ -27,7 +27,7 @@ from exporter.gate.lint.finding import Finding, Severity
 from exporter.gate.lint.report import as_json as lint_json
 from exporter.gate.lint.rules import RULES
 from exporter.gate.render.answers import NoData, Signal
-from exporter.metrics import Kind, Series, Source, Strip
+from exporter.metrics import MetricType, SampleBatch, Series, Source
 from exporter.otlp.delivery.accounting import State as DeliveryState
 from exporter.otlp.delivery.queue import Record
 from exporter.otlp.spool import checkpoint
@@ -37,15 +37,24 @@ from exporter.rollouts.inference.fraction import METHODS, Fraction
 from exporter.rollouts.inference.join import Rollout
 from exporter.rollouts.inference.phases import PhaseLog
 from exporter.rollouts.inference.revisions import Hashes
-from exporter.rollouts.inference.state_machine import Life, Update
+from exporter.rollouts.inference.state_machine import RolloutState, Update
 from exporter.rollouts.inference.transitions import RESULTS
 from exporter.rollouts.inference.transitions import Signal as Event
 from exporter.rollouts.inputs.leadership import Verdict
-from exporter.rollouts.model import Pod, Process, Reading, Replicas, Role, Sighting, Standing, Workload
+from exporter.rollouts.model import (
+    ControllerProcess,
+    ControllerView,
+    Observation,
+    Pod,
+    Replicas,
+    Role,
+    UpdateState,
+    Workload,
+)
 from exporter.rollouts.output.durations import Durations
 from exporter.rollouts.output.renderer import Infos
 from exporter.rollouts.persistence import UnfitMemoryError, dump, load
-from exporter.rollouts.tracker import Memory
+from exporter.rollouts.tracker import TrackerState
 from exporter.self_metrics import TABLE
 from exporter.service import views
 
@@ -58,14 +67,14 @@ GOLDEN: Final = Path(__file__).parent / "golden" / "formats"
 # The state file -------------------------------------------------------------------------------------------------------
 
 
-def full_life() -> Life:
+def full_life() -> RolloutState:
     """Return a life in which no field has its default."""
-    return Life(
+    return RolloutState(
         born=1000.5,
         phases=PhaseLog("Progressing", 1300.25, {"Paused": 2, "Progressing": 3}, ("Paused", 1200.0)),
-        process=Process("10.0.0.1:8090", 900.0, "blue"),
+        process=ControllerProcess("10.0.0.1:8090", 900.0, "blue"),
         events={"RolloutUpdated": 4.0, "RolloutCompleted": 3.0},
-        standing=Standing.UPDATING,
+        standing=UpdateState.UPDATING,
         evidence="ReplicaSet revisions",
         update=Update("canary", 1250.0),
         hashes=Hashes("6f9c", "5d8b", 1249.0),
@@ -82,14 +91,14 @@ def full_life() -> Life:
     )
 
 
-def default_life() -> Life:
+def default_life() -> RolloutState:
     """Return a life of default values, written out: the file leaves them out, so they are part of the format."""
-    return Life(
+    return RolloutState(
         born=1000.5,
         phases=PhaseLog("Completed", 1000.5, {}, None),
-        process=Process("10.0.0.1:8090", 900.0, "default"),
+        process=ControllerProcess("10.0.0.1:8090", 900.0, "default"),
         events={},
-        standing=Standing.UNKNOWN,
+        standing=UpdateState.UNKNOWN,
         evidence="first sight",
         update=None,
         hashes=Hashes("", "", 0.0),
@@ -106,29 +115,29 @@ def default_life() -> Life:
     )
 
 
-def partly_life() -> Life:
+def partly_life() -> RolloutState:
     """Return a life whose parts have defaults inside."""
-    return Life(
+    return RolloutState(
         born=0.0,
         phases=PhaseLog("", 0.0, {"Paused": 1}),
-        process=Process("", 0.0),
+        process=ControllerProcess("", 0.0),
         events={},
-        standing=Standing.ABORTED,
+        standing=UpdateState.ABORTED,
         update=Update("blueGreen", None),
         hashes=Hashes(stable="5d8b"),
     )
 
 
-def full_state() -> Memory:
+def full_state() -> TrackerState:
     """Return a state in which no field has its default."""
     info = Series("argo_rollouts_info", (("namespace", "shop"), ("name", "cart")))
-    return Memory(
+    return TrackerState(
         at=1300.25,
         lives={("shop", "checkout"): full_life(), ("shop", "cart"): default_life(), ("shop", "blog"): partly_life()},
         seen={("shop", "checkout"): 1300.25, ("shop", "cart"): 1285.0, ("shop", "blog"): 1300.25},
-        led=frozenset({Process("10.0.0.1:8090", 900.0, "blue"), Process("10.0.0.2:8090", 901.0)}),
+        led=frozenset({ControllerProcess("10.0.0.1:8090", 900.0, "blue"), ControllerProcess("10.0.0.2:8090", 901.0)}),
         infos=Infos(
-            {"argo_rollouts_info": [Strip([info], [1.0])]},
+            {"argo_rollouts_info": [SampleBatch([info], [1.0])]},
             frozenset({("argo_rollouts_pod_info", (("namespace", "shop"), ("pod", "checkout-ü")))}),
         ),
         fading={("argo_rollouts_fraction", (("namespace", "shop"), ("name", "gone"))): 1400.0},
@@ -136,9 +145,9 @@ def full_state() -> Memory:
     )
 
 
-def default_state() -> Memory:
+def default_state() -> TrackerState:
     """Return the state of an exporter that has seen nothing."""
-    return Memory()
+    return TrackerState()
 
 
 STATES: Final = {"state-full.json": full_state, "state-default.json": default_state}
@@ -420,11 +429,11 @@ def test_a_wrong_answer_is_named_by_its_option() -> None:
 def full_rollout() -> Rollout:
     """Return a rollout of which everything is known."""
     pod = Pod("checkout-6f9c-x", "u1", "n1", "checkout-6f9c", "6f9c", ready=True, experiment=False)
-    reading = Reading(full_life().process, "canary", "Nginx", "Progressing", Replicas(5.0, 1.0, 4.0, 2.0))
+    reading = ControllerView(full_life().process, "canary", "Nginx", "Progressing", Replicas(5.0, 1.0, 4.0, 2.0))
     return Rollout(
         key=("shop", "checkout"),
         life=full_life(),
-        sighting=Sighting(reading, Workload(pods=(pod,))),
+        sighting=Observation(reading, Workload(pods=(pod,))),
         roles=((pod, Role.CANARY), (pod, Role.STABLE), (pod, Role.STABLE)),
         fraction=Fraction(0.2, "weight", "a router sets the traffic", dict.fromkeys(METHODS, 0.25)),
         unknown=("pods", "roles"),
@@ -433,7 +442,7 @@ def full_rollout() -> Rollout:
 
 def unseen_rollout() -> Rollout:
     """Return a rollout that no source shows."""
-    return Rollout(("shop", "cart"), default_life(), Sighting(), unknown=("not_shown",))
+    return Rollout(("shop", "cart"), default_life(), Observation(), unknown=("not_shown",))
 
 
 def api_rollouts() -> str:
@@ -454,10 +463,10 @@ def words() -> str:
         "gate phase": [str(word) for word in Phase],
         "lint severity": [str(word) for word in Severity],
         "lint rule": [rule.name for rule in RULES],
-        "metric type": [str(word) for word in Kind],
+        "metric type": [str(word) for word in MetricType],
         "own metric": [f"{row.name}{{{','.join(row.labels)}}}" for row in TABLE],
         "pod role": [str(word) for word in Role],
-        "rollout standing": [str(word) for word in Standing],
+        "rollout standing": [str(word) for word in UpdateState],
         "source": [str(word) for word in Source],
         "target verdict": [str(word) for word in Verdict],
         "fraction method": list(METHODS),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.metrics import Cycle
-from exporter.otlp.delivery.accounting import Books
+from exporter.metrics import MetricsSnapshot
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.queue import Record
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Bounds, Spool
@@ -45,13 +45,13 @@ async def test_nothing_is_lost_when_the_backend_dies_and_the_exporter_is_killed_
 
 def body(at: float, value: float) -> bytes:
     said = gauge("queue", ({"name": "a"}, value), ({"name": "b"}, value))
-    (request,) = Encoder(NOBODY).requests(Cycle(at, (said,)))
+    (request,) = Encoder(NOBODY).requests(MetricsSnapshot(at, (said,)))
     return gzip.compress(request.body)
 
 
 def ledger_of(tmp_path: Path, came: list[float]) -> Ledger:
     """The ledger when the spool took three requests, and those at some times came."""
-    spool = Spool(tmp_path, Bounds(1_000_000, 1e9), Books(), 1.0)
+    spool = Spool(tmp_path, Bounds(1_000_000, 1e9), DeliveryAccounting(), 1.0)
     times = (10.0, 20.0, 30.0)
     for at in times:
         spool.put(Record(body(at, at), 2, at), at)

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from exporter.cli import main
 from exporter.commands.spool import drain
 from exporter.config.load import load
-from exporter.self_metrics import Own, Telemetry
-from exporter.service.delivery import BOOKED, Delivering
+from exporter.self_metrics import OwnMetric, SelfMetrics
+from exporter.service.delivery import BOOKED, DeliveryService
 
 from .otlp.backend import Backend, status
 from .otlp.reading import cycle, gauge
@@ -47,16 +47,16 @@ def _settings(directory: Path, backend: Backend) -> Settings:
     return load(None, {}, _options(directory, backend.url)).settings
 
 
-def _told(telemetry: Telemetry, own: Own) -> float:
+def _told(telemetry: SelfMetrics, own: OwnMetric) -> float:
     (family,) = (family for family in telemetry.families() if family.name == own.value.name)
     return family.values[0]
 
 
-async def _offer(delivering: Delivering, *numbers: float) -> None:
+async def _offer(delivering: DeliveryService, *numbers: float) -> None:
     await delivering.courier.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), NOW)
 
 
-async def _until_sent(delivering: Delivering) -> None:
+async def _until_sent(delivering: DeliveryService) -> None:
     async with asyncio.timeout(5):
         while delivering.books.queued:
             await asyncio.sleep(0.005)
@@ -64,40 +64,40 @@ async def _until_sent(delivering: Delivering) -> None:
 
 async def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_process(backend: Backend, tmp_path: Path) -> None:
     backend.always = status(503)
-    async with Delivering(_settings(tmp_path, backend), Telemetry("a", STARTED)) as first:
+    async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as first:
         await _offer(first, 1, 2)
         await _offer(first, 3)
         assert await first.finish(0.05)
     assert backend.stored == []
     backend.always = status(200)
-    telemetry = Telemetry("a", STARTED + 60)
-    async with Delivering(_settings(tmp_path, backend), telemetry) as second:
-        assert _told(telemetry, Own.POINTS_MADE) == 3
+    telemetry = SelfMetrics("a", STARTED + 60)
+    async with DeliveryService(_settings(tmp_path, backend), telemetry) as second:
+        assert _told(telemetry, OwnMetric.POINTS_MADE) == 3
         await _until_sent(second)
-        assert _told(telemetry, Own.POINTS_DELIVERED) == _told(telemetry, Own.POINTS_MADE) == 3
+        assert _told(telemetry, OwnMetric.POINTS_DELIVERED) == _told(telemetry, OwnMetric.POINTS_MADE) == 3
     assert backend.stored == [1, 2, 3]
 
 
 async def test_counters_of_the_books_keep_their_start_over_a_restart(backend: Backend, tmp_path: Path) -> None:
-    first = Telemetry("a", STARTED)
-    async with Delivering(_settings(tmp_path, backend), first) as delivering:
+    first = SelfMetrics("a", STARTED)
+    async with DeliveryService(_settings(tmp_path, backend), first) as delivering:
         await _offer(delivering, 1)
         await _until_sent(delivering)
-    second = Telemetry("a", STARTED + 60)
-    async with Delivering(_settings(tmp_path, backend), second):
+    second = SelfMetrics("a", STARTED + 60)
+    async with DeliveryService(_settings(tmp_path, backend), second):
         booked = {own.value.name for own in BOOKED}
-        families = [family for family in second.families() if family.starts]
-        starts = {family.name: family.starts[0] for family in families if family.starts}
+        families = [family for family in second.families() if family.start_times]
+        starts = {family.name: family.start_times[0] for family in families if family.start_times}
     assert len({starts[name] for name in booked & starts.keys()}) == 1
     assert starts["rollouts_exporter_points_made_total"] not in {STARTED, STARTED + 60}
     assert starts["rollouts_exporter_cycles_total"] == STARTED + 60
 
 
 async def test_the_alarm_is_a_metric_and_a_reason(backend: Backend, tmp_path: Path) -> None:
-    telemetry = Telemetry("a", STARTED)
+    telemetry = SelfMetrics("a", STARTED)
     (tmp_path / "spool").write_text("in the way")
-    async with Delivering(_settings(tmp_path / "spool", backend), telemetry) as delivering:
-        assert _told(telemetry, Own.SPOOL_ON_DISK) == 0
+    async with DeliveryService(_settings(tmp_path / "spool", backend), telemetry) as delivering:
+        assert _told(telemetry, OwnMetric.SPOOL_ON_DISK) == 0
         assert re.search(r"otlp\.queue\.directory .*/spool is no directory: name another", delivering.alarm)
         await _offer(delivering, 1)
         await _until_sent(delivering)
@@ -105,14 +105,14 @@ async def test_the_alarm_is_a_metric_and_a_reason(backend: Backend, tmp_path: Pa
 
 
 async def test_without_a_directory_there_is_neither_alarm_nor_metric(backend: Backend) -> None:
-    telemetry = Telemetry("a", STARTED)
-    async with Delivering(load(None, {}, _options(None, backend.url)).settings, telemetry) as delivering:
+    telemetry = SelfMetrics("a", STARTED)
+    async with DeliveryService(load(None, {}, _options(None, backend.url)).settings, telemetry) as delivering:
         assert delivering.alarm == ""
-        assert Own.SPOOL_ON_DISK.value.name not in {family.name for family in telemetry.families()}
+        assert OwnMetric.SPOOL_ON_DISK.value.name not in {family.name for family in telemetry.families()}
 
 
 async def test_the_disk_is_synced_every_second_and_its_space_comes_back(backend: Backend, tmp_path: Path) -> None:
-    async with Delivering(_settings(tmp_path, backend), Telemetry("a", STARTED)) as delivering:
+    async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as delivering:
         await _offer(delivering, *range(40_000))
         await _until_sent(delivering)
         async with asyncio.timeout(5):
@@ -123,13 +123,13 @@ async def test_the_disk_is_synced_every_second_and_its_space_comes_back(backend:
 async def test_drain_sends_what_is_there(backend: Backend, tmp_path: Path) -> None:
     backend.replies = [status(503)]
     settings = _settings(tmp_path, backend)
-    async with Delivering(settings, Telemetry("a", STARTED)) as first:
+    async with DeliveryService(settings, SelfMetrics("a", STARTED)) as first:
         await _offer(first, 1, 2, 3)
         await first.finish(0)
     told = await drain(settings, 20)
     assert (told.lines, told.well) == (["3 points waited: 3 delivered, 0 rejected, 0 dropped, 0 left"], True)
     backend.always = status(503)
-    async with Delivering(settings, Telemetry("a", STARTED)) as second:
+    async with DeliveryService(settings, SelfMetrics("a", STARTED)) as second:
         await _offer(second, 4)
         await second.finish(0)
     told = await drain(settings, 0.05)

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.commands.verify.heartbeat import DERIVED, HEARTBEAT, PushError, ReadError, UnsetError, heartbeat, verify
 from exporter.config import Read, Settings
-from exporter.metrics import Kind
+from exporter.metrics import MetricType
 from tests.real_stores import prometheus, victoria_metrics
 from tests.store import Store, as_prometheus_names, serving
 
@@ -54,7 +54,12 @@ def states(receipt: Receipt) -> dict[str, str]:
 
 def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None:
     families = heartbeat(1_700_000_000.0).families
-    assert [one.kind for one in families] == [Kind.GAUGE, Kind.COUNTER, Kind.COUNTER, Kind.HISTOGRAM]
+    assert [one.type for one in families] == [
+        MetricType.GAUGE,
+        MetricType.COUNTER,
+        MetricType.COUNTER,
+        MetricType.HISTOGRAM,
+    ]
     assert {value for one in families for value in one.values} == {1_700_000_000.0}
     assert not {one.name for one in families} & DERIVED
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Source
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.scraper import Scraper
 from exporter.service.wiring import identity, page_readers, rules
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config.settings import Settings
-    from exporter.metrics import Cycle, Page
+    from exporter.metrics import MetricsSnapshot, ScrapeResult
     from exporter.rollouts.output.targets import Target
 
 DAY: Final = 86_400.0
@@ -26,7 +26,7 @@ DAY: Final = 86_400.0
 class Once:
     """One cycle and the targets that it asked."""
 
-    cycle: Cycle
+    cycle: MetricsSnapshot
     targets: tuple[Target, ...]
 
     @property
@@ -35,7 +35,7 @@ class Once:
         for target in self.targets:
             page = target.page
             role = f"{target.verdict}, " if target.verdict is not None else ""
-            said = f"{page.samples} samples" if page.trouble is None else f"no answer ({page.trouble.reason})"
+            said = f"{page.samples} samples" if page.failure is None else f"no answer ({page.failure.reason})"
             yield f"{page.source} {page.target}: {role}{said}"
 
     @property
@@ -45,8 +45,8 @@ class Once:
 
     def _troubles(self) -> Iterator[str]:
         for page in self._pages():
-            if page.trouble is not None:
-                yield f"{page.source} {page.target}: {page.trouble.message}"
+            if page.failure is not None:
+                yield f"{page.source} {page.target}: {page.failure.message}"
 
     def _leaderless(self) -> Iterator[str]:
         led = {target.page.installation for target in self.targets if target.verdict == "leader"}
@@ -60,7 +60,7 @@ class Once:
 
     def _podless(self) -> Iterator[str]:
         pages = self._pages(Source.KUBE_STATE_METRICS)
-        if pages and all(page.trouble is not None for page in pages):
+        if pages and all(page.failure is not None for page in pages):
             yield "no kube-state-metrics answers; check kube_state_metrics.targets"
         elif pages and not any(len(family) for page in pages for family in page.families.values()):
             yield (
@@ -68,23 +68,23 @@ class Once:
                 "and that pods and replicasets are among its --resources"
             )
 
-    def _pages(self, source: Source | None = None) -> list[Page]:
+    def _pages(self, source: Source | None = None) -> list[ScrapeResult]:
         return [target.page for target in self.targets if source in (None, target.page.source)]
 
 
 async def go_round(settings: Settings) -> Once:
     """Ask every target once. Raises ValueError for a target that cannot be asked."""
     scraper = Scraper(settings, page_readers(settings))
-    watch = Watch(rules(settings))
+    watch = RolloutTracker(rules(settings))
     at = time.time()
     try:
-        cycle = watch.step(at, await scraper.scrape(at))
+        cycle = watch.process(at, await scraper.scrape(at))
     finally:
         await scraper.aclose()
     return Once(cycle, tuple(watch.targets))
 
 
-def as_otlp_json(cycle: Cycle, settings: Settings) -> Iterator[str]:
+def as_otlp_json(cycle: MetricsSnapshot, settings: Settings) -> Iterator[str]:
     """Write a cycle as the OTLP requests it would make, each in OTLP's JSON mapping."""
     from exporter.otlp.encode.encoder import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
     from exporter.otlp.encode.protobuf import otlp_json  # noqa: PLC0415 - the same
@@ -103,7 +103,7 @@ class Cost:
     points_a_day: int
 
 
-def costs(cycle: Cycle, tick: float) -> list[Cost]:
+def costs(cycle: MetricsSnapshot, tick: float) -> list[Cost]:
     """Reckon the cost of each family from one cycle; a histogram's series make one point a tick together."""
     rows = []
     for family in cycle.families:

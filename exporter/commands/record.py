@@ -21,7 +21,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from exporter.config.settings import Settings
 from exporter.log import SECRETS
-from exporter.metrics import Source, Trouble
+from exporter.metrics import Failure, Source
 from exporter.scrape.response import Asked
 from exporter.scrape.scraper import Scraper
 from exporter.scrape.targets import Lookup
@@ -153,7 +153,7 @@ class Taking:
         self._digest.update(block)
         self._packed += self._packer.compress(block)
 
-    def close(self, trouble: Trouble | None, seconds: float) -> Taken:  # noqa: ARG002 - frames have no durations
+    def close(self, trouble: Failure | None, seconds: float) -> Taken:  # noqa: ARG002 - frames have no durations
         """Return the answer; one that did not come whole is kept as none, with the reason."""
         if trouble is not None:
             error = f"{trouble.reason}: {trouble.message}"

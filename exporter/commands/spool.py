@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import Bounds, Spool
 from exporter.otlp.spool.recovery import sights
-from exporter.self_metrics import Telemetry
+from exporter.self_metrics import SelfMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,12 +53,12 @@ def verified(settings: Settings) -> Told:
 
 async def drain(settings: Settings, seconds: float) -> Told:
     """Send what is there to otlp.endpoint, for so long at most. Raises InUseError while an exporter has it."""
-    from exporter.service.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
+    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
 
     _directory(settings)
     if settings.otlp.endpoint is None:
         raise SpoolingError("otlp.endpoint is not set, so there is nowhere to send to; set it")
-    delivering = Delivering(settings, Telemetry("spool drain", time.time()))
+    delivering = DeliveryService(settings, SelfMetrics("spool drain", time.time()))
     books = delivering.books
     waited, before = books.queued, (books.delivered, books.rejected, books.dropped.total())
     if delivering.alarm:
@@ -75,7 +75,7 @@ async def drain(settings: Settings, seconds: float) -> Told:
 
 def clear(settings: Settings) -> Told:
     """Throw away all that waits; it is booked as dropped, by reason "cleared". Raises InUseError as above."""
-    books = Books()
+    books = DeliveryAccounting()
     queue = settings.otlp.queue
     spool = Spool(_directory(settings), Bounds(queue.bytes, queue.age), books, time.time())
     if spool.why:

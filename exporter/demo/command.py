@@ -153,8 +153,8 @@ def _rollout_line(one: Rollout) -> RolloutLine:
 
 def _target_line(one: Target) -> TargetLine:
     page = one.page
-    state = one.verdict.value if one.verdict is not None else "down" if page.trouble is not None else "up"
-    detail = page.trouble.message if page.trouble is not None else f"{page.samples} samples"
+    state = one.verdict.value if one.verdict is not None else "down" if page.failure is not None else "up"
+    detail = page.failure.message if page.failure is not None else f"{page.samples} samples"
     return TargetLine(page.source.value, page.target, state, detail)
 
 

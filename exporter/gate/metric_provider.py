@@ -11,7 +11,7 @@ from exporter.gate.expr import Fault, moment
 from exporter.gate.prometheus_client import Reader
 from exporter.gate.prometheus_response import answer
 from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,13 +98,13 @@ class Store:
     async def _answered(self, metric: Metric, path: str, form: Form) -> Judged:
         reader = self._readers[metric.name]
         reply = await self._reply(metric, path, form)
-        if isinstance(reply, Trouble):
+        if isinstance(reply, Failure):
             return Judged(failed(reply.message))
         found = reader.document(path, reply)
         told = refused_status(reply.status, reply.body)
         if told is not None:
-            return Judged(failed(told), hint=found.message if isinstance(found, Trouble) else "")
-        if isinstance(found, Trouble):
+            return Judged(failed(told), hint=found.message if isinstance(found, Failure) else "")
+        if isinstance(found, Failure):
             return Judged(failed(found.message))
         try:
             read = answer(found)
@@ -112,7 +112,7 @@ class Store:
             return Judged(failed(f"the answer cannot be read: {error}"))
         return judged(metric, read.value, self._controller, read.warnings)
 
-    async def _reply(self, metric: Metric, path: str, form: Form) -> Reply | Trouble:
+    async def _reply(self, metric: Metric, path: str, form: Form) -> Reply | Failure:
         """Ask; of the past each question once, since its answer stays what it is."""
         reader = self._readers[metric.name]
         if self._live:
@@ -120,7 +120,7 @@ class Store:
         key = (metric.name, str(sorted(form.items())))
         if key not in self._known:
             reply = await reader.reply(path, form)
-            if isinstance(reply, Trouble):
+            if isinstance(reply, Failure):
                 return reply
             self._known[key] = reply
         return self._known[key]

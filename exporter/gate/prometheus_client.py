@@ -15,7 +15,7 @@ from yarl import URL
 from exporter import __version__, log
 from exporter.gate import prometheus_response
 from exporter.gate.prometheus_response import Asked, Cures, Reply, document, line
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,11 +80,11 @@ class Reader:
         if self._session:
             await self._session.close()
 
-    async def query(self, promql: str, at: float | None = None) -> Answer | Trouble:
+    async def query(self, promql: str, at: float | None = None) -> Answer | Failure:
         """Evaluate a query at a time (Unix seconds; None: the store's own now)."""
         return await self._ask("query", {"query": promql, "time": at}, prometheus_response.answer)
 
-    async def query_range(self, promql: str, start: float, end: float, step: float) -> Answer | Trouble:
+    async def query_range(self, promql: str, start: float, end: float, step: float) -> Answer | Failure:
         """Evaluate a query at every step (seconds) from a start to an end, both included."""
         return await self._ask(
             "query_range", {"query": promql, "start": start, "end": end, "step": step}, prometheus_response.answer
@@ -92,26 +92,26 @@ class Reader:
 
     async def series(
         self, match: str, start: float | None = None, end: float | None = None
-    ) -> tuple[Labels, ...] | Trouble:
+    ) -> tuple[Labels, ...] | Failure:
         """Return the labels of every series that a selector matches between two times (None: the store's limits)."""
         return await self._ask("series", {"match[]": match, "start": start, "end": end}, prometheus_response.series)
 
     async def _ask(
         self, path: str, form: Mapping[str, str | float | None], read: Callable[[Mapping[str, Any]], T]
-    ) -> T | Trouble:
+    ) -> T | Failure:
         reply = await self.reply(path, form)
-        if isinstance(reply, Trouble):
+        if isinstance(reply, Failure):
             return reply
         found = self.document(path, reply)
-        if isinstance(found, Trouble):
+        if isinstance(found, Failure):
             return found
         try:
             return read(found)
         except ValueError as error:
             asked = self._asked(path)
-            return Trouble("address", f"{asked.who} answers oddly: {error}; check {asked.cures.address}")
+            return Failure("address", f"{asked.who} answers oddly: {error}; check {asked.cures.address}")
 
-    async def reply(self, path: str, form: Mapping[str, str | float | None]) -> Reply | Trouble:
+    async def reply(self, path: str, form: Mapping[str, str | float | None]) -> Reply | Failure:
         """Ask a path below /api/v1 and return whatever HTTP answer comes."""
         asked = self._asked(path)
         try:
@@ -119,10 +119,10 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - whatever the network does is a value to those above
             return self._hushed(self._fault(asked, error))
 
-    def document(self, path: str, reply: Reply) -> Mapping[str, Any] | Trouble:
+    def document(self, path: str, reply: Reply) -> Mapping[str, Any] | Failure:
         """Return the JSON of an answer that a path gave, else why there is none."""
         found = document(reply, self._asked(path))
-        return self._hushed(found) if isinstance(found, Trouble) else found
+        return self._hushed(found) if isinstance(found, Failure) else found
 
     def _asked(self, path: str) -> Asked:
         return Asked(f"{self._endpoint.address.rstrip('/')}/api/v1/{path}", self._proven, self._endpoint.cures)
@@ -154,14 +154,14 @@ class Reader:
         except (OSError, ValueError) as error:
             raise DistrustError(str(error)) from None
 
-    def _fault(self, asked: Asked, error: Exception) -> Trouble:
+    def _fault(self, asked: Asked, error: Exception) -> Failure:
         reason, words = next((reason, words) for kind, reason, words in FAULTS if isinstance(error, kind))
         told = words.format(why=line(str(error)), cures=asked.cures, seconds=self._endpoint.timeout)
-        return Trouble(reason, f"{asked.who} {told}")
+        return Failure(reason, f"{asked.who} {told}")
 
-    def _hushed(self, trouble: Trouble) -> Trouble:
+    def _hushed(self, trouble: Failure) -> Failure:
         """Leave out what is secret, should a server repeat it."""
-        return Trouble(trouble.reason, log.SECRETS.mask(trouble.message))
+        return Failure(trouble.reason, log.SECRETS.mask(trouble.message))
 
 
 class DistrustError(Exception):

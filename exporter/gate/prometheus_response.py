@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -191,7 +191,7 @@ class Reply:
     location: str = ""
 
 
-def document(reply: Reply, asked: Asked) -> Mapping[str, Any] | Trouble:
+def document(reply: Reply, asked: Asked) -> Mapping[str, Any] | Failure:
     """Return the JSON of a successful answer, else why there is none."""
     found = _json(reply.body)
     said = _said(found, reply)
@@ -200,26 +200,26 @@ def document(reply: Reply, asked: Asked) -> Mapping[str, Any] | Trouble:
     named = f"{_named(reply.status)}{f': {said}' if said else ''}"
     match reply.status:
         case status if status in _CREDENTIAL:
-            return Trouble("credential", _unproven(named, asked))
+            return Failure("credential", _unproven(named, asked))
         case status if status in _QUERY and found.get("status") == "error":
-            return Trouble("query", f"{asked.who} refuses the query: {said}")
+            return Failure("query", f"{asked.who} refuses the query: {said}")
         case status if status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             later = f"ask later; if it lasts, check {asked.cures.address}"
-            return Trouble("busy", f"{asked.who} answers {named}; {later}")
+            return Failure("busy", f"{asked.who} answers {named}; {later}")
         case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             to = urlsplit(reply.location).hostname or "another path"
             named = f"{_named(status)} to {to}, which is not followed,"
-    return Trouble("address", f"{asked.who} answers {named} at {asked.path}; {_right(asked)}")
+    return Failure("address", f"{asked.who} answers {named} at {asked.path}; {_right(asked)}")
 
 
-def _unsuccessful(reply: Reply, found: Mapping[str, Any], asked: Asked) -> Trouble | None:
+def _unsuccessful(reply: Reply, found: Mapping[str, Any], asked: Asked) -> Failure | None:
     """Return what is wrong with an answer whose status is a success, None when nothing is."""
     if found.get("status") == "success":
         return None
     if found.get("status") == "error":
-        return Trouble("query", f"{asked.who} refuses the query: {_said(found, reply)}")
+        return Failure("query", f"{asked.who} refuses the query: {_said(found, reply)}")
     what = "a web page" if _is_page(reply) else "other JSON" if found else "something that is no JSON"
-    return Trouble("address", f"{asked.who} answers with {what}, not as a Prometheus API; {_right(asked)}")
+    return Failure("address", f"{asked.who} answers with {what}, not as a Prometheus API; {_right(asked)}")
 
 
 def _unproven(named: str, asked: Asked) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Key = tuple[str, str]
+RolloutKey = tuple[str, str]
 """A rollout: its namespace and its name, spelled as the controller spells them."""
 
 PHASES: Final = ("InvalidSpec", "Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
@@ -32,7 +32,7 @@ class Role(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Standing(StrEnum):
+class UpdateState(StrEnum):
     """Where a rollout stands between its stable and its wanted revision."""
 
     UNKNOWN = "unknown"
@@ -42,7 +42,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ControllerProcess:
     """One life of a controller process: its counters count from `start` (Unix seconds, 0 when it does not say)."""
 
     target: str
@@ -71,10 +71,10 @@ class Replicas:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ControllerView:
     """What the leading controller says of one rollout; `events` are its counters by reason."""
 
-    process: Process
+    process: ControllerProcess
     strategy: str
     router: str
     phase: str
@@ -120,7 +120,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RolloutStatus:
     """What a Rollout's own status says, by way of custom-resource state; None and "" where it says nothing.
 
     `at` is when it was said (Unix seconds). `pauses` are the reasons of its pause conditions, each with its start
@@ -140,10 +140,10 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """All that one tick says of one rollout; `first_deploy`: it was made since the last tick."""
 
-    reading: Reading | None = None
+    reading: ControllerView | None = None
     workload: Workload | None = None
-    state: State | None = None
+    state: RolloutStatus | None = None
     first_deploy: bool = False

@@ -14,17 +14,17 @@ from isal import isal_zlib
 
 from exporter.rollouts.inference.phases import PhaseLog
 from exporter.rollouts.inference.revisions import NO_HASHES, Hashes
-from exporter.rollouts.inference.state_machine import Life, Update
-from exporter.rollouts.model import Process, Standing
+from exporter.rollouts.inference.state_machine import RolloutState, Update
+from exporter.rollouts.model import ControllerProcess, UpdateState
 from exporter.rollouts.output.durations import Durations
 from exporter.rollouts.output.renderer import Infos
-from exporter.rollouts.tracker import Memory
+from exporter.rollouts.tracker import TrackerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.metrics import Labels, Strip
-    from exporter.rollouts.model import Key
+    from exporter.metrics import Labels, SampleBatch
+    from exporter.rollouts.model import RolloutKey
 
 VERSION: Final = 1
 _TIGHT: Final = (",", ":")
@@ -40,10 +40,10 @@ class Writer:
 
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
-        self._lives: dict[Key, tuple[Life, str]] = {}
-        self._strips: dict[Strip, str] = {}
+        self._lives: dict[RolloutKey, tuple[RolloutState, str]] = {}
+        self._strips: dict[SampleBatch, str] = {}
 
-    def dump(self, memory: Memory) -> bytes:
+    def dump(self, memory: TrackerState) -> bytes:
         """Write a memory: a line with version, cluster and checksum, then JSON, compressed."""
         rest = {
             "at": memory.at,
@@ -68,7 +68,7 @@ class Writer:
                 self._strips[strip] = before.get(strip) or _info_rows([(name, one.labels) for one in strip.series])
         return [*self._strips.values(), *([_info_rows(sorted(infos.unheard))] if infos.unheard else [])]
 
-    def _life(self, key: Key, life: Life) -> tuple[Life, str]:
+    def _life(self, key: RolloutKey, life: RolloutState) -> tuple[RolloutState, str]:
         known = self._lives.get(key)
         if known is not None and known[0] is life:
             return known
@@ -87,12 +87,12 @@ def _listed(name: str, rows: Sequence[str]) -> Iterator[bytes]:
     yield b"]"
 
 
-def dump(memory: Memory, cluster: str) -> bytes:
+def dump(memory: TrackerState, cluster: str) -> bytes:
     """Write one memory."""
     return Writer(cluster).dump(memory)
 
 
-def _document(life: Life) -> dict[str, Any]:
+def _document(life: RolloutState) -> dict[str, Any]:
     """Return a life by the keys of the file, without those that have their default."""
     optional = {key: value for key, value in _optional(life).items() if value != _DEFAULTS[key]}
     return {
@@ -113,7 +113,7 @@ def _document(life: Life) -> dict[str, Any]:
     }
 
 
-def _optional(life: Life) -> dict[str, Any]:
+def _optional(life: RolloutState) -> dict[str, Any]:
     """Return the keys of a life that the file leaves out where they have their default, in its order."""
     update, hashes = life.update, life.hashes
     return {
@@ -134,7 +134,7 @@ def _optional(life: Life) -> dict[str, Any]:
     }
 
 
-_DEFAULT: Final = Life(0.0, PhaseLog("", 0.0), Process("", 0.0), {})
+_DEFAULT: Final = RolloutState(0.0, PhaseLog("", 0.0), ControllerProcess("", 0.0), {})
 _DEFAULTS: Final = _optional(_DEFAULT)
 _LIFE_NEEDED: Final = frozenset({"born", "phases", "process", "events"})
 _LIFE_KEYS: Final = _LIFE_NEEDED | frozenset(_DEFAULTS)
@@ -146,7 +146,7 @@ _UPDATE_KEYS: Final = frozenset({"kind", "since"})
 _HASHES_KEYS: Final = frozenset({"current", "stable", "newest"})
 
 
-def load(kept: bytes, cluster: str) -> Memory:
+def load(kept: bytes, cluster: str) -> TrackerState:
     """Read what `dump` wrote. Raises UnfitMemoryError for anything else, another cluster's memory included."""
     head_text, _, body = kept.partition(b"\n")
     head = _object(head_text)
@@ -172,11 +172,11 @@ def _object(text: bytes) -> dict[str, Any]:
     return found
 
 
-def _memory(body: dict[str, Any]) -> Memory:
+def _memory(body: dict[str, Any]) -> TrackerState:
     at = float(body["at"])
     lives = dict(_life(*row) for row in body["lives"])
     absent = {(namespace, name): float(since) for namespace, name, since in body["seen"]}
-    return Memory(
+    return TrackerState(
         at=at,
         lives=lives,
         seen=dict.fromkeys(lives, at) | absent,
@@ -193,13 +193,13 @@ def _labels(pairs: list[list[str]]) -> Labels:
     return tuple((name, value) for name, value in pairs)
 
 
-def _life(namespace: str, name: str, life: dict[str, Any]) -> tuple[Key, Life]:
+def _life(namespace: str, name: str, life: dict[str, Any]) -> tuple[RolloutKey, RolloutState]:
     """Return a life by the keys of the file. Raises KeyError, TypeError or ValueError for any other shape."""
     phases, update, hashes = _phases(life["phases"]), life.get("update"), life.get("hashes")
     process = _process(life["process"])
-    standing = Standing(life.get("standing", _DEFAULT.standing))
+    standing = UpdateState(life.get("standing", _DEFAULT.standing))
     _check(life, _LIFE_NEEDED, _LIFE_KEYS)
-    return (namespace, name), Life(
+    return (namespace, name), RolloutState(
         born=life["born"],
         phases=phases,
         process=process,
@@ -232,9 +232,9 @@ def _phases(phases: dict[str, Any]) -> PhaseLog:
     )
 
 
-def _process(process: dict[str, Any]) -> Process:
+def _process(process: dict[str, Any]) -> ControllerProcess:
     _check(process, _PROCESS_NEEDED, _PROCESS_KEYS)
-    return Process(
+    return ControllerProcess(
         target=process["target"],
         start=process["start"],
         installation=process.get("installation", _DEFAULT.process.installation),
@@ -255,8 +255,8 @@ def _hashes(hashes: dict[str, Any]) -> Hashes:
     )
 
 
-def _leader(target: str, start: float, installation: str = _DEFAULT.process.installation) -> Process:
-    return Process(target=target, start=start, installation=installation)
+def _leader(target: str, start: float, installation: str = _DEFAULT.process.installation) -> ControllerProcess:
+    return ControllerProcess(target=target, start=start, installation=installation)
 
 
 def _check(document: object, required: frozenset[str], allowed: frozenset[str]) -> None:

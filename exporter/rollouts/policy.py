@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.rollouts.model import Key
+    from exporter.rollouts.model import RolloutKey
 
 
 def _all(_: str) -> bool:
     return True
 
 
-def _none(_: Key) -> bool:
+def _none(_: RolloutKey) -> bool:
     return False
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class TrackingPolicy:
     """What is decided; times are in seconds.
 
     `grace`: absence before it counts as deletion; longer than a failover (20 s, observed.md 3.2). `ended_info`: for how
@@ -34,7 +34,7 @@ class Rules:
     ended_info: float = 300.0
     hold_down: float = 20.0
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    named_router: Callable[[Key], bool] = _none
+    named_router: Callable[[RolloutKey], bool] = _none
     watched: Callable[[str], bool] | None = None
     passes: Callable[[str], bool] = _all
     derive: bool = True

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Cycle, Family, Source
+from exporter.metrics import MetricFamily, MetricsSnapshot, Source
 from exporter.rollouts.inference.classify import heard_since
 from exporter.rollouts.inference.join import Asked, Rollout, join
-from exporter.rollouts.inference.state_machine import Life, Moment, advance
+from exporter.rollouts.inference.state_machine import Moment, RolloutState, advance
 from exporter.rollouts.inputs import analysis_runs
 from exporter.rollouts.inputs.controller import Reader
 from exporter.rollouts.inputs.leadership import Controller, Verdict, judge
 from exporter.rollouts.inputs.sources import Hearing
-from exporter.rollouts.model import UNKNOWN_PHASE, Sighting
+from exporter.rollouts.model import UNKNOWN_PHASE, Observation
 from exporter.rollouts.output import durations
 from exporter.rollouts.output.pass_through import Passing
 from exporter.rollouts.output.renderer import Infos, Sayer
@@ -27,18 +27,18 @@ from exporter.rollouts.output.targets import Target, Targets
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from exporter.metrics import Labels, Page
-    from exporter.rollouts.model import Key, Process, Reading, Sighting
+    from exporter.metrics import Labels, ScrapeResult
+    from exporter.rollouts.model import ControllerProcess, ControllerView, Observation, RolloutKey
     from exporter.rollouts.output.durations import Durations
-    from exporter.rollouts.policy import Rules
+    from exporter.rollouts.policy import TrackingPolicy
 
 
 # No more series than allowed: the last ones are left out, and counted.
 
 
-def capped(families: Iterable[Family], most: int) -> tuple[tuple[Family, ...], int]:
+def capped(families: Iterable[MetricFamily], most: int) -> tuple[tuple[MetricFamily, ...], int]:
     """Return families of at most so many series together, and how many were left out."""
-    kept: list[Family] = []
+    kept: list[MetricFamily] = []
     room, overflow = most, 0
     for family in families:
         fitting = family if len(family) <= room else _first(family, room)
@@ -48,9 +48,9 @@ def capped(families: Iterable[Family], most: int) -> tuple[tuple[Family, ...], i
     return tuple(kept), overflow
 
 
-def _first(family: Family, many: int) -> Family:
-    starts = None if family.starts is None else family.starts[:many]
-    return Family(family.name, family.kind, family.help, family.series[:many], family.values[:many], starts)
+def _first(family: MetricFamily, many: int) -> MetricFamily:
+    starts = None if family.start_times is None else family.start_times[:many]
+    return MetricFamily(family.name, family.type, family.help, family.series[:many], family.values[:many], starts)
 
 
 # rooms
@@ -66,29 +66,29 @@ LONGEST: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class TrackerState:
     """What must outlive a restart: so much of the past that the next tick says what it would have said anyway."""
 
     at: float = 0.0
-    lives: Mapping[Key, Life] = field(default_factory=dict)
-    seen: Mapping[Key, float] = field(default_factory=dict)
-    led: frozenset[Process] = frozenset()
+    lives: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
+    seen: Mapping[RolloutKey, float] = field(default_factory=dict)
+    led: frozenset[ControllerProcess] = frozenset()
     infos: Infos = Infos()  # noqa: RUF009 - it is frozen
     fading: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     durations: Mapping[tuple[str, str], Durations] = field(default_factory=dict)
 
 
-class Watch:
+class RolloutTracker:
     """Watches a fleet from tick to tick."""
 
-    def __init__(self, rules: Rules, memory: Memory | None = None) -> None:
-        memory = memory or Memory()
+    def __init__(self, rules: TrackingPolicy, memory: TrackerState | None = None) -> None:
+        memory = memory or TrackerState()
         self._rules = rules
         self._at = memory.at
         self._lives = dict(memory.lives)
         self._seen = dict(memory.seen)
-        self._known: dict[Key, Rollout] = {}
-        self._resting: set[Key] = set()
+        self._known: dict[RolloutKey, Rollout] = {}
+        self._resting: set[RolloutKey] = set()
         self._asked = Asked(leader=False, workload=False)
         self._led_at = float("-inf")
         self._readers: dict[str, Reader] = {}
@@ -106,9 +106,9 @@ class Watch:
         """Rollouts of the last cycle in a phase that this exporter does not know."""
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> TrackerState:
         """What to keep for the next process."""
-        return Memory(
+        return TrackerState(
             self._at,
             dict(self._lives),
             dict(self._seen),
@@ -123,7 +123,7 @@ class Watch:
         """The rollouts as the last tick knew them."""
         return self._rollouts
 
-    def seen(self, key: Key) -> float:
+    def seen(self, key: RolloutKey) -> float:
         """When a leader showed a rollout last (Unix seconds)."""
         return self._seen.get(key, 0.0)
 
@@ -137,17 +137,17 @@ class Watch:
         """Whether a controller led at the last tick."""
         return bool(self._led)
 
-    def step(self, at: float, pages: Iterable[Page]) -> Cycle:
+    def process(self, at: float, pages: Iterable[ScrapeResult]) -> MetricsSnapshot:
         """Take one tick's pages (those of sources that were not due are simply not there); `at` never goes back."""
         steps = self.steps(at, pages)
         while True:
             try:
                 next(steps)
             except StopIteration as stop:
-                cycle: Cycle = stop.value
+                cycle: MetricsSnapshot = stop.value
                 return cycle
 
-    def steps(self, at: float, pages: Iterable[Page]) -> Generator[None, None, Cycle]:
+    def steps(self, at: float, pages: Iterable[ScrapeResult]) -> Generator[None, None, MetricsSnapshot]:
         """Do what `step` does in slices, so that a caller with an event loop can give way between them."""
         at = max(at, self._at + 0.001)
         pages = tuple(pages)
@@ -159,7 +159,7 @@ class Watch:
             return self._silent(at, controllers)
         if self._rules.sidecar and not any(one.process in self._led for one in leaders):
             self._start_over()
-        readings: dict[Key, Reading] = {}
+        readings: dict[RolloutKey, ControllerView] = {}
         if self._rules.derive:
             readings = yield from self._readings(leaders)
             yield from self._live(at, readings, leaders)
@@ -173,9 +173,9 @@ class Watch:
         self._led = frozenset(one.process for one in leaders) | self._still_leading(controllers)
         self._led_at = at if leaders else self._led_at
         self._at = at
-        return Cycle(at, families, ended)
+        return MetricsSnapshot(at, families, ended)
 
-    def _silent(self, at: float, controllers: Sequence[Controller]) -> Cycle:
+    def _silent(self, at: float, controllers: Sequence[Controller]) -> MetricsSnapshot:
         """Say nothing of rollouts: another sidecar's controller leads, and its series go on under the same names.
 
         While our own controller does not answer it may still lead, so nothing is forgotten before the grace ends.
@@ -186,7 +186,7 @@ class Watch:
         self._ledger = Ledger()
         self._rollouts = ()
         self._at = at
-        return Cycle(at, self._targets.families(at))
+        return MetricsSnapshot(at, self._targets.families(at))
 
     def _start_over(self) -> None:
         """Forget all rollouts: another sidecar may have said them meanwhile, so our counters begin anew."""
@@ -198,15 +198,15 @@ class Watch:
         self._sayer = Sayer()
         self._histograms = durations.Histograms()
 
-    def _still_leading(self, controllers: Sequence[Controller]) -> frozenset[Process]:
+    def _still_leading(self, controllers: Sequence[Controller]) -> frozenset[ControllerProcess]:
         """Keep a leader whose page only failed: the process may well be the same at the next tick."""
         down = {one.page.target for one in controllers if one.verdict is Verdict.DOWN}
         return frozenset(process for process in self._led if process.target in down)
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def _readings(self, leaders: Sequence[Controller]) -> Generator[None, None, dict[Key, Reading]]:
-        readings: dict[Key, Reading] = {}
+    def _readings(self, leaders: Sequence[Controller]) -> Generator[None, None, dict[RolloutKey, ControllerView]]:
+        readings: dict[RolloutKey, ControllerView] = {}
         watched = self._rules.watched
         self._readers = {one.page.target: self._readers.get(one.page.target) or Reader() for one in leaders}
         for leader in leaders:
@@ -225,7 +225,7 @@ class Watch:
     # Lives ----------------------------------------------------------------------------------------------------------
 
     def _live(
-        self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]
+        self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]
     ) -> Generator[None, None, None]:
         """Take every rollout to this tick."""
         asked = Asked(bool(leaders), self._hearing.asked)
@@ -252,13 +252,19 @@ class Watch:
                 self._age(key, at, sighting, analysis_runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
         self._seen.update(dict.fromkeys(readings, at))
 
-    def _rests(self, key: Key, known: Rollout, reading: Reading | None, owned: Mapping[Key, Mapping[str, str]]) -> bool:
+    def _rests(
+        self,
+        key: RolloutKey,
+        known: Rollout,
+        reading: ControllerView | None,
+        owned: Mapping[RolloutKey, Mapping[str, str]],
+    ) -> bool:
         """Tell without a closer look that a rollout at rest stays so: nobody said anything new of it."""
         if key not in self._resting or known.sighting.reading is not reading or self._hearing.stirred(key):
             return False
         return owned.get(key, NO_RUNS) == known.life.runs
 
-    def _age(self, key: Key, at: float, sighting: Sighting, seen: analysis_runs.Seen, *, same: bool) -> None:
+    def _age(self, key: RolloutKey, at: float, sighting: Observation, seen: analysis_runs.Seen, *, same: bool) -> None:
         """Take one rollout to this tick; when the same sighting changes nothing twice, it is at rest from then on."""
         life = self._lives.get(key)
         aged = life
@@ -278,7 +284,7 @@ class Watch:
         joined = join(key, aged, sighting, self._asked, router=self._rules.named_router(key))
         self._known[key] = replace(joined, runs=_counted(aged.runs))
 
-    def _forget(self, at: float, readings: Mapping[Key, Reading], leaders: Sequence[Controller]) -> None:
+    def _forget(self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]) -> None:
         """Let go of rollouts that are truly gone: unshown by the very process that showed them, or for long."""
         steady = {one.process for one in leaders if one.steady}
         led = {one.installation for one in steady}
@@ -292,8 +298,8 @@ class Watch:
 
     # Saying ---------------------------------------------------------------------------------------------------------
 
-    def _families(self, at: float, leaders: Sequence[Controller]) -> Generator[None, None, tuple[Family, ...]]:
-        said: list[Family] = []
+    def _families(self, at: float, leaders: Sequence[Controller]) -> Generator[None, None, tuple[MetricFamily, ...]]:
+        said: list[MetricFamily] = []
         if self._rules.derive:
             said += yield from self._sayer.families(self._rollouts, at, self._rules.ended_info)
             histogram = self._histograms.family()
@@ -306,7 +312,9 @@ class Watch:
         families, self.overflow = capped(said, self._rules.most_series)
         return families
 
-    def _held(self, at: float, readings: Mapping[Key, Reading], controllers: Sequence[Controller]) -> Held:
+    def _held(
+        self, at: float, readings: Mapping[RolloutKey, ControllerView], controllers: Sequence[Controller]
+    ) -> Held:
         """Say what stays open: what a controller lacks has gone only where every installation's leader is steady."""
         leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
         led = {one.process.installation for one in leaders}

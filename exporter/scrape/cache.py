@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, overload
 
 from isal import isal_zlib
 
-from exporter.metrics import Kind, Labels, Series
+from exporter.metrics import Labels, MetricType, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 
-    from exporter.metrics import Family
+    from exporter.metrics import MetricFamily
 
 MOST_LABELS: Final = 64
 _BLANK: Final = rb"[ \t]*+"
@@ -39,8 +39,8 @@ _HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
 _UNESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _SUFFIXES: Final = {
-    Kind.HISTOGRAM: ("_bucket", "_sum", "_count"),
-    Kind.SUMMARY: ("", "_sum", "_count"),
+    MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
+    MetricType.SUMMARY: ("", "_sum", "_count"),
 }
 
 
@@ -62,7 +62,7 @@ class Scraped(Series):
     @property
     def text(self) -> str:
         """How a page spells it."""
-        text: bytes = self._told
+        text: bytes = self._labels
         return text.decode()
 
     @property
@@ -105,7 +105,7 @@ class Texts:
 
     __slots__ = ("_by_text", "_names", "_spelled", "find", "kept")
 
-    def __init__(self, name: str, kind: Kind, *, kept: bool) -> None:
+    def __init__(self, name: str, kind: MetricType, *, kept: bool) -> None:
         self.kept = kept
         self._by_text: dict[bytes, Series] = {}
         self._spelled: dict[int, Series] = {}
@@ -199,7 +199,7 @@ def _rank(pair: tuple[str, str]) -> tuple[bool, str]:
     return pair[0] == "le", pair[0]
 
 
-class Interner:
+class ScrapeCache:
     """All series of all pages of one process, by family; shared by every parser, so that leaders share identity.
 
     `said` tells by name whose series are said again, and so are kept; of others only what is read from them is.
@@ -207,18 +207,18 @@ class Interner:
 
     def __init__(self, said: Callable[[str], bool] = lambda _: True) -> None:
         self._said = said
-        self._families: dict[tuple[str, Kind], Texts] = {}
-        self._pages: dict[Hashable, Mapping[str, Family]] = {}
+        self._families: dict[tuple[str, MetricType], Texts] = {}
+        self._pages: dict[Hashable, Mapping[str, MetricFamily]] = {}
 
-    def former(self, who: Hashable) -> Mapping[str, Family]:
+    def former(self, who: Hashable) -> Mapping[str, MetricFamily]:
         """Return the families of a target's last whole page."""
         return self._pages.get(who, {})
 
-    def keep(self, who: Hashable, families: Mapping[str, Family]) -> None:
+    def keep(self, who: Hashable, families: Mapping[str, MetricFamily]) -> None:
         """Remember the families of a target's whole page for its next one."""
         self._pages[who] = families
 
-    def texts(self, name: str, kind: Kind) -> Texts:
+    def texts(self, name: str, kind: MetricType) -> Texts:
         """Return the series of one family; its kind says which sample names are its own."""
         texts = self._families.get((name, kind))
         if texts is None:
@@ -228,9 +228,9 @@ class Interner:
     def sweep(self, known: Collection[Hashable]) -> None:
         """Forget the pages of targets that are not known any more, and series that no page is left to show."""
         self._pages = {who: families for who, families in self._pages.items() if who in known}
-        alive: dict[tuple[str, Kind], set[Series]] = {}
+        alive: dict[tuple[str, MetricType], set[Series]] = {}
         shown = chain.from_iterable(families.values() for families in self._pages.values())
         for family in filter(lambda one: self._said(one.name), shown):
-            alive.setdefault((family.name, family.kind), set()).update(family.series)
+            alive.setdefault((family.name, family.type), set()).update(family.series)
         for key, texts in self._families.items():
             texts.sweep(alive.get(key, set()))

@@ -17,7 +17,7 @@ from yarl import URL
 
 from exporter import __version__, log
 from exporter.log import SECRETS
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 from exporter.net.files import SecretFile
 from exporter.net.tls import Trust
 
@@ -128,13 +128,13 @@ _FAULTS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
 )
 
 
-def fault(who: str, error: Exception, setting: str) -> Trouble:
+def fault(who: str, error: Exception, setting: str) -> Failure:
     """Say what went wrong with `who`, a target of the section `setting`; the cause of an exception knows best."""
     told = [one for one in (error.__cause__, error) if one is not None]
     reason, words, cause = next(
         (reason, words, one) for kind, reason, words in _FAULTS for one in told if isinstance(one, kind)
     )
-    return Trouble(reason, f"{who} {words.format(why=why(cause), setting=setting)}")
+    return Failure(reason, f"{who} {words.format(why=why(cause), setting=setting)}")
 
 
 def why(error: BaseException) -> str:
@@ -229,7 +229,7 @@ class Fetcher:
 
     async def fetch(
         self, session: aiohttp.ClientSession, address: Address, sink: Sink, deadline: float
-    ) -> Trouble | None:
+    ) -> Failure | None:
         """Ask once, until `deadline` (the loop's time). None: the answer came whole, whatever its status.
 
         Never raises but CancelledError.
@@ -238,7 +238,7 @@ class Fetcher:
             async with asyncio.timeout_at(deadline):
                 return await self._ask(session, address, sink)
         except TimeoutError:
-            return Trouble("timeout", self.late(_who(address)))
+            return Failure("timeout", self.late(_who(address)))
         except Exception as error:  # noqa: BLE001 - whatever the network does is a value to those above
             return fault(_who(address), error, self._setting)
 
@@ -246,7 +246,7 @@ class Fetcher:
         """Say that somebody did not answer in time."""
         return f"{who} did not answer within {self._section.timeout:g} s; raise {self._setting}.timeout"
 
-    async def _ask(self, session: aiohttp.ClientSession, address: Address, sink: Sink) -> Trouble | None:
+    async def _ask(self, session: aiohttp.ClientSession, address: Address, sink: Sink) -> Failure | None:
         try:
             tls = self._trust.context() if address.target.scheme == "https" else False
         except (OSError, ValueError) as error:
@@ -282,7 +282,7 @@ class Fetcher:
         headers.update(secret)
         return headers
 
-    async def _body(self, address: Address, answer: aiohttp.ClientResponse, sink: Sink) -> Trouble | None:
+    async def _body(self, address: Address, answer: aiohttp.ClientResponse, sink: Sink) -> Failure | None:
         encoding = answer.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in _ENCODINGS:
             return self._foreign(address, encoding) if answer.status == HTTPStatus.OK else None
@@ -302,25 +302,25 @@ class Fetcher:
                 if sink.broken:
                     return None
         if gunzip and not gunzip.whole and not sink.broken:
-            return Trouble("cut_short", f"{_who(address)} ends in mid-gzip; if it lasts, check any proxy before it")
+            return Failure("cut_short", f"{_who(address)} ends in mid-gzip; if it lasts, check any proxy before it")
         return None
 
-    def _oversized(self, address: Address) -> Trouble:
+    def _oversized(self, address: Address) -> Failure:
         most = self._section.limits.body
         message = f"{_who(address)} answers with {most} bytes or more; raise {self._setting}.limits.body"
-        return Trouble("body_limit", message)
+        return Failure("body_limit", message)
 
-    def _foreign(self, address: Address, encoding: str) -> Trouble:
+    def _foreign(self, address: Address, encoding: str) -> Failure:
         message = f"{_who(address)} answers in Content-Encoding {encoding[:20]!r}, but only gzip was asked for"
-        return Trouble("encoding", f"{message}; check any proxy before it, and {self._setting}.headers")
+        return Failure("encoding", f"{message}; check any proxy before it, and {self._setting}.headers")
 
-    def _redirected(self, address: Address, answer: aiohttp.ClientResponse) -> Trouble:
+    def _redirected(self, address: Address, answer: aiohttp.ClientResponse) -> Failure:
         message = f"{_who(address)} answers HTTP {answer.status}{_elsewhere(answer)}, and redirects are not followed"
-        return Trouble("redirect", f"{message}; put the right URL into {self._setting}.targets")
+        return Failure("redirect", f"{message}; put the right URL into {self._setting}.targets")
 
-    def _unusable(self, key: str, error: Exception) -> Trouble:
+    def _unusable(self, key: str, error: Exception) -> Failure:
         told = why(error) if isinstance(error, OSError) else str(error)
-        return Trouble("credentials", f"nobody is asked, since {told}; check {self._setting}.{key}")
+        return Failure("credentials", f"nobody is asked, since {told}; check {self._setting}.{key}")
 
 
 def _who(address: Address) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.metrics import Series, Strip
+    from exporter.metrics import SampleBatch, Series
 
 
 # Where to cut text of lines: before a comment, and into strips.
@@ -61,20 +61,20 @@ class Former:
 
     __slots__ = ("_misses", "_next", "_strips")
 
-    def __init__(self, strips: Sequence[Strip] = ()) -> None:
-        self._strips = [strip for strip in strips if strip.size]
+    def __init__(self, strips: Sequence[SampleBatch] = ()) -> None:
+        self._strips = [strip for strip in strips if strip.text_size]
         self._next = 0
         self._misses = 0
 
     @property
-    def expected(self) -> Strip | None:
+    def expected(self) -> SampleBatch | None:
         """The strip that should stand next."""
         return self._strips[self._next] if self._next < len(self._strips) else None
 
-    def again(self, text: bytes, pos: int) -> Strip | None:
+    def again(self, text: bytes, pos: int) -> SampleBatch | None:
         """Return the expected strip, if it stands at a place of the text, and go on to the one after it."""
         strip = self.expected
-        if strip is None or hash(text[pos : pos + strip.size]) != strip.hash:
+        if strip is None or hash(text[pos : pos + strip.text_size]) != strip.text_hash:
             return None
         self._next += 1
         self._misses = 0
@@ -84,7 +84,7 @@ class Former:
     def size(self) -> int:
         """How many bytes have to be there before anything can be told."""
         strip = self.expected
-        return SIZE if strip is None else max(strip.size, SIZE)
+        return SIZE if strip is None else max(strip.text_size, SIZE)
 
     def resumes(self, text: bytes, pos: int, stop: int) -> int:
         """Return where an expected strip begins, at or after a place, within reach; -1 when none does.
@@ -119,6 +119,6 @@ class Former:
             self._next += 1
 
 
-def _first(strip: Strip) -> bytes:
+def _first(strip: SampleBatch) -> bytes:
     """Return what names the first series of a strip."""
-    return strip.series[0].text.encode() + b" "
+    return strip.series[0].exposition.encode() + b" "

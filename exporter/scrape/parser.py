@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.metrics import Family, Kind, Strip, joined
-from exporter.scrape.cache import SERIES, Interner, Lines, MalformedError, Texts, unescape
+from exporter.metrics import MetricFamily, MetricType, SampleBatch, merge_batches
+from exporter.scrape.cache import SERIES, Lines, MalformedError, ScrapeCache, Texts, unescape
 from exporter.scrape.diff import SIZE, Former, cut, next_comment
 
 if TYPE_CHECKING:
@@ -38,17 +38,17 @@ class Columns:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.kind = Kind.UNTYPED
+        self.kind = MetricType.UNTYPED
         self.help = ""
         self.typed = False
         self.texts: Texts | None = None
         self.former: Former | None = None
-        self.strips: list[Strip] = []
+        self.strips: list[SampleBatch] = []
         self.rows = 0
         self._series: list[Series] = []
         self._values = array("d")
 
-    def put(self, strip: Strip) -> None:
+    def put(self, strip: SampleBatch) -> None:
         """Take a strip."""
         self.settle()
         self.strips.append(strip)
@@ -63,18 +63,18 @@ class Columns:
     def settle(self) -> None:
         """Make a strip of the samples that were read by themselves."""
         if self._series:
-            self.strips.append(Strip(self._series, self._values))
+            self.strips.append(SampleBatch(self._series, self._values))
             self._series, self._values = [], array("d")
 
-    def family(self, before: Family | None) -> tuple[Family, int]:
+    def family(self, before: MetricFamily | None) -> tuple[MetricFamily, int]:
         """Return the family, and how many samples only repeat a series; `before` is the one of the last page."""
         self.settle()
         strips = tuple(self.strips)
-        if before is not None and before.strips == strips and before.kind is self.kind:
-            return Family.of(self.name, self.kind, self.help, strips), 0
+        if before is not None and before.batches == strips and before.type is self.kind:
+            return MetricFamily.from_batches(self.name, self.kind, self.help, strips), 0
         if self.texts is not None and not self.texts.kept:
-            return Family.of(self.name, self.kind, self.help, strips), 0
-        family = joined(self.name, self.kind, self.help, strips)
+            return MetricFamily.from_batches(self.name, self.kind, self.help, strips), 0
+        family = merge_batches(self.name, self.kind, self.help, strips)
         return family, self.rows - len(family)
 
 
@@ -82,8 +82,8 @@ class Columns:
 
 
 LONGEST_LINE: Final = 64 * 1024
-NO_FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({})
-_IN_RUNS: Final = {Kind.HISTOGRAM, Kind.SUMMARY}
+NO_FAMILIES: Final[Mapping[str, MetricFamily]] = MappingProxyType({})
+_IN_RUNS: Final = {MetricType.HISTOGRAM, MetricType.SUMMARY}
 _PLAIN_DIGITS: Final = b"0123456789.eE+-"
 _NUMBER: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?)|nan", re.IGNORECASE
@@ -93,10 +93,10 @@ _SAMPLE: Final = re.compile(
 )
 _HEADER: Final = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++([^ \t]++)(?:[ \t](.*))?", re.DOTALL)
 # kube-state-metrics up to 2.16 writes `info` and `stateset` for custom resources in text, too.
-_KINDS: Final = {kind.value: kind for kind in Kind} | {
-    "info": Kind.GAUGE,
-    "stateset": Kind.GAUGE,
-    "unknown": Kind.UNTYPED,
+_KINDS: Final = {kind.value: kind for kind in MetricType} | {
+    "info": MetricType.GAUGE,
+    "stateset": MetricType.GAUGE,
+    "unknown": MetricType.UNTYPED,
 }
 
 
@@ -112,7 +112,7 @@ class ExpositionError(ValueError):
 class Exposition:
     """One whole page: wanted families by name (also those that are a header alone), and what was malformed."""
 
-    families: Mapping[str, Family]
+    families: Mapping[str, MetricFamily]
     malformed: Mapping[str, int]
     samples: int
 
@@ -125,10 +125,10 @@ class Parser:
 
     def __init__(
         self,
-        interner: Interner,
+        interner: ScrapeCache,
         wanted: Callable[[str], bool],
         most: int = 0,
-        former: Mapping[str, Family] = NO_FAMILIES,
+        former: Mapping[str, MetricFamily] = NO_FAMILIES,
     ) -> None:
         self._interner = interner
         self._wanted = wanted
@@ -165,7 +165,7 @@ class Parser:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
         if self._too_long or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
-        families: dict[str, Family] = {}
+        families: dict[str, MetricFamily] = {}
         for name, columns in self._families.items():
             families[name], repeated = columns.family(self._former.get(name))
             self._malformed["duplicate_series"] += repeated
@@ -209,14 +209,14 @@ class Parser:
                 else:
                     columns.put(strip)
                     self._samples += len(strip)
-                    pos += strip.size
+                    pos += strip.text_size
             if self._most and self._samples > self._most:
                 raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
         return pos
 
     def _remembered(self, columns: Columns) -> Former:
         family = self._former.get(columns.name)
-        columns.former = Former(family.strips if family is not None and family.kind is columns.kind else ())
+        columns.former = Former(family.batches if family is not None and family.type is columns.kind else ())
         return columns.former
 
     def _changed(self, columns: Columns, former: Former, text: bytes, pos: int, stop: int) -> int:
@@ -299,7 +299,7 @@ class Parser:
             return False
         if None in series or math.inf in values or -math.inf in values:
             return False
-        columns.put(Strip(self._shared(columns, series, part), values, text=part, interned=True))
+        columns.put(SampleBatch(self._shared(columns, series, part), values, text=part, interned=True))
         self._samples += len(series)
         return True
 

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Page, Source, Trouble
+from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.scrape.cache import unescape
 from exporter.scrape.parser import Exposition, ExpositionError, Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from exporter.scrape.cache import Interner
+    from exporter.scrape.cache import ScrapeCache
 
 OK: Final = 200
 _EXPLAINED: Final = 64 * 1024
@@ -55,9 +55,9 @@ class PageReader:
     """Takes an answer as it streams in: `begin`, `feed` until `broken` or done, `close`. Never raises."""
 
     asked: Asked
-    interner: Interner
+    interner: ScrapeCache
     wanted: Callable[[str], bool]
-    _trouble: Trouble | None = None
+    _trouble: Failure | None = None
     _parser: Parser | None = None
     _explanation: bytearray = field(default_factory=bytearray)
     _status: int = 0
@@ -70,7 +70,7 @@ class PageReader:
         if status != OK:
             return
         if other is not None:
-            self._trouble = Trouble(
+            self._trouble = Failure(
                 "content_type", f"answers {other}, not Prometheus text format 0.0.4; check {self._setting('path')}"
             )
             return
@@ -95,7 +95,7 @@ class PageReader:
         except ExpositionError as error:
             self._trouble = self._told(error)
 
-    def close(self, trouble: Trouble | None, seconds: float) -> Page:
+    def close(self, trouble: Failure | None, seconds: float) -> ScrapeResult:
         """Return the page; `trouble` is what went wrong on the way, None when the body came whole."""
         trouble = self._trouble or trouble
         exposition = None
@@ -110,36 +110,36 @@ class PageReader:
             self.interner.keep(self.asked.who, exposition.families)
         return self._page(exposition, trouble, seconds)
 
-    def _page(self, exposition: Exposition | None, trouble: Trouble | None, seconds: float) -> Page:
+    def _page(self, exposition: Exposition | None, trouble: Failure | None, seconds: float) -> ScrapeResult:
         asked = self.asked
-        return Page(
+        return ScrapeResult(
             source=asked.source,
             target=asked.target,
-            at=asked.at,
+            scraped_at=asked.at,
             families=exposition.families if exposition else {},
-            trouble=trouble,
+            failure=trouble,
             installation=asked.installation,
-            malformed=exposition.malformed if exposition else {},
-            seconds=seconds,
+            parse_errors=exposition.malformed if exposition else {},
+            duration=seconds,
             samples=exposition.samples if exposition else 0,
         )
 
-    def _told(self, error: ExpositionError) -> Trouble:
+    def _told(self, error: ExpositionError) -> Failure:
         cure = {
             "sample_limit": f"raise {self._setting('limits.samples')} or want fewer families (series.pass_through)",
             "cut_short": "the component stopped in mid-answer; if it lasts, look at its log",
             "not_exposition": f"check {self._setting('targets')} and {self._setting('path')}",
         }[error.reason]
-        return Trouble(error.reason, f"{error}; {cure}")
+        return Failure(error.reason, f"{error}; {cure}")
 
-    def _refused(self) -> Trouble:
+    def _refused(self) -> Failure:
         text = self._explanation.decode("utf-8", "replace")
         repeated = _repeated(text)
         if repeated:
-            return Trouble("duplicate_metric", f"HTTP {self._status}: {_in_words(repeated)}")
+            return Failure("duplicate_metric", f"HTTP {self._status}: {_in_words(repeated)}")
         first = " ".join(text.split())[:_QUOTED]
         told = f"HTTP {self._status}{': ' if first else ''}{first}"
-        return Trouble("http_status", f"{told}; {self._cure()}")
+        return Failure("http_status", f"{told}; {self._cure()}")
 
     def _cure(self) -> str:
         if self._status in (401, 403):

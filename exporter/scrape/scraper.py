@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from exporter.config.sources import Installation
-from exporter.metrics import Source, Trouble
+from exporter.metrics import Failure, Source
 from exporter.scrape.client import Fetcher, Sink, open_session
 from exporter.scrape.response import Asked
 from exporter.scrape.targets import Resolved, SystemLookup, Target, parse_all, resolve
@@ -29,7 +29,7 @@ AT_ONCE: Final = 64
 class Reader(Sink, Protocol[T_co]):
     """Takes one answer and makes something of it: PageReader a Page, a recording a page of a frame."""
 
-    def close(self, trouble: Trouble | None, seconds: float) -> T_co:
+    def close(self, trouble: Failure | None, seconds: float) -> T_co:
         """Return what came of it; `trouble` is what went wrong on the way."""
 
 
@@ -104,7 +104,7 @@ class Scraper(Generic[T]):
             async with asyncio.timeout_at(tick.deadline(section)):
                 return await resolve(target, self._lookup, section.settings.limits.addresses, section.source)
         except TimeoutError:
-            return Resolved(trouble=Trouble("dns", section.fetcher.late(f"the name server asked for {target.host}")))
+            return Resolved(trouble=Failure("dns", section.fetcher.late(f"the name server asked for {target.host}")))
 
     async def _address(self, section: _Section, address: Address, tick: _Tick) -> T:
         reader = self._reader(section.asked(address.label, tick.at))

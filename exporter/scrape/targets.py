@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.values import split_address
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +77,7 @@ class Resolved:
     """The addresses of a target, sorted; `trouble` when there are none, or more than may be asked."""
 
     addresses: tuple[Address, ...] = ()
-    trouble: Trouble | None = None
+    trouble: Failure | None = None
 
 
 def parse(text: str, path: str) -> Target:
@@ -135,14 +135,14 @@ def _one_family(found: Iterable[str]) -> list[str]:
     return [str(ip) for ip in ips if ip.version == ips[0].version]
 
 
-def _unresolved(target: Target, why: str, setting: str) -> Trouble:
+def _unresolved(target: Target, why: str, setting: str) -> Failure:
     message = f"{target.host} does not resolve ({why}); check {setting}.targets, and that the Service exists"
-    return Trouble("dns", message)
+    return Failure("dns", message)
 
 
-def _too_many(target: Target, found: int, most: int, setting: str) -> Trouble:
+def _too_many(target: Target, found: int, most: int, setting: str) -> Failure:
     message = f"{target.host} has {found} addresses, of which {most} are asked; raise {setting}.limits.addresses"
-    return Trouble("addresses", message)
+    return Failure("addresses", message)
 
 
 def _is_ip(host: str) -> bool:

@@ -13,14 +13,14 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, log
-from exporter.otlp.delivery.accounting import Books
-from exporter.rollouts.tracker import Watch
-from exporter.scrape.cache import Interner
+from exporter.otlp.delivery.accounting import DeliveryAccounting
+from exporter.rollouts.tracker import RolloutTracker
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.scraper import Scraper
-from exporter.self_metrics import Own, Telemetry
+from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
 from exporter.service.clock import offset, ticks
-from exporter.service.cycle import Cycles, Parts
+from exporter.service.cycle import CycleDependencies, CycleRunner
 from exporter.service.state_file import MemoryFile
 from exporter.service.wiring import page_readers, rules
 from exporter.web.server import Content, serve
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from exporter.config.load import Loaded
     from exporter.config.settings import Settings
-    from exporter.metrics import Family
-    from exporter.service.delivery import Delivering
+    from exporter.metrics import MetricFamily
+    from exporter.service.delivery import DeliveryService
 
 _log = logging.getLogger(__name__)
 LOST: Final = 3
@@ -46,14 +46,14 @@ class App:
         self._settings = settings = loaded.settings
         self._instance = instance
         self._started = time.time()
-        self._telemetry = Telemetry(instance, self._started)
-        self._telemetry.set(Own.CONFIG_WARNINGS, len(loaded.warnings))
+        self._telemetry = SelfMetrics(instance, self._started)
+        self._telemetry.set(OwnMetric.CONFIG_WARNINGS, len(loaded.warnings))
         self._delivering = _delivering(settings, self._telemetry)
         self._memory = _memory_file(settings)
-        interner = Interner(settings.series.pass_through.wants)
+        interner = ScrapeCache(settings.series.pass_through.wants)
         self._scraper = Scraper(settings, page_readers(settings, interner))
-        self.watch = Watch(rules(settings), self._memory.read() if self._memory is not None else None)
-        parts = Parts(
+        self.watch = RolloutTracker(rules(settings), self._memory.read() if self._memory is not None else None)
+        parts = CycleDependencies(
             self._scraper,
             self.watch,
             interner,
@@ -63,13 +63,13 @@ class App:
             sidecar=settings.mode == "sidecar",
             gzip=settings.otlp.compression == "gzip",
         )
-        self._cycles = Cycles(parts, settings.tick)
+        self._cycles = CycleRunner(parts, settings.tick)
         self._failing = ""
 
     @property
-    def books(self) -> Books:
+    def books(self) -> DeliveryAccounting:
         """What became of the points; all zero when nothing is pushed."""
-        return self._delivering.books if self._delivering is not None else Books()
+        return self._delivering.books if self._delivering is not None else DeliveryAccounting()
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Run until told to stop; return whether nothing was lost at the end. Raises ListenError at the start."""
@@ -130,12 +130,12 @@ class App:
     def _content(self) -> Content:
         return Content(self._families, self._rollouts, self._status, self._stalled, self._unready)
 
-    def _families(self) -> tuple[Family, ...]:
+    def _families(self) -> tuple[MetricFamily, ...]:
         return self._cycles.latest.families + self._telemetry.families(process=True)
 
     def _rollouts(self) -> object:
         return {
-            "at": self._cycles.latest.at,
+            "at": self._cycles.latest.timestamp,
             "rollouts": [views.rollout(one, self.watch.seen(one.key)) for one in self.watch.rollouts],
         }
 
@@ -148,9 +148,9 @@ class App:
         if not self._cycles.ended:
             return ["the first cycle has not ended yet"]
         pages = [target.page for target in self.watch.targets]
-        if any(page.trouble is None for page in pages):
+        if any(page.failure is None for page in pages):
             return self._alarms()
-        return [f"{page.target}: {page.trouble.message}" for page in pages if page.trouble is not None]
+        return [f"{page.target}: {page.failure.message}" for page in pages if page.failure is not None]
 
     def _alarms(self) -> Sequence[str]:
         return [self._delivering.alarm] if self._delivering is not None and self._delivering.alarm else []
@@ -181,12 +181,12 @@ class App:
         )
 
 
-def _delivering(settings: Settings, telemetry: Telemetry) -> Delivering | None:
+def _delivering(settings: Settings, telemetry: SelfMetrics) -> DeliveryService | None:
     if settings.otlp.endpoint is None:
         return None
-    from exporter.service.delivery import Delivering  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
+    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
 
-    return Delivering(settings, telemetry)
+    return DeliveryService(settings, telemetry)
 
 
 def _memory_file(settings: Settings) -> MemoryFile | None:

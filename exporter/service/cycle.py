@@ -7,70 +7,70 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Cycle, Source
-from exporter.self_metrics import Own
+from exporter.metrics import MetricsSnapshot, Source
+from exporter.self_metrics import OwnMetric
 from exporter.service.target_log import Notices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.config.sources import ScrapeSource
-    from exporter.metrics import Page
-    from exporter.otlp.delivery.producer import Courier
-    from exporter.rollouts.tracker import Watch
-    from exporter.scrape.cache import Interner
+    from exporter.metrics import ScrapeResult
+    from exporter.otlp.delivery.producer import RequestProducer
+    from exporter.rollouts.tracker import RolloutTracker
+    from exporter.scrape.cache import ScrapeCache
     from exporter.scrape.scraper import Scraper
-    from exporter.self_metrics import Telemetry
+    from exporter.self_metrics import SelfMetrics
     from exporter.service.state_file import MemoryFile
 
 _SWEEP_EVERY: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class CycleDependencies:
     """What a cycle is made of; `courier` is None when nothing is pushed, `memory` when nothing is kept."""
 
-    scraper: Scraper[Page]
-    watch: Watch
-    interner: Interner
-    telemetry: Telemetry
-    courier: Courier | None = None
+    scraper: Scraper[ScrapeResult]
+    watch: RolloutTracker
+    interner: ScrapeCache
+    telemetry: SelfMetrics
+    courier: RequestProducer | None = None
     memory: MemoryFile | None = None
     sidecar: bool = False
     gzip: bool = True
 
 
-class Cycles:
+class CycleRunner:
     """Goes round; `latest` is what was said last, `ended` when (Unix seconds) the last round ended well.
 
     `saying` is held from when everybody has answered until all is in the queue: nobody should stop a round within.
     """
 
-    def __init__(self, parts: Parts, tick: float) -> None:
+    def __init__(self, parts: CycleDependencies, tick: float) -> None:
         self._parts = parts
         self._tick = tick
         self._number = 0
         self._notices = Notices(parts.telemetry)
-        self.latest = Cycle(0.0)
+        self.latest = MetricsSnapshot(0.0)
         self.ended = 0.0
         self.saying = asyncio.Lock()
 
-    async def turn(self, gone_by: int, at: float) -> Cycle:
+    async def turn(self, gone_by: int, at: float) -> MetricsSnapshot:
         """Go round once for the tick at `at`; `gone_by` counts the ticks since the last round."""
         parts, began = self._parts, time.monotonic()
-        parts.telemetry.add(Own.CYCLES_SKIPPED, amount=gone_by - 1)
+        parts.telemetry.add(OwnMetric.CYCLES_SKIPPED, amount=gone_by - 1)
         async with _Held(parts.telemetry):
             pages = await parts.scraper.scrape(at, self._due)
             self._number += gone_by
             self._notices.take(pages)
             async with self.saying:
                 cycle = await self._say(at, pages)
-        parts.telemetry.set(Own.CYCLE_SECONDS, time.monotonic() - began)
-        parts.telemetry.add(Own.CYCLES)
+        parts.telemetry.set(OwnMetric.CYCLE_SECONDS, time.monotonic() - began)
+        parts.telemetry.add(OwnMetric.CYCLES)
         self.ended = time.time()
         return cycle
 
-    async def _say(self, at: float, pages: Sequence[Page]) -> Cycle:
+    async def _say(self, at: float, pages: Sequence[ScrapeResult]) -> MetricsSnapshot:
         parts = self._parts
         cycle = await self._step(at, pages)
         self.latest = cycle
@@ -79,20 +79,20 @@ class Cycles:
             self._sweep()
         if parts.memory is not None:
             well = await asyncio.to_thread(parts.memory.write, parts.watch.memory)
-            parts.telemetry.add(Own.MEMORY_WRITES, "ok" if well else "failed")
+            parts.telemetry.add(OwnMetric.MEMORY_WRITES, "ok" if well else "failed")
         if parts.courier is not None:
             whole = replace(cycle, families=cycle.families + parts.telemetry.families())
             await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
         return cycle
 
-    async def _step(self, at: float, pages: Sequence[Page]) -> Cycle:
+    async def _step(self, at: float, pages: Sequence[ScrapeResult]) -> MetricsSnapshot:
         """Take a step of the core, giving way between its slices."""
         steps = self._parts.watch.steps(at, pages)
         while True:
             try:
                 next(steps)
             except StopIteration as stop:
-                cycle: Cycle = stop.value
+                cycle: MetricsSnapshot = stop.value
                 return cycle
             await asyncio.sleep(0)
 
@@ -108,11 +108,11 @@ class Cycles:
             {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.targets}
         )
 
-    def _count(self, cycle: Cycle) -> None:
+    def _count(self, cycle: MetricsSnapshot) -> None:
         telemetry, watch = self._parts.telemetry, self._parts.watch
-        telemetry.set(Own.SERIES, sum(len(family) for family in cycle.families))
-        telemetry.add(Own.SERIES_OVERFLOW, amount=watch.overflow)
-        telemetry.add(Own.UNKNOWN_PHASES, amount=watch.unknown_phases)
+        telemetry.set(OwnMetric.SERIES, sum(len(family) for family in cycle.families))
+        telemetry.add(OwnMetric.SERIES_OVERFLOW, amount=watch.overflow)
+        telemetry.add(OwnMetric.UNKNOWN_PHASES, amount=watch.unknown_phases)
 
 
 class _Held:
@@ -120,7 +120,7 @@ class _Held:
 
     _EVERY: Final = 0.02
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: SelfMetrics) -> None:
         self._telemetry = telemetry
         self._longest = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -133,7 +133,7 @@ class _Held:
         if self._task is not None:
             await asyncio.sleep(0)
             self._task.cancel()
-        self._telemetry.set(Own.LONGEST_HOLD, self._longest)
+        self._telemetry.set(OwnMetric.LONGEST_HOLD, self._longest)
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()

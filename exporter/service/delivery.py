@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import log
 from exporter.net.tls import Trust
-from exporter.otlp.delivery.accounting import Books, State
-from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.accounting import DeliveryAccounting, State
+from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import Pace, Sender
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Bounds, Spool
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.http import HttpPost
-from exporter.self_metrics import Own
+from exporter.self_metrics import OwnMetric
 from exporter.service.wiring import identity
 
 if TYPE_CHECKING:
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from exporter.otlp.delivery.queue import Queue
     from exporter.otlp.result import Outcome
     from exporter.otlp.transport.grpc import GrpcCall
-    from exporter.self_metrics import Telemetry
+    from exporter.self_metrics import SelfMetrics
 
 _log: Final = logging.getLogger(__name__)
 
 SYNC: Final = 1.0
 """How often the queue is made safe against a crash of the machine, in seconds."""
 
-BOOKED: Final = (Own.POINTS_MADE, Own.POINTS_DELIVERED, Own.POINTS_REJECTED, Own.POINTS_DROPPED)
+BOOKED: Final = (OwnMetric.POINTS_MADE, OwnMetric.POINTS_DELIVERED, OwnMetric.POINTS_REJECTED, OwnMetric.POINTS_DROPPED)
 """The counters that outlive a restart with the spool."""
 
 
 class Timed:
     """A transport that also tells how long each request took."""
 
-    def __init__(self, transport: HttpPost | GrpcCall, telemetry: Telemetry) -> None:
+    def __init__(self, transport: HttpPost | GrpcCall, telemetry: SelfMetrics) -> None:
         self._transport = transport
         self._telemetry = telemetry
 
@@ -57,19 +57,19 @@ class Timed:
         """Send a body."""
         began = time.monotonic()
         outcome = await self._transport.post(body)
-        self._telemetry.observe(Own.REQUEST_SECONDS, time.monotonic() - began)
+        self._telemetry.observe(OwnMetric.REQUEST_SECONDS, time.monotonic() - began)
         return outcome
 
 
-class Delivering:
+class DeliveryService:
     """Sends for as long as its context lasts; `courier` takes what is to be sent, `books` say what became of it.
 
     Raises InUseError when another process has otlp.queue.directory.
     """
 
-    def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
+    def __init__(self, settings: Settings, telemetry: SelfMetrics) -> None:
         otlp = settings.otlp
-        self.books = Books()
+        self.books = DeliveryAccounting()
         self._spooled = otlp.queue.directory is not None
         self._most_bytes = otlp.queue.bytes
         self._queue = _queue(settings, self.books, telemetry)
@@ -77,7 +77,7 @@ class Delivering:
         timed = Timed(self._transport, telemetry)
         self._sender = Sender(self._queue, timed, self.books, Pace(otlp.retry.initial, otlp.retry.longest))
         encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
-        self.courier = Courier(encoder, self._queue, self.books, self._sender.notice)
+        self.courier = RequestProducer(encoder, self._queue, self.books, self._sender.notice)
         self._sending: asyncio.Task[None] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._lost: int | None = None
@@ -139,31 +139,31 @@ class Delivering:
             except Exception:  # noqa: BLE001 - nothing after the start may end it
                 _log.exception("the queue could not be synced; please report this")
 
-    def _reading(self) -> Mapping[Own, float | Mapping[str, float]]:
+    def _reading(self) -> Mapping[OwnMetric, float | Mapping[str, float]]:
         """Read the books in one go, so that they balance in every answer (E43)."""
         books = self.books
-        reading: dict[Own, float | Mapping[str, float]] = {
-            Own.POINTS_MADE: books.made,
-            Own.POINTS_DELIVERED: books.delivered,
-            Own.POINTS_REJECTED: books.rejected,
-            Own.POINTS_DROPPED: dict(books.dropped),
-            Own.POINTS_QUEUED: books.queued,
-            Own.QUEUE_BYTES: self._queue.bytes,
-            Own.QUEUE_LIMIT: self._most_bytes,
-            Own.QUEUE_AGE: self._queue.oldest_age(time.time()),
-            Own.REQUESTS: dict(books.requests),
-            Own.REQUESTS_RETRIED: books.retried,
-            Own.WARNINGS: books.warnings,
-            Own.DELIVERY_STATE: {state.value: float(state is books.state) for state in State},
+        reading: dict[OwnMetric, float | Mapping[str, float]] = {
+            OwnMetric.POINTS_MADE: books.made,
+            OwnMetric.POINTS_DELIVERED: books.delivered,
+            OwnMetric.POINTS_REJECTED: books.rejected,
+            OwnMetric.POINTS_DROPPED: dict(books.dropped),
+            OwnMetric.POINTS_QUEUED: books.queued,
+            OwnMetric.QUEUE_BYTES: self._queue.bytes,
+            OwnMetric.QUEUE_LIMIT: self._most_bytes,
+            OwnMetric.QUEUE_AGE: self._queue.oldest_age(time.time()),
+            OwnMetric.REQUESTS: dict(books.requests),
+            OwnMetric.REQUESTS_RETRIED: books.retried,
+            OwnMetric.WARNINGS: books.warnings,
+            OwnMetric.DELIVERY_STATE: {state.value: float(state is books.state) for state in State},
         }
         if self._spooled:
-            reading[Own.SPOOL_ON_DISK] = float(not self._queue.why)
+            reading[OwnMetric.SPOOL_ON_DISK] = float(not self._queue.why)
         if books.last_success:
-            reading |= {Own.LAST_DELIVERY: books.last_success, Own.DELIVERY_LAG: books.lag}
+            reading |= {OwnMetric.LAST_DELIVERY: books.last_success, OwnMetric.DELIVERY_LAG: books.lag}
         return reading
 
 
-def _queue(settings: Settings, books: Books, telemetry: Telemetry) -> Queue:
+def _queue(settings: Settings, books: DeliveryAccounting, telemetry: SelfMetrics) -> Queue:
     section = settings.otlp.queue
     if section.directory is None:
         return MemoryQueue(section.bytes, section.age)

@@ -12,7 +12,7 @@ from exporter.rollouts.persistence import UnfitMemoryError, Writer, load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.rollouts.tracker import Memory
+    from exporter.rollouts.tracker import TrackerState
 
 NAME: Final = "fleet.memory"
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class MemoryFile:
         self._writer = Writer(cluster)
         self._failing = False
 
-    def read(self) -> Memory | None:
+    def read(self) -> TrackerState | None:
         """Return what was kept, None when there is nothing fit."""
         try:
             return load(self._path.read_bytes(), self._cluster)
@@ -39,7 +39,7 @@ class MemoryFile:
             _log.warning("memory cannot be read", extra=fields(why=error.strerror, cure="check memory.directory"))
         return None
 
-    def write(self, memory: Memory) -> bool:
+    def write(self, memory: TrackerState) -> bool:
         """Replace what was kept, atomically; say whether that went well. A failure is logged once until it heals."""
         part = self._path.with_suffix(".part")
         try:

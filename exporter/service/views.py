@@ -74,12 +74,12 @@ def rollout_row(one: Rollout) -> RolloutRow:
 def target_row(one: Target, now: float) -> TargetRow:
     """Return a target's row of the status page."""
     page = one.page
-    state = one.verdict.value if one.verdict is not None else "down" if page.trouble is not None else "up"
+    state = one.verdict.value if one.verdict is not None else "down" if page.failure is not None else "up"
     return TargetRow(
         source=page.source.value,
         address=page.target,
         state=state,
         installation=page.installation,
         age=None if one.good is None else max(now - one.good, 0.0),
-        trouble=page.trouble.message if page.trouble is not None else "",
+        trouble=page.failure.message if page.failure is not None else "",
     )

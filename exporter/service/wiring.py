@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from exporter.config.settings import Namespaces
 from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
-from exporter.rollouts.policy import Rules
-from exporter.scrape.cache import Interner
+from exporter.rollouts.policy import TrackingPolicy
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import Asked, PageReader
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ _RELAYED: Final = frozenset({
 })  # fmt: skip # what tells leaders from standbys, and the pods of rollouts from others
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings) -> TrackingPolicy:
     """Return what the settings decide about the domain."""
     lifecycle, series = settings.lifecycle, settings.series
-    return Rules(
+    return TrackingPolicy(
         grace=lifecycle.grace,
         ended_info=lifecycle.ended_info,
         hold_down=lifecycle.hold_down,
@@ -53,7 +53,7 @@ def _roles(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapp
     return {"label_" + _ODD.sub("_", _HUMP.sub(r"\1_\2", label)).lower(): values for label in labels}
 
 
-def page_readers(settings: Settings, interner: Interner | None = None) -> Callable[[Asked], PageReader]:
+def page_readers(settings: Settings, interner: ScrapeCache | None = None) -> Callable[[Asked], PageReader]:
     """Return what opens a reader for each answer; all of them share their series."""
     passes = settings.series.pass_through.wants
     needed = _NEEDED if settings.series.derive else _RELAYED
@@ -62,7 +62,7 @@ def page_readers(settings: Settings, interner: Interner | None = None) -> Callab
     def wanted(family: str) -> bool:
         return family in needed or passes(family)
 
-    interner = interner or Interner(passes)
+    interner = interner or ScrapeCache(passes)
     return lambda asked: PageReader(asked, interner, wanted)
 
 

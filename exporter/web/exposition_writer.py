@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.metrics import Family, Series, Strip
+    from exporter.metrics import MetricFamily, SampleBatch, Series
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BLOCK: Final = 2_000
@@ -18,7 +18,7 @@ LABEL_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 SPECIAL: Final = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
-def render(families: Iterable[Family]) -> Iterator[bytes]:
+def render(families: Iterable[MetricFamily]) -> Iterator[bytes]:
     """Yield the page in blocks of some thousand samples, families in the order of their names.
 
     Families of one name stand under one header, the first's type; of a series told twice the first value counts,
@@ -32,15 +32,15 @@ def render(families: Iterable[Family]) -> Iterator[bytes]:
             head = b""
 
 
-def _is_interned(group: Sequence[Family]) -> bool:
+def _is_interned(group: Sequence[MetricFamily]) -> bool:
     """Tell whether no series can be told twice in a group."""
-    return len(group) == 1 and all(strip.interned for strip in group[0].strips)
+    return len(group) == 1 and all(strip.interned for strip in group[0].batches)
 
 
-def _interned(family: Family) -> Iterator[bytes]:
+def _interned(family: MetricFamily) -> Iterator[bytes]:
     block: list[bytes] = []
     many = 0
-    for strip in family.strips:
+    for strip in family.batches:
         block.append(_rows(strip))
         many += len(strip)
         if many >= BLOCK:
@@ -50,14 +50,14 @@ def _interned(family: Family) -> Iterator[bytes]:
         yield b"".join(block)
 
 
-def _rows(strip: Strip) -> bytes:
+def _rows(strip: SampleBatch) -> bytes:
     samples = zip(strip.series, strip.values, strict=True)
     return "".join([f"{_text(series)} {number(value)}\n" for series, value in samples]).encode()
 
 
 def _text(series: Series) -> str:
     """Return a series as it stood on a page, or as the format writes it."""
-    text = series.text
+    text = series.exposition
     return text if text and _NAME not in text else _head(series)
 
 
@@ -72,21 +72,21 @@ def number(value: float) -> str:
     return text.removesuffix(".0") if text[-1].isdigit() else SPECIAL[text]
 
 
-def _by_name(families: Iterable[Family]) -> dict[str, list[Family]]:
-    groups: dict[str, list[Family]] = {}
+def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
+    groups: dict[str, list[MetricFamily]] = {}
     for family in families:
         groups.setdefault(family.name, []).append(family)
     return groups
 
 
-def _header(name: str, group: Iterable[Family]) -> str:
+def _header(name: str, group: Iterable[MetricFamily]) -> str:
     """Return the HELP line, if any family has one to give, and the TYPE line."""
     text = next((family.help for family in group if family.help), "")
     told = f"# HELP {name} {text.translate(HELP_ESCAPES)}\n" if text else ""
-    return f"{told}# TYPE {name} {next(iter(group)).kind}\n"
+    return f"{told}# TYPE {name} {next(iter(group)).type}\n"
 
 
-def _lines(group: Iterable[Family]) -> Iterator[str]:
+def _lines(group: Iterable[MetricFamily]) -> Iterator[str]:
     seen: set[str] = set()
     for family in group:
         for series, value in family.samples():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from exporter.config.otlp import Web
     from exporter.config.section import ServerTls
-    from exporter.metrics import Family
+    from exporter.metrics import MetricFamily
     from exporter.web.views import Status
 
 
@@ -105,7 +105,7 @@ class Content:
     `rollouts` is anything that JSON can say; `stalled` and `unready` are reasons, none when all is well.
     """
 
-    families: Callable[[], Iterable[Family]]
+    families: Callable[[], Iterable[MetricFamily]]
     rollouts: Callable[[], object]
     status: Callable[[], Status]
     stalled: Callable[[], Sequence[str]]

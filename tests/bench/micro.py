@@ -16,8 +16,8 @@ from exporter.config import Settings
 from exporter.metrics import Source
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import packed
-from exporter.rollouts.tracker import Watch
-from exporter.scrape.cache import Interner
+from exporter.rollouts.tracker import RolloutTracker
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import Asked
 from exporter.service.wiring import identity, page_readers, rules
 from exporter.web.exposition_writer import render
@@ -27,7 +27,7 @@ from tests.bench.pages import ARGO, KUBE, VARIANTS, variant, write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.metrics import Cycle, Page
+    from exporter.metrics import MetricsSnapshot, ScrapeResult
 
     Once = Callable[[], float]
     """Does a part's work once, and returns how much that was."""
@@ -65,15 +65,17 @@ class Material:
         self.texts = {
             page: [variant(folder, page, number).read_bytes() for number in range(VARIANTS)] for page in (ARGO, KUBE)
         }
-        interner = Interner()
+        interner = ScrapeCache()
         self.pages = [
             [read(self.texts[page][number], page, interner) for page in (ARGO, KUBE)] for number in range(VARIANTS)
         ]
-        watch = Watch(rules(_SETTINGS))
-        self.cycles: Sequence[Cycle] = [watch.step(10.0 * number, pages) for number, pages in enumerate(self.pages, 1)]
+        watch = RolloutTracker(rules(_SETTINGS))
+        self.cycles: Sequence[MetricsSnapshot] = [
+            watch.process(10.0 * number, pages) for number, pages in enumerate(self.pages, 1)
+        ]
 
 
-def read(text: bytes, page: str, interner: Interner) -> Page:
+def read(text: bytes, page: str, interner: ScrapeCache) -> ScrapeResult:
     """Read a page as it would come in."""
     source = {ARGO: Source.ARGO, KUBE: Source.KUBE_STATE_METRICS}[page]
     reader = page_readers(_SETTINGS, interner)(Asked(source, f"{page}:80", 10.0))
@@ -108,11 +110,11 @@ def _rate(once: Once, clock: Callable[[], float]) -> float:
 def _parsing(page: str, *, warm: bool, megabytes: bool = False) -> Callable[[Material], Once]:
     def part(material: Material) -> Once:
         texts = itertools.cycle(material.texts[page])
-        kept = Interner()
+        kept = ScrapeCache()
 
         def once() -> float:
             text = next(texts)
-            samples = read(text, page, kept if warm else Interner()).samples
+            samples = read(text, page, kept if warm else ScrapeCache()).samples
             return len(text) / 1e6 if megabytes else samples
 
         return once
@@ -123,10 +125,10 @@ def _parsing(page: str, *, warm: bool, megabytes: bool = False) -> Callable[[Mat
 def _stepping(*, warm: bool) -> Callable[[Material], Once]:
     def part(material: Material) -> Once:
         pages, at = itertools.cycle(material.pages), itertools.count(10.0, 10.0)
-        kept = Watch(rules(_SETTINGS))
+        kept = RolloutTracker(rules(_SETTINGS))
 
         def once() -> float:
-            (kept if warm else Watch(rules(_SETTINGS))).step(next(at), next(pages))
+            (kept if warm else RolloutTracker(rules(_SETTINGS))).process(next(at), next(pages))
             return material.rollouts
 
         return once
@@ -179,12 +181,12 @@ PARTS: Final[Sequence[tuple[str, str, Callable[[Material], Once]]]] = (
 def _spool(folder: Path) -> Iterator[Finding]:
     """Measure the spool against the clock on the wall, since it waits for the disk."""
     try:
-        from exporter.otlp.delivery.accounting import Books  # noqa: PLC0415 - this version may have no spool
+        from exporter.otlp.delivery.accounting import DeliveryAccounting  # noqa: PLC0415 - this version may have no spool
         from exporter.otlp.delivery.queue import Record  # noqa: PLC0415
         from exporter.otlp.spool import Bounds, Spool  # noqa: PLC0415
     except ImportError:
         return
-    spool = Spool(folder, Bounds(1 << 32, 86_400.0), Books(), time.time())
+    spool = Spool(folder, Bounds(1 << 32, 86_400.0), DeliveryAccounting(), time.time())
     body = os.urandom(_BLOCK)
 
     def put() -> float:

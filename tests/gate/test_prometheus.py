@@ -8,7 +8,7 @@ import pytest
 
 from exporter.gate.prometheus_client import ReadEndpoint, Reader
 from exporter.gate.prometheus_response import Answer, Matrix, Sample, Scalar, Text, Vector
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 from tests.real_stores import prometheus
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def test_every_type_of_answer_is_read_and_every_refusal_told(reader: Reade
     assert await reader.series("{nothing='here'}") == ()
     for promql, words in (("sum((", "parse error: unclosed left parenthesis"), ("a + on(b) up{", "parse error")):
         told = await reader.query(promql)
-        assert isinstance(told, Trouble)
+        assert isinstance(told, Failure)
         assert told.reason == "query"
         assert "refuses the query: bad_data: invalid parameter" in told.message
         assert words in told.message
@@ -48,6 +48,6 @@ async def test_every_type_of_answer_is_read_and_every_refusal_told(reader: Reade
 async def test_an_address_with_the_path_already_in_it_is_told_so(reader: Reader) -> None:
     async with Reader(ReadEndpoint(f"{reader._endpoint.address}/api/v1/query")) as wrong:
         told = await wrong.query("up")
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.reason == "address"
     assert told.message.endswith("leave /api/v1/query out of read.address: it is appended")

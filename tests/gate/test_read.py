@@ -14,7 +14,7 @@ from aiohttp import web
 from exporter.config.section import ClientTls
 from exporter.gate.prometheus_client import ReadEndpoint, Reader, basic
 from exporter.gate.prometheus_response import Answer, Sample, Vector
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 from exporter.net.tls import Trust
 from tests.gate.api import api, only_get, says, vector
 
@@ -28,7 +28,7 @@ FOUND = Answer(Vector((Sample((("job", "a"),), 1700000000.5, 1.0),)))
 SECRET = "Zm9vOnZlcnktc2VjcmV0"
 
 
-async def ask(endpoint: ReadEndpoint, promql: str = "up", at: float | None = None) -> Answer | Trouble:
+async def ask(endpoint: ReadEndpoint, promql: str = "up", at: float | None = None) -> Answer | Failure:
     async with Reader(endpoint) as reader:
         return await reader.query(promql, at)
 
@@ -54,7 +54,7 @@ async def test_a_store_that_takes_no_post_is_asked_by_get(status: int) -> None:
 
 async def test_other_refusals_of_a_post_are_not_asked_again() -> None:
     async with api(only_get(says(ONE), 400)) as store:
-        assert isinstance(await ask(ReadEndpoint(store.address)), Trouble)
+        assert isinstance(await ask(ReadEndpoint(store.address)), Failure)
     assert len(store.asked) == 1
 
 
@@ -64,7 +64,7 @@ async def test_a_range_and_a_search_for_series_have_their_own_forms() -> None:
         found = await reader.series('{job="a"}', start=5.0, end=1e9)
         odd = await reader.query_range("up", 0.0, 60.0, 15.0)
     assert found == ((("__name__", "up"),),)
-    assert isinstance(odd, Trouble)
+    assert isinstance(odd, Failure)
     assert odd.message.endswith("answers oddly: it is no answer to a query; check read.address")
     assert [(one.path, one.form) for one in store.asked] == [
         ("/api/v1/series", {"match[]": '{job="a"}', "start": "5", "end": "1000000000"}),
@@ -80,7 +80,7 @@ async def test_a_credential_is_in_no_repr_and_in_no_message_though_the_server_re
     async with api(says(f"you sent Basic {SECRET}", 401, "text/plain")) as store:
         endpoint = ReadEndpoint(store.address, {"Authorization": f"Basic {SECRET}"})
         told = await ask(endpoint)
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.message.endswith("you sent ***); check read.username and read.password_file")
     assert SECRET not in repr(endpoint) + told.message
 
@@ -116,7 +116,7 @@ async def test_an_answer_that_does_not_come_whole_is_told_with_its_cure(
 ) -> None:
     async with api(behaviour) as store:
         told = await ask(ReadEndpoint(store.address, timeout=0.2))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.reason == reason
     assert told.message.startswith(f"{store.address} ")
     assert told.message.endswith(words)
@@ -126,7 +126,7 @@ async def test_nobody_there_is_told_with_its_cure() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         told = await ask(ReadEndpoint(f"http://127.0.0.1:{taken.getsockname()[1]}"))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.reason == "unreachable"
     assert told.message.endswith("; check read.address")
     assert "cannot be reached" in told.message
@@ -144,14 +144,14 @@ async def test_what_cannot_be_asked_at_all_is_told_with_its_cure(
     address: str, headers: dict[str, str], reason: str
 ) -> None:
     told = await ask(ReadEndpoint(address, headers))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.reason == reason
 
 
 async def test_a_line_break_in_a_credential_is_told_with_its_cure() -> None:
     async with api(says(ONE)) as store:
         told = await ask(ReadEndpoint(store.address, {"Authorization": "Basic a\nb"}))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.reason == "credential"
     assert "a line break?" in told.message
 
@@ -179,12 +179,12 @@ class TestTls:
     async def test_a_certificate_that_is_not_trusted_is_told_with_its_cure(self, tls: ssl.SSLContext) -> None:
         async with api(says(ONE), tls) as store:
             told = await ask(ReadEndpoint(store.address, trust=Trust(ClientTls())))
-        assert isinstance(told, Trouble)
-        assert told == Trouble("tls", f"{store.address} shows a certificate that is not trusted; check read.tls")
+        assert isinstance(told, Failure)
+        assert told == Failure("tls", f"{store.address} shows a certificate that is not trusted; check read.tls")
 
     async def test_a_file_that_is_no_certificate_is_told_with_its_cure(self, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("x")
         told = await ask(ReadEndpoint("https://127.0.0.1:9", trust=Trust(ClientTls(ca_file=tmp_path / "ca.pem"))))
-        assert isinstance(told, Trouble)
+        assert isinstance(told, Failure)
         assert told.reason == "tls"
         assert told.message.endswith("holds no PEM certificate; check read.tls")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from exporter.gate.prometheus_response import LONGEST_SAID, Asked, Cures, Reply, document, line
-from exporter.metrics import Trouble
+from exporter.metrics import Failure
 
 CREDENTIAL = "read.username and read.password_file"
 HERE = "http://store:9090"
@@ -72,7 +72,7 @@ CASES: tuple[tuple[Reply, str, str], ...] = (
 
 @pytest.mark.parametrize(("reply", "reason", "words"), CASES)
 def test_each_refusal_is_told_with_its_cure(reply: Reply, reason: str, words: str) -> None:
-    assert document(reply, asked()) == Trouble(reason, f"{HERE} {words}")
+    assert document(reply, asked()) == Failure(reason, f"{HERE} {words}")
 
 
 def test_a_success_is_its_document() -> None:
@@ -84,42 +84,42 @@ def test_a_success_is_its_document() -> None:
 
 def test_who_sent_no_credential_is_told_to_set_one() -> None:
     told = document(Reply(401), asked(proven=False))
-    assert told == Trouble("credential", f"{HERE} wants a credential (401 Unauthorized); set {CREDENTIAL}")
+    assert told == Failure("credential", f"{HERE} wants a credential (401 Unauthorized); set {CREDENTIAL}")
 
 
 def test_last9s_form_of_address_and_credential_is_told_to_who_asks_last9() -> None:
     at = asked("https://read-app-tsdb.last9.io/hot/v1/metrics/c/sender/o")
     told = [document(reply, at) for reply in (Reply(401), Reply(200, "text/html", b"<html>"))]
     assert told == [
-        Trouble("credential", f"{LAST9} refuses the credential (401 Unauthorized); check {CREDENTIAL} {TOKEN}"),
-        Trouble("address", f"{LAST9} answers with a web page, not as a Prometheus API; check read.address {READ_URL}"),
+        Failure("credential", f"{LAST9} refuses the credential (401 Unauthorized); check {CREDENTIAL} {TOKEN}"),
+        Failure("address", f"{LAST9} answers with a web page, not as a Prometheus API; check read.address {READ_URL}"),
     ]
 
 
 @pytest.mark.parametrize("reply", [Reply(404), Reply(200, "text/html", b"<html>")])
 def test_an_address_that_has_the_path_already_is_told_so(reply: Reply) -> None:
     told = document(reply, asked(f"{HERE}/api/v1/query"))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.message.endswith("; leave /api/v1/query out of read.address: it is appended")
 
 
 def test_a_credential_in_the_address_is_not_told() -> None:
     told = document(Reply(404), asked("https://user:pw@store"))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert "pw" not in told.message
 
 
 def test_the_cure_is_named_as_whoever_asks_calls_it() -> None:
     cures = Cures(address="provider.prometheus.address", credential="the header Authorization")
     told = document(Reply(401), Asked(f"{HERE}/api/v1/query", proven=True, cures=cures))
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.message.endswith("; check the header Authorization")
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\xfe", b"[]", b"null", b"1"])
 def test_a_hostile_body_is_told_as_any_other(body: bytes) -> None:
     told = document(Reply(200, "application/json", body), asked())
-    assert isinstance(told, Trouble)
+    assert isinstance(told, Failure)
     assert told.reason == "address"
 
 

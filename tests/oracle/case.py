@@ -7,12 +7,12 @@ import lzma
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.metrics import Page, Source, Trouble
+from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity, otlp_json
-from exporter.rollouts.policy import Rules
-from exporter.rollouts.tracker import Watch
-from exporter.scrape.cache import Interner
+from exporter.rollouts.policy import TrackingPolicy
+from exporter.rollouts.tracker import RolloutTracker
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import Asked, PageReader
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Case:
         self._limit: int = told["scrape_config"].get("sample_limit", 0)
         self._answers: list[tuple[int, bytes]] = [(page["status"], page["body"].encode()) for page in told["pages"]]
 
-    def pages(self, evidence: bytes = b"") -> list[Page]:
+    def pages(self, evidence: bytes = b"") -> list[ScrapeResult]:
         """Read the pages, `evidence` put at the end of those that end with a whole line."""
-        interner = Interner()
+        interner = ScrapeCache()
         most = self._limit + bool(evidence) if self._limit else 0
         asked = [Asked(Source.ARGO, "argo-a", at, most=most) for at in self._times()[:-1]]
         readers = [PageReader(one, interner, lambda _: True) for one in asked]
@@ -70,22 +70,24 @@ class Case:
     def _times(self) -> range:
         return range(_AT, _AT + _INTERVAL * (len(self._answers) + 1), _INTERVAL)
 
-    def _page(self, reader: PageReader, status: int, body: bytes) -> Page:
+    def _page(self, reader: PageReader, status: int, body: bytes) -> ScrapeResult:
         reader.begin(status, {"Content-Type": self._content_type})
         reader.feed(body)
         return reader.close(None, 0.0)
 
     def pushed(self) -> list[Pushed]:
         """Return what is pushed after each page, after a failed scrape, and at the end of the grace after that."""
-        watch = Watch(Rules(grace=_GRACE, derive=False))
+        watch = RolloutTracker(TrackingPolicy(grace=_GRACE, derive=False))
         encoder = Encoder(Identity(()))
         failed = self._times()[-1]
-        down = Trouble("unanswered", "")
+        down = Failure("unanswered", "")
         pages = self.pages(EVIDENCE)
-        pages += [Page(Source.ARGO, "argo-a", at, trouble=down) for at in (failed, failed + _GRACE)]
-        cycles = [watch.step(page.at, [page]) for page in pages]
+        pages += [ScrapeResult(Source.ARGO, "argo-a", at, failure=down) for at in (failed, failed + _GRACE)]
+        cycles = [watch.process(page.scraped_at, [page]) for page in pages]
         return [
-            Pushed(_metrics(request.body for request in encoder.requests(cycle)), int(cycle.at - _AT) // _INTERVAL)
+            Pushed(
+                _metrics(request.body for request in encoder.requests(cycle)), int(cycle.timestamp - _AT) // _INTERVAL
+            )
             for cycle in cycles
         ]
 
@@ -99,7 +101,7 @@ class Case:
         }
 
 
-def read(page: Page) -> set[str]:
+def read(page: ScrapeResult) -> set[str]:
     """Return the samples of a page."""
     return {
         _sample(series.name, series.labels, value)

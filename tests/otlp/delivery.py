@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.otlp.delivery.accounting import Books
-from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.accounting import DeliveryAccounting
+from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import Clock, Pace, Sender, Transport
 from exporter.otlp.encode.encoder import Encoder
@@ -50,9 +50,9 @@ class Line:
 
     over: Transport
     sender: Sender
-    courier: Courier
+    courier: RequestProducer
     queue: MemoryQueue
-    books: Books
+    books: DeliveryAccounting
     time: Time
 
     async def offer(self, *numbers: float) -> int:
@@ -84,7 +84,7 @@ async def line(destination: Destination, queue: MemoryQueue | None = None) -> As
 def laid(over: Transport, queue: MemoryQueue | None = None) -> Line:
     """Lay a line over any transport."""
     queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
-    books, time = Books(), Time()
+    books, time = DeliveryAccounting(), Time()
     sender = Sender(queue, over, books, PACE, time.clock())
-    courier = Courier(Encoder(NOBODY, most_points=1000), queue, books, sender.notice)
+    courier = RequestProducer(Encoder(NOBODY, most_points=1000), queue, books, sender.notice)
     return Line(over, sender, courier, queue, books, time)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from exporter.metrics import Cycle, Family, Kind, Series, family
+from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, Series, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
@@ -26,19 +26,21 @@ def series(name: str, /, **labels: str) -> Series:
     return Series(name, tuple(labels.items()))
 
 
-def gauge(name: str, *samples: tuple[Mapping[str, str], float], kind: Kind = Kind.GAUGE) -> Family:
-    return family(name, kind, f"About {name}.", [(series(name, **labels), value) for labels, value in samples])
+def gauge(name: str, *samples: tuple[Mapping[str, str], float], kind: MetricType = MetricType.GAUGE) -> MetricFamily:
+    return family_from_samples(
+        name, kind, f"About {name}.", [(series(name, **labels), value) for labels, value in samples]
+    )
 
 
-def histogram(name: str, buckets: Mapping[str, float], ends: Mapping[str, float], /, **labels: str) -> Family:
+def histogram(name: str, buckets: Mapping[str, float], ends: Mapping[str, float], /, **labels: str) -> MetricFamily:
     """One histogram: cumulative counts by `le`, and whichever of sum and count are given."""
     rows = [(series(f"{name}_bucket", **labels, le=le), count) for le, count in buckets.items()]
     rows += [(series(f"{name}_{end}", **labels), value) for end, value in ends.items()]
-    return family(name, Kind.HISTOGRAM, f"About {name}.", rows)
+    return family_from_samples(name, MetricType.HISTOGRAM, f"About {name}.", rows)
 
 
-def cycle(*families: Family, ended: Iterable[Family] = ()) -> Cycle:
-    return Cycle(AT, families, tuple(ended))
+def cycle(*families: MetricFamily, ended: Iterable[MetricFamily] = ()) -> MetricsSnapshot:
+    return MetricsSnapshot(AT, families, tuple(ended))
 
 
 def decoded(request: Request) -> ExportMetricsServiceRequest:
@@ -63,7 +65,7 @@ def attributes(message: Any) -> dict[str, str]:
 
 
 def encoded(
-    *families: Family, ended: Iterable[Family] = (), identity: Identity = NOBODY
+    *families: MetricFamily, ended: Iterable[MetricFamily] = (), identity: Identity = NOBODY
 ) -> tuple[Encoder, list[Metric]]:
     """Encode one cycle that fits one request."""
     encoder = Encoder(identity)
@@ -72,7 +74,7 @@ def encoded(
     return encoder, [metric for request in requests for metric in metrics(request)]
 
 
-def one_point(*families: Family, ended: Iterable[Family] = (), identity: Identity = NOBODY) -> Any:
+def one_point(*families: MetricFamily, ended: Iterable[MetricFamily] = (), identity: Identity = NOBODY) -> Any:
     _, (metric,) = encoded(*families, ended=ended, identity=identity)
     (point,) = points(metric)
     return point

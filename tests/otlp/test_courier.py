@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from exporter.incremental import LIFE, Recent
-from exporter.otlp.delivery.accounting import Books
-from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.accounting import DeliveryAccounting
+from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import unpacked
@@ -18,8 +18,8 @@ MANY = cycle(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
 
 
 async def test_a_cycle_becomes_records_of_its_time_and_is_booked() -> None:
-    queue, books, noticed = MemoryQueue(1_000_000, 60), Books(), []
-    courier = Courier(Encoder(NOBODY, most_points=300), queue, books, lambda: noticed.append(len(queue)))
+    queue, books, noticed = MemoryQueue(1_000_000, 60), DeliveryAccounting(), []
+    courier = RequestProducer(Encoder(NOBODY, most_points=300), queue, books, lambda: noticed.append(len(queue)))
     assert await courier.offer(MANY, AT + 1) == 1000
     assert (books.made, books.queued, books.balanced, noticed) == (1000, 1000, True, [1, 2, 3, 4])
     told = []
@@ -32,8 +32,8 @@ async def test_a_cycle_becomes_records_of_its_time_and_is_booked() -> None:
 
 
 async def test_a_queue_that_overflows_is_booked() -> None:
-    queue, books = MemoryQueue(20_000, 60), Books()
-    courier = Courier(Encoder(NOBODY, most_points=100), queue, books, lambda: None)
+    queue, books = MemoryQueue(20_000, 60), DeliveryAccounting()
+    courier = RequestProducer(Encoder(NOBODY, most_points=100), queue, books, lambda: None)
     await courier.offer(MANY, AT, gzip=False)
     assert books.balanced
     assert 0 < books.queued == queue.points < 1000
@@ -48,8 +48,8 @@ async def test_others_run_between_two_requests() -> None:
             turns.append(books.made)
             await asyncio.sleep(0)
 
-    queue, books = MemoryQueue(1_000_000, 60), Books()
-    courier = Courier(Encoder(NOBODY, most_points=300), queue, books, lambda: None)
+    queue, books = MemoryQueue(1_000_000, 60), DeliveryAccounting()
+    courier = RequestProducer(Encoder(NOBODY, most_points=300), queue, books, lambda: None)
     await asyncio.gather(courier.offer(MANY, AT), other())
     assert turns == [300, 600, 900]
 

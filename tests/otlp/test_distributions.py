@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.metrics import Family, Kind, family
+from exporter.metrics import MetricFamily, MetricType, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
@@ -20,15 +20,15 @@ BUCKETS = {"0.1": 1.0, "0.5": 3.0, "+Inf": 7.0}
 ENDS = {"sum": 2.5, "count": 7.0}
 
 
-def summary(ends: Mapping[str, float], quantiles: Mapping[str, float], **labels: str) -> Family:
+def summary(ends: Mapping[str, float], quantiles: Mapping[str, float], **labels: str) -> MetricFamily:
     rows = [(series("s", **labels, quantile=quantile), value) for quantile, value in quantiles.items()]
     rows += [(series(f"s_{end}", **labels), value) for end, value in ends.items()]
-    return family("s", Kind.SUMMARY, "", rows)
+    return family_from_samples("s", MetricType.SUMMARY, "", rows)
 
 
-def joined(*families: Family) -> Family:
+def joined(*families: MetricFamily) -> MetricFamily:
     rows = [row for one in families for row in zip(one.series, one.values, strict=True)]
-    return family(families[0].name, families[0].kind, families[0].help, rows)
+    return family_from_samples(families[0].name, families[0].type, families[0].help, rows)
 
 
 def test_a_histogram_is_one_point_whose_counts_are_differences() -> None:
@@ -107,7 +107,7 @@ def test_histograms_whose_lines_are_torn_apart_are_put_together() -> None:
     rows = sorted(zip((*one.series, *two.series), (*one.values, *two.values), strict=True), key=lambda row: row[0].name)
     encoder = Encoder(NOBODY)
     for _ in range(3):
-        (request,) = encoder.requests(cycle(family("h", Kind.HISTOGRAM, "", rows)))
+        (request,) = encoder.requests(cycle(family_from_samples("h", MetricType.HISTOGRAM, "", rows)))
         (metric,) = metrics(request)
         assert [attributes(point)["name"] for point in points(metric)] == ["a", "b"]
         assert [list(point.bucket_counts) for point in points(metric)] == [[1, 2, 4]] * 2
@@ -125,7 +125,7 @@ def test_a_histogram_may_gain_and_lose_a_bucket() -> None:
     shared = {str(one): one for one in (*short.series, *long.series)}
     encoder = Encoder(NOBODY)
     for told in (short, long, short):
-        same = Family("h", Kind.HISTOGRAM, "", [shared[str(one)] for one in told.series], told.values)
+        same = MetricFamily("h", MetricType.HISTOGRAM, "", [shared[str(one)] for one in told.series], told.values)
         (request,) = encoder.requests(cycle(same))
         (point,) = points(metrics(request)[0])
         assert list(point.explicit_bounds) == ([0.1] if told is short else [0.1, 0.5])

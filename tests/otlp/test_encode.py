@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from exporter.metrics import Cycle, Family, Kind, family
+from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
@@ -25,13 +25,13 @@ def test_a_gauge_keeps_its_name_help_and_type_and_has_no_unit() -> None:
 
 
 def test_an_untyped_family_is_a_gauge_of_unknown_type() -> None:
-    _, (metric,) = encoded(gauge("x", ({}, 1), kind=Kind.UNTYPED))
+    _, (metric,) = encoded(gauge("x", ({}, 1), kind=MetricType.UNTYPED))
     assert metric.WhichOneof("data") == "gauge"
     assert metric.metadata[0].value.string_value == "unknown"
 
 
 def test_a_counter_is_a_monotonic_cumulative_sum_without_a_start_that_nobody_told() -> None:
-    _, (metric,) = encoded(gauge("x_total", ({}, 7), kind=Kind.COUNTER))
+    _, (metric,) = encoded(gauge("x_total", ({}, 7), kind=MetricType.COUNTER))
     assert metric.name == "x_total"
     assert metric.sum.is_monotonic
     assert metric.sum.aggregation_temporality == 2
@@ -40,12 +40,12 @@ def test_a_counter_is_a_monotonic_cumulative_sum_without_a_start_that_nobody_tol
 
 def test_a_counter_says_since_when_it_counts_where_that_is_known() -> None:
     rows = [series("x_total", a="1"), series("x_total", a="2")]
-    _, (metric,) = encoded(Family("x_total", Kind.COUNTER, "", rows, [1, 2], [AT - 60, AT]))
+    _, (metric,) = encoded(MetricFamily("x_total", MetricType.COUNTER, "", rows, [1, 2], [AT - 60, AT]))
     assert [point.start_time_unix_nano for point in points(metric)] == [NANOS - 60_000_000_000, NANOS]
 
 
 def test_a_missing_help_is_an_empty_description() -> None:
-    _, (metric,) = encoded(family("x", Kind.GAUGE, "", [(series("x"), 1)]))
+    _, (metric,) = encoded(family_from_samples("x", MetricType.GAUGE, "", [(series("x"), 1)]))
     assert not metric.description
 
 
@@ -80,11 +80,11 @@ def test_identity_is_on_the_resource_and_on_each_point() -> None:
     assert attributes(point) == {"name": "a", "cluster": "eu", "env": "prod"}
 
 
-@pytest.mark.parametrize("kind", [Kind.GAUGE, Kind.SUMMARY])
-def test_a_label_of_a_points_own_wins_over_the_identity(kind: Kind) -> None:
-    name = "x" if kind is Kind.GAUGE else "x_count"
+@pytest.mark.parametrize("kind", [MetricType.GAUGE, MetricType.SUMMARY])
+def test_a_label_of_a_points_own_wins_over_the_identity(kind: MetricType) -> None:
+    name = "x" if kind is MetricType.GAUGE else "x_count"
     rows = [(series(name, cluster="us"), 1.0), (series(name, a="1"), 2.0)]
-    _, (metric,) = encoded(family("x", kind, "", rows), identity=WHERE)
+    _, (metric,) = encoded(family_from_samples("x", kind, "", rows), identity=WHERE)
     got = [[(pair.key, pair.value.string_value) for pair in point.attributes] for point in points(metric)]
     assert [sorted(pairs) for pairs in got] == [
         [("cluster", "us"), ("env", "prod")],
@@ -106,14 +106,14 @@ def test_the_same_series_twice_in_a_cycle_leaves_once_whoever_said_it() -> None:
 
 
 def test_a_name_has_one_type_and_the_first_is_kept() -> None:
-    encoder, (metric,) = encoded(gauge("x", ({}, 1)), gauge("x", ({"a": "1"}, 1), kind=Kind.COUNTER))
+    encoder, (metric,) = encoded(gauge("x", ({}, 1)), gauge("x", ({"a": "1"}, 1), kind=MetricType.COUNTER))
     assert metric.WhichOneof("data") == "gauge"
     assert len(points(metric)) == 1
     assert encoder.refused["kind_conflict"] == 1
 
 
 def test_nothing_makes_no_request_and_no_metric() -> None:
-    assert list(Encoder(NOBODY).requests(Cycle(AT))) == []
+    assert list(Encoder(NOBODY).requests(MetricsSnapshot(AT))) == []
     assert encoded(gauge("x"), gauge("y", ({}, 1)))[1][0].name == "y"
 
 
@@ -123,8 +123,8 @@ def test_a_family_without_a_name_is_left_out_and_counted() -> None:
     assert encoder.refused["unnamed"] == 1
 
 
-@pytest.mark.parametrize("kind", [Kind.GAUGE, Kind.COUNTER])
-def test_an_ended_series_gets_one_marker_without_a_value(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [MetricType.GAUGE, MetricType.COUNTER])
+def test_an_ended_series_gets_one_marker_without_a_value(kind: MetricType) -> None:
     point = one_point(ended=[gauge("x", ({"a": "1"}, 5), kind=kind)], identity=WHERE)
     assert (point.flags, point.WhichOneof("value"), point.time_unix_nano) == (1, None, NANOS)
     assert attributes(point) == {"a": "1", "cluster": "eu", "env": "prod"}
@@ -136,7 +136,7 @@ def test_a_series_that_lives_is_not_ended_in_the_same_cycle() -> None:
 
 
 def test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete() -> None:
-    many = gauge("x_total", *(({"i": str(i)}, i) for i in range(2500)), kind=Kind.COUNTER)
+    many = gauge("x_total", *(({"i": str(i)}, i) for i in range(2500)), kind=MetricType.COUNTER)
     requests = list(Encoder(WHERE, most_points=1000).requests(cycle(many)))
     assert [request.points for request in requests] == [1000, 1000, 500]
     for request in requests:
@@ -160,6 +160,6 @@ def test_what_is_gone_for_long_is_forgotten() -> None:
     encoder = Encoder(WHERE)
     for turn in range(100):
         list(encoder.requests(cycle(gauge("x", *(({"turn": f"{turn}-{i}", "cluster": "us"}, i) for i in range(100))))))
-    numbers = encoder._encoders[Kind.GAUGE]
+    numbers = encoder._encoders[MetricType.GAUGE]
     assert len(numbers._heads) < 1000  # type: ignore[attr-defined]
     assert len(numbers._clashes) < 1000  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from exporter.metrics import Family, Kind, Series, family
+from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
@@ -55,7 +55,7 @@ def same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def flat(encoder: Encoder, told: Family) -> dict[Key, Any]:
+def flat(encoder: Encoder, told: MetricFamily) -> dict[Key, Any]:
     requests = list(encoder.requests(cycle(told)))
     found = [point for request in requests for metric in metrics(request) for point in points(metric)]
     assert sum(request.points for request in requests) == len(found)
@@ -65,14 +65,17 @@ def flat(encoder: Encoder, told: Family) -> dict[Key, Any]:
     return by_key
 
 
-@given(st.lists(SAMPLES, min_size=1, max_size=4), st.sampled_from([Kind.GAUGE, Kind.COUNTER, Kind.UNTYPED]))
+@given(
+    st.lists(SAMPLES, min_size=1, max_size=4),
+    st.sampled_from([MetricType.GAUGE, MetricType.COUNTER, MetricType.UNTYPED]),
+)
 @settings(max_examples=150, deadline=None)
-def test_every_sample_is_one_point_with_its_labels_and_value(cycles: list[Any], kind: Kind) -> None:
+def test_every_sample_is_one_point_with_its_labels_and_value(cycles: list[Any], kind: MetricType) -> None:
     encoder = Encoder(WHO, most_points=7)
     known: dict[Key, Series] = {}
     for samples in cycles:
         rows = [(known.setdefault(key(one), Series("x", tuple(one.items()))), value) for one, value in samples]
-        found = flat(encoder, family("x", kind, "", rows))
+        found = flat(encoder, family_from_samples("x", kind, "", rows))
         assert found.keys() == {key(labels) for labels, _ in samples}
         assert all(same(found[key(labels)].as_double, value) for labels, value in samples)
         assert {point.time_unix_nano for point in found.values()} <= {NANOS}
@@ -106,7 +109,7 @@ def test_every_histogram_is_the_one_that_the_rules_ask_for(runs: list[Any], rand
     expected = {key(labels): plain(*run) for labels, run in runs}
     encoder = Encoder(WHO, most_points=7)
     for _ in range(2):
-        found = flat(encoder, family("h", Kind.HISTOGRAM, "", rows))
+        found = flat(encoder, family_from_samples("h", MetricType.HISTOGRAM, "", rows))
         assert found.keys() == {labels for labels, point in expected.items() if point}
         for labels, point in found.items():
             wanted = expected[labels] or {}
@@ -123,7 +126,7 @@ def theirs(name: str, data: Any) -> ExportMetricsServiceRequest:
     return encode_metrics(MetricsData([ResourceMetrics(Resource(dict(WHO.resource)), [scope], "")]))
 
 
-def ours(told: Family) -> ExportMetricsServiceRequest:
+def ours(told: MetricFamily) -> ExportMetricsServiceRequest:
     """Return what we make of a family, without the metadata that their encoder does not know (T04)."""
     (request,) = Encoder(WHO).requests(cycle(told))
     plain_request = decoded(request)
@@ -144,7 +147,7 @@ def in_one_order(request: ExportMetricsServiceRequest) -> ExportMetricsServiceRe
     return request
 
 
-def assert_alike(told: Family, data: Any, forget: Callable[[Any], None] = lambda _: None) -> None:
+def assert_alike(told: MetricFamily, data: Any, forget: Callable[[Any], None] = lambda _: None) -> None:
     mine, their = in_one_order(ours(told)), in_one_order(theirs(told.name, data))
     for point in points(their.resource_metrics[0].scope_metrics[0].metrics[0]):
         forget(point)
@@ -152,13 +155,17 @@ def assert_alike(told: Family, data: Any, forget: Callable[[Any], None] = lambda
 
 
 def test_opentelemetrys_own_encoder_makes_the_same_of_gauges() -> None:
-    told = family("x", Kind.GAUGE, "About it.", [(Series("x", (("a", str(i)),)), i / 3) for i in range(20)])
+    told = family_from_samples(
+        "x", MetricType.GAUGE, "About it.", [(Series("x", (("a", str(i)),)), i / 3) for i in range(20)]
+    )
     assert_alike(told, Gauge([number({"a": str(i)}, i / 3) for i in range(20)]))
 
 
 def test_opentelemetrys_own_encoder_makes_the_same_of_counters() -> None:
     rows = [Series("x_total", (("a", str(i)),)) for i in range(20)]
-    told = Family("x_total", Kind.COUNTER, "About it.", rows, [i / 7 for i in range(20)], [float(i) for i in range(20)])
+    told = MetricFamily(
+        "x_total", MetricType.COUNTER, "About it.", rows, [i / 7 for i in range(20)], [float(i) for i in range(20)]
+    )
     data = [number({"a": str(i)}, i / 7, i * 1_000_000_000) for i in range(20)]
     assert_alike(told, Sum(data, AggregationTemporality.CUMULATIVE, is_monotonic=True))
 
@@ -172,5 +179,5 @@ def test_opentelemetrys_own_encoder_makes_the_same_of_histograms_but_for_min_and
         encoded.ClearField("min")  # T28: the SDK always sets them
         encoded.ClearField("max")
 
-    told = family("h", Kind.HISTOGRAM, "About it.", rows)
+    told = family_from_samples("h", MetricType.HISTOGRAM, "About it.", rows)
     assert_alike(told, Histogram([point], AggregationTemporality.CUMULATIVE), forget)

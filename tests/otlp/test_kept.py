@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics import Cycle, Family, Kind, Series, Strip
+from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, SampleBatch, Series
 from exporter.otlp.encode.batch_cache import Batch, Template, frame, framed, template
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
@@ -26,7 +26,7 @@ VALUES = st.floats() | st.sampled_from([math.nan, -math.inf, 255.0, 65535.0, -1.
 NAMES = st.sampled_from(["env", "cluster", "name", "phase"])
 
 
-def points(encoder: Encoder, cycle: Cycle) -> list[str]:
+def points(encoder: Encoder, cycle: MetricsSnapshot) -> list[str]:
     """Return every point of a cycle as text, in no order."""
     requests = list(encoder.requests(cycle))
     told = [(metric, point) for request in requests for metric in metrics(request) for point in points_of(metric)]
@@ -38,14 +38,18 @@ def points(encoder: Encoder, cycle: Cycle) -> list[str]:
     return sorted(found)
 
 
-def flat(family: Family) -> Family:
+def flat(family: MetricFamily) -> MetricFamily:
     """The same family, made of nothing that is kept."""
-    return Family(family.name, family.kind, family.help, list(family.series), list(family.values), family.starts)
+    return MetricFamily(
+        family.name, family.type, family.help, list(family.series), list(family.values), family.start_times
+    )
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(data=st.data(), kind=st.sampled_from([Kind.GAUGE, Kind.COUNTER]), timed=st.booleans())
-def test_numbers_are_sent_again_as_if_they_were_encoded_anew(data: st.DataObject, kind: Kind, *, timed: bool) -> None:
+@given(data=st.data(), kind=st.sampled_from([MetricType.GAUGE, MetricType.COUNTER]), timed=st.booleans())
+def test_numbers_are_sent_again_as_if_they_were_encoded_anew(
+    data: st.DataObject, kind: MetricType, *, timed: bool
+) -> None:
     encoder = Encoder(WHO, most_points=9)
     sizes = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
     odd = data.draw(st.booleans())
@@ -57,20 +61,20 @@ def test_numbers_are_sent_again_as_if_they_were_encoded_anew(data: st.DataObject
         for strip, size in enumerate(sizes)
     ]
 
-    def strip(series: tuple[Series, ...]) -> Strip:
+    def strip(series: tuple[Series, ...]) -> SampleBatch:
         values = array("d", data.draw(st.lists(VALUES, min_size=len(series), max_size=len(series))))
         starts = array("d", [data.draw(st.sampled_from([AT - 60, AT - 3600]))] * len(series)) if timed else None
-        return Strip(series, values, starts, interned=True)
+        return SampleBatch(series, values, starts, interned=True)
 
     strips = [strip(series) for series in rows]
     known = {id(series): series for series in rows}
-    before: list[Strip] = []
+    before: list[SampleBatch] = []
     for turn in range(4):
         gone = [one for old in before for one in old.series if old.series not in [new.series for new in strips]]
-        ended = [Family("x", kind, "", gone, [0.0] * len(gone))] if gone else []
-        told = Family.of("x", kind, "About x.", strips)
-        cycle = Cycle(AT + turn, (told,), tuple(ended))
-        plain = Cycle(AT + turn, (flat(told),), tuple(ended))
+        ended = [MetricFamily("x", kind, "", gone, [0.0] * len(gone))] if gone else []
+        told = MetricFamily.from_batches("x", kind, "About x.", strips)
+        cycle = MetricsSnapshot(AT + turn, (told,), tuple(ended))
+        plain = MetricsSnapshot(AT + turn, (flat(told),), tuple(ended))
         assert points(encoder, cycle) == points(Encoder(WHO, most_points=9), plain)
         before = strips
         deeds = data.draw(st.lists(st.sampled_from(["keep", "values", "drop"]), min_size=len(rows), max_size=len(rows)))
@@ -101,15 +105,15 @@ def test_histograms_are_sent_again_as_if_they_were_encoded_anew(counts: list[lis
     edges = range(0, len(samples), 5 * cut - (torn if torn < 5 * cut else 0))
     for turn in range(3):
         strips = [_strip(samples[at : at + edges.step]) for at in edges]
-        told = Family.of("h", Kind.HISTOGRAM, "", strips)
+        told = MetricFamily.from_batches("h", MetricType.HISTOGRAM, "", strips)
         for _ in range(2):
-            plain = Cycle(AT + turn, (flat(told),))
-            assert points(encoder, Cycle(AT + turn, (told,))) == points(Encoder(WHO, most_points=9), plain)
+            plain = MetricsSnapshot(AT + turn, (flat(told),))
+            assert points(encoder, MetricsSnapshot(AT + turn, (told,))) == points(Encoder(WHO, most_points=9), plain)
         samples = [(series, value + 1) for series, value in samples]
 
 
-def _strip(samples: Sequence[tuple[Series, float]]) -> Strip:
-    return Strip(tuple(one for one, _ in samples), array("d", [value for _, value in samples]), interned=True)
+def _strip(samples: Sequence[tuple[Series, float]]) -> SampleBatch:
+    return SampleBatch(tuple(one for one, _ in samples), array("d", [value for _, value in samples]), interned=True)
 
 
 @settings(deadline=None, derandomize=True)
@@ -147,8 +151,10 @@ def test_a_frame_says_how_long_the_point_is(size: int) -> None:
 
 def test_an_ended_series_whose_labels_are_the_identitys_takes_nothing_from_one_that_lives() -> None:
     encoder = Encoder(WHO)
-    lives = Strip((Series("x", (("name", "a"),)),), array("d", [1.0]), interned=True)
-    ended: Any = Family("x", Kind.GAUGE, "", [Series("x", (("name", "a"), ("env", "prod")))], [0.0])
-    (request,) = encoder.requests(Cycle(AT, (Family.of("x", Kind.GAUGE, "", (lives,)),), (ended,)))
+    lives = SampleBatch((Series("x", (("name", "a"),)),), array("d", [1.0]), interned=True)
+    ended: Any = MetricFamily("x", MetricType.GAUGE, "", [Series("x", (("name", "a"), ("env", "prod")))], [0.0])
+    (request,) = encoder.requests(
+        MetricsSnapshot(AT, (MetricFamily.from_batches("x", MetricType.GAUGE, "", (lives,)),), (ended,))
+    )
     (metric,) = metrics(request)
     assert [point.flags for point in metric.gauge.data_points] == [0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.queue import Loss, MemoryQueue, Record
 
 
@@ -73,7 +73,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_the_books_balance_after_every_step(steps: list[tuple[str, int, int]]) -> None:
-    queue, books, now = MemoryQueue(60, 20), Books(), 0.0
+    queue, books, now = MemoryQueue(60, 20), DeliveryAccounting(), 0.0
     for step, size, points in steps:
         now += points
         head = queue.head()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics import Cycle, Family, Kind
+from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Request, otlp_json, packed, part, unpacked
 
@@ -20,16 +20,18 @@ from .reading import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, m
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHAPES = st.lists(st.tuples(st.sampled_from([Kind.GAUGE, Kind.COUNTER]), st.integers(1, 9)), min_size=1, max_size=5)
+SHAPES = st.lists(
+    st.tuples(st.sampled_from([MetricType.GAUGE, MetricType.COUNTER]), st.integers(1, 9)), min_size=1, max_size=5
+)
 
 
-def request(shape: list[tuple[Kind, int]]) -> Request:
+def request(shape: list[tuple[MetricType, int]]) -> Request:
     number = count()
-    families: list[Family] = []
+    families: list[MetricFamily] = []
     for place, (kind, size) in enumerate(shape):
         families.append(gauge(f"x{place}", *(({"i": str(i)}, next(number)) for i in range(size)), kind=kind))
     families.append(histogram("h", {"1": 1}, {"sum": 1, "count": next(number)}))
-    (made,) = Encoder(NOBODY).requests(Cycle(AT, tuple(families)))
+    (made,) = Encoder(NOBODY).requests(MetricsSnapshot(AT, tuple(families)))
     return made
 
 
@@ -43,7 +45,7 @@ def told(one: Request) -> Iterator[tuple[str, str, float]]:
 @given(SHAPES, st.data())
 @settings(deadline=None)
 def test_parts_side_by_side_have_every_point_once_and_in_order(
-    shape: list[tuple[Kind, int]], data: st.DataObject
+    shape: list[tuple[MetricType, int]], data: st.DataObject
 ) -> None:
     whole = request(shape)
     cuts = sorted(data.draw(st.sets(st.integers(1, max(whole.points - 1, 1)))))
@@ -54,7 +56,7 @@ def test_parts_side_by_side_have_every_point_once_and_in_order(
 
 
 def test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics() -> None:
-    whole = request([(Kind.COUNTER, 4), (Kind.GAUGE, 1)])
+    whole = request([(MetricType.COUNTER, 4), (MetricType.GAUGE, 1)])
     for half in (part(whole, 0, 3), part(whole, 3, 6)):
         assert half.points == 3
         assert decoded(half).resource_metrics[0].resource == decoded(whole).resource_metrics[0].resource
@@ -73,7 +75,7 @@ def test_packing_is_undone_and_always_the_same() -> None:
 
 def test_json_is_in_the_otlp_mapping() -> None:
     families = gauge("x", ({}, math.nan), ({"a": "1"}, -math.inf)), histogram("h", {"1": 1}, {"sum": 1, "count": 2})
-    (made,) = Encoder(NOBODY).requests(cycle(*families, gauge("x_total", ({}, 1), kind=Kind.COUNTER)))
+    (made,) = Encoder(NOBODY).requests(cycle(*families, gauge("x_total", ({}, 1), kind=MetricType.COUNTER)))
     (resource,) = json.loads(json.dumps(otlp_json(made.body)))["resourceMetrics"]
     numbers, distribution, counter = resource["scopeMetrics"][0]["metrics"]
     assert [point["asDouble"] for point in numbers["gauge"]["dataPoints"]] == ["NaN", "-Infinity"]

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from exporter.config.otlp import Retry
-from exporter.otlp.delivery.accounting import Books
-from exporter.otlp.delivery.producer import Courier
+from exporter.otlp.delivery.accounting import DeliveryAccounting
+from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import Pace, Sender
 from exporter.otlp.encode.encoder import Encoder
@@ -34,12 +34,12 @@ SOON = 2.0
 
 
 @asynccontextmanager
-async def delivering(over: Transport) -> AsyncIterator[Books]:
+async def delivering(over: Transport) -> AsyncIterator[DeliveryAccounting]:
     """Deliver one point, for as long as it takes."""
-    retry, books = Retry(), Books()
+    retry, books = Retry(), DeliveryAccounting()
     queue = MemoryQueue(1_000_000, float("inf"))
     sender = Sender(queue, over, books, Pace(retry.initial, retry.longest))
-    await Courier(Encoder(NOBODY), queue, books, sender.notice).offer(cycle(gauge("x", ({}, 1))), time.time())
+    await RequestProducer(Encoder(NOBODY), queue, books, sender.notice).offer(cycle(gauge("x", ({}, 1))), time.time())
     running = asyncio.create_task(sender.run())
     yield books
     running.cancel()

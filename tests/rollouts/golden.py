@@ -20,7 +20,7 @@ from tests.recorded import Recordings, unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from exporter.metrics import Cycle, Family
+    from exporter.metrics import MetricFamily, MetricsSnapshot
     from exporter.rollouts.inference.join import Rollout
 
 TEXTS: Final = Path(__file__).parent / "golden"
@@ -65,7 +65,7 @@ def _deeds(file: Path) -> Iterator[tuple[float, str]]:
         yield event["unix"], event["what"]
 
 
-def _told(families: Iterable[Family]) -> dict[Key, Told]:
+def _told(families: Iterable[MetricFamily]) -> dict[Key, Told]:
     """Sort what the derived series say by rollout."""
     found: dict[Key, Told] = {}
     for family in families:
@@ -140,9 +140,9 @@ COLUMNS: Final[Sequence[Callable[[Told, Rollout | None, float], str]]] = (
 )
 
 
-def _endings(cycle: Cycle) -> Iterator[str]:
+def _endings(cycle: MetricsSnapshot) -> Iterator[str]:
     """Count the derived series of rollouts that ended, by rollout and family."""
-    for key, told in sorted(_told(cycle.ended).items()):
+    for key, told in sorted(_told(cycle.stale).items()):
         counted = Counter({family.removeprefix("argo_rollouts_"): len(series) for family, series in told.items()})
         yield f"{'/'.join(key)} ended: {_counted(dict(counted))}"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from exporter.config.settings import Settings
 from exporter.demo.simulator.cluster import Cluster
 from exporter.demo.simulator.objects import BlueGreen, Canary, Key, Pause, SetWeight, Spec
-from exporter.metrics import Page, Source, Trouble
+from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.persistence import dump, load
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import Asked
 from exporter.service.wiring import page_readers, rules
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from exporter.demo.simulator.controllers import Controller
     from exporter.demo.simulator.ground_truth import Truth
     from exporter.demo.simulator.objects import Rollout
-    from exporter.metrics import Cycle
+    from exporter.metrics import MetricsSnapshot
     from exporter.scrape.response import PageReader
 
 RULES: Final = rules(Settings())
-DEAD: Final = Trouble("refused", "nobody listens")
+DEAD: Final = Failure("refused", "nobody listens")
 KEY: Final = Key("shop", "checkout")
 CONTROLLERS: Final = ("argo-a", "argo-b")
 STEPS: Final = (SetWeight(20), Pause(3), SetWeight(50), Pause(), SetWeight(80))
@@ -131,8 +131,8 @@ class Seen:
     """A frame: when it was, what was said, and what was the case."""
 
     at: float
-    cycle: Cycle
-    watch: Watch
+    cycle: MetricsSnapshot
+    watch: RolloutTracker
     truth: Truth
 
 
@@ -150,7 +150,7 @@ class Life:
         self.cluster.create(Spec(*KEY, "app:v1", self.replicas, self.strategy, progress_deadline=15))
         self.cluster.advance(self.cluster.now + 8)
         self._readers = page_readers(Settings())
-        self._before: tuple[Page, ...] = ()
+        self._before: tuple[ScrapeResult, ...] = ()
 
     @property
     def truth(self) -> Truth:
@@ -164,13 +164,16 @@ class Life:
             self.cluster.advance(min(self.cluster.now + apart, end))
             yield self.cluster.now
 
-    def pages(self, variant: str, at: float, hitch: Hitch = SMOOTH) -> tuple[Page, ...]:
+    def pages(self, variant: str, at: float, hitch: Hitch = SMOOTH) -> tuple[ScrapeResult, ...]:
         """Ask everybody whom a variant asks."""
         now = tuple(self._read(Asked(source, target, at), body) for source, target, body in self._bodies(variant))
         before, self._before = self._before or now, now
-        late = (replace(old, at=at) if old.source in hitch.late else new for old, new in zip(before, now, strict=True))
+        late = (
+            replace(old, scraped_at=at) if old.source in hitch.late else new
+            for old, new in zip(before, now, strict=True)
+        )
         asked = (page for page in late if page.source not in hitch.unasked)
-        return tuple(replace(page, families={}, trouble=DEAD) if page.source in hitch.dead else page for page in asked)
+        return tuple(replace(page, families={}, failure=DEAD) if page.source in hitch.dead else page for page in asked)
 
     def _bodies(self, variant: str) -> Iterator[tuple[Source, str, bytes | None]]:
         cluster = self.cluster
@@ -181,7 +184,7 @@ class Life:
         if variant == "full":
             yield Source.ROLLOUT_STATE, "state", cluster.state_page()
 
-    def _read(self, asked: Asked, body: bytes | None) -> Page:
+    def _read(self, asked: Asked, body: bytes | None) -> ScrapeResult:
         reader: PageReader = self._readers(asked)
         if body is None:
             return reader.close(DEAD, 0.0)
@@ -192,13 +195,13 @@ class Life:
 
 def watched(life: Life, variant: str, acts: Iterable[Act], hitches: Sequence[Hitch] = ()) -> Iterator[Seen]:
     """Play a life, with a hitch at each frame, over and over."""
-    watch = Watch(RULES)
+    watch = RolloutTracker(RULES)
     happening = cycle(hitches or (SMOOTH,))
     for act in (OPENING, *acts):
         DEEDS[act.deed](life.cluster, act.number)
         for now in life.frames(act.wait, act.apart):
             hitch = SMOOTH if act.smooth else next(happening)
             if hitch.restart:
-                watch = Watch(RULES, load(dump(watch.memory, "eu"), "eu"))
+                watch = RolloutTracker(RULES, load(dump(watch.memory, "eu"), "eu"))
             at = now - hitch.back
-            yield Seen(at, watch.step(at, life.pages(variant, at, hitch)), watch, life.truth)
+            yield Seen(at, watch.process(at, life.pages(variant, at, hitch)), watch, life.truth)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.config.settings import Settings
-from exporter.metrics import Page, Source
+from exporter.metrics import ScrapeResult, Source
 from exporter.rollouts.inputs.leadership import judge
-from exporter.rollouts.model import Process
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.model import ControllerProcess
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import Asked
 from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, dead, named, read
 
 if TYPE_CHECKING:
-    from exporter.metrics import Cycle
+    from exporter.metrics import MetricsSnapshot
     from tests.recorded import Recordings
 
 RULES: Final = rules(Settings())
@@ -26,7 +26,7 @@ IDLE: Final = 'workqueue_adds_total{name="Rollouts"} 0'
 BUSY: Final = 'workqueue_adds_total{name="Rollouts"} 3'
 
 
-def idle(at: float, start: float, *lines: str, target: str = "a") -> Page:
+def idle(at: float, start: float, *lines: str, target: str = "a") -> ScrapeResult:
     return read(Asked(Source.ARGO, target, at), f"process_start_time_seconds {start}", *lines)
 
 
@@ -40,7 +40,7 @@ def idle(at: float, start: float, *lines: str, target: str = "a") -> Page:
         (dead(100), "down", "nobody listens"),
     ],
 )
-def test_an_address_is_judged_by_what_its_page_shows(page: Page, verdict: str, evidence: str) -> None:
+def test_an_address_is_judged_by_what_its_page_shows(page: ScrapeResult, verdict: str, evidence: str) -> None:
     (one,) = judge([page], frozenset())
     assert one.verdict == verdict
     assert evidence in one.evidence
@@ -66,60 +66,64 @@ def test_real_pages_of_a_failover_are_judged_as_it_went(recordings: Recordings) 
 def test_of_two_that_seem_to_lead_the_one_that_led_before_is_heard() -> None:
     old, new = controller(30, CART), controller(30, Told("Paused"), target="b", start=20)
     for pages in ([old, new], [new, old]):
-        watch = Watch(RULES)
-        watch.step(15, [controller(15, CART)])
-        phases = named(watch.step(30, pages).families, "argo_rollouts_phase")
+        watch = RolloutTracker(RULES)
+        watch.process(15, [controller(15, CART)])
+        phases = named(watch.process(30, pages).families, "argo_rollouts_phase")
         assert phases["Completed",] == 1
 
 
 def test_a_new_leader_is_steady_only_at_its_second_page() -> None:
-    led = frozenset({Process("a", 1.0)})
+    led = frozenset({ControllerProcess("a", 1.0)})
     assert judge([controller(30, CART)], led)[0].steady
     assert not judge([controller(30, CART, start=2)], led)[0].steady
     assert not judge([controller(30, CART, target="b")], led)[0].steady
 
 
-def rollouts(cycle: Cycle) -> set[str]:
+def rollouts(cycle: MetricsSnapshot) -> set[str]:
     """Return the rollouts of which anything ends, but for what was not known of them."""
-    ended = (family for family in cycle.ended if family.name != "argo_rollouts_unknown")
+    ended = (family for family in cycle.stale if family.name != "argo_rollouts_unknown")
     return {series.label("name") for family in ended for series in family.series}
 
 
 def test_what_a_failover_leaves_out_for_a_while_ends_nothing() -> None:
-    watch = Watch(RULES)
-    watch.step(15, [controller(15, CART, PAY), controller(15, target="b")])
-    cycles = [watch.step(at, [dead(at), controller(at, target="b")]) for at in (30, 45)]
-    cycles.append(watch.step(60, [dead(60), controller(60, CART, target="b")]))
-    cycles.append(watch.step(75, [dead(75), controller(75, CART, PAY, target="b")]))
+    watch = RolloutTracker(RULES)
+    watch.process(15, [controller(15, CART, PAY), controller(15, target="b")])
+    cycles = [watch.process(at, [dead(at), controller(at, target="b")]) for at in (30, 45)]
+    cycles.append(watch.process(60, [dead(60), controller(60, CART, target="b")]))
+    cycles.append(watch.process(75, [dead(75), controller(75, CART, PAY, target="b")]))
     assert [rollouts(cycle) for cycle in cycles] == [set()] * 4
 
 
 def test_what_a_new_leader_never_shows_has_gone_once_the_grace_is_over() -> None:
-    watch = Watch(RULES)
-    watch.step(15, [controller(15, CART, PAY)])
-    cycles = [watch.step(at, [dead(at), controller(at, CART, target="b")]) for at in range(30, 106, 15)]
-    ended = {name: [one.at for one in cycles if named(one.ended, name, "pay")] for name in ("rollout_info", PHASE)}
+    watch = RolloutTracker(RULES)
+    watch.process(15, [controller(15, CART, PAY)])
+    cycles = [watch.process(at, [dead(at), controller(at, CART, target="b")]) for at in range(30, 106, 15)]
+    ended = {
+        name: [one.timestamp for one in cycles if named(one.stale, name, "pay")] for name in ("rollout_info", PHASE)
+    }
     assert ended == {"rollout_info": [45.0], PHASE: [90.0]}, "its page's own series go with its second page"
 
 
 def test_another_installations_leader_proves_nothing() -> None:
-    watch = Watch(RULES)
+    watch = RolloutTracker(RULES)
     east, west = Told(name="cart"), Told(name="pay")
     for at in (15.0, 30.0):
-        watch.step(at, [controller(at, east, home="east"), controller(at, west, target="b", home="west")])
-    first = watch.step(45, [controller(45, east, home="east"), dead(45, "b", "west")])
+        watch.process(at, [controller(at, east, home="east"), controller(at, west, target="b", home="west")])
+    first = watch.process(45, [controller(45, east, home="east"), dead(45, "b", "west")])
     assert rollouts(first) == set()
     assert named(first.families, "argo_rollouts_unknown", "pay") in ({("no_leader",): 1.0}, {("not_shown",): 1.0})
-    last = {at: watch.step(at, [controller(at, east, home="east"), dead(at, "b", "west")]) for at in range(60, 600, 15)}
+    last = {
+        at: watch.process(at, [controller(at, east, home="east"), dead(at, "b", "west")]) for at in range(60, 600, 15)
+    }
     assert named(last[585].families, "argo_rollouts_updates_total", "pay"), "counters go on: nothing says it has gone"
-    gone = [at for at, cycle in last.items() if named(cycle.ended, "rollout_info", "pay")]
+    gone = [at for at, cycle in last.items() if named(cycle.stale, "rollout_info", "pay")]
     assert gone == [105], "gauges end with the grace"
 
 
 def test_an_installations_own_steady_leader_proves_a_deletion_whatever_the_others_do() -> None:
-    watch = Watch(RULES)
+    watch = RolloutTracker(RULES)
     for at in (15.0, 30.0):
-        watch.step(at, [controller(at, CART, PAY, home="east"), controller(at, target="b", home="west")])
-    cycle = watch.step(45, [controller(45, CART, home="east"), dead(45, "b", "west")])
-    assert named(cycle.ended, "argo_rollouts_phase", "pay")
+        watch.process(at, [controller(at, CART, PAY, home="east"), controller(at, target="b", home="west")])
+    cycle = watch.process(45, [controller(45, CART, home="east"), dead(45, "b", "west")])
+    assert named(cycle.stale, "argo_rollouts_phase", "pay")
     assert rollouts(cycle) == {"pay"}

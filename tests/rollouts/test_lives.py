@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics import Kind, Source
+from exporter.metrics import MetricType, Source
 from tests.rollouts.lives import DEEDS, STRATEGIES, Act, Hitch, Life, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.demo.simulator.objects import BlueGreen, Canary
-    from exporter.metrics import Cycle, Labels
+    from exporter.metrics import Labels, MetricsSnapshot
 
 Name = tuple[str, "Labels"]
 VARIANTS = ("full", "no-state", "plain", "argo-only")
@@ -51,23 +51,23 @@ ANYTHING = st.lists(
 )
 
 
-def said(cycle: Cycle) -> dict[Name, tuple[float, float, Kind]]:
+def said(cycle: MetricsSnapshot) -> dict[Name, tuple[float, float, MetricType]]:
     """Return value, start and kind of every series; fails where one is said twice."""
-    found: dict[Name, tuple[float, float, Kind]] = {}
+    found: dict[Name, tuple[float, float, MetricType]] = {}
     for family in cycle.families:
         for place, series in enumerate(family.series):
             name = (series.name, series.labels)
             assert name not in found, f"{series} is said twice"
-            start = family.starts[place] if family.starts is not None else 0.0
-            found[name] = (family.values[place], start, family.kind)
+            start = family.start_times[place] if family.start_times is not None else 0.0
+            found[name] = (family.values[place], start, family.type)
     return found
 
 
-def values(cycle: Cycle, name: str) -> list[float]:
+def values(cycle: MetricsSnapshot, name: str) -> list[float]:
     return [value for family in cycle.families if family.name == name for value in family.values]
 
 
-def results(cycle: Cycle) -> dict[str, float]:
+def results(cycle: MetricsSnapshot) -> dict[str, float]:
     return {
         series.label("result"): value
         for family in cycle.families
@@ -82,14 +82,14 @@ def results(cycle: Cycle) -> dict[str, float]:
 def test_every_cycle_of_any_life_is_sound(
     strategy: Canary | BlueGreen, count: int, variant: str, script: list[Act], hitches: list[Hitch]
 ) -> None:
-    before: dict[Name, tuple[float, float, Kind]] = {}
+    before: dict[Name, tuple[float, float, MetricType]] = {}
     for seen in watched(Life(strategy, count), variant, script, hitches):
         now = said(seen.cycle)
         phases = values(seen.cycle, "argo_rollouts_phase")
         assert not phases or (len(phases), sum(phases)) == (7, 1.0)
         assert all(0 <= value <= 1 for value in values(seen.cycle, "argo_rollouts_canary_fraction"))
         for name, (value, start, kind) in now.items():
-            if kind is Kind.COUNTER and name[0].startswith("argo_rollouts_") and name in before:
+            if kind is MetricType.COUNTER and name[0].startswith("argo_rollouts_") and name in before:
                 assert start > before[name][1] or value >= before[name][0]
         before |= now
 
@@ -144,7 +144,7 @@ def test_a_series_ends_once_when_it_is_gone_for_good_and_not_while_it_is_said(
     quiet = Act("wait", 0, 600, apart=30, smooth=True)
     for seen in watched(Life(strategy, count), variant, [*script, quiet], hitches):
         now = said(seen.cycle).keys()
-        gone = [(series.name, series.labels) for family in seen.cycle.ended for series in family.series]
+        gone = [(series.name, series.labels) for family in seen.cycle.stale for series in family.series]
         assert len(set(gone)) == len(gone)
         assert set(gone) <= opened - now
         opened = (opened | now) - set(gone)

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.config.settings import Settings
 from exporter.rollouts.inference.phases import PhaseLog
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, named
 
@@ -58,17 +58,19 @@ def test_a_phase_starts_when_it_is_entered_and_a_flicker_enters_nothing(
 
 
 def test_a_phase_without_an_event_counts_once_it_has_lasted_though_nothing_else_changes() -> None:
-    watch = Watch(rules(Settings()))
+    watch = RolloutTracker(rules(Settings()))
     entered = []
     for number, phase in enumerate(["Paused", *["Progressing"] * 4], 1):
-        cycle = watch.step(number * 15.0, [controller(number * 15.0, Told(phase, (4, 1, 4, 0)))])
+        cycle = watch.process(number * 15.0, [controller(number * 15.0, Told(phase, (4, 1, 4, 0)))])
         entered.append(named(cycle.families, "argo_rollouts_phase_transitions_total")["Progressing",])
     assert entered == [0, 0, 0, 1, 1]
     assert named(cycle.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 30.0}
 
 
 def test_the_phase_itself_is_told_at_once_flicker_or_not() -> None:
-    watch = Watch(rules(Settings()))
-    watch.step(15, [controller(15, Told("Paused", (4, 1, 4, 0)))])
-    phases = named(watch.step(30, [controller(30, Told("Progressing", (4, 1, 4, 0)))]).families, "argo_rollouts_phase")
+    watch = RolloutTracker(rules(Settings()))
+    watch.process(15, [controller(15, Told("Paused", (4, 1, 4, 0)))])
+    phases = named(
+        watch.process(30, [controller(30, Told("Progressing", (4, 1, 4, 0)))]).families, "argo_rollouts_phase"
+    )
     assert [phase for (phase,), value in phases.items() if value] == ["Progressing"]

@@ -16,14 +16,14 @@ from exporter.metrics import Source
 from exporter.rollouts.inputs.kube_state_metrics import believable
 from exporter.rollouts.output.catalogue import ROWS
 from exporter.rollouts.persistence import VERSION, UnfitMemoryError, dump, load
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from tests.recorded import NAMES, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.metrics import Cycle, Page
-    from exporter.rollouts.tracker import Memory
+    from exporter.metrics import MetricsSnapshot, ScrapeResult
+    from exporter.rollouts.tracker import TrackerState
     from tests.recorded import Recordings
 
 OF_PODS = (
@@ -34,10 +34,10 @@ OF_PODS = (
 Said = dict[str, tuple[float, float]]
 
 
-def said(cycle: Cycle) -> Said:
+def said(cycle: MetricsSnapshot) -> Said:
     """Return what the derived series say, without how old a source is: value, and from when a counter counts."""
     return {
-        repr(series): (family.values[place], family.starts[place] if family.starts is not None else 0.0)
+        repr(series): (family.values[place], family.start_times[place] if family.start_times is not None else 0.0)
         for family in cycle.families
         if family.name in DERIVED and family.name != "rollouts_exporter_source_age_seconds"
         for place, series in enumerate(family.series)
@@ -49,10 +49,10 @@ def said(cycle: Cycle) -> Said:
 def test_a_restart_before_any_frame_changes_no_series(recordings: Recordings, name: str, seconds: float) -> None:
     """Documented exception: pods that only the old process had heard of, while kube-state-metrics is silent."""
     for variant in recordings.variants(name):
-        steady, restarted = Watch(recordings.rules), Watch(recordings.rules)
+        steady, restarted = RolloutTracker(recordings.rules), RolloutTracker(recordings.rules)
         for tick in thinned(recordings.ticks(name, variant), seconds):
-            restarted = Watch(recordings.rules, load(dump(restarted.memory, "eu"), "eu"))
-            now, always = said(restarted.step(tick.at, tick.pages)), said(steady.step(tick.at, tick.pages))
+            restarted = RolloutTracker(recordings.rules, load(dump(restarted.memory, "eu"), "eu"))
+            now, always = said(restarted.process(tick.at, tick.pages)), said(steady.process(tick.at, tick.pages))
             assert without_pods(now) == without_pods(always)
             assert now == always or silent(tick.pages)
 
@@ -61,12 +61,12 @@ def without_pods(found: Said) -> Said:
     return {one: value for one, value in found.items() if not one.startswith(OF_PODS)}
 
 
-def silent(pages: Iterable[Page]) -> bool:
+def silent(pages: Iterable[ScrapeResult]) -> bool:
     return any(page.source is Source.KUBE_STATE_METRICS and not believable(page) for page in pages)
 
 
 @pytest.fixture(scope="module")
-def memory(recordings: Recordings) -> Memory:
+def memory(recordings: Recordings) -> TrackerState:
     """A memory with everything in it: an update under way, results, runs, durations, fading info series."""
     watches = [watch for tick, _, watch in recordings.watched("analysis", "full") if tick.at < 1_795_446_155]
     found = watches[-1].memory
@@ -78,18 +78,18 @@ def memory(recordings: Recordings) -> Memory:
     return found
 
 
-def test_a_memory_is_read_back_as_it_was_written(memory: Memory) -> None:
+def test_a_memory_is_read_back_as_it_was_written(memory: TrackerState) -> None:
     assert load(dump(memory, "eu"), "eu") == memory
 
 
-def test_a_memory_cut_short_at_any_byte_is_unfit(memory: Memory) -> None:
+def test_a_memory_cut_short_at_any_byte_is_unfit(memory: TrackerState) -> None:
     kept = dump(memory, "eu")
     for length in range(len(kept)):
         with pytest.raises(UnfitMemoryError):
             load(kept[:length], "eu")
 
 
-def test_a_memory_with_any_byte_changed_is_unfit(memory: Memory) -> None:
+def test_a_memory_with_any_byte_changed_is_unfit(memory: TrackerState) -> None:
     kept = dump(memory, "eu")
     for place in range(len(kept)):
         with pytest.raises(UnfitMemoryError):
@@ -110,7 +110,7 @@ def test_a_memory_with_any_byte_changed_is_unfit(memory: Memory) -> None:
     ],
 )
 def test_what_is_no_memory_of_this_cluster_and_version_is_unfit_and_says_why(
-    memory: Memory, change: Callable[[bytes], bytes], why: str
+    memory: TrackerState, change: Callable[[bytes], bytes], why: str
 ) -> None:
     with pytest.raises(UnfitMemoryError, match=why):
         load(change(dump(memory, "eu")), "eu")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.rollouts.model import PHASES
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import Asked
 from exporter.service.wiring import page_readers, rules
 
@@ -20,13 +20,13 @@ WHO: Final = 'name="cart",namespace="shop"'
 STATES: Final = ("desired", "updated", "available", "unavailable")
 
 
-def said(*lines: str) -> tuple[Watch, dict[str, dict[str, float]]]:
+def said(*lines: str) -> tuple[RolloutTracker, dict[str, dict[str, float]]]:
     """Step once over a controller's page; return values by family and by the last label."""
     reader = READERS(Asked(Source.ARGO, "a:8090", 100.0))
     reader.begin(200, {})
     reader.feed("".join(f"{line}\n" for line in ("process_start_time_seconds 1", *lines)).encode())
-    watch = Watch(rules(Settings()))
-    cycle = watch.step(100.0, [reader.close(None, 0.01)])
+    watch = RolloutTracker(rules(Settings()))
+    cycle = watch.process(100.0, [reader.close(None, 0.01)])
     return watch, {
         family.name: {one.labels[-1][1]: value for one, value in zip(family.series, family.values, strict=True)}
         for family in cycle.families

@@ -10,7 +10,7 @@ from exporter.config.settings import Namespaces, SeriesChoice, Settings
 from exporter.metrics import Source
 from exporter.rollouts.inference.join import owner
 from exporter.rollouts.persistence import dump, load
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import Asked
 from exporter.service.wiring import rules
 from tests.rollouts.told import Set, Told, controller, dead, kube, named, read
@@ -25,20 +25,20 @@ DONE: Final = Told("Completed", (2, 2, 2, 0), {"RolloutUpdated": 2, "RolloutComp
 OLD, NEW, BOTH = (Set("old", 1, 2),), (Set("old", 1, 0), Set("new", 2, 2, 9)), (Set("old", 1, 2), Set("new", 2, 1, 9))
 
 
-def mid_update(*, restart: bool = False) -> Watch:
+def mid_update(*, restart: bool = False) -> RolloutTracker:
     """A watch of a canary with a pod new-0, and then a promotion at 45 that makes it a stable one."""
-    watch = Watch(rules(Settings()))
-    watch.step(15, [controller(15, REST), kube(15, *OLD)])
-    before = watch.step(30, [controller(30, GOING), kube(30, *BOTH)])
+    watch = RolloutTracker(rules(Settings()))
+    watch.process(15, [controller(15, REST), kube(15, *OLD)])
+    before = watch.process(30, [controller(30, GOING), kube(30, *BOTH)])
     assert named(before.families, PODS)["cart-new-0", "new-0", "canary", "new", "2", "n"] == 1
-    return Watch(rules(Settings()), load(dump(watch.memory, "eu"), "eu")) if restart else watch
+    return RolloutTracker(rules(Settings()), load(dump(watch.memory, "eu"), "eu")) if restart else watch
 
 
-def infos_of_new_0(watch: Watch, at: float) -> tuple[dict[str, float], bool]:
+def infos_of_new_0(watch: RolloutTracker, at: float) -> tuple[dict[str, float], bool]:
     """Return the roles that pod cart-new-0 is said to have, and whether its series as a canary ends."""
-    cycle = watch.step(at, [controller(at, DONE), kube(at, *NEW)])
+    cycle = watch.process(at, [controller(at, DONE), kube(at, *NEW)])
     said = {labels[2]: value for labels, value in named(cycle.families, PODS).items() if labels[1] == "new-0"}
-    return said, any("canary" in labels for labels in named(cycle.ended, PODS))
+    return said, any("canary" in labels for labels in named(cycle.stale, PODS))
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -52,25 +52,25 @@ def test_a_pod_whose_role_changes_is_said_as_0_in_its_old_role_for_five_minutes_
 
 def test_a_role_that_changes_while_nobody_is_heard_fades_too() -> None:
     watch = mid_update()
-    watch.step(45, [dead(45), kube(45, *NEW)])
+    watch.process(45, [dead(45), kube(45, *NEW)])
     assert infos_of_new_0(watch, 60)[0] == {"stable": 1.0, "canary": 0.0}
 
 
 def test_what_fades_of_a_rollout_that_is_deleted_ends_with_it() -> None:
     watch = mid_update()
     other = Told(name="other")
-    watch.step(45, [controller(45, DONE, other), kube(45, *NEW)])
-    watch.step(60, [controller(60, DONE, other), kube(60, *NEW)])
-    gone = watch.step(75, [controller(75, other), kube(75, *NEW)])
+    watch.process(45, [controller(45, DONE, other), kube(45, *NEW)])
+    watch.process(60, [controller(60, DONE, other), kube(60, *NEW)])
+    gone = watch.process(75, [controller(75, other), kube(75, *NEW)])
     assert named(gone.families, PODS) == {}
-    assert {labels[2] for labels in named(gone.ended, PODS)} == {"stable", "canary"}
-    assert watch.step(90, [controller(90, other), kube(90, *NEW)]).ended == ()
+    assert {labels[2] for labels in named(gone.stale, PODS)} == {"stable", "canary"}
+    assert watch.process(90, [controller(90, other), kube(90, *NEW)]).stale == ()
 
 
 def test_a_revision_that_changes_its_role_fades_as_its_pods_do() -> None:
     watch = mid_update()
-    watch.step(45, [controller(45, DONE), kube(45, *NEW)])
-    cycle = watch.step(60, [controller(60, DONE), kube(60, *NEW)])
+    watch.process(45, [controller(45, DONE), kube(45, *NEW)])
+    cycle = watch.process(60, [controller(60, DONE), kube(60, *NEW)])
     assert named(cycle.families, "argo_rollouts_revision_info") == {
         ("new", "2", "stable"): 1.0,
         ("new", "2", "canary"): 0.0,
@@ -78,10 +78,10 @@ def test_a_revision_that_changes_its_role_fades_as_its_pods_do() -> None:
 
 
 def test_namespaces_that_are_not_watched_are_not_spoken_of_and_what_is_in_none_is() -> None:
-    watch = Watch(rules(Settings(namespaces=Namespaces(include=("shop",)))))
+    watch = RolloutTracker(rules(Settings(namespaces=Namespaces(include=("shop",)))))
     version = 'argo_rollouts_controller_info{version="v1.8.3"} 1'
     lines = [*Told().lines(), *Told(namespace="pay").lines(), version, "process_start_time_seconds 1"]
-    cycle = watch.step(15, [read(Asked(Source.ARGO, "a", 15), *lines)])
+    cycle = watch.process(15, [read(Asked(Source.ARGO, "a", 15), *lines)])
     spoken = {series.label("namespace") for family in cycle.families for series in family.series}
     assert spoken == {"shop", ""}
     assert named(cycle.families, "argo_rollouts_controller_info") == {("v1.8.3",): 1.0}
@@ -90,8 +90,8 @@ def test_namespaces_that_are_not_watched_are_not_spoken_of_and_what_is_in_none_i
 @pytest.mark.parametrize("limit", [1, 10, 37, 10_000])
 def test_series_beyond_the_limit_are_left_out_and_counted(limit: int) -> None:
     def said(most: int) -> tuple[int, int]:
-        watch = Watch(rules(Settings(series=SeriesChoice(limit=most))))
-        cycle = watch.step(15, [controller(15, Told(), Told(name="pay"))])
+        watch = RolloutTracker(rules(Settings(series=SeriesChoice(limit=most))))
+        cycle = watch.process(15, [controller(15, Told(), Told(name="pay"))])
         return sum(map(len, cycle.families)), watch.overflow
 
     every, _ = said(10_000)
@@ -99,8 +99,8 @@ def test_series_beyond_the_limit_are_left_out_and_counted(limit: int) -> None:
 
 
 def test_nothing_is_derived_where_that_is_switched_off_and_families_still_pass() -> None:
-    watch = Watch(rules(Settings(series=SeriesChoice(derive=False))))
-    cycle = watch.step(15, [controller(15, Told())])
+    watch = RolloutTracker(rules(Settings(series=SeriesChoice(derive=False))))
+    cycle = watch.process(15, [controller(15, Told())])
     families = {family.name for family in cycle.families}
     assert "rollout_info" in families
     assert families & {"argo_rollouts_phase", "argo_rollouts_updates_total"} == set()

@@ -10,13 +10,13 @@ import pytest
 from exporter.commands.replay import DERIVED
 from exporter.config.settings import Settings
 from exporter.rollouts.persistence import dump, load
-from exporter.rollouts.tracker import Watch
+from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import rules
 from tests.rollouts.told import Told, controller, dead, named, results
 
 if TYPE_CHECKING:
-    from exporter.metrics import Cycle
-    from exporter.rollouts.tracker import Memory
+    from exporter.metrics import MetricsSnapshot
+    from exporter.rollouts.tracker import TrackerState
     from tests.recorded import Recordings
 
 RULES: Final = rules(Settings(mode="sidecar"))
@@ -25,23 +25,23 @@ TURNS: Final = {"leader-failover": 2, "leader-failover-v1.6.6": 2, "api-outage":
 Counters = dict[str, tuple[float, float]]
 
 
-def counters(cycle: Cycle) -> Counters:
+def counters(cycle: MetricsSnapshot) -> Counters:
     """Return value and start of every derived counter."""
     return {
         repr(series): (value, start)
         for family in cycle.families
-        if family.name in DERIVED and family.starts is not None
-        for series, value, start in zip(family.series, family.values, family.starts, strict=True)
+        if family.name in DERIVED and family.start_times is not None
+        for series, value, start in zip(family.series, family.values, family.start_times, strict=True)
     }
 
 
-def rollouts(cycle: Cycle) -> bool:
+def rollouts(cycle: MetricsSnapshot) -> bool:
     """Tell whether a cycle says anything of rollouts."""
     return any(series.label("namespace") for family in cycle.families for series in family.series)
 
 
-def again(memory: Memory) -> Watch:
-    return Watch(RULES, load(dump(memory, "eu"), "eu"))
+def again(memory: TrackerState) -> RolloutTracker:
+    return RolloutTracker(RULES, load(dump(memory, "eu"), "eu"))
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -49,13 +49,13 @@ def again(memory: Memory) -> Watch:
 def test_two_sidecars_never_say_one_rollout_at_once_and_a_counter_never_falls_without_a_new_start(
     recordings: Recordings, name: str, *, restarts: bool
 ) -> None:
-    watches = {"argo-a": Watch(RULES), "argo-b": Watch(RULES)}
+    watches = {"argo-a": RolloutTracker(RULES), "argo-b": RolloutTracker(RULES)}
     before: Counters = {}
     spoke = []
     for tick in recordings.ticks(name, "argo-only"):
         watches = {target: again(one.memory) for target, one in watches.items()} if restarts else watches
         cycles = {
-            target: watch.step(tick.at, [page for page in tick.pages if page.target == target])
+            target: watch.process(tick.at, [page for page in tick.pages if page.target == target])
             for target, watch in watches.items()
         }
         speaking = [target for target, cycle in cycles.items() if rollouts(cycle)]
@@ -74,9 +74,9 @@ def test_two_sidecars_never_say_one_rollout_at_once_and_a_counter_never_falls_wi
 def test_updates_of_all_series_lives_together_are_those_that_happened(recordings: Recordings) -> None:
     lives: dict[float, float] = {}
     for target in ("argo-a", "argo-b"):
-        watch = Watch(RULES)
+        watch = RolloutTracker(RULES)
         for tick in recordings.ticks("leader-failover", "argo-only"):
-            cycle = watch.step(tick.at, [page for page in tick.pages if page.target == target])
+            cycle = watch.process(tick.at, [page for page in tick.pages if page.target == target])
             for series, (value, start) in counters(cycle).items():
                 if 'name="checkout",result="promoted"' in series and 'namespace="shop"' in series:
                     lives[start] = value
@@ -84,31 +84,31 @@ def test_updates_of_all_series_lives_together_are_those_that_happened(recordings
 
 
 def test_a_sidecar_whose_controller_loses_the_lead_falls_silent_and_marks_nothing() -> None:
-    watch = Watch(RULES)
-    watch.step(15, [controller(15, Told())])
-    silent = watch.step(30, [controller(30, start=20)])
+    watch = RolloutTracker(RULES)
+    watch.process(15, [controller(15, Told())])
+    silent = watch.process(30, [controller(30, start=20)])
     assert not rollouts(silent)
-    assert silent.ended == ()
+    assert silent.stale == ()
 
 
 def test_after_a_failback_counters_begin_anew_though_the_memory_still_has_the_old_ones() -> None:
-    watch = Watch(RULES)
-    watch.step(15, [controller(15, Told(events={"RolloutUpdated": 1}))])
+    watch = RolloutTracker(RULES)
+    watch.process(15, [controller(15, Told(events={"RolloutUpdated": 1}))])
     done = Told(events={"RolloutUpdated": 2, "RolloutCompleted": 1})
-    assert results(watch.step(30, [controller(30, done)])) == {"promoted": 1.0}
+    assert results(watch.process(30, [controller(30, done)])) == {"promoted": 1.0}
     restarted = again(watch.memory)
-    goes_on = restarted.step(45, [controller(45, done)])
+    goes_on = restarted.process(45, [controller(45, done)])
     assert results(goes_on) == {"promoted": 1.0}, "the very process that led before goes on leading"
-    taken_over = again(watch.memory).step(3600, [controller(3600, done, start=3000)])
+    taken_over = again(watch.memory).process(3600, [controller(3600, done, start=3000)])
     assert results(taken_over) == {}
     assert {start for _, start in counters(taken_over).values()} == {3600.0}
 
 
 def test_a_page_that_fails_once_costs_a_leading_sidecar_nothing() -> None:
-    watch = Watch(RULES)
+    watch = RolloutTracker(RULES)
     paused = Told("Paused", (4, 1, 4, 0))
-    watch.step(15, [controller(15, paused)])
-    assert not rollouts(watch.step(30, [dead(30)]))
-    back = watch.step(45, [controller(45, paused)])
+    watch.process(15, [controller(15, paused)])
+    assert not rollouts(watch.process(30, [dead(30)]))
+    back = watch.process(45, [controller(45, paused)])
     assert {start for _, start in counters(back).values()} == {15.0}
     assert named(back.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 15.0}

@@ -9,9 +9,14 @@ import pytest
 
 from exporter.rollouts.inference.revisions import Clues, Hashes
 from exporter.rollouts.inference.transitions import TRANSITIONS, Interval, Signal, interval, signals
-from exporter.rollouts.model import Standing
+from exporter.rollouts.model import UpdateState
 
-SETTLED, UPDATING, ABORTED, UNKNOWN = Standing.SETTLED, Standing.UPDATING, Standing.ABORTED, Standing.UNKNOWN
+SETTLED, UPDATING, ABORTED, UNKNOWN = (
+    UpdateState.SETTLED,
+    UpdateState.UPDATING,
+    UpdateState.ABORTED,
+    UpdateState.UNKNOWN,
+)
 STARTED, PROMOTED, BACK = Signal.STARTED, Signal.PROMOTED, Signal.ROLLED_BACK
 ABORT, RETRIED, SUPERSEDED = Signal.ABORTED, Signal.RETRIED, Signal.SUPERSEDED
 
@@ -24,7 +29,7 @@ AFTER: Final = Hashes("new", "new")
 @pytest.mark.parametrize("before", [SETTLED, UPDATING, ABORTED])
 @pytest.mark.parametrize("after", [SETTLED, UPDATING, ABORTED])
 def test_whatever_is_known_of_an_interval_the_signals_lead_to_where_the_rollout_stands(
-    before: Standing, after: Standing
+    before: UpdateState, after: UpdateState
 ) -> None:
     for promotions, revised, aborted, returned in product((0, 1, 2), (False, True), (False, True), (False, True)):
         between = Interval(promotions, revised, aborted, back=not promotions, returned=returned)
@@ -72,7 +77,7 @@ def test_whatever_is_known_of_an_interval_the_signals_lead_to_where_the_rollout_
     ],
 )
 def test_what_happened_is_told_from_counters_and_hashes(
-    before: Standing, after: Standing, clue: Clues, hashes: tuple[Hashes, Hashes], happened: tuple[Signal, ...]
+    before: UpdateState, after: UpdateState, clue: Clues, hashes: tuple[Hashes, Hashes], happened: tuple[Signal, ...]
 ) -> None:
     assert signals(before, after, interval(*hashes, clue)) == happened
     if UNKNOWN not in (before, after) and PROMOTED not in happened[1:]:

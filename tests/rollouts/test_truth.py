@@ -9,7 +9,7 @@ import pytest
 
 from exporter.commands.replay import replayed
 from exporter.config.settings import Settings
-from exporter.metrics import Family, Series
+from exporter.metrics import MetricFamily, Series
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
 from tests.readme import README, between
 from tests.recorded import NAMES, VARIANTS
@@ -18,7 +18,7 @@ from tests.truth import RATES, Table, totals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.metrics import Cycle
+    from exporter.metrics import MetricsSnapshot
     from tests.recorded import Recordings
 
 LIMITS: Final[dict[str, dict[str, tuple[float, float | None]]]] = {
@@ -104,7 +104,7 @@ def test_a_recording_says_the_same_through_replay_as_through_parsed_pages(record
     ]
 
 
-def _said(cycle: Cycle) -> list[tuple[str, float]]:
+def _said(cycle: MetricsSnapshot) -> list[tuple[str, float]]:
     return sorted(
         (repr(one), value) for family in cycle.families for one, value in zip(family.series, family.values, strict=True)
     )
@@ -120,24 +120,26 @@ LIES: Final = {
 
 @pytest.mark.parametrize("question", LIES)
 def test_the_judge_sees_a_lie(recordings: Recordings, question: str) -> None:
-    def bent(family: Family) -> Family:
+    def bent(family: MetricFamily) -> MetricFamily:
         if not LIES[question](family):
             return family
-        return Family(family.name, family.kind, family.help, family.series, [1 - value for value in family.values])
+        return MetricFamily(
+            family.name, family.type, family.help, family.series, [1 - value for value in family.values]
+        )
 
     found = {one.question for one in _verdicts(recordings, bent) if one.answer is Answer.WRONG}
     assert found == {question}
 
 
 def test_the_judge_sees_swapped_roles(recordings: Recordings) -> None:
-    def bent(family: Family) -> Family:
+    def bent(family: MetricFamily) -> MetricFamily:
         if family.name != "argo_rollouts_pod_info":
             return family
         swap = {"stable": "canary", "canary": "stable"}
         series = [
             Series(one.name, tuple((key, swap.get(value, value)) for key, value in one.labels)) for one in family.series
         ]
-        return Family(family.name, family.kind, family.help, series, family.values)
+        return MetricFamily(family.name, family.type, family.help, series, family.values)
 
     assert {one.question for one in _verdicts(recordings, bent) if one.answer is Answer.WRONG} == {"roles"}
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.settings import Settings
-from exporter.metrics import Page, Source, Trouble
+from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.scrape.response import Asked
 from exporter.service.wiring import page_readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.metrics import Cycle, Family
+    from exporter.metrics import MetricFamily, MetricsSnapshot
 
 READERS: Final = page_readers(Settings())
 GAUGES: Final = ("desired", "updated", "available", "unavailable")
@@ -65,23 +65,25 @@ class Set:
             yield f'kube_pod_status_ready{{{pod},condition="true"}} 1'
 
 
-def controller(at: float, *rollouts: Told, target: str = "a", start: float = 1.0, home: str = "default") -> Page:
+def controller(
+    at: float, *rollouts: Told, target: str = "a", start: float = 1.0, home: str = "default"
+) -> ScrapeResult:
     """A controller's page; without rollouts that of a standby. `home` is its installation."""
     lines = [line for one in rollouts for line in one.lines()]
     return read(Asked(Source.ARGO, target, at, home), f"process_start_time_seconds {start}", *lines)
 
 
-def kube(at: float, *sets: Set) -> Page:
+def kube(at: float, *sets: Set) -> ScrapeResult:
     """kube-state-metrics' page."""
     return read(Asked(Source.KUBE_STATE_METRICS, "ksm", at), *(line for one in sets for line in one.lines()))
 
 
-def dead(at: float, target: str = "a", home: str = "default", source: Source = Source.ARGO) -> Page:
+def dead(at: float, target: str = "a", home: str = "default", source: Source = Source.ARGO) -> ScrapeResult:
     """A target that did not answer."""
-    return Page(source, target, at, trouble=Trouble("refused", "nobody listens"), installation=home)
+    return ScrapeResult(source, target, at, failure=Failure("refused", "nobody listens"), installation=home)
 
 
-def read(asked: Asked, *lines: str) -> Page:
+def read(asked: Asked, *lines: str) -> ScrapeResult:
     """Read lines as the answer of a target."""
     reader = READERS(asked)
     reader.begin(200, {})
@@ -89,7 +91,7 @@ def read(asked: Asked, *lines: str) -> Page:
     return reader.close(None, 0.01)
 
 
-def named(families: Iterable[Family], name: str, rollout: str = "cart") -> dict[tuple[str, ...], float]:
+def named(families: Iterable[MetricFamily], name: str, rollout: str = "cart") -> dict[tuple[str, ...], float]:
     """Return what a family says of a rollout, by the values of its labels without namespace and name."""
     return {
         tuple(text for label, text in series.labels if label not in ("namespace", "name")): value
@@ -100,6 +102,6 @@ def named(families: Iterable[Family], name: str, rollout: str = "cart") -> dict[
     }
 
 
-def results(cycle: Cycle) -> dict[str, float]:
+def results(cycle: MetricsSnapshot) -> dict[str, float]:
     """Return how many updates ended how."""
     return {result: n for (result,), n in named(cycle.families, "argo_rollouts_updates_total").items() if n}

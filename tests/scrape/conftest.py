@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from exporter.metrics import Trouble
+    from exporter.metrics import Failure
 
     Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -146,18 +146,18 @@ class Ask:
 
     async def __call__(
         self, target: str, ip: str = "127.0.0.1", sink: Sink | None = None, **settings: object
-    ) -> Trouble | None:
+    ) -> Failure | None:
         return await self.keep(target, ip, sink, **settings)()
 
     def keep(
         self, target: str, ip: str = "127.0.0.1", sink: Sink | None = None, **settings: object
-    ) -> Callable[[], Awaitable[Trouble | None]]:
+    ) -> Callable[[], Awaitable[Failure | None]]:
         """Make what asks the same target, again and again."""
         section = ScrapeSource.model_validate({"timeout": 5, **settings})
         fetcher = Fetcher(section, "argo")
         address = Address(parse(target, section.path), ip)
 
-        async def once() -> Trouble | None:
+        async def once() -> Failure | None:
             self.sink = sink or Sink()
             deadline = asyncio.get_running_loop().time() + section.timeout
             return await fetcher.fetch(self._session, address, self.sink, deadline)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from exporter.metrics import Kind
-from exporter.scrape.cache import Interner
+from exporter.metrics import MetricType
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import Exposition, Parser
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def everything(_: str) -> bool:
 def parsed(
     page: bytes,
     cuts: Iterable[int] = (),
-    interner: Interner | None = None,
+    interner: ScrapeCache | None = None,
     wanted: Callable[[str], bool] = everything,
     most: int = 0,
 ) -> Exposition:
     """Parse a page fed in pieces that end at `cuts`."""
-    parser = Parser(interner or Interner(), wanted, most)
+    parser = Parser(interner or ScrapeCache(), wanted, most)
     for start, end in pairwise(sorted({0, len(page), *(cut for cut in cuts if cut < len(page))})):
         parser.feed(page[start:end])
     return parser.finish()
@@ -58,7 +58,7 @@ def parsed(
 def told(exposition: Exposition) -> Told:
     return {
         name: (
-            family.kind,
+            family.type,
             family.help,
             {
                 (series.name, frozenset(series.labels)): repr(value)
@@ -119,9 +119,9 @@ LABELS: Final = st.dictionaries(st.sampled_from(["a", "b", "_x9", "le"]), TEXT, 
 
 @st.composite
 def some_group(draw: st.DrawFn, name: str) -> Group:
-    kind = draw(st.sampled_from(list(Kind)))
-    headed = kind is not Kind.UNTYPED or draw(st.booleans())
-    name += draw(st.sampled_from(["", "_total"])) if kind is Kind.COUNTER else ""
+    kind = draw(st.sampled_from(list(MetricType)))
+    headed = kind is not MetricType.UNTYPED or draw(st.booleans())
+    name += draw(st.sampled_from(["", "_total"])) if kind is MetricType.COUNTER else ""
     names = st.sampled_from([name + suffix for suffix in SUFFIXES.get(kind, ("",))])
     rows = draw(st.lists(st.tuples(names, LABELS, NUMBERS), max_size=5))
     return Group(name, kind, draw(st.none() | TEXT) if headed else None, headed, tuple(rows))

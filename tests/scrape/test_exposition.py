@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics import Kind
-from exporter.scrape.cache import Interner
+from exporter.metrics import MetricType
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import LONGEST_LINE, ExpositionError
 
 from .parsing import CUTS, FORMS, GROUPS, LAW, PAGES, Told, page, parsed, real, told
@@ -138,7 +138,7 @@ def test_a_real_page_picked_from_is_the_whole_page_less_the_rest() -> None:
 @LAW
 @given(GROUPS, st.lists(st.sampled_from(FORMS), min_size=1, max_size=3))
 def test_a_page_parsed_again_names_the_very_same_series(groups: Sequence[Group], forms: Sequence[str]) -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     first = parsed(page(groups), interner=interner)
     again = parsed(page(groups), interner=interner)
     other = parsed(page(groups, forms, turned=True), interner=interner)
@@ -181,15 +181,15 @@ def test_numbers_are_exact() -> None:
 def test_a_family_torn_apart_is_one_family() -> None:
     text = b'# TYPE g counter\ng 1\n# TYPE h gauge\nh 1\ng{a="2"} 2\n# TYPE h gauge\nh{a="2"} 2\n'
     exposition = parsed(text)
-    assert {name: (one.kind, len(one)) for name, one in exposition.families.items()} == {
-        "g": (Kind.COUNTER, 2),
-        "h": (Kind.GAUGE, 2),
+    assert {name: (one.type, len(one)) for name, one in exposition.families.items()} == {
+        "g": (MetricType.COUNTER, 2),
+        "h": (MetricType.GAUGE, 2),
     }
     assert not exposition.malformed
 
 
 def test_a_sample_between_those_of_another_family_is_a_family_of_its_own() -> None:
     exposition = parsed(b'# TYPE g gauge\ng 1\nother 2\ng{a="2"} 3\n')
-    kinds = {name: (family.kind, list(family.values)) for name, family in exposition.families.items()}
-    assert kinds == {"g": (Kind.GAUGE, [1, 3]), "other": (Kind.UNTYPED, [2])}
+    kinds = {name: (family.type, list(family.values)) for name, family in exposition.families.items()}
+    assert kinds == {"g": (MetricType.GAUGE, [1, 3]), "other": (MetricType.UNTYPED, [2])}
     assert not exposition.malformed

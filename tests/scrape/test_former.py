@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics import Family, others
-from exporter.scrape.cache import Interner
+from exporter.metrics import MetricFamily, series_difference
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import Exposition, Parser
 
 from .parsing import FORMS, GROUPS, LAW, Group, page, told
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLOCKS = st.sampled_from([700, 5_000, 64 * 1024])
 
 
-def read(text: bytes, interner: Interner, former: Mapping[str, Family], block: int = 64 * 1024) -> Exposition:
+def read(text: bytes, interner: ScrapeCache, former: Mapping[str, MetricFamily], block: int = 64 * 1024) -> Exposition:
     parser = Parser(interner, lambda _: True, 0, former)
     for start in range(0, len(text), block):
         parser.feed(text[start : start + block])
@@ -66,12 +66,12 @@ def edited(rows: list[tuple[str, int]], random: Random) -> list[tuple[str, int]]
 def test_pages_that_change_are_read_as_if_each_were_the_first(
     random: Random, many: int, block: int, turns: int
 ) -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     rows = [(f"web-{at:04}", at) for at in range(many)]
-    former: Mapping[str, Family] = {}
+    former: Mapping[str, MetricFamily] = {}
     for _ in range(turns):
         text = gauge(rows) + histogram(rows[::3])
-        found, plain = read(text, interner, former, block), read(text, Interner(), {})
+        found, plain = read(text, interner, former, block), read(text, ScrapeCache(), {})
         assert told(found) == told(plain)
         assert (found.samples, found.malformed) == (plain.samples, plain.malformed)
         assert read(text, interner, {}).families.keys() == found.families.keys()
@@ -84,52 +84,52 @@ def test_pages_that_change_are_read_as_if_each_were_the_first(
 @LAW
 @given(st.lists(st.tuples(GROUPS, st.sampled_from(FORMS)), min_size=2, max_size=4), BLOCKS)
 def test_odd_pages_are_read_as_if_each_were_the_first(pages: list[tuple[tuple[Group, ...], str]], block: int) -> None:
-    interner = Interner()
-    former: Mapping[str, Family] = {}
+    interner = ScrapeCache()
+    former: Mapping[str, MetricFamily] = {}
     for groups, form in pages:
         text = page(groups, [form])
-        found, plain = read(text, interner, former, block), read(text, Interner(), {})
+        found, plain = read(text, interner, former, block), read(text, ScrapeCache(), {})
         assert told(found) == told(plain)
         assert (found.samples, found.malformed) == (plain.samples, plain.malformed)
         former = found.families
 
 
 def test_what_stays_is_handed_out_again_and_only_the_strip_with_the_change_is_new() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     rows = [(f"web-{at:04}", at) for at in range(2000)]
     first = read(gauge(rows), interner, {}).families["g"]
     second = read(gauge([*rows[:1000], ("web-0999a", 1), *rows[1000:]]), interner, {"g": first}).families["g"]
-    assert len(first.strips) > 20
-    assert len(set(second.strips) - set(first.strips)) == 1
-    assert [series.label("name") for series in others(second.strips, first.strips)].count("web-0999a") == 1
+    assert len(first.batches) > 20
+    assert len(set(second.batches) - set(first.batches)) == 1
+    assert [series.label("name") for series in series_difference(second.batches, first.batches)].count("web-0999a") == 1
 
 
 def test_where_only_values_change_the_series_of_a_strip_stay_the_same_tuple() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     rows = [(f"web-{at:04}", at) for at in range(500)]
     first = read(gauge(rows), interner, {}).families["g"]
     second = read(gauge([(name, value * 1000) for name, value in rows]), interner, {"g": first}).families["g"]
-    assert not set(second.strips) & set(first.strips)
-    kept = {id(strip.series) for strip in first.strips} & {id(strip.series) for strip in second.strips}
-    assert len(kept) > len(first.strips) / 2
+    assert not set(second.batches) & set(first.batches)
+    kept = {id(strip.series) for strip in first.batches} & {id(strip.series) for strip in second.batches}
+    assert len(kept) > len(first.batches) / 2
 
 
 @pytest.mark.parametrize("block", [1, 100, 64 * 1024])
 def test_a_familys_kind_may_change_from_one_page_to_the_next(block: int) -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     one, other = b"# TYPE x gauge\nx 1\n", b"# TYPE x counter\nx 1\n"
     first = read(one, interner, {}, block)
-    assert read(other, interner, first.families, block).families["x"].kind == "counter"
+    assert read(other, interner, first.families, block).families["x"].type == "counter"
 
 
 def test_series_that_are_never_said_are_not_kept_and_read_the_same() -> None:
     rows = [(f"web-{at:04}", at) for at in range(300)]
-    unsaid = Interner(lambda _: False)
+    unsaid = ScrapeCache(lambda _: False)
     found = read(gauge(rows), unsaid, {})
-    assert told(found) == told(read(gauge(rows), Interner(), {}))
+    assert told(found) == told(read(gauge(rows), ScrapeCache(), {}))
     assert (
-        unsaid.texts("g", found.families["g"].kind).find(b'g{namespace="team",name="web-0001",phase="Completed"}')
+        unsaid.texts("g", found.families["g"].type).find(b'g{namespace="team",name="web-0001",phase="Completed"}')
         is None
     )
     again: Any = read(gauge(rows), unsaid, found.families).families["g"]
-    assert again.strips == found.families["g"].strips
+    assert again.strips == found.families["g"].batches

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics import Family, Kind
-from exporter.scrape.cache import MOST_LABELS, Interner, MalformedError, unescape
+from exporter.metrics import MetricFamily, MetricType
+from exporter.scrape.cache import MOST_LABELS, MalformedError, ScrapeCache, unescape
 
 from .parsing import LABELS, LAW, parsed
 
@@ -26,15 +26,15 @@ def text(pairs: Pairs) -> bytes:
     return ("g{" + ",".join(f'{key}="{value}"' for key, value in pairs) + "}").encode()
 
 
-def learnt(interner: Interner, spelled: bytes) -> Series:
-    series = interner.texts("g", Kind.GAUGE).learn(spelled)
+def learnt(interner: ScrapeCache, spelled: bytes) -> Series:
+    series = interner.texts("g", MetricType.GAUGE).learn(spelled)
     assert series is not None
     return series
 
 
-def shown(series: Iterable[Series]) -> Family:
+def shown(series: Iterable[Series]) -> MetricFamily:
     known = list(series)
-    return Family("g", Kind.GAUGE, "", known, [0.0] * len(known))
+    return MetricFamily("g", MetricType.GAUGE, "", known, [0.0] * len(known))
 
 
 @pytest.mark.parametrize(
@@ -49,20 +49,20 @@ def shown(series: Iterable[Series]) -> Family:
     ],
 )
 def test_blanks_order_and_empty_labels_do_not_change_who_it_is(spelled: bytes) -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     assert learnt(interner, spelled) is learnt(interner, b'g{a="1",b="2"}')
-    assert learnt(interner, spelled) is interner.texts("g", Kind.GAUGE).find(spelled)
+    assert learnt(interner, spelled) is interner.texts("g", MetricType.GAUGE).find(spelled)
 
 
 def test_without_labels_it_is_the_same_with_braces() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     assert learnt(interner, b"g{}") is learnt(interner, b"g") is learnt(interner, b"g { } ")
 
 
 @LAW
 @given(st.lists(LABELS, min_size=2, max_size=8), st.randoms(use_true_random=False))
 def test_two_texts_name_one_series_just_when_name_and_labels_are_the_same(told: list[Pairs], random: Random) -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     by_labels: dict[frozenset[tuple[str, str]], Series] = {}
     for pairs in told:
         shuffled = random.sample(pairs, len(pairs))
@@ -74,14 +74,14 @@ def test_two_texts_name_one_series_just_when_name_and_labels_are_the_same(told: 
 
 
 def test_a_value_that_looks_like_labels_is_a_value() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     odd = learnt(interner, rb'g{a="1\",b=\"2"}')
     assert odd is not learnt(interner, b'g{a="1",b="2"}')
     assert odd.labels == (("a", '1",b="2'),)
 
 
 def test_labels_stand_in_the_order_of_the_page_and_read_as_they_were_meant() -> None:
-    series = learnt(Interner(), rb'g{z="a\\b\"c\nd\t",le="1",a="{},="}')
+    series = learnt(ScrapeCache(), rb'g{z="a\\b\"c\nd\t",le="1",a="{},="}')
     assert series.labels == (("z", 'a\\b"c\nd\\t'), ("le", "1"), ("a", "{},="))
 
 
@@ -104,45 +104,45 @@ def test_in_help_a_quote_needs_no_escape_and_a_backslash_before_it_stays() -> No
 )
 def test_a_text_that_names_no_series_says_why(spelled: bytes, reason: str) -> None:
     with pytest.raises(MalformedError, match=f"^{reason}$"):
-        Interner().texts("g", Kind.GAUGE).learn(spelled)
+        ScrapeCache().texts("g", MetricType.GAUGE).learn(spelled)
 
 
 def test_as_many_labels_as_allowed_are_all_kept() -> None:
-    assert len(learnt(Interner(), text(tuple((f"l{i}", "x") for i in range(MOST_LABELS)))).labels) == MOST_LABELS
+    assert len(learnt(ScrapeCache(), text(tuple((f"l{i}", "x") for i in range(MOST_LABELS)))).labels) == MOST_LABELS
 
 
 @pytest.mark.parametrize(
     ("kind", "own", "foreign"),
     [
-        (Kind.GAUGE, ["g"], ["g_sum", "g_bucket", "other"]),
-        (Kind.COUNTER, ["g"], ["g_total", "g_created"]),
-        (Kind.HISTOGRAM, ["g_bucket", "g_sum", "g_count"], ["g", "g_total", "g_bucket_sum"]),
-        (Kind.SUMMARY, ["g", "g_sum", "g_count"], ["g_bucket"]),
+        (MetricType.GAUGE, ["g"], ["g_sum", "g_bucket", "other"]),
+        (MetricType.COUNTER, ["g"], ["g_total", "g_created"]),
+        (MetricType.HISTOGRAM, ["g_bucket", "g_sum", "g_count"], ["g", "g_total", "g_bucket_sum"]),
+        (MetricType.SUMMARY, ["g", "g_sum", "g_count"], ["g_bucket"]),
     ],
 )
-def test_the_kind_says_which_names_are_a_familys_own(kind: Kind, own: list[str], foreign: list[str]) -> None:
-    texts = Interner().texts("g", kind)
+def test_the_kind_says_which_names_are_a_familys_own(kind: MetricType, own: list[str], foreign: list[str]) -> None:
+    texts = ScrapeCache().texts("g", kind)
     learnt_names = [series.name for name in own if (series := texts.learn(name.encode()))]
     assert learnt_names == own
     assert [texts.learn(name.encode()) for name in foreign] == [None] * len(foreign)
 
 
 def test_pages_of_two_targets_share_their_series() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     page = b'# TYPE g gauge\ng{a="1"} 1\ng{a="2"} 2\n'
     one, other = (parsed(page, interner=interner).families["g"].series for _ in range(2))
     assert one == other
 
 
 def test_a_sweep_forgets_what_no_page_shows_and_nothing_else() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     spelled = [text((("i", str(i)),)) for i in range(1000)]
     before = [learnt(interner, one) for one in spelled]
     interner.keep("a", {"g": shown(before[:50])})
     interner.keep("b", {"g": shown(before[40:100])})
     interner.keep("gone", {"g": shown(before)})
     interner.sweep({"a", "b"})
-    texts = interner.texts("g", Kind.GAUGE)
+    texts = interner.texts("g", MetricType.GAUGE)
     assert [texts.find(one) for one in spelled[:100]] == before[:100]
     assert [texts.find(one) for one in spelled[100:]] == [None] * 900
     assert learnt(interner, spelled[0]) is before[0]
@@ -150,20 +150,20 @@ def test_a_sweep_forgets_what_no_page_shows_and_nothing_else() -> None:
 
 
 def test_a_sweep_tells_the_families_of_one_name_apart_by_their_kind() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     gauges = [learnt(interner, text((("i", str(i)),))) for i in range(100)]
-    counters = [interner.texts("g", Kind.COUNTER).learn(text((("i", str(i)),))) for i in range(100)]
+    counters = [interner.texts("g", MetricType.COUNTER).learn(text((("i", str(i)),))) for i in range(100)]
     interner.keep("a", {"g": shown(gauges)})
     interner.sweep({"a"})
-    assert interner.texts("g", Kind.GAUGE).find(b'g{i="7"}') is gauges[7]
-    assert interner.texts("g", Kind.COUNTER).find(b'g{i="7"}') is None
+    assert interner.texts("g", MetricType.GAUGE).find(b'g{i="7"}') is gauges[7]
+    assert interner.texts("g", MetricType.COUNTER).find(b'g{i="7"}') is None
     assert counters[7] is not None
 
 
 def test_what_is_known_stays_bounded_while_pods_come_and_go() -> None:
-    interner = Interner()
+    interner = ScrapeCache()
     for cycle in range(200):
         family = shown(learnt(interner, text((("pod", f"{cycle}-{i}"),))) for i in range(10))
         interner.keep("a", {"g": family})
         interner.sweep({"a"})
-        assert len(interner.texts("g", Kind.GAUGE)._by_text) <= 4 * len(family) + 64 + 10
+        assert len(interner.texts("g", MetricType.GAUGE)._by_text) <= 4 * len(family) + 64 + 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics import Kind
-from exporter.scrape.cache import Interner
+from exporter.metrics import MetricType
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import LONGEST_LINE
 
 from .parsing import parsed, told
@@ -64,7 +64,7 @@ GOOD += [b"# HELP g G.", b"# TYPE g gauge", b'g{i="good"} 1', b'g{i="better"} 2'
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=[repr(line[:30]) for line, _ in BAD_LINES])
 def test_a_bad_line_costs_itself_and_is_counted(line: bytes, reason: str, place: int) -> None:
     good = parsed(b"\n".join([*GOOD, b""]))
-    interner = Interner()
+    interner = ScrapeCache()
     for _ in "cold", "warm":
         exposition = parsed(b"\n".join([*GOOD[:place], line, *GOOD[place:], b""]), interner=interner)
         assert told(exposition) == told(good)
@@ -94,18 +94,18 @@ def test_a_line_that_says_nothing_new_is_no_fault(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "malformed"),
     [
-        ("h_sum 1\n# TYPE h_sum histogram\n", Kind.UNTYPED, {"second_type": 1}),
-        ("# TYPE h_sum gauge\n# TYPE h_sum counter\nh_sum 1\n", Kind.GAUGE, {"second_type": 1}),
-        ("# TYPE h_sum what\n# TYPE h_sum counter\nh_sum 1\n", Kind.COUNTER, {"unknown_type": 1}),
-        ('# HELP h H.\nh{a="",a=""} 1\n# TYPE h histogram\nh_sum 1\n', Kind.HISTOGRAM, {"repeated_label": 1}),
-        ("# TYPE h_sum info\nh_sum 1\n", Kind.GAUGE, {}),
-        ("# TYPE h_sum unknown\nh_sum 1\n", Kind.UNTYPED, {}),
+        ("h_sum 1\n# TYPE h_sum histogram\n", MetricType.UNTYPED, {"second_type": 1}),
+        ("# TYPE h_sum gauge\n# TYPE h_sum counter\nh_sum 1\n", MetricType.GAUGE, {"second_type": 1}),
+        ("# TYPE h_sum what\n# TYPE h_sum counter\nh_sum 1\n", MetricType.COUNTER, {"unknown_type": 1}),
+        ('# HELP h H.\nh{a="",a=""} 1\n# TYPE h histogram\nh_sum 1\n', MetricType.HISTOGRAM, {"repeated_label": 1}),
+        ("# TYPE h_sum info\nh_sum 1\n", MetricType.GAUGE, {}),
+        ("# TYPE h_sum unknown\nh_sum 1\n", MetricType.UNTYPED, {}),
     ],
 )
-def test_the_first_type_before_the_samples_holds(text: str, kind: Kind, malformed: dict[str, int]) -> None:
+def test_the_first_type_before_the_samples_holds(text: str, kind: MetricType, malformed: dict[str, int]) -> None:
     exposition = parsed(text.encode())
     (family,) = exposition.families.values()
-    assert (family.kind, [series.name for series in family.series]) == (kind, ["h_sum"])
+    assert (family.type, [series.name for series in family.series]) == (kind, ["h_sum"])
     assert exposition.malformed == malformed
 
 

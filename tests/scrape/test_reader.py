@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics import Page, Source, Trouble
-from exporter.scrape.cache import Interner
+from exporter.metrics import Failure, ScrapeResult, Source
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import Asked, PageReader
 
 from .parsing import LAW, everything, real
@@ -24,7 +24,7 @@ HTML = b"<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n"
 
 
 def reader(most: int = 0) -> PageReader:
-    return PageReader(Asked(Source.ARGO, "argo-a:8090", 7.0, "blue", most), Interner(), everything)
+    return PageReader(Asked(Source.ARGO, "argo-a:8090", 7.0, "blue", most), ScrapeCache(), everything)
 
 
 def answered(
@@ -34,8 +34,8 @@ def answered(
     *,
     most: int = 0,
     cuts: Iterable[int] = (),
-    trouble: Trouble | None = None,
-) -> Page:
+    trouble: Failure | None = None,
+) -> ScrapeResult:
     reading = reader(most)
     reading.begin(status, headers)
     for start, end in pairwise(sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})):
@@ -43,11 +43,11 @@ def answered(
     return reading.close(trouble, 0.25)
 
 
-def refusal(body: bytes, status: int = 500) -> Trouble:
+def refusal(body: bytes, status: int = 500) -> Failure:
     page = answered(body, status)
-    assert page.trouble is not None
+    assert page.failure is not None
     assert not page.families
-    return page.trouble
+    return page.failure
 
 
 def duplicate(family: str, /, **labels: str) -> str:
@@ -57,8 +57,8 @@ def duplicate(family: str, /, **labels: str) -> str:
 
 def test_a_whole_page_says_who_was_asked_when_and_what_it_had() -> None:
     page = answered(GOOD + b"g 1_0\n")
-    assert (page.source, page.target, page.installation, page.at) == (Source.ARGO, "argo-a:8090", "blue", 7.0)
-    assert (page.trouble, page.seconds, page.samples, page.malformed) == (None, 0.25, 2, {"number": 1})
+    assert (page.source, page.target, page.installation, page.scraped_at) == (Source.ARGO, "argo-a:8090", "blue", 7.0)
+    assert (page.failure, page.duration, page.samples, page.parse_errors) == (None, 0.25, 2, {"number": 1})
     assert list(page.families["g"].values) == [1, 2]
 
 
@@ -84,7 +84,7 @@ def test_another_format_is_told_by_its_name_and_not_read(kind: str, told: str) -
     reading.feed(GOOD)
     page = reading.close(None, 0.0)
     assert not page.families
-    assert page.trouble == Trouble("content_type", f"answers {told}, not Prometheus text format 0.0.4; check argo.path")
+    assert page.failure == Failure("content_type", f"answers {told}, not Prometheus text format 0.0.4; check argo.path")
 
 
 @pytest.mark.parametrize(
@@ -104,22 +104,22 @@ def test_another_format_is_told_by_its_name_and_not_read(kind: str, told: str) -
 def test_a_page_that_is_broken_as_a_whole_yields_nothing(body: bytes, reason: str, cure: str) -> None:
     for cuts in (), range(len(body)) if len(body) < 1000 else (65_536,):
         page = answered(body, cuts=cuts)
-        assert page.trouble is not None
-        assert (page.trouble.reason, page.families, page.samples) == (reason, {}, 0)
-        assert cure in page.trouble.message
+        assert page.failure is not None
+        assert (page.failure.reason, page.families, page.samples) == (reason, {}, 0)
+        assert cure in page.failure.message
 
 
 @pytest.mark.parametrize("body", [b"", b"\n", b" \n\t\n", b"# EOF\n"])
 def test_an_empty_page_is_a_page(body: bytes) -> None:
     page = answered(body)
-    assert (page.trouble, page.families, page.malformed) == (None, {}, {})
+    assert (page.failure, page.families, page.parse_errors) == (None, {}, {})
 
 
 def test_as_many_samples_as_the_limit_are_a_page_and_one_more_is_none() -> None:
     assert answered(GOOD, most=2).samples == 2
     page = answered(GOOD + b'g{i="3"} 3\n', most=2)
     assert (page.families, page.samples) == ({}, 0)
-    assert page.trouble == Trouble(
+    assert page.failure == Failure(
         "sample_limit",
         "the page has more than 2 samples of wanted families; "
         "raise argo.limits.samples or want fewer families (series.pass_through)",
@@ -133,18 +133,18 @@ def test_beyond_the_limit_no_more_is_asked_for() -> None:
     reading.feed(GOOD + GOOD)
     assert reading.broken
     reading.feed(GOOD)
-    assert (trouble := reading.close(None, 0.0).trouble) is not None
+    assert (trouble := reading.close(None, 0.0).failure) is not None
     assert trouble.reason == "sample_limit"
 
 
 def test_what_went_wrong_on_the_way_leaves_nothing_of_the_page() -> None:
-    trouble = Trouble("timeout", "it took longer than 10 s")
+    trouble = Failure("timeout", "it took longer than 10 s")
     page = answered(GOOD, trouble=trouble)
-    assert (page.trouble, page.families, page.malformed, page.samples) == (trouble, {}, {}, 0)
-    assert answered(b"boom", 500, trouble=trouble).trouble == trouble
-    assert answered(GOOD, headers={"Content-Type": "text/html"}, trouble=trouble).trouble != trouble
+    assert (page.failure, page.families, page.parse_errors, page.samples) == (trouble, {}, {}, 0)
+    assert answered(b"boom", 500, trouble=trouble).failure == trouble
+    assert answered(GOOD, headers={"Content-Type": "text/html"}, trouble=trouble).failure != trouble
     unread = reader().close(trouble, 0.0)
-    assert (unread.trouble, unread.families) == (trouble, {})
+    assert (unread.failure, unread.families) == (trouble, {})
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_what_went_wrong_on_the_way_leaves_nothing_of_the_page() -> None:
 )
 def test_a_refusal_is_told_with_its_words_and_the_settings_to_look_at(status: int, body: bytes) -> None:
     words = " ".join(body.decode(errors="replace").split())
-    assert refusal(body, status) == Trouble(
+    assert refusal(body, status) == Failure(
         "http_status", f"HTTP {status}{f': {words}' if words else ''}; check argo.targets and argo.path"
     )
 
@@ -166,7 +166,7 @@ def test_a_long_refusal_is_quoted_in_part_and_read_in_part() -> None:
     assert reading.broken
     reading.feed(b"x" * 1024)
     assert len(reading._explanation) == 64 * 1024
-    assert (trouble := reading.close(None, 0.0).trouble) is not None
+    assert (trouble := reading.close(None, 0.0).failure) is not None
     assert trouble.message.count("x") == 300
 
 
@@ -188,7 +188,7 @@ BREAKS = "; this breaks the controller's whole metrics page: give the metrics of
     ],
 )
 def test_a_real_page_of_500_names_the_objects_that_repeat_a_metric_name(name: str, told: str) -> None:
-    assert refusal(real(name)) == Trouble("duplicate_metric", f"HTTP 500: {told}{BREAKS}")
+    assert refusal(real(name)) == Failure("duplicate_metric", f"HTTP 500: {told}{BREAKS}")
 
 
 def test_five_objects_and_five_names_of_each_are_named() -> None:
@@ -235,20 +235,20 @@ WORDS = [GOOD, HTML, duplicate("analysis_run_metric_type", name="x").encode(), b
     status=st.sampled_from([200, 200, 200, 500, 404, 204, 0, -1]),
     headers=HEADERS,
     cuts=st.lists(st.integers(0, 300), max_size=4),
-    trouble=st.none() | st.just(Trouble("timeout", "late")),
+    trouble=st.none() | st.just(Failure("timeout", "late")),
     most=st.sampled_from([0, 1, 3]),
 )
 def test_any_answer_in_any_pieces_is_a_page_or_a_trouble(
-    body: bytes, status: int, headers: Mapping[str, str], cuts: list[int], trouble: Trouble | None, most: int
+    body: bytes, status: int, headers: Mapping[str, str], cuts: list[int], trouble: Failure | None, most: int
 ) -> None:
     page = answered(body, status, headers, cuts=cuts, trouble=trouble, most=most)
     whole = answered(body, status, headers, trouble=trouble, most=most)
-    assert (page.trouble, page.malformed, page.samples) == (whole.trouble, whole.malformed, whole.samples)
+    assert (page.failure, page.parse_errors, page.samples) == (whole.failure, whole.parse_errors, whole.samples)
     assert page.families.keys() == whole.families.keys()
-    if page.trouble is None:
+    if page.failure is None:
         assert status == 200
         assert page.samples >= sum(map(len, page.families.values()))
     else:
-        assert (page.families, page.malformed, page.samples) == ({}, {}, 0)
-        assert page.trouble.reason
-        assert page.trouble.message
+        assert (page.families, page.parse_errors, page.samples) == ({}, {}, 0)
+        assert page.failure.reason
+        assert page.failure.message

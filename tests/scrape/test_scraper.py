@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config.settings import Settings
 from exporter.metrics import Source
-from exporter.scrape.cache import Interner
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import Asked, PageReader
 from exporter.scrape.scraper import AT_ONCE, Scraper
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from exporter.config.sources import ScrapeSource
-    from exporter.metrics import Page
+    from exporter.metrics import ScrapeResult
     from tests.scrape.conftest import Served, Servers
 
-    Open = Callable[..., Scraper[Page]]
+    Open = Callable[..., Scraper[ScrapeResult]]
 
 TEXT = {"Content_Type": "text/plain; version=0.0.4; charset=utf-8"}
 
@@ -48,13 +48,13 @@ def names() -> Names:
 
 @pytest.fixture
 async def scraper(names: Names) -> AsyncIterator[Open]:
-    opened: list[Scraper[Page]] = []
-    interner = Interner()
+    opened: list[Scraper[ScrapeResult]] = []
+    interner = ScrapeCache()
 
     def read(asked: Asked) -> PageReader:
         return PageReader(asked, interner, lambda _name: True)
 
-    def make(**settings: object) -> Scraper[Page]:
+    def make(**settings: object) -> Scraper[ScrapeResult]:
         off = {"argo": {"targets": ()}, "kube_state_metrics": {"targets": ()}}
         opened.append(Scraper(Settings.model_validate({**off, **settings}), read, names))
         return opened[-1]
@@ -64,9 +64,9 @@ async def scraper(names: Names) -> AsyncIterator[Open]:
         await one.aclose()
 
 
-def seen(pages: list[Page]) -> dict[str, str]:
+def seen(pages: list[ScrapeResult]) -> dict[str, str]:
     """Tell by target what each page came to."""
-    return {page.target: page.trouble.reason if page.trouble else "ok" for page in pages}
+    return {page.target: page.failure.reason if page.failure else "ok" for page in pages}
 
 
 async def several(serve: Servers, said: bytes, *hosts: str) -> list[Served]:
@@ -85,7 +85,7 @@ async def test_every_address_of_a_name_is_asked_at_every_tick(
     pages = await asking.scrape(100.5)
     assert [page.target for page in pages] == [f"127.0.0.1:{port}", f"127.0.0.2:{port}"]
     assert [list(page.families) for page in pages] == [["a"], ["a"]]
-    assert {(page.source, page.at, page.installation) for page in pages} == {(Source.ARGO, 100.5, "default")}
+    assert {(page.source, page.scraped_at, page.installation) for page in pages} == {(Source.ARGO, 100.5, "default")}
     names.known["argo.test"] = ("127.0.0.3", "127.0.0.2")
     assert seen(await asking.scrape(101.5)) == {f"127.0.0.2:{port}": "ok", f"127.0.0.3:{port}": "ok"}
     assert [len(pod.heads) for pod in pods] == [1, 2, 1]
@@ -120,8 +120,8 @@ async def test_each_target_has_its_page_or_its_trouble(
     pages = await scraper(argo={"targets": list(expected), "timeout": "500ms"}).scrape(1.0)
     assert seen(pages) == expected
     assert [page.target for page in pages] == list(expected), "in the order of the settings"
-    assert all(bool(page.families) is (page.trouble is None) for page in pages)
-    trouble = {page.target: page.trouble for page in pages}[served["http_status"].target]
+    assert all(bool(page.families) is (page.failure is None) for page in pages)
+    trouble = {page.target: page.failure for page in pages}[served["http_status"].target]
     assert trouble is not None
     assert "no idea" in trouble.message
 
@@ -208,8 +208,8 @@ async def test_the_slow_hold_nobody_up_and_are_late_together(
     asking = scraper(argo={"targets": [served.target, "hangs.test:1"], "timeout": "100ms"})
     pages = await asking.scrape(1.0)
     assert seen(pages) == {served.target: "ok", "hangs.test:1": "dns"}
-    assert pages[0].seconds < 0.09 < pages[1].seconds < 1
-    trouble = pages[1].trouble
+    assert pages[0].duration < 0.09 < pages[1].duration < 1
+    trouble = pages[1].failure
     assert trouble is not None
     assert trouble.message == "the name server asked for hangs.test did not answer within 0.1 s; raise argo.timeout"
 

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from exporter.config.otlp import Web
-from exporter.metrics import Family, Kind, Series, family
+from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
 from exporter.web.server import Content, ListenError, serve
 from exporter.web.views import Status
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATHS = ["/", "/style.css", "/metrics", "/api/rollouts", "/healthz", "/readyz"]
-PHASE = family("argo_rollouts_phase", Kind.GAUGE, "The phase.", [(Series("argo_rollouts_phase", (("name", "a"),)), 1)])
+PHASE = family_from_samples(
+    "argo_rollouts_phase", MetricType.GAUGE, "The phase.", [(Series("argo_rollouts_phase", (("name", "a"),)), 1)]
+)
 PAGE = b'# HELP argo_rollouts_phase The phase.\n# TYPE argo_rollouts_phase gauge\nargo_rollouts_phase{name="a"} 1\n'
 QUIET = Content(
     families=lambda: [PHASE],
@@ -74,7 +76,7 @@ async def test_metrics_are_gzipped_for_who_takes_it(accepted: str, gzipped: bool
 
 async def test_a_large_page_arrives_whole() -> None:
     series = [Series("big", (("n", str(n)),)) for n in range(50_000)]
-    big = Family("big", Kind.GAUGE, "", series, [0.5] * len(series))
+    big = MetricFamily("big", MetricType.GAUGE, "", series, [0.5] * len(series))
     content = replace(QUIET, families=lambda: [big])
     async with client(content) as session, session.get("/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
         lines = gzip.decompress(await answer.read()).decode().splitlines()
@@ -128,7 +130,7 @@ async def test_every_answer_is_hardened_and_tells_no_version(path: str) -> None:
 
 
 async def test_what_fails_within_is_a_500_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    def fail() -> list[Family]:
+    def fail() -> list[MetricFamily]:
         raise ValueError("inner words")
 
     async with client(replace(QUIET, families=fail)) as session, session.get("/metrics") as answer:

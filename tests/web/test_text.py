@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics import Family, Kind, Series, family
-from exporter.self_metrics import Own, Telemetry
+from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
+from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.web.exposition_writer import BLOCK, number, render
 
 if TYPE_CHECKING:
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 Told = dict[tuple[str, str, str], dict[tuple[str, frozenset[tuple[str, str]]], str]]
 
-SUFFIXES = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count"), Kind.SUMMARY: ("", "_sum", "_count")}
+SUFFIXES = {MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricType.SUMMARY: ("", "_sum", "_count")}
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 LABELS = st.dictionaries(st.sampled_from(["namespace", "name", "phase", "_x9"]), TEXT.filter(bool))
 
 
-def page(*families: Family) -> str:
+def page(*families: MetricFamily) -> str:
     return b"".join(render(families)).decode()
 
 
-def gauge(name: str, *samples: tuple[dict[str, str], float], text: str = "Text.") -> Family:
+def gauge(name: str, *samples: tuple[dict[str, str], float], text: str = "Text.") -> MetricFamily:
     pairs = [(Series(name, tuple(labels.items())), value) for labels, value in samples]
-    return family(name, Kind.GAUGE, text, pairs)
+    return family_from_samples(name, MetricType.GAUGE, text, pairs)
 
 
 @st.composite
-def some_family(draw: st.DrawFn, name: str) -> Family:
-    kind = draw(st.sampled_from(list(Kind)))
-    name += draw(st.sampled_from(["", "_total"])) if kind is Kind.COUNTER else ""
+def some_family(draw: st.DrawFn, name: str) -> MetricFamily:
+    kind = draw(st.sampled_from(list(MetricType)))
+    name += draw(st.sampled_from(["", "_total"])) if kind is MetricType.COUNTER else ""
     drawn = draw(st.lists(st.tuples(LABELS, st.floats()), min_size=1, max_size=6))
     unique = {tuple(sorted(labels.items())): value for labels, value in drawn}
     pairs = [
@@ -43,16 +43,16 @@ def some_family(draw: st.DrawFn, name: str) -> Family:
         for suffix in SUFFIXES.get(kind, ("",))
         for labels, value in unique.items()
     ]
-    return family(name, kind, draw(TEXT.map(str.strip)), pairs)
+    return family_from_samples(name, kind, draw(TEXT.map(str.strip)), pairs)
 
 
 FAMILIES = st.tuples(some_family("m0"), some_family("m1:sub"), some_family("_m2"))
 
 
-def told(families: Iterable[Family]) -> Told:
+def told(families: Iterable[MetricFamily]) -> Told:
     """Return families as the reference parser would name them: it gives every counter `_total`."""
     return {
-        (_bare(one), one.kind.replace("untyped", "unknown"), one.help): {
+        (_bare(one), one.type.replace("untyped", "unknown"), one.help): {
             (_total(one, series), frozenset(series.labels)): repr(value + 0.0)
             for series, value in zip(one.series, one.values, strict=True)
         }
@@ -60,12 +60,12 @@ def told(families: Iterable[Family]) -> Told:
     }
 
 
-def _bare(one: Family) -> str:
-    return one.name.removesuffix("_total") if one.kind is Kind.COUNTER else one.name
+def _bare(one: MetricFamily) -> str:
+    return one.name.removesuffix("_total") if one.type is MetricType.COUNTER else one.name
 
 
-def _total(one: Family, series: Series) -> str:
-    return f"{_bare(one)}_total" if one.kind is Kind.COUNTER else series.name
+def _total(one: MetricFamily, series: Series) -> str:
+    return f"{_bare(one)}_total" if one.type is MetricType.COUNTER else series.name
 
 
 def parsed(text: str) -> Told:
@@ -79,15 +79,15 @@ def parsed(text: str) -> Told:
 
 @settings(max_examples=300, deadline=None)
 @given(FAMILIES)
-def test_what_is_rendered_is_what_the_reference_parser_reads(families: tuple[Family, ...]) -> None:
+def test_what_is_rendered_is_what_the_reference_parser_reads(families: tuple[MetricFamily, ...]) -> None:
     assert parsed(page(*families)) == told(families)
 
 
 @settings(max_examples=100, deadline=None)
 @given(FAMILIES, st.integers(0, 6))
-def test_a_family_told_in_parts_reads_as_one(families: tuple[Family, ...], cut: int) -> None:
-    def part(one: Family, which: slice) -> Family:
-        return Family(one.name, one.kind, one.help, one.series[which], one.values[which])
+def test_a_family_told_in_parts_reads_as_one(families: tuple[MetricFamily, ...], cut: int) -> None:
+    def part(one: MetricFamily, which: slice) -> MetricFamily:
+        return MetricFamily(one.name, one.type, one.help, one.series[which], one.values[which])
 
     parts = [part(one, which) for which in (slice(cut), slice(cut, None)) for one in families]
     assert page(*parts) == page(*families)
@@ -112,7 +112,9 @@ def test_a_family_without_samples_leaves_no_header() -> None:
 
 
 def test_a_counter_without_total_keeps_its_name() -> None:
-    counter = family("rollout_reconcile_error", Kind.COUNTER, "", [(Series("rollout_reconcile_error", ()), 4)])
+    counter = family_from_samples(
+        "rollout_reconcile_error", MetricType.COUNTER, "", [(Series("rollout_reconcile_error", ()), 4)]
+    )
     assert page(counter) == "# TYPE rollout_reconcile_error counter\nrollout_reconcile_error 4\n"
 
 
@@ -149,13 +151,13 @@ def test_a_large_family_comes_in_blocks_under_one_header() -> None:
 
 
 def test_promtool_finds_nothing_to_say_about_our_own_and_derived_metrics(promtool: str) -> None:
-    telemetry = Telemetry("exporter-0", 1_795_446_000.0)
-    telemetry.add(Own.SCRAPES, "argo", "ok")
-    telemetry.add(Own.MALFORMED, "argo", "no value")
-    telemetry.add(Own.MEMORY_WRITES, "ok")
-    telemetry.add(Own.SAMPLES_DROPPED, "namespace")
-    telemetry.observe(Own.REQUEST_SECONDS, 0.2)
-    watched = [own for own in Own if own.value.watched]
+    telemetry = SelfMetrics("exporter-0", 1_795_446_000.0)
+    telemetry.add(OwnMetric.SCRAPES, "argo", "ok")
+    telemetry.add(OwnMetric.MALFORMED, "argo", "no value")
+    telemetry.add(OwnMetric.MEMORY_WRITES, "ok")
+    telemetry.add(OwnMetric.SAMPLES_DROPPED, "namespace")
+    telemetry.observe(OwnMetric.REQUEST_SECONDS, 0.2)
+    watched = [own for own in OwnMetric if own.value.watched]
     telemetry.watch(lambda: {own: {"a": 1.0} if own.value.labels else 1.0 for own in watched})
     rollout = {"namespace": "shop", "name": "cart"}
     derived = [
@@ -165,7 +167,7 @@ def test_promtool_finds_nothing_to_say_about_our_own_and_derived_metrics(promtoo
         gauge("rollouts_exporter_target_up", ({"source": "argo", "instance": "10.0.0.1:8090"}, 1)),
     ]
     families = [*telemetry.families(process=True), *derived]
-    assert {own.value.name for own in Own} <= {one.name for one in families}
+    assert {own.value.name for own in OwnMetric} <= {one.name for one in families}
     run = [promtool, "check", "metrics"]
     done = subprocess.run(run, input=page(*families), capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -14,13 +14,13 @@ from exporter.commands.verify.matching import Sent, added, arrivals, fresh, sele
 from exporter.commands.verify.report import Receipt
 from exporter.gate.prometheus_client import Reader
 from exporter.gate.prometheus_response import NAME, Vector
-from exporter.metrics import Cycle, Kind, Series, Trouble, family
+from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import packed
 from exporter.otlp.result import judge
 from exporter.otlp.transport.response import Done, Later
 from exporter.rollouts.output import catalogue, durations, targets
-from exporter.scrape.cache import Interner
+from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import ExpositionError, Parser
 from exporter.service.delivery import transport
 from exporter.service.wiring import identity
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 HEARTBEAT: Final = "rollouts_exporter_heartbeat"
 KINDS: Final = (
-    Sent(HEARTBEAT, Kind.GAUGE, 1),
-    Sent(f"{HEARTBEAT}s_total", Kind.COUNTER, 1),
-    Sent(f"{HEARTBEAT}_runs", Kind.COUNTER, 1),
-    Sent(f"{HEARTBEAT}_seconds", Kind.HISTOGRAM, 4),
+    Sent(HEARTBEAT, MetricType.GAUGE, 1),
+    Sent(f"{HEARTBEAT}s_total", MetricType.COUNTER, 1),
+    Sent(f"{HEARTBEAT}_runs", MetricType.COUNTER, 1),
+    Sent(f"{HEARTBEAT}_seconds", MetricType.HISTOGRAM, 4),
 )
 """What a heartbeat is made of, one family a kind; the second counter lacks `_total` as some of the controller's do."""
 
@@ -70,14 +70,16 @@ class ReadError(VerifyError):
     """The store does not answer what it is asked."""
 
 
-def heartbeat(at: float) -> Cycle:
+def heartbeat(at: float) -> MetricsSnapshot:
     """Return a heartbeat: every value in it is the time at which it was sent, so that it can be told from others."""
-    families = (family(one.name, one.kind, HELP, ((series, at) for series in _series(one))) for one in KINDS)
-    return Cycle(at, tuple(families))
+    families = (
+        family_from_samples(one.name, one.kind, HELP, ((series, at) for series in _series(one))) for one in KINDS
+    )
+    return MetricsSnapshot(at, tuple(families))
 
 
 def _series(one: Sent) -> tuple[Series, ...]:
-    if one.kind is not Kind.HISTOGRAM:
+    if one.kind is not MetricType.HISTOGRAM:
         return (Series(one.name, ()),)
     buckets = (Series(f"{one.name}_bucket", (("le", bound),)) for bound in ("1", "+Inf"))
     return (*buckets, Series(f"{one.name}_sum", ()), Series(f"{one.name}_count", ()))
@@ -119,7 +121,7 @@ def _endpoint(settings: Settings) -> ReadEndpoint:
         raise UnsetError(f"read: a file cannot be used: {error}") from None
 
 
-async def _push(settings: Settings, cycle: Cycle, deadline: float) -> str:
+async def _push(settings: Settings, cycle: MetricsSnapshot, deadline: float) -> str:
     """Push once, and again while it may help; return what the other side remarks."""
     (request,) = Encoder(identity(settings)).requests(cycle)
     body = packed(request.body) if settings.otlp.compression == "gzip" else request.body
@@ -158,7 +160,7 @@ class Looking:
             self._asked += 1
             answer = await self._reader.query(question(self._asked))
             late = time.monotonic() >= self._deadline
-            if isinstance(answer, Trouble):
+            if isinstance(answer, Failure):
                 if late or answer.reason not in PASSING:
                     raise ReadError(answer.message)
             else:
@@ -172,7 +174,7 @@ class Looking:
     async def knows(self, match: str, since: float) -> bool:
         """Tell whether the store has any series that a selector matches, since a time (Unix seconds)."""
         found = await self._reader.series(match, start=since, end=time.time())
-        return not isinstance(found, Trouble) and bool(found)
+        return not isinstance(found, Failure) and bool(found)
 
 
 def _any(number: int) -> str:
@@ -208,7 +210,7 @@ async def _exposed(address: str, settings: Settings) -> tuple[Sent, ...]:
     """Return the families that a running exporter pushes: the derived ones, and those that pass through."""
     url = f"{address.rstrip('/')}/metrics"
     passes = settings.series.pass_through.wants
-    parser = Parser(Interner(), lambda name: name in DERIVED or passes(name))
+    parser = Parser(ScrapeCache(), lambda name: name in DERIVED or passes(name))
     try:
         async with ClientSession(timeout=ClientTimeout(total=PATIENCE)) as session, session.get(url) as response:
             response.raise_for_status()
@@ -217,4 +219,4 @@ async def _exposed(address: str, settings: Settings) -> tuple[Sent, ...]:
         families = parser.finish().families.values()
     except (ClientError, TimeoutError, OSError, ExpositionError, ValueError) as error:
         raise UnsetError(f"{url} shows no metrics ({error}); check --address") from None
-    return tuple(Sent(one.name, one.kind, len(one)) for one in families if len(one))
+    return tuple(Sent(one.name, one.type, len(one)) for one in families if len(one))

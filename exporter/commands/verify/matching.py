@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from exporter.gate.prometheus_response import NAME
-from exporter.metrics import Kind
+from exporter.metrics import MetricType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.metrics import Labels
 
-PARTS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.HISTOGRAM: ("_bucket", "_sum", "_count"),
-    Kind.SUMMARY: ("", "_sum", "_count"),
+PARTS: Final[Mapping[MetricType, tuple[str, ...]]] = {
+    MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
+    MetricType.SUMMARY: ("", "_sum", "_count"),
 }
 """The suffixes of the sample names that a family of a kind has; of any other kind it has its own name only."""
 _OWN: Final = ("",)
@@ -33,7 +33,7 @@ class Sent:
     """A family that was sent, of so many series."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     series: int
 
 

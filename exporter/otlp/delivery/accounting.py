@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 @dataclass(slots=True)
-class Books:
+class DeliveryAccounting:
     """What became of the points; telemetry reads it whenever it is asked.
 
     `requests` counts by HTTP or gRPC status, by why no answer came, and as `unsent`; `last_success` is when the

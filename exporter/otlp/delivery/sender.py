@@ -22,7 +22,7 @@ from exporter.otlp.transport.response import Done, Hold, Later, Never
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from exporter.otlp.delivery.accounting import Books
+    from exporter.otlp.delivery.accounting import DeliveryAccounting
     from exporter.otlp.delivery.queue import Queue
     from exporter.otlp.result import Outcome
     from exporter.otlp.transport.response import Verdict
@@ -126,7 +126,12 @@ class Sender:
     """Delivers a queue's records over a transport and keeps the books; one request is under way at a time."""
 
     def __init__(
-        self, queue: Queue, transport: Transport, books: Books, pace: Pace | None = None, clock: Clock | None = None
+        self,
+        queue: Queue,
+        transport: Transport,
+        books: DeliveryAccounting,
+        pace: Pace | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._queue = queue
         self._transport = transport

@@ -19,7 +19,7 @@ from exporter.incremental import Recent
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from exporter.metrics import Family, Strip
+    from exporter.metrics import MetricFamily, SampleBatch
 
 
 # Encoded points as they stand in a request, and how points that change little are kept encoded. A point in a
@@ -144,10 +144,10 @@ class StripEncoder(Protocol):
     def shared(self, at: float) -> bytes:
         """Encode what all points of a cycle share, and begin with."""
 
-    def rests(self, name: str, strip: Strip) -> Rests | None:
+    def rests(self, name: str, strip: SampleBatch) -> Rests | None:
         """Encode the rest of each point of a strip; None when one of them needs the plain path."""
 
-    def beginnings(self, strip: Strip) -> Sequence[bytes] | None:
+    def beginnings(self, strip: SampleBatch) -> Sequence[bytes] | None:
         """Encode what each rest begins with when nothing after that depends on values; None when more does."""
 
 
@@ -155,7 +155,7 @@ class StripEncoder(Protocol):
 class _Encoded:
     """A strip and its points; no template when they need the plain path."""
 
-    strip: Strip
+    strip: SampleBatch
     template: Template | None
     heads: Sequence[bytes] = ()
 
@@ -167,12 +167,12 @@ class Kept:
         self._encoder = encoder
         self._known: Recent[int, _Encoded] = Recent()  # by the identity of `series`, which outlives values
 
-    def live(self, family: Family, at: float) -> Generator[list[Batch], None, set[bytes] | None]:
+    def live(self, family: MetricFamily, at: float) -> Generator[list[Batch], None, set[bytes] | None]:
         """Yield a family's points in bounded blocks, empty ones while much is encoded anew; return their heads.
 
         None, and no points: the family needs the plain path.
         """
-        if not all(strip.interned for strip in family.strips):
+        if not all(strip.interned for strip in family.batches):
             return None
         encoded = yield from self._ready(family)
         heads = list(chain.from_iterable([one.heads for one in encoded]))
@@ -186,10 +186,10 @@ class Kept:
         """End a cycle: forget what was not used lately."""
         self._known.age()
 
-    def _ready(self, family: Family) -> Generator[list[Batch], None, list[_Encoded]]:
+    def _ready(self, family: MetricFamily) -> Generator[list[Batch], None, list[_Encoded]]:
         encoded: list[_Encoded] = []
         made = 0
-        for strip in family.strips:
+        for strip in family.batches:
             key = id(strip.series)
             known = self._known.get(key)
             if known is None or known.strip is not strip:
@@ -201,9 +201,9 @@ class Kept:
                 yield []
         return encoded
 
-    def _encode(self, name: str, strip: Strip, known: _Encoded | None) -> _Encoded:
+    def _encode(self, name: str, strip: SampleBatch, known: _Encoded | None) -> _Encoded:
         if known is not None and known.template is not None and known.strip.series is strip.series:
-            beginnings = self._encoder.beginnings(strip) if known.strip.starts == strip.starts else None
+            beginnings = self._encoder.beginnings(strip) if known.strip.start_times == strip.start_times else None
             if beginnings is not None:
                 return _Encoded(strip, known.template.renewed(beginnings), known.heads)
         rests = self._encoder.rests(name, strip)

@@ -10,7 +10,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, Metric, Resour
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from exporter import metrics
-from exporter.metrics import Kind
+from exporter.metrics import MetricType
 from exporter.otlp.encode.batch_cache import Kept, StripEncoder, framed
 from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, Distributions
 from exporter.otlp.encode.numbers import Numbers
@@ -19,7 +19,7 @@ from exporter.otlp.encode.protobuf import CUMULATIVE, Request, SplicedRequest, a
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.metrics import Cycle, Family
+    from exporter.metrics import MetricFamily, MetricsSnapshot
     from exporter.otlp.encode.batch_cache import Batch
     from exporter.otlp.encode.protobuf import Identity
 
@@ -34,10 +34,10 @@ _FRAMES: Final = 64  # a metric's own frame, what is said of its points as a who
 class Points(StripEncoder, Protocol):
     """What encodes the points of a kind of family: strip by strip, or plainly, whatever they are."""
 
-    def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+    def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield the encoded points of a family; what is in `seen` was encoded before."""
 
-    def ended(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+    def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield encoded end markers for what is in the family and not in `seen`."""
 
     def age(self) -> None:
@@ -57,20 +57,20 @@ class Encoder:
         self._most_points = most_points
         self._most_bytes = most_bytes
         numbers = Numbers(identity, self.refused)
-        self._encoders: Mapping[Kind, Points] = {
-            Kind.GAUGE: numbers,
-            Kind.UNTYPED: numbers,
-            Kind.COUNTER: numbers,
-            Kind.HISTOGRAM: Distributions(HISTOGRAM, identity, self.refused),
-            Kind.SUMMARY: Distributions(SUMMARY, identity, self.refused),
+        self._encoders: Mapping[MetricType, Points] = {
+            MetricType.GAUGE: numbers,
+            MetricType.UNTYPED: numbers,
+            MetricType.COUNTER: numbers,
+            MetricType.HISTOGRAM: Distributions(HISTOGRAM, identity, self.refused),
+            MetricType.SUMMARY: Distributions(SUMMARY, identity, self.refused),
         }
         self._kept = {encoder: Kept(encoder) for encoder in self._encoders.values()}
 
-    def requests(self, cycle: Cycle) -> Iterator[Request]:
+    def requests(self, cycle: MetricsSnapshot) -> Iterator[Request]:
         """Yield the cycle's requests."""
         return filter(None, self.steps(cycle))
 
-    def steps(self, cycle: Cycle) -> Iterator[Request | None]:
+    def steps(self, cycle: MetricsSnapshot) -> Iterator[Request | None]:
         """Yield the cycle's requests, and None after a slice of work without one: a caller can give way at each."""
         parcel = self._parcel()
         for family, block in self._blocks(cycle):
@@ -94,20 +94,20 @@ class Encoder:
     def _parcel(self) -> Parcel:
         return Parcel(self._identity, self._most_points, self._most_bytes)
 
-    def _blocks(self, cycle: Cycle) -> Iterator[tuple[Family, list[Batch]]]:
+    def _blocks(self, cycle: MetricsSnapshot) -> Iterator[tuple[MetricFamily, list[Batch]]]:
         """Yield encoded points, of each name the living before the ended: a series is never both (T40)."""
-        live, ended = _by_name(cycle.families), _by_name(cycle.ended)
+        live, ended = _by_name(cycle.families), _by_name(cycle.stale)
         for name in dict.fromkeys((*live, *ended)):
             living, ending = live.get(name, []), ended.get(name, [])
             if name:
                 first = (living or ending)[0]
-                for block in self._metric(self._joined(first, living), self._joined(first, ending), cycle.at):
+                for block in self._metric(self._joined(first, living), self._joined(first, ending), cycle.timestamp):
                     yield first, block
             else:
                 self.refused["unnamed"] += sum(map(len, (*living, *ending)))
 
-    def _metric(self, living: Family, ending: Family, at: float) -> Iterator[list[Batch]]:
-        encoder = self._encoders[living.kind]
+    def _metric(self, living: MetricFamily, ending: MetricFamily, at: float) -> Iterator[list[Batch]]:
+        encoder = self._encoders[living.type]
         seen: set[bytes] | None = None
         if not any(self._identity.touches(series.labels) for series in ending.series):
             seen = yield from self._kept[encoder].live(living, at)
@@ -118,9 +118,9 @@ class Encoder:
         for points in encoder.ended(ending, at, seen):
             yield [framed(points)] if points else []
 
-    def _joined(self, first: Family, families: list[Family]) -> Family:
+    def _joined(self, first: MetricFamily, families: list[MetricFamily]) -> MetricFamily:
         """Join what is of the first one's kind; a name has one type (T06)."""
-        alike = [family for family in families if family.kind is first.kind]
+        alike = [family for family in families if family.type is first.type]
         self.refused["kind_conflict"] += sum(map(len, families)) - sum(map(len, alike))
         return metrics.merge_families(first, alike)
 
@@ -136,10 +136,10 @@ class Parcel:
         resource.MergeFromString(_resource(identity))
         self._metrics = resource.scope_metrics[0].metrics
         self._empty = self._room = most_bytes - self._request.ByteSize() - _FRAMES
-        self._family: Family | None = None
+        self._family: MetricFamily | None = None
         self._bodies: list[bytes] = []
 
-    def take(self, family: Family, batch: Batch) -> Batch | None:
+    def take(self, family: MetricFamily, batch: Batch) -> Batch | None:
         """Put in as many points of a family as there is room for; return the rest, None when there is none.
 
         A request that is more than half full takes a batch as a whole or not at all: to cut one costs more.
@@ -164,7 +164,7 @@ class Parcel:
     def _close(self) -> None:
         """Put the points of the present metric together."""
         if self._family is not None:
-            kind = self._family.kind
+            kind = self._family.type
             splice(self._metrics[-1], kind, b"".join([_ABOUT.get(kind, b""), *self._bodies]))
             self._bodies = []
 
@@ -174,8 +174,8 @@ class Parcel:
         return Request(self._request.SerializeToString(), self.points)
 
 
-def _by_name(families: Iterable[Family]) -> dict[str, list[Family]]:
-    named: dict[str, list[Family]] = {}
+def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
+    named: dict[str, list[MetricFamily]] = {}
     for family in families:
         if len(family):
             named.setdefault(family.name, []).append(family)
@@ -189,15 +189,15 @@ def _resource(identity: Identity) -> bytes:
     return ResourceMetrics(resource=resource, scope_metrics=[scope]).SerializeToString()
 
 
-def _header(family: Family) -> bytes:
+def _header(family: MetricFamily) -> bytes:
     """Encode all of a metric but its points: unit always empty, type told in the metadata (T01-T05, T14-T16)."""
-    told = "unknown" if family.kind is Kind.UNTYPED else family.kind
+    told = "unknown" if family.type is MetricType.UNTYPED else family.type
     metadata = attributes([("prometheus.type", told)])
     return Metric(name=family.name, description=family.help, metadata=metadata).SerializeToString()
 
 
-_ABOUT: Final[Mapping[Kind, bytes]] = {
-    Kind.COUNTER: Sum(aggregation_temporality=CUMULATIVE, is_monotonic=True).SerializeToString(),
-    Kind.HISTOGRAM: Histogram(aggregation_temporality=CUMULATIVE).SerializeToString(),
+_ABOUT: Final[Mapping[MetricType, bytes]] = {
+    MetricType.COUNTER: Sum(aggregation_temporality=CUMULATIVE, is_monotonic=True).SerializeToString(),
+    MetricType.HISTOGRAM: Histogram(aggregation_temporality=CUMULATIVE).SerializeToString(),
 }
 """What is said of the points of a kind as a whole."""

@@ -13,7 +13,7 @@ from exporter.incremental import Recent
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from exporter.metrics import Family, Labels, Series
+    from exporter.metrics import Labels, MetricFamily, Series
 
 SLICE: Final = 2000
 """How many series are learnt at a stretch: some milliseconds."""
@@ -78,7 +78,7 @@ class Runs:
         self._known: Recent[Series, Run] = Recent()
         self._shapes: Recent[Shape, Shape] = Recent()
 
-    def of(self, family: Family) -> Generator[list[bytes], None, tuple[Family, list[Run]]]:
+    def of(self, family: MetricFamily) -> Generator[list[bytes], None, tuple[MetricFamily, list[Run]]]:
         """Return a family's runs, each once and one after another, and the family in their order.
 
         Yields an empty list for each bounded slice of learning, so that a first sight of many can be worked off.
@@ -88,17 +88,17 @@ class Runs:
         if len({run.head for run in runs}) == len(runs):
             return family, runs
         rests = [self._rest(one.labels) for one in series]
-        family = metrics.reordered(family, sorted(range(len(series)), key=rests.__getitem__))
+        family = metrics.reorder(family, sorted(range(len(series)), key=rests.__getitem__))
         return family, (yield from self._runs(family.name, list(family.series), anew=True))
 
-    def at_once(self, family: Family) -> tuple[Family, list[Run]]:
+    def at_once(self, family: MetricFamily) -> tuple[MetricFamily, list[Run]]:
         """Return what `of` does, without a break."""
         steps = self.of(family)
         while True:
             try:
                 next(steps)
             except StopIteration as stop:
-                found: tuple[Family, list[Run]] = stop.value
+                found: tuple[MetricFamily, list[Run]] = stop.value
                 return found
 
     def age(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, SummaryDataPoint
 
-from exporter.metrics import Family, Kind
+from exporter.metrics import MetricFamily, MetricType
 from exporter.otlp.encode.batch_cache import Rests
 from exporter.otlp.encode.histogram_groups import Edges, Run, Runs, Shape
 from exporter.otlp.encode.protobuf import ENDED, Point, before_numbers, encoded_attributes, nanoseconds
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from exporter.metrics import Labels, Strip
+    from exporter.metrics import Labels, SampleBatch
     from exporter.otlp.encode.protobuf import Identity
 
 BLOCK: Final = 500
@@ -58,9 +58,9 @@ class Distributions:
         """Encode the time; the identity is among the labels of each run."""
         return self._form.point(time_unix_nano=nanoseconds(at)).SerializeToString()
 
-    def rests(self, name: str, strip: Strip) -> Rests | None:
+    def rests(self, name: str, strip: SampleBatch) -> Rests | None:
         """Encode all else of each run, None where something of the strip makes no point."""
-        ordered, runs = self._runs.at_once(Family.of(name, Kind.UNTYPED, "", (strip,)))
+        ordered, runs = self._runs.at_once(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (strip,)))
         points: list[bytes] = []
         for alike, values in _blocks(runs, array("d", ordered.values)):
             shape = alike[0].shape
@@ -70,10 +70,10 @@ class Distributions:
             points += [run.head + tail for run, tail in zip(alike, tails, strict=True)]
         return Rests(points, [run.head for run in runs])
 
-    def beginnings(self, _: Strip) -> None:
+    def beginnings(self, _: SampleBatch) -> None:
         """Say that values stand everywhere in such a point."""
 
-    def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+    def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield points in bounded blocks, empty ones while new runs are learnt; `seen` gathers heads."""
         ordered, runs = yield from self._runs.of(family)
         seen.update(run.head for run in runs)
@@ -81,7 +81,7 @@ class Distributions:
             self._refused["surplus"] += alike[0].shape.surplus * len(alike)
             yield self._points(alike, values, nanoseconds(at))
 
-    def ended(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+    def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield an end marker for each run: edges, zeros and a sum of 0, or stores keep parts of it (T41, T46)."""
         ordered, runs = yield from self._runs.of(family)
         for alike, _ in _blocks(runs, array("d", ordered.values)):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Sequence
 
-    from exporter.metrics import Family, Labels, Series, Strip
+    from exporter.metrics import Labels, MetricFamily, SampleBatch, Series
     from exporter.otlp.encode.protobuf import Identity
 
 BLOCK: Final = 1000
@@ -41,29 +41,29 @@ class Numbers:
         """Encode the time and the identity."""
         return NumberDataPoint(time_unix_nano=nanoseconds(at)).SerializeToString() + self._shared
 
-    def rests(self, _: str, strip: Strip) -> Rests | None:
+    def rests(self, _: str, strip: SampleBatch) -> Rests | None:
         """Encode value, labels and start of each series, None where a label meets the identity."""
         labels = [_told(series.labels) for series in strip.series]
         if any(map(self._identity.touches, labels)):
             return None
         heads = [b"".join(self._pairs.every(one, _encoded_pair)) for one in labels]
         points = list(map(add, self.beginnings(strip), heads))
-        return Rests(points if strip.starts is None else _since(points, strip.starts))
+        return Rests(points if strip.start_times is None else _since(points, strip.start_times))
 
-    def beginnings(self, strip: Strip) -> Sequence[bytes]:
+    def beginnings(self, strip: SampleBatch) -> Sequence[bytes]:
         """Encode the values."""
         return [_WITH_VALUE(_VALUE, value) for value in strip.values]
 
-    def live(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+    def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield the points of a family in bounded blocks; `seen` gathers what tells its series apart."""
         before = NumberDataPoint(time_unix_nano=nanoseconds(at)).SerializeToString() + _VALUE
         tail = Struct(f"<{len(before)}sd").pack
         for part, heads in self._parts(family, seen):
             told = zip(heads, self._identities(part.series), part.values, strict=True)
             points = [head + who + tail(before, value) for head, who, value in told]
-            yield points if part.starts is None else _since(points, part.starts)
+            yield points if part.start_times is None else _since(points, part.start_times)
 
-    def ended(self, family: Family, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
+    def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield an end marker, without a value, for each series of a family (T41, T46)."""
         marker = NumberDataPoint(time_unix_nano=nanoseconds(at), flags=ENDED).SerializeToString()
         for part, heads in self._parts(family, seen):
@@ -75,15 +75,15 @@ class Numbers:
         if self._heads.age():
             self._clashes = {series: who for series, who in self._clashes.items() if series in self._heads}
 
-    def _parts(self, family: Family, seen: set[bytes]) -> Iterator[tuple[Family, list[bytes]]]:
+    def _parts(self, family: MetricFamily, seen: set[bytes]) -> Iterator[tuple[MetricFamily, list[bytes]]]:
         """Cut a family into bounded parts, with the own attributes of each series, no series twice (T40)."""
-        for part in metrics.parts(family, BLOCK):
+        for part in metrics.split(family, BLOCK):
             heads = self._heads.every(part.series, self._head)
             distinct = set(heads)
             if len(distinct) < len(heads) or not seen.isdisjoint(distinct):
                 fresh = _first_time(heads, seen)
                 self._refused["duplicate"] += fresh.count(False)
-                yield metrics.only(part, fresh), list(compress(heads, fresh))
+                yield metrics.select(part, fresh), list(compress(heads, fresh))
             else:
                 yield part, heads
             seen |= distinct

@@ -20,7 +20,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint, SummaryDataPoint
 from opentelemetry.proto.resource.v1 import resource_pb2
 
-from exporter.metrics import Kind
+from exporter.metrics import MetricType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableSequence
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 Point = type[NumberDataPoint] | type[HistogramDataPoint] | type[SummaryDataPoint]
 
 FIELDS: Final = {
-    Kind.GAUGE: "gauge",
-    Kind.UNTYPED: "gauge",
-    Kind.COUNTER: "sum",
-    Kind.HISTOGRAM: "histogram",
-    Kind.SUMMARY: "summary",
+    MetricType.GAUGE: "gauge",
+    MetricType.UNTYPED: "gauge",
+    MetricType.COUNTER: "sum",
+    MetricType.HISTOGRAM: "histogram",
+    MetricType.SUMMARY: "summary",
 }
 """The field of Metric that holds the points of a kind (T14-T16)."""
 
@@ -66,7 +66,7 @@ def _spliced_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
 SplicedRequest: Final = _spliced_request()
 
 
-def splice(metric: metrics_pb2.Metric, kind: Kind, points: bytes) -> None:
+def splice(metric: metrics_pb2.Metric, kind: MetricType, points: bytes) -> None:
     """Put framed points, and what else there is of the kind, into a metric of a SplicedRequest."""
     setattr(metric, FIELDS[kind], points)
 

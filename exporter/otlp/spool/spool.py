@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from exporter.otlp.delivery.accounting import Books
+    from exporter.otlp.delivery.accounting import DeliveryAccounting
     from exporter.otlp.delivery.queue import Record
     from exporter.otlp.spool.files import Segment
 
@@ -110,7 +110,9 @@ class Spool:
     and acknowledged is booked by who does it, and `secure` then puts that down.
     """
 
-    def __init__(self, directory: Path, bounds: Bounds, books: Books, now: float, fsync: Fsync = "interval") -> None:
+    def __init__(
+        self, directory: Path, bounds: Bounds, books: DeliveryAccounting, now: float, fsync: Fsync = "interval"
+    ) -> None:
         self.since = now
         self._directory = directory
         self._bounds = bounds

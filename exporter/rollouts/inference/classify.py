@@ -19,21 +19,21 @@ from exporter.rollouts.inference.revisions import (
     starting_over,
     unheard,
 )
-from exporter.rollouts.model import Standing
+from exporter.rollouts.model import UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.rollouts.inference.state_machine import Life
-    from exporter.rollouts.model import Reading, Sighting, State
+    from exporter.rollouts.inference.state_machine import RolloutState
+    from exporter.rollouts.model import ControllerView, Observation, RolloutStatus
 
 
 NOTHING_NEW: Final = "nothing has happened since"
-_MID_UPDATE: Final[Mapping[Standing, tuple[str, ...]]] = {
-    Standing.UNKNOWN: ("Paused", "Timeout"),
-    Standing.SETTLED: ("Paused",),  # old pods may drain for longer than a progress deadline
-    Standing.UPDATING: (),
-    Standing.ABORTED: (),
+_MID_UPDATE: Final[Mapping[UpdateState, tuple[str, ...]]] = {
+    UpdateState.UNKNOWN: ("Paused", "Timeout"),
+    UpdateState.SETTLED: ("Paused",),  # old pods may drain for longer than a progress deadline
+    UpdateState.UPDATING: (),
+    UpdateState.ABORTED: (),
 }
 """Phases in which pods of two revisions tell an update, by where the rollout stood."""
 
@@ -42,15 +42,17 @@ _MID_UPDATE: Final[Mapping[Standing, tuple[str, ...]]] = {
 class Judgement:
     """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
 
-    standing: Standing
+    standing: UpdateState
     evidence: str
     hashes: Hashes
     shown: bool = False
 
 
-def judge(life: Life | None, at: float, sighting: Sighting, reading: Reading, clue: Clues | None) -> Judgement:
+def judge(
+    life: RolloutState | None, at: float, sighting: Observation, reading: ControllerView, clue: Clues | None
+) -> Judgement:
     """Tell where a rollout stands at a tick (Unix seconds), by the strongest evidence there is."""
-    was, before = (life.standing, life.hashes) if life is not None else (Standing.UNKNOWN, NO_HASHES)
+    was, before = (life.standing, life.hashes) if life is not None else (UpdateState.UNKNOWN, NO_HASHES)
     told = _by_state(life, at, sighting.state, clue)
     if told is not None:
         return told
@@ -65,7 +67,9 @@ def judge(life: Life | None, at: float, sighting: Sighting, reading: Reading, cl
     return Judgement(standing, evidence, revised or by_size(sighting, standing, before, clue))
 
 
-def _by_state(life: Life | None, at: float, state: State | None, clue: Clues | None) -> Judgement | None:
+def _by_state(
+    life: RolloutState | None, at: float, state: RolloutStatus | None, clue: Clues | None
+) -> Judgement | None:
     """Judge by the rollout's own status, None where that is unknown or behind the counters."""
     if state is None or not state.current or not state.stable or _outdated(life, at, state.at, clue):
         return None
@@ -76,7 +80,7 @@ def _by_state(life: Life | None, at: float, state: State | None, clue: Clues | N
     return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
 
 
-def _outdated(life: Life | None, at: float, heard: float, clue: Clues | None) -> bool:
+def _outdated(life: RolloutState | None, at: float, heard: float, clue: Clues | None) -> bool:
     """Tell whether the counters told something after a source was heard: sources are asked at their own pace."""
     if life is None or clue is None:
         return False
@@ -92,49 +96,51 @@ def _shows(known: Hashes, before: Hashes, clue: Clues | None) -> bool:
     return not clue.completed or known.stable != before.stable
 
 
-def heard_since(sighting: Sighting, news: float) -> bool:
+def heard_since(sighting: Observation, news: float) -> bool:
     """Tell whether all that was heard of a rollout is younger than what its counters told last."""
     heard = (one.at for one in (sighting.workload, sighting.state) if one is not None)
     return all(at > news for at in heard)
 
 
-def _by_hashes(hashes: Hashes, *, aborted: bool) -> Standing:
+def _by_hashes(hashes: Hashes, *, aborted: bool) -> UpdateState:
     if hashes.current == hashes.stable:
-        return Standing.SETTLED
-    return Standing.ABORTED if aborted else Standing.UPDATING
+        return UpdateState.SETTLED
+    return UpdateState.ABORTED if aborted else UpdateState.UPDATING
 
 
-def _by_events(was: Standing, sighting: Sighting, reading: Reading, clue: Clues | None) -> tuple[Standing, str]:
+def _by_events(
+    was: UpdateState, sighting: Observation, reading: ControllerView, clue: Clues | None
+) -> tuple[UpdateState, str]:
     """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
     if reading.phase == "Completed":
-        return Standing.SETTLED, "phase Completed"
+        return UpdateState.SETTLED, "phase Completed"
     if reading.phase == "Abort":
-        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (Standing.ABORTED, "phase Abort")
+        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (UpdateState.ABORTED, "phase Abort")
     if sighting.first_deploy and (clue is None or clue.updated <= 1):
-        return Standing.SETTLED, "first deploy: there is no other revision"
+        return UpdateState.SETTLED, "first deploy: there is no other revision"
     if clue is not None and (clue.completed or clue.updated):
         return _by_counts(was, reading, clue)
-    if was is Standing.ABORTED:
-        return Standing.UPDATING, "left phase Abort without a new revision: retried"
+    if was is UpdateState.ABORTED:
+        return UpdateState.UPDATING, "left phase Abort without a new revision: retried"
     if reading.phase in _MID_UPDATE[was] and reading.replicas is not None and reading.replicas.old > 0:
-        return Standing.UPDATING, f"phase {reading.phase} with pods of two revisions"
-    return was, NOTHING_NEW if was is not Standing.UNKNOWN else "begun before anyone looked"
+        return UpdateState.UPDATING, f"phase {reading.phase} with pods of two revisions"
+    return was, NOTHING_NEW if was is not UpdateState.UNKNOWN else "begun before anyone looked"
 
 
-def _at_rest(was: Standing, reading: Reading, clue: Clues | None) -> bool:
+def _at_rest(was: UpdateState, reading: ControllerView, clue: Clues | None) -> bool:
     """Tell an abort of nothing: a settled rollout can be aborted, too."""
-    if was is not Standing.SETTLED or clue is None or clue.updated:
+    if was is not UpdateState.SETTLED or clue is None or clue.updated:
         return False
     return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
 
 
-def _by_counts(was: Standing, reading: Reading, clue: Clues) -> tuple[Standing, str]:
+def _by_counts(was: UpdateState, reading: ControllerView, clue: Clues) -> tuple[UpdateState, str]:
     """Judge an interval in which revisions were wanted or promoted."""
     if clue.completed:
-        open_end = clue.updated > (0 if was is Standing.UPDATING else clue.completed)
+        open_end = clue.updated > (0 if was is UpdateState.UPDATING else clue.completed)
         if open_end and starting_over(reading):
-            return Standing.UPDATING, "RolloutUpdated counted after RolloutCompleted"
-        return Standing.SETTLED, "RolloutCompleted counted"
+            return UpdateState.UPDATING, "RolloutUpdated counted after RolloutCompleted"
+        return UpdateState.SETTLED, "RolloutCompleted counted"
     if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
-        return Standing.SETTLED, "SkipSteps counted: back to the stable revision"
-    return Standing.UPDATING, "RolloutUpdated counted"
+        return UpdateState.SETTLED, "SkipSteps counted: back to the stable revision"
+    return UpdateState.UPDATING, "RolloutUpdated counted"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.model import CANARY, Role, Standing
+from exporter.rollouts.model import CANARY, Role, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.rollouts.model import Pod, Reading, Replicas, State
+    from exporter.rollouts.model import ControllerView, Pod, Replicas, RolloutStatus
 
 METHODS: Final = ("weight", "ready_pods", "pods", "replicas")
 
@@ -26,7 +26,12 @@ class Fraction:
 
 
 def canary_fraction(
-    standing: Standing, reading: Reading, state: State | None, roles: Sequence[tuple[Pod, Role]], *, router: bool
+    standing: UpdateState,
+    reading: ControllerView,
+    state: RolloutStatus | None,
+    roles: Sequence[tuple[Pod, Role]],
+    *,
+    router: bool,
 ) -> Fraction | None:
     """Compute the canary's share of traffic; None for any other strategy.
 
@@ -36,11 +41,11 @@ def canary_fraction(
     if reading.strategy != CANARY:
         return None
     estimates = _estimates(reading.replicas, state, roles, router=router)
-    if standing is Standing.SETTLED:
+    if standing is UpdateState.SETTLED:
         return Fraction(0.0, "settled", "the wanted revision is the stable one", estimates)
-    if standing is Standing.UNKNOWN:
+    if standing is UpdateState.UNKNOWN:
         return Fraction(None, "", "it is not known whether an update is under way", estimates)
-    if standing is Standing.ABORTED and router and "weight" not in estimates:
+    if standing is UpdateState.ABORTED and router and "weight" not in estimates:
         return Fraction(0.0, "aborted", "an abort takes the weight off the canary at once", estimates)
     if reading.phase == "Completed":
         return _lagging(estimates)
@@ -66,7 +71,7 @@ def _best(estimates: Mapping[str, float], *, router: bool) -> Fraction:
 
 
 def _estimates(
-    replicas: Replicas | None, state: State | None, roles: Sequence[tuple[Pod, Role]], *, router: bool
+    replicas: Replicas | None, state: RolloutStatus | None, roles: Sequence[tuple[Pod, Role]], *, router: bool
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     if state is not None and state.weight is not None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.fraction import Fraction, canary_fraction
 from exporter.rollouts.inference.revisions import Hashes
-from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, Key, Pod, Role, Standing
+from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, Pod, Role, RolloutKey, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from exporter.rollouts.inference.state_machine import Life
-    from exporter.rollouts.model import Reading, Sighting
+    from exporter.rollouts.inference.state_machine import RolloutState
+    from exporter.rollouts.model import ControllerView, Observation
 
 _TAIL: Final = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[0-9]+(?:[-.].*)?")
 
@@ -27,9 +27,9 @@ class Rollout:
     is not known of it.
     """
 
-    key: Key
-    life: Life
-    sighting: Sighting
+    key: RolloutKey
+    life: RolloutState
+    sighting: Observation
     roles: tuple[tuple[Pod, Role], ...] = ()
     fraction: Fraction | None = None
     runs: Mapping[str, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Asked:
     workload: bool
 
 
-def join(key: Key, life: Life, sighting: Sighting, asked: Asked, *, router: bool) -> Rollout:
+def join(key: RolloutKey, life: RolloutState, sighting: Observation, asked: Asked, *, router: bool) -> Rollout:
     """Make the rollout of a tick of what is remembered and what is sighted."""
     reading, state = sighting.reading, sighting.state
     trusted = state is not None and bool(state.stable and state.current)
@@ -75,7 +75,7 @@ def role_of(pod: Pod, hashes: Hashes, strategy: str, *, trusted: bool) -> Role:
     return Role.OLD
 
 
-def _usable(sighting: Sighting, reading: Reading, hashes: Hashes) -> bool:
+def _usable(sighting: Observation, reading: ControllerView, hashes: Hashes) -> bool:
     """Tell whether pods may stand for traffic: only while they agree with the controller's own, younger gauges."""
     if sighting.workload is None or reading.replicas is None:
         return False
@@ -85,14 +85,14 @@ def _usable(sighting: Sighting, reading: Reading, hashes: Hashes) -> bool:
 
 
 def _unknown(
-    life: Life, sighting: Sighting, fraction: Fraction | None, roles: Collection[Role], asked: Asked
+    life: RolloutState, sighting: Observation, fraction: Fraction | None, roles: Collection[Role], asked: Asked
 ) -> Iterator[str]:
     """Give the reasons for what is not known, as `argo_rollouts_unknown{reason}` says them."""
     if not asked.leader:
         yield "no_leader"
     elif sighting.reading is None:
         yield "not_shown"
-    elif life.standing is Standing.UNKNOWN:
+    elif life.standing is UpdateState.UNKNOWN:
         yield "update"
     elif fraction is not None and fraction.best is None:
         yield "fraction"
@@ -104,7 +104,7 @@ def _unknown(
         yield "phase"
 
 
-def owner(namespace: str, name: str, known: Collection[Key]) -> Key | None:
+def owner(namespace: str, name: str, known: Collection[RolloutKey]) -> RolloutKey | None:
     """Find the rollout that owns an AnalysisRun or Experiment by its name `<rollout>-<hash>-<revision>…`.
 
     Only rollouts that are known count: a rollout's own name may look like that of a run (argo-rollouts.md 1.4).

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.model import ReplicaSet, Standing
+from exporter.rollouts.model import ReplicaSet, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.model import Reading, Sighting
+    from exporter.rollouts.model import ControllerView, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ def early(before: str, after: str, clue: Clues | None) -> bool:
     return revised and clue is not None and not (clue.updated or clue.restarted)
 
 
-def starting_over(reading: Reading) -> bool:
+def starting_over(reading: ControllerView) -> bool:
     """Tell, of two revisions in one interval, whether the later one is still on its way."""
     replicas = reading.replicas
     return reading.phase == "Paused" or (replicas is not None and replicas.updated < replicas.desired)
 
 
-def by_revision(sighting: Sighting, was: Standing, hashes: Hashes, clue: Clues | None) -> Hashes | None:
+def by_revision(sighting: Observation, was: UpdateState, hashes: Hashes, clue: Clues | None) -> Hashes | None:
     """Judge by revision annotations, None without any.
 
     The wanted revision has the highest number, also after a rollback. The stable one is remembered, and moves when
@@ -111,16 +111,16 @@ def _revision(one: ReplicaSet) -> int:
     return one.revision or 0
 
 
-def _promoted(reading: Reading, was: Standing, hashes: Hashes, clue: Clues, ordered: list[ReplicaSet]) -> str:
+def _promoted(reading: ControllerView, was: UpdateState, hashes: Hashes, clue: Clues, ordered: list[ReplicaSet]) -> str:
     """Say which revision a counted promotion was of; `hashes` are the wanted one's now and before (as stable)."""
     if not starting_over(reading):
         return hashes.current
-    if was is Standing.UPDATING and hashes.stable:
+    if was is UpdateState.UPDATING and hashes.stable:
         return hashes.stable
     return ordered[-2].hash if clue.updated > clue.completed and len(ordered) > 1 else hashes.current
 
 
-def _agrees(sets: Iterable[ReplicaSet], current: ReplicaSet, reading: Reading) -> bool:
+def _agrees(sets: Iterable[ReplicaSet], current: ReplicaSet, reading: ControllerView) -> bool:
     """Tell whether a Completed phase is of the wanted revision: the page may lag behind its new ReplicaSet."""
     replicas = reading.replicas
     if replicas is None:
@@ -128,7 +128,7 @@ def _agrees(sets: Iterable[ReplicaSet], current: ReplicaSet, reading: Reading) -
     return (current.pods, sum(one.pods for one in sets)) == (replicas.updated, replicas.total)
 
 
-def _evident_stable(sighting: Sighting, reading: Reading, current: ReplicaSet) -> str:
+def _evident_stable(sighting: Observation, reading: ControllerView, current: ReplicaSet) -> str:
     """Find a stable revision that was never seen promoted, where there is only one it can be."""
     sets = _sets(sighting)
     if len(sets) == 1:
@@ -139,11 +139,11 @@ def _evident_stable(sighting: Sighting, reading: Reading, current: ReplicaSet) -
     return others[0].hash if moving and len(others) == 1 else ""
 
 
-def _sets(sighting: Sighting) -> Mapping[str, ReplicaSet]:
+def _sets(sighting: Observation) -> Mapping[str, ReplicaSet]:
     return sighting.workload.replica_sets if sighting.workload is not None else {}
 
 
-def by_size(sighting: Sighting, standing: Standing, before: Hashes, clue: Clues | None) -> Hashes:
+def by_size(sighting: Observation, standing: UpdateState, before: Hashes, clue: Clues | None) -> Hashes:
     """Judge without revision annotations: by which ReplicaSets exist, how large they are, and what was counted."""
     sets = _sets(sighting)
     reading = sighting.reading
@@ -152,17 +152,17 @@ def by_size(sighting: Sighting, standing: Standing, before: Hashes, clue: Clues 
     newest = max(sets.values(), key=lambda one: one.created)
     current, stable = (name if name in sets else "" for name in (before.current, before.stable))
     known = Hashes(current, stable, newest.created)
-    if standing is Standing.SETTLED:
+    if standing is UpdateState.SETTLED:
         settled = _only(sets.values(), reading) or _settled(known, clue)
         return Hashes(settled, settled, newest.created)
-    if standing is Standing.UNKNOWN:
+    if standing is UpdateState.UNKNOWN:
         return Hashes(newest=newest.created)
     return _moving(sets, reading, known, clue, new=newest.hash if 0 < before.newest < newest.created else "")
 
 
-def unheard(standing: Standing, before: Hashes, clue: Clues | None) -> Hashes:
+def unheard(standing: UpdateState, before: Hashes, clue: Clues | None) -> Hashes:
     """Keep, while no ReplicaSets are shown that are up to date, what the counters do not contradict."""
-    if standing is Standing.SETTLED:
+    if standing is UpdateState.SETTLED:
         settled = _settled(before, clue)
         return Hashes(settled, settled, before.newest)
     if clue is None or clue.completed:
@@ -170,7 +170,7 @@ def unheard(standing: Standing, before: Hashes, clue: Clues | None) -> Hashes:
     return replace(before, current="") if clue.updated else before
 
 
-def _only(sets: Iterable[ReplicaSet], reading: Reading) -> str:
+def _only(sets: Iterable[ReplicaSet], reading: ControllerView) -> str:
     """Return the one ReplicaSet that has pods, when the controller says that there are no others."""
     alive = [one for one in sets if one.pods > 0]
     replicas = reading.replicas
@@ -188,7 +188,9 @@ def _settled(known: Hashes, clue: Clues | None) -> str:
     return known.stable if known.stable == known.current else ""
 
 
-def _moving(sets: Mapping[str, ReplicaSet], reading: Reading, known: Hashes, clue: Clues | None, *, new: str) -> Hashes:
+def _moving(
+    sets: Mapping[str, ReplicaSet], reading: ControllerView, known: Hashes, clue: Clues | None, *, new: str
+) -> Hashes:
     """Find the wanted revision of an update: newly created, remembered, or told by its size alone.
 
     A ReplicaSet younger than all before is only ever made for a new wanted revision; the page that shows it may
@@ -204,7 +206,7 @@ def _moving(sets: Mapping[str, ReplicaSet], reading: Reading, known: Hashes, clu
     return _fitting(sets, reading, replace(known, stable=stable))
 
 
-def _fitting(sets: Mapping[str, ReplicaSet], reading: Reading, known: Hashes) -> Hashes:
+def _fitting(sets: Mapping[str, ReplicaSet], reading: ControllerView, known: Hashes) -> Hashes:
     """Find the one ReplicaSet whose size is the controller's count of updated pods."""
     updated = reading.replicas.updated if reading.replicas is not None else None
     alive = [one for one in sets.values() if one.pods > 0]

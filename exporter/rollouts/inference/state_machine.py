@@ -21,12 +21,12 @@ from exporter.rollouts.inference.classify import NOTHING_NEW, Judgement, judge
 from exporter.rollouts.inference.phases import PhaseLog
 from exporter.rollouts.inference.revisions import NO_HASHES, Clues, Hashes, clues, early
 from exporter.rollouts.inference.transitions import RESULTS, TRANSITIONS, Signal, interval, signals
-from exporter.rollouts.model import BLUE_GREEN, Process, Standing
+from exporter.rollouts.model import BLUE_GREEN, ControllerProcess, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.model import Reading, Sighting
+    from exporter.rollouts.model import ControllerView, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class RolloutState:
     """All that is remembered of a rollout. `born` is its first sight: from then on its counters count.
 
     `deployed` is False while one that was made since the first tick has had no revision: its first is no update.
@@ -58,9 +58,9 @@ class Life:
 
     born: float
     phases: PhaseLog
-    process: Process
+    process: ControllerProcess
     events: Mapping[str, float]
-    standing: Standing = Standing.UNKNOWN
+    standing: UpdateState = UpdateState.UNKNOWN
     evidence: str = "first sight"
     update: Update | None = None
     hashes: Hashes = NO_HASHES
@@ -85,7 +85,9 @@ class Moment:
     hold_down: float
 
 
-def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Reading) -> tuple[Life, tuple[Ended, ...]]:
+def advance(
+    life: RolloutState | None, when: Moment, sighting: Observation, reading: ControllerView
+) -> tuple[RolloutState, tuple[Ended, ...]]:
     """Take a rollout from one tick to the next; `reading` is the sighting's own."""
     if life is None:
         return _first(when.at, sighting, reading), ()
@@ -94,7 +96,7 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
     ahead = early(life.hashes.current, judgement.hashes.current, clue)
     between = interval(life.hashes, judgement.hashes if judgement.shown or not ahead else life.hashes, clue)
     phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
-    paused = life.phases.phase == "Paused" and life.standing is Standing.UPDATING
+    paused = life.phases.phase == "Paused" and life.standing is UpdateState.UPDATING
     aged = replace(
         life,
         phases=phases,
@@ -116,7 +118,7 @@ def advance(life: Life | None, when: Moment, sighting: Sighting, reading: Readin
     return _follow(aged, happened, judgement, new)
 
 
-def _growth(life: Life, reading: Reading) -> Clues:
+def _growth(life: RolloutState, reading: ControllerView) -> Clues:
     """Compare the counters with those last read, without what is no news.
 
     A first deploy counts as RolloutUpdated and RolloutCompleted, too. What hashes showed early is counted late.
@@ -127,14 +129,14 @@ def _growth(life: Life, reading: Reading) -> Clues:
     return replace(grown, updated=grown.updated - 1) if grown.updated and life.early else grown
 
 
-def _has_revision(reading: Reading) -> bool:
+def _has_revision(reading: ControllerView) -> bool:
     return bool(reading.events.get("RolloutUpdated")) or (reading.replicas is not None and reading.replicas.total > 0)
 
 
-def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
+def _first(at: float, sighting: Observation, reading: ControllerView) -> RolloutState:
     judgement = judge(None, at, sighting, reading, _since_creation(sighting, reading))
-    moving = judgement.standing is Standing.UPDATING
-    return Life(
+    moving = judgement.standing is UpdateState.UPDATING
+    return RolloutState(
         born=at,
         phases=PhaseLog(reading.phase, at),
         process=reading.process,
@@ -149,7 +151,7 @@ def _first(at: float, sighting: Sighting, reading: Reading) -> Life:
     )
 
 
-def _since_creation(sighting: Sighting, reading: Reading) -> Clues | None:
+def _since_creation(sighting: Observation, reading: ControllerView) -> Clues | None:
     """Read the counters of a rollout that was made since the last tick: all they count happened since.
 
     One made again under its old name inherits the counters of the deleted one (observed.md 3.4.7).
@@ -164,14 +166,14 @@ def _moved(clue: Clues) -> bool:
     return any((clue.resumed, clue.updated, clue.completed, clue.aborted, clue.stepped))
 
 
-def _routed(reading: Reading, sighting: Sighting) -> bool:
+def _routed(reading: ControllerView, sighting: Observation) -> bool:
     """Tell whether traffic goes through a router; the label knows only some of them (argo-rollouts.md 1.3)."""
     if reading.router or reading.events.get("TrafficWeightUpdated"):
         return True
     return sighting.state is not None and sighting.state.weight is not None
 
 
-def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | None) -> str:
+def _kind(reading: ControllerView, hashes: Hashes, sighting: Observation, clue: Clues | None) -> str:
     """Name the kind of an update: blueGreen, rollback (to a ReplicaSet older than the stable one), or canary."""
     if reading.strategy == BLUE_GREEN:
         return "blueGreen"
@@ -182,17 +184,19 @@ def _kind(reading: Reading, hashes: Hashes, sighting: Sighting, clue: Clues | No
     return "rollback" if clue is not None and clue.updated and not clue.created else "canary"
 
 
-def _follow(life: Life, happened: Iterable[Signal], now: Judgement, new: Update) -> tuple[Life, tuple[Ended, ...]]:
+def _follow(
+    life: RolloutState, happened: Iterable[Signal], now: Judgement, new: Update
+) -> tuple[RolloutState, tuple[Ended, ...]]:
     """Walk the table of transitions, counting what ends; `new` is what an update would be that begins now."""
     standing, update = life.standing, life.update
     ended: list[Ended] = []
     for signal in happened:
-        if update is not None and signal in RESULTS and standing is Standing.UPDATING:
+        if update is not None and signal in RESULTS and standing is UpdateState.UPDATING:
             ended.append(Ended(signal, None if update.since is None or new.since is None else new.since - update.since))
         standing = TRANSITIONS.get((standing, signal), standing)
         update = _update(standing, signal, update, new)
     if standing is not now.standing:  # evidence came late, with nothing that says what happened
-        update = replace(new, since=None) if now.standing is Standing.UPDATING else None
+        update = replace(new, since=None) if now.standing is UpdateState.UPDATING else None
     results, last = dict(life.results), dict(life.last_seconds)
     for one in ended:
         results[one.result] = results.get(one.result, 0) + 1
@@ -201,7 +205,7 @@ def _follow(life: Life, happened: Iterable[Signal], now: Judgement, new: Update)
     return replace(life, standing=now.standing, update=update, results=results, last_seconds=last), tuple(ended)
 
 
-def _update(standing: Standing, signal: Signal, update: Update | None, new: Update) -> Update | None:
-    if standing is not Standing.UPDATING:
+def _update(standing: UpdateState, signal: Signal, update: Update | None, new: Update) -> Update | None:
+    if standing is not UpdateState.UPDATING:
         return None
     return new if signal in (Signal.STARTED, Signal.RETRIED, Signal.SUPERSEDED) else update

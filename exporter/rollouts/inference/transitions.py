@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.model import Standing
+from exporter.rollouts.model import UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,16 +30,16 @@ Signals = tuple[Signal, ...]
 RESULTS: Final = (Signal.PROMOTED, Signal.ABORTED, Signal.ROLLED_BACK, Signal.SUPERSEDED)
 """The ways an update ends; also the values of the label `result`."""
 
-TRANSITIONS: Final[Mapping[tuple[Standing, Signal], Standing]] = {
-    (Standing.UNKNOWN, Signal.STARTED): Standing.UPDATING,
-    (Standing.SETTLED, Signal.STARTED): Standing.UPDATING,
-    (Standing.UPDATING, Signal.SUPERSEDED): Standing.UPDATING,
-    (Standing.UPDATING, Signal.PROMOTED): Standing.SETTLED,
-    (Standing.UPDATING, Signal.ROLLED_BACK): Standing.SETTLED,
-    (Standing.UPDATING, Signal.ABORTED): Standing.ABORTED,
-    (Standing.ABORTED, Signal.STARTED): Standing.UPDATING,
-    (Standing.ABORTED, Signal.RETRIED): Standing.UPDATING,
-    (Standing.ABORTED, Signal.ROLLED_BACK): Standing.SETTLED,
+TRANSITIONS: Final[Mapping[tuple[UpdateState, Signal], UpdateState]] = {
+    (UpdateState.UNKNOWN, Signal.STARTED): UpdateState.UPDATING,
+    (UpdateState.SETTLED, Signal.STARTED): UpdateState.UPDATING,
+    (UpdateState.UPDATING, Signal.SUPERSEDED): UpdateState.UPDATING,
+    (UpdateState.UPDATING, Signal.PROMOTED): UpdateState.SETTLED,
+    (UpdateState.UPDATING, Signal.ROLLED_BACK): UpdateState.SETTLED,
+    (UpdateState.UPDATING, Signal.ABORTED): UpdateState.ABORTED,
+    (UpdateState.ABORTED, Signal.STARTED): UpdateState.UPDATING,
+    (UpdateState.ABORTED, Signal.RETRIED): UpdateState.UPDATING,
+    (UpdateState.ABORTED, Signal.ROLLED_BACK): UpdateState.SETTLED,
 }
 
 
@@ -71,7 +71,7 @@ def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
 _WHOLE: Final = (Signal.STARTED, Signal.PROMOTED)
 
 
-def signals(before: Standing, after: Standing, between: Interval) -> Signals:
+def signals(before: UpdateState, after: UpdateState, between: Interval) -> Signals:
     """Say what must have happened, in order; nothing where the rollout merely came to be known."""
     path = _PATHS.get((before, after))
     return path(between) if path is not None else ()
@@ -121,15 +121,18 @@ def _aborted(between: Interval) -> Signals:
     return (Signal.ABORTED,) if between.aborted else ()
 
 
-_PATHS: Final[Mapping[tuple[Standing, Standing], Callable[[Interval], Signals]]] = {
-    (Standing.SETTLED, Standing.SETTLED): _stayed_settled,
-    (Standing.SETTLED, Standing.UPDATING): _began,
-    (Standing.SETTLED, Standing.ABORTED): lambda _: (Signal.STARTED, Signal.ABORTED),
-    (Standing.UPDATING, Standing.SETTLED): _finished,
-    (Standing.UPDATING, Standing.UPDATING): _went_on,
-    (Standing.UPDATING, Standing.ABORTED): lambda it: (*((Signal.SUPERSEDED,) if it.revised else ()), Signal.ABORTED),
-    (Standing.ABORTED, Standing.SETTLED): _after_abort,
-    (Standing.ABORTED, Standing.UPDATING): lambda it: (_anew(it),),
-    (Standing.ABORTED, Standing.ABORTED): lambda it: (Signal.STARTED, Signal.ABORTED) if it.revised else (),
-    (Standing.UNKNOWN, Standing.UPDATING): lambda it: (Signal.STARTED,) if it.revised else (),
+_PATHS: Final[Mapping[tuple[UpdateState, UpdateState], Callable[[Interval], Signals]]] = {
+    (UpdateState.SETTLED, UpdateState.SETTLED): _stayed_settled,
+    (UpdateState.SETTLED, UpdateState.UPDATING): _began,
+    (UpdateState.SETTLED, UpdateState.ABORTED): lambda _: (Signal.STARTED, Signal.ABORTED),
+    (UpdateState.UPDATING, UpdateState.SETTLED): _finished,
+    (UpdateState.UPDATING, UpdateState.UPDATING): _went_on,
+    (UpdateState.UPDATING, UpdateState.ABORTED): lambda it: (
+        *((Signal.SUPERSEDED,) if it.revised else ()),
+        Signal.ABORTED,
+    ),
+    (UpdateState.ABORTED, UpdateState.SETTLED): _after_abort,
+    (UpdateState.ABORTED, UpdateState.UPDATING): lambda it: (_anew(it),),
+    (UpdateState.ABORTED, UpdateState.ABORTED): lambda it: (Signal.STARTED, Signal.ABORTED) if it.revised else (),
+    (UpdateState.UNKNOWN, UpdateState.UPDATING): lambda it: (Signal.STARTED,) if it.revised else (),
 }

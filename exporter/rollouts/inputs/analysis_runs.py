@@ -11,16 +11,16 @@ from exporter.rollouts.inference.join import owner
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from exporter.rollouts.inference.state_machine import Life
-    from exporter.rollouts.model import Key
+    from exporter.rollouts.inference.state_machine import RolloutState
+    from exporter.rollouts.model import RolloutKey
 
 PHASES: Final = ("Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
 FINISHED: Final = ("Successful", "Failed", "Error", "Inconclusive")
 
 
-def by_rollout(runs: Iterable[tuple[str, str, str]], known: Collection[Key]) -> dict[Key, dict[str, str]]:
+def by_rollout(runs: Iterable[tuple[str, str, str]], known: Collection[RolloutKey]) -> dict[RolloutKey, dict[str, str]]:
     """Sort runs (namespace, name, phase) by the rollout that owns them: run name → phase."""
-    found: dict[Key, dict[str, str]] = defaultdict(dict)
+    found: dict[RolloutKey, dict[str, str]] = defaultdict(dict)
     for namespace, name, phase in runs:
         key = owner(namespace, name, known)
         if key is not None:
@@ -36,7 +36,7 @@ class Seen:
     whole: bool
 
 
-def follow(life: Life, seen: Seen, *, first: bool) -> Life:
+def follow(life: RolloutState, seen: Seen, *, first: bool) -> RolloutState:
     """Count runs that finished since the last tick; on first sight finished ones are history."""
     if seen.runs == life.runs:
         return life

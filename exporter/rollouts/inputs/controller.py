@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.incremental import Notes, rollout
-from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, Key, Process, Reading, Replicas
+from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, Replicas, RolloutKey
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from exporter.metrics import Page, Series, Strip
+    from exporter.metrics import SampleBatch, ScrapeResult, Series
 
 WANTED: Final = frozenset({
     "analysis_run_info",
@@ -53,13 +53,13 @@ _Fact = tuple[str, Any]
 """What a sample says of its rollout: a name for it, and it."""
 
 
-def samples(page: Page, name: str) -> Iterable[tuple[Series, float]]:
+def samples(page: ScrapeResult, name: str) -> Iterable[tuple[Series, float]]:
     """Return the samples of one family of a page, none when the page lacks it."""
     family = page.families.get(name)
     return family.samples() if family is not None else ()
 
 
-def started(page: Page) -> float:
+def started(page: ScrapeResult) -> float:
     """Return when the process behind a page started (Unix seconds), 0 when it does not say."""
     return next((value for _, value in samples(page, "process_start_time_seconds")), 0.0)
 
@@ -89,21 +89,21 @@ class Reader:
     """Reads one leader's pages, one after another: only of what has changed something is worked out."""
 
     def __init__(self) -> None:
-        self._strips: dict[str, tuple[Strip, ...]] = {}
-        self._facts: dict[Key, dict[str, Any]] = {}
-        self._readings: dict[Key, Reading] = {}
-        self._process: Process | None = None
+        self._strips: dict[str, tuple[SampleBatch, ...]] = {}
+        self._facts: dict[RolloutKey, dict[str, Any]] = {}
+        self._readings: dict[RolloutKey, ControllerView] = {}
+        self._process: ControllerProcess | None = None
         self._runs = Notes("analysis_run_info", analysis_run)
         self._phases = Notes("rollout_phase", _deprecated)
 
-    def runs(self, page: Page) -> Generator[None, None, list[tuple[str, str, str]]]:
+    def runs(self, page: ScrapeResult) -> Generator[None, None, list[tuple[str, str, str]]]:
         """Return namespace, name and phase of each AnalysisRun on the page, giving way between slices."""
         return (yield from self._runs.of([page]))
 
-    def read(self, page: Page) -> Generator[None, None, dict[Key, Reading]]:
+    def read(self, page: ScrapeResult) -> Generator[None, None, dict[RolloutKey, ControllerView]]:
         """Return what the page says of every rollout on it, giving way between slices; nobody may change it."""
-        process = Process(page.target, started(page), page.installation)
-        touched: set[Key] = set()
+        process = ControllerProcess(page.target, started(page), page.installation)
+        touched: set[RolloutKey] = set()
         for name, fact in FACTS.items():
             yield from self._follow(page, name, fact, touched)
         if not len(page.families.get(_INFO, ())):
@@ -120,10 +120,12 @@ class Reader:
                 yield
         return self._readings
 
-    def _follow(self, page: Page, name: str, fact: Fact, touched: set[Key]) -> Generator[None, None, None]:
+    def _follow(
+        self, page: ScrapeResult, name: str, fact: Fact, touched: set[RolloutKey]
+    ) -> Generator[None, None, None]:
         """Bring the facts of one family to what its strips say now; put into `touched` which rollouts that is about."""
         family = page.families.get(name)
-        strips = family.strips if family is not None else ()
+        strips = family.batches if family is not None else ()
         before, self._strips[name] = self._strips.get(name, ()), strips
         known, present = set(before), set(strips)
         for strip in before:
@@ -144,7 +146,7 @@ class Reader:
                 read = 0
                 yield
 
-    def _reading(self, process: Process, facts: Mapping[str, Any]) -> Reading | None:
+    def _reading(self, process: ControllerProcess, facts: Mapping[str, Any]) -> ControllerView | None:
         if _INFO not in facts:
             return None
         strategy, router, phase = facts[_INFO]
@@ -152,12 +154,14 @@ class Reader:
         replicas = Replicas(*gauges) if len(gauges) == len(_GAUGES) else None
         events = dict(told for what, told in facts.items() if what.startswith(_EVENT))
         said = phase if phase in PHASES else UNKNOWN_PHASE
-        return Reading(process, strategy, router, said, replicas, events or _NO_EVENTS)
+        return ControllerView(process, strategy, router, said, replicas, events or _NO_EVENTS)
 
-    def _without_info(self, told: Iterable[tuple[Key, str, str]], process: Process) -> dict[Key, Reading]:
+    def _without_info(
+        self, told: Iterable[tuple[RolloutKey, str, str]], process: ControllerProcess
+    ) -> dict[RolloutKey, ControllerView]:
         """Take phases from the deprecated `rollout_phase`, where only that exists."""
         self._process = None
-        readings: dict[Key, Reading] = {}
+        readings: dict[RolloutKey, ControllerView] = {}
         for key, strategy, phase in _deprecated_phases(told):
             facts = {**self._facts.get(key, {}), _INFO: (strategy, "", phase)}
             reading = self._reading(process, facts)
@@ -166,7 +170,7 @@ class Reader:
         return readings
 
 
-def _facts(strip: Strip, fact: Fact) -> Iterator[tuple[Key, _Fact]]:
+def _facts(strip: SampleBatch, fact: Fact) -> Iterator[tuple[RolloutKey, _Fact]]:
     for series, value in zip(strip.series, strip.values, strict=True):
         labels = dict(series.labels)
         told = fact(labels, value)
@@ -174,15 +178,15 @@ def _facts(strip: Strip, fact: Fact) -> Iterator[tuple[Key, _Fact]]:
             yield rollout(labels), told
 
 
-def _deprecated(labels: Mapping[str, str], value: float) -> tuple[Key, str, str]:
+def _deprecated(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, str]:
     """Note one of six 0/1 series a rollout: its strategy, and the phase if it is that one."""
     return rollout(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
 
 
-def _deprecated_phases(told: Iterable[tuple[Key, str, str]]) -> Iterator[tuple[Key, str, str]]:
+def _deprecated_phases(told: Iterable[tuple[RolloutKey, str, str]]) -> Iterator[tuple[RolloutKey, str, str]]:
     """Join what was noted of each rollout; all zero is the seventh phase, InvalidSpec, which has no series."""
-    strategies: dict[Key, str] = {}
-    phases: dict[Key, str] = {}
+    strategies: dict[RolloutKey, str] = {}
+    phases: dict[RolloutKey, str] = {}
     for key, strategy, phase in told:
         strategies[key] = strategy
         if phase:

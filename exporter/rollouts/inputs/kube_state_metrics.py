@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from exporter.incremental import Notes
 from exporter.metrics import Source
 from exporter.rollouts.inputs.controller import samples
-from exporter.rollouts.model import Key, Pod, ReplicaSet, Workload
+from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.metrics import Page
+    from exporter.metrics import ScrapeResult
 
 WANTED: Final = frozenset({
     "kube_pod_deletion_timestamp",
@@ -45,12 +45,12 @@ SLICE: Final = 500
 NOWHERE: Final[_Owned] = ("", "")
 
 
-def believable(page: Page) -> bool:
+def believable(page: ScrapeResult) -> bool:
     """Tell a page that shows pods from one of a process that is still filling up (observed.md 3.5.3 and 3.5.4).
 
     A restarted kube-state-metrics answers 200 with nothing, then with ReplicaSets and no pods.
     """
-    if page.trouble is not None:
+    if page.failure is not None:
         return False
     if len(page.families.get("kube_pod_info", ())):
         return True
@@ -76,16 +76,16 @@ class Workloads:
         self._ready = Table(Notes("kube_pod_status_ready", _ready))
         self._claimed = Table(Notes("kube_pod_labels", lambda labels, _: _claimed(labels, roles)))
         self._infos = Table(Notes("kube_pod_info", _info))
-        self._sets_of: Index[Key, _Owned] = Index()
+        self._sets_of: Index[RolloutKey, _Owned] = Index()
         self._pods_of: Index[_Owned, _Uid] = Index()
-        self._found: dict[Key, Workload] = {}
+        self._found: dict[RolloutKey, Workload] = {}
 
-    def read(self, pages: Sequence[Page], at: float) -> Generator[None, None, dict[Key, Workload]]:
+    def read(self, pages: Sequence[ScrapeResult], at: float) -> Generator[None, None, dict[RolloutKey, Workload]]:
         """Join all shards' pages, said `at` a time (Unix seconds); what stays the same keeps the time it was made.
 
         Gives way between slices.
         """
-        pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.trouble is None]
+        pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.failure is None]
         of_sets = (self._owners, self._created, self._wanted, self._sizes, self._revisions)
         of_pods = (self._terminating, self._finished, self._ready, self._claimed)
         sets: set[_Owned] = set()
@@ -111,12 +111,12 @@ class Workloads:
                 yield
         return dict(self._found)
 
-    def _rollout(self, owned: _Owned) -> Key | None:
+    def _rollout(self, owned: _Owned) -> RolloutKey | None:
         """Return the rollout, or the experiment, that has a ReplicaSet."""
         owner = self._owners.by.get(owned)
         return (owned[0], owner[1]) if owner is not None else None
 
-    def _anew(self, key: Key, at: float) -> None:
+    def _anew(self, key: RolloutKey, at: float) -> None:
         """Make the workload of a rollout anew."""
         owned = self._sets_of.within(key)
         sets = {one.hash: one for one in map(self._replica_set, owned) if one is not None}
@@ -162,7 +162,7 @@ class Table(Generic[K, V]):
         self._many = 0
         self.by: dict[K, V] = {}
 
-    def follow(self, pages: Iterable[Page]) -> Generator[None, None, set[K]]:
+    def follow(self, pages: Iterable[ScrapeResult]) -> Generator[None, None, set[K]]:
         """Take the pages of a tick; return the keys of which another thing is noted, or perhaps the same anew."""
         gone, come = yield from self._notes.changes(pages)
         self._many += len(come) - len(gone)

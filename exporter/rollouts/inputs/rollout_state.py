@@ -10,12 +10,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import Notes, rollout
-from exporter.rollouts.model import Key, State
+from exporter.rollouts.model import RolloutKey, RolloutStatus
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from exporter.metrics import Page
+    from exporter.metrics import ScrapeResult
 
 _PREFIX: Final = "kube_customresource_rollout_"
 _GAUGES: Final = (
@@ -31,7 +31,7 @@ WANTED: Final = frozenset(
 )
 
 
-def shows_rollouts(page: Page) -> bool:
+def shows_rollouts(page: ScrapeResult) -> bool:
     """Tell a page that shows rollouts from that of a process just started, empty for 3 s (observed.md 3.5.3)."""
     return any(len(family) and name.startswith(_PREFIX) for name, family in page.families.items())
 
@@ -46,19 +46,19 @@ class States:
         self._hashes = Notes(_PREFIX + "status_info", _hashes)
         self._pauses = Notes(_PREFIX + "pause_start_time", _pause)
 
-    def read(self, pages: Sequence[Page], at: float) -> Generator[None, None, dict[Key, State]]:
+    def read(self, pages: Sequence[ScrapeResult], at: float) -> Generator[None, None, dict[RolloutKey, RolloutStatus]]:
         """Return the state of every rollout that any page shows; `at` is when (Unix seconds). Gives way in between."""
-        gauges: dict[str, dict[Key, float]] = {}
+        gauges: dict[str, dict[RolloutKey, float]] = {}
         for name, notes in self._gauges.items():
             gauges[name] = dict((yield from notes.of(pages)))
         gauges["canary_weight"] = dict((yield from self._weights.of(pages))) | gauges["canary_weight"]
         healths = dict((yield from self._healths.of(pages)))
         hashes = dict((yield from self._hashes.of(pages)))
-        pauses: defaultdict[Key, dict[str, float]] = defaultdict(dict)
+        pauses: defaultdict[RolloutKey, dict[str, float]] = defaultdict(dict)
         for key, reason, start in (yield from self._pauses.of(pages)):
             pauses[key][reason] = start
         return {
-            key: State(
+            key: RolloutStatus(
                 stable=hashes.get(key, ("", ""))[0],
                 current=hashes.get(key, ("", ""))[1],
                 weight=gauges["canary_weight"].get(key),
@@ -74,29 +74,29 @@ class States:
         }
 
 
-def _observed(gauges: dict[str, dict[Key, float]], key: Key) -> bool:
+def _observed(gauges: dict[str, dict[RolloutKey, float]], key: RolloutKey) -> bool:
     """Tell whether the status is of the present spec: only then is its phase valid (argo-rollouts.md 4)."""
     generation = gauges["generation"].get(key)
     return generation is not None and gauges["observed_generation"].get(key) == generation
 
 
-def _of_rollout(labels: Mapping[str, str], value: float) -> tuple[Key, float]:
+def _of_rollout(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float]:
     return rollout(labels), value
 
 
-def _hashes(labels: Mapping[str, str], _: float) -> tuple[Key, tuple[str, str]]:
+def _hashes(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str, str]]:
     """Note the stable and the current hash; a rollout whose spec was never valid has none."""
     return rollout(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
 
 
-def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[Key, float] | None:
+def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
     return (rollout(labels), value) if labels.get("role", "") == "canary" else None
 
 
-def _health(labels: Mapping[str, str], value: float) -> tuple[Key, str] | None:
+def _health(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str] | None:
     return (rollout(labels), labels.get("phase", "")) if value == 1 else None
 
 
-def _pause(labels: Mapping[str, str], value: float) -> tuple[Key, str, float]:
+def _pause(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, float]:
     """Note when a pause condition began, and its reason (argo-rollouts.md 4)."""
     return rollout(labels), labels.get("reason", ""), value

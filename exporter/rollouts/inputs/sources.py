@@ -9,17 +9,17 @@ from exporter.metrics import Source
 from exporter.rollouts.inference.join import owner
 from exporter.rollouts.inputs.kube_state_metrics import Workloads, believable
 from exporter.rollouts.inputs.rollout_state import States, shows_rollouts
-from exporter.rollouts.model import Key, Sighting, State, Workload
+from exporter.rollouts.model import Observation, RolloutKey, RolloutStatus, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
-    from exporter.metrics import Page
-    from exporter.rollouts.model import Reading
-    from exporter.rollouts.policy import Rules
+    from exporter.metrics import ScrapeResult
+    from exporter.rollouts.model import ControllerView
+    from exporter.rollouts.policy import TrackingPolicy
 
 T = TypeVar("T")
-_BELIEVABLE: Final[Mapping[Source, Callable[[Page], bool]]] = {
+_BELIEVABLE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {
     Source.KUBE_STATE_METRICS: believable,
     Source.ROLLOUT_STATE: shows_rollouts,
 }
@@ -31,21 +31,23 @@ class Hearing:
     `asked`: kube-state-metrics was ever asked. `proven`: sources whose last pages can be believed to be all.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: TrackingPolicy) -> None:
         self._rules = rules
-        self._workloads: dict[Key, Workload] = {}
-        self._states: dict[Key, State] = {}
-        self._late: Mapping[Key, Workload] = {}
+        self._workloads: dict[RolloutKey, Workload] = {}
+        self._states: dict[RolloutKey, RolloutStatus] = {}
+        self._late: Mapping[RolloutKey, Workload] = {}
         self._said = float("-inf")
         self._heard = dict.fromkeys(Source, float("-inf"))
         self._workloads_of = Workloads(rules.roles)
         self._states_of = States()
-        self._stirred: Collection[Key] | None = None
+        self._stirred: Collection[RolloutKey] | None = None
         self.asked = False
         self.proven: set[Source] = set()
-        self.pages: tuple[Page, ...] = ()
+        self.pages: tuple[ScrapeResult, ...] = ()
 
-    def take(self, at: float, pages: Sequence[Page], known: Collection[Key]) -> Generator[None, None, None]:
+    def take(
+        self, at: float, pages: Sequence[ScrapeResult], known: Collection[RolloutKey]
+    ) -> Generator[None, None, None]:
         """Take a tick's pages, giving way in between; `known` are the rollouts that may own an experiment's pods."""
         before = self._workloads, self._states, self._whole
         for source in (Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE):
@@ -64,11 +66,11 @@ class Hearing:
         if whole == self._whole:
             self._stirred = {*_differing(workloads, self._workloads), *_differing(states, self._states)}
 
-    def stirred(self, key: Key) -> bool:
+    def stirred(self, key: RolloutKey) -> bool:
         """Tell whether at the last tick something else was heard of a rollout than before, or in another way."""
         return self._stirred is None or key in self._stirred
 
-    def _prove(self, source: Source, pages: Sequence[Page]) -> None:
+    def _prove(self, source: Source, pages: Sequence[ScrapeResult]) -> None:
         if pages and all(map(_BELIEVABLE[source], pages)):
             self.proven.add(source)
         else:
@@ -79,7 +81,7 @@ class Hearing:
         return Source.KUBE_STATE_METRICS in self.proven
 
     def _take_workloads(
-        self, at: float, pages: tuple[Page, ...], known: Collection[Key]
+        self, at: float, pages: tuple[ScrapeResult, ...], known: Collection[RolloutKey]
     ) -> Generator[None, None, None]:
         self.asked = self.asked or bool(pages)
         self.pages = pages
@@ -90,7 +92,7 @@ class Hearing:
         self._workloads = {**self._late, **found}
         self._said = at
 
-    def _workload(self, key: Key) -> Workload | None:
+    def _workload(self, key: RolloutKey) -> Workload | None:
         """Return what was said of a rollout's pods, with the time when that was."""
         found = self._workloads.get(key)
         if found is None or key in self._late or found.at == self._said:
@@ -102,17 +104,17 @@ class Hearing:
         """Every pod (namespace, name) of a rollout."""
         return {(key[0], pod.name) for key, found in self._workloads.items() for pod in found.pods}
 
-    def sighting(self, key: Key, reading: Reading | None, *, first_deploy: bool = False) -> Sighting:
+    def sighting(self, key: RolloutKey, reading: ControllerView | None, *, first_deploy: bool = False) -> Observation:
         """Return all that is known of one rollout at this tick."""
         found, state = self._workload(key), self._states.get(key)
         if reading is None and state is None:
             found = None  # a dying leader's last deeds go unseen, so roles remembered may be wrong
         elif found is not None and not _complete(found, reading, whole=self._whole):
             found = None
-        return Sighting(reading, found, state, first_deploy)
+        return Observation(reading, found, state, first_deploy)
 
 
-def _differing(before: Mapping[Key, T], now: Mapping[Key, T]) -> Collection[Key]:
+def _differing(before: Mapping[RolloutKey, T], now: Mapping[RolloutKey, T]) -> Collection[RolloutKey]:
     """Return the rollouts of which something else is said."""
     if before is now:
         return frozenset()
@@ -123,7 +125,7 @@ def _alike(one: T | None, other: T | None) -> bool:
     return one is other or one == other
 
 
-def _complete(found: Workload, reading: Reading | None, *, whole: bool) -> bool:
+def _complete(found: Workload, reading: ControllerView | None, *, whole: bool) -> bool:
     """Tell whether the pods shown are all there are: a shard may be down, or a store still filling."""
     own = sum(not pod.experiment for pod in found.pods)
     total = reading.replicas.total if reading is not None and reading.replicas is not None else None
@@ -132,7 +134,7 @@ def _complete(found: Workload, reading: Reading | None, *, whole: bool) -> bool:
     return total is not None and own == total
 
 
-def _with_experiments(found: dict[Key, Workload], known: Collection[Key]) -> dict[Key, Workload]:
+def _with_experiments(found: dict[RolloutKey, Workload], known: Collection[RolloutKey]) -> dict[RolloutKey, Workload]:
     """Give the pods of experiments to the rollouts that own them."""
     for key in [key for key in found if key not in known and any(pod.experiment for pod in found[key].pods)]:
         mine = owner(*key, known)

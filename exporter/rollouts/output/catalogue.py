@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Kind, Source
+from exporter.metrics import MetricType, Source
 from exporter.rollouts.output import samples
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Row:
     """
 
     name: str
-    kind: Kind
+    kind: MetricType
     labels: tuple[str, ...]
     help: str
     say: Callable[[Rollout], Iterable[samples.Said]]
@@ -38,14 +38,14 @@ class Row:
 ROWS: Final = (
     Row(
         "argo_rollouts_phase",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("phase",),
         "The rollout's phase, one of seven is 1 (Unknown: a phase this exporter does not know).",
         samples.phase,
     ),
     Row(
         "argo_rollouts_health",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("health",),
         "The object's own status.phase, one of four is 1; with rollout state only.",
         samples.health,
@@ -53,14 +53,14 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_phase_start_timestamp_seconds",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         (),
         "When the present phase was first seen (Unix seconds).",
         samples.phase_start,
     ),
     Row(
         "argo_rollouts_pause_start_timestamp_seconds",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("reason",),
         "Since when it is paused, and why (Unix seconds); with rollout state only.",
         samples.pauses,
@@ -68,42 +68,42 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_phase_transitions_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         ("phase",),
         "Entries into each phase since the rollout was first seen.",
         samples.transitions,
     ),
     Row(
         "argo_rollouts_update_in_progress",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("strategy",),
         "1 while the wanted revision differs from the stable one and is not aborted; absent while unknown.",
         samples.in_progress,
     ),
     Row(
         "argo_rollouts_canary_fraction",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         (),
         "Share of traffic on the canary, 0 to 1, by the best method known; absent while unknown.",
         samples.fraction,
     ),
     Row(
         "argo_rollouts_canary_fraction_estimate",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("method",),
         "The canary's share by each method that could be computed.",
         samples.estimates,
     ),
     Row(
         "argo_rollouts_updated_fraction",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         (),
         "Updated replicas per desired one, unclamped: 1 at rest.",
         samples.updated_fraction,
     ),
     Row(
         "argo_rollouts_canary_step_index",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         (),
         "Index of the present canary step; with rollout state only.",
         samples.step,
@@ -111,14 +111,14 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_replicas",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("state",),
         "The controller's replica counts; old is available + unavailable - updated.",
         samples.replicas,
     ),
     Row(
         "argo_rollouts_pods",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("role",),
         "Pods that are not terminating, by role.",
         samples.pods,
@@ -126,7 +126,7 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_pods_ready",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("role",),
         "Ready pods by role.",
         samples.pods_ready,
@@ -134,7 +134,7 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_pod_info",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("pod", "uid", "role", "pod_template_hash", "revision", "node"),
         "1 for each pod: its role, revision and node.",
         samples.pod_info,
@@ -143,7 +143,7 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_revision_info",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("pod_template_hash", "revision", "role"),
         "1 for each revision that has pods.",
         samples.revision_info,
@@ -152,36 +152,38 @@ ROWS: Final = (
     ),
     Row(
         "argo_rollouts_updates_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         ("result",),
         "Updates that ended: promoted, aborted, rolled_back, superseded.",
         samples.updates,
     ),
     Row(
         "argo_rollouts_last_update_duration_seconds",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("result",),
         "How long the last update that ended so took.",
         samples.last_update,
     ),
-    Row("argo_rollouts_pause_seconds_total", Kind.COUNTER, (), "Time spent Paused during updates.", samples.paused),
+    Row(
+        "argo_rollouts_pause_seconds_total", MetricType.COUNTER, (), "Time spent Paused during updates.", samples.paused
+    ),
     Row(
         "argo_rollouts_analysis_runs",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("phase",),
         "AnalysisRuns that exist, by phase: a stock, old runs are kept.",
         samples.analysis_runs,
     ),
     Row(
         "argo_rollouts_analysis_runs_total",
-        Kind.COUNTER,
+        MetricType.COUNTER,
         ("phase",),
         "AnalysisRuns that were seen to finish.",
         samples.finished_runs,
     ),
     Row(
         "argo_rollouts_unknown",
-        Kind.GAUGE,
+        MetricType.GAUGE,
         ("reason",),
         "1 while something of this rollout is not known, and why.",
         samples.unknown,

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Family, Kind, Series, family
+from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class Histograms:
                 key = (namespace, one.result.value)
                 self.kept[key] = self.kept.get(key, Durations()).with_one(one.seconds)
 
-    def family(self) -> Family | None:
+    def family(self) -> MetricFamily | None:
         """Return the family, None before the first update ended."""
         samples: list[tuple[Series, float]] = []
         for key, durations in sorted(self.kept.items()):
@@ -56,7 +56,7 @@ class Histograms:
                 samples.append((self._one(key, "_bucket", "+Inf" if bound is None else f"{bound:g}"), float(running)))
             samples.append((self._one(key, "_sum", ""), durations.total))
             samples.append((self._one(key, "_count", ""), float(running)))
-        return family(NAME, Kind.HISTOGRAM, HELP, samples) if samples else None
+        return family_from_samples(NAME, MetricType.HISTOGRAM, HELP, samples) if samples else None
 
     def _one(self, key: tuple[str, str], suffix: str, bound: str) -> Series:
         place = (*key, suffix + bound)

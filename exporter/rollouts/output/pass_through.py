@@ -9,13 +9,13 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from exporter.incremental import SLICE
-from exporter.metrics import Family, Source, Strip, joined
+from exporter.metrics import MetricFamily, SampleBatch, Source, merge_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
-    from exporter.metrics import Page
-    from exporter.rollouts.policy import Rules
+    from exporter.metrics import ScrapeResult
+    from exporter.rollouts.policy import TrackingPolicy
 
 T = TypeVar("T")
 POD_LABELS: Final = "kube_pod_labels"
@@ -24,16 +24,16 @@ POD_LABELS: Final = "kube_pod_labels"
 class Passing:
     """Lets families pass, those of leaders and pod labels, from tick to tick."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: TrackingPolicy) -> None:
         self._rules = rules
         self._pod_labels = Selection(lambda labels: (labels.get("namespace", ""), labels.get("pod", "")))
         self._namespaces: dict[str, Selection[str]] = {}
 
     def families(
-        self, leaders: Sequence[Page], others: Iterable[Page], pods: Collection[tuple[str, str]]
-    ) -> Generator[None, None, tuple[Family, ...]]:
+        self, leaders: Sequence[ScrapeResult], others: Iterable[ScrapeResult], pods: Collection[tuple[str, str]]
+    ) -> Generator[None, None, tuple[MetricFamily, ...]]:
         """Return what passes, giving way between slices; `pods` are the (namespace, pod) of rollouts."""
-        chosen: dict[str, list[Family]] = {}
+        chosen: dict[str, list[MetricFamily]] = {}
         passes = self._rules.passes
         for page in leaders:
             for family in page.families.values():
@@ -47,13 +47,13 @@ class Passing:
         if labelled:
             own = yield from self._pod_labels.of(_merged(labelled), pods.__contains__)
             chosen.setdefault(POD_LABELS, []).append(own)
-        passed: list[Family] = []
+        passed: list[MetricFamily] = []
         for families in chosen.values():
             family = yield from self._watched(_merged(families))
             passed += [family] if len(family) else []
         return tuple(passed)
 
-    def _watched(self, family: Family) -> Generator[None, None, Family]:
+    def _watched(self, family: MetricFamily) -> Generator[None, None, MetricFamily]:
         """Leave out the series of namespaces that are not watched."""
         watched = self._rules.watched
         if watched is None:
@@ -68,7 +68,7 @@ class _Selected:
 
     about: tuple[Any, ...]
     kept: list[bool]
-    strip: Strip
+    strip: SampleBatch
 
 
 class Selection(Generic[T]):
@@ -76,28 +76,28 @@ class Selection(Generic[T]):
 
     def __init__(self, about: Callable[[Mapping[str, str]], T]) -> None:
         self._about = about
-        self._selected: dict[Strip, _Selected] = {}
+        self._selected: dict[SampleBatch, _Selected] = {}
 
-    def of(self, family: Family, keep: Callable[[T], bool]) -> Generator[None, None, Family]:
+    def of(self, family: MetricFamily, keep: Callable[[T], bool]) -> Generator[None, None, MetricFamily]:
         """Return a family with only the series that are kept; the family itself when that is all of them.
 
         Gives way while much of it is new.
         """
         before, self._selected = self._selected, {}
         new = 0
-        for strip in family.strips:
+        for strip in family.batches:
             known = before.get(strip)
             self._selected[strip] = self._select(strip, known, keep)
             new += 0 if known else len(strip)
             if new > SLICE:
                 new = 0
                 yield
-        strips = [self._selected[strip].strip for strip in family.strips]
-        if all(map(is_, strips, family.strips)):
+        strips = [self._selected[strip].strip for strip in family.batches]
+        if all(map(is_, strips, family.batches)):
             return family
-        return Family.of(family.name, family.kind, family.help, filter(len, strips))
+        return MetricFamily.from_batches(family.name, family.type, family.help, filter(len, strips))
 
-    def _select(self, strip: Strip, known: _Selected | None, keep: Callable[[T], bool]) -> _Selected:
+    def _select(self, strip: SampleBatch, known: _Selected | None, keep: Callable[[T], bool]) -> _Selected:
         about = known.about if known else tuple(self._about(dict(series.labels)) for series in strip.series)
         kept = list(map(keep, about))
         if known is not None and known.kept == kept:
@@ -105,15 +105,15 @@ class Selection(Generic[T]):
         return _Selected(about, kept, strip if all(kept) else _only(strip, kept))
 
 
-def _only(strip: Strip, kept: Sequence[bool]) -> Strip:
-    starts = None if strip.starts is None else array("d", compress(strip.starts, kept))
+def _only(strip: SampleBatch, kept: Sequence[bool]) -> SampleBatch:
+    starts = None if strip.start_times is None else array("d", compress(strip.start_times, kept))
     series, values = tuple(compress(strip.series, kept)), array("d", compress(strip.values, kept))
-    return Strip(series, values, starts, interned=strip.interned)
+    return SampleBatch(series, values, starts, interned=strip.interned)
 
 
-def _merged(families: Sequence[Family]) -> Family:
+def _merged(families: Sequence[MetricFamily]) -> MetricFamily:
     """Join one family of several pages; of a series that several show the first page's is taken (T40)."""
     first = families[0]
     if len(families) == 1:
         return first
-    return joined(first.name, first.kind, first.help, [strip for family in families for strip in family.strips])
+    return merge_batches(first.name, first.type, first.help, [strip for family in families for strip in family.batches])

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Family, Kind, Labels, Series, Strip, others
+from exporter.metrics import Labels, MetricFamily, MetricType, SampleBatch, Series, series_difference
 from exporter.rollouts.output.catalogue import BY_NAME, ROWS, Row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping, Sequence
 
     from exporter.rollouts.inference.join import Rollout
-    from exporter.rollouts.model import Key
+    from exporter.rollouts.model import RolloutKey
 
 Fading = dict[tuple[str, Labels], float]
 """Info series that are said as 0: (family, labels) → until when."""
@@ -29,7 +29,7 @@ SLICE: Final = 30
 class Infos:
     """Info series that count as said: those `shown` at the last tick, and the last ones of rollouts not heard of."""
 
-    shown: Mapping[str, Sequence[Strip]] = field(default_factory=dict)
+    shown: Mapping[str, Sequence[SampleBatch]] = field(default_factory=dict)
     unheard: frozenset[tuple[str, Labels]] = frozenset()
 
     def all(self) -> frozenset[tuple[str, Labels]]:
@@ -59,7 +59,7 @@ class Said(Series):
     @property
     def labels(self) -> Labels:
         """All labels."""
-        return (*self._told, *self._extra)
+        return (*self._labels, *self._extra)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ class _Block:
     """Rollouts that follow each other, and a strip of them for each row: handed out again while nothing changes."""
 
     sayings: tuple[_Saying, ...] = ()
-    strips: tuple[Strip, ...] = ()
+    strips: tuple[SampleBatch, ...] = ()
 
 
 class Sayer:
@@ -93,11 +93,11 @@ class Sayer:
     """
 
     def __init__(self, infos: Infos | None = None, fading: Fading | None = None) -> None:
-        self._sayings: dict[Key, _Saying] = {}
-        self._blocks: dict[Key, _Block] = {}
-        self._shown: dict[str, tuple[Strip, ...]] = {}
+        self._sayings: dict[RolloutKey, _Saying] = {}
+        self._blocks: dict[RolloutKey, _Block] = {}
+        self._shown: dict[str, tuple[SampleBatch, ...]] = {}
         self._unheard = set(infos.all() if infos is not None else ())
-        self._zeros: dict[str, tuple[Strip]] = {}
+        self._zeros: dict[str, tuple[SampleBatch]] = {}
         self._lone: dict[tuple[str, Labels], Series] = {}
         self._extras: dict[Labels, Labels] = {}
         self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -110,7 +110,7 @@ class Sayer:
 
     def families(
         self, rollouts: Sequence[Rollout], at: float, fade: float
-    ) -> Generator[None, None, tuple[Family, ...]]:
+    ) -> Generator[None, None, tuple[MetricFamily, ...]]:
         """Say all rollouts; `fade` is for how long (seconds) a former info series is said as 0."""
         before, self._sayings = self._sayings, {}
         said_anew = 0
@@ -126,7 +126,10 @@ class Sayer:
         yield from self._cut()
         yield
         columns = zip(*(block.strips for block in self._blocks.values()), strict=True)
-        said = [Family.of(row.name, row.kind, row.help, filter(len, c)) for row, c in zip(ROWS, columns, strict=False)]
+        said = [
+            MetricFamily.from_batches(row.name, row.kind, row.help, filter(len, c))
+            for row, c in zip(ROWS, columns, strict=False)
+        ]
         self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.sighting.workload is None})
         families = (self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=False))
         return tuple(family for family in families if len(family))
@@ -147,7 +150,7 @@ class Sayer:
             if saying is not None:
                 block.append(saying)
 
-    def _fade(self, said: Sequence[Family], at: float, fade: float, unheard: Collection[Key]) -> None:
+    def _fade(self, said: Sequence[MetricFamily], at: float, fade: float, unheard: Collection[RolloutKey]) -> None:
         """Note which info series were replaced; of rollouts `unheard` of at this tick the last ones are kept."""
         come, gone = self._changes(said)
         former = (self._unheard | gone) - come
@@ -163,21 +166,29 @@ class Sayer:
         }
         self._unheard = {one for one in former if _key(one[1]) in unheard}
 
-    def _changes(self, said: Sequence[Family]) -> tuple[set[tuple[str, Labels]], set[tuple[str, Labels]]]:
+    def _changes(self, said: Sequence[MetricFamily]) -> tuple[set[tuple[str, Labels]], set[tuple[str, Labels]]]:
         """Return the info series that are said since this tick, and those that were until the last one."""
-        before, self._shown = self._shown, {one.name: one.strips for one in said if BY_NAME[one.name].identity}
+        before, self._shown = self._shown, {one.name: one.batches for one in said if BY_NAME[one.name].identity}
         names = {**before, **self._shown}
-        come = {(name, one.labels) for name in names for one in others(self._shown.get(name, ()), before.get(name, ()))}
-        gone = {(name, one.labels) for name in names for one in others(before.get(name, ()), self._shown.get(name, ()))}
+        come = {
+            (name, one.labels)
+            for name in names
+            for one in series_difference(self._shown.get(name, ()), before.get(name, ()))
+        }
+        gone = {
+            (name, one.labels)
+            for name in names
+            for one in series_difference(before.get(name, ()), self._shown.get(name, ()))
+        }
         return come, gone - come
 
-    def _with_zeros(self, row: Row, family: Family) -> Family:
+    def _with_zeros(self, row: Row, family: MetricFamily) -> MetricFamily:
         zeros = tuple(self._zero(name, labels) for name, labels in self.fading if name == row.name)
         if not zeros:
             return family
-        strip = _again(Strip(zeros, array("d", [0.0] * len(zeros)), interned=True), self._zeros.get(row.name, ()))
+        strip = _again(SampleBatch(zeros, array("d", [0.0] * len(zeros)), interned=True), self._zeros.get(row.name, ()))
         self._zeros[row.name] = (strip,)
-        return Family.of(row.name, row.kind, row.help, [*family.strips, strip])
+        return MetricFamily.from_batches(row.name, row.kind, row.help, [*family.batches, strip])
 
     def _zero(self, name: str, labels: Labels) -> Series:
         """Return the very series that was said as 1, while its rollout is known."""
@@ -222,27 +233,29 @@ def _anew(sayings: Sequence[_Saying], known: _Block) -> _Block:
     for place, row in enumerate(ROWS):
         series: list[Series] = []
         values = array("d")
-        starts = array("d") if row.kind is Kind.COUNTER else None
+        starts = array("d") if row.kind is MetricType.COUNTER else None
         for one in sayings:
             first, end = (one.ends[place - 1] if place else 0), one.ends[place]
             series += one.series[first:end]
             values += one.values[first:end]
             if starts is not None:
                 starts.extend([one.rollout.life.born] * (end - first))
-        strips.append(_again(Strip(tuple(series), values, starts, interned=True), known.strips[place : place + 1]))
+        strips.append(
+            _again(SampleBatch(tuple(series), values, starts, interned=True), known.strips[place : place + 1])
+        )
     return _Block(tuple(sayings), tuple(strips))
 
 
-def _again(strip: Strip, former: Sequence[Strip]) -> Strip:
+def _again(strip: SampleBatch, former: Sequence[SampleBatch]) -> SampleBatch:
     """Return the former strip if it says the same, else the new one, with its series if they are the same."""
     if not former or former[0].series != strip.series:
         return strip
-    if former[0].values == strip.values and former[0].starts == strip.starts:
+    if former[0].values == strip.values and former[0].start_times == strip.start_times:
         return former[0]
-    return Strip(former[0].series, strip.values, strip.starts, interned=True)
+    return SampleBatch(former[0].series, strip.values, strip.start_times, interned=True)
 
 
-def _key(labels: Labels) -> Key:
+def _key(labels: Labels) -> RolloutKey:
     named = dict(labels)
     return named["namespace"], named["name"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.rollouts.inference.transitions import RESULTS
 from exporter.rollouts.inputs import analysis_runs as runs
-from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, Role, Standing
+from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, Role, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,8 @@ def transitions(rollout: Rollout) -> Iterator[Said]:
 def in_progress(rollout: Rollout) -> Iterator[Said]:
     """Whether an update is under way; nothing while that is unknown."""
     life = rollout.life
-    if rollout.sighting.reading is not None and life.standing is not Standing.UNKNOWN:
-        yield (life.strategy,), float(life.standing is Standing.UPDATING)
+    if rollout.sighting.reading is not None and life.standing is not UpdateState.UNKNOWN:
+        yield (life.strategy,), float(life.standing is UpdateState.UPDATING)
 
 
 def fraction(rollout: Rollout) -> Iterator[Said]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.metrics import Family, Source, others
+from exporter.metrics import MetricFamily, Source, series_difference
 from exporter.rollouts.output.catalogue import BY_NAME
 from exporter.rollouts.output.pass_through import POD_LABELS
 from exporter.rollouts.output.targets import ROWS as TARGET_ROWS
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.metrics import Series
-    from exporter.rollouts.model import Key
+    from exporter.rollouts.model import RolloutKey
 
 
 class Ledger:
     """The series that are open, by family. Telling what has gone costs a comparison of lists where nothing has."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Family] = {}
+        self._said: dict[str, MetricFamily] = {}
         self._held: dict[str, dict[Series, float]] = {}
 
     def close(
-        self, at: float, families: Iterable[Family], held: Callable[[str, Series, float], bool]
-    ) -> tuple[Family, ...]:
+        self, at: float, families: Iterable[MetricFamily], held: Callable[[str, Series, float], bool]
+    ) -> tuple[MetricFamily, ...]:
         """Return the series that end now. `held(family, series, since)` says which of the absent ones stay open."""
         said = {family.name: family for family in families}
         ended = []
         for name, last in {**said, **self._said}.items():
             gone = self._gone(name, said.get(name), at, held)
             if gone:
-                ended.append(Family(name, last.kind, last.help, gone, [0.0] * len(gone)))
+                ended.append(MetricFamily(name, last.type, last.help, gone, [0.0] * len(gone)))
         absent = [family for name, family in self._said.items() if name not in said and name in self._held]
-        self._said = said | {one.name: Family.of(one.name, one.kind, one.help, ()) for one in absent}
+        self._said = said | {one.name: MetricFamily.from_batches(one.name, one.type, one.help, ()) for one in absent}
         return tuple(ended)
 
     def _gone(
-        self, name: str, now: Family | None, at: float, held: Callable[[str, Series, float], bool]
+        self, name: str, now: MetricFamily | None, at: float, held: Callable[[str, Series, float], bool]
     ) -> Sequence[Series]:
-        before = self._said[name].strips if name in self._said else ()
-        strips = now.strips if now is not None else ()
+        before = self._said[name].batches if name in self._said else ()
+        strips = now.batches if now is not None else ()
         waiting = self._held.get(name, {})
         if not waiting and before == strips:
             return ()
-        gone = others(before, strips)
+        gone = series_difference(before, strips)
         if not waiting and not gone:
             return ()
-        absent = _absent(waiting, gone, others(strips, before), at)
+        absent = _absent(waiting, gone, series_difference(strips, before), at)
         kept = {one: since for one, since in absent.items() if held(name, one, since)}
         self._held.pop(name, None)
         if kept:
@@ -80,8 +80,8 @@ class Held:
 
     at: float
     grace: float
-    lives: Collection[Key]
-    shown: Collection[Key]
+    lives: Collection[RolloutKey]
+    shown: Collection[RolloutKey]
     proven: Collection[Source]
 
     def __call__(self, family: str, series: Series, since: float) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import Family, Kind, Series, Source, family
+from exporter.metrics import MetricFamily, MetricType, Series, Source, family_from_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exporter.metrics import Page
+    from exporter.metrics import ScrapeResult
     from exporter.rollouts.inputs.leadership import Controller, Verdict
 
 ROWS: Final = {
@@ -27,7 +27,7 @@ LABELS: Final = ("source", "installation", "instance")
 class Target:
     """An address as it was last seen; `good` is the time of its last whole answer, None before the first."""
 
-    page: Page
+    page: ScrapeResult
     good: float | None
     controller: Controller | None = None
 
@@ -49,7 +49,7 @@ class Targets:
         """Every target, in the order of source, installation and instance."""
         return [self._known[key] for key in sorted(self._known)]
 
-    def saw(self, pages: Iterable[Page], controllers: Iterable[Controller]) -> None:
+    def saw(self, pages: Iterable[ScrapeResult], controllers: Iterable[Controller]) -> None:
         """Take the pages of a tick."""
         judged = {id(one.page): one for one in controllers}
         pages = list(pages)
@@ -58,15 +58,19 @@ class Targets:
         for page in pages:
             key = (page.source.value, page.installation, page.target)
             last = before.get(key)
-            good = page.at if page.trouble is None else last.good if last is not None else None
+            good = page.scraped_at if page.failure is None else last.good if last is not None else None
             self._known[key] = Target(page, good, judged.get(id(page)))
 
-    def families(self, at: float) -> tuple[Family, ...]:
+    def families(self, at: float) -> tuple[MetricFamily, ...]:
         """Return the families of ROWS at a tick."""
         rows = {name: self._samples(name, at) for name in ROWS}
         kept = {key: one for key, one in self._series.items() if key[1] in self._known}
         self._series = kept
-        return tuple(family(name, Kind.GAUGE, ROWS[name], samples) for name, samples in rows.items() if samples)
+        return tuple(
+            family_from_samples(name, MetricType.GAUGE, ROWS[name], samples)
+            for name, samples in rows.items()
+            if samples
+        )
 
     def _samples(self, name: str, at: float) -> list[tuple[Series, float]]:
         return [
@@ -88,9 +92,9 @@ def _value(name: str, target: Target, at: float) -> float | None:
         case "argo_rollouts_controller_leader":
             return float(target.verdict == "leader") if page.source is Source.ARGO else None
         case "rollouts_exporter_target_up":
-            return float(page.trouble is None)
+            return float(page.failure is None)
         case "rollouts_exporter_target_scrape_duration_seconds":
-            return page.seconds
+            return page.duration
         case "rollouts_exporter_target_samples":
             return float(page.samples)
         case _:

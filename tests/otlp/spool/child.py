@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import Fsync, Spool
 
 from .making import BOUNDS, NOW, number_of, record
@@ -43,7 +43,7 @@ def say(word: str, number: int) -> None:
     os.write(1, f"{word} {number}\n".encode())
 
 
-async def put(spool: Spool, books: Books, number: int) -> None:
+async def put(spool: Spool, books: DeliveryAccounting, number: int) -> None:
     one = record(number)
     say("try", number)
     books.enter(one.points)
@@ -52,7 +52,7 @@ async def put(spool: Spool, books: Books, number: int) -> None:
     say("put", number)
 
 
-async def take(spool: Spool, books: Books) -> None:
+async def take(spool: Spool, books: DeliveryAccounting) -> None:
     if (head := spool.head()) is not None:
         number = number_of(head)
         say("sent", number)
@@ -64,7 +64,7 @@ async def take(spool: Spool, books: Books) -> None:
 
 async def live(directory: Path, fsync: Fsync, first: int, many: int) -> Spool:
     asyncio.get_running_loop().set_default_executor(Inline())
-    books = Books()
+    books = DeliveryAccounting()
     spool = Spool(directory, BOUNDS, books, NOW, fsync)
     for number in range(first, first + many) if many else count(first):
         await put(spool, books, number)

@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.queue import Record
 from exporter.otlp.spool import Bounds, Fsync, Spool
 
@@ -37,7 +37,7 @@ class Kept:
     def __init__(self, directory: Path, bounds: Bounds = BOUNDS, fsync: Fsync = "interval", now: float = NOW) -> None:
         self.directory = directory
         self.fsync = fsync
-        self.books = Books()
+        self.books = DeliveryAccounting()
         self.spool = Spool(directory, bounds, self.books, now, fsync)
 
     def put(self, *numbers: int, size: int = 300, now: float = NOW) -> None:

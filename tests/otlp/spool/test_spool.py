@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.otlp.delivery.accounting import Books
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import Bounds, InUseError, Spool
 
 from .making import BOUNDS, NOW, Kept, points, record
@@ -171,7 +171,7 @@ def test_a_second_spool_in_one_process_is_refused_too(tmp_path: Path) -> None:
 
 
 async def test_others_run_while_the_disk_syncs(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, BOUNDS, Books(), NOW, "always")
+    spool = Spool(tmp_path, BOUNDS, DeliveryAccounting(), NOW, "always")
     turns = 0
 
     async def turn() -> None:

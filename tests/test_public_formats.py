@@ -300,11 +300,14 @@ def test_a_recording_is_read(tmp_path: Path) -> None:
 
 
 def options(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
-    """Yield a command's usage and its options, then those of its subcommands."""
+    """Yield a command's usage and its options, then those of its subcommands.
+
+    The help option is left out: click caches it with the names of the first context that asks for it.
+    """
     context = click.Context(command, info_name=name, parent=parent)
     yield " ".join([context.command_path, *command.collect_usage_pieces(context)])
     for option in command.get_params(context):
-        if isinstance(option, click.Option):
+        if isinstance(option, click.Option) and option.name != "help":
             value = "" if option.is_flag else f" {option.make_metavar(context)}"
             yield f"    {', '.join([*option.opts, *option.secondary_opts])}{value}"
     if isinstance(command, click.Group):

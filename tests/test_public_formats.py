@@ -55,7 +55,7 @@ from exporter.rollouts.output.durations import Durations
 from exporter.rollouts.output.renderer import Infos
 from exporter.rollouts.persistence import UnfitMemoryError, dump, load
 from exporter.rollouts.tracker import TrackerState
-from exporter.self_metrics import TABLE
+from exporter.self_metrics import DEFINITIONS
 from exporter.service import views
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ def options(command: click.Command, name: str, parent: click.Context | None = No
     context = click.Context(command, info_name=name, parent=parent)
     yield " ".join([context.command_path, *command.collect_usage_pieces(context)])
     for option in command.get_params(context):
-        if isinstance(option, click.Option) and option.name != "help":
+        if isinstance(option, click.Option) and "--help" not in option.opts:
             value = "" if option.is_flag else f" {option.make_metavar(context)}"
             yield f"    {', '.join([*option.opts, *option.secondary_opts])}{value}"
     if isinstance(command, click.Group):
@@ -450,7 +450,7 @@ def unseen_rollout() -> Rollout:
 
 def api_rollouts() -> str:
     """Return the rollouts as /api/rollouts writes them."""
-    rollouts = [views.rollout(full_rollout(), 1300.25), views.rollout(unseen_rollout(), 1285.0)]
+    rollouts = [views.rollout_json(full_rollout(), 1300.25), views.rollout_json(unseen_rollout(), 1285.0)]
     return "".join(json.dumps(rollout, allow_nan=False) + "\n" for rollout in rollouts)
 
 
@@ -467,7 +467,7 @@ def words() -> str:
         "lint severity": [str(word) for word in Severity],
         "lint rule": [rule.name for rule in RULES],
         "metric type": [str(word) for word in MetricType],
-        "own metric": [f"{row.name}{{{','.join(row.labels)}}}" for row in TABLE],
+        "own metric": [f"{row.name}{{{','.join(row.labels)}}}" for row in DEFINITIONS],
         "pod role": [str(word) for word in Role],
         "rollout standing": [str(word) for word in UpdateState],
         "source": [str(word) for word in Source],

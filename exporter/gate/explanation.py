@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.analysis_run import Phase
-from exporter.gate.expr import Fault
-from exporter.gate.expr.syntax import Bool, Closure, Float, Integer, Nil, String
-from exporter.gate.expr.values import List, shown
+from exporter.gate.expr import EngineFailure
+from exporter.gate.expr.syntax import Bool, Predicate, Float, Integer, Nil, String
+from exporter.gate.expr.values import ListValue, format_value
 from exporter.gate.go_format import general
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.expr import Judgement, Step
+    from exporter.gate.expr import ConditionTrace, Step
     from exporter.gate.expr.values import Value
     from exporter.gate.simulation import Told
 
-LITERALS: Final = (Nil, Bool, Integer, Float, String, Closure)
+LITERALS: Final = (Nil, Bool, Integer, Float, String, Predicate)
 MOST: Final = 24
 """Steps shown of one condition; a long vector has many."""
 MOST_ITEMS: Final = 8
@@ -49,7 +49,7 @@ def as_json(told: Told) -> dict[str, Any]:
             {
                 "condition": name,
                 "text": text,
-                "outcome": judgement.outcome.message if isinstance(judgement.outcome, Fault) else judgement.outcome,
+                "outcome": judgement.outcome.message if isinstance(judgement.outcome, EngineFailure) else judgement.outcome,
                 "steps": [{"text": _source(text, step), "value": _value(step.value)} for step in _worth(judgement)],
             }
             for name, text, judgement in _conditions(told)
@@ -58,14 +58,14 @@ def as_json(told: Told) -> dict[str, Any]:
     }
 
 
-def _conditions(told: Told) -> tuple[tuple[str, str, Judgement | None], ...]:
+def _conditions(told: Told) -> tuple[tuple[str, str, ConditionTrace | None], ...]:
     return (
         ("successCondition", told.metric.success_condition, told.judged.success),
         ("failureCondition", told.metric.failure_condition, told.judged.failure),
     )
 
 
-def _steps(text: str, judgement: Judgement) -> Iterator[str]:
+def _steps(text: str, judgement: ConditionTrace) -> Iterator[str]:
     steps = _worth(judgement)
     rows = [(_source(text, step), _value(step.value)) for step in steps[:MOST]]
     width = max((len(source) for source, _ in rows), default=0)
@@ -73,11 +73,11 @@ def _steps(text: str, judgement: Judgement) -> Iterator[str]:
         yield f"    {source:{width}} = {value}"
     if len(steps) > MOST:
         yield f"    … and {len(steps) - MOST} more"
-    if isinstance(judgement.outcome, Fault):
+    if isinstance(judgement.outcome, EngineFailure):
         yield f"    ✗ {judgement.outcome.message}"
 
 
-def _worth(judgement: Judgement) -> list[Step]:
+def _worth(judgement: ConditionTrace) -> list[Step]:
     """Return the steps that tell something: no literals, and nothing twice."""
     seen: set[object] = set()
     worth = []
@@ -95,13 +95,13 @@ def _source(text: str, step: Step) -> str:
 
 
 def _value(value: Value) -> str:
-    if isinstance(value, List):
+    if isinstance(value, ListValue):
         items = [_value(item) for item in value.items[:MOST_ITEMS]]
         more = [f"… {len(value.items)} in all"] if len(value.items) > MOST_ITEMS else []
         return f"[{', '.join(items + more)}]"
     if isinstance(value, str):
         return repr(value)
-    return general(value) if isinstance(value, float) else "nil" if value is None else shown(value)
+    return general(value) if isinstance(value, float) else "nil" if value is None else format_value(value)
 
 
 def why(told: Told) -> str:

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import go_format
-from exporter.gate.expr import Fault, moment
-from exporter.gate.prometheus_client import Reader
-from exporter.gate.prometheus_response import answer
+from exporter.gate.expr import EngineFailure, evaluate_time
+from exporter.net.prometheus_api import Reader
+from exporter.net.prometheus_response import answer
 from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
 from exporter.metrics import Failure
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from exporter.gate.controller import Controller
-    from exporter.gate.prometheus_client import ReadEndpoint
-    from exporter.gate.prometheus_response import Reply
+    from exporter.net.prometheus_api import ReadEndpoint
+    from exporter.net.prometheus_response import Reply
     from exporter.gate.template import Metric, Prometheus, RangeQuery
 
     Form = Mapping[str, str | float | None]
@@ -85,8 +85,8 @@ class Store:
     def _ranged(self, query: str, asked: RangeQuery, at: float) -> tuple[str, Form] | str:
         bounds: list[float] = []
         for name, text in (("start", asked.start), ("end", asked.end)):
-            found = moment(text, self._controller.engine, at)
-            if isinstance(found, Fault):
+            found = evaluate_time(text, self._controller.engine, at)
+            if isinstance(found, EngineFailure):
                 return f"failed to parse rangeQuery.{name} as time: {found.message}"
             bounds.append(found)
         try:

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from exporter.gate import go_format
 from exporter.gate.analysis_run import Outcome, Phase
 from exporter.gate.controller import Ability
-from exporter.gate.expr import Fault, Judgement, judge, parse
+from exporter.gate.expr import EngineFailure, ConditionTrace, trace, parse
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
-from exporter.gate.prometheus_response import Matrix, Scalar, Text, Value, Vector
+from exporter.net.prometheus_response import Matrix, Scalar, Text, Value, Vector
 
 if TYPE_CHECKING:
     from exporter.gate.controller import Controller
@@ -39,8 +39,8 @@ class Judged:
     """An outcome, and how the conditions came to it: success first, None for one that is not given or not reached."""
 
     outcome: Outcome
-    success: Judgement | None = None
-    failure: Judgement | None = None
+    success: ConditionTrace | None = None
+    failure: ConditionTrace | None = None
     hint: str = ""
     """What the outcome means and what cures it, where the controller's own words say too little."""
 
@@ -152,11 +152,11 @@ def _concluded(
     metric: Metric, result: float | list[float], shown: str, controller: Controller, warnings: tuple[str, ...]
 ) -> Judged:
     success = _evaluated(metric.success_condition, result, controller)
-    if success and isinstance(success.outcome, Fault):
+    if success and isinstance(success.outcome, EngineFailure):
         told = _told("successCondition", metric.success_condition, result, success.outcome, controller)
         return Judged(failed(told), success)
     failure = _evaluated(metric.failure_condition, result, controller)
-    if failure and isinstance(failure.outcome, Fault):
+    if failure and isinstance(failure.outcome, EngineFailure):
         told = _told("failureCondition", metric.failure_condition, result, failure.outcome, controller)
         return Judged(failed(told), success, failure)
     phase = _phase(*(None if one is None else bool(one.outcome) for one in (success, failure)))
@@ -172,18 +172,18 @@ def _phase(success: bool | None, failure: bool | None) -> Phase:  # noqa: FBT001
     return Phase.SUCCESSFUL
 
 
-def _evaluated(text: str, result: float | list[float], controller: Controller) -> Judgement | None:
+def _evaluated(text: str, result: float | list[float], controller: Controller) -> ConditionTrace | None:
     if not text:
         return None
     try:
-        return judge(parse(text, controller.engine), result)
+        return trace(parse(text, controller.engine), result)
     except UnsupportedError:
         raise
     except ConditionError as error:
-        return Judgement(Fault(error.message, compiled=False))
+        return ConditionTrace(EngineFailure(error.message, compiled=False))
 
 
-def _told(kind: str, text: str, result: float | list[float], fault: Fault, controller: Controller) -> str:
+def _told(kind: str, text: str, result: float | list[float], fault: EngineFailure, controller: Controller) -> str:
     if not controller.can(Ability.NAMED_CONDITIONS):
         return fault.message
     empty = "metric result is nil or empty: no data returned from the metric provider"

@@ -16,7 +16,7 @@ from exporter.gate.analysis_run import Measurement, Phase, Plan, Status, as_json
 from exporter.gate.arguments import ResolutionError, resolved
 from exporter.gate.go_format import quoted
 from exporter.gate.load import spec
-from exporter.gate.prometheus_response import Matrix, Row, Sample, Scalar, Text, Value, Vector
+from exporter.net.prometheus_response import Matrix, Row, Sample, Scalar, Text, Value, Vector
 from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
 from exporter.gate.validation import pruned
 

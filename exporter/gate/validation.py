@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.gate import go_format
 from exporter.gate.controller import Ability
-from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
 from exporter.gate.template import Authentication, BasicAuth, OAuth2, whole
 
@@ -123,7 +123,7 @@ def matching(rules: Sequence[str], what: str, metrics: Sequence[Metric]) -> dict
 
 def _matches(rule: str, name: str) -> bool:
     try:
-        return compiled(rule).search(name) is not None
+        return compile_regex(rule).search(name) is not None
     except UnsupportedError:
         raise
     except ConditionError:

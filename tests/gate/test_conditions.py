@@ -14,12 +14,12 @@ from exporter.gate.expr import (
     VECTOR,
     ConditionError,
     Engine,
-    Fault,
+    EngineFailure,
     UnsupportedError,
     check,
     evaluate,
-    judge,
-    moment,
+    trace,
+    evaluate_time,
     parse,
 )
 from exporter.gate.expr.syntax import Binary, Builtin, Member, walk
@@ -72,7 +72,7 @@ def test_the_parser_raises_nothing_but_its_own_errors(engine: Engine, text: str)
         evaluate(parse(text, engine), [0.5])
     except ConditionError as error:
         assert error.message  # noqa: PT017 - that it is raised is not the promise
-        assert 0 <= error.at <= len(text)  # noqa: PT017
+        assert 0 <= error.position <= len(text)  # noqa: PT017
 
 
 PIECES = st.sampled_from(
@@ -93,7 +93,7 @@ def test_whatever_is_judged_is_true_false_or_a_fault(
         found = evaluate(parse(" ".join(pieces), engine), result)
     except ConditionError:
         return
-    assert isinstance(found, bool | Fault)
+    assert isinstance(found, bool | EngineFailure)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_the_traps_of_a_gate(engine: Engine, condition: str, result: list[float]
 
 def test_the_same_condition_can_differ_between_the_engines() -> None:
     old, new = ENGINES.values()
-    assert evaluate(parse("result[1] < 1", old), [0.5]) == Fault("reflect: slice index out of range")
-    assert evaluate(parse("result[1] < 1", new), [0.5]) == Fault("index out of range: 1 (array length is 1)")
-    assert evaluate(parse("max(result) < 1", old), [0.5]) == Fault(
+    assert evaluate(parse("result[1] < 1", old), [0.5]) == EngineFailure("reflect: slice index out of range")
+    assert evaluate(parse("result[1] < 1", new), [0.5]) == EngineFailure("index out of range: 1 (array length is 1)")
+    assert evaluate(parse("max(result) < 1", old), [0.5]) == EngineFailure(
         "invalid argument for max (type []float64)", compiled=False
     )
     assert evaluate(parse("max(result) < 1", new), [0.5]) is True
@@ -131,10 +131,10 @@ def test_the_same_condition_can_differ_between_the_engines() -> None:
 def test_an_error_says_where() -> None:
     with pytest.raises(ConditionError) as found:
         parse("result[0] < foo(", Engine.EXPR_1_17)
-    assert found.value.at == 15
+    assert found.value.position == 15
     with pytest.raises(ConditionError) as found:
         check(parse("len(result) > 0 && result < 0.05", Engine.EXPR_1_17), VECTOR)
-    assert (found.value.message, found.value.at) == (
+    assert (found.value.message, found.value.position) == (
         "invalid operation: < (mismatched types []float64 and float64)",
         19,
     )
@@ -169,7 +169,7 @@ def test_the_tree_tells_what_stands_where() -> None:
 
 def test_a_judgement_tells_each_sub_expression() -> None:
     text = "all(result, {# < 0.05}) || result[0] == 1"
-    judgement = judge(parse(text, Engine.EXPR_1_17), [0.01, 0.2])
+    judgement = trace(parse(text, Engine.EXPR_1_17), [0.01, 0.2])
     told = [(text[step.node.start : step.node.end], step.value, step.elements) for step in judgement.steps]
     assert ("# < 0.05", True, (0,)) in told
     assert ("# < 0.05", False, (1,)) in told
@@ -180,9 +180,9 @@ def test_a_judgement_tells_each_sub_expression() -> None:
 @pytest.mark.parametrize("engine", Engine)
 def test_the_times_of_a_range_query(engine: Engine) -> None:
     now = 1_700_000_000.5
-    assert moment("now()", engine, now) == now
-    assert moment('now() - duration("1h30m")', engine, now) == now - 5400
-    assert moment("1", engine, now) == Fault("expected time.Time, but got int")
-    assert moment("now() -", engine, now) == Fault("unexpected token EOF", compiled=False)
-    assert moment('now() - duration("1d")', engine, now) == Fault('time: unknown unit "d" in duration "1d"')
-    assert moment("result", engine, now) == Fault("unknown name result", compiled=False)
+    assert evaluate_time("now()", engine, now) == now
+    assert evaluate_time('now() - duration("1h30m")', engine, now) == now - 5400
+    assert evaluate_time("1", engine, now) == EngineFailure("expected time.Time, but got int")
+    assert evaluate_time("now() -", engine, now) == EngineFailure("unexpected token EOF", compiled=False)
+    assert evaluate_time('now() - duration("1d")', engine, now) == EngineFailure('time: unknown unit "d" in duration "1d"')
+    assert evaluate_time("result", engine, now) == EngineFailure("unknown name result", compiled=False)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from exporter.commands.gate.load import Given
 from exporter.commands.gate.run import Wish, play
 from exporter.gate.controller import controller
-from exporter.gate.prometheus_client import ReadEndpoint, Reader
-from exporter.gate.prometheus_response import Answer, Vector
-from tests.gate.api import api, says
+from exporter.net.prometheus_api import ReadEndpoint, Reader
+from exporter.net.prometheus_response import Answer, Vector
+from tests.net.prometheus import api, says
 from tests.gate.gates import gate
 from tests.real_stores import PATIENCE, prometheus
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from exporter.cli import main
 from exporter.commands.gate.load import GateError, Given
 from exporter.commands.gate.run import play
-from tests.gate.api import api, says, vector
+from tests.net.prometheus import api, says, vector
 from tests.gate.gates import SERVICE, article, gate, wish
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from aiohttp import web
 
 from exporter.commands.gate.load import Given
 from exporter.commands.gate.run import play
-from tests.gate.api import Api, api, only_get, says, vector
+from tests.net.prometheus import Api, api, only_get, says, vector
 from tests.gate.gates import SERVICE, TOKEN, article, gate, wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.gate.api import Behaviour
+    from tests.net.prometheus import Behaviour
 
 GOOD, GAP, BAD = (vector(({}, value)) for value in (0.01, 0.07, 0.5))
 

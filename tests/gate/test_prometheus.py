@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.gate.prometheus_client import ReadEndpoint, Reader
-from exporter.gate.prometheus_response import Answer, Matrix, Sample, Scalar, Text, Vector
+from exporter.net.prometheus_api import ReadEndpoint, Reader
+from exporter.net.prometheus_response import Answer, Matrix, Sample, Scalar, Text, Vector
 from exporter.metrics import Failure
 from tests.real_stores import prometheus
 

@@ -16,15 +16,15 @@ from rich.console import Console
 from exporter import log
 from exporter.commands.gate import display
 from exporter.commands.gate.load import Gate, GateError, load, with_address
-from exporter.config.section import ClientTls
-from exporter.config.values import seconds
+from exporter.config.section import ClientTlsSection
+from exporter.config.values import parse_duration
 from exporter.gate import explanation
 from exporter.gate.analysis_run import Plan, Status, as_json, planned
 from exporter.gate.arguments import resolved
 from exporter.gate.expr import UnsupportedError
 from exporter.gate.metric_provider import Store
-from exporter.gate.prometheus_client import ReadEndpoint, basic
-from exporter.gate.prometheus_response import Cures
+from exporter.net.prometheus_api import ReadEndpoint, basic
+from exporter.net.prometheus_response import Cures
 from exporter.gate.provider import ADDRESS_VARIABLE, TIMEOUT
 from exporter.gate.runner import Past, Present, attempt
 from exporter.gate.simulation import Simulation
@@ -79,7 +79,7 @@ def moment(text: str) -> float:
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return float(text)
     if text.startswith("-"):
-        return time.time() - float(str(seconds(text[1:])))
+        return time.time() - float(str(parse_duration(text[1:])))
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write {text}Z for UTC")
@@ -127,7 +127,7 @@ def endpoint(asked: Prometheus) -> ReadEndpoint:
     return ReadEndpoint(
         address=parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
         headers=headers,
-        trust=Trust(ClientTls(insecure_skip_verify=asked.insecure)) if parts.scheme == "https" else None,
+        trust=Trust(ClientTlsSection(insecure_skip_verify=asked.insecure)) if parts.scheme == "https" else None,
         timeout=TIMEOUT if asked.timeout is None else asked.timeout,
         proxy=proxy(parts.scheme, parts.hostname or "") if parts.hostname else None,
         cures=CURES,
@@ -201,7 +201,7 @@ def _tell(start: float, done: Simulation, wish: Wish) -> None:
         return
     status = done.status
     counted = "; ".join(f"{one.name} {one.counts.successful} of {one.counts.count}" for one in status.results)
-    said = log.SECRETS.mask(status.message)
+    said = log.REDACTOR.redact(status.message)
     print(f"{display.at(start)} {status.phase}{counted and f' ({counted})'}{said and f': {said}'}")  # noqa: T201
 
 
@@ -215,7 +215,7 @@ def conclude(done: Simulation, wish: Wish) -> int:
     else:
         lines = [*(display.explained(done.told) if wish.explain else ()), *display.verdict(done.status)]
     for line in lines:
-        print(log.SECRETS.mask(line))  # noqa: T201
+        print(log.REDACTOR.redact(line))  # noqa: T201
     return display.code(done.status)
 
 

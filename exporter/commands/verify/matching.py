@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from exporter.gate.prometheus_response import NAME
+from exporter.net.prometheus_response import NAME
 from exporter.metrics import MetricType
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.metrics import Labels
 
-PARTS: Final[Mapping[MetricType, tuple[str, ...]]] = {
+SUFFIXES: Final[Mapping[MetricType, tuple[str, ...]]] = {
     MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
     MetricType.SUMMARY: ("", "_sum", "_count"),
 }
@@ -25,46 +25,46 @@ _ODD: Final = re.compile(r"[^a-zA-Z0-9]+")
 _PLAIN_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NOT_IDENTITY: Final = {NAME, "le", "quantile"}
 
-State = Literal["arrived", "renamed", "incomplete", "missing"]
+StoredState = Literal["arrived", "renamed", "incomplete", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentFamily:
     """A family that was sent, of so many series."""
 
     name: str
-    kind: MetricType
-    series: int
+    type: MetricType
+    series_count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StoredFamily:
     """What became of a family: `stored` are the names that it has in the store, `series` how many are there.
 
     `lacking` are the suffixes of which there is no series.
     """
 
-    sent: Sent
-    stored: tuple[str, ...]
-    lacking: tuple[str, ...]
-    series: int
+    sent: SentFamily
+    names: tuple[str, ...]
+    missing_suffixes: tuple[str, ...]
+    series_count: int
 
     @property
-    def state(self) -> State:
+    def state(self) -> StoredState:
         """Return what became of it in a word."""
-        if not self.stored:
+        if not self.names:
             return "missing"
-        if self.lacking or self.series < self.sent.series:
+        if self.missing_suffixes or self.series_count < self.sent.series_count:
             return "incomplete"
-        return "arrived" if self.stored == (self.sent.name,) else "renamed"
+        return "arrived" if self.names == (self.sent.name,) else "renamed"
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Say whether all of it is there, under whatever name."""
         return self.state in {"arrived", "renamed"}
 
 
-def arrivals(sent: Sequence[Sent], found: Mapping[str, int]) -> tuple[Arrival, ...]:
+def match_families(sent: Sequence[SentFamily], found: Mapping[str, int]) -> tuple[StoredFamily, ...]:
     """Tell what became of each family, by the names of samples in the store and how many series each has.
 
     A name that the store changed still has the one that was sent within it; it belongs to the longest such.
@@ -77,12 +77,12 @@ def arrivals(sent: Sequence[Sent], found: Mapping[str, int]) -> tuple[Arrival, .
     return tuple(_arrival(one, owned[one.name]) for one in sent)
 
 
-def _arrival(sent: Sent, found: Mapping[str, int]) -> Arrival:
-    parts = PARTS.get(sent.kind, _OWN)
+def _arrival(sent: SentFamily, found: Mapping[str, int]) -> StoredFamily:
+    parts = SUFFIXES.get(sent.type, _OWN)
     of_part = {name: _part(name, parts) for name in found}
     stored = {name.removesuffix(part) for name, part in of_part.items()}
     lacking = tuple(part for part in parts if part not in of_part.values())
-    return Arrival(sent, tuple(sorted(stored)), lacking, sum(found.values()))
+    return StoredFamily(sent, tuple(sorted(stored)), lacking, sum(found.values()))
 
 
 def _part(name: str, parts: Iterable[str]) -> str:
@@ -90,7 +90,7 @@ def _part(name: str, parts: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelt:
+class AttributeMapping:
     """An attribute of the identity, and the label that it became: "" for none."""
 
     attribute: str
@@ -98,10 +98,10 @@ class Spelt:
     label: str
 
 
-def spellings(identity: Mapping[str, str], stored: Sequence[Labels]) -> tuple[Spelt, ...]:
+def map_attributes(identity: Mapping[str, str], stored: Sequence[Labels]) -> tuple[AttributeMapping, ...]:
     """Tell which label of every stored series has each attribute: the one of a like name, else one of its value."""
     every = [dict(labels) for labels in stored]
-    return tuple(Spelt(key, value, _label(key, value, every)) for key, value in identity.items())
+    return tuple(AttributeMapping(key, value, _label(key, value, every)) for key, value in identity.items())
 
 
 def _label(key: str, value: str, every: Sequence[Mapping[str, str]]) -> str:
@@ -110,28 +110,28 @@ def _label(key: str, value: str, every: Sequence[Mapping[str, str]]) -> str:
     return next(iter(alike or (name for name in shared if name not in _NOT_IDENTITY)), "")
 
 
-def added(spelt: Iterable[Spelt], stored: Sequence[Labels]) -> dict[str, str]:
+def added_labels(spelt: Iterable[AttributeMapping], stored: Sequence[Labels]) -> dict[str, str]:
     """Return the labels that are in every stored series without being an attribute of the identity."""
     ours = {one.label for one in spelt} | _NOT_IDENTITY
     shared = set(stored[0]).intersection(*stored) if stored else set()
     return {name: value for name, value in sorted(shared) if name not in ours}
 
 
-def fresh(number: int) -> str:
+def cache_buster(number: int) -> str:
     """Return a matcher that matches every series: VictoriaMetrics keeps an empty answer to a selector for 10 s."""
     return f'asked!="{number}"'
 
 
-def selector(names: Iterable[str], spelt: Iterable[Spelt], number: int) -> str:
+def selector(names: Iterable[str], spelt: Iterable[AttributeMapping], number: int) -> str:
     """Return a selector of families by name, as they are or as stores rename them, with the identity's labels.
 
     `number` makes it another one at each asking.
     """
     name = f'{NAME}=~"(.+_)?({"|".join(names)})(_total|_ratio)?(_bucket|_sum|_count)?"'
-    return f"{{{','.join((name, *_matchers(spelt), fresh(number)))}}}"
+    return f"{{{','.join((name, *_matchers(spelt), cache_buster(number)))}}}"
 
 
-def _matchers(spelt: Iterable[Spelt]) -> Iterator[str]:
+def _matchers(spelt: Iterable[AttributeMapping]) -> Iterator[str]:
     for one in spelt:
         if one.label:
             label = one.label if _PLAIN_LABEL.fullmatch(one.label) else json.dumps(one.label, ensure_ascii=False)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from exporter.gate.prometheus_client import ReadEndpoint, basic
-from exporter.gate.prometheus_response import Cures
+from exporter.net.prometheus_api import ReadEndpoint, basic
+from exporter.net.prometheus_response import Cures
 from exporter.net.files import SecretFile
 from exporter.net.tls import Trust
 from exporter.otlp.transport.credentials import proxy
 
 if TYPE_CHECKING:
-    from exporter.config.read import Read
+    from exporter.config.read import ReadSection
 
 
-def endpoint(read: Read) -> ReadEndpoint:
+def endpoint(read: ReadSection) -> ReadEndpoint:
     """Return the endpoint of a section that has an address. Raises OSError and ValueError for its files."""
     authorization = _authorization(read)
     parts = urlsplit(read.url)
@@ -30,7 +30,7 @@ def endpoint(read: Read) -> ReadEndpoint:
     )
 
 
-def _authorization(read: Read) -> str:
+def _authorization(read: ReadSection) -> str:
     if read.authorization_file is not None:
         return SecretFile(read.authorization_file).read()
     if read.password_file is not None:

@@ -4,9 +4,9 @@ What it gives is what the engine of the controller's version gives, to the lette
 tests/gate holds it against real controllers; what it does not know it refuses with UnsupportedError.
 """
 
-from exporter.gate.expr.condition import SCALAR, VECTOR, Condition, Judgement, check, evaluate, judge, moment, parse
+from exporter.gate.expr.condition import SCALAR, VECTOR, Condition, ConditionTrace, check, evaluate, trace, evaluate_time, parse
 from exporter.gate.expr.engine import Engine
-from exporter.gate.expr.errors import ConditionError, Fault, UnsupportedError
+from exporter.gate.expr.errors import ConditionError, EngineFailure, UnsupportedError
 from exporter.gate.expr.evaluator import Step
 
 __all__ = [
@@ -15,13 +15,13 @@ __all__ = [
     "Condition",
     "ConditionError",
     "Engine",
-    "Fault",
-    "Judgement",
+    "EngineFailure",
+    "ConditionTrace",
     "Step",
     "UnsupportedError",
     "check",
     "evaluate",
-    "judge",
-    "moment",
+    "trace",
+    "evaluate_time",
     "parse",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.gate.expr.errors import RunError
-from exporter.gate.expr.values import ANYTHING, GROUPS, List, Table, Value, as_int, named, shown
+from exporter.gate.expr.values import ANYTHING, GROUPS, ListValue, MapValue, Value, as_int, named, format_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 def fetch(base: Value, key: Value, outside: Callable[[int, int], str]) -> Value:
     """Return base[key]; `outside` words an index out of range. Raises RunError."""
-    if isinstance(base, List):
+    if isinstance(base, ListValue):
         return base.items[place(len(base.items), key, outside)]
-    if isinstance(base, Table):
-        return base.entries.get(key_of(base, key), List(ANYTHING, ()) if base.name == GROUPS else None)
-    raise RunError(f"cannot fetch {shown(key)} from {named(base)}")
+    if isinstance(base, MapValue):
+        return base.entries.get(key_of(base, key), ListValue(ANYTHING, ()) if base.name == GROUPS else None)
+    raise RunError(f"cannot fetch {format_value(key)} from {named(base)}")
 
 
-def key_of(base: Table, key: Value) -> Value:
+def key_of(base: MapValue, key: Value) -> Value:
     """Return a key as a map looks it up: nil is its zero. Raises RunError for one that it cannot have."""
     if key is None:
         return None if base.name.startswith("map[interface") else ""
     if base.name.startswith("map[string]") and not isinstance(key, str):
         raise RunError(f"reflect.Value.MapIndex: value of type {named(key)} is not assignable to type string")
-    if isinstance(key, List | Table):
+    if isinstance(key, ListValue | MapValue):
         raise RunError(f"runtime error: hash of unhashable type {named(key)}")
     return key
 
 
-def has(table: Table, key: Value) -> bool:
+def has(table: MapValue, key: Value) -> bool:
     """Say whether a map has a key. Raises RunError for one that it cannot have."""
     return key_of(table, key) in table.entries
 
@@ -56,8 +56,8 @@ def quiet(arguments: Sequence[Value]) -> Value:
 def get(arguments: Sequence[Value]) -> Value:
     """Return base[key] as the newer engine's `get` does."""
     base, key = arguments
-    if isinstance(base, List):
+    if isinstance(base, ListValue):
         index = as_int(key)
         index = len(base.items) + index if index < 0 else index
         return base.items[index] if 0 <= index < len(base.items) else None
-    return fetch(base, key, lambda *_: "") if isinstance(base, Table) else None
+    return fetch(base, key, lambda *_: "") if isinstance(base, MapValue) else None

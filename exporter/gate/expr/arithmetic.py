@@ -9,7 +9,7 @@ from exporter.gate.expr.errors import RunError
 from exporter.gate.expr.values import (
     ANYTHING,
     Duration,
-    List,
+    ListValue,
     Number,
     Time,
     Value,
@@ -31,14 +31,14 @@ def equal(one: Value, other: Value, *, modern: bool) -> bool:
     """Compare as == does: numbers by value, lists item by item."""
     if number(one) and number(other):
         return one == other
-    if isinstance(one, List) and isinstance(other, List):
+    if isinstance(one, ListValue) and isinstance(other, ListValue):
         return _same_lists(one, other, modern=modern)
     if isinstance(one, bool) or isinstance(other, bool) or number(one) or number(other):
         return one is other
     return one == other
 
 
-def _same_lists(one: List, other: List, *, modern: bool) -> bool:
+def _same_lists(one: ListValue, other: ListValue, *, modern: bool) -> bool:
     """Compare two lists: the older engine wants the very same types inside, and NaN is never itself."""
     if not modern and one.name == other.name and one.items is other.items:
         return True  # the very same slice, whatever is in it

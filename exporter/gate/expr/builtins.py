@@ -94,7 +94,7 @@ CONTROLLER: Final[Mapping[str, Overload]] = {
 
 def overloads(name: str, engine: Engine) -> tuple[Overload, ...]:
     """Return the ways to call one of the engine's functions; none for those with rules of their own."""
-    return SORTS if name == "sort" and engine.modern else OVERLOADS.get(name, ())
+    return SORTS if name == "sort" and engine.v117 else OVERLOADS.get(name, ())
 
 
 def _one(arguments: Sequence[Type]) -> Type:
@@ -136,7 +136,7 @@ def _go_element(argument: Type) -> Type:
 
 def _round(name: str) -> Callable[[Sequence[Type], Engine], Type]:
     def rule(arguments: Sequence[Type], engine: Engine) -> Type:
-        said = "floor" if name == "round" and not engine.modern else name  # as the older engine says it
+        said = "floor" if name == "round" and not engine.v117 else name  # as the older engine says it
         return _takes_one(_NUMBERS, FLOAT, f"invalid argument for {said} (type {{}})")(arguments, engine)
 
     return rule
@@ -147,7 +147,7 @@ def _extreme(name: str) -> Callable[[Sequence[Type], Engine], Type]:
         if not arguments:
             raise RefusedError(f"not enough arguments to call {name}")
         for argument in arguments:
-            if argument.any or (engine.modern and argument.listed):
+            if argument.any or (engine.v117 and argument.listed):
                 return ANY
             if argument.sort not in _NUMBERS:
                 raise RefusedError(f"invalid argument for {name} (type {_named(argument)})")
@@ -158,7 +158,7 @@ def _extreme(name: str) -> Callable[[Sequence[Type], Engine], Type]:
 
 def _mean(name: str, old: str) -> Callable[[Sequence[Type], Engine], Type]:
     def rule(arguments: Sequence[Type], engine: Engine) -> Type:
-        if engine.modern:
+        if engine.v117:
             return _extreme(name)(arguments, engine)
         return _takes_one(_LISTS, FLOAT, f"cannot {old} {{}}")(arguments, engine)
 

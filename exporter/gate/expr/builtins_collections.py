@@ -14,8 +14,8 @@ from exporter.gate.expr.errors import RunError
 from exporter.gate.expr.values import (
     ANY_TABLE,
     Duration,
-    List,
-    Table,
+    ListValue,
+    MapValue,
     Time,
     Value,
     as_float,
@@ -25,7 +25,7 @@ from exporter.gate.expr.values import (
     listed,
     named,
     number,
-    shown,
+    format_value,
     whole,
     wrapped,
 )
@@ -73,7 +73,7 @@ def sort(arguments: Sequence[Value], *, modern: bool) -> Value:
     old = 'invalid argument for sort (expected "asc" or "desc", got "{}")'
     refusal = "invalid order {}, expected asc or desc" if modern else old
     down = descending(arguments[1], refusal) if arguments[1:] else False
-    items = arguments[0].items if isinstance(arguments[0], List) else ()
+    items = arguments[0].items if isinstance(arguments[0], ListValue) else ()
     if not modern:
         _same_types(items)
     return listed(sorted_by(items, items, down=down))
@@ -99,9 +99,9 @@ _MASK: Final = 2**64 - 1
 def _len(value: Value, *, modern: bool) -> Value:
     if isinstance(value, str):
         return len(value) if modern else len(value.encode("utf-8", "surrogateescape"))
-    if isinstance(value, List):
+    if isinstance(value, ListValue):
         return len(value.items)
-    if isinstance(value, Table):
+    if isinstance(value, MapValue):
         return len(value.entries)
     raise RunError(f"invalid argument for len (type {named(value)})")
 
@@ -111,7 +111,7 @@ def _type(value: Value) -> Value:
         return "nil"
     if isinstance(value, Time | Duration):
         return named(value)
-    kinds = ((bool, "bool"), (int, "int"), (float, "float"), (str, "string"), (List, "array"), (Table, "map"))
+    kinds = ((bool, "bool"), (int, "int"), (float, "float"), (str, "string"), (ListValue, "array"), (MapValue, "map"))
     return next(word for kind, word in kinds if isinstance(value, kind))
 
 
@@ -143,36 +143,36 @@ def _signed(operation: Callable[[float], int]) -> Callable[[float], float]:
 
 def _take(arguments: Sequence[Value]) -> Value:
     items, many = arguments
-    if not isinstance(items, List):
+    if not isinstance(items, ListValue):
         raise RunError(f"cannot take from {kind(items)}")
     if not whole(many):
         raise RunError(f"cannot take {kind(many)} elements")
     if as_int(many) < 0:
         raise RunError("reflect.Value.Slice: slice index out of bounds")
-    return List(items.name, items.items[: as_int(many)])
+    return ListValue(items.name, items.items[: as_int(many)])
 
 
-def _table(word: str, value: Value) -> Table:
-    if not isinstance(value, Table):
+def _table(word: str, value: Value) -> MapValue:
+    if not isinstance(value, MapValue):
         raise RunError(word.format(kind(value)))
     return value
 
 
 def _from_pairs(value: Value) -> Value:
-    if not isinstance(value, List):
+    if not isinstance(value, ListValue):
         raise RunError("cannot transform from pairs")
     entries: dict[Value, Value] = {}
     for pair in value.items:
-        if not isinstance(pair, List):
-            raise RunError(f"invalid pair {shown(pair)}")
+        if not isinstance(pair, ListValue):
+            raise RunError(f"invalid pair {format_value(pair)}")
         if len(pair.items) != _PAIR:
-            raise RunError(f"invalid pair length {shown(pair)}")
-        entries[key_of(Table(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
-    return Table(ANY_TABLE, entries)
+            raise RunError(f"invalid pair length {format_value(pair)}")
+        entries[key_of(MapValue(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
+    return MapValue(ANY_TABLE, entries)
 
 
 def _items_of(word: str, value: Value) -> list[Value]:
-    if not isinstance(value, List):
+    if not isinstance(value, ListValue):
         raise RunError(f"cannot {word} {kind(value)}")
     return list(value.items)
 
@@ -188,7 +188,7 @@ def _uniq(value: Value) -> Value:
 def _flatten(value: Value) -> list[Value]:
     flat: list[Value] = []
     for item in _items_of("flatten", value):
-        flat += _flatten(item) if isinstance(item, List) else [item]
+        flat += _flatten(item) if isinstance(item, ListValue) else [item]
     return flat
 
 
@@ -237,10 +237,10 @@ def lists(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
         "take": _take,
         "keys": lambda given: listed(list(_table("cannot get keys from {}", given[0]).entries)),
         "values": lambda given: listed(list(_table("cannot get values from {}", given[0]).entries.values())),
-        "toPairs": lambda given: List(
+        "toPairs": lambda given: ListValue(
             "[][2]interface {}",
             tuple(
-                List("[2]interface {}", pair)
+                ListValue("[2]interface {}", pair)
                 for pair in _table("cannot transform {} to pairs", given[0]).entries.items()
             ),
         ),

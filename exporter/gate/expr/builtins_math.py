@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.gate.expr.arithmetic import add, order
 from exporter.gate.expr.errors import RunError
-from exporter.gate.expr.values import List, Value, as_float, kind, named, number
+from exporter.gate.expr.values import ListValue, Value, as_float, kind, named, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ def extreme(name: str, sign: str, arguments: Sequence[Value], *, modern: bool) -
     """Return the least or the greatest, as `sign` has it."""
     found: Value = None
     for argument in arguments:
-        if modern and isinstance(argument, List):
+        if modern and isinstance(argument, ListValue):
             for item in argument.items:
                 one = extreme(name, sign, [item], modern=True)
                 if not number(one):
@@ -33,7 +33,7 @@ def extreme(name: str, sign: str, arguments: Sequence[Value], *, modern: bool) -
 
 
 def _old_items(word: str, value: Value) -> list[Value]:
-    if not isinstance(value, List):
+    if not isinstance(value, ListValue):
         raise RunError(f"cannot {word} {kind(value)}")
     for item in value.items:
         if not number(item):
@@ -44,7 +44,7 @@ def _old_items(word: str, value: Value) -> list[Value]:
 def _flat_numbers(word: str, arguments: Sequence[Value]) -> list[Value]:
     found: list[Value] = []
     for argument in arguments:
-        if isinstance(argument, List):
+        if isinstance(argument, ListValue):
             found += _flat_numbers(word, argument.items)
         elif number(argument):
             found.append(argument)

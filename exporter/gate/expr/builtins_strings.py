@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate import go_format
 from exporter.gate.expr.errors import ConditionError, RunError, UnsupportedError
-from exporter.gate.expr.values import Duration, List, Value, as_int, as_text, named, shown
+from exporter.gate.expr.values import Duration, ListValue, Value, as_int, as_text, named, format_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,14 +58,14 @@ def _split(arguments: Sequence[Value], *, after: bool) -> Value:
     text, separator = _all(arguments[:2])
     most = as_int(arguments[2]) if arguments[2:] else -1
     if most == 0:
-        return List("[]string", ())
+        return ListValue("[]string", ())
     if separator:
         parts = text.split(separator, most - 1 if most > 0 else -1)
     else:
         parts = list(text) if most < 0 or most >= len(text) else [*text[: most - 1], text[most - 1 :]]
     if after and separator:
         parts = [part + separator for part in parts[:-1]] + parts[-1:]
-    return List("[]string", tuple(parts))
+    return ListValue("[]string", tuple(parts))
 
 
 def _replace(arguments: Sequence[Value]) -> Value:
@@ -90,7 +90,7 @@ def _repeat(arguments: Sequence[Value], *, modern: bool) -> Value:
 def _join(arguments: Sequence[Value]) -> Value:
     glue = as_text(arguments[1]) if arguments[1:] else ""
     pieces = arguments[0]
-    if isinstance(pieces, List) and pieces.name in {"[]string", "[]interface {}"}:
+    if isinstance(pieces, ListValue) and pieces.name in {"[]string", "[]interface {}"}:
         return glue.join(_all(pieces.items))
     raise RunError(f"invalid argument for join (type {named(pieces)})")
 
@@ -134,7 +134,7 @@ def _duration(value: Value) -> Value:
 def texts(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
     """Return the functions by their names; each raises RunError for what it cannot take."""
     return {
-        "string": lambda given: shown(given[0]),
+        "string": lambda given: format_value(given[0]),
         "int": lambda given: _int(given[0], modern=modern),
         "float": lambda given: _float(given[0]),
         "duration": lambda given: _duration(given[0]),
@@ -175,7 +175,7 @@ _MEANT: Final[Mapping[str, str]] = {"end": r"\Z", "start": r"\A"}
 _MOST: Final = 1000
 
 
-def compiled(text: str, at: int = 0) -> re.Pattern[str]:
+def compile_regex(text: str, at: int = 0) -> re.Pattern[str]:
     """Return the pattern, for `search`. Raises ConditionError where Go refuses it, UnsupportedError when unsure."""
     pieces = _pieces(text)
     if text and not pieces:

@@ -9,11 +9,11 @@ from exporter.gate.expr import types, values
 from exporter.gate.expr.builtins import CONTROLLER
 from exporter.gate.expr.constant_folding import Folder
 from exporter.gate.expr.engine_bugs import refuse_leaks
-from exporter.gate.expr.errors import ConditionError, Fault, RunError, UnsupportedError
+from exporter.gate.expr.errors import ConditionError, EngineFailure, RunError, UnsupportedError
 from exporter.gate.expr.evaluator import Evaluation, Step
 from exporter.gate.expr.parser import Parser
 from exporter.gate.expr.type_checker import Checked, Checker
-from exporter.gate.expr.values import List, Time, Value
+from exporter.gate.expr.values import ListValue, Time, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,10 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ConditionTrace:
     """What a condition gave for a result, and by which steps it came to that."""
 
-    outcome: bool | Fault
+    outcome: bool | EngineFailure
     steps: tuple[Step, ...] = ()
 
 
@@ -64,29 +64,29 @@ def check(condition: Condition, result: Type) -> None:
     _checked(condition, {"result": result})
 
 
-def evaluate(condition: Condition, result: float | Sequence[float]) -> bool | Fault:
+def evaluate(condition: Condition, result: float | Sequence[float]) -> bool | EngineFailure:
     """Judge a result, as the controller does: true, false, or why neither. Raises UnsupportedError."""
-    return judge(condition, result).outcome
+    return trace(condition, result).outcome
 
 
-def judge(condition: Condition, result: float | Sequence[float]) -> Judgement:
+def trace(condition: Condition, result: float | Sequence[float]) -> ConditionTrace:
     """Judge a result, and tell the steps. Raises UnsupportedError."""
-    given = float(result) if isinstance(result, int | float) else List(values.FLOATS, tuple(map(float, result)))
+    given = float(result) if isinstance(result, int | float) else ListValue(values.FLOATS, tuple(map(float, result)))
     try:
         checked, tree = _checked(condition, {"result": SCALAR if isinstance(given, float) else VECTOR})
     except UnsupportedError:
         raise
     except ConditionError as error:
-        return Judgement(Fault(error.message, compiled=False))
+        return ConditionTrace(EngineFailure(error.message, compiled=False))
     run = Evaluation(condition.engine, checked.types, {"result": given}, None)
     value = _run(run, tree)
-    if isinstance(value, Fault):
-        return Judgement(value, tuple(run.steps))
-    outcome = value if isinstance(value, bool) else Fault(f"expected bool, but got {values.named(value)}")
-    return Judgement(outcome, tuple(run.steps))
+    if isinstance(value, EngineFailure):
+        return ConditionTrace(value, tuple(run.steps))
+    outcome = value if isinstance(value, bool) else EngineFailure(f"expected bool, but got {values.named(value)}")
+    return ConditionTrace(outcome, tuple(run.steps))
 
 
-def moment(text: str, engine: Engine, now: float) -> float | Fault:
+def evaluate_time(text: str, engine: Engine, now: float) -> float | EngineFailure:
     """Evaluate the start or end of a range query, such as `now() - duration("5m")`, to Unix seconds.
 
     Raises UnsupportedError.
@@ -97,13 +97,13 @@ def moment(text: str, engine: Engine, now: float) -> float | Fault:
     except UnsupportedError:
         raise
     except ConditionError as error:
-        return Fault(error.message, compiled=False)
+        return EngineFailure(error.message, compiled=False)
     value = _run(Evaluation(engine, checked.types, {}, int(now * 1e9)), tree)
-    if isinstance(value, Fault):
+    if isinstance(value, EngineFailure):
         return value
     if isinstance(value, Time):
         return value.nanoseconds / 1e9
-    return Fault(f"expected time.Time, but got {values.named(value)}")
+    return EngineFailure(f"expected time.Time, but got {values.named(value)}")
 
 
 def _checked(condition: Condition, variables: dict[str, Type], *, times: bool = False) -> tuple[Checked, Node]:
@@ -118,10 +118,10 @@ def _checked(condition: Condition, variables: dict[str, Type], *, times: bool = 
     return checked, tree
 
 
-def _run(run: Evaluation, tree: Node) -> Value | Fault:
+def _run(run: Evaluation, tree: Node) -> Value | EngineFailure:
     try:
         return run.value(tree)
     except RunError as error:
-        return Fault(str(error).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        return EngineFailure(str(error).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate.expr.builtins_strings import read_float, read_int
 from exporter.gate.expr.errors import RunError
-from exporter.gate.expr.values import Int64, Value, conversion, named, number, shown, truncated
+from exporter.gate.expr.values import Int64, Value, conversion, named, number, format_value, truncated
 from exporter.gate.go_format import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _as_int(value: Value) -> Value:
         if found is None:
             raise _unread("ParseInt", value, ranged=value.lstrip("+-").isdigit())
         return Int64(found)
-    raise RunError(f"asInt() not supported on {named(value)} {shown(value)}")
+    raise RunError(f"asInt() not supported on {named(value)} {format_value(value)}")
 
 
 def _as_float(value: Value) -> Value:
@@ -33,7 +33,7 @@ def _as_float(value: Value) -> Value:
         if found is None:
             raise _unread("ParseFloat", value, ranged=value.strip("+-")[:1].isdigit() and _finite_looking(value))
         return found
-    raise RunError(f"asFloat() not supported on {named(value)} {shown(value)}")
+    raise RunError(f"asFloat() not supported on {named(value)} {format_value(value)}")
 
 
 def _finite_looking(text: str) -> bool:

@@ -14,6 +14,6 @@ class Engine(StrEnum):
     """expr-lang/expr 1.17: Argo Rollouts 1.10 and later."""
 
     @property
-    def modern(self) -> bool:
+    def v117(self) -> bool:
         """Say whether it is the newer one: raw strings, `if`, sequences, `?.[`, chained comparisons, new builtins."""
         return self is Engine.EXPR_1_17

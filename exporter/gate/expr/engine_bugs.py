@@ -15,8 +15,8 @@ from exporter.gate.expr.syntax import (
     Binary,
     Builtin,
     Call,
-    Closure,
-    Cut,
+    Predicate,
+    Slice,
     Integer,
     Map,
     Member,
@@ -63,7 +63,7 @@ def _builtin(node: Node) -> Sequence[Node]:
     assert isinstance(node, Builtin)
     if node.name in _PILING:
         return node.arguments[1:]
-    return [one for one in node.arguments[1:] if not isinstance(one, Closure)]
+    return [one for one in node.arguments[1:] if not isinstance(one, Predicate)]
 
 
 def _arguments(node: Node) -> Sequence[Node]:
@@ -80,7 +80,7 @@ PENDING: Final[Mapping[type[Node], Callable[[Node], Sequence[Node]]]] = {
     Builtin: _builtin,
     Call: _arguments,
     Member: _after_first,
-    Cut: _after_first,
+    Slice: _after_first,
     Array: _after_first,
     Map: _after_first,
 }

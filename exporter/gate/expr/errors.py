@@ -14,7 +14,7 @@ class ConditionError(ValueError):
     def __init__(self, message: str, at: int = 0) -> None:
         super().__init__(message)
         self.message = message
-        self.at = at
+        self.position = at
 
 
 class UnsupportedError(ConditionError):
@@ -22,7 +22,7 @@ class UnsupportedError(ConditionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class EngineFailure:
     """Why a condition gives neither true nor false; the measurement is an Error with this message.
 
     `compiled` is False for a condition that the engine refuses for this kind of result before it runs.

@@ -19,7 +19,7 @@ from exporter.gate.expr.syntax import (
     Binary,
     Builtin,
     Call,
-    Cut,
+    Slice,
     Identifier,
     Integer,
     Member,
@@ -31,8 +31,8 @@ from exporter.gate.expr.types import INT, STRING, Sort, Type
 from exporter.gate.expr.values import (
     GROUPS,
     TEXT_TABLE,
-    List,
-    Table,
+    ListValue,
+    MapValue,
     Time,
     Value,
     as_bool,
@@ -41,7 +41,7 @@ from exporter.gate.expr.values import (
     conversion,
     listed,
     named,
-    shown,
+    format_value,
     wrapped,
 )
 
@@ -95,9 +95,9 @@ class Loop:
 
 
 def _items(collection: Value) -> tuple[Value, ...]:
-    if isinstance(collection, List):
+    if isinstance(collection, ListValue):
         return collection.items
-    if isinstance(collection, str | Table):
+    if isinstance(collection, str | MapValue):
         raise UnsupportedError(f"going through a {named(collection)} is not judged here")
     found = "zero" if collection is None else named(collection)
     raise RunError(f"reflect: call of reflect.Value.Len on {found} Value")
@@ -173,10 +173,10 @@ def _group(run: Evaluation, node: Builtin) -> Value:
     groups: dict[Value, list[Value]] = {}
     with Loop(run, run.value(node.arguments[0])) as loop:
         for key in loop.bodies(node.arguments[1]):
-            if isinstance(key, List | Table):
+            if isinstance(key, ListValue | MapValue):
                 raise RunError(unhashable(key, modern=run.modern))
             groups.setdefault(key, []).append(loop.scope.element())
-    return Table(GROUPS, {key: listed(items) for key, items in groups.items()})
+    return MapValue(GROUPS, {key: listed(items) for key, items in groups.items()})
 
 
 def _sort_by(run: Evaluation, node: Builtin) -> Value:
@@ -256,7 +256,7 @@ class Evaluation:
     def __init__(
         self, engine: Engine, types: Mapping[int, Type], variables: Mapping[str, Value], now: int | None
     ) -> None:
-        self.modern = engine.modern
+        self.modern = engine.v117
         self.engine = engine
         self.scopes: list[Scope] = []
         self.steps: list[Step] = []
@@ -309,14 +309,14 @@ class Evaluation:
             return lambda index, length: f"index out of range: {index} (array length is {length})"
         return lambda *_: "reflect: slice index out of range"
 
-    def chain(self, node: syntax.Chain) -> Value:
+    def chain(self, node: syntax.OptionalChain) -> Value:
         """Return the value of a chain, nil where it was cut short."""
         try:
             return self.value(node.link)
         except CutShortError:
             return None
 
-    def cut(self, node: Cut) -> Value:
+    def cut(self, node: Slice) -> Value:
         """Return base[low:high]."""
         base = self.value(node.base)
         high = self._length(base) if node.high is None else self.value(node.high)
@@ -324,9 +324,9 @@ class Evaluation:
         if isinstance(base, str):
             raw = base.encode("utf-8", "surrogateescape")
             return raw[_span(low, high, len(raw))].decode("utf-8", "surrogateescape")
-        if isinstance(base, List):
-            return List(base.name, base.items[_span(low, high, len(base.items))])
-        raise RunError(f"cannot slice {shown(low)}")
+        if isinstance(base, ListValue):
+            return ListValue(base.name, base.items[_span(low, high, len(base.items))])
+        raise RunError(f"cannot slice {format_value(low)}")
 
     def _length(self, base: Value) -> Value:
         if isinstance(base, str):
@@ -399,7 +399,7 @@ class Evaluation:
         literal = isinstance(node.left, Integer) and isinstance(node.right, Integer)
         if self.modern or not literal or size > BUDGET:
             self.grow(size)
-        return List("[]int", tuple(range(low, low + size)))
+        return ListValue("[]int", tuple(range(low, low + size)))
 
     def call(self, node: Call) -> Value:
         """Return what one of the controller's functions gives."""
@@ -437,7 +437,7 @@ class Evaluation:
         """Return a map."""
         pairs = [(self.value(key), self.value(one)) for key, one in zip(node.keys, node.values, strict=True)]
         self.grow(len(pairs))
-        return Table(TEXT_TABLE, {as_text(key): one for key, one in reversed(pairs)})
+        return MapValue(TEXT_TABLE, {as_text(key): one for key, one in reversed(pairs)})
 
     def conditional(self, node: syntax.Conditional) -> Value:
         """Return the value of the side that the test chooses."""
@@ -459,12 +459,12 @@ VALUES: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
     syntax.Pointer: Evaluation.pointer,
     syntax.Unary: Evaluation.unary,
     syntax.Binary: Evaluation.binary,
-    syntax.Chain: Evaluation.chain,
+    syntax.OptionalChain: Evaluation.chain,
     syntax.Member: Evaluation.member,
-    syntax.Cut: Evaluation.cut,
+    syntax.Slice: Evaluation.cut,
     syntax.Call: Evaluation.call,
     syntax.Builtin: Evaluation.builtin,
-    syntax.Closure: lambda run, node: run.value(node.body),
+    syntax.Predicate: lambda run, node: run.value(node.body),
     syntax.Let: Evaluation.let,
     syntax.Sequence: lambda run, node: [run.value(one) for one in node.nodes][-1],
     syntax.Conditional: Evaluation.conditional,

@@ -133,9 +133,9 @@ _MODERN_PLAIN: Final = _PLAIN | frozenset(
 
 def loops(engine: Engine) -> Mapping[str, tuple[Argument, ...]]:
     """Return the functions that go through a list, with their arguments."""
-    return _MODERN if engine.modern else _BOTH
+    return _MODERN if engine.v117 else _BOTH
 
 
 def functions(engine: Engine) -> frozenset[str]:
     """Return the names of the engine's other functions."""
-    return _MODERN_PLAIN if engine.modern else _OLD_PLAIN
+    return _MODERN_PLAIN if engine.v117 else _OLD_PLAIN

@@ -126,7 +126,7 @@ class Lexer:
 
     def __init__(self, text: str, engine: Engine) -> None:
         self._text = text
-        self._modern = engine.modern
+        self._modern = engine.v117
         self._start = self._at = 0
 
     def __iter__(self) -> Iterator[Token]:
@@ -303,7 +303,7 @@ class Stream:
 
     def __init__(self, text: str, engine: Engine) -> None:
         self.engine = engine
-        self.modern = engine.modern
+        self.modern = engine.v117
         lexer = iter(Lexer(text, engine))
         self._tokens: Iterator[Token] = lexer if self.modern else iter(list(lexer))
         self._held: Token | None = None

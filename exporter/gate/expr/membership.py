@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate.expr.access import has
 from exporter.gate.expr.arithmetic import equal
-from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import RunError
-from exporter.gate.expr.values import List, Table, Value, as_text, named, whole
+from exporter.gate.expr.values import ListValue, MapValue, Value, as_text, named, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ def within(needle: Value, container: Value, *, modern: bool) -> bool:
     match container:
         case None:
             return False
-        case List():
+        case ListValue():
             return any(equal(item, needle, modern=modern) for item in container.items)
-        case Table():
+        case MapValue():
             return has(container, needle)
     raise RunError(f'operator "in" not defined on {named(container)}')
 
@@ -44,7 +44,7 @@ def found(operator: str, left: Value, right: Value, *, modern: bool) -> bool:
         return False
     if operator == "matches":
         pattern = as_text(right)
-        return compiled(pattern).search(as_text(left)) is not None
+        return compile_regex(pattern).search(as_text(left)) is not None
     text, part = (as_text(side).encode("utf-8", "surrogateescape") for side in (left, right))
     return TESTS[operator](text, part)
 

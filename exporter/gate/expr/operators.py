@@ -80,12 +80,12 @@ def signatures(engine: Engine) -> Mapping[str, Signature]:
 
 def range_type(engine: Engine) -> Type:
     """Return the type of `1..3`."""
-    return list_of(INT, engine) if engine.modern else INTS
+    return list_of(INT, engine) if engine.v117 else INTS
 
 
 def _spans(engine: Engine) -> Sorts:
     """Return durations where the engine's rule names them."""
-    return _SPANS if engine.modern else frozenset()
+    return _SPANS if engine.v117 else frozenset()
 
 
 def _order(engine: Engine, number: Sorts) -> Signature:
@@ -130,8 +130,8 @@ def _times(engine: Engine, number: Sorts) -> Signature:
 
 
 def _modulo(engine: Engine, whole: Sorts) -> Signature:
-    gives = INT if engine.modern else None
-    return Signature((_alike(whole, gives),), whole, INT if engine.modern else unknown(engine))
+    gives = INT if engine.v117 else None
+    return Signature((_alike(whole, gives),), whole, INT if engine.v117 else unknown(engine))
 
 
 def outcome(signature: Signature, left: Type, right: Type, engine: Engine) -> Type | None:
@@ -146,6 +146,6 @@ def outcome(signature: Signature, left: Type, right: Type, engine: Engine) -> Ty
 
 def wider(left: Type, right: Type, engine: Engine) -> Type:
     """Return the type of a sum of two numbers."""
-    if not engine.modern and go_kind(left.sort) is go_kind(right.sort):
+    if not engine.v117 and go_kind(left.sort) is go_kind(right.sort):
         return left
     return FLOAT if Sort.FLOAT in {left.sort, right.sort} else INT

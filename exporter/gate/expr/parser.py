@@ -13,10 +13,10 @@ from exporter.gate.expr.syntax import (
     Bool,
     Builtin,
     Call,
-    Chain,
-    Closure,
+    OptionalChain,
+    Predicate,
     Conditional,
-    Cut,
+    Slice,
     Identifier,
     Let,
     Map,
@@ -208,7 +208,7 @@ class Parts(Stream):
         self._depth -= 1
         if braced:
             self.expect(Kind.BRACKET, "}")
-        return self.made(Closure(start, self.end, body))
+        return self.made(Predicate(start, self.end, body))
 
     def _after(self, node: Node) -> Node:
         """Read all the dots and brackets that follow a part."""
@@ -227,15 +227,15 @@ class Parts(Stream):
         name = self.next()
         if name.kind is not Kind.IDENTIFIER and not (name.kind is Kind.OPERATOR and _identifier(name.text)):
             raise self.refused("expected name")
-        chained = isinstance(node, Chain)
-        base = node.link if isinstance(node, Chain) else node
+        chained = isinstance(node, OptionalChain)
+        base = node.link if isinstance(node, OptionalChain) else node
         key = self.made(String(name.start, name.end, name.text))
         called = self.bracket("(")
         link: Node = self.made(Member(base.start, self.end, base, key, optional, called))
         if called:
             arguments = self._arguments()
             link = self.made(Call(base.start, self.end, link, arguments))
-        return self.made(Chain(base.start, self.end, link)) if chained or optional else link
+        return self.made(OptionalChain(base.start, self.end, link)) if chained or optional else link
 
     def _indexed(self, node: Node, *, optional: bool) -> Node:
         self.next()
@@ -244,11 +244,11 @@ class Parts(Stream):
             assert low is not None
             self.expect(Kind.BRACKET, "]")
             member = self.made(Member(node.start, self.end, node, low, optional))
-            return self.made(Chain(node.start, self.end, member)) if optional else member
+            return self.made(OptionalChain(node.start, self.end, member)) if optional else member
         self.next()
         high = None if self.bracket("]") else self.expression(0)
         self.expect(Kind.BRACKET, "]")
-        return self.made(Cut(node.start, self.end, node, low, high))
+        return self.made(Slice(node.start, self.end, node, low, high))
 
 
 def _identifier(text: str) -> bool:

@@ -82,7 +82,7 @@ class Binary(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Chain(Node):
+class OptionalChain(Node):
     """What `?.` cuts short: nil in its course is the nil of all of it."""
 
     link: Node
@@ -99,7 +99,7 @@ class Member(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut(Node):
+class Slice(Node):
     """`base[low:high]`."""
 
     base: Node
@@ -124,7 +124,7 @@ class Builtin(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Closure(Node):
+class Predicate(Node):
     """What is evaluated for each element: `{# < 0.05}`."""
 
     body: Node

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.expr.builtins import RULES, Overload, RefusedError, overloads
-from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
 from exporter.gate.expr.grammar import functions, loops
 from exporter.gate.expr.operators import outcome, signatures
@@ -16,10 +16,10 @@ from exporter.gate.expr.syntax import (
     Bool,
     Builtin,
     Call,
-    Chain,
-    Closure,
+    OptionalChain,
+    Predicate,
     Conditional,
-    Cut,
+    Slice,
     Float,
     Identifier,
     Integer,
@@ -129,7 +129,7 @@ def _body(checker: Checker, node: Builtin, collection: Type, loop: Loop) -> Type
     known = {"index": INT, "acc": unknown(checker.engine)}
     checker.scopes.append(Scope(collection, {name: known[name] for name in loop.names}))
     body = checker.visit(node.arguments[1])
-    if body.nil and not checker.engine.modern:
+    if body.nil and not checker.engine.v117:
         raise checker.refused(node.arguments[1], "closure cannot be nil")
     checker.scopes.pop()
     if len(node.arguments) == _SEEDED:
@@ -186,14 +186,14 @@ def _called(callee: Node) -> str:
 
 def builtin(checker: Checker, node: Builtin) -> Type:
     """Check a call of one of the engine's functions."""
-    if node.name in NOT_JUDGED or (node.name == "sortBy" and not checker.engine.modern):
+    if node.name in NOT_JUDGED or (node.name == "sortBy" and not checker.engine.v117):
         raise UnsupportedError(f"the function {node.name} is not judged here", node.start)
     if node.name in loops(checker.engine):
         return check_loop(checker, node)
     if node.name == "get":
         return _get(checker, node)
     if ways := overloads(node.name, checker.engine):
-        if node.name == "now" and node.arguments and checker.engine.modern:
+        if node.name == "now" and node.arguments and checker.engine.v117:
             told = f"invalid number of arguments (expected 0, got {len(node.arguments)})"
             raise checker.refused(node, told)
         return _overloaded(checker, node.name, node, node.arguments, ways)
@@ -215,12 +215,12 @@ def _overloaded(
         except MisfitError as misfit:
             last = misfit
     assert last is not None
-    raise ConditionError(last.message, last.at)
+    raise ConditionError(last.message, last.position)
 
 
 def _fit(checker: Checker, name: str, way: Overload, node: Node, arguments: tuple[Node, ...]) -> Type:
     if len(arguments) != len(way.takes):
-        if checker.engine.modern:
+        if checker.engine.v117:
             for argument in arguments:
                 checker.visit(argument)
         much = "too many" if len(arguments) > len(way.takes) else "not enough"
@@ -239,7 +239,7 @@ def _fit_one(checker: Checker, name: str, argument: Node, wanted: Type) -> None:
     if given.any or (given.sort in whole and wanted.sort in whole):
         return
     if given.nil:
-        if not checker.engine.modern or wanted.any:
+        if not checker.engine.v117 or wanted.any:
             return
         raise MisfitError(f"cannot use nil as argument (type {wanted.name}) to call {name}", argument.start)
     if not assignable(given, wanted, checker.engine):
@@ -263,12 +263,12 @@ def _get(checker: Checker, node: Builtin) -> Type:
         raise checker.refused(node, f"invalid number of arguments (expected 2, got {len(node.arguments)})")
     base = checker.visit(node.arguments[0])
     indexable = base.listed or base.sort is Sort.MAP
-    if checker.engine.modern or indexable:
+    if checker.engine.v117 or indexable:
         key = checker.visit(node.arguments[1])
     if base.any:
         return unknown(checker.engine)
     if base.listed:
-        if key.nil and not checker.engine.modern:
+        if key.nil and not checker.engine.v117:
             raise checker.refused(node.arguments[1], "cannot use nil as slice index")
         if not key.any and key.sort not in integers(checker.engine):
             raise checker.refused(node.arguments[1], f"non-integer slice index {key.name}")
@@ -280,7 +280,7 @@ def _get(checker: Checker, node: Builtin) -> Type:
 
 def _get_of_map(checker: Checker, node: Builtin, base: Type, key: Type) -> Type:
     assert base.key is not None
-    if key.nil and not checker.engine.modern:
+    if key.nil and not checker.engine.v117:
         raise checker.refused(node.arguments[1], "cannot use nil as map index")
     if not key.any and not assignable(key, base.key, checker.engine):
         raise checker.refused(node.arguments[1], f"cannot use {key.name} to get an element from {base.name}")
@@ -344,7 +344,7 @@ class Checker:
         """Return the type of the element at hand, or of #index and #acc."""
         if not self.scopes:
             raise self.refused(
-                node, f"cannot use pointer accessor outside {'predicate' if self.engine.modern else 'closure'}"
+                node, f"cannot use pointer accessor outside {'predicate' if self.engine.v117 else 'closure'}"
             )
         scope = self.scopes[-1]
         if not node.name:
@@ -376,7 +376,7 @@ class Checker:
                 found = self._coalesced(left, right)
             case _:
                 if node.operator == "matches" and isinstance(node.right, String):
-                    compiled(node.right.value, node.right.start)
+                    compile_regex(node.right.value, node.right.start)
                 found = outcome(signatures(self.engine)[node.operator], left, right, self.engine)
         if found is None:
             raise self.refused(
@@ -388,7 +388,7 @@ class Checker:
         if right.sort is Sort.MAP:
             key = right.key
             assert key is not None
-            loose = left.any or (left.nil and not self.engine.modern)
+            loose = left.any or (left.nil and not self.engine.v117)
             if not loose and not assignable(left, key, self.engine):
                 raise self.refused(node, f"cannot use {left.name} as type {key.name} in map key")
             return BOOL
@@ -414,7 +414,7 @@ class Checker:
             return _bare(then if otherwise.nil else otherwise)
         if not assignable(then, otherwise, self.engine):
             return unknown(self.engine)
-        if self.engine.modern and then.listed and otherwise.listed and then.element != otherwise.element:
+        if self.engine.v117 and then.listed and otherwise.listed and then.element != otherwise.element:
             return LIST
         return _bare(then)
 
@@ -428,28 +428,28 @@ class Checker:
         if base.sort in {Sort.TIME, Sort.DURATION} and isinstance(node.key, String):
             raise UnsupportedError(f"the fields and methods of {base.name} are not judged here", node.start)
         if base.nil and isinstance(node.key, String):
-            raise self.refused(node, f"type {'nil' if self.engine.modern else base.name} has no field {node.key.value}")
+            raise self.refused(node, f"type {'nil' if self.engine.v117 else base.name} has no field {node.key.value}")
         if base.sort is Sort.MAP:
             return self._of_map(node, base, key)
         if base.listed:
             if not key.any and key.sort not in integers(self.engine):
                 raise self.refused(node.key, f"array elements can only be selected using an integer (got {key.name})")
             return base.element or unknown(self.engine)
-        if self.engine.modern and isinstance(node.key, String):
+        if self.engine.v117 and isinstance(node.key, String):
             raise self.refused(node, f"type {base.name} has no {'method' if node.method else 'field'} {node.key.value}")
         raise self.refused(node, f"type {base.name}[{key.name}] is undefined")
 
     def _of_map(self, node: Member, base: Type, key: Type) -> Type:
         assert base.key is not None
-        loose = key.any or (key.nil and not self.engine.modern)
+        loose = key.any or (key.nil and not self.engine.v117)
         if not loose and not assignable(key, base.key, self.engine):
             raise self.refused(node.key, f"cannot use {key.name} to get an element from {base.name}")
         return base.element or unknown(self.engine)
 
-    def cut(self, node: Cut) -> Type:
+    def cut(self, node: Slice) -> Type:
         """Check `base[low:high]`."""
         base = self.visit(node.base)
-        if base.any and self.engine.modern:
+        if base.any and self.engine.v117:
             return unknown(self.engine)
         if not base.any and base.sort not in _ENDLESS:
             raise self.refused(node, f"cannot slice {base.name}")
@@ -483,7 +483,7 @@ class Checker:
         """Check a list, and remember of what it is when all is of one kind."""
         items = [self.visit(item) for item in node.items]
         alike = len({go_kind(item.sort) for item in items}) <= 1
-        if self.engine.modern:
+        if self.engine.v117:
             return list_of(items[-1] if items else unknown(self.engine), self.engine) if alike else LIST
         return replace(LIST, hint=items[-1]) if items and alike and not items[-1].nil else LIST
 
@@ -510,12 +510,12 @@ VISITORS: Final[Mapping[type[Node], Callable[[Checker, Any], Type]]] = {
     Pointer: Checker.pointer,
     Unary: Checker.unary,
     Binary: Checker.binary,
-    Chain: lambda checker, node: checker.visit(node.link),
+    OptionalChain: lambda checker, node: checker.visit(node.link),
     Member: Checker.member,
-    Cut: Checker.cut,
+    Slice: Checker.cut,
     Call: call,
     Builtin: builtin,
-    Closure: lambda checker, node: checker.visit(node.body),
+    Predicate: lambda checker, node: checker.visit(node.body),
     Let: Checker.let,
     Sequence: Checker.sequence,
     Conditional: Checker.conditional,

@@ -81,7 +81,7 @@ NUMBERS: Final = INTEGERS | {Sort.FLOAT}
 
 def integers(engine: Engine) -> frozenset[Sort]:
     """Return what counts as a whole number; to the older engine a duration, an int64 in Go, is one."""
-    return INTEGERS if engine.modern else INTEGERS | {Sort.DURATION}
+    return INTEGERS if engine.v117 else INTEGERS | {Sort.DURATION}
 
 
 def numbers(engine: Engine) -> frozenset[Sort]:
@@ -91,26 +91,26 @@ def numbers(engine: Engine) -> frozenset[Sort]:
 
 def unknown(engine: Engine) -> Type:
     """Return the type of which nothing is known."""
-    return UNKNOWN if engine.modern else ANY
+    return UNKNOWN if engine.v117 else ANY
 
 
 def nil(engine: Engine) -> Type:
     """Return the type of nil."""
-    return NIL_UNKNOWN if engine.modern else NIL
+    return NIL_UNKNOWN if engine.v117 else NIL
 
 
 def list_of(element: Type, engine: Engine) -> Type:
     """Return the type of a list that the engine makes of such elements."""
-    if engine.modern:
+    if engine.v117:
         return Type(Sort.SLICE, LIST.name, element)
     return Type(Sort.SLICE, f"[]{element.name}", element)
 
 
 def bare(one: Type, engine: Engine) -> Type:
     """Return a type as far as Go's reflection knows it: of a list that the newer engine made, not of what."""
-    if engine.modern and one.any:
+    if engine.v117 and one.any:
         return ANY
-    return LIST if engine.modern and one.name == LIST.name else one
+    return LIST if engine.v117 and one.name == LIST.name else one
 
 
 def go_kind(sort: Sort) -> Sort:
@@ -120,9 +120,9 @@ def go_kind(sort: Sort) -> Sort:
 
 def assignable(one: Type, to: Type, engine: Engine) -> bool:
     """Say whether a value of one type can be assigned to another."""
-    if engine.modern and one.nil:
+    if engine.v117 and one.nil:
         return to.sort in {Sort.MAP, Sort.SLICE, Sort.FUNCTION} or to is ANY
-    if engine.modern and (one is UNKNOWN or to is UNKNOWN):
+    if engine.v117 and (one is UNKNOWN or to is UNKNOWN):
         return False
     return to.any or one.name == to.name
 
@@ -133,6 +133,6 @@ def comparable(one: Type, other: Type, engine: Engine) -> bool:
         return True
     if one.sort in numbers(engine) and other.sort in numbers(engine):
         return True
-    if engine.modern:
+    if engine.v117:
         return (one.listed and other.listed) or assignable(one, other, engine)
     return go_kind(one.sort) == go_kind(other.sort)

@@ -29,7 +29,7 @@ class Int64(int):
 
 
 @dataclass(frozen=True, slots=True)
-class List:
+class ListValue:
     """A slice: Go's name for its type, and its items."""
 
     name: str
@@ -37,7 +37,7 @@ class List:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class MapValue:
     """A map: Go's name for its type, and its entries."""
 
     name: str
@@ -58,7 +58,7 @@ class Time:
     nanoseconds: int
 
 
-Value = None | bool | int | float | str | List | Table | Duration | Time
+Value = None | bool | int | float | str | ListValue | MapValue | Duration | Time
 Number = int | float
 
 
@@ -77,7 +77,7 @@ def named(value: Value) -> str:
     match value:
         case None:
             return "<nil>"
-        case List() | Table():
+        case ListValue() | MapValue():
             return value.name
         case _:
             return _NAMES[type(value)]
@@ -96,8 +96,8 @@ _NAMES: Final[Mapping[type, str]] = {
 
 def kind(value: Value) -> str:
     """Return what Go's reflection calls the kind of a value."""
-    if isinstance(value, List | Table):
-        return "slice" if isinstance(value, List) else "map"
+    if isinstance(value, ListValue | MapValue):
+        return "slice" if isinstance(value, ListValue) else "map"
     return "invalid" if value is None else named(value)
 
 
@@ -149,12 +149,12 @@ def as_float(value: Value) -> float:
     raise RunError(f"invalid operation: float({named(value)})")
 
 
-def listed(items: list[Value]) -> List:
+def listed(items: list[Value]) -> ListValue:
     """Return the list that the engine makes of items."""
-    return List(ANYTHING, tuple(items))
+    return ListValue(ANYTHING, tuple(items))
 
 
-def shown(value: Value) -> str:
+def format_value(value: Value) -> str:
     """Print a value as %v does."""
     match value:
         case None:
@@ -163,11 +163,11 @@ def shown(value: Value) -> str:
             return "true" if value else "false"
         case float():
             return general(value)
-        case List():
-            return f"[{' '.join(map(shown, value.items))}]"
-        case Table():
-            entries = sorted(value.entries.items(), key=lambda entry: (str(type(entry[0])), shown(entry[0])))
-            return f"map[{' '.join(f'{shown(key)}:{shown(one)}' for key, one in entries)}]"
+        case ListValue():
+            return f"[{' '.join(map(format_value, value.items))}]"
+        case MapValue():
+            entries = sorted(value.entries.items(), key=lambda entry: (str(type(entry[0])), format_value(entry[0])))
+            return f"map[{' '.join(f'{format_value(key)}:{format_value(one)}' for key, one in entries)}]"
         case Duration() | Time():
             raise UnsupportedError("printing a time or a duration is not judged here")
         case _:

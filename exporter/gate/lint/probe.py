@@ -16,7 +16,7 @@ from exporter.gate.expr import (
     VECTOR,
     Condition,
     ConditionError,
-    Fault,
+    EngineFailure,
     UnsupportedError,
     check,
     evaluate,
@@ -83,7 +83,7 @@ class Judge:
         if isinstance(found, ConditionError):
             return found.message
         outcomes = [self._outcome(found, result) for result in self._usual] if found else []
-        faults = [one.message for one in outcomes if isinstance(one, Fault)]
+        faults = [one.message for one in outcomes if isinstance(one, EngineFailure)]
         return faults[0] if faults and len(faults) == len(outcomes) else ""
 
     @cached_property
@@ -108,7 +108,7 @@ class Judge:
     def _of(self, values: tuple[float, ...]) -> Phase:
         result = values[0] if self.scalar else list(values)
         good, bad = (self._said(name, result) for name in (SUCCESS, FAILURE))
-        if isinstance(good, Fault) or isinstance(bad, Fault):
+        if isinstance(good, EngineFailure) or isinstance(bad, EngineFailure):
             return Phase.ERROR
         if good is None and bad is None:
             return Phase.SUCCESSFUL
@@ -134,15 +134,15 @@ class Judge:
         lowest = -math.inf if signed != named_ones else 0.0
         return tuple(sorted(one for one in around | between | ends if one >= lowest))
 
-    def _said(self, name: str, result: float | Sequence[float]) -> bool | Fault | None:
+    def _said(self, name: str, result: float | Sequence[float]) -> bool | EngineFailure | None:
         condition = self.parsed.get(name)
         return self._outcome(condition, result) if isinstance(condition, Condition) else None
 
-    def _outcome(self, condition: Condition, result: float | Sequence[float]) -> bool | Fault:
+    def _outcome(self, condition: Condition, result: float | Sequence[float]) -> bool | EngineFailure:
         try:
             return evaluate(condition, result)
         except UnsupportedError as error:
-            return Fault(error.message)
+            return EngineFailure(error.message)
 
     def _parse(self, text: str) -> Condition | ConditionError:
         """Parse a condition, and check it against what the query answers with."""

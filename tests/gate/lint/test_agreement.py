@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from exporter.gate.controller import controller
 from exporter.gate.lint.checks.limits import refused as limits_refused
 from exporter.gate.load import spec
-from exporter.gate.prometheus_response import Sample, Vector
+from exporter.net.prometheus_response import Sample, Vector
 from exporter.gate.provider import judged
 from exporter.gate.validation import fault
 from tests.gate.lint.looking import gates, rules

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate.controller import Ability
 from exporter.gate.expr import ConditionError, UnsupportedError
-from exporter.gate.expr.builtins_strings import compiled
+from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.lint.inputs import rows
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def all_dry(gates: Gates) -> Iterator[Spot]:
 def _matches(pattern: str, name: str) -> bool:
     """Match as the controller does, anywhere in the name; what is no pattern, such as "*", matches nothing."""
     try:
-        return compiled(pattern).search(name) is not None
+        return compile_regex(pattern).search(name) is not None
     except UnsupportedError:
         return True  # it may well match
     except ConditionError:

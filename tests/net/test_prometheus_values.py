@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.gate.prometheus_response import Matrix, Row, Sample, Scalar, Text, Value, Vector, answer, series
+from exporter.net.prometheus_response import Matrix, Row, Sample, Scalar, Text, Value, Vector, answer, series
 
 LABELS = {"name": "x", "__name__": "up"}
 SORTED = (("__name__", "up"), ("name", "x"))

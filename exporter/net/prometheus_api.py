@@ -13,8 +13,8 @@ import aiohttp
 from yarl import URL
 
 from exporter import __version__, log
-from exporter.gate import prometheus_response
-from exporter.gate.prometheus_response import Asked, Cures, Reply, document, line
+from exporter.net import prometheus_response
+from exporter.net.prometheus_response import Asked, Cures, Reply, document, line
 from exporter.metrics import Failure
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from exporter.gate.prometheus_response import Answer
+    from exporter.net.prometheus_response import Answer
     from exporter.metrics import Labels
     from exporter.net.tls import Trust
 
@@ -64,7 +64,7 @@ class Reader:
         self._endpoint = endpoint
         self._proven = any(name.lower() == "authorization" for name in endpoint.headers)
         self._session: aiohttp.ClientSession | None = None
-        log.hide_credential(*endpoint.headers.values())
+        log.register_auth_headers(*endpoint.headers.values())
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -161,7 +161,7 @@ class Reader:
 
     def _hushed(self, trouble: Failure) -> Failure:
         """Leave out what is secret, should a server repeat it."""
-        return Failure(trouble.reason, log.SECRETS.mask(trouble.message))
+        return Failure(trouble.reason, log.REDACTOR.redact(trouble.message))
 
 
 class DistrustError(Exception):

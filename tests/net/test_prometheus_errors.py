@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from exporter.gate.prometheus_response import LONGEST_SAID, Asked, Cures, Reply, document, line
+from exporter.net.prometheus_response import LONGEST_SAID, Asked, Cures, Reply, document, line
 from exporter.metrics import Failure
 
 CREDENTIAL = "read.username and read.password_file"

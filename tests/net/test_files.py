@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from exporter.config.section import ClientTls
+from exporter.config.section import ClientTlsSection
 from exporter.net.files import Reread
 from exporter.net.tls import Trust
 
@@ -69,7 +69,7 @@ def test_certificates_are_the_same_object_until_one_of_their_files_changes(tmp_p
     ca.write_bytes(authority.cert_pem.bytes())
     cert.write_bytes(mine.cert_chain_pems[0].bytes())
     key.write_bytes(mine.private_key_pem.bytes())
-    trust = Trust(ClientTls(ca_file=ca, cert_file=cert, key_file=key))
+    trust = Trust(ClientTlsSection(ca_file=ca, cert_file=cert, key_file=key))
     before = trust.proof()
     assert trust.proof() is before
     assert trust.context() is before.context
@@ -81,6 +81,6 @@ def test_certificates_are_the_same_object_until_one_of_their_files_changes(tmp_p
 
 
 def test_without_a_file_the_systems_authorities_are_trusted_by_everybody() -> None:
-    proof = Trust(ClientTls()).proof()
+    proof = Trust(ClientTlsSection()).proof()
     known = proof.context.get_ca_certs(binary_form=True)
     assert (proof.roots or b"").count(b"BEGIN CERTIFICATE") == len(known)

@@ -11,17 +11,17 @@ import pytest
 import trustme
 from aiohttp import web
 
-from exporter.config.section import ClientTls
-from exporter.gate.prometheus_client import ReadEndpoint, Reader, basic
-from exporter.gate.prometheus_response import Answer, Sample, Vector
+from exporter.config.section import ClientTlsSection
+from exporter.net.prometheus_api import ReadEndpoint, Reader, basic
+from exporter.net.prometheus_response import Answer, Sample, Vector
 from exporter.metrics import Failure
 from exporter.net.tls import Trust
-from tests.gate.api import api, only_get, says, vector
+from tests.net.prometheus import api, only_get, says, vector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.gate.api import Behaviour
+    from tests.net.prometheus import Behaviour
 
 ONE = vector(({"job": "a"}, 1.0))
 FOUND = Answer(Vector((Sample((("job", "a"),), 1700000000.5, 1.0),)))
@@ -172,19 +172,19 @@ class TestTls:
         self, authority: trustme.CA, tls: ssl.SSLContext, tmp_path: Path
     ) -> None:
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        trust = Trust(ClientTls(ca_file=tmp_path / "ca.pem", server_name="store.example"))
+        trust = Trust(ClientTlsSection(ca_file=tmp_path / "ca.pem", server_name="store.example"))
         async with api(says(ONE), tls) as store:
             assert await ask(ReadEndpoint(store.address, trust=trust)) == FOUND
 
     async def test_a_certificate_that_is_not_trusted_is_told_with_its_cure(self, tls: ssl.SSLContext) -> None:
         async with api(says(ONE), tls) as store:
-            told = await ask(ReadEndpoint(store.address, trust=Trust(ClientTls())))
+            told = await ask(ReadEndpoint(store.address, trust=Trust(ClientTlsSection())))
         assert isinstance(told, Failure)
         assert told == Failure("tls", f"{store.address} shows a certificate that is not trusted; check read.tls")
 
     async def test_a_file_that_is_no_certificate_is_told_with_its_cure(self, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("x")
-        told = await ask(ReadEndpoint("https://127.0.0.1:9", trust=Trust(ClientTls(ca_file=tmp_path / "ca.pem"))))
+        told = await ask(ReadEndpoint("https://127.0.0.1:9", trust=Trust(ClientTlsSection(ca_file=tmp_path / "ca.pem"))))
         assert isinstance(told, Failure)
         assert told.reason == "tls"
         assert told.message.endswith("holds no PEM certificate; check read.tls")

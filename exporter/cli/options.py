@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from exporter.config.values import seconds as read_seconds
+from exporter.config.values import parse_duration as read_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -44,16 +44,16 @@ def refusals(command: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        from exporter.commands.errors import CODES, REFUSALS
+        from exporter.commands.errors import EXIT_CODES, USER_ERRORS
 
         try:
             return command(*args, **kwargs)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone
             sys.exit(0)
-        except REFUSALS as error:
+        except USER_ERRORS as error:
             click.echo(f"error: {error}", err=True)
-            sys.exit(CODES.get(type(error), 1))
+            sys.exit(EXIT_CODES.get(type(error), 1))
 
     return guarded
 

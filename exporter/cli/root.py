@@ -12,7 +12,7 @@ import click
 from exporter import __version__, log
 from exporter.cli.gate import gate
 from exporter.cli.options import Seconds, refusals, say, wait_for
-from exporter.config import CONFIG_VARIABLE, ConfigError, Loaded, as_yaml, load
+from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,13 +37,13 @@ def main(context: click.Context, file: Path | None, overrides: tuple[str, ...]) 
         context.invoke(run)
 
 
-def _settings(context: click.Context) -> Loaded:
+def _settings(context: click.Context) -> LoadedConfig:
     """Load the configuration; print every fault and exit 2 when it has any."""
     file, overrides = context.obj
     try:
         loaded = load(file, os.environ, dict(_pair(text) for text in overrides))
     except ConfigError as error:
-        for fault in error.faults:
+        for fault in error.issues:
             click.echo(f"error: {fault}", err=True)
         sys.exit(2)
     for warning in loaded.warnings:
@@ -73,7 +73,7 @@ def run(context: click.Context) -> None:
     from exporter.service import app
 
     whole = wait_for(app.run(_settings(context)))
-    sys.exit(0 if whole else app.LOST)
+    sys.exit(0 if whole else app.EXIT_POINTS_LOST)
 
 
 @main.command("once")
@@ -84,19 +84,19 @@ def run(context: click.Context) -> None:
 @refusals
 def once(context: click.Context, form: str) -> None:
     """Go round once and print what would be said, or who answered; exit 1 with the reason when something lacks."""
-    from exporter.commands.once import as_otlp_json, go_round
+    from exporter.commands.once import run_cycle, to_otlp_json
     from exporter.web.exposition_writer import render
 
     settings = _settings(context).settings
-    done = wait_for(go_round(settings))
+    done = wait_for(run_cycle(settings))
     match form:
         case "prom":
-            say(block.decode().removesuffix("\n") for block in render(done.cycle.families))
+            say(block.decode().removesuffix("\n") for block in render(done.snapshot.families))
         case "targets":
-            say(done.answers)
+            say(done.target_lines)
         case _:
-            say(as_otlp_json(done.cycle, settings))
-    _complain(done.lacks)
+            say(to_otlp_json(done.snapshot, settings))
+    _complain(done.problems)
 
 
 @main.command("check")
@@ -129,19 +129,19 @@ def config(context: click.Context) -> None:
 def series(context: click.Context, *, estimate: bool) -> None:
     """Print the catalogue of derived series, or what it would cost here."""
     if not estimate:
-        from exporter.commands.series import catalogue
+        from exporter.commands.series import catalogue_lines
 
-        say(catalogue())
+        say(catalogue_lines())
         return
-    from exporter.commands.once import costs, go_round
+    from exporter.commands.once import family_costs, run_cycle
 
     settings = _settings(context).settings
-    done = wait_for(go_round(settings))
-    rows = costs(done.cycle, settings.tick)
+    done = wait_for(run_cycle(settings))
+    rows = family_costs(done.snapshot, settings.tick)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
-    say(f"{row.family:60} {row.series:9,} {row.points_a_day:13,}" for row in rows)
-    click.echo(f"{'all':60} {sum(row.series for row in rows):9,} {sum(row.points_a_day for row in rows):13,}")
-    _complain(done.lacks)
+    say(f"{row.family:60} {row.series:9,} {row.points_per_day:13,}" for row in rows)
+    click.echo(f"{'all':60} {sum(row.series for row in rows):9,} {sum(row.points_per_day for row in rows):13,}")
+    _complain(done.problems)
 
 
 @main.command("record")
@@ -154,8 +154,8 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
     from exporter.commands import record as recording
 
     settings = _settings(context).settings
-    frames = wait_for(recording.record(directory, settings, recording.every(settings.tick, seconds)))
-    click.echo(f"{frames} frames in {directory / recording.FRAMES}")
+    frames = wait_for(recording.record(directory, settings, recording.intervals(settings.tick, seconds)))
+    click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
 
 
 @main.command("replay")
@@ -166,20 +166,20 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
 @refusals
 def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool) -> None:
     """Run recorded frames through the core, at their recorded times, and print what would be said after each."""
-    from exporter.commands.once import as_otlp_json
-    from exporter.commands.replay import as_json, replayed
+    from exporter.commands.once import to_otlp_json
+    from exporter.commands.replay import replay_frames, snapshot_json
     from exporter.web.exposition_writer import render
 
     settings = _settings(context).settings
-    for frame, cycle, _ in replayed(frames, settings):
+    for frame, cycle, _ in replay_frames(frames, settings):
         match form:
             case "jsonl":
-                click.echo(as_json(frame.at, cycle, passthrough=passthrough))
+                click.echo(snapshot_json(frame.at, cycle, passthrough=passthrough))
             case "prom":
                 click.echo(f"# at {frame.at}")
                 say(block.decode().removesuffix("\n") for block in render(cycle.families))
             case _:
-                say(as_otlp_json(cycle, settings))
+                say(to_otlp_json(cycle, settings))
 
 
 @main.command("explain")
@@ -194,12 +194,12 @@ def explain(context: click.Context, rollout: str, address: str, frames: Path | N
     from exporter.commands import explain as words
 
     if frames is None:
-        found = wait_for(words.fetch(address))
+        found = wait_for(words.fetch_rollouts(address))
     else:
         from exporter.commands.replay import rollouts_at
 
         found = rollouts_at(frames, _settings(context).settings, at)
-    say(words.explain(words.find(found, rollout)))
+    say(words.explain_lines(words.select(found, rollout)))
 
 
 @main.command("demo")
@@ -232,8 +232,8 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     from exporter.commands.verify.heartbeat import verify
 
     found = wait_for(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
-    say([report.as_json(found)] if as_json else report.lines(found))
-    sys.exit(0 if found.whole else 1)
+    say([report.report_json(found)] if as_json else report.report_lines(found))
+    sys.exit(0 if found.ok else 1)
 
 
 @main.command("spool")
@@ -254,13 +254,13 @@ def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> 
     if action == "drain":
         told = wait_for(spooling.drain(settings, seconds))
     elif action == "clear" and yes:
-        told = spooling.clear(settings)
+        told = spooling.discard_all(settings)
     else:
-        told = spooling.verified(settings) if action == "verify" else spooling.listing(settings)
+        told = spooling.verify_segments(settings) if action == "verify" else spooling.list_segments(settings)
     say(told.lines)
     if action == "clear" and not yes:
         raise click.UsageError("nothing was thrown away; add --yes to do it")
-    sys.exit(0 if told.well else 1)
+    sys.exit(0 if told.ok else 1)
 
 
 main.add_command(gate)

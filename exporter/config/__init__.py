@@ -1,54 +1,67 @@
 """The configuration: what can be set, where it is read from, and everything that can be wrong with it, told at once."""
 
 from exporter.config.env import CONFIG_VARIABLE
-from exporter.config.errors import ConfigError, Fault
+from exporter.config.errors import ConfigError, ConfigIssue
 from exporter.config.layers import Origin
-from exporter.config.load import Loaded, load
+from exporter.config.load import LoadedConfig, load
 from exporter.config.otel import decode_headers
-from exporter.config.otlp import Endpoint, Otlp, Queue, Request, Retry, Web
-from exporter.config.pass_through import PassThrough
-from exporter.config.read import Last9, Read
-from exporter.config.report import Entry, Row, as_yaml, effective, reference
-from exporter.config.section import BasicAuth, ClientTls, ServerTls
-from exporter.config.settings import Lifecycle, Log, Memory, Namespaces, SeriesChoice, Settings
-from exporter.config.sources import Installation, KubeStateMetrics, Limits, RolloutState, ScrapeSource
+from exporter.config.otlp import Endpoint, OtlpSection, QueueSection, RequestSection, RetrySection, WebSection
+from exporter.config.pass_through import PassThroughSelection
+from exporter.config.read import Last9Section, ReadSection
+from exporter.config.report import EffectiveSetting, SettingReference, as_yaml, effective_settings, settings_reference
+from exporter.config.section import BasicAuthSection, ClientTlsSection, ServerTlsSection
+from exporter.config.settings import (
+    LifecycleSection,
+    LogSection,
+    MemorySection,
+    NamespacesSection,
+    SeriesSection,
+    Settings,
+)
+from exporter.config.sources import (
+    InstallationSource,
+    KubeStateMetricsSource,
+    RolloutStateSource,
+    ScrapeLimits,
+    ScrapeSource,
+)
 from exporter.net.files import SecretFile
 
 __all__ = [
     "CONFIG_VARIABLE",
-    "BasicAuth",
-    "ClientTls",
+    "BasicAuthSection",
+    "ClientTlsSection",
     "ConfigError",
+    "ConfigIssue",
+    "EffectiveSetting",
     "Endpoint",
-    "Entry",
-    "Fault",
-    "Installation",
-    "KubeStateMetrics",
-    "Last9",
-    "Lifecycle",
-    "Limits",
-    "Loaded",
-    "Log",
-    "Memory",
-    "Namespaces",
+    "InstallationSource",
+    "KubeStateMetricsSource",
+    "Last9Section",
+    "LifecycleSection",
+    "LoadedConfig",
+    "LogSection",
+    "MemorySection",
+    "NamespacesSection",
     "Origin",
-    "Otlp",
-    "PassThrough",
-    "Queue",
-    "Read",
-    "Request",
-    "Retry",
-    "RolloutState",
-    "Row",
+    "OtlpSection",
+    "PassThroughSelection",
+    "QueueSection",
+    "ReadSection",
+    "RequestSection",
+    "RetrySection",
+    "RolloutStateSource",
+    "ScrapeLimits",
     "ScrapeSource",
     "SecretFile",
-    "SeriesChoice",
-    "ServerTls",
+    "SeriesSection",
+    "ServerTlsSection",
+    "SettingReference",
     "Settings",
-    "Web",
+    "WebSection",
     "as_yaml",
     "decode_headers",
-    "effective",
+    "effective_settings",
     "load",
-    "reference",
+    "settings_reference",
 ]

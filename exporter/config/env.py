@@ -6,26 +6,26 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.config.errors import nearest
-from exporter.config.layers import Layer, spread
+from exporter.config.errors import closest_match
+from exporter.config.layers import Layer, flatten
 from exporter.config.otel import (
-    Reading,
-    read_attributes,
-    read_authorization,
-    read_boolean,
-    read_headers,
-    read_milliseconds,
-    read_text,
-    read_word,
+    ParsedVariable,
+    attributes_variable,
+    authorization_variable,
+    boolean_variable,
+    choice_variable,
+    headers_variable,
+    milliseconds_variable,
+    text_variable,
 )
 from exporter.config.otlp import Endpoint
-from exporter.config.schema import Path, fields, is_mapping
+from exporter.config.schema import SettingPath, is_mapping, iter_fields
 from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.config.errors import Findings
+    from exporter.config.errors import IssueCollector
     from exporter.config.yaml_lines import Variable
 
 PREFIX = "ROLLOUTS_EXPORTER_"
@@ -39,99 +39,101 @@ _SERVICE_LINK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VariableRule:
     """Variables that say the same (the first with a usable text wins, E05), the path, and how they are read."""
 
     variables: tuple[str, ...]
-    path: Path
-    read: Callable[[str], Reading]
+    path: SettingPath
+    parse: Callable[[str], ParsedVariable]
 
 
-def _exact(text: str) -> Reading:
-    return Reading(Endpoint(text.strip(), exact=True))
+def _exact(text: str) -> ParsedVariable:
+    return ParsedVariable(Endpoint(text.strip(), exact=True))
 
 
-def _otlp(option: str, path: Path, read: Callable[[str], Reading]) -> Row:
-    return Row((f"OTEL_EXPORTER_OTLP_METRICS_{option}", f"OTEL_EXPORTER_OTLP_{option}"), ("otlp", *path), read)
+def _otlp_rule(option: str, path: SettingPath, read: Callable[[str], ParsedVariable]) -> VariableRule:
+    return VariableRule((f"OTEL_EXPORTER_OTLP_METRICS_{option}", f"OTEL_EXPORTER_OTLP_{option}"), ("otlp", *path), read)
 
 
-BENEATH: tuple[Row, ...] = (
-    Row(("OTEL_RESOURCE_ATTRIBUTES",), ("attributes",), read_attributes),
-    Row(("OTEL_SERVICE_NAME",), ("attributes", "service.name"), read_text),
+BELOW_FILE: tuple[VariableRule, ...] = (
+    VariableRule(("OTEL_RESOURCE_ATTRIBUTES",), ("attributes",), attributes_variable),
+    VariableRule(("OTEL_SERVICE_NAME",), ("attributes", "service.name"), text_variable),
 )
 """Rows that even the file beats, the weakest first (E14)."""
 
-STANDARD: tuple[Row, ...] = (
-    Row(("LAST9_OTLP_ENDPOINT",), ("otlp", "endpoint"), read_text),
-    Row(("LAST9_AUTH_HEADER",), ("otlp", "headers"), read_authorization),
-    Row(("OTEL_EXPORTER_OTLP_ENDPOINT",), ("otlp", "endpoint"), read_text),
-    Row(("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",), ("otlp", "endpoint"), _exact),
-    _otlp("PROTOCOL", ("protocol",), read_word("http/protobuf", "grpc", refused=("http/json",))),
-    _otlp("HEADERS", ("headers",), read_headers),
-    _otlp("TIMEOUT", ("timeout",), read_milliseconds),
-    _otlp("COMPRESSION", ("compression",), read_word("gzip", "none")),
-    _otlp("INSECURE", ("insecure",), read_boolean),
-    _otlp("CERTIFICATE", ("tls", "ca_file"), read_text),
-    _otlp("CLIENT_KEY", ("tls", "key_file"), read_text),
-    _otlp("CLIENT_CERTIFICATE", ("tls", "cert_file"), read_text),
+ABOVE_FILE: tuple[VariableRule, ...] = (
+    VariableRule(("LAST9_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
+    VariableRule(("LAST9_AUTH_HEADER",), ("otlp", "headers"), authorization_variable),
+    VariableRule(("OTEL_EXPORTER_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
+    VariableRule(("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",), ("otlp", "endpoint"), _exact),
+    _otlp_rule("PROTOCOL", ("protocol",), choice_variable("http/protobuf", "grpc", refused=("http/json",))),
+    _otlp_rule("HEADERS", ("headers",), headers_variable),
+    _otlp_rule("TIMEOUT", ("timeout",), milliseconds_variable),
+    _otlp_rule("COMPRESSION", ("compression",), choice_variable("gzip", "none")),
+    _otlp_rule("INSECURE", ("insecure",), boolean_variable),
+    _otlp_rule("CERTIFICATE", ("tls", "ca_file"), text_variable),
+    _otlp_rule("CLIENT_KEY", ("tls", "key_file"), text_variable),
+    _otlp_rule("CLIENT_CERTIFICATE", ("tls", "cert_file"), text_variable),
 )
 """Rows that beat the file and that our own variables beat, the weakest first."""
 
 
-def nest(path: Path, value: object) -> object:
+def nest(path: SettingPath, value: object) -> object:
     """Put a value under a path: (a, b) and 1 make {a: {b: 1}}."""
     for key in reversed(path):
         value = {key: value}
     return value
 
 
-def _variable(path: Path) -> str:
+def _variable_name(path: SettingPath) -> str:
     return PREFIX + "__".join(map(str, path)).upper()
 
 
-OWN: dict[str, Path] = {_variable(path): path for path, _ in fields(Settings)}
+PREFIXED: dict[str, SettingPath] = {_variable_name(path): path for path, _ in iter_fields(Settings)}
 """The path of each variable of ours, sections among them."""
-OPEN: dict[str, Path] = {f"{_variable(path)}__": path for path, field in fields(Settings) if is_mapping(field)}
+MAPPING_PREFIXES: dict[str, SettingPath] = {
+    f"{_variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
+}
 """What begins the variables under a mapping, where the rest of the name is a key of the user's."""
 
 
-def read_variables(variables: Iterable[Variable], findings: Findings) -> tuple[list[Layer], list[Layer]]:
+def read_variables(variables: Iterable[Variable], findings: IssueCollector) -> tuple[list[Layer], list[Layer]]:
     """Turn variables into layers, the weakest first: those that the file beats, and those that beat it."""
     given = {variable.name: variable for variable in variables if variable.text.strip()}
-    beneath = [_row_layer(row, given, findings) for row in BENEATH]
-    above = [_row_layer(row, given, findings) for row in STANDARD]
-    above.extend(_own_layer(given[name], findings) for name in sorted(given) if _is_ours(name))
+    beneath = [_row_layer(row, given, findings) for row in BELOW_FILE]
+    above = [_row_layer(row, given, findings) for row in ABOVE_FILE]
+    above.extend(_own_layer(given[name], findings) for name in sorted(given) if _is_prefixed(name))
     return beneath, above
 
 
-def _is_ours(name: str) -> bool:
+def _is_prefixed(name: str) -> bool:
     return name.startswith(PREFIX) and name != CONFIG_VARIABLE and not _SERVICE_LINK.fullmatch(name)
 
 
-def _row_layer(row: Row, given: dict[str, Variable], findings: Findings) -> Layer:
+def _row_layer(row: VariableRule, given: dict[str, Variable], findings: IssueCollector) -> Layer:
     for variable in (given[name] for name in row.variables if name in given):
-        reading = row.read(variable.text)
-        for problem, advice in reading.faults:
-            findings.fault(variable.place, problem, advice, str(row.path[-1]))
+        reading = row.parse(variable.text)
+        for problem, advice in reading.errors:
+            findings.add_error(variable.location, problem, advice, str(row.path[-1]))
         for problem, advice in reading.warnings:
-            findings.warn(variable.place, problem, advice)
+            findings.add_warning(variable.location, problem, advice)
         if reading.value is not None:
             return _layer(variable, row.path, reading.value, findings)
     return {}
 
 
-def _own_layer(variable: Variable, findings: Findings) -> Layer:
+def _own_layer(variable: Variable, findings: IssueCollector) -> Layer:
     name = variable.name.upper()
-    if name in OWN:
-        return _layer(variable, OWN[name], variable.text, findings)
-    for beginning, path in OPEN.items():
+    if name in PREFIXED:
+        return _layer(variable, PREFIXED[name], variable.text, findings)
+    for beginning, path in MAPPING_PREFIXES.items():
         if name.startswith(beginning):
             return _layer(variable, (*path, variable.name[len(beginning) :]), variable.text, findings)
-    near = nearest(name.removeprefix(PREFIX), (one.removeprefix(PREFIX) for one in OWN))
+    near = closest_match(name.removeprefix(PREFIX), (one.removeprefix(PREFIX) for one in PREFIXED))
     advice = f"did you mean {PREFIX}{near}?" if near else "remove it; `rollouts-exporter config` lists the settings"
-    findings.fault(variable.place, "belongs to no setting", advice)
+    findings.add_error(variable.location, "belongs to no setting", advice)
     return {}
 
 
-def _layer(variable: Variable, path: Path, value: object, findings: Findings) -> Layer:
-    return spread(nest(path, value), lambda _: variable.origin, findings)
+def _layer(variable: Variable, path: SettingPath, value: object, findings: IssueCollector) -> Layer:
+    return flatten(nest(path, value), lambda _: variable.origin, findings)

@@ -13,55 +13,55 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ConfigIssue:
     """One fault or warning: `place` is file:line, a variable's name, or "command line"."""
 
-    place: str
-    problem: str
-    cure: str
+    location: str
+    message: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.problem}; {self.cure}"
+        return f"{self.location}: {self.message}; {self.hint}"
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; carries every fault, one a line in its text."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[ConfigIssue]) -> None:
         super().__init__("\n".join(map(str, faults)))
-        self.faults = tuple(faults)
+        self.issues = tuple(faults)
 
 
 @dataclass(slots=True)
-class Findings:
+class IssueCollector:
     """Faults and warnings as they are found; `spoiled` are the keys whose values cannot be relied on any more."""
 
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
-    spoiled: set[str] = field(default_factory=set)
+    errors: list[ConfigIssue] = field(default_factory=list)
+    warnings: list[ConfigIssue] = field(default_factory=list)
+    invalid_keys: set[str] = field(default_factory=set)
 
-    def fault(self, place: str, problem: str, cure: str, spoils: str = "") -> None:
+    def add_error(self, place: str, problem: str, cure: str, spoils: str = "") -> None:
         """Note a fault; `spoils` is the key that it makes useless."""
-        self.faults.append(Fault(place, problem, cure))
-        self.spoiled.add(spoils)
+        self.errors.append(ConfigIssue(place, problem, cure))
+        self.invalid_keys.add(spoils)
 
-    def warn(self, place: str, problem: str, cure: str) -> None:
+    def add_warning(self, place: str, problem: str, cure: str) -> None:
         """Note something that does not keep us from running."""
-        self.warnings.append(Fault(place, problem, cure))
+        self.warnings.append(ConfigIssue(place, problem, cure))
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """Quote a word of the user's, cut where it is long."""
     return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """Return the cure of an unknown word: the known one nearest to it, else all of them."""
     words = list(known)
-    near = nearest(word, words)
+    near = closest_match(word, words)
     return f"did you mean {near}?" if near else f"known are {', '.join(words)}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def closest_match(word: str, known: Iterable[str]) -> str:
     """Return the known word that looks most like this one, "" when none does."""
     return next(iter(get_close_matches(word, list(known), 1)), "")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config.errors import Findings, meant, shown
-from exporter.config.otel import cure
-from exporter.config.schema import Path, dotted, is_list_of_sections, is_mapping, section_of, spelling
+from exporter.config.errors import IssueCollector, quoted, suggest
+from exporter.config.otel import error_hint
+from exporter.config.schema import SettingPath, dotted, is_mapping, is_section_list, section_of, value_format
 from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ class Origin:
     """Where a setting was written: which layer, and where in it (file:line, or a variable's name)."""
 
     layer: Literal["default", "file", "environment", "command line"]
-    where: str = ""
+    detail: str = ""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The place as a fault names it."""
-        return self.where or self.layer
+        return self.detail or self.layer
 
     def __str__(self) -> str:
-        return f"{self.layer} {self.where}".rstrip()
+        return f"{self.layer} {self.detail}".rstrip()
 
 
 DEFAULT = Origin("default")
@@ -43,23 +43,23 @@ COMMAND_LINE = Origin("command line")
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class SourcedValue:
     """One value as written, not yet decoded; it may be a secret, so it is in no repr."""
 
     value: object = field(repr=False)
     origin: Origin
 
 
-Layer = dict[Path, Leaf]
+Layer = dict[SettingPath, SourcedValue]
 
 
 @dataclass(frozen=True, slots=True)
-class _Spreading:
-    origin: Callable[[Path], Origin]
-    findings: Findings
+class _Flattener:
+    origin: Callable[[SettingPath], Origin]
+    findings: IssueCollector
     layer: Layer = field(default_factory=dict)
 
-    def section(self, model: type[Section], value: object, at: Path) -> None:
+    def section(self, model: type[Section], value: object, at: SettingPath) -> None:
         tree = self._opened(value, at)
         if tree is None:
             return
@@ -74,25 +74,25 @@ class _Spreading:
             known = model.model_fields.get(str(key))
             if known is None:
                 where = f"in {dotted(at)}" if at else "at the top"
-                place = self.origin((*at, str(key))).place
-                self.findings.fault(
-                    place, f"unknown key {shown(str(key))} {where}", meant(str(key), model.model_fields)
+                place = self.origin((*at, str(key))).location
+                self.findings.add_error(
+                    place, f"unknown key {quoted(str(key))} {where}", suggest(str(key), model.model_fields)
                 )
             elif one is not None:
                 self._field(known, one, (*at, str(key)))
 
-    def _field(self, known: FieldInfo, value: object, at: Path) -> None:
+    def _field(self, known: FieldInfo, value: object, at: SettingPath) -> None:
         model = section_of(known)
-        if model and is_list_of_sections(known):
+        if model and is_section_list(known):
             self._many(model, value, at)
         elif model:
             self.section(model, value, at)
         elif is_mapping(known):
             self._pairs(known, value, at)
         else:
-            self.layer[at] = Leaf(value, self.origin(at))
+            self.layer[at] = SourcedValue(value, self.origin(at))
 
-    def _many(self, model: type[Section], value: object, at: Path) -> None:
+    def _many(self, model: type[Section], value: object, at: SettingPath) -> None:
         tree = self._opened(value, at)
         if not isinstance(tree, list | tuple):
             self.section(model, tree, at)
@@ -104,23 +104,23 @@ class _Spreading:
         for number, one in enumerate(tree):
             self.section(model, one, (*at, number))
 
-    def _pairs(self, known: FieldInfo, value: object, at: Path) -> None:
+    def _pairs(self, known: FieldInfo, value: object, at: SettingPath) -> None:
         try:
-            pairs = spelling(known).pairs
+            pairs = value_format(known).parse_pairs
             braced = isinstance(value, str) and value.lstrip().startswith("{")
             tree = pairs(value) if pairs and isinstance(value, str) and not braced else self._opened(value, at)
         except PydanticCustomError as error:
-            self._fault(at, error.message(), cure(error))
+            self._fault(at, error.message(), error_hint(error))
             return
         if not isinstance(tree, Mapping):
             self._fault(at, "should be a mapping of names to values", "write name: value under it")
             return
         for key, one in tree.items():
-            path = (*at, spelling(known).fold(str(key)))
+            path = (*at, value_format(known).normalise_key(str(key)))
             if one is not None:
-                self.layer[path] = Leaf(one, self.origin((*at, str(key))))
+                self.layer[path] = SourcedValue(one, self.origin((*at, str(key))))
 
-    def _opened(self, value: object, at: Path) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    def _opened(self, value: object, at: SettingPath) -> Any:  # noqa: ANN401 - whatever the JSON holds
         if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
             return value
         try:
@@ -129,20 +129,20 @@ class _Spreading:
             self._fault(at, "is no JSON", "write a JSON object, or set its keys one by one")
             return None
 
-    def _fault(self, at: Path, problem: str, advice: str) -> None:
-        self.findings.fault(
-            self.origin(at).place, f"{dotted(at)}: {problem}" if at else problem, advice, str((at or ("",))[-1])
+    def _fault(self, at: SettingPath, problem: str, advice: str) -> None:
+        self.findings.add_error(
+            self.origin(at).location, f"{dotted(at)}: {problem}" if at else problem, advice, str((at or ("",))[-1])
         )
 
 
-def spread(tree: object, origin: Callable[[Path], Origin], findings: Findings) -> Layer:
+def flatten(tree: object, origin: Callable[[SettingPath], Origin], findings: IssueCollector) -> Layer:
     """Turn a tree of settings into its leaves; unknown keys and wrong shapes become faults at their place."""
-    spreading = _Spreading(origin, findings)
+    spreading = _Flattener(origin, findings)
     spreading.section(Settings, tree, ())
     return spreading.layer
 
 
-def overlay(layers: Iterable[Layer], findings: Findings) -> Layer:
+def merge(layers: Iterable[Layer], findings: IssueCollector) -> Layer:
     """Lay each layer over those before it.
 
     A list of installations replaces the installations below it; one that is written without a list goes into the
@@ -158,18 +158,18 @@ def overlay(layers: Iterable[Layer], findings: Findings) -> Layer:
             if path[0] == "argo" and not _is_numbered(path):
                 if several:
                     advice = "set it in the file, under the installation meant, or give the whole list as JSON"
-                    findings.fault(leaf.origin.place, f"{dotted(path)}: there are several installations", advice)
+                    findings.add_error(leaf.origin.location, f"{dotted(path)}: there are several installations", advice)
                     continue
                 written = ("argo", 0, *path[1:])
             merged[written] = leaf
     return merged
 
 
-def _is_numbered(path: Path) -> bool:
+def _is_numbered(path: SettingPath) -> bool:
     return path[0] == "argo" and isinstance(path[1], int)
 
 
-def tree_of(layer: Layer) -> dict[str, Any]:
+def unflatten(layer: Layer) -> dict[str, Any]:
     """Turn leaves back into the nested form that the model validates."""
     tree: dict[Any, Any] = {}
     for path, leaf in layer.items():
@@ -182,7 +182,7 @@ def tree_of(layer: Layer) -> dict[str, Any]:
     return tree
 
 
-def origin_at(origins: Mapping[Path, Origin], path: Path) -> Origin:
+def origin_of(origins: Mapping[SettingPath, Origin], path: SettingPath) -> Origin:
     """Return the origin of a path: its own, that of what it lies in, of the first below it, or the default."""
     for length in range(len(path), 0, -1):
         if path[:length] in origins:

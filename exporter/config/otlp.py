@@ -8,21 +8,21 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 
-from exporter.config.otel import HEADERS, HeaderName, HeaderValue
-from exporter.config.section import BasicAuth, ClientTls, Section, ServerTls
+from exporter.config.otel import HEADERS_FORMAT, HeaderName, HeaderValue
+from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
 from exporter.config.values import (
     MIB,
-    Count,
-    Directory,
-    Duration,
-    DurationOrZero,
-    Listen,
+    ByteSize,
+    DirectoryPath,
+    ListenAddress,
+    NonNegativeSeconds,
+    PositiveInt,
+    PositiveSeconds,
     SecretFilePath,
-    Size,
-    Spelling,
-    lower,
+    ValueFormat,
+    lowercase,
     split_address,
-    wrong,
+    value_error,
 )
 
 METRICS_PATH = "/v1/metrics"
@@ -53,88 +53,88 @@ class Endpoint:
         return self.text
 
 
-def read_endpoint(value: object) -> Endpoint:
+def parse_endpoint(value: object) -> Endpoint:
     """Check an endpoint given as text; whether it needs a scheme is for the protocol to say."""
     written = value if isinstance(value, Endpoint) else Endpoint(str(value).strip())
     split_address(written.text)
     return written
 
 
-def read_protocol(value: object) -> object:
+def parse_protocol(value: object) -> object:
     """Fold the protocol's case; refuse http/json by name (E08)."""
-    word = lower(value)
+    word = lowercase(value)
     if word == "http/json":
-        raise wrong("http/json is not spoken, since stores answer 400 to it", "write http/protobuf or grpc")
+        raise value_error("http/json is not spoken, since stores answer 400 to it", "write http/protobuf or grpc")
     return word
 
 
-class Request(Section):
+class RequestSection(Section):
     """How large one OTLP request may be."""
 
-    points: Count = 5000
+    points: PositiveInt = 5000
     """Data points in one request."""
-    bytes: Size = Field(default=4 * MIB, le=64 * MIB)
+    bytes: ByteSize = Field(default=4 * MIB, le=64 * MIB)
     """Bytes of one request before compression; most gRPC servers take 4MiB at most."""
 
 
-class Retry(Section):
+class RetrySection(Section):
     """How soon a failed request is tried again; a Retry-After of the server is a minimum."""
 
-    initial: Duration = 0.5
+    initial: PositiveSeconds = 0.5
     """First back-off; it doubles, with jitter."""
-    longest: Duration = 1.5
+    longest: PositiveSeconds = 1.5
     """Longest back-off, and so about the longest time that deliveries lag behind the backend's return."""
 
 
-class Queue(Section):
+class QueueSection(Section):
     """What is kept while the backend cannot be reached; the oldest is dropped first, and counted."""
 
-    bytes: Size = 64 * MIB
+    bytes: ByteSize = 64 * MIB
     """Bytes of ready, compressed requests."""
-    age: Duration = 86_400.0
+    age: PositiveSeconds = 86_400.0
     """Age at which a request is given up."""
-    directory: Directory | None = None
+    directory: DirectoryPath | None = None
     """Directory, this exporter's own, for what waits: it outlives restarts and kills there; unset: memory only."""
-    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(lower)] = "interval"
+    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(lowercase)] = "interval"
     """When what is written is made safe against a crash of the machine: always at once, every second (interval),
     or when the system does it (never); a crash of the process loses nothing in any case."""
 
 
-class Otlp(Section):
+class OtlpSection(Section):
     """Pushing over OTLP."""
 
     endpoint: (
         Annotated[
-            Endpoint, PlainValidator(read_endpoint), PlainSerializer(str), Spelling("URL; for grpc also host:port")
+            Endpoint, PlainValidator(parse_endpoint), PlainSerializer(str), ValueFormat("URL; for grpc also host:port")
         ]
         | None
     ) = None
     """Where to push: the base URL, such as https://otlp.last9.io; /v1/metrics is added for HTTP unless it ends so;
     unset: nothing is pushed, /metrics is served only."""
-    protocol: Annotated[Literal["http/protobuf", "grpc"], BeforeValidator(read_protocol)] = "http/protobuf"
+    protocol: Annotated[Literal["http/protobuf", "grpc"], BeforeValidator(parse_protocol)] = "http/protobuf"
     """How to push."""
     insecure: bool = False
     """For grpc and an endpoint without scheme only: true is plain text, false TLS (E04)."""
-    headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS] = Field(default_factory=dict)
+    headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS_FORMAT] = Field(default_factory=dict)
     """Headers of each request, or gRPC metadata; the values are secret."""
     headers_file: SecretFilePath | None = None
     """File with further headers as in OTEL_EXPORTER_OTLP_HEADERS, also one a line; they win over `headers`;
     read again when it changes; unset: none."""
     authorization_file: SecretFilePath | None = None
     """File with the whole value of the Authorization header; read again when it changes; unset: none."""
-    compression: Annotated[Literal["gzip", "none"], BeforeValidator(lower)] = "gzip"
+    compression: Annotated[Literal["gzip", "none"], BeforeValidator(lowercase)] = "gzip"
     """Compression of each request."""
-    timeout: DurationOrZero = 10.0
+    timeout: NonNegativeSeconds = 10.0
     """How long one request may take; 0: no limit."""
-    grace: DurationOrZero = 10.0
+    grace: NonNegativeSeconds = 10.0
     """How long deliveries may go on once the process is told to stop; Kubernetes kills it after 30s unless told."""
-    tls: ClientTls = ClientTls()
+    tls: ClientTlsSection = ClientTlsSection()
     """TLS towards the endpoint."""
-    request: Request = Request()
+    request: RequestSection = RequestSection()
     """How large one request may be."""
-    retry: Retry = Retry()
+    retry: RetrySection = RetrySection()
     """How soon a failed request is tried again."""
-    queue: Queue = Queue()
+    queue: QueueSection = QueueSection()
     """What is kept meanwhile."""
 
     @property
@@ -153,14 +153,14 @@ class Otlp(Section):
         return f"{host}:{parts.port or (443 if secure else 80)}", secure
 
 
-class Web(Section):
+class WebSection(Section):
     """Our own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
 
-    listen: Listen = ":9464"
+    listen: ListenAddress = ":9464"
     """Address to listen at; without a host: at all of them."""
-    basic_auth: BasicAuth = BasicAuth()
+    basic_auth: BasicAuthSection = BasicAuthSection()
     """User name and password that readers must give; /healthz and /readyz stay open."""
-    tls: ServerTls = ServerTls()
+    tls: ServerTlsSection = ServerTlsSection()
     """Certificate to serve with."""
 
     @property

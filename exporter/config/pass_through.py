@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
-from exporter.config.errors import nearest, shown
-from exporter.config.values import Spelling, listed, wrong
+from exporter.config.errors import closest_match, quoted
+from exporter.config.values import ValueFormat, parse_list, value_error
 
 _MINIMAL = (
     "rollout_info",
@@ -33,57 +33,57 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "none": (),
 }
-ONLY_BY_NAME = "controller_clientset_k8s_request_total"
+EXPLICIT_ONLY = "controller_clientset_k8s_request_total"
 """Passes only when named in full: it has a series for each object, verb and status code."""
 
 
 @dataclass(frozen=True, slots=True)
-class PassThrough:
+class PassThroughSelection:
     """A choice of families: the name of a preset (None: own patterns), and its patterns, each for the whole name."""
 
     preset: str | None
     patterns: tuple[re.Pattern[str], ...]
 
-    def wants(self, family: str) -> bool:
+    def matches(self, family: str) -> bool:
         """Say whether a family of this name passes."""
-        if family == ONLY_BY_NAME:
+        if family == EXPLICIT_ONLY:
             return any(pattern.pattern == family for pattern in self.patterns)
         return any(pattern.fullmatch(family) for pattern in self.patterns)
 
-    def written(self) -> object:
+    def as_setting(self) -> object:
         """Return it as the configuration spells it."""
         return self.preset or [pattern.pattern for pattern in self.patterns]
 
 
-def _pattern(text: object) -> re.Pattern[str]:
+def _compile_pattern(text: object) -> re.Pattern[str]:
     if not isinstance(text, str) or not text:
-        raise wrong("holds something that is no pattern", 'write regular expressions, such as "rollout_info.*"')
+        raise value_error("holds something that is no pattern", 'write regular expressions, such as "rollout_info.*"')
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise wrong(f"{shown(text)} is no regular expression: {error}", "mend the pattern") from None
+        raise value_error(f"{quoted(text)} is no regular expression: {error}", "mend the pattern") from None
 
 
-def pass_through(value: object) -> PassThrough:
+def parse_pass_through(value: object) -> PassThroughSelection:
     """Read a preset's name, or a list of regular expressions."""
-    if isinstance(value, PassThrough):
+    if isinstance(value, PassThroughSelection):
         return value
     if isinstance(value, str) and value.strip() in PRESETS:
         name = value.strip()
-        return PassThrough(name, tuple(map(re.compile, PRESETS[name])))
+        return PassThroughSelection(name, tuple(map(re.compile, PRESETS[name])))
     if isinstance(value, str) and not re.search(r"[,\[]", value):
-        near = nearest(value, PRESETS)
+        near = closest_match(value, PRESETS)
         advice = f"did you mean {near}?" if near else f"write {', '.join(PRESETS)}, or a list of patterns"
-        raise wrong(f"{shown(value)} is no preset", advice)
-    items = listed(value)
+        raise value_error(f"{quoted(value)} is no preset", advice)
+    items = parse_list(value)
     if not isinstance(items, list | tuple):
-        raise wrong("is neither a preset nor a list", f"write {', '.join(PRESETS)}, or a list of patterns")
-    return PassThrough(None, tuple(map(_pattern, items)))
+        raise value_error("is neither a preset nor a list", f"write {', '.join(PRESETS)}, or a list of patterns")
+    return PassThroughSelection(None, tuple(map(_compile_pattern, items)))
 
 
-PassThroughChoice = Annotated[
-    PassThrough,
-    PlainValidator(pass_through),
-    PlainSerializer(PassThrough.written),
-    Spelling("article | minimal | all | none | list of patterns", PassThrough.written),
+PassThroughSetting = Annotated[
+    PassThroughSelection,
+    PlainValidator(parse_pass_through),
+    PlainSerializer(PassThroughSelection.as_setting),
+    ValueFormat("article | minimal | all | none | list of patterns", PassThroughSelection.as_setting),
 ]

@@ -7,32 +7,32 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from exporter.config.errors import shown
-from exporter.config.section import ClientTls, Section
-from exporter.config.values import Duration, SecretFilePath, Spelling, split_address, wrong
+from exporter.config.errors import quoted
+from exporter.config.section import ClientTlsSection, Section
+from exporter.config.values import PositiveSeconds, SecretFilePath, ValueFormat, split_address, value_error
 
-LAST9_READ = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
+LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
 """Last9's form of a Read URL (facts: last9 5)."""
-_APPENDED = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata|write|read))?/*$")
+_API_PATH = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata|write|read))?/*$")
 _SLUG = r"^[A-Za-z0-9._-]*$"
 
 
-def read_address(text: str) -> str:
+def check_read_address(text: str) -> str:
     """Check the address of a Prometheus HTTP API: what comes before /api/v1."""
     written = text.strip()
     parts = split_address(written)
     if not parts.scheme:
-        raise wrong(f"{shown(written)} has no scheme", f"write https://{written} (http:// for plain text)")
+        raise value_error(f"{quoted(written)} has no scheme", f"write https://{written} (http:// for plain text)")
     if parts.query or parts.fragment:
-        raise wrong("holds a query or a fragment", "write the address alone")
-    if _APPENDED.search(parts.path):
-        raise wrong("ends in /api/v1, which is appended to it", "write what comes before /api/v1")
+        raise value_error("holds a query or a fragment", "write the address alone")
+    if _API_PATH.search(parts.path):
+        raise value_error("ends in /api/v1, which is appended to it", "write what comes before /api/v1")
     if parts.path.rstrip("/").endswith("/write"):
-        raise wrong("is where a remote write goes", "write the address to read from; at Last9 it is the Read URL")
+        raise value_error("is where a remote write goes", "write the address to read from; at Last9 it is the Read URL")
     return written.rstrip("/")
 
 
-class Last9(Section):
+class Last9Section(Section):
     """A cluster of Last9, from which its Read URL is built (Cluster > Settings > Read Data shows it)."""
 
     cluster: str = Field(default="", pattern=_SLUG)
@@ -41,12 +41,12 @@ class Last9(Section):
     """Slug of the organisation, which ends the Read URL."""
 
 
-class Read(Section):
+class ReadSection(Section):
     """Reading back from the store, for `verify`; off unless it has an address."""
 
-    address: Annotated[str, AfterValidator(read_address), Spelling("URL")] | None = None
+    address: Annotated[str, AfterValidator(check_read_address), ValueFormat("URL")] | None = None
     """Where a Prometheus HTTP API answers: what comes before /api/v1; unset: nothing is read."""
-    last9: Last9 = Last9()
+    last9: Last9Section = Last9Section()
     """In place of `address`: a cluster of Last9."""
     username: str = ""
     """User name of basic authentication; empty: the cluster id of `last9`, else none is used."""
@@ -56,15 +56,15 @@ class Read(Section):
     """File that holds the password."""
     authorization_file: SecretFilePath | None = None
     """File with the whole value of the Authorization header, in place of user name and password; unset: none."""
-    tls: ClientTls = ClientTls()
+    tls: ClientTlsSection = ClientTlsSection()
     """TLS towards the address."""
-    timeout: Duration = 30.0
+    timeout: PositiveSeconds = 30.0
     """How long one answer may take."""
 
     @property
     def url(self) -> str:
         """What comes before /api/v1; "" when nothing is read."""
-        built = self.last9.cluster and LAST9_READ.format(**self.last9.model_dump())
+        built = self.last9.cluster and LAST9_READ_URL.format(**self.last9.model_dump())
         return self.address or built
 
     @property

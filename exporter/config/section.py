@@ -15,7 +15,7 @@ class Section(BaseModel):
     )
 
 
-class ClientTls(Section):
+class ClientTlsSection(Section):
     """How we verify whom we ask, and prove who we are."""
 
     ca_file: FilePath | None = None
@@ -30,7 +30,7 @@ class ClientTls(Section):
     """True accepts any certificate: for tests only."""
 
 
-class ServerTls(Section):
+class ServerTlsSection(Section):
     """The certificate we serve with."""
 
     cert_file: FilePath | None = None
@@ -39,7 +39,7 @@ class ServerTls(Section):
     """PEM file of the key of `cert_file`."""
 
 
-class BasicAuth(Section):
+class BasicAuthSection(Section):
     """A user name and a password."""
 
     username: str = ""

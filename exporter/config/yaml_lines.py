@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import yaml
 from dotenv.parser import parse_stream
 
-from exporter.config.errors import shown
+from exporter.config.errors import quoted
 from exporter.config.layers import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path as File
 
-    from exporter.config.errors import Findings
-    from exporter.config.schema import Path
+    from exporter.config.errors import IssueCollector
+    from exporter.config.schema import SettingPath
 
 _CORE_TAG = "tag:yaml.org,2002:"
 _DEEPEST = 12
@@ -39,9 +39,9 @@ class Variable:
     origin: Origin
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The variable's name, after the line of the .env file that sets it."""
-        return self.name if self.origin.layer == "environment" else f"{self.origin.where}: {self.name}"
+        return self.name if self.origin.layer == "environment" else f"{self.origin.detail}: {self.name}"
 
 
 def os_fault(error: OSError | ValueError) -> tuple[str, str]:
@@ -53,15 +53,15 @@ def os_fault(error: OSError | ValueError) -> tuple[str, str]:
     return f"cannot be read: {reason}", "check the path and its mount"
 
 
-def read_file(file: File, findings: Findings) -> str | None:
+def read_file(file: File, findings: IssueCollector) -> str | None:
     """Return the text of a file, None after noting why there is none."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        findings.fault(f"{file}:{line}", "is not UTF-8 text", "save it as UTF-8")
+        findings.add_error(f"{file}:{line}", "is not UTF-8 text", "save it as UTF-8")
     except (OSError, ValueError) as error:
-        findings.fault(str(file), *os_fault(error))
+        findings.add_error(str(file), *os_fault(error))
     return None
 
 
@@ -79,15 +79,15 @@ class _Reading:
     """
 
     def __init__(self) -> None:
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[SettingPath, int] = {}
         self._nodes = 0
 
-    def value(self, node: yaml.Node, at: Path = ()) -> object:
+    def value(self, node: yaml.Node, at: SettingPath = ()) -> object:
         self._nodes += 1
         if self._nodes > _MOST_NODES or len(at) > _DEEPEST:
             raise _BadYamlError(node, "holds too much, or is nested too deep", "write it without nested aliases")
         if not node.tag.startswith(_CORE_TAG):
-            raise _BadYamlError(node, f"has the tag {shown(node.tag)}", "write the value without a tag")
+            raise _BadYamlError(node, f"has the tag {quoted(node.tag)}", "write the value without a tag")
         self.lines.setdefault(at, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node, at))
@@ -95,13 +95,13 @@ class _Reading:
             return [self.value(item, (*at, number)) for number, item in enumerate(node.value)]
         return None if node.tag == f"{_CORE_TAG}null" else node.value
 
-    def _pairs(self, node: yaml.MappingNode, at: Path) -> Iterator[tuple[str, object]]:
+    def _pairs(self, node: yaml.MappingNode, at: SettingPath) -> Iterator[tuple[str, object]]:
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _BadYamlError(key, "has a key that is no word", "write key: value")
             if key.value in seen:
-                raise _BadYamlError(key, f"has the key {shown(key.value)} twice", "keep one of them")
+                raise _BadYamlError(key, f"has the key {quoted(key.value)} twice", "keep one of them")
             seen.add(key.value)
             self.lines[*at, key.value] = key.start_mark.line + 1
             yield key.value, self.value(value, (*at, key.value))
@@ -124,7 +124,7 @@ def _yaml_problem(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     return mark.line + 1 if mark else 1, f"is not YAML: {problem}"
 
 
-def read_yaml(file: File, findings: Findings) -> tuple[object, dict[Path, int]]:
+def read_yaml(file: File, findings: IssueCollector) -> tuple[object, dict[SettingPath, int]]:
     """Return the tree in a YAML file, its scalars as text, and the line of each path; (None, {}) after a fault."""
     text = read_file(file, findings)
     reading = _Reading()
@@ -133,24 +133,24 @@ def read_yaml(file: File, findings: Findings) -> tuple[object, dict[Path, int]]:
         tree = reading.value(node) if node else None
     except yaml.YAMLError as error:
         line, problem = _yaml_problem(error, text or "")
-        findings.fault(f"{file}:{line}", problem, "mend the line; `key: value` under a section, indented by spaces")
+        findings.add_error(f"{file}:{line}", problem, "mend the line; `key: value` under a section, indented by spaces")
     except _BadYamlError as error:
-        findings.fault(f"{file}:{error.line}", str(error), error.advice)
+        findings.add_error(f"{file}:{error.line}", str(error), error.advice)
     except RecursionError:
-        findings.fault(str(file), "is nested too deep", "write it with fewer levels")
+        findings.add_error(str(file), "is nested too deep", "write it with fewer levels")
     else:
         return tree, reading.lines
     return None, {}
 
 
-def read_dotenv(file: File, findings: Findings) -> list[Variable]:
+def read_dotenv(file: File, findings: IssueCollector) -> list[Variable]:
     """Return the variables of a .env file, each with its line."""
     variables = []
     for binding in parse_stream(io.StringIO(read_file(file, findings) or "")):
         blank = binding.original.string
         line = binding.original.line + blank[: len(blank) - len(blank.lstrip())].count("\n")
         if binding.error:
-            findings.fault(f"{file}:{line}", "is no line of a .env file", "write NAME=value")
+            findings.add_error(f"{file}:{line}", "is no line of a .env file", "write NAME=value")
         elif binding.key and binding.value is not None:
             variables.append(Variable(binding.key, binding.value, Origin("file", f"{file}:{line}")))
     return variables

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from exporter.config import ConfigError, Loaded, load
+from exporter.config import ConfigError, LoadedConfig, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Load(Protocol):
         environment: Mapping[str, str] | None = None,
         overrides: Mapping[str, object] | None = None,
         name: str = "x.yaml",
-    ) -> Loaded: ...
+    ) -> LoadedConfig: ...
 
 
 class Faults(Protocol):
@@ -44,7 +44,7 @@ def loaded(tmp_path: Path) -> Load:
         environment: Mapping[str, str] | None = None,
         overrides: Mapping[str, object] | None = None,
         name: str = "x.yaml",
-    ) -> Loaded:
+    ) -> LoadedConfig:
         file = None
         if text is not None:
             file = tmp_path / name
@@ -64,7 +64,7 @@ def faults(loaded: Load, tmp_path: Path) -> Faults:
     ) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             loaded(text, environment, overrides, name)
-        assert str(caught.value).splitlines() == [str(fault) for fault in caught.value.faults]
-        return [str(fault).replace(f"{tmp_path}/", "") for fault in caught.value.faults]
+        assert str(caught.value).splitlines() == [str(fault) for fault in caught.value.issues]
+        return [str(fault).replace(f"{tmp_path}/", "") for fault in caught.value.issues]
 
     return read

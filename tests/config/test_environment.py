@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.config import Settings
-from exporter.config.env import BENEATH, STANDARD
+from exporter.config.env import ABOVE_FILE, BELOW_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.config import Loaded
+    from exporter.config import LoadedConfig
     from tests.config.conftest import Faults, Load
 
 CLUSTER = {"OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=c"}
 
 
-def headers(result: Loaded) -> dict[str, str]:
+def headers(result: LoadedConfig) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in result.settings.otlp.headers.items()}
 
 
-def warned(result: Loaded) -> list[str]:
+def warned(result: LoadedConfig) -> list[str]:
     return [str(warning) for warning in result.warnings]
 
 
-def otlp(result: Loaded, key: str) -> Any:
+def otlp(result: LoadedConfig, key: str) -> Any:
     first, _, rest = key.partition(".")
     value = getattr(result.settings.otlp, first)
     return getattr(value, rest) if rest else value
@@ -68,7 +68,7 @@ class TestEndpoint:
         assert grpc.settings.otlp.grpc_target == ("otlp.last9.io:443", True)
 
 
-@pytest.mark.parametrize("name", [name for row in (*BENEATH, *STANDARD) for name in row.variables])
+@pytest.mark.parametrize("name", [name for row in (*BELOW_FILE, *ABOVE_FILE) for name in row.variables])
 def test_an_empty_variable_is_unset(loaded: Load, name: str) -> None:
     """Rule E05."""
     result = loaded(None, {name: " "})
@@ -112,8 +112,8 @@ def test_a_bad_word_is_passed_over_with_a_warning(loaded: Load, option: str, tex
     variable = f"OTEL_EXPORTER_OTLP_METRICS_{option}"
     result = loaded(None, {variable: text})
     assert otlp(result, option.lower()) == default
-    assert [warning.place for warning in result.warnings] == [variable]
-    assert result.warnings[0].cure
+    assert [warning.location for warning in result.warnings] == [variable]
+    assert result.warnings[0].hint
 
 
 def test_a_bad_word_for_metrics_leaves_the_general_one(loaded: Load) -> None:

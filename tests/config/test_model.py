@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from exporter.config import Endpoint, Otlp, PassThrough, Settings
-from exporter.config.pass_through import ONLY_BY_NAME
+from exporter.config import Endpoint, OtlpSection, PassThroughSelection, Settings
+from exporter.config.pass_through import EXPLICIT_ONLY
 from exporter.config.values import MIB
 from exporter.metrics import Source
 
 
-def passing(choice: object) -> PassThrough:
+def passing(choice: object) -> PassThroughSelection:
     return Settings.model_validate({"series": {"pass_through": choice}}).series.pass_through
 
 
@@ -95,22 +95,22 @@ class TestPassThrough:
             ("all", "experiment_info", True),
             ("all", "notification_send_error", True),
             ("all", "go_goroutines", False),
-            ("all", ONLY_BY_NAME, False),
+            ("all", EXPLICIT_ONLY, False),
             ("none", "rollout_info", False),
             (["go_.*"], "go_goroutines", True),
             (["go_.*"], "cargo_x", False),
-            ([".*"], ONLY_BY_NAME, False),
-            ([ONLY_BY_NAME], ONLY_BY_NAME, True),
+            ([".*"], EXPLICIT_ONLY, False),
+            ([EXPLICIT_ONLY], EXPLICIT_ONLY, True),
             ("go_.*,process_.*", "process_start_time_seconds", True),
             ('["go_.{1,20}"]', "go_goroutines", True),
         ],
     )
     def test_wants_whole_names_only(self, choice: object, family: str, *, wanted: bool) -> None:
-        assert passing(choice).wants(family) is wanted
+        assert passing(choice).matches(family) is wanted
 
     def test_is_written_as_it_was_chosen(self) -> None:
-        assert passing("all").written() == "all"
-        assert passing(["go_.*"]).written() == ["go_.*"]
+        assert passing("all").as_setting() == "all"
+        assert passing(["go_.*"]).as_setting() == ["go_.*"]
 
 
 class TestNamespaces:
@@ -124,7 +124,11 @@ class TestNamespaces:
 
 def test_a_traffic_router_can_be_declared_by_glob() -> None:
     lifecycle = Settings.model_validate({"lifecycle": {"traffic_router": ["shop/*", "*/web"]}}).lifecycle
-    assert [lifecycle.routed(*one) for one in (("shop", "a"), ("x", "web"), ("x", "a"))] == [True, True, False]
+    assert [lifecycle.has_traffic_router(*one) for one in (("shop", "a"), ("x", "web"), ("x", "a"))] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_role_values_add_to_the_defaults() -> None:
@@ -155,7 +159,7 @@ def test_role_values_add_to_the_defaults() -> None:
 )
 def test_the_path_is_added_once_to_a_base_and_never_to_an_exact_url(text: str, *, exact: bool, url: str) -> None:
     """Rules E01 and E02."""
-    assert Otlp(endpoint=Endpoint(text, exact=exact)).url == url
+    assert OtlpSection(endpoint=Endpoint(text, exact=exact)).url == url
 
 
 @pytest.mark.parametrize(
@@ -174,14 +178,16 @@ def test_for_grpc_a_scheme_beats_insecure_and_ports_default(
     text: str, target: tuple[str, bool], *, insecure: bool
 ) -> None:
     """Rules E03 and E04."""
-    assert Otlp(endpoint=Endpoint(text), protocol="grpc", insecure=insecure).grpc_target == target
+    assert OtlpSection(endpoint=Endpoint(text), protocol="grpc", insecure=insecure).grpc_target == target
 
 
 @pytest.mark.parametrize("insecure", [True, False])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_for_http_the_scheme_alone_says_whether_tls_is_spoken(scheme: str, *, insecure: bool) -> None:
     """Rule E04."""
-    assert Otlp(endpoint=Endpoint(f"{scheme}://h:4318"), insecure=insecure).url == f"{scheme}://h:4318/v1/metrics"
+    assert (
+        OtlpSection(endpoint=Endpoint(f"{scheme}://h:4318"), insecure=insecure).url == f"{scheme}://h:4318/v1/metrics"
+    )
 
 
 @pytest.mark.parametrize(

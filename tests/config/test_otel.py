@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from exporter.config import decode_headers
-from exporter.config.otel import attribute_pairs, percent_decoded
+from exporter.config.otel import parse_attributes, percent_decode
 
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=12)
 VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
@@ -48,7 +48,7 @@ def test_percent_encoded_headers_come_back_as_they_were(headers: dict[str, str])
 def test_percent_encoded_attributes_come_back_as_they_were(attributes: dict[str, str]) -> None:
     """Rule E14: any text, commas and line breaks among it."""
     text = ",".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in attributes.items())
-    assert attribute_pairs(text) == attributes
+    assert parse_attributes(text) == attributes
 
 
 @given(st.text(max_size=60))
@@ -62,4 +62,4 @@ def test_no_text_of_headers_is_too_odd_to_be_told_of(text: str) -> None:
 def test_a_percent_sign_that_stands_for_nothing_is_refused(text: str) -> None:
     """Rule E12."""
     with pytest.raises(PydanticCustomError, match="percent sign without two hexadecimal digits"):
-        percent_decoded(text)
+        percent_decode(text)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import Read, as_yaml
+from exporter.config import ReadSection, as_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +33,9 @@ def test_the_address_is_what_comes_before_the_api(loaded: Load, text: str, url: 
 
 def test_the_cluster_of_last9_is_the_user_name_unless_another_is_given() -> None:
     last9 = {"cluster": "c-1", "organization": "acme"}
-    assert Read.model_validate({"last9": last9}).user == "c-1"
-    assert Read.model_validate({"last9": last9, "username": "u"}).user == "u"
-    assert Read().user == ""
+    assert ReadSection.model_validate({"last9": last9}).user == "c-1"
+    assert ReadSection.model_validate({"last9": last9, "username": "u"}).user == "u"
+    assert ReadSection().user == ""
 
 
 def test_all_of_it_can_come_from_the_environment(loaded: Load) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from exporter.config import as_yaml, effective, reference
+from exporter.config import as_yaml, effective_settings, settings_reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def test_every_setting_has_its_value_and_its_origin(loaded: Load, tmp_path: Path
         },
         {"log.level": "debug"},
     )
-    rows = {row.path: (row.value, str(row.origin).replace(f"{tmp_path}/", "")) for row in effective(result)}
+    rows = {row.path: (row.value, str(row.origin).replace(f"{tmp_path}/", "")) for row in effective_settings(result)}
     expected = {
         "mode": ("deployment", "default"),
         "argo.targets": ("['a:1']", "file x.yaml:4"),
@@ -47,7 +47,7 @@ def test_every_setting_has_its_value_and_its_origin(loaded: Load, tmp_path: Path
 
 def test_several_installations_are_told_apart(loaded: Load) -> None:
     result = loaded("argo: [{targets: a:1}, {name: b, targets: b:1}]")
-    paths = [row.path for row in effective(result)]
+    paths = [row.path for row in effective_settings(result)]
     assert "argo[0].targets" in paths
     assert "argo[1].targets" in paths
     assert [one["name"] for one in yaml.safe_load(as_yaml(result))["argo"]] == ["default", "b"]
@@ -71,18 +71,22 @@ def test_what_is_printed_loads_to_the_same_settings(loaded: Load, text: str) -> 
 
 
 def test_the_reference_names_every_setting_with_a_meaning_and_a_default(loaded: Load) -> None:
-    entries = reference()
+    entries = settings_reference()
     paths = [entry.path for entry in entries]
     assert len(set(paths)) == len(paths)
     assert all(entry.kind and entry.default and len(entry.description) > 10 for entry in entries)
     assert all(entry.description.endswith(".") for entry in entries)
-    printed = {row.path.removesuffix(".service.name") for row in effective(loaded()) if ".role_values." not in row.path}
+    printed = {
+        row.path.removesuffix(".service.name")
+        for row in effective_settings(loaded())
+        if ".role_values." not in row.path
+    }
     assert printed <= set(paths)
     assert set(paths) - printed == {"lifecycle.role_values"}
 
 
 def test_the_reference_says_what_is_taken_and_what_holds_by_default() -> None:
-    known = {entry.path: (entry.kind, entry.default) for entry in reference()}
+    known = {entry.path: (entry.kind, entry.default) for entry in settings_reference()}
     assert known["argo.interval"] == ("duration", "15s")
     assert known["argo.targets"] == ("list of host:port or URL", "['argo-rollouts-metrics.argo-rollouts.svc:8090']")
     assert known["kube_state_metrics.limits.body"] == ("size", "512MiB")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import ConfigError, SecretFile, as_yaml, effective, load
-from exporter.config.layers import Leaf, Origin
+from exporter.config import ConfigError, SecretFile, as_yaml, effective_settings, load
+from exporter.config.layers import Origin, SourcedValue
 from exporter.config.yaml_lines import Variable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_a_secret_that_is_used_is_shown_nowhere(
         repr(result),
         str(result.settings),
         as_yaml(result),
-        repr(effective(result)),
+        repr(effective_settings(result)),
         str(result.warnings),
         caplog.text,
     ):
@@ -82,7 +82,7 @@ def test_a_secret_in_a_faulty_place_is_not_told(tmp_path: Path, text: str, envir
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "x.yaml", environment)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
-    assert caught.value.faults
+    assert caught.value.issues
 
 
 def test_a_secret_that_is_a_number_is_not_told_either() -> None:
@@ -104,7 +104,7 @@ def test_the_content_of_a_secret_file_is_not_told(tmp_path: Path, name: str) -> 
 
 def test_what_is_held_while_loading_shows_no_text() -> None:
     origin = Origin("environment", "X")
-    assert SECRET not in repr(Leaf(SECRET, origin)) + repr(Variable("X", SECRET, origin))
+    assert SECRET not in repr(SourcedValue(SECRET, origin)) + repr(Variable("X", SECRET, origin))
 
 
 class TestSecretFile:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from exporter.config.values import duration_text, listed, listen, seconds, size, size_text, target
+from exporter.config.values import (
+    check_listen_address,
+    check_target,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_list,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,18 +35,18 @@ from exporter.config.values import duration_text, listed, listen, seconds, size,
     ],
 )
 def test_durations_are_numbers_or_go_like_text(written: object, meant: float) -> None:
-    assert seconds(written) == pytest.approx(meant)
+    assert parse_duration(written) == pytest.approx(meant)
 
 
 @pytest.mark.parametrize("written", ["", "s", "15 s", "-1s", "15x", "1m30", "nan", "inf", "1e3", "१s", True])
 def test_what_is_no_duration_is_refused(written: object) -> None:
     with pytest.raises(PydanticCustomError, match="is no duration"):
-        seconds(written)
+        parse_duration(written)
 
 
 @given(st.integers(min_value=0, max_value=10**9))
 def test_a_duration_is_shown_as_it_can_be_read(milliseconds: int) -> None:
-    assert seconds(duration_text(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
+    assert parse_duration(format_duration(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
 
 
 @pytest.mark.parametrize(
@@ -54,18 +62,18 @@ def test_a_duration_is_shown_as_it_can_be_read(milliseconds: int) -> None:
     ],
 )
 def test_sizes_are_numbers_or_text_with_a_unit(written: object, meant: int) -> None:
-    assert size(written) == meant
+    assert parse_size(written) == meant
 
 
 @pytest.mark.parametrize("written", ["", "MiB", "-1", "10mb", "1e3", "10 TB", True])
 def test_what_is_no_size_is_refused(written: object) -> None:
     with pytest.raises(PydanticCustomError, match="is no size"):
-        size(written)
+        parse_size(written)
 
 
 @given(st.integers(min_value=0, max_value=2**50))
 def test_a_size_is_shown_as_it_can_be_read(count: int) -> None:
-    assert size(size_text(count)) == count
+    assert parse_size(format_size(count)) == count
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_a_size_is_shown_as_it_can_be_read(count: int) -> None:
     [("a, b,,", ["a", "b"]), ('["a,b", "c"]', ["a,b", "c"]), ("", []), (["a"], ["a"])],
 )
 def test_lists_are_json_or_stand_between_commas(written: object, meant: list[str]) -> None:
-    assert listed(written) == meant
+    assert parse_list(written) == meant
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ def test_lists_are_json_or_stand_between_commas(written: object, meant: list[str
     ["h:8090", "argo.svc:1", "10.0.0.1:65535", "[::1]:8090", "http://h", "https://h:1/metrics?x=y", "my_host:80"],
 )
 def test_targets_are_host_and_port_or_urls(text: str) -> None:
-    assert target(text) == text
+    assert check_target(text) == text
 
 
 @pytest.mark.parametrize(
@@ -102,7 +110,7 @@ def test_targets_are_host_and_port_or_urls(text: str) -> None:
 )
 def test_what_cannot_be_asked_is_refused(text: str, problem: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
-        target(text)
+        check_target(text)
     assert problem in caught.value.message()
     assert "pass" not in caught.value.message()
 
@@ -110,10 +118,10 @@ def test_what_cannot_be_asked_is_refused(text: str, problem: str) -> None:
 @given(st.text(max_size=30))
 def test_any_text_is_a_target_or_is_refused(text: str) -> None:
     with suppress(PydanticCustomError):
-        assert target(text) == text
+        assert check_target(text) == text
 
 
 @pytest.mark.parametrize("written", ["", "host", "a:b", ":65536", "a:b:1", "http://h:1"])
 def test_what_cannot_be_listened_at_is_refused(written: str) -> None:
     with pytest.raises(PydanticCustomError, match="is no address to listen at"):
-        listen(written)
+        check_listen_address(written)

@@ -1,8 +1,8 @@
-"""The exporter's own metrics: one table, on a registry of its own, given out as families.
+"""The exporter's own metrics: one table, a registry of its own, exported as metric families.
 
-What is counted where it happens is told with `add`, `set` and `observe`. What somebody else keeps (the books of
-delivery, above all) is watched: read in one go whenever families are asked for, so that the books balance in every
-answer (E43).
+A metric that is counted where it happens is updated with `add`, `set` and `observe`. A metric whose value another
+object holds (the delivery accounting above all) is observable, as an OpenTelemetry observable instrument: a callback
+returns all its values at one moment, so that made, delivered, dropped and queued points balance in every export (E43).
 """
 
 from __future__ import annotations
@@ -21,139 +21,157 @@ from exporter import __version__
 from exporter.metrics import Labels, MetricFamily, MetricType, Series
 
 PREFIX: Final = "rollouts_exporter_"
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Histogram bounds in seconds, up to the longest request timeout that is usual."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One own metric; `watched` means that a watch tells its value, not `add`, `set` or `observe`."""
+class OwnMetricDefinition:
+    """One own metric; `observable` means that a callback supplies its value, not `add`, `set` or `observe`."""
 
     name: str
-    kind: MetricType
+    type: MetricType
     help: str
     labels: tuple[str, ...] = ()
-    watched: bool = False
+    observable: bool = False
 
 
-def _counter(name: str, text: str, *labels: str, watched: bool = False) -> Row:
-    return Row(f"{PREFIX}{name}", MetricType.COUNTER, text, labels, watched)
+def _counter(name: str, text: str, *labels: str, observable: bool = False) -> OwnMetricDefinition:
+    return OwnMetricDefinition(f"{PREFIX}{name}", MetricType.COUNTER, text, labels, observable)
 
 
-def _gauge(name: str, text: str, *labels: str, watched: bool = False) -> Row:
-    return Row(f"{PREFIX}{name}", MetricType.GAUGE, text, labels, watched)
+def _gauge(name: str, text: str, *labels: str, observable: bool = False) -> OwnMetricDefinition:
+    return OwnMetricDefinition(f"{PREFIX}{name}", MetricType.GAUGE, text, labels, observable)
 
 
-def _histogram(name: str, text: str, *labels: str) -> Row:
-    return Row(f"{PREFIX}{name}", MetricType.HISTOGRAM, text, labels)
+def _histogram(name: str, text: str, *labels: str) -> OwnMetricDefinition:
+    return OwnMetricDefinition(f"{PREFIX}{name}", MetricType.HISTOGRAM, text, labels)
 
 
 class OwnMetric(Enum):
-    """The table of own metrics: add a row here to have another."""
+    """The table of own metrics; a new metric is a new row."""
 
-    BUILD = _gauge("build_info", "1, with the version that runs.", "version")
-    CYCLES = _counter("cycles_total", "Cycles ended.")
-    CYCLE_SECONDS = _gauge("cycle_seconds", "How long the last cycle took.")
-    CYCLES_SKIPPED = _counter("cycles_skipped_total", "Ticks let go by because the cycle before was still under way.")
-    SCRAPES = _counter("scrapes_total", "Scrapes, by source and result: ok or why it failed.", "source", "result")
-    MALFORMED = _counter("malformed_lines_total", "Lines that were no exposition text.", "source", "reason")
-    SAMPLES_DROPPED = _counter("samples_dropped_total", "Samples read but not used.", "reason")
-    UNKNOWN_PHASES = _counter("unknown_phases_total", "Times that a rollout was in a phase never heard of.")
-    SERIES = _gauge("series", "Series said in the last cycle.")
-    SERIES_OVERFLOW = _counter("series_overflow_total", "Series left out because series.limit was reached.")
-    POINTS_MADE = _counter("points_made_total", "Data points made for delivery.", watched=True)
-    POINTS_DELIVERED = _counter("points_delivered_total", "Data points the endpoint took.", watched=True)
-    POINTS_REJECTED = _counter("points_rejected_total", "Data points the endpoint turned down.", watched=True)
-    POINTS_DROPPED = _counter("points_dropped_total", "Data points given up, by reason.", "reason", watched=True)
-    POINTS_QUEUED = _gauge("points_queued", "Data points waiting for delivery.", watched=True)
-    QUEUE_BYTES = _gauge("queue_bytes", "Size of the queue of delivery.", watched=True)
-    QUEUE_LIMIT = _gauge("queue_limit_bytes", "Size at which the queue of delivery gives up its oldest.", watched=True)
-    QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", watched=True)
-    SPOOL_ON_DISK = _gauge(
-        "spool_on_disk", "1 while all that waits is in otlp.queue.directory, 0 while memory stands in.", watched=True
+    BUILD = _gauge("build_info", "Always 1, with the running version.", "version")
+    CYCLES = _counter("cycles_total", "Completed scrape cycles.")
+    CYCLE_SECONDS = _gauge("cycle_seconds", "Duration of the last cycle.")
+    CYCLES_SKIPPED = _counter("cycles_skipped_total", "Cycles skipped because the previous one was still running.")
+    SCRAPES = _counter("scrapes_total", "Scrapes by source and result (ok or the failure reason).", "source", "result")
+    PARSE_ERRORS = _counter(
+        "malformed_lines_total", "Scraped lines that are not valid exposition text.", "source", "reason"
     )
-    REQUESTS = _counter("requests_total", "Requests to the endpoint, by status or why none came.", "code", watched=True)
-    REQUESTS_RETRIED = _counter("requests_retried_total", "Requests that had to be sent again.", watched=True)
-    WARNINGS = _counter("delivery_warnings_total", "Requests the endpoint took with a warning.", watched=True)
-    REQUEST_SECONDS = _histogram("request_seconds", "How long requests to the endpoint took.")
-    LAST_DELIVERY = _gauge("last_delivery_timestamp_seconds", "When the endpoint last took a request.", watched=True)
-    DELIVERY_LAG = _gauge("delivery_lag_seconds", "From scrape to acknowledgement, of the last request.", watched=True)
-    DELIVERY_STATE = _gauge("delivery_state", "1 for the state that delivery is in, else 0.", "state", watched=True)
-    LONGEST_HOLD = _gauge("event_loop_longest_hold_seconds", "Longest time the event loop was held in the last cycle.")
-    CONFIG_WARNINGS = _gauge("config_warnings", "Warnings about the configuration; the command check lists them.")
-    MEMORY_WRITES = _counter("memory_writes_total", "Writes of the memory to its directory, by result.", "result")
+    SAMPLES_DROPPED = _counter("samples_dropped_total", "Samples scraped but not used.", "reason")
+    UNKNOWN_PHASES = _counter("unknown_phases_total", "Observations of a rollout in an unrecognised phase.")
+    SERIES = _gauge("series", "Series exported in the last cycle.")
+    SERIES_OVERFLOW = _counter("series_overflow_total", "Series omitted because series.limit was reached.")
+    POINTS_MADE = _counter("points_made_total", "Data points created for delivery.", observable=True)
+    POINTS_DELIVERED = _counter("points_delivered_total", "Data points accepted by the endpoint.", observable=True)
+    POINTS_REJECTED = _counter("points_rejected_total", "Data points rejected by the endpoint.", observable=True)
+    POINTS_DROPPED = _counter(
+        "points_dropped_total", "Data points dropped before delivery, by reason.", "reason", observable=True
+    )
+    POINTS_QUEUED = _gauge("points_queued", "Data points waiting for delivery.", observable=True)
+    QUEUE_BYTES = _gauge("queue_bytes", "Size of the delivery queue.", observable=True)
+    QUEUE_LIMIT = _gauge(
+        "queue_limit_bytes", "Queue size limit; the oldest request is dropped beyond it.", observable=True
+    )
+    QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", observable=True)
+    SPOOL_ON_DISK = _gauge(
+        "spool_on_disk", "1 if the queue is stored in otlp.queue.directory, 0 if part is in memory.", observable=True
+    )
+    REQUESTS = _counter(
+        "requests_total", "Requests to the endpoint, by response status or failure reason.", "code", observable=True
+    )
+    REQUESTS_RETRIED = _counter("requests_retried_total", "Requests that were sent more than once.", observable=True)
+    DELIVERY_WARNINGS = _counter(
+        "delivery_warnings_total", "Requests that the endpoint accepted with a warning.", observable=True
+    )
+    REQUEST_SECONDS = _histogram("request_seconds", "Duration of requests to the endpoint.")
+    LAST_DELIVERY = _gauge(
+        "last_delivery_timestamp_seconds", "Time when the endpoint last accepted a request.", observable=True
+    )
+    DELIVERY_LAG = _gauge(
+        "delivery_lag_seconds", "Time from scrape to acknowledgement of the last delivered request.", observable=True
+    )
+    DELIVERY_STATE = _gauge("delivery_state", "1 for the current delivery state, else 0.", "state", observable=True)
+    MAX_LOOP_HOLD = _gauge(
+        "event_loop_longest_hold_seconds", "Longest time the event loop was blocked in the last cycle."
+    )
+    CONFIG_WARNINGS = _gauge("config_warnings", "Configuration warnings; the check command lists them.")
+    STATE_WRITES = _counter("memory_writes_total", "Writes of the state file, by result.", "result")
 
 
-TABLE: Final = tuple(own.value for own in OwnMetric)
+DEFINITIONS: Final = tuple(metric.value for metric in OwnMetric)
 
-# A number for a row without labels, else a number for each value of its one label; what is left out is not said.
-Reading = Mapping[OwnMetric, float | Mapping[str, float]]
+# A number for a metric without labels, else a number for each value of its one label. An omitted metric is not exported.
+ObservedValues = Mapping[OwnMetric, float | Mapping[str, float]]
 
 
 class SelfMetrics:
     """The own metrics of one process; `instance` is a label of each series (two writers never share one).
 
-    `started` is when the process began to count (Unix seconds), the start of every counter and histogram.
+    `start_time` (Unix seconds) is when the process began to count: the start of every counter and histogram.
     """
 
-    def __init__(self, instance: str, started: float, version: str = __version__) -> None:
+    def __init__(self, instance: str, start_time: float, version: str = __version__) -> None:
         self._instance = instance
-        self._started = started
-        self._own = CollectorRegistry()
-        self._process = CollectorRegistry()
-        self._watches = _Watches()
+        self._start_time = start_time
+        self._registry = CollectorRegistry()
+        self._process_registry = CollectorRegistry()
+        self._callbacks = _CallbackCollector()
         self._series: dict[tuple[str, Labels], Series] = {}
-        self._begun: dict[str, float] = {}
-        self._counters = {own: self._counter(own.value) for own in _counted(MetricType.COUNTER)}
-        self._gauges = {own: self._gauge(own.value) for own in _counted(MetricType.GAUGE)}
-        self._histograms = {own: self._histogram(own.value) for own in _counted(MetricType.HISTOGRAM)}
-        self._own.register(self._watches)
-        ProcessCollector(registry=self._process)
+        self._start_times: dict[str, float] = {}
+        self._counters = {metric: self._counter(metric.value) for metric in _synchronous(MetricType.COUNTER)}
+        self._gauges = {metric: self._gauge(metric.value) for metric in _synchronous(MetricType.GAUGE)}
+        self._histograms = {metric: self._histogram(metric.value) for metric in _synchronous(MetricType.HISTOGRAM)}
+        self._registry.register(self._callbacks)
+        ProcessCollector(registry=self._process_registry)
         self.set(OwnMetric.BUILD, 1, version)
 
-    def _counter(self, row: Row) -> Counter:
-        return Counter(row.name, row.help, row.labels, registry=self._own)
+    def _counter(self, definition: OwnMetricDefinition) -> Counter:
+        return Counter(definition.name, definition.help, definition.labels, registry=self._registry)
 
-    def _gauge(self, row: Row) -> Gauge:
-        return Gauge(row.name, row.help, row.labels, registry=self._own)
+    def _gauge(self, definition: OwnMetricDefinition) -> Gauge:
+        return Gauge(definition.name, definition.help, definition.labels, registry=self._registry)
 
-    def _histogram(self, row: Row) -> Histogram:
-        return Histogram(row.name, row.help, row.labels, registry=self._own, buckets=SECONDS)
+    def _histogram(self, definition: OwnMetricDefinition) -> Histogram:
+        name, text, labels = definition.name, definition.help, definition.labels
+        return Histogram(name, text, labels, registry=self._registry, buckets=DURATION_BUCKETS)
 
-    def add(self, own: OwnMetric, *labels: str, amount: float = 1) -> None:
-        """Count up; `labels` are values in the row's order."""
-        counter = self._counters[own]
+    def add(self, metric: OwnMetric, *labels: str, amount: float = 1) -> None:
+        """Increment a counter; `labels` are label values in the definition's order."""
+        counter = self._counters[metric]
         (counter.labels(*labels) if labels else counter).inc(amount)
 
-    def set(self, own: OwnMetric, value: float, *labels: str) -> None:
-        """Set a gauge; `labels` are values in the row's order."""
-        gauge = self._gauges[own]
+    def set(self, metric: OwnMetric, value: float, *labels: str) -> None:
+        """Set a gauge; `labels` are label values in the definition's order."""
+        gauge = self._gauges[metric]
         (gauge.labels(*labels) if labels else gauge).set(value)
 
-    def observe(self, own: OwnMetric, value: float, *labels: str) -> None:
-        """Put a value into a histogram; `labels` are values in the row's order."""
-        histogram = self._histograms[own]
+    def observe(self, metric: OwnMetric, value: float, *labels: str) -> None:
+        """Add a value to a histogram; `labels` are label values in the definition's order."""
+        histogram = self._histograms[metric]
         (histogram.labels(*labels) if labels else histogram).observe(value)
 
-    def watch(self, read: Callable[[], Reading]) -> None:
-        """Have `read` tell its rows from now on, once for each time that families are asked for.
+    def register_callback(self, callback: Callable[[], ObservedValues]) -> None:
+        """Call `callback` for the values of its metrics at each export.
 
-        Raises ValueError when it tells a row that is counted here.
+        Raises ValueError when it returns a metric that is not observable.
         """
-        if strange := [own.value.name for own in read() if not own.value.watched]:
-            raise ValueError(f"not watched, use add, set or observe: {', '.join(strange)}")
-        self._watches.reads.append(read)
+        if others := [metric.value.name for metric in callback() if not metric.value.observable]:
+            raise ValueError(f"not observable, use add, set or observe: {', '.join(others)}")
+        self._callbacks.callbacks.append(callback)
 
-    def begun(self, since: float, *counters: OwnMetric) -> None:
-        """Say that these began to count at another time (Unix seconds): an earlier process's books go on in them."""
-        self._begun |= {own.value.name: since for own in counters}
+    def set_start_time(self, start_time: float, *counters: OwnMetric) -> None:
+        """Set when these counters began (Unix seconds), for counts that an earlier process started."""
+        self._start_times |= {metric.value.name: start_time for metric in counters}
 
     def families(self, *, process: bool = False) -> tuple[MetricFamily, ...]:
-        """Return what is counted and watched, and this process's CPU, memory and files with `process` (E43)."""
-        metrics = [*self._own.collect(), *(self._process.collect() if process else ())]
+        """Return all own metrics; with `process`, also this process's CPU, memory and open files (E43)."""
+        metrics = [*self._registry.collect(), *(self._process_registry.collect() if process else ())]
         return tuple(self._family(metric) for metric in metrics if metric.samples)
 
     def _family(self, metric: Metric) -> MetricFamily:
-        """Turn the library's metric into columns; it has no `_total` in a counter's name, and adds `_created`."""
+        """Convert the library's metric; it strips `_total` from a counter's name and adds `_created` samples."""
         kind = MetricType(metric.type)
         series: list[Series] = []
         values = array("d")
@@ -162,37 +180,39 @@ class SelfMetrics:
                 series.append(self._intern(sample.name, sample.labels))
                 values.append(sample.value)
         name = f"{metric.name}_total" if kind is MetricType.COUNTER else metric.name
-        started = self._begun.get(name, self._started)
-        starts = None if kind is MetricType.GAUGE else array("d", [started]) * len(series)
-        return MetricFamily(name, kind, metric.documentation, series, values, starts)
+        start_time = self._start_times.get(name, self._start_time)
+        start_times = None if kind is MetricType.GAUGE else array("d", [start_time]) * len(series)
+        return MetricFamily(name, kind, metric.documentation, series, values, start_times)
 
     def _intern(self, name: str, labels: Mapping[str, str]) -> Series:
+        """Return the same object for the same series at each export, so that the encoder finds its cached bytes."""
         key = (name, (*labels.items(), ("instance", self._instance)))
         if key not in self._series:
             self._series[key] = Series(*key)
         return self._series[key]
 
 
-class _Watches(Collector):
-    """The watched rows as the library's registry wants them."""
+class _CallbackCollector(Collector):
+    """Presents the observable metrics to the library's registry."""
 
     def __init__(self) -> None:
-        self.reads: list[Callable[[], Reading]] = []
+        self.callbacks: list[Callable[[], ObservedValues]] = []
 
     def collect(self) -> Iterable[Metric]:
-        readings = [read() for read in self.reads]
-        for reading in readings:
-            for own, told in reading.items():
-                yield _told(own.value, told)
+        # All callbacks run before the first family is built, so that their values are of one moment.
+        observations = [callback() for callback in self.callbacks]
+        for observation in observations:
+            for metric, value in observation.items():
+                yield _library_metric(metric.value, value)
 
 
-def _counted(kind: MetricType) -> list[OwnMetric]:
-    return [own for own in OwnMetric if own.value.kind is kind and not own.value.watched]
+def _synchronous(kind: MetricType) -> list[OwnMetric]:
+    return [metric for metric in OwnMetric if metric.value.type is kind and not metric.value.observable]
 
 
-def _told(row: Row, told: float | Mapping[str, float]) -> Metric:
-    shape = CounterMetricFamily if row.kind is MetricType.COUNTER else GaugeMetricFamily
-    metric = shape(row.name, row.help, labels=row.labels)
-    for label, value in told.items() if isinstance(told, Mapping) else [(None, told)]:
+def _library_metric(definition: OwnMetricDefinition, values: float | Mapping[str, float]) -> Metric:
+    family_class = CounterMetricFamily if definition.type is MetricType.COUNTER else GaugeMetricFamily
+    metric = family_class(definition.name, definition.help, labels=definition.labels)
+    for label, value in values.items() if isinstance(values, Mapping) else [(None, values)]:
         metric.add_metric([] if label is None else [label], value)
     return metric

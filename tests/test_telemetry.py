@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.metrics import MetricFamily, MetricType
-from exporter.self_metrics import TABLE, OwnMetric, Reading, SelfMetrics
+from exporter.self_metrics import DEFINITIONS, ObservedValues, OwnMetric, SelfMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,15 +32,15 @@ def named(families: Iterable[MetricFamily], own: OwnMetric) -> MetricFamily:
     return next(family for family in families if family.name == own.value.name)
 
 
-def test_every_row_is_named_as_every_store_keeps_it() -> None:
-    for row in TABLE:
-        assert re.fullmatch(r"rollouts_exporter_[a-z]+(_[a-z]+)*", row.name)
-        assert row.name.endswith("_total") is (row.kind is MetricType.COUNTER)
-        assert row.help.endswith(".")
-    assert len({row.name for row in TABLE}) == len(TABLE)
+def test_every_name_is_one_that_stores_do_not_change() -> None:
+    for definition in DEFINITIONS:
+        assert re.fullmatch(r"rollouts_exporter_[a-z]+(_[a-z]+)*", definition.name)
+        assert definition.name.endswith("_total") is (definition.type is MetricType.COUNTER)
+        assert definition.help.endswith(".")
+    assert len({definition.name for definition in DEFINITIONS}) == len(DEFINITIONS)
 
 
-def test_the_build_is_told_from_the_start(telemetry: SelfMetrics) -> None:
+def test_build_info_is_exported_from_the_start(telemetry: SelfMetrics) -> None:
     assert samples(telemetry.families())['rollouts_exporter_build_info{version="1.2.3"}'] == 1
 
 
@@ -51,24 +51,24 @@ def test_a_counter_without_labels_is_there_at_0_and_counts_up(telemetry: SelfMet
     assert samples(telemetry.families())["rollouts_exporter_cycles_total"] == 3
 
 
-def test_labels_are_given_in_the_order_of_the_row(telemetry: SelfMetrics) -> None:
+def test_label_values_are_passed_in_the_order_of_the_definition(telemetry: SelfMetrics) -> None:
     telemetry.add(OwnMetric.SCRAPES, "argo", "ok")
     telemetry.add(OwnMetric.SCRAPES, "argo", "timeout", amount=2)
-    told = samples(telemetry.families())
-    assert told['rollouts_exporter_scrapes_total{source="argo",result="ok"}'] == 1
-    assert told['rollouts_exporter_scrapes_total{source="argo",result="timeout"}'] == 2
+    exported = samples(telemetry.families())
+    assert exported['rollouts_exporter_scrapes_total{source="argo",result="ok"}'] == 1
+    assert exported['rollouts_exporter_scrapes_total{source="argo",result="timeout"}'] == 2
 
 
-def test_a_histogram_is_told_as_buckets_sum_and_count(telemetry: SelfMetrics) -> None:
+def test_a_histogram_is_exported_as_buckets_sum_and_count(telemetry: SelfMetrics) -> None:
     telemetry.observe(OwnMetric.REQUEST_SECONDS, 0.3)
     family = named(telemetry.families(), OwnMetric.REQUEST_SECONDS)
-    told = samples([family])
+    exported = samples([family])
     assert family.type is MetricType.HISTOGRAM
-    assert told['rollouts_exporter_request_seconds_bucket{le="0.25"}'] == 0
-    assert told['rollouts_exporter_request_seconds_bucket{le="0.5"}'] == 1
-    assert told['rollouts_exporter_request_seconds_bucket{le="+Inf"}'] == 1
-    assert told["rollouts_exporter_request_seconds_count"] == 1
-    assert told["rollouts_exporter_request_seconds_sum"] == 0.3
+    assert exported['rollouts_exporter_request_seconds_bucket{le="0.25"}'] == 0
+    assert exported['rollouts_exporter_request_seconds_bucket{le="0.5"}'] == 1
+    assert exported['rollouts_exporter_request_seconds_bucket{le="+Inf"}'] == 1
+    assert exported["rollouts_exporter_request_seconds_count"] == 1
+    assert exported["rollouts_exporter_request_seconds_sum"] == 0.3
 
 
 def test_every_series_carries_the_instance_and_none_is_a_creation_time(telemetry: SelfMetrics) -> None:
@@ -79,31 +79,31 @@ def test_every_series_carries_the_instance_and_none_is_a_creation_time(telemetry
             assert not series.name.endswith("_created")
 
 
-def test_a_counter_says_since_when_it_counts_and_a_gauge_does_not(telemetry: SelfMetrics) -> None:
+def test_a_counter_has_a_start_time_and_a_gauge_has_none(telemetry: SelfMetrics) -> None:
     families = telemetry.families()
     assert list(named(families, OwnMetric.CYCLES).start_times or ()) == [STARTED]
     assert set(named(families, OwnMetric.REQUEST_SECONDS).start_times or ()) == {STARTED}
     assert named(families, OwnMetric.SERIES).start_times is None
 
 
-def test_a_series_is_the_same_object_every_time(telemetry: SelfMetrics) -> None:
-    before = [one for family in telemetry.families() for one in family.series]
+def test_a_series_is_the_same_object_at_each_export(telemetry: SelfMetrics) -> None:
+    before = [series for family in telemetry.families() for series in family.series]
     telemetry.add(OwnMetric.CYCLES)
-    after = [one for family in telemetry.families() for one in family.series]
-    assert [id(one) for one in before] == [id(one) for one in after]
+    after = [series for family in telemetry.families() for series in family.series]
+    assert [id(series) for series in before] == [id(series) for series in after]
 
 
-def test_the_process_is_told_only_when_asked_for(telemetry: SelfMetrics) -> None:
+def test_process_metrics_are_exported_only_on_request(telemetry: SelfMetrics) -> None:
     assert not any(family.name.startswith("process_") for family in telemetry.families())
-    told = samples(telemetry.families(process=True))
-    assert told["process_resident_memory_bytes"] > 1_000_000
-    assert told["process_cpu_seconds_total"] > 0
+    exported = samples(telemetry.families(process=True))
+    assert exported["process_resident_memory_bytes"] > 1_000_000
+    assert exported["process_cpu_seconds_total"] > 0
 
 
-def test_watched_books_are_read_in_one_go_and_so_balance(telemetry: SelfMetrics) -> None:
+def test_observable_metrics_are_read_at_one_moment_and_balance(telemetry: SelfMetrics) -> None:
     made = 0
 
-    def books() -> Reading:
+    def accounting() -> ObservedValues:
         nonlocal made
         made += 10
         dropped = {"age": made * 0.1, "size": made * 0.2}
@@ -115,34 +115,34 @@ def test_watched_books_are_read_in_one_go_and_so_balance(telemetry: SelfMetrics)
             OwnMetric.POINTS_QUEUED: made * 0.2,
         }
 
-    telemetry.watch(books)
+    telemetry.register_callback(accounting)
     for _ in range(3):
         families = telemetry.families()
-        kept = [
+        destinations = [
             OwnMetric.POINTS_DELIVERED,
             OwnMetric.POINTS_REJECTED,
             OwnMetric.POINTS_DROPPED,
             OwnMetric.POINTS_QUEUED,
         ]
-        total = sum(sum(named(families, own).values) for own in kept)
+        total = sum(sum(named(families, own).values) for own in destinations)
         assert sum(named(families, OwnMetric.POINTS_MADE).values) == pytest.approx(total)
     assert samples(families)['rollouts_exporter_points_dropped_total{reason="size"}'] == pytest.approx(8)
     assert named(families, OwnMetric.POINTS_MADE).type is MetricType.COUNTER
 
 
-def test_what_a_watch_leaves_out_is_not_told(telemetry: SelfMetrics) -> None:
+def test_a_metric_that_a_callback_omits_is_not_exported(telemetry: SelfMetrics) -> None:
     assert not any(family.name == OwnMetric.POINTS_MADE.value.name for family in telemetry.families())
-    telemetry.watch(lambda: {OwnMetric.POINTS_DROPPED: {}, OwnMetric.QUEUE_BYTES: 7})
-    told = samples(telemetry.families())
-    assert told["rollouts_exporter_queue_bytes"] == 7
-    assert not any("points_dropped" in name for name in told)
+    telemetry.register_callback(lambda: {OwnMetric.POINTS_DROPPED: {}, OwnMetric.QUEUE_BYTES: 7})
+    exported = samples(telemetry.families())
+    assert exported["rollouts_exporter_queue_bytes"] == 7
+    assert not any("points_dropped" in name for name in exported)
 
 
-def test_a_row_that_is_counted_here_cannot_be_watched(telemetry: SelfMetrics) -> None:
-    with pytest.raises(ValueError, match="not watched, use add, set or observe: rollouts_exporter_cycles_total"):
-        telemetry.watch(lambda: {OwnMetric.CYCLES: 1})
+def test_a_callback_for_a_metric_that_is_not_observable_is_rejected(telemetry: SelfMetrics) -> None:
+    with pytest.raises(ValueError, match="not observable, use add, set or observe: rollouts_exporter_cycles_total"):
+        telemetry.register_callback(lambda: {OwnMetric.CYCLES: 1})
 
 
-def test_a_row_that_is_watched_cannot_be_counted(telemetry: SelfMetrics) -> None:
+def test_an_observable_metric_cannot_be_incremented(telemetry: SelfMetrics) -> None:
     with pytest.raises(KeyError):
         telemetry.add(OwnMetric.POINTS_MADE)

@@ -76,7 +76,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     kept(
         "T10", "Gauges and unknowns have no start time",
         ENCODE("test_a_gauge_keeps_its_name_help_and_type_and_has_no_unit"),
-        In("test_telemetry.py")("test_a_counter_says_since_when_it_counts_and_a_gauge_does_not"),
+        In("test_self_metrics.py")("test_a_counter_has_a_start_time_and_a_gauge_has_none"),
     ),
     not_kept(
         "T11", "On request: a start time is made up for counters, anew at each reset (true_reset)",

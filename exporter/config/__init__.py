@@ -5,7 +5,7 @@ from exporter.config.errors import ConfigError, ConfigIssue
 from exporter.config.layers import Origin
 from exporter.config.load import LoadedConfig, load
 from exporter.config.otel import decode_headers
-from exporter.config.otlp import Endpoint, OtlpSection, QueueSection, RequestSection, RetrySection, WebSection
+from exporter.config.outputs import Endpoint, OtlpSection, QueueSection, RequestSection, RetrySection, WebSection
 from exporter.config.pass_through import PassThroughSelection
 from exporter.config.read import Last9Section, ReadSection
 from exporter.config.report import EffectiveSetting, SettingReference, as_yaml, effective_settings, settings_reference

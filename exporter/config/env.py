@@ -18,7 +18,7 @@ from exporter.config.otel import (
     milliseconds_variable,
     text_variable,
 )
-from exporter.config.otlp import Endpoint
+from exporter.config.outputs import Endpoint
 from exporter.config.schema import SettingPath, is_mapping, iter_fields
 from exporter.config.settings import Settings
 

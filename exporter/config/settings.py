@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from exporter.config.otel import ATTRIBUTES_FORMAT, parse_attributes
-from exporter.config.otlp import OtlpSection, WebSection
+from exporter.config.outputs import OtlpSection, WebSection
 from exporter.config.pass_through import PassThroughSetting, parse_pass_through
 from exporter.config.read import ReadSection
 from exporter.config.section import Section

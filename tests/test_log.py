@@ -19,12 +19,12 @@ LOG = logging.getLogger("exporter.test")
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give each test a log that knows no secret, and put back what configure replaced."""
+def _isolated_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give each test a redactor without secrets, and restore what configure replaced."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers = []
-    monkeypatch.setattr(log, "SECRETS", log.Masking())
+    monkeypatch.setattr(log, "REDACTOR", log.SecretRedactor())
     yield
     root.handlers = handlers
     root.setLevel(level)
@@ -48,9 +48,9 @@ def fail() -> None:
     raise ValueError(f"refused {SECRET}")
 
 
-def say_it_everywhere() -> None:
+def log_everywhere() -> None:
     LOG.warning("with %s", SECRET, extra=fields(header=SECRET, several=[SECRET], url=f"http://u:{SECRET}@h/"))
-    LOG.warning(f"in {SECRET!r}", stack_info=True)  # noqa: G004 a library may do so
+    LOG.warning(f"in {SECRET!r}", stack_info=True)  # noqa: G004 libraries do so
     try:
         fail()
     except ValueError:
@@ -58,18 +58,18 @@ def say_it_everywhere() -> None:
 
 
 def test_text_is_time_level_event_and_fields(text: io.StringIO) -> None:
-    LOG.warning("target is down", extra=fields(target="10.0.0.1:8090", reason="timed out", age=3, known=None))
+    LOG.warning("target down", extra=fields(target="10.0.0.1:8090", reason="timed out", age=3, since=None))
     time, rest = text.getvalue().split(" ", 1)
     assert len(time) == len("2026-01-02T03:04:05.678Z")
     assert time[-1] == "Z"
-    assert rest == 'WARNING target is down target=10.0.0.1:8090 reason="timed out" age=3 known=None\n'
+    assert rest == 'WARNING target down target=10.0.0.1:8090 reason="timed out" age=3 since=None\n'
 
 
 def test_json_is_one_object_a_line_with_numbers_as_numbers(lines: io.StringIO) -> None:
     LOG.info("started", extra=fields(port=9464, ready=False, lag=0.5, odd=float("nan"), names=("a", "b")))
-    told = json.loads(lines.getvalue(), parse_constant=pytest.fail)
-    assert told.pop("time").endswith("Z")
-    assert told == {
+    record = json.loads(lines.getvalue(), parse_constant=pytest.fail)
+    assert record.pop("time").endswith("Z")
+    assert record == {
         "level": "info",
         "logger": "exporter.test",
         "event": "started",
@@ -103,57 +103,57 @@ def test_a_traceback_stands_on_the_lines_after(text: io.StringIO) -> None:
 def test_a_hidden_secret_is_nowhere_in_any_layout(layout: log.Layout) -> None:
     stream = io.StringIO()
     log.configure("info", layout, stream)
-    say_it_everywhere()
+    log_everywhere()
     assert stream.getvalue().count("word") > 4
-    log.hide(SECRET)
-    said = stream.tell()
-    say_it_everywhere()
-    assert "word" not in stream.getvalue()[said:]
-    assert stream.getvalue()[said:].count("***") > 5
+    log.register_secrets(SECRET)
+    offset = stream.tell()
+    log_everywhere()
+    assert "word" not in stream.getvalue()[offset:]
+    assert stream.getvalue()[offset:].count("***") > 5
 
 
 def test_a_secret_is_known_in_a_url_too(text: io.StringIO) -> None:
-    log.hide(SECRET)
+    log.register_secrets(SECRET)
     LOG.info("at", extra=fields(url="http://u:p%40ss%20%22word%22%2F%2B%5C%C3%A9@h/"))
     assert "url=http://u:***@h/" in text.getvalue()
 
 
 def test_of_two_secrets_the_longer_one_is_masked_whole(text: io.StringIO) -> None:
-    log.hide("abc", "abcdef")
+    log.register_secrets("abc", "abcdef")
     LOG.info("say abcdef and abc")
     assert "say *** and ***\n" in text.getvalue()
 
 
 def test_an_empty_secret_hides_nothing(text: io.StringIO) -> None:
-    log.hide("")
+    log.register_secrets("")
     LOG.info("plain")
     assert "plain" in text.getvalue()
 
 
 def test_a_number_that_is_a_secret_is_masked(lines: io.StringIO) -> None:
-    log.hide("12345")
+    log.register_secrets("12345")
     LOG.info("in", extra=fields(pin=12345, floating=12345.5))
     assert "12345" not in lines.getvalue()
 
 
 def test_a_later_handler_is_not_given_what_an_earlier_one_hid(text: io.StringIO) -> None:
-    log.hide(SECRET)
+    log.register_secrets(SECRET)
     later = BufferingHandler(10)
     logging.getLogger().addHandler(later)
-    say_it_everywhere()
+    log_everywhere()
     assert text.getvalue()
     assert len(later.buffer) == 3
     assert not [record for record in later.buffer if "word" in repr(vars(record))]
 
 
 def test_a_secret_in_a_source_line_of_a_stack_is_masked(text: io.StringIO) -> None:
-    log.hide("hunter" + "2")
+    log.register_secrets("hunter" + "2")
     LOG.info("here", stack_info=True)  # hunter2 stands in this line
     assert "# *** stands in this line" in text.getvalue()
 
 
 def test_a_library_whose_arguments_do_not_fit_is_logged_and_not_broken(text: io.StringIO) -> None:
-    log.hide(SECRET)
+    log.register_secrets(SECRET)
     LOG.info("%d points", SECRET)
     assert "INFO %d points ('***',)" in text.getvalue()
 

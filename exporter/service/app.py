@@ -1,4 +1,4 @@
-"""The composition root: builds everything from the settings, owns the tasks and the signals."""
+"""The composition root: builds all components from the settings, owns the tasks and handles signals."""
 
 from __future__ import annotations
 
@@ -21,201 +21,223 @@ from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
 from exporter.service.clock import offset, ticks
 from exporter.service.cycle import CycleDependencies, CycleRunner
-from exporter.service.state_file import MemoryFile
-from exporter.service.wiring import page_readers, rules
-from exporter.web.server import Content, serve
-from exporter.web.views import Delivery, Status
+from exporter.service.state_file import StateFile
+from exporter.service.wiring import parser_factory, tracking_policy
+from exporter.service.worker import Worker
+from exporter.web.server import DataSources, serve
+from exporter.web.views import DeliveryStatus, StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.config.load import Loaded
+    from exporter.config.load import LoadedConfig
     from exporter.config.settings import Settings
     from exporter.metrics import MetricFamily
     from exporter.service.delivery import DeliveryService
 
 _log = logging.getLogger(__name__)
-LOST: Final = 3
-"""The exit status that says that points were lost at the end."""
+EXIT_POINTS_LOST: Final = 3
+"""Exit status of `run` if undelivered points were lost at shutdown."""
 
 
 class App:
-    """One running exporter; `watch` is what it knows of the fleet."""
+    """One running exporter."""
 
-    def __init__(self, loaded: Loaded, instance: str) -> None:
+    def __init__(self, loaded: LoadedConfig, instance: str) -> None:
         self._settings = settings = loaded.settings
         self._instance = instance
         self._started = time.time()
-        self._telemetry = SelfMetrics(instance, self._started)
-        self._telemetry.set(OwnMetric.CONFIG_WARNINGS, len(loaded.warnings))
-        self._delivering = _delivering(settings, self._telemetry)
-        self._memory = _memory_file(settings)
-        interner = ScrapeCache(settings.series.pass_through.wants)
-        self._scraper = Scraper(settings, page_readers(settings, interner))
-        self.watch = RolloutTracker(rules(settings), self._memory.read() if self._memory is not None else None)
-        parts = CycleDependencies(
+        self._self_metrics = SelfMetrics(instance, self._started)
+        self._self_metrics.set(OwnMetric.CONFIG_WARNINGS, len(loaded.warnings))
+        self._worker = Worker()
+        self._delivery = _delivery_service(settings, self._self_metrics, self._worker)
+        self._state_file = _state_file_of(settings)
+        scrape_cache = ScrapeCache(settings.series.pass_through.matches)
+        self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
+        self.tracker = RolloutTracker(
+            tracking_policy(settings), self._state_file.read() if self._state_file is not None else None
+        )
+        dependencies = CycleDependencies(
             self._scraper,
-            self.watch,
-            interner,
-            self._telemetry,
-            self._delivering.courier if self._delivering is not None else None,
-            self._memory,
+            self.tracker,
+            scrape_cache,
+            self._self_metrics,
+            self._worker,
+            self._delivery.producer if self._delivery is not None else None,
+            self._state_file,
             sidecar=settings.mode == "sidecar",
             gzip=settings.otlp.compression == "gzip",
         )
-        self._cycles = CycleRunner(parts, settings.tick)
-        self._failing = ""
+        self._cycle_runner = CycleRunner(dependencies, settings.tick)
+        self._cycle_error = ""
 
     @property
-    def books(self) -> DeliveryAccounting:
-        """What became of the points; all zero when nothing is pushed."""
-        return self._delivering.books if self._delivering is not None else DeliveryAccounting()
+    def accounting(self) -> DeliveryAccounting:
+        """The accounting of data points; all zero when no endpoint is set."""
+        return self._delivery.accounting if self._delivery is not None else DeliveryAccounting()
 
     async def run(self, stop: asyncio.Event) -> bool:
-        """Run until told to stop; return whether nothing was lost at the end. Raises ListenError at the start."""
+        """Run until `stop` is set; return whether no points were lost. Raises ListenError at the start."""
         async with AsyncExitStack() as stack:
+            stack.callback(self._worker.close)
             stack.push_async_callback(self._scraper.aclose)
-            port = await stack.enter_async_context(serve(self._settings.web, self._content()))
-            if self._delivering is not None:
-                await stack.enter_async_context(self._delivering)
-            self._announce(port)
-            turning = asyncio.create_task(self._turn_for_ever(), name="cycles")
+            port = await stack.enter_async_context(serve(self._settings.web, self._data_sources()))
+            if self._delivery is not None:
+                await stack.enter_async_context(self._delivery)
+            self._log_start(port)
+            cycles_task = asyncio.create_task(self._run_cycles(), name="cycles")
             await stop.wait()
-            _log.info("stopping", extra=log.fields(queued=self.books.queued))
-            async with self._cycles.saying:
-                turning.cancel()
+            _log.info("stopping", extra=log.fields(queued=self.accounting.queued))
+            async with self._cycle_runner.saying:
+                cycles_task.cancel()
             with suppress(asyncio.CancelledError):
-                await turning
-            return self._delivering is None or await self._delivering.finish(self._settings.otlp.grace)
+                await cycles_task
+            return self._delivery is None or await self._delivery.drain(self._settings.otlp.grace)
 
-    def abandon(self) -> bool:
-        """Let go of what is queued, without trying to deliver it; return whether nothing is lost by that."""
-        return self._delivering is None or self._delivering.end()
+    def force_stop(self) -> bool:
+        """Close the queue without delivering it; return whether no points were lost."""
+        return self._delivery is None or self._delivery.close()
 
-    def _announce(self, port: int) -> None:
+    def _log_start(self, port: int) -> None:
         otlp = self._settings.otlp
-        where = f"{self._settings.web.address[0] or 'all addresses'}, port {port}"
-        if self._delivering is None:
+        address = f"{self._settings.web.address[0] or 'all addresses'}, port {port}"
+        if self._delivery is None:
             _log.info(
-                "no OTLP endpoint is set, so nothing is pushed; set otlp.endpoint", extra=log.fields(serving=where)
+                "no OTLP endpoint is set, so nothing is pushed; set otlp.endpoint", extra=log.fields(serving=address)
             )
         else:
-            _log.info("started", extra=log.fields(serving=where, pushing=str(otlp.endpoint), version=__version__))
+            _log.info("started", extra=log.fields(serving=address, pushing=str(otlp.endpoint), version=__version__))
 
-    async def _turn_for_ever(self) -> None:
-        shift = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
-        settled = 0
-        gc.disable()  # nearly all that the first round makes stays
-        async for gone_by, at in ticks(self._settings.tick, shift):
-            await self._turn(gone_by, at)
-            said = sum(map(len, self._cycles.latest.families))
-            if said > 2 * settled:
-                gc.freeze()  # so that what stays is not looked through for garbage for ever
-                settled = said
-            gc.enable()
+    async def _run_cycles(self) -> None:
+        offset_in_tick = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
+        frozen_count = 0
+        gc.disable()  # nearly everything that the first cycle allocates stays alive, so there is no garbage to find
+        async for elapsed_ticks, now in ticks(self._settings.tick, offset_in_tick):
+            await self._run_cycle_guarded(elapsed_ticks, now)
+            frozen_count = freeze_heap(sum(map(len, self._cycle_runner.latest.families)), frozen_count)
 
-    async def _turn(self, gone_by: int, at: float) -> None:
-        """Go round once; a fault of our own costs a round, never the process."""
+    async def _run_cycle_guarded(self, elapsed_ticks: int, now: float) -> None:
+        """Run one cycle; an unexpected exception costs this cycle, never the process."""
         try:
-            await self._cycles.turn(gone_by, at)
-        except Exception as error:  # noqa: BLE001 - nothing after the start may end the process
-            if self._failing != repr(error):
-                _log.exception("a cycle failed; please report this with a recording (command record)")
-            self._failing = repr(error)
+            await self._cycle_runner.turn(elapsed_ticks, now)
+        except Exception as error:  # noqa: BLE001 - after the start no error may end the process
+            if self._cycle_error != repr(error):
+                _log.exception("cycle failed; please report this with a recording (command record)")
+            self._cycle_error = repr(error)
         else:
-            self._failing = ""
+            self._cycle_error = ""
 
-    # What the pages tell --------------------------------------------------------------------------------------------
+    # The data sources of the web pages --------------------------------------------------------------------------------
 
-    def _content(self) -> Content:
-        return Content(self._families, self._rollouts, self._status, self._stalled, self._unready)
+    def _data_sources(self) -> DataSources:
+        return DataSources(self._families, self._rollouts, self._status, self._liveness_errors, self._readiness_errors)
 
     def _families(self) -> tuple[MetricFamily, ...]:
-        return self._cycles.latest.families + self._telemetry.families(process=True)
+        return self._cycle_runner.latest.families + self._self_metrics.families(process=True)
 
     def _rollouts(self) -> object:
+        status = self.tracker.status
         return {
-            "at": self._cycles.latest.timestamp,
-            "rollouts": [views.rollout(one, self.watch.seen(one.key)) for one in self.watch.rollouts],
+            "at": self._cycle_runner.latest.timestamp,
+            "rollouts": [
+                views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0)) for rollout in status.rollouts
+            ],
         }
 
-    def _stalled(self) -> Sequence[str]:
+    def _liveness_errors(self) -> Sequence[str]:
+        # Three missed cycles, plus the time that the slowest scrape and a loaded machine may take.
         allowed = 3 * self._settings.tick + 30.0
-        since = time.time() - max(self._cycles.ended, self._started)
-        return [f"no cycle has ended for {since:.0f} s; look at the log"] if since > allowed else []
+        since = time.time() - max(self._cycle_runner.ended, self._started)
+        return [f"no cycle has completed for {since:.0f} s; see the log"] if since > allowed else []
 
-    def _unready(self) -> Sequence[str]:
-        if not self._cycles.ended:
-            return ["the first cycle has not ended yet"]
-        pages = [target.page for target in self.watch.targets]
-        if any(page.failure is None for page in pages):
-            return self._alarms()
-        return [f"{page.target}: {page.failure.message}" for page in pages if page.failure is not None]
+    def _readiness_errors(self) -> Sequence[str]:
+        if not self._cycle_runner.ended:
+            return ["the first cycle has not completed yet"]
+        results = [target.page for target in self.tracker.status.targets]
+        if any(result.failure is None for result in results):
+            return self._warnings()
+        return [f"{result.target}: {result.failure.message}" for result in results if result.failure is not None]
 
-    def _alarms(self) -> Sequence[str]:
-        return [self._delivering.alarm] if self._delivering is not None and self._delivering.alarm else []
+    def _warnings(self) -> Sequence[str]:
+        reason = self._delivery.degraded_reason if self._delivery is not None else ""
+        return [reason] if reason else []
 
-    def _status(self) -> Status:
-        now = time.time()
-        return Status(
+    def _status(self) -> StatusPage:
+        now, tracker = time.time(), self.tracker.status
+        cycle_warning = [f"a cycle failed: {self._cycle_error}"] if self._cycle_error else []
+        return StatusPage(
             version=__version__,
             instance=self._instance,
             uptime=now - self._started,
-            targets=tuple(views.target_row(one, now) for one in self.watch.targets),
-            rollouts=tuple(views.rollout_row(one) for one in self.watch.rollouts),
-            delivery=self._delivery(now),
-            alarms=(*((f"a cycle failed: {self._failing}",) if self._failing else ()), *self._alarms()),
+            targets=tuple(views.target_row(target, now) for target in tracker.targets),
+            rollouts=tuple(views.rollout_row(rollout) for rollout in tracker.rollouts),
+            delivery=self._delivery_status(now),
+            warnings=(*cycle_warning, *self._warnings()),
         )
 
-    def _delivery(self, now: float) -> Delivery | None:
-        if self._delivering is None:
+    def _delivery_status(self, now: float) -> DeliveryStatus | None:
+        if self._delivery is None:
             return None
-        books = self.books
-        return Delivery(
-            state=books.state.value,
+        accounting = self.accounting
+        return DeliveryStatus(
+            state=accounting.state.value,
             endpoint=str(self._settings.otlp.endpoint),
-            age=now - books.last_success if books.last_success else None,
-            queued=books.queued,
-            dropped=books.dropped.total(),
-            trouble=books.why,
+            last_success_age=now - accounting.last_success if accounting.last_success else None,
+            queued=accounting.queued,
+            dropped=accounting.dropped.total(),
+            error=accounting.state_reason,
         )
 
 
-def _delivering(settings: Settings, telemetry: SelfMetrics) -> DeliveryService | None:
+def freeze_heap(series_count: int, frozen_count: int) -> int:
+    """Exclude the heap from garbage collection each time it has doubled; return the series count of the last time.
+
+    `frozen_count` is what the call before returned.
+    """
+    # Series and caches live for hours and form no reference cycles: each full collection would visit millions of
+    # objects and free none. To wait for a doubling bounds how much memory that turns to garbage stays frozen.
+    if series_count > 2 * frozen_count:
+        gc.freeze()
+        frozen_count = series_count
+    gc.enable()
+    return frozen_count
+
+
+def _delivery_service(settings: Settings, metrics: SelfMetrics, worker: Worker) -> DeliveryService | None:
     if settings.otlp.endpoint is None:
         return None
-    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages are loaded only when something is pushed
+    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages take time and memory to load, so only if needed
 
-    return DeliveryService(settings, telemetry)
+    return DeliveryService(settings, metrics, worker)
 
 
-def _memory_file(settings: Settings) -> MemoryFile | None:
+def _state_file_of(settings: Settings) -> StateFile | None:
     directory = settings.memory.directory
     if directory is None:
         return None
     identity = settings.identity()
-    return MemoryFile(directory, identity.get("k8s.cluster.name") or identity.get("cluster") or "")
+    return StateFile(directory, identity.get("k8s.cluster.name") or identity.get("cluster") or "")
 
 
-def instance() -> str:
-    """Return what tells this process's own metrics from another's: the pod's name."""
+def instance_name() -> str:
+    """Return the `instance` label of the own metrics: the pod name (Kubernetes sets HOSTNAME to it)."""
     return os.environ.get("HOSTNAME") or socket.gethostname()
 
 
-async def run(loaded: Loaded) -> bool:
-    """Run until SIGTERM or SIGINT; a second one ends the process at once. Return whether nothing was lost at the end.
+async def run(loaded: LoadedConfig) -> bool:
+    """Run until SIGTERM or SIGINT; a second signal ends the process at once. Return whether no points were lost.
 
     Raises ListenError and InUseError.
     """
-    app = App(loaded, instance())
+    app = App(loaded, instance_name())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
+    def on_signal() -> None:
         if stop.is_set():
-            os._exit(0 if app.abandon() else LOST)
+            os._exit(0 if app.force_stop() else EXIT_POINTS_LOST)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, on_signal)
     return await app.run(stop)

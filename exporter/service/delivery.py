@@ -1,4 +1,4 @@
-"""The delivery side as the app sees it: encoder, queue, sender and books, made of the settings."""
+"""The delivery side of the service: encoder, queue, sender and accounting, built from the settings."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
-from exporter.net.tls import Trust
-from exporter.otlp.delivery.accounting import DeliveryAccounting, State
+from exporter.net.tls import ClientTlsLoader
+from exporter.otlp.delivery.accounting import DeliveryAccounting, DeliveryState
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
-from exporter.otlp.delivery.sender import Pace, Sender
+from exporter.otlp.delivery.sender import BackoffPolicy, Sender
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.spool import Bounds, Spool
+from exporter.otlp.spool import Spool, SpoolLimits
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.http import HttpPost
 from exporter.self_metrics import OwnMetric
 from exporter.service.wiring import identity
+from exporter.service.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,167 +29,176 @@ if TYPE_CHECKING:
     from typing import Self
 
     from exporter.config.settings import Settings
-    from exporter.otlp.delivery.queue import Queue
-    from exporter.otlp.result import Outcome
+    from exporter.otlp.delivery.queue import RequestQueue
+    from exporter.otlp.result import TransportOutcome
     from exporter.otlp.transport.grpc import GrpcCall
-    from exporter.self_metrics import SelfMetrics
+    from exporter.self_metrics import ObservedValues, SelfMetrics
 
 _log: Final = logging.getLogger(__name__)
 
-SYNC: Final = 1.0
-"""How often the queue is made safe against a crash of the machine, in seconds."""
+SYNC_INTERVAL: Final = 1.0
+"""Seconds between two syncs of the queue to disk: what a crash of the machine can cost at most (with fsync)."""
 
-BOOKED: Final = (OwnMetric.POINTS_MADE, OwnMetric.POINTS_DELIVERED, OwnMetric.POINTS_REJECTED, OwnMetric.POINTS_DROPPED)
-"""The counters that outlive a restart with the spool."""
+PERSISTENT_COUNTERS: Final = (
+    OwnMetric.POINTS_MADE,
+    OwnMetric.POINTS_DELIVERED,
+    OwnMetric.POINTS_REJECTED,
+    OwnMetric.POINTS_DROPPED,
+)
+"""The counters that the spool carries over a restart."""
 
 
-class Timed:
-    """A transport that also tells how long each request took."""
+class InstrumentedTransport:
+    """A transport that measures the duration of each request."""
 
-    def __init__(self, transport: HttpPost | GrpcCall, telemetry: SelfMetrics) -> None:
+    def __init__(self, transport: HttpPost | GrpcCall, self_metrics: SelfMetrics) -> None:
         self._transport = transport
-        self._telemetry = telemetry
+        self._self_metrics = self_metrics
 
-    def renewed(self) -> bool:
-        """Return whether there is another credential or certificate than the one last used."""
-        return self._transport.renewed()
+    def credentials_changed(self) -> bool:
+        """Return whether the credential or certificate has changed since its last use."""
+        return self._transport.credentials_changed()
 
-    async def post(self, body: bytes) -> Outcome:
-        """Send a body."""
-        began = time.monotonic()
+    async def post(self, body: bytes) -> TransportOutcome:
+        """Send a request body."""
+        started_at = time.monotonic()
         outcome = await self._transport.post(body)
-        self._telemetry.observe(OwnMetric.REQUEST_SECONDS, time.monotonic() - began)
+        self._self_metrics.observe(OwnMetric.REQUEST_SECONDS, time.monotonic() - started_at)
         return outcome
 
 
 class DeliveryService:
-    """Sends for as long as its context lasts; `courier` takes what is to be sent, `books` say what became of it.
+    """Sends while its context lasts; `producer` enqueues snapshots, `accounting` counts what became of the points.
 
-    Raises InUseError when another process has otlp.queue.directory.
+    Raises InUseError if another process uses otlp.queue.directory.
     """
 
-    def __init__(self, settings: Settings, telemetry: SelfMetrics) -> None:
+    def __init__(self, settings: Settings, self_metrics: SelfMetrics, worker: Worker | None = None) -> None:
         otlp = settings.otlp
-        self.books = DeliveryAccounting()
-        self._spooled = otlp.queue.directory is not None
-        self._most_bytes = otlp.queue.bytes
-        self._queue = _queue(settings, self.books, telemetry)
+        self.accounting = DeliveryAccounting()
+        self._has_spool = otlp.queue.directory is not None
+        self._queue_limit = otlp.queue.bytes
+        self._queue = _queue(settings, self.accounting, self_metrics)
         self._transport = transport(settings)
-        timed = Timed(self._transport, telemetry)
-        self._sender = Sender(self._queue, timed, self.books, Pace(otlp.retry.initial, otlp.retry.longest))
+        instrumented = InstrumentedTransport(self._transport, self_metrics)
+        self._sender = Sender(
+            self._queue, instrumented, self.accounting, BackoffPolicy(otlp.retry.initial, otlp.retry.longest)
+        )
         encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
-        self.courier = RequestProducer(encoder, self._queue, self.books, self._sender.notice)
-        self._sending: asyncio.Task[None] | None = None
-        self._syncing: asyncio.Task[None] | None = None
-        self._lost: int | None = None
-        telemetry.watch(self._reading)
+        self.producer = RequestProducer(
+            encoder, self._queue, self.accounting, self._sender.wake, (worker or Worker()).run
+        )
+        self._send_task: asyncio.Task[None] | None = None
+        self._sync_task: asyncio.Task[None] | None = None
+        self._lost_points: int | None = None
+        self_metrics.register_callback(self._collect_metrics)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
-        self._sending = asyncio.create_task(self._sender.run(), name="sender")
-        self._syncing = asyncio.create_task(self._sync_for_ever(), name="sync")
+        self._send_task = asyncio.create_task(self._sender.run(), name="sender")
+        self._sync_task = asyncio.create_task(self._sync_queue(), name="sync")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._cease()
-        self.end()
+        await self._cancel_tasks()
+        self.close()
         await self._transport.__aexit__(kind, error, trace)
 
     @property
-    def alarm(self) -> str:
-        """Why not all that waits is in otlp.queue.directory, with the cure; "" when it is, or none is set."""
-        return self._queue.why
+    def degraded_reason(self) -> str:
+        """Why the queue is not fully in otlp.queue.directory, with a hint; "" if it is, or if none is set."""
+        return self._queue.degraded_reason
 
-    async def finish(self, seconds: float) -> bool:
-        """Deliver what is queued, for so long at most, and end; return whether nothing was lost with the process."""
+    async def drain(self, seconds: float) -> bool:
+        """Deliver the queue for at most so many seconds, then close; return whether no points were lost."""
         self._sender.finish()
-        if self._sending is not None:
-            await asyncio.wait({self._sending}, timeout=seconds)
-        await self._cease()
-        return self.end()
+        if self._send_task is not None:
+            await asyncio.wait({self._send_task}, timeout=seconds)
+        await self._cancel_tasks()
+        return self.close()
 
-    def end(self) -> bool:
-        """Let go of the queue here and now; return whether nothing was lost with the process."""
-        if self._lost is None:
-            losses = self._queue.close()
-            self.books.lose(losses)
-            self._lost = sum(loss.points for loss in losses)
-            told = log.fields(
-                delivered=self.books.delivered,
-                kept=self.books.queued,
-                lost=self._lost,
-                dropped=self.books.dropped.total(),
+    def close(self) -> bool:
+        """Close the queue now; return whether no points were lost."""
+        if self._lost_points is None:
+            drops = self._queue.close()
+            self.accounting.count_dropped(drops)
+            self._lost_points = sum(drop.points for drop in drops)
+            fields = log.fields(
+                delivered=self.accounting.delivered,
+                queued=self.accounting.queued,
+                lost=self._lost_points,
+                dropped=self.accounting.dropped.total(),
             )
-            _log.log(logging.ERROR if self._lost else logging.INFO, "stopped", extra=told)
-        return not self._lost
+            _log.log(logging.ERROR if self._lost_points else logging.INFO, "stopped", extra=fields)
+        return not self._lost_points
 
-    async def _cease(self) -> None:
-        for task in filter(None, (self._sending, self._syncing)):
+    async def _cancel_tasks(self) -> None:
+        for task in filter(None, (self._send_task, self._sync_task)):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self._sending = self._syncing = None
+        self._send_task = self._sync_task = None
 
-    async def _sync_for_ever(self) -> None:
+    async def _sync_queue(self) -> None:
         while True:
-            await asyncio.sleep(SYNC)
+            await asyncio.sleep(SYNC_INTERVAL)
             try:
                 await self._queue.sync()
-            except Exception:  # noqa: BLE001 - nothing after the start may end it
-                _log.exception("the queue could not be synced; please report this")
+            except Exception:  # noqa: BLE001 - after the start no error may end the task
+                _log.exception("queue sync failed; please report this")
 
-    def _reading(self) -> Mapping[OwnMetric, float | Mapping[str, float]]:
-        """Read the books in one go, so that they balance in every answer (E43)."""
-        books = self.books
-        reading: dict[OwnMetric, float | Mapping[str, float]] = {
-            OwnMetric.POINTS_MADE: books.made,
-            OwnMetric.POINTS_DELIVERED: books.delivered,
-            OwnMetric.POINTS_REJECTED: books.rejected,
-            OwnMetric.POINTS_DROPPED: dict(books.dropped),
-            OwnMetric.POINTS_QUEUED: books.queued,
+    def _collect_metrics(self) -> ObservedValues:
+        """Read the accounting at one moment, so that the counters balance in every export (E43)."""
+        accounting = self.accounting
+        values: dict[OwnMetric, float | Mapping[str, float]] = {
+            OwnMetric.POINTS_MADE: accounting.produced,
+            OwnMetric.POINTS_DELIVERED: accounting.delivered,
+            OwnMetric.POINTS_REJECTED: accounting.rejected,
+            OwnMetric.POINTS_DROPPED: dict(accounting.dropped),
+            OwnMetric.POINTS_QUEUED: accounting.queued,
             OwnMetric.QUEUE_BYTES: self._queue.bytes,
-            OwnMetric.QUEUE_LIMIT: self._most_bytes,
+            OwnMetric.QUEUE_LIMIT: self._queue_limit,
             OwnMetric.QUEUE_AGE: self._queue.oldest_age(time.time()),
-            OwnMetric.REQUESTS: dict(books.requests),
-            OwnMetric.REQUESTS_RETRIED: books.retried,
-            OwnMetric.WARNINGS: books.warnings,
-            OwnMetric.DELIVERY_STATE: {state.value: float(state is books.state) for state in State},
+            OwnMetric.REQUESTS: dict(accounting.requests),
+            OwnMetric.REQUESTS_RETRIED: accounting.retries,
+            OwnMetric.DELIVERY_WARNINGS: accounting.warnings,
+            OwnMetric.DELIVERY_STATE: {state.value: float(state is accounting.state) for state in DeliveryState},
         }
-        if self._spooled:
-            reading[OwnMetric.SPOOL_ON_DISK] = float(not self._queue.why)
-        if books.last_success:
-            reading |= {OwnMetric.LAST_DELIVERY: books.last_success, OwnMetric.DELIVERY_LAG: books.lag}
-        return reading
+        if self._has_spool:
+            values[OwnMetric.SPOOL_ON_DISK] = float(not self._queue.degraded_reason)
+        if accounting.last_success:
+            values |= {OwnMetric.LAST_DELIVERY: accounting.last_success, OwnMetric.DELIVERY_LAG: accounting.last_lag}
+        return values
 
 
-def _queue(settings: Settings, books: DeliveryAccounting, telemetry: SelfMetrics) -> Queue:
+def _queue(settings: Settings, accounting: DeliveryAccounting, self_metrics: SelfMetrics) -> RequestQueue:
     section = settings.otlp.queue
     if section.directory is None:
         return MemoryQueue(section.bytes, section.age)
-    spool = Spool(section.directory, Bounds(section.bytes, section.age), books, time.time(), section.fsync)
-    telemetry.begun(spool.since, *BOOKED)
+    spool = Spool(section.directory, SpoolLimits(section.bytes, section.age), accounting, time.time(), section.fsync)
+    self_metrics.set_start_time(spool.counters_since, *PERSISTENT_COUNTERS)
     return spool
 
 
 def transport(settings: Settings) -> HttpPost | GrpcCall:
-    """Return what carries requests to the endpoint, over the protocol of the settings; use it with `async with`."""
+    """Return the HTTP or gRPC transport to the endpoint; an asynchronous context manager."""
     otlp = settings.otlp
-    target, secure = otlp.grpc_target
-    grpc = otlp.protocol == "grpc"
+    target, tls = otlp.grpc_target
+    use_grpc = otlp.protocol == "grpc"
     destination = Destination(
-        endpoint=target if grpc else otlp.url,
+        endpoint=target if use_grpc else otlp.url,
         headers={name: value.get_secret_value() for name, value in otlp.headers.items()},
         headers_file=otlp.headers_file,
         authorization_file=otlp.authorization_file,
         timeout=otlp.timeout,
-        trust=Trust(otlp.tls) if secure else None,
+        trust=ClientTlsLoader(otlp.tls) if tls else None,
         gzip=otlp.compression == "gzip",
     )
-    if not grpc:
+    if not use_grpc:
         return HttpPost(destination)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to standard error by itself, past our log
-    from exporter.otlp.transport.grpc import GrpcCall  # noqa: PLC0415 - the library takes 9 MB
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's C core logs to standard error, past our log
+    from exporter.otlp.transport.grpc import GrpcCall  # noqa: PLC0415 - loading grpc takes 9 MB, so only if it is used
 
     return GrpcCall(destination)

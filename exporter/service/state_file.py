@@ -1,4 +1,4 @@
-"""The file that keeps the memory of the fleet: read at the start, replaced whole after each cycle."""
+"""The state file: the tracker's state, read at the start and replaced atomically after each cycle."""
 
 from __future__ import annotations
 
@@ -14,55 +14,60 @@ if TYPE_CHECKING:
 
     from exporter.rollouts.tracker import TrackerState
 
-NAME: Final = "fleet.memory"
+FILE_NAME: Final = "fleet.memory"
+_HINT: Final = "check memory.directory"
 _log = logging.getLogger(__name__)
 
 
-class MemoryFile:
-    """`memory.directory`'s file, of one cluster. What cannot be read is set aside, never a reason to stop."""
+class StateFile:
+    """The state file of one cluster in `memory.directory`. An unreadable file is renamed, never a reason to stop."""
 
     def __init__(self, directory: Path, cluster: str) -> None:
-        self._path = directory / NAME
+        self._path = directory / FILE_NAME
         self._cluster = cluster
         self._writer = Writer(cluster)
-        self._failing = False
+        self._write_failed = False
 
     def read(self) -> TrackerState | None:
-        """Return what was kept, None when there is nothing fit."""
+        """Return the stored state, None if there is none that is usable."""
         try:
             return load(self._path.read_bytes(), self._cluster)
         except FileNotFoundError:
             return None
         except UnfitMemoryError as error:
-            self._set_aside(str(error))
+            self._quarantine(str(error))
         except OSError as error:
-            _log.warning("memory cannot be read", extra=fields(why=error.strerror, cure="check memory.directory"))
+            _log.warning("state file cannot be read", extra=fields(reason=error.strerror, hint=_HINT))
         return None
 
-    def write(self, memory: TrackerState) -> bool:
-        """Replace what was kept, atomically; say whether that went well. A failure is logged once until it heals."""
-        part = self._path.with_suffix(".part")
+    def encode(self, state: TrackerState) -> bytes:
+        """Return the file's content for a state; to be called on the worker, which owns the encoder and its cache."""
+        return self._writer.dump(state)
+
+    def write(self, content: bytes) -> bool:
+        """Replace the stored state atomically; return whether that succeeded. A lasting failure is logged once."""
+        partial_path = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(self._writer.dump(memory))
+            with partial_path.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(self._path)
+            partial_path.replace(self._path)
         except OSError as error:
-            if not self._failing:
-                _log.warning(
-                    "memory cannot be written", extra=fields(why=error.strerror, cure="check memory.directory")
-                )
-            self._failing = True
+            if not self._write_failed:
+                _log.warning("state file cannot be written", extra=fields(reason=error.strerror, hint=_HINT))
+            self._write_failed = True
             return False
-        self._failing = False
+        self._write_failed = False
         return True
 
-    def _set_aside(self, why: str) -> None:
-        aside = self._path.with_suffix(".unfit")
-        _log.warning("memory set aside", extra=fields(why=why, kept=str(aside), cure="delete it when it is of no use"))
+    def _quarantine(self, reason: str) -> None:
+        quarantine_path = self._path.with_suffix(".unfit")
+        _log.warning(
+            "unusable state file renamed", extra=fields(reason=reason, file=str(quarantine_path), hint="delete it")
+        )
         try:
-            self._path.replace(aside)
+            self._path.replace(quarantine_path)
         except OSError as error:
-            _log.warning("memory cannot be set aside", extra=fields(why=error.strerror, cure="check memory.directory"))
+            _log.warning("state file cannot be renamed", extra=fields(reason=error.strerror, hint=_HINT))

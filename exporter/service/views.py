@@ -1,4 +1,4 @@
-"""The fleet as a picture for people: plain values for /api/rollouts, the status page and `explain`."""
+"""Rollouts and targets → plain values for /api/rollouts, the status page and `explain`."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from exporter.rollouts.output.targets import Target
 
 
-def rollout(one: Rollout, seen: float) -> dict[str, Any]:
-    """Return all that is known of a rollout, by which evidence, as JSON values; `seen`: when it was shown last."""
-    life, reading = one.life, one.sighting.reading
+def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
+    """Return a rollout as an object of /api/rollouts; `last_seen`: when a leader exported it last (Unix seconds)."""
+    state, view = rollout.state, rollout.observation.view
     return {
-        "namespace": one.key[0],
-        "name": one.key[1],
-        "strategy": life.strategy,
-        "phase": reading.phase if reading is not None else None,
-        "phase_since": life.phases.start,
-        "standing": life.standing.value,
-        "evidence": life.evidence,
-        "update": {"kind": life.update.kind, "since": life.update.since} if life.update is not None else None,
-        "controller": life.process.target,
-        "last_seen": seen,
-        "router": life.router,
-        "revisions": {"wanted": life.hashes.current, "stable": life.hashes.stable},
-        "replicas": _replicas(one),
-        "fraction": _fraction(one),
-        "pods": dict(Counter(role.value for _, role in one.roles)) if one.sighting.workload is not None else None,
-        "updates": {str(result): count for result, count in life.results.items()},
-        "unknown": list(one.unknown),
+        "namespace": rollout.key[0],
+        "name": rollout.key[1],
+        "strategy": state.strategy,
+        "phase": view.phase if view is not None else None,
+        "phase_since": state.phases.started_at,
+        "standing": state.update_state.value,
+        "evidence": state.evidence,
+        "update": {"kind": state.update.kind, "since": state.update.started_at} if state.update is not None else None,
+        "controller": state.process.target,
+        "last_seen": last_seen,
+        "router": state.has_router,
+        "revisions": {"wanted": state.hashes.current, "stable": state.hashes.stable},
+        "replicas": _replicas(rollout),
+        "fraction": _fraction(rollout),
+        "pods": _pods(rollout),
+        "updates": {str(result): count for result, count in state.result_counts.items()},
+        "unknown": list(rollout.unknown_reasons),
     }
 
 
-def _replicas(one: Rollout) -> dict[str, float] | None:
-    reading = one.sighting.reading
-    if reading is None or reading.replicas is None:
+def _replicas(rollout: Rollout) -> dict[str, float] | None:
+    view = rollout.observation.view
+    if view is None or view.replicas is None:
         return None
-    replicas = reading.replicas
+    replicas = view.replicas
     return {
         "desired": replicas.desired,
         "updated": replicas.updated,
@@ -49,37 +49,47 @@ def _replicas(one: Rollout) -> dict[str, float] | None:
     }
 
 
-def _fraction(one: Rollout) -> dict[str, Any] | None:
-    if one.fraction is None:
+def _pods(rollout: Rollout) -> dict[str, int] | None:
+    """Return the number of pods by role; None while no complete page of kube-state-metrics shows them."""
+    return None if rollout.observation.workload is None else dict(Counter(role.value for _, role in rollout.pod_roles))
+
+
+def _fraction(rollout: Rollout) -> dict[str, Any] | None:
+    if rollout.fraction is None:
         return None
-    found = one.fraction
-    return {"best": found.best, "method": found.method, "why": found.why, "estimates": dict(found.estimates)}
+    fraction = rollout.fraction
+    return {
+        "best": fraction.value,
+        "method": fraction.method,
+        "why": fraction.reason,
+        "estimates": dict(fraction.estimates),
+    }
 
 
-def rollout_row(one: Rollout) -> RolloutRow:
+def rollout_row(rollout: Rollout) -> RolloutRow:
     """Return a rollout's row of the status page."""
-    reading, fraction = one.sighting.reading, one.fraction
+    view, fraction = rollout.observation.view, rollout.fraction
     return RolloutRow(
-        namespace=one.key[0],
-        name=one.key[1],
-        phase=reading.phase if reading is not None else "",
-        strategy=one.life.strategy,
-        fraction=fraction.best if fraction is not None else None,
+        namespace=rollout.key[0],
+        name=rollout.key[1],
+        phase=view.phase if view is not None else "",
+        strategy=rollout.state.strategy,
+        fraction=fraction.value if fraction is not None else None,
         method=fraction.method if fraction is not None else "",
-        updating={"settled": False, "aborted": False, "updating": True}.get(one.life.standing.value),
-        unknown=one.unknown,
+        updating={"settled": False, "aborted": False, "updating": True}.get(rollout.state.update_state.value),
+        unknown=rollout.unknown_reasons,
     )
 
 
-def target_row(one: Target, now: float) -> TargetRow:
-    """Return a target's row of the status page."""
-    page = one.page
-    state = one.verdict.value if one.verdict is not None else "down" if page.failure is not None else "up"
+def target_row(target: Target, now: float) -> TargetRow:
+    """Return a target's row of the status result."""
+    result = target.page
+    state = target.verdict.value if target.verdict is not None else "down" if result.failure is not None else "up"
     return TargetRow(
-        source=page.source.value,
-        address=page.target,
+        source=result.source.value,
+        address=result.target,
         state=state,
-        installation=page.installation,
-        age=None if one.good is None else max(now - one.good, 0.0),
-        trouble=page.failure.message if page.failure is not None else "",
+        installation=result.installation,
+        last_success_age=None if target.good is None else max(now - target.good, 0.0),
+        error=result.failure.message if result.failure is not None else "",
     )

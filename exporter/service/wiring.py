@@ -1,4 +1,4 @@
-"""What the settings mean to the rooms: the rules of the domain, a reader for each answer, who the points are from."""
+"""Settings → what the packages take: the tracking policy, a parser for each response, the identity of the points."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.settings import Namespaces
+from exporter.config.settings import NamespacesSection
 from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
 from exporter.rollouts.policy import TrackingPolicy
@@ -18,55 +18,59 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
 
-_HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
-_ODD: Final = re.compile(r"[^a-zA-Z0-9_]")
-_NEEDED: Final = controller.WANTED | kube_state_metrics.WANTED | rollout_state.WANTED
-_RELAYED: Final = frozenset({
+_CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
+_INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
+_DERIVATION_FAMILIES: Final = controller.WANTED | kube_state_metrics.WANTED | rollout_state.WANTED
+_RELAY_ONLY_FAMILIES: Final = frozenset({
     "kube_pod_info",
     "kube_replicaset_owner",
     "kube_replicaset_status_replicas",
     "process_start_time_seconds",
     "rollout_info",
     "workqueue_adds_total",
-})  # fmt: skip # what tells leaders from standbys, and the pods of rollouts from others
+})  # fmt: skip # with series.derive off: just enough to find the leader and the pods that belong to rollouts
 
 
-def rules(settings: Settings) -> TrackingPolicy:
-    """Return what the settings decide about the domain."""
+def tracking_policy(settings: Settings) -> TrackingPolicy:
+    """Return the tracker's policy according to the settings."""
     lifecycle, series = settings.lifecycle, settings.series
     return TrackingPolicy(
         grace=lifecycle.grace,
         ended_info=lifecycle.ended_info,
         hold_down=lifecycle.hold_down,
-        roles=_roles(lifecycle.role_label, lifecycle.role_values),
-        named_router=lambda key: lifecycle.routed(*key),
-        watched=settings.namespaces.allows if settings.namespaces != Namespaces() else None,
-        passes=cache(series.pass_through.wants),
+        roles=_role_labels(lifecycle.role_label, lifecycle.role_values),
+        named_router=lambda key: lifecycle.has_traffic_router(*key),
+        watched=settings.namespaces.allows if settings.namespaces != NamespacesSection() else None,
+        passes=cache(series.pass_through.matches),
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
         most_series=series.limit,
     )
 
 
-def _roles(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    """Spell pod labels as kube-state-metrics does (facts/kube-state-metrics.md 1)."""
-    return {"label_" + _ODD.sub("_", _HUMP.sub(r"\1_\2", label)).lower(): values for label in labels}
+def _role_labels(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+    """Map label names as kube-state-metrics does: prefix `label_`, camelCase to snake_case, other characters to `_`."""
+    valid = (_INVALID_LABEL_CHAR.sub("_", _CAMEL_BOUNDARY.sub(r"\1_\2", label)) for label in labels)
+    return {f"label_{label.lower()}": values for label in valid}
 
 
-def page_readers(settings: Settings, interner: ScrapeCache | None = None) -> Callable[[Asked], PageReader]:
-    """Return what opens a reader for each answer; all of them share their series."""
-    passes = settings.series.pass_through.wants
-    needed = _NEEDED if settings.series.derive else _RELAYED
+def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> Callable[[Asked], PageReader]:
+    """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
+    passes_through = settings.series.pass_through.matches
+    needed = _DERIVATION_FAMILIES if settings.series.derive else _RELAY_ONLY_FAMILIES
 
     @cache
-    def wanted(family: str) -> bool:
-        return family in needed or passes(family)
+    def is_used(family: str) -> bool:
+        return family in needed or passes_through(family)
 
-    interner = interner or ScrapeCache(passes)
-    return lambda asked: PageReader(asked, interner, wanted)
+    scrape_cache = scrape_cache or ScrapeCache(passes_through)
+    return lambda request: PageReader(request, scrape_cache, is_used)
 
 
 def identity(settings: Settings) -> Identity:
-    """Return who the points are from: the same attributes on the resource and on every point (DESIGN 5)."""
+    """Return the identity of the points: the same attributes on the resource and on every point.
+
+    Stores differ in which resource attributes they turn into labels; all of them keep a point's attributes.
+    """
     attributes = tuple(settings.identity().items())
     return Identity(attributes, attributes)

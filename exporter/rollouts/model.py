@@ -1,4 +1,8 @@
-"""The words of the domain: what was read of a rollout, its revisions and its pods."""
+"""The data model of rollouts: what each source shows, what is remembered between ticks, and what is exported.
+
+Every other module of the package imports this one, and this one imports none of them. All of it is frozen, so that an
+unchanged rollout is recognised by identity or by one comparison.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RolloutKey = tuple[str, str]
-"""A rollout: its namespace and its name, spelled as the controller spells them."""
+"""Namespace and name of a rollout, spelled as the controller spells them."""
 
 PHASES: Final = ("InvalidSpec", "Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
-"""The phases of `rollout_info`, in the controller's order (facts/argo-rollouts.md 1.3)."""
+"""Values of `rollout_info{phase}`. The controller computes them from conditions; `InvalidSpec` overrides the others."""
 UNKNOWN_PHASE: Final = "Unknown"
 HEALTHS: Final = ("Healthy", "Progressing", "Paused", "Degraded")
+"""Values of the API's `status.phase`, which differ from those of `rollout_info{phase}`."""
 CANARY: Final = "canary"
 BLUE_GREEN: Final = "blueGreen"
 
 
-class Role(StrEnum):
-    """What a pod is to its rollout."""
+class PodRole(StrEnum):
+    """Which revision of its rollout a pod runs."""
 
     STABLE = "stable"
     CANARY = "canary"
@@ -33,7 +38,7 @@ class Role(StrEnum):
 
 
 class UpdateState(StrEnum):
-    """Where a rollout stands between its stable and its wanted revision."""
+    """How far a rollout is between its stable and its current revision."""
 
     UNKNOWN = "unknown"
     SETTLED = "settled"
@@ -41,18 +46,32 @@ class UpdateState(StrEnum):
     ABORTED = "aborted"
 
 
+class Transition(StrEnum):
+    """An event that starts, changes or ends an update."""
+
+    STARTED = "started"
+    SUPERSEDED = "superseded"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    RETRIED = "retried"
+
+
+# What the sources show of a rollout
+
+
 @dataclass(frozen=True, slots=True)
 class ControllerProcess:
-    """One life of a controller process: its counters count from `start` (Unix seconds, 0 when it does not say)."""
+    """A running controller. Its counters start at 0 at `start_time` (Unix seconds, 0 if its page does not show it)."""
 
     target: str
-    start: float
+    start_time: float
     installation: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Replicas:
-    """The controller's four gauges. available + unavailable are all pods of all its ReplicaSets."""
+class ReplicaCounts:
+    """The controller's four replica gauges of a rollout. Pods of experiments are in none of them."""
 
     desired: float
     updated: float
@@ -61,30 +80,30 @@ class Replicas:
 
     @property
     def total(self) -> float:
-        """Every pod of every revision."""
+        """Pods of all revisions: the controller computes `unavailable` as `status.replicas` less `available`."""
         return self.available + self.unavailable
 
     @property
     def old(self) -> float:
-        """Pods of other revisions than the wanted one."""
+        """Pods of other revisions than the current one."""
         return max(self.total - self.updated, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerView:
-    """What the leading controller says of one rollout; `events` are its counters by reason."""
+    """What the leading controller exports about a rollout; `event_counts` are its event counters by reason."""
 
     process: ControllerProcess
     strategy: str
     router: str
     phase: str
-    replicas: Replicas | None
-    events: Mapping[str, float] = field(default_factory=dict)
+    replicas: ReplicaCounts | None
+    event_counts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of a rollout; `label_role` is the role that an ephemeral-metadata label claims, "" without one."""
+    """A pod of a rollout; `label_role` is the role in its ephemeral-metadata label, "" without one."""
 
     name: str
     uid: str
@@ -98,52 +117,208 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """A ReplicaSet that a rollout owns; `revision` is None without the allow-listed annotation."""
+    """A ReplicaSet of a rollout; `revision` is None if kube-state-metrics does not export the annotation."""
 
     hash: str
     revision: int | None
-    created: float
-    wanted: float
-    pods: float
+    created_at: float
+    desired: float
+    pod_count: float
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What kube-state-metrics says of one rollout: its ReplicaSets by hash, and its pods that are not terminating.
+    """What kube-state-metrics exports about a rollout: its ReplicaSets by hash and its pods, without terminating ones.
 
-    `at` is when it was said (Unix seconds).
+    `observed_at` (Unix seconds) is the time of the scrape.
     """
 
     replica_sets: Mapping[str, ReplicaSet] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
-    at: float = field(default=math.inf, compare=False)
+    observed_at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutStatus:
-    """What a Rollout's own status says, by way of custom-resource state; None and "" where it says nothing.
+    """The status of a Rollout object, exported by custom-resource state; None and "" stand for absent fields.
 
-    `at` is when it was said (Unix seconds). `pauses` are the reasons of its pause conditions, each with its start
-    (Unix seconds); a pause by spec.paused has none.
+    `observed_at` (Unix seconds) is the time of the scrape. `pauses` are the pause conditions: reason and start (Unix
+    seconds); a pause by `spec.paused` has none. `generation_observed`: the status is about the current spec.
     """
 
-    stable: str = ""
-    current: str = ""
+    stable_hash: str = ""
+    current_hash: str = ""
     weight: float | None = None
-    most_weight: float = 100.0
-    step: float | None = None
+    max_weight: float = 100.0
+    step_index: float | None = None
     health: str = ""
     aborted: bool = False
-    observed: bool = False
+    generation_observed: bool = False
     pauses: tuple[tuple[str, float], ...] = ()
-    at: float = field(default=math.inf, compare=False)
+    observed_at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that one tick says of one rollout; `first_deploy`: it was made since the last tick."""
+    """All sources' view of one rollout at a tick; `first_deploy`: the rollout was created since the last tick."""
 
-    reading: ControllerView | None = None
+    view: ControllerView | None = None
     workload: Workload | None = None
-    state: RolloutStatus | None = None
+    status: RolloutStatus | None = None
     first_deploy: bool = False
+
+    @property
+    def replica_sets(self) -> Mapping[str, ReplicaSet]:
+        """The ReplicaSets by hash, none if kube-state-metrics shows none."""
+        return self.workload.replica_sets if self.workload is not None else {}
+
+
+@dataclass(frozen=True, slots=True)
+class EventDeltas:
+    """Growth of a controller's event counters since the previous scrape.
+
+    `process_restarted`: the counters are another process's, and count only what happened since it became the leader.
+    """
+
+    updates: float = 0
+    completions: float = 0
+    aborts: float = 0
+    step_skips: float = 0
+    new_replica_sets: float = 0
+    resumes: float = 0
+    completed_steps: float = 0
+    process_restarted: bool = False
+
+    @property
+    def has_transition(self) -> bool:
+        """Whether a revision was applied, promoted or aborted."""
+        return any((self.updates, self.completions, self.aborts))
+
+    @property
+    def explains_phase_change(self) -> bool:
+        """Whether a counted event can have changed the phase."""
+        return self.has_transition or any((self.resumes, self.completed_steps))
+
+
+# What is remembered of a rollout between ticks
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionHashes:
+    """Pod template hashes of the current and of the stable (last promoted) revision; "" is unknown.
+
+    `newest_created_at` (Unix seconds) is the creation time of the newest ReplicaSet seen so far.
+    """
+
+    current: str = ""
+    stable: str = ""
+    newest_created_at: float = 0.0
+
+
+NO_HASHES: Final = RevisionHashes()
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseHistory:
+    """The phase that the controller shows, since when (Unix seconds), and how often each phase was entered.
+
+    While a phase may be a flicker, `debounced_from` holds the phase before it and since when that was shown.
+    """
+
+    phase: str
+    since: float
+    transition_counts: Mapping[str, int] = field(default_factory=dict)
+    debounced_from: tuple[str, float] | None = None
+
+    @property
+    def started_at(self) -> float:
+        """Start of the phase; during a possible flicker, start of the phase that it interrupts."""
+        return self.debounced_from[1] if self.debounced_from is not None else self.since
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A running update; `started_at` (Unix seconds) is None if it began before the first scrape."""
+
+    kind: str
+    started_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedUpdate:
+    """An update that ended; `duration` (seconds) is None if its start is unknown."""
+
+    result: Transition
+    duration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """What is remembered of a rollout between ticks. Equal before and after a tick in which nothing happened.
+
+    `first_seen` (Unix seconds) is the start time of its derived counters. `had_revision` is False for a rollout
+    created under observation until its first revision is applied; that first deploy is not an update.
+    `last_event_at` (Unix seconds) is when the counters last showed a transition that the hashes did not show; hashes
+    scraped no later are outdated. `ahead_of_counters`: at the last tick the hashes showed a new revision that
+    RolloutUpdated had not counted yet. `runs` are the AnalysisRuns: name → phase.
+    """
+
+    first_seen: float
+    phases: PhaseHistory
+    process: ControllerProcess
+    event_counts: Mapping[str, float]
+    update_state: UpdateState = UpdateState.UNKNOWN
+    evidence: str = "first sight"
+    update: Update | None = None
+    hashes: RevisionHashes = NO_HASHES
+    has_router: bool = False
+    strategy: str = ""
+    had_revision: bool = True
+    last_event_at: float = 0.0
+    ahead_of_counters: bool = False
+    result_counts: Mapping[str, int] = field(default_factory=dict)
+    last_durations: Mapping[str, float] = field(default_factory=dict)
+    paused_seconds: float = 0.0
+    runs: Mapping[str, str] = field(default_factory=dict)
+    finished_run_counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TickContext:
+    """A tick at `now`, when the rollout was last shown (both Unix seconds), and the hold-down of phases (seconds)."""
+
+    now: float
+    last_seen_at: float
+    hold_down: float
+
+
+# What is exported about a rollout
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryFraction:
+    """The canary's share of traffic in [0, 1], None if unknown, with the method and the reason for choosing it.
+
+    `estimates` holds the result of every method that could be computed.
+    """
+
+    value: float | None = None
+    method: str = ""
+    reason: str = ""
+    estimates: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A rollout at one tick: the input of all derived series.
+
+    `run_counts` are its AnalysisRuns by phase. `unknown_reasons` are values of `argo_rollouts_unknown{reason}`.
+    """
+
+    key: RolloutKey
+    state: RolloutState
+    observation: Observation
+    pod_roles: tuple[tuple[Pod, PodRole], ...] = ()
+    fraction: CanaryFraction | None = None
+    run_counts: Mapping[str, int] = field(default_factory=dict)
+    unknown_reasons: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
-"""Where a rollout stands at a tick: by its own status, else by the revisions of its ReplicaSets, else by events.
+"""Classifies the update state of a rollout at a tick by the strongest evidence at hand.
 
-Hashes count only where they show all that the controller's counters tell: sources are asked at their own pace.
+First by the rollout's own status, then by the revisions of its ReplicaSets, then by the controller's page alone.
+Sources are scraped at their own intervals, so hashes count only if they show everything that the event counters show.
 """
 
 from __future__ import annotations
@@ -10,137 +11,159 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.revisions import (
-    NO_HASHES,
-    Clues,
-    Hashes,
-    by_revision,
-    by_size,
-    early,
-    starting_over,
-    unheard,
+    ahead_of_counters,
+    carry_forward,
+    hashes_by_revision,
+    hashes_by_size,
+    is_mid_update,
 )
-from exporter.rollouts.model import UpdateState
+from exporter.rollouts.model import NO_HASHES, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.rollouts.inference.state_machine import RolloutState
-    from exporter.rollouts.model import ControllerView, Observation, RolloutStatus
+    from exporter.rollouts.model import ControllerView, EventDeltas, Observation, RolloutState, RolloutStatus
 
 
 NOTHING_NEW: Final = "nothing has happened since"
+"""Evidence of a tick without news; the state machine keeps the evidence of the tick before."""
 _MID_UPDATE: Final[Mapping[UpdateState, tuple[str, ...]]] = {
     UpdateState.UNKNOWN: ("Paused", "Timeout"),
-    UpdateState.SETTLED: ("Paused",),  # old pods may drain for longer than a progress deadline
+    UpdateState.SETTLED: ("Paused",),  # Timeout: old pods may drain for longer than a progress deadline
     UpdateState.UPDATING: (),
     UpdateState.ABORTED: (),
 }
-"""Phases in which pods of two revisions tell an update, by where the rollout stood."""
+"""Phases in which pods of two revisions prove an update, by previous update state.
+
+Not Progressing: a promoted rollout with a router stays in it until its old pods are gone, 30 s by default.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Where a rollout stands at a tick, by which evidence, with which hashes; `shown`: by hashes that were heard."""
+class Classification:
+    """Update state and hashes at a tick, and the evidence; `from_hashes`: the sources' hashes at this tick prove it."""
 
-    standing: UpdateState
+    update_state: UpdateState
     evidence: str
-    hashes: Hashes
-    shown: bool = False
+    hashes: RevisionHashes
+    from_hashes: bool = False
 
 
-def judge(
-    life: RolloutState | None, at: float, sighting: Observation, reading: ControllerView, clue: Clues | None
-) -> Judgement:
-    """Tell where a rollout stands at a tick (Unix seconds), by the strongest evidence there is."""
-    was, before = (life.standing, life.hashes) if life is not None else (UpdateState.UNKNOWN, NO_HASHES)
-    told = _by_state(life, at, sighting.state, clue)
-    if told is not None:
-        return told
-    outdated = _outdated(life, at, sighting.workload.at if sighting.workload is not None else -math.inf, clue)
-    revised = by_revision(sighting, was, before, clue)
-    if revised is not None and revised.stable and not outdated and _shows(revised, before, clue):
-        aborted = reading.phase == "Abort" and not early(before.current, revised.current, clue)
-        return Judgement(_by_hashes(revised, aborted=aborted), "ReplicaSet revisions", revised, shown=True)
-    standing, evidence = _by_events(was, sighting, reading, clue)
-    if outdated or (revised is not None and revised.stable):
-        return Judgement(standing, evidence, unheard(standing, before, clue))
-    return Judgement(standing, evidence, revised or by_size(sighting, standing, before, clue))
+def classify_update(
+    state: RolloutState | None, now: float, observation: Observation, view: ControllerView, deltas: EventDeltas | None
+) -> Classification:
+    """Classify a rollout at a tick (`now`, Unix seconds) by the strongest evidence; `view` is the observation's own."""
+    previous, hashes = (state.update_state, state.hashes) if state is not None else (UpdateState.UNKNOWN, NO_HASHES)
+    by_status = _by_status(state, now, observation.status, deltas)
+    if by_status is not None:
+        return by_status
+    workload = observation.workload
+    is_outdated = _is_outdated(state, now, workload.observed_at if workload is not None else -math.inf, deltas)
+    revisions = hashes_by_revision(observation, previous, hashes, deltas)
+    has_stable = revisions is not None and bool(revisions.stable)
+    if (
+        revisions is not None
+        and has_stable
+        and not is_outdated
+        and _consistent_with_counters(revisions, hashes, deltas)
+    ):
+        # The page may still show the abort of the revision before while a new ReplicaSet exists.
+        aborted = view.phase == "Abort" and not ahead_of_counters(hashes.current, revisions.current, deltas)
+        return Classification(
+            _by_hashes(revisions, aborted=aborted), "ReplicaSet revisions", revisions, from_hashes=True
+        )
+    update_state, evidence = _by_events(previous, observation, view, deltas)
+    if is_outdated or has_stable:
+        return Classification(update_state, evidence, carry_forward(update_state, hashes, deltas))
+    return Classification(
+        update_state, evidence, revisions or hashes_by_size(observation, update_state, hashes, deltas)
+    )
 
 
-def _by_state(
-    life: RolloutState | None, at: float, state: RolloutStatus | None, clue: Clues | None
-) -> Judgement | None:
-    """Judge by the rollout's own status, None where that is unknown or behind the counters."""
-    if state is None or not state.current or not state.stable or _outdated(life, at, state.at, clue):
+def _by_status(
+    state: RolloutState | None, now: float, status: RolloutStatus | None, deltas: EventDeltas | None
+) -> Classification | None:
+    """Classify by the rollout's own status; None if that is unknown or behind the counters."""
+    if status is None or not status.current_hash or not status.stable_hash:
         return None
-    known = Hashes(state.current, state.stable)
-    before = life.hashes if life is not None else NO_HASHES
-    if (clue is not None and clue.aborted and not state.aborted) or not _shows(known, before, clue):
+    if _is_outdated(state, now, status.observed_at, deltas):
         return None
-    return Judgement(_by_hashes(known, aborted=state.aborted), "rollout state", known, shown=True)
+    hashes = RevisionHashes(status.current_hash, status.stable_hash)
+    previous = state.hashes if state is not None else NO_HASHES
+    is_behind = deltas is not None and deltas.aborts and not status.aborted
+    if is_behind or not _consistent_with_counters(hashes, previous, deltas):
+        return None
+    return Classification(_by_hashes(hashes, aborted=status.aborted), "rollout state", hashes, from_hashes=True)
 
 
-def _outdated(life: RolloutState | None, at: float, heard: float, clue: Clues | None) -> bool:
-    """Tell whether the counters told something after a source was heard: sources are asked at their own pace."""
-    if life is None or clue is None:
+def _is_outdated(state: RolloutState | None, now: float, observed_at: float, deltas: EventDeltas | None) -> bool:
+    """Return whether the counters showed a transition after a source was scraped (`observed_at`, Unix seconds)."""
+    if state is None or deltas is None:
         return False
-    return heard < at if clue.tells else heard <= life.news
+    return observed_at < now if deltas.has_transition else observed_at <= state.last_event_at
 
 
-def _shows(known: Hashes, before: Hashes, clue: Clues | None) -> bool:
-    """Tell whether hashes show what the counters tell: pages of one tick are some milliseconds apart, too."""
-    if clue is None:
+def _consistent_with_counters(hashes: RevisionHashes, previous: RevisionHashes, deltas: EventDeltas | None) -> bool:
+    """Return whether hashes show what the counters show: even the pages of one tick are some 10 ms apart."""
+    if deltas is None:
         return True
-    if clue.updated and known.current == before.current:
+    if deltas.updates and hashes.current == previous.current:
         return False
-    return not clue.completed or known.stable != before.stable
+    return not deltas.completions or hashes.stable != previous.stable
 
 
-def heard_since(sighting: Observation, news: float) -> bool:
-    """Tell whether all that was heard of a rollout is younger than what its counters told last."""
-    heard = (one.at for one in (sighting.workload, sighting.state) if one is not None)
-    return all(at > news for at in heard)
+def observed_after(observation: Observation, last_event_at: float) -> bool:
+    """Return whether all sources were scraped after the counters last showed a transition (Unix seconds)."""
+    sources = (source for source in (observation.workload, observation.status) if source is not None)
+    return all(source.observed_at > last_event_at for source in sources)
 
 
-def _by_hashes(hashes: Hashes, *, aborted: bool) -> UpdateState:
+def _by_hashes(hashes: RevisionHashes, *, aborted: bool) -> UpdateState:
     if hashes.current == hashes.stable:
         return UpdateState.SETTLED
     return UpdateState.ABORTED if aborted else UpdateState.UPDATING
 
 
 def _by_events(
-    was: UpdateState, sighting: Observation, reading: ControllerView, clue: Clues | None
+    previous: UpdateState, observation: Observation, view: ControllerView, deltas: EventDeltas | None
 ) -> tuple[UpdateState, str]:
-    """Judge by the controller's page alone: its phase, its event counters, its replica gauges."""
-    if reading.phase == "Completed":
+    """Classify by the controller's page alone: phase, event counters, replica gauges."""
+    if view.phase == "Completed":
         return UpdateState.SETTLED, "phase Completed"
-    if reading.phase == "Abort":
-        return (was, "aborted at rest") if _at_rest(was, reading, clue) else (UpdateState.ABORTED, "phase Abort")
-    if sighting.first_deploy and (clue is None or clue.updated <= 1):
+    if view.phase == "Abort":
+        return (
+            (previous, "aborted at rest")
+            if _aborted_at_rest(previous, view, deltas)
+            else (UpdateState.ABORTED, "phase Abort")
+        )
+    if observation.first_deploy and (deltas is None or deltas.updates <= 1):
         return UpdateState.SETTLED, "first deploy: there is no other revision"
-    if clue is not None and (clue.completed or clue.updated):
-        return _by_counts(was, reading, clue)
-    if was is UpdateState.ABORTED:
+    if deltas is not None and (deltas.completions or deltas.updates):
+        return _by_event_counts(previous, view, deltas)
+    if previous is UpdateState.ABORTED:  # Abort lasts until a retry or a new revision
         return UpdateState.UPDATING, "left phase Abort without a new revision: retried"
-    if reading.phase in _MID_UPDATE[was] and reading.replicas is not None and reading.replicas.old > 0:
-        return UpdateState.UPDATING, f"phase {reading.phase} with pods of two revisions"
-    return was, NOTHING_NEW if was is not UpdateState.UNKNOWN else "begun before anyone looked"
+    if view.phase in _MID_UPDATE[previous] and view.replicas is not None and view.replicas.old > 0:
+        return UpdateState.UPDATING, f"phase {view.phase} with pods of two revisions"
+    return previous, NOTHING_NEW if previous is not UpdateState.UNKNOWN else "begun before anyone looked"
 
 
-def _at_rest(was: UpdateState, reading: ControllerView, clue: Clues | None) -> bool:
-    """Tell an abort of nothing: a settled rollout can be aborted, too."""
-    if was is not UpdateState.SETTLED or clue is None or clue.updated:
+def _aborted_at_rest(previous: UpdateState, view: ControllerView, deltas: EventDeltas | None) -> bool:
+    """Return whether no update was aborted: `abort` can be set on a settled rollout, too."""
+    if previous is not UpdateState.SETTLED or deltas is None or deltas.updates:
         return False
-    return not clue.restarted or (reading.replicas is not None and not reading.replicas.old)
+    return not deltas.process_restarted or (view.replicas is not None and not view.replicas.old)
 
 
-def _by_counts(was: UpdateState, reading: ControllerView, clue: Clues) -> tuple[UpdateState, str]:
-    """Judge an interval in which revisions were wanted or promoted."""
-    if clue.completed:
-        open_end = clue.updated > (0 if was is UpdateState.UPDATING else clue.completed)
-        if open_end and starting_over(reading):
+def _by_event_counts(previous: UpdateState, view: ControllerView, deltas: EventDeltas) -> tuple[UpdateState, str]:
+    """Classify an interval in which revisions were applied or promoted.
+
+    RolloutUpdated counts a new current revision, RolloutCompleted a promotion, SkipSteps a rollback to the stable one.
+    """
+    if deltas.completions:
+        is_open = deltas.updates > (0 if previous is UpdateState.UPDATING else deltas.completions)
+        if is_open and is_mid_update(view):
             return UpdateState.UPDATING, "RolloutUpdated counted after RolloutCompleted"
         return UpdateState.SETTLED, "RolloutCompleted counted"
-    if clue.skipped and not (clue.updated > 1 and starting_over(reading)):
+    if deltas.step_skips and not (deltas.updates > 1 and is_mid_update(view)):
         return UpdateState.SETTLED, "SkipSteps counted: back to the stable revision"
     return UpdateState.UPDATING, "RolloutUpdated counted"

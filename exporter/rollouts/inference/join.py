@@ -1,114 +1,99 @@
-"""The join: one tick's sightings and what is remembered → a Rollout, of which every series is made."""
+"""Joins the observation of a tick and the remembered state into a `Rollout`: adds pod roles and canary fraction."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from exporter.rollouts.inference.fraction import Fraction, canary_fraction
-from exporter.rollouts.inference.revisions import Hashes
-from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, Pod, Role, RolloutKey, UpdateState
+from exporter.rollouts.inference.fraction import canary_fraction
+from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, PodRole, RevisionHashes, Rollout, UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
-    from exporter.rollouts.inference.state_machine import RolloutState
-    from exporter.rollouts.model import ControllerView, Observation
-
-_TAIL: Final = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[0-9]+(?:[-.].*)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """A rollout as it is known at one tick.
-
-    `runs` are its AnalysisRuns by phase, `finished_runs` those seen to finish. `unknown` are the reasons for what
-    is not known of it.
-    """
-
-    key: RolloutKey
-    life: RolloutState
-    sighting: Observation
-    roles: tuple[tuple[Pod, Role], ...] = ()
-    fraction: Fraction | None = None
-    runs: Mapping[str, int] = field(default_factory=dict)
-    finished_runs: Mapping[str, int] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
+    from exporter.rollouts.model import (
+        CanaryFraction,
+        ControllerView,
+        Observation,
+        Pod,
+        RolloutKey,
+        RolloutState,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who could answer at this tick: a leading controller, and kube-state-metrics (False: it is not configured)."""
+class AvailableSources:
+    """Sources that can show a rollout at this tick: a leading controller, a configured kube-state-metrics."""
 
-    leader: bool
-    workload: bool
+    has_leader: bool
+    has_workload_source: bool
 
 
-def join(key: RolloutKey, life: RolloutState, sighting: Observation, asked: Asked, *, router: bool) -> Rollout:
-    """Make the rollout of a tick of what is remembered and what is sighted."""
-    reading, state = sighting.reading, sighting.state
-    trusted = state is not None and bool(state.stable and state.current)
-    hashes = Hashes(state.current, state.stable) if state is not None and trusted else life.hashes
-    pods = sighting.workload.pods if sighting.workload is not None else ()
-    roles = tuple((pod, role_of(pod, hashes, life.strategy, trusted=trusted)) for pod in pods)
+def join(
+    key: RolloutKey, state: RolloutState, observation: Observation, sources: AvailableSources, *, router: bool
+) -> Rollout:
+    """Return a rollout at a tick; `router`: the settings say that a router splits its traffic."""
+    view, status = observation.view, observation.status
+    hashes, from_status = state.hashes, False
+    if status is not None and status.stable_hash and status.current_hash:
+        hashes, from_status = RevisionHashes(status.current_hash, status.stable_hash), True
+    pods = observation.workload.pods if observation.workload is not None else ()
+    pod_roles = tuple((pod, pod_role(pod, hashes, state.strategy, from_status=from_status)) for pod in pods)
     fraction = None
-    if reading is not None:
-        usable = roles if _usable(sighting, reading, hashes) else ()
-        fraction = canary_fraction(life.standing, reading, state, usable, router=router or life.router)
-    unknown = tuple(_unknown(life, sighting, fraction, {role for _, role in roles}, asked))
-    return Rollout(key, life, sighting, roles, fraction, unknown=unknown)
+    if view is not None:
+        roles_now = pod_roles if _pods_match_controller(observation, view, hashes) else ()
+        fraction = canary_fraction(state.update_state, view, status, roles_now, router=router or state.has_router)
+    roles = {role for _, role in pod_roles}
+    unknown_reasons = tuple(_unknown_reasons(state, observation, fraction, roles, sources))
+    return Rollout(key, state, observation, pod_roles, fraction, unknown_reasons=unknown_reasons)
 
 
-def role_of(pod: Pod, hashes: Hashes, strategy: str, *, trusted: bool) -> Role:
-    """Say what a pod is: by the rollout's own status, else by its label, else by remembered hashes, else unknown."""
-    if pod.experiment:
-        return Role.EXPERIMENT
-    if pod.label_role and not trusted:
-        return Role(pod.label_role)
-    if hashes.stable and pod.hash == hashes.stable:
-        return Role.STABLE
-    if not hashes.stable or not hashes.current:
-        return Role.UNKNOWN
-    if pod.hash == hashes.current:
-        return Role.PREVIEW if strategy == BLUE_GREEN else Role.CANARY
-    return Role.OLD
+def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, from_status: bool) -> PodRole:
+    """Return a pod's role by the hashes of the rollout's own status, else by its label, else by inferred hashes.
 
-
-def _usable(sighting: Observation, reading: ControllerView, hashes: Hashes) -> bool:
-    """Tell whether pods may stand for traffic: only while they agree with the controller's own, younger gauges."""
-    if sighting.workload is None or reading.replicas is None:
-        return False
-    own = [pod for pod in sighting.workload.pods if not pod.experiment]
-    wanted = sum(pod.hash == hashes.current for pod in own)
-    return (len(own), wanted) == (reading.replicas.total, reading.replicas.updated)
-
-
-def _unknown(
-    life: RolloutState, sighting: Observation, fraction: Fraction | None, roles: Collection[Role], asked: Asked
-) -> Iterator[str]:
-    """Give the reasons for what is not known, as `argo_rollouts_unknown{reason}` says them."""
-    if not asked.leader:
-        yield "no_leader"
-    elif sighting.reading is None:
-        yield "not_shown"
-    elif life.standing is UpdateState.UNKNOWN:
-        yield "update"
-    elif fraction is not None and fraction.best is None:
-        yield "fraction"
-    if sighting.workload is None and asked.workload and asked.leader:
-        yield "pods"
-    if Role.UNKNOWN in roles:
-        yield "roles"
-    if life.phases.phase == UNKNOWN_PHASE:
-        yield "phase"
-
-
-def owner(namespace: str, name: str, known: Collection[RolloutKey]) -> RolloutKey | None:
-    """Find the rollout that owns an AnalysisRun or Experiment by its name `<rollout>-<hash>-<revision>…`.
-
-    Only rollouts that are known count: a rollout's own name may look like that of a run (argo-rollouts.md 1.4).
+    A label beats inferred hashes: the controller sets ephemeral metadata itself when a pod's role changes.
     """
-    cuts = [cut for cut, letter in enumerate(name) if letter == "-" and _TAIL.fullmatch(name, cut)]
-    found = ((namespace, name[:cut]) for cut in reversed(cuts))
-    return next((key for key in found if key in known), None)
+    if pod.experiment:
+        return PodRole.EXPERIMENT
+    if pod.label_role and not from_status:
+        return PodRole(pod.label_role)
+    if hashes.stable and pod.hash == hashes.stable:
+        return PodRole.STABLE
+    if not hashes.stable or not hashes.current:
+        return PodRole.UNKNOWN
+    if pod.hash == hashes.current:
+        return PodRole.PREVIEW if strategy == BLUE_GREEN else PodRole.CANARY
+    return PodRole.OLD
+
+
+def _pods_match_controller(observation: Observation, view: ControllerView, hashes: RevisionHashes) -> bool:
+    """Return whether pods can stand for traffic: only while they agree with the controller's newer gauges."""
+    if observation.workload is None or view.replicas is None:
+        return False
+    pods = [pod for pod in observation.workload.pods if not pod.experiment]  # experiments' pods are in no gauge
+    current = sum(pod.hash == hashes.current for pod in pods)
+    return (len(pods), current) == (view.replicas.total, view.replicas.updated)
+
+
+def _unknown_reasons(
+    state: RolloutState,
+    observation: Observation,
+    fraction: CanaryFraction | None,
+    roles: Collection[PodRole],
+    sources: AvailableSources,
+) -> Iterator[str]:
+    """Yield why values are absent, as values of `argo_rollouts_unknown{reason}`."""
+    if not sources.has_leader:
+        yield "no_leader"
+    elif observation.view is None:
+        yield "not_shown"
+    elif state.update_state is UpdateState.UNKNOWN:
+        yield "update"
+    elif fraction is not None and fraction.value is None:
+        yield "fraction"
+    if observation.workload is None and sources.has_workload_source and sources.has_leader:
+        yield "pods"
+    if PodRole.UNKNOWN in roles:
+        yield "roles"
+    if state.phases.phase == UNKNOWN_PHASE:
+        yield "phase"

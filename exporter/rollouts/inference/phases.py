@@ -1,51 +1,40 @@
-"""Which phase a rollout is in, since when, and how often it entered each; a flicker does not count."""
+"""Tracks phases: since when a rollout is in its phase, and how often it entered each one. Flickers do not count."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from exporter.rollouts.model import PhaseHistory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseLog:
-    """The phase that the controller says, since when (Unix seconds), and the entries into each so far.
+def observe_phase(history: PhaseHistory, phase: str, now: float, hold_down: float, *, explained: bool) -> PhaseHistory:
+    """Add the phase shown at a tick (Unix seconds); `explained`: a counted event can have changed it.
 
-    A paused rollout that is scaled says Progressing for some milliseconds, with no event (facts/observed.md 3.3.2).
-    Until it lasts, `held` keeps the phase that it left and since when that had been.
+    While a paused rollout is scaled, each pod that becomes ready turns the phase to Progressing for 10 to 30 ms, with
+    no event. A scrape can hit that, so an unexplained change from Paused to Progressing counts only once it has lasted
+    for `hold_down` seconds.
     """
-
-    phase: str
-    since: float
-    entries: Mapping[str, int] = field(default_factory=dict)
-    held: tuple[str, float] | None = None
-
-    @property
-    def start(self) -> float:
-        """When the phase was first seen; a flicker keeps the start of the phase that it interrupts."""
-        return self.held[1] if self.held is not None else self.since
-
-    def seen(self, phase: str, at: float, hold_down: float, *, moved: bool) -> PhaseLog:
-        """Take note of the phase at a tick; `moved` says that events account for a change.
-
-        A change that no event accounts for is real once it has lasted for `hold_down` seconds.
-        """
-        if self.held is not None and phase == self.held[0] and not moved:
-            return PhaseLog(phase, self.held[1], self.entries)
-        if phase == self.phase:
-            return self._confirmed() if self.held and (moved or at - self.since >= hold_down) else self
-        left = self._confirmed()
-        if left.phase == "Paused" and phase == "Progressing" and not moved:
-            return PhaseLog(phase, at, left.entries, (left.phase, left.since))
-        return PhaseLog(phase, at, _entered(left.entries, phase))
-
-    def _confirmed(self) -> PhaseLog:
-        if self.held is None:
-            return self
-        return replace(self, entries=_entered(self.entries, self.phase), held=None)
+    if history.debounced_from is not None and phase == history.debounced_from[0] and not explained:
+        return PhaseHistory(phase, history.debounced_from[1], history.transition_counts)
+    if phase == history.phase:
+        is_real = explained or now - history.since >= hold_down
+        return _confirmed(history) if history.debounced_from and is_real else history
+    left = _confirmed(history)
+    if left.phase == "Paused" and phase == "Progressing" and not explained:
+        return PhaseHistory(phase, now, left.transition_counts, (left.phase, left.since))
+    return PhaseHistory(phase, now, _count(left.transition_counts, phase))
 
 
-def _entered(entries: Mapping[str, int], phase: str) -> Mapping[str, int]:
-    return {**entries, phase: entries.get(phase, 0) + 1}
+def _confirmed(history: PhaseHistory) -> PhaseHistory:
+    """Count the entry into a debounced phase."""
+    if history.debounced_from is None:
+        return history
+    return replace(history, transition_counts=_count(history.transition_counts, history.phase), debounced_from=None)
+
+
+def _count(counts: Mapping[str, int], phase: str) -> Mapping[str, int]:
+    return {**counts, phase: counts.get(phase, 0) + 1}

@@ -1,14 +1,14 @@
-"""Which revision is wanted and which is stable: from a rollout's own status, else from its ReplicaSets.
+"""Finds the current and the stable revision without the rollout's own status: from ReplicaSets and event counters.
 
-What no source can tell stays unknown (""): a role guessed is a page at night for the wrong pods.
+A revision that no source proves stays unknown (""): a guessed role would page on-call for the wrong pods.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from exporter.rollouts.model import ReplicaSet, UpdateState
+from exporter.rollouts.model import EventDeltas, ReplicaSet, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,203 +16,203 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import ControllerView, Observation
 
 
-@dataclass(frozen=True, slots=True)
-class Hashes:
-    """Pod-template hashes: `current` is the wanted revision's, `stable` the last promoted one's; "" is unknown.
+def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *, same_process: bool) -> EventDeltas:
+    """Compare the event counters of two scrapes.
 
-    `newest` is when the youngest ReplicaSet seen so far was made (Unix seconds).
+    Counters of another process, or that fell, count from 0: the controller deletes those of a deleted rollout after
+    65 s, also if a new rollout has the same name by then.
     """
-
-    current: str = ""
-    stable: str = ""
-    newest: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Clues:
-    """By how much a controller's event counters have grown since they were last read.
-
-    `restarted`: they are another process's, and count only what happened since it took over.
-    """
-
-    updated: float = 0
-    completed: float = 0
-    aborted: float = 0
-    skipped: float = 0
-    created: float = 0
-    resumed: float = 0
-    stepped: float = 0
-    restarted: bool = False
-
-    @property
-    def tells(self) -> bool:
-        """Whether they tell of a revision wanted, promoted or aborted."""
-        return any((self.updated, self.completed, self.aborted))
-
-
-NO_HASHES: Final = Hashes()
-
-
-def clues(before: Mapping[str, float], now: Mapping[str, float], *, same_process: bool) -> Clues:
-    """Compare two readings of the counters; those of a new process, or that fell, count from nothing."""
 
     def growth(reason: str) -> float:
-        new = now.get(reason, 0)
-        old = before.get(reason, 0) if same_process else 0
+        new = current.get(reason, 0)
+        old = previous.get(reason, 0) if same_process else 0
         return new - old if new >= old else new
 
-    return Clues(
-        updated=growth("RolloutUpdated"),
-        completed=growth("RolloutCompleted"),
-        aborted=growth("RolloutAborted"),
-        skipped=growth("SkipSteps"),
-        created=growth("NewReplicaSetCreated"),
-        resumed=growth("RolloutResumed"),
-        stepped=growth("RolloutStepCompleted"),
-        restarted=not same_process,
+    return EventDeltas(
+        updates=growth("RolloutUpdated"),
+        completions=growth("RolloutCompleted"),
+        aborts=growth("RolloutAborted"),
+        step_skips=growth("SkipSteps"),
+        new_replica_sets=growth("NewReplicaSetCreated"),
+        resumes=growth("RolloutResumed"),
+        completed_steps=growth("RolloutStepCompleted"),
+        process_restarted=not same_process,
     )
 
 
-def early(before: str, after: str, clue: Clues | None) -> bool:
-    """Tell whether hashes show a new wanted revision before the controller's page counts it."""
-    revised = bool(before and after) and before != after
-    return revised and clue is not None and not (clue.updated or clue.restarted)
+def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -> bool:
+    """Return whether the hashes show a new current revision that RolloutUpdated does not count yet."""
+    is_new = bool(previous and current) and previous != current
+    return is_new and deltas is not None and not (deltas.updates or deltas.process_restarted)
 
 
-def starting_over(reading: ControllerView) -> bool:
-    """Tell, of two revisions in one interval, whether the later one is still on its way."""
-    replicas = reading.replicas
-    return reading.phase == "Paused" or (replicas is not None and replicas.updated < replicas.desired)
+def is_mid_update(view: ControllerView) -> bool:
+    """Return whether, of two revisions in one interval, the later one is still being rolled out."""
+    replicas = view.replicas
+    return view.phase == "Paused" or (replicas is not None and replicas.updated < replicas.desired)
 
 
-def by_revision(sighting: Observation, was: UpdateState, hashes: Hashes, clue: Clues | None) -> Hashes | None:
-    """Judge by revision annotations, None without any.
+def carry_forward(update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None) -> RevisionHashes:
+    """Return what the counters do not contradict of the previous hashes: no ReplicaSets are shown, or outdated ones."""
+    if update_state is UpdateState.SETTLED:
+        settled = _hash_when_settled(previous, deltas)
+        return RevisionHashes(settled, settled, previous.newest_created_at)
+    if deltas is None or deltas.completions:
+        return RevisionHashes(newest_created_at=previous.newest_created_at)
+    return replace(previous, current="") if deltas.updates else previous
 
-    The wanted revision has the highest number, also after a rollback. The stable one is remembered, and moves when
-    a promotion is counted, or when a Completed phase agrees with the wanted ReplicaSet's size (rule 3 of
-    facts/observed.md 5).
+
+# By revision annotations
+
+
+def hashes_by_revision(
+    observation: Observation, update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None
+) -> RevisionHashes | None:
+    """Find the hashes by the revision annotations of the ReplicaSets; None without annotations.
+
+    The current revision has the highest number: the controller raises the annotation at a rollback, too. The stable
+    one is remembered, and moves when a promotion is counted or when the phase is Completed. Counters alone would be
+    wrong if a promotion and the next update fall into one interval; Completed alone while the page lags behind.
     """
-    sets = _sets(sighting)
-    ordered = sorted((one for one in sets.values() if one.revision is not None), key=_revision)
-    reading = sighting.reading
-    if not ordered or reading is None:
+    replica_sets, view = observation.replica_sets, observation.view
+    ordered = sorted(
+        (replica_set for replica_set in replica_sets.values() if replica_set.revision is not None), key=_revision
+    )
+    if not ordered or view is None:
         return None
     current = ordered[-1]
-    stable = hashes.stable if hashes.stable in sets else ""
-    if clue is not None and clue.completed:
-        stable = _promoted(reading, was, Hashes(current.hash, hashes.current), clue, ordered)
-    lagging = early(hashes.current, current.hash, clue)
-    if reading.phase == "Completed" and not lagging and _agrees(sets.values(), current, reading):
+    stable = previous.stable if previous.stable in replica_sets else ""
+    if deltas is not None and deltas.completions:
+        stable = _promoted_hash(view, update_state, previous.current, deltas, ordered)
+    is_ahead = ahead_of_counters(previous.current, current.hash, deltas)
+    if view.phase == "Completed" and not is_ahead and _sizes_match(replica_sets.values(), current, view):
         stable = current.hash
-    return Hashes(current.hash, stable or _evident_stable(sighting, reading, current))
+    return RevisionHashes(current.hash, stable or _only_possible_stable(replica_sets, view, current))
 
 
-def _revision(one: ReplicaSet) -> int:
-    return one.revision or 0
+def _revision(replica_set: ReplicaSet) -> int:
+    return replica_set.revision or 0
 
 
-def _promoted(reading: ControllerView, was: UpdateState, hashes: Hashes, clue: Clues, ordered: list[ReplicaSet]) -> str:
-    """Say which revision a counted promotion was of; `hashes` are the wanted one's now and before (as stable)."""
-    if not starting_over(reading):
-        return hashes.current
-    if was is UpdateState.UPDATING and hashes.stable:
-        return hashes.stable
-    return ordered[-2].hash if clue.updated > clue.completed and len(ordered) > 1 else hashes.current
+def _promoted_hash(
+    view: ControllerView,
+    update_state: UpdateState,
+    previous_current: str,
+    deltas: EventDeltas,
+    ordered: list[ReplicaSet],
+) -> str:
+    """Return which revision a counted promotion made stable; `ordered` are the ReplicaSets by revision."""
+    current = ordered[-1].hash
+    if not is_mid_update(view):
+        return current
+    if update_state is UpdateState.UPDATING and previous_current:
+        return previous_current
+    return ordered[-2].hash if deltas.updates > deltas.completions and len(ordered) > 1 else current
 
 
-def _agrees(sets: Iterable[ReplicaSet], current: ReplicaSet, reading: ControllerView) -> bool:
-    """Tell whether a Completed phase is of the wanted revision: the page may lag behind its new ReplicaSet."""
-    replicas = reading.replicas
+def _sizes_match(replica_sets: Iterable[ReplicaSet], current: ReplicaSet, view: ControllerView) -> bool:
+    """Return whether the phase is about the current ReplicaSet: both pages count the same pods.
+
+    The controller's page lags behind a new ReplicaSet: by 40 ms, or by 8 s while it retries a notification webhook
+    inside its reconciliation.
+    """
+    replicas = view.replicas
     if replicas is None:
         return False
-    return (current.pods, sum(one.pods for one in sets)) == (replicas.updated, replicas.total)
+    pod_count = sum(replica_set.pod_count for replica_set in replica_sets)
+    return (current.pod_count, pod_count) == (replicas.updated, replicas.total)
 
 
-def _evident_stable(sighting: Observation, reading: ControllerView, current: ReplicaSet) -> str:
-    """Find a stable revision that was never seen promoted, where there is only one it can be."""
-    sets = _sets(sighting)
-    if len(sets) == 1:
+def _only_possible_stable(replica_sets: Mapping[str, ReplicaSet], view: ControllerView, current: ReplicaSet) -> str:
+    """Return the stable hash without having seen its promotion, if only one ReplicaSet can have it."""
+    if len(replica_sets) == 1:
         return current.hash
-    others = [one for one in sets.values() if one.hash != current.hash and one.wanted > 0]
-    replicas = reading.replicas
-    moving = reading.phase in ("Abort", "Paused") or (replicas is not None and current.wanted < replicas.desired)
-    return others[0].hash if moving and len(others) == 1 else ""
+    others = [
+        replica_set
+        for replica_set in replica_sets.values()
+        if replica_set.hash != current.hash and replica_set.desired > 0
+    ]
+    replicas = view.replicas
+    is_updating = view.phase in ("Abort", "Paused") or (replicas is not None and current.desired < replicas.desired)
+    return others[0].hash if is_updating and len(others) == 1 else ""
 
 
-def _sets(sighting: Observation) -> Mapping[str, ReplicaSet]:
-    return sighting.workload.replica_sets if sighting.workload is not None else {}
+# By sizes of ReplicaSets, without revision annotations
 
 
-def by_size(sighting: Observation, standing: UpdateState, before: Hashes, clue: Clues | None) -> Hashes:
-    """Judge without revision annotations: by which ReplicaSets exist, how large they are, and what was counted."""
-    sets = _sets(sighting)
-    reading = sighting.reading
-    if not sets or reading is None:
-        return unheard(standing, before, clue)
-    newest = max(sets.values(), key=lambda one: one.created)
-    current, stable = (name if name in sets else "" for name in (before.current, before.stable))
-    known = Hashes(current, stable, newest.created)
-    if standing is UpdateState.SETTLED:
-        settled = _only(sets.values(), reading) or _settled(known, clue)
-        return Hashes(settled, settled, newest.created)
-    if standing is UpdateState.UNKNOWN:
-        return Hashes(newest=newest.created)
-    return _moving(sets, reading, known, clue, new=newest.hash if 0 < before.newest < newest.created else "")
+def hashes_by_size(
+    observation: Observation, update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None
+) -> RevisionHashes:
+    """Find the hashes by which ReplicaSets exist, how many pods they have, and what the counters show."""
+    replica_sets, view = observation.replica_sets, observation.view
+    if not replica_sets or view is None:
+        return carry_forward(update_state, previous, deltas)
+    newest = max(replica_sets.values(), key=lambda replica_set: replica_set.created_at)
+    current, stable = (name if name in replica_sets else "" for name in (previous.current, previous.stable))
+    remembered = RevisionHashes(current, stable, newest.created_at)
+    if update_state is UpdateState.SETTLED:
+        settled = _only_hash_with_pods(replica_sets.values(), view) or _hash_when_settled(remembered, deltas)
+        return RevisionHashes(settled, settled, newest.created_at)
+    if update_state is UpdateState.UNKNOWN:
+        return RevisionHashes(newest_created_at=newest.created_at)
+    new = newest.hash if 0 < previous.newest_created_at < newest.created_at else ""
+    return _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
 
 
-def unheard(standing: UpdateState, before: Hashes, clue: Clues | None) -> Hashes:
-    """Keep, while no ReplicaSets are shown that are up to date, what the counters do not contradict."""
-    if standing is UpdateState.SETTLED:
-        settled = _settled(before, clue)
-        return Hashes(settled, settled, before.newest)
-    if clue is None or clue.completed:
-        return Hashes(newest=before.newest)
-    return replace(before, current="") if clue.updated else before
-
-
-def _only(sets: Iterable[ReplicaSet], reading: ControllerView) -> str:
-    """Return the one ReplicaSet that has pods, when the controller says that there are no others."""
-    alive = [one for one in sets if one.pods > 0]
-    replicas = reading.replicas
-    if len(alive) == 1 and replicas is not None and alive[0].pods == replicas.updated == replicas.total:
-        return alive[0].hash
+def _only_hash_with_pods(replica_sets: Iterable[ReplicaSet], view: ControllerView) -> str:
+    """Return the hash of the only ReplicaSet with pods, if the controller counts no other pods."""
+    with_pods = [replica_set for replica_set in replica_sets if replica_set.pod_count > 0]
+    replicas = view.replicas
+    if len(with_pods) == 1 and replicas is not None and with_pods[0].pod_count == replicas.updated == replicas.total:
+        return with_pods[0].hash
     return ""
 
 
-def _settled(known: Hashes, clue: Clues | None) -> str:
-    """Return the stable revision of a rollout that settled, or stays so."""
-    if clue is not None and clue.completed:
-        return "" if clue.updated else known.current
-    if clue is not None and clue.updated:
-        return known.stable
-    return known.stable if known.stable == known.current else ""
+def _hash_when_settled(remembered: RevisionHashes, deltas: EventDeltas | None) -> str:
+    """Return the hash of the only revision of a rollout that settled or stays settled."""
+    if deltas is not None and deltas.completions:
+        return "" if deltas.updates else remembered.current
+    if deltas is not None and deltas.updates:
+        return remembered.stable  # settled with no promotion: back to the stable revision
+    return remembered.stable if remembered.stable == remembered.current else ""
 
 
-def _moving(
-    sets: Mapping[str, ReplicaSet], reading: ControllerView, known: Hashes, clue: Clues | None, *, new: str
-) -> Hashes:
-    """Find the wanted revision of an update: newly created, remembered, or told by its size alone.
+def _hashes_mid_update(
+    replica_sets: Mapping[str, ReplicaSet],
+    view: ControllerView,
+    remembered: RevisionHashes,
+    deltas: EventDeltas | None,
+    *,
+    new: str,
+) -> RevisionHashes:
+    """Find the current revision of an update: a new ReplicaSet's, the remembered one, or the one whose size matches.
 
-    A ReplicaSet younger than all before is only ever made for a new wanted revision; the page that shows it may
-    come after the one that counts it.
+    A ReplicaSet newer than all before is created only for a new current revision (a rollback takes up the old one).
+    The page that shows it may be scraped after the page that counts it.
     """
-    stable = "" if clue is None or clue.completed else known.stable
-    if new and clue is not None:
-        return replace(known, current=new, stable=stable if stable != new else "")
-    if (clue is None or not clue.updated) and known.current != stable and known.current:
-        return replace(known, stable=stable)
-    if clue is not None and (clue.created or not clue.updated):
-        return replace(known, current="", stable=stable)
-    return _fitting(sets, reading, replace(known, stable=stable))
+    stable = "" if deltas is None or deltas.completions else remembered.stable
+    if new and deltas is not None:
+        return replace(remembered, current=new, stable=stable if stable != new else "")
+    if (deltas is None or not deltas.updates) and remembered.current != stable and remembered.current:
+        return replace(remembered, stable=stable)
+    if deltas is not None and (deltas.new_replica_sets or not deltas.updates):
+        return replace(remembered, current="", stable=stable)
+    return _match_by_size(replica_sets, view, replace(remembered, stable=stable))
 
 
-def _fitting(sets: Mapping[str, ReplicaSet], reading: ControllerView, known: Hashes) -> Hashes:
-    """Find the one ReplicaSet whose size is the controller's count of updated pods."""
-    updated = reading.replicas.updated if reading.replicas is not None else None
-    alive = [one for one in sets.values() if one.pods > 0]
-    fitting = [one.hash for one in alive if one.pods == updated and one.hash != known.stable]
-    if len(fitting) != 1:
-        return replace(known, current="")
-    others = [one.hash for one in alive if one.hash != fitting[0]]
-    stable = known.stable or (others[0] if len(others) == 1 else "")
-    return replace(known, current=fitting[0], stable=stable)
+def _match_by_size(
+    replica_sets: Mapping[str, ReplicaSet], view: ControllerView, remembered: RevisionHashes
+) -> RevisionHashes:
+    """Take as current the only ReplicaSet whose pod count is the controller's count of updated pods."""
+    updated = view.replicas.updated if view.replicas is not None else None
+    with_pods = [replica_set for replica_set in replica_sets.values() if replica_set.pod_count > 0]
+    matches = [
+        replica_set.hash
+        for replica_set in with_pods
+        if replica_set.pod_count == updated and replica_set.hash != remembered.stable
+    ]
+    if len(matches) != 1:
+        return replace(remembered, current="")
+    others = [replica_set.hash for replica_set in with_pods if replica_set.hash != matches[0]]
+    stable = remembered.stable or (others[0] if len(others) == 1 else "")
+    return replace(remembered, current=matches[0], stable=stable)

@@ -1,6 +1,6 @@
-"""The life of a rollout: a state machine from what is sighted at each tick to where it stands, and what has ended.
+"""The state machine of a rollout: previous state and observation at a tick → next state and completed updates.
 
-    first sight ──▶ unknown | settled                       a first deploy is settled: nothing differs from the stable
+    first sight ──▶ unknown | settled       a first deploy is settled: there is no other revision than the stable one
 
     settled  ── started ─────▶ updating ── promoted ────▶ settled
                                   │ ▲ └─── rolled back ─▶ settled
@@ -8,204 +8,179 @@
                                   ▼ │
                                aborted ─── rolled back, promoted ─▶ settled
 
-Where it stands is judged by the strongest evidence at hand (judgement). Signals say how it came there, so that
-updates that began and ended between two ticks are counted too.
+The update state is classified from evidence, not derived from transitions. Transitions only explain how the rollout
+got there, so that updates that start and end between two ticks are counted, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.inference.classify import NOTHING_NEW, Judgement, judge
-from exporter.rollouts.inference.phases import PhaseLog
-from exporter.rollouts.inference.revisions import NO_HASHES, Clues, Hashes, clues, early
-from exporter.rollouts.inference.transitions import RESULTS, TRANSITIONS, Signal, interval, signals
-from exporter.rollouts.model import BLUE_GREEN, ControllerProcess, UpdateState
+from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, classify_update
+from exporter.rollouts.inference.phases import observe_phase
+from exporter.rollouts.inference.revisions import ahead_of_counters, event_deltas
+from exporter.rollouts.inference.transitions import (
+    NEXT_STATE,
+    UPDATE_RESULTS,
+    Transition,
+    infer_transitions,
+    summarize_interval,
+)
+from exporter.rollouts.model import BLUE_GREEN, CompletedUpdate, PhaseHistory, RolloutState, Update, UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from exporter.rollouts.model import ControllerView, Observation
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """An update under way; `since` (Unix seconds) is None when it began before anyone looked."""
-
-    kind: str
-    since: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An update that ended, and how long it took (seconds, None when its beginning was not seen)."""
-
-    result: Signal
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutState:
-    """All that is remembered of a rollout. `born` is its first sight: from then on its counters count.
-
-    `deployed` is False while one that was made since the first tick has had no revision: its first is no update.
-    `news` is when (Unix seconds) the counters last told of something that no hashes showed; hashes heard no later
-    are out of date. `early`: at the last tick hashes showed a new revision that was not counted yet.
-
-    It changes only when something happens, so that a rollout at rest costs a comparison.
-    """
-
-    born: float
-    phases: PhaseLog
-    process: ControllerProcess
-    events: Mapping[str, float]
-    standing: UpdateState = UpdateState.UNKNOWN
-    evidence: str = "first sight"
-    update: Update | None = None
-    hashes: Hashes = NO_HASHES
-    router: bool = False
-    strategy: str = ""
-    deployed: bool = True
-    news: float = 0.0
-    early: bool = False
-    results: Mapping[str, int] = field(default_factory=dict)
-    last_seconds: Mapping[str, float] = field(default_factory=dict)
-    paused_seconds: float = 0.0
-    runs: Mapping[str, str] = field(default_factory=dict)
-    runs_finished: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The tick at `at`, the rollout's last one, `before` it, and the hold-down of phases (all in seconds)."""
-
-    at: float
-    before: float
-    hold_down: float
+    from exporter.rollouts.model import ControllerView, EventDeltas, Observation, RevisionHashes, TickContext
 
 
 def advance(
-    life: RolloutState | None, when: Moment, sighting: Observation, reading: ControllerView
-) -> tuple[RolloutState, tuple[Ended, ...]]:
-    """Take a rollout from one tick to the next; `reading` is the sighting's own."""
-    if life is None:
-        return _first(when.at, sighting, reading), ()
-    clue = _growth(life, reading)
-    judgement = judge(life, when.at, sighting, reading, clue)
-    ahead = early(life.hashes.current, judgement.hashes.current, clue)
-    between = interval(life.hashes, judgement.hashes if judgement.shown or not ahead else life.hashes, clue)
-    phases = life.phases.seen(reading.phase, when.at, when.hold_down, moved=_moved(clue))
-    paused = life.phases.phase == "Paused" and life.standing is UpdateState.UPDATING
-    aged = replace(
-        life,
-        phases=phases,
-        process=reading.process,
-        events=reading.events,
-        evidence=judgement.evidence if judgement.evidence is not NOTHING_NEW else life.evidence,
-        hashes=judgement.hashes,
-        router=life.router or _routed(reading, sighting),
-        strategy=reading.strategy,
-        deployed=life.deployed or _has_revision(reading),
-        news=when.at if clue.tells and not judgement.shown else life.news,
-        early=ahead and judgement.shown,
-        paused_seconds=life.paused_seconds + (max(when.at - when.before, 0.0) if paused else 0.0),
+    state: RolloutState | None, tick: TickContext, observation: Observation, view: ControllerView
+) -> tuple[RolloutState, tuple[CompletedUpdate, ...]]:
+    """Return the state of a rollout after a tick and the updates that ended; `view` is the observation's own."""
+    if state is None:
+        return _first_state(tick.now, observation, view), ()
+    deltas = _event_deltas(state, view)
+    result = classify_update(state, tick.now, observation, view, deltas)
+    is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
+    # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
+    hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
+    interval = summarize_interval(state.hashes, hashes, deltas)
+    was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
+    updated = replace(
+        state,
+        phases=observe_phase(
+            state.phases, view.phase, tick.now, tick.hold_down, explained=deltas.explains_phase_change
+        ),
+        process=view.process,
+        event_counts=view.event_counts,
+        evidence=result.evidence if result.evidence is not NOTHING_NEW else state.evidence,
+        hashes=result.hashes,
+        has_router=state.has_router or _has_router(view, observation),
+        strategy=view.strategy,
+        had_revision=state.had_revision or _has_revision(view),
+        last_event_at=tick.now if deltas.has_transition and not result.from_hashes else state.last_event_at,
+        ahead_of_counters=is_ahead and result.from_hashes,
+        paused_seconds=state.paused_seconds + (max(tick.now - tick.last_seen_at, 0.0) if was_paused else 0.0),
     )
-    happened = signals(life.standing, judgement.standing, between)
-    if not happened and life.standing is judgement.standing:
-        return aged, ()
-    new = Update(_kind(reading, judgement.hashes, sighting, clue), when.at)
-    return _follow(aged, happened, judgement, new)
+    transitions = infer_transitions(state.update_state, result.update_state, interval)
+    if not transitions and state.update_state is result.update_state:
+        return updated, ()
+    new_update = Update(_update_kind(view, result.hashes, observation, deltas), tick.now)
+    return _apply_transitions(updated, transitions, result, new_update)
 
 
-def _growth(life: RolloutState, reading: ControllerView) -> Clues:
-    """Compare the counters with those last read, without what is no news.
+def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
+    """Compare the event counters with the previous ones, without what is no news.
 
-    A first deploy counts as RolloutUpdated and RolloutCompleted, too. What hashes showed early is counted late.
+    A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision that the hashes showed ahead of the
+    counters is counted one tick late.
     """
-    grown = clues(life.events, reading.events, same_process=life.process == reading.process)
-    if grown.updated and not life.deployed:
-        return replace(grown, updated=grown.updated - 1, completed=max(grown.completed - 1, 0))
-    return replace(grown, updated=grown.updated - 1) if grown.updated and life.early else grown
+    deltas = event_deltas(state.event_counts, view.event_counts, same_process=state.process == view.process)
+    if deltas.updates and not state.had_revision:
+        return replace(deltas, updates=deltas.updates - 1, completions=max(deltas.completions - 1, 0))
+    return replace(deltas, updates=deltas.updates - 1) if deltas.updates and state.ahead_of_counters else deltas
 
 
-def _has_revision(reading: ControllerView) -> bool:
-    return bool(reading.events.get("RolloutUpdated")) or (reading.replicas is not None and reading.replicas.total > 0)
+def _has_revision(view: ControllerView) -> bool:
+    """Return whether a revision was ever applied; a rollout whose spec is invalid from the start has none."""
+    return bool(view.event_counts.get("RolloutUpdated")) or (view.replicas is not None and view.replicas.total > 0)
 
 
-def _first(at: float, sighting: Observation, reading: ControllerView) -> RolloutState:
-    judgement = judge(None, at, sighting, reading, _since_creation(sighting, reading))
-    moving = judgement.standing is UpdateState.UPDATING
+def _first_state(now: float, observation: Observation, view: ControllerView) -> RolloutState:
+    result = classify_update(None, now, observation, view, _deltas_since_creation(observation, view))
+    is_updating = result.update_state is UpdateState.UPDATING
     return RolloutState(
-        born=at,
-        phases=PhaseLog(reading.phase, at),
-        process=reading.process,
-        events=reading.events,
-        standing=judgement.standing,
-        evidence=judgement.evidence,
-        update=Update(_kind(reading, judgement.hashes, sighting, None), None) if moving else None,
-        hashes=judgement.hashes,
-        router=_routed(reading, sighting),
-        strategy=reading.strategy,
-        deployed=not sighting.first_deploy or _has_revision(reading),
+        first_seen=now,
+        phases=PhaseHistory(view.phase, now),
+        process=view.process,
+        event_counts=view.event_counts,
+        update_state=result.update_state,
+        evidence=result.evidence,
+        update=Update(_update_kind(view, result.hashes, observation, None), None) if is_updating else None,
+        hashes=result.hashes,
+        has_router=_has_router(view, observation),
+        strategy=view.strategy,
+        had_revision=not observation.first_deploy or _has_revision(view),
     )
 
 
-def _since_creation(sighting: Observation, reading: ControllerView) -> Clues | None:
-    """Read the counters of a rollout that was made since the last tick: all they count happened since.
+def _deltas_since_creation(observation: Observation, view: ControllerView) -> EventDeltas | None:
+    """Return the counters of a rollout created since the last tick: all that they count happened since then.
 
-    One made again under its old name inherits the counters of the deleted one (observed.md 3.4.7).
+    None for any other. RolloutDeleted shows that they are the counters of a deleted rollout of the same name: the
+    controller keeps these for 65 s.
     """
-    if not sighting.first_deploy or reading.events.get("RolloutDeleted"):
+    if not observation.first_deploy or view.event_counts.get("RolloutDeleted"):
         return None
-    return clues({}, reading.events, same_process=False)
+    return event_deltas({}, view.event_counts, same_process=False)
 
 
-def _moved(clue: Clues) -> bool:
-    """Tell whether any event accounts for a change of phase."""
-    return any((clue.resumed, clue.updated, clue.completed, clue.aborted, clue.stepped))
+def _has_router(view: ControllerView, observation: Observation) -> bool:
+    """Return whether a router splits the traffic.
 
-
-def _routed(reading: ControllerView, sighting: Observation) -> bool:
-    """Tell whether traffic goes through a router; the label knows only some of them (argo-rollouts.md 1.3)."""
-    if reading.router or reading.events.get("TrafficWeightUpdated"):
+    `rollout_info{traffic_router}` is "" for Traefik, Apisix and every plugin, so weights prove one, too: the
+    controller sets them only with a router.
+    """
+    if view.router or view.event_counts.get("TrafficWeightUpdated"):
         return True
-    return sighting.state is not None and sighting.state.weight is not None
+    return observation.status is not None and observation.status.weight is not None
 
 
-def _kind(reading: ControllerView, hashes: Hashes, sighting: Observation, clue: Clues | None) -> str:
-    """Name the kind of an update: blueGreen, rollback (to a ReplicaSet older than the stable one), or canary."""
-    if reading.strategy == BLUE_GREEN:
+def _update_kind(
+    view: ControllerView, hashes: RevisionHashes, observation: Observation, deltas: EventDeltas | None
+) -> str:
+    """Return the kind of an update: blueGreen, rollback (to an older ReplicaSet than the stable one), or canary."""
+    if view.strategy == BLUE_GREEN:
         return "blueGreen"
-    sets = sighting.workload.replica_sets if sighting.workload is not None else {}
-    current, stable = sets.get(hashes.current), sets.get(hashes.stable)
+    replica_sets = observation.replica_sets
+    current, stable = replica_sets.get(hashes.current), replica_sets.get(hashes.stable)
     if current is not None and stable is not None:
-        return "rollback" if current.created < stable.created else "canary"
-    return "rollback" if clue is not None and clue.updated and not clue.created else "canary"
+        return "rollback" if current.created_at < stable.created_at else "canary"
+    # A rollback takes up the ReplicaSet of its revision, so that no new one is counted.
+    return "rollback" if deltas is not None and deltas.updates and not deltas.new_replica_sets else "canary"
 
 
-def _follow(
-    life: RolloutState, happened: Iterable[Signal], now: Judgement, new: Update
-) -> tuple[RolloutState, tuple[Ended, ...]]:
-    """Walk the table of transitions, counting what ends; `new` is what an update would be that begins now."""
-    standing, update = life.standing, life.update
-    ended: list[Ended] = []
-    for signal in happened:
-        if update is not None and signal in RESULTS and standing is UpdateState.UPDATING:
-            ended.append(Ended(signal, None if update.since is None or new.since is None else new.since - update.since))
-        standing = TRANSITIONS.get((standing, signal), standing)
-        update = _update(standing, signal, update, new)
-    if standing is not now.standing:  # evidence came late, with nothing that says what happened
-        update = replace(new, since=None) if now.standing is UpdateState.UPDATING else None
-    results, last = dict(life.results), dict(life.last_seconds)
-    for one in ended:
-        results[one.result] = results.get(one.result, 0) + 1
-        if one.seconds is not None:
-            last[one.result] = one.seconds
-    return replace(life, standing=now.standing, update=update, results=results, last_seconds=last), tuple(ended)
+def _apply_transitions(
+    state: RolloutState, transitions: Iterable[Transition], result: Classification, new_update: Update
+) -> tuple[RolloutState, tuple[CompletedUpdate, ...]]:
+    """Apply transitions and count the updates that they end; `new_update` is an update that starts at this tick."""
+    update_state, update = state.update_state, state.update
+    completed: list[CompletedUpdate] = []
+    for transition in transitions:
+        if update is not None and transition in UPDATE_RESULTS and update_state is UpdateState.UPDATING:
+            completed.append(CompletedUpdate(transition, _duration(update, new_update)))
+        update_state = NEXT_STATE.get((update_state, transition), update_state)
+        update = _next_update(update_state, transition, update, new_update)
+    if update_state is not result.update_state:  # evidence came late, and no transition explains it
+        update = replace(new_update, started_at=None) if result.update_state is UpdateState.UPDATING else None
+    result_counts, last_durations = dict(state.result_counts), dict(state.last_durations)
+    for ended in completed:
+        result_counts[ended.result] = result_counts.get(ended.result, 0) + 1
+        if ended.duration is not None:
+            last_durations[ended.result] = ended.duration
+    state = replace(
+        state,
+        update_state=result.update_state,
+        update=update,
+        result_counts=result_counts,
+        last_durations=last_durations,
+    )
+    return state, tuple(completed)
 
 
-def _update(standing: UpdateState, signal: Signal, update: Update | None, new: Update) -> Update | None:
-    if standing is not UpdateState.UPDATING:
+def _duration(update: Update, new_update: Update) -> float | None:
+    """Return the duration of an update that ends at this tick, which is when `new_update` would start (seconds)."""
+    if update.started_at is None or new_update.started_at is None:
         return None
-    return new if signal in (Signal.STARTED, Signal.RETRIED, Signal.SUPERSEDED) else update
+    return new_update.started_at - update.started_at
+
+
+def _next_update(
+    update_state: UpdateState, transition: Transition, update: Update | None, new_update: Update
+) -> Update | None:
+    if update_state is not UpdateState.UPDATING:
+        return None
+    is_new = transition in (Transition.STARTED, Transition.RETRIED, Transition.SUPERSEDED)
+    return new_update if is_new else update

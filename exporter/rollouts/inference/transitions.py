@@ -1,138 +1,140 @@
-"""What happened to a rollout between two ticks, told from where it stood and where it stands."""
+"""Infers what happened to a rollout between two ticks from its update states and from what the interval shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.model import UpdateState
+from exporter.rollouts.model import Transition, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.rollouts.inference.revisions import Clues, Hashes
+    from exporter.rollouts.model import EventDeltas, RevisionHashes
 
+Transitions = tuple[Transition, ...]
 
-class Signal(StrEnum):
-    """One thing that can happen to a rollout."""
+UPDATE_RESULTS: Final = (Transition.PROMOTED, Transition.ABORTED, Transition.ROLLED_BACK, Transition.SUPERSEDED)
+"""How an update can end; also the values of the label `result`."""
 
-    STARTED = "started"
-    SUPERSEDED = "superseded"
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled_back"
-    ABORTED = "aborted"
-    RETRIED = "retried"
-
-
-Signals = tuple[Signal, ...]
-
-RESULTS: Final = (Signal.PROMOTED, Signal.ABORTED, Signal.ROLLED_BACK, Signal.SUPERSEDED)
-"""The ways an update ends; also the values of the label `result`."""
-
-TRANSITIONS: Final[Mapping[tuple[UpdateState, Signal], UpdateState]] = {
-    (UpdateState.UNKNOWN, Signal.STARTED): UpdateState.UPDATING,
-    (UpdateState.SETTLED, Signal.STARTED): UpdateState.UPDATING,
-    (UpdateState.UPDATING, Signal.SUPERSEDED): UpdateState.UPDATING,
-    (UpdateState.UPDATING, Signal.PROMOTED): UpdateState.SETTLED,
-    (UpdateState.UPDATING, Signal.ROLLED_BACK): UpdateState.SETTLED,
-    (UpdateState.UPDATING, Signal.ABORTED): UpdateState.ABORTED,
-    (UpdateState.ABORTED, Signal.STARTED): UpdateState.UPDATING,
-    (UpdateState.ABORTED, Signal.RETRIED): UpdateState.UPDATING,
-    (UpdateState.ABORTED, Signal.ROLLED_BACK): UpdateState.SETTLED,
+NEXT_STATE: Final[Mapping[tuple[UpdateState, Transition], UpdateState]] = {
+    (UpdateState.UNKNOWN, Transition.STARTED): UpdateState.UPDATING,
+    (UpdateState.SETTLED, Transition.STARTED): UpdateState.UPDATING,
+    (UpdateState.UPDATING, Transition.SUPERSEDED): UpdateState.UPDATING,
+    (UpdateState.UPDATING, Transition.PROMOTED): UpdateState.SETTLED,
+    (UpdateState.UPDATING, Transition.ROLLED_BACK): UpdateState.SETTLED,
+    (UpdateState.UPDATING, Transition.ABORTED): UpdateState.ABORTED,
+    (UpdateState.ABORTED, Transition.STARTED): UpdateState.UPDATING,
+    (UpdateState.ABORTED, Transition.RETRIED): UpdateState.UPDATING,
+    (UpdateState.ABORTED, Transition.ROLLED_BACK): UpdateState.SETTLED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """What is known of the time between two ticks.
+class IntervalSummary:
+    """What the time between two ticks shows.
 
-    `promotions`: how often the stable revision moved. `revised`: another was wanted. `aborted`: an abort was counted.
-    `back`: if an update ended, the wanted revision went back to the stable one; `returned`: and left it again.
+    `promotions`: how often the stable revision moved. `revision_changed`: another revision became the current one.
+    `aborted`: an abort was counted. `rolled_back`: an update that ended did so by going back to the stable revision;
+    `left_again`: and the next update started after that.
     """
 
     promotions: int
-    revised: bool
+    revision_changed: bool
     aborted: bool
-    back: bool
-    returned: bool = False
+    rolled_back: bool
+    left_again: bool = False
 
 
-def interval(before: Hashes, after: Hashes, clue: Clues) -> Interval:
-    """Compare hashes where all are known, else go by what the controller counted."""
-    known = all((before.stable, before.current, after.stable, after.current))
-    promoted = before.stable != after.stable if known else clue.completed > 0
-    revised = (known and before.current != after.current) or clue.updated > 0
-    back = not promoted and (known or revised or clue.skipped > 0 or not clue.restarted)
-    promotions = max(int(clue.completed), 1) if promoted else 0
-    return Interval(promotions, revised, clue.aborted > 0, back, returned=clue.skipped > 0 and clue.updated > 1)
+def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> IntervalSummary:
+    """Compare the hashes of two ticks if all are known, else use the event counters.
+
+    A restarted process has not counted what happened before it led, so that a missing RolloutCompleted proves no
+    rollback then.
+    """
+    known = all((previous.stable, previous.current, current.stable, current.current))
+    promoted = previous.stable != current.stable if known else deltas.completions > 0
+    changed = (known and previous.current != current.current) or deltas.updates > 0
+    rolled_back = not promoted and (known or changed or deltas.step_skips > 0 or not deltas.process_restarted)
+    return IntervalSummary(
+        promotions=max(int(deltas.completions), 1) if promoted else 0,
+        revision_changed=changed,
+        aborted=deltas.aborts > 0,  # no count: progressDeadlineAbort emits RolloutAborted twice
+        rolled_back=rolled_back,
+        left_again=deltas.step_skips > 0 and deltas.updates > 1,
+    )
 
 
-_WHOLE: Final = (Signal.STARTED, Signal.PROMOTED)
+def infer_transitions(previous: UpdateState, current: UpdateState, interval: IntervalSummary) -> Transitions:
+    """Return what must have happened, in order; nothing if the update state only became known or unknown."""
+    rule = _TRANSITION_RULES.get((previous, current))
+    return rule(interval) if rule is not None else ()
 
 
-def signals(before: UpdateState, after: UpdateState, between: Interval) -> Signals:
-    """Say what must have happened, in order; nothing where the rollout merely came to be known."""
-    path = _PATHS.get((before, after))
-    return path(between) if path is not None else ()
+_FULL_UPDATE: Final = (Transition.STARTED, Transition.PROMOTED)
 
 
-def _stayed_settled(between: Interval) -> Signals:
-    if not between.revised:
+def _stayed_settled(interval: IntervalSummary) -> Transitions:
+    if not interval.revision_changed:
         return ()
-    if between.promotions:
-        return _WHOLE * between.promotions
-    return (Signal.STARTED, *_aborted(between), Signal.ROLLED_BACK)
+    if interval.promotions:
+        return _FULL_UPDATE * interval.promotions
+    return (Transition.STARTED, *_abort(interval), Transition.ROLLED_BACK)
 
 
-def _began(between: Interval) -> Signals:
-    return (*_WHOLE * between.promotions, Signal.STARTED)
+def _started(interval: IntervalSummary) -> Transitions:
+    return (*_FULL_UPDATE * interval.promotions, Transition.STARTED)
 
 
-def _finished(between: Interval) -> Signals:
-    if between.back:
-        return (*_aborted(between), Signal.ROLLED_BACK)
-    if between.aborted:
-        return Signal.ABORTED, _anew(between), Signal.PROMOTED
-    if between.revised and between.promotions == 1:
-        return Signal.SUPERSEDED, Signal.PROMOTED
-    return (Signal.PROMOTED, *_WHOLE * (between.promotions - 1))
+def _completed(interval: IntervalSummary) -> Transitions:
+    if interval.rolled_back:
+        return (*_abort(interval), Transition.ROLLED_BACK)
+    if interval.aborted:
+        return Transition.ABORTED, _restart(interval), Transition.PROMOTED
+    if interval.revision_changed and interval.promotions == 1:
+        return Transition.SUPERSEDED, Transition.PROMOTED
+    return (Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1))
 
 
-def _went_on(between: Interval) -> Signals:
-    if between.promotions:
-        return (Signal.PROMOTED, *_WHOLE * (between.promotions - 1), Signal.STARTED)
-    if between.aborted:
-        return Signal.ABORTED, _anew(between)
-    if between.returned:
-        return Signal.ROLLED_BACK, Signal.STARTED
-    return (Signal.SUPERSEDED,) if between.revised else ()
+def _continued(interval: IntervalSummary) -> Transitions:
+    if interval.promotions:
+        return (Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1), Transition.STARTED)
+    if interval.aborted:
+        return Transition.ABORTED, _restart(interval)
+    if interval.left_again:
+        return Transition.ROLLED_BACK, Transition.STARTED
+    return (Transition.SUPERSEDED,) if interval.revision_changed else ()
 
 
-def _after_abort(between: Interval) -> Signals:
-    return (_anew(between), Signal.PROMOTED) if between.promotions else (Signal.ROLLED_BACK,)
+def _settled_after_abort(interval: IntervalSummary) -> Transitions:
+    return (_restart(interval), Transition.PROMOTED) if interval.promotions else (Transition.ROLLED_BACK,)
 
 
-def _anew(between: Interval) -> Signal:
-    return Signal.STARTED if between.revised else Signal.RETRIED
+def _restart(interval: IntervalSummary) -> Transition:
+    return Transition.STARTED if interval.revision_changed else Transition.RETRIED
 
 
-def _aborted(between: Interval) -> Signals:
-    return (Signal.ABORTED,) if between.aborted else ()
+def _abort(interval: IntervalSummary) -> Transitions:
+    return (Transition.ABORTED,) if interval.aborted else ()
 
 
-_PATHS: Final[Mapping[tuple[UpdateState, UpdateState], Callable[[Interval], Signals]]] = {
+_TRANSITION_RULES: Final[Mapping[tuple[UpdateState, UpdateState], Callable[[IntervalSummary], Transitions]]] = {
     (UpdateState.SETTLED, UpdateState.SETTLED): _stayed_settled,
-    (UpdateState.SETTLED, UpdateState.UPDATING): _began,
-    (UpdateState.SETTLED, UpdateState.ABORTED): lambda _: (Signal.STARTED, Signal.ABORTED),
-    (UpdateState.UPDATING, UpdateState.SETTLED): _finished,
-    (UpdateState.UPDATING, UpdateState.UPDATING): _went_on,
-    (UpdateState.UPDATING, UpdateState.ABORTED): lambda it: (
-        *((Signal.SUPERSEDED,) if it.revised else ()),
-        Signal.ABORTED,
+    (UpdateState.SETTLED, UpdateState.UPDATING): _started,
+    (UpdateState.SETTLED, UpdateState.ABORTED): lambda _: (Transition.STARTED, Transition.ABORTED),
+    (UpdateState.UPDATING, UpdateState.SETTLED): _completed,
+    (UpdateState.UPDATING, UpdateState.UPDATING): _continued,
+    (UpdateState.UPDATING, UpdateState.ABORTED): lambda interval: (
+        *((Transition.SUPERSEDED,) if interval.revision_changed else ()),
+        Transition.ABORTED,
     ),
-    (UpdateState.ABORTED, UpdateState.SETTLED): _after_abort,
-    (UpdateState.ABORTED, UpdateState.UPDATING): lambda it: (_anew(it),),
-    (UpdateState.ABORTED, UpdateState.ABORTED): lambda it: (Signal.STARTED, Signal.ABORTED) if it.revised else (),
-    (UpdateState.UNKNOWN, UpdateState.UPDATING): lambda it: (Signal.STARTED,) if it.revised else (),
+    (UpdateState.ABORTED, UpdateState.SETTLED): _settled_after_abort,
+    (UpdateState.ABORTED, UpdateState.UPDATING): lambda interval: (_restart(interval),),
+    (UpdateState.ABORTED, UpdateState.ABORTED): lambda interval: (
+        (Transition.STARTED, Transition.ABORTED) if interval.revision_changed else ()
+    ),
+    (UpdateState.UNKNOWN, UpdateState.UPDATING): lambda interval: (
+        (Transition.STARTED,) if interval.revision_changed else ()
+    ),
 }
+"""By update state before and after. Applied to `NEXT_STATE` from the first, each result ends in the second."""

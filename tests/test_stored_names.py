@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, Sum
 
-from exporter.config.settings import SeriesChoice, Settings
+from exporter.config.settings import SeriesSection, Settings
 from exporter.metrics import MetricsSnapshot, MetricType
 from exporter.otlp.encode.encoder import Encoder
 from exporter.rollouts.output.catalogue import BY_NAME
 from exporter.rollouts.output.durations import NAME as DURATIONS
 from exporter.rollouts.output.targets import ROWS as TARGETS
-from exporter.self_metrics import TABLE, SelfMetrics
+from exporter.self_metrics import DEFINITIONS, SelfMetrics
 from exporter.service.wiring import identity
-from tests.names import label_name, metric_name
+from tests.stored_names import label_name, metric_name
 from tests.otlp.reading import metrics, points
 from tests.recorded import Recordings
 
@@ -36,7 +36,7 @@ RENAMED = {
 """The controller's own counters without _total: passed on as they are, and stored in either form."""
 SETTINGS = Settings(
     attributes={"k8s.cluster.name": "c", "deployment.environment": "e"},
-    series=SeriesChoice.model_validate({"pass_through": "all"}),
+    series=SeriesSection.model_validate({"pass_through": "all"}),
 )
 
 
@@ -91,7 +91,7 @@ def test_whatever_is_sent_is_stored_under_its_own_name_but_for_five_of_the_contr
 KINDS = {
     **{name: row.kind for name, row in BY_NAME.items()},
     **dict.fromkeys(TARGETS, MetricType.GAUGE),
-    **{row.name: row.kind for row in TABLE},
+    **{row.name: row.type for row in DEFINITIONS},
     DURATIONS: MetricType.HISTOGRAM,
 }
 """Everything that this exporter may ever say of its own."""

@@ -9,10 +9,10 @@ import pytest
 
 from exporter.config.settings import Settings
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.service.wiring import rules
+from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, named, results
 
-RULES: Final = rules(Settings())
+RULES: Final = tracking_policy(Settings())
 REST: Final = Told(events={"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1})
 """A rollout at rest: its first deploy was counted, too."""
 GOING: Final = (4, 1, 4, 1)

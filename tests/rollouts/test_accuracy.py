@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.commands.replay import replayed
+from exporter.commands.replay import replay_frames
 from exporter.config.settings import Settings
 from exporter.metrics import MetricFamily, Series
 from tests.agreement import QUESTIONS, Answer, Judge, Verdict
@@ -98,7 +98,7 @@ def test_every_recording_is_here_in_all_its_variants(recordings: Recordings) -> 
 
 @pytest.mark.parametrize("name", ["abort", "leader-failover"])
 def test_a_recording_says_the_same_through_replay_as_through_parsed_pages(recordings: Recordings, name: str) -> None:
-    played = replayed(recordings.frames(name, "full"), Settings())
+    played = replay_frames(recordings.frames(name, "full"), Settings())
     assert [_said(cycle) for _, cycle, _ in played] == [
         _said(cycle) for _, cycle, _ in recordings.watched(name, "full")
     ]

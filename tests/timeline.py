@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.commands.record import frames
+from exporter.commands.record import read_frames
 from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.commands.record import Frame
+    from exporter.commands.record import RecordedFrame
     from exporter.metrics import Labels, MetricFamily
     from tests.recorded import Recordings
 
@@ -68,7 +68,7 @@ class Film:
 
 def film(recordings: Recordings, play: Play) -> Film:
     """Play a recording through the core."""
-    recorded = list(frames(recordings.frames(play.name, play.variant)))
+    recorded = list(read_frames(recordings.frames(play.name, play.variant)))
     parsed = recordings.ticks(play.name, play.variant)
     first = recorded[0].at
     lasting = min(recorded[-1].at - first, play.until)
@@ -101,7 +101,7 @@ def said(families: Iterable[MetricFamily]) -> dict[Key, float]:
     }
 
 
-def _restarts(frame: Frame) -> dict[Key, float]:
+def _restarts(frame: RecordedFrame) -> dict[Key, float]:
     """Return the restarts of containers that kube-state-metrics said: the exporter does not pass them."""
     found: dict[Key, float] = {}
     for page in frame.pages:

@@ -1,4 +1,4 @@
-"""Who may read: basic authentication for all but the probes."""
+"""Basic authentication for all paths except the probes."""
 
 from __future__ import annotations
 
@@ -8,52 +8,44 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from exporter.net.files import SecretFile
+from exporter.net.auth import password_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiohttp.typedefs import Handler, Middleware
 
-    from exporter.config.section import BasicAuth
+    from exporter.config.section import BasicAuthSection
 
-PROBES: Final = frozenset({"/healthz", "/readyz"})
+# The kubelet cannot send a credential from a Secret, so probes are open.
+PROBE_PATHS: Final = frozenset({"/healthz", "/readyz"})
 CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="rollouts-exporter", charset="UTF-8"'}
 
 
-def admission(settings: BasicAuth) -> Middleware | None:
-    """Return what lets in probes and who proves name and password; None when nobody needs to."""
+def basic_auth_middleware(settings: BasicAuthSection) -> Middleware | None:
+    """Return a middleware that demands user name and password, except for the probes; None without a user name."""
     if not settings.username:
         return None
-    password = _password(settings)
+    password = password_reader(settings)
 
     @web.middleware
-    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in PROBES:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in PROBE_PATHS:
             return await handler(request)
         try:
-            wanted = f"{settings.username}:{password()}"
+            expected = f"{settings.username}:{password()}"
         except (OSError, ValueError):
             return web.Response(status=503, text="web.basic_auth.password_file cannot be read\n")
-        if proves(request.headers.get("Authorization", ""), wanted):
+        if credentials_match(request.headers.get("Authorization", ""), expected):
             return await handler(request)
-        return web.Response(status=401, text="user name and password needed (web.basic_auth)\n", headers=CHALLENGE)
+        return web.Response(status=401, text="user name and password required (web.basic_auth)\n", headers=CHALLENGE)
 
-    return admit
+    return middleware
 
 
-def proves(authorization: str, wanted: str) -> bool:
-    """Tell whether an Authorization header says `wanted` (name:password), in a time that tells nothing of it."""
+def credentials_match(authorization: str, expected: str) -> bool:
+    """Return whether a basic Authorization header has the `expected` "name:password"; compares in constant time."""
     scheme, _, token = authorization.partition(" ")
-    return hmac.compare_digest(_bytes(token.strip()), b64encode(wanted.encode())) and scheme.lower() == "basic"
+    return hmac.compare_digest(_bytes(token.strip()), b64encode(expected.encode())) and scheme.lower() == "basic"
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _password(settings: BasicAuth) -> Callable[[], str]:
-    """Return a reading of the password, from its file anew whenever that changes."""
-    if settings.password_file is not None:
-        return SecretFile(settings.password_file).read
-    return settings.password.get_secret_value if settings.password is not None else str

@@ -1,4 +1,4 @@
-"""Families → Prometheus text format 0.0.4, block by block."""
+"""Metric families → Prometheus text format 0.0.4, in blocks."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricFamily, SampleBatch, Series
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-BLOCK: Final = 2_000
-_NAME: Final = "__name__"  # a label that would name the series once more
+BLOCK_SAMPLES: Final = 2_000  # some 5 ms of CPU: the server lets the event loop run between two blocks
+_NAME_LABEL: Final = "__name__"  # a label that names the series a second time
 HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 LABEL_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
-SPECIAL: Final = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
+SPECIAL_VALUES: Final = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
 def render(families: Iterable[MetricFamily]) -> Iterator[bytes]:
-    """Yield the page in blocks of some thousand samples, families in the order of their names.
+    """Yield the page in blocks of some thousand samples, sorted by family name.
 
-    Families of one name stand under one header, the first's type; of a series told twice the first value counts,
-    whatever the order of its labels; a family without samples leaves nothing. A counter keeps its name. What was read
-    from a page goes out as it stood there.
+    Families of one name share one header, with the type of the first. Of duplicate series, whatever the order of their
+    labels, the first value is written. Families without samples are omitted. A counter's name gets no suffix. A scraped
+    series is written as it was scraped.
     """
     for name, group in sorted(_by_name(families).items()):
-        head = _header(name, group).encode()
-        for block in _interned(group[0]) if _is_interned(group) else _blocks(_lines(group)):
-            yield head + block
-            head = b""
+        header = _family_header(name, group).encode()
+        blocks = _render_interned(group[0]) if _is_all_interned(group) else _blocks(_deduplicated_lines(group))
+        for block in blocks:
+            yield header + block
+            header = b""
 
 
-def _is_interned(group: Sequence[MetricFamily]) -> bool:
-    """Tell whether no series can be told twice in a group."""
-    return len(group) == 1 and all(strip.interned for strip in group[0].batches)
+def _is_all_interned(group: Sequence[MetricFamily]) -> bool:
+    """Return whether the group cannot have duplicate series, since the scrape cache interned all of them."""
+    return len(group) == 1 and all(batch.interned for batch in group[0].batches)
 
 
-def _interned(family: MetricFamily) -> Iterator[bytes]:
+def _render_interned(family: MetricFamily) -> Iterator[bytes]:
     block: list[bytes] = []
-    many = 0
-    for strip in family.batches:
-        block.append(_rows(strip))
-        many += len(strip)
-        if many >= BLOCK:
+    sample_count = 0
+    for batch in family.batches:
+        block.append(_format_batch(batch))
+        sample_count += len(batch)
+        if sample_count >= BLOCK_SAMPLES:
             yield b"".join(block)
-            block, many = [], 0
+            block, sample_count = [], 0
     if block:
         yield b"".join(block)
 
 
-def _rows(strip: SampleBatch) -> bytes:
-    samples = zip(strip.series, strip.values, strict=True)
-    return "".join([f"{_text(series)} {number(value)}\n" for series, value in samples]).encode()
+def _format_batch(batch: SampleBatch) -> bytes:
+    samples = zip(batch.series, batch.values, strict=True)
+    return "".join([f"{_interned_text(series)} {format_value(value)}\n" for series, value in samples]).encode()
 
 
-def _text(series: Series) -> str:
-    """Return a series as it stood on a page, or as the format writes it."""
+def _interned_text(series: Series) -> str:
+    """Return a series as it was scraped, or formatted."""
     text = series.exposition
-    return text if text and _NAME not in text else _head(series)
+    return text if text and _NAME_LABEL not in text else _series_text(series)
 
 
 def _blocks(lines: Iterator[str]) -> Iterator[bytes]:
-    while block := "".join(islice(lines, BLOCK)):
+    while block := "".join(islice(lines, BLOCK_SAMPLES)):
         yield block.encode()
 
 
-def number(value: float) -> str:
-    """Return a value as the format writes it, exactly: `1`, `0.25`, `1e+22`, `NaN`, `+Inf`, `-Inf`."""
+def format_value(value: float) -> str:
+    """Format a value without loss of precision: `1`, `0.25`, `1e+22`, `NaN`, `+Inf`, `-Inf`."""
     text = repr(float(value))
-    return text.removesuffix(".0") if text[-1].isdigit() else SPECIAL[text]
+    return text.removesuffix(".0") if text[-1].isdigit() else SPECIAL_VALUES[text]
 
 
 def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
@@ -79,30 +80,30 @@ def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
     return groups
 
 
-def _header(name: str, group: Iterable[MetricFamily]) -> str:
-    """Return the HELP line, if any family has one to give, and the TYPE line."""
+def _family_header(name: str, group: Iterable[MetricFamily]) -> str:
+    """Return the HELP line, if any family of the group has a text, and the TYPE line."""
     text = next((family.help for family in group if family.help), "")
-    told = f"# HELP {name} {text.translate(HELP_ESCAPES)}\n" if text else ""
-    return f"{told}# TYPE {name} {next(iter(group)).type}\n"
+    help_line = f"# HELP {name} {text.translate(HELP_ESCAPES)}\n" if text else ""
+    return f"{help_line}# TYPE {name} {next(iter(group)).type}\n"
 
 
-def _lines(group: Iterable[MetricFamily]) -> Iterator[str]:
-    seen: set[str] = set()
+def _deduplicated_lines(group: Iterable[MetricFamily]) -> Iterator[str]:
+    exported: set[str] = set()
     for family in group:
         for series, value in family.samples():
-            head = _head(series)
-            if head not in seen:
-                seen.add(head)
-                yield f"{head} {number(value)}\n"
+            text = _series_text(series)
+            if text not in exported:
+                exported.add(text)
+                yield f"{text} {format_value(value)}\n"
 
 
-def _head(series: Series) -> str:
-    """Return a series as the format writes it, its labels sorted."""
+def _series_text(series: Series) -> str:
+    """Format a series, with its labels sorted."""
     if not series.labels:
         return series.name
     labels = sorted(series.labels)
     text = '",'.join([f'{key}="{value}' for key, value in labels])
-    # Escaping costs three times what the rest does, and hardly any value needs it.
+    # Escaping costs three times as much as the rest, and hardly any value needs it.
     if "\\" in text or "\n" in text or text.count('"') >= 2 * len(labels):
         text = '",'.join([f'{key}="{value.translate(LABEL_ESCAPES)}' for key, value in labels])
     return f'{series.name}{{{text}"}}'

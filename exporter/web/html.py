@@ -1,4 +1,4 @@
-"""A status → the HTML of the status page. Every text passes `escape`; nothing is loaded but the style sheet."""
+"""StatusPage → HTML. Every text passes `escape`; the page loads nothing but its style sheet."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.web.views import Delivery, RolloutRow, Status, TargetRow
+    from exporter.web.views import DeliveryStatus, RolloutRow, StatusPage, TargetRow
 
-SHOWN: Final = 200
+MAX_ROWS: Final = 200
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-TONES: Final = {
+BADGE_CLASSES: Final = {
     "good": ("leader", "up", "delivering", "Completed"),
     "calm": ("standby", "idle", "stopped"),
     "busy": ("Progressing", "starting", "retrying"),
     "wait": ("Paused",),
     "bad": ("down", "holding", "refused", "InvalidSpec", "Timeout", "Error", "Abort"),
 }
-TONE_OF: Final = {word: tone for tone, words in TONES.items() for word in words}
+BADGE_CLASS_OF: Final = {word: badge_class for badge_class, words in BADGE_CLASSES.items() for word in words}
 
 
 @cache
@@ -33,34 +33,34 @@ def asset(name: str) -> str:
     return files("exporter.web").joinpath("page", name).read_text("utf-8")
 
 
-def page(status: Status) -> str:
-    """Return the page: alarms, delivery, targets, then the rollouts that need a look before those at rest."""
+def page(status: StatusPage) -> str:
+    """Return the page: warnings, delivery, rollouts (those that need attention first), targets."""
     return Template(asset("index.html")).substitute(
         version=escape(status.version),
         instance=escape(status.instance),
         uptime=duration(status.uptime),
         summary=_summary(status),
-        alarms="".join(f'<p class="alarm">{escape(alarm)}</p>' for alarm in status.alarms),
+        warnings="".join(f'<p class="warning">{escape(warning)}</p>' for warning in status.warnings),
         delivery=_delivery(status.delivery),
-        targets=_rows(map(_target, status.targets), 5, "No target has been asked yet."),
-        rollouts=_rows(map(_rollout, _urgent_first(status.rollouts)), 6, "No rollout has been seen yet."),
-        more=_more(len(status.rollouts) - SHOWN),
+        targets=_rows(map(_target, status.targets), 5, "No target has been scraped yet."),
+        rollouts=_rows(map(_rollout, _by_urgency(status.rollouts)), 6, "No rollout has been seen yet."),
+        more=_more_link(len(status.rollouts) - MAX_ROWS),
     )
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as people say it: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`."""
-    whole = max(int(seconds), 0)
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min"
-    if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+    """Format a duration for people: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`."""
+    total = max(int(seconds), 0)
+    if total < MINUTE:
+        return f"{total} s"
+    if total < HOUR:
+        return f"{total // MINUTE} min"
+    if total < DAY:
+        return f"{total // HOUR} h {total % HOUR // MINUTE} min"
+    return f"{total // DAY} d {total % DAY // HOUR} h"
 
 
-def _summary(status: Status) -> str:
+def _summary(status: StatusPage) -> str:
     down = sum(target.state == "down" for target in status.targets)
     updating = sum(rollout.updating is True for rollout in status.rollouts)
     unknown = sum(bool(rollout.unknown) for rollout in status.rollouts)
@@ -69,32 +69,33 @@ def _summary(status: Status) -> str:
         (down, "down", "bad" if down else ""),
         (len(status.rollouts), "rollouts", ""),
         (updating, "updating", "busy" if updating else ""),
-        (unknown, "not fully known", "wait" if unknown else ""),
+        (unknown, "partly unknown", "wait" if unknown else ""),
     )
-    return "".join(f'<li class="{tone}"><b>{count:,}</b> {text}</li>' for count, text, tone in tiles)
+    return "".join(f'<li class="{badge_class}"><b>{count:,}</b> {text}</li>' for count, text, badge_class in tiles)
 
 
-def _delivery(delivery: Delivery | None) -> str:
+def _delivery(delivery: DeliveryStatus | None) -> str:
     if delivery is None:
         return "<p>Nothing is pushed: no endpoint is set (<code>otlp.endpoint</code>). /metrics can be scraped.</p>"
+    age = delivery.last_success_age
     facts = (
         ("to", delivery.endpoint),
-        ("last success", "none yet" if delivery.age is None else f"{duration(delivery.age)} ago"),
+        ("last success", "none yet" if age is None else f"{duration(age)} ago"),
         ("queued", f"{delivery.queued:,} points"),
         ("dropped", f"{delivery.dropped:,} points"),
     )
-    told = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in facts if text)
-    return f"<dl><div><dt>state</dt><dd>{_badge(delivery.state)}</dd></div>{told}</dl>{_trouble(delivery.trouble)}"
+    rows = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in facts if text)
+    return f"<dl><div><dt>state</dt><dd>{_badge(delivery.state)}</dd></div>{rows}</dl>{_error_text(delivery.error)}"
 
 
 def _target(target: TargetRow) -> str:
-    age = "never" if target.age is None else f"{duration(target.age)} ago"
+    age = "never" if target.last_success_age is None else f"{duration(target.last_success_age)} ago"
     return _row(
         escape(target.source),
         escape(target.installation),
         f"<code>{escape(target.address)}</code>",
         _badge(target.state),
-        f"{age}{_trouble(target.trouble)}",
+        f"{age}{_error_text(target.error)}",
     )
 
 
@@ -117,20 +118,20 @@ def _fraction(rollout: RolloutRow) -> str:
     return f"{bar} {rollout.fraction:.1%} <small>{escape(rollout.method)}</small>"
 
 
-def _urgent_first(rollouts: Iterable[RolloutRow]) -> list[RolloutRow]:
+def _by_urgency(rollouts: Iterable[RolloutRow]) -> list[RolloutRow]:
     def rank(rollout: RolloutRow) -> tuple[bool, bool, bool, str, str]:
-        bad = TONE_OF.get(rollout.phase) == "bad"
-        return not bad, rollout.updating is not True, not rollout.unknown, rollout.namespace, rollout.name
+        has_failed = BADGE_CLASS_OF.get(rollout.phase) == "bad"
+        return not has_failed, rollout.updating is not True, not rollout.unknown, rollout.namespace, rollout.name
 
-    return sorted(rollouts, key=rank)[:SHOWN]
-
-
-def _more(count: int) -> str:
-    return f'<p>And {count:,} more: <a href="api/rollouts">/api/rollouts</a> has them all.</p>' if count > 0 else ""
+    return sorted(rollouts, key=rank)[:MAX_ROWS]
 
 
-def _rows(rows: Iterable[str], width: int, none: str) -> str:
-    return "".join(rows) or f'<tr><td class="none" colspan="{width}">{none}</td></tr>'
+def _more_link(count: int) -> str:
+    return f'<p>And {count:,} more: <a href="api/rollouts">/api/rollouts</a> lists all.</p>' if count > 0 else ""
+
+
+def _rows(rows: Iterable[str], width: int, empty_text: str) -> str:
+    return "".join(rows) or f'<tr><td class="none" colspan="{width}">{empty_text}</td></tr>'
 
 
 def _row(*cells: str) -> str:
@@ -138,8 +139,8 @@ def _row(*cells: str) -> str:
 
 
 def _badge(word: str) -> str:
-    return f'<span class="badge {TONE_OF.get(word, "odd")}">{escape(word)}</span>'
+    return f'<span class="badge {BADGE_CLASS_OF.get(word, "odd")}">{escape(word)}</span>'
 
 
-def _trouble(text: str) -> str:
-    return f'<p class="trouble">{escape(text)}</p>' if text else ""
+def _error_text(text: str) -> str:
+    return f'<p class="error">{escape(text)}</p>' if text else ""

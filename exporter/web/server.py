@@ -13,81 +13,27 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from exporter.net.tls import reject_encrypted_key
 from exporter.web import exposition_writer, html
-from exporter.web.auth import admission
+from exporter.web.auth import basic_auth_middleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from aiohttp.typedefs import Middleware
 
-    from exporter.config.otlp import Web
-    from exporter.config.section import ServerTls
+    from exporter.config.outputs import WebSection
+    from exporter.config.section import ServerTlsSection
     from exporter.metrics import MetricFamily
-    from exporter.web.views import Status
+    from exporter.web.views import StatusPage
 
 
-# The `web` section of the configuration → a listening socket and the certificate to serve with.
-
-
-class ListenError(Exception):
-    """Nothing can be served; the message names the setting."""
-
-
-def listening(settings: Web) -> socket.socket:
-    """Return a socket that listens; without a host one for IPv4 and IPv6, so that port 0 is one port.
-
-    Raises ListenError.
-    """
-    try:
-        return _bound(*settings.address)
-    except (OSError, OverflowError, UnicodeError) as error:
-        cure = "set web.listen to an address of this machine with a free port"
-        raise ListenError(f"web.listen: cannot listen on {settings.listen}: {_reason(error)}; {cure}") from error
-
-
-def certificate(settings: ServerTls) -> ssl.SSLContext | None:
-    """Return the context to serve TLS with, None for plain HTTP. Raises ListenError."""
-    if settings.cert_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
-    except (OSError, ValueError) as error:
-        cure = "set web.tls.cert_file and web.tls.key_file to PEM files of a certificate and its key"
-        raise ListenError(f"web.tls: cannot serve with {settings.cert_file}: {_reason(error)}; {cure}") from error
-    return context
-
-
-def _bound(host: str | None, port: int) -> socket.socket:
-    if host:
-        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((host, port), family=family)
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
-
-
-def _reason(error: Exception) -> str:
-    """Say what was wrong in the system's words, without the address that Python repeats."""
-    if isinstance(error, ssl.SSLError | socket.gaierror) or not isinstance(error, OSError) or error.errno is None:
-        return str(error)
-    return os.strerror(error.errno)
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is encrypted; give one without a password")
-
-
-# rooms
-
-
-LONGEST_LINE: Final = 8_190
-MOST_HEADERS: Final = 64
-BODY_BYTES: Final = 1_024
-GOODBYE_SECONDS: Final = 2.0
-KEEPALIVE_SECONDS: Final = 75.0
-HEADERS: Final = {
+MAX_LINE_BYTES: Final = 8_190  # what common servers allow for a request line
+MAX_HEADERS: Final = 64
+MAX_BODY_BYTES: Final = 1_024  # only GET and HEAD are served, so bodies have no use
+SHUTDOWN_TIMEOUT: Final = 2.0  # seconds that open requests get; delivery needs the rest of the grace period
+KEEPALIVE_TIMEOUT: Final = 75.0  # above the usual scrape interval, so that scrapers reuse their connection
+SECURITY_HEADERS: Final = {
     "Server": "rollouts-exporter",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -98,81 +44,85 @@ HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Where the answers come from, asked anew at each request.
+class ListenError(Exception):
+    """The server cannot start; the message names the setting."""
 
-    `rollouts` is anything that JSON can say; `stalled` and `unready` are reasons, none when all is well.
+
+@dataclass(frozen=True, slots=True)
+class DataSources:
+    """Functions that return what the pages show; called at each request.
+
+    `rollouts` returns JSON values; `liveness_errors` and `readiness_errors` return reasons, none if all is well.
     """
 
     families: Callable[[], Iterable[MetricFamily]]
     rollouts: Callable[[], object]
-    status: Callable[[], Status]
-    stalled: Callable[[], Sequence[str]]
-    unready: Callable[[], Sequence[str]]
+    status: Callable[[], StatusPage]
+    liveness_errors: Callable[[], Sequence[str]]
+    readiness_errors: Callable[[], Sequence[str]]
 
 
 @asynccontextmanager
-async def serve(settings: Web, content: Content) -> AsyncIterator[int]:
-    """Serve while the context lasts, and yield the port. Raises ListenError."""
+async def serve(settings: WebSection, data_sources: DataSources) -> AsyncIterator[int]:
+    """Serve while the context lasts; yield the port. Raises ListenError."""
     runner = web.AppRunner(
-        application(content, admission(settings.basic_auth)),
+        application(data_sources, basic_auth_middleware(settings.basic_auth)),
         access_log=None,
-        shutdown_timeout=GOODBYE_SECONDS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        max_line_size=LONGEST_LINE,
-        max_field_size=LONGEST_LINE,
-        max_headers=MOST_HEADERS,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+        keepalive_timeout=KEEPALIVE_TIMEOUT,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+        max_headers=MAX_HEADERS,
     )
-    tls = certificate(settings.tls)
-    with listening(settings) as bound:
+    tls = server_tls_context(settings.tls)
+    with open_listener(settings) as listener:
         await runner.setup()
         try:
-            await web.SockSite(runner, bound, ssl_context=tls).start()
-            yield bound.getsockname()[1]
+            await web.SockSite(runner, listener, ssl_context=tls).start()
+            yield listener.getsockname()[1]
         finally:
             await runner.cleanup()
 
 
-def application(content: Content, door: Middleware | None = None) -> web.Application:
-    """Return the routes behind the door; GET and HEAD only."""
-    app = web.Application(middlewares=[door] if door else [], client_max_size=BODY_BYTES)
-    answers = _Answers(content)
-    pages = {
-        "/": answers.page,
-        "/metrics": answers.metrics,
-        "/api/rollouts": answers.rollouts,
-        "/healthz": answers.health,
-        "/readyz": answers.readiness,
-        "/style.css": answers.style,
-        "/{path:.*}": answers.unknown,
+def application(data_sources: DataSources, auth: Middleware | None = None) -> web.Application:
+    """Return the application with its routes (GET and HEAD only), behind `auth` if there is one."""
+    app = web.Application(middlewares=[auth] if auth else [], client_max_size=MAX_BODY_BYTES)
+    handlers = _Handlers(data_sources)
+    routes = {
+        "/": handlers.page,
+        "/metrics": handlers.metrics,
+        "/api/rollouts": handlers.rollouts,
+        "/healthz": handlers.health,
+        "/readyz": handlers.readiness,
+        "/style.css": handlers.style,
+        "/{path:.*}": handlers.not_found,
     }
-    app.add_routes([web.get(path, answer) for path, answer in pages.items()])
-    app.on_response_prepare.append(_harden)
+    app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    app.on_response_prepare.append(_add_security_headers)
     return app
 
 
-class _Answers:
-    """One method for each path."""
+class _Handlers:
+    """One method per path."""
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
+    def __init__(self, data_sources: DataSources) -> None:
+        self._data_sources = data_sources
 
     async def page(self, _: web.Request) -> web.Response:
-        return web.Response(text=html.page(self._content.status()), content_type="text/html", charset="utf-8")
+        return web.Response(text=html.page(self._data_sources.status()), content_type="text/html", charset="utf-8")
 
     async def style(self, _: web.Request) -> web.Response:
         return web.Response(text=html.asset("style.css"), content_type="text/css", charset="utf-8")
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """Send text 0.0.4, whatever is asked for, and let the event loop turn between blocks."""
+        """Send text format 0.0.4, whatever the client accepts, and let the event loop run between blocks."""
         response = web.StreamResponse(
             headers={"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
         )
-        blocks = exposition_writer.render(self._content.families())
+        blocks = exposition_writer.render(self._data_sources.families())
         if request.method == "HEAD":
             return response
-        if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+        if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
             response.enable_compression(web.ContentCoding.gzip)
         await response.prepare(request)
         for block in blocks:
@@ -181,31 +131,72 @@ class _Answers:
         return response
 
     async def rollouts(self, _: web.Request) -> web.Response:
-        body = json.dumps(self._content.rollouts(), allow_nan=False)
+        body = json.dumps(self._data_sources.rollouts(), allow_nan=False)
         return web.Response(text=body, content_type="application/json")
 
     async def health(self, _: web.Request) -> web.Response:
-        return _probe(self._content.stalled())
+        return _probe(self._data_sources.liveness_errors())
 
     async def readiness(self, _: web.Request) -> web.Response:
-        return _probe(self._content.unready())
+        return _probe(self._data_sources.readiness_errors())
 
-    async def unknown(self, _: web.Request) -> web.Response:
-        return web.Response(status=404, text="no such path; there are /, /metrics, /api/rollouts, /healthz, /readyz\n")
+    async def not_found(self, _: web.Request) -> web.Response:
+        return web.Response(status=404, text="unknown path; available: /, /metrics, /api/rollouts, /healthz, /readyz\n")
 
 
 def _probe(reasons: Sequence[str]) -> web.Response:
     return web.Response(status=503 if reasons else 200, text="".join(f"{reason}\n" for reason in reasons) or "ok\n")
 
 
-async def _harden(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+async def _add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY_HEADERS)
 
 
-def _takes_gzip(accept_encoding: str) -> bool:
-    """Tell whether a client that says this takes gzip (RFC 9110 §12.5.3): named, and not with a weight of 0."""
+def _accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether an Accept-Encoding header allows gzip: named, and not with weight 0 (RFC 9110 §12.5.3)."""
     for offer in accept_encoding.lower().split(","):
         coding, _, weight = offer.replace(" ", "").partition(";q=")
         if coding in {"gzip", "x-gzip"}:
             return not weight or weight.strip("0.") != ""
     return False
+
+
+def open_listener(settings: WebSection) -> socket.socket:
+    """Return a listening socket; without a host one socket for IPv4 and IPv6, so that port 0 yields one port.
+
+    Raises ListenError.
+    """
+    try:
+        return _bind(*settings.address)
+    except (OSError, OverflowError, UnicodeError) as error:
+        hint = "set web.listen to an address of this machine with a free port"
+        raise ListenError(f"web.listen: cannot listen on {settings.listen}: {_reason(error)}; {hint}") from error
+
+
+def server_tls_context(settings: ServerTlsSection) -> ssl.SSLContext | None:
+    """Return the TLS context of the server, None for plain HTTP. Raises ListenError."""
+    if settings.cert_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.cert_file, settings.key_file, password=reject_encrypted_key)
+    except (OSError, ValueError) as error:
+        hint = "set web.tls.cert_file and web.tls.key_file to PEM files of a certificate and its key"
+        raise ListenError(f"web.tls: cannot serve with {settings.cert_file}: {_reason(error)}; {hint}") from error
+    return context
+
+
+def _bind(host: str | None, port: int) -> socket.socket:
+    if host:
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((host, port), family=family)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
+def _reason(error: Exception) -> str:
+    """Return the system's error text, without the address that Python repeats in it."""
+    if isinstance(error, ssl.SSLError | socket.gaierror) or not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    return os.strerror(error.errno)

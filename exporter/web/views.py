@@ -1,4 +1,4 @@
-"""What the status page tells, as plain values that the app fills in."""
+"""The rows of the status page, as plain values that `service.views` fills in."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """One target address; `state` is leader, standby, up, down or the like, `age` the seconds since its last answer."""
+    """One target; `state` is its controller role, else up or down; `last_success_age` in seconds, None for never."""
 
     source: str
     address: str
     state: str
     installation: str = ""
-    age: float | None = None
-    trouble: str = ""
+    last_success_age: float | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutRow:
-    """One rollout; `fraction` in [0,1] with the method it came from; None and "" are unknown, `unknown` says why."""
+    """One rollout; `fraction` in [0,1] with its method; None and "" are unknown, `unknown` holds the reasons."""
 
     namespace: str
     name: str
@@ -32,25 +32,25 @@ class RolloutRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """The delivery line; `age` is the seconds since the last success, `queued` and `dropped` count points."""
+class DeliveryStatus:
+    """The delivery section; `last_success_age` in seconds, None for never; `queued` and `dropped` count points."""
 
     state: str
     endpoint: str = ""
-    age: float | None = None
+    last_success_age: float | None = None
     queued: int = 0
     dropped: int = 0
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """The whole page; `uptime` in seconds, `delivery` None where no endpoint is set, `alarms` what ails the process."""
+class StatusPage:
+    """The complete page; `uptime` in seconds; `delivery` is None if no endpoint is set."""
 
     version: str
     instance: str
     uptime: float
     targets: tuple[TargetRow, ...] = ()
     rollouts: tuple[RolloutRow, ...] = ()
-    delivery: Delivery | None = None
-    alarms: tuple[str, ...] = ()
+    delivery: DeliveryStatus | None = None
+    warnings: tuple[str, ...] = ()

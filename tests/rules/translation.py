@@ -22,7 +22,7 @@ STALE: Final = In("rollouts/test_rule_staleness.py")
 DERIVED: Final = In("rollouts/test_rule_derived.py")
 CONFIG: Final = In("config/test_environment.py")
 MODEL: Final = In("config/test_model.py")
-TEXT: Final = In("web/test_text.py")
+TEXT: Final = In("web/test_exposition_writer.py")
 
 TRANSLATION: Final[tuple[Row, ...]] = (
     kept(

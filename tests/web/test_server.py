@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 import trustme
 
-from exporter.config.otlp import Web
+from exporter.config.outputs import WebSection
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
-from exporter.web.server import Content, ListenError, serve
-from exporter.web.views import Status
+from exporter.web.server import DataSources, ListenError, serve
+from exporter.web.views import StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,21 +28,21 @@ PHASE = family_from_samples(
     "argo_rollouts_phase", MetricType.GAUGE, "The phase.", [(Series("argo_rollouts_phase", (("name", "a"),)), 1)]
 )
 PAGE = b'# HELP argo_rollouts_phase The phase.\n# TYPE argo_rollouts_phase gauge\nargo_rollouts_phase{name="a"} 1\n'
-QUIET = Content(
+QUIET = DataSources(
     families=lambda: [PHASE],
     rollouts=lambda: {"rollouts": [{"name": "a", "fraction": None}]},
-    status=lambda: Status("1.2.3", "exporter-0", 12.0),
-    stalled=lambda: (),
-    unready=lambda: (),
+    status=lambda: StatusPage("1.2.3", "exporter-0", 12.0),
+    liveness_errors=lambda: (),
+    readiness_errors=lambda: (),
 )
 AUTH = {"username": "ann", "password": "pä:ss"}
 
 
 @asynccontextmanager
-async def client(content: Content = QUIET, **web: Any) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve on a free port of loopback, and give a client whose URLs are paths."""
+async def client(data_sources: DataSources = QUIET, **web: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    """Serve on a free loopback port; yield a client session whose URLs are paths."""
     async with (
-        serve(Web(listen="127.0.0.1:0", **web), content) as port,
+        serve(WebSection(listen="127.0.0.1:0", **web), data_sources) as port,
         aiohttp.ClientSession(
             f"http{'s' if 'tls' in web else ''}://127.0.0.1:{port}", auto_decompress=False
         ) as session,
@@ -54,9 +54,9 @@ def basic(login: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(f'{login}:{password}'.encode()).decode()}"}
 
 
-async def test_metrics_are_text_0_0_4_whatever_is_asked_for() -> None:
-    asked = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "identity"}
-    async with client() as session, session.get("/metrics", headers=asked) as answer:
+async def test_metrics_are_text_format_0_0_4_whatever_the_client_accepts() -> None:
+    request_headers = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "identity"}
+    async with client() as session, session.get("/metrics", headers=request_headers) as answer:
         assert answer.status == 200
         assert answer.headers.getall("Content-Type") == ["text/plain; version=0.0.4; charset=utf-8"]
         assert "Content-Encoding" not in answer.headers
@@ -67,18 +67,18 @@ async def test_metrics_are_text_0_0_4_whatever_is_asked_for() -> None:
     ("accepted", "gzipped"),
     [("gzip", True), ("deflate, GZIP;q=0.5", True), ("gzip;q=0", False), ("gzip; q=0.0", False), ("br, *;q=0", False)],
 )
-async def test_metrics_are_gzipped_for_who_takes_it(accepted: str, gzipped: bool) -> None:  # noqa: FBT001 a table's column
+async def test_metrics_are_gzipped_if_the_client_accepts_it(accepted: str, gzipped: bool) -> None:  # noqa: FBT001 a table's column
     async with client() as session, session.get("/metrics", headers={"Accept-Encoding": accepted}) as answer:
         body = await answer.read()
         assert (answer.headers.get("Content-Encoding") == "gzip") is gzipped
         assert (gzip.decompress(body) if gzipped else body) == PAGE
 
 
-async def test_a_large_page_arrives_whole() -> None:
+async def test_a_large_page_arrives_completely() -> None:
     series = [Series("big", (("n", str(n)),)) for n in range(50_000)]
     big = MetricFamily("big", MetricType.GAUGE, "", series, [0.5] * len(series))
-    content = replace(QUIET, families=lambda: [big])
-    async with client(content) as session, session.get("/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
+    data_sources = replace(QUIET, families=lambda: [big])
+    async with client(data_sources) as session, session.get("/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
         lines = gzip.decompress(await answer.read()).decode().splitlines()
     assert lines[1:] == [f'big{{n="{n}"}} 0.5' for n in range(50_000)]
 
@@ -98,7 +98,7 @@ async def test_only_get_and_head_are_allowed(method: str, path: str) -> None:
         assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD")
 
 
-async def test_an_unknown_path_lists_those_that_there_are() -> None:
+async def test_an_unknown_path_lists_the_available_ones() -> None:
     async with client() as session, session.get("/metric") as answer:
         assert answer.status == 404
         assert "/, /metrics, /api/rollouts, /healthz, /readyz" in await answer.text()
@@ -110,33 +110,33 @@ async def test_rollouts_are_json() -> None:
         assert json.loads(await answer.read()) == QUIET.rollouts()
 
 
-@pytest.mark.parametrize(("path", "reasons"), [("/healthz", "stalled"), ("/readyz", "unready")])
+@pytest.mark.parametrize(("path", "reasons"), [("/healthz", "liveness_errors"), ("/readyz", "readiness_errors")])
 async def test_a_probe_fails_with_its_reasons_and_no_other(path: str, reasons: str) -> None:
-    told: dict[str, Any] = {reasons: lambda: ("no cycle for 95 s", "argo: no target answers")}
-    troubled = replace(QUIET, **told)
-    async with client(troubled) as session:
+    overrides: dict[str, Any] = {reasons: lambda: ("no cycle for 95 s", "argo: no target answers")}
+    failing = replace(QUIET, **overrides)
+    async with client(failing) as session:
         for probe in ("/healthz", "/readyz"):
             async with session.get(probe) as answer:
-                wanted = (503, "no cycle for 95 s\nargo: no target answers\n") if probe == path else (200, "ok\n")
-                assert (answer.status, await answer.text()) == wanted
+                expected = (503, "no cycle for 95 s\nargo: no target answers\n") if probe == path else (200, "ok\n")
+                assert (answer.status, await answer.text()) == expected
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
-async def test_every_answer_is_hardened_and_tells_no_version(path: str) -> None:
+async def test_every_response_has_security_headers_and_no_version(path: str) -> None:
     async with client() as session, session.get(path) as answer:
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Server"] == "rollouts-exporter"
 
 
-async def test_what_fails_within_is_a_500_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_is_a_500_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> list[MetricFamily]:
-        raise ValueError("inner words")
+        raise ValueError("internal message")
 
     async with client(replace(QUIET, families=fail)) as session, session.get("/metrics") as answer:
         assert answer.status == 500
-        assert "inner words" not in await answer.text()
-    assert "inner words" in caplog.text
+        assert "internal message" not in await answer.text()
+    assert "internal message" in caplog.text
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -151,26 +151,26 @@ async def test_all_but_the_probes_need_the_password(path: str) -> None:
     ("login", "password", "status"),
     [("ann", "pä:ss", 200), ("ann", "", 401), ("bob", "pä:ss", 401), ("", "", 401), ("ann", "pä:sss", 401)],
 )
-async def test_only_the_right_name_and_password_are_let_in(login: str, password: str, status: int) -> None:
+async def test_only_the_correct_name_and_password_are_accepted(login: str, password: str, status: int) -> None:
     async with client(basic_auth=AUTH) as session, session.get("/metrics", headers=basic(login, password)) as answer:
         assert answer.status == status
 
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic *", "Bearer YW5uOnDDpDpzcw==", "Basic \xff"])
-async def test_a_header_of_another_kind_lets_nobody_in(header: str) -> None:
+async def test_another_authorization_scheme_is_rejected(header: str) -> None:
     async with client(basic_auth=AUTH) as session, session.get("/", headers={"Authorization": header}) as answer:
         assert answer.status == 401
 
 
-async def test_a_header_that_is_no_text_lets_nobody_in() -> None:
-    async with serve(Web.model_validate({"listen": "127.0.0.1:0", "basic_auth": AUTH}), QUIET) as port:
+async def test_an_authorization_header_that_is_not_text_is_rejected() -> None:
+    async with serve(WebSection.model_validate({"listen": "127.0.0.1:0", "basic_auth": AUTH}), QUIET) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic \xff\xfe\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
         writer.close()
 
 
-async def test_a_password_file_counts_as_it_is_now(tmp_path: Path) -> None:
+async def test_a_changed_password_file_takes_effect_at_once(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("first\n")
     async with client(basic_auth={"username": "ann", "password_file": str(file)}) as session:
@@ -205,9 +205,9 @@ async def test_a_bad_certificate_is_a_listen_error_that_names_the_setting(tmp_pa
 
 
 async def test_a_port_in_use_is_a_listen_error_that_names_the_setting() -> None:
-    async with serve(Web(listen="127.0.0.1:0"), QUIET) as port:
+    async with serve(WebSection(listen="127.0.0.1:0"), QUIET) as port:
         with pytest.raises(ListenError) as caught:
-            async with serve(Web(listen=f"127.0.0.1:{port}"), QUIET):
+            async with serve(WebSection(listen=f"127.0.0.1:{port}"), QUIET):
                 pass
     assert str(caught.value) == (
         f"web.listen: cannot listen on 127.0.0.1:{port}: Address already in use; "
@@ -218,30 +218,30 @@ async def test_a_port_in_use_is_a_listen_error_that_names_the_setting() -> None:
 @pytest.mark.parametrize("listen", ["192.0.2.1:0", "no-such-host.invalid:0", f"{'a' * 70}.b:0"])
 async def test_an_address_of_no_interface_is_a_listen_error(listen: str) -> None:
     with pytest.raises(ListenError, match=r"web\.listen: cannot listen on .*; set web\.listen"):
-        async with serve(Web(listen=listen), QUIET):
+        async with serve(WebSection(listen=listen), QUIET):
             pass
 
 
 @pytest.mark.parametrize(
     ("listen", "hosts"), [(":0", ["127.0.0.1", "::1"]), ("[::1]:0", ["::1"]), ("localhost:0", ["localhost"])]
 )
-async def test_it_listens_where_it_is_told_to(listen: str, hosts: list[str]) -> None:
-    async with serve(Web(listen=listen), QUIET) as port:
+async def test_it_listens_on_the_configured_address(listen: str, hosts: list[str]) -> None:
+    async with serve(WebSection(listen=listen), QUIET) as port:
         for host in hosts:
             socket.create_connection((host, port), timeout=2).close()
 
 
 async def test_afterwards_idle_connections_are_closed_and_the_port_is_free() -> None:
-    async with serve(Web(listen="127.0.0.1:0"), QUIET) as port:
+    async with serve(WebSection(listen="127.0.0.1:0"), QUIET) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
     assert await asyncio.wait_for(reader.read(), 2) == b""
     writer.close()
-    async with serve(Web(listen=f"127.0.0.1:{port}"), QUIET) as again:
+    async with serve(WebSection(listen=f"127.0.0.1:{port}"), QUIET) as again:
         assert again == port
 
 
-async def test_headers_beyond_measure_are_turned_down() -> None:
+async def test_oversized_headers_are_rejected() -> None:
     async with client() as session, session.get("/healthz", headers={"X": "y" * 20_000}) as answer:
         assert answer.status == 400

@@ -11,12 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
 from exporter.self_metrics import OwnMetric, SelfMetrics
-from exporter.web.exposition_writer import BLOCK, number, render
+from exporter.web.exposition_writer import BLOCK_SAMPLES, format_value, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Told = dict[tuple[str, str, str], dict[tuple[str, frozenset[tuple[str, str]]], str]]
+ParsedFamilies = dict[tuple[str, str, str], dict[tuple[str, frozenset[tuple[str, str]]], str]]
 
 SUFFIXES = {MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricType.SUMMARY: ("", "_sum", "_count")}
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -33,7 +33,7 @@ def gauge(name: str, *samples: tuple[dict[str, str], float], text: str = "Text."
 
 
 @st.composite
-def some_family(draw: st.DrawFn, name: str) -> MetricFamily:
+def family_strategy(draw: st.DrawFn, name: str) -> MetricFamily:
     kind = draw(st.sampled_from(list(MetricType)))
     name += draw(st.sampled_from(["", "_total"])) if kind is MetricType.COUNTER else ""
     drawn = draw(st.lists(st.tuples(LABELS, st.floats()), min_size=1, max_size=6))
@@ -46,50 +46,50 @@ def some_family(draw: st.DrawFn, name: str) -> MetricFamily:
     return family_from_samples(name, kind, draw(TEXT.map(str.strip)), pairs)
 
 
-FAMILIES = st.tuples(some_family("m0"), some_family("m1:sub"), some_family("_m2"))
+FAMILIES = st.tuples(family_strategy("m0"), family_strategy("m1:sub"), family_strategy("_m2"))
 
 
-def told(families: Iterable[MetricFamily]) -> Told:
-    """Return families as the reference parser would name them: it gives every counter `_total`."""
+def expected(families: Iterable[MetricFamily]) -> ParsedFamilies:
+    """Return families as the reference parser names them: it appends `_total` to every counter."""
     return {
-        (_bare(one), one.type.replace("untyped", "unknown"), one.help): {
-            (_total(one, series), frozenset(series.labels)): repr(value + 0.0)
-            for series, value in zip(one.series, one.values, strict=True)
+        (_base_name(family), family.type.replace("untyped", "unknown"), family.help): {
+            (_sample_name(family, series), frozenset(series.labels)): repr(value + 0.0)
+            for series, value in zip(family.series, family.values, strict=True)
         }
-        for one in families
+        for family in families
     }
 
 
-def _bare(one: MetricFamily) -> str:
-    return one.name.removesuffix("_total") if one.type is MetricType.COUNTER else one.name
+def _base_name(family: MetricFamily) -> str:
+    return family.name.removesuffix("_total") if family.type is MetricType.COUNTER else family.name
 
 
-def _total(one: MetricFamily, series: Series) -> str:
-    return f"{_bare(one)}_total" if one.type is MetricType.COUNTER else series.name
+def _sample_name(family: MetricFamily, series: Series) -> str:
+    return f"{_base_name(family)}_total" if family.type is MetricType.COUNTER else series.name
 
 
-def parsed(text: str) -> Told:
+def parse(text: str) -> ParsedFamilies:
     return {
-        (one.name, one.type, one.documentation): {
-            (sample.name, frozenset(sample.labels.items())): repr(sample.value + 0.0) for sample in one.samples
+        (family.name, family.type, family.documentation): {
+            (sample.name, frozenset(sample.labels.items())): repr(sample.value + 0.0) for sample in family.samples
         }
-        for one in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(text)
     }
 
 
 @settings(max_examples=300, deadline=None)
 @given(FAMILIES)
-def test_what_is_rendered_is_what_the_reference_parser_reads(families: tuple[MetricFamily, ...]) -> None:
-    assert parsed(page(*families)) == told(families)
+def test_the_reference_parser_reads_back_what_is_rendered(families: tuple[MetricFamily, ...]) -> None:
+    assert parse(page(*families)) == expected(families)
 
 
 @settings(max_examples=100, deadline=None)
 @given(FAMILIES, st.integers(0, 6))
-def test_a_family_told_in_parts_reads_as_one(families: tuple[MetricFamily, ...], cut: int) -> None:
-    def part(one: MetricFamily, which: slice) -> MetricFamily:
-        return MetricFamily(one.name, one.type, one.help, one.series[which], one.values[which])
+def test_families_of_one_name_are_rendered_as_one(families: tuple[MetricFamily, ...], cut: int) -> None:
+    def part(family: MetricFamily, which: slice) -> MetricFamily:
+        return MetricFamily(family.name, family.type, family.help, family.series[which], family.values[which])
 
-    parts = [part(one, which) for which in (slice(cut), slice(cut, None)) for one in families]
+    parts = [part(family, which) for which in (slice(cut), slice(cut, None)) for family in families]
     assert page(*parts) == page(*families)
 
 
@@ -102,7 +102,7 @@ def test_the_page_is_sorted_and_has_one_header_a_family() -> None:
     assert text == ('# TYPE a gauge\na{x="1"} 1\n# HELP b Said second.\n# TYPE b gauge\nb 2\nb{x="y"} 3\n')
 
 
-def test_of_a_series_told_twice_the_first_value_counts_whatever_the_order_of_labels() -> None:
+def test_the_first_value_of_a_duplicate_series_is_rendered() -> None:
     text = page(gauge("a", ({"x": "1", "y": "2"}, 1), ({"y": "2", "x": "1"}, 2)), gauge("a", ({"y": "2", "x": "1"}, 3)))
     assert text.splitlines()[2:] == ['a{x="1",y="2"} 1']
 
@@ -118,7 +118,7 @@ def test_a_counter_without_total_keeps_its_name() -> None:
     assert page(counter) == "# TYPE rollout_reconcile_error counter\nrollout_reconcile_error 4\n"
 
 
-def test_only_what_must_be_is_escaped() -> None:
+def test_only_characters_that_need_it_are_escaped() -> None:
     text = page(gauge("a", ({"x": 'b\\c\n"d"\té', "y": "plain"}, 1), text='say\\ "it"\nnow'))
     assert text == '# HELP a say\\\\ "it"\\nnow\n# TYPE a gauge\na{x="b\\\\c\\n\\"d\\"\té",y="plain"} 1\n'
 
@@ -139,26 +139,28 @@ def test_only_what_must_be_is_escaped() -> None:
         (-math.inf, "-Inf"),
     ],
 )
-def test_a_number_is_written_exactly_and_short(value: float, text: str) -> None:
-    assert number(value) == text
+def test_a_value_is_formatted_exactly_and_briefly(value: float, text: str) -> None:
+    assert format_value(value) == text
 
 
 def test_a_large_family_comes_in_blocks_under_one_header() -> None:
-    large = gauge("a", *(({"n": str(n)}, n) for n in range(2 * BLOCK + 1)))
+    large = gauge("a", *(({"n": str(n)}, n) for n in range(2 * BLOCK_SAMPLES + 1)))
     blocks = list(render([large]))
-    assert [block.count(b"\na{") + block.startswith(b"a{") for block in blocks] == [BLOCK, BLOCK, 1]
+    assert [block.count(b"\na{") + block.startswith(b"a{") for block in blocks] == [BLOCK_SAMPLES, BLOCK_SAMPLES, 1]
     assert b"".join(blocks).count(b"# TYPE") == 1
 
 
-def test_promtool_finds_nothing_to_say_about_our_own_and_derived_metrics(promtool: str) -> None:
-    telemetry = SelfMetrics("exporter-0", 1_795_446_000.0)
-    telemetry.add(OwnMetric.SCRAPES, "argo", "ok")
-    telemetry.add(OwnMetric.MALFORMED, "argo", "no value")
-    telemetry.add(OwnMetric.MEMORY_WRITES, "ok")
-    telemetry.add(OwnMetric.SAMPLES_DROPPED, "namespace")
-    telemetry.observe(OwnMetric.REQUEST_SECONDS, 0.2)
-    watched = [own for own in OwnMetric if own.value.watched]
-    telemetry.watch(lambda: {own: {"a": 1.0} if own.value.labels else 1.0 for own in watched})
+def test_promtool_accepts_the_own_and_derived_metrics(promtool: str) -> None:
+    self_metrics = SelfMetrics("exporter-0", 1_795_446_000.0)
+    self_metrics.add(OwnMetric.SCRAPES, "argo", "ok")
+    self_metrics.add(OwnMetric.PARSE_ERRORS, "argo", "no value")
+    self_metrics.add(OwnMetric.STATE_WRITES, "ok")
+    self_metrics.add(OwnMetric.SAMPLES_DROPPED, "namespace")
+    self_metrics.observe(OwnMetric.REQUEST_SECONDS, 0.2)
+    observable = [metric for metric in OwnMetric if metric.value.observable]
+    self_metrics.register_callback(
+        lambda: {metric: {"a": 1.0} if metric.value.labels else 1.0 for metric in observable}
+    )
     rollout = {"namespace": "shop", "name": "cart"}
     derived = [
         gauge("argo_rollouts_phase", ({**rollout, "phase": "Paused"}, 1), ({**rollout, "phase": "Error"}, 0)),
@@ -166,8 +168,8 @@ def test_promtool_finds_nothing_to_say_about_our_own_and_derived_metrics(promtoo
         gauge("argo_rollouts_canary_fraction", (rollout, 0.2)),
         gauge("rollouts_exporter_target_up", ({"source": "argo", "instance": "10.0.0.1:8090"}, 1)),
     ]
-    families = [*telemetry.families(process=True), *derived]
-    assert {own.value.name for own in OwnMetric} <= {one.name for one in families}
+    families = [*self_metrics.families(process=True), *derived]
+    assert {metric.value.name for metric in OwnMetric} <= {family.name for family in families}
     run = [promtool, "check", "metrics"]
     done = subprocess.run(run, input=page(*families), capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,72 +1,152 @@
-"""Reads variables: our own ROLLOUTS_EXPORTER_<SECTION>__<KEY>, the standard OTEL_* ones, and Last9's."""
+"""Environment variables: ROLLOUTS_EXPORTER_<SECTION>__<KEY>, OTEL_* of OpenTelemetry (E05 to E14), and Last9's.
+
+Each `…_variable` parser turns the text of a variable into a `ParsedVariable`. Header values are secret, so no message
+here quotes one.
+"""
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic_core import PydanticCustomError
+
 from exporter.config.errors import closest_match
-from exporter.config.layers import Layer, flatten
-from exporter.config.otel import (
-    ParsedVariable,
-    attributes_variable,
-    authorization_variable,
-    boolean_variable,
-    choice_variable,
-    headers_variable,
-    milliseconds_variable,
-    text_variable,
-)
 from exporter.config.outputs import Endpoint
 from exporter.config.schema import SettingPath, is_mapping, iter_fields
 from exporter.config.settings import Settings
+from exporter.config.values import MessageAndHint, decode_headers, error_hint, parse_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from exporter.config.errors import IssueCollector
     from exporter.config.yaml_lines import Variable
 
 PREFIX = "ROLLOUTS_EXPORTER_"
 CONFIG_VARIABLE = "ROLLOUTS_EXPORTER_CONFIG"
-"""Path of the configuration file, for the command line; it is no setting."""
+"""Path of the configuration file. The command line reads it; it is not a setting."""
 
 _SERVICE_LINK = re.compile(
     r"ROLLOUTS_EXPORTER(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
-"""What Kubernetes itself sets in each pod for a Service named rollouts-exporter, or rollouts-exporter-…."""
+"""Variables that Kubernetes sets in every pod for a Service named rollouts-exporter or rollouts-exporter-…."""
+_AUTHORIZATION_NAME = re.compile(r"authorization\s*[=:]\s*", re.IGNORECASE)
+
+SourcedAssignment = tuple["Variable", SettingPath, object]
+"""A variable, the setting that it sets, and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedVariable:
+    """Parsed text of a variable: a value (None: as if the variable were unset), and what is wrong with the text."""
+
+    value: object = None
+    errors: tuple[MessageAndHint, ...] = ()
+    warnings: tuple[MessageAndHint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VariableRule:
-    """Variables that say the same (the first with a usable text wins, E05), the path, and how they are read."""
+    """Equivalent variables (the first with a usable text wins, E05), the setting that they set, and their parser."""
 
     variables: tuple[str, ...]
     path: SettingPath
     parse: Callable[[str], ParsedVariable]
 
 
-def _exact(text: str) -> ParsedVariable:
+def text_variable(text: str) -> ParsedVariable:
+    """Return the text without outer white space."""
+    return ParsedVariable(text.strip())
+
+
+def endpoint_variable(text: str) -> ParsedVariable:
+    """Parse an endpoint for metrics, to which no path is added (E02)."""
     return ParsedVariable(Endpoint(text.strip(), exact=True))
 
 
-def _otlp_rule(option: str, path: SettingPath, read: Callable[[str], ParsedVariable]) -> VariableRule:
-    return VariableRule((f"OTEL_EXPORTER_OTLP_METRICS_{option}", f"OTEL_EXPORTER_OTLP_{option}"), ("otlp", *path), read)
+def headers_variable(text: str) -> ParsedVariable:
+    """Parse headers: an item that is not a header is skipped with a warning, an invalid value is an error."""
+    headers, invalid_values, invalid_items = decode_headers(text)
+    return ParsedVariable(headers or None, invalid_values, invalid_items)
+
+
+def attributes_variable(text: str) -> ParsedVariable:
+    """Parse resource attributes; one invalid item drops the entire variable with a warning (E14)."""
+    try:
+        return ParsedVariable(dict(parse_attributes(text)))
+    except PydanticCustomError as error:
+        return ParsedVariable(warnings=((f"{error.message()}; the variable is ignored", error_hint(error)),))
+
+
+def boolean_variable(text: str) -> ParsedVariable:
+    """Parse a boolean: "true" in any case is true, other words are false with a warning (E06)."""
+    word = text.strip().lower()
+    warning = ("is neither true nor false; false is used", "write true or false")
+    return ParsedVariable(word == "true", warnings=() if word in {"true", "false"} else (warning,))
+
+
+def milliseconds_variable(text: str) -> ParsedVariable:
+    """Parse whole milliseconds into seconds, 0 for no limit (E07); other text is ignored with a warning."""
+    if re.fullmatch(r"[0-9]{1,12}", text.strip()):
+        return ParsedVariable(int(text) / 1000)
+    warning = ("is not a whole number of milliseconds; it is ignored", "write 10000 for ten seconds")
+    return ParsedVariable(warnings=(warning,))
+
+
+def choice_variable(*choices: str, unsupported: tuple[str, ...] = ()) -> Callable[[str], ParsedVariable]:
+    """Return a parser of one of the choices in any case; other words are ignored with a warning (E06).
+
+    `unsupported` words are passed on, so that the check of the setting rejects them with its own message.
+    """
+
+    def parse(text: str) -> ParsedVariable:
+        word = text.strip().lower()
+        if word in choices or word in unsupported:
+            return ParsedVariable(word)
+        return ParsedVariable(warnings=(("is an unknown word; it is ignored", f"write {' or '.join(choices)}"),))
+
+    return parse
+
+
+def authorization_variable(text: str) -> ParsedVariable:
+    """Parse an Authorization header as copied from Last9's page, also with its name or with %20 for the space."""
+    value = _AUTHORIZATION_NAME.sub("", text.strip(), count=1).replace("Basic%20", "Basic ", 1)
+    warning = (
+        "is not `Basic ` and base64 of user:password",
+        "copy the complete value with `Basic ` from the OpenTelemetry integration page of Last9",
+    )
+    return ParsedVariable({"authorization": value}, warnings=() if _is_basic(value) else (warning,))
+
+
+def _is_basic(value: str) -> bool:
+    scheme, _, credential = value.partition(" ")
+    try:
+        return scheme.lower() == "basic" and b":" in base64.b64decode(credential.strip(), validate=True)
+    except ValueError:
+        return False
+
+
+def _otlp_rule(option: str, path: SettingPath, parse: Callable[[str], ParsedVariable]) -> VariableRule:
+    return VariableRule(
+        (f"OTEL_EXPORTER_OTLP_METRICS_{option}", f"OTEL_EXPORTER_OTLP_{option}"), ("otlp", *path), parse
+    )
 
 
 BELOW_FILE: tuple[VariableRule, ...] = (
     VariableRule(("OTEL_RESOURCE_ATTRIBUTES",), ("attributes",), attributes_variable),
     VariableRule(("OTEL_SERVICE_NAME",), ("attributes", "service.name"), text_variable),
 )
-"""Rows that even the file beats, the weakest first (E14)."""
+"""Rules that the file overrides, lowest precedence first (E14)."""
 
 ABOVE_FILE: tuple[VariableRule, ...] = (
     VariableRule(("LAST9_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
     VariableRule(("LAST9_AUTH_HEADER",), ("otlp", "headers"), authorization_variable),
     VariableRule(("OTEL_EXPORTER_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
-    VariableRule(("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",), ("otlp", "endpoint"), _exact),
-    _otlp_rule("PROTOCOL", ("protocol",), choice_variable("http/protobuf", "grpc", refused=("http/json",))),
+    VariableRule(("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",), ("otlp", "endpoint"), endpoint_variable),
+    _otlp_rule("PROTOCOL", ("protocol",), choice_variable("http/protobuf", "grpc", unsupported=("http/json",))),
     _otlp_rule("HEADERS", ("headers",), headers_variable),
     _otlp_rule("TIMEOUT", ("timeout",), milliseconds_variable),
     _otlp_rule("COMPRESSION", ("compression",), choice_variable("gzip", "none")),
@@ -75,14 +155,7 @@ ABOVE_FILE: tuple[VariableRule, ...] = (
     _otlp_rule("CLIENT_KEY", ("tls", "key_file"), text_variable),
     _otlp_rule("CLIENT_CERTIFICATE", ("tls", "cert_file"), text_variable),
 )
-"""Rows that beat the file and that our own variables beat, the weakest first."""
-
-
-def nest(path: SettingPath, value: object) -> object:
-    """Put a value under a path: (a, b) and 1 make {a: {b: 1}}."""
-    for key in reversed(path):
-        value = {key: value}
-    return value
+"""Rules that override the file and yield to ROLLOUTS_EXPORTER_*, lowest precedence first."""
 
 
 def _variable_name(path: SettingPath) -> str:
@@ -90,50 +163,62 @@ def _variable_name(path: SettingPath) -> str:
 
 
 PREFIXED: dict[str, SettingPath] = {_variable_name(path): path for path, _ in iter_fields(Settings)}
-"""The path of each variable of ours, sections among them."""
+"""The setting of each ROLLOUTS_EXPORTER_* variable; sections can be set as JSON."""
 MAPPING_PREFIXES: dict[str, SettingPath] = {
     f"{_variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
 }
-"""What begins the variables under a mapping, where the rest of the name is a key of the user's."""
+"""Prefixes of the variables for keys of a mapping: the remainder of the name is the key."""
 
 
-def read_variables(variables: Iterable[Variable], findings: IssueCollector) -> tuple[list[Layer], list[Layer]]:
-    """Turn variables into layers, the weakest first: those that the file beats, and those that beat it."""
-    given = {variable.name: variable for variable in variables if variable.text.strip()}
-    beneath = [_row_layer(row, given, findings) for row in BELOW_FILE]
-    above = [_row_layer(row, given, findings) for row in ABOVE_FILE]
-    above.extend(_own_layer(given[name], findings) for name in sorted(given) if _is_prefixed(name))
-    return beneath, above
+def below_file(variables: Iterable[Variable], issues: IssueCollector) -> Iterator[SourcedAssignment]:
+    """Yield the assignments that the file overrides, lowest precedence first."""
+    yield from _apply_rules(BELOW_FILE, _non_empty(variables), issues)
+
+
+def above_file(variables: Iterable[Variable], issues: IssueCollector) -> Iterator[SourcedAssignment]:
+    """Yield the assignments that override the file, lowest precedence first; unknown prefixed names are errors."""
+    by_name = _non_empty(variables)
+    yield from _apply_rules(ABOVE_FILE, by_name, issues)
+    for name in sorted(filter(_is_prefixed, by_name)):
+        path = _prefixed_path(name)
+        if path is not None:
+            yield by_name[name], path, by_name[name].text
+            continue
+        match = closest_match(name.upper().removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in PREFIXED))
+        hint = f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
+        issues.add_error(by_name[name].location, "matches no setting", hint)
+
+
+def _non_empty(variables: Iterable[Variable]) -> dict[str, Variable]:
+    """Return the variables by name; an empty one counts as unset (E05)."""
+    return {variable.name: variable for variable in variables if variable.text.strip()}
+
+
+def _apply_rules(
+    rules: Iterable[VariableRule], by_name: Mapping[str, Variable], issues: IssueCollector
+) -> Iterator[SourcedAssignment]:
+    for rule in rules:
+        for variable in (by_name[name] for name in rule.variables if name in by_name):
+            parsed = rule.parse(variable.text)
+            for message, hint in parsed.errors:
+                issues.add_error(variable.location, message, hint, str(rule.path[-1]))
+            for message, hint in parsed.warnings:
+                issues.add_warning(variable.location, message, hint)
+            if parsed.value is not None:
+                yield variable, rule.path, parsed.value
+                break
 
 
 def _is_prefixed(name: str) -> bool:
     return name.startswith(PREFIX) and name != CONFIG_VARIABLE and not _SERVICE_LINK.fullmatch(name)
 
 
-def _row_layer(row: VariableRule, given: dict[str, Variable], findings: IssueCollector) -> Layer:
-    for variable in (given[name] for name in row.variables if name in given):
-        reading = row.parse(variable.text)
-        for problem, advice in reading.errors:
-            findings.add_error(variable.location, problem, advice, str(row.path[-1]))
-        for problem, advice in reading.warnings:
-            findings.add_warning(variable.location, problem, advice)
-        if reading.value is not None:
-            return _layer(variable, row.path, reading.value, findings)
-    return {}
-
-
-def _own_layer(variable: Variable, findings: IssueCollector) -> Layer:
-    name = variable.name.upper()
-    if name in PREFIXED:
-        return _layer(variable, PREFIXED[name], variable.text, findings)
-    for beginning, path in MAPPING_PREFIXES.items():
-        if name.startswith(beginning):
-            return _layer(variable, (*path, variable.name[len(beginning) :]), variable.text, findings)
-    near = closest_match(name.removeprefix(PREFIX), (one.removeprefix(PREFIX) for one in PREFIXED))
-    advice = f"did you mean {PREFIX}{near}?" if near else "remove it; `rollouts-exporter config` lists the settings"
-    findings.add_error(variable.location, "belongs to no setting", advice)
-    return {}
-
-
-def _layer(variable: Variable, path: SettingPath, value: object, findings: IssueCollector) -> Layer:
-    return flatten(nest(path, value), lambda _: variable.origin, findings)
+def _prefixed_path(name: str) -> SettingPath | None:
+    """Return the setting of a prefixed variable in any case, None if there is none."""
+    upper = name.upper()
+    if upper in PREFIXED:
+        return PREFIXED[upper]
+    for prefix, path in MAPPING_PREFIXES.items():
+        if upper.startswith(prefix):
+            return (*path, name[len(prefix) :])
+    return None

@@ -1,20 +1,36 @@
-"""What can be wrong with a configuration, and how it is told: the place, the problem, the cure."""
+"""Configuration issues: where a setting was written, the errors and warnings about it, and hints for unknown words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_LONGEST = 60
+_MAX_QUOTED_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Layer that sets a setting, and the detail in it: file:line, or the name of a variable."""
+
+    layer: Literal["default", "file", "environment", "command line"]
+    detail: str = ""
+
+    @property
+    def location(self) -> str:
+        """Location for an issue: the detail if there is one, else the layer."""
+        return self.detail or self.layer
+
+    def __str__(self) -> str:
+        return f"{self.layer} {self.detail}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigIssue:
-    """One fault or warning: `place` is file:line, a variable's name, or "command line"."""
+    """An error or warning: `location` is file:line, a variable's name, or "command line"; `hint` is the remedy."""
 
     location: str
     message: str
@@ -25,43 +41,43 @@ class ConfigIssue:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; carries every fault, one a line in its text."""
+    """The configuration is invalid; `issues` has every error, the exception's text one per line."""
 
-    def __init__(self, faults: Sequence[ConfigIssue]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.issues = tuple(faults)
+    def __init__(self, issues: Sequence[ConfigIssue]) -> None:
+        super().__init__("\n".join(map(str, issues)))
+        self.issues = tuple(issues)
 
 
 @dataclass(slots=True)
 class IssueCollector:
-    """Faults and warnings as they are found; `spoiled` are the keys whose values cannot be relied on any more."""
+    """Errors and warnings found so far; checks between settings skip those with a key in `invalid_keys`."""
 
     errors: list[ConfigIssue] = field(default_factory=list)
     warnings: list[ConfigIssue] = field(default_factory=list)
     invalid_keys: set[str] = field(default_factory=set)
 
-    def add_error(self, place: str, problem: str, cure: str, spoils: str = "") -> None:
-        """Note a fault; `spoils` is the key that it makes useless."""
-        self.errors.append(ConfigIssue(place, problem, cure))
-        self.invalid_keys.add(spoils)
+    def add_error(self, location: str, message: str, hint: str, invalid_key: str = "") -> None:
+        """Add an error; `invalid_key` is the key whose value it makes unusable."""
+        self.errors.append(ConfigIssue(location, message, hint))
+        self.invalid_keys.add(invalid_key)
 
-    def add_warning(self, place: str, problem: str, cure: str) -> None:
-        """Note something that does not keep us from running."""
-        self.warnings.append(ConfigIssue(place, problem, cure))
+    def add_warning(self, location: str, message: str, hint: str) -> None:
+        """Add a warning, which does not prevent a start."""
+        self.warnings.append(ConfigIssue(location, message, hint))
 
 
 def quoted(text: str) -> str:
-    """Quote a word of the user's, cut where it is long."""
-    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+    """Quote text from the user, truncated if long."""
+    return repr(text if len(text) <= _MAX_QUOTED_LENGTH else f"{text[:_MAX_QUOTED_LENGTH]}...")
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return the cure of an unknown word: the known one nearest to it, else all of them."""
-    words = list(known)
-    near = closest_match(word, words)
-    return f"did you mean {near}?" if near else f"known are {', '.join(words)}"
+def suggest(word: str, words: Iterable[str]) -> str:
+    """Return the hint for an unknown word: the closest of `words`, or all of them."""
+    candidates = list(words)
+    match = closest_match(word, candidates)
+    return f"did you mean {match}?" if match else f"known are {', '.join(candidates)}"
 
 
-def closest_match(word: str, known: Iterable[str]) -> str:
-    """Return the known word that looks most like this one, "" when none does."""
-    return next(iter(get_close_matches(word, list(known), 1)), "")
+def closest_match(word: str, words: Iterable[str]) -> str:
+    """Return the most similar of `words`, or "" if none is similar."""
+    return next(iter(get_close_matches(word, list(words), 1)), "")

@@ -1,35 +1,68 @@
-"""Loads the configuration: defaults < file < environment < command line, and every fault of it at once."""
+"""Load the configuration: defaults < file < environment < command line; all errors are reported together.
+
+Each layer is flattened to single settings with their origins. The layers are merged and validated by pydantic, and the
+settings are then checked against each other. An issue is located at the origin of its setting.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
-from exporter.config.env import nest, read_variables
-from exporter.config.errors import ConfigError, ConfigIssue, IssueCollector, quoted
-from exporter.config.layers import COMMAND_LINE, DEFAULT, Layer, Origin, flatten, merge, origin_of, unflatten
-from exporter.config.schema import SettingPath, deepest_field, dotted, is_mapping, is_secret, value_format
+from exporter.config.env import above_file, below_file
+from exporter.config.errors import ConfigError, ConfigIssue, IssueCollector, Origin, quoted, suggest
+from exporter.config.schema import (
+    SettingPath,
+    deepest_field,
+    dotted,
+    is_mapping,
+    is_secret,
+    is_section_list,
+    section_of,
+    value_format,
+)
 from exporter.config.settings import Settings
 from exporter.config.validation import CHECKS, CrossFieldIssue, file_issues, volatile_attributes
+from exporter.config.values import error_hint
 from exporter.config.yaml_lines import Variable, read_dotenv, read_yaml
 
 if TYPE_CHECKING:
-    from pathlib import Path as File
+    from collections.abc import Iterable
+    from pathlib import Path
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-Origins = Mapping[SettingPath, Origin]
+    from exporter.config.env import SourcedAssignment
+    from exporter.config.section import Section
+
+DEFAULT = Origin("default")
+COMMAND_LINE = Origin("command line")
 
 _DEPENDENT_DEFAULT = "default_factory_not_called"
-"""What pydantic says of a default that hangs on another field, when that one is faulty."""
+"""Type of pydantic's error for a default that depends on an invalid field."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedValue:
+    """A setting's value as written, before parsing; it may be a secret, so the repr omits it."""
+
+    value: object = field(repr=False)
+    origin: Origin
+
+
+Layer = dict[SettingPath, SourcedValue]
+Origins = Mapping[SettingPath, Origin]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """Settings that can be used, the origin of each that is not a default, and what was odd about them."""
+    """Valid settings, the origin of each setting that is not a default, and warnings."""
 
     settings: Settings
     origins: Origins
@@ -37,114 +70,280 @@ class LoadedConfig:
 
 
 def load(
-    file: File | None, environment: Mapping[str, str], overrides: Mapping[str, object] | None = None
+    file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> LoadedConfig:
-    """Load the settings from a file (YAML, or variables when its name ends in .env), variables and overrides.
+    """Load the settings from a file (YAML, or variables if its name ends in .env), environment and overrides.
 
-    Overrides are by dotted path, such as {"otlp.endpoint": "http://localhost:4318"}; a value may be a tree.
-    Files that settings name are opened to see that they are there. Raises ConfigError with every fault found.
+    Keys of `overrides` are dotted paths, such as {"otlp.endpoint": "http://localhost:4318"}; a value may be a tree.
+    Files that settings name are opened to check that they can be read. Raise ConfigError with every issue.
     """
-    findings = IssueCollector()
-    leaves = merge(_layers(file, environment, overrides or {}, findings), findings)
-    origins = {path: leaf.origin for path, leaf in leaves.items()}
-    settings = _validate(leaves, findings)
+    issues = IssueCollector()
+    merged = merge(_layers(file, environment, overrides or {}, issues), issues)
+    origins = {path: sourced.origin for path, sourced in merged.items()}
+    settings = _validate(merged, issues)
     if settings is not None:
-        _cross_validate(settings, origins, findings)
-    if settings is None or findings.errors:
-        raise ConfigError(findings.errors)
-    return LoadedConfig(settings, origins, tuple(findings.warnings))
+        _cross_validate(settings, origins, issues)
+    if settings is None or issues.errors:
+        raise ConfigError(issues.errors)
+    return LoadedConfig(settings, origins, tuple(issues.warnings))
 
 
 def _layers(
-    file: File | None, environment: Mapping[str, str], overrides: Mapping[str, object], findings: IssueCollector
+    file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, object], issues: IssueCollector
 ) -> Iterator[Layer]:
-    """Yield the layers, the weakest first."""
-    file_beneath, written = _file_layers(file, findings) if file else ([], [])
+    """Yield the layers, lowest precedence first."""
+    file_below, file_layers = _file_layers(file, issues) if file else ([], [])
     variables = [Variable(name, text, Origin("environment", name)) for name, text in environment.items()]
-    beneath, above = read_variables(variables, findings)
-    yield from (*file_beneath, *beneath, *written, *above)
+    below, above = _variable_layers(variables, issues)
+    yield from (*file_below, *below, *file_layers, *above)
     for dotted_path, value in overrides.items():
-        yield flatten(nest(_parse_dotted_path(dotted_path), value), lambda _: COMMAND_LINE, findings)
+        yield flatten(_nest(_parse_dotted_path(dotted_path), value), lambda _: COMMAND_LINE, issues)
 
 
-def _file_layers(file: File, findings: IssueCollector) -> tuple[list[Layer], list[Layer]]:
+def _file_layers(file: Path, issues: IssueCollector) -> tuple[list[Layer], list[Layer]]:
     if file.name.endswith(".env"):
-        return read_variables(read_dotenv(file, findings), findings)
-    tree, lines = read_yaml(file, findings)
+        return _variable_layers(read_dotenv(file, issues), issues)
+    tree, lines = read_yaml(file, issues)
 
     def origin(path: SettingPath) -> Origin:
-        known = next((path[:length] for length in range(len(path), 0, -1) if path[:length] in lines), ())
-        return Origin("file", f"{file}:{lines.get(known, 1)}")
+        located = next((path[:length] for length in range(len(path), 0, -1) if path[:length] in lines), ())
+        return Origin("file", f"{file}:{lines.get(located, 1)}")
 
-    return [], [flatten(tree, origin, findings)]
+    return [], [flatten(tree, origin, issues)]
+
+
+def _variable_layers(variables: list[Variable], issues: IssueCollector) -> tuple[list[Layer], list[Layer]]:
+    """Return the layers of variables that a file overrides, and of those that override it."""
+
+    def layer(assignment: SourcedAssignment) -> Layer:
+        variable, path, value = assignment
+        return flatten(_nest(path, value), lambda _: variable.origin, issues)
+
+    return list(map(layer, below_file(variables, issues))), list(map(layer, above_file(variables, issues)))
+
+
+def _nest(path: SettingPath, value: object) -> object:
+    """Wrap a value in mappings: (a, b) and 1 become {a: {b: 1}}."""
+    for key in reversed(path):
+        value = {key: value}
+    return value
 
 
 def _parse_dotted_path(dotted_path: str) -> SettingPath:
-    """Split a dotted path; under a mapping the rest is one key, whatever dots it has."""
+    """Split a dotted path; below a mapping the remainder is one key, dots included."""
     keys: SettingPath = tuple(dotted_path.split("."))
-    found, field = deepest_field(keys)
-    if field is None or not is_mapping(field) or found == keys:
+    known_path, field_info = deepest_field(keys)
+    if field_info is None or not is_mapping(field_info) or known_path == keys:
         return keys
-    return (*found, dotted_path.split(".", len(found))[-1])
+    return (*known_path, dotted_path.split(".", len(known_path))[-1])
 
 
-def _validate(leaves: Layer, findings: IssueCollector) -> Settings | None:
-    """Return the settings; where leaves are faulty, the settings without them, so that the rest is checked too."""
+def flatten(tree: object, origin: Callable[[SettingPath], Origin], issues: IssueCollector) -> Layer:
+    """Return the settings of a tree by path. Unknown keys and values of the wrong shape become errors."""
+    flattener = _Flattener(origin, issues)
+    flattener.section(Settings, tree, ())
+    return flattener.layer
+
+
+@dataclass(frozen=True, slots=True)
+class _Flattener:
+    """Walks a tree along the model; text that starts with a brace or bracket is parsed as JSON, for variables."""
+
+    origin: Callable[[SettingPath], Origin]
+    issues: IssueCollector
+    layer: Layer = field(default_factory=dict)
+
+    def section(self, model: type[Section], value: object, path: SettingPath) -> None:
+        tree = self._parse_json(value, path)
+        if tree is None:
+            return
+        if not isinstance(tree, Mapping):
+            hint = f"write {' or '.join(list(model.model_fields)[:3])} under it"
+            self._add_error(path, "should be a mapping of keys to values", hint)
+            return
+        for name, item in tree.items():
+            key = str(name)
+            field_info = model.model_fields.get(key)
+            if field_info is None:
+                section_name = f"in {dotted(path)}" if path else "at the top level"
+                self.issues.add_error(
+                    self.origin((*path, key)).location,
+                    f"unknown key {quoted(key)} {section_name}",
+                    suggest(key, model.model_fields),
+                )
+            elif item is not None:
+                self._field(field_info, item, (*path, key))
+
+    def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
+        model = section_of(field_info)
+        if model and is_section_list(field_info):
+            self._section_list(model, value, path)
+        elif model:
+            self.section(model, value, path)
+        elif is_mapping(field_info):
+            self._mapping(field_info, value, path)
+        else:
+            self.layer[path] = SourcedValue(value, self.origin(path))
+
+    def _section_list(self, model: type[Section], value: object, path: SettingPath) -> None:
+        tree = self._parse_json(value, path)
+        if not isinstance(tree, list | tuple):
+            self.section(model, tree, path)
+            return
+        if not tree or not all(tree):
+            self._add_error(path, "is an empty list, or has an empty item", "list at least one installation")
+        for index, item in enumerate(tree):
+            self.section(model, item, (*path, index))
+
+    def _mapping(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
+        mapping_format = value_format(field_info)
+        try:
+            if mapping_format.parse_pairs and isinstance(value, str) and not value.lstrip().startswith("{"):
+                tree: Any = mapping_format.parse_pairs(value)
+            else:
+                tree = self._parse_json(value, path)
+        except PydanticCustomError as error:
+            self._add_error(path, error.message(), error_hint(error))
+            return
+        if not isinstance(tree, Mapping):
+            self._add_error(path, "should be a mapping of names to values", "write name: value under it")
+            return
+        for name, item in tree.items():
+            if item is not None:
+                key = mapping_format.normalise_key(str(name))
+                self.layer[*path, key] = SourcedValue(item, self.origin((*path, str(name))))
+
+    def _parse_json(self, value: object, path: SettingPath) -> Any:  # noqa: ANN401 - any JSON value
+        if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            self._add_error(path, "is not valid JSON", "write a JSON object, or set its keys one by one")
+            return None
+
+    def _add_error(self, path: SettingPath, message: str, hint: str) -> None:
+        text = f"{dotted(path)}: {message}" if path else message
+        self.issues.add_error(self.origin(path).location, text, hint, str(path[-1]) if path else "")
+
+
+def merge(layers: Iterable[Layer], issues: IssueCollector) -> Layer:
+    """Merge the layers; a later one overrides those before it.
+
+    A list of installations replaces all earlier ones. Settings of `argo` without an index belong to the only
+    installation; if there are several they are an error.
+    """
+    merged: Layer = {}
+    for layer in layers:
+        if any(_has_index(path) for path in layer):
+            merged = {path: sourced for path, sourced in merged.items() if path[0] != "argo"}
+        is_ambiguous = len({path[1] for path in merged if _has_index(path)}) > 1
+        for path, sourced in layer.items():
+            if path[0] != "argo" or _has_index(path):
+                merged[path] = sourced
+            elif is_ambiguous:
+                issues.add_error(
+                    sourced.origin.location,
+                    f"{dotted(path)}: there are several installations",
+                    "set it in the file under one installation, or set the complete list as JSON",
+                )
+            else:
+                merged["argo", 0, *path[1:]] = sourced
+    return merged
+
+
+def _has_index(path: SettingPath) -> bool:
+    return path[0] == "argo" and isinstance(path[1], int)
+
+
+def unflatten(layer: Layer) -> dict[str, Any]:
+    """Return the nested tree that pydantic validates."""
+    tree: dict[Any, Any] = {}
+    for path, sourced in layer.items():
+        branch = tree
+        for key in path[:-1]:
+            branch = branch.setdefault(key, {})
+        branch[path[-1]] = sourced.value
+    if "argo" in tree:
+        tree["argo"] = [tree["argo"][index] for index in sorted(tree["argo"])]
+    return tree
+
+
+def origin_of(origins: Origins, path: SettingPath) -> Origin:
+    """Return the origin of a path, of the closest path above it, of the first below it, or the default."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in origins:
+            return origins[path[:length]]
+    below = (origin for setting, origin in origins.items() if setting[: len(path)] == path)
+    return next(below, DEFAULT)
+
+
+def _validate(layer: Layer, issues: IssueCollector) -> Settings | None:
+    """Return the settings without the invalid ones, so that the others are still checked against each other."""
     try:
-        return Settings.model_validate(unflatten(leaves))
+        return Settings.model_validate(unflatten(layer))
     except ValidationError as error:
-        faulty = [details for details in error.errors(include_url=False) if details["type"] != _DEPENDENT_DEFAULT]
-    for details in faulty:
-        _add_validation_error(details, leaves, findings)
-    sound = {path: leaf for path, leaf in leaves.items() if not any(_overlaps(one["loc"], path) for one in faulty)}
+        errors = [details for details in error.errors(include_url=False) if details["type"] != _DEPENDENT_DEFAULT]
+    for details in errors:
+        _add_validation_error(details, layer, issues)
+    valid = {
+        path: sourced
+        for path, sourced in layer.items()
+        if not any(_overlaps(details["loc"], path) for details in errors)
+    }
     try:
-        return Settings.model_validate(unflatten(sound))
+        return Settings.model_validate(unflatten(valid))
     except ValidationError:
         return None
 
 
 def _overlaps(location: SettingPath, path: SettingPath) -> bool:
-    """Say whether a fault at `location` is about the leaf at `path`: it is there, within it, or of what holds it."""
+    """Return whether one of the paths contains the other."""
     return location[: len(path)] == path or path[: len(location)] == location
 
 
-def _add_validation_error(details: ErrorDetails, leaves: Layer, findings: IssueCollector) -> None:
+def _add_validation_error(details: ErrorDetails, layer: Layer, issues: IssueCollector) -> None:
     location = details["loc"]
-    path = next((path for path in leaves if location[: len(path)] == path), location)
-    at, field = deepest_field(path)
-    written = leaves[path].value if location in leaves else details["input"]
-    problem, advice = _format_error(details, None if field is None or is_secret(field) else written)
-    origins = {path: leaf.origin for path, leaf in leaves.items()}
-    advice = advice or f"it takes: {value_format(field).kind if field else 'one of the known settings'}"
-    findings.add_error(
-        origin_of(origins, path).location, f"{_setting_name(path, origins)}: {problem}", advice, str(at[-1])
+    path = next((path for path in layer if location[: len(path)] == path), location)
+    field_path, field_info = deepest_field(path)
+    value = layer[path].value if location in layer else details["input"]
+    message, hint = _format_error(details, None if field_info is None or is_secret(field_info) else value)
+    origins = {path: sourced.origin for path, sourced in layer.items()}
+    kind = value_format(field_info).kind if field_info else "one of the known settings"
+    issues.add_error(
+        origin_of(origins, path).location,
+        f"{_setting_name(path, origins)}: {message}",
+        hint or f"expected: {kind}",
+        str(field_path[-1]),
     )
 
 
-def _format_error(details: ErrorDetails, written: object) -> tuple[str, str]:
-    """Return the problem and its cure, "" where only the field knows that; `written` is quoted when it is one word."""
+def _format_error(details: ErrorDetails, value: object) -> tuple[str, str]:
+    """Return the message and hint, "" if the hint depends on the field; a scalar `value` is quoted."""
     if details["type"] == "setting":
-        return details["msg"], details["ctx"]["cure"]
-    problem = details["msg"].removeprefix("Input ").removeprefix("String ").replace("tuple", "list")
-    return (f"{problem}, not {quoted(str(written))}" if isinstance(written, str | int | float) else problem), ""
+        return details["msg"], details["ctx"]["hint"]
+    message = details["msg"].removeprefix("Input ").removeprefix("String ").replace("tuple", "list")
+    return (f"{message}, not {quoted(str(value))}" if isinstance(value, str | int | float) else message), ""
 
 
 def _setting_name(path: SettingPath, origins: Origins) -> str:
-    return dotted(path, single_installation=not any(at[:2] == ("argo", 1) for at in origins))
+    has_several = any(setting[:2] == ("argo", 1) for setting in origins)
+    return dotted(path, single_installation=not has_several)
 
 
-def _cross_validate(settings: Settings, origins: Origins, findings: IssueCollector) -> None:
+def _cross_validate(settings: Settings, origins: Origins, issues: IssueCollector) -> None:
     for check, keys in CHECKS:
-        if not keys & findings.invalid_keys:
-            for complaint in check(settings):
-                findings.add_error(*_locate(complaint, origins))
-    for complaint in file_issues(settings):
-        findings.add_error(*_locate(complaint, origins))
-    for complaint in volatile_attributes(settings):
-        findings.add_warning(*_locate(complaint, origins))
+        if not keys & issues.invalid_keys:
+            for issue in check(settings):
+                issues.add_error(*_locate(issue, origins))
+    for issue in file_issues(settings):
+        issues.add_error(*_locate(issue, origins))
+    for issue in volatile_attributes(settings):
+        issues.add_warning(*_locate(issue, origins))
 
 
-def _locate(complaint: CrossFieldIssue, origins: Origins) -> tuple[str, str, str]:
-    nearest = (origin_of(origins, complaint.path[:length]) for length in range(len(complaint.path), 0, -1))
-    place = next((origin.location for origin in nearest if origin != DEFAULT), "settings")
-    return place, f"{_setting_name(complaint.path, origins)}: {complaint.message}", complaint.hint
+def _locate(issue: CrossFieldIssue, origins: Origins) -> tuple[str, str, str]:
+    """Return location, message and hint; the location is that of the closest setting that is not a default."""
+    candidates = (origin_of(origins, issue.path[:length]) for length in range(len(issue.path), 0, -1))
+    location = next((origin.location for origin in candidates if origin != DEFAULT), "settings")
+    return location, f"{_setting_name(issue.path, origins)}: {issue.message}", issue.hint

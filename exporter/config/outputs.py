@@ -1,19 +1,23 @@
-"""The sections that say where the series go: OTLP, and our own pages."""
+"""Sections of the outputs: pushing over OTLP, the exporter's own pages, and reading back what was pushed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
-from exporter.config.otel import HEADERS_FORMAT, HeaderName, HeaderValue
+from exporter.config.errors import quoted
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
 from exporter.config.values import (
+    HEADERS_FORMAT,
     MIB,
     ByteSize,
     DirectoryPath,
+    HeaderName,
+    HeaderValue,
     ListenAddress,
     NonNegativeSeconds,
     PositiveInt,
@@ -26,23 +30,27 @@ from exporter.config.values import (
 )
 
 METRICS_PATH = "/v1/metrics"
+LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
+"""Read URL as the page Cluster > Settings > Read Data of Last9 shows it."""
+_API_PATH = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata|write|read))?/*$")
+_SLUG = r"^[A-Za-z0-9._-]*$"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where OTLP goes, as written; `exact` is a whole URL to which no path is added (E02)."""
+    """An OTLP endpoint as written; `exact` is a complete URL to which no path is added (E02)."""
 
     text: str
     exact: bool = False
 
     @property
     def has_scheme(self) -> bool:
-        """Whether it says http:// or https://."""
+        """Whether the text starts with http:// or https://."""
         return "://" in self.text
 
     @property
     def url(self) -> str:
-        """The URL that OTLP/HTTP posts to: /v1/metrics is added unless it ends so, with one slash between (E01)."""
+        """URL for OTLP/HTTP: /v1/metrics is appended after one slash, unless the path ends with it (E01)."""
         parts = split_address(self.text)
         if self.exact:
             return parts._replace(path=parts.path or "/").geturl()
@@ -54,54 +62,55 @@ class Endpoint:
 
 
 def parse_endpoint(value: object) -> Endpoint:
-    """Check an endpoint given as text; whether it needs a scheme is for the protocol to say."""
-    written = value if isinstance(value, Endpoint) else Endpoint(str(value).strip())
-    split_address(written.text)
-    return written
+    """Parse an endpoint; whether it needs a scheme depends on the protocol and is checked later."""
+    endpoint = value if isinstance(value, Endpoint) else Endpoint(str(value).strip())
+    split_address(endpoint.text)
+    return endpoint
 
 
 def parse_protocol(value: object) -> object:
-    """Fold the protocol's case; refuse http/json by name (E08)."""
-    word = lowercase(value)
-    if word == "http/json":
-        raise value_error("http/json is not spoken, since stores answer 400 to it", "write http/protobuf or grpc")
-    return word
+    """Return the protocol in lower case. Raise on http/json (E08)."""
+    protocol = lowercase(value)
+    if protocol == "http/json":
+        raise value_error("http/json is not supported, since backends answer 400 to it", "write http/protobuf or grpc")
+    return protocol
 
 
 class RequestSection(Section):
-    """How large one OTLP request may be."""
+    """Maximum size of an OTLP request."""
 
     points: PositiveInt = 5000
-    """Data points in one request."""
+    """Maximum number of data points in a request."""
     bytes: ByteSize = Field(default=4 * MIB, le=64 * MIB)
-    """Bytes of one request before compression; most gRPC servers take 4MiB at most."""
+    """Maximum size of a request before compression; most gRPC servers accept at most 4MiB."""
 
 
 class RetrySection(Section):
-    """How soon a failed request is tried again; a Retry-After of the server is a minimum."""
+    """Back-off after a failed request; a server's Retry-After is a minimum."""
 
     initial: PositiveSeconds = 0.5
-    """First back-off; it doubles, with jitter."""
+    """First back-off; it doubles after each failure, with jitter."""
     longest: PositiveSeconds = 1.5
-    """Longest back-off, and so about the longest time that deliveries lag behind the backend's return."""
+    """Maximum back-off: delivery resumes at most this long after the backend is available again."""
 
 
 class QueueSection(Section):
-    """What is kept while the backend cannot be reached; the oldest is dropped first, and counted."""
+    """Queue of requests while the backend is unavailable; the oldest request is dropped first, and counted."""
 
     bytes: ByteSize = 64 * MIB
-    """Bytes of ready, compressed requests."""
+    """Maximum size of the queue, in bytes of compressed requests."""
     age: PositiveSeconds = 86_400.0
-    """Age at which a request is given up."""
+    """Maximum age of a queued request; older ones are dropped."""
     directory: DirectoryPath | None = None
-    """Directory, this exporter's own, for what waits: it outlives restarts and kills there; unset: memory only."""
+    """Directory for the queue, not shared with another exporter; it survives restarts and kills; unset: the queue is
+    in memory only."""
     fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(lowercase)] = "interval"
-    """When what is written is made safe against a crash of the machine: always at once, every second (interval),
-    or when the system does it (never); a crash of the process loses nothing in any case."""
+    """When the queue is synced to disk: after each write, every second (interval), or when the system does it (never).
+    It matters if the machine crashes; a crash of the process loses nothing."""
 
 
 class OtlpSection(Section):
-    """Pushing over OTLP."""
+    """Push over OTLP."""
 
     endpoint: (
         Annotated[
@@ -109,62 +118,118 @@ class OtlpSection(Section):
         ]
         | None
     ) = None
-    """Where to push: the base URL, such as https://otlp.last9.io; /v1/metrics is added for HTTP unless it ends so;
-    unset: nothing is pushed, /metrics is served only."""
+    """Base URL to push to, such as https://otlp.last9.io; for HTTP, /v1/metrics is appended unless the URL ends with
+    it; unset: no push, only /metrics is served."""
     protocol: Annotated[Literal["http/protobuf", "grpc"], BeforeValidator(parse_protocol)] = "http/protobuf"
-    """How to push."""
+    """Protocol of the push."""
     insecure: bool = False
-    """For grpc and an endpoint without scheme only: true is plain text, false TLS (E04)."""
+    """For grpc and an endpoint without scheme: true for plain text, false for TLS (E04)."""
     headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS_FORMAT] = Field(default_factory=dict)
     """Headers of each request, or gRPC metadata; the values are secret."""
     headers_file: SecretFilePath | None = None
-    """File with further headers as in OTEL_EXPORTER_OTLP_HEADERS, also one a line; they win over `headers`;
-    read again when it changes; unset: none."""
+    """File with additional headers in the format of OTEL_EXPORTER_OTLP_HEADERS, or one per line; they override
+    `headers`; reloaded when it changes; unset: none."""
     authorization_file: SecretFilePath | None = None
-    """File with the whole value of the Authorization header; read again when it changes; unset: none."""
+    """File with the complete value of the Authorization header; reloaded when it changes; unset: none."""
     compression: Annotated[Literal["gzip", "none"], BeforeValidator(lowercase)] = "gzip"
     """Compression of each request."""
     timeout: NonNegativeSeconds = 10.0
-    """How long one request may take; 0: no limit."""
+    """Timeout of a request; 0: no limit."""
     grace: NonNegativeSeconds = 10.0
-    """How long deliveries may go on once the process is told to stop; Kubernetes kills it after 30s unless told."""
+    """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()
-    """TLS towards the endpoint."""
+    """TLS for the endpoint."""
     request: RequestSection = RequestSection()
-    """How large one request may be."""
+    """Maximum size of a request."""
     retry: RetrySection = RetrySection()
-    """How soon a failed request is tried again."""
+    """Back-off after a failed request."""
     queue: QueueSection = QueueSection()
-    """What is kept meanwhile."""
+    """Queue of requests while the backend is unavailable."""
 
     @property
     def url(self) -> str:
-        """The URL that OTLP/HTTP posts to; "" when nothing is pushed."""
+        """URL for OTLP/HTTP; "" if nothing is pushed."""
         return self.endpoint.url if self.endpoint else ""
 
     @property
     def grpc_target(self) -> tuple[str, bool]:
-        """The host:port that gRPC dials ("": none), and whether with TLS: a scheme beats `insecure` (E04)."""
+        """The host:port for gRPC ("": nothing is pushed), and whether to use TLS: a scheme beats `insecure` (E04)."""
         if self.endpoint is None:
             return "", False
         parts = split_address(self.endpoint.text)
-        secure = parts.scheme == "https" if parts.scheme else not self.insecure
+        use_tls = parts.scheme == "https" if parts.scheme else not self.insecure
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{host}:{parts.port or (443 if secure else 80)}", secure
+        return f"{host}:{parts.port or (443 if use_tls else 80)}", use_tls
 
 
 class WebSection(Section):
-    """Our own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
+    """The exporter's own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
 
     listen: ListenAddress = ":9464"
-    """Address to listen at; without a host: at all of them."""
+    """Address to listen on; without a host: all addresses."""
     basic_auth: BasicAuthSection = BasicAuthSection()
-    """User name and password that readers must give; /healthz and /readyz stay open."""
+    """User name and password of the pages; /healthz and /readyz need none."""
     tls: ServerTlsSection = ServerTlsSection()
-    """Certificate to serve with."""
+    """Server certificate."""
 
     @property
     def address(self) -> tuple[str | None, int]:
-        """Host (None: all) and port to listen at."""
+        """Host (None: all) and port to listen on."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]") or None, int(port)
+
+
+def check_read_address(text: str) -> str:
+    """Check the address of a Prometheus HTTP API: the URL before /api/v1."""
+    address = text.strip()
+    parts = split_address(address)
+    if not parts.scheme:
+        raise value_error(f"{quoted(address)} has no scheme", f"write https://{address} (http:// for plain text)")
+    if parts.query or parts.fragment:
+        raise value_error("has a query or a fragment", "write the address alone")
+    if _API_PATH.search(parts.path):
+        raise value_error("ends in /api/v1, which is appended to it", "write the part before /api/v1")
+    if parts.path.rstrip("/").endswith("/write"):
+        raise value_error("is a remote write URL", "write the address to read from; at Last9 it is the Read URL")
+    return address.rstrip("/")
+
+
+class Last9Section(Section):
+    """A cluster of Last9, from which the Read URL is built (Cluster > Settings > Read Data shows it)."""
+
+    cluster: str = Field(default="", pattern=_SLUG)
+    """Cluster id, also the default user name; empty: `address` is used."""
+    organization: str = Field(default="", pattern=_SLUG)
+    """Slug of the organisation, the last part of the Read URL."""
+
+
+class ReadSection(Section):
+    """Read access to the store, for the command `verify`; off without an address."""
+
+    address: Annotated[str, AfterValidator(check_read_address), ValueFormat("URL")] | None = None
+    """URL of a Prometheus HTTP API, without /api/v1; unset: `last9` is used, or nothing is read."""
+    last9: Last9Section = Last9Section()
+    """A cluster of Last9, instead of `address`."""
+    username: str = ""
+    """User name of basic authentication; empty: the cluster id of `last9`, or no authentication."""
+    password: SecretStr | None = None
+    """Password, at Last9 a read token of the cluster; `password_file` is preferred."""
+    password_file: SecretFilePath | None = None
+    """File with the password."""
+    authorization_file: SecretFilePath | None = None
+    """File with the complete value of the Authorization header, instead of user name and password; unset: none."""
+    tls: ClientTlsSection = ClientTlsSection()
+    """TLS for the address."""
+    timeout: PositiveSeconds = 30.0
+    """Timeout of a request."""
+
+    @property
+    def url(self) -> str:
+        """URL without /api/v1; "" if nothing is read."""
+        last9_url = self.last9.cluster and LAST9_READ_URL.format(**self.last9.model_dump())
+        return self.address or last9_url
+
+    @property
+    def user(self) -> str:
+        """User name of basic authentication; "" for none."""
+        return self.username or self.last9.cluster

@@ -1,4 +1,4 @@
-"""Which families of the controller pass through unchanged, beside the derived ones."""
+"""Selection of the controller's families that are exported unchanged besides the derived ones."""
 
 from __future__ import annotations
 
@@ -34,50 +34,50 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "none": (),
 }
 EXPLICIT_ONLY = "controller_clientset_k8s_request_total"
-"""Passes only when named in full: it has a series for each object, verb and status code."""
+"""Selected only by its exact name: it has a series for each object, verb and status code."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassThroughSelection:
-    """A choice of families: the name of a preset (None: own patterns), and its patterns, each for the whole name."""
+    """Selected families: the name of a preset (None: own patterns), and patterns of complete names."""
 
     preset: str | None
     patterns: tuple[re.Pattern[str], ...]
 
     def matches(self, family: str) -> bool:
-        """Say whether a family of this name passes."""
+        """Return whether a family is selected."""
         if family == EXPLICIT_ONLY:
             return any(pattern.pattern == family for pattern in self.patterns)
         return any(pattern.fullmatch(family) for pattern in self.patterns)
 
     def as_setting(self) -> object:
-        """Return it as the configuration spells it."""
+        """Return the value of the setting: the preset's name or the list of patterns."""
         return self.preset or [pattern.pattern for pattern in self.patterns]
 
 
 def _compile_pattern(text: object) -> re.Pattern[str]:
     if not isinstance(text, str) or not text:
-        raise value_error("holds something that is no pattern", 'write regular expressions, such as "rollout_info.*"')
+        raise value_error("has an item that is not a pattern", 'write regular expressions, such as "rollout_info.*"')
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise value_error(f"{quoted(text)} is no regular expression: {error}", "mend the pattern") from None
+        raise value_error(f"{quoted(text)} is not a regular expression: {error}", "fix the pattern") from None
 
 
 def parse_pass_through(value: object) -> PassThroughSelection:
-    """Read a preset's name, or a list of regular expressions."""
+    """Parse the name of a preset, or a list of regular expressions."""
     if isinstance(value, PassThroughSelection):
         return value
     if isinstance(value, str) and value.strip() in PRESETS:
         name = value.strip()
         return PassThroughSelection(name, tuple(map(re.compile, PRESETS[name])))
+    choices = f"write {', '.join(PRESETS)}, or a list of patterns"
     if isinstance(value, str) and not re.search(r"[,\[]", value):
-        near = closest_match(value, PRESETS)
-        advice = f"did you mean {near}?" if near else f"write {', '.join(PRESETS)}, or a list of patterns"
-        raise value_error(f"{quoted(value)} is no preset", advice)
+        match = closest_match(value, PRESETS)
+        raise value_error(f"{quoted(value)} is not a preset", f"did you mean {match}?" if match else choices)
     items = parse_list(value)
     if not isinstance(items, list | tuple):
-        raise value_error("is neither a preset nor a list", f"write {', '.join(PRESETS)}, or a list of patterns")
+        raise value_error("is neither a preset nor a list", choices)
     return PassThroughSelection(None, tuple(map(_compile_pattern, items)))
 
 

@@ -1,4 +1,4 @@
-"""Shows the configuration: the effective settings with their origins, and the reference of all there are."""
+"""Print the configuration: the effective settings with their origins, and the reference of all settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from exporter.config.layers import Origin, origin_of
+from exporter.config.load import origin_of
 from exporter.config.schema import (
     SettingPath,
     SettingValue,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from exporter.config.errors import Origin
     from exporter.config.load import LoadedConfig
 
 MASK = "******"
@@ -35,7 +36,7 @@ MASK = "******"
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
-    """One effective setting: its dotted path, its value as YAML (secrets masked), and where it came from."""
+    """A setting in effect: its dotted path, its value as YAML (secrets masked), and its origin."""
 
     path: str
     value: str
@@ -43,7 +44,7 @@ class EffectiveSetting:
 
 
 class SettingReference(NamedTuple):
-    """One setting of the reference: dotted path, what it takes, its default as YAML, what it means."""
+    """Reference of a setting: its dotted path, kind of value, default as YAML, and description."""
 
     path: str
     kind: str
@@ -52,28 +53,30 @@ class SettingReference(NamedTuple):
 
 
 def effective_settings(loaded: LoadedConfig) -> list[EffectiveSetting]:
-    """Return every setting as it holds, in the order of the model."""
-    lone = len(loaded.settings.argo) == 1
+    """Return all settings in the order of the model."""
+    is_single = len(loaded.settings.argo) == 1
     return [
         EffectiveSetting(
-            dotted(setting.path, single_installation=lone), _text(setting), origin_of(loaded.origins, setting.path)
+            dotted(setting.path, single_installation=is_single),
+            _value_text(setting),
+            origin_of(loaded.origins, setting.path),
         )
         for setting in iter_settings(loaded.settings)
     ]
 
 
 def as_yaml(loaded: LoadedConfig) -> str:
-    """Render the effective settings as YAML, the origin of each in a comment; without secrets it loads to the same."""
-    return "\n".join(_lines(loaded)) + "\n"
+    """Format the effective settings as YAML with origins as comments; except for secrets it loads to the same."""
+    return "\n".join(_yaml_lines(loaded)) + "\n"
 
 
 def settings_reference() -> list[SettingReference]:
-    """Return every setting there is, in the order of the model."""
+    """Return the reference of all settings, in the order of the model."""
     return [
         SettingReference(
             ".".join(map(str, path)),
             value_format(field).kind,
-            _default(path, field),
+            _default_text(path, field),
             " ".join((field.description or "").split()),
         )
         for path, field in iter_fields(Settings)
@@ -81,27 +84,23 @@ def settings_reference() -> list[SettingReference]:
     ]
 
 
-def _default(path: SettingPath, field: FieldInfo) -> str:
+def _default_text(path: SettingPath, field: FieldInfo) -> str:
     value: object = Settings()
     for key in path:
-        value = _attribute(value, key)
-    return (
-        _flow_yaml(value_format(field).format(value)) if is_mapping(field) else _text(SettingValue(path, value, field))
-    )
+        section = value[0] if isinstance(value, tuple) else value
+        value = getattr(section, str(key))
+    if is_mapping(field):
+        return _flow_yaml(value_format(field).format(value))
+    return _value_text(SettingValue(path, value, field))
 
 
-def _attribute(value: object, key: str | int) -> object:
-    section = value[0] if isinstance(value, tuple) else value
-    return getattr(section, str(key))
-
-
-def _text(setting: SettingValue) -> str:
+def _value_text(setting: SettingValue) -> str:
     if setting.value is None or setting.value == {}:
         return _flow_yaml(setting.value)
     if is_secret(setting.field):
         return _flow_yaml(MASK)
-    show = str if is_mapping(setting.field) else value_format(setting.field).format
-    return _flow_yaml(show(setting.value))
+    formatter = str if is_mapping(setting.field) else value_format(setting.field).format
+    return _flow_yaml(formatter(setting.value))
 
 
 def _flow_yaml(value: object) -> str:
@@ -109,26 +108,27 @@ def _flow_yaml(value: object) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _lines(loaded: LoadedConfig) -> Iterator[str]:
-    lone = len(loaded.settings.argo) == 1
-    above: SettingPath = ()
+def _yaml_lines(loaded: LoadedConfig) -> Iterator[str]:
+    is_single = len(loaded.settings.argo) == 1
+    previous: SettingPath = ()
     for setting in iter_settings(loaded.settings):
-        path = tuple(key for key in setting.path if isinstance(key, str) or not lone)
-        shared = _common_prefix(above, path)
-        for level in range(shared, len(path) - 1):
+        path = tuple(key for key in setting.path if isinstance(key, str) or not is_single)
+        common = _common_length(previous, path)
+        for level in range(common, len(path) - 1):
             if isinstance(path[level], str):
-                yield f"{_indentation(path, level, shared)}{path[level]}:"
+                yield f"{_indentation(path, level, common)}{path[level]}:"
+        indentation = _indentation(path, len(path) - 1, common)
         origin = origin_of(loaded.origins, setting.path)
-        yield f"{_indentation(path, len(path) - 1, shared)}{_flow_yaml(path[-1])}: {_text(setting)}  # {origin}"
-        above = path
+        yield f"{indentation}{_flow_yaml(path[-1])}: {_value_text(setting)}  # {origin}"
+        previous = path
 
 
-def _common_prefix(above: SettingPath, path: SettingPath) -> int:
-    pairs = zip(above, path, strict=False)
+def _common_length(previous: SettingPath, path: SettingPath) -> int:
+    pairs = zip(previous, path, strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def _indentation(path: SettingPath, level: int, shared: int) -> str:
-    """Return the indentation of a key; the first one of a list's item has the dash."""
-    opens_item = level > 0 and isinstance(path[level - 1], int) and shared < level
+def _indentation(path: SettingPath, level: int, common: int) -> str:
+    """Return the indentation of a key, with the dash if it is the first key of a list item."""
+    opens_item = level > 0 and isinstance(path[level - 1], int) and common < level
     return "  " * (level - 1) + "- " if opens_item else "  " * level

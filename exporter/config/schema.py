@@ -1,4 +1,4 @@
-"""What the model says about a path: whether a section, a mapping or a secret stands there, and how it is spelt."""
+"""Look-ups in the settings model by path: sections, mappings, secrets and value formats."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 SettingPath = tuple[str | int, ...]
-"""Where a setting stands: keys, and the number of an installation."""
+"""Path of a setting: keys, and the index of an installation."""
 
-_BY_TYPE: tuple[tuple[type, ValueFormat], ...] = (
+_FORMAT_BY_TYPE: tuple[tuple[type, ValueFormat], ...] = (
     (bool, ValueFormat("true or false", bool)),
     (int, ValueFormat("count", int)),
     (SecretStr, ValueFormat("secret text")),
@@ -26,7 +26,7 @@ _BY_TYPE: tuple[tuple[type, ValueFormat], ...] = (
 
 
 class SettingValue(NamedTuple):
-    """One setting with its value; an empty mapping or list is one setting too."""
+    """A setting and its value; an empty mapping or list is one setting."""
 
     path: SettingPath
     value: Any
@@ -40,86 +40,86 @@ def _annotation_parts(annotation: object) -> Iterator[object]:
 
 
 def section_of(field: FieldInfo) -> type[Section] | None:
-    """Return the section that stands at a field, or of which it has a list."""
+    """Return the section of a field, or of its list items; None if it has no sections."""
     parts = _annotation_parts(field.annotation)
     return next((part for part in parts if isinstance(part, type) and issubclass(part, Section)), None)
 
 
 def is_section_list(field: FieldInfo) -> bool:
-    """Say whether a field is a list of sections."""
+    """Return whether a field is a list of sections."""
     return section_of(field) is not None and get_origin(field.annotation) is tuple
 
 
 def is_mapping(field: FieldInfo) -> bool:
-    """Say whether the user chooses the keys under a field."""
+    """Return whether a field is a mapping with keys of the user's choice."""
     return get_origin(field.annotation) is Mapping
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Say whether a field holds secrets, which no message may repeat."""
+    """Return whether a field holds secrets, which messages must not quote."""
     return SecretStr in _annotation_parts(field.annotation)
 
 
 def value_format(field: FieldInfo) -> ValueFormat:
-    """Return how the values of a field are spelt."""
+    """Return the value format of a field, from its annotation or by its type."""
     for part in (*field.metadata, *_annotation_parts(field.annotation)):
         if isinstance(part, ValueFormat):
             return part
         if get_origin(part) is Literal:
             return ValueFormat(" | ".join(map(str, get_args(part))))
-    kinds = list(_annotation_parts(field.annotation))
-    return next((spelt for kind, spelt in _BY_TYPE if kind in kinds), ValueFormat("mapping"))
+    types = list(_annotation_parts(field.annotation))
+    return next((by_type for kind, by_type in _FORMAT_BY_TYPE if kind in types), ValueFormat("mapping"))
 
 
 def deepest_field(path: SettingPath) -> tuple[SettingPath, FieldInfo | None]:
-    """Return how far a path leads into the model, and the field that stands there (None: its first key is unknown)."""
+    """Return the longest start of a path that names a field, and the field; ((), None) if the first key is unknown."""
     model: type[Section] | None = Settings
-    found: tuple[SettingPath, FieldInfo | None] = ((), None)
+    deepest: tuple[SettingPath, FieldInfo | None] = ((), None)
     for length, key in enumerate(path, 1):
         field = model.model_fields.get(str(key)) if model and not isinstance(key, int) else None
         if field is not None:
-            found, model = (path[:length], field), section_of(field)
-    return found
+            deepest, model = (path[:length], field), section_of(field)
+    return deepest
 
 
-def iter_fields(model: type[Section], at: SettingPath = ()) -> Iterator[tuple[SettingPath, FieldInfo]]:
-    """Yield every field of a model, sections among them, without the numbers of installations."""
+def iter_fields(model: type[Section], path: SettingPath = ()) -> Iterator[tuple[SettingPath, FieldInfo]]:
+    """Yield every field of a model, sections included, without indexes of installations."""
     for name, field in model.model_fields.items():
-        yield (*at, name), field
+        yield (*path, name), field
         section = section_of(field)
         if section:
-            yield from iter_fields(section, (*at, name))
+            yield from iter_fields(section, (*path, name))
 
 
-def iter_sections(section: Section, at: SettingPath = ()) -> Iterator[tuple[SettingPath, Section]]:
-    """Yield a section and all that it holds, with their paths."""
-    yield at, section
+def iter_sections(section: Section, path: SettingPath = ()) -> Iterator[tuple[SettingPath, Section]]:
+    """Yield a section and all sections in it, with their paths."""
+    yield path, section
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if is_section_list(field):
-            for number, one in enumerate(value):
-                yield from iter_sections(one, (*at, name, number))
+            for index, item in enumerate(value):
+                yield from iter_sections(item, (*path, name, index))
         elif section_of(field):
-            yield from iter_sections(value, (*at, name))
+            yield from iter_sections(value, (*path, name))
 
 
-def iter_settings(section: Section, at: SettingPath = ()) -> Iterator[SettingValue]:
+def iter_settings(section: Section, path: SettingPath = ()) -> Iterator[SettingValue]:
     """Yield every setting in the order of the model."""
     for name, field in type(section).model_fields.items():
-        value, path = getattr(section, name), (*at, name)
+        value, field_path = getattr(section, name), (*path, name)
         if is_section_list(field):
-            for number, one in enumerate(value):
-                yield from iter_settings(one, (*path, number))
+            for index, item in enumerate(value):
+                yield from iter_settings(item, (*field_path, index))
         elif section_of(field):
-            yield from iter_settings(value, path)
+            yield from iter_settings(value, field_path)
         elif is_mapping(field) and value:
-            yield from (SettingValue((*path, key), one, field) for key, one in value.items())
+            yield from (SettingValue((*field_path, key), item, field) for key, item in value.items())
         else:
-            yield SettingValue(path, value, field)
+            yield SettingValue(field_path, value, field)
 
 
 def dotted(path: SettingPath, *, single_installation: bool = True) -> str:
-    """Write a path as people do; `lone` leaves the number of the only installation out."""
+    """Format a path with dots; `single_installation` omits the index 0 of the only installation."""
     text = ""
     for key in path:
         if isinstance(key, str):

@@ -1,4 +1,4 @@
-"""The parts that several sections of the configuration share."""
+"""Base class of all sections, and the sections that several others contain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exporter.config.values import FilePath, SecretFilePath  # noqa: TC001 - pyd
 
 
 class Section(BaseModel):
-    """A section: frozen, and strict about unknown keys; the text under a field is its description."""
+    """A frozen section that rejects unknown keys; the text under a field is its description for users."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, validate_default=True
@@ -16,35 +16,35 @@ class Section(BaseModel):
 
 
 class ClientTlsSection(Section):
-    """How we verify whom we ask, and prove who we are."""
+    """TLS of requests: how to verify the server, and the client certificate."""
 
     ca_file: FilePath | None = None
-    """PEM file of the authorities to trust; unset: the system's."""
+    """PEM file with the certificate authorities to trust; unset: those of the system."""
     cert_file: FilePath | None = None
-    """PEM file of our client certificate, together with `key_file`; unset: none is shown."""
+    """PEM file with the client certificate, set together with `key_file`; unset: no client certificate."""
     key_file: FilePath | None = None
-    """PEM file of the key of `cert_file`; both are read again when they change."""
+    """PEM file with the private key of `cert_file`. Both files are reloaded when they change."""
     server_name: str | None = None
-    """Name expected in the server's certificate and sent as SNI; unset: the host's name."""
+    """Name expected in the server's certificate and sent as SNI; unset: the host name of the address."""
     insecure_skip_verify: bool = False
-    """True accepts any certificate: for tests only."""
+    """Whether to accept any server certificate; for tests only."""
 
 
 class ServerTlsSection(Section):
-    """The certificate we serve with."""
+    """TLS of the exporter's own pages."""
 
     cert_file: FilePath | None = None
-    """PEM file of the certificate to serve with, together with `key_file`; unset: plain HTTP."""
+    """PEM file with the server certificate, set together with `key_file`; unset: plain HTTP."""
     key_file: FilePath | None = None
-    """PEM file of the key of `cert_file`."""
+    """PEM file with the private key of `cert_file`."""
 
 
 class BasicAuthSection(Section):
-    """A user name and a password."""
+    """User name and password of basic authentication."""
 
     username: str = ""
-    """User name of basic authentication; empty: none is used."""
+    """User name of basic authentication; empty: no basic authentication."""
     password: SecretStr | None = None
-    """Password; better kept in `password_file`."""
+    """Password; `password_file` is preferred."""
     password_file: SecretFilePath | None = None
-    """File that holds the password; read again when it changes."""
+    """File with the password; reloaded when it changes."""

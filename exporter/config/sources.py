@@ -1,4 +1,4 @@
-"""The sections that say whom to scrape, how often, and within which limits."""
+"""Sections of the scraped sources: targets, intervals, limits and credentials."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from exporter.config.otel import HEADERS_FORMAT, HeaderName, HeaderValue
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section
-from exporter.config.values import MIB, ByteSize, PositiveInt, PositiveSeconds, SecretFilePath, TargetList
+from exporter.config.values import (
+    HEADERS_FORMAT,
+    MIB,
+    ByteSize,
+    HeaderName,
+    HeaderValue,
+    PositiveInt,
+    PositiveSeconds,
+    SecretFilePath,
+    TargetList,
+)
 
 DEFAULT_TIMEOUT = 10.0
 
@@ -20,71 +29,71 @@ def _default_timeout(fields: dict[str, Any]) -> float:
 
 
 class ScrapeLimits(Section):
-    """How much one target may answer before its page counts as broken."""
+    """Limits of one response; a scrape that exceeds the first two fails."""
 
     body: ByteSize = 64 * MIB
-    """Bytes of one page after decompression."""
+    """Maximum size of a response after decompression, in bytes."""
     samples: PositiveInt = 1_000_000
-    """Samples of wanted families on one page; lines that nobody wants are not counted."""
+    """Maximum number of samples in a response; samples of unused families do not count."""
     addresses: PositiveInt = 64
-    """Addresses that one name may resolve to; the rest are not asked, and counted."""
+    """Maximum number of addresses that a name may resolve to; further addresses are not scraped, and counted."""
 
 
 class KubeStateMetricsLimits(ScrapeLimits):
-    """Limits of kube-state-metrics, whose pages are long."""
+    """Limits of kube-state-metrics, whose responses are large."""
 
     body: ByteSize = 512 * MIB
-    """Bytes of one page after decompression."""
+    """Maximum size of a response after decompression, in bytes."""
 
 
 class ScrapeSource(Section):
     """A kind of component to scrape."""
 
     targets: TargetList = ()
-    """Whom to ask: host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
+    """Targets to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
     interval: PositiveSeconds = 15.0
-    """How often each target is asked; a multiple of the smallest interval of all sources."""
+    """Interval between scrapes of a target; a multiple of the smallest interval of all sources."""
     timeout: PositiveSeconds = Field(default_factory=_default_timeout)
-    """How long one scrape may take; at most the interval (unset: 10s, or the interval where that is shorter)."""
+    """Timeout of a scrape, at most the interval; unset: 10s, or the interval if that is shorter."""
     path: str = Field(default="/metrics", pattern=r"^/[!-~]*$")
-    """Path and query asked of each target that is no URL with a path of its own."""
+    """Path and query of the request, for targets that are not URLs with a path."""
     limits: ScrapeLimits = ScrapeLimits()
-    """What one page may cost."""
+    """Limits of one response."""
     tls: ClientTlsSection = ClientTlsSection()
-    """TLS towards targets that are written as https:// URLs."""
+    """TLS for targets that are https:// URLs."""
     bearer_token_file: SecretFilePath | None = None
-    """File with a token to send as `Authorization: Bearer`; read again when it changes; unset: none."""
+    """File with a token to send as `Authorization: Bearer`; reloaded when it changes; unset: no token."""
     basic_auth: BasicAuthSection = BasicAuthSection()
-    """Basic authentication towards the targets."""
+    """Basic authentication to the targets."""
     headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS_FORMAT] = Field(default_factory=dict)
-    """Extra HTTP headers; the values are secret."""
+    """Additional HTTP headers; the values are secret."""
 
 
 class InstallationSource(ScrapeSource):
-    """One installation of Argo Rollouts: leadership and deletion are judged inside it."""
+    """One installation of Argo Rollouts; leadership and deletion are decided for each installation separately."""
 
     name: str = Field(default="default", min_length=1)
-    """Name of the installation, in the label `installation`; unique."""
+    """Unique name of the installation, the value of the label `installation`."""
     targets: TargetList = ()
-    """Controllers to ask: host:port or URLs; a name is resolved to all its addresses at each scrape
-    (unset: argo-rollouts-metrics.argo-rollouts.svc:8090, in mode sidecar 127.0.0.1:8090)."""
+    """Controllers to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape;
+    unset: argo-rollouts-metrics.argo-rollouts.svc:8090, or 127.0.0.1:8090 in mode sidecar."""
 
 
 class KubeStateMetricsSource(ScrapeSource):
-    """kube-state-metrics, all its shards."""
+    """All shards of kube-state-metrics."""
 
     targets: TargetList = ("kube-state-metrics.kube-system.svc:8080",)
-    """Shards to ask: host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
+    """Shards to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
     interval: PositiveSeconds = 30.0
-    """How often each shard is asked; a multiple of the smallest interval of all sources."""
+    """Interval between scrapes of a shard; a multiple of the smallest interval of all sources."""
     path: str = Field(default="/metrics?resources=pods,replicasets", pattern=r"^/[!-~]*$")
-    """Path and query asked of each target that is no URL with a path of its own."""
+    """Path and query of the request, for targets that are not URLs with a path."""
     limits: KubeStateMetricsLimits = KubeStateMetricsLimits()
-    """What one page may cost."""
+    """Limits of one response."""
 
 
 class RolloutStateSource(ScrapeSource):
     """A kube-state-metrics that exports the state of Rollout objects (custom-resource state)."""
 
     targets: TargetList = ()
-    """Whom to ask for rollout state: host:port or URLs; empty: off."""
+    """Targets with the state of Rollout objects, as host:port or URLs; empty: off."""

@@ -1,4 +1,4 @@
-"""How a setting is spelt: text becomes seconds, bytes, lists, addresses, and is shown again as people write it."""
+"""How setting values are written: parsers of text, their formatters, and the annotated types built from them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from exporter.config.errors import quoted
@@ -26,17 +26,32 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?")
 _BYTES = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%]*")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
-_HIGHEST_PORT = 65535
+_MAX_PORT = 65535
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_INVALID_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_VISIBLE_ASCII = re.compile(r"[\t\x20-\x7e]*")
+
+DURATION_HINT = 'write seconds as a number, or text such as "1m30s" or "250ms"'
+SIZE_HINT = 'write bytes as a whole number, or text such as "64MiB" or "10MB"'
+ADDRESS_HINT = "write host:port or a URL such as http://host:8090"
+
+MessageAndHint = tuple[str, str]
+"""What is wrong with a value, and what to write instead."""
 
 
-def value_error(problem: str, cure: str) -> PydanticCustomError:
-    """Make the error of a value: what is wrong with it, and what to write instead."""
-    return PydanticCustomError("setting", "{problem}", {"problem": problem, "cure": cure})
+def value_error(message: str, hint: str) -> PydanticCustomError:
+    """Return the validation error of a value, with the hint that `error_hint` reads."""
+    return PydanticCustomError("setting", "{message}", {"message": message, "hint": hint})
+
+
+def error_hint(error: PydanticCustomError) -> str:
+    """Return the hint of an error made by `value_error`."""
+    return str((error.context or {})["hint"])
 
 
 @dataclass(frozen=True, slots=True)
 class ValueFormat:
-    """What a kind of value is called and how it is shown; for mappings, how text becomes pairs and keys are folded."""
+    """Name of a kind of value and its formatter; for mappings, how text becomes pairs and how keys are normalised."""
 
     kind: str
     format: Callable[[Any], object] = str
@@ -45,9 +60,9 @@ class ValueFormat:
 
 
 def parse_duration(value: object) -> object:
-    """Turn Go-like text ("1m30s", "250ms", "15") into seconds; numbers pass as they are."""
+    """Parse Go-like text ("1m30s", "250ms", "15") into seconds; return numbers unchanged."""
     if isinstance(value, bool):
-        raise value_error("is no duration", 'write seconds as a number, or text such as "1m30s"')
+        raise value_error("is not a duration", DURATION_HINT)
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -55,39 +70,39 @@ def parse_duration(value: object) -> object:
         return float(text)
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise value_error(
-            f"{quoted(value)} is no duration", 'write seconds as a number, or text such as "1m30s" or "250ms"'
-        )
+        raise value_error(f"{quoted(value)} is not a duration", DURATION_HINT)
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def format_duration(value: float) -> str:
-    """Show seconds as `seconds` reads them: 90 is "1m30s"."""
+    """Format seconds as text that `parse_duration` parses: 90 is "1m30s"."""
     if value < 1:
         return f"{round(value * 1000, 6):g}ms" if value else "0s"
-    hours, rest = divmod(round(value, 6), 3600)
-    minutes, left = divmod(rest, 60)
-    tail = f"{left:.6f}".rstrip("0").rstrip(".")
-    parts = (f"{hours:.0f}h" if hours else "", f"{minutes:.0f}m" if minutes else "", f"{tail}s" if left else "")
+    hours, remainder = divmod(round(value, 6), 3600)
+    minutes, seconds = divmod(remainder, 60)
+    seconds_text = f"{seconds:.6f}".rstrip("0").rstrip(".")
+    parts = (
+        f"{hours:.0f}h" if hours else "",
+        f"{minutes:.0f}m" if minutes else "",
+        f"{seconds_text}s" if seconds else "",
+    )
     return "".join(parts)
 
 
 def parse_size(value: object) -> object:
-    """Turn "64MiB" or "10MB" into bytes; numbers pass as they are."""
+    """Parse "64MiB" or "10MB" into bytes; return numbers unchanged."""
     if isinstance(value, bool):
-        raise value_error("is no size", 'write bytes as a whole number, or text such as "64MiB"')
+        raise value_error("is not a size", SIZE_HINT)
     if not isinstance(value, str):
         return value
     match = _SIZE.fullmatch(value.strip())
     if match is None:
-        raise value_error(
-            f"{quoted(value)} is no size", 'write bytes as a whole number, or text such as "64MiB" or "10MB"'
-        )
+        raise value_error(f"{quoted(value)} is not a size", SIZE_HINT)
     return round(float(match[1]) * _BYTES[match[2] or "B"])
 
 
 def format_size(value: int) -> str:
-    """Show bytes in the largest binary unit that divides them."""
+    """Format bytes in the largest binary unit that divides them."""
     for unit in ("GiB", "MiB", "KiB"):
         if value and value % _BYTES[unit] == 0:
             return f"{value // _BYTES[unit]}{unit}"
@@ -95,7 +110,7 @@ def format_size(value: int) -> str:
 
 
 def parse_list(value: object) -> object:
-    """Turn text into a list: JSON where it begins with "[", else what stands between commas."""
+    """Parse text into a list: as JSON if it starts with "[", else split at commas."""
     if not isinstance(value, str):
         return value
     if not value.lstrip().startswith("["):
@@ -103,33 +118,29 @@ def parse_list(value: object) -> object:
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise value_error("is no JSON list", 'write ["a", "b"], or a,b') from None
+        raise value_error("is not a JSON list", 'write ["a", "b"], or a,b') from None
 
 
 def split_address(text: str) -> SplitResult:
-    """Cut a URL, or a host with a port, and refuse what can be neither; the text is never repeated in the error."""
+    """Split a URL or host:port. Raise on anything else; the error never quotes the text, which may hold a password."""
     if "@" in text:
         raise value_error(
-            "holds a user name before an @", "write credentials under their own settings, and the address alone"
+            "has a user name before an @", "set credentials in their own settings, and write the address alone"
         )
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
         port = parts.port
     except ValueError:
-        raise value_error(
-            "is no address: its host or port is malformed", "write host:port or a URL such as http://host:8090"
-        ) from None
+        raise value_error("is not an address: its host or port is malformed", ADDRESS_HINT) from None
     if parts.scheme not in {"", "http", "https"}:
         raise value_error(f"has the scheme {parts.scheme!r}", "write http:// or https://")
     if not _HOST.fullmatch(parts.hostname or "") or port == 0:
-        raise value_error(
-            "names no host, or a port that cannot be", "write host:port or a URL such as http://host:8090"
-        )
+        raise value_error("has no host or an invalid port", ADDRESS_HINT)
     return parts
 
 
 def check_target(text: str) -> str:
-    """Check one target: host:port, or a URL, whose path and query then take the place of the section's `path`."""
+    """Check a target: host:port, or a URL whose path and query replace the section's `path`."""
     parts = split_address(text)
     if not parts.scheme and parts.port is None:
         raise value_error(f"{quoted(text)} has no port", f"write host:port, for example {parts.hostname}:8090")
@@ -139,19 +150,19 @@ def check_target(text: str) -> str:
 
 
 def check_listen_address(value: object) -> object:
-    """Check an address to listen at, host:port, where the host may be left out; a bare port is taken too."""
+    """Check a listen address, [host]:port; a port alone is accepted, too."""
     text = f":{value}" if re.fullmatch(r"[0-9]+", str(value)) else str(value).strip()
     match = _LISTEN.fullmatch(text)
-    if match is None or int(match[2]) > _HIGHEST_PORT:
-        raise value_error(f"{quoted(str(value))} is no address to listen at", 'write ":9464" or "127.0.0.1:9464"')
+    if match is None or int(match[2]) > _MAX_PORT:
+        raise value_error(f"{quoted(str(value))} is not a listen address", 'write ":9464" or "127.0.0.1:9464"')
     return text
 
 
 def reject_duplicates(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a list that names something twice."""
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
-        raise value_error(f"names {', '.join(twice)} twice", "name each once")
+    """Raise if a list has an item twice."""
+    duplicates = sorted({value for value in values if values.count(value) > 1})
+    if duplicates:
+        raise value_error(f"has {', '.join(duplicates)} twice", "write each item once")
     return values
 
 
@@ -159,33 +170,115 @@ def check_object_glob(text: str) -> str:
     """Check a "namespace/name" glob."""
     if text.count("/") != 1:
         raise value_error(
-            f"{quoted(text)} does not say whose name it is", "write namespace/name; * and ? stand for any text"
+            f"{quoted(text)} is not of the form namespace/name", "write namespace/name; * and ? match any text"
         )
     return text
 
 
 def lowercase(value: object) -> object:
-    """Fold the case of a word, so that it may be written either way."""
+    """Return text in lower case without outer white space; return other values unchanged."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
-def _duration(kind: str) -> ValueFormat:
-    return ValueFormat(kind, format_duration)
+def check_header_name(name: str) -> str:
+    """Return a header name in lower case, as gRPC requires; HTTP ignores the case (E13)."""
+    if not _TOKEN.fullmatch(name):
+        raise value_error("a header name is not an HTTP token", "write letters, digits and dashes, such as x-scope")
+    return name.lower()
+
+
+def check_header_value(value: str) -> str:
+    """Return a header value without outer white space. Raise on line breaks and non-ASCII characters (E13)."""
+    return _check_visible_ascii(value.strip())
+
+
+def _check_visible_ascii(value: str) -> str:
+    if not _VISIBLE_ASCII.fullmatch(value):
+        raise value_error("has a line break, a control character or a non-ASCII character", "write one line of ASCII")
+    return value
+
+
+def _check_secret_header_value(value: SecretStr) -> SecretStr:
+    return SecretStr(check_header_value(value.get_secret_value()))
+
+
+def percent_decode(text: str) -> str:
+    """Decode %XX; "+" stays "+" (E11). Raise on a percent sign without two hexadecimal digits (E12)."""
+    if _INVALID_PERCENT.search(text):
+        raise value_error("has a percent sign without two hexadecimal digits after it", "write a percent sign as %25")
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise value_error("decodes to bytes that are not UTF-8", "percent-encode UTF-8 text") from None
+
+
+def decode_headers(text: str) -> tuple[dict[str, str], tuple[MessageAndHint, ...], tuple[MessageAndHint, ...]]:
+    """Decode `name=value,name=value`, also one per line and `name: value` (E11).
+
+    Return the headers by lower-case name, the problems of invalid values, and the problems of items that are not
+    headers. Messages quote names that are HTTP tokens and nothing else: without a name the whole item may be the
+    secret.
+    """
+    headers: dict[str, str] = {}
+    invalid_values: list[MessageAndHint] = []
+    invalid_items: list[MessageAndHint] = []
+    for number, item in enumerate(filter(str.strip, re.split(r"[,\r\n]", text)), 1):
+        match = re.fullmatch(r"\s*([^=:]*?)\s*[=:](.*)", item)
+        if match is None or not _TOKEN.fullmatch(match[1]) or _INVALID_PERCENT.search(match[1]):
+            invalid_items.append((f"item {number} is not a header", "write name=value, separated by commas"))
+            continue
+        try:
+            name, value = check_header_name(percent_decode(match[1])), percent_decode(match[2].strip())
+            headers[name] = _check_visible_ascii(value)
+        except PydanticCustomError as error:
+            invalid_values.append((f"header {match[1]}: {error.message()}", error_hint(error)))
+    return headers, tuple(invalid_values), tuple(invalid_items)
+
+
+def parse_headers(text: str) -> Mapping[str, str]:
+    """Decode the headers of a setting. Raise on the first invalid item."""
+    headers, invalid_values, invalid_items = decode_headers(text)
+    for message, hint in (*invalid_values, *invalid_items):
+        raise value_error(message, hint)
+    return headers
+
+
+def parse_attributes(text: str) -> Mapping[str, str]:
+    """Decode `key=value,key=value`, both percent-encoded. Raise on the first invalid item (E14)."""
+    attributes: dict[str, str] = {}
+    for item in filter(str.strip, text.split(",")):
+        key, separator, value = item.partition("=")
+        if not separator or not key.strip():
+            raise value_error("an item is not of the form key=value", "write key=value,key=value, with %2C for a comma")
+        attributes[percent_decode(key.strip())] = percent_decode(value.strip())
+    return attributes
 
 
 PositiveSeconds = Annotated[
-    float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False), _duration("duration")
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0, allow_inf_nan=False),
+    ValueFormat("duration", format_duration),
 ]
 NonNegativeSeconds = Annotated[
-    float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False), _duration("duration or 0")
+    float,
+    BeforeValidator(parse_duration),
+    Field(ge=0, allow_inf_nan=False),
+    ValueFormat("duration or 0", format_duration),
 ]
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0), ValueFormat("size", format_size)]
 PositiveInt = Annotated[int, Field(gt=0), ValueFormat("count", int)]
 StringList = Annotated[
-    tuple[str, ...], BeforeValidator(parse_list), AfterValidator(reject_duplicates), ValueFormat("list of text", list)
+    tuple[str, ...],
+    BeforeValidator(parse_list),
+    AfterValidator(reject_duplicates),
+    ValueFormat("list of text", list),
 ]
 GlobList = Annotated[
-    tuple[str, ...], BeforeValidator(parse_list), AfterValidator(reject_duplicates), ValueFormat("list of globs", list)
+    tuple[str, ...],
+    BeforeValidator(parse_list),
+    AfterValidator(reject_duplicates),
+    ValueFormat("list of globs", list),
 ]
 ObjectGlobList = Annotated[
     tuple[Annotated[str, AfterValidator(check_object_glob)], ...],
@@ -203,3 +296,7 @@ ListenAddress = Annotated[str, BeforeValidator(check_listen_address), ValueForma
 FilePath = Annotated[Path, ValueFormat("file")]
 SecretFilePath = Annotated[Path, ValueFormat("secret file")]
 DirectoryPath = Annotated[Path, ValueFormat("directory")]
+HeaderName = Annotated[str, AfterValidator(check_header_name)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_check_secret_header_value)]
+HEADERS_FORMAT = ValueFormat("headers", dict, parse_headers, str.lower)
+ATTRIBUTES_FORMAT = ValueFormat("attributes", dict, parse_attributes)

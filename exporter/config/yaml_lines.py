@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import yaml
 from dotenv.parser import parse_stream
 
-from exporter.config.errors import quoted
-from exporter.config.layers import Origin
+from exporter import yaml_nodes
+from exporter.config.errors import Origin, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from exporter.config.errors import IssueCollector
     from exporter.config.schema import SettingPath
 
-_CORE_TAG = "tag:yaml.org,2002:"
 _DEEPEST = 12
 _MOST_NODES = 100_000
 _OS_FAULTS: tuple[tuple[type[OSError], str, str], ...] = (
@@ -68,7 +67,7 @@ def read_file(file: File, findings: IssueCollector) -> str | None:
 class _BadYamlError(Exception):
     def __init__(self, node: yaml.Node, problem: str, advice: str) -> None:
         super().__init__(problem)
-        self.line = node.start_mark.line + 1
+        self.line = yaml_nodes.line(node)
         self.advice = advice
 
 
@@ -86,33 +85,23 @@ class _Reading:
         self._nodes += 1
         if self._nodes > _MOST_NODES or len(at) > _DEEPEST:
             raise _BadYamlError(node, "holds too much, or is nested too deep", "write it without nested aliases")
-        if not node.tag.startswith(_CORE_TAG):
+        if not node.tag.startswith(yaml_nodes.CORE_TAG):
             raise _BadYamlError(node, f"has the tag {quoted(node.tag)}", "write the value without a tag")
-        self.lines.setdefault(at, node.start_mark.line + 1)
+        self.lines.setdefault(at, yaml_nodes.line(node))
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node, at))
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*at, number)) for number, item in enumerate(node.value)]
-        return None if node.tag == f"{_CORE_TAG}null" else node.value
+            return [self.value(item, (*at, index)) for index, _, item in yaml_nodes.children(node)]
+        return None if node.tag == f"{yaml_nodes.CORE_TAG}null" else node.value
 
     def _pairs(self, node: yaml.MappingNode, at: SettingPath) -> Iterator[tuple[str, object]]:
-        seen: set[str] = set()
-        for key, value in node.value:
+        for duplicate in yaml_nodes.duplicate_keys(node):
+            raise _BadYamlError(duplicate, f"has the key {quoted(duplicate.value)} twice", "keep one of them")
+        for name, key, value in yaml_nodes.children(node):
             if not isinstance(key, yaml.ScalarNode):
                 raise _BadYamlError(key, "has a key that is no word", "write key: value")
-            if key.value in seen:
-                raise _BadYamlError(key, f"has the key {quoted(key.value)} twice", "keep one of them")
-            seen.add(key.value)
-            self.lines[*at, key.value] = key.start_mark.line + 1
-            yield key.value, self.value(value, (*at, key.value))
-
-
-def _compose(text: str) -> yaml.Node | None:
-    loader = yaml.SafeLoader(text)
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
+            self.lines[*at, name] = yaml_nodes.line(key)
+            yield name, self.value(value, (*at, name))
 
 
 def _yaml_problem(error: yaml.YAMLError, text: str) -> tuple[int, str]:
@@ -129,7 +118,7 @@ def read_yaml(file: File, findings: IssueCollector) -> tuple[object, dict[Settin
     text = read_file(file, findings)
     reading = _Reading()
     try:
-        node = _compose(text) if text is not None else None
+        node = yaml_nodes.compose(text) if text is not None else None
         tree = reading.value(node) if node else None
     except yaml.YAMLError as error:
         line, problem = _yaml_problem(error, text or "")

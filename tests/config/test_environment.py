@@ -126,7 +126,7 @@ def test_http_json_is_refused_in_clear_words(faults: Faults) -> None:
     """Rule E08."""
     (told,) = faults(None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "HTTP/JSON"})
     assert told.startswith(
-        "OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: http/json is not spoken, since stores answer 400"
+        "OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: http/json is not supported, since backends answer 400"
     )
     assert told.endswith("; write http/protobuf or grpc")
 
@@ -153,7 +153,7 @@ class TestHeaders:
         result = loaded(None, {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,Basic s3cret,b=2"})
         assert headers(result) == {"a": "1", "b": "2"}
         assert warned(result) == [
-            "OTEL_EXPORTER_OTLP_HEADERS: item 2 is no header; write name=value, several with commas between"
+            "OTEL_EXPORTER_OTLP_HEADERS: item 2 is not a header; write name=value, separated by commas"
         ]
 
     @pytest.mark.parametrize(
@@ -187,13 +187,13 @@ class TestLast9:
     def test_what_is_no_basic_credential_is_warned_of_without_telling_it(self, loaded: Load, text: str) -> None:
         (warning,) = warned(loaded(None, {"LAST9_AUTH_HEADER": text}))
         assert warning.startswith(
-            "LAST9_AUTH_HEADER: is not `Basic ` and base64 of user:password; copy the whole value"
+            "LAST9_AUTH_HEADER: is not `Basic ` and base64 of user:password; copy the complete value"
         )
         assert text not in warning
 
     def test_a_line_break_within_it_is_refused(self, faults: Faults) -> None:
         (told,) = faults(None, {"LAST9_AUTH_HEADER": "Basic YT\npi"})
-        assert told.startswith("LAST9_AUTH_HEADER: otlp.headers.authorization: holds a line break")
+        assert told.startswith("LAST9_AUTH_HEADER: otlp.headers.authorization: has a line break")
 
     def test_it_yields_to_the_standard_headers(self, loaded: Load) -> None:
         given = {"LAST9_AUTH_HEADER": "Basic YTpi", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic Yzpk,x=1"}
@@ -217,7 +217,7 @@ class TestAttributes:
         result = loaded(None, {"OTEL_RESOURCE_ATTRIBUTES": text})
         assert result.settings.identity() == {"service.name": "rollouts-exporter"}
         assert len(warned(result)) == 1
-        assert "none of it is used" in warned(result)[0]
+        assert "the variable is ignored" in warned(result)[0]
 
     def test_what_changes_with_each_restart_is_warned_of(self, loaded: Load) -> None:
         result = loaded(None, {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"})
@@ -262,13 +262,13 @@ class TestOurOwn:
     )
     def test_a_misspelt_one_is_an_error(self, faults: Faults, name: str, meant: str) -> None:
         assert faults(None, {f"ROLLOUTS_EXPORTER_{name}": "x"}) == [
-            f"ROLLOUTS_EXPORTER_{name}: belongs to no setting; did you mean ROLLOUTS_EXPORTER_{meant}?"
+            f"ROLLOUTS_EXPORTER_{name}: matches no setting; did you mean ROLLOUTS_EXPORTER_{meant}?"
         ]
 
     @pytest.mark.parametrize("text", ['{"a": 1', "[1", "{" * 100_000])
     def test_json_that_is_none_is_told_without_telling_it(self, faults: Faults, text: str) -> None:
         assert faults(None, {"ROLLOUTS_EXPORTER_OTLP": text}) == [
-            "ROLLOUTS_EXPORTER_OTLP: otlp: is no JSON; write a JSON object, or set its keys one by one"
+            "ROLLOUTS_EXPORTER_OTLP: otlp: is not valid JSON; write a JSON object, or set its keys one by one"
         ]
 
     @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MEND = "mend the line; `key: value` under a section, indented by spaces"
 CLUSTER = (
     "otlp.endpoint: series are pushed without an attribute that names the cluster; set `attributes: {k8s.cluster.name: "
-    "<name>}`, or `attributes: {k8s.cluster.name: none}` to say that one cluster is enough"
+    "<name>}`, or `attributes: {k8s.cluster.name: none}` if there is only one cluster"
 )
 
 PIECES = ("argo", "otlp", "log", ": ", "\n", "  ", "- ", "[", "]", "{", "}", "'", "&a ", "*a", "!", "~")
@@ -51,9 +51,9 @@ def test_every_fault_is_told_at_once(faults: Faults) -> None:
     )
     assert [fault.partition(";")[0] for fault in told] == [
         "x.yaml:5: unknown key 'intervall' in argo",
-        "ROLLOUTS_EXPORTER_AGRO__PATH: belongs to no setting",
+        "ROLLOUTS_EXPORTER_AGRO__PATH: matches no setting",
         "x.yaml:4: argo.targets: 'a' has no port",
-        "command line: web.listen: 'x' is no address to listen at",
+        "command line: web.listen: 'x' is not a listen address",
         "ROLLOUTS_EXPORTER_SERIES__LIMIT: series.limit: should be greater than 0, not '-1'",
         "x.yaml:2: log.level: should be 'debug', 'info', 'warning' or 'error', not 'loud'",
         f"x.yaml:7: {CLUSTER.partition(';')[0]}",
@@ -90,14 +90,14 @@ class TestFilesOfTheSettings:
     def test_a_secret_that_cannot_be_sent_is_refused(self, faults: Faults, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("Basic a\nb")
         (told,) = faults(f"otlp: {{authorization_file: {tmp_path}/token}}")
-        assert told.startswith("x.yaml:1: otlp.authorization_file: token: holds a line break, a control character or")
+        assert told.startswith("x.yaml:1: otlp.authorization_file: token: has a line break, a control character or")
         assert told.endswith("; write one line of ASCII")
 
     def test_two_credentials_for_one_peer_are_refused(self, faults: Faults, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("Basic a")
         (told,) = faults(f"otlp: {{authorization_file: {tmp_path}/token}}", {"LAST9_AUTH_HEADER": "Basic YTpi"})
         assert told.startswith(
-            "x.yaml:1: otlp.authorization_file: authorization_file and headers.authorization both give"
+            "x.yaml:1: otlp.authorization_file: authorization_file and headers.authorization both set"
         )
 
     def test_a_certificate_without_its_key_is_refused(self, faults: Faults, tmp_path: Path) -> None:

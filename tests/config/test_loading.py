@@ -130,7 +130,7 @@ class TestInstallations:
         several = "argo: [{name: a, targets: [a:1]}, {name: b, targets: [b:1]}]"
         (told,) = faults(several, {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"})
         assert told.startswith("ROLLOUTS_EXPORTER_ARGO__TARGETS: argo.targets: there are several installations; ")
-        assert told.endswith("set it in the file, under the installation meant, or give the whole list as JSON")
+        assert told.endswith("set it in the file under one installation, or set the complete list as JSON")
 
     def test_a_whole_list_from_the_environment_takes_the_place_of_all(self, loaded: Load) -> None:
         several = "argo: [{name: a, targets: [a:1]}, {name: b, targets: [b:1]}]"

@@ -48,8 +48,8 @@ def test_all_of_it_can_come_from_the_environment(loaded: Load) -> None:
     assert SECRET not in repr(result) + as_yaml(result) + result.settings.model_dump_json()
 
 
-APPENDED = "read.address: ends in /api/v1, which is appended to it; write what comes before /api/v1"
-AT = "read.address: holds a user name before an @; write credentials under their own settings, and the address alone"
+APPENDED = "read.address: ends in /api/v1, which is appended to it; write the part before /api/v1"
+AT = "read.address: has a user name before an @; set credentials in their own settings, and write the address alone"
 LAST9 = "{cluster: c, organization: o}"
 
 
@@ -59,10 +59,10 @@ LAST9 = "{cluster: c, organization: o}"
         ("{address: 'http://h/api/v1/query'}", APPENDED),
         ("{address: 'http://h/x/api/v1/'}", APPENDED),
         ("{address: 'h:9090'}", "read.address: 'h:9090' has no scheme; write https://h:9090 (http:// for plain text)"),
-        ("{address: 'http://h?x=1'}", "read.address: holds a query or a fragment; write the address alone"),
+        ("{address: 'http://h?x=1'}", "read.address: has a query or a fragment; write the address alone"),
         (
             "{address: 'https://app-tsdb.last9.io/v1/metrics/c/sender/o/write'}",
-            "read.address: is where a remote write goes; write the address to read from; at Last9 it is the Read URL",
+            "read.address: is a remote write URL; write the address to read from; at Last9 it is the Read URL",
         ),
         (
             f"{{address: 'https://u:{SECRET}@h'}}",
@@ -92,9 +92,9 @@ def test_one_credential_is_shown_not_several(faults: Faults, tmp_path: Path) -> 
     for name in ("a", "b"):
         (tmp_path / name).write_text(SECRET)
     (both,) = faults(f"read: {{address: 'http://h', username: u, password: x, password_file: {tmp_path}/a}}")
-    assert both == "x.yaml:1: read.password: is set, and `password_file` too; keep one, best the file"
+    assert both == "x.yaml:1: read.password: is set, and `password_file` too; keep one, preferably the file"
     (other,) = faults(f"read: {{address: 'http://h', authorization_file: {tmp_path}/a, password_file: {tmp_path}/b}}")
-    assert other.endswith("authorization_file and password_file both give credentials; keep one of them")
+    assert other.endswith("authorization_file and password_file both set credentials; keep one of them")
 
 
 def test_a_file_that_is_not_there_is_told_with_its_place(faults: Faults, tmp_path: Path) -> None:

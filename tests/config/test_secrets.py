@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config import ConfigError, SecretFile, as_yaml, effective_settings, load
-from exporter.config.layers import Origin, SourcedValue
+from exporter.config.errors import Origin
+from exporter.config.load import SourcedValue
 from exporter.config.yaml_lines import Variable
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def test_a_secret_in_a_faulty_place_is_not_told(tmp_path: Path, text: str, envir
 
 def test_a_secret_that_is_a_number_is_not_told_either() -> None:
     """Rule E16."""
-    with pytest.raises(ConfigError, match="should be a valid string; it takes: headers") as caught:
+    with pytest.raises(ConfigError, match="should be a valid string; expected: headers") as caught:
         load(None, {"ROLLOUTS_EXPORTER_OTLP": '{"headers": {"x-key": 987654321}}'})
     assert "987654321" not in str(caught.value)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.log import SECRETS
-from exporter.otlp.transport.credentials import Credential, Destination
+from exporter.log import REDACTOR
+from exporter.otlp.transport.credentials import RequestCredentials, Destination
 
 from .certificates import written
 
@@ -19,7 +19,7 @@ def test_a_file_wins_over_the_settings_and_the_authorization_over_all(tmp_path: 
     headers = written(tmp_path / "headers", "X-Org=2,authorization=Basic%20b25lOm9uZQ==\nX-More: 3\n")
     authorization = written(tmp_path / "authorization", "Basic dHdvOnR3bw==\n")
     to = Destination("", {"x-org": "1", "X-Plain": "0", "Authorization": "Basic emVybw=="}, headers, authorization)
-    assert Credential(to).headers() == {
+    assert RequestCredentials(to).headers() == {
         "x-org": "2",
         "x-plain": "0",
         "x-more": "3",
@@ -29,7 +29,7 @@ def test_a_file_wins_over_the_settings_and_the_authorization_over_all(tmp_path: 
 
 def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
     file = written(tmp_path / "headers", "x-key=one")
-    credential = Credential(Destination("", headers_file=file))
+    credential = RequestCredentials(Destination("", headers_file=file))
     assert (credential.headers(), credential.changed()) == ({"x-key": "one"}, False)
     written(file, "x-key=two")
     assert (credential.changed(), credential.headers()) == (True, {"x-key": "two"})
@@ -40,12 +40,12 @@ def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
     [
         ("headers_file", None, "cannot be read: No such file"),
         ("headers_file", b"", "is empty"),
-        ("headers_file", b"x=1,hush4711", "item 2 is no header; write name=value"),
+        ("headers_file", b"x=1,hush4711", "item 2 is not a header; write name=value"),
         ("headers_file", b"x=hush4711%zz", "header x: holds a percent sign"),
         ("headers_file", b"\xffhush4711", "is not UTF-8"),
         ("authorization_file", None, "cannot be read: No such file"),
         ("authorization_file", b"\n", "is empty"),
-        ("authorization_file", b"Basic hush4711\nX: y", "holds a line break"),
+        ("authorization_file", b"Basic hush4711\nX: y", "has a line break"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_with_its_setting_and_not_shown(
@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_used_is_told_with_its_setting_and_not_shown(
         written(file, text)
     to = Destination("", headers_file=file) if setting == "headers_file" else Destination("", authorization_file=file)
     with pytest.raises(ValueError, match=words) as caught:
-        Credential(to).headers()
+        RequestCredentials(to).headers()
     assert str(caught.value).startswith(f"otlp.{setting}: {file}")
     assert "hush4711" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -65,5 +65,5 @@ def test_a_file_that_cannot_be_used_is_told_with_its_setting_and_not_shown(
 def test_what_is_sent_is_masked_in_the_log_from_then_on(tmp_path: Path) -> None:
     file = written(tmp_path / "headers", "x-key=hush-from-a-file")
     to = Destination("", {"authorization": "Basic hush-from-settings"}, headers_file=file)
-    Credential(to).headers()
-    assert "hush" not in SECRETS.mask("hush-from-a-file, hush-from-settings, Basic hush-from-settings") + repr(to)
+    RequestCredentials(to).headers()
+    assert "hush" not in REDACTOR.redact("hush-from-a-file, hush-from-settings, Basic hush-from-settings") + repr(to)

@@ -1,4 +1,4 @@
-"""One round, asked of recorded pages: who answered, and what a working exporter would have had and this one had not."""
+"""One cycle on recorded pages: its targets, and the problems that it reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.commands.once import Once, go_round
+from exporter.commands.once import OnceResult, run_cycle
 from exporter.config import Settings
 from exporter.demo.replay_server import Played, listening, replay
 from exporter.metrics import Source
@@ -19,60 +19,64 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-NOBODY = "127.0.0.1:1"
+CLOSED_PORT = "127.0.0.1:1"
 
 
 @asynccontextmanager
-async def played(recording: Path) -> AsyncIterator[dict[str, Played]]:
-    """The first pages of a recording, by the target's name."""
+async def recorded_targets(recording: Path) -> AsyncIterator[dict[str, Played]]:
+    """Serve the first pages of a recording; yield the targets by name."""
     async with replay(recording / "no-state.jsonl", lambda: 0.0) as (targets, _):
-        yield {one.name: one for one in targets}
+        yield {target.name: target for target in targets}
 
 
-async def once(argo: list[str], kube: list[str]) -> Once:
-    return await go_round(Settings.model_validate({"argo": {"targets": argo}, "kube_state_metrics": {"targets": kube}}))
+async def once(argo: list[str], kube: list[str]) -> OnceResult:
+    return await run_cycle(
+        Settings.model_validate({"argo": {"targets": argo}, "kube_state_metrics": {"targets": kube}})
+    )
 
 
 def kube_state_metrics(targets: dict[str, Played]) -> str:
-    return next(one.address for one in targets.values() if one.source is Source.KUBE_STATE_METRICS)
+    return next(target.address for target in targets.values() if target.source is Source.KUBE_STATE_METRICS)
 
 
 async def test_a_leader_and_a_standby_and_kube_state_metrics_lack_nothing(recording: Callable[[str], Path]) -> None:
-    async with played(recording("leader-failover")) as targets:
-        done = await once([targets["argo-a"].address, targets["argo-b"].address], [kube_state_metrics(targets)])
-    assert done.lacks == ()
-    said = sorted(line.partition(": ")[2].partition(",")[0] for line in done.answers)
-    assert said[-2:] == ["leader", "standby"]
-    assert said[0].endswith(" samples")
+    async with recorded_targets(recording("leader-failover")) as targets:
+        result = await once([targets["argo-a"].address, targets["argo-b"].address], [kube_state_metrics(targets)])
+    assert result.problems == ()
+    lines = sorted(line.partition(": ")[2].partition(",")[0] for line in result.target_lines)
+    assert lines[-2:] == ["leader", "standby"]
+    assert lines[0].endswith(" samples")
 
 
 async def test_standbys_alone_lead_nowhere(recording: Callable[[str], Path]) -> None:
-    async with played(recording("leader-failover")) as targets:
+    async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]
-        led = await once(pair, [])
-        leader = next(target.page.target for target in led.targets if target.verdict == "leader")
-        done = await once([one for one in pair if one != leader], [kube_state_metrics(targets)])
-    (lack,) = done.lacks
-    assert lack.startswith("no controller leads: ")
-    assert "check argo.targets, and that there is a Rollout" in lack
+        first_result = await once(pair, [])
+        leader = next(target.page.target for target in first_result.targets if target.verdict == "leader")
+        result = await once([target for target in pair if target != leader], [kube_state_metrics(targets)])
+    (problem,) = result.problems
+    assert problem.startswith("no leading controller: ")
+    assert "check argo.targets, and that there is a Rollout" in problem
 
 
 async def test_each_installation_needs_a_leader_of_its_own(recording: Callable[[str], Path]) -> None:
-    async with played(recording("leader-failover")) as targets:
+    async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]
-        led = await once(pair, [])
-        (standby,) = (one.page.target for one in led.targets if one.verdict == "standby")
+        first_result = await once(pair, [])
+        (standby,) = (target.page.target for target in first_result.targets if target.verdict == "standby")
         installations = [{"name": "shop", "targets": pair}, {"name": "pay", "targets": [standby]}]
         settings = {"argo": installations, "kube_state_metrics": {"targets": []}}
-        done = await go_round(Settings.model_validate(settings))
-    assert [lack.partition(":")[0] for lack in done.lacks] == ["no controller leads in the installation pay"]
+        result = await run_cycle(Settings.model_validate(settings))
+    assert [problem.partition(":")[0] for problem in result.problems] == [
+        "no leading controller in the installation pay"
+    ]
 
 
 async def test_silence_of_kube_state_metrics_is_told_with_its_reason(recording: Callable[[str], Path]) -> None:
-    async with played(recording("leader-failover")) as targets:
-        done = await once([targets["argo-a"].address, targets["argo-b"].address], [NOBODY])
-    assert done.lacks[0].startswith(f"kube_state_metrics {NOBODY}: {NOBODY} refused the connection")
-    assert done.lacks[1:] == ("no kube-state-metrics answers; check kube_state_metrics.targets",)
+    async with recorded_targets(recording("leader-failover")) as targets:
+        result = await once([targets["argo-a"].address, targets["argo-b"].address], [CLOSED_PORT])
+    assert result.problems[0].startswith(f"kube_state_metrics {CLOSED_PORT}: {CLOSED_PORT} refused the connection")
+    assert result.problems[1:] == ("no kube-state-metrics target could be scraped; check kube_state_metrics.targets",)
 
 
 async def test_a_kube_state_metrics_that_has_no_pods_is_told(recording: Callable[[str], Path]) -> None:
@@ -81,23 +85,23 @@ async def test_a_kube_state_metrics_that_has_no_pods_is_told(recording: Callable
     async def nothing(_: web.Request) -> web.Response:
         return web.Response(text="", content_type="text/plain")
 
-    async with played(recording("leader-failover")) as targets, listening(nothing) as empty:
-        done = await once([targets["argo-a"].address, targets["argo-b"].address], [empty])
-    (lack,) = done.lacks
-    assert lack.startswith("kube-state-metrics answers, but shows no pods")
+    async with recorded_targets(recording("leader-failover")) as targets, listening(nothing) as empty:
+        result = await once([targets["argo-a"].address, targets["argo-b"].address], [empty])
+    (problem,) = result.problems
+    assert problem.startswith("kube-state-metrics exports no pods")
 
 
 async def test_the_command_says_who_answered_and_fails_with_what_is_lacking(recording: Callable[[str], Path]) -> None:
-    async with played(recording("leader-failover")) as targets:
+    async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]
-        for kube, code in ((kube_state_metrics(targets), 0), (NOBODY, 1)):
+        for kube, code in ((kube_state_metrics(targets), 0), (CLOSED_PORT, 1)):
             settings = ("--set", f"argo.targets={json.dumps(pair)}", "--set", f"kube_state_metrics.targets={kube}")
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "exporter", *settings, "once", "--format=targets"),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            said, warned = (text.decode() for text in await process.communicate())
+            lines, warnings = (text.decode() for text in await process.communicate())
             assert process.returncode == code
-            assert len(said.splitlines()) == 3
-            assert ("no kube-state-metrics answers" in warned) == bool(code)
+            assert len(lines.splitlines()) == 3
+            assert ("no kube-state-metrics target could be scraped" in warnings) == bool(code)

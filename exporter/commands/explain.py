@@ -1,114 +1,119 @@
-"""One rollout in plain words: its state, the evidence, and how the canary fraction came about."""
+"""The command `explain`: state and evidence of one rollout, and how its canary fraction was estimated."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError
+
+from exporter.net.http import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _TIMEOUT: Final = 10.0
-_STANDING: Final = {
-    "settled": "no update is under way",
-    "updating": "an update is under way",
-    "aborted": "the update was aborted, and the wanted revision is not served",
-    "unknown": "it is not known whether an update is under way",
+_UPDATE_STATES: Final = {
+    "settled": "no update is in progress",
+    "updating": "an update is in progress",
+    "aborted": "the update was aborted; the desired revision is not fully deployed",
+    "unknown": "unknown whether an update is in progress",
 }
 _METHODS: Final = {
-    "weight": "weight: what the controller set on the router",
-    "ready_pods": "ready_pods: ready canary pods per ready canary and stable pods",
-    "pods": "pods: updated per available and unavailable replicas, the controller's gauges",
-    "replicas": "replicas: updated per desired replicas, at most 1",
+    "weight": "weight: the weight that the controller set on the traffic router",
+    "ready_pods": "ready_pods: ready canary pods / ready canary and stable pods",
+    "pods": "pods: updated / (available + unavailable) replicas, from the controller's gauges",
+    "replicas": "replicas: updated / desired replicas, at most 1",
 }
 _UNKNOWN: Final = {
-    "no_leader": "no controller that leads shows it at present",
-    "not_shown": "the controller that leads does not show it, but that does not prove yet that it is gone",
-    "update": "it was first seen in the middle of something; the next event or phase will tell",
-    "fraction": "no method can compute the canary's share now",
-    "pods": "kube-state-metrics does not show its pods, or not all of them",
-    "roles": "nothing tells which revision its pods belong to: it was first seen in the middle of an update, or the "
-    "revision annotation of ReplicaSets is not allow-listed",
-    "phase": "the controller names a phase that this exporter does not know",
+    "no_leader": "no leading controller can be scraped at present",
+    "not_shown": "the leader does not export it, which does not yet prove that it was deleted",
+    "update": "it was first observed during an update; the next event or phase change will decide",
+    "fraction": "no method can estimate the canary fraction now",
+    "pods": "kube-state-metrics does not export all of its pods",
+    "roles": "the revision of its pods is unknown: it was first observed during an update, or the revision "
+    "annotation of ReplicaSets is not allow-listed in kube-state-metrics",
+    "phase": "the controller exports a phase that this exporter does not recognise",
 }
 
 
 class ExplainError(Exception):
-    """Why nothing can be explained; the message names the cure."""
+    """No rollout can be explained; the message has a hint."""
 
 
-async def fetch(address: str) -> list[Mapping[str, Any]]:
-    """Ask a running exporter for its rollouts. Raises ExplainError."""
+async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
+    """Return the rollouts of a running exporter. Raises ExplainError."""
     url = f"{address if '://' in address else f'http://{address}'}".rstrip("/") + "/api/rollouts"
     try:
-        async with ClientSession(timeout=ClientTimeout(total=_TIMEOUT)) as session, session.get(url) as response:
-            if response.status != 200:  # noqa: PLR2004 - HTTP's own number
-                raise ExplainError(f"{url} answers {response.status}; is it a rollouts-exporter? check --address")
-            answer = await response.json()
+        async with open_session(timeout=_TIMEOUT) as session, session.get(url) as response:
+            if response.status != HTTPStatus.OK:
+                raise ExplainError(
+                    f"{url} returned status {response.status}; check that --address is a rollouts-exporter"
+                )
+            document = await response.json()
     except (ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
-        raise ExplainError(f"{url} does not answer ({error}); check --address, or name a recording") from None
-    found: list[Mapping[str, Any]] = answer["rollouts"]
-    return found
+        raise ExplainError(f"{url} cannot be read ({error}); check --address, or use --recording") from None
+    rollouts: list[Mapping[str, Any]] = document["rollouts"]
+    return rollouts
 
 
-def find(rollouts: list[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
-    """Return the rollout NAMESPACE/NAME. Raises ExplainError with the names there are."""
-    for one in rollouts:
-        if f"{one['namespace']}/{one['name']}" == wanted:
-            return one
-    names = ", ".join(f"{one['namespace']}/{one['name']}" for one in rollouts) or "none"
-    raise ExplainError(f"no rollout {wanted} is known; there are: {names}")
+def select(rollouts: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """Return the rollout NAMESPACE/NAME. Raises ExplainError that lists the available names."""
+    for rollout in rollouts:
+        if f"{rollout['namespace']}/{rollout['name']}" == name:
+            return rollout
+    names = ", ".join(f"{rollout['namespace']}/{rollout['name']}" for rollout in rollouts) or "none"
+    raise ExplainError(f"no rollout {name}; available: {names}")
 
 
-def explain(one: Mapping[str, Any]) -> Iterator[str]:
-    """Say a rollout, as /api/rollouts gives it, in plain words, a line at a time."""
-    yield f"{one['namespace']}/{one['name']} ({one['strategy'] or 'strategy unknown'})"
-    yield from _state(one)
-    yield from _revisions(one)
-    yield from _fraction(one)
-    for reason in one["unknown"]:
-        yield f"  not known ({reason}): {_UNKNOWN.get(reason, reason)}"
+def explain_lines(rollout: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the explanation of a rollout, an object of /api/rollouts, line by line."""
+    yield f"{rollout['namespace']}/{rollout['name']} ({rollout['strategy'] or 'strategy unknown'})"
+    yield from _state(rollout)
+    yield from _revisions(rollout)
+    yield from _fraction(rollout)
+    for reason in rollout["unknown"]:
+        yield f"  unknown ({reason}): {_UNKNOWN.get(reason, reason)}"
 
 
-def _state(one: Mapping[str, Any]) -> Iterator[str]:
-    phase = one["phase"]
+def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
+    phase = rollout["phase"]
     if phase is None:
-        yield f"  phase: not said since {_when(one['last_seen'])}, when {one['controller']} showed it last"
+        yield f"  phase: unknown since {_utc(rollout['last_seen'])}, when {rollout['controller']} last exported it"
     else:
-        yield f"  phase: {phase} since {_when(one['phase_since'])}, says the controller at {one['controller']}"
-    yield f"  standing: {_STANDING[one['standing']]} (evidence: {one['evidence']})"
-    update = one["update"]
+        yield f"  phase: {phase} since {_utc(rollout['phase_since'])}, exported by {rollout['controller']}"
+    yield f"  update state: {_UPDATE_STATES[rollout['standing']]} (evidence: {rollout['evidence']})"
+    update = rollout["update"]
     if update is not None:
-        since = "before it was first seen" if update["since"] is None else _when(update["since"])
+        since = "before it was first observed" if update["since"] is None else _utc(update["since"])
         yield f"  update: {update['kind']}, since {since}"
-    ended = ", ".join(f"{count} {result}" for result, count in one["updates"].items())
-    yield f"  updates that ended since it was first seen: {ended or 'none'}"
+    counts = ", ".join(f"{count} {result}" for result, count in rollout["updates"].items())
+    yield f"  completed updates since it was first observed: {counts or 'none'}"
 
 
-def _revisions(one: Mapping[str, Any]) -> Iterator[str]:
-    revisions = one["revisions"]
-    yield f"  revisions: wanted {revisions['wanted'] or 'unknown'}, stable {revisions['stable'] or 'unknown'}"
-    if one["replicas"] is not None:
-        yield "  replicas: " + ", ".join(f"{count:g} {state}" for state, count in one["replicas"].items())
-    if one["pods"] is not None:
-        yield "  pods: " + (", ".join(f"{count} {role}" for role, count in one["pods"].items()) or "none")
+def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
+    revisions = rollout["revisions"]
+    yield f"  revisions: desired {revisions['wanted'] or 'unknown'}, stable {revisions['stable'] or 'unknown'}"
+    if rollout["replicas"] is not None:
+        yield "  replicas: " + ", ".join(f"{count:g} {state}" for state, count in rollout["replicas"].items())
+    if rollout["pods"] is not None:
+        yield "  pods: " + (", ".join(f"{count} {role}" for role, count in rollout["pods"].items()) or "none")
 
 
-def _fraction(one: Mapping[str, Any]) -> Iterator[str]:
-    fraction = one["fraction"]
+def _fraction(rollout: Mapping[str, Any]) -> Iterator[str]:
+    fraction = rollout["fraction"]
     if fraction is None:
-        yield "  canary fraction: none, for this strategy has no canary, or no controller shows it"
+        yield "  canary fraction: none; the strategy has no canary, or no controller exports the rollout"
         return
-    best = "unknown" if fraction["best"] is None else f"{fraction['best']:.3g} by {fraction['method']}"
-    yield f"  canary fraction: {best}: {fraction['why']}"
-    yield f"  traffic router: {'yes' if one['router'] else 'none known'}"
-    for method, words in _METHODS.items():
+    text = "unknown" if fraction["best"] is None else f"{fraction['best']:.3g} by {fraction['method']}"
+    yield f"  canary fraction: {text}: {fraction['why']}"
+    yield f"  traffic router: {'yes' if rollout['router'] else 'no'}"
+    for method, description in _METHODS.items():
         value = fraction["estimates"].get(method)
-        yield f"    {words}: {'cannot be computed' if value is None else f'{value:.3g}'}"
+        yield f"    {description}: {'unavailable' if value is None else f'{value:.3g}'}"
 
 
-def _when(seconds: float) -> str:
+def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,4 +1,4 @@
-"""One cycle, here and now: what `once` prints, and what `series --estimate` reckons from."""
+"""The command `once` and `series --estimate`: run one scrape cycle, check it, and compute its cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.scraper import Scraper
-from exporter.service.wiring import identity, page_readers, rules
+from exporter.service.wiring import identity, parser_factory, tracking_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,94 +19,97 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot, ScrapeResult
     from exporter.rollouts.output.targets import Target
 
-DAY: Final = 86_400.0
+SECONDS_PER_DAY: Final = 86_400.0
+_POINT_LABELS: Final = ("le", "quantile")  # labels that distinguish the series of one histogram or summary point
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
-    """One cycle and the targets that it asked."""
+class OnceResult:
+    """The snapshot of one cycle, and its targets."""
 
-    cycle: MetricsSnapshot
+    snapshot: MetricsSnapshot
     targets: tuple[Target, ...]
 
     @property
-    def answers(self) -> Iterator[str]:
-        """One line for each address: what was made of it, and how much it said."""
+    def target_lines(self) -> Iterator[str]:
+        """One line per target: its controller role, and its number of samples or the failure reason."""
         for target in self.targets:
-            page = target.page
+            result = target.page
             role = f"{target.verdict}, " if target.verdict is not None else ""
-            said = f"{page.samples} samples" if page.failure is None else f"no answer ({page.failure.reason})"
-            yield f"{page.source} {page.target}: {role}{said}"
+            outcome = f"{result.samples} samples" if result.failure is None else f"failed ({result.failure.reason})"
+            yield f"{result.source} {result.target}: {role}{outcome}"
 
     @property
-    def lacks(self) -> tuple[str, ...]:
-        """What a working exporter would have and this cycle had not, with the reason."""
-        return (*self._troubles(), *self._leaderless(), *self._podless())
+    def problems(self) -> tuple[str, ...]:
+        """Everything that a working exporter needs and this cycle did not have, with hints."""
+        return (*self._scrape_failures(), *self._missing_leaders(), *self._missing_pods())
 
-    def _troubles(self) -> Iterator[str]:
-        for page in self._pages():
-            if page.failure is not None:
-                yield f"{page.source} {page.target}: {page.failure.message}"
+    def _scrape_failures(self) -> Iterator[str]:
+        for result in self._results():
+            if result.failure is not None:
+                yield f"{result.source} {result.target}: {result.failure.message}"
 
-    def _leaderless(self) -> Iterator[str]:
-        led = {target.page.installation for target in self.targets if target.verdict == "leader"}
-        for name in dict.fromkeys(page.installation for page in self._pages(Source.ARGO)):
-            if name not in led:
-                where = "" if name == "default" else f" in the installation {name}"
+    def _missing_leaders(self) -> Iterator[str]:
+        led_installations = {target.page.installation for target in self.targets if target.verdict == "leader"}
+        for installation in dict.fromkeys(result.installation for result in self._results(Source.ARGO)):
+            if installation not in led_installations:
+                location = "" if installation == "default" else f" in the installation {installation}"
                 yield (
-                    f"no controller leads{where}: of the addresses asked none shows rollouts; check argo.targets, "
+                    f"no leading controller{location}: no target exports rollouts; check argo.targets, "
                     "and that there is a Rollout"
                 )
 
-    def _podless(self) -> Iterator[str]:
-        pages = self._pages(Source.KUBE_STATE_METRICS)
-        if pages and all(page.failure is not None for page in pages):
-            yield "no kube-state-metrics answers; check kube_state_metrics.targets"
-        elif pages and not any(len(family) for page in pages for family in page.families.values()):
+    def _missing_pods(self) -> Iterator[str]:
+        results = self._results(Source.KUBE_STATE_METRICS)
+        if results and all(result.failure is not None for result in results):
+            yield "no kube-state-metrics target could be scraped; check kube_state_metrics.targets"
+        elif results and not any(len(family) for result in results for family in result.families.values()):
             yield (
-                "kube-state-metrics answers, but shows no pods; check kube_state_metrics.targets, "
-                "and that pods and replicasets are among its --resources"
+                "kube-state-metrics exports no pods; check kube_state_metrics.targets, "
+                "and that its --resources include pods and replicasets"
             )
 
-    def _pages(self, source: Source | None = None) -> list[ScrapeResult]:
+    def _results(self, source: Source | None = None) -> list[ScrapeResult]:
         return [target.page for target in self.targets if source in (None, target.page.source)]
 
 
-async def go_round(settings: Settings) -> Once:
-    """Ask every target once. Raises ValueError for a target that cannot be asked."""
-    scraper = Scraper(settings, page_readers(settings))
-    watch = RolloutTracker(rules(settings))
-    at = time.time()
+async def run_cycle(settings: Settings) -> OnceResult:
+    """Scrape every target once. Raises ValueError for an invalid target."""
+    scraper = Scraper(settings, parser_factory(settings))
+    tracker = RolloutTracker(tracking_policy(settings))
+    now = time.time()
     try:
-        cycle = watch.process(at, await scraper.scrape(at))
+        snapshot = tracker.process(now, await scraper.scrape(now))
     finally:
         await scraper.aclose()
-    return Once(cycle, tuple(watch.targets))
+    return OnceResult(snapshot, tracker.status.targets)
 
 
-def as_otlp_json(cycle: MetricsSnapshot, settings: Settings) -> Iterator[str]:
-    """Write a cycle as the OTLP requests it would make, each in OTLP's JSON mapping."""
-    from exporter.otlp.encode.encoder import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only when they are wanted
+def to_otlp_json(snapshot: MetricsSnapshot, settings: Settings) -> Iterator[str]:
+    """Yield the OTLP requests of a snapshot, each in OTLP's JSON mapping."""
+    from exporter.otlp.encode.encoder import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only if needed
     from exporter.otlp.encode.protobuf import otlp_json  # noqa: PLC0415 - the same
 
     encoder = Encoder(identity(settings), settings.otlp.request.points, settings.otlp.request.bytes)
-    for request in encoder.requests(cycle):
+    for request in encoder.requests(snapshot):
         yield json.dumps(otlp_json(request.body), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What a family costs: its series, and the points a day that they come to at the present interval."""
+class FamilyCost:
+    """The cost of a family: its series, and its data points per day at the configured interval."""
 
     family: str
-    series: int
-    points_a_day: int
+    series_count: int
+    points_per_day: int
 
 
-def costs(cycle: MetricsSnapshot, tick: float) -> list[Cost]:
-    """Reckon the cost of each family from one cycle; a histogram's series make one point a tick together."""
+def family_costs(snapshot: MetricsSnapshot, tick: float) -> list[FamilyCost]:
+    """Return the cost of each family; all series of one histogram or summary are one point per tick."""
     rows = []
-    for family in cycle.families:
-        points = len({tuple(pair for pair in one.labels if pair[0] not in ("le", "quantile")) for one in family.series})
-        rows.append(Cost(family.name, len(family), round(points * DAY / tick)))
+    for family in snapshot.families:
+        points = len(
+            {tuple(pair for pair in series.labels if pair[0] not in _POINT_LABELS) for series in family.series}
+        )
+        rows.append(FamilyCost(family.name, len(family), round(points * SECONDS_PER_DAY / tick)))
     return rows

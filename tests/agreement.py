@@ -1,8 +1,8 @@
-"""The judge: what was said of each rollout in a frame, held against the Kubernetes objects of that moment.
+"""Compares what a snapshot exports about each rollout with the Kubernetes objects at the same moment.
 
-A frame agrees when it agrees with the truth of its own moment or of a neighbouring one, since a page and an object
-are never read at the same instant. A rollout that no controller's page shows is excused from being known. Unknown
-(a series that is absent) is honest, and should be rare.
+A value is right if it matches the objects of its own frame or of a neighbouring one, since a page and an object are
+never read at the same instant. A rollout that no controller's page shows is excused from being known. An absent series
+counts as unknown.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exporter.metrics import MetricsSnapshot, ScrapeResult
+    from exporter.rollouts.model import RolloutKey
 
-Key = tuple[str, str]
-Objects = dict[str, Any]
+KubeObject = dict[str, Any]
 
 HASH: Final = "rollouts-pod-template-hash"
 PHASE_BY_REASON: Final = {
@@ -28,12 +28,13 @@ PHASE_BY_REASON: Final = {
     "ProgressDeadlineExceeded": "Timeout",
     "RolloutAborted": "Abort",
 }
-FEWEST_PHASES: Final = 7
-SKEW: Final = 0.0101
+PHASE_COUNT: Final = 7
+TOLERANCE: Final = 0.0101
+"""Allowed error of a fraction: 1 %, and a bit for rounding."""
 
 
-class Answer(StrEnum):
-    """How what was said compares with what was true, the best first."""
+class Correctness(StrEnum):
+    """How an exported value compares with the expected one, the best first."""
 
     RIGHT = "right"
     UNKNOWN = "unknown"
@@ -43,22 +44,22 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must be said of a rollout; None: truth itself cannot tell. `speechless`: no fraction may be said."""
+    """The expected values of a rollout; None: the objects do not show it. `no_fraction`: it must have no fraction."""
 
     phase: str
     progress: float | None
     health: str | None
     roles: Mapping[str, str]
     fraction: float | None = None
-    tolerance: float = SKEW
-    speechless: bool = False
+    tolerance: float = TOLERANCE
+    no_fraction: bool = False
 
 
 @dataclass(slots=True)
-class Said:
-    """What was said of a rollout in one frame."""
+class ExportedValues:
+    """The exported values of a rollout in one frame."""
 
-    phases: dict[str, float] = field(default_factory=dict)
+    phase: dict[str, float] = field(default_factory=dict)
     health: dict[str, float] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=dict)
     progress: float | None = None
@@ -66,91 +67,94 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer to one question about one rollout in one frame (its place among the frames of truth)."""
+class Comparison:
+    """The answer to one question about one rollout in one frame; `frame` is its index."""
 
-    place: int
-    key: Key
+    frame: int
+    key: RolloutKey
     question: str
-    answer: Answer
-    said: str = ""
-    true: str = ""
+    correctness: Correctness
+    exported: str = ""
+    expected: str = ""
 
 
-def said_in(cycle: MetricsSnapshot) -> dict[Key, Said]:
-    """Gather what a cycle says of each rollout."""
-    found: dict[Key, Said] = {}
-    for family in cycle.families:
-        take = _TAKERS.get(family.name)
-        for series, value in zip(family.series, family.values, strict=True) if take else ():
-            about = found.setdefault((series.label("namespace"), series.label("name")), Said())
-            assert take
-            take(about, dict(series.labels), value)
-    return found
+def exported_by_rollout(snapshot: MetricsSnapshot) -> dict[RolloutKey, ExportedValues]:
+    """Return the exported values of each rollout."""
+    by_rollout: dict[RolloutKey, ExportedValues] = {}
+    for family in snapshot.families:
+        store = _FAMILIES.get(family.name)
+        for series, value in zip(family.series, family.values, strict=True) if store else ():
+            values = by_rollout.setdefault((series.label("namespace"), series.label("name")), ExportedValues())
+            assert store
+            store(values, dict(series.labels), value)
+    return by_rollout
 
 
-def _take_progress(about: Said, _: Mapping[str, str], value: float) -> None:
-    about.progress = value
+def _store_progress(values: ExportedValues, _: Mapping[str, str], value: float) -> None:
+    values.progress = value
 
 
-def _take_fraction(about: Said, _: Mapping[str, str], value: float) -> None:
-    about.fraction = value
+def _store_fraction(values: ExportedValues, _: Mapping[str, str], value: float) -> None:
+    values.fraction = value
 
 
-def _take_role(about: Said, labels: Mapping[str, str], value: float) -> None:
+def _store_role(values: ExportedValues, labels: Mapping[str, str], value: float) -> None:
     if value == 1:
-        about.roles[labels["uid"]] = labels["role"]
+        values.roles[labels["uid"]] = labels["role"]
 
 
-_TAKERS: Final[Mapping[str, Callable[[Said, Mapping[str, str], float], None]]] = {
-    "argo_rollouts_phase": lambda about, labels, value: about.phases.update({labels["phase"]: value}),
-    "argo_rollouts_health": lambda about, labels, value: about.health.update({labels["health"]: value}),
-    "argo_rollouts_update_in_progress": _take_progress,
-    "argo_rollouts_canary_fraction": _take_fraction,
-    "argo_rollouts_pod_info": _take_role,
+_FAMILIES: Final[Mapping[str, Callable[[ExportedValues, Mapping[str, str], float], None]]] = {
+    "argo_rollouts_phase": lambda values, labels, value: values.phase.update({labels["phase"]: value}),
+    "argo_rollouts_health": lambda values, labels, value: values.health.update({labels["health"]: value}),
+    "argo_rollouts_update_in_progress": _store_progress,
+    "argo_rollouts_canary_fraction": _store_fraction,
+    "argo_rollouts_pod_info": _store_role,
 }
 
 
-def expected_in(frame: Objects, *, pods_only: bool) -> dict[Key, Expected]:
-    """Say what must be said of each rollout; `pods_only` allows a routed weight one pod of error, too."""
+def expected_by_rollout(frame: KubeObject, *, pods_only: bool) -> dict[RolloutKey, Expected]:
+    """Return the expected values of each rollout; `pods_only` allows a routed weight one pod of error, too."""
     pods = _pods_by_rollout(frame)
     return {
-        (one["namespace"], one["name"]): _expected(one, pods.get((one["namespace"], one["name"]), []), pods_only)
-        for one in frame["rollouts"]
+        (key := (rollout["namespace"], rollout["name"])): _expected(rollout, pods.get(key, []), pods_only)
+        for rollout in frame["rollouts"]
     }
 
 
-def _pods_by_rollout(frame: Objects) -> dict[Key, list[Objects]]:
-    """Give each rollout its pods, by way of their ReplicaSets, without those that are on their way out."""
-    owners = {(one["namespace"], one["name"]): one.get("owner") or {} for one in frame["replicasets"]}
-    found: dict[Key, list[Objects]] = {}
+def _pods_by_rollout(frame: KubeObject) -> dict[RolloutKey, list[KubeObject]]:
+    """Return the pods of each rollout, found by their ReplicaSets, without terminating ones."""
+    owners = {
+        (replica_set["namespace"], replica_set["name"]): replica_set.get("owner") or {}
+        for replica_set in frame["replicasets"]
+    }
+    by_rollout: dict[RolloutKey, list[KubeObject]] = {}
     for pod in frame["pods"]:
         owner = owners.get((pod["namespace"], (pod.get("owner") or {}).get("name")), {})
         if owner.get("kind") == "Rollout" and pod.get(HASH) and not pod.get("deletionTimestamp"):
-            found.setdefault((pod["namespace"], owner["name"]), []).append(pod)
-    return found
+            by_rollout.setdefault((pod["namespace"], owner["name"]), []).append(pod)
+    return by_rollout
 
 
-def _expected(rollout: Objects, pods: list[Objects], pods_only: bool) -> Expected:  # noqa: FBT001 - private, one call
+def _expected(rollout: KubeObject, pods: list[KubeObject], pods_only: bool) -> Expected:  # noqa: FBT001 - private, one call
     status, strategy = rollout["status"], rollout["spec"].get("strategy") or {}
     stable, current = status.get("stableRS") or "", status.get("currentPodHash") or ""
     roles = {pod["uid"]: _role(pod[HASH], stable, current, strategy) for pod in pods} if stable else {}
-    apart = stable != current and not status.get("abort")
-    observed = str(status.get("observedGeneration")) == str(rollout.get("generation"))
+    in_progress = stable != current and not status.get("abort")
+    is_observed = str(status.get("observedGeneration")) == str(rollout.get("generation"))
     fraction, tolerance = _fraction(rollout, pods, roles, pods_only)
     return Expected(
         phase=_phase(status),
-        progress=float(apart) if stable and current else None,
-        health=status.get("phase") if observed else None,
+        progress=float(in_progress) if stable and current else None,
+        health=status.get("phase") if is_observed else None,
         roles=roles,
         fraction=fraction,
         tolerance=tolerance,
-        speechless="blueGreen" in strategy and "canary" not in strategy,
+        no_fraction="blueGreen" in strategy and "canary" not in strategy,
     )
 
 
-def _phase(status: Objects) -> str:
-    """Name the phase as the controller's own metrics compute it from the conditions."""
+def _phase(status: KubeObject) -> str:
+    """Return the phase as the controller's own metrics compute it from the conditions."""
     phase = "Progressing"
     for condition in status.get("conditions") or []:
         if condition["type"] == "InvalidSpec":
@@ -160,132 +164,137 @@ def _phase(status: Objects) -> str:
     return phase
 
 
-def _role(own: str, stable: str, current: str, strategy: Objects) -> str:
-    if own == stable:
+def _role(pod_hash: str, stable: str, current: str, strategy: KubeObject) -> str:
+    if pod_hash == stable:
         return "stable"
-    if own == current:
+    if pod_hash == current:
         return "canary" if "canary" in strategy else "preview"
     return "old"
 
 
 def _fraction(
-    rollout: Objects,
-    pods: list[Objects],
+    rollout: KubeObject,
+    pods: list[KubeObject],
     roles: Mapping[str, str],
     pods_only: bool,  # noqa: FBT001 - private, one call
 ) -> tuple[float | None, float]:
-    """Say the canary's share and its tolerance: the router's weight, without a router the share of ready pods."""
+    """Return the canary's share and its tolerance: the router's weight, without a router the share of ready pods."""
     status, spec = rollout["status"], rollout["spec"]
     canary = (spec.get("strategy") or {}).get("canary")
     stable, current = status.get("stableRS"), status.get("currentPodHash")
     if canary is None:
-        return None, SKEW
+        return None, TOLERANCE
     if not stable or not current or stable == current:
-        return 0.0, SKEW
+        return 0.0, TOLERANCE
     weights, routing = (status.get("canary") or {}).get("weights"), canary.get("trafficRouting")
     if weights:
         share = weights["canary"]["weight"] / ((routing or {}).get("maxTrafficWeight") or 100)
-        return share, SKEW + (1 / max(spec.get("replicas", 1), 1) if pods_only else 0)
+        return share, TOLERANCE + (1 / max(spec.get("replicas", 1), 1) if pods_only else 0)
     ready = Counter(roles.get(pod["uid"]) for pod in pods if pod.get("ready"))
     total = ready["canary"] + ready["stable"]
     if "trafficRouting" in canary or not total:
-        return None, SKEW
-    return ready["canary"] / total, SKEW + 1 / total
+        return None, TOLERANCE
+    return ready["canary"] / total, TOLERANCE + 1 / total
 
 
-def _ask_phase(said: Said, want: Expected) -> Answer:
-    if not said.phases:
-        return Answer.UNKNOWN
-    return _right(_ones(said.phases) == [want.phase] and len(said.phases) >= FEWEST_PHASES)
+def _check_phase(values: ExportedValues, expected: Expected) -> Correctness:
+    if not values.phase:
+        return Correctness.UNKNOWN
+    return _right(_active(values.phase) == [expected.phase] and len(values.phase) >= PHASE_COUNT)
 
 
-def _ask_progress(said: Said, want: Expected) -> Answer | None:
-    if want.progress is None:
+def _check_progress(values: ExportedValues, expected: Expected) -> Correctness | None:
+    if expected.progress is None:
         return None
-    return Answer.UNKNOWN if said.progress is None else _right(said.progress == want.progress)
+    return Correctness.UNKNOWN if values.progress is None else _right(values.progress == expected.progress)
 
 
-def _ask_fraction(said: Said, want: Expected) -> Answer | None:
-    if want.speechless:
-        return _right(said.fraction is None)
-    if want.fraction is None:
+def _check_fraction(values: ExportedValues, expected: Expected) -> Correctness | None:
+    if expected.no_fraction:
+        return _right(values.fraction is None)
+    if expected.fraction is None:
         return None
-    return Answer.UNKNOWN if said.fraction is None else _right(abs(said.fraction - want.fraction) <= want.tolerance)
+    if values.fraction is None:
+        return Correctness.UNKNOWN
+    return _right(abs(values.fraction - expected.fraction) <= expected.tolerance)
 
 
-def _ask_roles(said: Said, want: Expected) -> Answer | None:
+def _check_roles(values: ExportedValues, expected: Expected) -> Correctness | None:
     answers = [
-        Answer.UNKNOWN if said.roles.get(uid, "unknown") == "unknown" else _right(said.roles[uid] == role)
-        for uid, role in want.roles.items()
+        Correctness.UNKNOWN if values.roles.get(uid, "unknown") == "unknown" else _right(values.roles[uid] == role)
+        for uid, role in expected.roles.items()
     ]
-    return max(answers, key=list(Answer).index, default=None)
+    return max(answers, key=list(Correctness).index, default=None)
 
 
-def _ask_health(said: Said, want: Expected) -> Answer | None:
-    if want.health is None:
+def _check_health(values: ExportedValues, expected: Expected) -> Correctness | None:
+    if expected.health is None:
         return None
-    return Answer.UNKNOWN if not said.health else _right(_ones(said.health) == [want.health])
+    return Correctness.UNKNOWN if not values.health else _right(_active(values.health) == [expected.health])
 
 
-def _right(is_right: bool) -> Answer:  # noqa: FBT001 - reads as what it says
-    return Answer.RIGHT if is_right else Answer.WRONG
+def _right(is_right: bool) -> Correctness:  # noqa: FBT001 - a conversion
+    return Correctness.RIGHT if is_right else Correctness.WRONG
 
 
-def _ones(told: Mapping[str, float]) -> list[str]:
-    return [name for name, value in told.items() if value == 1]
+def _active(states: Mapping[str, float]) -> list[str]:
+    return [name for name, value in states.items() if value == 1]
 
 
-_ASKED: Final[Mapping[str, Callable[[Said, Expected], Answer | None]]] = {
-    "phase": _ask_phase,
-    "progress": _ask_progress,
-    "fraction": _ask_fraction,
-    "roles": _ask_roles,
-    "health": _ask_health,
+_CHECKS: Final[Mapping[str, Callable[[ExportedValues, Expected], Correctness | None]]] = {
+    "phase": _check_phase,
+    "progress": _check_progress,
+    "fraction": _check_fraction,
+    "roles": _check_roles,
+    "health": _check_health,
 }
-QUESTIONS: Final = (*_ASKED, "alive")
+"""By question, which is also the name of its field in `ExportedValues` and `Expected`."""
+QUESTIONS: Final = (*_CHECKS, "alive")
 
 
-class Judge:
-    """Knows the truth of one recording, frame by frame."""
+class TruthComparer:
+    """Compares the snapshots of one recording with its Kubernetes objects, frame by frame."""
 
-    def __init__(self, truth: Sequence[Objects], *, pods_only: bool) -> None:
-        self._truth = [expected_in(frame, pods_only=pods_only) for frame in truth]
-        self._places = {frame["at"]: place for place, frame in enumerate(truth)}
+    def __init__(self, truth: Sequence[KubeObject], *, pods_only: bool) -> None:
+        self._expected = [expected_by_rollout(frame, pods_only=pods_only) for frame in truth]
+        self._index_by_time = {frame["at"]: index for index, frame in enumerate(truth)}
 
-    def verdicts(self, at: float, pages: Iterable[ScrapeResult], cycle: MetricsSnapshot) -> Iterator[Verdict]:
-        """Answer every question about every rollout of one frame."""
-        place, said, visible = self._places[at], said_in(cycle), _shown(pages)
-        near = [self._truth[one] for one in (place, place - 1, place + 1) if 0 <= one < len(self._truth)]
-        for key, about in said.items():
-            if about.phases:
-                yield Verdict(place, key, "alive", _right(any(key in frame for frame in near)))
+    def compare(
+        self, timestamp: float, results: Iterable[ScrapeResult], snapshot: MetricsSnapshot
+    ) -> Iterator[Comparison]:
+        """Answer every question about every rollout of the frame at `timestamp`."""
+        index, exported, visible = self._index_by_time[timestamp], exported_by_rollout(snapshot), _visible(results)
+        near = [self._expected[place] for place in (index, index - 1, index + 1) if 0 <= place < len(self._expected)]
+        for key, values in exported.items():
+            if values.phase:
+                yield Comparison(index, key, "alive", _right(any(key in frame for frame in near)))
         for key in near[0]:
-            wants = [frame[key] for frame in near if key in frame]
-            for question in _ASKED:
-                verdict = _asked(question, said.get(key, Said()), wants, shown=key in visible)
-                if verdict is not None:
-                    true, told = getattr(wants[0], question), getattr(said.get(key, Said()), _FIELDS[question])
-                    yield Verdict(place, key, question, verdict, str(told), str(true))
+            values = exported.get(key, ExportedValues())
+            expected = [frame[key] for frame in near if key in frame]
+            for question in _CHECKS:
+                correctness = _answer(question, values, expected, is_visible=key in visible)
+                if correctness is not None:
+                    texts = (str(getattr(side, question)) for side in (values, expected[0]))
+                    yield Comparison(index, key, question, correctness, *texts)
 
 
-_FIELDS: Final = {question: question for question in _ASKED} | {"phase": "phases"}
-
-
-def _asked(question: str, said: Said, wants: Sequence[Expected], *, shown: bool) -> Answer | None:
-    """Answer a question by the truth of its own frame (the first) or of a neighbour."""
-    own, *others = (_ASKED[question](said, want) for want in wants)
+def _answer(
+    question: str, values: ExportedValues, expected: Sequence[Expected], *, is_visible: bool
+) -> Correctness | None:
+    """Answer a question by the expected values of its own frame (the first) or of a neighbour."""
+    own, *neighbours = (_CHECKS[question](values, frame) for frame in expected)
     if own is None:
         return None
-    if Answer.RIGHT in {own, *others}:
-        return Answer.RIGHT
-    return own if own is Answer.WRONG or shown else Answer.EXCUSED
+    if Correctness.RIGHT in {own, *neighbours}:
+        return Correctness.RIGHT
+    return own if own is Correctness.WRONG or is_visible else Correctness.EXCUSED
 
 
-def _shown(pages: Iterable[ScrapeResult]) -> set[Key]:
+def _visible(results: Iterable[ScrapeResult]) -> set[RolloutKey]:
     """Return the rollouts that any controller's page shows."""
     return {
         (series.label("namespace"), series.label("name"))
-        for page in pages
-        if page.source == "argo" and "rollout_info" in page.families
-        for series in page.families["rollout_info"].series
+        for result in results
+        if result.source == "argo" and "rollout_info" in result.families
+        for series in result.families["rollout_info"].series
     }

@@ -1,4 +1,4 @@
-"""Recordings of real components, as tests read them: unpacked once, each page parsed once."""
+"""Recordings of real controllers and kube-state-metrics for tests: unpacked once, each page parsed once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.record import Frame, FramePage, frames
-from exporter.commands.replay import pages_of
+from exporter.commands.record import RecordedFrame, RecordedPage, read_frames
+from exporter.commands.replay import scrape_results
 from exporter.config.settings import Settings
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.service.wiring import page_readers, rules
+from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot, ScrapeResult
     from exporter.rollouts.policy import TrackingPolicy
 
-PACKED: Final = Path(__file__).parent / "recordings"
+ARCHIVES: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")
-"""Which sources were asked: all, no rollout state, kube-state-metrics without allow-lists, the controllers alone."""
-NAMES: Final = tuple(sorted(file.name.removesuffix(".tar.xz") for file in PACKED.glob("*.tar.xz")))
+"""Scraped sources: all, no rollout state, kube-state-metrics without allow-lists, only the controllers."""
+NAMES: Final = tuple(sorted(file.name.removesuffix(".tar.xz") for file in ARCHIVES.glob("*.tar.xz")))
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """What was answered at one moment (Unix seconds), parsed."""
+class RecordedTick:
+    """The parsed results of one recorded frame."""
 
-    at: float
-    pages: tuple[ScrapeResult, ...]
+    timestamp: float
+    results: tuple[ScrapeResult, ...]
 
 
 def unpack(directory: Path) -> Path:
-    """Unpack every recording into a directory, in the layout that `replay` reads; return the directory."""
+    """Unpack every recording into a directory, in the layout that `replay` reads, and return the directory."""
     for name in NAMES:
-        with tarfile.open(PACKED / f"{name}.tar.xz") as archive:
+        with tarfile.open(ARCHIVES / f"{name}.tar.xz") as archive:
             archive.extractall(directory / name, filter="data")
     return directory
 
@@ -49,56 +49,56 @@ class Recordings:
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder
-        self.rules: TrackingPolicy = rules(settings or Settings())
-        self._readers = page_readers(settings or Settings())
+        self.policy: TrackingPolicy = tracking_policy(settings or Settings())
+        self._parser_factory = parser_factory(settings or Settings())
         self._parsed: dict[tuple[str | Path | None, ...], ScrapeResult] = {}
         self.truth = cache(self._truth)
         self.ticks = cache(self._ticks)
 
     @property
     def names(self) -> list[str]:
-        """The recordings, in order."""
+        """The names of the recordings, sorted."""
         return sorted(file.name for file in self.folder.iterdir() if file.is_dir())
 
     def variants(self, name: str) -> list[str]:
-        """The variants that a recording has; old controllers were recorded alone."""
+        """Return the variants of a recording; old controller versions were recorded with no other source."""
         return [variant for variant in VARIANTS if self.frames(name, variant).exists()]
 
     def frames(self, name: str, variant: str) -> Path:
-        """The file with the frames of a variant."""
+        """Return the file with the frames of a variant."""
         return self.folder / name / f"{variant}.jsonl"
 
-    def watched(
-        self, name: str, variant: str, thin: float = 0.0
-    ) -> Iterator[tuple[Tick, MetricsSnapshot, RolloutTracker]]:
-        """Take every tick of a recording that is at least `thin` seconds after the one before, through the core."""
-        watch = RolloutTracker(self.rules)
-        for tick in thinned(self.ticks(name, variant), thin):
-            yield tick, watch.process(tick.at, tick.pages), watch
+    def play(
+        self, name: str, variant: str, min_interval: float = 0.0
+    ) -> Iterator[tuple[RecordedTick, MetricsSnapshot, RolloutTracker]]:
+        """Process a recording with a new tracker, leaving out ticks less than `min_interval` seconds apart."""
+        tracker = RolloutTracker(self.policy)
+        for tick in thin_out(self.ticks(name, variant), min_interval):
+            yield tick, tracker.process(tick.timestamp, tick.results), tracker
 
-    def _ticks(self, name: str, variant: str) -> tuple[Tick, ...]:
+    def _ticks(self, name: str, variant: str) -> tuple[RecordedTick, ...]:
         return tuple(
-            Tick(frame.at, tuple(self._page(page, frame.at) for page in frame.pages))
-            for frame in frames(self.frames(name, variant))
+            RecordedTick(frame.timestamp, tuple(self._result(page, frame.timestamp) for page in frame.pages))
+            for frame in read_frames(self.frames(name, variant))
         )
 
-    def _page(self, page: FramePage, at: float) -> ScrapeResult:
+    def _result(self, page: RecordedPage, timestamp: float) -> ScrapeResult:
         key = (page.file, page.source, page.target, str(page.status))
         if key not in self._parsed:
-            self._parsed[key] = pages_of(Frame(at, (page,)), self._readers)[0]
-        return replace(self._parsed[key], scraped_at=at)
+            self._parsed[key] = scrape_results(RecordedFrame(timestamp, (page,)), self._parser_factory)[0]
+        return replace(self._parsed[key], scraped_at=timestamp)
 
     def _truth(self, name: str) -> tuple[dict[str, Any], ...]:
-        """Read what was true at each frame: the Kubernetes objects themselves."""
+        """Read the Kubernetes objects at the time of each frame."""
         file = self.folder / name / "truth.jsonl"
         text = file.read_text() if file.exists() else gzip.decompress(file.with_suffix(".jsonl.gz").read_bytes())
         return tuple(json.loads(line) for line in text.splitlines())
 
 
-def thinned(ticks: Sequence[Tick], seconds: float) -> Iterator[Tick]:
-    """Leave out ticks that come too soon after the last one kept; 0 seconds leaves out none, whatever the clock did."""
+def thin_out(ticks: Sequence[RecordedTick], seconds: float) -> Iterator[RecordedTick]:
+    """Leave out ticks less than `seconds` after the last yielded one; 0 leaves out none, even if the clock went back."""
     last = float("-inf")
     for tick in ticks:
-        if not seconds or tick.at - last >= seconds:
-            last = tick.at
+        if not seconds or tick.timestamp - last >= seconds:
+            last = tick.timestamp
             yield tick

@@ -1,7 +1,7 @@
-"""A recording as a store sees it: what a running exporter would say of it, tick by tick, at the pace of a real one.
+"""A recording as a store receives it: the series that a running exporter exports, tick by tick.
 
-The recordings are short, since their clusters are simulated ones. `slow` plays one slower than it was recorded, as the
-minutes of a real canary are; `before` and `after` hold its first and its last frame for some seconds.
+In the recordings a canary takes seconds, since pods of the recorded clusters are simulated. `slowdown` plays one more
+slowly, so that it takes minutes; `lead_in` and `lead_out` hold its first and its last frame for some seconds.
 """
 
 from __future__ import annotations
@@ -24,102 +24,106 @@ if TYPE_CHECKING:
     from exporter.metrics import Labels, MetricFamily
     from tests.recorded import Recordings
 
-Key = tuple[str, "Labels"]
-"""A series: its name, and its labels in alphabetical order."""
+SeriesKey = tuple[str, "Labels"]
+"""A series: its name and its labels in alphabetical order."""
 INTERVAL: Final = 15.0
-PAUSED: Final = "argo_rollouts_pause_start_timestamp_seconds"
+PAUSE_START: Final = "argo_rollouts_pause_start_timestamp_seconds"
 RESTARTS: Final = "kube_pod_container_status_restarts_total"
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
-    """How a recording is played: its name and variant, how much slower, and what is held at both ends (seconds)."""
+class Playback:
+    """How to play a recording: its name and variant, how many times slower, and how long to hold both ends (seconds)."""
 
     name: str
     variant: str = "full"
-    slow: float = 1.0
-    before: float = 0.0
-    after: float = 0.0
+    slowdown: float = 1.0
+    lead_in: float = 0.0
+    lead_out: float = 0.0
     until: float = float("inf")
-    """The recorded second at which it ends."""
+    """Recorded second at which to stop."""
 
     def __str__(self) -> str:
-        held = f"-{self.until:.0f}s" if self.until < float("inf") else ""
-        return f"{self.name}{'' if self.variant == 'full' else f'-{self.variant}'}-x{self.slow:g}{held}"
+        end = f"-{self.until:.0f}s" if self.until < float("inf") else ""
+        return f"{self.name}{'' if self.variant == 'full' else f'-{self.variant}'}-x{self.slowdown:g}{end}"
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """What was said at ticks `INTERVAL` apart, the first at `start` (Unix seconds)."""
+class Timeline:
+    """The samples exported at ticks `INTERVAL` apart, the first at `start` (Unix seconds)."""
 
     start: float
-    ticks: tuple[Mapping[Key, float], ...]
+    ticks: tuple[Mapping[SeriesKey, float], ...]
 
     @property
     def times(self) -> Iterator[float]:
-        """When each tick was."""
+        """The time of each tick (Unix seconds)."""
         return (self.start + number * INTERVAL for number in range(len(self.ticks)))
 
-    def columns(self) -> Iterator[tuple[Key, list[float | None]]]:
-        """Yield each series with its value at every tick, None where it was not said."""
+    def columns(self) -> Iterator[tuple[SeriesKey, list[float | None]]]:
+        """Yield each series with its value at every tick, None where it is absent."""
         for key in sorted({key for tick in self.ticks for key in tick}):
             yield key, [tick.get(key) for tick in self.ticks]
 
 
-def film(recordings: Recordings, play: Play) -> Film:
-    """Play a recording through the core."""
-    recorded = list(read_frames(recordings.frames(play.name, play.variant)))
-    parsed = recordings.ticks(play.name, play.variant)
-    first = recorded[0].at
-    lasting = min(recorded[-1].at - first, play.until)
-    watch = RolloutTracker(recordings.rules)
+def play_recording(recordings: Recordings, playback: Playback) -> Timeline:
+    """Play a recording through the tracker."""
+    recorded = list(read_frames(recordings.frames(playback.name, playback.variant)))
+    parsed = recordings.ticks(playback.name, playback.variant)
+    first = recorded[0].timestamp
+    duration = min(recorded[-1].timestamp - first, playback.until)
+    tracker = RolloutTracker(recordings.policy)
     ticks = []
-    for number in range(int((play.before + lasting * play.slow + play.after) / INTERVAL) + 1):
+    for number in range(int((playback.lead_in + duration * playback.slowdown + playback.lead_out) / INTERVAL) + 1):
         seconds = number * INTERVAL
-        shown = first + min(max((seconds - play.before) / play.slow, 0.0), lasting)
-        place = bisect_right(recorded, shown + 0.001, key=lambda frame: frame.at) - 1
-        at = first + seconds
-        cycle = watch.process(at, [replace(page, scraped_at=at) for page in parsed[place].pages])
-        ticks.append({**_paced(said(cycle.families), play, first), **_restarts(recorded[place])})
-    return Film(first, tuple(ticks))
+        recorded_at = first + min(max((seconds - playback.lead_in) / playback.slowdown, 0.0), duration)
+        index = bisect_right(recorded, recorded_at + 0.001, key=lambda frame: frame.timestamp) - 1  # + 1 ms for rounding
+        now = first + seconds
+        snapshot = tracker.process(now, [replace(result, scraped_at=now) for result in parsed[index].results])
+        ticks.append({**_slow_down(samples_by_key(snapshot.families), playback, first), **_restarts(recorded[index])})
+    return Timeline(first, tuple(ticks))
 
 
-def _paced(tick: dict[Key, float], play: Play, first: float) -> dict[Key, float]:
-    """Put times that a page tells where the film has them."""
+def _slow_down(tick: dict[SeriesKey, float], playback: Playback, first: float) -> dict[SeriesKey, float]:
+    """Move timestamps that are sample values to when they are on this timeline."""
     return {
-        key: first + play.before + (value - first) * play.slow if key[0] == PAUSED else value
+        key: first + playback.lead_in + (value - first) * playback.slowdown if key[0] == PAUSE_START else value
         for key, value in tick.items()
     }
 
 
-def said(families: Iterable[MetricFamily]) -> dict[Key, float]:
-    """Return the samples of families."""
+def samples_by_key(families: Iterable[MetricFamily]) -> dict[SeriesKey, float]:
+    """Return the values of families by series."""
     return {
-        (one.name, tuple(sorted(one.labels))): value
+        (series.name, tuple(sorted(series.labels))): value
         for family in families
-        for one, value in zip(family.series, family.values, strict=True)
+        for series, value in zip(family.series, family.values, strict=True)
     }
 
 
-def _restarts(frame: RecordedFrame) -> dict[Key, float]:
-    """Return the restarts of containers that kube-state-metrics said: the exporter does not pass them."""
-    found: dict[Key, float] = {}
+def _restarts(frame: RecordedFrame) -> dict[SeriesKey, float]:
+    """Return the container restarts on a frame's pages: the exporter does not pass them through."""
+    restarts: dict[SeriesKey, float] = {}
     for page in frame.pages:
         if page.source is Source.KUBE_STATE_METRICS and page.status == 200:
-            found |= _parsed(page.body())
-    return found
+            restarts |= _parsed_restarts(page.body())
+    return restarts
 
 
 @cache
-def _parsed(body: bytes) -> dict[Key, float]:
+def _parsed_restarts(body: bytes) -> dict[SeriesKey, float]:
     lines = (line for line in body.decode().splitlines() if line.startswith(RESTARTS))
     families = text_string_to_metric_families("\n".join(lines) + "\n")
-    return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
-def spelt(key: Key, **more: str) -> str:
-    """Write a series as PromQL and the exposition format do."""
+def promql_text(key: SeriesKey, **extra_labels: str) -> str:
+    """Return a series as PromQL and the exposition format write it."""
     name, labels = key
     escaped = ((label, text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")) for label, text in labels)
-    pairs = ",".join([f'{label}="{text}"' for label, text in (*escaped, *more.items())])
+    pairs = ",".join([f'{label}="{text}"' for label, text in (*escaped, *extra_labels.items())])
     return f"{name}{{{pairs}}}"

@@ -1,9 +1,9 @@
-"""How true is it? Every recording, through the core, held against the Kubernetes objects of the same moment.
+"""Accuracy of the derived series: every recording, compared with the Kubernetes objects at the same moments.
 
     python -m tests.truth [--recordings DIRECTORY] [--each] [--verbose]
 
-prints a Markdown table: of all questions about all rollouts in all frames, the share that was answered right, wrong
-or not at all. Frames in which no controller showed the rollout (failover, restart) are excused and not counted.
+prints a Markdown table: of all questions about all rollouts in all frames, the percentage answered right, wrong or
+not at all. Frames in which no controller shows the rollout (failover, restart) are excused and not counted.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.agreement import QUESTIONS, Answer, Judge, Verdict
+from tests.agreement import QUESTIONS, Comparison, Correctness, TruthComparer
 from tests.recorded import VARIANTS, Recordings, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RATES: Final = (0.0, 15.0)
-"""Seconds between frames: every frame, and as a real scraper sees them."""
-NAMED: Final = {
+FRAME_INTERVALS: Final = (0.0, 15.0)
+"""Seconds between frames: every frame (0), and as a real scraper sees them."""
+VARIANT_NAMES: Final = {
     "full": "controllers, kube-state-metrics, rollout state",
     "no-state": "controllers, kube-state-metrics",
     "plain": "controllers, kube-state-metrics without allow-lists",
     "argo-only": "controllers alone",
 }
-CAUSES: Final = (
+KNOWN_CAUSES: Final = (
     ("dynamic-scale", "shop/search", "fraction", "setCanaryScale sizes the canary apart from the router's weight"),
     ("dynamic-scale", "shop/checkout", "fraction", "the router's weight lags behind the pods"),
     ("traffic-canary*", "*", "fraction", "the router's weight lags behind the pods"),
@@ -43,134 +43,139 @@ CAUSES: Final = (
     ("rollback", "shop/checkout", "fraction", "the controllers' page does not say which revision's pods are ready"),
     ("ksm-restart", "shop/checkout", "health", "the recording names the page from before the restart"),
 )
-"""Known causes of wrong answers: recording, rollout, question, why."""
+"""Known causes of wrong answers: patterns of recording, rollout and question, and the cause."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The verdicts on one recording, in one variant, with frames so far apart (seconds)."""
+class RecordingResult:
+    """The comparisons of one recording in one variant, with frames `interval` seconds apart."""
 
     recording: str
     variant: str
-    seconds: float
-    verdicts: tuple[Verdict, ...]
+    interval: float
+    comparisons: tuple[Comparison, ...]
 
 
 @dataclass(slots=True)
-class Share:
-    """How often a question was answered how; frames that are excused were not asked."""
+class AnswerCounts:
+    """Counts of the answers to a question; excused frames do not count as questions."""
 
-    answers: Counter[Answer] = field(default_factory=Counter)
+    answers: Counter[Correctness] = field(default_factory=Counter)
 
     @property
-    def asked(self) -> int:
-        """How often the question was asked."""
-        return self.answers.total() - self.answers[Answer.EXCUSED]
+    def question_count(self) -> int:
+        """Questions that were answered or unknown."""
+        return self.answers.total() - self.answers[Correctness.EXCUSED]
 
-    def of(self, answer: Answer) -> float:
-        """The share of one answer, in percent."""
-        return 100 * self.answers[answer] / self.asked if self.asked else 0.0
+    def percent(self, answer: Correctness) -> float:
+        """Return the share of one answer in percent."""
+        return 100 * self.answers[answer] / self.question_count if self.question_count else 0.0
 
     def __str__(self) -> str:
-        if not self.asked:
+        if not self.question_count:
             return "-"
-        right, wrong, unknown = (self.of(one) for one in (Answer.RIGHT, Answer.WRONG, Answer.UNKNOWN))
+        right, wrong, unknown = map(self.percent, (Correctness.RIGHT, Correctness.WRONG, Correctness.UNKNOWN))
         return f"{right:.2f} / {wrong:.2f} / {unknown:.2f}"
 
 
-class Table:
-    """All verdicts on a folder of recordings."""
+class AccuracyTable:
+    """All comparisons of a folder of recordings."""
 
     def __init__(self, recordings: Recordings) -> None:
         self._recordings = recordings
 
     @cached_property
-    def judged(self) -> tuple[Judged, ...]:
-        """The verdicts on every recording, in every variant and at every rate."""
+    def results(self) -> tuple[RecordingResult, ...]:
+        """The comparisons of every recording, in every variant and at every frame interval."""
         return tuple(
-            Judged(name, variant, seconds, tuple(self._verdicts(name, variant, seconds)))
-            for seconds in RATES
+            RecordingResult(name, variant, interval, tuple(self._compare(name, variant, interval)))
+            for interval in FRAME_INTERVALS
             for variant in VARIANTS
             for name in self._recordings.names
             if variant in self._recordings.variants(name)
         )
 
-    def _verdicts(self, name: str, variant: str, seconds: float) -> Iterator[Verdict]:
-        judge = Judge(self._recordings.truth(name), pods_only=variant != "full")
-        for tick, cycle, _ in self._recordings.watched(name, variant, seconds):
-            yield from judge.verdicts(tick.at, tick.pages, cycle)
+    def _compare(self, name: str, variant: str, interval: float) -> Iterator[Comparison]:
+        comparer = TruthComparer(self._recordings.truth(name), pods_only=variant != "full")
+        for tick, snapshot, _ in self._recordings.play(name, variant, interval):
+            yield from comparer.compare(tick.timestamp, tick.results, snapshot)
 
-    def share(self, variant: str, seconds: float, question: str, recording: str = "*") -> Share:
-        """Add up the answers to a question over all recordings, or over one."""
-        return Share(
+    def count_answers(self, variant: str, interval: float, question: str, recording: str = "*") -> AnswerCounts:
+        """Count the answers to a question in all recordings, or in one."""
+        return AnswerCounts(
             Counter(
-                verdict.answer
-                for one in self.judged
-                if (one.variant, one.seconds) == (variant, seconds) and recording in ("*", one.recording)
-                for verdict in one.verdicts
-                if verdict.question == question
+                comparison.correctness
+                for result in self.results
+                if (result.variant, result.interval) == (variant, interval) and recording in ("*", result.recording)
+                for comparison in result.comparisons
+                if comparison.question == question
             )
         )
 
-    def wrong(self) -> Iterator[tuple[Judged, Verdict, str]]:
-        """Yield every wrong answer with its cause, "" where none is known."""
-        for one in self.judged:
-            for verdict in one.verdicts:
-                if verdict.answer is Answer.WRONG:
-                    yield one, verdict, cause(one.recording, verdict)
+    def wrong_answers(self) -> Iterator[tuple[RecordingResult, Comparison, str]]:
+        """Yield every wrong answer with its known cause, "" for none."""
+        for result in self.results:
+            for comparison in result.comparisons:
+                if comparison.correctness is Correctness.WRONG:
+                    yield result, comparison, known_cause(result.recording, comparison)
 
 
-def cause(recording: str, verdict: Verdict) -> str:
-    """Return the known cause of a wrong answer, "" where none is known."""
-    asked = (recording, "/".join(verdict.key), verdict.question)
-    found = (why for *globs, why in CAUSES if all(map(fnmatchcase, asked, globs)))
-    return next(found, "")
+def known_cause(recording: str, comparison: Comparison) -> str:
+    """Return the known cause of a wrong answer, "" for none."""
+    names = (recording, "/".join(comparison.key), comparison.question)
+    return next((cause for *patterns, cause in KNOWN_CAUSES if all(map(fnmatchcase, names, patterns))), "")
 
 
-def totals(table: Table) -> Iterator[str]:
-    """Write the table of all recordings together."""
+def totals_table(table: AccuracyTable) -> Iterator[str]:
+    """Yield the lines of the table of all recordings together."""
     yield f"| sources | frames | {' | '.join(QUESTIONS)} |"
     yield f"|---|---|{'---|' * len(QUESTIONS)}"
     for variant in VARIANTS:
-        for seconds in RATES:
-            shares = (str(table.share(variant, seconds, question)) for question in QUESTIONS)
-            yield f"| {NAMED[variant]} | {_rate(seconds)} | {' | '.join(shares)} |"
+        for interval in FRAME_INTERVALS:
+            shares = (str(table.count_answers(variant, interval, question)) for question in QUESTIONS)
+            yield f"| {VARIANT_NAMES[variant]} | {_interval_name(interval)} | {' | '.join(shares)} |"
 
 
-def each(table: Table) -> Iterator[str]:
-    """Write the table of every recording."""
+def recordings_table(table: AccuracyTable) -> Iterator[str]:
+    """Yield the lines of the table with a row for each recording."""
     yield f"| recording | variant | frames | {' | '.join(QUESTIONS)} |"
     yield f"|---|---|---|{'---|' * len(QUESTIONS)}"
-    for one in table.judged:
-        shares = (str(table.share(one.variant, one.seconds, question, one.recording)) for question in QUESTIONS)
-        yield f"| {one.recording} | {one.variant} | {_rate(one.seconds)} | {' | '.join(shares)} |"
+    for result in table.results:
+        source = (result.variant, result.interval)
+        shares = (str(table.count_answers(*source, question, result.recording)) for question in QUESTIONS)
+        yield f"| {result.recording} | {result.variant} | {_interval_name(result.interval)} | {' | '.join(shares)} |"
 
 
-def faults(table: Table) -> Iterator[str]:
-    """Write every wrong answer with its cause."""
-    for one, verdict, why in table.wrong():
+def wrong_answer_list(table: AccuracyTable) -> Iterator[str]:
+    """Yield a line for every wrong answer with its cause."""
+    for result, comparison, cause in table.wrong_answers():
         yield (
-            f"- {one.recording}/{one.variant} {_rate(one.seconds)}, frame {verdict.place}, {'/'.join(verdict.key)} "
-            f"{verdict.question}: said {verdict.said}, true {verdict.true}: {why or 'UNEXPLAINED'}"
+            f"- {result.recording}/{result.variant} {_interval_name(result.interval)}, frame {comparison.frame}, "
+            f"{'/'.join(comparison.key)} {comparison.question}: exported {comparison.exported}, "
+            f"expected {comparison.expected}: {cause or 'UNEXPLAINED'}"
         )
 
 
-def _rate(seconds: float) -> str:
+def _interval_name(seconds: float) -> str:
     return f"{seconds:g} s apart" if seconds else "every one"
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Print the tables that the options select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=Path, help="a folder of recordings (default: those of the tests)")
-    parser.add_argument("--each", action="store_true", help="a row for each recording, too")
-    parser.add_argument("--verbose", action="store_true", help="each wrong answer with its cause, too")
-    chosen = parser.parse_args()
+    parser.add_argument("--each", action="store_true", help="add a row for each recording")
+    parser.add_argument("--verbose", action="store_true", help="add each wrong answer with its cause")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        table = Table(Recordings(chosen.recordings or unpack(Path(directory))))
+        table = AccuracyTable(Recordings(options.recordings or unpack(Path(directory))))
         print("Percent right / wrong / unknown.\n")
-        parts = [totals(table), each(table) if chosen.each else (), faults(table) if chosen.verbose else ()]
-        for lines in parts:
+        sections = [
+            totals_table(table),
+            recordings_table(table) if options.each else (),
+            wrong_answer_list(table) if options.verbose else (),
+        ]
+        for lines in sections:
             sys.stdout.writelines(f"{line}\n" for line in (*lines, ""))
 
 

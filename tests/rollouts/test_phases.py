@@ -1,21 +1,23 @@
-"""Phases: since when, how often entered, and which changes are only a flicker."""
+"""Phases: when they start, how often they are entered, and which changes are only a flicker."""
 
 from __future__ import annotations
 
 import pytest
 
 from exporter.config.settings import Settings
-from exporter.rollouts.inference.phases import PhaseLog
+from exporter.rollouts.inference.phases import observe_phase
+from exporter.rollouts.model import PhaseHistory
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.service.wiring import rules
+from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, named
 
 Tick = tuple[float, str, bool]
+"""Time (seconds), phase, and whether an event explains a change."""
 HOLD_DOWN = 20.0
 
 
 @pytest.mark.parametrize(
-    ("ticks", "phase", "start", "entries"),
+    ("ticks", "phase", "started_at", "counts"),
     [
         ([(15, "Completed", False)], "Completed", 0, {}),
         ([(15, "Progressing", True)], "Progressing", 15, {"Progressing": 1}),
@@ -48,29 +50,29 @@ HOLD_DOWN = 20.0
         ),
     ],
 )
-def test_a_phase_starts_when_it_is_entered_and_a_flicker_enters_nothing(
-    ticks: list[Tick], phase: str, start: float, entries: dict[str, int]
+def test_a_phase_starts_when_it_is_entered_and_a_flicker_is_no_entry(
+    ticks: list[Tick], phase: str, started_at: float, counts: dict[str, int]
 ) -> None:
-    log = PhaseLog("Completed", 0)
-    for at, told, moved in ticks:
-        log = log.seen(told, at, HOLD_DOWN, moved=moved)
-    assert (log.phase, log.start, dict(log.entries)) == (phase, start, entries)
+    history = PhaseHistory("Completed", 0)
+    for now, shown, explained in ticks:
+        history = observe_phase(history, shown, now, HOLD_DOWN, explained=explained)
+    assert (history.phase, history.started_at, dict(history.transition_counts)) == (phase, started_at, counts)
 
 
-def test_a_phase_without_an_event_counts_once_it_has_lasted_though_nothing_else_changes() -> None:
-    watch = RolloutTracker(rules(Settings()))
-    entered = []
+def test_a_phase_without_an_event_counts_once_it_lasts_even_if_nothing_else_changes() -> None:
+    tracker = RolloutTracker(tracking_policy(Settings()))
+    entries = []
     for number, phase in enumerate(["Paused", *["Progressing"] * 4], 1):
-        cycle = watch.process(number * 15.0, [controller(number * 15.0, Told(phase, (4, 1, 4, 0)))])
-        entered.append(named(cycle.families, "argo_rollouts_phase_transitions_total")["Progressing",])
-    assert entered == [0, 0, 0, 1, 1]
-    assert named(cycle.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 30.0}
+        snapshot = tracker.process(number * 15.0, [controller(number * 15.0, Told(phase, (4, 1, 4, 0)))])
+        entries.append(named(snapshot.families, "argo_rollouts_phase_transitions_total")["Progressing",])
+    assert entries == [0, 0, 0, 1, 1]
+    assert named(snapshot.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 30.0}
 
 
-def test_the_phase_itself_is_told_at_once_flicker_or_not() -> None:
-    watch = RolloutTracker(rules(Settings()))
-    watch.process(15, [controller(15, Told("Paused", (4, 1, 4, 0)))])
+def test_the_phase_is_exported_at_once_even_if_it_may_be_a_flicker() -> None:
+    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker.process(15, [controller(15, Told("Paused", (4, 1, 4, 0)))])
     phases = named(
-        watch.process(30, [controller(30, Told("Progressing", (4, 1, 4, 0)))]).families, "argo_rollouts_phase"
+        tracker.process(30, [controller(30, Told("Progressing", (4, 1, 4, 0)))]).families, "argo_rollouts_phase"
     )
     assert [phase for (phase,), value in phases.items() if value] == ["Progressing"]

@@ -1,4 +1,4 @@
-"""The life of a rollout from a controller's page alone: what each turn of it means, tick by tick."""
+"""The state machine with a controller's page as the only source, tick by tick."""
 
 from __future__ import annotations
 
@@ -12,113 +12,132 @@ from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, named, results
 
-RULES: Final = tracking_policy(Settings())
-REST: Final = Told(events={"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1})
-"""A rollout at rest: its first deploy was counted, too."""
-GOING: Final = (4, 1, 4, 1)
+POLICY: Final = tracking_policy(Settings())
+SETTLED: Final = Told(events={"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1})
+"""A settled rollout: its first deploy is counted."""
+MID_UPDATE: Final = (4, 1, 4, 1)
+TIMES: Final = tuple(tick * 15.0 for tick in range(1, 10))
 
 
-def then(told: Told, phase: str, replicas: tuple[int, int, int, int] = GOING, **events: int) -> Told:
-    """Go on: another phase, other gauges, and so many more events."""
-    grown = {**told.events, **{reason: told.events.get(reason, 0) + more for reason, more in events.items()}}
-    return replace(told, phase=phase, replicas=replicas, events=grown)
+def after(page: Told, phase: str, replicas: tuple[int, int, int, int] = MID_UPDATE, **new_events: int) -> Told:
+    """Return the rollout's next page: another phase and gauges, and event counters grown by `new_events`."""
+    counts = {**page.events, **{reason: page.events.get(reason, 0) + count for reason, count in new_events.items()}}
+    return replace(page, phase=phase, replicas=replicas, events=counts)
 
 
-STARTED: Final = then(REST, "Progressing", RolloutUpdated=1, NewReplicaSetCreated=1, RolloutNotCompleted=1)
-PAUSED: Final = then(STARTED, "Paused", RolloutPaused=1)
-ABORTED: Final = then(PAUSED, "Abort", RolloutAborted=1)
-DONE: Final = then(PAUSED, "Completed", (4, 4, 4, 0), RolloutResumed=1, RolloutCompleted=1)
-BACK: Final = then(PAUSED, "Progressing", (4, 3, 3, 1), RolloutUpdated=1, SkipSteps=1)
+STARTED: Final = after(SETTLED, "Progressing", RolloutUpdated=1, NewReplicaSetCreated=1, RolloutNotCompleted=1)
+PAUSED: Final = after(STARTED, "Paused", RolloutPaused=1)
+ABORTED: Final = after(PAUSED, "Abort", RolloutAborted=1)
+COMPLETED: Final = after(PAUSED, "Completed", (4, 4, 4, 0), RolloutResumed=1, RolloutCompleted=1)
+ROLLED_BACK: Final = after(PAUSED, "Progressing", (4, 3, 3, 1), RolloutUpdated=1, SkipSteps=1)
 
 
 @pytest.mark.parametrize(
-    ("ticks", "progress", "ended"),
+    ("pages", "progress", "result_counts"),
     [
-        ([REST, STARTED, PAUSED, DONE], "0110", {"promoted": 1}),
-        ([REST, STARTED, ABORTED], "010", {"aborted": 1}),
-        ([REST, STARTED, then(STARTED, "Abort", RolloutAborted=2)], "010", {"aborted": 1}),
-        ([REST, STARTED, ABORTED, then(ABORTED, "Progressing"), PAUSED], "01011", {"aborted": 1}),
-        ([REST, PAUSED, ABORTED, then(ABORTED, "Progressing", RolloutUpdated=1)], "0101", {"aborted": 1}),
-        ([REST, PAUSED, BACK, then(BACK, "Completed", (4, 4, 4, 0))], "0100", {"rolled_back": 1}),
-        ([REST, PAUSED, then(PAUSED, "Progressing", RolloutUpdated=1)], "011", {"superseded": 1}),
-        ([REST, PAUSED, then(PAUSED, "Progressing", (4, 4, 4, 4), RolloutCompleted=1), DONE], "0100", {"promoted": 1}),
-        ([REST, then(REST, "Progressing", (9, 4, 4, 0)), REST], "000", {}),
-        ([REST, then(REST, "Progressing", (4, 4, 3, 1), RolloutAddedToInformer=1), REST], "000", {}),
-        ([REST, then(REST, "Abort", (4, 4, 4, 0), RolloutAborted=1), REST], "000", {}),
-        ([REST, then(REST, "Completed", (4, 4, 4, 0), RolloutUpdated=1, RolloutCompleted=1)], "00", {"promoted": 1}),
-        ([REST, then(REST, "Completed", (4, 4, 4, 0), RolloutUpdated=2, RolloutCompleted=2)], "00", {"promoted": 2}),
-        ([REST, STARTED, then(STARTED, "Timeout"), then(STARTED, "Timeout")], "0111", {}),
+        ([SETTLED, STARTED, PAUSED, COMPLETED], "0110", {"promoted": 1}),
+        ([SETTLED, STARTED, ABORTED], "010", {"aborted": 1}),
+        ([SETTLED, STARTED, after(STARTED, "Abort", RolloutAborted=2)], "010", {"aborted": 1}),
+        ([SETTLED, STARTED, ABORTED, after(ABORTED, "Progressing"), PAUSED], "01011", {"aborted": 1}),
+        ([SETTLED, PAUSED, ABORTED, after(ABORTED, "Progressing", RolloutUpdated=1)], "0101", {"aborted": 1}),
+        ([SETTLED, PAUSED, ROLLED_BACK, after(ROLLED_BACK, "Completed", (4, 4, 4, 0))], "0100", {"rolled_back": 1}),
+        ([SETTLED, PAUSED, after(PAUSED, "Progressing", RolloutUpdated=1)], "011", {"superseded": 1}),
+        (
+            [SETTLED, PAUSED, after(PAUSED, "Progressing", (4, 4, 4, 4), RolloutCompleted=1), COMPLETED],
+            "0100",
+            {"promoted": 1},
+        ),
+        ([SETTLED, after(SETTLED, "Progressing", (9, 4, 4, 0)), SETTLED], "000", {}),
+        ([SETTLED, after(SETTLED, "Progressing", (4, 4, 3, 1), RolloutAddedToInformer=1), SETTLED], "000", {}),
+        ([SETTLED, after(SETTLED, "Abort", (4, 4, 4, 0), RolloutAborted=1), SETTLED], "000", {}),
+        (
+            [SETTLED, after(SETTLED, "Completed", (4, 4, 4, 0), RolloutUpdated=1, RolloutCompleted=1)],
+            "00",
+            {"promoted": 1},
+        ),
+        (
+            [SETTLED, after(SETTLED, "Completed", (4, 4, 4, 0), RolloutUpdated=2, RolloutCompleted=2)],
+            "00",
+            {"promoted": 2},
+        ),
+        ([SETTLED, STARTED, after(STARTED, "Timeout"), after(STARTED, "Timeout")], "0111", {}),
     ],
 )
-def test_progress_and_results_follow_every_turn(ticks: list[Told], progress: str, ended: dict[str, int]) -> None:
-    watch = RolloutTracker(RULES)
-    cycles = [watch.process(number * 15.0, [controller(number * 15.0, told)]) for number, told in enumerate(ticks, 1)]
-    said = [named(cycle.families, "argo_rollouts_update_in_progress") for cycle in cycles]
-    assert [one["canary",] for one in said] == [float(one) for one in progress]
-    assert results(cycles[-1]) == ended
+def test_progress_and_results_follow_every_transition(
+    pages: list[Told], progress: str, result_counts: dict[str, int]
+) -> None:
+    tracker = RolloutTracker(POLICY)
+    snapshots = [tracker.process(now, [controller(now, page)]) for now, page in zip(TIMES, pages, strict=False)]
+    in_progress = [named(snapshot.families, "argo_rollouts_update_in_progress") for snapshot in snapshots]
+    assert [values["canary",] for values in in_progress] == [float(digit) for digit in progress]
+    assert results(snapshots[-1]) == result_counts
 
 
-def test_every_counter_is_there_at_0_from_first_sight_so_that_the_first_abort_is_an_increase() -> None:
-    watch = RolloutTracker(RULES)
-    cycle = watch.process(15, [controller(15, REST)])
-    assert set(named(cycle.families, "argo_rollouts_updates_total").values()) == {0.0}
-    assert set(named(cycle.families, "argo_rollouts_phase_transitions_total").values()) == {0.0}
-    assert len(named(cycle.families, "argo_rollouts_updates_total")) == 4
-    starts = [one for family in cycle.families for one in family.start_times or () if family.name.startswith("argo_")]
-    assert set(starts) == {15.0}
+def test_every_counter_is_exported_as_0_from_first_sight_so_that_the_first_abort_is_an_increase() -> None:
+    tracker = RolloutTracker(POLICY)
+    families = tracker.process(15, [controller(15, SETTLED)]).families
+    assert set(named(families, "argo_rollouts_updates_total").values()) == {0.0}
+    assert set(named(families, "argo_rollouts_phase_transitions_total").values()) == {0.0}
+    assert len(named(families, "argo_rollouts_updates_total")) == 4
+    start_times = [
+        start for family in families for start in family.start_times or () if family.name.startswith("argo_")
+    ]
+    assert set(start_times) == {15.0}
 
 
-def test_a_controller_that_restarts_counts_anew_and_that_is_no_event() -> None:
-    watch = RolloutTracker(RULES)
-    watch.process(15, [controller(15, REST)])
-    watch.process(30, [controller(30, PAUSED)])
-    again = watch.process(45, [controller(45, replace(PAUSED, events={"RolloutAddedToInformer": 1}), start=35)])
-    assert results(again) == {}
-    assert named(again.families, "argo_rollouts_update_in_progress") == {("canary",): 1.0}
-    done = watch.process(60, [controller(60, replace(DONE, events={"RolloutCompleted": 1}), start=35)])
+def test_counters_that_restart_with_the_controller_are_no_event() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller(15, SETTLED)])
+    tracker.process(30, [controller(30, PAUSED)])
+    restarted = tracker.process(45, [controller(45, replace(PAUSED, events={"RolloutAddedToInformer": 1}), start=35)])
+    assert results(restarted) == {}
+    assert named(restarted.families, "argo_rollouts_update_in_progress") == {("canary",): 1.0}
+    done = tracker.process(60, [controller(60, replace(COMPLETED, events={"RolloutCompleted": 1}), start=35)])
     assert results(done) == {"promoted": 1}
-    assert results(watch.process(75, [controller(75, replace(DONE, events={}), start=65)])) == {"promoted": 1}
+    assert results(tracker.process(75, [controller(75, replace(COMPLETED, events={}), start=65)])) == {"promoted": 1}
 
 
-def test_a_cold_start_in_mid_update_is_unknown_and_says_so_until_the_evidence_allows() -> None:
-    watch = RolloutTracker(RULES)
-    rising = then(STARTED, "Progressing")
-    first = watch.process(15, [controller(15, rising)])
+def test_a_cold_start_in_mid_update_is_unknown_until_there_is_evidence() -> None:
+    tracker = RolloutTracker(POLICY)
+    progressing = after(STARTED, "Progressing")
+    first = tracker.process(15, [controller(15, progressing)])
     assert named(first.families, "argo_rollouts_update_in_progress") == {}
     assert named(first.families, "argo_rollouts_canary_fraction") == {}
     assert named(first.families, "argo_rollouts_unknown") == {("update",): 1.0}
-    known = watch.process(30, [controller(30, then(rising, "Paused", RolloutPaused=1))])
+    known = tracker.process(30, [controller(30, after(progressing, "Paused", RolloutPaused=1))])
     assert named(known.families, "argo_rollouts_update_in_progress") == {("canary",): 1.0}
     assert named(known.families, "argo_rollouts_unknown") == {}
     assert named(known.stale, "argo_rollouts_unknown") == {("update",): 0.0}
 
 
-def test_a_first_deploy_is_no_update_even_when_its_spec_was_invalid_at_first() -> None:
-    other = replace(REST, name="other")
+def test_a_first_deploy_is_no_update_even_if_its_spec_was_invalid_at_first() -> None:
+    other = replace(SETTLED, name="other")
     new = Told("InvalidSpec", (2, 0, 0, 0))
-    fixed = then(new, "Progressing", (2, 2, 0, 2), RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1)
-    ticks = [[other], [other, new], [other, new], [other, fixed], [other, then(fixed, "Completed", (2, 2, 2, 0))]]
-    watch = RolloutTracker(RULES)
-    cycles = [watch.process(number * 15.0, [controller(number * 15.0, *told)]) for number, told in enumerate(ticks, 1)]
-    assert results(cycles[-1]) == {}
-    watch.process(90, [controller(90, other, then(fixed, "Progressing", RolloutUpdated=1))])
-    done = then(fixed, "Completed", (2, 2, 2, 0), RolloutUpdated=1, RolloutCompleted=1)
-    assert results(watch.process(105, [controller(105, other, done)])) == {"promoted": 1}, "its second deploy is one"
+    fixed = after(new, "Progressing", (2, 2, 0, 2), RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1)
+    pages = [[other], [other, new], [other, new], [other, fixed], [other, after(fixed, "Completed", (2, 2, 2, 0))]]
+    tracker = RolloutTracker(POLICY)
+    snapshots = [tracker.process(now, [controller(now, *page)]) for now, page in zip(TIMES, pages, strict=False)]
+    assert results(snapshots[-1]) == {}
+    tracker.process(90, [controller(90, other, after(fixed, "Progressing", RolloutUpdated=1))])
+    done = after(fixed, "Completed", (2, 2, 2, 0), RolloutUpdated=1, RolloutCompleted=1)
+    assert results(tracker.process(105, [controller(105, other, done)])) == {"promoted": 1}, (
+        "the second deploy is an update"
+    )
 
 
-def test_an_update_is_timed_from_first_sight_to_its_end_and_so_is_its_pause() -> None:
-    watch = RolloutTracker(RULES)
-    for at, told in ((15, REST), (30, STARTED), (45, PAUSED), (60, PAUSED), (75, then(PAUSED, "Progressing"))):
-        watch.process(at, [controller(at, told)])
-    cycle = watch.process(90, [controller(90, DONE)])
-    assert named(cycle.families, "argo_rollouts_last_update_duration_seconds") == {("promoted",): 60.0}
-    assert named(cycle.families, "argo_rollouts_pause_seconds_total") == {(): 30.0}
-    buckets = named(cycle.families, "argo_rollouts_update_duration_seconds")
+def test_update_and_pause_are_timed_from_first_sight_to_the_end() -> None:
+    tracker = RolloutTracker(POLICY)
+    for now, page in ((15, SETTLED), (30, STARTED), (45, PAUSED), (60, PAUSED), (75, after(PAUSED, "Progressing"))):
+        tracker.process(now, [controller(now, page)])
+    snapshot = tracker.process(90, [controller(90, COMPLETED)])
+    assert named(snapshot.families, "argo_rollouts_last_update_duration_seconds") == {("promoted",): 60.0}
+    assert named(snapshot.families, "argo_rollouts_pause_seconds_total") == {(): 30.0}
+    buckets = named(snapshot.families, "argo_rollouts_update_duration_seconds")
     assert (buckets["promoted", "30"], buckets["promoted", "60"], buckets["promoted",]) == (0.0, 1.0, 1.0)
 
 
-def test_an_abort_at_rest_takes_no_traffic_for_a_canary() -> None:
-    watch = RolloutTracker(RULES)
-    watch.process(15, [controller(15, REST)])
-    cycle = watch.process(30, [controller(30, then(REST, "Abort", (4, 4, 4, 0), RolloutAborted=1))])
-    assert named(cycle.families, "argo_rollouts_canary_fraction") == {(): 0.0}
+def test_an_abort_of_a_settled_rollout_means_no_canary_traffic() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller(15, SETTLED)])
+    snapshot = tracker.process(30, [controller(30, after(SETTLED, "Abort", (4, 4, 4, 0), RolloutAborted=1))])
+    assert named(snapshot.families, "argo_rollouts_canary_fraction") == {(): 0.0}

@@ -23,11 +23,18 @@ from exporter.rollouts.inference.revisions import ahead_of_counters, event_delta
 from exporter.rollouts.inference.transitions import (
     NEXT_STATE,
     UPDATE_RESULTS,
-    Transition,
     infer_transitions,
     summarize_interval,
 )
-from exporter.rollouts.model import BLUE_GREEN, CompletedUpdate, PhaseHistory, RolloutState, Update, UpdateState
+from exporter.rollouts.model import (
+    BLUE_GREEN,
+    CompletedUpdate,
+    PhaseHistory,
+    RolloutState,
+    Transition,
+    Update,
+    UpdateState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

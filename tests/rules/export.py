@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from .row import Row
 
 ENVIRONMENT: Final = In("config/test_environment.py")
-MODEL: Final = In("config/test_model.py")
-WORDS: Final = In("config/test_otel.py")
+MODEL: Final = In("config/test_settings.py")
+WORDS: Final = In("config/test_headers.py")
 SECRETS: Final = In("config/test_secrets.py")
 HTTP: Final = In("otlp/test_http.py")
 GRPC: Final = In("otlp/test_grpc.py")
@@ -100,7 +100,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E13", "Of a header twice the last wins, in any case; gRPC's are lower-case; no line breaks",
         WORDS("test_headers_are_decoded_liberally"),
-        In("config/test_loading.py")("TestPrecedence::test_a_header_written_in_another_case_is_the_same_header"),
+        In("config/test_load.py")("TestPrecedence::test_a_header_written_in_another_case_is_the_same_header"),
         GRPC("test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case"),
         HTTP("test_a_header_with_a_line_break_is_not_sent"),
     ),

@@ -21,7 +21,7 @@ READ: Final = In("scrape/test_reader.py")
 STALE: Final = In("rollouts/test_rule_staleness.py")
 DERIVED: Final = In("rollouts/test_rule_derived.py")
 CONFIG: Final = In("config/test_environment.py")
-MODEL: Final = In("config/test_model.py")
+MODEL: Final = In("config/test_settings.py")
 TEXT: Final = In("web/test_exposition_writer.py")
 
 TRANSLATION: Final[tuple[Row, ...]] = (

@@ -23,7 +23,7 @@ CLUSTER = (
 )
 
 PIECES = ("argo", "otlp", "log", ": ", "\n", "  ", "- ", "[", "]", "{", "}", "'", "&a ", "*a", "!", "~")
-CASES = (Path(__file__).parent / "bad_files.txt").read_text().split("###\n")[1:]
+CASES = (Path(__file__).parent / "invalid_files.txt").read_text().split("###\n")[1:]
 
 UNWRITABLE: tuple[tuple[str | bytes, str], ...] = (
     (b"log:\n  level: \xff", "x.yaml:2: is not UTF-8 text; save it as UTF-8"),

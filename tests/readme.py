@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from exporter.commands.series import rows
+from exporter.commands.series import series_rows
 from exporter.gate.lint.rules import RULES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ ALERTS = ROOT / "charts/rollouts-exporter/rules/alerts.yaml"
 def series_table() -> str:
     """Return the catalogue as a Markdown table."""
     lines = ["| series | kind | labels | meaning |", "|---|---|---|---|"]
-    for name, kind, labels, text in rows():
+    for name, kind, labels, text in series_rows():
         own = ", ".join(label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels)
         lines.append(f"| `{name}` | {kind} | {own} | {text} |")
     return "\n".join(lines)

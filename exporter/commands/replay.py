@@ -1,68 +1,67 @@
-"""Recorded frames through the very core that runs, at their recorded times."""
+"""The command `replay`: run recorded frames through the core, at their recorded times."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from exporter.commands.record import frames
+from exporter.commands.record import read_frames
+from exporter.commands.series import DERIVED_FAMILIES
 from exporter.metrics import Failure
-from exporter.rollouts.output.catalogue import BY_NAME
-from exporter.rollouts.output.durations import NAME as DURATIONS
-from exporter.rollouts.output.targets import ROWS as TARGETS
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.scrape.response import Asked
+from exporter.scrape.response import ScrapeRequest
 from exporter.service import views
-from exporter.service.wiring import page_readers, rules
+from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from exporter.commands.record import Frame, FramePage
+    from exporter.commands.record import RecordedFrame, RecordedPage
     from exporter.config.settings import Settings
     from exporter.metrics import MetricsSnapshot, ScrapeResult
     from exporter.rollouts.tracker import TrackerState
-    from exporter.scrape.response import PageReader
-
-DERIVED: Final = frozenset({*BY_NAME, *TARGETS, DURATIONS})
-"""The families that are made here, the targets' among them; all others pass through."""
+    from exporter.scrape.response import ResponseParser
 
 
-def replayed(
-    path: Path, settings: Settings, memory: TrackerState | None = None
-) -> Iterator[tuple[Frame, MetricsSnapshot, RolloutTracker]]:
-    """Yield each frame with what is said after it, and the watch as it then is. Raises RecordingError."""
-    readers = page_readers(settings)
-    watch = RolloutTracker(rules(settings), memory)
-    for frame in frames(path):
-        yield frame, watch.process(frame.at, pages_of(frame, readers)), watch
+def replay_frames(
+    path: Path, settings: Settings, initial_state: TrackerState | None = None
+) -> Iterator[tuple[RecordedFrame, MetricsSnapshot, RolloutTracker]]:
+    """Yield each frame with its snapshot and the tracker after it. Raises RecordingError."""
+    new_parser = parser_factory(settings)
+    tracker = RolloutTracker(tracking_policy(settings), initial_state)
+    for frame in read_frames(path):
+        yield frame, tracker.process(frame.timestamp, scrape_results(frame, new_parser)), tracker
 
 
-def pages_of(frame: Frame, readers: Callable[[Asked], PageReader]) -> tuple[ScrapeResult, ...]:
-    """Read the pages of a frame as if they had just been answered. Raises RecordingError."""
-    return tuple(_read(page, frame.at, readers) for page in frame.pages)
+def scrape_results(
+    frame: RecordedFrame, new_parser: Callable[[ScrapeRequest], ResponseParser]
+) -> tuple[ScrapeResult, ...]:
+    """Parse the pages of a frame as if they had just been scraped. Raises RecordingError."""
+    return tuple(_scrape_result(page, frame.timestamp, new_parser) for page in frame.pages)
 
 
-def _read(page: FramePage, at: float, readers: Callable[[Asked], PageReader]) -> ScrapeResult:
-    reader = readers(Asked(page.source, page.target, at, page.installation))
+def _scrape_result(
+    page: RecordedPage, timestamp: float, new_parser: Callable[[ScrapeRequest], ResponseParser]
+) -> ScrapeResult:
+    parser = new_parser(ScrapeRequest(page.source, page.target, timestamp, page.installation))
     if page.status is None:
-        return reader.close(Failure("unanswered", page.error or "it did not answer when it was recorded"), 0.0)
-    reader.begin(page.status, page.headers)
-    reader.feed(page.body())
-    return reader.close(None, 0.0)
+        return parser.finish(Failure("unanswered", page.error or "no response was recorded"), 0.0)
+    parser.start(page.status, page.headers)
+    parser.feed(page.body())
+    return parser.finish(None, 0.0)
 
 
-def as_json(at: float, cycle: MetricsSnapshot, *, passthrough: bool) -> str:
-    """Write one cycle as the line that `replay --format jsonl` prints; numbers that JSON lacks are strings."""
-    series = [
-        {"name": one.name, "labels": dict(one.labels), "value": _number(value)}
-        for family in cycle.families
-        if passthrough or family.name in DERIVED
-        for one, value in zip(family.series, family.values, strict=True)
+def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: bool) -> str:
+    """Return a snapshot as a line of `replay --format jsonl`; NaN and infinities are strings, as JSON has none."""
+    samples = [
+        {"name": series.name, "labels": dict(series.labels), "value": _number(value)}
+        for family in snapshot.families
+        if passthrough or family.name in DERIVED_FAMILIES
+        for series, value in zip(family.series, family.values, strict=True)
     ]
-    return json.dumps({"at": at, "series": series}, ensure_ascii=False)
+    return json.dumps({"at": timestamp, "series": samples}, ensure_ascii=False)
 
 
 def _number(value: float) -> float | str:
@@ -71,11 +70,12 @@ def _number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
-def rollouts_at(path: Path, settings: Settings, at: float | None) -> list[Mapping[str, Any]]:
-    """Return the rollouts as they were known at a time (None: at the end). Raises RecordingError."""
-    found: list[Mapping[str, Any]] = []
-    for frame, _, watch in replayed(path, settings):
-        if at is not None and frame.at > at:
+def rollouts_at(path: Path, settings: Settings, timestamp: float | None) -> list[Mapping[str, Any]]:
+    """Return the rollouts of /api/rollouts at a time (None: at the end of the recording). Raises RecordingError."""
+    rollouts: list[Mapping[str, Any]] = []
+    for frame, _, tracker in replay_frames(path, settings):
+        if timestamp is not None and frame.timestamp > timestamp:
             break
-        found = [views.rollout(one, watch.seen(one.key)) for one in watch.rollouts]
-    return found
+        status = tracker.status
+        rollouts = [views.rollout_json(item, status.last_seen.get(item.key, 0.0)) for item in status.rollouts]
+    return rollouts

@@ -1,8 +1,8 @@
-"""The catalogue as lines for people: what `series` prints and the README's table repeats."""
+"""The command `series`: the catalogue of derived series; the table of the README has the same rows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.output import durations, targets
 from exporter.rollouts.output.catalogue import ROWS
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Return name, kind, labels and meaning of each derived family, in the order in which they are said."""
+def series_rows() -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, labels and help text of each derived family, in the order of export."""
     for row in ROWS:
         yield row.name, row.kind.value, ", ".join(("namespace", "name", *row.labels)), row.help
     yield durations.NAME, "histogram", "namespace, result", durations.HELP
@@ -20,8 +20,12 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         yield name, "gauge", ", ".join(targets.LABELS), text
 
 
-def catalogue() -> Iterator[str]:
-    """Return the catalogue as plain text, two lines a family."""
-    for name, kind, labels, text in rows():
+DERIVED_FAMILIES: Final = frozenset(name for name, *_ in series_rows())
+"""The names of the families that the exporter derives, including those of targets; all others pass through."""
+
+
+def catalogue_lines() -> Iterator[str]:
+    """Yield the catalogue as plain text, two lines per family."""
+    for name, kind, labels, text in series_rows():
         yield f"{name}{{{labels}}} {kind}"
         yield f"    {text}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from exporter.commands.series import rows
+from exporter.commands.series import series_rows
 from exporter.config import Settings
 from tests.chart.helm import CHART
 from tests.chart.reference import SCHEMA
@@ -37,7 +37,7 @@ def test_they_parse(promtool: str, tmp_path: Path) -> None:
 
 
 def test_they_ask_for_series_of_the_catalogue() -> None:
-    known = {name for name, *_ in rows()}
+    known = {name for name, *_ in series_rows()}
     asked = {name for query in queries() for name in re.findall(r"\bargo_rollouts_\w+", query)}
     assert asked
     assert asked <= known

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.commands.replay import DERIVED
+from exporter.commands.series import DERIVED_FAMILIES
 from exporter.metrics import Source
 from exporter.rollouts.inputs.kube_state_metrics import believable
 from exporter.rollouts.output.catalogue import ROWS
 from exporter.rollouts.persistence import VERSION, UnfitMemoryError, dump, load
 from exporter.rollouts.tracker import RolloutTracker
-from tests.recorded import NAMES, thinned
+from tests.recorded import NAMES, thin_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ def said(cycle: MetricsSnapshot) -> Said:
     return {
         repr(series): (family.values[place], family.start_times[place] if family.start_times is not None else 0.0)
         for family in cycle.families
-        if family.name in DERIVED and family.name != "rollouts_exporter_source_age_seconds"
+        if family.name in DERIVED_FAMILIES and family.name != "rollouts_exporter_source_age_seconds"
         for place, series in enumerate(family.series)
     }
 
@@ -49,12 +49,12 @@ def said(cycle: MetricsSnapshot) -> Said:
 def test_a_restart_before_any_frame_changes_no_series(recordings: Recordings, name: str, seconds: float) -> None:
     """Documented exception: pods that only the old process had heard of, while kube-state-metrics is silent."""
     for variant in recordings.variants(name):
-        steady, restarted = RolloutTracker(recordings.rules), RolloutTracker(recordings.rules)
-        for tick in thinned(recordings.ticks(name, variant), seconds):
-            restarted = RolloutTracker(recordings.rules, load(dump(restarted.memory, "eu"), "eu"))
-            now, always = said(restarted.process(tick.at, tick.pages)), said(steady.process(tick.at, tick.pages))
+        steady, restarted = RolloutTracker(recordings.policy), RolloutTracker(recordings.policy)
+        for tick in thin_out(recordings.ticks(name, variant), seconds):
+            restarted = RolloutTracker(recordings.policy, load(dump(restarted.memory, "eu"), "eu"))
+            now, always = said(restarted.process(tick.timestamp, tick.results)), said(steady.process(tick.timestamp, tick.results))
             assert without_pods(now) == without_pods(always)
-            assert now == always or silent(tick.pages)
+            assert now == always or silent(tick.results)
 
 
 def without_pods(found: Said) -> Said:
@@ -68,7 +68,7 @@ def silent(pages: Iterable[ScrapeResult]) -> bool:
 @pytest.fixture(scope="module")
 def memory(recordings: Recordings) -> TrackerState:
     """A memory with everything in it: an update under way, results, runs, durations, fading info series."""
-    watches = [watch for tick, _, watch in recordings.watched("analysis", "full") if tick.at < 1_795_446_155]
+    watches = [watch for tick, _, watch in recordings.play("analysis", "full") if tick.timestamp < 1_795_446_155]
     found = watches[-1].memory
     assert found.lives
     assert found.led

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.commands.replay import DERIVED
+from exporter.commands.series import DERIVED_FAMILIES
 from exporter.config.settings import Settings
 from exporter.rollouts.persistence import dump, load
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.service.wiring import rules
+from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, dead, named, results
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.rollouts.tracker import TrackerState
     from tests.recorded import Recordings
 
-RULES: Final = rules(Settings(mode="sidecar"))
+RULES: Final = tracking_policy(Settings(mode="sidecar"))
 TURNS: Final = {"leader-failover": 2, "leader-failover-v1.6.6": 2, "api-outage": 1, "restart": 0}
 """How often the lead passes from one controller to the other in a recording."""
 Counters = dict[str, tuple[float, float]]
@@ -30,7 +30,7 @@ def counters(cycle: MetricsSnapshot) -> Counters:
     return {
         repr(series): (value, start)
         for family in cycle.families
-        if family.name in DERIVED and family.start_times is not None
+        if family.name in DERIVED_FAMILIES and family.start_times is not None
         for series, value, start in zip(family.series, family.values, family.start_times, strict=True)
     }
 
@@ -55,7 +55,7 @@ def test_two_sidecars_never_say_one_rollout_at_once_and_a_counter_never_falls_wi
     for tick in recordings.ticks(name, "argo-only"):
         watches = {target: again(one.memory) for target, one in watches.items()} if restarts else watches
         cycles = {
-            target: watch.process(tick.at, [page for page in tick.pages if page.target == target])
+            target: watch.process(tick.timestamp, [page for page in tick.results if page.target == target])
             for target, watch in watches.items()
         }
         speaking = [target for target, cycle in cycles.items() if rollouts(cycle)]
@@ -76,7 +76,7 @@ def test_updates_of_all_series_lives_together_are_those_that_happened(recordings
     for target in ("argo-a", "argo-b"):
         watch = RolloutTracker(RULES)
         for tick in recordings.ticks("leader-failover", "argo-only"):
-            cycle = watch.process(tick.at, [page for page in tick.pages if page.target == target])
+            cycle = watch.process(tick.timestamp, [page for page in tick.results if page.target == target])
             for series, (value, start) in counters(cycle).items():
                 if 'name="checkout",result="promoted"' in series and 'namespace="shop"' in series:
                     lives[start] = value

@@ -19,7 +19,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.otlp.encode.protobuf import Request, unpacked
+from exporter.net.gzip import gunzip_body
+from exporter.otlp.encode.protobuf import Request
 from exporter.self_metrics import OwnMetric
 from tests.otlp.backend import Backend, dawdle, status
 from tests.otlp.grpc_backend import GrpcBackend
@@ -91,7 +92,7 @@ async def test_what_was_made_is_delivered_before_the_end(
 async def test_a_long_wait_is_cut_short_at_once_and_all_is_delivered(tmp_path: Path, backend: Backend) -> None:
     backend.replies = [status(429, Retry_After="600")]
     async with running(tmp_path, backend.url) as process:
-        await process.say("otlp tries again")
+        await process.say("delivery retrying")
         await asyncio.sleep(0.5)
         assert len(backend.seen) == 1
         began = time.monotonic()
@@ -102,7 +103,7 @@ async def test_a_long_wait_is_cut_short_at_once_and_all_is_delivered(tmp_path: P
 
 async def test_what_memory_cannot_keep_is_counted_and_the_exit_status_says_so(tmp_path: Path) -> None:
     async with running(tmp_path, f"http://{NOBODY}", grace="300ms") as process:
-        await process.say("otlp tries again")
+        await process.say("delivery retrying")
         began = time.monotonic()
         assert await process.stop() == LOST
         assert time.monotonic() - began < 4
@@ -117,7 +118,7 @@ async def test_what_the_disk_keeps_is_not_lost_and_is_delivered_by_the_next_proc
     await backend.stop()
     queue = {"directory": str(tmp_path / "queue")}
     async with running(tmp_path, backend.url, grace="100ms", queue=queue) as process:
-        await process.say("otlp tries again")
+        await process.say("delivery retrying")
         assert await process.stop() == 0
     books = told(process)
     assert (books["delivered"], books["lost"]) == (0, 0)
@@ -135,7 +136,7 @@ async def test_the_end_of_the_process_ends_no_series(tmp_path: Path, backend: Ba
         await until(lambda: len(target.seen) > 2 and len(backend.seen) > 2)
         assert await process.stop() == 0
     await target.stop()
-    sent = [one for seen in backend.seen for one in metrics(Request(unpacked(seen.body), 0))]
+    sent = [one for seen in backend.seen for one in metrics(Request(gunzip_body(seen.body), 0))]
     assert "rollout_info" in {metric.name for metric in sent}
     assert {point.flags for metric in sent for point in points(metric)} == {0}
 
@@ -181,7 +182,7 @@ TOLD = (
     OwnMetric.QUEUE_AGE,
     OwnMetric.REQUESTS,
     OwnMetric.REQUESTS_RETRIED,
-    OwnMetric.WARNINGS,
+    OwnMetric.DELIVERY_WARNINGS,
 )
 LATELY = (OwnMetric.LAST_DELIVERY, OwnMetric.DELIVERY_LAG, OwnMetric.DELIVERY_STATE)
 

@@ -1,50 +1,78 @@
-"""All that may come of a request, over whichever transport, and the verdict on it."""
+"""The result of one export request: what the sender has to do with it (E21-E35)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.transport.grpc_status import Reply, of_reply
-from exporter.otlp.transport.http_status import Answer, of_answer
-from exporter.otlp.transport.response import ENDPOINT, Hold, Later, Never, Verdict
+from exporter.log import REDACTOR
+from exporter.net.response import excerpt
 
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-@dataclass(frozen=True, slots=True)
-class Endless:
-    """An answer whose body is longer than is read (E25); `code` is the status that came with it."""
+MAX_RETRY_AFTER: Final = 3600.0
+"""Seconds of a server's request to wait that are honoured: a wrong clock or unit must not stop delivery for days."""
 
-    code: str
+MAX_MESSAGE_LENGTH: Final = 200
+"""Characters of a server's own text in a message."""
 
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """No answer, or not a whole one: the connection failed, broke or took too long (E28)."""
-
-    why: str
-    code: str = "none"
+ENDPOINT_SETTING: Final = "otlp.endpoint"
+CREDENTIAL_SETTINGS: Final = "otlp.headers, otlp.headers_file or otlp.authorization_file"
+SIZE_SETTINGS: Final = "otlp.request.points or otlp.request.bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
-    """Nothing was sent, since the settings or the files they name do not make a request."""
+class Accepted:
+    """Delivered, except for `rejected` points; `message` is the server's warning, "" for none."""
 
-    why: str
-    code: str = "unsent"
-
-
-Outcome = Answer | Reply | Endless | Silence | Unfit
+    accepted: int
+    rejected: int = 0
+    message: str = ""
 
 
-def judge(outcome: Outcome, points: int, now: float) -> Verdict:
-    """Judge what came of a request of so many points; `now` (Unix seconds) is for dates in Retry-After."""
-    match outcome:
-        case Answer():
-            return of_answer(outcome, points, now)
-        case Reply():
-            return of_reply(outcome, points)
-        case Endless(code):
-            return Never("endless_answer", f"{code} with an answer of more than 4 MiB; see {ENDPOINT}")
-        case Silence(why):
-            return Later(why, silent=True)
-        case Unfit(why):
-            return Hold(why)
+@dataclass(frozen=True, slots=True)
+class Retryable:
+    """To be sent again unchanged, after `retry_after` seconds if the server asked for that.
+
+    `unanswered`: there was no response, so the time that the attempt took counts as part of the wait.
+    """
+
+    message: str
+    retry_after: float | None = None
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """To be kept until a credential or an address is corrected."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permanent:
+    """Not to be sent again as it is.
+
+    `can_split`: its parts may be sent, to isolate the bad point; `too_large`: its parts may be small enough.
+    """
+
+    reason: str
+    message: str
+    can_split: bool = False
+    too_large: bool = False
+
+
+RequestResult = Accepted | Retryable | Blocked | Permanent
+
+
+def partial_success(response: ExportMetricsServiceResponse, points: int) -> Accepted:
+    """Read partial success; rejected points are not retried (E22, E23)."""
+    partial = response.partial_success
+    rejected = min(max(partial.rejected_data_points, 0), points)
+    return Accepted(points - rejected, rejected, redacted_excerpt(partial.error_message))
+
+
+def redacted_excerpt(text: str) -> str:
+    """Return a text on one line, cut at a length. Secrets are redacted before the cut, or half of one could stay."""
+    return excerpt(REDACTOR.redact(text), MAX_MESSAGE_LENGTH)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import Loss, MemoryQueue, Record
+from exporter.otlp.delivery.queue import Drop, MemoryQueue, QueuedRequest
 
 
-def record(size: int = 10, points: int = 3, at: float = 0.0) -> Record:
-    return Record(b"x" * size, points, at)
+def record(size: int = 10, points: int = 3, at: float = 0.0) -> QueuedRequest:
+    return QueuedRequest(b"x" * size, points, at)
 
 
 def test_records_come_out_in_the_order_they_went_in() -> None:
@@ -19,22 +19,22 @@ def test_records_come_out_in_the_order_they_went_in() -> None:
     for one in records:
         assert queue.put(one, 0) == ()
     for one in records:
-        assert queue.head() is one
-        assert queue.acknowledge(one)
-    assert (queue.head(), len(queue), queue.bytes, queue.points) == (None, 0, 0, 0)
+        assert queue.peek() is one
+        assert queue.ack(one)
+    assert (queue.peek(), len(queue), queue.bytes, queue.points) == (None, 0, 0, 0)
 
 
 def test_the_oldest_gives_way_when_there_are_too_many_bytes() -> None:
     queue = MemoryQueue(25, 60)
     for points in (1, 2):
         queue.put(record(points=points), 0)
-    assert queue.put(record(points=4), 0) == (Loss("queue_full", 1),)
+    assert queue.put(record(points=4), 0) == (Drop("queue_full", 1),)
     assert (queue.points, queue.bytes) == (6, 20)
 
 
 def test_a_record_larger_than_the_queue_is_not_kept() -> None:
     queue = MemoryQueue(25, 60)
-    assert queue.put(record(size=26), 0) == (Loss("queue_full", 3),)
+    assert queue.put(record(size=26), 0) == (Drop("queue_full", 3),)
     assert len(queue) == 0
 
 
@@ -44,8 +44,8 @@ def test_what_is_too_old_expires_and_the_rest_stays() -> None:
         queue.put(record(at=at), at)
     assert queue.oldest_age(60) == 60
     assert queue.expire(60) == ()
-    assert queue.expire(61) == (Loss("expired", 3),)
-    assert queue.put(record(at=91), 91) == (Loss("expired", 3),)
+    assert queue.expire(61) == (Drop("expired", 3),)
+    assert queue.put(record(at=91), 91) == (Drop("expired", 3),)
     assert len(queue) == 1
 
 
@@ -54,15 +54,15 @@ def test_a_record_that_was_dropped_cannot_be_acknowledged() -> None:
     first, second = record(), record()
     queue.put(first, 0)
     queue.put(second, 0)
-    assert not queue.acknowledge(first)
-    assert queue.head() is second
+    assert not queue.ack(first)
+    assert queue.peek() is second
 
 
 def test_what_is_left_at_the_end_is_told() -> None:
     queue = MemoryQueue(100, 60)
     assert queue.close() == ()
     queue.put(record(), 0)
-    assert queue.close() == (Loss("shutdown", 3),)
+    assert queue.close() == (Drop("shutdown", 3),)
     assert (len(queue), queue.points, queue.bytes) == (0, 0, 0)
 
 
@@ -76,15 +76,15 @@ def test_the_books_balance_after_every_step(steps: list[tuple[str, int, int]]) -
     queue, books, now = MemoryQueue(60, 20), DeliveryAccounting(), 0.0
     for step, size, points in steps:
         now += points
-        head = queue.head()
+        head = queue.peek()
         if step == "put":
-            books.enter(points)
-            books.lose(queue.put(record(size, points, now), now))
+            books.count_enqueued(points)
+            books.count_dropped(queue.put(record(size, points, now), now))
         elif step == "expire":
-            books.lose(queue.expire(now))
-        elif head and queue.acknowledge(head):
+            books.count_dropped(queue.expire(now))
+        elif head and queue.ack(head):
             lost = head.points // 3
-            books.settle(head.points - lost, 0, [Loss("http_400", lost)])
-        assert books.balanced
+            books.count_acked(head.points - lost, 0, [Drop("http_400", lost)])
+        assert books.is_balanced
         assert books.queued == queue.points
         assert queue.bytes <= 60

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.otlp.delivery.bisect import Search, Span
+from exporter.otlp.delivery.bisect import RequestBisector, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +18,17 @@ PROBES = 20
 
 def searched(points: int, refuses: Callable[[Span], str]) -> tuple[list[int], list[int], int]:
     """Search a request that was refused; return the points taken, the points lost, and the requests it took."""
-    search = Search(points, PROBES, large=refuses(Span(0, points)) == "large")
+    search = RequestBisector(points, PROBES, too_large=refuses(Span(0, points)) == "large")
     taken: list[int] = []
     sent = 0
     while span := search.next():
         sent += 1
         if refusal := refuses(span):
-            search.refused(span, large=refusal == "large")
+            search.rejected(span, too_large=refusal == "large")
         else:
-            search.taken()
+            search.accepted()
             taken.extend(range(span.first, span.end))
-    return taken, [point for span in search.lost for point in range(span.first, span.end)], sent
+    return taken, [point for span in search.bad_spans for point in range(span.first, span.end)], sent
 
 
 def holding(*bad: int) -> Callable[[Span], str]:

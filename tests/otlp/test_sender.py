@@ -13,11 +13,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.delivery.accounting import State
+from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.queue import MemoryQueue
-from exporter.otlp.delivery.sender import Clock, Pace, Sender
+from exporter.otlp.delivery.sender import SenderClock, BackoffPolicy, Sender
 from exporter.otlp.transport.credentials import Destination
-from exporter.otlp.transport.http_status import Answer
+from exporter.net.response import HttpResponse
 
 from .backend import Backend, abort, abort_amid, dawdle, status
 from .delivery import laid, line, until
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from exporter.otlp.result import Outcome
+    from exporter.otlp.transport.response import TransportOutcome
 
     from .backend import Reply
 
@@ -37,9 +37,9 @@ async def test_what_is_made_arrives_and_the_books_say_so(backend: Backend) -> No
         one.time.now = AT + 2
         await one.deliver(1, 2, 3)
     assert backend.stored == [1, 2, 3]
-    assert (one.books.made, one.books.delivered, one.books.queued) == (3, 3, 0)
-    assert (one.books.requests, one.books.last_success, one.books.state) == ({"200": 1}, AT + 2, State.DELIVERING)
-    assert one.books.lag == pytest.approx(2)
+    assert (one.books.produced, one.books.delivered, one.books.queued) == (3, 3, 0)
+    assert (one.books.requests, one.books.last_success, one.books.state) == ({"200": 1}, AT + 2, DeliveryState.DELIVERING)
+    assert one.books.last_lag == pytest.approx(2)
 
 
 async def test_a_large_cycle_goes_in_several_requests_in_order(backend: Backend) -> None:
@@ -55,7 +55,7 @@ async def test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes(back
         await one.deliver(1)
     assert one.time.slept == [1, 2, 4, 8, 8, 8]
     assert len({seen.body for seen in backend.seen}) == 1
-    assert (one.books.retried, one.books.delivered) == (6, 1)
+    assert (one.books.retries, one.books.delivered) == (6, 1)
 
 
 async def test_chance_makes_waits_shorter_never_longer(backend: Backend) -> None:
@@ -86,20 +86,20 @@ async def test_a_fault_of_our_own_costs_one_record_and_is_told_once(caplog: pyte
 
         faults = 1
 
-        async def post(self, _: bytes) -> Outcome:
+        async def post(self, _: bytes) -> TransportOutcome:
             if self.faults:
                 self.faults -= 1
                 raise RuntimeError("a fault")
-            return Answer(200)
+            return HttpResponse(200)
 
-        def renewed(self) -> bool:
+        def credentials_changed(self) -> bool:
             return False
 
     one = laid(Broken())
     await one.offer(1)
     await one.deliver(2)
     assert (one.books.dropped, one.books.delivered) == ({"fault": 1}, 1)
-    assert [record.message for record in caplog.records if record.exc_info] == ["delivery failed; please report this"]
+    assert [record.message for record in caplog.records if record.exc_info] == ["delivery failed with an internal error; please report this"]
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ async def test_a_wrong_credential_holds_everything_until_its_file_is_right(backe
 
     async def repaired() -> None:
         if len(one.time.slept) == 10:
-            assert one.books.state is State.HOLDING
-            assert "otlp.authorization_file" in one.books.why
+            assert one.books.state is DeliveryState.BLOCKED
+            assert "otlp.authorization_file" in one.books.state_reason
             file.write_text("Basic cmlnaHQ6cmlnaHQ=")
 
     async with line(Destination(backend.url, authorization_file=file)) as one:
@@ -172,9 +172,9 @@ async def test_partial_success_is_booked_and_not_sent_again(backend: Backend, ca
     async with line(Destination(backend.url)) as one:
         for _ in range(3):
             await one.deliver(1, 2, 3)
-    assert (one.books.delivered, one.books.rejected, one.books.warnings, one.books.why) == (3, 6, 3, "too old")
+    assert (one.books.delivered, one.books.rejected, one.books.warnings, one.books.state_reason) == (3, 6, 3, "too old")
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "otlp points are taken with a warning"
+        "points accepted with a warning"
     ]
 
 
@@ -208,8 +208,8 @@ async def test_a_record_dropped_while_it_is_under_way_is_booked_once(backend: Ba
     backend.replies = [crowd_out]
     async with line(Destination(backend.url), MemoryQueue(400, 60)) as one:
         await one.deliver(1)
-    assert one.books.balanced
-    assert one.books.made == 41
+    assert one.books.is_balanced
+    assert one.books.produced == 41
     assert (one.books.dropped["queue_full"], one.books.delivered) == (1, 40)
 
 
@@ -229,21 +229,21 @@ async def test_a_sender_that_is_to_finish_cuts_its_wait_short_once_and_ends_when
 ) -> None:
     backend.replies = [status(429, Retry_After="300"), status(503)]
     async with line(Destination(backend.url)) as one:
-        sender = Sender(one.queue, one.over, one.books, Pace(0.01, 0.01), Clock(now=lambda: AT))
+        sender = Sender(one.queue, one.over, one.books, BackoffPolicy(0.01, 0.01), SenderClock(now=lambda: AT))
         await one.offer(1)
         running = asyncio.create_task(sender.run())
-        await until(lambda: one.books.retried == 1)
+        await until(lambda: one.books.retries == 1)
         assert not running.done()
         sender.finish()
         await asyncio.wait_for(running, 5)
     assert backend.stored == [1]
-    assert one.books.retried == 2
+    assert one.books.retries == 2
 
 
 async def test_a_sender_that_is_to_finish_still_waits_between_its_tries(backend: Backend) -> None:
     backend.always = status(503)
     async with line(Destination(backend.url)) as one:
-        sender = Sender(one.queue, one.over, one.books, Pace(0.05, 0.05), Clock(now=lambda: AT))
+        sender = Sender(one.queue, one.over, one.books, BackoffPolicy(0.05, 0.05), SenderClock(now=lambda: AT))
         await one.offer(1)
         sender.finish()
         with pytest.raises(TimeoutError):
@@ -282,11 +282,15 @@ async def test_the_log_has_a_line_for_each_change_and_no_secret(
         for number in range(5):
             await one.deliver(number)
     told = [record for record in caplog.records if record.name == "exporter.otlp.delivery.sender"]
-    assert [record.message for record in told] == ["otlp tries again", "otlp holds what it has", "otlp delivers"]
+    assert [record.message for record in told] == [
+        "delivery retrying",
+        "delivery blocked: fix credential or endpoint",
+        "delivery working",
+    ]
     fields: Mapping[str, object] = vars(told[1])["fields"]
-    assert fields["why"] == "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file"
+    assert fields["reason"] == "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file"
 
 
 def test_waits_grow_to_a_limit_that_is_soon_reached() -> None:
-    assert [Pace().retry(attempt, None, 0) for attempt in (0, 1, 2, 3, 10_000)] == [0.2, 0.4, 0.8, 1.5, 1.5]
-    assert Pace().hold(10_000, 0) == 300
+    assert [BackoffPolicy().retry_delay(attempt, None, 0) for attempt in (0, 1, 2, 3, 10_000)] == [0.2, 0.4, 0.8, 1.5, 1.5]
+    assert BackoffPolicy().blocked_delay(10_000, 0) == 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from exporter.otlp.delivery.accounting import State
+from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.transport.credentials import Destination
 
 from .backend import refuse_over, refuse_value, status
@@ -42,7 +42,7 @@ async def test_a_point_that_alone_is_refused_is_dropped_once(backend: Backend) -
     backend.always = refuse_over(0, 400)
     async with line(Destination(backend.url)) as one:
         await one.deliver(1, 2)
-    assert (one.books.dropped, one.books.state) == ({"http_400": 2}, State.REFUSED)
+    assert (one.books.dropped, one.books.state) == ({"http_400": 2}, DeliveryState.REJECTED)
     assert len(backend.seen) == 3
 
 

@@ -1,4 +1,4 @@
-"""The books of delivery: each point made is delivered, rejected, dropped or still queued, at every instant (E43)."""
+"""Accounting of delivery: every produced point is delivered, rejected, dropped or queued, at every instant (E43)."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.otlp.delivery.queue import Loss
+    from exporter.otlp.delivery.queue import Drop
 
 
-class State(StrEnum):
-    """What delivery is doing."""
+class DeliveryState(StrEnum):
+    """What delivery is doing; the values are public labels of the exporter's own metrics."""
 
     IDLE = "idle"
     DELIVERING = "delivering"
     RETRYING = "retrying"
-    HOLDING = "holding"
-    REFUSED = "refused"
+    BLOCKED = "holding"
+    REJECTED = "refused"
 
 
 @dataclass(slots=True)
 class DeliveryAccounting:
-    """What became of the points; telemetry reads it whenever it is asked.
+    """Counts of points and requests, from which the exporter's own metrics are collected.
 
-    `requests` counts by HTTP or gRPC status, by why no answer came, and as `unsent`; `last_success` is when the
-    endpoint last took a request (Unix seconds, 0 for never) and `lag` how long its points had been under way then, in
-    seconds. `why` says what the state comes of.
+    `requests` counts by HTTP or gRPC status, by the reason why no response came, and as `unsent`. `last_success` is
+    when the endpoint last accepted a request (Unix seconds, 0 for never), `last_lag` the age of its points at that
+    moment, in seconds. `state_reason` explains the state.
     """
 
-    made: int = 0
+    produced: int = 0
     delivered: int = 0
     rejected: int = 0
     queued: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
-    retried: int = 0
+    retries: int = 0
     warnings: int = 0
     last_success: float = 0.0
-    lag: float = 0.0
-    state: State = State.IDLE
-    why: str = ""
+    last_lag: float = 0.0
+    state: DeliveryState = DeliveryState.IDLE
+    state_reason: str = ""
 
-    def resume(self, delivered: int, rejected: int, dropped: Mapping[str, int]) -> None:
-        """Go on from what an earlier process had booked; what still waits is entered besides."""
+    def restore(self, delivered: int, rejected: int, dropped: Mapping[str, int]) -> None:
+        """Add the counts of an earlier process; points that are still queued are counted by `count_enqueued`."""
         self.delivered += delivered
         self.rejected += rejected
         self.dropped.update(dropped)
-        self.made += delivered + rejected + sum(dropped.values())
+        self.produced += delivered + rejected + sum(dropped.values())
 
-    def enter(self, points: int) -> None:
-        """Book points that were made and now wait."""
-        self.made += points
+    def count_enqueued(self, points: int) -> None:
+        """Count points that were produced and are queued now."""
+        self.produced += points
         self.queued += points
 
-    def settle(self, delivered: int, rejected: int, losses: Iterable[Loss] = ()) -> None:
-        """Book what became of points that waited."""
+    def count_acked(self, delivered: int, rejected: int, drops: Iterable[Drop] = ()) -> None:
+        """Count the points of a queued request that was acknowledged."""
         self.queued -= delivered + rejected
         self.delivered += delivered
         self.rejected += rejected
-        self.lose(losses)
+        self.count_dropped(drops)
 
-    def lose(self, losses: Iterable[Loss]) -> None:
-        """Book points that waited and were given up."""
-        for loss in losses:
-            self.queued -= loss.points
-            self.dropped[loss.reason] += loss.points
+    def count_dropped(self, drops: Iterable[Drop]) -> None:
+        """Count queued points that were dropped."""
+        for drop in drops:
+            self.queued -= drop.points
+            self.dropped[drop.reason] += drop.points
 
     @property
-    def balanced(self) -> bool:
-        """Whether made = delivered + rejected + dropped + queued."""
-        return self.made == self.delivered + self.rejected + self.dropped.total() + self.queued
+    def is_balanced(self) -> bool:
+        """Whether produced = delivered + rejected + dropped + queued."""
+        return self.produced == self.delivered + self.rejected + self.dropped.total() + self.queued

@@ -1,12 +1,15 @@
-"""The search for what is wrong with a refused request, by sending parts of it. Pure."""
+"""Bisection of a rejected request: which parts to send to isolate its bad points. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-PATIENCE: Final = 2
-"""How many times as long as the part to be searched next the rest must be, to be sent before it."""
+UNTESTED_WEIGHT: Final = 2
+"""An untested span is sent before the next candidate if it is more than so many times as long.
+
+An untested span is probably good: sending a long one delivers many points with one probe.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,74 +24,74 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """A span that was refused, or must be what was; `large`: for its size, so that its parts may be taken."""
+class Candidate:
+    """A span that holds a bad point, or is `too_large`: its parts may then be good."""
 
     span: Span
-    large: bool
+    too_large: bool
 
 
-class Search:
-    """Says which part to send next, so that few points are lost within so many probes.
+class RequestBisector:
+    """Chooses the next part to send, so that few points are dropped within a limited number of probes.
 
-    Of a span with a fault the first half is sent: when it is taken, the fault is in the other, which need not be sent
-    whole; when it is refused, nothing is known of the other, which waits, joined with what waits beside it. So one bad
-    point among 5,000 is found, and all others delivered, within 20 probes.
+    The first half of a bad span is sent. If it is accepted, the fault is in the second half, which is then bisected
+    without being sent itself. If it is rejected, the second half may be good or bad: it becomes untested, merged with
+    the untested span that follows it. So one bad point of 5,000 is isolated within 20 probes, the others delivered.
     """
 
-    def __init__(self, points: int, probes: int, *, large: bool) -> None:
-        self.lost: list[Span] = []
-        self._probes = probes
-        self._suspects = [Suspect(Span(0, points), large)]
-        self._unknown: list[Span] = []
-        self._other: Suspect | None = None
+    def __init__(self, points: int, max_probes: int, *, too_large: bool) -> None:
+        self.bad_spans: list[Span] = []
+        self._probes_left = max_probes
+        self._candidates = [Candidate(Span(0, points), too_large)]
+        self._untested: list[Span] = []
+        self._second_half: Candidate | None = None
 
     def next(self) -> Span | None:
-        """Return what to send, of which `taken` or `refused` must then be told; None when the search is over."""
-        while self._suspects or self._unknown:
-            rest = max(self._unknown, key=len, default=Span(0, 0))
-            suspect = max(self._suspects, key=lambda one: len(one.span), default=None)
-            if suspect is None or PATIENCE * len(suspect.span) < len(rest):
-                self._unknown.remove(rest)
-                self._probes -= 1
-                return rest
-            self._suspects.remove(suspect)
-            if first := self._halve(suspect):
-                return first
-            self.lost.append(suspect.span)
+        """Return the span to send, None when all is decided; report its result with `accepted` or `rejected`."""
+        while self._candidates or self._untested:
+            untested = max(self._untested, key=len, default=Span(0, 0))
+            candidate = max(self._candidates, key=lambda item: len(item.span), default=None)
+            if candidate is None or UNTESTED_WEIGHT * len(candidate.span) < len(untested):
+                self._untested.remove(untested)
+                self._probes_left -= 1
+                return untested
+            self._candidates.remove(candidate)
+            if first_half := self._halve(candidate):
+                return first_half
+            self.bad_spans.append(candidate.span)
         return None
 
-    def taken(self) -> None:
-        """Say that what was sent last was taken."""
-        other, self._other = self._other, None
-        if other is None:
+    def accepted(self) -> None:
+        """Report that the span sent last was accepted."""
+        second_half, self._second_half = self._second_half, None
+        if second_half is None:
             return
-        if other.large or len(other.span) == 1:
-            self._unknown.append(other.span)
+        if second_half.too_large or len(second_half.span) == 1:
+            self._untested.append(second_half.span)
         else:
-            self._suspects.append(other)
+            self._candidates.append(second_half)
 
-    def refused(self, sent: Span, *, large: bool) -> None:
-        """Say that what was sent last was refused; `large`: for its size."""
-        self._suspects.append(Suspect(sent, large))
-        other, self._other = self._other, None
-        if other is not None:
-            self._unknown.append(other.span if large else self._joined(other.span))
+    def rejected(self, sent: Span, *, too_large: bool) -> None:
+        """Report that the span sent last was rejected; `too_large`: for its size."""
+        self._candidates.append(Candidate(sent, too_large))
+        second_half, self._second_half = self._second_half, None
+        if second_half is not None:
+            self._untested.append(second_half.span if too_large else self._merge_following(second_half.span))
 
-    def _halve(self, suspect: Suspect) -> Span | None:
-        """Return the first half, None for a single point or when too few probes are left for both halves."""
-        span = suspect.span
-        if len(span) == 1 or self._probes < len(self._unknown) + 2:
+    def _halve(self, candidate: Candidate) -> Span | None:
+        """Return the first half; None for a single point, or if too few probes are left for both halves."""
+        span = candidate.span
+        if len(span) == 1 or self._probes_left < len(self._untested) + 2:
             return None
         middle = (span.first + span.end) // 2
-        self._probes -= 1
-        self._other = Suspect(Span(middle, span.end), suspect.large)
+        self._probes_left -= 1
+        self._second_half = Candidate(Span(middle, span.end), candidate.too_large)
         return Span(span.first, middle)
 
-    def _joined(self, span: Span) -> Span:
-        """Return a span together with the one that waits after it."""
-        after = next((one for one in self._unknown if one.first == span.end), None)
-        if after is None:
+    def _merge_following(self, span: Span) -> Span:
+        """Return a span merged with the untested one that follows it."""
+        following = next((item for item in self._untested if item.first == span.end), None)
+        if following is None:
             return span
-        self._unknown.remove(after)
-        return Span(span.first, after.end)
+        self._untested.remove(following)
+        return Span(span.first, following.end)

@@ -1,4 +1,4 @@
-"""Requests that wait to be delivered: in memory, in order, bounded in bytes and in age."""
+"""Queued requests, in order, limited in bytes and in age: the queue's interface, and the queue in memory."""
 
 from __future__ import annotations
 
@@ -8,147 +8,147 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A request ready to be sent, compressed or not as the destination wants it; `at` is its points' time."""
+class QueuedRequest:
+    """A request body ready to send, compressed or not as the endpoint expects it; `timestamp` is its points' time."""
 
     body: bytes
     points: int
-    at: float
+    timestamp: float
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """Points that were given up, and why."""
+class Drop:
+    """Points that were dropped, and the reason (a label of the exporter's own metrics)."""
 
     reason: str
     points: int
 
 
-class Queue(Protocol):
-    """What a sender takes records from, the oldest first; times are Unix seconds."""
+class RequestQueue(Protocol):
+    """A queue that a sender empties, oldest first; times are Unix seconds."""
 
-    def put(self, record: Record, now: float) -> tuple[Loss, ...]:
-        """Add a record at the end; return what had to be given up for it."""
+    def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
+        """Append a request; return what was dropped to make room."""
 
-    def expire(self, now: float) -> tuple[Loss, ...]:
-        """Give up what is too old."""
+    def expire(self, now: float) -> tuple[Drop, ...]:
+        """Drop requests that are too old."""
 
-    def head(self) -> Record | None:
-        """Return the oldest record, None when there is none."""
+    def peek(self) -> QueuedRequest | None:
+        """Return the oldest request, None if the queue is empty."""
 
-    def acknowledge(self, record: Record) -> bool:
-        """Let go of the oldest record if it is this one; return whether it was."""
+    def ack(self, request: QueuedRequest) -> bool:
+        """Remove the oldest request if it is this one; return whether it was."""
 
     def oldest_age(self, now: float) -> float:
-        """Return the age of the oldest record in seconds, 0 when there is none."""
+        """Return the age of the oldest request in seconds, 0 if the queue is empty."""
 
-    async def secure(self) -> None:
-        """Make what was booked last as durable as was asked for; called after each booking."""
+    async def commit(self) -> None:
+        """Persist the latest counts, as durably as configured; called after each change of them."""
 
     async def sync(self) -> None:
-        """Make everything safe against a crash of the machine, if that was asked for; called every second."""
+        """Make everything safe against a crash of the machine, if configured; called every second."""
 
-    def close(self) -> tuple[Loss, ...]:
-        """End; return what does not outlive the process."""
+    def close(self) -> tuple[Drop, ...]:
+        """Close the queue; return the points that do not outlive the process."""
 
     @property
     def bytes(self) -> int:
-        """Return how many bytes wait."""
+        """The size of the queue in bytes."""
 
     @property
     def points(self) -> int:
-        """Return how many points wait."""
+        """The number of queued points."""
 
     @property
-    def why(self) -> str:
-        """Return why the queue is not what was asked for, with the cure; "" when it is."""
+    def degraded_reason(self) -> str:
+        """Why requests are not stored as configured, with a hint; "" if they are."""
 
     def __len__(self) -> int: ...
 
 
 class MemoryQueue:
-    """A queue of at most `most_bytes` bytes of bodies, none older than `longest` seconds, the oldest dropped first."""
+    """A queue of at most `max_bytes` bytes of bodies, none older than `max_age` seconds; it drops its oldest first."""
 
-    def __init__(self, most_bytes: int, longest: float) -> None:
-        self._most_bytes = most_bytes
-        self._longest = longest
-        self._records: deque[Record] = deque()
+    def __init__(self, max_bytes: int, max_age: float) -> None:
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+        self._requests: deque[QueuedRequest] = deque()
         self._bytes = 0
         self._points = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._requests)
 
     @property
     def bytes(self) -> int:
-        """Return how many bytes wait."""
+        """The size of the queue in bytes."""
         return self._bytes
 
     @property
     def points(self) -> int:
-        """Return how many points wait."""
+        """The number of queued points."""
         return self._points
 
     @property
-    def why(self) -> str:
-        """Return "": memory is what was asked for."""
+    def degraded_reason(self) -> str:
+        """Always "": memory is what was configured."""
         return ""
 
-    def put(self, record: Record, now: float) -> tuple[Loss, ...]:
-        """Add a record at the end; return what had to be given up for it, itself when it alone is too big."""
-        if len(record.body) > self._most_bytes:
-            return losses("queue_full", record.points)
+    def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
+        """Append a request; return what was dropped to make room, or the request if it exceeds the queue by itself."""
+        if len(request.body) > self._max_bytes:
+            return drops("queue_full", request.points)
         expired = self.expire(now)
-        self._records.append(record)
-        self._bytes += len(record.body)
-        self._points += record.points
+        self._requests.append(request)
+        self._bytes += len(request.body)
+        self._points += request.points
         overflow = 0
-        while self._bytes > self._most_bytes:
-            overflow += self._drop()
-        return (*expired, *losses("queue_full", overflow))
+        while self._bytes > self._max_bytes:
+            overflow += self._pop()
+        return (*expired, *drops("queue_full", overflow))
 
-    def expire(self, now: float) -> tuple[Loss, ...]:
-        """Give up what is too old (E36)."""
+    def expire(self, now: float) -> tuple[Drop, ...]:
+        """Drop requests that are too old (E36)."""
         expired = 0
-        while self._records and self.oldest_age(now) > self._longest:
-            expired += self._drop()
-        return losses("expired", expired)
+        while self._requests and self.oldest_age(now) > self._max_age:
+            expired += self._pop()
+        return drops("expired", expired)
 
-    async def secure(self) -> None:
-        """Do nothing: memory is as safe as it gets."""
+    async def commit(self) -> None:
+        """Do nothing: memory is never durable."""
 
     async def sync(self) -> None:
         """Do nothing."""
 
-    def close(self) -> tuple[Loss, ...]:
-        """Give up everything: the process ends, and memory with it."""
-        lost = self._points
-        self._records.clear()
+    def close(self) -> tuple[Drop, ...]:
+        """Drop everything: memory ends with the process."""
+        points = self._points
+        self._requests.clear()
         self._bytes = self._points = 0
-        return losses("shutdown", lost)
+        return drops("shutdown", points)
 
-    def head(self) -> Record | None:
-        """Return the oldest record, None when there is none."""
-        return self._records[0] if self._records else None
+    def peek(self) -> QueuedRequest | None:
+        """Return the oldest request, None if the queue is empty."""
+        return self._requests[0] if self._requests else None
 
-    def acknowledge(self, record: Record) -> bool:
-        """Let go of the oldest record if it is this one; return whether it was (it may have been dropped meanwhile)."""
-        if self.head() is not record:
+    def ack(self, request: QueuedRequest) -> bool:
+        """Remove the oldest request if it is this one; return whether it was (it may have been dropped meanwhile)."""
+        if self.peek() is not request:
             return False
-        self._drop()
+        self._pop()
         return True
 
     def oldest_age(self, now: float) -> float:
-        """Return the age of the oldest record in seconds, 0 when there is none."""
-        return now - self._records[0].at if self._records else 0.0
+        """Return the age of the oldest request in seconds, 0 if the queue is empty."""
+        return now - self._requests[0].timestamp if self._requests else 0.0
 
-    def _drop(self) -> int:
-        record = self._records.popleft()
-        self._bytes -= len(record.body)
-        self._points -= record.points
-        return record.points
+    def _pop(self) -> int:
+        request = self._requests.popleft()
+        self._bytes -= len(request.body)
+        self._points -= request.points
+        return request.points
 
 
-def losses(reason: str, points: int) -> tuple[Loss, ...]:
-    """Return the loss of so many points, nothing for none."""
-    return (Loss(reason, points),) if points else ()
+def drops(reason: str, points: int) -> tuple[Drop, ...]:
+    """Return the drop of some points as a tuple, which is empty for no points."""
+    return (Drop(reason, points),) if points else ()

@@ -1,4 +1,4 @@
-"""The loop that takes records from the queue, one at a time and in order, and gets each over with."""
+"""The sender: takes requests from the queue, one at a time and oldest first, and delivers or drops each."""
 
 from __future__ import annotations
 
@@ -12,291 +12,293 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter import log
-from exporter.otlp.delivery.accounting import State
-from exporter.otlp.delivery.bisect import Search, Span
-from exporter.otlp.delivery.queue import Loss, Record
-from exporter.otlp.encode.protobuf import Request, is_packed, packed, part, unpacked
-from exporter.otlp.result import judge
-from exporter.otlp.transport.response import Done, Hold, Later, Never
+from exporter.net.gzip import gunzip_body, gzip_body, is_gzip
+from exporter.otlp.delivery.accounting import DeliveryState
+from exporter.otlp.delivery.bisect import RequestBisector, Span
+from exporter.otlp.delivery.queue import Drop, QueuedRequest
+from exporter.otlp.encode.protobuf import Request, part
+from exporter.otlp.result import Accepted, Blocked, Permanent, Retryable
+from exporter.otlp.transport.response import classify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from exporter.otlp.delivery.accounting import DeliveryAccounting
-    from exporter.otlp.delivery.queue import Queue
-    from exporter.otlp.result import Outcome
-    from exporter.otlp.transport.response import Verdict
+    from exporter.otlp.delivery.queue import RequestQueue
+    from exporter.otlp.result import RequestResult
+    from exporter.otlp.transport.response import TransportOutcome
 
+_log: Final = logging.getLogger(__name__)
 
-# How long to wait before the next attempt, and the clock, the rest and the chance that this needs.
+MAX_PROBES: Final = 20
+"""Requests that a bisection may cost: enough to isolate one bad point of 5,000 (see bisect.py)."""
 
+CREDENTIAL_POLL: Final = 1.0
+"""Seconds between checks for a new credential while delivery is blocked: a repaired Secret works at once."""
 
-_DOUBLINGS: Final = 30
+LOG_INTERVAL: Final = 60.0
+"""Minimum seconds between two log lines of one kind about lost points: a broken backend must not flood the log."""
 
+_MAX_DOUBLINGS: Final = 30  # 2.0 ** 1024 overflows; every delay reaches its maximum within 30 doublings
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Waits in seconds: they double from `initial` (held requests: from `held_initial`) up to a longest.
-
-    `longest` bounds how late a backend's return is noticed, so it is short (issue: first delivery within 2 s).
-    """
-
-    initial: float = 0.2
-    longest: float = 1.5
-    held_initial: float = 1.0
-    held_longest: float = 300.0
-
-    def retry(self, attempt: int, after: float | None, chance: float, spent: float = 0.0) -> float:
-        """Return the wait after attempt 0, 1, …: never less than `after` (E31), spread by chance in [0, 1).
-
-        `spent` is what of it has gone by already: an attempt that nobody answered was a wait in itself.
-        """
-        return (after or 0.0) + max(_step(self.initial, self.longest, attempt) * (1 - chance / 2) - spent, 0.0)
-
-    def hold(self, attempt: int, chance: float) -> float:
-        """Return the wait after attempt 0, 1, … that was refused for want of a credential or an address."""
-        return _step(self.held_initial, self.held_longest, attempt) * (1 - chance / 2)
-
-
-def _step(initial: float, longest: float, attempt: int) -> float:
-    return min(longest, initial * 2.0 ** min(attempt, _DOUBLINGS))
-
-
-async def rest(seconds: float, unless: asyncio.Event) -> None:
-    """Wait for so long, or until the event."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await unless.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The wall clock in Unix seconds, how to wait, a number from [0, 1), and seconds that only ever run on."""
-
-    now: Callable[[], float] = time.time
-    rest: Callable[[float, asyncio.Event], Awaitable[None]] = rest
-    chance: Callable[[], float] = random.random
-    running: Callable[[], float] = time.monotonic
-
-
-# rooms
-
-
-LOG: Final = logging.getLogger(__name__)
-
-PROBES: Final = 20
-"""How many more requests the search for the bad part of one may cost."""
-
-GLANCE: Final = 1.0
-"""How often a held sender looks for a new credential, in seconds."""
-
-QUIET: Final = 60.0
-"""The least time between two log lines about points that were not taken, in seconds."""
-
-EVENTS: Final = {
-    State.DELIVERING: (logging.INFO, "otlp delivers"),
-    State.RETRYING: (logging.WARNING, "otlp tries again"),
-    State.HOLDING: (logging.ERROR, "otlp holds what it has"),
-    State.REFUSED: (logging.ERROR, "otlp is refused"),
+_STATE_EVENTS: Final = {
+    DeliveryState.DELIVERING: (logging.INFO, "delivery working"),
+    DeliveryState.RETRYING: (logging.WARNING, "delivery retrying"),
+    DeliveryState.BLOCKED: (logging.ERROR, "delivery blocked: fix credential or endpoint"),
+    DeliveryState.REJECTED: (logging.ERROR, "delivery failing: the endpoint rejects the points"),
 }
 
 
+@dataclass(frozen=True, slots=True)
+class BackoffPolicy:
+    """Delays in seconds, which double from an initial delay up to a maximum; blocked requests have their own two.
+
+    `max_delay` is short since it bounds how late the return of a backend is noticed: delivery resumes within 2 s.
+    """
+
+    initial_delay: float = 0.2
+    max_delay: float = 1.5
+    blocked_initial_delay: float = 1.0
+    blocked_max_delay: float = 300.0
+
+    def retry_delay(self, attempt: int, retry_after: float | None, jitter: float, elapsed: float = 0.0) -> float:
+        """Return the delay after attempt 0, 1, …, at least `retry_after` (E31).
+
+        `jitter` in [0, 1) shortens the back-off by up to a half, so that many exporters do not retry at once.
+        `elapsed` is subtracted from the back-off: an attempt without a response was a delay in itself.
+        """
+        delay = _exponential_delay(self.initial_delay, self.max_delay, attempt) * (1 - jitter / 2)
+        return (retry_after or 0.0) + max(delay - elapsed, 0.0)
+
+    def blocked_delay(self, attempt: int, jitter: float) -> float:
+        """Return the delay after attempt 0, 1, … that failed for a missing credential or a wrong endpoint."""
+        return _exponential_delay(self.blocked_initial_delay, self.blocked_max_delay, attempt) * (1 - jitter / 2)
+
+
+def _exponential_delay(initial: float, maximum: float, attempt: int) -> float:
+    return min(maximum, initial * 2.0 ** min(attempt, _MAX_DOUBLINGS))
+
+
+async def sleep(seconds: float, interrupt: asyncio.Event) -> None:
+    """Sleep, but no longer than until the event is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await interrupt.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class SenderClock:
+    """Wall clock (Unix seconds), sleep, jitter (a number in [0, 1)) and monotonic clock; tests replace them."""
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float, asyncio.Event], Awaitable[None]] = sleep
+    jitter: Callable[[], float] = random.random
+    monotonic: Callable[[], float] = time.monotonic
+
+
 class Transport(Protocol):
-    """What carries a request to the endpoint and tells what came of it."""
+    """Sends request bodies to the endpoint over one protocol."""
 
-    async def post(self, body: bytes) -> Outcome:
-        """Send a body; never raises."""
+    async def post(self, body: bytes) -> TransportOutcome:
+        """Send a body. Never raises: errors are returned as an outcome."""
 
-    def renewed(self) -> bool:
-        """Return whether there is another credential than the one last sent."""
+    def credentials_changed(self) -> bool:
+        """Return whether the credential differs from the one last sent."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """What became of the points of one record, and what was said of them last."""
+class DeliveryResult:
+    """What happened to the points of one queued request, and the last message about them."""
 
     accepted: int = 0
     rejected: int = 0
-    losses: list[Loss] = field(default_factory=list)
-    taken: bool = False
+    drops: list[Drop] = field(default_factory=list)
+    any_accepted: bool = False
     message: str = ""
 
 
 class Sender:
-    """Delivers a queue's records over a transport and keeps the books; one request is under way at a time."""
+    """Delivers queued requests over a transport, one at a time, and accounts for their points."""
 
     def __init__(
         self,
-        queue: Queue,
+        queue: RequestQueue,
         transport: Transport,
-        books: DeliveryAccounting,
-        pace: Pace | None = None,
-        clock: Clock | None = None,
+        accounting: DeliveryAccounting,
+        backoff: BackoffPolicy | None = None,
+        clock: SenderClock | None = None,
     ) -> None:
         self._queue = queue
         self._transport = transport
-        self._books = books
-        self._pace = pace or Pace()
-        self._clock = clock or Clock()
-        self._arrival = asyncio.Event()
-        self._haste = asyncio.Event()
-        self._ending = False
-        self._told: dict[str, float] = {}
-        self._untold: Counter[str] = Counter()
+        self._accounting = accounting
+        self._backoff = backoff or BackoffPolicy()
+        self._clock = clock or SenderClock()
+        self._wakeup = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._finishing = False
+        self._last_logged: dict[str, float] = {}
+        self._unlogged_points: Counter[str] = Counter()
 
-    def notice(self) -> None:
-        """Say that something was put into the queue."""
-        self._arrival.set()
+    def wake(self) -> None:
+        """Wake `run` up: a request was queued."""
+        self._wakeup.set()
 
     def finish(self) -> None:
-        """Have `run` end once nothing is left, and cut the present back-off short."""
-        self._ending = True
-        self._haste.set()
-        self._arrival.set()
+        """End `run` once the queue is empty, and cut the current back-off short."""
+        self._finishing = True
+        self._hurry.set()
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled, which it may be at any moment: what is not acknowledged stays in the queue."""
+        """Deliver until cancelled, which is safe at any moment: a request stays queued until it is acknowledged."""
         while True:
             await self._drain()
-            if self._ending:
+            if self._finishing:
                 return
-            self._arrival.clear()
-            await self._arrival.wait()
+            self._wakeup.clear()
+            await self._wakeup.wait()
 
     async def _drain(self) -> None:
-        while record := self._queue.head():
-            tally = await self._guarded(record)
-            if tally is None:
+        while request := self._queue.peek():
+            result = await self._deliver_guarded(request)
+            if result is None:
                 continue
-            if self._queue.acknowledge(record):
-                self._books.settle(tally.accepted, tally.rejected, tally.losses)
-                await self._queue.secure()
-            self._turn(State.DELIVERING if tally.taken else State.REFUSED, tally.message)
+            if self._queue.ack(request):
+                self._accounting.count_acked(result.accepted, result.rejected, result.drops)
+                await self._queue.commit()
+            state = DeliveryState.DELIVERING if result.any_accepted else DeliveryState.REJECTED
+            self._set_state(state, result.message)
 
-    async def _guarded(self, record: Record) -> Tally | None:
-        """Get a record over with; a fault of our own costs this record, never delivery as a whole."""
+    async def _deliver_guarded(self, request: QueuedRequest) -> DeliveryResult | None:
+        """Deliver a request; a bug of the exporter costs this request, but never stops delivery."""
         try:
-            return await self._deliver(record)
-        except Exception:
-            LOG.exception("delivery failed; please report this")
-            return Tally(losses=[Loss("fault", record.points)], message="a fault of the exporter's own; see its log")
+            return await self._deliver(request)
+        except Exception:  # noqa: BLE001 - whatever the bug is, the next request may be fine
+            _log.exception("delivery failed with an internal error; please report this")
+            return DeliveryResult(
+                drops=[Drop("fault", request.points)], message="internal error of the exporter; see its log"
+            )
 
-    async def _deliver(self, record: Record) -> Tally | None:
-        """Send a record, in parts where it is refused as a whole; None when it was given up meanwhile."""
-        tally = Tally()
-        verdict = await self._settled(record, record)
-        match verdict:
+    async def _deliver(self, request: QueuedRequest) -> DeliveryResult | None:
+        """Send a request, in parts if it is rejected as a unit; None when the queue dropped it meanwhile."""
+        result = DeliveryResult()
+        outcome = await self._send_until_final(request, request)
+        match outcome:
             case None:
                 return None
-            case Done():
-                self._take(record, verdict, tally)
-            case Never(split=True) if record.points > 1:
-                return await self._search(record, verdict, tally)
-            case Never():
-                self._lose(record.points, record, verdict, tally)
-        return tally
+            case Accepted():
+                self._note_accepted(request, outcome, result)
+            case Permanent(can_split=True) if request.points > 1:
+                return await self._bisect(request, outcome, result)
+            case Permanent():
+                self._note_dropped(request.points, request, outcome, result)
+        return result
 
-    async def _search(self, record: Record, refusal: Never, tally: Tally) -> Tally | None:
-        """Send what of a refused record is taken; None when it was given up meanwhile."""
-        search = Search(record.points, PROBES, large=refusal.large)
-        while span := search.next():
-            piece = _piece(record, span)
-            verdict = await self._settled(piece, record)
-            match verdict:
+    async def _bisect(
+        self, request: QueuedRequest, failure: Permanent, result: DeliveryResult
+    ) -> DeliveryResult | None:
+        """Deliver the acceptable parts of a rejected request; None when the queue dropped it meanwhile."""
+        bisector = RequestBisector(request.points, MAX_PROBES, too_large=failure.too_large)
+        while span := bisector.next():
+            piece = _slice(request, span)
+            outcome = await self._send_until_final(piece, request)
+            match outcome:
                 case None:
                     return None
-                case Done():
-                    search.taken()
-                    self._take(piece, verdict, tally)
-                case Never(large=large):
-                    search.refused(span, large=large)
-                    refusal = verdict
-        self._lose(sum(map(len, search.lost)), record, refusal, tally)
-        return tally
+                case Accepted():
+                    bisector.accepted()
+                    self._note_accepted(piece, outcome, result)
+                case Permanent(too_large=too_large):
+                    bisector.rejected(span, too_large=too_large)
+                    failure = outcome
+        self._note_dropped(sum(map(len, bisector.bad_spans)), request, failure, result)
+        return result
 
-    async def _settled(self, piece: Record, record: Record) -> Done | Never | None:
-        """Send a part of a record until there is nothing to try again, or the record is too old."""
-        before: type[Verdict] | None = None
+    async def _send_until_final(self, piece: QueuedRequest, request: QueuedRequest) -> Accepted | Permanent | None:
+        """Send a piece of a queued request until it is accepted or fails for good; None when the queue drops it."""
+        previous: type[RequestResult] | None = None
         attempt = 0
         while True:
-            self._books.lose(self._queue.expire(self._clock.now()))
-            if self._queue.head() is not record:
+            self._accounting.count_dropped(self._queue.expire(self._clock.now()))
+            if self._queue.peek() is not request:
                 return None
-            began = self._clock.running()
-            verdict = await self._post(piece)
-            if isinstance(verdict, Done | Never):
-                return verdict
-            attempt = attempt + 1 if type(verdict) is before else 0
-            before = type(verdict)
-            await self._wait(verdict, attempt, self._clock.running() - began)
+            started = self._clock.monotonic()
+            result = await self._send(piece)
+            if isinstance(result, Accepted | Permanent):
+                return result
+            attempt = attempt + 1 if type(result) is previous else 0
+            previous = type(result)
+            await self._back_off(result, attempt, self._clock.monotonic() - started)
 
-    async def _post(self, piece: Record) -> Verdict:
+    async def _send(self, piece: QueuedRequest) -> RequestResult:
         outcome = await self._transport.post(piece.body)
-        self._books.requests[outcome.code] += 1
-        return judge(outcome, piece.points, self._clock.now())
+        self._accounting.requests[outcome.code] += 1
+        return classify(outcome, piece.points, self._clock.now())
 
-    async def _wait(self, verdict: Later | Hold, attempt: int, spent: float) -> None:
-        self._books.retried += 1
-        chance = self._clock.chance()
-        match verdict:
-            case Later(why, after, silent):
-                self._turn(State.RETRYING, why)
-                await self._rest(self._pace.retry(attempt, after, chance, spent if silent else 0.0))
-            case Hold(why):
-                self._turn(State.HOLDING, why)
-                await self._hold(self._pace.hold(attempt, chance))
+    async def _back_off(self, result: Retryable | Blocked, attempt: int, elapsed: float) -> None:
+        self._accounting.retries += 1
+        jitter = self._clock.jitter()
+        match result:
+            case Retryable(message, retry_after, unanswered):
+                self._set_state(DeliveryState.RETRYING, message)
+                elapsed = elapsed if unanswered else 0.0
+                await self._sleep(self._backoff.retry_delay(attempt, retry_after, jitter, elapsed))
+            case Blocked(message):
+                self._set_state(DeliveryState.BLOCKED, message)
+                await self._sleep_blocked(self._backoff.blocked_delay(attempt, jitter))
 
-    async def _hold(self, seconds: float) -> None:
-        """Wait for so long, or until there is another credential."""
+    async def _sleep_blocked(self, seconds: float) -> None:
+        """Sleep, but no longer than until the credential changes."""
         while seconds > 0:
-            hurried = await self._rest(min(seconds, GLANCE))
-            if hurried or self._transport.renewed():
+            hurried = await self._sleep(min(seconds, CREDENTIAL_POLL))
+            if hurried or self._transport.credentials_changed():
                 return
-            seconds -= GLANCE
+            seconds -= CREDENTIAL_POLL
 
-    async def _rest(self, seconds: float) -> bool:
-        """Wait for so long; return whether the wait was cut short, which it is once, for the end."""
-        await self._clock.rest(seconds, self._haste)
-        hurried = self._haste.is_set()
-        self._haste.clear()
+    async def _sleep(self, seconds: float) -> bool:
+        """Sleep; return whether `finish` cut it short. It does so once: later retries keep their back-off."""
+        await self._clock.sleep(seconds, self._hurry)
+        hurried = self._hurry.is_set()
+        self._hurry.clear()
         return hurried
 
-    def _take(self, piece: Record, done: Done, tally: Tally) -> None:
-        tally.accepted += done.accepted
-        tally.rejected += done.rejected
-        tally.taken = True
-        tally.message = done.message or tally.message
+    def _note_accepted(self, piece: QueuedRequest, outcome: Accepted, result: DeliveryResult) -> None:
+        result.accepted += outcome.accepted
+        result.rejected += outcome.rejected
+        result.any_accepted = True
+        result.message = outcome.message or result.message
         now = self._clock.now()
-        self._books.last_success = now
-        self._books.lag = now - piece.at
-        if done.message or done.rejected:
-            self._books.warnings += 1
-            self._tell("otlp points are taken with a warning", done.rejected, piece.points, done.message)
+        self._accounting.last_success = now
+        self._accounting.last_lag = now - piece.timestamp
+        if outcome.message or outcome.rejected:
+            self._accounting.warnings += 1
+            event = "points accepted with a warning"
+            self._log_limited(event, outcome.rejected, piece.points, outcome.message)
 
-    def _lose(self, points: int, record: Record, never: Never, tally: Tally) -> None:
-        """Give up so many points of a record."""
+    def _note_dropped(self, points: int, request: QueuedRequest, failure: Permanent, result: DeliveryResult) -> None:
         if points:
-            tally.losses.append(Loss(never.reason, points))
-            tally.message = never.why
-            self._tell("otlp points are refused", points, record.points, never.why)
+            result.drops.append(Drop(failure.reason, points))
+            result.message = failure.message
+            self._log_limited("points rejected and dropped", points, request.points, failure.message)
 
-    def _turn(self, state: State, why: str) -> None:
-        """Take on a state; log when it is another."""
-        self._books.why = log.SECRETS.mask(why)
-        if state is not self._books.state:
-            self._books.state = state
-            level, event = EVENTS[state]
-            LOG.log(level, event, extra=log.fields(why=self._books.why))
+    def _set_state(self, state: DeliveryState, reason: str) -> None:
+        """Enter a state; log it if it is another."""
+        self._accounting.state_reason = log.REDACTOR.redact(reason)
+        if state is not self._accounting.state:
+            self._accounting.state = state
+            level, event = _STATE_EVENTS[state]
+            _log.log(level, event, extra=log.fields(reason=self._accounting.state_reason))
 
-    def _tell(self, event: str, points: int, of: int, why: str) -> None:
-        """Log that points were not taken, now and then, with how many since the last time."""
-        self._untold[event] += points
-        if (now := self._clock.now()) >= self._told.get(event, 0.0) + QUIET:
-            LOG.warning(event, extra=log.fields(points=self._untold.pop(event), of=of, why=why))
-            self._told[event] = now
+    def _log_limited(self, event: str, points: int, of: int, reason: str) -> None:
+        """Log lost points at most once per LOG_INTERVAL, with the sum since the previous line."""
+        self._unlogged_points[event] += points
+        if (now := self._clock.now()) >= self._last_logged.get(event, 0.0) + LOG_INTERVAL:
+            _log.warning(event, extra=log.fields(points=self._unlogged_points.pop(event), of=of, reason=reason))
+            self._last_logged[event] = now
 
 
-def _piece(record: Record, span: Span) -> Record:
-    """Return some of the points of a record as a record of their own."""
-    plain = part(Request(unpacked(record.body), record.points), span.first, span.end)
-    return Record(packed(plain.body) if is_packed(record.body) else plain.body, plain.points, record.at)
+def _slice(request: QueuedRequest, span: Span) -> QueuedRequest:
+    """Return some points of a request as a request, compressed if that was."""
+    plain = part(Request(gunzip_body(request.body), request.points), span.first, span.end)
+    body = gzip_body(plain.body) if is_gzip(request.body) else plain.body
+    return QueuedRequest(body, plain.points, request.timestamp)

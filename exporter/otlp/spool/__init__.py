@@ -1,18 +1,22 @@
-"""The spool: a queue on disk that outlives the process, of segment files with a cursor beside them.
+"""The spool: a queue on disk that outlives the process, made of segment files and a checkpoint file beside them.
 
-What is promised. A record that `put` took while `why` is "" is delivered at least once, whenever the process is killed;
-after a crash of the machine that holds for what was synced (`always`: when `secure` returns; `interval`: a second
-later). A record is delivered twice only if it was under way when the process was killed, if its acknowledgement was not
-yet synced when the machine crashed, or could not be written since the disk failed; the bytes are the same each time.
+Flow: `Spool.put` → `MemoryBuffer` → `SegmentStore` → a record in a segment file; `peek` reads it back, `ack` releases
+it, `commit` writes the checkpoint. At start, `recovery` scans the segments from the checkpoint on.
 
-The books go on where an earlier process's ended: the counters and their start come from the cursor, and what waits
-counts as made and queued. They begin anew, with what waits as made, when it is not certain that the cursor tells all
-that was ever shown: it is lost, the machine crashed, or the process was killed while points were only in memory. What
-should wait and cannot be read is dropped, by reason "damaged". So made = delivered + rejected + dropped + queued holds
-at every instant, and no counter goes back without a new start.
+Guarantees. A request that `put` accepted while `degraded_reason` is "" is delivered at least once, whenever the process
+is killed; after a crash of the machine that holds for what was synced (`always`: when `commit` returns; `interval`: a
+second later). A request is delivered twice only if it was in flight when the process was killed, if its
+acknowledgement was not yet synced when the machine crashed, or could not be written since the disk failed; the bytes
+are the same each time.
+
+The accounting continues over restarts: the counters and their start time come from the checkpoint, and pending points
+count as produced and queued. It starts from zero, with the pending points as produced, unless it is certain that the
+checkpoint holds every value that was ever exported: it is missing, the machine crashed, or the process was killed while
+points were only in memory. Points that should be pending and cannot be read are dropped, with reason "damaged". So
+produced = delivered + rejected + dropped + queued holds at every instant, and no counter decreases without a new start.
 """
 
 from exporter.otlp.spool.files import InUseError
-from exporter.otlp.spool.spool import Bounds, Fsync, Spool
+from exporter.otlp.spool.spool import Fsync, Spool, SpoolLimits
 
-__all__ = ["Bounds", "Fsync", "InUseError", "Spool"]
+__all__ = ["Fsync", "InUseError", "Spool", "SpoolLimits"]

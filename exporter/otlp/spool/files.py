@@ -1,4 +1,4 @@
-"""The files of a spool: segments, which stay open for as long as they hold anything, and the lock."""
+"""The files of a spool: segments, which stay open while records in them are pending, and the lock."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.spool.record import HEAD
+from exporter.otlp.spool.record import SEGMENT_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from typing import Self
 
-LOCK: Final = "spool.lock"
-CURSOR: Final = "spool.cursor"
+LOCK_FILE: Final = "spool.lock"
+CHECKPOINT_FILE: Final = "spool.cursor"
 _SEGMENT: Final = re.compile(r"([0-9]{12})\.spool")
 
 
 class InUseError(Exception):
-    """The directory belongs to another process; the message names the setting."""
+    """Another process uses the directory; the message names the setting."""
 
 
-class File:
-    """An open file that knows whether it still stands where it was opened; `dirty` means written since the last sync.
+class SpoolFile:
+    """An open file and the path that it was opened at; `dirty`: written since the last sync.
 
-    Everything raises OSError, but for `close`.
+    All methods but `close` raise OSError.
     """
 
     def __init__(self, path: Path, flags: int) -> None:
@@ -35,40 +35,40 @@ class File:
         self.dirty = False
         self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
 
-    def stands(self) -> bool:
-        """Say whether the path still leads to this file."""
+    def is_linked(self) -> bool:
+        """Return whether the path still leads to this file: it may have been removed or replaced."""
         try:
-            there = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return False
-        return os.path.samestat(there, os.fstat(self._descriptor))
+        return os.path.samestat(status, os.fstat(self._descriptor))
 
     def size(self) -> int:
-        """Return the bytes in the file."""
+        """Return the size in bytes."""
         return os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return so many bytes from an offset on, fewer only at the end."""
+        """Return `length` bytes from an offset on, fewer only at the end of the file."""
         return os.pread(self._descriptor, length, offset)
 
     def write(self, content: bytes, offset: int) -> None:
-        """Put bytes in place."""
+        """Write all bytes at an offset."""
         self.dirty = True
         left = memoryview(content)
         while left:
             written = os.pwrite(self._descriptor, left, offset)
             left, offset = left[written:], offset + written
 
-    def cut(self, size: int) -> None:
-        """Let the file end here."""
+    def truncate(self, size: int) -> None:
+        """Cut the file to a size in bytes."""
         os.ftruncate(self._descriptor, size)
 
     def duplicate(self) -> int:
-        """Return another descriptor of the same file, for a thread to sync and close."""
+        """Return another descriptor of the file, for a thread to sync and close."""
         return os.dup(self._descriptor)
 
-    def lock(self) -> bool:
-        """Lock the file against other processes until it is closed, also by death; say whether that went well."""
+    def try_lock(self) -> bool:
+        """Lock the file until it is closed or the process dies; return whether no other process holds the lock."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,70 +76,70 @@ class File:
         return True
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
 class Segment:
-    """A file of frames; `live` counts those that still wait, `orphan` means that its name is gone or another's."""
+    """A file of records, `pending` of them not acknowledged; `unlinked`: its path is gone or leads to another file."""
 
-    def __init__(self, file: File, size: int) -> None:
+    def __init__(self, file: SpoolFile, size: int) -> None:
         self.file = file
         self.size = size
-        self.live = 0
-        self.orphan = False
+        self.pending = 0
+        self.unlinked = False
 
     @classmethod
     def create(cls, directory: Path, number: int) -> Self:
-        """Begin a new segment. Raises OSError, and leaves nothing behind then."""
+        """Create a segment file. Raises OSError, and leaves no file behind then."""
         path = directory / f"{number:012}.spool"
-        file = File(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        file = SpoolFile(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
-            file.write(HEAD, 0)
+            file.write(SEGMENT_HEADER, 0)
         except OSError:
             file.close()
             with suppress(OSError):
                 path.unlink()
             raise
-        return cls(file, len(HEAD))
+        return cls(file, len(SEGMENT_HEADER))
 
     @property
     def name(self) -> str:
-        """Return the file's name."""
+        """The name of the file."""
         return self.file.path.name
 
-    def append(self, frame: bytes) -> int:
-        """Add a frame; return its offset. Raises OSError, and ends where it ended before then."""
+    def append(self, record: bytes) -> int:
+        """Append a record; return its offset. Raises OSError, and leaves no partial record behind then."""
         offset = self.size
         try:
-            self.file.write(frame, offset)
+            self.file.write(record, offset)
         except OSError:
             with suppress(OSError):
-                self.file.cut(offset)
+                self.file.truncate(offset)
             raise
-        self.size += len(frame)
+        self.size += len(record)
         return offset
 
     def remove(self) -> None:
-        """Close the file and give its disk space back. Raises OSError."""
-        stands = self.file.stands()
+        """Close the file and delete it, unless its path leads to another file. Raises OSError."""
+        is_linked = self.file.is_linked()
         self.file.close()
-        if stands:
+        if is_linked:
             self.file.path.unlink(missing_ok=True)
 
 
-def number_of(name: str) -> int | None:
-    """Return the number in a segment's name, None when the name is none."""
+def segment_number(name: str) -> int | None:
+    """Return the number in the name of a segment file, None for any other name."""
     match = _SEGMENT.fullmatch(name)
     return int(match[1]) if match else None
 
 
-def locked(directory: Path) -> File:
-    """Return the directory's lock, taken. Raises OSError, and InUseError when another process has it."""
-    file = File(directory / LOCK, os.O_RDWR | os.O_CREAT)
+def lock_directory(directory: Path) -> SpoolFile:
+    """Lock the directory; return the lock file. Raises OSError, and InUseError if another process holds the lock."""
+    file = SpoolFile(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT)
     try:
-        if file.lock():
-            file.cut(0)
+        if file.try_lock():
+            file.truncate(0)
             file.write(f"{os.getpid()}\n".encode(), 0)
             return file
     except OSError:
@@ -153,8 +153,8 @@ def locked(directory: Path) -> File:
     )
 
 
-def flush(descriptors: Sequence[int]) -> OSError | None:
-    """Sync descriptors to the device and close them, in whatever thread; return what went wrong."""
+def fsync_all(descriptors: Sequence[int]) -> OSError | None:
+    """Sync and close descriptors, in any thread; return the last error."""
     failure = None
     for descriptor in descriptors:
         try:

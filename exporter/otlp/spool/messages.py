@@ -1,4 +1,4 @@
-"""What a spool tells people: why it is not on disk and what cures that, and what it found."""
+"""Messages about a spool: why it is not on disk, with a hint, and what was recovered."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ from exporter.otlp.spool.files import InUseError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.otlp.spool.store import Found
+    from exporter.otlp.spool.store import Recovery
 
 _log = logging.getLogger(__name__)
 
-MOST: Final = 20
-"""Damages that are told one by one."""
+MAX_LOGGED: Final = 20
+"""Corruptions that are logged one by one; a destroyed disk must not flood the log."""
 
 _FULL: Final = "has no space left: free some, or lower otlp.queue.bytes"
-_CLOSED: Final = "may not be written: see its owner, its mode, and the pod's fsGroup"
-CURES: Final = {
+_DENIED: Final = "is not writable: check its owner, its mode, and the pod's fsGroup"
+_NO_DIRECTORY: Final = "is not a directory: choose another"
+HINTS: Final = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EROFS: "is read-only: mount it writable",
-    errno.EACCES: _CLOSED,
-    errno.EPERM: _CLOSED,
-    errno.ENOTDIR: "is no directory: name another",
-    errno.EEXIST: "is no directory: name another",
-    errno.ENOENT: "is not there and cannot be made: mount it",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.ENOTDIR: _NO_DIRECTORY,
+    errno.EEXIST: _NO_DIRECTORY,
+    errno.ENOENT: "does not exist and cannot be created: mount it",
 }
-"""What is wrong with the directory and what cures it, by error number."""
+"""The problem with the directory and its remedy, by error number."""
 
 
-def trouble(error: OSError | InUseError, directory: Path) -> str:
-    """Say why a directory cannot be used, and the cure."""
+def error_message(error: OSError | InUseError, directory: Path) -> str:
+    """Return why a directory cannot be used, with a hint."""
     if isinstance(error, InUseError):
         return str(error)
-    text = CURES.get(error.errno or 0, f"fails ({error.strerror}): check its volume")
+    text = HINTS.get(error.errno or 0, f"fails ({error.strerror}): check its volume")
     return f"otlp.queue.directory {directory} {text}"
 
 
-def astray(directory: Path, *, orphans: bool, tail: bool) -> str:
-    """Say where records wait that are not in the directory, though it can be used; "" when there are none."""
-    if orphans:
-        return f"otlp.queue.directory {directory} was removed or replaced; what it held waits in open files"
-    return "what waited in memory is going back to otlp.queue.directory" if tail else ""
+def misplaced_message(directory: Path, *, unlinked: bool, buffered: bool) -> str:
+    """Return where requests are stored that are not in the directory, though it is usable; "" if there are none."""
+    if unlinked:
+        return f"otlp.queue.directory {directory} was removed or replaced; its queued requests are held in open files"
+    return "requests in memory are being written back to otlp.queue.directory" if buffered else ""
 
 
-def tell(directory: Path, found: Found) -> None:
-    """Log what was found in a directory: what goes on waiting, and what is damaged."""
-    waiting = found.waiting
-    if found.entries or waiting.lost:
-        facts = fields(directory=str(directory), records=len(found.entries), points=waiting.points, lost=waiting.lost)
-        _log.info("spool goes on with what was there", extra=facts)
-    for name, damage in found.damages[:MOST]:
-        facts = fields(file=name, offset=damage.offset, bytes=damage.size, points=damage.points, why=damage.why)
-        _log.warning("spool has damage", extra=facts)
-    if len(found.damages) > MOST:
-        _log.warning("spool has more damage", extra=fields(places=len(found.damages) - MOST))
+def log_recovery(directory: Path, recovery: Recovery) -> None:
+    """Log what a directory contained when it was opened: pending and damaged records."""
+    pending = recovery.pending
+    if recovery.records or pending.missing_points:
+        counts = {"records": len(recovery.records), "points": pending.points, "lost": pending.missing_points}
+        _log.info("spool recovered", extra=fields(directory=str(directory), **counts))
+    for name, corruption in recovery.corruptions[:MAX_LOGGED]:
+        place = {"file": name, "offset": corruption.offset, "bytes": corruption.size}
+        extra = fields(**place, points=corruption.points, reason=corruption.reason)
+        _log.warning("spool has a damaged record", extra=extra)
+    if len(recovery.corruptions) > MAX_LOGGED:
+        _log.warning("spool has more damaged records", extra=fields(places=len(recovery.corruptions) - MAX_LOGGED))

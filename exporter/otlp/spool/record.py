@@ -1,13 +1,13 @@
-"""How a record stands in a segment file, and how records are found again among bytes that may be damaged.
+"""The format of a segment file: encode records, and scan for records among bytes that may be damaged.
 
-A segment begins with HEAD: 8 bytes of name, the version (u32), the CRC of both (u32). Frames follow, each a header of
-48 bytes and a body, all numbers big-endian:
+A segment starts with SEGMENT_HEADER: 8 bytes of name, the version (u32), the CRC of both (u32). Records follow, each a
+header of 48 bytes and a body, all numbers big-endian:
 
-    marker (4 bytes), version (u8), flags (u8), 0 (u16), sequence (u64), through (u64), points (u32), at (f64),
-    length of the body (u32), CRC of the body (u32), CRC of the header up to here (u32)
+    marker (4 bytes), version (u8), flags (u8), 0 (u16), sequence (u64), total points (u64), points (u32),
+    timestamp (f64), length of the body (u32), CRC of the body (u32), CRC of the header up to here (u32)
 
-The header's own CRC makes its length trustworthy: a damaged body costs itself, a damaged header is stepped over by
-looking for the next marker with a sound header. CRCs are zlib's CRC-32.
+The CRC of the header makes the length trustworthy: a damaged body costs one record; a damaged header is skipped by
+searching for the next marker with a valid header. CRCs are zlib's CRC-32.
 """
 
 from __future__ import annotations
@@ -17,142 +17,149 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.delivery.queue import Record
+from exporter.otlp.delivery.queue import QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    Read = Callable[[int, int], bytes]
-    """Gives so many bytes from an offset on, fewer only at the end."""
+    ReadAt = Callable[[int, int], bytes]
+    """Returns bytes by offset and length, fewer only at the end of the file."""
 
 VERSION: Final = 1
 GZIP: Final = 1
-"""The flag of a body that is compressed."""
+"""The flag of a compressed body."""
 
 _NAME: Final = b"rxspool\n"
-_HEAD: Final = struct.Struct(">8sII")
-_MARKER: Final = b"\xf5RXR"  # F5 stands nowhere in UTF-8, so in no label either
-_FRAME: Final = struct.Struct(">4sBBHQQIdII")
+_SEGMENT_HEADER: Final = struct.Struct(">8sII")
+_MARKER: Final = b"\xf5RXR"  # F5 is not valid in UTF-8, so no label contains it
+_HEADER: Final = struct.Struct(">4sBBHQQIdII")
 _CRC: Final = struct.Struct(">I")
 _BLOCK: Final = 64 * 1024
 
-OVERHEAD: Final = _FRAME.size + _CRC.size
-"""Bytes of a frame besides its body."""
+OVERHEAD: Final = _HEADER.size + _CRC.size
+"""Size of a record without its body, in bytes."""
 
 
-def head(version: int = VERSION) -> bytes:
-    """Return what a segment begins with."""
+def segment_header(version: int = VERSION) -> bytes:
+    """Return the first bytes of a segment."""
     plain = _NAME + _CRC.pack(version)
     return plain + _CRC.pack(zlib.crc32(plain))
 
 
-HEAD: Final = head()
+SEGMENT_HEADER: Final = segment_header()
 
 
-def version_of(start: bytes) -> int | None:
-    """Return the version that a file's first bytes tell, None when they are no sound head of a segment."""
-    if len(start) < _HEAD.size:
+def segment_version(start: bytes) -> int | None:
+    """Return the version in the first bytes of a file, None if they are not a valid segment header."""
+    if len(start) < _SEGMENT_HEADER.size:
         return None
-    name, version, crc = _HEAD.unpack_from(start)
-    return version if name == _NAME and crc == zlib.crc32(start[: _HEAD.size - _CRC.size]) else None
+    name, version, crc = _SEGMENT_HEADER.unpack_from(start)
+    return version if name == _NAME and crc == zlib.crc32(start[: _SEGMENT_HEADER.size - _CRC.size]) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One record's place and header; `through` is how many points the spool had taken up to and with this record."""
+class RecordHeader:
+    """The offset and header of a record; `total_points` counts the points ever put, up to and with this record."""
 
     offset: int
     sequence: int
-    through: int
+    total_points: int
     points: int
-    at: float
-    length: int
-    crc: int
+    timestamp: float
+    body_length: int
+    body_crc: int
     flags: int
 
     @classmethod
-    def of(cls, record: Record, sequence: int, through: int) -> Self:
-        """Return the header for a record, not yet placed."""
-        flags = GZIP if record.body.startswith(b"\x1f\x8b") else 0
-        crc = zlib.crc32(record.body)
-        return cls(0, sequence, through, record.points, record.at, len(record.body), crc, flags)
+    def for_request(cls, request: QueuedRequest, sequence: int, total_points: int) -> Self:
+        """Return the header for a request; its offset is not set yet."""
+        flags = GZIP if request.body.startswith(b"\x1f\x8b") else 0
+        body_crc = zlib.crc32(request.body)
+        return cls(0, sequence, total_points, request.points, request.timestamp, len(request.body), body_crc, flags)
 
     @property
     def size(self) -> int:
-        """Return the bytes of header and body."""
-        return OVERHEAD + self.length
+        """The size of header and body in bytes."""
+        return OVERHEAD + self.body_length
 
     @property
     def end(self) -> int:
-        """Return the offset of what follows."""
+        """The offset of the next record."""
         return self.offset + self.size
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
-    """Bytes of a segment that are no sound record; `points` is how many that record had, None when that is unknown."""
+class Corruption:
+    """Bytes of a segment that are not a valid record; `points` counts the points lost, None if unknown."""
 
     offset: int
     size: int
-    why: str
+    reason: str
     points: int | None = None
 
 
-def pack(frame: Frame, body: bytes) -> bytes:
-    """Return a header and its body as they are written."""
-    numbers = (frame.sequence, frame.through, frame.points, frame.at, frame.length, frame.crc)
-    header = _FRAME.pack(_MARKER, VERSION, frame.flags, 0, *numbers)
-    return header + _CRC.pack(zlib.crc32(header)) + body
+def encode_record(header: RecordHeader, body: bytes) -> bytes:
+    """Return the bytes of a record."""
+    numbers = (
+        header.sequence,
+        header.total_points,
+        header.points,
+        header.timestamp,
+        header.body_length,
+        header.body_crc,
+    )
+    packed = _HEADER.pack(_MARKER, VERSION, header.flags, 0, *numbers)
+    return packed + _CRC.pack(zlib.crc32(packed)) + body
 
 
-def frames(read: Read, size: int) -> Iterator[Frame | Damage]:
-    """Return what stands in a segment of `size` bytes, in order; bodies are not looked at. Raises what `read` does."""
-    at = min(len(HEAD), size)
-    through: int | None = None
-    while at < size:
-        frame = _frame(read(at, OVERHEAD), at) or _found(read, at + 1, size)
-        if frame is None:
-            yield Damage(at, size - at, "no record begins here")
+def scan(read: ReadAt, size: int) -> Iterator[RecordHeader | Corruption]:
+    """Yield the records of a segment of `size` bytes, in order, without checking bodies. Raises what `read` raises."""
+    offset = min(len(SEGMENT_HEADER), size)
+    total_points: int | None = None
+    while offset < size:
+        header = _parse_header(read(offset, OVERHEAD), offset) or _resync(read, offset + 1, size)
+        if header is None:
+            yield Corruption(offset, size - offset, "no record begins here")
             return
-        if frame.offset > at:
-            points = None if through is None else frame.through - frame.points - through
-            yield Damage(at, frame.offset - at, "no record begins here", points)
-        if frame.end > size:
-            yield Damage(frame.offset, size - frame.offset, "the record is cut short", frame.points)
+        if header.offset > offset:
+            points = None if total_points is None else header.total_points - header.points - total_points
+            yield Corruption(offset, header.offset - offset, "no record begins here", points)
+        if header.end > size:
+            yield Corruption(header.offset, size - header.offset, "the record is cut short", header.points)
             return
-        yield frame
-        at, through = frame.end, frame.through
+        yield header
+        offset, total_points = header.end, header.total_points
 
 
-def record_of(frame: Frame, read: Read) -> Record | None:
-    """Return a frame's record, None when its body is not what was written. Raises what `read` does."""
-    body = read(frame.offset + OVERHEAD, frame.length)
-    if len(body) != frame.length or zlib.crc32(body) != frame.crc:
+def read_request(header: RecordHeader, read: ReadAt) -> QueuedRequest | None:
+    """Return the request in a record, None if the body is damaged. Raises what `read` raises."""
+    body = read(header.offset + OVERHEAD, header.body_length)
+    if len(body) != header.body_length or zlib.crc32(body) != header.body_crc:
         return None
-    return Record(body, frame.points, frame.at)
+    return QueuedRequest(body, header.points, header.timestamp)
 
 
-def _frame(header: bytes, offset: int) -> Frame | None:
+def _parse_header(header: bytes, offset: int) -> RecordHeader | None:
     if len(header) < OVERHEAD or not header.startswith(_MARKER):
         return None
-    (crc,) = _CRC.unpack_from(header, _FRAME.size)
-    _, version, flags, _, sequence, through, points, at, length, body_crc = _FRAME.unpack_from(header)
-    if version != VERSION or crc != zlib.crc32(header[: _FRAME.size]):
+    (crc,) = _CRC.unpack_from(header, _HEADER.size)
+    _, version, flags, _, sequence, total_points, points, timestamp, length, body_crc = _HEADER.unpack_from(header)
+    if version != VERSION or crc != zlib.crc32(header[: _HEADER.size]):
         return None
-    return Frame(offset, sequence, through, points, at, length, body_crc, flags)
+    return RecordHeader(offset, sequence, total_points, points, timestamp, length, body_crc, flags)
 
 
-def _found(read: Read, at: int, size: int) -> Frame | None:
-    """Return the first frame whose header is sound, from an offset on."""
-    while at < size:
-        block = read(at, _BLOCK)
-        place = block.find(_MARKER)
-        while place >= 0:
-            if frame := _frame(read(at + place, OVERHEAD), at + place):
-                return frame
-            place = block.find(_MARKER, place + 1)
+def _resync(read: ReadAt, offset: int, size: int) -> RecordHeader | None:
+    """Return the first valid header at or after an offset."""
+    while offset < size:
+        block = read(offset, _BLOCK)
+        position = block.find(_MARKER)
+        while position >= 0:
+            if header := _parse_header(read(offset + position, OVERHEAD), offset + position):
+                return header
+            position = block.find(_MARKER, position + 1)
         if len(block) < _BLOCK:
             return None
-        at += len(block) - len(_MARKER) + 1
+        offset += len(block) - len(_MARKER) + 1
     return None

@@ -1,4 +1,4 @@
-"""What is in a spool's directory, without a change to it: for recovery, and for people who look."""
+"""Scan a spool directory without changing it: for recovery at start, and for `spool list` and `spool verify`."""
 
 from __future__ import annotations
 
@@ -6,133 +6,143 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.otlp.spool.checkpoint import SLOT, Mark, newest
-from exporter.otlp.spool.files import CURSOR, File, number_of
-from exporter.otlp.spool.record import HEAD, VERSION, Damage, Frame, frames, record_of, version_of
+from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, latest_checkpoint
+from exporter.otlp.spool.files import CHECKPOINT_FILE, SpoolFile, segment_number
+from exporter.otlp.spool.record import (
+    SEGMENT_HEADER,
+    VERSION,
+    Corruption,
+    RecordHeader,
+    read_request,
+    scan,
+    segment_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from exporter.otlp.spool.record import Read
+    from exporter.otlp.spool.record import ReadAt
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What stands in one segment; `ours` says that it may be removed when nothing in it waits."""
+class SegmentScan:
+    """The content of one segment; `removable`: it may be deleted once no record in it is pending."""
 
     size: int
-    frames: Sequence[Frame] = ()
-    damages: Sequence[Damage] = ()
-    ours: bool = False
-    sound_head: bool = False
+    headers: Sequence[RecordHeader] = ()
+    corruptions: Sequence[Corruption] = ()
+    removable: bool = False
+    valid_header: bool = False
 
     @property
     def end(self) -> int:
-        """Return where the last sound record ends."""
-        return self.frames[-1].end if self.frames else len(HEAD)
+        """The offset at which the last valid record ends."""
+        return self.headers[-1].end if self.headers else len(SEGMENT_HEADER)
 
 
 @dataclass(slots=True)
-class Waiting:
-    """What of several segments still waits, in order, reckoned from the cursor's mark.
+class PendingRecords:
+    """The pending records of several segments, in order, counted from the checkpoint on.
 
-    `next` is the sequence number after the last, `through` and `lost` count points: those ever taken, and those that
-    should wait and are nowhere.
+    `next_sequence` follows the last record, `total_points` counts the points ever put, `points` the pending ones.
     """
 
-    mark: Mark | None
-    next: int = 0
-    through: int = 0
+    checkpoint: Checkpoint | None
+    next_sequence: int = 0
+    total_points: int = 0
     points: int = 0
-    _from: int | None = field(default=None, init=False)
+    _first_point: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if self.mark is not None:
-            self.next, self.through = self.mark.next, self.mark.through
-            self._from = self.mark.through - self.mark.queued
+        if self.checkpoint is not None:
+            self.next_sequence, self.total_points = self.checkpoint.next_sequence, self.checkpoint.total_points
+            self._first_point = self.checkpoint.total_points - self.checkpoint.queued_points
 
-    def sift(self, found: Sequence[Frame]) -> Iterator[Frame]:
-        """Return the frames that wait: neither let go of nor seen before."""
-        for frame in found:
-            self.through = max(self.through, frame.through)
-            if frame.sequence >= self.next:
-                self.next = frame.sequence + 1
-                self.points += frame.points
-                self._from = frame.through - frame.points if self._from is None else self._from
-                yield frame
+    def filter_pending(self, headers: Sequence[RecordHeader]) -> Iterator[RecordHeader]:
+        """Yield the headers of pending records: neither acknowledged nor seen before."""
+        for header in headers:
+            self.total_points = max(self.total_points, header.total_points)
+            if header.sequence >= self.next_sequence:
+                self.next_sequence = header.sequence + 1
+                self.points += header.points
+                if self._first_point is None:
+                    self._first_point = header.total_points - header.points
+                yield header
 
     @property
-    def lost(self) -> int:
-        """Return how many points should wait and are nowhere."""
-        return max(self.through - (self._from or 0) - self.points, 0) if self._from is not None else 0
+    def missing_points(self) -> int:
+        """The number of points that should be pending and are in no record."""
+        if self._first_point is None:
+            return 0
+        return max(self.total_points - self._first_point - self.points, 0)
 
 
-def survey(read: Read, size: int) -> Survey:
-    """Say what stands in a segment of so many bytes; never raises, but what cannot be read is a damage."""
+def scan_segment(read: ReadAt, size: int) -> SegmentScan:
+    """Scan a segment of `size` bytes. Never raises: what cannot be read is a corruption."""
     try:
-        start = read(0, len(HEAD))
-        version = version_of(start)
+        start = read(0, len(SEGMENT_HEADER))
+        version = segment_version(start)
         if version not in {None, VERSION}:
-            return Survey(size, (), [Damage(0, size, f"version {version} is not read here; it is left alone")])
-        found = list(frames(read, size))
+            return SegmentScan(size, (), [Corruption(0, size, f"version {version} is not supported; the file is kept")])
+        records = list(scan(read, size))
     except OSError as error:
-        return Survey(size, (), [Damage(0, size, f"cannot be read: {error.strerror}; it is left alone")])
-    sound = [one for one in found if isinstance(one, Frame)]
-    damages = [one for one in found if isinstance(one, Damage)]
-    if version is None and not sound and not HEAD.startswith(start):
-        return Survey(size, (), [Damage(0, size, "no segment of a spool; it is left alone")])
+        return SegmentScan(size, (), [Corruption(0, size, f"cannot be read: {error.strerror}; the file is kept")])
+    headers = [item for item in records if isinstance(item, RecordHeader)]
+    corruptions = [item for item in records if isinstance(item, Corruption)]
+    if version is None and not headers and not SEGMENT_HEADER.startswith(start):
+        return SegmentScan(size, (), [Corruption(0, size, "not a segment of a spool; the file is kept")])
     if version is None and size:
-        damages.insert(0, Damage(0, min(len(HEAD), size), "the head of the segment", 0))
-    return Survey(size, sound, damages, ours=True, sound_head=version is not None)
+        corruptions.insert(0, Corruption(0, min(len(SEGMENT_HEADER), size), "the header of the segment is damaged", 0))
+    return SegmentScan(size, headers, corruptions, removable=True, valid_header=version is not None)
 
 
-def segments(directory: Path) -> list[tuple[int, Path]]:
+def list_segments(directory: Path) -> list[tuple[int, Path]]:
     """Return the number and path of each segment, in order. Raises OSError."""
-    named = ((number_of(path.name), path) for path in directory.iterdir())
+    named = ((segment_number(path.name), path) for path in directory.iterdir())
     return sorted((number, path) for number, path in named if number is not None)
 
 
-def spoiled(read: Read, found: Survey) -> Iterator[Damage]:
-    """Return the damages of a segment with those of bodies, which are only looked at here."""
-    yield from found.damages
-    for frame in found.frames:
+def verify_bodies(read: ReadAt, segment: SegmentScan) -> Iterator[Corruption]:
+    """Yield the corruptions of a segment, damaged bodies included."""
+    yield from segment.corruptions
+    for header in segment.headers:
         try:
-            why = "" if record_of(frame, read) else "the body is not what was written"
+            reason = "" if read_request(header, read) else "the body is not what was written"
         except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-        if why:
-            yield Damage(frame.offset, frame.size, why, frame.points)
+            reason = f"cannot be read: {error.strerror}"
+        if reason:
+            yield Corruption(header.offset, header.size, reason, header.points)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """One segment as a passer-by sees it."""
+class SegmentReport:
+    """The content of one segment, its pending records, and its corruptions."""
 
     name: str
-    survey: Survey
-    waiting: Sequence[Frame]
-    damages: Sequence[Damage] = ()
+    scan: SegmentScan
+    pending: Sequence[RecordHeader]
+    corruptions: Sequence[Corruption] = ()
 
 
-def sights(directory: Path, *, bodies: bool) -> Iterator[Sight]:
-    """Return what each segment holds, with the damages of bodies if wanted. Raises OSError; takes no lock."""
-    waiting = Waiting(_mark(directory))
-    for _, path in segments(directory):
+def segment_reports(directory: Path, *, bodies: bool) -> Iterator[SegmentReport]:
+    """Yield a report of each segment; `bodies`: check bodies, too. Raises OSError; takes no lock."""
+    pending = PendingRecords(_read_checkpoint(directory))
+    for _, path in list_segments(directory):
         try:
-            file = File(path, os.O_RDONLY)
+            file = SpoolFile(path, os.O_RDONLY)
         except FileNotFoundError:
             continue
         try:
-            found = survey(file.read, file.size())
-            damages = list(spoiled(file.read, found)) if bodies else found.damages
-            yield Sight(path.name, found, list(waiting.sift(found.frames)), damages)
+            segment = scan_segment(file.read, file.size())
+            corruptions = list(verify_bodies(file.read, segment)) if bodies else segment.corruptions
+            yield SegmentReport(path.name, segment, list(pending.filter_pending(segment.headers)), corruptions)
         finally:
             file.close()
 
 
-def _mark(directory: Path) -> Mark | None:
+def _read_checkpoint(directory: Path) -> Checkpoint | None:
     try:
-        return newest((directory / CURSOR).read_bytes()[: 2 * SLOT])
+        return latest_checkpoint((directory / CHECKPOINT_FILE).read_bytes()[: 2 * SLOT_BYTES])
     except FileNotFoundError:
         return None

@@ -1,8 +1,8 @@
-"""The durable queue: records on disk, and in memory for as long as the disk does not take them.
+"""The durable queue: requests on disk, and in memory while the disk fails.
 
-Every record is put at the end of a short tail in memory and written from there to disk at once, so the tail is empty
-but when the disk fails. Then it grows, bounded, the alarm is on (`why`), and each put tries again. The order is always:
-what is on disk, then the tail.
+Every request is appended to a memory buffer and written from there to disk at once, so the buffer is empty unless the
+disk fails. Then the buffer grows up to a limit, `degraded_reason` is set, and each `put` retries. Requests on disk are
+always older than those in the buffer.
 """
 
 from __future__ import annotations
@@ -15,356 +15,358 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
 from exporter.log import fields
-from exporter.otlp.delivery.queue import Loss, Record, losses
-from exporter.otlp.spool.checkpoint import Mark
-from exporter.otlp.spool.files import InUseError, flush
-from exporter.otlp.spool.messages import astray, tell, trouble
-from exporter.otlp.spool.record import OVERHEAD, Frame, pack
-from exporter.otlp.spool.store import Disk, Entry, boot
+from exporter.otlp.delivery.queue import drops
+from exporter.otlp.spool.checkpoint import Checkpoint
+from exporter.otlp.spool.files import InUseError, fsync_all
+from exporter.otlp.spool.messages import error_message, log_recovery, misplaced_message
+from exporter.otlp.spool.record import OVERHEAD, RecordHeader, encode_record
+from exporter.otlp.spool.store import SegmentStore, StoredRecord, read_boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from exporter.otlp.delivery.accounting import DeliveryAccounting
-    from exporter.otlp.delivery.queue import Record
+    from exporter.otlp.delivery.queue import Drop, QueuedRequest
     from exporter.otlp.spool.files import Segment
-
-
-# What a spool may hold, and what of it is not on disk yet.
-
-
-MIB: Final = 1024 * 1024
-
-SLICE: Final = 4 * MIB
-"""Bytes of the tail that are written at a stretch, some milliseconds."""
-
-RETRY: Final = 5.0
-"""The least time between two attempts to write to a disk that failed, in seconds."""
-
-IDLE: Final = 64 * 1024
-"""Bytes of a segment in which nothing waits that are kept to write on in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a spool may hold: bytes on disk and in memory together, seconds of age, and bytes in memory alone.
-
-    On disk it may be one segment more: a segment's space comes back when all of it has gone. Segments grow to a 64th
-    of the bytes, and to `segment` bytes at least.
-    """
-
-    bytes: int
-    age: float
-    memory: int = 64 * MIB
-    segment: int = 64 * 1024
-
-    @property
-    def full(self) -> int:
-        """Return the size at which a segment is full, in bytes."""
-        return max(self.bytes // 64, self.segment)
-
-
-class Tail:
-    """Records in memory, in order, with their bytes (as they would take on disk) and their points."""
-
-    def __init__(self) -> None:
-        self._records: deque[Record] = deque()
-        self.bytes = 0
-        self.points = 0
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @property
-    def first(self) -> Record:
-        """The oldest record; there is one."""
-        return self._records[0]
-
-    def append(self, record: Record) -> None:
-        """Add a record at the end."""
-        self._records.append(record)
-        self.bytes += OVERHEAD + len(record.body)
-        self.points += record.points
-
-    def shift(self) -> Record:
-        """Take the oldest record away."""
-        record = self._records.popleft()
-        self.bytes -= OVERHEAD + len(record.body)
-        self.points -= record.points
-        return record
-
-
-# rooms
 
 
 _log = logging.getLogger(__name__)
 
 Fsync = Literal["always", "interval", "never"]
 
+MIB: Final = 1024 * 1024
+
+WRITE_CHUNK: Final = 4 * MIB
+"""Bytes of the buffer written to disk by one `put`: some milliseconds, so that the event loop is not blocked longer."""
+
+RETRY_INTERVAL: Final = 5.0
+"""Minimum seconds between two attempts to write to a failed disk: each attempt may block."""
+
+MAX_IDLE_BYTES: Final = 64 * 1024
+"""Size up to which a drained active segment is written on: a new file for each request would cost more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLimits:
+    """The limits of a spool: bytes on disk and in memory together, age in seconds, and bytes in memory alone.
+
+    Disk use may exceed `max_bytes` by one segment, whose space is freed when all its records are gone. A segment is a
+    64th of `max_bytes`, but at least `min_segment` bytes.
+    """
+
+    max_bytes: int
+    max_age: float
+    max_memory: int = 64 * MIB
+    min_segment: int = 64 * 1024
+
+    @property
+    def segment_size(self) -> int:
+        """The size in bytes from which on a segment is full."""
+        return max(self.max_bytes // 64, self.min_segment)
+
+
+class MemoryBuffer:
+    """Requests in memory, in order; `bytes` is the size that their records would have on disk."""
+
+    def __init__(self) -> None:
+        self._requests: deque[QueuedRequest] = deque()
+        self.bytes = 0
+        self.points = 0
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    @property
+    def oldest(self) -> QueuedRequest:
+        """The oldest request. Raises IndexError if there is none."""
+        return self._requests[0]
+
+    def append(self, request: QueuedRequest) -> None:
+        """Append a request."""
+        self._requests.append(request)
+        self.bytes += OVERHEAD + len(request.body)
+        self.points += request.points
+
+    def pop(self) -> QueuedRequest:
+        """Remove and return the oldest request."""
+        request = self._requests.popleft()
+        self.bytes -= OVERHEAD + len(request.body)
+        self.points -= request.points
+        return request
+
 
 class Spool:
-    """A queue in a directory, which is its own. Raises InUseError at the start, and nothing after that.
+    """A `RequestQueue` in a directory of its own. The constructor raises InUseError; nothing else raises.
 
-    The books began at `since`, in Unix seconds. What comes to light on the disk is booked here; what is put, expired
-    and acknowledged is booked by who does it, and `secure` then puts that down.
+    The counters of the accounting started at `counters_since` (Unix seconds). Points recovered or damaged are counted
+    here; points put, expired and acknowledged are counted by the caller, and `commit` then persists the counts.
     """
 
     def __init__(
-        self, directory: Path, bounds: Bounds, books: DeliveryAccounting, now: float, fsync: Fsync = "interval"
+        self,
+        directory: Path,
+        limits: SpoolLimits,
+        accounting: DeliveryAccounting,
+        now: float,
+        fsync: Fsync = "interval",
     ) -> None:
-        self.since = now
+        self.counters_since = now
         self._directory = directory
-        self._bounds = bounds
-        self._books = books
+        self._limits = limits
+        self._accounting = accounting
         self._fsync = fsync
-        self._disk = Disk(directory, bounds.full)
-        self._entries: deque[Entry] = deque()
+        self._store = SegmentStore(directory, limits.segment_size)
+        self._stored: deque[StoredRecord] = deque()
         self._stored_bytes = self._stored_points = 0
-        self._tail = Tail()
-        self._front: Record | None = None
-        self._sequence = self._through = 0
-        self._dirty, self._closed, self._whole = False, False, True
-        self._trouble = ""
-        self._tried = now
-        self._boot = boot()
+        self._buffer = MemoryBuffer()
+        self._head: QueuedRequest | None = None
+        self._next_sequence = self._total_points = 0
+        self._checkpoint_dirty, self._clean_shutdown, self._was_complete = False, False, True
+        self._error = ""
+        self._last_attempt = now
+        self._boot_id = read_boot_id()
         try:
-            self._open()
+            self._recover()
         except OSError as error:
-            self._fall(error)
+            self._enter_memory_mode(error)
 
-    # What a sender and a courier see ---------------------------------------------------------------------------------
+    # The interface of a queue -----------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self._tail)
+        return len(self._stored) + len(self._buffer)
 
     @property
     def bytes(self) -> int:
-        """Return how many bytes wait, with what each record takes besides its body."""
-        return self._stored_bytes + self._tail.bytes
+        """The size of the queue in bytes, headers of records included."""
+        return self._stored_bytes + self._buffer.bytes
 
     @property
     def points(self) -> int:
-        """Return how many points wait."""
-        return self._stored_points + self._tail.points
+        """The number of queued points."""
+        return self._stored_points + self._buffer.points
 
     @property
-    def why(self) -> str:
-        """Return why not everything is on disk, with the cure; "" when it is."""
-        return self._trouble or astray(self._directory, orphans=self._disk.orphans, tail=bool(self._tail))
+    def degraded_reason(self) -> str:
+        """Why not all requests are on disk, with a hint; "" if they are."""
+        unlinked, buffered = self._store.has_unlinked, bool(self._buffer)
+        return self._error or misplaced_message(self._directory, unlinked=unlinked, buffered=buffered)
 
-    def put(self, record: Record, now: float) -> tuple[Loss, ...]:
-        """Add a record at the end; return what had to be given up for it, itself when it alone is too big."""
-        size = OVERHEAD + len(record.body)
-        if size > self._bounds.bytes:
-            return losses("queue_full", record.points)
+    def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
+        """Append a request; return what was dropped to make room, or the request if it exceeds the queue by itself."""
+        size = OVERHEAD + len(request.body)
+        if size > self._limits.max_bytes:
+            return drops("queue_full", request.points)
         expired = self.expire(now)
-        full = 0
-        while self.bytes + size > self._bounds.bytes:
-            full += self._shift()
-        self._tail.append(record)
-        self._keep(now)
-        while self._tail.bytes > self._bounds.memory:
-            full += self._forget()
-        return (*expired, *losses("queue_full", full))
+        overflow = 0
+        while self.bytes + size > self._limits.max_bytes:
+            overflow += self._remove_oldest()
+        self._buffer.append(request)
+        self._flush(now)
+        while self._buffer.bytes > self._limits.max_memory:
+            overflow += self._remove_oldest_in_memory()
+        return (*expired, *drops("queue_full", overflow))
 
-    def expire(self, now: float) -> tuple[Loss, ...]:
-        """Give up what is too old (E36)."""
+    def expire(self, now: float) -> tuple[Drop, ...]:
+        """Drop requests that are too old (E36)."""
         expired = 0
-        while len(self) and now - self._oldest() > self._bounds.age:
-            expired += self._shift()
-        return losses("expired", expired)
+        while len(self) and now - self._oldest_timestamp() > self._limits.max_age:
+            expired += self._remove_oldest()
+        return drops("expired", expired)
 
-    def head(self) -> Record | None:
-        """Return the oldest record that can be read, None when there is none."""
-        while self._front is None and self._entries:
-            entry = self._entries[0]
-            self._front = entry.record()
-            if self._front is None:
-                self._lose(entry, self._shift())
-        if self._front is None and self._tail:
-            self._front = self._tail.first
-        return self._front
+    def peek(self) -> QueuedRequest | None:
+        """Return the oldest readable request, None if the queue is empty; damaged records before it are dropped."""
+        while self._head is None and self._stored:
+            stored = self._stored[0]
+            self._head = stored.read()
+            if self._head is None:
+                self._drop_damaged(stored, self._remove_oldest())
+        if self._head is None and self._buffer:
+            self._head = self._buffer.oldest
+        return self._head
 
-    def acknowledge(self, record: Record) -> bool:
-        """Let go of the oldest record if it is this one; return whether it was (it may have been dropped meanwhile)."""
-        if record is not self._front:
+    def ack(self, request: QueuedRequest) -> bool:
+        """Remove the oldest request if it is this one; return whether it was (it may have been dropped meanwhile)."""
+        if request is not self._head:
             return False
-        self._shift()
+        self._remove_oldest()
         return True
 
     def oldest_age(self, now: float) -> float:
-        """Return the age of the oldest record in seconds, 0 when there is none or the clock was set back."""
-        return max(now - self._oldest(), 0.0) if len(self) else 0.0
+        """Return the age of the oldest request in seconds, 0 if the queue is empty or the clock was set back."""
+        return max(now - self._oldest_timestamp(), 0.0) if len(self) else 0.0
 
-    async def secure(self) -> None:
-        """Put down what was booked, after each booking; with `always` wait until it is safe, too."""
-        self._note()
+    async def commit(self) -> None:
+        """Write the checkpoint after a change of the accounting; with fsync `always`, sync it, too."""
+        self._write_checkpoint()
         if self._fsync == "always":
             await self.sync()
 
     async def sync(self) -> None:
-        """Make all that was written safe against a crash of the machine, in a thread, and give back drained space."""
-        descriptors, spent = self._begin_sync()
-        failure = await asyncio.to_thread(flush, descriptors) if descriptors else None
-        self._end_sync(failure, spent)
+        """Sync all files in a thread, so that they survive a crash of the machine, and delete drained segments."""
+        descriptors, drained = self._begin_sync()
+        failure = await asyncio.to_thread(fsync_all, descriptors) if descriptors else None
+        self._end_sync(failure, drained)
 
-    def clear(self) -> tuple[Loss, ...]:
-        """Give up everything, booked as well."""
-        cleared = losses("cleared", sum(self._shift() for _ in range(len(self))))
-        self._books.lose(cleared)
+    def clear(self) -> tuple[Drop, ...]:
+        """Drop and count all requests."""
+        cleared = drops("cleared", sum(self._remove_oldest() for _ in range(len(self))))
+        self._accounting.count_dropped(cleared)
         return cleared
 
-    def close(self) -> tuple[Loss, ...]:
-        """Sync, unlock and end; return what was only in memory."""
-        self._tried = -inf
-        self._keep(0.0, inf)
-        lost = self._tail.points + sum(entry.frame.points for entry in self._entries if entry.segment.orphan)
-        self._closed = self._dirty = True
-        self._disk.rest(0)
-        descriptors, spent = self._begin_sync()
-        self._end_sync(flush(descriptors), spent)
-        self._disk.close()
-        self._entries, self._tail, self._front = deque(), Tail(), None
+    def close(self) -> tuple[Drop, ...]:
+        """Sync, close and unlock; return the points that were only in memory."""
+        self._last_attempt = -inf
+        self._flush(0.0, inf)
+        lost = self._buffer.points + sum(stored.header.points for stored in self._stored if stored.segment.unlinked)
+        self._clean_shutdown = self._checkpoint_dirty = True
+        self._store.close_if_idle(0)
+        descriptors, drained = self._begin_sync()
+        self._end_sync(fsync_all(descriptors), drained)
+        self._store.close()
+        self._stored, self._buffer, self._head = deque(), MemoryBuffer(), None
         self._stored_bytes = self._stored_points = 0
-        return losses("shutdown", lost)
+        return drops("shutdown", lost)
 
-    # Between the tail and the disk -----------------------------------------------------------------------------------
+    # Between memory and disk ------------------------------------------------------------------------------------------
 
-    def _keep(self, now: float, most: float = SLICE) -> None:
-        """Write so many bytes of the tail to disk, unless that failed just now."""
-        if self._trouble and 0 <= now - self._tried < RETRY:
+    def _flush(self, now: float, max_bytes: float = WRITE_CHUNK) -> None:
+        """Write up to `max_bytes` of the buffer to disk, unless the last attempt failed within RETRY_INTERVAL."""
+        if self._error and 0 <= now - self._last_attempt < RETRY_INTERVAL:
             return
-        self._tried = now
+        self._last_attempt = now
         try:
-            if not self._disk.stands():
-                self._open()
-            elif self._trouble:
-                self._disk.write(self._mark)
-            self._store(most)
+            if not self._store.is_linked():
+                self._recover()
+            elif self._error:
+                self._store.write_checkpoint(self._checkpoint)
+            self._write_buffer(max_bytes)
         except (OSError, InUseError) as error:
-            self._fall(error)
+            self._enter_memory_mode(error)
         else:
-            self._rise()
+            self._leave_memory_mode()
 
-    def _store(self, most: float) -> None:
-        while self._tail and most > 0:
-            record = self._tail.first
-            frame = Frame.of(record, self._sequence, self._through + record.points)
-            segment, offset = self._disk.append(pack(frame, record.body))
-            self._entries.append(Entry(segment, replace(frame, offset=offset)))
-            self._sequence, self._through = frame.sequence + 1, frame.through
-            self._stored_points += frame.points
-            self._stored_bytes += frame.size
-            self._tail.shift()
-            most -= frame.size
+    def _write_buffer(self, max_bytes: float) -> None:
+        while self._buffer and max_bytes > 0:
+            request = self._buffer.oldest
+            header = RecordHeader.for_request(request, self._next_sequence, self._total_points + request.points)
+            segment, offset = self._store.append(encode_record(header, request.body))
+            self._stored.append(StoredRecord(segment, replace(header, offset=offset)))
+            self._next_sequence, self._total_points = header.sequence + 1, header.total_points
+            self._stored_points += header.points
+            self._stored_bytes += header.size
+            self._buffer.pop()
+            max_bytes -= header.size
 
-    def _open(self) -> None:
-        """Take up what the directory holds; it is older than the tail."""
-        found = self._disk.open()
-        waiting, mark = found.waiting, found.waiting.mark
-        if mark is not None and not self._books.made and mark.tells_all(self._boot):
-            self.since = mark.since
-            self._books.resume(mark.delivered, mark.rejected, mark.dropped)
-        self._entries.extend(found.entries)
-        self._stored_points += waiting.points
-        self._stored_bytes += sum(entry.frame.size for entry in found.entries)
-        self._front = None
-        self._sequence = max(self._sequence, waiting.next)
-        self._through = max(self._through, waiting.through)
-        self._books.enter(waiting.points + waiting.lost)
-        self._books.lose(losses("damaged", waiting.lost))
-        tell(self._directory, found)
-        self._disk.write(self._mark)
+    def _recover(self) -> None:
+        """Open the directory and queue its pending records, which are older than the buffer."""
+        recovery = self._store.open()
+        pending, checkpoint = recovery.pending, recovery.pending.checkpoint
+        if checkpoint is not None and not self._accounting.produced and checkpoint.is_authoritative(self._boot_id):
+            self.counters_since = checkpoint.counters_since
+            self._accounting.restore(checkpoint.delivered, checkpoint.rejected, checkpoint.dropped)
+        self._stored.extend(recovery.records)
+        self._stored_points += pending.points
+        self._stored_bytes += sum(stored.header.size for stored in recovery.records)
+        self._head = None
+        self._next_sequence = max(self._next_sequence, pending.next_sequence)
+        self._total_points = max(self._total_points, pending.total_points)
+        self._accounting.count_enqueued(pending.points + pending.missing_points)
+        self._accounting.count_dropped(drops("damaged", pending.missing_points))
+        log_recovery(self._directory, recovery)
+        self._store.write_checkpoint(self._checkpoint)
 
-    def _fall(self, error: OSError | InUseError) -> None:
-        """Go on in memory."""
-        before, self._trouble = self._trouble, trouble(error, self._directory)
-        if not before:
-            _log.error("spool goes on in memory", extra=fields(why=self._trouble))
+    def _enter_memory_mode(self, error: OSError | InUseError) -> None:
+        """Note and log that the disk fails."""
+        previous, self._error = self._error, error_message(error, self._directory)
+        if not previous:
+            _log.error("spool degraded, queueing in memory", extra=fields(reason=self._error))
 
-    def _rise(self) -> None:
-        """Go on on disk."""
-        if self._trouble:
-            self._trouble = ""
-            _log.info("spool is on disk again", extra=fields(directory=str(self._directory)))
+    def _leave_memory_mode(self) -> None:
+        """Note and log that the disk works again."""
+        if self._error:
+            self._error = ""
+            _log.info("spool back on disk", extra=fields(directory=str(self._directory)))
 
-    # Single records --------------------------------------------------------------------------------------------------
+    # The oldest request -----------------------------------------------------------------------------------------------
 
-    def _oldest(self) -> float:
-        return self._entries[0].frame.at if self._entries else self._tail.first.at
+    def _oldest_timestamp(self) -> float:
+        return self._stored[0].header.timestamp if self._stored else self._buffer.oldest.timestamp
 
-    def _shift(self) -> int:
-        """Let go of the oldest record; return its points."""
-        if not self._entries:
-            return self._forget()
-        self._front = None
-        self._dirty = True
-        entry = self._entries.popleft()
-        self._disk.let_go(entry.segment)
-        self._stored_points -= entry.frame.points
-        self._stored_bytes -= entry.frame.size
-        return entry.frame.points
+    def _remove_oldest(self) -> int:
+        """Remove the oldest request; return its points."""
+        if not self._stored:
+            return self._remove_oldest_in_memory()
+        self._head = None
+        self._checkpoint_dirty = True
+        stored = self._stored.popleft()
+        self._store.release(stored.segment)
+        self._stored_points -= stored.header.points
+        self._stored_bytes -= stored.header.size
+        return stored.header.points
 
-    def _forget(self) -> int:
-        """Let go of the oldest record in memory; return its points."""
-        if not self._entries:
-            self._front = None
-        self._dirty = True
-        return self._tail.shift().points
+    def _remove_oldest_in_memory(self) -> int:
+        """Remove the oldest request in memory; return its points."""
+        if not self._stored:
+            self._head = None
+        self._checkpoint_dirty = True
+        return self._buffer.pop().points
 
-    def _lose(self, entry: Entry, points: int) -> None:
-        self._books.lose(losses("damaged", points))
-        place = {"file": entry.segment.name, "offset": entry.frame.offset, "bytes": entry.frame.size}
-        _log.warning("spool lost a damaged record", extra=fields(**place, points=points))
+    def _drop_damaged(self, stored: StoredRecord, points: int) -> None:
+        self._accounting.count_dropped(drops("damaged", points))
+        place = {"file": stored.segment.name, "offset": stored.header.offset, "bytes": stored.header.size}
+        _log.warning("spool dropped a damaged record", extra=fields(**place, points=points))
 
-    # The cursor ------------------------------------------------------------------------------------------------------
+    # The checkpoint ---------------------------------------------------------------------------------------------------
 
-    def _mark(self, turn: int) -> Mark:
-        orphans = self._disk.orphans
-        named = [entry for entry in self._entries if not entry.segment.orphan] if orphans else self._entries
-        return Mark(
-            next=named[0].frame.sequence if named else self._sequence,
-            through=self._through,
-            queued=sum(entry.frame.points for entry in named) if orphans else self._stored_points,
-            since=self.since,
-            delivered=self._books.delivered,
-            rejected=self._books.rejected,
-            dropped=dict(self._books.dropped),
-            whole=not self._tail and not orphans,
-            closed=self._closed,
-            boot=self._boot,
-            turn=turn,
+    def _checkpoint(self, generation: int) -> Checkpoint:
+        has_unlinked = self._store.has_unlinked
+        linked = [stored for stored in self._stored if not stored.segment.unlinked] if has_unlinked else self._stored
+        return Checkpoint(
+            next_sequence=linked[0].header.sequence if linked else self._next_sequence,
+            total_points=self._total_points,
+            queued_points=sum(stored.header.points for stored in linked) if has_unlinked else self._stored_points,
+            counters_since=self.counters_since,
+            delivered=self._accounting.delivered,
+            rejected=self._accounting.rejected,
+            dropped=dict(self._accounting.dropped),
+            complete=not self._buffer and not has_unlinked,
+            clean_shutdown=self._clean_shutdown,
+            boot_id=self._boot_id,
+            generation=generation,
         )
 
-    def _note(self) -> None:
-        """Put the cursor down if it has moved."""
-        whole = not self._tail and not self._disk.orphans
-        if not self._dirty and whole is self._whole:
+    def _write_checkpoint(self) -> None:
+        """Write the checkpoint if it has changed."""
+        complete = not self._buffer and not self._store.has_unlinked
+        if not self._checkpoint_dirty and complete is self._was_complete:
             return
         try:
-            self._disk.write(self._mark)
+            self._store.write_checkpoint(self._checkpoint)
         except OSError as error:
-            self._fall(error)
+            self._enter_memory_mode(error)
         else:
-            self._dirty, self._whole = False, whole
+            self._checkpoint_dirty, self._was_complete = False, complete
 
     def _begin_sync(self) -> tuple[Sequence[int], Sequence[Segment]]:
-        """Put the cursor down, in both slots if segments are to go; return what to sync, and what may go then."""
-        self._disk.rest(IDLE)
-        spent = self._disk.spent
-        for _ in range(2 if spent else 1):
-            self._dirty = self._dirty or bool(spent)
-            self._note()
-        try:
-            descriptors = self._disk.unsynced() if self._fsync != "never" else ()
-        except OSError as error:
-            self._fall(error)
-            return (), ()
-        return descriptors, () if self._dirty else spent
+        """Write the checkpoint; return descriptors to sync, and the segments to delete after that.
 
-    def _end_sync(self, failure: OSError | None, spent: Sequence[Segment]) -> None:
+        Both slots are written before segments are deleted: an older checkpoint would count their records as missing.
+        """
+        self._store.close_if_idle(MAX_IDLE_BYTES)
+        drained = self._store.drained
+        for _ in range(2 if drained else 1):
+            self._checkpoint_dirty = self._checkpoint_dirty or bool(drained)
+            self._write_checkpoint()
+        try:
+            descriptors = self._store.duplicate_dirty() if self._fsync != "never" else ()
+        except OSError as error:
+            self._enter_memory_mode(error)
+            return (), ()
+        return descriptors, () if self._checkpoint_dirty else drained
+
+    def _end_sync(self, failure: OSError | None, drained: Sequence[Segment]) -> None:
         if failure is None:
-            self._disk.synced(spent)
+            self._store.remove_drained(drained)
         else:
-            self._fall(failure)
+            self._enter_memory_mode(failure)

@@ -1,4 +1,4 @@
-"""The directory of a spool, locked: its segments, the one that is written to, and its cursor."""
+"""The directory of a spool, locked: its segments, the active one that is written to, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -8,190 +8,193 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.otlp.spool.checkpoint import Cursor, Mark
-from exporter.otlp.spool.files import File, Segment, locked
-from exporter.otlp.spool.record import Damage, Frame, record_of
-from exporter.otlp.spool.recovery import Survey, Waiting, segments, survey
+from exporter.otlp.spool.checkpoint import Checkpoint, CheckpointFile
+from exporter.otlp.spool.files import Segment, SpoolFile, lock_directory
+from exporter.otlp.spool.record import Corruption, RecordHeader, read_request
+from exporter.otlp.spool.recovery import PendingRecords, SegmentScan, list_segments, scan_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.otlp.delivery.queue import Record
+    from exporter.otlp.delivery.queue import QueuedRequest
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A record that waits in a segment."""
+class StoredRecord:
+    """A pending record in a segment."""
 
     segment: Segment
-    frame: Frame
+    header: RecordHeader
 
-    def record(self) -> Record | None:
-        """Return the record, None when it cannot be read or is not what was written."""
+    def read(self) -> QueuedRequest | None:
+        """Return the request, None if the record cannot be read or is damaged."""
         try:
-            return record_of(self.frame, self.segment.file.read)
+            return read_request(self.header, self.segment.file.read)
         except OSError:
             return None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was in the directory when it was opened: what waits, and what is damaged, by file."""
+class Recovery:
+    """The content of the directory when it was opened: pending records, and corruptions by file name."""
 
-    entries: Sequence[Entry]
-    waiting: Waiting
-    damages: Sequence[tuple[str, Damage]]
+    records: Sequence[StoredRecord]
+    pending: PendingRecords
+    corruptions: Sequence[tuple[str, Corruption]]
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """The open files besides the segments."""
+class SpoolFiles:
+    """The open files other than segments."""
 
-    lock: File
-    folder: File
-    cursor: Cursor
+    lock: SpoolFile
+    directory: SpoolFile
+    checkpoint_file: CheckpointFile
 
-    def stands(self) -> bool:
-        """Say whether lock and cursor are still where they were opened."""
-        return self.lock.stands() and self.cursor.file.stands()
+    def is_linked(self) -> bool:
+        """Return whether the paths of lock and checkpoint still lead to these files."""
+        return self.lock.is_linked() and self.checkpoint_file.file.is_linked()
 
     def close(self) -> None:
-        """Close them, and unlock."""
-        for file in (self.cursor.file, self.folder, self.lock):
+        """Close the files, which releases the lock."""
+        for file in (self.checkpoint_file.file, self.directory, self.lock):
             file.close()
 
 
-class Disk:
-    """Everything that touches the directory; `segment` is about how many bytes a segment may have.
+class SegmentStore:
+    """All access to the directory; `segment_size` is the size in bytes from which on a segment is full.
 
-    Methods raise OSError, `open` also InUseError. A segment in which nothing waits any more is removed once the cursor
-    that says so is safe (`unsynced`, `synced`): else a crash of the machine could miss records that were delivered.
+    Methods raise OSError, `open` also InUseError. A drained segment (one without pending records) is removed only after
+    the checkpoint that released its records is synced (`duplicate_dirty`, `remove_drained`): otherwise, after a crash
+    of the machine, an older checkpoint would count its records as missing.
     """
 
-    def __init__(self, directory: Path, segment: int) -> None:
+    def __init__(self, directory: Path, segment_size: int) -> None:
         self._directory = directory
-        self._segment = segment
-        self._home: Home | None = None
+        self._segment_size = segment_size
+        self._open_files: SpoolFiles | None = None
         self._segments: list[Segment] = []
         self._active: Segment | None = None
-        self._spent: list[Segment] = []
-        self._number = 0
-        self._turn = 0
+        self._drained: list[Segment] = []
+        self._next_number = 0
+        self._generation = 0
 
-    def stands(self) -> bool:
-        """Say whether the directory is open, and still there; looks for segments that have lost their names."""
+    def is_linked(self) -> bool:
+        """Return whether the directory is open and still in place; marks segments whose path is gone as unlinked."""
         for segment in self._segments:
-            segment.orphan = not segment.file.stands()
-        if self._active is not None and self._active.orphan:
+            segment.unlinked = not segment.file.is_linked()
+        if self._active is not None and self._active.unlinked:
             self._active = None
-        return self._home is not None and self._home.stands()
+        return self._open_files is not None and self._open_files.is_linked()
 
-    def open(self) -> Found:
-        """Open the directory, made if need be, and find what is in it: nothing new if segments of ours stand there."""
-        if self._home is not None:
-            self._home.close()
-            self._home = None
+    def open(self) -> Recovery:
+        """Open the directory, created if missing, and scan it, unless segments that are open here are still in it."""
+        if self._open_files is not None:
+            self._open_files.close()
+            self._open_files = None
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._home = _home(self._directory)
-        mark = self._home.cursor.found
-        self._turn = max(self._turn, mark.turn if mark is not None else 0)
-        self.stands()
-        if not all(segment.orphan for segment in self._segments):
-            return Found((), Waiting(None), ())
-        held = tuple(self._segments)
+        self._open_files = _open_spool_files(self._directory)
+        checkpoint = self._open_files.checkpoint_file.latest
+        self._generation = max(self._generation, checkpoint.generation if checkpoint is not None else 0)
+        self.is_linked()
+        if not all(segment.unlinked for segment in self._segments):
+            return Recovery((), PendingRecords(None), ())
+        previous = tuple(self._segments)
         try:
-            return self._recover(Waiting(mark))
+            return self._recover(PendingRecords(checkpoint))
         except OSError:
-            self._forget(held)
+            self._undo_open(previous)
             raise
 
-    def _recover(self, waiting: Waiting) -> Found:
-        entries: list[Entry] = []
-        damages: list[tuple[str, Damage]] = []
-        for number, path in segments(self._directory):
-            self._number = max(self._number, number + 1)
+    def _recover(self, pending: PendingRecords) -> Recovery:
+        records: list[StoredRecord] = []
+        corruptions: list[tuple[str, Corruption]] = []
+        for number, path in list_segments(self._directory):
+            self._next_number = max(self._next_number, number + 1)
             try:
-                file = File(path, os.O_RDWR)
+                file = SpoolFile(path, os.O_RDWR)
             except OSError as error:
-                damages.append((path.name, Damage(0, 0, f"cannot be opened: {error.strerror}; it is left alone")))
+                corruptions.append(
+                    (path.name, Corruption(0, 0, f"cannot be opened: {error.strerror}; the file is kept"))
+                )
                 continue
-            found = survey(file.read, file.size())
-            damages += [(path.name, damage) for damage in found.damages]
-            entries += self._take(file, found, waiting)
+            scan = scan_segment(file.read, file.size())
+            corruptions += [(path.name, corruption) for corruption in scan.corruptions]
+            records += self._adopt(file, scan, pending)
         if self._active is not None:
-            self._active.file.cut(self._active.size)
-        return Found(entries, waiting, damages)
+            self._active.file.truncate(self._active.size)
+        return Recovery(records, pending, corruptions)
 
-    def _forget(self, held: Sequence[Segment]) -> None:
-        """Close again what an opening that failed half-way has opened."""
-        for segment in self._segments[len(held) :]:
+    def _undo_open(self, previous: Sequence[Segment]) -> None:
+        """Close what a failed `open` has opened."""
+        for segment in self._segments[len(previous) :]:
             segment.file.close()
-        self._segments = list(held)
-        self._spent = [segment for segment in self._spent if segment in held]
+        self._segments = list(previous)
+        self._drained = [segment for segment in self._drained if segment in previous]
         self._active = None
-        if self._home is not None:
-            self._home.close()
-            self._home = None
+        if self._open_files is not None:
+            self._open_files.close()
+            self._open_files = None
 
-    def _take(self, file: File, found: Survey, waiting: Waiting) -> list[Entry]:
-        """Keep a segment if it is ours; if it is the last, writing goes on after its last sound record."""
+    def _adopt(self, file: SpoolFile, scan: SegmentScan, pending: PendingRecords) -> list[StoredRecord]:
+        """Add a segment file; the last one becomes active: new records follow its last valid one."""
         self._active = None
-        if not found.ours:
+        if not scan.removable:
             file.close()
             return []
-        segment = Segment(file, found.end)
-        entries = [Entry(segment, frame) for frame in waiting.sift(found.frames)]
-        segment.live = len(entries)
+        segment = Segment(file, scan.end)
+        records = [StoredRecord(segment, header) for header in pending.filter_pending(scan.headers)]
+        segment.pending = len(records)
         self._segments.append(segment)
-        if not entries:
-            self._spent.append(segment)
-        elif found.sound_head and found.end < self._segment:
+        if not records:
+            self._drained.append(segment)
+        elif scan.valid_header and scan.end < self._segment_size:
             self._active = segment
-        return entries
+        return records
 
-    def append(self, frame: bytes) -> tuple[Segment, int]:
-        """Add a frame, in a new segment if the last is full; return where it stands."""
-        if self._active is None or self._active.size >= self._segment:
-            self._active = self._roll()
-        offset = self._active.append(frame)
-        self._active.live += 1
+    def append(self, record: bytes) -> tuple[Segment, int]:
+        """Append a record, in a new segment if the active one is full; return its segment and offset."""
+        if self._active is None or self._active.size >= self._segment_size:
+            self._active = self._new_segment()
+        offset = self._active.append(record)
+        self._active.pending += 1
         return self._active, offset
 
-    def _roll(self) -> Segment:
+    def _new_segment(self) -> Segment:
         full, self._active = self._active, None
-        if full is not None and not full.live:
-            self._spent.append(full)
-        number, self._number = self._number, self._number + 1
+        if full is not None and not full.pending:
+            self._drained.append(full)
+        number, self._next_number = self._next_number, self._next_number + 1
         segment = Segment.create(self._directory, number)
         self._segments.append(segment)
-        if self._home is not None:
-            self._home.folder.dirty = True
+        if self._open_files is not None:
+            self._open_files.directory.dirty = True
         return segment
 
-    def let_go(self, segment: Segment) -> None:
-        """Count one record of a segment as gone."""
-        segment.live -= 1
-        if not segment.live and segment is not self._active:
-            self._spent.append(segment)
+    def release(self, segment: Segment) -> None:
+        """Count one record of a segment as no longer pending."""
+        segment.pending -= 1
+        if not segment.pending and segment is not self._active:
+            self._drained.append(segment)
 
-    def rest(self, size: int) -> None:
-        """Let go of the segment that is written to if nothing waits in it and it has grown over so many bytes."""
-        if self._active is not None and not self._active.live and self._active.size > size:
-            self._spent.append(self._active)
+    def close_if_idle(self, max_size: int) -> None:
+        """Retire the active segment if it is drained and larger than `max_size` bytes, so that its space is freed."""
+        if self._active is not None and not self._active.pending and self._active.size > max_size:
+            self._drained.append(self._active)
             self._active = None
 
-    def write(self, mark: Callable[[int], Mark]) -> None:
-        """Put the cursor down where it is open; `mark` is asked for it, with its turn."""
-        if self._home is not None:
-            self._home.cursor.write(mark(self._turn + 1))
-            self._turn += 1
+    def write_checkpoint(self, checkpoint: Callable[[int], Checkpoint]) -> None:
+        """Write the checkpoint that `checkpoint` returns for a generation; do nothing if no directory is open."""
+        if self._open_files is not None:
+            self._open_files.checkpoint_file.write(checkpoint(self._generation + 1))
+            self._generation += 1
 
-    def unsynced(self) -> list[int]:
-        """Return descriptors of what was written since the last time; whoever takes them syncs and closes them."""
+    def duplicate_dirty(self) -> list[int]:
+        """Return descriptors of the files written since the last call; the caller syncs and closes them."""
         descriptors: list[int] = []
-        dirty = [file for file in self._files() if file.dirty]
+        dirty = [file for file in self._all_files() if file.dirty]
         with ExitStack() as stack:
             for file in dirty:
                 descriptors.append(file.duplicate())
@@ -202,56 +205,58 @@ class Disk:
         return descriptors
 
     @property
-    def spent(self) -> Sequence[Segment]:
-        """The segments in which nothing waits any more."""
-        return tuple(self._spent)
+    def drained(self) -> Sequence[Segment]:
+        """The segments without pending records."""
+        return tuple(self._drained)
 
-    def synced(self, spent: Sequence[Segment]) -> None:
-        """Give back the space of spent segments, now that the cursor is safe; what cannot go now goes at the start."""
-        for segment in spent:
-            if segment in self._spent:
-                self._spent.remove(segment)
+    def remove_drained(self, drained: Sequence[Segment]) -> None:
+        """Delete drained segments after a sync of the checkpoint; what cannot be deleted is at the next start."""
+        for segment in drained:
+            if segment in self._drained:
+                self._drained.remove(segment)
                 self._segments.remove(segment)
                 with suppress(OSError):
                     segment.remove()
 
-    def _files(self) -> Sequence[File]:
-        home = (self._home.folder, self._home.cursor.file) if self._home is not None else ()
-        return [*home, *(segment.file for segment in self._segments)]
+    def _all_files(self) -> Sequence[SpoolFile]:
+        files = [segment.file for segment in self._segments]
+        if self._open_files is None:
+            return files
+        return [self._open_files.directory, self._open_files.checkpoint_file.file, *files]
 
     @property
-    def orphans(self) -> bool:
-        """Whether records wait in segments that have lost their names, and so would not outlive this process."""
-        return any(segment.orphan and segment.live for segment in self._segments)
+    def has_unlinked(self) -> bool:
+        """Whether records are pending in unlinked segments, so that they would not outlive this process."""
+        return any(segment.unlinked and segment.pending for segment in self._segments)
 
     def close(self) -> None:
-        """Close everything, and unlock."""
+        """Close all files, which releases the lock."""
         for segment in self._segments:
             segment.file.close()
         self._segments.clear()
-        if self._home is not None:
-            self._home.close()
-            self._home = None
+        if self._open_files is not None:
+            self._open_files.close()
+            self._open_files = None
 
 
-def _home(directory: Path) -> Home:
-    lock = locked(directory)
+def _open_spool_files(directory: Path) -> SpoolFiles:
+    lock = lock_directory(directory)
     try:
-        folder = File(directory, os.O_RDONLY | os.O_DIRECTORY)
+        directory_file = SpoolFile(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         lock.close()
         raise
     try:
-        return Home(lock, folder, Cursor(directory))
+        return SpoolFiles(lock, directory_file, CheckpointFile(directory))
     except OSError:
-        folder.close()
+        directory_file.close()
         lock.close()
         raise
 
 
-def boot() -> str:
-    """Return what names this boot of the machine, "" where nothing does."""
+def read_boot_id() -> str:
+    """Return the identifier of this boot of the machine, "" if the system has none."""
     try:
-        return _BOOT.read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return ""

@@ -46,19 +46,19 @@ def say(word: str, number: int) -> None:
 async def put(spool: Spool, books: DeliveryAccounting, number: int) -> None:
     one = record(number)
     say("try", number)
-    books.enter(one.points)
-    books.lose(spool.put(one, NOW))
-    await spool.secure()
+    books.count_enqueued(one.points)
+    books.count_dropped(spool.put(one, NOW))
+    await spool.commit()
     say("put", number)
 
 
 async def take(spool: Spool, books: DeliveryAccounting) -> None:
-    if (head := spool.head()) is not None:
+    if (head := spool.peek()) is not None:
         number = number_of(head)
         say("sent", number)
-        assert spool.acknowledge(head)
-        books.settle(head.points, 0)
-        await spool.secure()
+        assert spool.ack(head)
+        books.count_acked(head.points, 0)
+        await spool.commit()
         say("gone", number)
 
 

@@ -55,7 +55,7 @@ class Ledger:
         """Take what is left, and hold everything to the promise; leaves the directory empty."""
         kept = Kept(directory)
         books = kept.books
-        made = books.made
+        made = books.produced
         left = kept.take()
         assert left == sorted(set(left)), f"out of order: {left}"
         assert not (lost := self.put - set(self.sent) - set(left)), f"lost: {lost}"
@@ -67,7 +67,7 @@ class Ledger:
         kept_at_all = self.put | set(self.sent) | set(left)
         assert made == points(*kept_at_all), "the books have lost count"
         assert books.delivered == made
-        assert (books.balanced, books.queued, kept.spool.why) == (True, 0, "")
+        assert (books.is_balanced, books.queued, kept.spool.degraded_reason) == (True, 0, "")
         kept.close()
 
 

@@ -7,34 +7,34 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import Record
-from exporter.otlp.spool import Bounds, Fsync, Spool
+from exporter.otlp.delivery.queue import QueuedRequest
+from exporter.otlp.spool import SpoolLimits, Fsync, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
 NOW = 1_800_000_000.0
-BOUNDS = Bounds(60_000, 3600.0, segment=1500)
+BOUNDS = SpoolLimits(60_000, 3600.0, min_segment=1500)
 
 
-def record(number: int, size: int = 300, at: float | None = None) -> Record:
+def record(number: int, size: int = 300, at: float | None = None) -> QueuedRequest:
     """Return the record of a number: its body says which, and every byte of it is known; it has number + 1 points."""
     body = b"%08d" % number + random.Random(number).randbytes(max(size, 8) - 8)
-    return Record(body, number + 1, NOW + number / 1000 if at is None else at)
+    return QueuedRequest(body, number + 1, NOW + number / 1000 if at is None else at)
 
 
-def number_of(one: Record) -> int:
+def number_of(one: QueuedRequest) -> int:
     """Return the number of a record; fails when the record is not what was made."""
     number = int(one.body[:8])
-    assert one == record(number, len(one.body), one.at)
+    assert one == record(number, len(one.body), one.timestamp)
     return number
 
 
 class Kept:
     """A spool with its books, that books as a courier and a sender do."""
 
-    def __init__(self, directory: Path, bounds: Bounds = BOUNDS, fsync: Fsync = "interval", now: float = NOW) -> None:
+    def __init__(self, directory: Path, bounds: SpoolLimits = BOUNDS, fsync: Fsync = "interval", now: float = NOW) -> None:
         self.directory = directory
         self.fsync = fsync
         self.books = DeliveryAccounting()
@@ -44,34 +44,34 @@ class Kept:
         for number in numbers:
             self.put_record(record(number, size), now)
 
-    def put_record(self, one: Record, now: float = NOW) -> None:
-        self.books.enter(one.points)
-        self.books.lose(self.spool.put(one, now))
+    def put_record(self, one: QueuedRequest, now: float = NOW) -> None:
+        self.books.count_enqueued(one.points)
+        self.books.count_dropped(self.spool.put(one, now))
         self.secure()
 
     def take(self, many: int = 1_000_000) -> list[int]:
         """Deliver so many records; return their numbers."""
         taken: list[int] = []
-        while len(taken) < many and (head := self.spool.head()) is not None:
+        while len(taken) < many and (head := self.spool.peek()) is not None:
             taken.append(number_of(head))
             self.acknowledge(head)
             self.secure()
         return taken
 
-    def acknowledge(self, head: Record) -> None:
-        assert self.spool.acknowledge(head)
-        self.books.settle(head.points, 0)
+    def acknowledge(self, head: QueuedRequest) -> None:
+        assert self.spool.ack(head)
+        self.books.count_acked(head.points, 0)
 
     def expire(self, now: float) -> None:
-        self.books.lose(self.spool.expire(now))
+        self.books.count_dropped(self.spool.expire(now))
         self.secure()
 
     def secure(self) -> None:
         if self.fsync == "always":
-            asyncio.run(self.spool.secure())
+            asyncio.run(self.spool.commit())
         else:
-            at_once(self.spool.secure())
-        assert self.books.balanced
+            at_once(self.spool.commit())
+        assert self.books.is_balanced
         assert self.books.queued == self.spool.points
 
     def sync(self) -> None:
@@ -79,14 +79,14 @@ class Kept:
 
     def die(self) -> None:
         """End as SIGKILL does: the system closes the files, and nothing else happens."""
-        self.spool._disk.close()
+        self.spool._store.close()
 
     def close(self) -> None:
-        self.books.lose(self.spool.close())
+        self.books.count_dropped(self.spool.close())
 
     def totals(self) -> tuple[int, int, int, int]:
         books = self.books
-        return books.made, books.delivered, books.rejected, books.dropped.total()
+        return books.produced, books.delivered, books.rejected, books.dropped.total()
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir() if path.suffix == ".spool")

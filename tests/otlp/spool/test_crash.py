@@ -117,15 +117,15 @@ def test_a_slow_disk_does_not_hold_the_event_loop(strace: str, tmp_path: Path) -
     program = (
         "import asyncio, sys, time\n"
         "from pathlib import Path\n"
-        "from exporter.otlp.delivery.accounting import Books\n"
-        "from exporter.otlp.spool import Bounds, Spool\n"
+        "from exporter.otlp.delivery.accounting import DeliveryAccounting\n"
+        "from exporter.otlp.spool import Spool, SpoolLimits\n"
         "from tests.otlp.spool.making import NOW, record\n"
         "async def main():\n"
-        "    spool = Spool(Path(sys.argv[1]), Bounds(60000, 60.0), Books(), NOW, 'always')\n"
+        "    spool = Spool(Path(sys.argv[1]), SpoolLimits(60000, 60.0), DeliveryAccounting(), NOW, 'always')\n"
         "    spool.put(record(0), NOW)\n"
-        "    securing = asyncio.create_task(spool.secure())\n"
+        "    commit = asyncio.create_task(spool.commit())\n"
         "    longest, last, began = 0.0, time.monotonic(), time.monotonic()\n"
-        "    while not securing.done():\n"
+        "    while not commit.done():\n"
         "        await asyncio.sleep(0.001)\n"
         "        longest, last = max(longest, time.monotonic() - last), time.monotonic()\n"
         "    print(longest, last - began)\n"
@@ -142,5 +142,5 @@ def test_a_slow_disk_does_not_hold_the_event_loop(strace: str, tmp_path: Path) -
 def test_what_a_child_left_is_taken_up_by_us(begun: tuple[Path, str], tmp_path: Path) -> None:
     shutil.copytree(begun[0], tmp_path / "spool")
     kept = Kept(tmp_path / "spool")
-    assert kept.books.made == points(*range(9))
+    assert kept.books.produced == points(*range(9))
     assert kept.take() == [6, 7, 8]

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.otlp.spool import Bounds
+from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.record import OVERHEAD
 
 from .making import NOW, Kept, record
 
 if TYPE_CHECKING:
-    from exporter.otlp.delivery.queue import Record
+    from exporter.otlp.delivery.queue import QueuedRequest
 
 MOST, AGE = 3000, 60.0
-BOUNDS = Bounds(MOST, AGE, segment=700)
+BOUNDS = SpoolLimits(MOST, AGE, min_segment=700)
 
 
 @dataclass
 class Model:
     """What should wait, and what became of the rest."""
 
-    waiting: list[Record] = field(default_factory=list)
+    waiting: list[QueuedRequest] = field(default_factory=list)
     delivered: int = 0
     full: int = 0
     expired: int = 0
@@ -36,10 +36,10 @@ class Model:
         return self.waiting.pop(0).points
 
     def expire(self, now: float) -> None:
-        while self.waiting and now - self.waiting[0].at > AGE:
+        while self.waiting and now - self.waiting[0].timestamp > AGE:
             self.expired += self.shift()
 
-    def put(self, one: Record, now: float) -> None:
+    def put(self, one: QueuedRequest, now: float) -> None:
         self.expire(now)
         while sum(len(other.body) + OVERHEAD for other in [*self.waiting, one]) > MOST:
             self.full += self.shift()
@@ -90,7 +90,7 @@ def _walk(directory: Path, steps: list[tuple[str, int]]) -> None:
 
 def _again(kept: Kept, step: str) -> Kept:
     """End a process and begin another; one that is killed before the cursor is put down delivers again."""
-    if step == "take and kill" and (head := kept.spool.head()) is not None:
+    if step == "take and kill" and (head := kept.spool.peek()) is not None:
         kept.acknowledge(head)
     if step == "reopen":
         kept.close()
@@ -101,15 +101,15 @@ def _again(kept: Kept, step: str) -> Kept:
 
 def _compare(kept: Kept, model: Model) -> None:
     spool, books = kept.spool, kept.books
-    assert [entry.frame.at for entry in spool._entries] == [one.at for one in model.waiting]
-    assert [entry.record() for entry in spool._entries] == model.waiting
-    assert spool.head() == (model.waiting[0] if model.waiting else None)
+    assert [entry.header.timestamp for entry in spool._stored] == [one.timestamp for one in model.waiting]
+    assert [entry.read() for entry in spool._stored] == model.waiting
+    assert spool.peek() == (model.waiting[0] if model.waiting else None)
     assert (len(spool), spool.points) == (len(model.waiting), sum(one.points for one in model.waiting))
     assert spool.bytes == sum(len(one.body) + OVERHEAD for one in model.waiting) <= MOST
-    assert books.balanced
+    assert books.is_balanced
     assert books.queued == spool.points
     assert (books.delivered, books.rejected) == (model.delivered, 0)
     assert books.dropped.get("queue_full", 0) == model.full
     assert books.dropped.get("expired", 0) == model.expired
     assert books.dropped.get("damaged", 0) == 0
-    assert kept.spool.why == ""
+    assert kept.spool.degraded_reason == ""

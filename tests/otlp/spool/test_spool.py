@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.spool import Bounds, InUseError, Spool
+from exporter.otlp.spool import SpoolLimits, InUseError, Spool
 
 from .making import BOUNDS, NOW, Kept, points, record
 
@@ -24,7 +24,7 @@ def test_records_come_out_in_the_order_they_went_in_over_many_segments(tmp_path:
     assert len(kept.files()) == 10
     assert (len(kept.spool), kept.spool.points, kept.spool.bytes) == (50, points(*range(50)), 50 * 348)
     assert kept.take() == list(range(50))
-    assert (len(kept.spool), kept.spool.points, kept.spool.bytes, kept.spool.head()) == (0, 0, 0, None)
+    assert (len(kept.spool), kept.spool.points, kept.spool.bytes, kept.spool.peek()) == (0, 0, 0, None)
 
 
 @pytest.mark.parametrize("end", ["close", "die"])
@@ -41,19 +41,19 @@ def test_what_waits_outlives_the_process_and_what_was_delivered_is_gone(tmp_path
 def test_a_record_under_way_at_a_kill_is_sent_again_byte_for_byte(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.put(0, 1)
-    head = kept.spool.head()
+    head = kept.spool.peek()
     assert head is not None
     kept.acknowledge(head)
     kept.die()
     again = Kept(tmp_path)
-    assert again.spool.head() == head
+    assert again.spool.peek() == head
     assert again.take() == [0, 1]
 
 
 def test_a_directory_is_made_when_there_is_none(tmp_path: Path) -> None:
     kept = Kept(tmp_path / "a" / "b")
     kept.put(0)
-    assert (kept.spool.why, kept.take()) == ("", [0])
+    assert (kept.spool.degraded_reason, kept.take()) == ("", [0])
 
 
 def test_disk_space_comes_back_as_segments_drain(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_disk_space_comes_back_as_segments_drain(tmp_path: Path) -> None:
 
 
 def test_a_long_idle_life_does_not_grow_on_disk(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, Bounds(10_000_000, 3600.0))
+    kept = Kept(tmp_path, SpoolLimits(10_000_000, 3600.0))
     for number in range(60):
         kept.put(number, size=10_000)
         kept.take()
@@ -79,7 +79,7 @@ def test_a_long_idle_life_does_not_grow_on_disk(tmp_path: Path) -> None:
 
 
 def test_the_oldest_give_way_when_there_are_too_many_bytes(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, Bounds(348 * 10, 3600.0, segment=1500))
+    kept = Kept(tmp_path, SpoolLimits(348 * 10, 3600.0, min_segment=1500))
     for number in range(40):
         kept.put(number)
         kept.sync()
@@ -87,13 +87,13 @@ def test_the_oldest_give_way_when_there_are_too_many_bytes(tmp_path: Path) -> No
         assert used <= 348 * 10 + 1500 + 348 + 2 * 16
     assert kept.books.dropped == {"queue_full": points(*range(30))}
     kept.die()
-    again = Kept(tmp_path, Bounds(348 * 10, 3600.0, segment=1500))
+    again = Kept(tmp_path, SpoolLimits(348 * 10, 3600.0, min_segment=1500))
     assert again.totals() == kept.totals()
     assert again.take() == list(range(30, 40))
 
 
 def test_a_record_larger_than_the_bound_costs_itself_alone(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, Bounds(1000, 3600.0))
+    kept = Kept(tmp_path, SpoolLimits(1000, 3600.0))
     kept.put(0)
     kept.put(1, size=5000)
     assert kept.books.dropped == {"queue_full": 2}
@@ -104,7 +104,7 @@ def test_a_bound_that_was_lowered_holds_from_the_next_record_on(tmp_path: Path) 
     kept = Kept(tmp_path)
     kept.put(*range(10))
     kept.close()
-    again = Kept(tmp_path, Bounds(348 * 4, 3600.0))
+    again = Kept(tmp_path, SpoolLimits(348 * 4, 3600.0))
     again.put(10)
     assert again.take() == [7, 8, 9, 10]
 
@@ -131,16 +131,16 @@ def test_a_clock_set_back_expires_nothing_and_makes_no_negative_age(tmp_path: Pa
     again.put_record(record(1, at=NOW + 0.5), NOW - 86_400)
     again.expire(NOW - 86_400)
     assert again.spool.oldest_age(NOW - 86_400) == 0
-    assert (again.spool.why, again.take()) == ("", [0, 1])
+    assert (again.spool.degraded_reason, again.take()) == ("", [0, 1])
 
 
 def test_a_record_that_was_dropped_cannot_be_acknowledged(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, Bounds(348 * 2, 3600.0))
+    kept = Kept(tmp_path, SpoolLimits(348 * 2, 3600.0))
     kept.put(0, 1)
-    first = kept.spool.head()
+    first = kept.spool.peek()
     assert first is not None
     kept.put(2)
-    assert not kept.spool.acknowledge(first)
+    assert not kept.spool.ack(first)
     assert kept.take() == [1, 2]
 
 
@@ -182,14 +182,14 @@ async def test_others_run_while_the_disk_syncs(tmp_path: Path) -> None:
 
     turning = asyncio.create_task(turn())
     spool.put(record(0), NOW)
-    await spool.secure()
+    await spool.commit()
     turning.cancel()
     assert turns > 1
-    assert spool.head() == record(0)
+    assert spool.peek() == record(0)
 
 
 def test_a_closed_spool_is_empty_and_may_be_closed_again(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.put(0)
     assert kept.spool.close() == ()
-    assert (len(kept.spool), kept.spool.head(), kept.spool.close()) == (0, None, ())
+    assert (len(kept.spool), kept.spool.peek(), kept.spool.close()) == (0, None, ())

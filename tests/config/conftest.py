@@ -1,4 +1,4 @@
-"""What the tests of the configuration share: writing a file, and loading it."""
+"""Fixtures that write a configuration file and load it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Load(Protocol):
-    """Loads the text of a file (None: no file), with an environment and overrides."""
+class LoadConfig(Protocol):
+    """Load the text of a file (None: no file) with an environment and overrides."""
 
     def __call__(
         self,
@@ -25,8 +25,8 @@ class Load(Protocol):
     ) -> LoadedConfig: ...
 
 
-class Faults(Protocol):
-    """Loads likewise, and returns the faults as text, without the folder of the file."""
+class LoadIssues(Protocol):
+    """Load an invalid configuration and return its issues as text, without the directory of the file."""
 
     def __call__(
         self,
@@ -38,7 +38,7 @@ class Faults(Protocol):
 
 
 @pytest.fixture
-def loaded(tmp_path: Path) -> Load:
+def load_config(tmp_path: Path) -> LoadConfig:
     def read(
         text: str | bytes | None = None,
         environment: Mapping[str, str] | None = None,
@@ -55,7 +55,7 @@ def loaded(tmp_path: Path) -> Load:
 
 
 @pytest.fixture
-def faults(loaded: Load, tmp_path: Path) -> Faults:
+def load_issues(load_config: LoadConfig, tmp_path: Path) -> LoadIssues:
     def read(
         text: str | bytes | None = None,
         environment: Mapping[str, str] | None = None,
@@ -63,8 +63,8 @@ def faults(loaded: Load, tmp_path: Path) -> Faults:
         name: str = "x.yaml",
     ) -> list[str]:
         with pytest.raises(ConfigError) as caught:
-            loaded(text, environment, overrides, name)
-        assert str(caught.value).splitlines() == [str(fault) for fault in caught.value.issues]
-        return [str(fault).replace(f"{tmp_path}/", "") for fault in caught.value.issues]
+            load_config(text, environment, overrides, name)
+        assert str(caught.value).splitlines() == [str(issue) for issue in caught.value.issues]
+        return [str(issue).replace(f"{tmp_path}/", "") for issue in caught.value.issues]
 
     return read

@@ -1,4 +1,4 @@
-"""What the environment sets: our own variables, OTEL_* by the rules E01 to E14, and Last9's."""
+"""Environment variables: ROLLOUTS_EXPORTER_*, OTEL_* (rules E01 to E14), and those of Last9."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.config import LoadedConfig
-    from tests.config.conftest import Faults, Load
+    from tests.config.conftest import LoadConfig, LoadIssues
 
 CLUSTER = {"OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=c"}
 
@@ -33,14 +33,16 @@ def otlp(result: LoadedConfig, key: str) -> Any:
 
 
 class TestEndpoint:
-    def test_general_one_is_a_base_and_the_one_for_metrics_is_used_as_it_is(self, loaded: Load) -> None:
+    def test_the_general_endpoint_is_a_base_and_the_one_for_metrics_is_exact(self, load_config: LoadConfig) -> None:
         """Rules E01 and E02."""
         general = {**CLUSTER, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318/x/"}
-        assert loaded(None, general).settings.otlp.url == "http://h:4318/x/v1/metrics"
+        assert load_config(None, general).settings.otlp.url == "http://h:4318/x/v1/metrics"
         specific = {**general, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:4318"}
-        assert loaded(None, specific).settings.otlp.url == "http://m:4318/"
+        assert load_config(None, specific).settings.otlp.url == "http://m:4318/"
 
-    def test_ours_beats_the_standard_one_and_last9s_yields_to_it(self, loaded: Load) -> None:
+    def test_the_prefixed_variable_overrides_the_standard_one_and_that_overrides_last9(
+        self, load_config: LoadConfig
+    ) -> None:
         variables = {
             "LAST9_OTLP_ENDPOINT": "https://otlp.last9.io",
             "OTEL_EXPORTER_OTLP_ENDPOINT": "http://standard",
@@ -49,8 +51,8 @@ class TestEndpoint:
         }
         urls = []
         for count in range(1, 5):
-            given = dict(list(variables.items())[:count])
-            urls.append(loaded("otlp: {endpoint: http://file}", {**CLUSTER, **given}).settings.otlp.url)
+            subset = dict(list(variables.items())[:count])
+            urls.append(load_config("otlp: {endpoint: http://file}", {**CLUSTER, **subset}).settings.otlp.url)
         assert urls == [
             "https://otlp.last9.io/v1/metrics",
             "http://standard/v1/metrics",
@@ -58,20 +60,22 @@ class TestEndpoint:
             "http://ours/v1/metrics",
         ]
 
-    def test_without_scheme_it_is_a_fault_for_http_and_none_for_grpc(self, loaded: Load, faults: Faults) -> None:
+    def test_an_endpoint_without_scheme_is_an_error_for_http_and_valid_for_grpc(
+        self, load_config: LoadConfig, load_issues: LoadIssues
+    ) -> None:
         """Rule E04."""
-        given = {**CLUSTER, "LAST9_OTLP_ENDPOINT": "otlp.last9.io:443"}
-        assert faults(None, given)[0].startswith(
+        variables = {**CLUSTER, "LAST9_OTLP_ENDPOINT": "otlp.last9.io:443"}
+        assert load_issues(None, variables)[0].startswith(
             "LAST9_OTLP_ENDPOINT: otlp.endpoint: has no scheme; write https://otlp"
         )
-        grpc = loaded(None, {**given, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+        grpc = load_config(None, {**variables, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
         assert grpc.settings.otlp.grpc_target == ("otlp.last9.io:443", True)
 
 
 @pytest.mark.parametrize("name", [name for row in (*BELOW_FILE, *ABOVE_FILE) for name in row.variables])
-def test_an_empty_variable_is_unset(loaded: Load, name: str) -> None:
+def test_an_empty_variable_is_unset(load_config: LoadConfig, name: str) -> None:
     """Rule E05."""
-    result = loaded(None, {name: " "})
+    result = load_config(None, {name: " "})
     assert (result.settings, result.origins, result.warnings) == (Settings(), {}, ())
 
 
@@ -86,14 +90,14 @@ OPTIONS: tuple[tuple[str, str, str, object], ...] = (
 
 
 @pytest.mark.parametrize(("option", "key", "text", "value"), OPTIONS)
-def test_each_option_is_read_and_the_one_for_metrics_wins(
-    loaded: Load, option: str, key: str, text: str, value: object
+def test_each_option_is_parsed_and_the_one_for_metrics_wins(
+    load_config: LoadConfig, option: str, key: str, text: str, value: object
 ) -> None:
     """Rules E05 to E09: the timeout is in milliseconds."""
     general, specific = f"OTEL_EXPORTER_OTLP_{option}", f"OTEL_EXPORTER_OTLP_METRICS_{option}"
     other = {"PROTOCOL": "http/protobuf", "TIMEOUT": "77", "COMPRESSION": "gzip", "INSECURE": "false"}[option]
-    assert otlp(loaded(None, {general: text}), key) == value
-    assert otlp(loaded(None, {general: other, specific: text}), key) == value
+    assert otlp(load_config(None, {general: text}), key) == value
+    assert otlp(load_config(None, {general: other, specific: text}), key) == value
 
 
 @pytest.mark.parametrize(
@@ -107,50 +111,52 @@ def test_each_option_is_read_and_the_one_for_metrics_wins(
         ("INSECURE", "yes", False),
     ],
 )
-def test_a_bad_word_is_passed_over_with_a_warning(loaded: Load, option: str, text: str, default: object) -> None:
+def test_an_unknown_word_is_ignored_with_a_warning(
+    load_config: LoadConfig, option: str, text: str, default: object
+) -> None:
     """Rule E06."""
     variable = f"OTEL_EXPORTER_OTLP_METRICS_{option}"
-    result = loaded(None, {variable: text})
+    result = load_config(None, {variable: text})
     assert otlp(result, option.lower()) == default
     assert [warning.location for warning in result.warnings] == [variable]
     assert result.warnings[0].hint
 
 
-def test_a_bad_word_for_metrics_leaves_the_general_one(loaded: Load) -> None:
+def test_an_unknown_word_for_metrics_leaves_the_general_option(load_config: LoadConfig) -> None:
     """Rules E05 and E06."""
-    given = {"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "soon", "OTEL_EXPORTER_OTLP_TIMEOUT": "3000"}
-    assert loaded(None, given).settings.otlp.timeout == 3
+    variables = {"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "soon", "OTEL_EXPORTER_OTLP_TIMEOUT": "3000"}
+    assert load_config(None, variables).settings.otlp.timeout == 3
 
 
-def test_http_json_is_refused_in_clear_words(faults: Faults) -> None:
+def test_http_json_is_rejected_by_name(load_issues: LoadIssues) -> None:
     """Rule E08."""
-    (told,) = faults(None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "HTTP/JSON"})
-    assert told.startswith(
+    (issue,) = load_issues(None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "HTTP/JSON"})
+    assert issue.startswith(
         "OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: http/json is not supported, since backends answer 400"
     )
-    assert told.endswith("; write http/protobuf or grpc")
+    assert issue.endswith("; write http/protobuf or grpc")
 
 
-def test_certificates_come_from_the_standard_variables(loaded: Load, tmp_path: Any) -> None:
+def test_certificates_come_from_the_standard_variables(load_config: LoadConfig, tmp_path: Any) -> None:
     """Rule E10."""
-    given = {"CERTIFICATE": "ca", "CLIENT_KEY": "key", "CLIENT_CERTIFICATE": "cert"}
-    for name in given.values():
+    variables = {"CERTIFICATE": "ca", "CLIENT_KEY": "key", "CLIENT_CERTIFICATE": "cert"}
+    for name in variables.values():
         (tmp_path / name).write_text("x")
-    tls = loaded(
-        None, {f"OTEL_EXPORTER_OTLP_{key}": f"{tmp_path}/{name}" for key, name in given.items()}
+    tls = load_config(
+        None, {f"OTEL_EXPORTER_OTLP_{key}": f"{tmp_path}/{name}" for key, name in variables.items()}
     ).settings.otlp.tls
     assert [file and file.name for file in (tls.ca_file, tls.key_file, tls.cert_file)] == ["ca", "key", "cert"]
 
 
 class TestHeaders:
-    def test_those_for_metrics_take_the_place_of_the_general_ones(self, loaded: Load) -> None:
+    def test_headers_for_metrics_replace_the_general_ones(self, load_config: LoadConfig) -> None:
         """Rule E05: an option is taken whole."""
-        given = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=2", "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "b=3"}
-        assert headers(loaded(None, given)) == {"b": "3"}
+        variables = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=2", "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "b=3"}
+        assert headers(load_config(None, variables)) == {"b": "3"}
 
-    def test_an_item_that_is_no_header_is_passed_over_with_a_warning(self, loaded: Load) -> None:
+    def test_an_item_that_is_not_a_header_is_skipped_with_a_warning(self, load_config: LoadConfig) -> None:
         """Rule E11."""
-        result = loaded(None, {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,Basic s3cret,b=2"})
+        result = load_config(None, {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,Basic s3cret,b=2"})
         assert headers(result) == {"a": "1", "b": "2"}
         assert warned(result) == [
             "OTEL_EXPORTER_OTLP_HEADERS: item 2 is not a header; write name=value, separated by commas"
@@ -159,11 +165,11 @@ class TestHeaders:
     @pytest.mark.parametrize(
         "value", ["s3cret%zz", "s3cret%0a", "s3cret%0D%0Ax", "s3cret%C3%A9", "s3crét", "s3cret%ff"]
     )
-    def test_a_value_that_cannot_be_sent_is_refused_by_name_only(self, faults: Faults, value: str) -> None:
+    def test_an_error_about_a_header_value_quotes_only_the_name(self, load_issues: LoadIssues, value: str) -> None:
         """Rules E12 and E13."""
-        (told,) = faults(None, {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={value}"})
-        assert told.startswith("OTEL_EXPORTER_OTLP_HEADERS: header x-token: ")
-        assert "s3cr" not in told
+        (issue,) = load_issues(None, {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={value}"})
+        assert issue.startswith("OTEL_EXPORTER_OTLP_HEADERS: header x-token: ")
+        assert "s3cr" not in issue
 
 
 class TestLast9:
@@ -178,65 +184,70 @@ class TestLast9:
             "authorization: Basic YTpi",
         ],
     )
-    def test_the_header_is_taken_whole_however_it_was_pasted(self, loaded: Load, text: str) -> None:
-        result = loaded(None, {"LAST9_AUTH_HEADER": text})
+    def test_the_complete_header_is_accepted_in_all_pasted_forms(self, load_config: LoadConfig, text: str) -> None:
+        result = load_config(None, {"LAST9_AUTH_HEADER": text})
         assert headers(result) == {"authorization": "Basic YTpi"}
         assert not result.warnings
 
     @pytest.mark.parametrize("text", ["YTpi", "Bearer s3cret", "Basic s3cret!", "Basic YWI="])
-    def test_what_is_no_basic_credential_is_warned_of_without_telling_it(self, loaded: Load, text: str) -> None:
-        (warning,) = warned(loaded(None, {"LAST9_AUTH_HEADER": text}))
+    def test_a_warning_about_an_invalid_credential_does_not_quote_it(self, load_config: LoadConfig, text: str) -> None:
+        (warning,) = warned(load_config(None, {"LAST9_AUTH_HEADER": text}))
         assert warning.startswith(
             "LAST9_AUTH_HEADER: is not `Basic ` and base64 of user:password; copy the complete value"
         )
         assert text not in warning
 
-    def test_a_line_break_within_it_is_refused(self, faults: Faults) -> None:
-        (told,) = faults(None, {"LAST9_AUTH_HEADER": "Basic YT\npi"})
-        assert told.startswith("LAST9_AUTH_HEADER: otlp.headers.authorization: has a line break")
+    def test_a_line_break_inside_the_header_is_rejected(self, load_issues: LoadIssues) -> None:
+        (issue,) = load_issues(None, {"LAST9_AUTH_HEADER": "Basic YT\npi"})
+        assert issue.startswith("LAST9_AUTH_HEADER: otlp.headers.authorization: has a line break")
 
-    def test_it_yields_to_the_standard_headers(self, loaded: Load) -> None:
-        given = {"LAST9_AUTH_HEADER": "Basic YTpi", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic Yzpk,x=1"}
-        assert headers(loaded(None, given)) == {"authorization": "Basic Yzpk", "x": "1"}
+    def test_the_standard_headers_override_it(self, load_config: LoadConfig) -> None:
+        variables = {"LAST9_AUTH_HEADER": "Basic YTpi", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic Yzpk,x=1"}
+        assert headers(load_config(None, variables)) == {"authorization": "Basic Yzpk", "x": "1"}
 
 
 class TestAttributes:
-    def test_configured_ones_beat_those_of_the_environment(self, loaded: Load) -> None:
+    def test_configured_attributes_override_those_of_the_environment(self, load_config: LoadConfig) -> None:
         """Rule E14."""
-        given = {"OTEL_RESOURCE_ATTRIBUTES": "cluster=env,zone=%61%2Cb,service.name=low", "OTEL_SERVICE_NAME": "high"}
-        assert loaded("attributes: {cluster: file}", given).settings.identity() == {
+        variables = {
+            "OTEL_RESOURCE_ATTRIBUTES": "cluster=env,zone=%61%2Cb,service.name=low",
+            "OTEL_SERVICE_NAME": "high",
+        }
+        assert load_config("attributes: {cluster: file}", variables).settings.identity() == {
             "cluster": "file",
             "zone": "a,b",
             "service.name": "high",
         }
-        assert loaded("attributes: {service.name: file}", given).settings.identity()["service.name"] == "file"
+        assert load_config("attributes: {service.name: file}", variables).settings.identity()["service.name"] == "file"
 
     @pytest.mark.parametrize("text", ["a=1,b=%zz", "a=1,b", "a=1,=2", "a=%ff"])
-    def test_one_bad_item_drops_the_whole_variable(self, loaded: Load, text: str) -> None:
+    def test_one_invalid_item_drops_the_entire_variable(self, load_config: LoadConfig, text: str) -> None:
         """Rule E14."""
-        result = loaded(None, {"OTEL_RESOURCE_ATTRIBUTES": text})
+        result = load_config(None, {"OTEL_RESOURCE_ATTRIBUTES": text})
         assert result.settings.identity() == {"service.name": "rollouts-exporter"}
         assert len(warned(result)) == 1
         assert "the variable is ignored" in warned(result)[0]
 
-    def test_what_changes_with_each_restart_is_warned_of(self, loaded: Load) -> None:
-        result = loaded(None, {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"})
+    def test_an_attribute_that_changes_with_each_restart_causes_a_warning(self, load_config: LoadConfig) -> None:
+        result = load_config(None, {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"})
         (warning,) = warned(result)
         assert warning.startswith("OTEL_RESOURCE_ATTRIBUTES: attributes.service.instance.id: changes with each restart")
         assert warning.endswith("; remove it, or set `attributes: {service.instance.id: none}`")
-        assert not loaded(
+        assert not load_config(
             "attributes: {service.instance.id: none}", {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"}
         ).warnings
 
     @pytest.mark.parametrize("attribute", ["k8s.cluster.name=c", "cluster=c", "k8s.cluster.name=none"])
-    def test_pushing_needs_the_cluster_named_or_waived(self, loaded: Load, faults: Faults, attribute: str) -> None:
-        given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318"}
-        assert "names the cluster" in faults(None, given)[0]
-        identity = loaded(None, {**given, "OTEL_RESOURCE_ATTRIBUTES": attribute}).settings.identity()
+    def test_a_push_needs_a_cluster_attribute_or_its_explicit_omission(
+        self, load_config: LoadConfig, load_issues: LoadIssues, attribute: str
+    ) -> None:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318"}
+        assert "names the cluster" in load_issues(None, variables)[0]
+        identity = load_config(None, {**variables, "OTEL_RESOURCE_ATTRIBUTES": attribute}).settings.identity()
         assert ("none" in attribute) is (len(identity) == 1)
 
 
-class TestOurOwn:
+class TestPrefixedVariables:
     @pytest.mark.parametrize(
         ("name", "text", "path", "value"),
         [
@@ -250,24 +261,28 @@ class TestOurOwn:
             ("LIFECYCLE__ROLE_VALUES", "blue=stable", ("lifecycle", "role_values", "blue"), "stable"),
         ],
     )
-    def test_sets_what_it_names(self, loaded: Load, name: str, text: str, path: tuple[Any, ...], value: object) -> None:
-        found: Any = loaded(None, {f"ROLLOUTS_EXPORTER_{name}": text}).settings
+    def test_a_prefixed_variable_sets_its_setting(
+        self, load_config: LoadConfig, name: str, text: str, path: tuple[Any, ...], value: object
+    ) -> None:
+        setting: Any = load_config(None, {f"ROLLOUTS_EXPORTER_{name}": text}).settings
         for key in path:
-            found = found[key] if isinstance(found, dict | tuple) else getattr(found, key)
-        assert found == value
+            setting = setting[key] if isinstance(setting, dict | tuple) else getattr(setting, key)
+        assert setting == value
 
     @pytest.mark.parametrize(
-        ("name", "meant"),
+        ("name", "suggestion"),
         [("AGRO__TARGETS", "ARGO__TARGETS"), ("ARGO_TARGETS", "ARGO__TARGETS"), ("OTLP__ENDPONT", "OTLP__ENDPOINT")],
     )
-    def test_a_misspelt_one_is_an_error(self, faults: Faults, name: str, meant: str) -> None:
-        assert faults(None, {f"ROLLOUTS_EXPORTER_{name}": "x"}) == [
-            f"ROLLOUTS_EXPORTER_{name}: matches no setting; did you mean ROLLOUTS_EXPORTER_{meant}?"
+    def test_a_misspelt_variable_is_an_error_with_a_suggestion(
+        self, load_issues: LoadIssues, name: str, suggestion: str
+    ) -> None:
+        assert load_issues(None, {f"ROLLOUTS_EXPORTER_{name}": "x"}) == [
+            f"ROLLOUTS_EXPORTER_{name}: matches no setting; did you mean ROLLOUTS_EXPORTER_{suggestion}?"
         ]
 
     @pytest.mark.parametrize("text", ['{"a": 1', "[1", "{" * 100_000])
-    def test_json_that_is_none_is_told_without_telling_it(self, faults: Faults, text: str) -> None:
-        assert faults(None, {"ROLLOUTS_EXPORTER_OTLP": text}) == [
+    def test_an_error_about_invalid_json_does_not_quote_it(self, load_issues: LoadIssues, text: str) -> None:
+        assert load_issues(None, {"ROLLOUTS_EXPORTER_OTLP": text}) == [
             "ROLLOUTS_EXPORTER_OTLP: otlp: is not valid JSON; write a JSON object, or set its keys one by one"
         ]
 
@@ -283,13 +298,13 @@ class TestOurOwn:
             "METRICS_SERVICE_HOST",
         ],
     )
-    def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_setting(self, loaded: Load, name: str) -> None:
-        assert loaded(None, {f"ROLLOUTS_EXPORTER_{name}": "tcp://10.0.0.1:9464"}).settings == Settings()
+    def test_service_variables_of_kubernetes_are_ignored(self, load_config: LoadConfig, name: str) -> None:
+        assert load_config(None, {f"ROLLOUTS_EXPORTER_{name}": "tcp://10.0.0.1:9464"}).settings == Settings()
 
-    def test_the_path_of_the_configuration_file_is_no_setting(self, loaded: Load) -> None:
-        assert loaded(None, {"ROLLOUTS_EXPORTER_CONFIG": "/etc/x.yaml"}).settings == Settings()
+    def test_the_variable_of_the_configuration_file_is_not_a_setting(self, load_config: LoadConfig) -> None:
+        assert load_config(None, {"ROLLOUTS_EXPORTER_CONFIG": "/etc/x.yaml"}).settings == Settings()
 
 
-def test_variables_of_others_do_not_matter(loaded: Load) -> None:
+def test_other_variables_are_ignored(load_config: LoadConfig) -> None:
     others: Mapping[str, str] = {"PATH": "/bin", "OTEL_TRACES_EXPORTER": "none", "LAST9_ORG": "x", "ROLLOUTS": "y"}
-    assert loaded(None, others).settings == Settings()
+    assert load_config(None, others).settings == Settings()

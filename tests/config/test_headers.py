@@ -32,34 +32,34 @@ VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size
         ("", {}),
     ],
 )
-def test_headers_are_decoded_liberally(text: str, headers: dict[str, str]) -> None:
+def test_headers_are_decoded_in_all_accepted_forms(text: str, headers: dict[str, str]) -> None:
     """Rules E11, E12 and E13."""
     assert decode_headers(text) == (headers, (), ())
 
 
 @given(st.dictionaries(TOKENS, VALUES, max_size=5))
-def test_percent_encoded_headers_come_back_as_they_were(headers: dict[str, str]) -> None:
+def test_percent_encoded_headers_round_trip(headers: dict[str, str]) -> None:
     """Rule E11: encoding and decoding is a round trip."""
     text = ",".join(f"{quote(name)}={quote(value, safe='')}" for name, value in headers.items())
     assert decode_headers(text) == (headers, (), ())
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=9).filter(str.strip), st.text(max_size=20), max_size=5))
-def test_percent_encoded_attributes_come_back_as_they_were(attributes: dict[str, str]) -> None:
+def test_percent_encoded_attributes_round_trip(attributes: dict[str, str]) -> None:
     """Rule E14: any text, commas and line breaks among it."""
     text = ",".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in attributes.items())
     assert parse_attributes(text) == attributes
 
 
 @given(st.text(max_size=60))
-def test_no_text_of_headers_is_too_odd_to_be_told_of(text: str) -> None:
-    headers, refused, strange = decode_headers(text)
+def test_any_text_decodes_to_headers_or_messages(text: str) -> None:
+    headers, invalid_values, invalid_items = decode_headers(text)
     assert all(name.isascii() and value.isascii() for name, value in headers.items())
-    assert all(problem and cure for problem, cure in (*refused, *strange))
+    assert all(message and hint for message, hint in (*invalid_values, *invalid_items))
 
 
 @pytest.mark.parametrize("text", ["%", "%2", "%zz", "a%g0", "100%"])
-def test_a_percent_sign_that_stands_for_nothing_is_refused(text: str) -> None:
+def test_an_invalid_percent_sign_is_rejected(text: str) -> None:
     """Rule E12."""
     with pytest.raises(PydanticCustomError, match="percent sign without two hexadecimal digits"):
         percent_decode(text)

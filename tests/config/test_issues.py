@@ -1,4 +1,4 @@
-"""Every bad configuration gets its faults in exact words, all at once, each with place and cure."""
+"""An invalid configuration has exact issues, reported together, each with location and hint."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from exporter.config import ConfigError, load
 
 if TYPE_CHECKING:
-    from tests.config.conftest import Faults
+    from tests.config.conftest import LoadIssues
 
-MEND = "mend the line; `key: value` under a section, indented by spaces"
+YAML_HINT = "mend the line; `key: value` under a section, indented by spaces"
 CLUSTER = (
     "otlp.endpoint: series are pushed without an attribute that names the cluster; set `attributes: {k8s.cluster.name: "
     "<name>}`, or `attributes: {k8s.cluster.name: none}` if there is only one cluster"
@@ -25,31 +25,31 @@ CLUSTER = (
 PIECES = ("argo", "otlp", "log", ": ", "\n", "  ", "- ", "[", "]", "{", "}", "'", "&a ", "*a", "!", "~")
 CASES = (Path(__file__).parent / "invalid_files.txt").read_text().split("###\n")[1:]
 
-UNWRITABLE: tuple[tuple[str | bytes, str], ...] = (
+NOT_TEXT: tuple[tuple[str | bytes, str], ...] = (
     (b"log:\n  level: \xff", "x.yaml:2: is not UTF-8 text; save it as UTF-8"),
-    ("a: \x00", f"x.yaml:1: holds a character that YAML does not allow; {MEND}"),
-    ("argo:\n\ttargets: x", f"x.yaml:2: is not YAML: found character that cannot start any token; {MEND}"),
+    ("a: \x00", f"x.yaml:1: holds a character that YAML does not allow; {YAML_HINT}"),
+    ("argo:\n\ttargets: x", f"x.yaml:2: is not YAML: found character that cannot start any token; {YAML_HINT}"),
     ("[" * 5000, "x.yaml: is nested too deep; write it with fewer levels"),
 )
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_bad_file_is_told_in_these_words(faults: Faults, case: str) -> None:
+def test_an_invalid_file_has_exactly_these_issues(load_issues: LoadIssues, case: str) -> None:
     text, *expected = re.split(r"^>>> ", case.strip(), flags=re.MULTILINE)
-    assert faults(text) == [fault.strip() for fault in expected]
+    assert load_issues(text) == [issue.strip() for issue in expected]
 
 
-@pytest.mark.parametrize(("text", "fault"), UNWRITABLE)
-def test_a_file_that_is_no_text_is_told_in_these_words(faults: Faults, text: str | bytes, fault: str) -> None:
-    assert faults(text) == [fault]
+@pytest.mark.parametrize(("text", "issue"), NOT_TEXT)
+def test_a_file_that_is_not_text_has_exactly_this_issue(load_issues: LoadIssues, text: str | bytes, issue: str) -> None:
+    assert load_issues(text) == [issue]
 
 
-def test_every_fault_is_told_at_once(faults: Faults) -> None:
+def test_all_errors_are_reported_together(load_issues: LoadIssues) -> None:
     text = "log:\n  level: loud\nargo:\n  targets: [a]\n  intervall: 3\notlp:\n  endpoint: http://h\n"
-    told = faults(
+    issues = load_issues(
         text, {"ROLLOUTS_EXPORTER_AGRO__PATH": "/", "ROLLOUTS_EXPORTER_SERIES__LIMIT": "-1"}, {"web.listen": "x"}
     )
-    assert [fault.partition(";")[0] for fault in told] == [
+    assert [issue.partition(";")[0] for issue in issues] == [
         "x.yaml:5: unknown key 'intervall' in argo",
         "ROLLOUTS_EXPORTER_AGRO__PATH: matches no setting",
         "x.yaml:4: argo.targets: 'a' has no port",
@@ -68,52 +68,54 @@ def test_every_fault_is_told_at_once(faults: Faults) -> None:
         ("otlp: {endpoint: http://h}\nattributes: [x]", {}),
     ],
 )
-def test_a_fault_does_not_bring_on_others_that_are_not_there(
-    faults: Faults, text: str, environment: dict[str, str]
+def test_an_error_does_not_cause_further_errors(
+    load_issues: LoadIssues, text: str, environment: dict[str, str]
 ) -> None:
-    assert len(faults(text, environment)) == 1
+    assert len(load_issues(text, environment)) == 1
 
 
-class TestFilesOfTheSettings:
-    def test_a_missing_one_is_told_with_its_place(self, faults: Faults, tmp_path: Path) -> None:
-        (told,) = faults(f"otlp:\n  authorization_file: {tmp_path}/token")
-        assert told.startswith("x.yaml:2: otlp.authorization_file: token does not exist; check the path, and that")
+class TestFilesInSettings:
+    def test_a_missing_file_is_reported_with_its_location(self, load_issues: LoadIssues, tmp_path: Path) -> None:
+        (issue,) = load_issues(f"otlp:\n  authorization_file: {tmp_path}/token")
+        assert issue.startswith("x.yaml:2: otlp.authorization_file: token does not exist; check the path, and that")
 
-    def test_a_folder_and_an_empty_file_are_told(self, faults: Faults, tmp_path: Path) -> None:
+    def test_a_directory_and_an_empty_file_are_reported(self, load_issues: LoadIssues, tmp_path: Path) -> None:
         (tmp_path / "empty").write_text("\n")
         text = f"otlp: {{tls: {{ca_file: {tmp_path}/.}}}}\nargo: {{bearer_token_file: {tmp_path}/empty}}"
-        told = faults(text)
-        assert told[0] == "x.yaml:2: argo.bearer_token_file: empty: is empty; write the secret into it"
-        assert "otlp.tls.ca_file" in told[1]
-        assert "is a directory" in told[1]
+        issues = load_issues(text)
+        assert issues[0] == "x.yaml:2: argo.bearer_token_file: empty: is empty; write the secret into it"
+        assert "otlp.tls.ca_file" in issues[1]
+        assert "is a directory" in issues[1]
 
-    def test_a_secret_that_cannot_be_sent_is_refused(self, faults: Faults, tmp_path: Path) -> None:
+    def test_a_secret_that_is_not_a_valid_header_value_is_rejected(
+        self, load_issues: LoadIssues, tmp_path: Path
+    ) -> None:
         (tmp_path / "token").write_text("Basic a\nb")
-        (told,) = faults(f"otlp: {{authorization_file: {tmp_path}/token}}")
-        assert told.startswith("x.yaml:1: otlp.authorization_file: token: has a line break, a control character or")
-        assert told.endswith("; write one line of ASCII")
+        (issue,) = load_issues(f"otlp: {{authorization_file: {tmp_path}/token}}")
+        assert issue.startswith("x.yaml:1: otlp.authorization_file: token: has a line break, a control character or")
+        assert issue.endswith("; write one line of ASCII")
 
-    def test_two_credentials_for_one_peer_are_refused(self, faults: Faults, tmp_path: Path) -> None:
+    def test_two_credentials_for_one_endpoint_are_rejected(self, load_issues: LoadIssues, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("Basic a")
-        (told,) = faults(f"otlp: {{authorization_file: {tmp_path}/token}}", {"LAST9_AUTH_HEADER": "Basic YTpi"})
-        assert told.startswith(
+        (issue,) = load_issues(f"otlp: {{authorization_file: {tmp_path}/token}}", {"LAST9_AUTH_HEADER": "Basic YTpi"})
+        assert issue.startswith(
             "x.yaml:1: otlp.authorization_file: authorization_file and headers.authorization both set"
         )
 
-    def test_a_certificate_without_its_key_is_refused(self, faults: Faults, tmp_path: Path) -> None:
+    def test_a_certificate_without_its_key_is_rejected(self, load_issues: LoadIssues, tmp_path: Path) -> None:
         (tmp_path / "c.pem").write_text("x")
-        assert faults(f"web: {{tls: {{cert_file: {tmp_path}/c.pem}}}}") == [
+        assert load_issues(f"web: {{tls: {{cert_file: {tmp_path}/c.pem}}}}") == [
             "x.yaml:1: web.tls.cert_file: is set without key_file; set `key_file` too, or neither"
         ]
 
 
-class TestTheFileItself:
-    def test_missing(self, tmp_path: Path) -> None:
+class TestConfigurationFile:
+    def test_a_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"none\.yaml: does not exist; check the path given with --config"):
             load(tmp_path / "none.yaml", {})
 
     @pytest.mark.parametrize("name", ["folder", "folder.env"])
-    def test_a_folder(self, tmp_path: Path, name: str) -> None:
+    def test_a_directory(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).mkdir()
         with pytest.raises(ConfigError, match="is a directory; name the file in it with --config"):
             load(tmp_path / name, {})
@@ -122,12 +124,12 @@ class TestTheFileItself:
         with pytest.raises(ConfigError, match="cannot be read: File name too long"):
             load(tmp_path / ("x" * 300), {})
 
-    def test_a_line_of_a_dotenv_file_that_is_none(self, faults: Faults) -> None:
-        assert faults("A=1\n\n'x\n", name="x.env") == ["x.env:3: is no line of a .env file; write NAME=value"]
+    def test_an_invalid_line_of_a_dotenv_file(self, load_issues: LoadIssues) -> None:
+        assert load_issues("A=1\n\n'x\n", name="x.env") == ["x.env:3: is no line of a .env file; write NAME=value"]
 
-    def test_an_alias_bomb_is_refused_quickly(self, faults: Faults) -> None:
+    def test_an_alias_bomb_is_rejected_quickly(self, load_issues: LoadIssues) -> None:
         lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))]
-        assert faults("\n".join(lines)) == [
+        assert load_issues("\n".join(lines)) == [
             "x.yaml:1: holds too much, or is nested too deep; write it without nested aliases"
         ]
 
@@ -140,7 +142,7 @@ class TestTheFileItself:
     ),
     dotenv=st.booleans(),
 )
-def test_no_text_makes_the_loader_fail_otherwise_than_in_words(tmp_path: Path, text: str, *, dotenv: bool) -> None:
+def test_any_text_loads_or_raises_config_error(tmp_path: Path, text: str, *, dotenv: bool) -> None:
     file = tmp_path / ("x.env" if dotenv else "x.yaml")
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with suppress(ConfigError):

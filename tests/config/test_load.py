@@ -1,4 +1,4 @@
-"""Where settings come from, and which wins."""
+"""Sources of settings and their precedence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from exporter.config import Settings
 
 if TYPE_CHECKING:
-    from tests.config.conftest import Faults, Load
+    from tests.config.conftest import LoadConfig, LoadIssues
 
-NOTHING = Settings()
+DEFAULTS = Settings()
 
 
-def test_nothing_at_all_is_a_configuration(loaded: Load) -> None:
-    result = loaded()
-    assert (result.settings, result.origins, result.warnings) == (NOTHING, {}, ())
+def test_no_configuration_is_valid(load_config: LoadConfig) -> None:
+    result = load_config()
+    assert (result.settings, result.origins, result.warnings) == (DEFAULTS, {}, ())
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_nothing_at_all_is_a_configuration(loaded: Load) -> None:
         ("", ".env"),
     ],
 )
-def test_an_empty_file_changes_nothing(loaded: Load, text: str, name: str) -> None:
-    assert loaded(text, name=name).settings == NOTHING
+def test_an_empty_file_changes_nothing(load_config: LoadConfig, text: str, name: str) -> None:
+    assert load_config(text, name=name).settings == DEFAULTS
 
 
 VALID: tuple[tuple[str, str, object], ...] = (
@@ -62,23 +62,23 @@ VALID: tuple[tuple[str, str, object], ...] = (
 )
 
 
-def at(settings: object, path: str) -> Any:
+def setting_at(settings: object, path: str) -> Any:
     """Follow a dotted path through sections, lists and mappings."""
     head, _, rest = path.partition(".")
     if isinstance(settings, dict):
         return settings[path]
     inner = settings[int(head)] if isinstance(settings, tuple) else getattr(settings, head)
-    return at(inner, rest) if rest else inner
+    return setting_at(inner, rest) if rest else inner
 
 
 @pytest.mark.parametrize(("text", "path", "value"), VALID)
-def test_a_file_sets_what_it_says(loaded: Load, text: str, path: str, value: object) -> None:
-    found = at(loaded(text).settings, path)
-    assert (str(found) if path == "memory.directory" else found) == value
+def test_a_file_sets_its_settings(load_config: LoadConfig, text: str, path: str, value: object) -> None:
+    setting = setting_at(load_config(text).settings, path)
+    assert (str(setting) if path == "memory.directory" else setting) == value
 
 
 class TestPrecedence:
-    def test_a_later_layer_wins(self, loaded: Load) -> None:
+    def test_a_later_layer_wins(self, load_config: LoadConfig) -> None:
         """Defaults < file < environment < command line."""
         text, environment, overrides = (
             "log: {level: warning}",
@@ -86,72 +86,76 @@ class TestPrecedence:
             {"log.level": "debug"},
         )
         levels = [
-            loaded().settings.log.level,
-            loaded(text).settings.log.level,
-            loaded(text, environment).settings.log.level,
-            loaded(text, environment, overrides).settings.log.level,
+            load_config().settings.log.level,
+            load_config(text).settings.log.level,
+            load_config(text, environment).settings.log.level,
+            load_config(text, environment, overrides).settings.log.level,
         ]
         assert levels == ["info", "warning", "error", "debug"]
 
-    def test_layers_are_joined_key_by_key(self, loaded: Load) -> None:
-        settings = loaded(
+    def test_layers_are_merged_key_by_key(self, load_config: LoadConfig) -> None:
+        settings = load_config(
             "attributes: {cluster: a, team: x}\nargo: {interval: 30s}",
             {"ROLLOUTS_EXPORTER_ATTRIBUTES": "team=y,zone=1", "ROLLOUTS_EXPORTER_ARGO__TIMEOUT": "2s"},
         ).settings
         assert settings.attributes == {"service.name": "rollouts-exporter", "cluster": "a", "team": "y", "zone": "1"}
         assert (settings.argo[0].interval, settings.argo[0].timeout) == (30, 2)
 
-    def test_lists_are_replaced_whole(self, loaded: Load) -> None:
-        settings = loaded("argo: {targets: [a:1, b:1]}", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"}).settings
+    def test_lists_are_replaced_not_merged(self, load_config: LoadConfig) -> None:
+        settings = load_config("argo: {targets: [a:1, b:1]}", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"}).settings
         assert settings.argo[0].targets == ("c:1",)
 
-    def test_a_header_written_in_another_case_is_the_same_header(self, loaded: Load) -> None:
+    def test_header_names_ignore_case(self, load_config: LoadConfig) -> None:
         """Rule E13: the last wins, whatever the case."""
-        settings = loaded(
+        settings = load_config(
             "otlp: {headers: {X-Scope: a, x-Team: b}}", {"OTEL_EXPORTER_OTLP_HEADERS": "X-SCOPE=c"}
         ).settings
-        shown = {name: value.get_secret_value() for name, value in settings.otlp.headers.items()}
-        assert shown == {"x-scope": "c", "x-team": "b"}
+        header_texts = {name: value.get_secret_value() for name, value in settings.otlp.headers.items()}
+        assert header_texts == {"x-scope": "c", "x-team": "b"}
 
-    def test_a_dotenv_file_is_a_file_of_variables(self, loaded: Load) -> None:
+    def test_a_dotenv_file_is_a_file_of_variables(self, load_config: LoadConfig) -> None:
         text = "# ours\nexport ROLLOUTS_EXPORTER_LOG__LEVEL=debug\nOTHER=1\nOTEL_SERVICE_NAME='s p'\n"
-        result = loaded(text, {"ROLLOUTS_EXPORTER_LOG__FORMAT": "json"}, name="x.env")
+        result = load_config(text, {"ROLLOUTS_EXPORTER_LOG__FORMAT": "json"}, name="x.env")
         assert (result.settings.log.level, result.settings.log.format) == ("debug", "json")
         assert result.settings.identity() == {"service.name": "s p"}
         assert str(result.origins["log", "level"]).endswith("x.env:2")
 
 
 class TestInstallations:
-    def test_the_environment_sets_the_only_one(self, loaded: Load) -> None:
-        settings = loaded("argo: [{name: blue, targets: [a:1]}]", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "b:1"}).settings
-        assert [(one.name, one.targets) for one in settings.argo] == [("blue", ("b:1",))]
+    def test_a_variable_sets_the_only_installation(self, load_config: LoadConfig) -> None:
+        settings = load_config(
+            "argo: [{name: blue, targets: [a:1]}]", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "b:1"}
+        ).settings
+        assert [(installation.name, installation.targets) for installation in settings.argo] == [("blue", ("b:1",))]
 
-    def test_the_environment_cannot_tell_several_apart(self, faults: Faults) -> None:
+    def test_a_variable_for_one_of_several_installations_is_an_error(self, load_issues: LoadIssues) -> None:
         several = "argo: [{name: a, targets: [a:1]}, {name: b, targets: [b:1]}]"
-        (told,) = faults(several, {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"})
-        assert told.startswith("ROLLOUTS_EXPORTER_ARGO__TARGETS: argo.targets: there are several installations; ")
-        assert told.endswith("set it in the file under one installation, or set the complete list as JSON")
+        (issue,) = load_issues(several, {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "c:1"})
+        assert issue.startswith("ROLLOUTS_EXPORTER_ARGO__TARGETS: argo.targets: there are several installations; ")
+        assert issue.endswith("set it in the file under one installation, or set the complete list as JSON")
 
-    def test_a_whole_list_from_the_environment_takes_the_place_of_all(self, loaded: Load) -> None:
+    def test_a_list_in_a_variable_replaces_all_installations(self, load_config: LoadConfig) -> None:
         several = "argo: [{name: a, targets: [a:1]}, {name: b, targets: [b:1]}]"
-        settings = loaded(several, {"ROLLOUTS_EXPORTER_ARGO": '[{"name": "c", "targets": ["c:1"]}]'}).settings
-        assert [(one.name, one.targets) for one in settings.argo] == [("c", ("c:1",))]
+        settings = load_config(several, {"ROLLOUTS_EXPORTER_ARGO": '[{"name": "c", "targets": ["c:1"]}]'}).settings
+        assert [(installation.name, installation.targets) for installation in settings.argo] == [("c", ("c:1",))]
 
 
 class TestOverrides:
-    def test_keys_of_a_mapping_may_hold_dots(self, loaded: Load) -> None:
-        settings = loaded(overrides={"attributes.k8s.cluster.name": "c", "argo.limits.samples": 7}).settings
+    def test_keys_of_a_mapping_may_hold_dots(self, load_config: LoadConfig) -> None:
+        settings = load_config(overrides={"attributes.k8s.cluster.name": "c", "argo.limits.samples": 7}).settings
         assert settings.attributes["k8s.cluster.name"] == "c"
         assert settings.argo[0].limits.samples == 7
 
-    def test_a_tree_may_be_given(self, loaded: Load) -> None:
-        assert loaded(overrides={"log": {"level": "error"}}).settings.log.level == "error"
+    def test_an_override_can_be_a_tree(self, load_config: LoadConfig) -> None:
+        assert load_config(overrides={"log": {"level": "error"}}).settings.log.level == "error"
 
-    def test_an_unknown_one_is_told(self, faults: Faults) -> None:
-        assert faults(overrides={"log.levl": "x"}) == ["command line: unknown key 'levl' in log; did you mean level?"]
+    def test_an_unknown_override_is_an_error(self, load_issues: LoadIssues) -> None:
+        assert load_issues(overrides={"log.levl": "x"}) == [
+            "command line: unknown key 'levl' in log; did you mean level?"
+        ]
 
 
-def test_importing_the_configuration_brings_in_nothing_heavy() -> None:
+def test_importing_the_configuration_imports_no_heavy_library() -> None:
     heavy = ("aiohttp", "opentelemetry", "rich", "pydantic_settings", "grpc", "ssl")
     program = f"import sys, exporter.config; print([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)

@@ -1,4 +1,4 @@
-"""Where what was pushed is read back."""
+"""Section `read`: address and credentials of the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.config import ReadSection, as_yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.config.conftest import Faults, Load
+    from tests.config.conftest import LoadConfig, LoadIssues
 
 READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/c-1/sender/acme"
 SECRET = "s3cr3t-cmVhZC10b2tlbg"
@@ -27,20 +27,20 @@ SECRET = "s3cr3t-cmVhZC10b2tlbg"
         ("{last9: {cluster: c-1, organization: acme}, password: x}", READ_URL),
     ],
 )
-def test_the_address_is_what_comes_before_the_api(loaded: Load, text: str, url: str) -> None:
-    assert loaded(f"read: {text}").settings.read.url == url
+def test_the_address_excludes_the_api_path(load_config: LoadConfig, text: str, url: str) -> None:
+    assert load_config(f"read: {text}").settings.read.url == url
 
 
-def test_the_cluster_of_last9_is_the_user_name_unless_another_is_given() -> None:
+def test_the_cluster_of_last9_is_the_default_user_name() -> None:
     last9 = {"cluster": "c-1", "organization": "acme"}
     assert ReadSection.model_validate({"last9": last9}).user == "c-1"
     assert ReadSection.model_validate({"last9": last9, "username": "u"}).user == "u"
     assert ReadSection().user == ""
 
 
-def test_all_of_it_can_come_from_the_environment(loaded: Load) -> None:
+def test_variables_can_set_the_entire_section(load_config: LoadConfig) -> None:
     variables = {"LAST9__CLUSTER": "c-1", "LAST9__ORGANIZATION": "acme", "PASSWORD": SECRET, "TIMEOUT": "5s"}
-    result = loaded(None, {f"ROLLOUTS_EXPORTER_READ__{name}": text for name, text in variables.items()})
+    result = load_config(None, {f"ROLLOUTS_EXPORTER_READ__{name}": text for name, text in variables.items()})
     read = result.settings.read
     assert (read.url, read.user, read.timeout) == (READ_URL, "c-1", 5)
     assert read.password is not None
@@ -54,7 +54,7 @@ LAST9 = "{cluster: c, organization: o}"
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "issue"),
     [
         ("{address: 'http://h/api/v1/query'}", APPENDED),
         ("{address: 'http://h/x/api/v1/'}", APPENDED),
@@ -84,19 +84,21 @@ LAST9 = "{cluster: c, organization: o}"
         ("{address: 'http://h', password: x}", "read.password: is set without username; set `username` too"),
     ],
 )
-def test_a_faulty_section_is_told_in_these_words(faults: Faults, text: str, fault: str) -> None:
-    assert faults(f"read: {text}") == [f"x.yaml:1: {fault}"]
+def test_an_invalid_section_has_exactly_this_issue(load_issues: LoadIssues, text: str, issue: str) -> None:
+    assert load_issues(f"read: {text}") == [f"x.yaml:1: {issue}"]
 
 
-def test_one_credential_is_shown_not_several(faults: Faults, tmp_path: Path) -> None:
+def test_two_credentials_are_rejected(load_issues: LoadIssues, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text(SECRET)
-    (both,) = faults(f"read: {{address: 'http://h', username: u, password: x, password_file: {tmp_path}/a}}")
+    (both,) = load_issues(f"read: {{address: 'http://h', username: u, password: x, password_file: {tmp_path}/a}}")
     assert both == "x.yaml:1: read.password: is set, and `password_file` too; keep one, preferably the file"
-    (other,) = faults(f"read: {{address: 'http://h', authorization_file: {tmp_path}/a, password_file: {tmp_path}/b}}")
+    (other,) = load_issues(
+        f"read: {{address: 'http://h', authorization_file: {tmp_path}/a, password_file: {tmp_path}/b}}"
+    )
     assert other.endswith("authorization_file and password_file both set credentials; keep one of them")
 
 
-def test_a_file_that_is_not_there_is_told_with_its_place(faults: Faults, tmp_path: Path) -> None:
-    (told,) = faults(f"read: {{last9: {LAST9}, password_file: {tmp_path}/token}}")
-    assert told.startswith("x.yaml:1: read.password_file: token does not exist")
+def test_a_missing_file_is_reported_with_its_location(load_issues: LoadIssues, tmp_path: Path) -> None:
+    (issue,) = load_issues(f"read: {{last9: {LAST9}, password_file: {tmp_path}/token}}")
+    assert issue.startswith("x.yaml:1: read.password_file: token does not exist")

@@ -1,4 +1,4 @@
-"""What `config` prints, and the reference."""
+"""Output of the command `config`, and the reference of settings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from exporter.config import as_yaml, effective_settings, settings_reference
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.config.conftest import Load
+    from tests.config.conftest import LoadConfig
 
 
-def test_every_setting_has_its_value_and_its_origin(loaded: Load, tmp_path: Path) -> None:
-    result = loaded(
+def test_every_setting_has_its_value_and_its_origin(load_config: LoadConfig, tmp_path: Path) -> None:
+    result = load_config(
         "otlp: {headers: {X-Key: k}}\nlog: {format: json}\nargo:\n  targets:\n  - a:1\nseries: {pass_through: [x.*]}",
         {
             "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
@@ -45,12 +45,12 @@ def test_every_setting_has_its_value_and_its_origin(loaded: Load, tmp_path: Path
     assert {path: rows[path] for path in expected} == expected
 
 
-def test_several_installations_are_told_apart(loaded: Load) -> None:
-    result = loaded("argo: [{targets: a:1}, {name: b, targets: b:1}]")
+def test_several_installations_are_printed_with_an_index(load_config: LoadConfig) -> None:
+    result = load_config("argo: [{targets: a:1}, {name: b, targets: b:1}]")
     paths = [row.path for row in effective_settings(result)]
     assert "argo[0].targets" in paths
     assert "argo[1].targets" in paths
-    assert [one["name"] for one in yaml.safe_load(as_yaml(result))["argo"]] == ["default", "b"]
+    assert [installation["name"] for installation in yaml.safe_load(as_yaml(result))["argo"]] == ["default", "b"]
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_several_installations_are_told_apart(loaded: Load) -> None:
         "lifecycle: {traffic_router: ['*/*'], role_values: {'on': canary}}",
     ],
 )
-def test_what_is_printed_loads_to_the_same_settings(loaded: Load, text: str) -> None:
+def test_printed_settings_load_to_the_same_settings(load_config: LoadConfig, text: str) -> None:
     """The effective configuration without secrets is a configuration."""
-    first = loaded(text)
-    assert loaded(as_yaml(first)).settings == first.settings
+    first = load_config(text)
+    assert load_config(as_yaml(first)).settings == first.settings
 
 
-def test_the_reference_names_every_setting_with_a_meaning_and_a_default(loaded: Load) -> None:
+def test_the_reference_has_every_setting_with_description_and_default(load_config: LoadConfig) -> None:
     entries = settings_reference()
     paths = [entry.path for entry in entries]
     assert len(set(paths)) == len(paths)
@@ -78,19 +78,19 @@ def test_the_reference_names_every_setting_with_a_meaning_and_a_default(loaded: 
     assert all(entry.description.endswith(".") for entry in entries)
     printed = {
         row.path.removesuffix(".service.name")
-        for row in effective_settings(loaded())
+        for row in effective_settings(load_config())
         if ".role_values." not in row.path
     }
     assert printed <= set(paths)
     assert set(paths) - printed == {"lifecycle.role_values"}
 
 
-def test_the_reference_says_what_is_taken_and_what_holds_by_default() -> None:
-    known = {entry.path: (entry.kind, entry.default) for entry in settings_reference()}
-    assert known["argo.interval"] == ("duration", "15s")
-    assert known["argo.targets"] == ("list of host:port or URL", "['argo-rollouts-metrics.argo-rollouts.svc:8090']")
-    assert known["kube_state_metrics.limits.body"] == ("size", "512MiB")
-    assert known["otlp.protocol"] == ("http/protobuf | grpc", "http/protobuf")
-    assert known["otlp.authorization_file"] == ("secret file", "null")
-    assert known["attributes"] == ("attributes", "{service.name: rollouts-exporter}")
-    assert known["web.basic_auth.password"] == ("secret text", "null")
+def test_the_reference_has_kinds_and_defaults() -> None:
+    by_path = {entry.path: (entry.kind, entry.default) for entry in settings_reference()}
+    assert by_path["argo.interval"] == ("duration", "15s")
+    assert by_path["argo.targets"] == ("list of host:port or URL", "['argo-rollouts-metrics.argo-rollouts.svc:8090']")
+    assert by_path["kube_state_metrics.limits.body"] == ("size", "512MiB")
+    assert by_path["otlp.protocol"] == ("http/protobuf | grpc", "http/protobuf")
+    assert by_path["otlp.authorization_file"] == ("secret file", "null")
+    assert by_path["attributes"] == ("attributes", "{service.name: rollouts-exporter}")
+    assert by_path["web.basic_auth.password"] == ("secret text", "null")

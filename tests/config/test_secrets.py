@@ -1,4 +1,4 @@
-"""Secrets: re-read from their files, and shown nowhere (rule E16)."""
+"""Secrets are reloaded from their files, and never printed (rule E16)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.config.yaml_lines import Variable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.config.conftest import Load
+    from tests.config.conftest import LoadConfig
 
 SECRET = "s3cr3t-Zm9vOmJhcg"
 
@@ -57,14 +57,14 @@ BAD: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 @pytest.mark.parametrize(("text", "environment"), GOOD)
-def test_a_secret_that_is_used_is_shown_nowhere(
-    loaded: Load, caplog: pytest.LogCaptureFixture, text: str, environment: dict[str, str]
+def test_a_secret_in_use_is_never_printed(
+    load_config: LoadConfig, caplog: pytest.LogCaptureFixture, text: str, environment: dict[str, str]
 ) -> None:
     """Rule E16."""
     caplog.set_level(logging.DEBUG)
-    result = loaded(text, environment)
+    result = load_config(text, environment)
     assert "******" in as_yaml(result)
-    for said in (
+    for output in (
         repr(result),
         str(result.settings),
         as_yaml(result),
@@ -72,12 +72,12 @@ def test_a_secret_that_is_used_is_shown_nowhere(
         str(result.warnings),
         caplog.text,
     ):
-        assert SECRET not in said
+        assert SECRET not in output
     assert SECRET not in result.settings.model_dump_json()
 
 
 @pytest.mark.parametrize(("text", "environment"), BAD)
-def test_a_secret_in_a_faulty_place_is_not_told(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
+def test_an_error_about_a_secret_does_not_quote_it(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
     """Rule E16."""
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -86,7 +86,7 @@ def test_a_secret_in_a_faulty_place_is_not_told(tmp_path: Path, text: str, envir
     assert caught.value.issues
 
 
-def test_a_secret_that_is_a_number_is_not_told_either() -> None:
+def test_an_error_about_a_numeric_secret_does_not_quote_it() -> None:
     """Rule E16."""
     with pytest.raises(ConfigError, match="should be a valid string; expected: headers") as caught:
         load(None, {"ROLLOUTS_EXPORTER_OTLP": '{"headers": {"x-key": 987654321}}'})
@@ -94,7 +94,7 @@ def test_a_secret_that_is_a_number_is_not_told_either() -> None:
 
 
 @pytest.mark.parametrize("name", ["authorization_file", "headers_file"])
-def test_the_content_of_a_secret_file_is_not_told(tmp_path: Path, name: str) -> None:
+def test_an_error_about_a_secret_file_does_not_quote_it(tmp_path: Path, name: str) -> None:
     """Rule E16."""
     (tmp_path / "secret").write_text(f"x=é{SECRET}\n{SECRET}")
     (tmp_path / "x.yaml").write_text(f"otlp: {{{name}: {tmp_path}/secret}}")
@@ -103,17 +103,17 @@ def test_the_content_of_a_secret_file_is_not_told(tmp_path: Path, name: str) -> 
     assert SECRET not in str(caught.value)
 
 
-def test_what_is_held_while_loading_shows_no_text() -> None:
+def test_the_repr_of_unparsed_values_omits_them() -> None:
     origin = Origin("environment", "X")
     assert SECRET not in repr(SourcedValue(SECRET, origin)) + repr(Variable("X", SECRET, origin))
 
 
 class TestSecretFile:
-    def test_white_space_around_the_secret_is_left_out(self, tmp_path: Path) -> None:
+    def test_strips_white_space_around_the_secret(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_text(" Basic YTpi\n\n")
         assert SecretFile(tmp_path / "token").read() == "Basic YTpi"
 
-    def test_is_read_again_when_it_has_changed(self, tmp_path: Path) -> None:
+    def test_is_reloaded_when_the_file_changes(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("one")
         file = SecretFile(tmp_path / "token")
         assert file.read() == "one"
@@ -121,7 +121,7 @@ class TestSecretFile:
         os.utime(tmp_path / "token", ns=(0, 1))
         assert file.read() == "two"
 
-    def test_is_read_again_when_a_link_is_turned_as_kubernetes_does(self, tmp_path: Path) -> None:
+    def test_is_reloaded_when_a_symbolic_link_changes_as_in_kubernetes(self, tmp_path: Path) -> None:
         for name in ("one", "two"):
             (tmp_path / name).write_text(name)
             os.utime(tmp_path / name, ns=(0, 0))
@@ -132,7 +132,7 @@ class TestSecretFile:
         (tmp_path / "next").replace(tmp_path / "token")
         assert file.read() == "two"
 
-    def test_is_not_read_while_it_is_the_same(self, tmp_path: Path) -> None:
+    def test_is_cached_while_the_file_is_unchanged(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("one")
         os.utime(tmp_path / "token", ns=(0, 0))
         file = SecretFile(tmp_path / "token")
@@ -141,13 +141,13 @@ class TestSecretFile:
         os.utime(tmp_path / "token", ns=(0, 0))
         assert file.read() == "one"
 
-    def test_shows_its_path_only(self, tmp_path: Path) -> None:
+    def test_its_repr_has_only_the_path(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_text(SECRET)
         file = SecretFile(tmp_path / "token")
         file.read()
         assert repr(file) == f"SecretFile('{tmp_path}/token')"
 
-    def test_one_that_cannot_be_read_raises(self, tmp_path: Path) -> None:
+    def test_an_unreadable_file_raises(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             SecretFile(tmp_path / "none").read()
         (tmp_path / "bytes").write_bytes(b"\xff" + SECRET.encode())

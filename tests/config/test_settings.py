@@ -1,4 +1,4 @@
-"""The settings themselves: their defaults, their freezing, and what they answer."""
+"""The settings model: defaults, immutability and derived values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from exporter.config.values import MIB
 from exporter.metrics import Source
 
 
-def passing(choice: object) -> PassThroughSelection:
+def selection(choice: object) -> PassThroughSelection:
     return Settings.model_validate({"series": {"pass_through": choice}}).series.pass_through
 
 
-class TestNoConfigurationAtAll:
-    def test_scrapes_both_components_where_their_charts_put_them(self) -> None:
+class TestDefaults:
+    def test_scrapes_both_components_at_the_addresses_of_their_charts(self) -> None:
         settings = Settings()
         assert [(kind, source.targets, source.path) for kind, source in settings.sources()] == [
             (Source.ARGO, ("argo-rollouts-metrics.argo-rollouts.svc:8090",), "/metrics"),
@@ -35,20 +35,20 @@ class TestNoConfigurationAtAll:
         assert (settings.otlp.url, settings.otlp.grpc_target) == ("", ("", False))
         assert settings.web.address == (None, 9464)
 
-    def test_limits_what_a_page_may_cost(self) -> None:
+    def test_limits_responses(self) -> None:
         settings = Settings()
         limits = [settings.argo[0].limits, settings.kube_state_metrics.limits, settings.rollout_state.limits]
         assert [limit.body for limit in limits] == [64 * MIB, 512 * MIB, 64 * MIB]
         assert {(limit.samples, limit.addresses) for limit in limits} == {(1_000_000, 64)}
 
-    def test_identity_is_the_service_alone(self) -> None:
+    def test_identity_is_only_the_service_name(self) -> None:
         assert Settings().identity() == {"service.name": "rollouts-exporter"}
 
 
-def test_a_sidecar_asks_its_own_controller() -> None:
+def test_a_sidecar_scrapes_the_controller_in_its_pod() -> None:
     assert Settings(mode="sidecar").argo[0].targets == ("127.0.0.1:8090",)
-    told = Settings.model_validate({"mode": "sidecar", "argo": {"targets": ["here:1"]}})
-    assert told.argo[0].targets == ("here:1",)
+    settings = Settings.model_validate({"mode": "sidecar", "argo": {"targets": ["here:1"]}})
+    assert settings.argo[0].targets == ("here:1",)
 
 
 def test_setting_one_limit_of_kube_state_metrics_keeps_its_others() -> None:
@@ -56,7 +56,7 @@ def test_setting_one_limit_of_kube_state_metrics_keeps_its_others() -> None:
     assert (limits.samples, limits.body) == (5, 512 * MIB)
 
 
-def test_a_short_interval_shortens_the_timeout_that_nobody_set() -> None:
+def test_a_short_interval_shortens_the_default_timeout() -> None:
     assert Settings.model_validate({"argo": {"interval": "5s"}}).argo[0].timeout == 5
 
 
@@ -67,23 +67,23 @@ def test_settings_are_frozen() -> None:
 
 class TestIdentity:
     def test_is_in_a_fixed_order(self) -> None:
-        one = Settings.model_validate({"attributes": {"k8s.cluster.name": "a", "deployment.environment": "b"}})
-        two = Settings.model_validate({"attributes": {"deployment.environment": "b", "k8s.cluster.name": "a"}})
-        assert list(one.identity()) == list(two.identity())
-        assert list(one.identity()) == ["deployment.environment", "k8s.cluster.name", "service.name"]
+        first = Settings.model_validate({"attributes": {"k8s.cluster.name": "a", "deployment.environment": "b"}})
+        second = Settings.model_validate({"attributes": {"deployment.environment": "b", "k8s.cluster.name": "a"}})
+        assert list(first.identity()) == list(second.identity())
+        assert list(first.identity()) == ["deployment.environment", "k8s.cluster.name", "service.name"]
 
-    def test_leaves_out_an_attribute_whose_value_is_none(self) -> None:
+    def test_omits_an_attribute_with_the_value_none(self) -> None:
         settings = Settings.model_validate({"attributes": {"k8s.cluster.name": "none", "service.name": "x"}})
         assert settings.identity() == {"service.name": "x"}
 
-    def test_refuses_two_keys_that_become_one_label(self) -> None:
+    def test_rejects_two_keys_that_become_the_same_label(self) -> None:
         with pytest.raises(ValidationError, match=r"a\.b and a_b become the same label"):
             Settings.model_validate({"attributes": {"a.b": "1", "a_b": "2"}})
 
 
 class TestPassThrough:
     @pytest.mark.parametrize(
-        ("choice", "family", "wanted"),
+        ("choice", "family", "expected"),
         [
             ("article", "rollout_reconcile", True),
             ("article", "rollout_phase", True),
@@ -105,26 +105,26 @@ class TestPassThrough:
             ('["go_.{1,20}"]', "go_goroutines", True),
         ],
     )
-    def test_wants_whole_names_only(self, choice: object, family: str, *, wanted: bool) -> None:
-        assert passing(choice).matches(family) is wanted
+    def test_matches_complete_names_only(self, choice: object, family: str, *, expected: bool) -> None:
+        assert selection(choice).matches(family) is expected
 
-    def test_is_written_as_it_was_chosen(self) -> None:
-        assert passing("all").as_setting() == "all"
-        assert passing(["go_.*"]).as_setting() == ["go_.*"]
+    def test_is_formatted_as_it_was_written(self) -> None:
+        assert selection("all").as_setting() == "all"
+        assert selection(["go_.*"]).as_setting() == ["go_.*"]
 
 
 class TestNamespaces:
     def test_all_are_allowed_by_default(self) -> None:
         assert Settings().namespaces.allows("anything")
 
-    def test_exclusion_wins_over_inclusion(self) -> None:
+    def test_exclude_overrides_include(self) -> None:
         chosen = Settings.model_validate({"namespaces": {"include": ["shop*"], "exclude": ["shop-test"]}}).namespaces
         assert [chosen.allows(name) for name in ("shop", "shop-eu", "shop-test", "other")] == [True, True, False, False]
 
 
 def test_a_traffic_router_can_be_declared_by_glob() -> None:
     lifecycle = Settings.model_validate({"lifecycle": {"traffic_router": ["shop/*", "*/web"]}}).lifecycle
-    assert [lifecycle.has_traffic_router(*one) for one in (("shop", "a"), ("x", "web"), ("x", "a"))] == [
+    assert [lifecycle.has_traffic_router(*rollout) for rollout in (("shop", "a"), ("x", "web"), ("x", "a"))] == [
         True,
         True,
         False,
@@ -157,7 +157,7 @@ def test_role_values_add_to_the_defaults() -> None:
         ("https://h", True, "https://h/"),
     ],
 )
-def test_the_path_is_added_once_to_a_base_and_never_to_an_exact_url(text: str, *, exact: bool, url: str) -> None:
+def test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url(text: str, *, exact: bool, url: str) -> None:
     """Rules E01 and E02."""
     assert OtlpSection(endpoint=Endpoint(text, exact=exact)).url == url
 
@@ -183,7 +183,7 @@ def test_for_grpc_a_scheme_beats_insecure_and_ports_default(
 
 @pytest.mark.parametrize("insecure", [True, False])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_for_http_the_scheme_alone_says_whether_tls_is_spoken(scheme: str, *, insecure: bool) -> None:
+def test_for_http_the_scheme_alone_decides_on_tls(scheme: str, *, insecure: bool) -> None:
     """Rule E04."""
     assert (
         OtlpSection(endpoint=Endpoint(f"{scheme}://h:4318"), insecure=insecure).url == f"{scheme}://h:4318/v1/metrics"
@@ -194,5 +194,5 @@ def test_for_http_the_scheme_alone_says_whether_tls_is_spoken(scheme: str, *, in
     ("text", "address"),
     [(":9464", (None, 9464)), ("9464", (None, 9464)), ("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80))],
 )
-def test_a_listen_address_may_lack_its_host(text: str, address: tuple[str | None, int]) -> None:
+def test_a_listen_address_may_omit_the_host(text: str, address: tuple[str | None, int]) -> None:
     assert Settings.model_validate({"web": {"listen": text}}).web.address == address

@@ -1,4 +1,4 @@
-"""How durations, sizes, lists and addresses are spelt."""
+"""Formats of durations, sizes, lists and addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from exporter.config.values import (
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "expected"),
     [
         ("15s", 15),
         ("1m30s", 90),
@@ -34,23 +34,23 @@ from exporter.config.values import (
         ("0", 0),
     ],
 )
-def test_durations_are_numbers_or_go_like_text(written: object, meant: float) -> None:
-    assert parse_duration(written) == pytest.approx(meant)
+def test_durations_are_numbers_or_go_like_text(written: object, expected: float) -> None:
+    assert parse_duration(written) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("written", ["", "s", "15 s", "-1s", "15x", "1m30", "nan", "inf", "1e3", "१s", True])
-def test_what_is_no_duration_is_refused(written: object) -> None:
+def test_invalid_durations_are_rejected(written: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a duration"):
         parse_duration(written)
 
 
 @given(st.integers(min_value=0, max_value=10**9))
-def test_a_duration_is_shown_as_it_can_be_read(milliseconds: int) -> None:
+def test_a_formatted_duration_parses_to_the_same_value(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "expected"),
     [
         ("64MiB", 64 * 1024**2),
         ("10MB", 10_000_000),
@@ -61,27 +61,27 @@ def test_a_duration_is_shown_as_it_can_be_read(milliseconds: int) -> None:
         ("9B", 9),
     ],
 )
-def test_sizes_are_numbers_or_text_with_a_unit(written: object, meant: int) -> None:
-    assert parse_size(written) == meant
+def test_sizes_are_numbers_or_text_with_a_unit(written: object, expected: int) -> None:
+    assert parse_size(written) == expected
 
 
 @pytest.mark.parametrize("written", ["", "MiB", "-1", "10mb", "1e3", "10 TB", True])
-def test_what_is_no_size_is_refused(written: object) -> None:
+def test_invalid_sizes_are_rejected(written: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a size"):
         parse_size(written)
 
 
 @given(st.integers(min_value=0, max_value=2**50))
-def test_a_size_is_shown_as_it_can_be_read(count: int) -> None:
+def test_a_formatted_size_parses_to_the_same_value(count: int) -> None:
     assert parse_size(format_size(count)) == count
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "expected"),
     [("a, b,,", ["a", "b"]), ('["a,b", "c"]', ["a,b", "c"]), ("", []), (["a"], ["a"])],
 )
-def test_lists_are_json_or_stand_between_commas(written: object, meant: list[str]) -> None:
-    assert parse_list(written) == meant
+def test_lists_are_json_or_comma_separated(written: object, expected: list[str]) -> None:
+    assert parse_list(written) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_targets_are_host_and_port_or_urls(text: str) -> None:
         ("http://user:pass@h", "has a user name"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(text: str, problem: str) -> None:
+def test_invalid_targets_are_rejected(text: str, problem: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
         check_target(text)
     assert problem in caught.value.message()
@@ -116,12 +116,12 @@ def test_what_cannot_be_asked_is_refused(text: str, problem: str) -> None:
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_a_target_or_is_refused(text: str) -> None:
+def test_any_text_is_a_valid_target_or_rejected(text: str) -> None:
     with suppress(PydanticCustomError):
         assert check_target(text) == text
 
 
 @pytest.mark.parametrize("written", ["", "host", "a:b", ":65536", "a:b:1", "http://h:1"])
-def test_what_cannot_be_listened_at_is_refused(written: str) -> None:
+def test_invalid_listen_addresses_are_rejected(written: str) -> None:
     with pytest.raises(PydanticCustomError, match="is not a listen address"):
         check_listen_address(written)

@@ -177,8 +177,8 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "What is pushed is of rollouts, not of a target: service.name is the exporter's, there is no instance id "
         "(it would make new series at each restart), and what is configured stands on the points, too.",
         ENCODE("test_identity_is_on_the_resource_and_on_each_point"),
-        MODEL("TestNoConfigurationAtAll::test_identity_is_the_service_alone"),
-        CONFIG("TestAttributes::test_what_changes_with_each_restart_is_warned_of"),
+        MODEL("TestDefaults::test_identity_is_only_the_service_name"),
+        CONFIG("TestAttributes::test_an_attribute_that_changes_with_each_restart_causes_a_warning"),
     ),
     bent(
         "T36", "The target's address, port and scheme are on the resource, not on points",
@@ -189,7 +189,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     kept(
         "T38", "Configured attributes win or lose by one rule (a label of the page's own wins)",
         ENCODE("test_a_label_of_a_points_own_wins_over_the_identity"),
-        CONFIG("TestAttributes::test_configured_ones_beat_those_of_the_environment"),
+        CONFIG("TestAttributes::test_configured_attributes_override_those_of_the_environment"),
     ),
     foreign("T39", "honor_labels decides between clashing labels", "No target's labels are put on scraped series."),
     kept(

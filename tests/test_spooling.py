@@ -1,4 +1,4 @@
-"""Delivery with a spool, as the app and as people at a command line have it."""
+"""Delivery with a spool, and the command `spool`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.cli import main
 from exporter.commands.spool import drain
 from exporter.config.load import load
 from exporter.self_metrics import OwnMetric, SelfMetrics
-from exporter.service.delivery import BOOKED, DeliveryService
+from exporter.service.delivery import PERSISTENT_COUNTERS, DeliveryService
 
 from .otlp.backend import Backend, status
 from .otlp.reading import cycle, gauge
@@ -47,74 +47,74 @@ def _settings(directory: Path, backend: Backend) -> Settings:
     return load(None, {}, _options(directory, backend.url)).settings
 
 
-def _told(telemetry: SelfMetrics, own: OwnMetric) -> float:
-    (family,) = (family for family in telemetry.families() if family.name == own.value.name)
+def _value(self_metrics: SelfMetrics, metric: OwnMetric) -> float:
+    (family,) = (family for family in self_metrics.families() if family.name == metric.value.name)
     return family.values[0]
 
 
-async def _offer(delivering: DeliveryService, *numbers: float) -> None:
-    await delivering.courier.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), NOW)
+async def _enqueue(service: DeliveryService, *numbers: float) -> None:
+    await service.producer.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), NOW)
 
 
-async def _until_sent(delivering: DeliveryService) -> None:
+async def _until_sent(service: DeliveryService) -> None:
     async with asyncio.timeout(5):
-        while delivering.books.queued:
+        while service.accounting.queued:
             await asyncio.sleep(0.005)
 
 
 async def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_process(backend: Backend, tmp_path: Path) -> None:
     backend.always = status(503)
     async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as first:
-        await _offer(first, 1, 2)
-        await _offer(first, 3)
-        assert await first.finish(0.05)
+        await _enqueue(first, 1, 2)
+        await _enqueue(first, 3)
+        assert await first.drain(0.05)
     assert backend.stored == []
     backend.always = status(200)
-    telemetry = SelfMetrics("a", STARTED + 60)
-    async with DeliveryService(_settings(tmp_path, backend), telemetry) as second:
-        assert _told(telemetry, OwnMetric.POINTS_MADE) == 3
+    self_metrics = SelfMetrics("a", STARTED + 60)
+    async with DeliveryService(_settings(tmp_path, backend), self_metrics) as second:
+        assert _value(self_metrics, OwnMetric.POINTS_MADE) == 3
         await _until_sent(second)
-        assert _told(telemetry, OwnMetric.POINTS_DELIVERED) == _told(telemetry, OwnMetric.POINTS_MADE) == 3
+        assert _value(self_metrics, OwnMetric.POINTS_DELIVERED) == _value(self_metrics, OwnMetric.POINTS_MADE) == 3
     assert backend.stored == [1, 2, 3]
 
 
 async def test_counters_of_the_books_keep_their_start_over_a_restart(backend: Backend, tmp_path: Path) -> None:
     first = SelfMetrics("a", STARTED)
-    async with DeliveryService(_settings(tmp_path, backend), first) as delivering:
-        await _offer(delivering, 1)
-        await _until_sent(delivering)
+    async with DeliveryService(_settings(tmp_path, backend), first) as service:
+        await _enqueue(service, 1)
+        await _until_sent(service)
     second = SelfMetrics("a", STARTED + 60)
     async with DeliveryService(_settings(tmp_path, backend), second):
-        booked = {own.value.name for own in BOOKED}
+        persistent = {metric.value.name for metric in PERSISTENT_COUNTERS}
         families = [family for family in second.families() if family.start_times]
         starts = {family.name: family.start_times[0] for family in families if family.start_times}
-    assert len({starts[name] for name in booked & starts.keys()}) == 1
+    assert len({starts[name] for name in persistent & starts.keys()}) == 1
     assert starts["rollouts_exporter_points_made_total"] not in {STARTED, STARTED + 60}
     assert starts["rollouts_exporter_cycles_total"] == STARTED + 60
 
 
 async def test_the_alarm_is_a_metric_and_a_reason(backend: Backend, tmp_path: Path) -> None:
-    telemetry = SelfMetrics("a", STARTED)
+    self_metrics = SelfMetrics("a", STARTED)
     (tmp_path / "spool").write_text("in the way")
-    async with DeliveryService(_settings(tmp_path / "spool", backend), telemetry) as delivering:
-        assert _told(telemetry, OwnMetric.SPOOL_ON_DISK) == 0
-        assert re.search(r"otlp\.queue\.directory .*/spool is no directory: name another", delivering.alarm)
-        await _offer(delivering, 1)
-        await _until_sent(delivering)
+    async with DeliveryService(_settings(tmp_path / "spool", backend), self_metrics) as service:
+        assert _value(self_metrics, OwnMetric.SPOOL_ON_DISK) == 0
+        assert re.search(r"otlp\.queue\.directory .*/spool is not a directory: choose another", service.degraded_reason)
+        await _enqueue(service, 1)
+        await _until_sent(service)
     assert backend.stored == [1]
 
 
 async def test_without_a_directory_there_is_neither_alarm_nor_metric(backend: Backend) -> None:
-    telemetry = SelfMetrics("a", STARTED)
-    async with DeliveryService(load(None, {}, _options(None, backend.url)).settings, telemetry) as delivering:
-        assert delivering.alarm == ""
-        assert OwnMetric.SPOOL_ON_DISK.value.name not in {family.name for family in telemetry.families()}
+    self_metrics = SelfMetrics("a", STARTED)
+    async with DeliveryService(load(None, {}, _options(None, backend.url)).settings, self_metrics) as service:
+        assert service.degraded_reason == ""
+        assert OwnMetric.SPOOL_ON_DISK.value.name not in {family.name for family in self_metrics.families()}
 
 
 async def test_the_disk_is_synced_every_second_and_its_space_comes_back(backend: Backend, tmp_path: Path) -> None:
-    async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as delivering:
-        await _offer(delivering, *range(40_000))
-        await _until_sent(delivering)
+    async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as service:
+        await _enqueue(service, *range(40_000))
+        await _until_sent(service)
         async with asyncio.timeout(5):
             while any(name.endswith(".spool") for name in os.listdir(tmp_path)):  # noqa: PTH208 - the loop may wait
                 await asyncio.sleep(0.05)
@@ -124,17 +124,17 @@ async def test_drain_sends_what_is_there(backend: Backend, tmp_path: Path) -> No
     backend.replies = [status(503)]
     settings = _settings(tmp_path, backend)
     async with DeliveryService(settings, SelfMetrics("a", STARTED)) as first:
-        await _offer(first, 1, 2, 3)
-        await first.finish(0)
-    told = await drain(settings, 20)
-    assert (told.lines, told.well) == (["3 points waited: 3 delivered, 0 rejected, 0 dropped, 0 left"], True)
+        await _enqueue(first, 1, 2, 3)
+        await first.drain(0)
+    result = await drain(settings, 20)
+    assert (result.lines, result.ok) == (["3 points queued: 3 delivered, 0 rejected, 0 dropped, 0 remaining"], True)
     backend.always = status(503)
     async with DeliveryService(settings, SelfMetrics("a", STARTED)) as second:
-        await _offer(second, 4)
-        await second.finish(0)
-    told = await drain(settings, 0.05)
-    assert not told.well
-    assert told.lines[0].startswith("1 points waited: 0 delivered, 0 rejected, 0 dropped, 1 left (")
+        await _enqueue(second, 4)
+        await second.drain(0)
+    result = await drain(settings, 0.05)
+    assert not result.ok
+    assert result.lines[0].startswith("1 points queued: 0 delivered, 0 rejected, 0 dropped, 1 remaining (")
 
 
 # At the command line -------------------------------------------------------------------------------------------------
@@ -149,10 +149,10 @@ def _run(*arguments: str, directory: Path | None) -> tuple[int, list[str]]:
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
     """Return a directory in which records 1 to 6 wait, of which five stand in the first segment."""
-    kept = Kept(tmp_path)
-    kept.put(*range(7))
-    kept.take(1)
-    kept.close()
+    queue = Kept(tmp_path)
+    queue.put(*range(7))
+    queue.take(1)
+    queue.close()
     return tmp_path
 
 
@@ -161,22 +161,22 @@ def test_ls_lists_what_waits(spool: Path) -> None:
     assert _run("ls", directory=spool) == (
         0,
         [
-            f"000000000000.spool: 4 requests wait (14 points, 1,392 bytes, {since}) of 5 in 1,756 bytes",
-            f"000000000001.spool: 2 requests wait (13 points, 696 bytes, {since}) of 2 in 712 bytes",
-            f"2 files: 6 requests wait (27 points, 2,088 bytes, {since})",
+            f"000000000000.spool: 4 requests pending (14 points, 1,392 bytes, {since}) of 5 in 1,756 bytes",
+            f"000000000001.spool: 2 requests pending (13 points, 696 bytes, {since}) of 2 in 712 bytes",
+            f"2 files: 6 requests pending (27 points, 2,088 bytes, {since})",
         ],
     )
 
 
 def test_verify_names_what_is_damaged(spool: Path) -> None:
-    assert _run("verify", directory=spool) == (0, ["7 requests in 2 files, 0 damages"])
+    assert _run("verify", directory=spool) == (0, ["7 requests in 2 files, 0 corruptions"])
     file = spool / "000000000000.spool"
     content = bytearray(file.read_bytes())
     content[16 + 348 + 100] ^= 1
     content[16 + 2 * 348] ^= 1
     file.write_bytes(content)
     code, lines = _run("verify", directory=spool)
-    assert (code, lines[2]) == (1, "6 requests in 2 files, 2 damages")
+    assert (code, lines[2]) == (1, "6 requests in 2 files, 2 corruptions")
     assert set(lines[:2]) == {
         "000000000000.spool: offset 364, 348 bytes: the body is not what was written (2 points)",
         "000000000000.spool: offset 712, 348 bytes: no record begins here (3 points)",
@@ -184,35 +184,35 @@ def test_verify_names_what_is_damaged(spool: Path) -> None:
 
 
 def test_looking_changes_nothing_and_needs_no_lock(spool: Path) -> None:
-    kept = Kept(spool)
+    queue = Kept(spool)
     before = {path: path.read_bytes() for path in spool.iterdir()}
     assert _run("ls", directory=spool)[0] == _run("verify", directory=spool)[0] == 0
     assert {path: path.read_bytes() for path in spool.iterdir()} == before
-    assert kept.take() == [1, 2, 3, 4, 5, 6]
+    assert queue.take() == [1, 2, 3, 4, 5, 6]
 
 
 def test_clear_asks_for_yes_and_throws_away(spool: Path) -> None:
     code, lines = _run("clear", directory=spool)
     assert (code, lines[-1]) == (2, "Error: nothing was thrown away; add --yes to do it")
     code, lines = _run("clear", "--yes", directory=spool)
-    assert (code, lines[-1]) == (0, "6 requests with 27 points thrown away")
-    kept = Kept(spool)
-    assert (kept.take(), kept.books.dropped) == ([], {"cleared": 27})
+    assert (code, lines[-1]) == (0, "6 requests with 27 points discarded")
+    queue = Kept(spool)
+    assert (queue.take(), queue.books.dropped) == ([], {"cleared": 27})
 
 
 @pytest.mark.parametrize("arguments", [("drain",), ("clear", "--yes")])
 def test_what_changes_the_spool_is_refused_while_an_exporter_has_it(spool: Path, arguments: tuple[str, ...]) -> None:
-    kept = Kept(spool)
+    queue = Kept(spool)
     code, lines = _run(*arguments, directory=spool)
     assert code == 1
     assert f"error: otlp.queue.directory {spool} is in use by another process" in lines[-1]
-    assert kept.take() == [1, 2, 3, 4, 5, 6]
+    assert queue.take() == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("action", ["ls", "verify", "drain"])
 def test_without_a_directory_the_setting_is_named(action: str, tmp_path: Path) -> None:
     code, lines = _run(action, directory=None)
-    assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set, so nothing is kept on disk; set it")
+    assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set, so there is no spool; set it")
     if action != "drain":
         code, lines = _run(action, directory=tmp_path / "none")
         assert code == 1

@@ -1,4 +1,4 @@
-"""The spool for people: what is in it, whether it is sound, send it now, throw it away."""
+"""The command `spool`: list segments, verify them, send their requests now, or discard them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.spool import Bounds, Spool
-from exporter.otlp.spool.recovery import sights
+from exporter.otlp.spool import Spool, SpoolLimits
+from exporter.otlp.spool.recovery import segment_reports
 from exporter.self_metrics import SelfMetrics
 
 if TYPE_CHECKING:
@@ -17,108 +17,115 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.settings import Settings
-    from exporter.otlp.spool.record import Damage, Frame
-    from exporter.otlp.spool.recovery import Sight
+    from exporter.otlp.spool.record import Corruption, RecordHeader
+    from exporter.otlp.spool.recovery import SegmentReport
 
-UNSET: Final = "otlp.queue.directory is not set, so nothing is kept on disk; set it"
+NOT_SET: Final = "otlp.queue.directory is not set, so there is no spool; set it"
 
 
-class SpoolingError(Exception):
-    """Why nothing can be done with the spool; the message names the setting that cures it."""
+class SpoolError(Exception):
+    """A spool command cannot run; the message names the setting to change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a command has to say, and whether all is well."""
+class CommandResult:
+    """The output of a spool command, and whether it succeeded."""
 
     lines: Sequence[str]
-    well: bool
+    ok: bool
 
 
-def listing(settings: Settings) -> Told:
-    """Tell of each segment, and the sum; looks only, so an exporter may be running."""
-    seen = _sights(settings, bodies=False)
-    frames = [frame for one in seen for frame in one.waiting]
-    total = f"{len(seen)} files: {_amount(frames)}"
-    return Told([*map(_segment, seen), total], well=True)
+def list_segments(settings: Settings) -> CommandResult:
+    """List the segments and their total; reads only, so an exporter may be running."""
+    reports = _segment_reports(settings, bodies=False)
+    records = [record for report in reports for record in report.pending]
+    total = f"{len(reports)} files: {_describe_records(records)}"
+    return CommandResult([*map(_describe_segment, reports), total], ok=True)
 
 
-def verified(settings: Settings) -> Told:
-    """Look at every byte; an exporter that is running may just be writing the last record."""
-    seen = _sights(settings, bodies=True)
-    lines = [f"{one.name}: {_place(damage)}" for one in seen for damage in one.damages]
-    records = sum(len(one.survey.frames) for one in seen)
-    return Told([*lines, f"{records:,} requests in {len(seen)} files, {len(lines)} damages"], well=not lines)
+def verify_segments(settings: Settings) -> CommandResult:
+    """Check every byte; the last record may be reported while a running exporter writes it."""
+    reports = _segment_reports(settings, bodies=True)
+    lines = [
+        f"{report.name}: {_describe_corruption(corruption)}" for report in reports for corruption in report.corruptions
+    ]
+    records = sum(len(report.scan.headers) for report in reports)
+    return CommandResult(
+        [*lines, f"{records:,} requests in {len(reports)} files, {len(lines)} corruptions"], ok=not lines
+    )
 
 
-async def drain(settings: Settings, seconds: float) -> Told:
-    """Send what is there to otlp.endpoint, for so long at most. Raises InUseError while an exporter has it."""
-    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages are loaded only when something is sent
+async def drain(settings: Settings, seconds: float) -> CommandResult:
+    """Send all records to otlp.endpoint for at most so many seconds. Raises InUseError while an exporter runs."""
+    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages are loaded only if needed
 
     _directory(settings)
     if settings.otlp.endpoint is None:
-        raise SpoolingError("otlp.endpoint is not set, so there is nowhere to send to; set it")
-    delivering = DeliveryService(settings, SelfMetrics("spool drain", time.time()))
-    books = delivering.books
-    waited, before = books.queued, (books.delivered, books.rejected, books.dropped.total())
-    if delivering.alarm:
-        raise SpoolingError(delivering.alarm)
-    async with delivering:
-        await delivering.finish(seconds)
-    delivered, rejected, dropped = (
-        now - then for now, then in zip((books.delivered, books.rejected, books.dropped.total()), before, strict=True)
-    )
-    line = f"{waited:,} points waited: {delivered:,} delivered, {rejected:,} rejected, {dropped:,} dropped"
-    left = f", {books.queued:,} left" + (f" ({books.why})" if books.queued else "")
-    return Told([line + left], well=not books.queued)
+        raise SpoolError("otlp.endpoint is not set; set it to the endpoint to send to")
+    service = DeliveryService(settings, SelfMetrics("spool drain", time.time()))
+    accounting = service.accounting
+    queued, before = accounting.queued, _totals(accounting)
+    if service.degraded_reason:
+        raise SpoolError(service.degraded_reason)
+    async with service:
+        await service.drain(seconds)
+    delivered, rejected, dropped = (now - then for now, then in zip(_totals(accounting), before, strict=True))
+    line = f"{queued:,} points queued: {delivered:,} delivered, {rejected:,} rejected, {dropped:,} dropped"
+    remaining = f", {accounting.queued:,} remaining" + (f" ({accounting.state_reason})" if accounting.queued else "")
+    return CommandResult([line + remaining], ok=not accounting.queued)
 
 
-def clear(settings: Settings) -> Told:
-    """Throw away all that waits; it is booked as dropped, by reason "cleared". Raises InUseError as above."""
-    books = DeliveryAccounting()
+def _totals(accounting: DeliveryAccounting) -> tuple[int, int, int]:
+    return accounting.delivered, accounting.rejected, accounting.dropped.total()
+
+
+def discard_all(settings: Settings) -> CommandResult:
+    """Discard all records; they count as dropped with reason "cleared". Raises InUseError while an exporter runs."""
+    accounting = DeliveryAccounting()
     queue = settings.otlp.queue
-    spool = Spool(_directory(settings), Bounds(queue.bytes, queue.age), books, time.time())
-    if spool.why:
-        raise SpoolingError(spool.why)
+    spool = Spool(_directory(settings), SpoolLimits(queue.bytes, queue.age), accounting, time.time())
+    if spool.degraded_reason:
+        raise SpoolError(spool.degraded_reason)
     records = len(spool)
-    points = sum(loss.points for loss in spool.clear())
+    points = sum(drop.points for drop in spool.clear())
     spool.close()
-    return Told([f"{records:,} requests with {points:,} points thrown away"], well=True)
+    return CommandResult([f"{records:,} requests with {points:,} points discarded"], ok=True)
 
 
-def _sights(settings: Settings, *, bodies: bool) -> list[Sight]:
+def _segment_reports(settings: Settings, *, bodies: bool) -> list[SegmentReport]:
     directory = _directory(settings)
     try:
-        return list(sights(directory, bodies=bodies))
+        return list(segment_reports(directory, bodies=bodies))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SpoolingError(f"otlp.queue.directory {directory}: {reason}; check the path") from error
+        raise SpoolError(f"otlp.queue.directory {directory}: {reason}; check the path") from error
 
 
 def _directory(settings: Settings) -> Path:
     if settings.otlp.queue.directory is None:
-        raise SpoolingError(UNSET)
+        raise SpoolError(NOT_SET)
     return settings.otlp.queue.directory
 
 
-def _segment(one: Sight) -> str:
-    damages = f"; {len(one.damages)} places are damaged, see spool verify" if one.damages else ""
-    return f"{one.name}: {_amount(one.waiting)} of {len(one.survey.frames):,} in {one.survey.size:,} bytes{damages}"
+def _describe_segment(report: SegmentReport) -> str:
+    corruptions = f"; {len(report.corruptions)} corruptions, see spool verify" if report.corruptions else ""
+    records = f"{_describe_records(report.pending)} of {len(report.scan.headers):,}"
+    return f"{report.name}: {records} in {report.scan.size:,} bytes{corruptions}"
 
 
-def _amount(frames: Sequence[Frame]) -> str:
-    points, size = sum(frame.points for frame in frames), sum(frame.size for frame in frames)
-    since = f", since {_utc(frames[0].at)}" if frames else ""
-    return f"{len(frames):,} requests wait ({points:,} points, {size:,} bytes{since})"
+def _describe_records(records: Sequence[RecordHeader]) -> str:
+    points, size = sum(record.points for record in records), sum(record.size for record in records)
+    since = f", since {_utc(records[0].timestamp)}" if records else ""
+    return f"{len(records):,} requests pending ({points:,} points, {size:,} bytes{since})"
 
 
-def _place(damage: Damage) -> str:
-    points = "" if damage.points is None else f" ({damage.points:,} points)"
-    return f"offset {damage.offset:,}, {damage.size:,} bytes: {damage.why}{points}"
+def _describe_corruption(corruption: Corruption) -> str:
+    points = "" if corruption.points is None else f" ({corruption.points:,} points)"
+    return f"offset {corruption.offset:,}, {corruption.size:,} bytes: {corruption.reason}{points}"
 
 
-def _utc(at: float) -> str:
+def _utc(timestamp: float) -> str:
     try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
-        return f"{at} s"
+        return f"{timestamp} s"

@@ -1,4 +1,4 @@
-"""`python -m exporter` is the command `rollouts-exporter`."""
+"""Entry point of `python -m exporter`, the same as the command `rollouts-exporter`."""
 
 from exporter.cli import main
 

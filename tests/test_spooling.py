@@ -193,7 +193,7 @@ def test_looking_changes_nothing_and_needs_no_lock(spool: Path) -> None:
 
 def test_clear_asks_for_yes_and_throws_away(spool: Path) -> None:
     code, lines = _run("clear", directory=spool)
-    assert (code, lines[-1]) == (2, "Error: nothing was thrown away; add --yes to do it")
+    assert (code, lines[-1]) == (2, "Error: nothing was discarded; add --yes to discard the queue")
     code, lines = _run("clear", "--yes", directory=spool)
     assert (code, lines[-1]) == (0, "6 requests with 27 points discarded")
     queue = Kept(spool)

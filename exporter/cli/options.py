@@ -1,4 +1,4 @@
-"""What every command needs at the door: durations, printing, refusals that become one line and an exit code."""
+"""Shared parts of the commands: duration options, printing, user errors as exit codes, and answers as options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from exporter.config.values import parse_duration as read_seconds
+from exporter.config.values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -20,27 +20,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Seconds(click.ParamType[float]):
-    """A duration on the command line, such as 20s or 2m."""
+class DurationParam(click.ParamType[float]):
+    """Type of options that are durations, such as 20s or 2m; the value is in seconds."""
 
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a duration."""
+        """Return the duration in seconds."""
         try:
-            return float(str(read_seconds(value)))
+            return float(str(parse_duration(value)))
         except ValueError:
-            self.fail(f"{value!r} is no duration; write 20s or 2m", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 20s or 2m", param, ctx)
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines."""
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to standard output."""
     for line in lines:
         click.echo(line)
 
 
-def refusals(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn what the edges refuse at the start into one line and its exit code."""
+def exit_on_user_error(command: Callable[P, T]) -> Callable[P, T]:
+    """Print a user error as one line and exit with its code; exit with 0 if the reader of the output has gone."""
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -49,7 +49,7 @@ def refusals(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit does not fail
             sys.exit(0)
         except USER_ERRORS as error:
             click.echo(f"error: {error}", err=True)
@@ -58,61 +58,66 @@ def refusals(command: Callable[P, T]) -> Callable[P, T]:
     return guarded
 
 
-def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; Ctrl-C ends the process with 130."""
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; exit with 130 on Ctrl-C."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(coroutine)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-# The answers of `gate render` as options and as questions: made from the model, so that they cannot differ from it.
-
-
-TIMES: Final = {"interval", "scrape_interval", "read_delay"}
+DURATION_ANSWERS: Final = {"interval", "scrape_interval", "read_delay"}
+"""Answers of `gate render` that are durations; the default of one is in seconds."""
 
 
 class AnswersCommand(click.Command):
-    """A command with an option for each answer; none has a default, so that what a file says holds."""
+    """A command with an option for each answer of `gate render`, made from the answers' model.
+
+    The options have no defaults, so that an answer in a file counts.
+    """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the answers before the command's own."""
-        return [*self._answers, *super().get_params(ctx)]
+        return [*self._answer_options, *super().get_params(ctx)]
 
     @cached_property
-    def _answers(self) -> list[click.Parameter]:
+    def _answer_options(self) -> list[click.Parameter]:
         from exporter.gate.render.answers import QUESTIONS
 
-        return [_option(name, field) for name, field in QUESTIONS.items()]
+        return [_answer_option(name, field) for name, field in QUESTIONS.items()]
 
 
-def ask(name: str, question: str) -> str:
-    """Ask a person, on the terminal."""
+def prompt_answer(name: str, question: str) -> str:
+    """Prompt for an answer on the terminal."""
     from exporter.gate.render.answers import QUESTIONS, Signal
 
     field = QUESTIONS[name]
     default = None if field.is_required() else field.get_default() or None
-    kind = click.Choice([str(one) for one in Signal]) if name == "signal" else str
+    kind = click.Choice([str(signal) for signal in Signal]) if name == "signal" else str
     return str(click.prompt(question.rstrip("."), type=kind, default=default, err=True))
 
 
-def asked_credential() -> str:
-    """Ask for the credential; what is typed does not show."""
-    return str(click.prompt("user:token, its base64, or the whole header", hide_input=True, err=True))
+def prompt_credential() -> str:
+    """Prompt for the credential without echo."""
+    return str(click.prompt("user:token, its base64, or the complete header", hide_input=True, err=True))
 
 
-def _option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pydantic's own
-    told = str(field.description or "")
+def _answer_option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pydantic's FieldInfo
+    help_text = str(field.description or "")
     default = None if field.is_required() else field.get_default()
     if default not in {None, "", False}:
-        told = f"{told.rstrip('.')}; default: {_written(name, default)}."
-    flag = default is False
+        help_text = f"{help_text.rstrip('.')}; default: {_default_text(name, default)}."
+    is_flag = default is False
     return click.Option(
-        [f"--{name.replace('_', '-')}", name], help=told, is_flag=flag, default=None, type=bool if flag else str
+        [f"--{name.replace('_', '-')}", name],
+        help=help_text,
+        is_flag=is_flag,
+        default=None,
+        type=bool if is_flag else str,
     )
 
 
-def _written(name: str, default: object) -> str:
-    from exporter.gate.go_format import written
+def _default_text(name: str, default: object) -> str:
+    from exporter.gate.go_format import format_duration
 
-    return written(default) if name in TIMES and isinstance(default, int) else str(default)
+    return format_duration(default) if name in DURATION_ANSWERS and isinstance(default, int) else str(default)

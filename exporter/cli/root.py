@@ -1,4 +1,7 @@
-"""The commands of the exporter itself, and the options that all of them share."""
+"""The commands outside `gate`, and the options that all commands share.
+
+Each command's docstring is its help: the first sentence is listed by `--help` of the group and fits 80 columns there.
+"""
 
 from __future__ import annotations
 
@@ -11,40 +14,45 @@ import click
 
 from exporter import __version__, log
 from exporter.cli.gate import gate
-from exporter.cli.options import Seconds, refusals, say, wait_for
+from exporter.cli.options import DurationParam, exit_on_user_error, print_lines, run_async
 from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FORMATS: Final = ("jsonl", "prom", "otlp-json")
+REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rollouts-exporter")
 @click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), envvar=CONFIG_VARIABLE, help="YAML or .env file."
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    envvar=CONFIG_VARIABLE,
+    help="Configuration file: YAML, or .env.",
 )
-@click.option("-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one setting; repeatable.")
+@click.option("-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
 @click.pass_context
 def main(context: click.Context, file: Path | None, overrides: tuple[str, ...]) -> None:
-    """Make progressive delivery visible: watch Argo Rollouts, push what is true to Last9, or serve it.
+    """Export the state of Argo Rollouts to OTLP backends and to Prometheus.
 
-    Without a command: run.
+    Without a command, the exporter runs.
     """
     context.obj = (file, overrides)
     if context.invoked_subcommand is None:
         context.invoke(run)
 
 
-def _settings(context: click.Context) -> LoadedConfig:
-    """Load the configuration; print every fault and exit 2 when it has any."""
+def _load_settings(context: click.Context) -> LoadedConfig:
+    """Load the configuration; print its errors and exit with 2 if there are any."""
     file, overrides = context.obj
     try:
-        loaded = load(file, os.environ, dict(_pair(text) for text in overrides))
+        loaded = load(file, os.environ, dict(map(_parse_override, overrides)))
     except ConfigError as error:
-        for fault in error.issues:
-            click.echo(f"error: {fault}", err=True)
+        for issue in error.issues:
+            click.echo(f"error: {issue}", err=True)
         sys.exit(2)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -52,215 +60,283 @@ def _settings(context: click.Context) -> LoadedConfig:
     return loaded
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _parse_override(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} has no =; write --set otlp.endpoint=http://localhost:4318")
     return key, value
 
 
-def _complain(lacks: Sequence[str]) -> None:
-    for lack in lacks:
-        click.echo(f"warning: {lack}", err=True)
-    sys.exit(1 if lacks else 0)
+def _report_problems(problems: Sequence[str]) -> None:
+    """Print the problems as warnings; exit with 1 if there are any, else with 0."""
+    for problem in problems:
+        click.echo(f"warning: {problem}", err=True)
+    sys.exit(1 if problems else 0)
 
 
 @main.command("run")
 @click.pass_context
-@refusals
+@exit_on_user_error
 def run(context: click.Context) -> None:
-    """Watch, push and serve until told to stop (the default); exit 3 when points were lost at the end."""
+    """Run the exporter (default).
+
+    Scrapes the sources, serves the pages and pushes to the OTLP endpoint until SIGTERM or SIGINT. Exits with 3 if
+    undelivered data points were lost at shutdown.
+    """
     from exporter.service import app
 
-    whole = wait_for(app.run(_settings(context)))
-    sys.exit(0 if whole else app.EXIT_POINTS_LOST)
+    all_delivered = run_async(app.run(_load_settings(context)))
+    sys.exit(0 if all_delivered else app.EXIT_POINTS_LOST)
 
 
 @main.command("once")
 @click.option(
-    "--format", "form", type=click.Choice(["prom", "otlp-json", "targets"]), default="prom", show_default=True
+    "--format",
+    "output_format",
+    type=click.Choice(["prom", "otlp-json", "targets"]),
+    default="prom",
+    show_default=True,
+    help="Print the metrics as Prometheus text or OTLP JSON, or the result of each target.",
 )
 @click.pass_context
-@refusals
-def once(context: click.Context, form: str) -> None:
-    """Go round once and print what would be said, or who answered; exit 1 with the reason when something lacks."""
+@exit_on_user_error
+def once(context: click.Context, output_format: str) -> None:
+    """Run one scrape cycle and print the metrics.
+
+    Nothing is pushed. Exits with 1, and the reason, if no controller leads or a source is missing.
+    """
     from exporter.commands.once import run_cycle, to_otlp_json
     from exporter.web.exposition_writer import render
 
-    settings = _settings(context).settings
-    done = wait_for(run_cycle(settings))
-    match form:
+    settings = _load_settings(context).settings
+    result = run_async(run_cycle(settings))
+    match output_format:
         case "prom":
-            say(block.decode().removesuffix("\n") for block in render(done.snapshot.families))
+            print_lines(block.decode().removesuffix("\n") for block in render(result.snapshot.families))
         case "targets":
-            say(done.target_lines)
+            print_lines(result.target_lines)
         case _:
-            say(to_otlp_json(done.snapshot, settings))
-    _complain(done.problems)
+            print_lines(to_otlp_json(result.snapshot, settings))
+    _report_problems(result.problems)
 
 
 @main.command("check")
 @click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
 @click.pass_context
-@refusals
+@exit_on_user_error
 def check(context: click.Context, file: Path | None) -> None:
-    """Validate the configuration: every fault at once, with its place and cure; exit 2 when there is any."""
+    """Validate the configuration.
+
+    Prints all errors together, each with its location and a hint. Exits with 2 if there are any.
+    """
     if file is not None:
         context.obj = (file, context.obj[1])
-    loaded = _settings(context)
-    pushing = loaded.settings.otlp.endpoint
-    click.echo(
-        f"ok: {len(loaded.settings.sources())} sources, pushing to {pushing or 'nobody (otlp.endpoint is not set)'}"
-    )
+    loaded = _load_settings(context)
+    endpoint = loaded.settings.otlp.endpoint
+    push = f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)"
+    click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
 
 
 @main.command("config")
 @click.pass_context
-@refusals
+@exit_on_user_error
 def config(context: click.Context) -> None:
-    """Print the settings as they hold and where each came from, secrets masked."""
-    click.echo(as_yaml(_settings(context)), nl=False)
+    """Print the settings in effect, each with its origin.
+
+    The output is YAML, with secrets masked and the origin of each setting in a comment.
+    """
+    click.echo(as_yaml(_load_settings(context)), nl=False)
 
 
 @main.command("series")
-@click.option("--estimate", is_flag=True, help="Go round once and reckon series and points a day for each family.")
+@click.option("--estimate", is_flag=True, help="Run one scrape cycle and count series and data points.")
 @click.pass_context
-@refusals
+@exit_on_user_error
 def series(context: click.Context, *, estimate: bool) -> None:
-    """Print the catalogue of derived series, or what it would cost here."""
+    """Print the catalogue of derived series.
+
+    With --estimate, print the number of series and data points per day instead.
+    """
     if not estimate:
         from exporter.commands.series import catalogue_lines
 
-        say(catalogue_lines())
+        print_lines(catalogue_lines())
         return
     from exporter.commands.once import family_costs, run_cycle
 
-    settings = _settings(context).settings
-    done = wait_for(run_cycle(settings))
-    rows = family_costs(done.snapshot, settings.tick)
+    settings = _load_settings(context).settings
+    result = run_async(run_cycle(settings))
+    rows = family_costs(result.snapshot, settings.tick)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
-    say(f"{row.family:60} {row.series:9,} {row.points_per_day:13,}" for row in rows)
-    click.echo(f"{'all':60} {sum(row.series for row in rows):9,} {sum(row.points_per_day for row in rows):13,}")
-    _complain(done.problems)
+    print_lines(f"{row.family:60} {row.series_count:9,} {row.points_per_day:13,}" for row in rows)
+    click.echo(f"{'all':60} {sum(row.series_count for row in rows):9,} {sum(row.points_per_day for row in rows):13,}")
+    _report_problems(result.problems)
 
 
 @main.command("record")
 @click.argument("directory", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--for", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to record.")
+@click.option(
+    "--for", "seconds", type=DurationParam(), default="2m", show_default=True, help="Duration of the recording."
+)
 @click.pass_context
-@refusals
+@exit_on_user_error
 def record(context: click.Context, directory: Path, seconds: float) -> None:
-    """Save what every target answers, for bug reports and tests: DIRECTORY/frames.jsonl and DIRECTORY/pages."""
+    """Record the responses of all targets.
+
+    A recording is for bug reports, replay and tests. Writes DIRECTORY/frames.jsonl and the response bodies to DIRECTORY/pages.
+    """
     from exporter.commands import record as recording
 
-    settings = _settings(context).settings
-    frames = wait_for(recording.record(directory, settings, recording.intervals(settings.tick, seconds)))
+    settings = _load_settings(context).settings
+    frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
 
 
 @main.command("replay")
 @click.argument("frames", metavar="FRAMES", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
-@click.option("--passthrough", is_flag=True, help="With jsonl: print the families that pass through, too.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(REPLAY_FORMATS),
+    default="jsonl",
+    show_default=True,
+    help="Output format.",
+)
+@click.option("--passthrough", is_flag=True, help="With jsonl: also print the families that pass through.")
 @click.pass_context
-@refusals
-def replay(context: click.Context, frames: Path, form: str, *, passthrough: bool) -> None:
-    """Run recorded frames through the core, at their recorded times, and print what would be said after each."""
+@exit_on_user_error
+def replay(context: click.Context, frames: Path, output_format: str, *, passthrough: bool) -> None:
+    """Replay a recording and print the metrics after each frame.
+
+    FRAMES is the frames.jsonl of a recording. Frames are processed at their recorded times, without waiting.
+    """
     from exporter.commands.once import to_otlp_json
     from exporter.commands.replay import replay_frames, snapshot_json
     from exporter.web.exposition_writer import render
 
-    settings = _settings(context).settings
-    for frame, cycle, _ in replay_frames(frames, settings):
-        match form:
+    settings = _load_settings(context).settings
+    for frame, snapshot, _ in replay_frames(frames, settings):
+        match output_format:
             case "jsonl":
-                click.echo(snapshot_json(frame.at, cycle, passthrough=passthrough))
+                click.echo(snapshot_json(frame.timestamp, snapshot, passthrough=passthrough))
             case "prom":
-                click.echo(f"# at {frame.at}")
-                say(block.decode().removesuffix("\n") for block in render(cycle.families))
+                click.echo(f"# at {frame.timestamp}")
+                print_lines(block.decode().removesuffix("\n") for block in render(snapshot.families))
             case _:
-                say(to_otlp_json(cycle, settings))
+                print_lines(to_otlp_json(snapshot, settings))
 
 
 @main.command("explain")
 @click.argument("rollout", metavar="NAMESPACE/NAME")
-@click.option("--address", default="http://127.0.0.1:9464", show_default=True, help="A running exporter.")
-@click.option("--recording", "frames", type=click.Path(path_type=Path, dir_okay=False), help="A recording instead.")
-@click.option("--at", type=float, help="With --recording: the time to look at (Unix seconds); default: its end.")
+@click.option("--address", default="http://127.0.0.1:9464", show_default=True, help="URL of a running exporter.")
+@click.option(
+    "--recording",
+    "frames",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Use a recording instead (its frames.jsonl).",
+)
+@click.option("--at", "timestamp", type=float, help="With --recording: Unix time in seconds; default: its end.")
 @click.pass_context
-@refusals
-def explain(context: click.Context, rollout: str, address: str, frames: Path | None, at: float | None) -> None:
-    """Say in plain words what state a rollout is in, by which evidence, and how its canary fraction came about."""
-    from exporter.commands import explain as words
+@exit_on_user_error
+def explain(context: click.Context, rollout: str, address: str, frames: Path | None, timestamp: float | None) -> None:
+    """Explain the state of a rollout and the evidence for it.
+
+    Also prints the canary fraction and the method of its calculation. Reads a running exporter, or a recording.
+    """
+    from exporter.commands import explain as explanation
 
     if frames is None:
-        found = wait_for(words.fetch_rollouts(address))
+        rollouts = run_async(explanation.fetch_rollouts(address))
     else:
         from exporter.commands.replay import rollouts_at
 
-        found = rollouts_at(frames, _settings(context).settings, at)
-    say(words.explain_lines(words.select(found, rollout)))
+        rollouts = rollouts_at(frames, _load_settings(context).settings, timestamp)
+    print_lines(explanation.explain_lines(explanation.select(rollouts, rollout)))
 
 
 @main.command("demo")
-@click.option("--for", "seconds", type=Seconds(), help="End by itself after so long; default: when interrupted.")
-@click.option("--replay", "frames", type=click.Path(path_type=Path, dir_okay=False), help="Play a recording instead.")
-@refusals
+@click.option("--for", "seconds", type=DurationParam(), help="Stop after this duration; default: when interrupted.")
+@click.option(
+    "--replay",
+    "frames",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Replay a recording instead (its frames.jsonl).",
+)
+@exit_on_user_error
 def demo(seconds: float | None, frames: Path | None) -> None:
-    """Show it all on this machine alone: a simulated cluster, the real exporter, a Last9 stand-in, on loopback.
+    """Run a demo with a simulated cluster and backend.
 
-    Exit code 0 only if everything made arrived.
+    The simulated Argo Rollouts, the real exporter and a stand-in for Last9 run on this machine and on loopback only.
+    Exits with 0 only if the backend received every data point.
     """
     from rich.console import Console
 
     from exporter.demo.command import play, summary
 
-    outcome = wait_for(play(Console(), seconds, frames))
+    outcome = run_async(play(Console(), seconds, frames))
     click.echo(summary(outcome))
     sys.exit(0 if outcome.whole else 1)
 
 
 @main.command("verify")
-@click.option("--timeout", "seconds", type=Seconds(), default="2m", show_default=True, help="How long to wait for it.")
-@click.option("--address", help="A running exporter, such as http://127.0.0.1:9464: look for its series, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
+@click.option(
+    "--timeout",
+    "seconds",
+    type=DurationParam(),
+    default="2m",
+    show_default=True,
+    help="How long to wait for the heartbeat.",
+)
+@click.option("--address", help="URL of a running exporter, such as http://127.0.0.1:9464: also look for its series.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
-@refusals
+@exit_on_user_error
 def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
-    """Push a heartbeat and read it back; exit 1: something is missing, 2: not configured, 3 and 4: it was refused."""
+    """Push a heartbeat and read it back from the store.
+
+    Exits with 1 if something is missing in the store, 2 if push or read access is not configured, 3 if the push was
+    rejected and 4 if reading was rejected.
+    """
     from exporter.commands.verify import report
     from exporter.commands.verify.heartbeat import verify
 
-    found = wait_for(verify(_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True)))
-    say([report.report_json(found)] if as_json else report.report_lines(found))
-    sys.exit(0 if found.ok else 1)
+    result = run_async(
+        verify(_load_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True))
+    )
+    print_lines([report.report_json(result)] if as_json else report.report_lines(result))
+    sys.exit(0 if result.ok else 1)
 
 
 @main.command("spool")
 @click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
-@click.option("--for", "seconds", type=Seconds(), default="5m", show_default=True, help="With drain: how long at most.")
-@click.option("--yes", is_flag=True, help="With clear: do it; what waits is lost.")
+@click.option(
+    "--for", "seconds", type=DurationParam(), default="5m", show_default=True, help="With drain: maximum duration."
+)
+@click.option("--yes", is_flag=True, help="With clear: confirm, since the queue is lost.")
 @click.pass_context
-@refusals
+@exit_on_user_error
 def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
-    """Look after what waits on disk, in otlp.queue.directory.
+    """List, verify, drain or clear the queue on disk.
 
-    ls: list it. verify: look at every byte; exit 1 when something is damaged. drain: send it; exit 1 when something is
-    left. clear: throw it away. For the last two no exporter may be running.
+    The queue is in otlp.queue.directory. ls lists its segments. verify reads every record and exits with 1 if one is
+    damaged. drain sends the queue and exits with 1 if something is left. clear discards the queue. No exporter may be
+    running for drain and clear.
     """
-    from exporter.commands import spool as spooling
+    from exporter.commands import spool as spool_commands
 
-    settings = _settings(context).settings
+    settings = _load_settings(context).settings
     if action == "drain":
-        told = wait_for(spooling.drain(settings, seconds))
+        result = run_async(spool_commands.drain(settings, seconds))
     elif action == "clear" and yes:
-        told = spooling.discard_all(settings)
+        result = spool_commands.discard_all(settings)
     else:
-        told = spooling.verify_segments(settings) if action == "verify" else spooling.list_segments(settings)
-    say(told.lines)
+        result = (
+            spool_commands.verify_segments(settings) if action == "verify" else spool_commands.list_segments(settings)
+        )
+    print_lines(result.lines)
     if action == "clear" and not yes:
-        raise click.UsageError("nothing was thrown away; add --yes to do it")
-    sys.exit(0 if told.ok else 1)
+        raise click.UsageError("nothing was discarded; add --yes to discard the queue")
+    sys.exit(0 if result.ok else 1)
 
 
 main.add_command(gate)

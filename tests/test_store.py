@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.verify.stores import endpoint
-from exporter.config import Read
+from exporter.commands.verify.heartbeat import read_endpoint
+from exporter.config import ReadSection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,40 +17,44 @@ LAST9 = {"last9": {"cluster": "c-1", "organization": "acme"}}
 SECRET = "very-secret-4711"
 
 
-def shown(section: dict[str, object]) -> str:
-    return endpoint(Read.model_validate(section)).headers.get("Authorization", "")
+def authorization(section: dict[str, object]) -> str:
+    return read_endpoint(ReadSection.model_validate(section)).headers.get("Authorization", "")
 
 
 def test_last9_is_asked_with_the_cluster_as_the_user(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
-    to = endpoint(Read.model_validate({**LAST9, "password_file": tmp_path / "token", "timeout": "5s"}))
-    assert to.address == "https://read-app-tsdb.last9.io/hot/v1/metrics/c-1/sender/acme"
-    assert base64.b64decode(to.headers["Authorization"].removeprefix("Basic ")) == f"c-1:{SECRET}".encode()
-    assert to.timeout == 5
-    assert to.trust is not None
-    assert to.cures.address == "read.last9"
-    assert SECRET not in repr(to)
+    endpoint_settings = read_endpoint(
+        ReadSection.model_validate({**LAST9, "password_file": tmp_path / "token", "timeout": "5s"})
+    )
+    assert endpoint_settings.address == "https://read-app-tsdb.last9.io/hot/v1/metrics/c-1/sender/acme"
+    assert (
+        base64.b64decode(endpoint_settings.headers["Authorization"].removeprefix("Basic ")) == f"c-1:{SECRET}".encode()
+    )
+    assert endpoint_settings.timeout == 5
+    assert endpoint_settings.tls is not None
+    assert endpoint_settings.hints.address == "read.last9"
+    assert SECRET not in repr(endpoint_settings)
 
 
 def test_a_whole_header_comes_from_a_file_without_its_line_break(tmp_path: Path) -> None:
     (tmp_path / "header").write_text(f"Bearer {SECRET}\n")
     section = {"address": "http://h:9090", "authorization_file": tmp_path / "header"}
-    assert shown(section) == f"Bearer {SECRET}"
-    assert endpoint(Read.model_validate(section)).cures.credential == "read.authorization_file"
+    assert authorization(section) == f"Bearer {SECRET}"
+    assert read_endpoint(ReadSection.model_validate(section)).hints.credential == "read.authorization_file"
 
 
 def test_a_password_of_the_environment_will_do_and_none_is_none() -> None:
-    assert shown({"address": "http://h", "username": "u", "password": "p"}) == "Basic dTpw"
-    assert shown({"address": "http://h"}) == ""
+    assert authorization({"address": "http://h", "username": "u", "password": "p"}) == "Basic dTpw"
+    assert authorization({"address": "http://h"}) == ""
 
 
 def test_the_environments_proxy_is_the_way_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:3128")
     monkeypatch.setenv("no_proxy", "near")
-    far, near = (endpoint(Read.model_validate({"address": f"http://{host}"})) for host in ("far", "near"))
+    far, near = (read_endpoint(ReadSection.model_validate({"address": f"http://{host}"})) for host in ("far", "near"))
     assert (far.proxy, near.proxy) == ("http://127.0.0.1:3128", None)
 
 
 def test_a_file_that_has_gone_since_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="token"):
-        shown({**LAST9, "password_file": tmp_path / "token"})
+        authorization({**LAST9, "password_file": tmp_path / "token"})

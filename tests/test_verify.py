@@ -1,4 +1,4 @@
-"""The heartbeat goes over OTLP and comes back from a store, one that behaves and others that do not."""
+"""A heartbeat is pushed over OTLP and read back, from correct and faulty stores, and from real ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.verify.heartbeat import DERIVED, HEARTBEAT, PushError, ReadError, UnsetError, heartbeat, verify
-from exporter.config import Read, Settings
+from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.verify.heartbeat import (
+    HEARTBEAT_NAME,
+    NotConfiguredError,
+    PushError,
+    ReadBackError,
+    heartbeat,
+    verify,
+)
+from exporter.config import ReadSection, Settings
 from exporter.metrics import MetricType
 from tests.real_stores import prometheus, victoria_metrics
 from tests.store import Store, as_prometheus_names, serving
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from exporter.commands.verify.report import Receipt
+    from exporter.commands.verify.report import VerifyReport
 
 IDENTITY = {"k8s.cluster.name": "c1", "deployment.environment": "prod", "service.name": "rollouts-exporter"}
 SECRET = "cmVhZDp2ZXJ5LXNlY3JldA"
@@ -43,13 +51,13 @@ def settings(push: str, read: str = "", **more: object) -> Settings:
     return Settings.model_validate(sections | more)
 
 
-async def verified(store: Store, seconds: float = 5.0, address: str | None = None) -> Receipt:
+async def verify_with(store: Store, seconds: float = 5.0, address: str | None = None) -> VerifyReport:
     async with serving(store):
         return await verify(settings(store.address), seconds, address and store.address)
 
 
-def states(receipt: Receipt) -> dict[str, str]:
-    return {one.sent.name.removeprefix(HEARTBEAT): one.state for one in receipt.heartbeat}
+def states(report: VerifyReport) -> dict[str, str]:
+    return {one.sent.name.removeprefix(HEARTBEAT_NAME): one.state for one in report.heartbeat_families}
 
 
 def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None:
@@ -61,65 +69,65 @@ def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None
         MetricType.HISTOGRAM,
     ]
     assert {value for one in families for value in one.values} == {1_700_000_000.0}
-    assert not {one.name for one in families} & DERIVED
+    assert not {one.name for one in families} & DERIVED_FAMILIES
 
 
 async def test_what_arrives_as_it_was_sent_is_told_so() -> None:
-    receipt = await verified(Store())
-    assert receipt.whole
-    assert receipt.waited < 2
-    assert states(receipt) == {"": "arrived", "s_total": "arrived", "_runs": "arrived", "_seconds": "arrived"}
-    assert {one.attribute: one.label for one in receipt.identity} == {key: key for key in IDENTITY}
-    assert receipt.added == {}
+    report = await verify_with(Store())
+    assert report.ok
+    assert report.latency < 2
+    assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "arrived", "_seconds": "arrived"}
+    assert {one.attribute: one.label for one in report.identity} == {key: key for key in IDENTITY}
+    assert report.added_labels == {}
 
 
 async def test_names_and_labels_that_the_store_changes_are_told() -> None:
     store = Store(as_prometheus_names, lambda key: key.replace(".", "_"))
-    receipt = await verified(store)
-    assert receipt.whole
-    assert states(receipt) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
-    assert receipt.heartbeat[2].stored == (f"{HEARTBEAT}_runs_total",)
-    assert {one.attribute: one.label for one in receipt.identity} == {key: key.replace(".", "_") for key in IDENTITY}
+    report = await verify_with(store)
+    assert report.ok
+    assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
+    assert report.heartbeat_families[2].names == (f"{HEARTBEAT_NAME}_runs_total",)
+    assert {one.attribute: one.label for one in report.identity} == {key: key.replace(".", "_") for key in IDENTITY}
 
 
 async def test_it_waits_until_the_heartbeat_shows_and_never_asks_the_same_twice() -> None:
     store = Store(hidden=3, troubles=[503, 429])
-    receipt = await verified(store)
-    assert receipt.whole
-    assert receipt.waited > 0.8
+    report = await verify_with(store)
+    assert report.ok
+    assert report.latency > 0.8
     assert len(store.asked) == len(set(store.asked)) == 6
 
 
 async def test_a_kind_that_the_store_drops_is_missing() -> None:
-    receipt = await verified(Store(keeps=lambda name: not name.endswith("_seconds")), seconds=0.5)
-    assert not receipt.whole
-    assert states(receipt)["_seconds"] == "missing"
+    report = await verify_with(Store(keeps=lambda name: not name.endswith("_seconds")), seconds=0.5)
+    assert not report.ok
+    assert states(report)["_seconds"] == "missing"
 
 
 async def test_an_attribute_that_becomes_no_label_is_missing() -> None:
-    receipt = await verified(Store(relabel=lambda key: None if key.startswith("deployment") else key))
-    assert receipt.read_back
-    assert not receipt.whole
-    assert [one.attribute for one in receipt.identity if not one.label] == ["deployment.environment"]
+    report = await verify_with(Store(relabel=lambda key: None if key.startswith("deployment") else key))
+    assert report.is_readable
+    assert not report.ok
+    assert [one.attribute for one in report.identity if not one.label] == ["deployment.environment"]
 
 
 @pytest.mark.parametrize("earlier", [False, True])
 async def test_a_heartbeat_that_never_shows_is_missing_after_the_time_given(*, earlier: bool) -> None:
     store = Store(keeps=lambda _: False)
     if earlier:
-        store.held[HEARTBEAT, ()] = 5.0
-    receipt = await verified(store, seconds=0.5)
-    assert 0.5 <= receipt.waited < 2
-    assert (receipt.read_back, receipt.initial_delay, receipt.earlier) == (False, None, earlier)
+        store.held[HEARTBEAT_NAME, ()] = 5.0
+    report = await verify_with(store, seconds=0.5)
+    assert 0.5 <= report.latency < 2
+    assert (report.is_readable, report.initial_delay, report.has_earlier_heartbeats) == (False, None, earlier)
 
 
 async def test_another_clusters_heartbeat_of_the_same_second_is_not_taken_for_ours() -> None:
-    assert (await verified(Store(neighbour="c2"))).whole
+    assert (await verify_with(Store(neighbour="c2"))).ok
 
 
 async def test_points_that_are_rejected_are_remarked() -> None:
-    receipt = await verified(Store(rejected=1))
-    assert receipt.remark == "rejected 1 of 4 points: odd"
+    report = await verify_with(Store(rejected=1))
+    assert report.message == "rejected 1 of 4 points: odd"
 
 
 class TestSeriesOfARunningExporter:
@@ -129,9 +137,9 @@ class TestSeriesOfARunningExporter:
         for phase in ("Paused", "Error"):
             store.held["argo_rollouts_phase", (*identity, ("phase", phase))] = 1.0
         store.held["rollout_reconcile_error_total", identity] = 3.0
-        receipt = await verified(store, address="there")
-        assert receipt.whole
-        assert [(one.sent.name, one.state) for one in receipt.series] == [
+        report = await verify_with(store, address="there")
+        assert report.ok
+        assert [(one.sent.name, one.state) for one in report.families] == [
             ("argo_rollouts_phase", "arrived"),
             ("rollout_reconcile_error", "renamed"),
         ]
@@ -141,47 +149,48 @@ class TestSeriesOfARunningExporter:
     async def test_that_lack_some_or_all_are_not_whole(self) -> None:
         store = Store(page=PAGE)
         store.held["argo_rollouts_phase", (("phase", "Paused"),)] = 1.0
-        receipt = await verified(store, seconds=1, address="there")
-        assert [one.state for one in receipt.series] == ["incomplete", "missing"]
-        assert receipt.read_back
-        assert not receipt.whole
+        report = await verify_with(store, seconds=1, address="there")
+        assert [one.state for one in report.families] == ["incomplete", "missing"]
+        assert report.is_readable
+        assert not report.ok
 
     async def test_are_not_looked_for_at_an_address_that_shows_none(self) -> None:
         async with serving(Store(page="<html>\n")) as store:
-            with pytest.raises(UnsetError, match=r"shows no metrics .*; check --address"):
+            with pytest.raises(NotConfiguredError, match=r"has no metrics .*; check --address"):
                 await verify(settings(store.address), 1, store.address)
         assert not store.held
 
 
 @pytest.mark.parametrize(
-    ("troubles", "words"), [([401], "wants a credential"), ([404], "check read.address"), ([302], "check read.address")]
+    ("troubles", "message"),
+    [([401], "wants a credential"), ([404], "check read.address"), ([302], "check read.address")],
 )
-async def test_a_reading_that_is_refused_ends_at_once(troubles: list[int], words: str) -> None:
-    with pytest.raises(ReadError, match=words):
-        await verified(Store(troubles=troubles), seconds=20)
+async def test_a_reading_that_is_refused_ends_at_once(troubles: list[int], message: str) -> None:
+    with pytest.raises(ReadBackError, match=message):
+        await verify_with(Store(troubles=troubles), seconds=20)
 
 
 async def test_a_reading_that_fails_to_the_end_is_refused() -> None:
-    with pytest.raises(ReadError, match="503 Service Unavailable"):
-        await verified(Store(troubles=[503] * 99), seconds=0.5)
+    with pytest.raises(ReadBackError, match="503 Service Unavailable"):
+        await verify_with(Store(troubles=[503] * 99), seconds=0.5)
 
 
 async def test_a_push_that_is_refused_ends_at_once_and_one_put_off_is_tried_again() -> None:
     with pytest.raises(PushError, match=r"401 Unauthorized: push refused; see otlp\.headers, otlp\."):
-        await verified(Store(pushes=[401]), seconds=20)
-    with pytest.raises(PushError, match="does not take it: odd"):
-        await verified(Store(rejected=4), seconds=20)
-    assert (await verified(Store(pushes=[503]))).whole
+        await verify_with(Store(pushes=[401]), seconds=20)
+    with pytest.raises(PushError, match="does not accept the heartbeat: odd"):
+        await verify_with(Store(rejected=4), seconds=20)
+    assert (await verify_with(Store(pushes=[503]))).ok
 
 
 async def test_what_is_not_configured_is_told_with_its_cure() -> None:
-    with pytest.raises(UnsetError, match=r"otlp\.endpoint is not set"):
+    with pytest.raises(NotConfiguredError, match=r"otlp\.endpoint is not set"):
         await verify(Settings(), 1)
-    with pytest.raises(UnsetError, match=r"read\.address is not set"):
-        await verify(settings("http://127.0.0.1:9").model_copy(update={"read": Read()}), 1)
+    with pytest.raises(NotConfiguredError, match=r"read\.address is not set"):
+        await verify(settings("http://127.0.0.1:9").model_copy(update={"read": ReadSection()}), 1)
 
 
-def written(file: Path, push: str, read: dict[str, str]) -> Path:
+def write_config(file: Path, push: str, read: dict[str, str]) -> Path:
     file.write_text(json.dumps({"otlp": {"endpoint": push}, "read": read, "attributes": {"cluster": "c1"}}))
     return file
 
@@ -191,26 +200,26 @@ async def command(store: Store, folder: Path, *, reads: bool = True) -> tuple[in
     pipe = asyncio.subprocess.PIPE
     async with serving(store):
         read = {"address": store.address, "username": "u", "password": SECRET} if reads else {}
-        file = written(folder / f"{id(store)}.yaml", store.address, read)
-        told = (sys.executable, "-m", "exporter", "-c", str(file), "verify", "--timeout", "1s", "--json")
-        process = await asyncio.create_subprocess_exec(*told, stdout=pipe, stderr=pipe)
+        file = write_config(folder / f"{id(store)}.yaml", store.address, read)
+        arguments = (sys.executable, "-m", "exporter", "-c", str(file), "verify", "--timeout", "1s", "--json")
+        process = await asyncio.create_subprocess_exec(*arguments, stdout=pipe, stderr=pipe)
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
 
 async def test_the_exit_code_tells_scripts_what_came_of_it_and_no_secret_is_written(tmp_path: Path) -> None:
-    done = await asyncio.gather(
+    results = await asyncio.gather(
         command(Store(), tmp_path),
         command(Store(keeps=lambda _: False), tmp_path),
         command(Store(), tmp_path, reads=False),
         command(Store(pushes=[403]), tmp_path),
         command(Store(troubles=[403]), tmp_path),
     )
-    assert [code for code, _, _ in done] == [0, 1, 2, 3, 4]
-    assert [json.loads(out)["ok"] for _, out, _ in done[:2]] == [True, False]
-    assert [err.count("error: ") for _, _, err in done] == [0, 0, 1, 1, 1]
-    assert SECRET not in str(done)
+    assert [code for code, _, _ in results] == [0, 1, 2, 3, 4]
+    assert [json.loads(out)["ok"] for _, out, _ in results[:2]] == [True, False]
+    assert [err.count("error: ") for _, _, err in results] == [0, 0, 1, 1, 1]
+    assert SECRET not in str(results)
 
 
 async def test_a_real_prometheus_shows_what_a_gateway_made_of_it(
@@ -221,12 +230,12 @@ async def test_a_real_prometheus_shows_what_a_gateway_made_of_it(
         serving(gateway),
         prometheus(require_program("prometheus"), tmp_path, [gateway.address.removeprefix("http://")]) as address,
     ):
-        receipt = await verify(settings(gateway.address, address), 15)
-    assert receipt.whole
-    assert states(receipt) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
-    assert [one.label for one in receipt.identity] == ["deployment_environment", "k8s_cluster_name", "service_name"]
-    assert set(receipt.added) == {"instance", "job"}
-    assert receipt.added["job"] == "store"
+        report = await verify(settings(gateway.address, address), 15)
+    assert report.ok
+    assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
+    assert [one.label for one in report.identity] == ["deployment_environment", "k8s_cluster_name", "service_name"]
+    assert set(report.added_labels) == {"instance", "job"}
+    assert report.added_labels["job"] == "store"
 
 
 async def test_a_real_victoria_metrics_keeps_names_and_labels_or_changes_them_as_it_is_told(
@@ -234,18 +243,18 @@ async def test_a_real_victoria_metrics_keeps_names_and_labels_or_changes_them_as
 ) -> None:
     program = require_program("victoria-metrics")
 
-    async def beat(folder: Path, *arguments: str) -> Receipt:
+    async def beat(folder: Path, *arguments: str) -> VerifyReport:
         async with victoria_metrics(program, folder, *arguments) as address:
             return await verify(settings(f"{address}/opentelemetry", address), 20)
 
     plain, translated = await asyncio.gather(
         beat(tmp_path / "plain"), beat(tmp_path / "translated", "-opentelemetry.usePrometheusNaming")
     )
-    assert plain.whole
-    assert translated.whole
+    assert plain.ok
+    assert translated.ok
     assert set(states(plain).values()) == {"arrived"}
     assert [one.label for one in plain.identity] == [one.attribute for one in plain.identity]
     assert states(translated)["_runs"] == "renamed"
-    assert translated.heartbeat[2].stored == (f"{HEARTBEAT}_runs_total",)
+    assert translated.heartbeat_families[2].names == (f"{HEARTBEAT_NAME}_runs_total",)
     assert {one.label for one in translated.identity} == {key.replace(".", "_") for key in IDENTITY}
-    assert translated.added["scope_name"] == "rollouts-exporter"
+    assert translated.added_labels["scope_name"] == "rollouts-exporter"

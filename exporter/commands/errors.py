@@ -1,4 +1,4 @@
-"""What the edges may refuse before anything runs: each is said in one line, and ends the command."""
+"""Errors that a user can cure, and the exit codes of commands that end with them."""
 
 from typing import Final
 
@@ -7,12 +7,12 @@ from exporter.commands.gate.lint import LintError
 from exporter.commands.gate.load import GateError
 from exporter.commands.gate.render import RenderError
 from exporter.commands.record import RecordingError
-from exporter.commands.spool import SpoolingError
-from exporter.commands.verify.heartbeat import PushError, ReadError, UnsetError, VerifyError
+from exporter.commands.spool import SpoolError
+from exporter.commands.verify.heartbeat import NotConfiguredError, PushError, ReadBackError, VerifyError
 from exporter.otlp.spool import InUseError
 from exporter.web.server import ListenError
 
-REFUSALS: Final = (
+USER_ERRORS: Final = (
     ExplainError,
     GateError,
     InUseError,
@@ -20,16 +20,16 @@ REFUSALS: Final = (
     ListenError,
     RecordingError,
     RenderError,
-    SpoolingError,
+    SpoolError,
     VerifyError,
 )
 
-CODES: Final[dict[type[Exception], int]] = {
+EXIT_CODES: Final[dict[type[Exception], int]] = {
     GateError: 2,
     LintError: 2,
     RenderError: 2,
-    UnsetError: 2,
+    NotConfiguredError: 2,
     PushError: 3,
-    ReadError: 4,
+    ReadBackError: 4,
 }
-"""Exit codes; that of any other is 1."""
+"""Exit code by error; 1 for all others."""

@@ -23,9 +23,9 @@ from exporter.config.settings import Settings
 from exporter.log import REDACTOR
 from exporter.metrics import Failure, Source
 from exporter.net.gzip import GZIP_ERRORS, GZIP_WBITS
-from exporter.scrape.response import Asked
+from exporter.scrape.response import ScrapeRequest
 from exporter.scrape.scraper import Scraper
-from exporter.scrape.targets import Lookup
+from exporter.scrape.targets import Resolver
 
 FRAMES_FILE: Final = "frames.jsonl"
 _UNSAFE_FILE_CHARS: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -111,7 +111,9 @@ async def intervals(interval: float, seconds: float) -> AsyncIterator[float]:
         tick = max(tick + 1, math.ceil((loop.time() - started_at) / interval))
 
 
-async def record(directory: Path, settings: Settings, ticks: AsyncIterable[float], lookup: Lookup | None = None) -> int:
+async def record(
+    directory: Path, settings: Settings, ticks: AsyncIterable[float], lookup: Resolver | None = None
+) -> int:
     """Save the responses of all targets at each tick; return the number of frames. Raises RecordingError."""
     recorder = await asyncio.to_thread(Recorder, directory)
     scraper = Scraper(settings, RecordingSink, lookup)
@@ -135,15 +137,15 @@ class RecordedResponse:
 class RecordingSink:
     """Compresses a response while it streams in."""
 
-    broken = False
+    aborted = False
 
-    def __init__(self, asked: Asked) -> None:
-        self._page = RecordedPage(asked.source, asked.target, installation=asked.installation)
+    def __init__(self, request: ScrapeRequest) -> None:
+        self._page = RecordedPage(request.source, request.target, installation=request.installation)
         self._compressor = zlib.compressobj(wbits=GZIP_WBITS)
         self._compressed = bytearray()
         self._digest = hashlib.sha256()
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+    def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Store the status, and the headers that cannot hold a secret."""
         safe_headers = {
             name: _redact_header(name, value) for name, value in headers.items() if not _SECRET_HEADER.search(name)
@@ -155,7 +157,7 @@ class RecordingSink:
         self._digest.update(block)
         self._compressed += self._compressor.compress(block)
 
-    def close(self, failure: Failure | None, seconds: float) -> RecordedResponse:  # noqa: ARG002 - frames have no durations
+    def finish(self, failure: Failure | None, seconds: float) -> RecordedResponse:  # noqa: ARG002 - frames have no durations
         """Return the response; an incomplete one counts as failed, with the reason."""
         if failure is not None:
             error = f"{failure.reason}: {failure.message}"

@@ -78,7 +78,7 @@ class Show:
             return
         for one in told:
             outcome = one.judged.outcome
-            said = log.SECRETS.mask(outcome.message or one.judged.hint)
+            said = log.REDACTOR.redact(outcome.message or one.judged.hint)
             self._console.print(
                 f"{at(one.at)} {one.metric.name} {outcome.value or '-'} {outcome.phase}{said and f' ({said})'}",
                 markup=False,
@@ -111,7 +111,7 @@ def _row(metric: Metric, result: MetricResult | None, *, dry_run: bool) -> Itera
     yield f"{counts.inconclusive} of {whole(metric.inconclusive_limit)} allowed"
     yield f"{counts.consecutive_error} of {4 if limit is None else whole(limit)} allowed"
     message = (result.last.outcome.message if result.last else "") or result.message
-    yield log.SECRETS.mask(message).replace("[", "\\[")
+    yield log.REDACTOR.redact(message).replace("[", "\\[")
 
 
 def verdict(status: Status) -> Iterator[str]:

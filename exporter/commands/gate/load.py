@@ -58,8 +58,8 @@ def load(given: Given, *, need_secrets: bool) -> Gate:
         spec = whole(template, objects.templates, values)
     except (TemplateError, ResolutionError) as error:
         raise GateError(f"{given.file}: {error}") from None
-    log.hide(*secrets.values())
-    log.hide_credential(*secrets.values())
+    log.register_secrets(*secrets.values())
+    log.register_auth_headers(*secrets.values())
     _needed(spec.args, secrets if need_secrets else None)
     _prometheus_only(spec)
     return Gate(template.name, spec, secrets)

@@ -23,14 +23,15 @@ from exporter.gate.analysis_run import Plan, Status, as_json, planned
 from exporter.gate.arguments import resolved
 from exporter.gate.expr import UnsupportedError
 from exporter.gate.metric_provider import Store
-from exporter.net.prometheus_api import ReadEndpoint, basic
-from exporter.net.prometheus_response import Cures
 from exporter.gate.provider import ADDRESS_VARIABLE, TIMEOUT
 from exporter.gate.runner import Past, Present, attempt
 from exporter.gate.simulation import Simulation
 from exporter.gate.validation import pruned
-from exporter.net.tls import Trust
-from exporter.otlp.transport.credentials import proxy
+from exporter.net.auth import basic_auth
+from exporter.net.http import environment_proxy
+from exporter.net.prometheus_api import PrometheusEndpoint
+from exporter.net.prometheus_response import Hints
+from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from exporter.gate.template import Metric, Prometheus
 
 
-CURES: Final = Cures(
+CURES: Final = Hints(
     address="provider.prometheus.address",
     credential="provider.prometheus.headers",
     tls="provider.prometheus.insecure",
@@ -112,7 +113,7 @@ def _with_secrets(gate: Gate, plan: Plan, controller: Controller) -> Mapping[str
     return {plain.name: metric for plain, metric in zip(plan.metrics, whole, strict=True)}
 
 
-def endpoint(asked: Prometheus) -> ReadEndpoint:
+def endpoint(asked: Prometheus) -> PrometheusEndpoint:
     """Return where a metric is asked, and with which proof. Raises GateError for a proof that cannot be made here."""
     proof = asked.authentication
     if proof.oauth2.token_url:
@@ -123,14 +124,14 @@ def endpoint(asked: Prometheus) -> ReadEndpoint:
     headers = {header.key: header.value.strip() for header in asked.headers}
     if not any(name.lower() == "authorization" for name in headers):
         username, password = proof.basic_auth.username or parts.username, proof.basic_auth.password or parts.password
-        headers |= {"Authorization": basic(username, password or "")} if username else {}
-    return ReadEndpoint(
+        headers |= {"Authorization": basic_auth(username, password or "")} if username else {}
+    return PrometheusEndpoint(
         address=parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
         headers=headers,
-        trust=Trust(ClientTlsSection(insecure_skip_verify=asked.insecure)) if parts.scheme == "https" else None,
+        tls=ClientTlsLoader(ClientTlsSection(insecure_skip_verify=asked.insecure)) if parts.scheme == "https" else None,
         timeout=TIMEOUT if asked.timeout is None else asked.timeout,
-        proxy=proxy(parts.scheme, parts.hostname or "") if parts.hostname else None,
-        cures=CURES,
+        proxy=environment_proxy(parts.scheme, parts.hostname or "") if parts.hostname else None,
+        hints=CURES,
     )
 
 

@@ -1,4 +1,7 @@
-"""Pushes a heartbeat and reads it back: stores answer 200 to what they drop, so only reading back tells."""
+"""Push a heartbeat and read it back.
+
+A store may return status 200 and drop points all the same, so only reading them back proves that they were stored.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,31 @@ import asyncio
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError
 
-from exporter.commands.verify import stores
-from exporter.commands.verify.matching import SentFamily, added_labels, match_families, cache_buster, selector, map_attributes
+from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.verify.matching import (
+    SentFamily,
+    added_labels,
+    cache_buster,
+    map_attributes,
+    match_families,
+    selector,
+)
 from exporter.commands.verify.report import VerifyReport
-from exporter.net.prometheus_api import Reader
-from exporter.net.prometheus_response import NAME, Vector
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
+from exporter.net.auth import basic_auth, password_reader
+from exporter.net.files import SecretFile
+from exporter.net.gzip import gzip_body
+from exporter.net.http import BLOCK_BYTES, environment_proxy, open_session
+from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
+from exporter.net.prometheus_response import METRIC_NAME, Hints, Vector
+from exporter.net.tls import ClientTlsLoader
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.encode.protobuf import packed
-from exporter.otlp.result import classify
-from exporter.otlp.transport.response import Accepted, Retryable
-from exporter.rollouts.output import catalogue, durations, targets
+from exporter.otlp.result import Accepted, Retryable
+from exporter.otlp.transport.response import classify
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import ExpositionError, Parser
 from exporter.service.delivery import transport
@@ -28,11 +42,11 @@ from exporter.service.wiring import identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.commands.verify.matching import StoredFamily, AttributeMapping
+    from exporter.commands.verify.matching import AttributeMapping, StoredFamily
+    from exporter.config.outputs import ReadSection
     from exporter.config.settings import Settings
-    from exporter.net.prometheus_api import ReadEndpoint
-    from exporter.net.prometheus_response import Sample
     from exporter.metrics import Labels
+    from exporter.net.prometheus_response import QuerySample
 
 HEARTBEAT_NAME: Final = "rollouts_exporter_heartbeat"
 HEARTBEAT_FAMILIES: Final = (
@@ -41,182 +55,210 @@ HEARTBEAT_FAMILIES: Final = (
     SentFamily(f"{HEARTBEAT_NAME}_runs", MetricType.COUNTER, 1),
     SentFamily(f"{HEARTBEAT_NAME}_seconds", MetricType.HISTOGRAM, 4),
 )
-"""What a heartbeat is made of, one family a kind; the second counter lacks `_total` as some of the controller's do."""
+"""One family of each type; the second counter has no `_total`, as some of the controller's counters have none."""
 
-DERIVED: Final = frozenset({row.name for row in catalogue.ROWS} | {durations.NAME} | set(targets.ROWS))
 HELP: Final = "When rollouts-exporter verify last ran (Unix seconds)."
-PATIENCE: Final = 10.0
-"""Seconds for a push that may yet succeed, and for the page of a running exporter."""
-PASSING: Final = {"timeout", "unreachable", "busy"}
-"""Troubles of a store that may be over at the next question."""
-SHORTEST, LONGEST = 0.2, 2.0
-A_DAY: Final = 86_400.0
-BLOCK: Final = 64 * 1024
+PUSH_TIMEOUT: Final = 10.0
+"""Seconds in which a failed push is repeated; also the timeout for the page of a running exporter."""
+TRANSIENT_REASONS: Final = {"timeout", "unreachable", "busy"}
+"""Failures of a query that may be over at the next one."""
+MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.2, 2.0
+SECONDS_PER_DAY: Final = 86_400.0
 
 
 class VerifyError(Exception):
-    """Why nothing can be verified; the message names the cure."""
+    """Delivery cannot be verified; the message has a hint."""
 
 
 class NotConfiguredError(VerifyError):
-    """The settings, or the arguments, do not say where to push, or where to read."""
+    """The settings or options have no endpoint to push to or to read from."""
 
 
 class PushError(VerifyError):
-    """The heartbeat was not taken."""
+    """The endpoint did not accept the heartbeat."""
 
 
 class ReadBackError(VerifyError):
-    """The store does not answer what it is asked."""
+    """The store cannot be queried."""
 
 
-def heartbeat(at: float) -> MetricsSnapshot:
-    """Return a heartbeat: every value in it is the time at which it was sent, so that it can be told from others."""
+def heartbeat(now: float) -> MetricsSnapshot:
+    """Return a heartbeat; every value is `now`, the time of sending, which distinguishes it from other heartbeats."""
     families = (
-        family_from_samples(one.name, one.type, HELP, ((series, at) for series in _series(one))) for one in HEARTBEAT_FAMILIES
+        family_from_samples(family.name, family.type, HELP, ((series, now) for series in _series(family)))
+        for family in HEARTBEAT_FAMILIES
     )
-    return MetricsSnapshot(at, tuple(families))
+    return MetricsSnapshot(now, tuple(families))
 
 
-def _series(one: SentFamily) -> tuple[Series, ...]:
-    if one.type is not MetricType.HISTOGRAM:
-        return (Series(one.name, ()),)
-    buckets = (Series(f"{one.name}_bucket", (("le", bound),)) for bound in ("1", "+Inf"))
-    return (*buckets, Series(f"{one.name}_sum", ()), Series(f"{one.name}_count", ()))
+def _series(family: SentFamily) -> tuple[Series, ...]:
+    if family.type is not MetricType.HISTOGRAM:
+        return (Series(family.name, ()),)
+    buckets = (Series(f"{family.name}_bucket", (("le", bound),)) for bound in ("1", "+Inf"))
+    return (*buckets, Series(f"{family.name}_sum", ()), Series(f"{family.name}_count", ()))
 
 
 async def verify(
-    settings: Settings, seconds: float, address: str | None = None, say: Callable[[str], None] = lambda _: None
+    settings: Settings, max_wait: float, address: str | None = None, on_progress: Callable[[str], None] = lambda _: None
 ) -> VerifyReport:
-    """Push a heartbeat and wait so many seconds at most until it can be read; `say` is told what is being done.
+    """Push a heartbeat and poll the store until all of it can be read, for at most `max_wait` seconds.
 
-    `address` is that of a running exporter, whose series are looked for as well. Raises VerifyError.
+    `on_progress` is called with a line for people. `address` is a running exporter whose series are checked as well.
+    Raises VerifyError.
     """
     endpoint = _endpoint(settings)
-    exposed = await _exposed(address, settings) if address else ()
-    at, begun = float(int(time.time())), time.monotonic()
-    remark = await _push(settings, heartbeat(at), begun + min(seconds, PATIENCE))
-    say(f"pushed to {settings.otlp.endpoint}; waiting until it can be read at {settings.read.url}")
-    async with Reader(endpoint) as reader:
-        look = StorePoller(reader, begun + seconds)
-        samples, beat = await look.poll(lambda number: f"{_any(number)} == {at:.0f}", HEARTBEAT_FAMILIES, _each)
-        waited = time.monotonic() - begun
-        ours = _ours(settings, samples)
-        spelt = map_attributes(settings.identity(), ours)
-        earlier = not samples and await look.has_series(_any(0), at - A_DAY)
-        families = await _families(look, exposed, spelt) if samples else ()
-    return VerifyReport(at, waited, remark, beat, spelt, added_labels(spelt, ours), families, earlier)
+    exported = await _exported_families(address, settings) if address else ()
+    sent_at, started_at = float(int(time.time())), time.monotonic()
+    message = await _push(settings, heartbeat(sent_at), started_at + min(max_wait, PUSH_TIMEOUT))
+    on_progress(f"pushed to {settings.otlp.endpoint}; waiting until it can be read at {settings.read.url}")
+    async with PrometheusClient(endpoint) as client:
+        poller = StorePoller(client, started_at + max_wait)
+        samples, stored = await poller.poll(
+            lambda number: f"{_heartbeat_selector(number)} == {sent_at:.0f}", HEARTBEAT_FAMILIES, _count_samples
+        )
+        latency = time.monotonic() - started_at
+        labels = _labels_of_this_cluster(settings, samples)
+        attributes = map_attributes(settings.identity(), labels)
+        has_earlier = not samples and await poller.has_series(_heartbeat_selector(0), sent_at - SECONDS_PER_DAY)
+        families = await _stored_families(poller, exported, attributes) if samples else ()
+    added = added_labels(attributes, labels)
+    return VerifyReport(sent_at, latency, message, stored, attributes, added, families, has_earlier)
 
 
-def _endpoint(settings: Settings) -> ReadEndpoint:
+def _endpoint(settings: Settings) -> PrometheusEndpoint:
     if settings.otlp.endpoint is None:
-        raise NotConfiguredError("otlp.endpoint is not set: name where to push to")
+        raise NotConfiguredError("otlp.endpoint is not set; set it to the endpoint to push to")
     if not settings.read.url:
         raise NotConfiguredError(
-            "read.address is not set: name where to read back, or set read.last9.cluster and .organization"
+            "read.address is not set; set it to the store to read from, or set read.last9.cluster and .organization"
         )
     try:
-        return stores.endpoint(settings.read)
+        return read_endpoint(settings.read)
     except (OSError, ValueError) as error:
         raise NotConfiguredError(f"read: a file cannot be used: {error}") from None
 
 
-async def _push(settings: Settings, cycle: MetricsSnapshot, deadline: float) -> str:
-    """Push once, and again while it may help; return what the other side remarks."""
-    (request,) = Encoder(identity(settings)).requests(cycle)
-    body = packed(request.body) if settings.otlp.compression == "gzip" else request.body
-    async with transport(settings) as over:
+def read_endpoint(read: ReadSection) -> PrometheusEndpoint:
+    """Return the store of the section `read`, which has an address. Raises OSError and ValueError for its files."""
+    authorization = _authorization(read)
+    parts = urlsplit(read.url)
+    by_file = "read.authorization_file" if read.authorization_file else "read.username and read.password_file"
+    return PrometheusEndpoint(
+        address=read.url,
+        headers={"Authorization": authorization} if authorization else {},
+        tls=ClientTlsLoader(read.tls) if parts.scheme == "https" else None,
+        timeout=read.timeout,
+        proxy=environment_proxy(parts.scheme, parts.hostname or ""),
+        hints=Hints(address="read.address" if read.address else "read.last9", credential=by_file),
+    )
+
+
+def _authorization(read: ReadSection) -> str:
+    if read.authorization_file is not None:
+        return SecretFile(read.authorization_file).read()
+    if read.password_file is None and read.password is None:
+        return ""
+    return basic_auth(read.user, password_reader(read)())
+
+
+async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) -> str:
+    """Push, and repeat while the result is retryable; return the message of the endpoint. Raises PushError."""
+    (request,) = Encoder(identity(settings)).requests(snapshot)
+    body = gzip_body(request.body) if settings.otlp.compression == "gzip" else request.body
+    async with transport(settings) as sender:
         while True:
-            verdict = classify(await over.post(body), request.points, time.time())
-            if isinstance(verdict, Accepted) and verdict.accepted:
-                rejected = f"rejected {verdict.rejected} of {request.points} points" if verdict.rejected else ""
-                return ": ".join(filter(None, (rejected, verdict.message)))
-            if not isinstance(verdict, Retryable) or time.monotonic() >= deadline:
-                why = verdict.message or "it rejects every point" if isinstance(verdict, Accepted) else verdict.message
-                raise PushError(f"{settings.otlp.endpoint} does not take it: {why}")
+            result = classify(await sender.post(body), request.points, time.time())
+            if isinstance(result, Accepted) and result.accepted:
+                rejected = f"rejected {result.rejected} of {request.points} points" if result.rejected else ""
+                return ": ".join(filter(None, (rejected, result.message)))
+            if not isinstance(result, Retryable) or time.monotonic() >= deadline:
+                reason = result.message or ("it rejects every point" if isinstance(result, Accepted) else "")
+                raise PushError(f"{settings.otlp.endpoint} does not accept the heartbeat: {reason}")
             await asyncio.sleep(1.0)
 
 
 class StorePoller:
-    """Asks a store again and again, until a time of the monotonic clock."""
+    """Queries a store repeatedly, until `deadline` (monotonic clock)."""
 
-    def __init__(self, reader: Reader, deadline: float) -> None:
-        self._reader = reader
+    def __init__(self, client: PrometheusClient, deadline: float) -> None:
+        self._client = client
         self._deadline = deadline
-        self._asked = 0
+        self._query_number = 0
 
     async def poll(
         self,
-        question: Callable[[int], str],
+        build_query: Callable[[int], str],
         sent: Sequence[SentFamily],
-        count: Callable[[Sequence[Sample]], Mapping[str, int]],
-    ) -> tuple[Sequence[Sample], tuple[StoredFamily, ...]]:
-        """Ask until all that was sent is there, or it is time; return what is there. Raises ReadError.
+        count_series: Callable[[Sequence[QuerySample]], Mapping[str, int]],
+    ) -> tuple[Sequence[QuerySample], tuple[StoredFamily, ...]]:
+        """Query until every family is complete or the deadline has passed; return the last result.
 
-        `question` makes the query from the number of the asking.
+        `build_query` makes the query from its number. Raises ReadBackError.
         """
-        pause = SHORTEST
+        pause = MIN_POLL_INTERVAL
         while True:
-            self._asked += 1
-            answer = await self._reader.query(question(self._asked))
-            late = time.monotonic() >= self._deadline
-            if isinstance(answer, Failure):
-                if late or answer.reason not in PASSING:
-                    raise ReadBackError(answer.message)
+            self._query_number += 1
+            result = await self._client.query(build_query(self._query_number))
+            is_last = time.monotonic() >= self._deadline
+            if isinstance(result, Failure):
+                if is_last or result.reason not in TRANSIENT_REASONS:
+                    raise ReadBackError(result.message)
             else:
-                samples = answer.value.samples if isinstance(answer.value, Vector) else ()
-                arrived = match_families(sent, count(samples))
-                if late or all(one.complete for one in arrived):
-                    return samples, arrived
+                samples = result.value.samples if isinstance(result.value, Vector) else ()
+                stored = match_families(sent, count_series(samples))
+                if is_last or all(family.complete for family in stored):
+                    return samples, stored
             await asyncio.sleep(pause)
-            pause = min(1.2 * pause, LONGEST)
+            pause = min(1.2 * pause, MAX_POLL_INTERVAL)
 
     async def has_series(self, match: str, since: float) -> bool:
-        """Tell whether the store has any series that a selector matches, since a time (Unix seconds)."""
-        found = await self._reader.series(match, start=since, end=time.time())
-        return not isinstance(found, Failure) and bool(found)
+        """Return whether the store has any series that a selector matches, since a time (Unix seconds)."""
+        series = await self._client.series(match, start=since, end=time.time())
+        return not isinstance(series, Failure) and bool(series)
 
 
-def _any(number: int) -> str:
-    return f'{{{NAME}=~".*{HEARTBEAT_NAME}.*",{cache_buster(number)}}}'
+def _heartbeat_selector(number: int) -> str:
+    return f'{{{METRIC_NAME}=~".*{HEARTBEAT_NAME}.*",{cache_buster(number)}}}'
 
 
-def _each(samples: Sequence[Sample]) -> Mapping[str, int]:
-    return Counter(one.label(NAME) for one in samples)
+def _count_samples(samples: Sequence[QuerySample]) -> Mapping[str, int]:
+    return Counter(sample.label(METRIC_NAME) for sample in samples)
 
 
-def _counted(samples: Sequence[Sample]) -> Mapping[str, int]:
-    return {one.label(NAME): int(one.value) for one in samples}
+def _counts_by_name(samples: Sequence[QuerySample]) -> Mapping[str, int]:
+    return {sample.label(METRIC_NAME): int(sample.value) for sample in samples}
 
 
-def _ours(settings: Settings, samples: Sequence[Sample]) -> Sequence[Labels]:
-    """Return the labels of those with all our identity, should another cluster have sent one in the same second."""
+def _labels_of_this_cluster(settings: Settings, samples: Sequence[QuerySample]) -> Sequence[Labels]:
+    """Return the labels of the samples with our complete identity, in case another cluster sent at the same second."""
     values = set(settings.identity().values())
-    ours = [one.labels for one in samples if values <= {value for _, value in one.labels}]
-    return ours or [one.labels for one in samples]
+    matching = [sample.labels for sample in samples if values <= {value for _, value in sample.labels}]
+    return matching or [sample.labels for sample in samples]
 
 
-async def _families(look: StorePoller, exposed: Sequence[SentFamily], spelt: Sequence[AttributeMapping]) -> tuple[StoredFamily, ...]:
-    if not exposed:
+async def _stored_families(
+    poller: StorePoller, exported: Sequence[SentFamily], attributes: Sequence[AttributeMapping]
+) -> tuple[StoredFamily, ...]:
+    if not exported:
         return ()
-    names = [one.name for one in exposed]
-    _, arrived = await look.poll(
-        lambda number: f"count by ({NAME}) ({selector(names, spelt, number)})", exposed, _counted
+    names = [family.name for family in exported]
+    _, stored = await poller.poll(
+        lambda number: f"count by ({METRIC_NAME}) ({selector(names, attributes, number)})", exported, _counts_by_name
     )
-    return arrived
+    return stored
 
 
-async def _exposed(address: str, settings: Settings) -> tuple[SentFamily, ...]:
+async def _exported_families(address: str, settings: Settings) -> tuple[SentFamily, ...]:
     """Return the families that a running exporter pushes: the derived ones, and those that pass through."""
     url = f"{address.rstrip('/')}/metrics"
-    passes = settings.series.pass_through.matches
-    parser = Parser(ScrapeCache(), lambda name: name in DERIVED or passes(name))
+    passes_through = settings.series.pass_through.matches
+    parser = Parser(ScrapeCache(), lambda name: name in DERIVED_FAMILIES or passes_through(name))
     try:
-        async with ClientSession(timeout=ClientTimeout(total=PATIENCE)) as session, session.get(url) as response:
+        async with open_session(timeout=PUSH_TIMEOUT) as session, session.get(url) as response:
             response.raise_for_status()
-            async for block in response.content.iter_chunked(BLOCK):
+            async for block in response.content.iter_chunked(BLOCK_BYTES):
                 parser.feed(block)
         families = parser.finish().families.values()
     except (ClientError, TimeoutError, OSError, ExpositionError, ValueError) as error:
-        raise NotConfiguredError(f"{url} shows no metrics ({error}); check --address") from None
-    return tuple(SentFamily(one.name, one.type, len(one)) for one in families if len(one))
+        raise NotConfiguredError(f"{url} has no metrics ({error}); check --address") from None
+    return tuple(SentFamily(family.name, family.type, len(family)) for family in families if len(family))

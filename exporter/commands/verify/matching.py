@@ -1,4 +1,4 @@
-"""What a store made of what was sent: under which names and labels it arrived, and what is missing. Pure."""
+"""Match sent families and attributes with what a store holds: new names and labels, and what is missing. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from exporter.net.prometheus_response import NAME
 from exporter.metrics import MetricType
+from exporter.net.prometheus_response import METRIC_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,18 +19,18 @@ SUFFIXES: Final[Mapping[MetricType, tuple[str, ...]]] = {
     MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
     MetricType.SUMMARY: ("", "_sum", "_count"),
 }
-"""The suffixes of the sample names that a family of a kind has; of any other kind it has its own name only."""
-_OWN: Final = ("",)
-_ODD: Final = re.compile(r"[^a-zA-Z0-9]+")
+"""Suffixes of sample names by family type; all other types have samples of the family's name only."""
+_NO_SUFFIX: Final = ("",)
+_SEPARATORS: Final = re.compile(r"[^a-zA-Z0-9]+")
 _PLAIN_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_NOT_IDENTITY: Final = {NAME, "le", "quantile"}
+_NOT_IDENTITY: Final = {METRIC_NAME, "le", "quantile"}
 
 StoredState = Literal["arrived", "renamed", "incomplete", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
 class SentFamily:
-    """A family that was sent, of so many series."""
+    """A family that was sent, with its number of series."""
 
     name: str
     type: MetricType
@@ -39,9 +39,9 @@ class SentFamily:
 
 @dataclass(frozen=True, slots=True)
 class StoredFamily:
-    """What became of a family: `stored` are the names that it has in the store, `series` how many are there.
+    """A sent family as the store holds it: under which names, and how many series of it.
 
-    `lacking` are the suffixes of which there is no series.
+    `missing_suffixes` are the suffixes of sample names of which there is no series.
     """
 
     sent: SentFamily
@@ -51,7 +51,7 @@ class StoredFamily:
 
     @property
     def state(self) -> StoredState:
-        """Return what became of it in a word."""
+        """Whether the family arrived, under its name or another one, in part, or not at all."""
         if not self.names:
             return "missing"
         if self.missing_suffixes or self.series_count < self.sent.series_count:
@@ -60,38 +60,38 @@ class StoredFamily:
 
     @property
     def complete(self) -> bool:
-        """Say whether all of it is there, under whatever name."""
+        """Whether all series are there, under any name."""
         return self.state in {"arrived", "renamed"}
 
 
-def match_families(sent: Sequence[SentFamily], found: Mapping[str, int]) -> tuple[StoredFamily, ...]:
-    """Tell what became of each family, by the names of samples in the store and how many series each has.
+def match_families(sent: Sequence[SentFamily], stored_counts: Mapping[str, int]) -> tuple[StoredFamily, ...]:
+    """Return what the store holds of each sent family; `stored_counts`: series per sample name in the store.
 
-    A name that the store changed still has the one that was sent within it; it belongs to the longest such.
+    A name that the store changed still contains the sent one; it belongs to the longest sent name within it.
     """
-    owned: dict[str, dict[str, int]] = {one.name: {} for one in sent}
-    for name, series in found.items():
-        within = max((one for one in owned if one in name), key=len, default=None)
-        if within is not None:
-            owned[within][name] = series
-    return tuple(_arrival(one, owned[one.name]) for one in sent)
+    counts_by_family: dict[str, dict[str, int]] = {family.name: {} for family in sent}
+    for name, count in stored_counts.items():
+        sent_name = max((candidate for candidate in counts_by_family if candidate in name), key=len, default=None)
+        if sent_name is not None:
+            counts_by_family[sent_name][name] = count
+    return tuple(_stored_family(family, counts_by_family[family.name]) for family in sent)
 
 
-def _arrival(sent: SentFamily, found: Mapping[str, int]) -> StoredFamily:
-    parts = SUFFIXES.get(sent.type, _OWN)
-    of_part = {name: _part(name, parts) for name in found}
-    stored = {name.removesuffix(part) for name, part in of_part.items()}
-    lacking = tuple(part for part in parts if part not in of_part.values())
-    return StoredFamily(sent, tuple(sorted(stored)), lacking, sum(found.values()))
+def _stored_family(sent: SentFamily, counts: Mapping[str, int]) -> StoredFamily:
+    suffixes = SUFFIXES.get(sent.type, _NO_SUFFIX)
+    suffix_of = {name: _suffix(name, suffixes) for name in counts}
+    names = {name.removesuffix(suffix) for name, suffix in suffix_of.items()}
+    missing = tuple(suffix for suffix in suffixes if suffix not in suffix_of.values())
+    return StoredFamily(sent, tuple(sorted(names)), missing, sum(counts.values()))
 
 
-def _part(name: str, parts: Iterable[str]) -> str:
-    return max((part for part in parts if name.endswith(part)), key=len, default="")
+def _suffix(name: str, suffixes: Iterable[str]) -> str:
+    return max((suffix for suffix in suffixes if name.endswith(suffix)), key=len, default="")
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeMapping:
-    """An attribute of the identity, and the label that it became: "" for none."""
+    """An identity attribute and the label that the store made of it, "" for none."""
 
     attribute: str
     value: str
@@ -99,40 +99,42 @@ class AttributeMapping:
 
 
 def map_attributes(identity: Mapping[str, str], stored: Sequence[Labels]) -> tuple[AttributeMapping, ...]:
-    """Tell which label of every stored series has each attribute: the one of a like name, else one of its value."""
-    every = [dict(labels) for labels in stored]
-    return tuple(AttributeMapping(key, value, _label(key, value, every)) for key, value in identity.items())
+    """Return the label of each attribute that every stored series has: one of a similar name, else of equal value."""
+    label_maps = [dict(labels) for labels in stored]
+    return tuple(AttributeMapping(key, value, _label(key, value, label_maps)) for key, value in identity.items())
 
 
-def _label(key: str, value: str, every: Sequence[Mapping[str, str]]) -> str:
-    shared = [name for name in every[0] if all(one.get(name) == value for one in every)] if every else []
-    alike = [name for name in shared if _ODD.sub("_", name) == _ODD.sub("_", key)]
-    return next(iter(alike or (name for name in shared if name not in _NOT_IDENTITY)), "")
+def _label(key: str, value: str, label_maps: Sequence[Mapping[str, str]]) -> str:
+    names = label_maps[0] if label_maps else ()
+    shared = [name for name in names if all(labels.get(name) == value for labels in label_maps)]
+    similar = [name for name in shared if _SEPARATORS.sub("_", name) == _SEPARATORS.sub("_", key)]
+    return next(iter(similar or (name for name in shared if name not in _NOT_IDENTITY)), "")
 
 
-def added_labels(spelt: Iterable[AttributeMapping], stored: Sequence[Labels]) -> dict[str, str]:
-    """Return the labels that are in every stored series without being an attribute of the identity."""
-    ours = {one.label for one in spelt} | _NOT_IDENTITY
+def added_labels(attributes: Iterable[AttributeMapping], stored: Sequence[Labels]) -> dict[str, str]:
+    """Return the labels that every stored series has although they are no identity attribute."""
+    own_labels = {attribute.label for attribute in attributes} | _NOT_IDENTITY
     shared = set(stored[0]).intersection(*stored) if stored else set()
-    return {name: value for name, value in sorted(shared) if name not in ours}
+    return {name: value for name, value in sorted(shared) if name not in own_labels}
 
 
 def cache_buster(number: int) -> str:
-    """Return a matcher that matches every series: VictoriaMetrics keeps an empty answer to a selector for 10 s."""
+    """Return a matcher that all series satisfy, new for each query: VictoriaMetrics caches empty results for 10 s."""
     return f'asked!="{number}"'
 
 
-def selector(names: Iterable[str], spelt: Iterable[AttributeMapping], number: int) -> str:
-    """Return a selector of families by name, as they are or as stores rename them, with the identity's labels.
+def selector(names: Iterable[str], attributes: Iterable[AttributeMapping], number: int) -> str:
+    """Return a selector of families by their names, or as stores rename them, with the identity labels.
 
-    `number` makes it another one at each asking.
+    `number` is the number of the query, see `cache_buster`.
     """
-    name = f'{NAME}=~"(.+_)?({"|".join(names)})(_total|_ratio)?(_bucket|_sum|_count)?"'
-    return f"{{{','.join((name, *_matchers(spelt), cache_buster(number)))}}}"
+    name = f'{METRIC_NAME}=~"(.+_)?({"|".join(names)})(_total|_ratio)?(_bucket|_sum|_count)?"'
+    return f"{{{','.join((name, *_matchers(attributes), cache_buster(number)))}}}"
 
 
-def _matchers(spelt: Iterable[AttributeMapping]) -> Iterator[str]:
-    for one in spelt:
-        if one.label:
-            label = one.label if _PLAIN_LABEL.fullmatch(one.label) else json.dumps(one.label, ensure_ascii=False)
-            yield f"{label}={json.dumps(one.value, ensure_ascii=False)}"
+def _matchers(attributes: Iterable[AttributeMapping]) -> Iterator[str]:
+    for attribute in attributes:
+        label = attribute.label
+        if label:
+            quoted = label if _PLAIN_LABEL.fullmatch(label) else json.dumps(label, ensure_ascii=False)
+            yield f"{quoted}={json.dumps(attribute.value, ensure_ascii=False)}"

@@ -1,4 +1,4 @@
-"""What came of a heartbeat, in plain words and as JSON."""
+"""The report of `verify`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -10,133 +10,135 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from exporter.commands.verify.matching import StoredFamily, AttributeMapping, StoredState
+    from exporter.commands.verify.matching import AttributeMapping, StoredFamily, StoredState
 
-STEP: Final = 10
-MARGIN: Final = 1.5
-"""An initialDelay is what one heartbeat took and half of it again, in tens of seconds."""
+DELAY_STEP: Final = 10
+DELAY_MARGIN: Final = 1.5
+"""The recommended initialDelay is 1.5 times the latency of one heartbeat, rounded up to 10 s: one is no statistic."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What came of a heartbeat sent at `at` (Unix seconds), and of the families of a running exporter.
+    """What the store holds of a heartbeat sent at `sent_at` (Unix seconds), and of a running exporter's families.
 
-    `waited` is how many seconds it took until all of it could be read, or until that was given up. `earlier` says
-    that the store has heartbeats of the last day, but not this one. `remark` is what the OTLP endpoint had to say.
+    `latency` is the time in seconds until all of the heartbeat could be read, or until the deadline.
+    `has_earlier_heartbeats`: the store holds heartbeats of the last day, but not this one. `message` comes from the
+    OTLP endpoint.
     """
 
     sent_at: float
-    waited: float
+    latency: float
     message: str
-    heartbeat: tuple[StoredFamily, ...]
+    heartbeat_families: tuple[StoredFamily, ...]
     identity: tuple[AttributeMapping, ...]
     added_labels: Mapping[str, str]
     families: tuple[StoredFamily, ...] = ()
     has_earlier_heartbeats: bool = False
 
     @property
-    def read_back(self) -> bool:
-        """Say whether the whole heartbeat could be read."""
-        return all(one.complete for one in self.heartbeat)
+    def is_readable(self) -> bool:
+        """Whether the complete heartbeat could be read."""
+        return all(family.complete for family in self.heartbeat_families)
 
     @property
     def ok(self) -> bool:
-        """Say whether everything arrived, with the whole identity."""
-        return self.read_back and all(one.complete for one in self.families) and all(one.label for one in self.identity)
+        """Whether everything arrived, with all identity attributes."""
+        has_families = all(family.complete for family in self.families)
+        return self.is_readable and has_families and all(attribute.label for attribute in self.identity)
 
     @property
     def initial_delay(self) -> int | None:
-        """Return the initialDelay that a gate on this store needs, in seconds; None when nothing could be read."""
-        return STEP * ceil(MARGIN * self.waited / STEP) if self.read_back else None
+        """The initialDelay in seconds that a gate on this store needs; None if the heartbeat could not be read."""
+        return DELAY_STEP * ceil(DELAY_MARGIN * self.latency / DELAY_STEP) if self.is_readable else None
 
 
-def report_lines(receipt: VerifyReport) -> Iterator[str]:
-    """Tell it in plain words, one thing a line."""
-    if receipt.message:
-        yield f"the OTLP endpoint remarks: {receipt.message}"
-    yield _delay(receipt)
-    if any(one.names for one in receipt.heartbeat):
-        yield from map(_family, receipt.heartbeat)
-        yield from map(_attribute, receipt.identity)
-        if receipt.added_labels:
-            labels = ", ".join(f'{name}="{value}"' for name, value in receipt.added_labels.items())
-            yield f"labels that the store adds: {labels}"
-        yield from map(_family, receipt.families)
-    yield "ok: everything arrived" if receipt.ok else "not everything arrived"
+def report_lines(report: VerifyReport) -> Iterator[str]:
+    """Yield the report as text, one fact per line."""
+    if report.message:
+        yield f"message of the OTLP endpoint: {report.message}"
+    yield _delay(report)
+    if any(family.names for family in report.heartbeat_families):
+        yield from map(_family, report.heartbeat_families)
+        yield from map(_attribute, report.identity)
+        if report.added_labels:
+            labels = ", ".join(f'{name}="{value}"' for name, value in report.added_labels.items())
+            yield f"labels added by the store: {labels}"
+        yield from map(_family, report.families)
+    yield "ok: everything arrived" if report.ok else "failed: not everything arrived"
 
 
-def _delay(receipt: VerifyReport) -> str:
-    if receipt.read_back:
-        return (
-            f"write to read: {receipt.waited:.1f} s; give a gate an initialDelay of {receipt.initial_delay}s at least"
-        )
-    if any(one.names for one in receipt.heartbeat):
-        return f"after {receipt.waited:.0f} s not the whole heartbeat can be read"
-    if receipt.has_earlier_heartbeats:
-        return f"nothing can be read after {receipt.waited:.0f} s, though earlier heartbeats are there; raise --timeout"
+def _delay(report: VerifyReport) -> str:
+    latency = report.latency
+    if report.is_readable:
+        return f"write to read: {latency:.1f} s; give a gate an initialDelay of at least {report.initial_delay}s"
+    if any(family.names for family in report.heartbeat_families):
+        return f"only a part of the heartbeat can be read after {latency:.0f} s"
+    if report.has_earlier_heartbeats:
+        return f"nothing can be read after {latency:.0f} s, although earlier heartbeats can; raise --timeout"
     return (
-        f"nothing can be read after {receipt.waited:.0f} s, nor was anything before; check that read.address and "
-        "otlp.endpoint are of one account, or raise --timeout"
+        f"nothing can be read after {latency:.0f} s, nor any earlier heartbeat; check that read.address and "
+        "otlp.endpoint belong to one account, or raise --timeout"
     )
 
 
-def _family(one: StoredFamily) -> str:
-    return f"{one.sent.type} {one.sent.name}: {WORDS[one.state](one)}"
+def _family(family: StoredFamily) -> str:
+    return f"{family.sent.type} {family.sent.name}: {DESCRIPTIONS[family.state](family)}"
 
 
-def _renamed(one: StoredFamily) -> str:
-    return f"arrived as {', '.join(one.names)}: use this name in queries"
+def _renamed(family: StoredFamily) -> str:
+    return f"arrived as {', '.join(family.names)}: use this name in queries"
 
 
-def _incomplete(one: StoredFamily) -> str:
-    parts = f", none of {', '.join(one.missing_suffixes)}" if one.missing_suffixes else ""
-    many = f"{one.series_count} of {one.sent.series_count} series"
-    return f"{many} arrived as {', '.join(one.names)}{parts}; the store dropped the rest"
+def _incomplete(family: StoredFamily) -> str:
+    missing = f", without {', '.join(family.missing_suffixes)}" if family.missing_suffixes else ""
+    count = f"{family.series_count} of {family.sent.series_count} series"
+    return f"{count} arrived as {', '.join(family.names)}{missing}; the store dropped the rest"
 
 
-WORDS: Final[Mapping[StoredState, Callable[[StoredFamily], str]]] = {
-    "arrived": lambda one: f"arrived, {one.sent.series_count} series",
+DESCRIPTIONS: Final[Mapping[StoredState, Callable[[StoredFamily], str]]] = {
+    "arrived": lambda family: f"arrived, {family.sent.series_count} series",
     "renamed": _renamed,
     "incomplete": _incomplete,
     "missing": lambda _: "missing; the store dropped it, or it was not pushed",
 }
-"""What is said of a family, by its state."""
 
 
-def _attribute(one: AttributeMapping) -> str:
-    if one.label:
-        return f"identity {one.attribute}={one.value}: label {one.label}"
-    return f"identity {one.attribute}={one.value}: no label; queries cannot tell it, and equal series of others merge"
+def _attribute(attribute: AttributeMapping) -> str:
+    text = f"identity {attribute.attribute}={attribute.value}"
+    if attribute.label:
+        return f"{text}: label {attribute.label}"
+    return f"{text}: no label; queries cannot select by it, and equal series of other clusters merge"
 
 
-def report_json(receipt: VerifyReport) -> str:
-    """Tell it to scripts, as one JSON object."""
-    return json.dumps(_document(receipt), ensure_ascii=False)
+def report_json(report: VerifyReport) -> str:
+    """Return the report as one JSON object, for scripts."""
+    return json.dumps(_document(report), ensure_ascii=False)
 
 
-def _document(receipt: VerifyReport) -> dict[str, Any]:
+def _document(report: VerifyReport) -> dict[str, Any]:
     return {
-        "ok": receipt.ok,
-        "sent_at": receipt.sent_at,
-        "write_to_read_seconds": round(receipt.waited, 3) if receipt.read_back else None,
-        "initial_delay_seconds": receipt.initial_delay,
-        "remark": receipt.message,
-        "heartbeat": [_json(one) for one in receipt.heartbeat],
+        "ok": report.ok,
+        "sent_at": report.sent_at,
+        "write_to_read_seconds": round(report.latency, 3) if report.is_readable else None,
+        "initial_delay_seconds": report.initial_delay,
+        "remark": report.message,
+        "heartbeat": [_family_json(family) for family in report.heartbeat_families],
         "identity": [
-            {"attribute": one.attribute, "value": one.value, "label": one.label or None} for one in receipt.identity
+            {"attribute": mapping.attribute, "value": mapping.value, "label": mapping.label or None}
+            for mapping in report.identity
         ],
-        "added_labels": dict(receipt.added_labels),
-        "series": [_json(one) for one in receipt.families],
+        "added_labels": dict(report.added_labels),
+        "series": [_family_json(family) for family in report.families],
     }
 
 
-def _json(one: StoredFamily) -> dict[str, Any]:
+def _family_json(family: StoredFamily) -> dict[str, Any]:
     return {
-        "name": one.sent.name,
-        "kind": one.sent.type.value,
-        "state": one.state,
-        "stored_as": list(one.names),
-        "lacking": list(one.missing_suffixes),
-        "series_sent": one.sent.series_count,
-        "series_stored": one.series_count,
+        "name": family.sent.name,
+        "kind": family.sent.type.value,
+        "state": family.state,
+        "stored_as": list(family.names),
+        "lacking": list(family.missing_suffixes),
+        "series_sent": family.sent.series_count,
+        "series_stored": family.series_count,
     }

@@ -1,4 +1,4 @@
-"""The soak in short: one outage and one kill within it; and its ledger, which must be able to tell a loss."""
+"""A short soak with one outage and one kill within it; and its ledger, which must detect a loss."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 
 from exporter.metrics import MetricsSnapshot
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import Record
+from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.spool import Bounds, Spool
+from exporter.otlp.spool import Spool, SpoolLimits
 from tests.otlp.reading import NOBODY, gauge
-from tests.soak.backend import Arrival
-from tests.soak.course import run
+from tests.soak.backend import ReceivedBody
 from tests.soak.ledger import Ledger
+from tests.soak.observer import SpoolObserver
 from tests.soak.plan import Outage, Plan, plan
-from tests.soak.report import lapses, lines, live_rate, returns, whole
-from tests.soak.witness import Witness
+from tests.soak.report import live_rate, missing_ticks, passed, recoveries, report_lines
+from tests.soak.run import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,65 +27,66 @@ if TYPE_CHECKING:
 TICK = 0.5
 
 
-async def test_nothing_is_lost_when_the_backend_dies_and_the_exporter_is_killed_meanwhile(tmp_path: Path) -> None:
-    short = Plan(45.0, [Outage(8.0, 30.0, refusing=True)], [18.0])
-    course = await run(tmp_path, short, TICK, 5, print)
-    print(*lines(course, TICK), sep="\n")
-    ledger, live = course.ledger, live_rate(course)
-    assert (ledger.missing, ledger.disorder, ledger.dropped, ledger.twice) == (0, 0, 0, 0)
-    assert ledger.invented <= ledger.unseen
-    assert whole(course)
-    assert course.status == 0
-    (back,) = returns(course)
-    assert back.first < 4.0, "2 s on a machine that does nothing else"
-    assert back.points > 10 * live, "what was made in the outage, before and after the kill"
-    assert back.rate > 50 * live
-    assert len(lapses(course, TICK)) <= 1, "a loaded machine may skip a tick"
+async def test_nothing_is_lost_when_the_exporter_is_killed_during_an_outage(tmp_path: Path) -> None:
+    short_plan = Plan(45.0, [Outage(8.0, 30.0, refuse_connections=True)], [18.0])
+    soak = await run(tmp_path, short_plan, TICK, 5, print)
+    print(*report_lines(soak, TICK), sep="\n")
+    ledger, live = soak.ledger, live_rate(soak)
+    assert (ledger.missing, ledger.out_of_order, ledger.dropped, ledger.duplicates) == (0, 0, 0, 0)
+    assert ledger.unexpected <= ledger.unobserved
+    assert passed(soak)
+    assert soak.exit_status == 0
+    (recovery,) = recoveries(soak)
+    assert recovery.first_delivery < 4.0, "2 s on an idle machine"
+    assert recovery.backlog_points > 10 * live, "the points produced during the outage, before and after the kill"
+    assert recovery.rate > 50 * live
+    assert len(missing_ticks(soak, TICK)) <= 1, "a loaded machine may skip a tick"
 
 
-def body(at: float, value: float) -> bytes:
-    said = gauge("queue", ({"name": "a"}, value), ({"name": "b"}, value))
-    (request,) = Encoder(NOBODY).requests(MetricsSnapshot(at, (said,)))
+def body(timestamp: float, value: float) -> bytes:
+    family = gauge("queue", ({"name": "a"}, value), ({"name": "b"}, value))
+    (request,) = Encoder(NOBODY).requests(MetricsSnapshot(timestamp, (family,)))
     return gzip.compress(request.body)
 
 
-def ledger_of(tmp_path: Path, came: list[float]) -> Ledger:
-    """The ledger when the spool took three requests, and those at some times came."""
-    spool = Spool(tmp_path, Bounds(1_000_000, 1e9), DeliveryAccounting(), 1.0)
+def ledger_of(tmp_path: Path, received: list[float]) -> Ledger:
+    """Return the ledger after three requests were spooled and those of some timestamps were received."""
+    spool = Spool(tmp_path, SpoolLimits(1_000_000, 1e9), DeliveryAccounting(), 1.0)
     times = (10.0, 20.0, 30.0)
-    for at in times:
-        spool.put(Record(body(at, at), 2, at), at)
-    witness = Witness(tmp_path)
-    witness.look()
+    for timestamp in times:
+        spool.put(QueuedRequest(body(timestamp, timestamp), 2, timestamp), timestamp)
+    observer = SpoolObserver(tmp_path)
+    observer.observe()
     spool.close()
     ledger = Ledger()
-    ledger.see(witness)
-    ledger.take(Arrival(100.0, body(at, at)) for at in came)
-    witness.close()
+    ledger.add_produced(observer)
+    ledger.add_received(ReceivedBody(100.0, body(time, time)) for time in received)
+    observer.close()
     return ledger
 
 
 @pytest.mark.parametrize(
-    ("came", "line", "disorder", "invented"),
+    ("received", "summary", "out_of_order", "unexpected"),
     [
-        ([10.0, 20.0, 30.0], "made=6 delivered=6 twice=0 dropped=0 missing=0", 0, 0),
-        ([10.0, 30.0], "made=6 delivered=4 twice=0 dropped=0 missing=2", 0, 0),
-        ([10.0, 20.0, 10.0, 20.0, 30.0], "made=6 delivered=6 twice=4 dropped=0 missing=0", 0, 0),
-        ([20.0, 10.0, 30.0], "made=6 delivered=6 twice=0 dropped=0 missing=0", 2, 0),
-        ([10.0, 20.0, 30.0, 40.0], "made=6 delivered=8 twice=0 dropped=0 missing=0", 0, 2),
+        ([10.0, 20.0, 30.0], "produced=6 delivered=6 duplicates=0 dropped=0 missing=0", 0, 0),
+        ([10.0, 30.0], "produced=6 delivered=4 duplicates=0 dropped=0 missing=2", 0, 0),
+        ([10.0, 20.0, 10.0, 20.0, 30.0], "produced=6 delivered=6 duplicates=4 dropped=0 missing=0", 0, 0),
+        ([20.0, 10.0, 30.0], "produced=6 delivered=6 duplicates=0 dropped=0 missing=0", 2, 0),
+        ([10.0, 20.0, 30.0, 40.0], "produced=6 delivered=8 duplicates=0 dropped=0 missing=0", 0, 2),
     ],
 )
-def test_the_ledger_tells_what_is_missing_came_twice_or_late_or_from_nowhere(
-    tmp_path: Path, came: list[float], line: str, disorder: int, invented: int
+def test_the_ledger_detects_missing_duplicate_late_and_unexpected_points(
+    tmp_path: Path, received: list[float], summary: str, out_of_order: int, unexpected: int
 ) -> None:
-    ledger = ledger_of(tmp_path, came)
-    assert (ledger.line(), ledger.disorder, ledger.invented) == (line, disorder, invented)
+    ledger = ledger_of(tmp_path, received)
+    assert (ledger.summary(), ledger.out_of_order, ledger.unexpected) == (summary, out_of_order, unexpected)
 
 
-def test_a_plan_kills_within_outages_and_between_them_and_never_about_a_return() -> None:
+def test_a_plan_kills_within_and_between_outages_but_not_around_a_return() -> None:
     for seed in range(50):
-        made = plan(600.0, 3, 3, seed)
-        assert len(made.kills) == len(made.outages) == 3
-        assert sum(any(one.begin < at < one.end for one in made.outages) for at in made.kills) == 2
-        assert all(abs(at - one.end) >= 5.0 for at in made.kills for one in made.outages)
-        assert max(*made.kills, *(one.end for one in made.outages)) < made.seconds - 10.0
+        soak_plan = plan(600.0, 3, 3, seed)
+        kills, outages = soak_plan.kills, soak_plan.outages
+        assert len(kills) == len(outages) == 3
+        assert sum(any(outage.begin < kill < outage.end for outage in outages) for kill in kills) == 2
+        assert all(abs(kill - outage.end) >= 5.0 for kill in kills for outage in outages)
+        assert max(*kills, *(outage.end for outage in outages)) < soak_plan.seconds - 10.0

@@ -1,1 +1,1 @@
-"""A soak: the real process for minutes or hours, a backend that dies and returns, kill -9, and the ledger of it all."""
+"""A soak test: the real process for minutes or hours, backend outages, kill -9, and a ledger of every point."""

@@ -1,4 +1,4 @@
-"""`python -m tests.soak --minutes 10 --outages 3 --kills 3`: exit 1 when a point is missing."""
+"""`python -m tests.soak --minutes 10 --outages 3 --kills 3`: exit 1 if a point is missing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from exporter.config.values import seconds
-from tests.soak.course import run
+from exporter.config.values import parse_duration
 from tests.soak.plan import plan
-from tests.soak.report import lines, whole
+from tests.soak.report import passed, report_lines
+from tests.soak.run import run
 
 
 def _arguments() -> argparse.Namespace:
@@ -25,15 +25,15 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Soak, tell, and return the exit status."""
-    told = _arguments()
-    tick = float(str(seconds(told.tick)))
-    what = plan(60 * told.minutes, told.outages, told.kills, told.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        course = asyncio.run(run(Path(folder), what, tick, told.seed, lambda line: print(line, flush=True)))
-    for line in lines(course, tick):
+    """Run a soak, print the report, and return the exit status."""
+    arguments = _arguments()
+    tick = float(str(parse_duration(arguments.tick)))
+    soak_plan = plan(60 * arguments.minutes, arguments.outages, arguments.kills, arguments.seed)
+    with tempfile.TemporaryDirectory() as directory:
+        soak = asyncio.run(run(Path(directory), soak_plan, tick, arguments.seed, lambda line: print(line, flush=True)))
+    for line in report_lines(soak, tick):
         print(line)
-    return 0 if whole(course) else 1
+    return 0 if passed(soak) else 1
 
 
 if __name__ == "__main__":

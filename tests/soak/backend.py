@@ -1,4 +1,4 @@
-"""A backend that dies and returns, and keeps each body it accepted with the time it came."""
+"""A backend with outages, which stores each accepted body with the time it was received."""
 
 from __future__ import annotations
 
@@ -17,67 +17,67 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A body that was accepted, and when (Unix seconds); it is decoded only after the soak, to answer at once now."""
+class ReceivedBody:
+    """An accepted body and its time (Unix seconds); decoded only after the soak, so that responses are not delayed."""
 
-    at: float
+    received_at: float
     body: bytes
 
 
-class Backend:
-    """Takes OTLP/HTTP at one port for as long as it is up; `turned_away` counts requests that were answered 503."""
+class FlakyBackend:
+    """Accepts OTLP/HTTP at one port while it is up; `unavailable_responses` counts responses of 503."""
 
     def __init__(self) -> None:
-        self.arrivals: list[Arrival] = []
-        self.turned_away = 0
+        self.received: list[ReceivedBody] = []
+        self.unavailable_responses = 0
         self._port = 0
-        self._sick = False
+        self._unavailable = False
         self._runner: web.AppRunner | None = None
 
     @property
     def endpoint(self) -> str:
-        """What goes into otlp.endpoint."""
+        """The value for otlp.endpoint."""
         return f"http://{HOST}:{self._port}"
 
-    async def die(self, *, refusing: bool) -> None:
-        """Refuse connections, those that are open end; or else answer 503 to everything."""
-        self._sick = not refusing
-        if refusing:
+    async def go_down(self, *, refuse_connections: bool) -> None:
+        """Close all connections and refuse new ones, or else answer 503 to every request."""
+        self._unavailable = not refuse_connections
+        if refuse_connections:
             await self.close()
 
-    async def rise(self) -> None:
-        """Take requests (again), always at the same port."""
-        self._sick = False
+    async def come_up(self) -> None:
+        """Accept requests (again), always at the same port."""
+        self._unavailable = False
         if self._runner is not None:
             return
         app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_post(PATH, self._take)
+        app.router.add_post(PATH, self._receive)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, self._port).start()
         self._port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
-        """End the listener and every connection."""
+        """Close the listener and every connection."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
-        if self._sick:
-            self.turned_away += 1
+        if self._unavailable:
+            self.unavailable_responses += 1
             return web.Response(status=503)
-        self.arrivals.append(Arrival(time.time(), body))
+        self.received.append(ReceivedBody(time.time(), body))
         return web.Response(content_type=CONTENT_TYPE)
 
 
 @asynccontextmanager
-async def backend() -> AsyncIterator[Backend]:
-    """A backend that is up, and closed in the end."""
-    one = Backend()
-    await one.rise()
+async def flaky_backend() -> AsyncIterator[FlakyBackend]:
+    """Yield a backend that is up; close it at the end."""
+    server = FlakyBackend()
+    await server.come_up()
     try:
-        yield one
+        yield server
     finally:
-        await one.close()
+        await server.close()

@@ -1,4 +1,4 @@
-"""What was made against what arrived, point by point: a point is its series, its time, and all else it says."""
+"""Compare produced and received points one by one: a point is its series, its time, and its encoded content."""
 
 from __future__ import annotations
 
@@ -13,95 +13,96 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.demo.fake_backend import Point
-    from exporter.otlp.spool.checkpoint import Mark
-    from tests.soak.backend import Arrival
-    from tests.soak.witness import Witness
+    from exporter.otlp.spool.checkpoint import Checkpoint
+    from tests.soak.backend import ReceivedBody
+    from tests.soak.observer import SpoolObserver
 
 NANO = 1e9
-Key = tuple[int, int, int]
+PointKey = tuple[int, int, int]
 """A point: the number of its series, its time in nanoseconds, and a hash of its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Come:
-    """One request as it came: when, how many points that had not come before, and the time of its points."""
+class ReceivedRequest:
+    """A received request: when it was received, its points not received before, and their timestamp."""
 
-    at: float
-    fresh: int
-    said: float
+    received_at: float
+    new_points: int
+    timestamp: float
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The account; `series` numbers every series seen, `came` counts each point's arrivals."""
+    """The produced points, and how often each point was received."""
 
-    made: set[Key] = field(default_factory=set)
-    came: Counter[Key] = field(default_factory=Counter)
-    requests: list[Come] = field(default_factory=list)
-    disorder: int = 0
-    unseen: int = 0
-    mark: Mark | None = None
-    _series: dict[object, int] = field(default_factory=dict)
-    _last: dict[int, int] = field(default_factory=dict)
+    produced: set[PointKey] = field(default_factory=set)
+    received: Counter[PointKey] = field(default_factory=Counter)
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    out_of_order: int = 0
+    unobserved: int = 0
+    checkpoint: Checkpoint | None = None
+    _series_numbers: dict[object, int] = field(default_factory=dict)
+    _last_time: dict[int, int] = field(default_factory=dict)
 
     @property
-    def twice(self) -> int:
-        """Return how many arrivals were repetitions, byte for byte."""
-        return self.came.total() - len(self.came)
+    def duplicates(self) -> int:
+        """How many points were received again, byte for byte."""
+        return self.received.total() - len(self.received)
 
     @property
     def dropped(self) -> int:
-        """Return what the spool's books own to have dropped, and what was rejected."""
-        return sum(self.mark.dropped.values()) + self.mark.rejected if self.mark else 0
+        """The dropped and rejected points according to the spool's accounting."""
+        return sum(self.checkpoint.dropped.values()) + self.checkpoint.rejected if self.checkpoint else 0
 
     @property
     def missing(self) -> int:
-        """Return how many points reached the spool and never the backend."""
-        return len(self.made - self.came.keys()) + max(self.unseen - self.invented, 0)
+        """How many points were spooled and never received."""
+        return len(self.produced - self.received.keys()) + max(self.unobserved - self.unexpected, 0)
 
     @property
-    def invented(self) -> int:
-        """Return how many points came that were never seen in the spool."""
-        return len(self.came.keys() - self.made)
+    def unexpected(self) -> int:
+        """How many points were received that were never observed in the spool."""
+        return len(self.received.keys() - self.produced)
 
     @property
     def ticks(self) -> Sequence[float]:
-        """Return the times that points have, in order."""
-        return sorted({time / NANO for _, time, _ in self.came})
+        """The distinct timestamps of the received points, in order."""
+        return sorted({time / NANO for _, time, _ in self.received})
 
-    def see(self, witness: Witness) -> None:
-        """Enter what was in the spool."""
-        for record in witness.records.values():
-            self.made.update(self._keys(record.body))
-        self.mark = witness.mark()
-        self.unseen = max(witness.through, self.mark.through) - len(self.made)
+    def add_produced(self, observer: SpoolObserver) -> None:
+        """Add the observed records of the spool."""
+        for record in observer.records.values():
+            self.produced.update(self._keys(record.body))
+        self.checkpoint = observer.checkpoint()
+        self.unobserved = max(observer.total_points, self.checkpoint.total_points) - len(self.produced)
 
-    def take(self, arrivals: Iterable[Arrival]) -> None:
-        """Enter what came, in the order it came; a point older than one of its series, and no repetition, is noted."""
-        for arrival in arrivals:
-            keys = list(self._keys(arrival.body))
-            fresh = [key for key in keys if key not in self.came]
-            self.came.update(keys)
-            for series, time, _ in fresh:
-                self.disorder += time <= self._last.get(series, 0)
-                self._last[series] = time
-            self.requests.append(Come(arrival.at, len(fresh), max(time for _, time, _ in keys) / NANO))
+    def add_received(self, bodies: Iterable[ReceivedBody]) -> None:
+        """Add received bodies in order; a new point that is older than another of its series is out of order."""
+        for body in bodies:
+            keys = list(self._keys(body.body))
+            new = [key for key in keys if key not in self.received]
+            self.received.update(keys)
+            for series, time, _ in new:
+                self.out_of_order += time <= self._last_time.get(series, 0)
+                self._last_time[series] = time
+            self.requests.append(ReceivedRequest(body.received_at, len(new), max(time for _, time, _ in keys) / NANO))
 
-    def line(self) -> str:
-        """Return the last line of a soak."""
-        made = len(self.made) + self.unseen
-        return f"{made=} delivered={len(self.came)} twice={self.twice} dropped={self.dropped} missing={self.missing}"
+    def summary(self) -> str:
+        """Return the last line of the report."""
+        produced = len(self.produced) + self.unobserved
+        delivered, duplicates = len(self.received), self.duplicates
+        return f"{produced=} {delivered=} {duplicates=} dropped={self.dropped} missing={self.missing}"
 
-    def _keys(self, body: bytes) -> Iterator[Key]:
+    def _keys(self, body: bytes) -> Iterator[PointKey]:
         for resource in decode(gzip.decompress(body)).resource_metrics:
-            whose = resource.resource.SerializeToString(deterministic=True)
+            resource_key = resource.resource.SerializeToString(deterministic=True)
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
                     for point in getattr(metric, str(metric.WhichOneof("data"))).data_points:
-                        series = (whose, metric.name, *_labels(point))
-                        number = self._series.setdefault(series, len(self._series))
+                        series = (resource_key, metric.name, *_labels(point))
+                        number = self._series_numbers.setdefault(series, len(self._series_numbers))
                         yield number, point.time_unix_nano, hash(point.SerializeToString(deterministic=True))
 
 
 def _labels(point: Point) -> Sequence[tuple[str, str]]:
-    return sorted((one.key, one.value.string_value) for one in point.attributes)
+    return sorted((attribute.key, attribute.value.string_value) for attribute in point.attributes)

@@ -1,8 +1,8 @@
-"""Reads over the exporter's shoulder: every record that ever stood whole in its spool, by sequence number.
+"""Observe the spool of a running exporter: every record that was ever complete in it, by sequence number.
 
-The files are only read, with the spool's own reading functions. Each segment is kept open, so that one which the
-exporter removes is read to its end all the same. Every frame also tells how many points the spool had taken in all up
-to it (`through`): should a record have escaped us, the sums differ, and the ledger says so.
+The files are only read, with the functions of the spool. Each segment stays open, so that one which the exporter
+removes is still read to its end. Every record header holds the total of points ever put (`total_points`): if a record
+was missed, the sums differ, and the ledger reports it.
 """
 
 from __future__ import annotations
@@ -10,55 +10,55 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from exporter.otlp.spool.checkpoint import Mark, newest
-from exporter.otlp.spool.files import CURSOR, File
-from exporter.otlp.spool.record import record_of
-from exporter.otlp.spool.recovery import segments, survey
+from exporter.otlp.spool.checkpoint import Checkpoint, latest_checkpoint
+from exporter.otlp.spool.files import CHECKPOINT_FILE, SpoolFile
+from exporter.otlp.spool.record import read_request
+from exporter.otlp.spool.recovery import list_segments, scan_segment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.otlp.delivery.queue import Record
+    from exporter.otlp.delivery.queue import QueuedRequest
 
 
-class Witness:
-    """`records` holds what was seen; `through` is how many points the spool says that it has taken."""
+class SpoolObserver:
+    """The observed records by sequence number, and the total of points that the spool has counted."""
 
     def __init__(self, directory: Path) -> None:
-        self.records: dict[int, Record] = {}
-        self.through = 0
+        self.records: dict[int, QueuedRequest] = {}
+        self.total_points = 0
         self._directory = directory
-        self._files: dict[Path, File] = {}
-        self._read: dict[Path, int] = {}
+        self._files: dict[Path, SpoolFile] = {}
+        self._read_sizes: dict[Path, int] = {}
 
-    def look(self) -> None:
-        """Read what is new."""
-        for _, path in segments(self._directory) if self._directory.is_dir() else ():
+    def observe(self) -> None:
+        """Read new records."""
+        for _, path in list_segments(self._directory) if self._directory.is_dir() else ():
             if path not in self._files:
-                self._files[path] = File(path, os.O_RDONLY)
+                self._files[path] = SpoolFile(path, os.O_RDONLY)
         for path, file in list(self._files.items()):
-            gone = not file.stands()
-            self._take(path, file)
-            if gone:
+            removed = not file.is_linked()
+            self._read_segment(path, file)
+            if removed:
                 file.close()
                 del self._files[path]
 
-    def mark(self) -> Mark:
-        """Return the spool's own books, as they stand on disk."""
-        return newest((self._directory / CURSOR).read_bytes()) or Mark()
+    def checkpoint(self) -> Checkpoint:
+        """Return the latest checkpoint on disk, which holds the spool's own accounting."""
+        return latest_checkpoint((self._directory / CHECKPOINT_FILE).read_bytes()) or Checkpoint()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         for file in self._files.values():
             file.close()
         self._files.clear()
 
-    def _take(self, path: Path, file: File) -> None:
+    def _read_segment(self, path: Path, file: SpoolFile) -> None:
         size = file.size()
-        if size == self._read.get(path):
+        if size == self._read_sizes.get(path):
             return
-        self._read[path] = size
-        for frame in survey(file.read, size).frames:
-            if frame.sequence not in self.records and (record := record_of(frame, file.read)):
-                self.records[frame.sequence] = record
-                self.through = max(self.through, frame.through)
+        self._read_sizes[path] = size
+        for header in scan_segment(file.read, size).headers:
+            if header.sequence not in self.records and (request := read_request(header, file.read)):
+                self.records[header.sequence] = request
+                self.total_points = max(self.total_points, header.total_points)

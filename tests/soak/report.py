@@ -1,4 +1,4 @@
-"""What a soak came to, in figures and in lines."""
+"""The results of a soak, as figures and as lines of a report."""
 
 from __future__ import annotations
 
@@ -9,74 +9,75 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.soak.course import Course
     from tests.soak.plan import Outage
+    from tests.soak.run import SoakRun
 
-LATE = 1.5
-"""How many ticks may lie between two before one is said not to have been made."""
+MAX_TICK_GAP = 1.5
+"""A gap of more than so many ticks between two timestamps means that a tick was skipped."""
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
-    """How deliveries went on after an outage: seconds to the first, points that had waited, and seconds for those."""
+class Recovery:
+    """Delivery after an outage: seconds to the first request, points of the backlog, and seconds until it was empty."""
 
     outage: Outage
-    first: float
-    points: int
-    seconds: float
+    first_delivery: float
+    backlog_points: int
+    backlog_seconds: float
 
     @property
     def rate(self) -> float:
-        """Return the points a second at which the backlog came."""
-        return self.points / self.seconds if self.seconds else float("inf")
+        """Points per second while the backlog was delivered."""
+        return self.backlog_points / self.backlog_seconds if self.backlog_seconds else float("inf")
 
 
-def returns(course: Course) -> Iterator[Return]:
-    """Say how deliveries went on after each outage."""
-    for outage, at in course.returned:
-        after = [one for one in course.ledger.requests if one.at >= at]
-        waited = [one for one in after if one.said < at]
-        first = after[0].at if after else float("inf")
-        last = waited[-1].at if waited else first
-        yield Return(outage, first - at, sum(one.fresh for one in waited), last - first)
+def recoveries(soak: SoakRun) -> Iterator[Recovery]:
+    """Yield how delivery resumed after each outage."""
+    for outage, returned_at in soak.returns:
+        requests = [request for request in soak.ledger.requests if request.received_at >= returned_at]
+        backlog = [request for request in requests if request.timestamp < returned_at]
+        first = requests[0].received_at if requests else float("inf")
+        last = backlog[-1].received_at if backlog else first
+        yield Recovery(outage, first - returned_at, sum(request.new_points for request in backlog), last - first)
 
 
-def live_rate(course: Course) -> float:
-    """Return the points a second that are made while all is well."""
-    ticks = course.ledger.ticks
-    away = sum(end - begin for begin, end in course.without)
-    return len(course.ledger.made) / (ticks[-1] - ticks[0] - away) if len(ticks) > 1 else 0.0
+def live_rate(soak: SoakRun) -> float:
+    """Return the points per second produced while an exporter runs."""
+    ticks = soak.ledger.ticks
+    downtime = sum(end - begin for begin, end in soak.downtimes)
+    return len(soak.ledger.produced) / (ticks[-1] - ticks[0] - downtime) if len(ticks) > 1 else 0.0
 
 
-def lapses(course: Course, tick: float) -> Sequence[tuple[float, float]]:
-    """Return where ticks are missing though an exporter ran, in Unix seconds."""
-    gaps = [pair for pair in pairwise(course.ledger.ticks) if pair[1] - pair[0] > LATE * tick]
-    return [(a, b) for a, b in gaps if not any(a <= end and begin <= b for begin, end in course.without)]
+def missing_ticks(soak: SoakRun, tick: float) -> Sequence[tuple[float, float]]:
+    """Return the gaps (Unix seconds) in which ticks are missing although an exporter ran."""
+    gaps = [pair for pair in pairwise(soak.ledger.ticks) if pair[1] - pair[0] > MAX_TICK_GAP * tick]
+    return [(a, b) for a, b in gaps if not any(a <= end and begin <= b for begin, end in soak.downtimes)]
 
 
-def lines(course: Course, tick: float) -> Iterator[str]:
-    """Tell all, the ledger's own line last."""
-    ledger, live = course.ledger, live_rate(course)
-    for one in returns(course):
-        how = "refused connections" if one.outage.refusing else "answered 503"
+def report_lines(soak: SoakRun, tick: float) -> Iterator[str]:
+    """Yield the lines of the report, the summary last."""
+    ledger, live = soak.ledger, live_rate(soak)
+    for recovery in recoveries(soak):
+        symptom = "refused connections" if recovery.outage.refuse_connections else "answered 503"
         yield (
-            f"outage of {one.outage.end - one.outage.begin:.0f} s ({how}): first delivery {one.first:.2f} s after the "
-            f"return; {one.points:,} points that waited came in {one.seconds:.2f} s, {one.rate / live:.0f} x live"
+            f"outage of {recovery.outage.end - recovery.outage.begin:.0f} s ({symptom}): "
+            f"first delivery {recovery.first_delivery:.2f} s after the return; {recovery.backlog_points:,} queued "
+            f"points delivered in {recovery.backlog_seconds:.2f} s, {recovery.rate / live:.0f} x the live rate"
         )
-    for begin, end in course.without:
-        near = [pair for pair in pairwise(ledger.ticks) if pair[0] <= end and begin <= pair[1]]
-        gap = max((b - a for a, b in near), default=0.0)
+    for begin, end in soak.downtimes:
+        surrounding = [pair for pair in pairwise(ledger.ticks) if pair[0] <= end and begin <= pair[1]]
+        gap = max((b - a for a, b in surrounding), default=0.0)
         yield f"kill: no exporter for {end - begin:.1f} s, the ticks around it {gap:.1f} s apart"
-    lapsed = len(lapses(course, tick))
-    yield f"live rate {live:,.0f} points/s; {len(ledger.ticks):,} ticks, {lapsed} lapses beside kills"
-    yield f"order: {ledger.disorder} violations; invented {ledger.invented}; unseen by the witness {ledger.unseen}"
-    yield f"the spool's own books: {ledger.mark}"
-    yield f"exit status {course.status}"
-    yield ledger.line()
+    missing = len(missing_ticks(soak, tick))
+    yield f"live rate {live:,.0f} points/s; {len(ledger.ticks):,} ticks, {missing} gaps outside kills"
+    yield f"points out of order {ledger.out_of_order}, unexpected {ledger.unexpected}, unobserved {ledger.unobserved}"
+    yield f"the spool's own accounting: {ledger.checkpoint}"
+    yield f"exit status {soak.exit_status}"
+    yield ledger.summary()
 
 
-def whole(course: Course) -> bool:
-    """Say whether nothing is missing, out of order, or from nowhere."""
-    ledger = course.ledger
-    fabled = ledger.invented > ledger.unseen
-    return not (ledger.missing or fabled or ledger.disorder or ledger.dropped) and bool(ledger.came)
+def passed(soak: SoakRun) -> bool:
+    """Return whether no point is missing, out of order or unexpected."""
+    ledger = soak.ledger
+    unexplained = ledger.unexpected > ledger.unobserved
+    return not (ledger.missing or unexplained or ledger.out_of_order or ledger.dropped) and bool(ledger.received)

@@ -1,11 +1,10 @@
-"""A soak from its beginning to its ledger.
+"""Run a soak: start the exporter, perform the plan, and return the ledger.
 
-How it is known what was made: a witness (witness.py) reads every record in the spool's files, twenty times a second
-and once more while the exporter is stopped (SIGSTOP) just before each SIGKILL, so that what was acknowledged to the
-spool at that instant is known exactly, whatever the exporter's counters say. Each point of each such record must have
-arrived when all is over. Sequence numbers and running totals in the frames tell whether the witness missed any.
-That nothing failed to be made is read from the ticks: their times, as they came, must be a tick apart but for the
-seconds in which no exporter ran.
+How the produced points are known: an observer (observer.py) reads every record in the spool's files, twenty times a
+second and once more while the exporter is stopped (SIGSTOP) just before each SIGKILL, independently of the exporter's
+counters. Each point of each such record must have been received at the end. Sequence numbers and running totals in the
+records show whether the observer missed any. That no tick was skipped is checked by the timestamps of the received
+points: they must be a tick apart, except while no exporter ran.
 """
 
 from __future__ import annotations
@@ -15,16 +14,18 @@ import signal
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import yaml
 
 from exporter.demo.replay_server import Addresses, serve
-from exporter.demo.simulator.scenario import Stage
+from exporter.demo.simulator.scenario import Scenario
 from tests.process import Exporter, exporter
-from tests.soak.backend import Backend, backend
+from tests.soak.backend import FlakyBackend, flaky_backend
 from tests.soak.ledger import Ledger
-from tests.soak.witness import Witness
+from tests.soak.observer import SpoolObserver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,126 +33,132 @@ if TYPE_CHECKING:
 
     from tests.soak.plan import Outage, Plan
 
-LOOK = 0.05
-"""How often the witness looks, in seconds."""
+OBSERVE_INTERVAL = 0.05
+"""Seconds between two reads of the spool."""
 
 
 @dataclass(slots=True)
-class Course:
-    """What happened, in Unix seconds: when the backend returned from each outage, and when no exporter ran."""
+class SoakRun:
+    """What happened: when the backend returned from each outage, and when no exporter ran (Unix seconds)."""
 
     ledger: Ledger = field(default_factory=Ledger)
-    returned: list[tuple[Outage, float]] = field(default_factory=list)
-    without: list[tuple[float, float]] = field(default_factory=list)
-    status: int = -1
+    returns: list[tuple[Outage, float]] = field(default_factory=list)
+    downtimes: list[tuple[float, float]] = field(default_factory=list)
+    exit_status: int = -1
     log: str = ""
 
 
-def configuration(folder: Path, endpoint: str, addresses: Addresses, tick: float) -> Path:
+def configuration(directory: Path, endpoint: str, addresses: Addresses, tick: float) -> Path:
     """Write the configuration of the exporter under test."""
-    pace = {"interval": f"{tick * 1000:.0f}ms"}
+    interval = {"interval": f"{tick * 1000:.0f}ms"}
     settings = {
-        "argo": {"targets": list(addresses.argo), **pace},
-        "kube_state_metrics": {"targets": [addresses.kube_state_metrics], **pace},
-        "rollout_state": {"targets": [addresses.rollout_state], **pace},
-        "otlp": {"endpoint": endpoint, "queue": {"directory": str(folder / "spool")}},
+        "argo": {"targets": list(addresses.argo), **interval},
+        "kube_state_metrics": {"targets": [addresses.kube_state_metrics], **interval},
+        "rollout_state": {"targets": [addresses.rollout_state], **interval},
+        "otlp": {"endpoint": endpoint, "queue": {"directory": str(directory / "spool")}},
         "attributes": {"k8s.cluster.name": "soak"},
-        "memory": {"directory": str(folder / "memory")},
+        "memory": {"directory": str(directory / "memory")},
         "web": {"listen": "127.0.0.1:0"},
     }
-    file = folder / "config.yaml"
+    file = directory / "config.yaml"
     file.write_text(yaml.safe_dump(settings))
     return file
 
 
-class Subject:
-    """The exporter, through all its lives."""
+class ExporterUnderTest:
+    """The exporter process, over all its restarts."""
 
-    def __init__(self, config: Path, witness: Witness, course: Course) -> None:
+    def __init__(self, config: Path, observer: SpoolObserver, soak: SoakRun) -> None:
         self._config = config
-        self._witness = witness
-        self._course = course
-        self._life = AsyncExitStack()
-        self._now: Exporter | None = None
+        self._observer = observer
+        self._soak = soak
+        self._process_stack = AsyncExitStack()
+        self._process: Exporter | None = None
 
     async def start(self) -> None:
-        """Begin a life."""
-        self._now = await self._life.enter_async_context(exporter(self._config))
-        await self._now.say("started")
+        """Start a process."""
+        self._process = await self._process_stack.enter_async_context(exporter(self._config))
+        await self._process.say("started")
 
     async def kill(self) -> None:
-        """Stop it where it stands, look at the spool, kill it, and start it again."""
-        assert self._now is not None
-        began = time.time()
-        self._now.process.send_signal(signal.SIGSTOP)
+        """Stop the process (SIGSTOP), read the spool, kill the process, and start another."""
+        assert self._process is not None
+        killed_at = time.time()
+        self._process.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(0.1)
-        self._witness.look()
-        self._now.process.kill()
-        await self._now.wait()
+        self._observer.observe()
+        self._process.process.kill()
+        await self._process.wait()
         await self._end()
         await self.start()
-        self._course.without.append((began, time.time()))
+        self._soak.downtimes.append((killed_at, time.time()))
 
     async def stop(self) -> None:
-        """End it as Kubernetes does."""
-        assert self._now is not None
-        self._course.status = await self._now.stop()
+        """End the process as Kubernetes does, with SIGTERM."""
+        assert self._process is not None
+        self._soak.exit_status = await self._process.stop()
         await self._end()
 
     async def _end(self) -> None:
-        assert self._now is not None
-        self._course.log += self._now.log
-        await self._life.aclose()
+        assert self._process is not None
+        self._soak.log += self._process.log
+        await self._process_stack.aclose()
 
 
-async def run(folder: Path, plan: Plan, tick: float, seed: int, say: Callable[[str], None]) -> Course:
-    """Run a plan, and reckon."""
-    course, witness = Course(), Witness(folder / "spool")
-    stage = Stage(time.time(), seed=seed)
-    async with backend() as store, serve(stage.cluster, lambda: stage.advance(time.time())) as addresses:
-        subject = Subject(configuration(folder, store.endpoint, addresses, tick), witness, course)
-        await subject.start()
-        looking = asyncio.create_task(_look_for_ever(witness))
+async def run(directory: Path, plan: Plan, tick: float, seed: int, log: Callable[[str], None]) -> SoakRun:
+    """Perform a plan; return what happened."""
+    soak, observer = SoakRun(), SpoolObserver(directory / "spool")
+    stage = Scenario(time.time(), seed=seed)
+    async with flaky_backend() as backend, serve(stage.cluster, lambda: stage.advance(time.time())) as addresses:
+        exporter_under_test = ExporterUnderTest(
+            configuration(directory, backend.endpoint, addresses, tick), observer, soak
+        )
+        await exporter_under_test.start()
+        observing = asyncio.create_task(_observe_forever(observer))
         try:
-            await _follow(_acts(plan, store, subject, course), plan.seconds, say)
-            await subject.stop()
+            await _perform(_actions(plan, backend, exporter_under_test, soak), plan.seconds, log)
+            await exporter_under_test.stop()
         finally:
-            looking.cancel()
+            observing.cancel()
             with suppress(asyncio.CancelledError):
-                await looking
-        witness.look()
-        course.ledger.see(witness)
-        course.ledger.take(store.arrivals)
-        witness.close()
-    return course
+                await observing
+        observer.observe()
+        soak.ledger.add_produced(observer)
+        soak.ledger.add_received(backend.received)
+        observer.close()
+    return soak
 
 
-Act = tuple[float, str, "Callable[[], Awaitable[None]]"]
+Action = tuple[float, str, "Callable[[], Awaitable[None]]"]
 
 
-def _acts(plan: Plan, store: Backend, subject: Subject, course: Course) -> Sequence[Act]:
-    async def back(outage: Outage) -> None:
-        await store.rise()
-        course.returned.append((outage, time.time()))
+def _actions(
+    plan: Plan, backend: FlakyBackend, exporter_under_test: ExporterUnderTest, soak: SoakRun
+) -> Sequence[Action]:
+    async def backend_returns(outage: Outage) -> None:
+        await backend.come_up()
+        soak.returns.append((outage, time.time()))
 
-    acts: list[Act] = [(at, "the exporter is killed and started again", subject.kill) for at in plan.kills]
-    for one in plan.outages:
-        how = "refuses connections" if one.refusing else "answers 503"
-        acts.append((one.begin, f"the backend {how}", lambda one=one: store.die(refusing=one.refusing)))  # type: ignore[misc]
-        acts.append((one.end, "the backend returns", lambda one=one: back(one)))  # type: ignore[misc]
-    return sorted(acts, key=lambda act: act[0])
-
-
-async def _follow(acts: Sequence[Act], seconds: float, say: Callable[[str], None]) -> None:
-    began = time.monotonic()
-    for at, what, act in acts:
-        await asyncio.sleep(began + at - time.monotonic())
-        say(f"{at:6.1f} s  {what}")
-        await act()
-    await asyncio.sleep(began + seconds - time.monotonic())
+    kill = ("the exporter is killed and started again", exporter_under_test.kill)
+    actions: list[Action] = [(offset, *kill) for offset in plan.kills]
+    for outage in plan.outages:
+        symptom = "refuses connections" if outage.refuse_connections else "answers 503"
+        go_down = partial(backend.go_down, refuse_connections=outage.refuse_connections)
+        actions.append((outage.begin, f"the backend {symptom}", go_down))
+        actions.append((outage.end, "the backend returns", partial(backend_returns, outage)))
+    return sorted(actions, key=itemgetter(0))
 
 
-async def _look_for_ever(witness: Witness) -> None:
+async def _perform(actions: Sequence[Action], seconds: float, log: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    for offset, description, action in actions:
+        await asyncio.sleep(started + offset - time.monotonic())
+        log(f"{offset:6.1f} s  {description}")
+        await action()
+    await asyncio.sleep(started + seconds - time.monotonic())
+
+
+async def _observe_forever(observer: SpoolObserver) -> None:
     while True:
-        witness.look()
-        await asyncio.sleep(LOOK)
+        observer.observe()
+        await asyncio.sleep(OBSERVE_INTERVAL)

@@ -24,7 +24,7 @@ from exporter.otlp.encode.protobuf import Request
 from exporter.self_metrics import OwnMetric
 from tests.otlp.backend import Backend, dawdle, status
 from tests.otlp.grpc_backend import GrpcBackend
-from tests.otlp.reading import metrics, points
+from tests.otlp.helpers import metrics, points
 from tests.process import exporter
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Spool, SpoolLimits
-from tests.otlp.reading import NOBODY, gauge
+from tests.otlp.helpers import NOBODY, gauge
 from tests.soak.backend import ReceivedBody
 from tests.soak.ledger import Ledger
 from tests.soak.observer import SpoolObserver

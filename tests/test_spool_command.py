@@ -18,8 +18,8 @@ from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service.delivery import PERSISTENT_COUNTERS, DeliveryService
 
 from .otlp.backend import Backend, status
-from .otlp.reading import cycle, gauge
-from .otlp.spool.making import NOW, Kept
+from .otlp.helpers import cycle, gauge
+from .otlp.spool.harness import NOW, Kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

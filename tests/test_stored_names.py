@@ -1,4 +1,4 @@
-"""Names survive the way to the store: what is sent is what is found there (DESIGN: fixed points of the translation)."""
+"""Stored names equal exported names: they are fixed points of the translation from OTLP to Prometheus names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exporter.rollouts.output.targets import ROWS as TARGETS
 from exporter.self_metrics import DEFINITIONS, SelfMetrics
 from exporter.service.wiring import identity
 from tests.stored_names import label_name, metric_name
-from tests.otlp.reading import metrics, points
+from tests.otlp.helpers import metrics, points
 from tests.recorded import Recordings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ RENAMED = {
         "notification_send_success",
     )
 }
-"""The controller's own counters without _total: passed on as they are, and stored in either form."""
+"""The controller's counters without `_total`: passed through unchanged, stored under either name."""
 SETTINGS = Settings(
     attributes={"k8s.cluster.name": "c", "deployment.environment": "e"},
     series=SeriesSection.model_validate({"pass_through": "all"}),
@@ -54,29 +54,35 @@ SETTINGS = Settings(
         (Metric(name="weird_total", gauge=Gauge()), "weird_total"),
         (Metric(name="a__b//c-d", gauge=Gauge(data_points=[NumberDataPoint()])), "a_b_c_d"),
     ],
-    ids=lambda one: one.name if isinstance(one, Metric) else "",
+    ids=lambda value: value.name if isinstance(value, Metric) else "",
 )
-def test_the_translation_is_the_one_that_real_stores_were_seen_to_make(metric: Metric, stored: str) -> None:
+def test_the_translation_is_that_of_real_stores(metric: Metric, stored: str) -> None:
     assert metric_name(metric) == stored
 
 
-def sent(folder: Path) -> Iterator[Metric]:
-    """Yield every metric that is sent of every recording, all families passed on, and of the exporter itself."""
+def exported_metrics(folder: Path) -> Iterator[Metric]:
+    """Yield every metric exported for every recording, with all families passed through and the self metrics."""
     recordings = Recordings(folder, SETTINGS)
-    own = SelfMetrics("here", 0.0).families()
+    self_metrics = SelfMetrics("here", 0.0).families()
     for name in recordings.names:
         encoder = Encoder(identity(SETTINGS))
-        for _, cycle, _ in recordings.watched(name, recordings.variants(name)[0], thin=15):
-            for request in encoder.requests(MetricsSnapshot(cycle.timestamp, (*cycle.families, *own), cycle.stale)):
+        for _, snapshot, _ in recordings.play(name, recordings.variants(name)[0], min_interval=15):
+            for request in encoder.requests(
+                MetricsSnapshot(snapshot.timestamp, (*snapshot.families, *self_metrics), snapshot.stale)
+            ):
                 yield from metrics(request)
 
 
-def test_whatever_is_sent_is_stored_under_its_own_name_but_for_five_of_the_controllers(recordings_folder: Path) -> None:
+def test_every_exported_metric_is_stored_under_its_own_name_except_five_of_the_controllers(
+    recordings_folder: Path,
+) -> None:
     names: dict[str, str] = {}
     labels: dict[str, str] = {}
-    for metric in sent(recordings_folder):
+    for metric in exported_metrics(recordings_folder):
         names[metric.name] = metric_name(metric)
-        labels |= {one.key: label_name(one.key) for point in points(metric) for one in point.attributes}
+        labels |= {
+            attribute.key: label_name(attribute.key) for point in points(metric) for attribute in point.attributes
+        }
     assert len(names) > 50
     assert {name: stored for name, stored in names.items() if name != stored} == {
         name: stored for name, stored in RENAMED.items() if name in names
@@ -94,11 +100,11 @@ KINDS = {
     **{row.name: row.type for row in DEFINITIONS},
     DURATIONS: MetricType.HISTOGRAM,
 }
-"""Everything that this exporter may ever say of its own."""
+"""Every metric that this exporter defines."""
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())
-def test_every_name_of_ours_is_a_fixed_point(name: str, kind: MetricType) -> None:
+def test_every_own_name_is_a_fixed_point(name: str, kind: MetricType) -> None:
     metric = (
         Metric(name=name, sum=Sum(is_monotonic=True))
         if kind is MetricType.COUNTER

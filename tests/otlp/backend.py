@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exporter.otlp.encode.protobuf import Request
 
-from .reading import metrics, points
+from .helpers import metrics, points
 
 if TYPE_CHECKING:
     import ssl

@@ -10,7 +10,7 @@ from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, family_f
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .reading import AT, NANOS, NOBODY, attributes, cycle, decoded, encoded, gauge, metrics, one_point, points, series
+from .helpers import AT, NANOS, NOBODY, attributes, cycle, decoded, encoded, gauge, metrics, one_point, points, series
 
 WHERE = Identity((("service.name", "rollouts"), ("cluster", "eu")), (("cluster", "eu"), ("env", "prod")))
 

@@ -27,7 +27,7 @@ from exporter.metrics import MetricFamily, MetricType, Series, family_from_sampl
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .reading import NANOS, attributes, cycle, decoded, metrics, points
+from .helpers import NANOS, attributes, cycle, decoded, metrics, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable

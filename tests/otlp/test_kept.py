@@ -15,8 +15,8 @@ from exporter.otlp.encode.batch_cache import Batch, Template, frame, framed, tem
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .reading import AT, metrics
-from .reading import points as points_of
+from .helpers import AT, metrics
+from .helpers import points as points_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

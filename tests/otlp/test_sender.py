@@ -20,8 +20,8 @@ from exporter.otlp.transport.credentials import Destination
 from exporter.net.response import HttpResponse
 
 from .backend import Backend, abort, abort_amid, dawdle, status
-from .delivery import laid, line, until
-from .reading import AT
+from .pipeline import laid, line, until
+from .helpers import AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

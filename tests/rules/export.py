@@ -18,14 +18,14 @@ GRPC: Final = In("otlp/test_grpc.py")
 VERDICT: Final = In("otlp/test_verdict.py")
 STATUS: Final = In("otlp/test_status.py")
 SENDER: Final = In("otlp/test_sender.py")
-HELL: Final = In("otlp/test_hell.py")
-SPLIT: Final = In("otlp/test_splitting.py")
+HELL: Final = In("otlp/test_hostile_backend.py")
+SPLIT: Final = In("otlp/test_rejected_requests.py")
 ENCODE: Final = In("otlp/test_encode.py")
 QUEUE: Final = In("otlp/test_queue.py")
 COURIER: Final = In("otlp/test_courier.py")
 SPOOL: Final = In("otlp/spool/test_spool.py")
-DAMAGE: Final = In("otlp/spool/test_damage.py")
-TROUBLE: Final = In("otlp/spool/test_trouble.py")
+DAMAGE: Final = In("otlp/spool/test_corruption.py")
+TROUBLE: Final = In("otlp/spool/test_disk_failures.py")
 CRASH: Final = In("otlp/spool/test_crash.py")
 PROCESS: Final = In("test_delivery.py")
 
@@ -283,6 +283,6 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E43", "Own metrics of points, queue, age, latency, success and codes; the books always balance",
         PROCESS("test_the_books_balance_at_every_scrape_and_every_row_of_delivery_is_fed"),
         QUEUE("test_the_books_balance_after_every_step"),
-        In("otlp/spool/test_books.py")("test_counters_go_on_after_a_kill_and_keep_their_start"),
+        In("otlp/spool/test_accounting.py")("test_counters_go_on_after_a_kill_and_keep_their_start"),
     ),
 )  # fmt: skip # a table

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .crashing import CALLS, ROOT, Ledger, calls, child, hear, kill_at_random, traced
-from .making import Kept, points
+from .crash_runner import CALLS, ROOT, Ledger, calls, child, hear, kill_at_random, traced
+from .harness import Kept, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 KILLS = 8
-"""Kills at random in the suite; `python -m tests.otlp.spool.crashing --minutes 10` does more."""
+"""Kills at random in the suite; `python -m tests.otlp.spool.crash_runner --minutes 10` does more."""
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +119,7 @@ def test_a_slow_disk_does_not_hold_the_event_loop(strace: str, tmp_path: Path) -
         "from pathlib import Path\n"
         "from exporter.otlp.delivery.accounting import DeliveryAccounting\n"
         "from exporter.otlp.spool import Spool, SpoolLimits\n"
-        "from tests.otlp.spool.making import NOW, record\n"
+        "from tests.otlp.spool.harness import NOW, record\n"
         "async def main():\n"
         "    spool = Spool(Path(sys.argv[1]), SpoolLimits(60000, 60.0), DeliveryAccounting(), NOW, 'always')\n"
         "    spool.put(record(0), NOW)\n"

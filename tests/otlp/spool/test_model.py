@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.record import OVERHEAD
 
-from .making import NOW, Kept, record
+from .harness import NOW, Kept, record
 
 if TYPE_CHECKING:
     from exporter.otlp.delivery.queue import QueuedRequest

@@ -12,7 +12,7 @@ import pytest
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import SpoolLimits, InUseError, Spool
 
-from .making import BOUNDS, NOW, Kept, points, record
+from .harness import BOUNDS, NOW, Kept, points, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +146,7 @@ def test_a_record_that_was_dropped_cannot_be_acknowledged(tmp_path: Path) -> Non
 
 def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
     holder = (
-        "import sys; from pathlib import Path; from tests.otlp.spool.making import Kept; "
+        "import sys; from pathlib import Path; from tests.otlp.spool.harness import Kept; "
         "kept = Kept(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

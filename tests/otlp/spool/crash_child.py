@@ -1,6 +1,6 @@
 """A program that lives on a spool and tells each step before the next, to be killed at any instruction.
 
-python -m tests.otlp.spool.child DIRECTORY FSYNC FIRST HOW_MANY END
+python -m tests.otlp.spool.crash_child DIRECTORY FSYNC FIRST HOW_MANY END
 
 It puts records FIRST, FIRST + 1, … and takes two for every three it puts, and more when many wait.
 On standard output: `try N` before a record is put, `put N` when the spool has it, `sent N` when the backend has it,
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import Fsync, Spool
 
-from .making import BOUNDS, NOW, number_of, record
+from .harness import BOUNDS, NOW, number_of, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, latest_checkpoint, encode_slot
 from exporter.otlp.spool.files import CHECKPOINT_FILE
 
-from .making import BOUNDS, NOW, Kept, points
+from .harness import BOUNDS, NOW, Kept, points
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from exporter.otlp.spool.checkpoint import SLOT_BYTES, latest_checkpoint
 from exporter.otlp.spool.record import SEGMENT_HEADER, OVERHEAD, RecordHeader, scan, segment_header, encode_record
 from exporter.otlp.spool.recovery import scan_segment
 
-from .making import NOW, Kept, points, record
+from .harness import NOW, Kept, points, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Kills the child at any instruction and holds what is left against what it said.
 
-python -m tests.otlp.spool.crashing --minutes 10     kills at random for so long, one generation after another
+python -m tests.otlp.spool.crash_runner --minutes 10     kills at random for so long, one generation after another
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .making import Kept, points
+from .harness import Kept, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ class Ledger:
 
 def child(directory: Path, first: int, many: int, end: str = "close", fsync: str = "always") -> list[str]:
     """Return the command line of a child."""
-    return [sys.executable, "-B", "-m", "tests.otlp.spool.child", str(directory), fsync, str(first), str(many), end]
+    return [sys.executable, "-B", "-m", "tests.otlp.spool.crash_child", str(directory), fsync, str(first), str(many), end]
 
 
 def traced(strace: str, call: str, number: int, command: Sequence[str]) -> list[str]:

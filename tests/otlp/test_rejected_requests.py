@@ -9,8 +9,8 @@ from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.transport.credentials import Destination
 
 from .backend import refuse_over, refuse_value, status
-from .delivery import line
-from .reading import AT, cycle, gauge
+from .pipeline import line
+from .helpers import AT, cycle, gauge
 
 if TYPE_CHECKING:
     import pytest

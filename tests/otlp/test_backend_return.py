@@ -8,18 +8,18 @@ import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from exporter.config.otlp import Retry
+from exporter.config.outputs import RetrySection
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
-from exporter.otlp.delivery.sender import Pace, Sender
+from exporter.otlp.delivery.sender import BackoffPolicy, Sender
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.credentials import Destination
-from exporter.otlp.transport.grpc import GrpcCall
-from exporter.otlp.transport.http import HttpPost
+from exporter.otlp.transport.grpc import GrpcTransport
+from exporter.otlp.transport.http import HttpTransport
 
 from .grpc_backend import GrpcBackend
-from .reading import NOBODY, cycle, gauge
+from .helpers import NOBODY, cycle, gauge
 from .rude import deaf, rude
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ SOON = 2.0
 @asynccontextmanager
 async def delivering(over: Transport) -> AsyncIterator[DeliveryAccounting]:
     """Deliver one point, for as long as it takes."""
-    retry, books = Retry(), DeliveryAccounting()
+    retry, books = RetrySection(), DeliveryAccounting()
     queue = MemoryQueue(1_000_000, float("inf"))
-    sender = Sender(queue, over, books, Pace(retry.initial, retry.longest))
-    await RequestProducer(Encoder(NOBODY), queue, books, sender.notice).offer(cycle(gauge("x", ({}, 1))), time.time())
+    sender = Sender(queue, over, books, BackoffPolicy(retry.initial, retry.longest))
+    producer = RequestProducer(Encoder(NOBODY), queue, books, sender.wake, asyncio.to_thread)
+    await producer.offer(cycle(gauge("x", ({}, 1))), time.time())
     running = asyncio.create_task(sender.run())
     yield books
     running.cancel()
@@ -52,7 +53,7 @@ async def late(over: Transport, returning: AbstractAsyncContextManager[object]) 
     async with delivering(over) as books:
         await asyncio.sleep(AWAY)
         assert books.delivered == 0
-        assert books.retried >= 1
+        assert books.retries >= 1
         async with returning:
             began = time.monotonic()
             async with asyncio.timeout(10):
@@ -87,26 +88,26 @@ async def grpc_at(port: int, before: socket.socket | None = None) -> AsyncIterat
 
 async def http_refusing() -> float:
     port = free_port()
-    async with HttpPost(Destination(f"http://127.0.0.1:{port}/")) as over:
+    async with HttpTransport(Destination(f"http://127.0.0.1:{port}/")) as over:
         return await late(over, http_at(port))
 
 
 async def http_not_heard() -> float:
     with deaf() as listening:
-        async with HttpPost(Destination(f"http://127.0.0.1:{listening.getsockname()[1]}/")) as over:
+        async with HttpTransport(Destination(f"http://127.0.0.1:{listening.getsockname()[1]}/")) as over:
             return await late(over, rude(sock=listening))
 
 
 async def grpc_refusing() -> float:
     port = free_port()
-    async with GrpcCall(Destination(f"127.0.0.1:{port}")) as over:
+    async with GrpcTransport(Destination(f"127.0.0.1:{port}")) as over:
         return await late(over, grpc_at(port))
 
 
 async def grpc_not_heard() -> float:
     with deaf() as listening:
         port = listening.getsockname()[1]
-        async with GrpcCall(Destination(f"127.0.0.1:{port}")) as over:
+        async with GrpcTransport(Destination(f"127.0.0.1:{port}")) as over:
             return await late(over, grpc_at(port, listening))
 
 
@@ -120,7 +121,7 @@ async def test_the_first_delivery_comes_within_two_seconds_of_the_return_whether
 async def test_a_connection_that_hangs_is_given_up_long_before_the_timeout() -> None:
     with deaf() as listening:
         place = f"127.0.0.1:{listening.getsockname()[1]}"
-        async with HttpPost(Destination(f"http://{place}/")) as http, GrpcCall(Destination(place)) as call:
+        async with HttpTransport(Destination(f"http://{place}/")) as http, GrpcTransport(Destination(place)) as call:
             async with asyncio.timeout(3.5):
                 outcomes = await asyncio.gather(http.post(b""), call.post(b""))
     assert [outcome.code for outcome in outcomes] == ["connect", "UNAVAILABLE"]

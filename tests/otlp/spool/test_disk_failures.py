@@ -15,7 +15,7 @@ import pytest
 from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.spool import RETRY_INTERVAL
 
-from .making import BOUNDS, NOW, Kept, points
+from .harness import BOUNDS, NOW, Kept, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

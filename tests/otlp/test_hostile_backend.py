@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from exporter.otlp.delivery.accounting import State
-from exporter.otlp.result import Silence, judge
+from exporter.otlp.delivery.accounting import DeliveryState
+from exporter.otlp.transport.response import NoResponse, classify
 from exporter.otlp.transport.credentials import Destination
-from exporter.otlp.transport.http import HttpPost
-from exporter.otlp.transport.response import Later
+from exporter.otlp.transport.http import HttpTransport
+from exporter.otlp.result import Retryable
 
 from .certificates import prove, proving, serving, trusting
-from .delivery import line
+from .pipeline import line
 from .rude import OK, close_half, never_read, refuse_early, request, reset, reset_amid, rude, says, tunnel
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ async def test_whatever_a_backend_does_no_point_is_lost_unsaid(name: str) -> Non
     assert one.books.dropped == case.dropped
     assert one.books.delivered == 2 - sum(case.dropped.values())
     assert one.books.warnings == case.warnings
-    assert one.books.balanced
+    assert one.books.is_balanced
 
 
 def url(port: int, scheme: str = "http", host: str = "127.0.0.1") -> str:
@@ -107,25 +107,25 @@ def url(port: int, scheme: str = "http", host: str = "127.0.0.1") -> str:
 
 async def test_a_name_that_does_not_resolve_is_asked_again_soon() -> None:
     too_long_to_be_asked_of_anybody = ".".join(["a" * 60] * 5)
-    async with HttpPost(Destination(f"http://{too_long_to_be_asked_of_anybody}/")) as over:
+    async with HttpTransport(Destination(f"http://{too_long_to_be_asked_of_anybody}/")) as over:
         outcome = await over.post(b"")
-    assert isinstance(outcome, Silence)
-    assert (outcome.code, "otlp.endpoint" in outcome.why) == ("dns", True)
+    assert isinstance(outcome, NoResponse)
+    assert (outcome.code, "otlp.endpoint" in outcome.message) == ("dns", True)
 
 
 async def test_tls_with_a_wrong_name_is_tried_again_soon_and_another_name_may_be_set(tmp_path: Path) -> None:
     authority = trustme.CA()
     async with rude(tls=serving(authority, "ingest.example")) as server:
         here = url(server.port, "https")
-        async with HttpPost(Destination(here, trust=trusting(authority, tmp_path))) as over:
+        async with HttpTransport(Destination(here, tls=trusting(authority, tmp_path))) as over:
             outcome = await over.post(b"")
-        async with HttpPost(Destination(here, trust=trusting(authority, tmp_path, "ingest.example"))) as over:
+        async with HttpTransport(Destination(here, tls=trusting(authority, tmp_path, "ingest.example"))) as over:
             assert (await over.post(b"")).code == "200"
-        async with HttpPost(Destination(here)) as over:
+        async with HttpTransport(Destination(here)) as over:
             assert (await over.post(b"")).code == "tls"
-    assert isinstance(outcome, Silence)
-    assert (outcome.code, "otlp.tls" in outcome.why) == ("tls", True)
-    assert judge(outcome, 1, 0) == Later(outcome.why, silent=True)
+    assert isinstance(outcome, NoResponse)
+    assert (outcome.code, "otlp.tls" in outcome.message) == ("tls", True)
+    assert classify(outcome, 1, 0) == Retryable(outcome.message, unanswered=True)
 
 
 async def test_authorities_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ async def test_authorities_are_read_again_when_their_file_changes(tmp_path: Path
 
     async with (
         rude(tls=serving(authority, "ingest.example")) as server,
-        line(Destination(url(server.port, "https"), trust=trust)) as one,
+        line(Destination(url(server.port, "https"), tls=trust)) as one,
     ):
         one.time.then = mend
         await one.deliver(1)
@@ -159,7 +159,7 @@ async def test_a_client_certificate_is_shown_and_read_again_when_it_changes(tmp_
 
     async with (
         rude(tls=served) as server,
-        line(Destination(url(server.port, "https"), trust=proving(authority, tmp_path, "ingest.example"))) as one,
+        line(Destination(url(server.port, "https"), tls=proving(authority, tmp_path, "ingest.example"))) as one,
     ):
         one.time.then = mend
         await one.deliver(1)
@@ -175,13 +175,13 @@ async def test_a_certificate_that_is_gone_holds_everything_until_it_is_back(tmp_
 
     async def mend() -> None:
         if len(one.time.slept) == 4:
-            assert one.books.state is State.HOLDING
-            assert f"otlp.tls: {tmp_path}/ca.pem cannot be read" in one.books.why
+            assert one.books.state is DeliveryState.BLOCKED
+            assert f"otlp.tls: {tmp_path}/ca.pem cannot be read" in one.books.state_reason
             trusting(authority, tmp_path)
 
     async with (
         rude(tls=serving(authority, "ingest.example")) as server,
-        line(Destination(url(server.port, "https"), trust=trust)) as one,
+        line(Destination(url(server.port, "https"), tls=trust)) as one,
     ):
         one.time.then = mend
         await one.deliver(1)
@@ -196,7 +196,7 @@ async def test_https_goes_through_the_tunnel_of_the_environments_proxy_with_the_
     async with rude(tls=serving(authority, "ingest.test")) as server, tunnel(server.port) as proxy:
         monkeypatch.setenv("https_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
         trust = trusting(authority, tmp_path)
-        async with line(Destination("https://ingest.test/v1/metrics", trust=trust)) as one:
+        async with line(Destination("https://ingest.test/v1/metrics", tls=trust)) as one:
             await one.deliver(1)
     assert one.books.delivered == 1
     assert proxy.asked[0].startswith("CONNECT ingest.test:443 HTTP/1.1\r\n")
@@ -208,10 +208,10 @@ async def test_a_proxy_that_refuses_is_told_with_its_cure_and_without_its_passwo
 ) -> None:
     async with tunnel(0, b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as proxy:
         monkeypatch.setenv("https_proxy", f"http://user:hush4711@127.0.0.1:{proxy.port}")
-        async with HttpPost(Destination("https://ingest.test/v1/metrics")) as over:
+        async with HttpTransport(Destination("https://ingest.test/v1/metrics")) as over:
             outcome = await over.post(b"")
-    assert isinstance(outcome, Silence)
-    assert (outcome.code, "HTTPS_PROXY" in outcome.why, "hush" in outcome.why) == ("proxy", True, False)
+    assert isinstance(outcome, NoResponse)
+    assert (outcome.code, "HTTPS_PROXY" in outcome.message, "hush" in outcome.message) == ("proxy", True, False)
 
 
 async def test_a_request_reaches_the_far_side_byte_by_byte_the_same_each_time() -> None:

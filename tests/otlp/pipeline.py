@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
-from exporter.otlp.delivery.sender import Clock, Pace, Sender, Transport
+from exporter.otlp.delivery.sender import SenderClock, BackoffPolicy, Sender, Transport
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.transport.http import HttpPost
+from exporter.otlp.transport.http import HttpTransport
 
-from .reading import AT, NOBODY, cycle, gauge
+from .helpers import AT, NOBODY, cycle, gauge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from exporter.otlp.transport.credentials import Destination
 
-PACE = Pace(initial=1, longest=8, held_initial=2, held_longest=300)
+PACE = BackoffPolicy(initial_delay=1, max_delay=8, blocked_initial_delay=2, blocked_max_delay=300)
 
 
 @dataclass
@@ -40,8 +40,8 @@ class Time:
             await self.then()
         await asyncio.sleep(0)
 
-    def clock(self) -> Clock:
-        return Clock(lambda: self.now, self.rest, lambda: self.chance, lambda: self.now)
+    def clock(self) -> SenderClock:
+        return SenderClock(lambda: self.now, self.rest, lambda: self.chance, lambda: self.now)
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Line:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        assert self.books.balanced
+        assert self.books.is_balanced
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -77,7 +77,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def line(destination: Destination, queue: MemoryQueue | None = None) -> AsyncIterator[Line]:
-    async with HttpPost(destination) as over:
+    async with HttpTransport(destination) as over:
         yield laid(over, queue)
 
 
@@ -86,5 +86,5 @@ def laid(over: Transport, queue: MemoryQueue | None = None) -> Line:
     queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
     books, time = DeliveryAccounting(), Time()
     sender = Sender(queue, over, books, PACE, time.clock())
-    courier = RequestProducer(Encoder(NOBODY, most_points=1000), queue, books, sender.notice)
+    courier = RequestProducer(Encoder(NOBODY, most_points=1000), queue, books, sender.wake, asyncio.to_thread)
     return Line(over, sender, courier, queue, books, time)

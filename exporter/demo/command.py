@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import log
 from exporter.config import load
-from exporter.demo.display import Arrived, Picture, RolloutLine, TargetLine, arrived_line, showing
-from exporter.demo.fake_backend import Ledger, last9
-from exporter.demo.replay_server import replay, serve
-from exporter.demo.simulator.scenario import Stage
+from exporter.demo.display import ReceivedStats, DisplayState, RolloutLine, TargetLine, received_line, open_display
+from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
+from exporter.demo.replay_server import serve_recording, serve_cluster
+from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
 from exporter.service.app import App
 
@@ -24,55 +24,55 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.model import Rollout
     from exporter.rollouts.output.targets import Target
 
-CREDENTIALS: Final = ("demo", "demo-password")
-TICK: Final = 0.5
-FRAMES_A_SECOND: Final = 4
-SETTLING: Final = 2.0
+DEMO_CREDENTIALS: Final = ("demo", "demo-password")
+TICK_SECONDS: Final = 0.5
+FRAMES_PER_SECOND: Final = 4
+DRAIN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """What became of a demo: points made and arrived, and what was refused or never came."""
 
-    made: int
+    enqueued: int
     delivered: int
-    arrived: Arrived
+    received: ReceivedStats
 
     @property
-    def whole(self) -> bool:
+    def ok(self) -> bool:
         """Whether everything made arrived."""
-        return 0 < self.made == self.delivered == self.arrived.points and not self.arrived.refused
+        return 0 < self.enqueued == self.delivered == self.received.points and not self.received.rejected
 
 
-async def play(console: Console, seconds: float | None, frames: Path | None = None) -> Outcome:
+async def run_demo(console: Console, seconds: float | None, frames: Path | None = None) -> DemoResult:
     """Put the demo on for so long (None: until interrupted, or the recording's end), and tell what became of it.
 
     Raises RecordingError.
     """
-    ledger = Ledger()
+    ledger = ReceivedMetrics()
     log.configure("error")
     async with AsyncExitStack() as stack:
-        endpoint = await stack.enter_async_context(last9(ledger, username=CREDENTIALS[0], password=CREDENTIALS[1]))
+        endpoint = await stack.enter_async_context(fake_backend(ledger, username=DEMO_CREDENTIALS[0], password=DEMO_CREDENTIALS[1]))
         sources, lasts = await stack.enter_async_context(_cluster() if frames is None else _recording(frames))
         seconds = seconds if seconds is not None else lasts
         app = App(load(None, {}, _settings(endpoint, sources)), "demo")
-        await _watch(app, ledger, console, seconds)
-    return Outcome(app.books.made, app.books.delivered, _arrived(ledger))
+        await _run_exporter(app, ledger, console, seconds)
+    return DemoResult(app.accounting.produced, app.accounting.delivered, _received_stats(ledger))
 
 
-async def _watch(app: App, ledger: Ledger, console: Console, seconds: float | None) -> None:
+async def _run_exporter(app: App, ledger: ReceivedMetrics, console: Console, seconds: float | None) -> None:
     """Run the exporter and show what it sees, until the time is over or someone interrupts."""
     stop = asyncio.Event()
     running = asyncio.create_task(app.run(stop), name="exporter")
     began = time.monotonic()
     try:
-        with showing(console) as show:
+        with open_display(console) as show:
             while not running.done() and (seconds is None or time.monotonic() - began < seconds):
-                show(_picture(app, ledger, time.monotonic() - began))
-                await asyncio.sleep(1 / FRAMES_A_SECOND)
+                show(_display_state(app, ledger, time.monotonic() - began))
+                await asyncio.sleep(1 / FRAMES_PER_SECOND)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None:
@@ -83,9 +83,9 @@ async def _watch(app: App, ledger: Ledger, console: Console, seconds: float | No
 
 def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str, object]:
     overrides: dict[str, object] = {
-        "argo.interval": TICK,
+        "argo.interval": TICK_SECONDS,
         "otlp.endpoint": endpoint,
-        "otlp.headers": {"authorization": _basic()},
+        "otlp.headers": {"authorization": _basic_auth()},
         "attributes": {"k8s.cluster.name": "demo"},
         "web.listen": "127.0.0.1:0",
         "lifecycle.grace": 10,
@@ -93,24 +93,24 @@ def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str
     }
     for source in Source:
         overrides[f"{source}.targets"] = list(sources.get(source, ()))
-        overrides[f"{source}.interval"] = TICK
+        overrides[f"{source}.interval"] = TICK_SECONDS
     return overrides
 
 
-def _basic() -> str:
+def _basic_auth() -> str:
     from base64 import b64encode  # noqa: PLC0415 - of use here alone
 
-    return "Basic " + b64encode(":".join(CREDENTIALS).encode()).decode()
+    return "Basic " + b64encode(":".join(DEMO_CREDENTIALS).encode()).decode()
 
 
-Sources = tuple[dict[Source, tuple[str, ...]], float | None]
+DemoSources = tuple[dict[Source, tuple[str, ...]], float | None]
 """The addresses of each source, and for how long there is something to see (None: for ever)."""
 
 
 @asynccontextmanager
-async def _cluster() -> AsyncIterator[Sources]:
-    stage = Stage(time.time())
-    async with serve(stage.cluster, lambda: stage.advance(time.time())) as there:
+async def _cluster() -> AsyncIterator[DemoSources]:
+    stage = Scenario(time.time())
+    async with serve_cluster(stage.cluster, lambda: stage.advance(time.time())) as there:
         yield (
             {
                 Source.ARGO: there.argo,
@@ -122,32 +122,32 @@ async def _cluster() -> AsyncIterator[Sources]:
 
 
 @asynccontextmanager
-async def _recording(path: Path) -> AsyncIterator[Sources]:
+async def _recording(path: Path) -> AsyncIterator[DemoSources]:
     began = time.monotonic()
-    async with replay(path, lambda: time.monotonic() - began) as (played, seconds):
+    async with serve_recording(path, lambda: time.monotonic() - began) as (played, seconds):
         sources: dict[Source, tuple[str, ...]] = {}
         for one in played:
             sources[one.source] = (*sources.get(one.source, ()), one.address)
-        yield sources, seconds + SETTLING
+        yield sources, seconds + DRAIN_SECONDS
 
 
-def _picture(app: App, ledger: Ledger, elapsed: float) -> Picture:
-    return Picture(
+def _display_state(app: App, ledger: ReceivedMetrics, elapsed: float) -> DisplayState:
+    return DisplayState(
         elapsed,
-        tuple(_rollout_line(one) for one in app.watch.rollouts),
-        tuple(_target_line(one) for one in app.watch.targets),
-        _arrived(ledger),
+        tuple(_rollout_line(one) for one in app.tracker.status.rollouts),
+        tuple(_target_line(one) for one in app.tracker.status.targets),
+        _received_stats(ledger),
     )
 
 
 def _rollout_line(one: Rollout) -> RolloutLine:
-    reading, fraction = one.sighting.reading, one.fraction
+    reading, fraction = one.observation.view, one.fraction
     return RolloutLine(
         *one.key,
         reading.phase if reading is not None else "?",
-        fraction.best if fraction is not None else None,
+        fraction.value if fraction is not None else None,
         fraction.method if fraction is not None else "",
-        Counter(role.value for _, role in one.roles),
+        Counter(role.value for _, role in one.pod_roles),
     )
 
 
@@ -158,11 +158,11 @@ def _target_line(one: Target) -> TargetLine:
     return TargetLine(page.source.value, page.target, state, detail)
 
 
-def _arrived(ledger: Ledger) -> Arrived:
-    return Arrived(ledger.points, ledger.requests, len(ledger.series), len(ledger.ended), sum(ledger.refused.values()))
+def _received_stats(ledger: ReceivedMetrics) -> ReceivedStats:
+    return ReceivedStats(ledger.points, ledger.requests, len(ledger.series), len(ledger.stale), sum(ledger.rejected.values()))
 
 
-def summary(outcome: Outcome) -> str:
+def summary_line(outcome: DemoResult) -> str:
     """Say in a line what became of a demo."""
-    end = "everything made arrived" if outcome.whole else "NOT everything made arrived"
-    return f"made {outcome.made} points, delivered {outcome.delivered}; {arrived_line(outcome.arrived)}: {end}"
+    end = "everything made arrived" if outcome.ok else "NOT everything made arrived"
+    return f"made {outcome.enqueued} points, delivered {outcome.delivered}; {received_line(outcome.received)}: {end}"

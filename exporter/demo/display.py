@@ -14,7 +14,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-BAR = 20
+BAR_WIDTH = 20
 FULL, EMPTY = "█", "░"
 STYLES = {
     "Completed": "green",
@@ -54,68 +54,68 @@ class TargetLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ReceivedStats:
     """What has arrived at the stand-in."""
 
     points: int = 0
     requests: int = 0
     series: int = 0
-    ended: int = 0
-    refused: int = 0
+    stale: int = 0
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DisplayState:
     """All that is shown at one moment; `elapsed` is seconds since the demo began."""
 
     elapsed: float
     rollouts: tuple[RolloutLine, ...] = ()
     targets: tuple[TargetLine, ...] = ()
-    arrived: Arrived = Arrived()
+    received: ReceivedStats = ReceivedStats()
 
 
 @contextmanager
-def showing(console: Console) -> Iterator[Callable[[Picture], None]]:
+def open_display(console: Console) -> Iterator[Callable[[DisplayState], None]]:
     """Show pictures on a console until the end: redrawn in place on a terminal, as lines elsewhere."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda picture: live.update(draw(picture), refresh=True)
+            yield lambda picture: live.update(render_display(picture), refresh=True)
         return
-    lines = Lines()
+    lines = ChangeLines()
 
-    def show(picture: Picture) -> None:
+    def show(picture: DisplayState) -> None:
         for line in lines.new(picture):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     yield show
 
 
-def draw(picture: Picture) -> Group:
+def render_display(picture: DisplayState) -> Group:
     """Draw a picture for a terminal."""
-    return Group(_rollouts(picture), _targets(picture), Text(arrived_line(picture.arrived)))
+    return Group(_rollout_table(picture), _target_table(picture), Text(received_line(picture.received)))
 
 
 def bar(fraction: float | None) -> str:
     """Draw a fraction in 20 cells, the empty string where there is none."""
     if fraction is None:
         return ""
-    cells = round(min(max(fraction, 0.0), 1.0) * BAR)
-    return FULL * cells + EMPTY * (BAR - cells)
+    cells = round(min(max(fraction, 0.0), 1.0) * BAR_WIDTH)
+    return FULL * cells + EMPTY * (BAR_WIDTH - cells)
 
 
-def arrived_line(arrived: Arrived) -> str:
+def received_line(arrived: ReceivedStats) -> str:
     """Say in a line what has arrived."""
     text = f"arrived: {arrived.points} points in {arrived.requests} requests, {arrived.series} series alive"
-    return f"{text}, {arrived.ended} ended, {arrived.refused} requests refused"
+    return f"{text}, {arrived.stale} ended, {arrived.rejected} requests refused"
 
 
-class Lines:
+class ChangeLines:
     """Turns pictures into lines, one for each rollout or target whose state has changed since the last picture."""
 
     def __init__(self) -> None:
         self._shown: dict[tuple[str, str], str] = {}
 
-    def new(self, picture: Picture) -> list[str]:
+    def new(self, picture: DisplayState) -> list[str]:
         """Return the lines that this picture adds."""
         lines = dict([*_rollout_lines(picture), *_target_lines(picture)])
         changed = [text for key, text in lines.items() if self._shown.get(key) != text]
@@ -123,20 +123,20 @@ class Lines:
         return [f"{picture.elapsed:6.1f}s {text}" for text in changed]
 
 
-def _rollout_lines(picture: Picture) -> Iterator[tuple[tuple[str, str], str]]:
+def _rollout_lines(picture: DisplayState) -> Iterator[tuple[tuple[str, str], str]]:
     for one in picture.rollouts:
         fraction = "" if one.fraction is None else f" canary {one.fraction:.2f} ({one.method})"
         text = f"{one.namespace}/{one.name} {one.phase}{fraction} {_pods(one.pods)}".rstrip()
         yield (one.namespace, one.name), text
 
 
-def _target_lines(picture: Picture) -> Iterator[tuple[tuple[str, str], str]]:
+def _target_lines(picture: DisplayState) -> Iterator[tuple[tuple[str, str], str]]:
     for one in picture.targets:
         detail = one.detail if one.state == "down" else ""
         yield (one.source, one.name), f"{one.source} {one.name} {one.state} {detail}".rstrip()
 
 
-def _rollouts(picture: Picture) -> Table:
+def _rollout_table(picture: DisplayState) -> Table:
     table = Table("rollout", "phase", "canary", "", "told by", "pods", title=f"{picture.elapsed:.0f} s", expand=True)
     for one in picture.rollouts:
         percent = "" if one.fraction is None else f"{one.fraction:.0%}"
@@ -145,7 +145,7 @@ def _rollouts(picture: Picture) -> Table:
     return table
 
 
-def _targets(picture: Picture) -> Table:
+def _target_table(picture: DisplayState) -> Table:
     table = Table("scraped", "target", "state", "", expand=True)
     for one in picture.targets:
         table.add_row(one.source, one.name, Text(one.state, STYLES.get(one.state, "")), Text(one.detail))

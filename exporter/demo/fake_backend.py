@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 
-from exporter.demo.replay_server import listening
+from exporter.demo.replay_server import serve_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 PATH = "/v1/metrics"
 CONTENT_TYPE = "application/x-protobuf"
-ENDED = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+NO_RECORDED_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 
-Identity = tuple[str, tuple[tuple[str, str], ...]]
+SeriesIdentity = tuple[str, tuple[tuple[str, str], ...]]
 """A series: its metric's name, and its resource's and point's attributes in alphabetical order."""
 
 
 @dataclass(slots=True)
-class Ledger:
+class ReceivedMetrics:
     """What arrived: `series` holds each living series' last value (a histogram's count), `ended` those that ended.
 
     `refused` counts requests turned away, by HTTP status.
@@ -51,33 +51,33 @@ class Ledger:
 
     requests: int = 0
     points: int = 0
-    refused: Counter[int] = field(default_factory=Counter)
-    series: dict[Identity, float] = field(default_factory=dict)
-    ended: set[Identity] = field(default_factory=set)
+    rejected: Counter[int] = field(default_factory=Counter)
+    series: dict[SeriesIdentity, float] = field(default_factory=dict)
+    stale: set[SeriesIdentity] = field(default_factory=set)
 
-    def take(self, request: ExportMetricsServiceRequest) -> None:
+    def add(self, request: ExportMetricsServiceRequest) -> None:
         """Enter an accepted request."""
         self.requests += 1
         for resource in request.resource_metrics:
             attributes = _attributes(resource.resource.attributes)
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
-                    self._enter(metric, attributes)
+                    self._add_metric(metric, attributes)
 
-    def _enter(self, metric: Metric, attributes: dict[str, str]) -> None:
+    def _add_metric(self, metric: Metric, attributes: dict[str, str]) -> None:
         for point in _points(metric):
             self.points += 1
             known = attributes | _attributes(point.attributes)
             identity = (metric.name, tuple(sorted(known.items())))
-            if point.flags & ENDED:
+            if point.flags & NO_RECORDED_VALUE:
                 self.series.pop(identity, None)
-                self.ended.add(identity)
+                self.stale.add(identity)
             else:
-                self.ended.discard(identity)
+                self.stale.discard(identity)
                 self.series[identity] = _value(point)
 
 
-class RefusedError(ValueError):
+class RejectedRequestError(ValueError):
     """A request that is turned away, with the HTTP status that says so."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -86,22 +86,22 @@ class RefusedError(ValueError):
 
 
 @asynccontextmanager
-async def last9(ledger: Ledger, *, username: str, password: str) -> AsyncIterator[str]:
+async def fake_backend(received: ReceivedMetrics, *, username: str, password: str) -> AsyncIterator[str]:
     """Receive OTLP on loopback into a ledger; yields the endpoint, without `/v1/metrics`."""
     expected = b"Basic " + base64.b64encode(f"{username}:{password}".encode())
 
     async def receive(request: web.Request) -> web.Response:
         try:
-            _check(request, expected)
-            decoded = decode(_plain(await request.read(), request.headers.get("Content-Encoding", "")))
-        except RefusedError as error:
-            ledger.refused[error.status] += 1
+            _check_headers(request, expected)
+            decoded = decode(_decompress(await request.read(), request.headers.get("Content-Encoding", "")))
+        except RejectedRequestError as error:
+            received.rejected[error.status] += 1
             return web.Response(status=error.status, text=str(error))
-        ledger.take(decoded)
+        received.add(decoded)
         answer = ExportMetricsServiceResponse().SerializeToString()
         return web.Response(body=answer, content_type=CONTENT_TYPE)
 
-    async with listening(receive, path=PATH, method="POST") as address:
+    async with serve_path(receive, path=PATH, method="POST") as address:
         yield f"http://{address}"
 
 
@@ -110,33 +110,33 @@ def decode(body: bytes) -> ExportMetricsServiceRequest:
     try:
         request = ExportMetricsServiceRequest.FromString(body)
     except DecodeError as error:
-        raise RefusedError(400, f"the body is no ExportMetricsServiceRequest: {error}") from error
+        raise RejectedRequestError(400, f"the body is no ExportMetricsServiceRequest: {error}") from error
     metrics = [
         one for resource in request.resource_metrics for scope in resource.scope_metrics for one in scope.metrics
     ]
     for metric in metrics:
         if not metric.name or not any(True for _ in _points(metric)):
-            raise RefusedError(400, f"metric {metric.name!r} has no name or no points")
+            raise RejectedRequestError(400, f"metric {metric.name!r} has no name or no points")
     return request
 
 
-def _check(request: web.Request, expected: bytes) -> None:
+def _check_headers(request: web.Request, expected: bytes) -> None:
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(errors="surrogateescape"), expected):
-        raise RefusedError(401, "the Authorization header is not the one of this stand-in")
+        raise RejectedRequestError(401, "the Authorization header is not the one of this stand-in")
     if request.headers.get("Content-Type") != CONTENT_TYPE:
-        raise RefusedError(400, f"the Content-Type is not exactly {CONTENT_TYPE}")
+        raise RejectedRequestError(400, f"the Content-Type is not exactly {CONTENT_TYPE}")
 
 
-def _plain(body: bytes, encoding: str) -> bytes:
+def _decompress(body: bytes, encoding: str) -> bytes:
     """Undo the Content-Encoding; gzip that is cut short or garbled, and any other, is refused."""
     if encoding in {"", "identity"}:
         return body
     if encoding != "gzip":
-        raise RefusedError(400, f"the Content-Encoding {encoding!r} is neither gzip nor identity")
+        raise RejectedRequestError(400, f"the Content-Encoding {encoding!r} is neither gzip nor identity")
     try:
         return gzip.decompress(body)
     except (OSError, EOFError, zlib.error) as error:
-        raise RefusedError(400, f"the body is no gzip: {error}") from error
+        raise RejectedRequestError(400, f"the body is no gzip: {error}") from error
 
 
 def _points(metric: Metric) -> Iterable[Point]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.commands.record import Frame, FramePage, RecordingError, frames
+from exporter.commands.record import RecordedFrame, RecordedPage, RecordingError, read_frames
 from exporter.demo.simulator.cluster import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from exporter.demo.simulator.cluster import Cluster
+    from exporter.demo.simulator.cluster import SimulatedCluster
     from exporter.metrics import Source
 
 
@@ -30,7 +30,7 @@ KUBE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
+class ClusterAddresses:
     """Where the demo listens, as `host:port`, in the order of the cluster's controllers."""
 
     argo: tuple[str, ...]
@@ -39,7 +39,7 @@ class Addresses:
 
 
 @asynccontextmanager
-async def serve(cluster: Cluster, advance: Callable[[], None], *, allow_lists: bool = True) -> AsyncIterator[Addresses]:
+async def serve_cluster(cluster: SimulatedCluster, advance: Callable[[], None], *, allow_lists: bool = True) -> AsyncIterator[ClusterAddresses]:
     """Serve a cluster on free ports; `advance` is called before each page to bring it to the present.
 
     A controller that is down drops the connection without an answer. Only controllers compress, as the real ones do.
@@ -49,7 +49,7 @@ async def serve(cluster: Cluster, advance: Callable[[], None], *, allow_lists: b
         async def show(request: web.Request) -> web.Response:
             advance()
             body = cluster.argo_page(name)
-            return hang_up(request) if body is None else _page(body, ARGO_TYPE, compressed=True)
+            return drop_connection(request) if body is None else _page(body, ARGO_TYPE, compressed=True)
 
         return show
 
@@ -57,22 +57,22 @@ async def serve(cluster: Cluster, advance: Callable[[], None], *, allow_lists: b
         advance()
         asked = request.query.get("resources")
         resources = RESOURCES if asked is None else frozenset(asked.split(","))
-        return _page(cluster.ksm_page(allow_lists=allow_lists, resources=resources), KUBE_TYPE)
+        return _page(cluster.kube_state_metrics_page(allow_lists=allow_lists, resources=resources), KUBE_TYPE)
 
     async def rollout_state(request: web.Request) -> web.Response:
         advance()
         return _page(b"" if "resources" in request.query else cluster.state_page(), KUBE_TYPE)
 
     async with AsyncExitStack() as stack:
-        names = cluster.controllers.members
-        argo = [await stack.enter_async_context(listening(controller(name))) for name in names]
-        kube = await stack.enter_async_context(listening(kube_state_metrics))
-        state = await stack.enter_async_context(listening(rollout_state))
-        yield Addresses(tuple(argo), kube, state)
+        names = cluster.controllers.by_name
+        argo = [await stack.enter_async_context(serve_path(controller(name))) for name in names]
+        kube = await stack.enter_async_context(serve_path(kube_state_metrics))
+        state = await stack.enter_async_context(serve_path(rollout_state))
+        yield ClusterAddresses(tuple(argo), kube, state)
 
 
 @asynccontextmanager
-async def listening(
+async def serve_path(
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]], *, path: str = PATH, method: str = "GET"
 ) -> AsyncIterator[str]:
     """Answer one path on a free loopback port; yields its `host:port`."""
@@ -88,7 +88,7 @@ async def listening(
         await runner.cleanup()
 
 
-def hang_up(request: web.Request) -> web.Response:
+def drop_connection(request: web.Request) -> web.Response:
     """Drop the connection: what is left to do when the one asked is not there."""
     if request.transport:
         request.transport.abort()
@@ -105,12 +105,12 @@ def _page(body: bytes, content_type: str, *, compressed: bool = False) -> web.Re
 # rooms
 
 
-HOP = frozenset({"connection", "content-encoding", "content-length", "date", "transfer-encoding"})
+HOP_BY_HOP_HEADERS = frozenset({"connection", "content-encoding", "content-length", "date", "transfer-encoding"})
 """Headers that belong to the recorded connection, not to the page."""
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class ReplayedTarget:
     """Where a target of a recording can be asked: its `host:port`, and the installation it belongs to."""
 
     name: str
@@ -120,47 +120,47 @@ class Played:
 
 
 @asynccontextmanager
-async def replay(path: Path, elapsed: Callable[[], float]) -> AsyncIterator[tuple[tuple[Played, ...], float]]:
+async def serve_recording(path: Path, elapsed: Callable[[], float]) -> AsyncIterator[tuple[tuple[ReplayedTarget, ...], float]]:
     """Serve a recording; yields its targets, and how many seconds it lasts. Raises RecordingError.
 
     `elapsed` says how many recorded seconds have passed since the first frame. Where a target did not answer, the
     connection is dropped.
     """
-    recorded = tuple(frames(path))
+    recorded = tuple(read_frames(path))
     if not recorded:
         raise RecordingError(f"{path} has no frames; `record DIR` makes a recording")
     known = {(page.source, page.installation, page.target): page for frame in recorded for page in frame.pages}
     async with AsyncExitStack() as stack:
         played = []
         for page in known.values():
-            address = await stack.enter_async_context(listening(_answer(recorded, page, elapsed)))
-            played.append(Played(page.target, page.source, address, page.installation))
-        yield tuple(played), recorded[-1].at - recorded[0].at
+            address = await stack.enter_async_context(serve_path(_handler(recorded, page, elapsed)))
+            played.append(ReplayedTarget(page.target, page.source, address, page.installation))
+        yield tuple(played), recorded[-1].timestamp - recorded[0].timestamp
 
 
-def showing(recorded: Sequence[Frame], seconds: float) -> Frame:
+def frame_at(recorded: Sequence[RecordedFrame], seconds: float) -> RecordedFrame:
     """Return the last frame at or before these seconds from the first one."""
-    place = bisect_right(recorded, recorded[0].at + seconds, key=lambda frame: frame.at)
+    place = bisect_right(recorded, recorded[0].timestamp + seconds, key=lambda frame: frame.timestamp)
     return recorded[max(place - 1, 0)]
 
 
-def _answer(
-    recorded: Sequence[Frame], asked: FramePage, elapsed: Callable[[], float]
+def _handler(
+    recorded: Sequence[RecordedFrame], asked: RecordedPage, elapsed: Callable[[], float]
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Answer for one target."""
     who = (asked.source, asked.installation, asked.target)
 
     async def show(request: web.Request) -> web.Response:
-        pages = showing(recorded, elapsed()).pages
+        pages = frame_at(recorded, elapsed()).pages
         page = next((one for one in pages if (one.source, one.installation, one.target) == who), None)
-        return hang_up(request) if page is None or page.status is None else _response(page, page.status)
+        return drop_connection(request) if page is None or page.status is None else _response(page, page.status)
 
     return show
 
 
-def _response(page: FramePage, status: int) -> web.Response:
+def _response(page: RecordedPage, status: int) -> web.Response:
     """Answer as recorded; a body that cannot be read any more is an error of this server."""
-    headers = {name: value for name, value in page.headers.items() if name.lower() not in HOP}
+    headers = {name: value for name, value in page.headers.items() if name.lower() not in HOP_BY_HOP_HEADERS}
     try:
         response = web.Response(status=status, body=page.body(), headers=headers)
     except RecordingError as error:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.demo.simulator.cluster import Cluster
-from exporter.demo.simulator.objects import Key
+from exporter.demo.simulator.cluster import SimulatedCluster
+from exporter.demo.simulator.objects import ObjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.demo.simulator.ground_truth import Truth
-    from exporter.demo.simulator.objects import Spec
+    from exporter.demo.simulator.ground_truth import GroundTruth
+    from exporter.demo.simulator.objects import RolloutSpec
 
 SETTLED = 10.0
 FRAME = 0.5
@@ -26,27 +26,27 @@ FRAME = 0.5
 class Play:
     """One rollout in a cluster: settled first, then watched in frames close enough to see every phase that lasts."""
 
-    spec: Spec
+    spec: RolloutSpec
     seed: int = 1
     phases: list[str] = field(default_factory=list)
-    truths: list[Truth] = field(default_factory=list)
+    truths: list[GroundTruth] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.cluster = Cluster(self.seed)
+        self.cluster = SimulatedCluster(self.seed)
         self.cluster.create(self.spec)
         self.cluster.advance(self.cluster.now + SETTLED)
         self.opening = self.cluster.now
         self._frame()
 
     @property
-    def key(self) -> Key:
-        return Key(self.spec.namespace, self.spec.name)
+    def key(self) -> ObjectKey:
+        return ObjectKey(self.spec.namespace, self.spec.name)
 
     @property
-    def truth(self) -> Truth:
-        return self.cluster.truth()[self.key]
+    def truth(self) -> GroundTruth:
+        return self.cluster.ground_truth()[self.key]
 
-    def until(self, seconds: float) -> Truth:
+    def until(self, seconds: float) -> GroundTruth:
         """Go on to this second of the play, a frame at a time."""
         while self.cluster.now + FRAME <= self.opening + seconds:
             self.cluster.advance(self.cluster.now + FRAME)
@@ -61,7 +61,7 @@ class Play:
         """Count the events by reason, as the leader shows them."""
         leader = self.cluster.controllers.leader
         assert leader
-        return {event.reason: count for event, count in leader.tally.events.items() if event.key == self.key}
+        return {event.reason: count for event, count in leader.counters.events.items() if event.key == self.key}
 
     def _frame(self) -> None:
         truth = self.truth
@@ -82,5 +82,5 @@ def real_page() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def play() -> Callable[[Spec], Play]:
+def play() -> Callable[[RolloutSpec], Play]:
     return Play

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.demo.simulator.arithmetic import Bounds, Size, alone, basic, bounds, routed, split
+from exporter.demo.simulator.arithmetic import ReplicaBounds, ReplicaSetSize, only_replica_set_size, basic_canary_sizes, resolve_bounds, routed_canary_size, split_by_weight
 from exporter.demo.simulator.objects import FULL_WEIGHT
 
 SIZES = st.integers(0, 40)
@@ -28,7 +28,7 @@ WEIGHTS = st.integers(0, 100)
 def test_a_weight_becomes_the_nearest_numbers_of_pods(
     replicas: int, weight: int, surge: int, expected: tuple[int, int]
 ) -> None:
-    assert split(replicas, weight, surge) == expected
+    assert split_by_weight(replicas, weight, surge) == expected
 
 
 @pytest.mark.parametrize(
@@ -43,23 +43,23 @@ def test_a_weight_becomes_the_nearest_numbers_of_pods(
 def test_a_canary_begins_with_the_sizes_that_the_controllers_own_examples_give(
     replicas: int, weight: int, unavailable: int, surge: int, expected: tuple[int, int]
 ) -> None:
-    assert basic(Bounds(replicas, surge, unavailable), weight, Size(), Size(replicas, replicas), 0) == expected
+    assert basic_canary_sizes(ReplicaBounds(replicas, surge, unavailable), weight, ReplicaSetSize(), ReplicaSetSize(replicas, replicas), 0) == expected
 
 
 @pytest.mark.parametrize(("replicas", "expected"), [(10, (3, 2)), (4, (1, 1)), (1, (1, 0)), (0, (0, 1))])
 def test_a_quarter_of_surge_rounds_up_and_of_unavailability_down(replicas: int, expected: tuple[int, int]) -> None:
-    limits = bounds(replicas, 0.25, 0.25)
+    limits = resolve_bounds(replicas, 0.25, 0.25)
     assert (limits.surge, limits.unavailable) == expected
 
 
 def test_a_rollout_without_room_to_move_may_miss_one_pod() -> None:
-    assert bounds(10, 0.0, 0.0) == Bounds(10, 0, 1)
+    assert resolve_bounds(10, 0.0, 0.0) == ReplicaBounds(10, 0, 1)
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS, surge=st.integers(0, 10))
 def test_a_split_has_all_pods_or_one_more_where_a_surge_allows_it(replicas: int, weight: int, surge: int) -> None:
-    canary, stable = split(replicas, weight, surge)
+    canary, stable = split_by_weight(replicas, weight, surge)
     assert canary >= 0
     assert stable >= 0
     assert canary + stable in ({replicas, replicas + 1} if surge and replicas else {replicas})
@@ -68,7 +68,7 @@ def test_a_split_has_all_pods_or_one_more_where_a_surge_allows_it(replicas: int,
 
 
 def test_a_tie_at_the_top_without_a_surge_gives_no_canary_at_all_as_in_the_controller() -> None:
-    assert split(5, 90, 0) == (0, 5)
+    assert split_by_weight(5, 90, 0) == (0, 5)
 
 
 @settings(derandomize=True, max_examples=200)
@@ -76,37 +76,37 @@ def test_a_tie_at_the_top_without_a_surge_gives_no_canary_at_all_as_in_the_contr
 def test_no_canary_grows_beyond_the_most_pods_nor_shrinks_below_the_least(
     replicas: int, weight: int, new: int, stable: int, lost: int, others: int
 ) -> None:
-    limits = bounds(replicas, 0.25, 0.25)
-    available = Size(new, max(0, new - lost)), Size(stable, stable)
-    next_new, next_stable = basic(limits, weight, *available, others)
+    limits = resolve_bounds(replicas, 0.25, 0.25)
+    available = ReplicaSetSize(new, max(0, new - lost)), ReplicaSetSize(stable, stable)
+    next_new, next_stable = basic_canary_sizes(limits, weight, *available, others)
     assert min(next_new, next_stable) >= 0
     if next_new + next_stable > new + stable:
-        assert next_new + next_stable + others <= limits.most
+        assert next_new + next_stable + others <= limits.max_total
     if next_stable < stable and not others:
-        assert available[0].available + min(next_stable, stable) >= min(limits.least, available[0].available + stable)
+        assert available[0].available + min(next_stable, stable) >= min(limits.min_available, available[0].available + stable)
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS)
 def test_sizes_come_to_the_split_when_all_pods_get_ready(replicas: int, weight: int) -> None:
-    limits = bounds(replicas, 0.25, 0.25)
+    limits = resolve_bounds(replicas, 0.25, 0.25)
     new, stable = 0, replicas
     for _ in range(2 * replicas + 2):
-        new, stable = basic(limits, weight, Size(new, new), Size(stable, stable), 0)
-    assert (new, stable) == split(replicas, weight, limits.surge)
+        new, stable = basic_canary_sizes(limits, weight, ReplicaSetSize(new, new), ReplicaSetSize(stable, stable), 0)
+    assert (new, stable) == split_by_weight(replicas, weight, limits.surge)
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, spec=SIZES, others=st.integers(0, 3))
 def test_a_lone_replicaset_takes_all_pods_but_waits_for_others_to_go(replicas: int, spec: int, others: int) -> None:
-    limits = bounds(replicas, 0.25, 0.25)
-    size = alone(limits, Size(spec, spec), others)
-    assert size == replicas or (others and size <= max(spec, limits.most))
+    limits = resolve_bounds(replicas, 0.25, 0.25)
+    size = only_replica_set_size(limits, ReplicaSetSize(spec, spec), others)
+    assert size == replicas or (others and size <= max(spec, limits.max_total))
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS)
 def test_a_routed_canary_has_pods_for_its_weight_and_not_one_more(replicas: int, weight: int) -> None:
-    canary = routed(replicas, weight)
+    canary = routed_canary_size(replicas, weight)
     assert canary * FULL_WEIGHT >= weight * replicas
     assert (canary - 1) * FULL_WEIGHT < weight * replicas or canary == 0

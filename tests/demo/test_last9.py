@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
 from opentelemetry.sdk.resources import Resource
 
-from exporter.demo.fake_backend import CONTENT_TYPE, ENDED, PATH, Ledger, last9
+from exporter.demo.fake_backend import CONTENT_TYPE, NO_RECORDED_VALUE, PATH, ReceivedMetrics, fake_backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,14 +59,14 @@ async def post(session: ClientSession, url: str, body: bytes, **headers: str) ->
 
 
 async def test_what_the_sdks_own_exporter_sends_arrives() -> None:
-    ledger = Ledger()
-    async with last9(ledger, username="user", password="secret") as endpoint:
+    ledger = ReceivedMetrics()
+    async with fake_backend(ledger, username="user", password="secret") as endpoint:
         sender = OTLPMetricExporter(
             endpoint + PATH, headers={"authorization": CREDENTIALS}, compression=Compression.Gzip
         )
         assert await asyncio.to_thread(sender.export, measured()) is MetricExportResult.SUCCESS
         sender.shutdown()
-    assert (ledger.requests, ledger.points, ledger.refused.total()) == (1, 3, 0)
+    assert (ledger.requests, ledger.points, ledger.rejected.total()) == (1, 3, 0)
     assert ledger.series == {
         ("deploys", (CLUSTER, ("name", "checkout"))): 3.0,
         ("fraction", (CLUSTER, ("name", "checkout"))): 0.25,
@@ -75,32 +75,32 @@ async def test_what_the_sdks_own_exporter_sends_arrives() -> None:
 
 
 async def test_a_series_ends_with_its_end_marker_and_lives_again_with_a_value(session: ClientSession) -> None:
-    ledger = Ledger()
+    ledger = ReceivedMetrics()
     series = ("x", ())
-    async with last9(ledger, username="user", password="secret") as endpoint:
+    async with fake_backend(ledger, username="user", password="secret") as endpoint:
         for request, living, ended in (
             (gauge("x", 7.0), {series: 7.0}, set()),
-            (gauge("x", 0.0, flags=ENDED), {}, {series}),
+            (gauge("x", 0.0, flags=NO_RECORDED_VALUE), {}, {series}),
             (gauge("x", 8.0), {series: 8.0}, set()),
         ):
             assert (await post(session, endpoint, request.SerializeToString()))[0] == 200
-            assert (ledger.series, ledger.ended) == (living, ended)
+            assert (ledger.series, ledger.stale) == (living, ended)
     assert ledger.points == 3
 
 
 async def test_an_empty_request_is_accepted(session: ClientSession) -> None:
-    ledger = Ledger()
-    async with last9(ledger, username="user", password="secret") as endpoint:
+    ledger = ReceivedMetrics()
+    async with fake_backend(ledger, username="user", password="secret") as endpoint:
         assert (await post(session, endpoint, b""))[0] == 200
     assert (ledger.requests, ledger.points) == (1, 0)
 
 
 @pytest.mark.parametrize("authorization", ["", "Basic", "Basic dXNlcjp3cm9uZw==", "Bearer x", "é"])
 async def test_a_wrong_credential_is_refused_with_401(session: ClientSession, authorization: str) -> None:
-    ledger = Ledger()
-    async with last9(ledger, username="user", password="secret") as endpoint:
+    ledger = ReceivedMetrics()
+    async with fake_backend(ledger, username="user", password="secret") as endpoint:
         status, text = await post(session, endpoint, b"", Authorization=authorization)
-    assert (status, ledger.refused) == (401, {401: 1})
+    assert (status, ledger.rejected) == (401, {401: 1})
     assert "secret" not in text
 
 
@@ -119,17 +119,17 @@ async def test_a_wrong_credential_is_refused_with_401(session: ClientSession, au
 async def test_a_bad_request_is_refused_with_400_and_says_why(
     session: ClientSession, body: bytes, headers: dict[str, str], why: str
 ) -> None:
-    ledger = Ledger()
-    async with last9(ledger, username="user", password="secret") as endpoint:
+    ledger = ReceivedMetrics()
+    async with fake_backend(ledger, username="user", password="secret") as endpoint:
         status, text = await post(session, endpoint, body, **headers)
-    assert (status, ledger.refused, ledger.requests) == (400, {400: 1}, 0)
+    assert (status, ledger.rejected, ledger.requests) == (400, {400: 1}, 0)
     assert why in text
 
 
 async def test_a_metric_without_points_is_refused_as_real_stores_do(session: ClientSession) -> None:
     request = gauge("x", 1.0)
     request.resource_metrics[0].scope_metrics[0].metrics.add(name="empty")
-    ledger = Ledger()
-    async with last9(ledger, username="user", password="secret") as endpoint:
+    ledger = ReceivedMetrics()
+    async with fake_backend(ledger, username="user", password="secret") as endpoint:
         assert (await post(session, endpoint, request.SerializeToString()))[0] == 400
     assert ledger.series == {}

@@ -5,33 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.demo.simulator.objects import BlueGreen, Canary, Pause, SetWeight, Spec
+from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, Pause, SetWeight, RolloutSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.demo.conftest import Play
 
-    Player = Callable[[Spec], Play]
+    Player = Callable[[RolloutSpec], Play]
 
 APP = "registry.local/app:v1"
 FIRST = {"RolloutAddedToInformer": 1, "RolloutUpdated": 1, "NewReplicaSetCreated": 1, "ScalingReplicaSet": 1}
 LADDER = (SetWeight(20), Pause(15), SetWeight(40), Pause(), SetWeight(60), Pause(8), SetWeight(80), Pause(8))
 SHORT = (SetWeight(20), Pause(5), SetWeight(40), Pause(), SetWeight(80), Pause(4))
-ROUTED = Canary(
+ROUTED = CanaryStrategy(
     (SetWeight(10), Pause(5), SetWeight(50), Pause(5)), "Nginx", scale_down_delay=12, abort_scale_down_delay=10
 )
 
 
-def basic(replicas: int, *steps: SetWeight | Pause) -> Spec:
-    return Spec("shop", "checkout", APP, replicas, Canary(steps))
+def basic(replicas: int, *steps: SetWeight | Pause) -> RolloutSpec:
+    return RolloutSpec("shop", "checkout", APP, replicas, CanaryStrategy(steps))
 
 
 def test_a_first_deployment_completes_and_counts_so(play: Player) -> None:
     canary = play(basic(4, *SHORT))
     assert canary.phases == ["Completed"]
     assert canary.events() == FIRST | {"RolloutNotCompleted": 1, "RolloutCompleted": 1}
-    blue_green = play(Spec("shop", "web", APP, 2, BlueGreen()))
+    blue_green = play(RolloutSpec("shop", "web", APP, 2, BlueGreenStrategy()))
     assert blue_green.events() == FIRST | {"RolloutCompleted": 1, "SwitchService": 2}
 
 
@@ -66,7 +66,7 @@ def test_an_abort_lasts_until_a_retry_or_a_new_revision_as_in_abort(play: Player
     watched.until(17)
     watched.cluster.abort(*watched.key)
     aborted = watched.until(33)
-    assert (aborted.phase, aborted.health, aborted.updated, aborted.step) == ("Abort", "Degraded", 0, 0)
+    assert (aborted.phase, aborted.health, aborted.updated, aborted.step_index) == ("Abort", "Degraded", 0, 0)
     watched.cluster.retry(*watched.key)
     watched.until(47)
     watched.cluster.abort(*watched.key)
@@ -85,28 +85,28 @@ def test_an_abort_lasts_until_a_retry_or_a_new_revision_as_in_abort(play: Player
 def test_a_rollback_to_stable_skips_the_steps_and_reuses_the_replicaset_as_in_rollback(play: Player) -> None:
     watched = play(basic(8, *SHORT))
     rollout = watched.cluster.rollouts[watched.key]
-    stable = watched.truth.stable
+    stable = watched.truth.stable_hash
     watched.until(3)
     watched.deploy("v2")
     watched.until(18)
     watched.cluster.rollback(*watched.key)
-    assert watched.until(28).current == stable
+    assert watched.until(28).current_hash == stable
     assert watched.phases == ["Completed", *["Progressing", "Paused"] * 2, "Progressing", "Completed"]
     assert watched.events()["SkipSteps"] == 1
     assert watched.events()["RolloutResumed"] == 2
-    assert rollout.sets[stable].revision == 3
-    assert rollout.sets[stable].created < min(one.created for one in rollout.sets.values() if one.hash != stable)
+    assert rollout.replica_sets[stable].revision == 3
+    assert rollout.replica_sets[stable].created_at < min(one.created_at for one in rollout.replica_sets.values() if one.hash != stable)
 
 
 def test_a_rollback_at_rest_is_a_canary_of_an_old_replicaset(play: Player) -> None:
     watched = play(basic(8, SetWeight(25), Pause(4)))
-    first = watched.truth.stable
+    first = watched.truth.stable_hash
     watched.deploy("v2")
     watched.until(16)
     watched.cluster.rollback(*watched.key)
     halfway = watched.until(20)
-    assert (halfway.current, halfway.phase, halfway.fraction) == (first, "Paused", 0.25)
-    assert watched.until(32).stable == first
+    assert (halfway.current_hash, halfway.phase, halfway.fraction) == (first, "Paused", 0.25)
+    assert watched.until(32).stable_hash == first
     assert watched.events()["NewReplicaSetCreated"] == 2
     assert "SkipSteps" not in watched.events()
 
@@ -128,7 +128,7 @@ def test_a_superseded_canary_gives_way_to_the_third_revision_as_in_paused(play: 
 
 def test_a_routed_canary_drains_its_old_pods_after_promotion_as_in_traffic_canary(play: Player) -> None:
     steps = (SetWeight(5), Pause(10), SetWeight(25), Pause(), SetWeight(50), Pause(10))
-    watched = play(Spec("shop", "checkout", APP, 10, Canary(steps, "Nginx", scale_down_delay=25)))
+    watched = play(RolloutSpec("shop", "checkout", APP, 10, CanaryStrategy(steps, "Nginx", scale_down_delay=25)))
     watched.until(3)
     watched.deploy("v2")
     shown = [watched.until(seconds) for seconds in (12, 26)]
@@ -146,7 +146,7 @@ def test_a_routed_canary_drains_its_old_pods_after_promotion_as_in_traffic_canar
 
 
 def test_an_aborted_routed_canary_loses_traffic_at_once_and_pods_after_a_delay_as_in_abort(play: Player) -> None:
-    watched = play(Spec("pay", "ledger", APP, 3, ROUTED))
+    watched = play(RolloutSpec("pay", "ledger", APP, 3, ROUTED))
     watched.deploy("v2")
     assert watched.until(5).weight == 10
     watched.cluster.abort(*watched.key)
@@ -161,7 +161,7 @@ def test_an_aborted_routed_canary_loses_traffic_at_once_and_pods_after_a_delay_a
 
 
 def test_a_routed_canary_taken_back_keeps_old_pods_for_the_delay_as_in_rollback(play: Player) -> None:
-    watched = play(Spec("pay", "ledger", APP, 3, ROUTED))
+    watched = play(RolloutSpec("pay", "ledger", APP, 3, ROUTED))
     watched.deploy("v2")
     watched.until(5)
     watched.cluster.rollback(*watched.key)
@@ -171,7 +171,7 @@ def test_a_routed_canary_taken_back_keeps_old_pods_for_the_delay_as_in_rollback(
 
 
 def test_a_blue_green_is_completed_the_moment_it_switches_as_in_bluegreen(play: Player) -> None:
-    watched = play(Spec("shop", "front", APP, 3, BlueGreen(manual=True, scale_down_delay=8)))
+    watched = play(RolloutSpec("shop", "front", APP, 3, BlueGreenStrategy(manual=True, scale_down_delay=8)))
     watched.until(3)
     watched.deploy("v2")
     waiting = watched.until(20)
@@ -194,8 +194,8 @@ def test_a_blue_green_is_completed_the_moment_it_switches_as_in_bluegreen(play: 
 
 
 def test_a_small_preview_grows_before_the_switch_as_in_bluegreen(play: Player) -> None:
-    strategy = BlueGreen(auto_promotion=10, preview_replicas=1, scale_down_delay=10)
-    watched = play(Spec("pay", "portal", APP, 2, strategy))
+    strategy = BlueGreenStrategy(auto_promotion=10, preview_replicas=1, scale_down_delay=10)
+    watched = play(RolloutSpec("pay", "portal", APP, 2, strategy))
     watched.deploy("v2")
     assert (watched.until(8).updated, watched.truth.replicas) == (1, 3)
     watched.until(30)
@@ -217,8 +217,8 @@ def test_a_bad_image_times_out_until_the_next_one_as_in_bad_image(play: Player) 
 
 
 def test_a_deadline_that_aborts_counts_two_aborts_as_in_bad_image(play: Player) -> None:
-    strategy = Canary((SetWeight(25), Pause(4)), "Nginx", abort_scale_down_delay=10)
-    spec = Spec("shop", "search", APP, 4, strategy, progress_deadline=20, progress_deadline_abort=True)
+    strategy = CanaryStrategy((SetWeight(25), Pause(4)), "Nginx", abort_scale_down_delay=10)
+    spec = RolloutSpec("shop", "search", APP, 4, strategy, progress_deadline=20, progress_deadline_abort=True)
     watched = play(spec)
     watched.until(3)
     watched.deploy("bad-2")
@@ -269,7 +269,7 @@ def test_a_healthy_rollout_that_is_paused_stays_completed_as_in_paused(play: Pla
 
 def test_a_spec_that_is_made_invalid_is_fixed_only_when_the_back_off_runs_out_as_in_invalid_spec(play: Player) -> None:
     watched = play(basic(2))
-    watched.cluster.apply(replace(watched.spec, strategy=Canary((SetWeight(200),))))
+    watched.cluster.apply(replace(watched.spec, strategy=CanaryStrategy((SetWeight(200),))))
     invalid = watched.until(13)
     assert (invalid.phase, invalid.health, invalid.available) == ("InvalidSpec", "Degraded", 2)
     watched.cluster.apply(watched.spec)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.demo.simulator.cluster import Cluster
-from exporter.demo.simulator.controllers import CLEANUP, TAKEOVER
-from exporter.demo.simulator.exposition import Header, Row, number, render
-from exporter.demo.simulator.objects import BlueGreen, Canary, Pause, SetWeight, Spec
+from exporter.demo.simulator.cluster import SimulatedCluster
+from exporter.demo.simulator.controllers import CLEANUP_SECONDS, TAKEOVER_SECONDS
+from exporter.demo.simulator.exposition import FamilyHeader, SampleRow, format_number, render_family
+from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, Pause, SetWeight, RolloutSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,14 +22,14 @@ NOISE = ("go_", "apiserver_", "aggregator_", "cardinality_", "registered_", "hid
 UNSHOWN = ("kube_pod_container_resource", "kube_pod_container_state", "kube_pod_container_status_terminated")
 
 
-def busy() -> Cluster:
+def busy() -> SimulatedCluster:
     """Make a cluster in mid-canary with everything that a page can show."""
-    cluster = Cluster(3)
+    cluster = SimulatedCluster(3)
     steps = (SetWeight(20), Pause(), SetWeight(50), Pause())
-    cluster.create(Spec("shop", "checkout", "registry.local/app:v1", 10, Canary(steps)))
-    cluster.create(Spec("pay", "ledger", "registry.local/ledger:v1", 3, Canary(steps, "Nginx")))
-    cluster.create(Spec("pay", "audit", "registry.local/audit:v1", 2, Canary(steps)))
-    cluster.create(Spec("shop", "web", "registry.local/web:v1", 2, BlueGreen()))
+    cluster.create(RolloutSpec("shop", "checkout", "registry.local/app:v1", 10, CanaryStrategy(steps)))
+    cluster.create(RolloutSpec("pay", "ledger", "registry.local/ledger:v1", 3, CanaryStrategy(steps, "Nginx")))
+    cluster.create(RolloutSpec("pay", "audit", "registry.local/audit:v1", 2, CanaryStrategy(steps)))
+    cluster.create(RolloutSpec("shop", "web", "registry.local/web:v1", 2, BlueGreenStrategy()))
     cluster.advance(cluster.now + 10)
     for namespace, name in (("shop", "checkout"), ("pay", "ledger"), ("pay", "audit")):
         cluster.deploy(namespace, name, "registry.local/app:v2")
@@ -67,8 +67,8 @@ def simulated() -> dict[str, str]:
     return {
         "argo-a": text(cluster.argo_page("argo-a")),
         "argo-b": text(cluster.argo_page("argo-b")),
-        "ksm": text(cluster.ksm_page()),
-        "ksm-plain": text(cluster.ksm_page(allow_lists=False)),
+        "ksm": text(cluster.kube_state_metrics_page()),
+        "ksm-plain": text(cluster.kube_state_metrics_page(allow_lists=False)),
         "ksm-state": text(cluster.state_page()),
     }
 
@@ -126,9 +126,9 @@ def test_during_a_failover_nobody_shows_rollouts_and_the_next_leader_counts_anew
     start = cluster.now
     cluster.failover()
     assert cluster.argo_page("argo-a") is None
-    cluster.advance(start + TAKEOVER[0])
+    cluster.advance(start + TAKEOVER_SECONDS[0])
     assert "\nrollout_info{" not in text(cluster.argo_page("argo-a")) + text(cluster.argo_page("argo-b"))
-    cluster.advance(start + TAKEOVER[1] + 1)
+    cluster.advance(start + TAKEOVER_SECONDS[1] + 1)
     page = text(cluster.argo_page("argo-b"))
     events = [line for line in page.split("\n") if line.startswith("rollout_events_total{")]
     assert len(events) == 4
@@ -168,8 +168,8 @@ def test_a_deleted_rollout_is_gone_at_once_but_its_counters_linger() -> None:
     page = text(cluster.argo_page("argo-a"))
     assert 'rollout_info{name="checkout"' not in page
     assert 'rollout_events_total{name="checkout",namespace="shop",reason="RolloutDeleted",type="Normal"} 1' in page
-    cluster.create(Spec("shop", "checkout", "registry.local/app:v1", 2))
-    cluster.advance(cluster.now + CLEANUP - 1)
+    cluster.create(RolloutSpec("shop", "checkout", "registry.local/app:v1", 2))
+    cluster.advance(cluster.now + CLEANUP_SECONDS - 1)
     assert 'rollout_events_total{name="checkout"' in text(cluster.argo_page("argo-a"))
     cluster.advance(cluster.now + 2)
     page = text(cluster.argo_page("argo-a"))
@@ -181,7 +181,7 @@ def test_a_terminating_pod_is_still_running_and_has_a_deletion_time() -> None:
     cluster = busy()
     cluster.scale("shop", "web", 1)
     cluster.advance(cluster.now + 0.5)
-    page = text(cluster.ksm_page())
+    page = text(cluster.kube_state_metrics_page())
     names = [line.split('"')[3] for line in page.split("\n") if line.startswith("kube_pod_deletion_timestamp{")]
     assert any(name.startswith("web-") for name in names)
     for name in names:
@@ -215,9 +215,9 @@ def test_a_retry_leaves_an_abort_of_0_in_the_state() -> None:
     ],
 )
 def test_numbers_are_written_as_go_writes_them(value: float, expected: str) -> None:
-    assert number(value) == expected
+    assert format_number(value) == expected
 
 
 def test_label_values_are_escaped() -> None:
-    rendered = render(Header("x", "gauge", "X."), [Row((("a", 'q"b\\c\nd'),), 1)])
+    rendered = render_family(FamilyHeader("x", "gauge", "X."), [SampleRow((("a", 'q"b\\c\nd'),), 1)])
     assert rendered == '# HELP x X.\n# TYPE x gauge\nx{a="q\\"b\\\\c\\nd"} 1\n'

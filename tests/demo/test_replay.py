@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 
-from exporter.commands.record import RecordingError, frames
-from exporter.demo.replay_server import Played, replay, showing
+from exporter.commands.record import RecordingError, read_frames
+from exporter.demo.replay_server import ReplayedTarget, serve_recording, frame_at
 from exporter.metrics import Source
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
-async def ask(session: ClientSession, one: Played) -> tuple[int, str, bytes]:
+async def ask(session: ClientSession, one: ReplayedTarget) -> tuple[int, str, bytes]:
     async with session.get(f"http://{one.address}/metrics") as response:
         return response.status, response.headers["Content-Type"], await response.read()
 
@@ -48,7 +48,7 @@ async def ask(session: ClientSession, one: Played) -> tuple[int, str, bytes]:
 async def test_a_target_answers_as_it_did_at_that_time(
     recording: Path, elapsed: float, status: int, body: bytes
 ) -> None:
-    async with replay(recording, lambda: elapsed) as (targets, seconds), ClientSession() as session:
+    async with serve_recording(recording, lambda: elapsed) as (targets, seconds), ClientSession() as session:
         assert [(one.name, one.source) for one in targets] == [("a", Source.ARGO), ("k", Source.KUBE_STATE_METRICS)]
         assert seconds == 20.0
         assert await ask(session, targets[0]) == (status, TEXT["Content-Type"], body)
@@ -56,26 +56,26 @@ async def test_a_target_answers_as_it_did_at_that_time(
 
 @pytest.mark.parametrize(("elapsed", "place"), [(10.0, 1), (20.0, 0), (99.0, 0)])
 async def test_a_target_that_did_not_answer_drops_the_connection(recording: Path, elapsed: float, place: int) -> None:
-    async with replay(recording, lambda: elapsed) as (targets, _), ClientSession() as session:
+    async with serve_recording(recording, lambda: elapsed) as (targets, _), ClientSession() as session:
         with pytest.raises(ServerDisconnectedError):
             await ask(session, targets[place])
 
 
 async def test_a_body_that_has_gone_is_an_error_that_names_it(recording: Path) -> None:
-    async with replay(recording, lambda: 0.0) as (targets, _), ClientSession() as session:
+    async with serve_recording(recording, lambda: 0.0) as (targets, _), ClientSession() as session:
         (recording.parent / "one.prom.gz").unlink()
         status, _, body = await ask(session, targets[0])
         assert (status, b"one.prom.gz" in body) == (500, True)
 
 
 def test_the_frame_that_shows_is_the_last_one_begun(recording: Path) -> None:
-    recorded = tuple(frames(recording))
-    assert [showing(recorded, seconds).at for seconds in (-5.0, 0.0, 19.0, 20.0, 99.0)] == [100, 100, 110, 120, 120]
+    recorded = tuple(read_frames(recording))
+    assert [frame_at(recorded, seconds).timestamp for seconds in (-5.0, 0.0, 19.0, 20.0, 99.0)] == [100, 100, 110, 120, 120]
 
 
 async def test_an_empty_recording_says_how_to_make_one(tmp_path: Path) -> None:
     path = tmp_path / "frames.jsonl"
     path.touch()
     with pytest.raises(RecordingError, match="`record DIR` makes a recording"):
-        async with replay(path, lambda: 0.0):
+        async with serve_recording(path, lambda: 0.0):
             pass

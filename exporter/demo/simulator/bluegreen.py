@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.demo.simulator import reconciler as shared
-from exporter.demo.simulator.objects import BlueGreen
+from exporter.demo.simulator.objects import BlueGreenStrategy
 
 if TYPE_CHECKING:
-    from exporter.demo.simulator.reconciler import Turn
+    from exporter.demo.simulator.reconciler import ReconcileContext
 
 
-def reconcile(turn: Turn) -> None:
+def reconcile(turn: ReconcileContext) -> None:
     """Bring a blue-green rollout one turn further."""
-    fast = turn.new.deadline is not None
-    rollout, was = turn.rollout, turn.was
-    if not rollout.spec.paused and rollout.second != turn.new.hash:
-        rollout.second = turn.new.hash
-        turn.record("SwitchService")
+    fast = turn.new.scale_down_at is not None
+    rollout, was = turn.rollout, turn.previous_status
+    if not rollout.spec.paused and rollout.canary_service_hash != turn.new.hash:
+        rollout.canary_service_hash = turn.new.hash
+        turn.record_event("SwitchService")
     changed = bool(was.current_hash) and was.current_hash != turn.new.hash
     if not changed:
         resize(turn)
@@ -26,109 +26,109 @@ def reconcile(turn: Turn) -> None:
     _sync(turn, changed=changed)
 
 
-def resize(turn: Turn) -> None:
+def resize(turn: ReconcileContext) -> None:
     """Size the ReplicaSets: the stable one whole, the wanted one as a preview or whole, others away in time."""
     if not turn.rollout.spec.paused:
-        shared.lift_deadlines(turn)
+        shared.remove_scale_down_deadlines(turn)
     if turn.stable:
-        shared.scale(turn, turn.stable, turn.wanted)
-    shared.resize_new(turn, _preview(turn))
-    for one in turn.rollout.others:
-        if one.spec and one.hash not in {turn.rollout.first, turn.was.active}:
-            shared.scale(turn, one, shared.after_delay(turn, one, turn.wanted))
+        shared.scale(turn, turn.stable, turn.desired)
+    shared.scale_new_replica_set(turn, _preview(turn))
+    for one in turn.rollout.other_replica_sets:
+        if one.desired and one.hash not in {turn.rollout.stable_service_hash, turn.previous_status.active_hash}:
+            shared.scale(turn, one, shared.replicas_until_deadline(turn, one, turn.desired))
 
 
-def refresh(turn: Turn) -> None:
+def refresh(turn: ReconcileContext) -> None:
     """Count the available pods: those of the active ReplicaSet, where there is one."""
-    active = turn.rollout.sets.get(turn.status.active)
-    turn.status.available = shared.available([active] if active else list(turn.rollout.sets.values()))
+    active = turn.rollout.replica_sets.get(turn.status.active_hash)
+    turn.status.available = shared.count_available([active] if active else list(turn.rollout.replica_sets.values()))
 
 
-def _strategy(turn: Turn) -> BlueGreen:
-    assert isinstance(turn.strategy, BlueGreen)
+def _strategy(turn: ReconcileContext) -> BlueGreenStrategy:
+    assert isinstance(turn.strategy, BlueGreenStrategy)
     return turn.strategy
 
 
-def _preview(turn: Turn) -> int:
+def _preview(turn: ReconcileContext) -> int:
     """Size the wanted ReplicaSet (NewRSNewReplicas)."""
-    preview, was = _strategy(turn).preview_replicas, turn.was
-    if preview is None or was.promote_full or was.active in {"", turn.new.hash}:
-        return turn.wanted
-    resumed = not turn.rollout.spec.paused and was.waiting is None and was.preview_checked
-    return turn.wanted if resumed and was.current_hash == turn.new.hash else preview
+    preview, was = _strategy(turn).preview_replicas, turn.previous_status
+    if preview is None or was.promote_full or was.active_hash in {"", turn.new.hash}:
+        return turn.desired
+    resumed = not turn.rollout.spec.paused and was.pause is None and was.preview_approved
+    return turn.desired if resumed and was.current_hash == turn.new.hash else preview
 
 
-def _reconcile_pause(turn: Turn, *, fast: bool) -> None:
+def _reconcile_pause(turn: ReconcileContext, *, fast: bool) -> None:
     """Begin or end the pause before the switch (reconcileBlueGreenPause)."""
     size, strategy = _preview(turn), _strategy(turn)
-    if turn.was.abort or turn.rollout.spec.paused or not turn.new.spec == turn.new.available == size:
+    if turn.previous_status.abort or turn.rollout.spec.paused or not turn.new.desired == turn.new.available == size:
         return
     held = strategy.manual or strategy.auto_promotion > 0
-    if _fast_tracked(turn, fast=fast) or turn.was.preview_checked or not held:
-        turn.drops_pause = True
-    elif turn.was.waiting is not None:
-        turn.drops_pause = _pause_over(turn)
-    elif not turn.was.controller_pause:
+    if _fast_tracked(turn, fast=fast) or turn.previous_status.preview_approved or not held:
+        turn.ends_pause = True
+    elif turn.previous_status.pause is not None:
+        turn.ends_pause = _pause_over(turn)
+    elif not turn.previous_status.controller_pause:
         turn.adds_pause = "BlueGreenPause"
 
 
-def _fast_tracked(turn: Turn, *, fast: bool) -> bool:
+def _fast_tracked(turn: ReconcileContext, *, fast: bool) -> bool:
     """Whether the switch needs no pause (isBlueGreenFastTracked)."""
-    return fast or turn.was.promote_full or turn.rollout.first in {"", turn.new.hash}
+    return fast or turn.previous_status.promote_full or turn.rollout.stable_service_hash in {"", turn.new.hash}
 
 
-def _pause_over(turn: Turn) -> bool:
+def _pause_over(turn: ReconcileContext) -> bool:
     """Whether somebody promoted, or the time has passed (CompletedBlueGreenPause)."""
     strategy = _strategy(turn)
-    if turn.was.preview_checked and not turn.adds_pause:
+    if turn.previous_status.preview_approved and not turn.adds_pause:
         return True
     if strategy.manual:
-        return shared.waited(turn, None)
+        return shared.is_pause_over(turn, None)
     if not strategy.auto_promotion:
         return not turn.adds_pause
-    return turn.was.waiting is not None and shared.waited(turn, strategy.auto_promotion)
+    return turn.previous_status.pause is not None and shared.is_pause_over(turn, strategy.auto_promotion)
 
 
-def _switch(turn: Turn, *, fast: bool) -> None:
+def _switch(turn: ReconcileContext, *, fast: bool) -> None:
     """Point the active Service at the wanted pods once all of them are ready (reconcileActiveService)."""
-    if turn.rollout.spec.paused or not turn.new.spec == turn.new.available == turn.new.desired == turn.wanted:
+    if turn.rollout.spec.paused or not turn.new.desired == turn.new.available == turn.new.rollout_replicas == turn.desired:
         return
-    selector = turn.rollout.first
+    selector = turn.rollout.stable_service_hash
     if _fast_tracked(turn, fast=fast) or _pause_over(turn):
         selector = turn.new.hash
-    if turn.was.abort:
-        selector = turn.was.stable_hash
-    if selector != turn.rollout.first:
-        turn.rollout.first = selector
-        turn.record("SwitchService")
+    if turn.previous_status.abort:
+        selector = turn.previous_status.stable_hash
+    if selector != turn.rollout.stable_service_hash:
+        turn.rollout.stable_service_hash = selector
+        turn.record_event("SwitchService")
 
 
-def _sync(turn: Turn, *, changed: bool) -> None:
+def _sync(turn: ReconcileContext, *, changed: bool) -> None:
     """Write the status (syncRolloutStatusBlueGreen)."""
     status = turn.status
-    shared.count(turn)
+    shared.update_replica_counts(turn)
     if changed:
-        shared.begin(turn)
-    if turn.was.promote_full:
-        turn.clears_pause = turn.drops_abort = True
-    status.preview, status.active = turn.rollout.second, turn.rollout.first
+        shared.reset_status(turn)
+    if turn.previous_status.promote_full:
+        turn.clears_pauses = turn.clears_abort = True
+    status.preview_hash, status.active_hash = turn.rollout.canary_service_hash, turn.rollout.stable_service_hash
     if _promotable(turn):
         shared.promote(turn)
     else:
-        status.preview_checked = _preview_checked(turn)
+        status.preview_approved = _preview_checked(turn)
     refresh(turn)
 
 
-def _promotable(turn: Turn) -> bool:
+def _promotable(turn: ReconcileContext) -> bool:
     """Whether the wanted revision may become the stable one (shouldFullPromote)."""
-    if turn.stable is None or not turn.status.active:
+    if turn.stable is None or not turn.status.active_hash:
         return True
-    return turn.status.active == turn.status.current_hash and (turn.was.promote_full or not turn.aborted)
+    return turn.status.active_hash == turn.status.current_hash and (turn.previous_status.promote_full or not turn.aborted)
 
 
-def _preview_checked(turn: Turn) -> bool:
+def _preview_checked(turn: ReconcileContext) -> bool:
     """Whether the small preview was seen and let pass (calculateScaleUpPreviewCheckPoint)."""
     size = _strategy(turn).preview_replicas
-    if size is None or turn.clears_pause:
+    if size is None or turn.clears_pauses:
         return False
-    return turn.was.preview_checked or (_pause_over(turn) and turn.new.available == size)
+    return turn.previous_status.preview_approved or (_pause_over(turn) and turn.new.available == size)

@@ -7,22 +7,22 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from exporter.demo.simulator import argo_page, ground_truth, kube_page, state_page
-from exporter.demo.simulator.controllers import CLEANUP, Controller, Controllers, Event, Timing
+from exporter.demo.simulator.controllers import CLEANUP_SECONDS, SimulatedController, ControllerGroup, EventKey, DurationHistogram
 from exporter.demo.simulator.kubelet import Kubelet, next_change
-from exporter.demo.simulator.objects import NEVER, Key, ReplicaSet, Rollout
-from exporter.demo.simulator.reconciler import LAG, reconcile
+from exporter.demo.simulator.objects import NEVER, ObjectKey, SimulatedReplicaSet, SimulatedRollout
+from exporter.demo.simulator.reconciler import RECONCILE_DELAY, reconcile
 
 if TYPE_CHECKING:
-    from exporter.demo.simulator.objects import Spec
+    from exporter.demo.simulator.objects import RolloutSpec
 
-INFORM = 0.0015
+INFORM_INTERVAL = 0.0015
 """Seconds between two rollouts that a new leader takes up (44 of them took 63 ms, observed.md §3.2)."""
-RESTART = 5.0
-START = 1_795_446_000.0
+RESTART_SECONDS = 5.0
+DEFAULT_START = 1_795_446_000.0
 RESOURCES = frozenset({"pods", "replicasets"})
 
 
-class Cluster:
+class SimulatedCluster:
     """Rollouts, their pods and two controllers.
 
     `now` and every time given or shown are Unix seconds outside; inside, the simulation runs `speed` times as fast
@@ -33,59 +33,59 @@ class Cluster:
         self,
         seed: int = 0,
         *,
-        start: float = START,
+        start: float = DEFAULT_START,
         speed: float = 1.0,
         controllers: tuple[str, ...] = ("argo-a", "argo-b"),
     ) -> None:
         chance = Random(seed)  # noqa: S311 - the same seed must give the same cluster
         self.start, self.speed = start, speed
-        self.rollouts: dict[Key, Rollout] = {}
-        self.orphans: list[ReplicaSet] = []
-        self.controllers = Controllers(controllers, start, chance)
-        self._chance = chance
+        self.rollouts: dict[ObjectKey, SimulatedRollout] = {}
+        self.orphans: list[SimulatedReplicaSet] = []
+        self.controllers = ControllerGroup(controllers, start, chance)
+        self._random = chance
         self._kubelet = Kubelet(chance)
         self._time = start
 
     @property
     def now(self) -> float:
         """How far the cluster has come."""
-        return self.stamp(self._time)
+        return self.to_unix_time(self._time)
 
-    def stamp(self, time: float) -> float:
+    def to_unix_time(self, time: float) -> float:
         """Turn a time inside the simulation into one outside."""
         return self.start + (time - self.start) / self.speed
 
     def advance(self, to: float) -> None:
         """Let everything happen that is due up to and including `to`; going back is no movement."""
         end = self.start + (to - self.start) * self.speed
-        while (moment := self._next()) <= end:
+        while (moment := self._next_event_at()) <= end:
             self._time = max(self._time, moment)
-            self._settle()
+            self._process_due()
         self._time = max(self._time, end)
 
-    def create(self, spec: Spec) -> None:
+    def create(self, spec: RolloutSpec) -> None:
         """Apply a new Rollout."""
-        rollout = Rollout(spec, self._time)
+        rollout = SimulatedRollout(spec, self._time)
         self.rollouts[rollout.key] = rollout
-        self._touch(rollout)
+        self._schedule_reconcile(rollout)
 
     def delete(self, namespace: str, name: str) -> None:
         """Delete a Rollout; its pods go, its counters linger for 65 s."""
-        rollout = self.rollouts.pop(Key(namespace, name))
-        for one in rollout.sets.values():
-            one.spec, one.sync_at = 0, self._time + LAG
-        self.orphans += rollout.sets.values()
+        rollout = self.rollouts.pop(ObjectKey(namespace, name))
+        for one in rollout.replica_sets.values():
+            one.desired, one.sync_at = 0, self._time + RECONCILE_DELAY
+        self.orphans += rollout.replica_sets.values()
         leader = self.controllers.leader
         if leader:
-            leader.tally.known.discard(rollout.key)
-            leader.tally.cleanups.append((self._time + CLEANUP, rollout.key))
-            self._count(leader, rollout.key, "RolloutDeleted", warning=False)
+            leader.counters.observed_rollouts.discard(rollout.key)
+            leader.counters.cleanups.append((self._time + CLEANUP_SECONDS, rollout.key))
+            self._count_event(leader, rollout.key, "RolloutDeleted", warning=False)
 
-    def apply(self, spec: Spec) -> None:
+    def apply(self, spec: RolloutSpec) -> None:
         """Change a Rollout's spec as a whole."""
-        rollout = self.rollouts[Key(spec.namespace, spec.name)]
+        rollout = self.rollouts[ObjectKey(spec.namespace, spec.name)]
         rollout.spec, rollout.generation = spec, rollout.generation + 1
-        self._touch(rollout)
+        self._schedule_reconcile(rollout)
 
     def deploy(self, namespace: str, name: str, image: str) -> None:
         """Set the image: a new one is an update, an old one a rollback."""
@@ -101,34 +101,34 @@ class Cluster:
 
     def resume(self, namespace: str, name: str) -> None:
         """Promote by one: end the pause that the rollout is in, whoever made it."""
-        rollout = self.rollouts[Key(namespace, name)]
-        rollout.status.waiting = None
+        rollout = self.rollouts[ObjectKey(namespace, name)]
+        rollout.status.pause = None
         if rollout.spec.paused:
             self.apply(replace(rollout.spec, paused=False))
-        self._touch(rollout)
+        self._schedule_reconcile(rollout)
 
     def promote_full(self, namespace: str, name: str) -> None:
         """Skip all steps and pauses that are left."""
-        rollout = self.rollouts[Key(namespace, name)]
-        rollout.status.promote_full = not rollout.promoted
-        self._touch(rollout)
+        rollout = self.rollouts[ObjectKey(namespace, name)]
+        rollout.status.promote_full = not rollout.is_promoted
+        self._schedule_reconcile(rollout)
 
     def abort(self, namespace: str, name: str) -> None:
         """Abort the update; it stays aborted until a retry or a new revision."""
-        rollout = self.rollouts[Key(namespace, name)]
+        rollout = self.rollouts[ObjectKey(namespace, name)]
         rollout.status.abort = True
-        self._touch(rollout)
+        self._schedule_reconcile(rollout)
 
     def retry(self, namespace: str, name: str) -> None:
         """Try an aborted update again, from the first step."""
-        rollout = self.rollouts[Key(namespace, name)]
+        rollout = self.rollouts[ObjectKey(namespace, name)]
         rollout.status.abort = False
-        self._touch(rollout)
+        self._schedule_reconcile(rollout)
 
     def rollback(self, namespace: str, name: str) -> None:
         """Go back to the template of the stable revision or, at rest, of the one before it."""
-        rollout = self.rollouts[Key(namespace, name)]
-        before = rollout.stable if not rollout.promoted else next(iter(rollout.others), None)
+        rollout = self.rollouts[ObjectKey(namespace, name)]
+        before = rollout.stable_replica_set if not rollout.is_promoted else next(iter(rollout.other_replica_sets), None)
         if before is None:
             raise ValueError(f"{namespace}/{name} has no earlier revision; deploy another image first")
         self.deploy(namespace, name, before.image)
@@ -145,71 +145,71 @@ class Cluster:
         """End the leader; a standby takes over after the lease, and the old leader comes back as a standby."""
         leader = self.controllers.leader
         if leader:
-            self.controllers.kill(leader.name, self._time, returns=self._time + RESTART)
+            self.controllers.kill(leader.name, self._time, restarts_at=self._time + RESTART_SECONDS)
 
     def argo_page(self, controller: str) -> bytes | None:
         """Show a controller's /metrics, None when it is down."""
-        one = self.controllers.members[controller]
-        return argo_page.page(one, self.rollouts, self.stamp) if one.up else None
+        one = self.controllers.by_name[controller]
+        return argo_page.argo_page(one, self.rollouts, self.to_unix_time) if one.is_up else None
 
-    def ksm_page(self, *, allow_lists: bool = True, resources: frozenset[str] = RESOURCES) -> bytes:
+    def kube_state_metrics_page(self, *, allow_lists: bool = True, resources: frozenset[str] = RESOURCES) -> bytes:
         """Show kube-state-metrics' page; `allow_lists` admits the pods' hash label and the ReplicaSets' revision."""
-        sets = [one for rollout in self.rollouts.values() for one in rollout.sets.values()]
-        return kube_page.page(sets, self.orphans, self.stamp, resources=resources, allow_lists=allow_lists)
+        sets = [one for rollout in self.rollouts.values() for one in rollout.replica_sets.values()]
+        return kube_page.kube_page(sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists)
 
     def state_page(self) -> bytes:
         """Show what a kube-state-metrics with Rollout custom-resource state says."""
-        return state_page.page(self.rollouts.values(), self.stamp)
+        return state_page.state_page(self.rollouts.values(), self.to_unix_time)
 
-    def truth(self) -> dict[Key, ground_truth.Truth]:
+    def ground_truth(self) -> dict[ObjectKey, ground_truth.GroundTruth]:
         """Say what is the case, by rollout, from the objects themselves."""
-        return {key: ground_truth.of(rollout) for key, rollout in self.rollouts.items()}
+        return {key: ground_truth.ground_truth_of(rollout) for key, rollout in self.rollouts.items()}
 
-    def _spec(self, namespace: str, name: str) -> Spec:
-        return self.rollouts[Key(namespace, name)].spec
+    def _spec(self, namespace: str, name: str) -> RolloutSpec:
+        return self.rollouts[ObjectKey(namespace, name)].spec
 
-    def _touch(self, rollout: Rollout) -> None:
-        if not rollout.status.invalid:
-            rollout.due = min(rollout.due, self._time + LAG)
+    def _schedule_reconcile(self, rollout: SimulatedRollout) -> None:
+        if not rollout.status.spec_error:
+            rollout.next_reconcile_at = min(rollout.next_reconcile_at, self._time + RECONCILE_DELAY)
 
-    def _next(self) -> float:
-        moments = [next_change(one) for rollout in self.rollouts.values() for one in rollout.sets.values()]
+    def _next_event_at(self) -> float:
+        moments = [next_change(one) for rollout in self.rollouts.values() for one in rollout.replica_sets.values()]
         moments += [next_change(one) for one in self.orphans]
         moments.append(self.controllers.next_change())
         if self.controllers.leader:
-            moments += [rollout.due for rollout in self.rollouts.values()]
+            moments += [rollout.next_reconcile_at for rollout in self.rollouts.values()]
         return min(moments, default=NEVER)
 
-    def _settle(self) -> None:
+    def _process_due(self) -> None:
         for rollout in self.rollouts.values():
-            moved = [self._kubelet.settle(one, self._time) for one in rollout.sets.values()]
+            moved = [self._kubelet.reconcile(one, self._time) for one in rollout.replica_sets.values()]
             if any(moved):
-                self._touch(rollout)
+                self._schedule_reconcile(rollout)
         for one in self.orphans:
-            self._kubelet.settle(one, self._time)
+            self._kubelet.reconcile(one, self._time)
         self.orphans = [one for one in self.orphans if one.pods]
-        if self.controllers.settle(self._time):
+        if self.controllers.advance(self._time):
             for place, rollout in enumerate(self.rollouts.values(), 1):
-                rollout.due = self._time + place * INFORM
+                rollout.next_reconcile_at = self._time + place * INFORM_INTERVAL
         leader = self.controllers.leader
         for rollout in list(self.rollouts.values()) if leader else []:
-            if leader and rollout.due <= self._time:
+            if leader and rollout.next_reconcile_at <= self._time:
                 self._reconcile(leader, rollout)
 
-    def _reconcile(self, leader: Controller, rollout: Rollout) -> None:
-        tally, key = leader.tally, rollout.key
+    def _reconcile(self, leader: SimulatedController, rollout: SimulatedRollout) -> None:
+        tally, key = leader.counters, rollout.key
 
         def record(reason: str, *, warning: bool = False) -> None:
-            self._count(leader, key, reason, warning=warning)
+            self._count_event(leader, key, reason, warning=warning)
 
-        if key not in tally.known:
-            tally.known.add(key)
+        if key not in tally.observed_rollouts:
+            tally.observed_rollouts.add(key)
             record("RolloutAddedToInformer")
-        conflicts = rollout.spec.fault or rollout.new is None
+        conflicts = rollout.spec.error or rollout.new_replica_set is None
         reconcile(rollout, self._time, record)
         tally.errors[key] += bool(conflicts)
-        tally.reconciles.setdefault(key, Timing()).observe(self._chance.uniform(0.002, 0.03))
+        tally.reconciles.setdefault(key, DurationHistogram()).observe(self._random.uniform(0.002, 0.03))
 
-    def _count(self, leader: Controller, key: Key, reason: str, *, warning: bool) -> None:
-        leader.tally.events[Event(key, reason, warning)] += 1
-        leader.tally.notifications.setdefault(key, Timing()).observe(self._chance.uniform(1e-5, 5e-5))
+    def _count_event(self, leader: SimulatedController, key: ObjectKey, reason: str, *, warning: bool) -> None:
+        leader.counters.events[EventKey(key, reason, warning)] += 1
+        leader.counters.notifications.setdefault(key, DurationHistogram()).observe(self._random.uniform(1e-5, 5e-5))

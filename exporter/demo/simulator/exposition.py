@@ -9,46 +9,46 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Labels = tuple[tuple[str, str], ...]
+LabelPairs = tuple[tuple[str, str], ...]
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-LONGEST_PLAIN = 6
-SHORTEST_PLAIN = -4
+MAX_PLAIN_EXPONENT = 6
+MIN_PLAIN_EXPONENT = -4
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class FamilyHeader:
     """What a family's HELP and TYPE lines say."""
 
     name: str
-    kind: str
+    type: str
     help: str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SampleRow:
     """One sample; `suffix` is what its name has more than the family's."""
 
-    labels: Labels
+    labels: LabelPairs
     value: float
     suffix: str = ""
 
 
-def render(header: Header, rows: Iterable[Row]) -> str:
+def render_family(header: FamilyHeader, rows: Iterable[SampleRow]) -> str:
     """Write a family: its header, then its samples."""
-    lines = [f"# HELP {header.name} {header.help}", f"# TYPE {header.name} {header.kind}"]
-    lines += [f"{header.name}{row.suffix}{_braces(row.labels)} {number(row.value)}" for row in rows]
+    lines = [f"# HELP {header.name} {header.help}", f"# TYPE {header.name} {header.type}"]
+    lines += [f"{header.name}{row.suffix}{_format_labels(row.labels)} {format_number(row.value)}" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Write a number as Go's shortest form: 1e+06 and beyond with an exponent of two digits."""
     plain = Decimal(repr(float(value)))
     mantissa, _, exponent = f"{plain.normalize():e}".partition("e")
-    if SHORTEST_PLAIN <= int(exponent) < LONGEST_PLAIN:
+    if MIN_PLAIN_EXPONENT <= int(exponent) < MAX_PLAIN_EXPONENT:
         return f"{plain.normalize():f}"
     return f"{mantissa}e{int(exponent):+03d}"
 
 
-def _braces(labels: Labels) -> str:
+def _format_labels(labels: LabelPairs) -> str:
     inner = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in labels)
     return f"{{{inner}}}" if inner else ""

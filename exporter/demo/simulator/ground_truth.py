@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.demo.simulator import conditions
-from exporter.demo.simulator.objects import FULL_WEIGHT, BlueGreen
+from exporter.demo.simulator.objects import FULL_WEIGHT, BlueGreenStrategy
 
 if TYPE_CHECKING:
-    from exporter.demo.simulator.objects import Rollout
+    from exporter.demo.simulator.objects import SimulatedRollout
 
 
 @dataclass(frozen=True, slots=True)
-class PodTruth:
+class PodGroundTruth:
     """A pod of a rollout; `role` is stable, canary, preview or old, "" while there is no stable revision."""
 
     name: str
@@ -26,7 +26,7 @@ class PodTruth:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """A rollout; `phase` is the metric's, `health` the object's own, `weight` the router's of 100 (None without).
 
     `fraction` is the canary's share of traffic in [0, 1], None for blue-green and where nothing is ready; `updating`
@@ -36,36 +36,36 @@ class Truth:
     strategy: str
     phase: str
     health: str
-    stable: str
-    current: str
+    stable_hash: str
+    current_hash: str
     aborted: bool
     updating: bool | None
-    step: int | None
+    step_index: int | None
     weight: int | None
     fraction: float | None
     desired: int
     updated: int
     available: int
     replicas: int
-    pods: tuple[PodTruth, ...]
+    pods: tuple[PodGroundTruth, ...]
 
 
-def of(rollout: Rollout) -> Truth:
+def ground_truth_of(rollout: SimulatedRollout) -> GroundTruth:
     """Tell the truth about one rollout."""
     status, pods = rollout.status, _pods(rollout)
     weight = status.weights.canary if status.weights else None
     settled = status.stable_hash and status.current_hash
-    return Truth(
+    return GroundTruth(
         strategy=rollout.spec.strategy.label,
         phase=conditions.phase(status),
         health=status.health,
-        stable=status.stable_hash,
-        current=status.current_hash,
+        stable_hash=status.stable_hash,
+        current_hash=status.current_hash,
         aborted=bool(status.abort),
-        updating=not rollout.promoted and not status.abort if settled else None,
-        step=status.step,
+        updating=not rollout.is_promoted and not status.abort if settled else None,
+        step_index=status.step_index,
         weight=weight,
-        fraction=None if isinstance(rollout.spec.strategy, BlueGreen) else _fraction(rollout, weight, pods),
+        fraction=None if isinstance(rollout.spec.strategy, BlueGreenStrategy) else _fraction(rollout, weight, pods),
         desired=rollout.spec.replicas,
         updated=status.updated,
         available=status.available,
@@ -74,15 +74,15 @@ def of(rollout: Rollout) -> Truth:
     )
 
 
-def _pods(rollout: Rollout) -> tuple[PodTruth, ...]:
+def _pods(rollout: SimulatedRollout) -> tuple[PodGroundTruth, ...]:
     return tuple(
-        PodTruth(pod.name, pod.uid, one.hash, _role(rollout, one.hash), pod.ready, pod.terminating)
-        for one in rollout.sets.values()
+        PodGroundTruth(pod.name, pod.uid, one.hash, _role(rollout, one.hash), pod.ready, pod.terminating)
+        for one in rollout.replica_sets.values()
         for pod in one.pods
     )
 
 
-def _role(rollout: Rollout, template: str) -> str:
+def _role(rollout: SimulatedRollout, template: str) -> str:
     status = rollout.status
     if not status.stable_hash:
         return ""
@@ -90,12 +90,12 @@ def _role(rollout: Rollout, template: str) -> str:
         return "stable"
     if template != status.current_hash:
         return "old"
-    return "preview" if isinstance(rollout.spec.strategy, BlueGreen) else "canary"
+    return "preview" if isinstance(rollout.spec.strategy, BlueGreenStrategy) else "canary"
 
 
-def _fraction(rollout: Rollout, weight: int | None, pods: tuple[PodTruth, ...]) -> float | None:
+def _fraction(rollout: SimulatedRollout, weight: int | None, pods: tuple[PodGroundTruth, ...]) -> float | None:
     """Say the router's weight where there is one, else the share of ready pods; 0 outside an update."""
-    if not rollout.status.stable_hash or rollout.promoted:
+    if not rollout.status.stable_hash or rollout.is_promoted:
         return 0.0
     if weight is not None:
         return weight / FULL_WEIGHT

@@ -5,28 +5,28 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from exporter.demo.simulator.exposition import Header, Labels, Row, render
-from exporter.demo.simulator.kubelet import GRACE
+from exporter.demo.simulator.exposition import FamilyHeader, LabelPairs, SampleRow, render_family
+from exporter.demo.simulator.kubelet import TERMINATION_GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.demo.simulator.objects import Pod, ReplicaSet
+    from exporter.demo.simulator.objects import SimulatedPod, SimulatedReplicaSet
 
-    Stamp = Callable[[float], float]
-    PodRows = Callable[[ReplicaSet, Pod, Stamp], Iterable[Row]]
-    SetRows = Callable[[ReplicaSet, Stamp], Iterable[Row]]
+    ToUnixTime = Callable[[float], float]
+    PodRows = Callable[[SimulatedReplicaSet, SimulatedPod, ToUnixTime], Iterable[SampleRow]]
+    ReplicaSetRows = Callable[[SimulatedReplicaSet, ToUnixTime], Iterable[SampleRow]]
 
 
 # The headers of kube-state-metrics v2.20.0 for pods and ReplicaSets, in the order of its page.
 
 
-def _gauge(name: str, text: str) -> Header:
-    return Header(name, "gauge", text)
+def _gauge(name: str, text: str) -> FamilyHeader:
+    return FamilyHeader(name, "gauge", text)
 
 
-def _counter(name: str, text: str) -> Header:
-    return Header(name, "counter", text)
+def _counter(name: str, text: str) -> FamilyHeader:
+    return FamilyHeader(name, "counter", text)
 
 
 POD_FAMILIES = (
@@ -196,38 +196,38 @@ REPLICASET_FAMILIES = (
 
 NODES = 3
 PHASES = ("Pending", "Succeeded", "Failed", "Unknown", "Running")
-LISTED = ("kube_pod_labels", "kube_replicaset_annotations")
+ALLOW_LISTED = ("kube_pod_labels", "kube_replicaset_annotations")
 """Families that have rows only where an allow-list names a label or annotation."""
 
 
-def page(
-    sets: list[ReplicaSet], orphans: list[ReplicaSet], stamp: Stamp, *, resources: frozenset[str], allow_lists: bool
+def kube_page(
+    sets: list[SimulatedReplicaSet], orphans: list[SimulatedReplicaSet], to_unix_time: ToUnixTime, *, resources: frozenset[str], allow_lists: bool
 ) -> bytes:
     """Write the page; headers come once there is any object of a resource, rows or not."""
     pods = [(one, pod) for one in [*sets, *orphans] for pod in one.pods]
     texts = []
     for header in POD_FAMILIES if pods and "pods" in resources else ():
-        rows = POD_ROWS.get(header.name) if allow_lists or header.name not in LISTED else None
-        texts.append(render(header, [row for one, pod in pods for row in rows(one, pod, stamp)] if rows else ()))
+        rows = POD_ROWS.get(header.name) if allow_lists or header.name not in ALLOW_LISTED else None
+        texts.append(render_family(header, [row for one, pod in pods for row in rows(one, pod, to_unix_time)] if rows else ()))
     for header in REPLICASET_FAMILIES if sets and "replicasets" in resources else ():
-        read = SET_ROWS.get(header.name) if allow_lists or header.name not in LISTED else None
-        texts.append(render(header, [row for one in sets for row in read(one, stamp)] if read else ()))
+        read = REPLICASET_ROWS.get(header.name) if allow_lists or header.name not in ALLOW_LISTED else None
+        texts.append(render_family(header, [row for one in sets for row in read(one, to_unix_time)] if read else ()))
     return "".join(texts).encode()
 
 
-def _labels(one: ReplicaSet, pod: Pod) -> Labels:
+def _labels(one: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
     return (("namespace", one.owner.namespace), ("pod", pod.name), ("uid", pod.uid))
 
 
-def _container(one: ReplicaSet, pod: Pod) -> Labels:
+def _container(one: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
     return (*_labels(one, pod), ("container", "app"))
 
 
-def _owner(kind: str, name: str) -> Labels:
+def _owner(kind: str, name: str) -> LabelPairs:
     return (("owner_kind", kind), ("owner_name", name), ("owner_is_controller", "true"))
 
 
-def _info(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
+def _info(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     node = zlib.crc32(pod.uid.encode()) % NODES + 1
     labels = (
         ("host_ip", f"192.168.49.{node + 1}"),
@@ -238,10 +238,10 @@ def _info(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
         ("priority_class", ""),
         ("host_network", "false"),
     )
-    yield Row(_labels(one, pod) + labels, 1)
+    yield SampleRow(_labels(one, pod) + labels, 1)
 
 
-def _container_info(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
+def _container_info(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     name, digest = one.image.rpartition(":")[0], f"{zlib.crc32(one.image.encode()):08x}" * 8
     labels = (
         ("image_spec", one.image),
@@ -249,67 +249,67 @@ def _container_info(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
         ("image_id", f"docker-pullable://{name}@sha256:{digest}"),
         ("container_id", f"containerd://{pod.uid.replace('-', '') * 2}"),
     )
-    yield Row(_container(one, pod) + labels, 1)
+    yield SampleRow(_container(one, pod) + labels, 1)
 
 
-def _pod_labels(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
-    yield Row((*_labels(one, pod), ("label_rollouts_pod_template_hash", one.hash)), 1)
+def _pod_labels(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow((*_labels(one, pod), ("label_rollouts_pod_template_hash", one.hash)), 1)
 
 
-def _pod_owner(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
-    yield Row(_labels(one, pod) + _owner("ReplicaSet", one.name), 1)
+def _pod_owner(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(_labels(one, pod) + _owner("ReplicaSet", one.name), 1)
 
 
-def _pod_phase(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
+def _pod_phase(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     current = "Running" if pod.running else "Pending"
-    return [Row((*_labels(one, pod), ("phase", phase)), phase == current) for phase in PHASES]
+    return [SampleRow((*_labels(one, pod), ("phase", phase)), phase == current) for phase in PHASES]
 
 
-def _pod_ready(one: ReplicaSet, pod: Pod, _: Stamp) -> Iterable[Row]:
+def _pod_ready(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     values = {"true": pod.ready, "false": not pod.ready, "unknown": False}
-    return [Row((*_labels(one, pod), ("condition", name)), value) for name, value in values.items()]
+    return [SampleRow((*_labels(one, pod), ("condition", name)), value) for name, value in values.items()]
 
 
-def _deleted(one: ReplicaSet, pod: Pod, stamp: Stamp) -> Iterable[Row]:
+def _deleted(one: SimulatedReplicaSet, pod: SimulatedPod, stamp: ToUnixTime) -> Iterable[SampleRow]:
     if pod.terminating:
-        yield Row(_labels(one, pod), int(stamp(pod.deleted + GRACE)))
+        yield SampleRow(_labels(one, pod), int(stamp(pod.deleted_at + TERMINATION_GRACE_SECONDS)))
 
 
-def _pod_time(read: Callable[[Pod], float | None]) -> PodRows:
+def _pod_time(read: Callable[[SimulatedPod], float | None]) -> PodRows:
     """Make rows of a pod's time, none where it has none."""
 
-    def rows(one: ReplicaSet, pod: Pod, stamp: Stamp) -> Iterable[Row]:
+    def rows(one: SimulatedReplicaSet, pod: SimulatedPod, stamp: ToUnixTime) -> Iterable[SampleRow]:
         moment = read(pod)
         if moment is not None:
-            yield Row(_labels(one, pod), int(stamp(moment)))
+            yield SampleRow(_labels(one, pod), int(stamp(moment)))
 
     return rows
 
 
-def _container_value(read: Callable[[Pod], float]) -> PodRows:
+def _container_value(read: Callable[[SimulatedPod], float]) -> PodRows:
     """Make one row for the pod's one container."""
-    return lambda one, pod, _: [Row(_container(one, pod), read(pod))]
+    return lambda one, pod, _: [SampleRow(_container(one, pod), read(pod))]
 
 
-def _set_value(read: Callable[[ReplicaSet], float]) -> SetRows:
+def _set_value(read: Callable[[SimulatedReplicaSet], float]) -> ReplicaSetRows:
     """Make one row a ReplicaSet."""
-    return lambda one, _: [Row(_set_labels(one), read(one))]
+    return lambda one, _: [SampleRow(_set_labels(one), read(one))]
 
 
-def _set_labels(one: ReplicaSet) -> Labels:
+def _set_labels(one: SimulatedReplicaSet) -> LabelPairs:
     return (("namespace", one.owner.namespace), ("replicaset", one.name))
 
 
-def _set_owner(one: ReplicaSet, _: Stamp) -> Iterable[Row]:
-    yield Row(_set_labels(one) + _owner("Rollout", one.owner.name), 1)
+def _set_owner(one: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(_set_labels(one) + _owner("Rollout", one.owner.name), 1)
 
 
-def _set_annotations(one: ReplicaSet, _: Stamp) -> Iterable[Row]:
-    yield Row((*_set_labels(one), ("annotation_rollout_argoproj_io_revision", str(one.revision))), 1)
+def _set_annotations(one: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow((*_set_labels(one), ("annotation_rollout_argoproj_io_revision", str(one.revision))), 1)
 
 
-def _set_created(one: ReplicaSet, stamp: Stamp) -> Iterable[Row]:
-    yield Row(_set_labels(one), int(stamp(one.created)))
+def _set_created(one: SimulatedReplicaSet, stamp: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(_set_labels(one), int(stamp(one.created_at)))
 
 
 POD_ROWS: dict[str, PodRows] = {
@@ -318,22 +318,22 @@ POD_ROWS: dict[str, PodRows] = {
     "kube_pod_container_status_restarts_total": _container_value(lambda _: 0),
     "kube_pod_container_status_running": _container_value(lambda pod: pod.running),
     "kube_pod_container_status_waiting": _container_value(lambda pod: not pod.running),
-    "kube_pod_created": _pod_time(lambda pod: pod.created),
+    "kube_pod_created": _pod_time(lambda pod: pod.created_at),
     "kube_pod_deletion_timestamp": _deleted,
     "kube_pod_info": _info,
     "kube_pod_labels": _pod_labels,
     "kube_pod_owner": _pod_owner,
-    "kube_pod_start_time": _pod_time(lambda pod: pod.created),
+    "kube_pod_start_time": _pod_time(lambda pod: pod.created_at),
     "kube_pod_status_phase": _pod_phase,
     "kube_pod_status_ready": _pod_ready,
-    "kube_pod_status_ready_time": _pod_time(lambda pod: pod.ready_from if pod.ready else None),
+    "kube_pod_status_ready_time": _pod_time(lambda pod: pod.ready_at if pod.ready else None),
 }
-SET_ROWS: dict[str, SetRows] = {
+REPLICASET_ROWS: dict[str, ReplicaSetRows] = {
     "kube_replicaset_annotations": _set_annotations,
     "kube_replicaset_created": _set_created,
     "kube_replicaset_metadata_generation": _set_value(lambda one: one.generation),
     "kube_replicaset_owner": _set_owner,
-    "kube_replicaset_spec_replicas": _set_value(lambda one: one.spec),
+    "kube_replicaset_spec_replicas": _set_value(lambda one: one.desired),
     "kube_replicaset_status_fully_labeled_replicas": _set_value(lambda one: one.replicas),
     "kube_replicaset_status_observed_generation": _set_value(lambda one: one.generation),
     "kube_replicaset_status_ready_replicas": _set_value(lambda one: one.available),

@@ -27,14 +27,14 @@ class Pause:
     seconds: float | None = None
 
 
-Step = SetWeight | Pause
+CanaryStep = SetWeight | Pause
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class CanaryStrategy:
     """The canary strategy; delays are seconds, `router` is the controller's `traffic_router` label ("" is none)."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[CanaryStep, ...] = ()
     router: str = ""
     max_surge: float = 0.25
     max_unavailable: float = 0.25
@@ -48,7 +48,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class BlueGreen:
+class BlueGreenStrategy:
     """The blue-green strategy; a switch waits for a person (`manual`), for `auto_promotion` seconds, or for nothing."""
 
     manual: bool = False
@@ -64,42 +64,42 @@ class BlueGreen:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class RolloutSpec:
     """A Rollout as it is applied: its only template is an image; an image tagged `bad…` never gets ready."""
 
     namespace: str
     name: str
     image: str
     replicas: int = 1
-    strategy: Canary | BlueGreen = Canary()
+    strategy: CanaryStrategy | BlueGreenStrategy = CanaryStrategy()
     paused: bool = False
     progress_deadline: float = 600.0
     progress_deadline_abort: bool = False
-    history: int = 3
+    history_limit: int = 3
 
     @property
-    def fault(self) -> str:
+    def error(self) -> str:
         """Why the controller calls this spec invalid, "" when it does not."""
         weights = [step.weight for step in self.steps if isinstance(step, SetWeight)]
         wrong = [weight for weight in weights if not 0 <= weight <= FULL_WEIGHT]
         return f"setWeight {wrong[0]} is not between 0 and {FULL_WEIGHT}" if wrong else ""
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[CanaryStep, ...]:
         """The canary's steps; a blue-green rollout has none."""
-        return self.strategy.steps if isinstance(self.strategy, Canary) else ()
+        return self.strategy.steps if isinstance(self.strategy, CanaryStrategy) else ()
 
     @property
     def router(self) -> str:
         """The traffic router's name, "" without one."""
-        return self.strategy.router if isinstance(self.strategy, Canary) else ""
+        return self.strategy.router if isinstance(self.strategy, CanaryStrategy) else ""
 
 
 NEVER = math.inf
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
-class Key(NamedTuple):
+class ObjectKey(NamedTuple):
     """Which rollout: its namespace and name."""
 
     namespace: str
@@ -112,41 +112,41 @@ def template_hash(image: str) -> str:
 
 
 @dataclass(slots=True)
-class Pod:
+class SimulatedPod:
     """A pod; times are seconds of the simulation, NEVER where it will not come to that."""
 
     name: str
     uid: str
     number: int
-    created: float
-    starts: float
-    ready_from: float
-    deleted: float = NEVER
-    gone_from: float = NEVER
+    created_at: float
+    starts_at: float
+    ready_at: float
+    deleted_at: float = NEVER
+    gone_at: float = NEVER
     running: bool = False
     ready: bool = False
 
     @property
     def terminating(self) -> bool:
         """Whether it was asked to go; it stays Running, and maybe ready, until it has gone."""
-        return self.deleted < NEVER
+        return self.deleted_at < NEVER
 
 
 @dataclass(slots=True)
-class ReplicaSet:
+class SimulatedReplicaSet:
     """A ReplicaSet of a rollout. `spec` pods are asked for; `sync_at` is when its controller will look next."""
 
-    owner: Key
+    owner: ObjectKey
     hash: str
     image: str
-    created: float
+    created_at: float
     revision: int
-    desired: int
-    spec: int = 0
-    deadline: float | None = None
+    rollout_replicas: int
+    desired: int = 0
+    scale_down_at: float | None = None
     generation: int = 1
     sync_at: float = NEVER
-    pods: list[Pod] = field(default_factory=list)
+    pods: list[SimulatedPod] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -154,23 +154,23 @@ class ReplicaSet:
         return f"{self.owner.name}-{self.hash}"
 
     @property
-    def standing(self) -> list[Pod]:
+    def active_pods(self) -> list[SimulatedPod]:
         """The pods that count: those not on their way out."""
         return [pod for pod in self.pods if not pod.terminating]
 
     @property
     def replicas(self) -> int:
         """Its status.replicas: standing pods, ready or not."""
-        return len(self.standing)
+        return len(self.active_pods)
 
     @property
     def available(self) -> int:
         """Its status.availableReplicas: standing pods that are ready."""
-        return sum(pod.ready for pod in self.standing)
+        return sum(pod.ready for pod in self.active_pods)
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class TrafficWeights:
     """A router's weights, of 100: the canary's, and the hashes the two sides stand for."""
 
     canary: int
@@ -179,15 +179,15 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PauseCondition:
     """A pause condition: why, and since when."""
 
     reason: str
-    since: float
+    started_at: float
 
 
 @dataclass(slots=True)
-class Status:
+class SimulatedStatus:
     """A Rollout's status. `reason` is the Progressing condition's, `progress_at` its last update.
 
     `abort` is None where the object does not have the field: a retry leaves False behind.
@@ -198,72 +198,72 @@ class Status:
     replicas: int = 0
     updated: int = 0
     available: int = 0
-    step: int | None = None
+    step_index: int | None = None
     abort: bool | None = None
     aborted_at: float | None = None
-    waiting: Waiting | None = None
+    pause: PauseCondition | None = None
     controller_pause: bool = False
     promote_full: bool = False
-    preview_checked: bool = False
-    weights: Weights | None = None
-    active: str = ""
-    preview: str = ""
+    preview_approved: bool = False
+    weights: TrafficWeights | None = None
+    active_hash: str = ""
+    preview_hash: str = ""
     reason: str = ""
-    progress_at: float = 0.0
+    progressed_at: float = 0.0
     healthy: bool | None = None
     completed: bool | None = None
-    invalid: str = ""
-    observed: int = 0
+    spec_error: str = ""
+    observed_generation: int = 0
     health: str = ""
 
 
 @dataclass(slots=True)
-class Rollout:
+class SimulatedRollout:
     """A Rollout: what was asked, what is, its ReplicaSets by hash, and the selectors of its two Services.
 
     `first` is the stable (or active) Service's hash, `second` the canary (or preview) Service's. `due` is when the
     controller wants to look at it next.
     """
 
-    spec: Spec
-    created: float
+    spec: RolloutSpec
+    created_at: float
     generation: int = 1
-    status: Status = field(default_factory=Status)
-    sets: dict[str, ReplicaSet] = field(default_factory=dict)
+    status: SimulatedStatus = field(default_factory=SimulatedStatus)
+    replica_sets: dict[str, SimulatedReplicaSet] = field(default_factory=dict)
     revision: int = 0
-    first: str = ""
-    second: str = ""
+    stable_service_hash: str = ""
+    canary_service_hash: str = ""
     retries: int = 0
-    due: float = NEVER
+    next_reconcile_at: float = NEVER
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ObjectKey:
         """Which rollout it is."""
-        return Key(self.spec.namespace, self.spec.name)
+        return ObjectKey(self.spec.namespace, self.spec.name)
 
     @property
-    def hash(self) -> str:
+    def current_hash(self) -> str:
         """The hash of the wanted template."""
         return template_hash(self.spec.image)
 
     @property
-    def new(self) -> ReplicaSet | None:
+    def new_replica_set(self) -> SimulatedReplicaSet | None:
         """The ReplicaSet of the wanted template."""
-        return self.sets.get(self.hash)
+        return self.replica_sets.get(self.current_hash)
 
     @property
-    def stable(self) -> ReplicaSet | None:
+    def stable_replica_set(self) -> SimulatedReplicaSet | None:
         """The ReplicaSet that the status calls stable."""
-        return self.sets.get(self.status.stable_hash)
+        return self.replica_sets.get(self.status.stable_hash)
 
     @property
-    def others(self) -> list[ReplicaSet]:
+    def other_replica_sets(self) -> list[SimulatedReplicaSet]:
         """The ReplicaSets that are neither, highest revision first."""
-        known = {self.hash, self.status.stable_hash}
-        others = [one for one in self.sets.values() if one.hash not in known]
+        known = {self.current_hash, self.status.stable_hash}
+        others = [one for one in self.replica_sets.values() if one.hash not in known]
         return sorted(others, key=lambda one: -one.revision)
 
     @property
-    def promoted(self) -> bool:
+    def is_promoted(self) -> bool:
         """Whether the status says that the wanted revision is the stable one."""
         return bool(self.status.stable_hash) and self.status.stable_hash == self.status.current_hash

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.demo.simulator.exposition import Header, Row, render
-from exporter.demo.simulator.objects import BlueGreen
+from exporter.demo.simulator.exposition import FamilyHeader, SampleRow, render_family
+from exporter.demo.simulator.objects import BlueGreenStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.demo.simulator.objects import Rollout
+    from exporter.demo.simulator.objects import SimulatedRollout
 
 PREFIX = "kube_customresource_"
 HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")
 
 
-def page(rollouts: Iterable[Rollout], stamp: Callable[[float], float]) -> bytes:
+def state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: Callable[[float], float]) -> bytes:
     """Write the page, empty while there are no rollouts; a family without rows keeps its header."""
     known = list(rollouts)
     if not known:
         return b""
     texts = []
     for name, text, rows in FAMILIES:
-        found = [row for rollout in known for row in rows(rollout, stamp)]
-        texts.append(render(Header(PREFIX + name, "gauge", text), found))
+        found = [row for rollout in known for row in rows(rollout, to_unix_time)]
+        texts.append(render_family(FamilyHeader(PREFIX + name, "gauge", text), found))
     return "".join(texts).encode()
 
 
-def _row(rollout: Rollout, value: float | None, **labels: str) -> list[Row]:
+def _row(rollout: SimulatedRollout, value: float | None, **labels: str) -> list[SampleRow]:
     """Make a row with its labels in alphabetical order; none without a value. An empty label is left out."""
     if value is None:
         return []
@@ -40,18 +40,18 @@ def _row(rollout: Rollout, value: float | None, **labels: str) -> list[Row]:
         "name": rollout.spec.name,
         **{name: text for name, text in labels.items() if text},
     }
-    return [Row(tuple(sorted(known.items())), value)]
+    return [SampleRow(tuple(sorted(known.items())), value)]
 
 
-def _info(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
+def _info(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
     status = rollout.status
     hashes = {"stable_hash": status.stable_hash, "current_hash": status.current_hash}
-    if isinstance(rollout.spec.strategy, BlueGreen):
-        hashes |= {"active_hash": status.active, "preview_hash": status.preview}
+    if isinstance(rollout.spec.strategy, BlueGreenStrategy):
+        hashes |= {"active_hash": status.active_hash, "preview_hash": status.preview_hash}
     return _row(rollout, 1 if any(hashes.values()) else None, **hashes)
 
 
-def _weights(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
+def _weights(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
     weights, name = rollout.status.weights, rollout.spec.name
     if weights is None:
         return []
@@ -64,55 +64,55 @@ def _weights(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
     )
 
 
-def _healths(rollout: Rollout, _: Callable[[float], float]) -> list[Row]:
+def _healths(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
     return [row for health in HEALTHS for row in _row(rollout, health == rollout.status.health, phase=health)]
 
 
-def _waiting(rollout: Rollout, stamp: Callable[[float], float]) -> list[Row]:
-    waiting = rollout.status.waiting
-    return _row(rollout, int(stamp(waiting.since)), reason=waiting.reason) if waiting else []
+def _waiting(rollout: SimulatedRollout, stamp: Callable[[float], float]) -> list[SampleRow]:
+    waiting = rollout.status.pause
+    return _row(rollout, int(stamp(waiting.started_at)), reason=waiting.reason) if waiting else []
 
 
-def _aborted_at(rollout: Rollout, stamp: Callable[[float], float]) -> list[Row]:
+def _aborted_at(rollout: SimulatedRollout, stamp: Callable[[float], float]) -> list[SampleRow]:
     moment = rollout.status.aborted_at
     return _row(rollout, None if moment is None else int(stamp(moment)))
 
 
-def _hpa(rollout: Rollout) -> float:
+def _hpa(rollout: SimulatedRollout) -> float:
     """Count what an autoscaler is shown: the active ReplicaSet's pods, with canaries all of them."""
-    active = rollout.sets.get(rollout.status.active)
+    active = rollout.replica_sets.get(rollout.status.active_hash)
     return active.replicas if active else rollout.status.replicas
 
 
-def _plain(read: Callable[[Rollout], float | None]) -> Callable[[Rollout, Callable[[float], float]], list[Row]]:
+def _field(read: Callable[[SimulatedRollout], float | None]) -> Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]:
     """Make one row a rollout, none where the field is not there."""
     return lambda rollout, _: _row(rollout, read(rollout))
 
 
-FAMILIES: tuple[tuple[str, str, Callable[[Rollout, Callable[[float], float]], list[Row]]], ...] = (
+FAMILIES: tuple[tuple[str, str, Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]], ...] = (
     ("rollout_status_info", "Hashes a Rollout tracks", _info),
     ("rollout_traffic_weight", "Traffic weight last set, by role", _weights),
     (
         "rollout_canary_weight",
         "status.canary.weights.canary.weight",
-        _plain(lambda rollout: rollout.status.weights.canary if rollout.status.weights else None),
+        _field(lambda rollout: rollout.status.weights.canary if rollout.status.weights else None),
     ),
-    ("rollout_max_traffic_weight", "Scale of the weights, absent means 100", _plain(lambda _: None)),
+    ("rollout_max_traffic_weight", "Scale of the weights, absent means 100", _field(lambda _: None)),
     (
         "rollout_current_step_index",
         "Step index, equals the step count when done",
-        _plain(lambda rollout: rollout.status.step),
+        _field(lambda rollout: rollout.status.step_index),
     ),
     ("rollout_status_phase", "status.phase", _healths),
     ("rollout_pause_start_time", "Start of each pause condition, seconds since the epoch", _waiting),
-    ("rollout_abort", "1 while status.abort is set", _plain(lambda rollout: rollout.status.abort)),
+    ("rollout_abort", "1 while status.abort is set", _field(lambda rollout: rollout.status.abort)),
     ("rollout_aborted_at", "status.abortedAt, seconds since the epoch", _aborted_at),
-    ("rollout_status_hpa_replicas", "status.HPAReplicas", _plain(_hpa)),
-    ("rollout_spec_replicas", "spec.replicas", _plain(lambda rollout: rollout.spec.replicas)),
-    ("rollout_generation", "metadata.generation", _plain(lambda rollout: rollout.generation)),
+    ("rollout_status_hpa_replicas", "status.HPAReplicas", _field(_hpa)),
+    ("rollout_spec_replicas", "spec.replicas", _field(lambda rollout: rollout.spec.replicas)),
+    ("rollout_generation", "metadata.generation", _field(lambda rollout: rollout.generation)),
     (
         "rollout_observed_generation",
         "phase is valid only when this equals rollout_generation",
-        _plain(lambda rollout: rollout.status.observed or None),
+        _field(lambda rollout: rollout.status.observed_generation or None),
     ),
 )

@@ -6,14 +6,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.metrics import SampleBatch, ScrapeResult
 
 
 T = TypeVar("T")
-SLICE: Final = 1000
-"""How many samples are looked at between two turns of whoever else waits."""
 
 
 def rollout(labels: Mapping[str, str]) -> tuple[str, str]:
@@ -29,32 +27,24 @@ class Notes(Generic[T]):
         self._note = note
         self._taken: dict[SampleBatch, tuple[T, ...]] = {}
 
-    def of(self, pages: Iterable[ScrapeResult]) -> Generator[None, None, list[T]]:
-        """Return what there is to note on all pages, in their order, giving way while much is new.
-
-        What is on none of them is forgotten.
-        """
+    def of(self, pages: Iterable[ScrapeResult]) -> list[T]:
+        """Return what there is to note on all pages, in their order; what is on none of them is forgotten."""
         before, self._taken = self._taken, {}
         found: list[T] = []
-        made = 0
         for page in pages:
             family = page.families.get(self._family)
             for strip in family.batches if family is not None else ():
                 notes = before.get(strip)
                 if notes is None:
                     notes = self._take(strip)
-                    made += len(strip)
                 self._taken[strip] = notes
                 found += notes
-                if made > SLICE:
-                    made = 0
-                    yield
         return found
 
-    def changes(self, pages: Iterable[ScrapeResult]) -> Generator[None, None, tuple[list[T], list[T]]]:
+    def changes(self, pages: Iterable[ScrapeResult]) -> tuple[list[T], list[T]]:
         """Return what was noted last time of strips that are gone, and what there is to note of those that came."""
         before = self._taken
-        yield from self.of(pages)
+        self.of(pages)
         gone = [one for strip, notes in before.items() if strip not in self._taken for one in notes]
         return gone, [one for strip, notes in self._taken.items() if strip not in before for one in notes]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import log
 from exporter.config import load
-from exporter.demo.display import ReceivedStats, DisplayState, RolloutLine, TargetLine, received_line, open_display
+from exporter.demo.display import DisplayState, ReceivedStats, RolloutLine, TargetLine, open_display, received_line
 from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
-from exporter.demo.replay_server import serve_recording, serve_cluster
+from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
 from exporter.service.app import App
@@ -55,7 +55,9 @@ async def run_demo(console: Console, seconds: float | None, frames: Path | None 
     ledger = ReceivedMetrics()
     log.configure("error")
     async with AsyncExitStack() as stack:
-        endpoint = await stack.enter_async_context(fake_backend(ledger, username=DEMO_CREDENTIALS[0], password=DEMO_CREDENTIALS[1]))
+        endpoint = await stack.enter_async_context(
+            fake_backend(ledger, username=DEMO_CREDENTIALS[0], password=DEMO_CREDENTIALS[1])
+        )
         sources, lasts = await stack.enter_async_context(_cluster() if frames is None else _recording(frames))
         seconds = seconds if seconds is not None else lasts
         app = App(load(None, {}, _settings(endpoint, sources)), "demo")
@@ -159,7 +161,9 @@ def _target_line(one: Target) -> TargetLine:
 
 
 def _received_stats(ledger: ReceivedMetrics) -> ReceivedStats:
-    return ReceivedStats(ledger.points, ledger.requests, len(ledger.series), len(ledger.stale), sum(ledger.rejected.values()))
+    return ReceivedStats(
+        ledger.points, ledger.requests, len(ledger.series), len(ledger.stale), sum(ledger.rejected.values())
+    )
 
 
 def summary_line(outcome: DemoResult) -> str:

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isal import isal_zlib
 
-from exporter.rollouts.inference.phases import PhaseLog
-from exporter.rollouts.inference.revisions import NO_HASHES, Hashes
-from exporter.rollouts.inference.state_machine import RolloutState, Update
-from exporter.rollouts.model import ControllerProcess, UpdateState
+from exporter.rollouts.model import (
+    NO_HASHES,
+    ControllerProcess,
+    PhaseHistory,
+    RevisionHashes,
+    RolloutState,
+    Update,
+    UpdateState,
+)
 from exporter.rollouts.output.durations import Durations
 from exporter.rollouts.output.renderer import Infos
 from exporter.rollouts.tracker import TrackerState
@@ -48,7 +53,7 @@ class Writer:
         rest = {
             "at": memory.at,
             "seen": [[*key, at] for key, at in memory.seen.items() if at != memory.at],
-            "led": sorted([one.target, one.start, one.installation] for one in memory.led),
+            "led": sorted([one.target, one.start_time, one.installation] for one in memory.led),
             "fading": [[name, list(labels), until] for (name, labels), until in memory.fading.items()],
             "durations": [[*key, list(one.counts), one.total] for key, one in memory.durations.items()],
         }
@@ -96,19 +101,19 @@ def _document(life: RolloutState) -> dict[str, Any]:
     """Return a life by the keys of the file, without those that have their default."""
     optional = {key: value for key, value in _optional(life).items() if value != _DEFAULTS[key]}
     return {
-        "born": life.born,
+        "born": life.first_seen,
         "phases": {
             "phase": life.phases.phase,
             "since": life.phases.since,
-            "entries": life.phases.entries,
-            "held": life.phases.held,
+            "entries": life.phases.transition_counts,
+            "held": life.phases.debounced_from,
         },
         "process": {
             "target": life.process.target,
-            "start": life.process.start,
+            "start": life.process.start_time,
             "installation": life.process.installation,
         },
-        "events": life.events,
+        "events": life.event_counts,
         **optional,
     }
 
@@ -117,24 +122,24 @@ def _optional(life: RolloutState) -> dict[str, Any]:
     """Return the keys of a life that the file leaves out where they have their default, in its order."""
     update, hashes = life.update, life.hashes
     return {
-        "standing": life.standing,
+        "standing": life.update_state,
         "evidence": life.evidence,
-        "update": {"kind": update.kind, "since": update.since} if update is not None else None,
-        "hashes": {"current": hashes.current, "stable": hashes.stable, "newest": hashes.newest},
-        "router": life.router,
+        "update": {"kind": update.kind, "since": update.started_at} if update is not None else None,
+        "hashes": {"current": hashes.current, "stable": hashes.stable, "newest": hashes.newest_created_at},
+        "router": life.has_router,
         "strategy": life.strategy,
-        "deployed": life.deployed,
-        "news": life.news,
-        "early": life.early,
-        "results": life.results,
-        "last_seconds": life.last_seconds,
+        "deployed": life.had_revision,
+        "news": life.last_event_at,
+        "early": life.ahead_of_counters,
+        "results": life.result_counts,
+        "last_seconds": life.last_durations,
         "paused_seconds": life.paused_seconds,
         "runs": life.runs,
-        "runs_finished": life.runs_finished,
+        "runs_finished": life.finished_run_counts,
     }
 
 
-_DEFAULT: Final = RolloutState(0.0, PhaseLog("", 0.0), ControllerProcess("", 0.0), {})
+_DEFAULT: Final = RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {})
 _DEFAULTS: Final = _optional(_DEFAULT)
 _LIFE_NEEDED: Final = frozenset({"born", "phases", "process", "events"})
 _LIFE_KEYS: Final = _LIFE_NEEDED | frozenset(_DEFAULTS)
@@ -197,38 +202,38 @@ def _life(namespace: str, name: str, life: dict[str, Any]) -> tuple[RolloutKey, 
     """Return a life by the keys of the file. Raises KeyError, TypeError or ValueError for any other shape."""
     phases, update, hashes = _phases(life["phases"]), life.get("update"), life.get("hashes")
     process = _process(life["process"])
-    standing = UpdateState(life.get("standing", _DEFAULT.standing))
+    standing = UpdateState(life.get("standing", _DEFAULT.update_state))
     _check(life, _LIFE_NEEDED, _LIFE_KEYS)
     return (namespace, name), RolloutState(
-        born=life["born"],
+        first_seen=life["born"],
         phases=phases,
         process=process,
-        events=life["events"],
-        standing=standing,
+        event_counts=life["events"],
+        update_state=standing,
         evidence=life.get("evidence", _DEFAULT.evidence),
         update=_update(update) if update else None,
         hashes=_hashes(hashes) if hashes else NO_HASHES,
-        router=life.get("router", _DEFAULT.router),
+        has_router=life.get("router", _DEFAULT.has_router),
         strategy=life.get("strategy", _DEFAULT.strategy),
-        deployed=life.get("deployed", _DEFAULT.deployed),
-        news=life.get("news", _DEFAULT.news),
-        early=life.get("early", _DEFAULT.early),
-        results=life.get("results", _DEFAULT.results),
-        last_seconds=life.get("last_seconds", _DEFAULT.last_seconds),
+        had_revision=life.get("deployed", _DEFAULT.had_revision),
+        last_event_at=life.get("news", _DEFAULT.last_event_at),
+        ahead_of_counters=life.get("early", _DEFAULT.ahead_of_counters),
+        result_counts=life.get("results", _DEFAULT.result_counts),
+        last_durations=life.get("last_seconds", _DEFAULT.last_durations),
         paused_seconds=life.get("paused_seconds", _DEFAULT.paused_seconds),
         runs=life.get("runs", _DEFAULT.runs),
-        runs_finished=life.get("runs_finished", _DEFAULT.runs_finished),
+        finished_run_counts=life.get("runs_finished", _DEFAULT.finished_run_counts),
     )
 
 
-def _phases(phases: dict[str, Any]) -> PhaseLog:
+def _phases(phases: dict[str, Any]) -> PhaseHistory:
     held = phases.get("held")
     _check(phases, _PHASES_NEEDED, _PHASES_KEYS)
-    return PhaseLog(
+    return PhaseHistory(
         phase=phases["phase"],
         since=phases["since"],
-        entries=phases.get("entries", _DEFAULT.phases.entries),
-        held=tuple(held) if held else None,
+        transition_counts=phases.get("entries", _DEFAULT.phases.transition_counts),
+        debounced_from=tuple(held) if held else None,
     )
 
 
@@ -236,27 +241,27 @@ def _process(process: dict[str, Any]) -> ControllerProcess:
     _check(process, _PROCESS_NEEDED, _PROCESS_KEYS)
     return ControllerProcess(
         target=process["target"],
-        start=process["start"],
+        start_time=process["start"],
         installation=process.get("installation", _DEFAULT.process.installation),
     )
 
 
 def _update(update: dict[str, Any]) -> Update:
     _check(update, _UPDATE_KEYS, _UPDATE_KEYS)
-    return Update(kind=update["kind"], since=update["since"])
+    return Update(kind=update["kind"], started_at=update["since"])
 
 
-def _hashes(hashes: dict[str, Any]) -> Hashes:
+def _hashes(hashes: dict[str, Any]) -> RevisionHashes:
     _check(hashes, frozenset(), _HASHES_KEYS)
-    return Hashes(
+    return RevisionHashes(
         current=hashes.get("current", NO_HASHES.current),
         stable=hashes.get("stable", NO_HASHES.stable),
-        newest=hashes.get("newest", NO_HASHES.newest),
+        newest_created_at=hashes.get("newest", NO_HASHES.newest_created_at),
     )
 
 
 def _leader(target: str, start: float, installation: str = _DEFAULT.process.installation) -> ControllerProcess:
-    return ControllerProcess(target=target, start=start, installation=installation)
+    return ControllerProcess(target=target, start_time=start, installation=installation)
 
 
 def _check(document: object, required: frozenset[str], allowed: frozenset[str]) -> None:

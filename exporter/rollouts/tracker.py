@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricFamily, MetricsSnapshot, Source
-from exporter.rollouts.inference.classify import heard_since
-from exporter.rollouts.inference.join import Asked, Rollout, join
-from exporter.rollouts.inference.state_machine import Moment, RolloutState, advance
+from exporter.rollouts.inference.classify import observed_after
+from exporter.rollouts.inference.join import AvailableSources, join
+from exporter.rollouts.inference.state_machine import advance
 from exporter.rollouts.inputs import analysis_runs
 from exporter.rollouts.inputs.controller import Reader
 from exporter.rollouts.inputs.leadership import Controller, Verdict, judge
 from exporter.rollouts.inputs.sources import Hearing
-from exporter.rollouts.model import UNKNOWN_PHASE, Observation
+from exporter.rollouts.model import UNKNOWN_PHASE, Observation, Rollout, RolloutState, TickContext
 from exporter.rollouts.output import durations
 from exporter.rollouts.output.pass_through import Passing
 from exporter.rollouts.output.renderer import Infos, Sayer
@@ -25,7 +25,7 @@ from exporter.rollouts.output.staleness import Held, Ledger
 from exporter.rollouts.output.targets import Target, Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.metrics import Labels, ScrapeResult
     from exporter.rollouts.model import ControllerProcess, ControllerView, Observation, RolloutKey
@@ -56,10 +56,6 @@ def _first(family: MetricFamily, many: int) -> MetricFamily:
 # rooms
 
 
-SLICE: Final = 2000
-"""How many rollouts at rest are passed between two turns of whoever else waits."""
-MUCH: Final = 40
-"""How much more work it is to take one to a tick at which something is new of it."""
 NO_RUNS: Final[Mapping[str, str]] = {}
 LONGEST: Final = 86_400.0
 """Seconds after which a rollout that no leader shows is forgotten, leader or not."""
@@ -78,8 +74,24 @@ class TrackerState:
     durations: Mapping[tuple[str, str], Durations] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class TrackerStatus:
+    """What the last tick left, for readers on other threads: replaced after each tick, never changed."""
+
+    rollouts: tuple[Rollout, ...] = ()
+    last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
+    """When a leader exported each rollout last (Unix seconds)."""
+    targets: tuple[Target, ...] = ()
+    leading: bool = False
+    """Whether a controller leads."""
+    overflow: int = 0
+    """Series left out beyond `series.limit`."""
+    unknown_phases: int = 0
+    """Rollouts in a phase that this exporter does not know."""
+
+
 class RolloutTracker:
-    """Watches a fleet from tick to tick."""
+    """Watches a fleet from tick to tick; `status` is what other threads may read."""
 
     def __init__(self, rules: TrackingPolicy, memory: TrackerState | None = None) -> None:
         memory = memory or TrackerState()
@@ -89,7 +101,7 @@ class RolloutTracker:
         self._seen = dict(memory.seen)
         self._known: dict[RolloutKey, Rollout] = {}
         self._resting: set[RolloutKey] = set()
-        self._asked = Asked(leader=False, workload=False)
+        self._asked = AvailableSources(has_leader=False, has_workload_source=False)
         self._led_at = float("-inf")
         self._readers: dict[str, Reader] = {}
         self._led = memory.led
@@ -99,11 +111,7 @@ class RolloutTracker:
         self._passing = Passing(rules)
         self._ledger = Ledger()
         self._targets = Targets()
-        self._rollouts: tuple[Rollout, ...] = ()
-        self.overflow = 0
-        """Series left out of the last cycle, beyond `series.limit`."""
-        self.unknown_phases = 0
-        """Rollouts of the last cycle in a phase that this exporter does not know."""
+        self.status = TrackerStatus(leading=bool(self._led))
 
     @property
     def memory(self) -> TrackerState:
@@ -118,61 +126,34 @@ class RolloutTracker:
             dict(self._histograms.kept),
         )
 
-    @property
-    def rollouts(self) -> tuple[Rollout, ...]:
-        """The rollouts as the last tick knew them."""
-        return self._rollouts
-
-    def seen(self, key: RolloutKey) -> float:
-        """When a leader showed a rollout last (Unix seconds)."""
-        return self._seen.get(key, 0.0)
-
-    @property
-    def targets(self) -> Sequence[Target]:
-        """The target addresses as the last tick knew them."""
-        return self._targets.all
-
-    @property
-    def leading(self) -> bool:
-        """Whether a controller led at the last tick."""
-        return bool(self._led)
-
     def process(self, at: float, pages: Iterable[ScrapeResult]) -> MetricsSnapshot:
         """Take one tick's pages (those of sources that were not due are simply not there); `at` never goes back."""
-        steps = self.steps(at, pages)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                cycle: MetricsSnapshot = stop.value
-                return cycle
-
-    def steps(self, at: float, pages: Iterable[ScrapeResult]) -> Generator[None, None, MetricsSnapshot]:
-        """Do what `step` does in slices, so that a caller with an event loop can give way between them."""
         at = max(at, self._at + 0.001)
         pages = tuple(pages)
         controllers = judge(pages, self._led)
         leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
         self._targets.saw(pages, controllers)
-        yield from self._hearing.take(at, pages, self._lives)
+        self._hearing.take(at, pages, self._lives)
         if self._rules.sidecar and not leaders:
             return self._silent(at, controllers)
         if self._rules.sidecar and not any(one.process in self._led for one in leaders):
             self._start_over()
         readings: dict[RolloutKey, ControllerView] = {}
+        rollouts: tuple[Rollout, ...] = ()
         if self._rules.derive:
-            readings = yield from self._readings(leaders)
-            yield from self._live(at, readings, leaders)
-            yield
+            readings = self._readings(leaders)
+            self._live(at, readings, leaders)
             self._forget(at, readings, leaders)
-            self._rollouts = tuple(self._known[key] for key in sorted(self._lives))
-            self.unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
-            yield
-        families = yield from self._families(at, leaders)
+            rollouts = tuple(self._known[key] for key in sorted(self._lives))
+        families, overflow = self._families(at, rollouts, leaders)
         ended = self._ledger.close(at, families, self._held(at, readings, controllers))
         self._led = frozenset(one.process for one in leaders) | self._still_leading(controllers)
         self._led_at = at if leaders else self._led_at
         self._at = at
+        unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
+        self.status = TrackerStatus(
+            rollouts, dict(self._seen), tuple(self._targets.all), bool(self._led), overflow, unknown_phases
+        )
         return MetricsSnapshot(at, families, ended)
 
     def _silent(self, at: float, controllers: Sequence[Controller]) -> MetricsSnapshot:
@@ -184,8 +165,14 @@ class RolloutTracker:
         if not down or at - self._led_at > self._rules.grace:
             self._start_over()
         self._ledger = Ledger()
-        self._rollouts = ()
         self._at = at
+        self.status = replace(
+            self.status,
+            rollouts=(),
+            last_seen=dict(self._seen),
+            targets=tuple(self._targets.all),
+            leading=bool(self._led),
+        )
         return MetricsSnapshot(at, self._targets.families(at))
 
     def _start_over(self) -> None:
@@ -205,48 +192,37 @@ class RolloutTracker:
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def _readings(self, leaders: Sequence[Controller]) -> Generator[None, None, dict[RolloutKey, ControllerView]]:
+    def _readings(self, leaders: Sequence[Controller]) -> dict[RolloutKey, ControllerView]:
         readings: dict[RolloutKey, ControllerView] = {}
         watched = self._rules.watched
         self._readers = {one.page.target: self._readers.get(one.page.target) or Reader() for one in leaders}
         for leader in leaders:
-            found = yield from self._readers[leader.page.target].read(leader.page)
+            found = self._readers[leader.page.target].read(leader.page)
             if watched is not None:
                 found = {key: reading for key, reading in found.items() if watched(key[0])}
             readings = found | readings if readings else found
         return readings
 
-    def _runs(self, leaders: Iterable[Controller]) -> Generator[None, None, list[tuple[str, str, str]]]:
-        found: list[tuple[str, str, str]] = []
-        for one in leaders:
-            found += yield from self._readers[one.page.target].runs(one.page)
-        return found
+    def _runs(self, leaders: Iterable[Controller]) -> list[tuple[str, str, str]]:
+        return [run for one in leaders for run in self._readers[one.page.target].runs(one.page)]
 
     # Lives ----------------------------------------------------------------------------------------------------------
 
-    def _live(
-        self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]
-    ) -> Generator[None, None, None]:
+    def _live(self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]) -> None:
         """Take every rollout to this tick."""
-        asked = Asked(bool(leaders), self._hearing.asked)
+        asked = AvailableSources(bool(leaders), self._hearing.asked)
         if asked != self._asked:
             self._resting.clear()
         self._asked = asked
         steady = {one.process for one in leaders if one.steady} if at - self._at <= self._rules.grace else set()
-        owned = analysis_runs.by_rollout((yield from self._runs(leaders)), readings)
-        work = 0
+        owned = analysis_runs.by_rollout(self._runs(leaders), readings)
         for key in {**self._lives, **readings}:
-            work += 1
-            if work > SLICE:
-                work = 0
-                yield
             reading, known = readings.get(key), self._known.get(key)
             if known is not None and self._rests(key, known, reading, owned):
                 continue
-            work += MUCH
             made = reading is not None and key not in self._lives and reading.process in steady
             sighting = self._hearing.sighting(key, reading, first_deploy=made)
-            same = known is not None and known.sighting == sighting
+            same = known is not None and known.observation == sighting
             if not (same and key in self._resting and owned.get(key, NO_RUNS) == self._lives[key].runs):
                 whole = reading is not None and reading.process in steady
                 self._age(key, at, sighting, analysis_runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
@@ -260,29 +236,29 @@ class RolloutTracker:
         owned: Mapping[RolloutKey, Mapping[str, str]],
     ) -> bool:
         """Tell without a closer look that a rollout at rest stays so: nobody said anything new of it."""
-        if key not in self._resting or known.sighting.reading is not reading or self._hearing.stirred(key):
+        if key not in self._resting or known.observation.view is not reading or self._hearing.stirred(key):
             return False
-        return owned.get(key, NO_RUNS) == known.life.runs
+        return owned.get(key, NO_RUNS) == known.state.runs
 
     def _age(self, key: RolloutKey, at: float, sighting: Observation, seen: analysis_runs.Seen, *, same: bool) -> None:
         """Take one rollout to this tick; when the same sighting changes nothing twice, it is at rest from then on."""
         life = self._lives.get(key)
         aged = life
-        if sighting.reading is not None:
-            when = Moment(at, self._seen.get(key, at), self._rules.hold_down)
-            aged, ended = advance(life, when, sighting, sighting.reading)
+        if sighting.view is not None:
+            when = TickContext(at, self._seen.get(key, at), self._rules.hold_down)
+            aged, ended = advance(life, when, sighting, sighting.view)
             aged = analysis_runs.follow(aged, seen, first=life is None)
             self._histograms.count(key[0], ended)
         if aged is None:
             return
         if same and aged == life:
-            if heard_since(sighting, aged.news) and aged.phases.held is None:
+            if observed_after(sighting, aged.last_event_at) and aged.phases.debounced_from is None:
                 self._resting.add(key)
             return
         self._resting.discard(key)
         self._lives[key] = aged
         joined = join(key, aged, sighting, self._asked, router=self._rules.named_router(key))
-        self._known[key] = replace(joined, runs=_counted(aged.runs))
+        self._known[key] = replace(joined, run_counts=_counted(aged.runs))
 
     def _forget(self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]) -> None:
         """Let go of rollouts that are truly gone: unshown by the very process that showed them, or for long."""
@@ -298,19 +274,19 @@ class RolloutTracker:
 
     # Saying ---------------------------------------------------------------------------------------------------------
 
-    def _families(self, at: float, leaders: Sequence[Controller]) -> Generator[None, None, tuple[MetricFamily, ...]]:
+    def _families(
+        self, at: float, rollouts: Sequence[Rollout], leaders: Sequence[Controller]
+    ) -> tuple[tuple[MetricFamily, ...], int]:
+        """Return all families within the limit, and how many series are left out beyond it."""
         said: list[MetricFamily] = []
         if self._rules.derive:
-            said += yield from self._sayer.families(self._rollouts, at, self._rules.ended_info)
+            said += self._sayer.families(rollouts, at, self._rules.ended_info)
             histogram = self._histograms.family()
             said += [histogram] if histogram is not None else []
-        yield
         said += self._targets.families(at)
         pages = [one.page for one in leaders]
-        said += yield from self._passing.families(pages, self._hearing.pages, self._hearing.pods)
-        yield
-        families, self.overflow = capped(said, self._rules.most_series)
-        return families
+        said += self._passing.families(pages, self._hearing.pages, self._hearing.pods)
+        return capped(said, self._rules.most_series)
 
     def _held(
         self, at: float, readings: Mapping[RolloutKey, ControllerView], controllers: Sequence[Controller]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from exporter.scrape.cache import ScrapeCache
     from exporter.scrape.scraper import Scraper
     from exporter.self_metrics import SelfMetrics
-    from exporter.service.state_file import MemoryFile
+    from exporter.service.state_file import StateFile
+    from exporter.service.worker import Worker
 
 _SWEEP_EVERY: Final = 40
 
@@ -34,8 +35,9 @@ class CycleDependencies:
     watch: RolloutTracker
     interner: ScrapeCache
     telemetry: SelfMetrics
+    worker: Worker
     courier: RequestProducer | None = None
-    memory: MemoryFile | None = None
+    memory: StateFile | None = None
     sidecar: bool = False
     gzip: bool = True
 
@@ -72,47 +74,37 @@ class CycleRunner:
 
     async def _say(self, at: float, pages: Sequence[ScrapeResult]) -> MetricsSnapshot:
         parts = self._parts
-        cycle = await self._step(at, pages)
+        cycle = await parts.worker.run(parts.watch.process, at, pages)
         self.latest = cycle
         self._count(cycle)
         if self._number % _SWEEP_EVERY == 0:
             self._sweep()
         if parts.memory is not None:
-            well = await asyncio.to_thread(parts.memory.write, parts.watch.memory)
-            parts.telemetry.add(OwnMetric.MEMORY_WRITES, "ok" if well else "failed")
+            content = await parts.worker.run(lambda file: file.encode(parts.watch.memory), parts.memory)
+            well = await asyncio.to_thread(parts.memory.write, content)
+            parts.telemetry.add(OwnMetric.STATE_WRITES, "ok" if well else "failed")
         if parts.courier is not None:
             whole = replace(cycle, families=cycle.families + parts.telemetry.families())
             await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
         return cycle
 
-    async def _step(self, at: float, pages: Sequence[ScrapeResult]) -> MetricsSnapshot:
-        """Take a step of the core, giving way between its slices."""
-        steps = self._parts.watch.steps(at, pages)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                cycle: MetricsSnapshot = stop.value
-                return cycle
-            await asyncio.sleep(0)
-
     def _due(self, source: Source, section: ScrapeSource) -> bool:
         """Tell whether a source is asked at this tick; only a leading sidecar asks kube-state-metrics."""
-        if self._parts.sidecar and source is not Source.ARGO and not self._parts.watch.leading:
+        if self._parts.sidecar and source is not Source.ARGO and not self._parts.watch.status.leading:
             return False
         return self._number % max(round(section.interval / self._tick), 1) == 0
 
     def _sweep(self) -> None:
         """Forget the series of no target's last whole page; those of a target that fails come back as they were."""
-        self._parts.interner.sweep(
-            {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.targets}
+        self._parts.interner.evict(
+            {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.status.targets}
         )
 
     def _count(self, cycle: MetricsSnapshot) -> None:
-        telemetry, watch = self._parts.telemetry, self._parts.watch
+        telemetry, status = self._parts.telemetry, self._parts.watch.status
         telemetry.set(OwnMetric.SERIES, sum(len(family) for family in cycle.families))
-        telemetry.add(OwnMetric.SERIES_OVERFLOW, amount=watch.overflow)
-        telemetry.add(OwnMetric.UNKNOWN_PHASES, amount=watch.unknown_phases)
+        telemetry.add(OwnMetric.SERIES_OVERFLOW, amount=status.overflow)
+        telemetry.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
 
 
 class _Held:
@@ -133,7 +125,7 @@ class _Held:
         if self._task is not None:
             await asyncio.sleep(0)
             self._task.cancel()
-        self._telemetry.set(OwnMetric.LONGEST_HOLD, self._longest)
+        self._telemetry.set(OwnMetric.MAX_LOOP_HOLD, self._longest)
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ from exporter.otlp.delivery.sender import BackoffPolicy, Sender
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Spool, SpoolLimits
 from exporter.otlp.transport.credentials import Destination
-from exporter.otlp.transport.http import HttpPost
+from exporter.otlp.transport.http import HttpTransport
 from exporter.self_metrics import OwnMetric
 from exporter.service.wiring import identity
 from exporter.service.worker import Worker
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.otlp.delivery.queue import RequestQueue
-    from exporter.otlp.result import TransportOutcome
-    from exporter.otlp.transport.grpc import GrpcCall
+    from exporter.otlp.transport.response import TransportOutcome
+    from exporter.otlp.transport.grpc import GrpcTransport
     from exporter.self_metrics import ObservedValues, SelfMetrics
 
 _log: Final = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ PERSISTENT_COUNTERS: Final = (
 class InstrumentedTransport:
     """A transport that measures the duration of each request."""
 
-    def __init__(self, transport: HttpPost | GrpcCall, self_metrics: SelfMetrics) -> None:
+    def __init__(self, transport: HttpTransport | GrpcTransport, self_metrics: SelfMetrics) -> None:
         self._transport = transport
         self._self_metrics = self_metrics
 
@@ -182,7 +182,7 @@ def _queue(settings: Settings, accounting: DeliveryAccounting, self_metrics: Sel
     return spool
 
 
-def transport(settings: Settings) -> HttpPost | GrpcCall:
+def transport(settings: Settings) -> HttpTransport | GrpcTransport:
     """Return the HTTP or gRPC transport to the endpoint; an asynchronous context manager."""
     otlp = settings.otlp
     target, tls = otlp.grpc_target
@@ -193,12 +193,12 @@ def transport(settings: Settings) -> HttpPost | GrpcCall:
         headers_file=otlp.headers_file,
         authorization_file=otlp.authorization_file,
         timeout=otlp.timeout,
-        trust=ClientTlsLoader(otlp.tls) if tls else None,
+        tls=ClientTlsLoader(otlp.tls) if tls else None,
         gzip=otlp.compression == "gzip",
     )
     if not use_grpc:
-        return HttpPost(destination)
+        return HttpTransport(destination)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's C core logs to standard error, past our log
-    from exporter.otlp.transport.grpc import GrpcCall  # noqa: PLC0415 - loading grpc takes 9 MB, so only if it is used
+    from exporter.otlp.transport.grpc import GrpcTransport  # noqa: PLC0415 - loading grpc takes 9 MB, so only if it is used
 
-    return GrpcCall(destination)
+    return GrpcTransport(destination)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from exporter.config.section import ClientTls
-from exporter.net.tls import Trust
+from exporter.config.section import ClientTlsSection
+from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,17 +28,17 @@ def serving(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-def trusting(authority: trustme.CA, folder: Path, server_name: str | None = None) -> Trust:
+def trusting(authority: trustme.CA, folder: Path, server_name: str | None = None) -> ClientTlsLoader:
     """Trust an authority, by a file in a folder."""
     ca_file = written(folder / "ca.pem", authority.cert_pem.bytes())
-    return Trust(ClientTls(ca_file=ca_file, server_name=server_name))
+    return ClientTlsLoader(ClientTlsSection(ca_file=ca_file, server_name=server_name))
 
 
-def proving(authority: trustme.CA, folder: Path, server_name: str | None = None) -> Trust:
+def proving(authority: trustme.CA, folder: Path, server_name: str | None = None) -> ClientTlsLoader:
     """Trust an authority, and show the certificate in the folder, which `prove` writes."""
     ca_file = written(folder / "ca.pem", authority.cert_pem.bytes())
     cert, key = folder / "cert.pem", folder / "key.pem"
-    return Trust(ClientTls(ca_file=ca_file, cert_file=cert, key_file=key, server_name=server_name))
+    return ClientTlsLoader(ClientTlsSection(ca_file=ca_file, cert_file=cert, key_file=key, server_name=server_name))
 
 
 def prove(issuer: trustme.CA, folder: Path) -> None:

@@ -111,14 +111,14 @@ async def grpc_not_heard() -> float:
             return await late(over, grpc_at(port, listening))
 
 
-async def test_the_first_delivery_comes_within_two_seconds_of_the_return_whether_refused_or_not_heard() -> None:
+async def test_delivery_resumes_within_two_seconds_of_the_return_of_the_backend() -> None:
     cases = (http_refusing, http_not_heard, grpc_refusing, grpc_not_heard)
     took = await asyncio.gather(*(case() for case in cases))
     late_ones = {case.__name__: seconds for case, seconds in zip(cases, took, strict=True) if seconds > SOON}
     assert late_ones == {}
 
 
-async def test_a_connection_that_hangs_is_given_up_long_before_the_timeout() -> None:
+async def test_a_hanging_connection_attempt_ends_long_before_the_timeout() -> None:
     with deaf() as listening:
         place = f"127.0.0.1:{listening.getsockname()[1]}"
         async with HttpTransport(Destination(f"http://{place}/")) as http, GrpcTransport(Destination(place)) as call:

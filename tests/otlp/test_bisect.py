@@ -41,7 +41,7 @@ def longer_than(most: int) -> Callable[[Span], str]:
 
 @given(st.integers(2, 6000), st.sets(st.integers(0, 5999), min_size=1, max_size=8), st.integers(0, 6000))
 @settings(max_examples=300, deadline=None)
-def test_every_point_is_taken_or_lost_once_within_twenty_probes(points: int, bad: set[int], most: int) -> None:
+def test_every_point_is_accepted_or_dropped_once_within_twenty_probes(points: int, bad: set[int], most: int) -> None:
     def refuses(span: Span) -> str:
         return longer_than(most)(span) or holding(*bad)(span)
 
@@ -53,7 +53,7 @@ def test_every_point_is_taken_or_lost_once_within_twenty_probes(points: int, bad
 
 @given(st.integers(2, 5000), st.data())
 @settings(max_examples=300, deadline=None)
-def test_one_bad_point_of_five_thousand_costs_itself_alone(points: int, data: st.DataObject) -> None:
+def test_one_bad_point_of_five_thousand_is_dropped_alone(points: int, data: st.DataObject) -> None:
     bad = data.draw(st.integers(0, points - 1))
     taken, lost, _ = searched(points, holding(bad))
     assert lost == [bad]
@@ -61,18 +61,18 @@ def test_one_bad_point_of_five_thousand_costs_itself_alone(points: int, data: st
 
 
 @pytest.mark.parametrize(("bad", "most"), [((0, 999), 20), ((333, 334), 4), ((10, 500, 900), 130)])
-def test_of_a_few_bad_points_each_costs_few_others(bad: tuple[int, ...], most: int) -> None:
+def test_a_few_bad_points_cost_few_others(bad: tuple[int, ...], most: int) -> None:
     _, lost, _ = searched(1000, holding(*bad))
     assert len(bad) <= len(lost) <= most
 
 
 @pytest.mark.parametrize("parts", [2, 4, 8])
-def test_what_is_only_too_large_is_cut_until_it_fits_and_nothing_is_lost(parts: int) -> None:
+def test_a_request_that_is_only_too_large_is_split_without_loss(parts: int) -> None:
     taken, lost, _ = searched(5000, longer_than(5000 // parts))
     assert (sorted(taken), lost) == (list(range(5000)), [])
 
 
-def test_one_huge_point_costs_itself_alone() -> None:
+def test_one_huge_point_is_dropped_alone() -> None:
     def refuses(span: Span) -> str:
         return "large" if span.first <= 700 < span.end else ""
 
@@ -81,14 +81,14 @@ def test_one_huge_point_costs_itself_alone() -> None:
     assert len(taken) == 999
 
 
-def test_when_everything_is_bad_everything_is_lost() -> None:
+def test_if_every_point_is_bad_all_are_dropped() -> None:
     taken, lost, sent = searched(1000, lambda _: "bad")
     assert (taken, len(lost)) == ([], 1000)
     assert sent <= PROBES
 
 
 @pytest.mark.parametrize("bad", range(8))
-def test_a_point_is_not_lost_without_having_been_refused_itself_where_there_is_time_for_it(bad: int) -> None:
+def test_a_point_is_dropped_only_after_it_was_rejected_by_itself_if_probes_are_left(bad: int) -> None:
     refused: list[Span] = []
 
     def refuses(span: Span) -> str:

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from exporter.incremental import LIFE, Recent
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.encode.protobuf import unpacked
+from exporter.net.gzip import gunzip_body
 
 from .backend import values
-from .reading import AT, NOBODY, cycle, gauge
+from .helpers import AT, NOBODY, cycle, gauge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.otlp.encode.protobuf import Request
 
 MANY = cycle(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
 
 
 async def test_a_cycle_becomes_records_of_its_time_and_is_booked() -> None:
     queue, books, noticed = MemoryQueue(1_000_000, 60), DeliveryAccounting(), []
-    courier = RequestProducer(Encoder(NOBODY, most_points=300), queue, books, lambda: noticed.append(len(queue)))
+    courier = RequestProducer(
+        Encoder(NOBODY, most_points=300), queue, books, lambda: noticed.append(len(queue)), asyncio.to_thread
+    )
     assert await courier.offer(MANY, AT + 1) == 1000
-    assert (books.made, books.queued, books.balanced, noticed) == (1000, 1000, True, [1, 2, 3, 4])
+    assert (books.produced, books.queued, books.is_balanced, noticed) == (1000, 1000, True, [1, 2, 3, 4])
     told = []
-    while record := queue.head():
-        assert record.at == AT
-        assert unpacked(record.body) != record.body
+    while record := queue.peek():
+        assert record.timestamp == AT
+        assert gunzip_body(record.body) != record.body
         told += values(record.body)
-        queue.acknowledge(record)
+        queue.ack(record)
     assert told == list(range(1000))
 
 
 async def test_a_queue_that_overflows_is_booked() -> None:
     queue, books = MemoryQueue(20_000, 60), DeliveryAccounting()
-    courier = RequestProducer(Encoder(NOBODY, most_points=100), queue, books, lambda: None)
+    courier = RequestProducer(Encoder(NOBODY, most_points=100), queue, books, lambda: None, asyncio.to_thread)
     await courier.offer(MANY, AT, gzip=False)
-    assert books.balanced
+    assert books.is_balanced
     assert 0 < books.queued == queue.points < 1000
     assert books.dropped["queue_full"] == 1000 - queue.points
 
@@ -45,11 +53,15 @@ async def test_others_run_between_two_requests() -> None:
 
     async def other() -> None:
         for _ in range(3):
-            turns.append(books.made)
             await asyncio.sleep(0)
+            turns.append(books.produced)
+
+    async def on_worker(encode_next: Callable[[], Request | None]) -> Request | None:
+        await asyncio.sleep(0)
+        return encode_next()
 
     queue, books = MemoryQueue(1_000_000, 60), DeliveryAccounting()
-    courier = RequestProducer(Encoder(NOBODY, most_points=300), queue, books, lambda: None)
+    courier = RequestProducer(Encoder(NOBODY, most_points=300), queue, books, lambda: None, on_worker)
     await asyncio.gather(courier.offer(MANY, AT), other())
     assert turns == [300, 600, 900]
 

@@ -11,7 +11,7 @@ from exporter.metrics import MetricFamily, MetricType, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .reading import NANOS, NOBODY, attributes, cycle, encoded, histogram, metrics, one_point, points, series
+from .helpers import NANOS, NOBODY, attributes, cycle, encoded, histogram, metrics, one_point, points, series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,8 +169,3 @@ def test_an_ended_summary_repeats_its_quantiles() -> None:
     assert (point.flags, point.count, point.sum) == (1, 0, 0)
 
 
-def test_a_first_sight_of_many_histograms_is_worked_off_in_slices() -> None:
-    many = joined(*(histogram("h", BUCKETS, ENDS, i=str(i)) for i in range(2000)))
-    encoder = Encoder(NOBODY)
-    assert len(list(encoder.steps(cycle(many)))) > 4
-    assert len(list(encoder.steps(cycle(many)))) == 1

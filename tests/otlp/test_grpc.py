@@ -19,15 +19,15 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.delivery.accounting import State
-from exporter.otlp.result import Endless, Outcome, Unfit, judge
+from exporter.otlp.delivery.accounting import DeliveryState
+from exporter.otlp.transport.response import ResponseTooLarge, TransportOutcome, NotSent, classify
 from exporter.otlp.transport.credentials import Destination
-from exporter.otlp.transport.grpc import GrpcCall
-from exporter.otlp.transport.grpc_status import Reply
-from exporter.otlp.transport.response import Hold, Later
+from exporter.otlp.transport.grpc import GrpcTransport
+from exporter.otlp.transport.grpc_status import GrpcResponse
+from exporter.otlp.result import Blocked, Retryable
 
 from .certificates import prove, proving, trusting, written
-from .delivery import laid
+from .pipeline import laid
 from .grpc_backend import GrpcBackend, answer, dawdle, fail, refuse_value, retry_info
 from .rude import rude, says, tunnel
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from .delivery import Line
+    from .pipeline import Line
 
 
 @pytest_asyncio.fixture
@@ -48,19 +48,19 @@ async def backend() -> AsyncIterator[GrpcBackend]:
 
 @asynccontextmanager
 async def line(destination: Destination) -> AsyncIterator[Line]:
-    async with GrpcCall(destination) as over:
+    async with GrpcTransport(destination) as over:
         yield laid(over)
 
 
-async def post(destination: Destination, body: bytes = b"") -> Outcome:
-    async with GrpcCall(destination) as over:
+async def post(destination: Destination, body: bytes = b"") -> TransportOutcome:
+    async with GrpcTransport(destination) as over:
         return await over.post(body)
 
 
 async def test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case(backend: GrpcBackend) -> None:
     body = random.Random(1).randbytes(3000)
     headers = {"Authorization": "Basic c2VjcmV0", "X-Org": "7", "Content-Type": "text/plain", "X-Raw-Bin": "ab"}
-    assert await post(Destination(backend.target, headers), gzip.compress(body)) == Reply()
+    assert await post(Destination(backend.target, headers), gzip.compress(body)) == GrpcResponse()
     assert backend.bodies == [body]
     (metadata,) = backend.metadata
     assert (metadata["authorization"], metadata["x-org"], metadata["x-raw-bin"]) == ("Basic c2VjcmV0", "7", b"ab")
@@ -73,17 +73,17 @@ async def test_the_message_is_compressed_once_or_not_at_all(backend: GrpcBackend
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("http_proxy", f"http://127.0.0.1:{wire.port}")
             destination = Destination("ingest.test:4317", gzip=compressed)
-            assert await post(destination, gzip.compress(b"a" * 50_000)) == Reply()
+            assert await post(destination, gzip.compress(b"a" * 50_000)) == GrpcResponse()
     assert backend.bodies == [b"a" * 50_000]
     assert (wire.carried < 5_000) is compressed
     assert wire.asked[0].startswith("CONNECT ingest.test:4317")
 
 
-async def test_what_is_made_arrives_and_the_books_say_so(backend: GrpcBackend) -> None:
+async def test_points_are_delivered_and_counted(backend: GrpcBackend) -> None:
     async with line(Destination(backend.target)) as one:
         await one.deliver(*range(2500))
     assert backend.stored == list(range(2500))
-    assert (one.books.delivered, one.books.requests, one.books.state) == (2500, {"OK": 3}, State.DELIVERING)
+    assert (one.books.delivered, one.books.requests, one.books.state) == (2500, {"OK": 3}, DeliveryState.DELIVERING)
 
 
 async def test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes(backend: GrpcBackend) -> None:
@@ -94,7 +94,7 @@ async def test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes(back
     assert one.time.slept == [1, 2, 4, 8, 8, 38]
     assert len(set(backend.bodies)) == 1
     assert one.books.requests == dict.fromkeys([*codes, "RESOURCE_EXHAUSTED", "OK"], 1)
-    assert (one.books.retried, one.books.delivered) == (6, 1)
+    assert (one.books.retries, one.books.delivered) == (6, 1)
 
 
 @pytest.mark.parametrize("code", ["UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INTERNAL", "RESOURCE_EXHAUSTED"])
@@ -108,7 +108,7 @@ async def test_what_is_refused_for_good_is_dropped_once_and_delivery_goes_on(bac
 
 
 @pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"])
-async def test_a_wrong_credential_holds_everything_until_its_file_is_right(
+async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(
     backend: GrpcBackend, tmp_path: Path, code: str
 ) -> None:
     file = written(tmp_path / "headers", "authorization=Basic%20d3Jvbmc=")
@@ -116,7 +116,7 @@ async def test_a_wrong_credential_holds_everything_until_its_file_is_right(
 
     async def mend() -> None:
         if len(one.time.slept) == 3:
-            assert one.books.state is State.HOLDING
+            assert one.books.state is DeliveryState.BLOCKED
             written(file, "authorization=Basic%20cmlnaHQ=")
 
     async with line(Destination(backend.target, headers_file=file)) as one:
@@ -150,12 +150,12 @@ async def test_partial_success_is_booked_and_not_sent_again(backend: GrpcBackend
     backend.always = answer(ExportMetricsServiceResponse(partial_success=told).SerializeToString())
     async with line(Destination(backend.target)) as one:
         await one.deliver(1, 2, 3)
-    assert (one.books.delivered, one.books.rejected, one.books.warnings, one.books.why) == (1, 2, 1, "too old")
+    assert (one.books.delivered, one.books.rejected, one.books.warnings, one.books.state_reason) == (1, 2, 1, "too old")
 
 
 async def test_an_answer_is_read_up_to_a_limit(backend: GrpcBackend) -> None:
     backend.always = answer(b"x" * 5_000_000)
-    assert await post(Destination(backend.target)) == Endless("RESOURCE_EXHAUSTED")
+    assert await post(Destination(backend.target)) == ResponseTooLarge("RESOURCE_EXHAUSTED")
 
 
 async def test_no_answer_in_time_is_tried_later_over_a_new_connection(backend: GrpcBackend) -> None:
@@ -169,31 +169,31 @@ async def test_a_backend_that_returns_is_reached_at_the_next_try_without_a_back_
     backend: GrpcBackend,
 ) -> None:
     await backend.stop()
-    async with GrpcCall(Destination(backend.target)) as over:
+    async with GrpcTransport(Destination(backend.target)) as over:
         for _ in range(6):
             outcome = await over.post(b"")
-            verdict = judge(outcome, 1, 0)
-            assert isinstance(verdict, Later)
-            assert "otlp.endpoint" in verdict.why
+            verdict = classify(outcome, 1, 0)
+            assert isinstance(verdict, Retryable)
+            assert "otlp.endpoint" in verdict.message
         await backend.start()
         began = time.monotonic()
-        assert await over.post(b"") == Reply()
+        assert await over.post(b"") == GrpcResponse()
         assert time.monotonic() - began < 0.2
 
 
 async def test_what_does_not_speak_grpc_is_told_by_the_setting() -> None:
     async with rude(*[says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")] * 3) as server:
-        verdict = judge(await post(Destination(f"127.0.0.1:{server.port}")), 1, 0)
-    assert isinstance(verdict, Later)
-    assert "otlp.endpoint" in verdict.why
+        verdict = classify(await post(Destination(f"127.0.0.1:{server.port}")), 1, 0)
+    assert isinstance(verdict, Retryable)
+    assert "otlp.endpoint" in verdict.message
 
 
 @pytest.mark.parametrize("headers", [{"x!y": "hush4711"}, {"x": "hush4711\r\ny: z"}, {"x": "hush4711é"}])
 async def test_a_header_that_is_no_metadata_is_told_and_not_sent(backend: GrpcBackend, headers: dict[str, str]) -> None:
     outcome = await post(Destination(backend.target, headers))
-    assert isinstance(outcome, Unfit)
-    assert "otlp.headers" in outcome.why
-    assert "hush4711" not in outcome.why
+    assert isinstance(outcome, NotSent)
+    assert "otlp.headers" in outcome.message
+    assert "hush4711" not in outcome.message
     assert backend.bodies == []
 
 
@@ -212,12 +212,12 @@ async def restarted(backend: GrpcBackend, tls: object) -> None:
 async def test_tls_checks_the_name_and_can_be_told_another(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restarted(backend, credentials(authority, "ingest.example"))
-    wrong = judge(await post(Destination(backend.target, trust=trusting(authority, tmp_path))), 1, 0)
-    assert isinstance(wrong, Later)
-    assert "otlp.tls" in wrong.why
+    wrong = classify(await post(Destination(backend.target, tls=trusting(authority, tmp_path))), 1, 0)
+    assert isinstance(wrong, Retryable)
+    assert "otlp.tls" in wrong.message
     right = trusting(authority, tmp_path, "ingest.example")
-    assert await post(Destination(backend.target, trust=right)) == Reply()
-    assert isinstance(judge(await post(Destination(backend.target)), 1, 0), Later)
+    assert await post(Destination(backend.target, tls=right)) == GrpcResponse()
+    assert isinstance(classify(await post(Destination(backend.target)), 1, 0), Retryable)
 
 
 async def test_certificates_are_read_again_when_they_change(backend: GrpcBackend, tmp_path: Path) -> None:
@@ -229,27 +229,27 @@ async def test_certificates_are_read_again_when_they_change(backend: GrpcBackend
         if len(one.time.slept) == 2:
             prove(authority, tmp_path)
 
-    async with line(Destination(backend.target, trust=proving(authority, tmp_path, "ingest.example"))) as one:
+    async with line(Destination(backend.target, tls=proving(authority, tmp_path, "ingest.example"))) as one:
         one.time.then = mend
         await one.deliver(1)
         assert one.books.requests == {"UNAVAILABLE": 2, "OK": 1}
         (tmp_path / "key.pem").unlink()
         unfit = await one.over.post(b"")
-    assert isinstance(unfit, Unfit)
-    assert isinstance(judge(unfit, 1, 0), Hold)
-    assert f"otlp.tls: {tmp_path}/key.pem cannot be read" in unfit.why
+    assert isinstance(unfit, NotSent)
+    assert isinstance(classify(unfit, 1, 0), Blocked)
+    assert f"otlp.tls: {tmp_path}/key.pem cannot be read" in unfit.message
 
 
 async def test_a_connection_is_kept_until_the_certificates_change(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restarted(backend, credentials(authority, "ingest.example", mutual=True))
     prove(authority, tmp_path)
-    async with GrpcCall(Destination(backend.target, trust=proving(authority, tmp_path, "ingest.example"))) as over:
+    async with GrpcTransport(Destination(backend.target, tls=proving(authority, tmp_path, "ingest.example"))) as over:
         for turn in range(4):
             if turn == 2:
                 prove(authority, tmp_path)
-                assert over.renewed()
-            assert await over.post(b"") == Reply()
+                assert over.credentials_changed()
+            assert await over.post(b"") == GrpcResponse()
     assert [backend.peers.index(peer) for peer in backend.peers] == [0, 0, 2, 2]
 
 

@@ -89,7 +89,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_whatever_a_backend_does_no_point_is_lost_unsaid(name: str) -> None:
+async def test_no_point_is_lost_uncounted_with_any_hostile_backend(name: str) -> None:
     case = CASES[name]
     async with rude(case.manner) as server, line(Destination(url(server.port), timeout=0.5)) as one:
         await one.deliver(1, 2)
@@ -105,7 +105,7 @@ def url(port: int, scheme: str = "http", host: str = "127.0.0.1") -> str:
     return f"{scheme}://{host}:{port}/v1/metrics"
 
 
-async def test_a_name_that_does_not_resolve_is_asked_again_soon() -> None:
+async def test_a_name_that_does_not_resolve_is_retried_soon() -> None:
     too_long_to_be_asked_of_anybody = ".".join(["a" * 60] * 5)
     async with HttpTransport(Destination(f"http://{too_long_to_be_asked_of_anybody}/")) as over:
         outcome = await over.post(b"")
@@ -113,7 +113,7 @@ async def test_a_name_that_does_not_resolve_is_asked_again_soon() -> None:
     assert (outcome.code, "otlp.endpoint" in outcome.message) == ("dns", True)
 
 
-async def test_tls_with_a_wrong_name_is_tried_again_soon_and_another_name_may_be_set(tmp_path: Path) -> None:
+async def test_a_wrong_tls_name_is_retried_and_server_name_overrides_it(tmp_path: Path) -> None:
     authority = trustme.CA()
     async with rude(tls=serving(authority, "ingest.example")) as server:
         here = url(server.port, "https")
@@ -128,7 +128,7 @@ async def test_tls_with_a_wrong_name_is_tried_again_soon_and_another_name_may_be
     assert classify(outcome, 1, 0) == Retryable(outcome.message, unanswered=True)
 
 
-async def test_authorities_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
+async def test_ca_certificates_are_reloaded_when_their_file_changes(tmp_path: Path) -> None:
     authority = trustme.CA()
     trust = trusting(trustme.CA(), tmp_path, "ingest.example")
 
@@ -146,7 +146,7 @@ async def test_authorities_are_read_again_when_their_file_changes(tmp_path: Path
     assert one.time.slept == [1, 2]
 
 
-async def test_a_client_certificate_is_shown_and_read_again_when_it_changes(tmp_path: Path) -> None:
+async def test_a_client_certificate_is_sent_and_reloaded_when_it_changes(tmp_path: Path) -> None:
     authority = trustme.CA()
     served = serving(authority, "ingest.example")
     authority.configure_trust(served)
@@ -168,7 +168,7 @@ async def test_a_client_certificate_is_shown_and_read_again_when_it_changes(tmp_
     assert sum(one.books.requests.values()) == 2
 
 
-async def test_a_certificate_that_is_gone_holds_everything_until_it_is_back(tmp_path: Path) -> None:
+async def test_a_missing_certificate_blocks_delivery_until_it_is_back(tmp_path: Path) -> None:
     authority = trustme.CA()
     trust = trusting(authority, tmp_path, "ingest.example")
     (tmp_path / "ca.pem").unlink()
@@ -189,7 +189,7 @@ async def test_a_certificate_that_is_gone_holds_everything_until_it_is_back(tmp_
     assert one.time.slept == [1, 1, 1, 1]
 
 
-async def test_https_goes_through_the_tunnel_of_the_environments_proxy_with_the_name_checked(
+async def test_https_uses_the_proxy_of_the_environment_and_verifies_the_server_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
@@ -203,7 +203,7 @@ async def test_https_goes_through_the_tunnel_of_the_environments_proxy_with_the_
     assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.asked[0]
 
 
-async def test_a_proxy_that_refuses_is_told_with_its_cure_and_without_its_password(
+async def test_a_proxy_error_names_the_setting_and_hides_the_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with tunnel(0, b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as proxy:
@@ -214,7 +214,7 @@ async def test_a_proxy_that_refuses_is_told_with_its_cure_and_without_its_passwo
     assert (outcome.code, "HTTPS_PROXY" in outcome.message, "hush" in outcome.message) == ("proxy", True, False)
 
 
-async def test_a_request_reaches_the_far_side_byte_by_byte_the_same_each_time() -> None:
+async def test_each_retry_sends_the_same_bytes() -> None:
     bodies: list[bytes] = []
 
     async def keep_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

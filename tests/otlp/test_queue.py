@@ -13,7 +13,7 @@ def record(size: int = 10, points: int = 3, at: float = 0.0) -> QueuedRequest:
     return QueuedRequest(b"x" * size, points, at)
 
 
-def test_records_come_out_in_the_order_they_went_in() -> None:
+def test_requests_are_returned_in_order() -> None:
     queue = MemoryQueue(100, 60)
     records = [record(points=i) for i in range(3)]
     for one in records:
@@ -24,7 +24,7 @@ def test_records_come_out_in_the_order_they_went_in() -> None:
     assert (queue.peek(), len(queue), queue.bytes, queue.points) == (None, 0, 0, 0)
 
 
-def test_the_oldest_gives_way_when_there_are_too_many_bytes() -> None:
+def test_the_oldest_request_is_dropped_when_the_queue_is_full() -> None:
     queue = MemoryQueue(25, 60)
     for points in (1, 2):
         queue.put(record(points=points), 0)
@@ -32,13 +32,13 @@ def test_the_oldest_gives_way_when_there_are_too_many_bytes() -> None:
     assert (queue.points, queue.bytes) == (6, 20)
 
 
-def test_a_record_larger_than_the_queue_is_not_kept() -> None:
+def test_a_request_larger_than_the_queue_is_dropped() -> None:
     queue = MemoryQueue(25, 60)
     assert queue.put(record(size=26), 0) == (Drop("queue_full", 3),)
     assert len(queue) == 0
 
 
-def test_what_is_too_old_expires_and_the_rest_stays() -> None:
+def test_requests_that_are_too_old_expire() -> None:
     queue = MemoryQueue(100, 60)
     for at in (0.0, 30.0):
         queue.put(record(at=at), at)
@@ -49,7 +49,7 @@ def test_what_is_too_old_expires_and_the_rest_stays() -> None:
     assert len(queue) == 1
 
 
-def test_a_record_that_was_dropped_cannot_be_acknowledged() -> None:
+def test_a_dropped_request_cannot_be_acknowledged() -> None:
     queue = MemoryQueue(10, 60)
     first, second = record(), record()
     queue.put(first, 0)
@@ -58,7 +58,7 @@ def test_a_record_that_was_dropped_cannot_be_acknowledged() -> None:
     assert queue.peek() is second
 
 
-def test_what_is_left_at_the_end_is_told() -> None:
+def test_close_returns_the_remaining_points() -> None:
     queue = MemoryQueue(100, 60)
     assert queue.close() == ()
     queue.put(record(), 0)
@@ -72,7 +72,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_the_books_balance_after_every_step(steps: list[tuple[str, int, int]]) -> None:
+def test_the_accounting_balances_after_every_step(steps: list[tuple[str, int, int]]) -> None:
     queue, books, now = MemoryQueue(60, 20), DeliveryAccounting(), 0.0
     for step, size, points in steps:
         now += points

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .backend import Backend
 
 
-async def test_one_bad_point_costs_few_and_the_rest_arrives(backend: Backend) -> None:
+async def test_one_bad_point_is_dropped_and_the_rest_delivered(backend: Backend) -> None:
     backend.always = refuse_value(777)
     async with line(Destination(backend.url)) as one:
         await one.deliver(*range(5000))
@@ -30,7 +30,7 @@ async def test_one_bad_point_costs_few_and_the_rest_arrives(backend: Backend) ->
     assert len(backend.seen) <= 5 + 20 + 1
 
 
-async def test_too_large_a_request_is_halved_until_it_fits(backend: Backend) -> None:
+async def test_a_request_that_is_too_large_is_halved_until_it_fits(backend: Backend) -> None:
     backend.always = refuse_over(130)
     async with line(Destination(backend.url)) as one:
         await one.deliver(*range(500))
@@ -38,7 +38,7 @@ async def test_too_large_a_request_is_halved_until_it_fits(backend: Backend) -> 
     assert one.books.dropped.total() == 0
 
 
-async def test_a_point_that_alone_is_refused_is_dropped_once(backend: Backend) -> None:
+async def test_points_that_are_rejected_alone_are_dropped_once(backend: Backend) -> None:
     backend.always = refuse_over(0, 400)
     async with line(Destination(backend.url)) as one:
         await one.deliver(1, 2)
@@ -46,14 +46,14 @@ async def test_a_point_that_alone_is_refused_is_dropped_once(backend: Backend) -
     assert len(backend.seen) == 3
 
 
-async def test_the_search_for_what_is_bad_ends_after_twenty_requests(backend: Backend) -> None:
+async def test_a_bisection_ends_after_twenty_requests(backend: Backend) -> None:
     backend.always = refuse_over(0, 400)
     async with line(Destination(backend.url)) as one:
         await one.deliver(*range(1000))
     assert (one.books.dropped, len(backend.seen)) == ({"http_400": 1000}, 1 + 19)
 
 
-async def test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on(backend: Backend) -> None:
+async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues(backend: Backend) -> None:
     backend.replies = [status(500)]
     async with line(Destination(backend.url)) as one:
         await one.offer(1, 2)
@@ -61,7 +61,7 @@ async def test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on(bac
     assert (backend.stored, one.books.dropped) == ([3], {"http_500": 2})
 
 
-async def test_a_body_that_is_not_compressed_is_halved_as_it_is(backend: Backend) -> None:
+async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
     backend.always = refuse_over(1, 413)
     async with line(Destination(backend.url, gzip=False)) as one:
         await one.courier.offer(cycle(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), AT, gzip=False)
@@ -70,7 +70,7 @@ async def test_a_body_that_is_not_compressed_is_halved_as_it_is(backend: Backend
     assert all("Content-Encoding" not in seen.headers for seen in backend.seen)
 
 
-async def test_what_a_search_gives_up_is_told_once_with_its_counts(
+async def test_points_dropped_by_a_bisection_are_logged_at_most_once_a_minute(
     backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend.always = refuse_value(7)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.encode.protobuf import Request, otlp_json, packed, part, unpacked
+from exporter.net.gzip import gunzip_body, gzip_body
+from exporter.otlp.encode.protobuf import Request, otlp_json, part
 
-from .reading import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, metrics, points
+from .helpers import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, metrics, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +70,8 @@ def test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics(
 
 
 def test_packing_is_undone_and_always_the_same() -> None:
-    assert unpacked(packed(b"body")) == unpacked(b"body") == b"body"
-    assert packed(b"body") == packed(b"body")
+    assert gunzip_body(gzip_body(b"body")) == gunzip_body(b"body") == b"body"
+    assert gzip_body(b"body") == gzip_body(b"body")
 
 
 def test_json_is_in_the_otlp_mapping() -> None:

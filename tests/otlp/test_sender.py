@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .backend import Reply
 
 
-async def test_what_is_made_arrives_and_the_books_say_so(backend: Backend) -> None:
+async def test_points_are_delivered_and_counted(backend: Backend) -> None:
     async with line(Destination(backend.url)) as one:
         one.time.now = AT + 2
         await one.deliver(1, 2, 3)
@@ -42,7 +42,7 @@ async def test_what_is_made_arrives_and_the_books_say_so(backend: Backend) -> No
     assert one.books.last_lag == pytest.approx(2)
 
 
-async def test_a_large_cycle_goes_in_several_requests_in_order(backend: Backend) -> None:
+async def test_a_large_snapshot_is_sent_in_several_requests_in_order(backend: Backend) -> None:
     async with line(Destination(backend.url)) as one:
         await one.deliver(*range(2500))
     assert backend.stored == list(range(2500))
@@ -58,7 +58,7 @@ async def test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes(back
     assert (one.books.retries, one.books.delivered) == (6, 1)
 
 
-async def test_chance_makes_waits_shorter_never_longer(backend: Backend) -> None:
+async def test_jitter_only_shortens_delays(backend: Backend) -> None:
     backend.replies = [status(503)] * 3
     async with line(Destination(backend.url)) as one:
         one.time.chance = 0.5
@@ -67,7 +67,7 @@ async def test_chance_makes_waits_shorter_never_longer(backend: Backend) -> None
 
 
 @pytest.mark.parametrize(("reply", "waits"), [(abort, [0.25]), (status(503), [1.0])])
-async def test_the_time_that_nobody_answered_in_is_part_of_the_wait_a_busy_answer_is_not(
+async def test_time_without_a_response_counts_as_delay_and_a_busy_response_does_not(
     backend: Backend, reply: Reply, waits: list[float]
 ) -> None:
     async def slowly(request: web.BaseRequest) -> web.StreamResponse:
@@ -80,7 +80,7 @@ async def test_the_time_that_nobody_answered_in_is_part_of_the_wait_a_busy_answe
     assert one.time.slept == [pytest.approx(seconds) for seconds in waits]
 
 
-async def test_a_fault_of_our_own_costs_one_record_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_drops_one_request_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         """A transport that breaks its promise to never raise."""
 
@@ -106,14 +106,14 @@ async def test_a_fault_of_our_own_costs_one_record_and_is_told_once(caplog: pyte
     ("value", "wait"),
     [("30", 31), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.877), ("1.5", 1), ("soon", 1), ("-3", 1), ("9999", 3601)],
 )
-async def test_retry_after_is_the_least_that_is_waited(backend: Backend, value: str, wait: float) -> None:
+async def test_retry_after_is_the_minimum_delay(backend: Backend, value: str, wait: float) -> None:
     backend.replies = [status(429, Retry_After=value)]
     async with line(Destination(backend.url), MemoryQueue(1000, 1e6)) as one:
         await one.deliver(1)
     assert one.time.slept == [pytest.approx(wait, abs=0.001)]
 
 
-async def test_a_backend_that_is_away_gets_everything_in_order_when_it_is_back(backend: Backend) -> None:
+async def test_a_backend_that_was_down_receives_everything_in_order(backend: Backend) -> None:
     await backend.stop()
 
     async def back_at_the_third_try() -> None:
@@ -130,7 +130,7 @@ async def test_a_backend_that_is_away_gets_everything_in_order_when_it_is_back(b
 
 
 @pytest.mark.parametrize(("reply", "code"), [(abort_amid, "broken"), (dawdle, "timeout")])
-async def test_an_answer_that_does_not_come_whole_is_tried_again(backend: Backend, reply: Reply, code: str) -> None:
+async def test_an_incomplete_response_is_retried(backend: Backend, reply: Reply, code: str) -> None:
     backend.replies = [reply]
     async with line(Destination(backend.url, timeout=0.2)) as one:
         await one.deliver(1)
@@ -138,7 +138,7 @@ async def test_an_answer_that_does_not_come_whole_is_tried_again(backend: Backen
     assert one.books.delivered == 1
 
 
-async def test_a_wrong_credential_holds_everything_until_its_file_is_right(backend: Backend, tmp_path: Path) -> None:
+async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "authorization"
     file.write_text("Basic d3Jvbmc=")
     backend.replies = [status(401)] * 3
@@ -158,7 +158,7 @@ async def test_a_wrong_credential_holds_everything_until_its_file_is_right(backe
     assert len(backend.seen) == 4
 
 
-async def test_a_hold_is_tried_again_every_five_minutes_at_last(backend: Backend) -> None:
+async def test_blocked_delivery_is_retried_every_five_minutes_at_least(backend: Backend) -> None:
     backend.replies = [status(404)] * 11
     async with line(Destination(backend.url), MemoryQueue(1000, 1e6)) as one:
         await one.deliver(1)
@@ -178,21 +178,21 @@ async def test_partial_success_is_booked_and_not_sent_again(backend: Backend, ca
     ]
 
 
-async def test_html_in_place_of_an_answer_counts_as_delivered_with_a_warning(backend: Backend) -> None:
+async def test_an_html_response_counts_as_delivered_with_a_warning(backend: Backend) -> None:
     backend.replies = [status(200, b"<html>", Content_Type="text/html")]
     async with line(Destination(backend.url)) as one:
         await one.deliver(1)
     assert (one.books.delivered, one.books.warnings) == (1, 1)
 
 
-async def test_an_endless_answer_drops_the_request(backend: Backend) -> None:
+async def test_a_response_that_is_too_large_drops_the_request(backend: Backend) -> None:
     backend.replies = [status(200, b"x" * 5_000_000)]
     async with line(Destination(backend.url)) as one:
         await one.deliver(1)
     assert one.books.dropped == {"endless_answer": 1}
 
 
-async def test_what_grows_too_old_while_it_is_tried_is_given_up(backend: Backend) -> None:
+async def test_a_request_that_expires_during_retries_is_dropped(backend: Backend) -> None:
     backend.always = status(503)
     async with line(Destination(backend.url), MemoryQueue(1000, 5)) as one:
         await one.deliver(1)
@@ -200,7 +200,7 @@ async def test_what_grows_too_old_while_it_is_tried_is_given_up(backend: Backend
     assert one.time.slept == [1, 2, 4]
 
 
-async def test_a_record_dropped_while_it_is_under_way_is_booked_once(backend: Backend) -> None:
+async def test_a_request_dropped_while_in_flight_is_counted_once(backend: Backend) -> None:
     async def crowd_out(_: web.BaseRequest) -> web.StreamResponse:
         await one.offer(*range(100, 140))
         return web.Response()
@@ -213,7 +213,7 @@ async def test_a_record_dropped_while_it_is_under_way_is_booked_once(backend: Ba
     assert (one.books.dropped["queue_full"], one.books.delivered) == (1, 40)
 
 
-async def test_a_sender_that_ran_out_of_work_wakes_when_there_is_more(backend: Backend) -> None:
+async def test_an_idle_sender_wakes_up_for_a_new_request(backend: Backend) -> None:
     async with line(Destination(backend.url)) as one:
         running = asyncio.create_task(one.sender.run())
         for number in range(3):
@@ -224,7 +224,7 @@ async def test_a_sender_that_ran_out_of_work_wakes_when_there_is_more(backend: B
     assert backend.stored == [0, 1, 2]
 
 
-async def test_a_sender_that_is_to_finish_cuts_its_wait_short_once_and_ends_when_nothing_is_left(
+async def test_finish_cuts_one_delay_short_and_ends_when_the_queue_is_empty(
     backend: Backend,
 ) -> None:
     backend.replies = [status(429, Retry_After="300"), status(503)]
@@ -240,7 +240,7 @@ async def test_a_sender_that_is_to_finish_cuts_its_wait_short_once_and_ends_when
     assert one.books.retries == 2
 
 
-async def test_a_sender_that_is_to_finish_still_waits_between_its_tries(backend: Backend) -> None:
+async def test_a_finishing_sender_still_backs_off_between_retries(backend: Backend) -> None:
     backend.always = status(503)
     async with line(Destination(backend.url)) as one:
         sender = Sender(one.queue, one.over, one.books, BackoffPolicy(0.05, 0.05), SenderClock(now=lambda: AT))
@@ -251,7 +251,7 @@ async def test_a_sender_that_is_to_finish_still_waits_between_its_tries(backend:
     assert 2 <= len(backend.seen) <= 10
 
 
-async def test_a_sender_that_has_nothing_to_do_finishes_at_once(backend: Backend) -> None:
+async def test_an_idle_sender_finishes_at_once(backend: Backend) -> None:
     async with line(Destination(backend.url)) as one:
         running = asyncio.create_task(one.sender.run())
         await asyncio.sleep(0.01)
@@ -259,7 +259,7 @@ async def test_a_sender_that_has_nothing_to_do_finishes_at_once(backend: Backend
         await asyncio.wait_for(running, 1)
 
 
-async def test_a_cancelled_run_leaves_what_is_under_way_in_the_queue(backend: Backend) -> None:
+async def test_a_cancelled_run_leaves_the_request_in_flight_in_the_queue(backend: Backend) -> None:
     backend.replies = [dawdle]
     async with line(Destination(backend.url)) as one:
         await one.offer(1)
@@ -273,7 +273,7 @@ async def test_a_cancelled_run_leaves_what_is_under_way_in_the_queue(backend: Ba
     assert backend.stored == [1, 2]
 
 
-async def test_the_log_has_a_line_for_each_change_and_no_secret(
+async def test_each_change_of_state_is_logged_without_secrets(
     backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -291,6 +291,6 @@ async def test_the_log_has_a_line_for_each_change_and_no_secret(
     assert fields["reason"] == "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file"
 
 
-def test_waits_grow_to_a_limit_that_is_soon_reached() -> None:
+def test_delays_grow_to_a_maximum() -> None:
     assert [BackoffPolicy().retry_delay(attempt, None, 0) for attempt in (0, 1, 2, 3, 10_000)] == [0.2, 0.4, 0.8, 1.5, 1.5]
     assert BackoffPolicy().blocked_delay(10_000, 0) == 300

@@ -8,15 +8,15 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.result import Endless, judge
-from exporter.otlp.transport.grpc_status import Reply
-from exporter.otlp.transport.response import Done, Hold, Later, Never, Verdict
+from exporter.otlp.transport.response import ResponseTooLarge, classify
+from exporter.otlp.transport.grpc_status import GrpcResponse
+from exporter.otlp.result import Accepted, Blocked, Retryable, Permanent, RequestResult
 
 from .grpc_backend import retry_info
 
 
-def judged(code: str, message: str = "", details: bytes = b"") -> Verdict:
-    return judge(Reply(code, message=message, details=details), 10, 0)
+def judged(code: str, message: str = "", details: bytes = b"") -> RequestResult:
+    return classify(GrpcResponse(code, message=message, details=details), 10, 0)
 
 
 def partial(rejected: int, message: str) -> bytes:
@@ -29,30 +29,30 @@ def partial(rejected: int, message: str) -> bytes:
 )
 def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(code: str) -> None:
     verdict = judged(code, "busy")
-    assert isinstance(verdict, Later)
-    assert (verdict.after, verdict.silent) == (None, code in {"DEADLINE_EXCEEDED", "UNAVAILABLE"})
-    assert verdict.why.startswith(f"{code}: busy")
+    assert isinstance(verdict, Retryable)
+    assert (verdict.retry_after, verdict.unanswered) == (None, code in {"DEADLINE_EXCEEDED", "UNAVAILABLE"})
+    assert verdict.message.startswith(f"{code}: busy")
     asked = judged(code, "busy", retry_info(7, 500_000_000))
-    assert isinstance(asked, Later)
-    assert asked.after == 7.5
+    assert isinstance(asked, Retryable)
+    assert asked.retry_after == 7.5
 
 
 @pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"])
 def test_a_wrong_credential_or_address_is_held_and_the_setting_named(code: str) -> None:
     verdict = judged(code, "who are you?")
-    assert isinstance(verdict, Hold)
-    assert "; see otlp." in verdict.why
+    assert isinstance(verdict, Blocked)
+    assert "; see otlp." in verdict.message
 
 
 @pytest.mark.parametrize("code", ["UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INTERNAL", "RESOURCE_EXHAUSTED"])
 def test_all_else_is_given_up_whole(code: str) -> None:
-    assert judged(code, "no") == Never(f"grpc_{code.lower()}", f"{code}: no")
+    assert judged(code, "no") == Permanent(f"grpc_{code.lower()}", f"{code}: no")
 
 
 def test_a_point_may_be_bad_where_the_argument_is() -> None:
     verdict = judged("INVALID_ARGUMENT", "metric has no points")
-    assert isinstance(verdict, Never)
-    assert (verdict.reason, verdict.split, verdict.large) == ("grpc_invalid_argument", True, False)
+    assert isinstance(verdict, Permanent)
+    assert (verdict.reason, verdict.can_split, verdict.too_large) == ("grpc_invalid_argument", True, False)
 
 
 @pytest.mark.parametrize(
@@ -67,42 +67,42 @@ def test_a_point_may_be_bad_where_the_argument_is() -> None:
 )
 def test_what_is_too_large_may_go_in_parts(message: str) -> None:
     verdict = judged("RESOURCE_EXHAUSTED", message)
-    assert isinstance(verdict, Never)
-    assert (verdict.reason, verdict.split, verdict.large) == ("grpc_resource_exhausted", True, True)
-    assert "otlp.request.bytes" in verdict.why
+    assert isinstance(verdict, Permanent)
+    assert (verdict.reason, verdict.can_split, verdict.too_large) == ("grpc_resource_exhausted", True, True)
+    assert "otlp.request.bytes" in verdict.message
 
 
 @pytest.mark.parametrize(("details", "after"), [(retry_info(7), 7), (retry_info(0), None), (retry_info(-5), None)])
 def test_what_is_exhausted_for_a_while_is_tried_later(details: bytes, after: float | None) -> None:
     verdict = judged("RESOURCE_EXHAUSTED", "quota", details)
-    assert isinstance(verdict, Later)
-    assert verdict.after == after
+    assert isinstance(verdict, Retryable)
+    assert verdict.retry_after == after
 
 
 @pytest.mark.parametrize("details", [b"\xff\xff", b"", b"\x1a\x02\x0a\x00"])
 def test_details_that_cannot_be_read_ask_for_nothing(details: bytes) -> None:
-    assert isinstance(judged("RESOURCE_EXHAUSTED", "quota", details), Never)
-    assert judged("ABORTED", "", details) == Later("ABORTED")
+    assert isinstance(judged("RESOURCE_EXHAUSTED", "quota", details), Permanent)
+    assert judged("ABORTED", "", details) == Retryable("ABORTED")
 
 
 def test_nobody_is_believed_who_asks_for_more_than_an_hour() -> None:
     verdict = judged("UNAVAILABLE", "", retry_info(86_400))
-    assert isinstance(verdict, Later)
-    assert verdict.after == 3600
+    assert isinstance(verdict, Retryable)
+    assert verdict.retry_after == 3600
 
 
 @pytest.mark.parametrize(
     ("body", "verdict"),
     [
-        (b"", Done(10)),
-        (partial(3, "old"), Done(7, 3, "old")),
-        (partial(0, "careful"), Done(10, 0, "careful")),
-        (b"\xff\xff", Done(10, 0, "OK, with an answer that is not OTLP; see otlp.endpoint")),
+        (b"", Accepted(10)),
+        (partial(3, "old"), Accepted(7, 3, "old")),
+        (partial(0, "careful"), Accepted(10, 0, "careful")),
+        (b"\xff\xff", Accepted(10, 0, "OK, with an answer that is not OTLP; see otlp.endpoint")),
     ],
 )
-def test_ok_is_done_with_what_it_says(body: bytes, verdict: Verdict) -> None:
-    assert judge(Reply(body=body), 10, 0) == verdict
+def test_ok_is_done_with_what_it_says(body: bytes, verdict: RequestResult) -> None:
+    assert classify(GrpcResponse(body=body), 10, 0) == verdict
 
 
 def test_an_endless_answer_is_given_up() -> None:
-    assert isinstance(judge(Endless("RESOURCE_EXHAUSTED"), 10, 0), Never)
+    assert isinstance(classify(ResponseTooLarge("RESOURCE_EXHAUSTED"), 10, 0), Permanent)

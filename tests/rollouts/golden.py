@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
-    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.model import Rollout
 
 TEXTS: Final = Path(__file__).parent / "golden"
 Key = tuple[str, str]
@@ -33,7 +33,7 @@ def text(recordings: Recordings, name: str) -> str:
     """Tell what is said of one recording, by all its sources."""
     variant = "full" if "full" in recordings.variants(name) else "argo-only"
     ticks = recordings.ticks(name, variant)
-    start = ticks[0].at
+    start = ticks[0].timestamp
     deeds = deque((at, what) for at, what in _deeds(recordings.folder / name / "events.jsonl") if at >= start)
     lines = [f"{name}/{variant}: {len(ticks)} frames"]
     for at, line in _lines(recordings, name, variant, start):
@@ -48,14 +48,14 @@ def _lines(recordings: Recordings, name: str, variant: str, start: float) -> Ite
     """Yield a time and a line for each rollout of which something changes, and in the end its sums."""
     before: dict[Key, str] = {}
     told: dict[Key, Told] = {}
-    for tick, cycle, watch in recordings.watched(name, variant):
-        told, offset = _told(cycle.families), f"{tick.at - start:+7.1f}"
-        known = {rollout.key: rollout for rollout in watch.rollouts}
+    for tick, cycle, watch in recordings.play(name, variant):
+        told, offset = _told(cycle.families), f"{tick.timestamp - start:+7.1f}"
+        known = {rollout.key: rollout for rollout in watch.status.rollouts}
         lines = {key: _line(about, known.get(key), start) for key, about in told.items()}
         for key in sorted(key for key, line in lines.items() if before.get(key) != line):
-            yield tick.at, f"{offset} {'/'.join(key)} {lines[key]}"
+            yield tick.timestamp, f"{offset} {'/'.join(key)} {lines[key]}"
         before = lines
-        yield from ((tick.at, f"{offset} {line}") for line in _endings(cycle))
+        yield from ((tick.timestamp, f"{offset} {line}") for line in _endings(cycle))
     yield from ((inf, f"   last {line}") for line in _sums(told))
 
 
@@ -92,7 +92,7 @@ def _phase(told: Told, _: Rollout | None, start: float) -> str:
 
 def _progress(told: Told, rollout: Rollout | None, _: float) -> str:
     moving = told.get("argo_rollouts_update_in_progress")
-    standing = f"{rollout.life.standing} ({rollout.life.evidence})" if rollout else ""
+    standing = f"{rollout.state.update_state} ({rollout.state.evidence})" if rollout else ""
     return f"updating {_counted(moving) if moving else '?'}: {standing}"
 
 

@@ -8,34 +8,34 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.settings import Settings
-from exporter.demo.simulator.cluster import Cluster
-from exporter.demo.simulator.objects import BlueGreen, Canary, Key, Pause, SetWeight, Spec
+from exporter.demo.simulator.cluster import SimulatedCluster
+from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, SetWeight, RolloutSpec
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.persistence import dump, load
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.scrape.response import Asked
-from exporter.service.wiring import page_readers, rules
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.demo.simulator.controllers import Controller
-    from exporter.demo.simulator.ground_truth import Truth
-    from exporter.demo.simulator.objects import Rollout
+    from exporter.demo.simulator.controllers import SimulatedController
+    from exporter.demo.simulator.ground_truth import GroundTruth
+    from exporter.demo.simulator.objects import SimulatedRollout
     from exporter.metrics import MetricsSnapshot
-    from exporter.scrape.response import PageReader
+    from exporter.scrape.response import ResponseParser
 
-RULES: Final = rules(Settings())
+RULES: Final = tracking_policy(Settings())
 DEAD: Final = Failure("refused", "nobody listens")
-KEY: Final = Key("shop", "checkout")
+KEY: Final = ObjectKey("shop", "checkout")
 CONTROLLERS: Final = ("argo-a", "argo-b")
 STEPS: Final = (SetWeight(20), Pause(3), SetWeight(50), Pause(), SetWeight(80))
 STRATEGIES: Final = (
-    Canary(STEPS),
-    Canary(STEPS, "Nginx", scale_down_delay=6, abort_scale_down_delay=4),
-    BlueGreen(manual=True, scale_down_delay=6, abort_scale_down_delay=4),
+    CanaryStrategy(STEPS),
+    CanaryStrategy(STEPS, "Nginx", scale_down_delay=6, abort_scale_down_delay=4),
+    BlueGreenStrategy(manual=True, scale_down_delay=6, abort_scale_down_delay=4),
 )
-DEEDS: Final[Mapping[str, Callable[[Cluster, int], None]]] = {
+DEEDS: Final[Mapping[str, Callable[[SimulatedCluster, int], None]]] = {
     "deploy": lambda cluster, number: cluster.deploy(*KEY, f"app:v{number}"),
     "break": lambda cluster, number: cluster.deploy(*KEY, f"app:bad-{number}"),
     "scale": lambda cluster, number: cluster.scale(*KEY, number),
@@ -50,26 +50,26 @@ DEEDS: Final[Mapping[str, Callable[[Cluster, int], None]]] = {
 }
 
 
-def go_back(cluster: Cluster) -> None:
+def go_back(cluster: SimulatedCluster) -> None:
     """Roll back, where there is something to go back to."""
     rollout = cluster.rollouts[KEY]
-    if not rollout.promoted or rollout.others:
+    if not rollout.is_promoted or rollout.other_replica_sets:
         cluster.rollback(*KEY)
 
 
-def abort(cluster: Cluster) -> None:
-    """Abort an update; a rollout at rest is left alone (test_lifecycle aborts that, too)."""
-    if cluster.truth()[KEY].updating:
+def abort(cluster: SimulatedCluster) -> None:
+    """Abort an update; a rollout at rest is left alone (test_state_machine aborts that, too)."""
+    if cluster.ground_truth()[KEY].updating:
         cluster.abort(*KEY)
 
 
-class Watched(Cluster):
+class Watched(SimulatedCluster):
     """A cluster that notes how each update truly ended, turn by turn of its controller."""
 
     results: Counter[str]
     before: tuple[str, str, bool] = ("", "", False)
 
-    def _reconcile(self, leader: Controller, rollout: Rollout) -> None:
+    def _reconcile(self, leader: SimulatedController, rollout: SimulatedRollout) -> None:
         stable, current, aborted = self.before
         super()._reconcile(leader, rollout)
         self.before = now_stable, now_current, now_aborted = _where(rollout)
@@ -87,7 +87,7 @@ class Watched(Cluster):
             self.results["aborted"] += 1
 
 
-def _where(rollout: Rollout) -> tuple[str, str, bool]:
+def _where(rollout: SimulatedRollout) -> tuple[str, str, bool]:
     status = rollout.status
     return status.stable_hash, status.current_hash, bool(status.abort)
 
@@ -133,29 +133,29 @@ class Seen:
     at: float
     cycle: MetricsSnapshot
     watch: RolloutTracker
-    truth: Truth
+    truth: GroundTruth
 
 
 @dataclass
 class Life:
     """A rollout's life in a cluster, settled before anyone looks."""
 
-    strategy: Canary | BlueGreen
+    strategy: CanaryStrategy | BlueGreenStrategy
     replicas: int = 5
     seed: int = 1
 
     def __post_init__(self) -> None:
         self.cluster = Watched(self.seed)
         self.cluster.results = Counter()
-        self.cluster.create(Spec(*KEY, "app:v1", self.replicas, self.strategy, progress_deadline=15))
+        self.cluster.create(RolloutSpec(*KEY, "app:v1", self.replicas, self.strategy, progress_deadline=15))
         self.cluster.advance(self.cluster.now + 8)
-        self._readers = page_readers(Settings())
+        self._readers = parser_factory(Settings())
         self._before: tuple[ScrapeResult, ...] = ()
 
     @property
-    def truth(self) -> Truth:
+    def truth(self) -> GroundTruth:
         """What is the case now."""
-        return self.cluster.truth()[KEY]
+        return self.cluster.ground_truth()[KEY]
 
     def frames(self, seconds: float, apart: float = 1.0) -> Iterator[float]:
         """Let so many seconds pass, and stop at each frame (Unix seconds)."""
@@ -166,7 +166,7 @@ class Life:
 
     def pages(self, variant: str, at: float, hitch: Hitch = SMOOTH) -> tuple[ScrapeResult, ...]:
         """Ask everybody whom a variant asks."""
-        now = tuple(self._read(Asked(source, target, at), body) for source, target, body in self._bodies(variant))
+        now = tuple(self._read(ScrapeRequest(source, target, at), body) for source, target, body in self._bodies(variant))
         before, self._before = self._before or now, now
         late = (
             replace(old, scraped_at=at) if old.source in hitch.late else new
@@ -180,17 +180,17 @@ class Life:
         for name in CONTROLLERS:
             yield Source.ARGO, name, cluster.argo_page(name)
         if variant != "argo-only":
-            yield Source.KUBE_STATE_METRICS, "ksm", cluster.ksm_page(allow_lists=variant != "plain")
+            yield Source.KUBE_STATE_METRICS, "ksm", cluster.kube_state_metrics_page(allow_lists=variant != "plain")
         if variant == "full":
             yield Source.ROLLOUT_STATE, "state", cluster.state_page()
 
-    def _read(self, asked: Asked, body: bytes | None) -> ScrapeResult:
-        reader: PageReader = self._readers(asked)
+    def _read(self, asked: ScrapeRequest, body: bytes | None) -> ScrapeResult:
+        reader: ResponseParser = self._readers(asked)
         if body is None:
-            return reader.close(DEAD, 0.0)
-        reader.begin(200, {"Content-Type": "text/plain; version=0.0.4"})
+            return reader.finish(DEAD, 0.0)
+        reader.start(200, {"Content-Type": "text/plain; version=0.0.4"})
         reader.feed(body)
-        return reader.close(None, 0.01)
+        return reader.finish(None, 0.01)
 
 
 def watched(life: Life, variant: str, acts: Iterable[Act], hitches: Sequence[Hitch] = ()) -> Iterator[Seen]:

@@ -11,15 +11,15 @@ from exporter.metrics import ScrapeResult, Source
 from exporter.rollouts.inputs.leadership import judge
 from exporter.rollouts.model import ControllerProcess
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.scrape.response import Asked
-from exporter.service.wiring import rules
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, dead, named, read
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
     from tests.recorded import Recordings
 
-RULES: Final = rules(Settings())
+RULES: Final = tracking_policy(Settings())
 PHASE: Final = "argo_rollouts_phase"
 CART, PAY = Told(), Told(name="pay")
 IDLE: Final = 'workqueue_adds_total{name="Rollouts"} 0'
@@ -27,7 +27,7 @@ BUSY: Final = 'workqueue_adds_total{name="Rollouts"} 3'
 
 
 def idle(at: float, start: float, *lines: str, target: str = "a") -> ScrapeResult:
-    return read(Asked(Source.ARGO, target, at), f"process_start_time_seconds {start}", *lines)
+    return read(ScrapeRequest(Source.ARGO, target, at), f"process_start_time_seconds {start}", *lines)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_an_address_is_judged_by_what_its_page_shows(page: ScrapeResult, verdict
 
 def test_real_pages_of_a_failover_are_judged_as_it_went(recordings: Recordings) -> None:
     verdicts: list[tuple[str, ...]] = []
-    for _, _, watch in recordings.watched("leader-failover", "argo-only"):
-        now = tuple(str(target.verdict) for target in watch.targets)
+    for _, _, watch in recordings.play("leader-failover", "argo-only"):
+        now = tuple(str(target.verdict) for target in watch.status.targets)
         if verdicts[-1:] != [now]:
             verdicts.append(now)
     assert verdicts == [

@@ -13,7 +13,7 @@ from tests.rollouts.lives import DEEDS, STRATEGIES, Act, Hitch, Life, watched
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.demo.simulator.objects import BlueGreen, Canary
+    from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy
     from exporter.metrics import Labels, MetricsSnapshot
 
 Name = tuple[str, "Labels"]
@@ -80,7 +80,7 @@ def results(cycle: MetricsSnapshot) -> dict[str, float]:
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, acts(DEEDS), ANYTHING)
 def test_every_cycle_of_any_life_is_sound(
-    strategy: Canary | BlueGreen, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
 ) -> None:
     before: dict[Name, tuple[float, float, MetricType]] = {}
     for seen in watched(Life(strategy, count), variant, script, hitches):
@@ -97,7 +97,7 @@ def test_every_cycle_of_any_life_is_sound(
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, acts(STILL), RESTARTS | GAPS | SKEW)
 def test_results_add_up_to_the_updates_that_happened(
-    strategy: Canary | BlueGreen, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
 ) -> None:
     """Blind spot: a blue-green rollback under a new leader, told by events alone, counts as superseded, too."""
     if strategy.label == "blueGreen":
@@ -110,27 +110,27 @@ def test_results_add_up_to_the_updates_that_happened(
 @settings(max_examples=20, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, acts(DEEDS), GAPS)
 def test_whatever_happened_everything_settles_and_is_known_again(
-    strategy: Canary | BlueGreen, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
 ) -> None:
     ending = [Act("resume", 0, 2), Act("deploy", 99, 22, apart=2), Act("promote", 0, 45, apart=5, smooth=True)]
     *_, last = watched(Life(strategy, count), variant, [*script, *ending], hitches)
     assert last.truth.phase == "Completed"
     assert values(last.cycle, "argo_rollouts_update_in_progress") == [0.0]
     assert values(last.cycle, "argo_rollouts_canary_fraction") == ([0.0] if last.truth.strategy == "canary" else [])
-    assert {reason for rollout in last.watch.rollouts for reason in rollout.unknown} <= {"roles"}
+    assert {reason for rollout in last.watch.status.rollouts for reason in rollout.unknown_reasons} <= {"roles"}
     assert variant == "plain" or values(last.cycle, "argo_rollouts_unknown") == []
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(strategies, replicas, st.sampled_from(["full", "no-state"]), acts(STILL))
 def test_progress_and_roles_are_those_of_the_objects(
-    strategy: Canary | BlueGreen, count: int, variant: str, script: list[Act]
+    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act]
 ) -> None:
     for seen in watched(Life(strategy, count), variant, script):
         truth = seen.truth
         progress = values(seen.cycle, "argo_rollouts_update_in_progress")
         assert not progress or progress == [float(bool(truth.updating))]
-        roles = {pod.uid: role.value for rollout in seen.watch.rollouts for pod, role in rollout.roles}
+        roles = {pod.uid: role.value for rollout in seen.watch.status.rollouts for pod, role in rollout.pod_roles}
         true = {pod.uid: pod.role for pod in truth.pods if not pod.terminating and pod.role}
         assert {uid: role for uid, role in roles.items() if role != "unknown" and role != true.get(uid, role)} == {}
 
@@ -138,7 +138,7 @@ def test_progress_and_roles_are_those_of_the_objects(
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, acts(DEEDS), GAPS | SKEW)
 def test_a_series_ends_once_when_it_is_gone_for_good_and_not_while_it_is_said(
-    strategy: Canary | BlueGreen, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
 ) -> None:
     opened: set[Name] = set()
     quiet = Act("wait", 0, 600, apart=30, smooth=True)

@@ -12,21 +12,21 @@ from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.rollouts.model import PHASES
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.scrape.response import Asked
-from exporter.service.wiring import page_readers, rules
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import parser_factory, tracking_policy
 
-READERS: Final = page_readers(Settings())
+READERS: Final = parser_factory(Settings())
 WHO: Final = 'name="cart",namespace="shop"'
 STATES: Final = ("desired", "updated", "available", "unavailable")
 
 
 def said(*lines: str) -> tuple[RolloutTracker, dict[str, dict[str, float]]]:
     """Step once over a controller's page; return values by family and by the last label."""
-    reader = READERS(Asked(Source.ARGO, "a:8090", 100.0))
-    reader.begin(200, {})
+    reader = READERS(ScrapeRequest(Source.ARGO, "a:8090", 100.0))
+    reader.start(200, {})
     reader.feed("".join(f"{line}\n" for line in ("process_start_time_seconds 1", *lines)).encode())
-    watch = RolloutTracker(rules(Settings()))
-    cycle = watch.process(100.0, [reader.close(None, 0.01)])
+    watch = RolloutTracker(tracking_policy(Settings()))
+    cycle = watch.process(100.0, [reader.finish(None, 0.01)])
     return watch, {
         family.name: {one.labels[-1][1]: value for one, value in zip(family.series, family.values, strict=True)}
         for family in cycle.families
@@ -46,13 +46,13 @@ def test_one_phase_of_seven_is_1_and_their_sum_is_1(phase: str) -> None:
     watch, found = said(info(phase))
     assert found["argo_rollouts_phase"] == {one: float(one == phase) for one in PHASES}
     assert len(PHASES) == 7
-    assert watch.unknown_phases == 0
+    assert watch.status.unknown_phases == 0
 
 
 def test_a_phase_never_heard_of_is_unknown_and_counted() -> None:
     watch, found = said(info("Hibernating"))
     assert found["argo_rollouts_phase"] == {**dict.fromkeys(PHASES, 0.0), "Unknown": 1.0}
-    assert watch.unknown_phases == 1
+    assert watch.status.unknown_phases == 1
 
 
 def test_the_deprecated_family_tells_the_phase_where_it_is_alone() -> None:

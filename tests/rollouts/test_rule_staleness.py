@@ -9,15 +9,15 @@ import pytest
 from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.scrape.response import Asked
-from exporter.service.wiring import page_readers, rules
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
 
-READERS: Final = page_readers(Settings())
+READERS: Final = parser_factory(Settings())
 GRACE: Final = Settings().lifecycle.grace
 KUBE: Final = Source.KUBE_STATE_METRICS
 UP: Final = "rollouts_exporter_target_up"
@@ -29,24 +29,24 @@ def shown(at: float, phases: dict[str, str], target: str = "a:8090") -> ScrapeRe
         f'rollout_info{{name="{name}",namespace="shop",phase="{phase}",strategy="canary"}} 1'
         for name, phase in phases.items()
     )
-    return read(Asked(Source.ARGO, target, at), "process_start_time_seconds 1", *lines)
+    return read(ScrapeRequest(Source.ARGO, target, at), "process_start_time_seconds 1", *lines)
 
 
 def kube(at: float) -> ScrapeResult:
     """The page of a kube-state-metrics that knows one pod of one rollout."""
     return read(
-        Asked(KUBE, "a:8090", at),
+        ScrapeRequest(KUBE, "a:8090", at),
         'kube_replicaset_owner{namespace="shop",replicaset="cart-1",owner_kind="Rollout",owner_name="cart"} 1',
         'kube_replicaset_status_replicas{namespace="shop",replicaset="cart-1"} 1',
         'kube_pod_info{namespace="shop",pod="p",uid="u",created_by_kind="ReplicaSet",created_by_name="cart-1"} 1',
     )
 
 
-def read(asked: Asked, *lines: str) -> ScrapeResult:
+def read(asked: ScrapeRequest, *lines: str) -> ScrapeResult:
     reader = READERS(asked)
-    reader.begin(200, {})
+    reader.start(200, {})
     reader.feed("".join(f"{line}\n" for line in lines).encode())
-    return reader.close(None, 0.01)
+    return reader.finish(None, 0.01)
 
 
 def failed(at: float, source: Source = Source.ARGO) -> ScrapeResult:
@@ -55,7 +55,7 @@ def failed(at: float, source: Source = Source.ARGO) -> ScrapeResult:
 
 def watched(at: float = 0.0) -> RolloutTracker:
     """A watch whose leader is known from a tick before."""
-    watch = RolloutTracker(rules(Settings()))
+    watch = RolloutTracker(tracking_policy(Settings()))
     watch.process(at, [shown(at, {"cart": "Completed", "pay": "Completed"})])
     return watch
 

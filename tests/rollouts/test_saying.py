@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.settings import Namespaces, SeriesChoice, Settings
+from exporter.config.settings import NamespacesSection, SeriesSection, Settings
 from exporter.metrics import Source
-from exporter.rollouts.inference.join import owner
+from exporter.rollouts.inputs.analysis_runs import owning_rollout
 from exporter.rollouts.persistence import dump, load
 from exporter.rollouts.tracker import RolloutTracker
-from exporter.scrape.response import Asked
-from exporter.service.wiring import rules
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Set, Told, controller, dead, kube, named, read
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ OLD, NEW, BOTH = (Set("old", 1, 2),), (Set("old", 1, 0), Set("new", 2, 2, 9)), (
 
 def mid_update(*, restart: bool = False) -> RolloutTracker:
     """A watch of a canary with a pod new-0, and then a promotion at 45 that makes it a stable one."""
-    watch = RolloutTracker(rules(Settings()))
+    watch = RolloutTracker(tracking_policy(Settings()))
     watch.process(15, [controller(15, REST), kube(15, *OLD)])
     before = watch.process(30, [controller(30, GOING), kube(30, *BOTH)])
     assert named(before.families, PODS)["cart-new-0", "new-0", "canary", "new", "2", "n"] == 1
-    return RolloutTracker(rules(Settings()), load(dump(watch.memory, "eu"), "eu")) if restart else watch
+    return RolloutTracker(tracking_policy(Settings()), load(dump(watch.memory, "eu"), "eu")) if restart else watch
 
 
 def infos_of_new_0(watch: RolloutTracker, at: float) -> tuple[dict[str, float], bool]:
@@ -78,10 +78,10 @@ def test_a_revision_that_changes_its_role_fades_as_its_pods_do() -> None:
 
 
 def test_namespaces_that_are_not_watched_are_not_spoken_of_and_what_is_in_none_is() -> None:
-    watch = RolloutTracker(rules(Settings(namespaces=Namespaces(include=("shop",)))))
+    watch = RolloutTracker(tracking_policy(Settings(namespaces=NamespacesSection(include=("shop",)))))
     version = 'argo_rollouts_controller_info{version="v1.8.3"} 1'
     lines = [*Told().lines(), *Told(namespace="pay").lines(), version, "process_start_time_seconds 1"]
-    cycle = watch.process(15, [read(Asked(Source.ARGO, "a", 15), *lines)])
+    cycle = watch.process(15, [read(ScrapeRequest(Source.ARGO, "a", 15), *lines)])
     spoken = {series.label("namespace") for family in cycle.families for series in family.series}
     assert spoken == {"shop", ""}
     assert named(cycle.families, "argo_rollouts_controller_info") == {("v1.8.3",): 1.0}
@@ -90,16 +90,16 @@ def test_namespaces_that_are_not_watched_are_not_spoken_of_and_what_is_in_none_i
 @pytest.mark.parametrize("limit", [1, 10, 37, 10_000])
 def test_series_beyond_the_limit_are_left_out_and_counted(limit: int) -> None:
     def said(most: int) -> tuple[int, int]:
-        watch = RolloutTracker(rules(Settings(series=SeriesChoice(limit=most))))
+        watch = RolloutTracker(tracking_policy(Settings(series=SeriesSection(limit=most))))
         cycle = watch.process(15, [controller(15, Told(), Told(name="pay"))])
-        return sum(map(len, cycle.families)), watch.overflow
+        return sum(map(len, cycle.families)), watch.status.overflow
 
     every, _ = said(10_000)
     assert said(limit) == (min(limit, every), max(every - limit, 0))
 
 
 def test_nothing_is_derived_where_that_is_switched_off_and_families_still_pass() -> None:
-    watch = RolloutTracker(rules(Settings(series=SeriesChoice(derive=False))))
+    watch = RolloutTracker(tracking_policy(Settings(series=SeriesSection(derive=False))))
     cycle = watch.process(15, [controller(15, Told())])
     families = {family.name for family in cycle.families}
     assert "rollout_info" in families
@@ -130,13 +130,13 @@ KNOWN: Final = frozenset({("shop", "checkout"), ("shop", "checkout-6c68fb46d4-2"
     ],
 )
 def test_a_runs_owner_is_told_by_its_name_among_the_rollouts_that_are_known(name: str, rollout: str | None) -> None:
-    assert owner("shop", name, KNOWN) == (None if rollout is None else ("shop", rollout))
-    assert owner("elsewhere", name, KNOWN) is None
+    assert owning_rollout("shop", name, KNOWN) == (None if rollout is None else ("shop", rollout))
+    assert owning_rollout("elsewhere", name, KNOWN) is None
 
 
 def test_a_pause_says_its_reason_while_it_lasts(recordings: Recordings) -> None:
     reasons: list[tuple[str, ...]] = []
-    for _, cycle, _ in recordings.watched("analysis", "full"):
+    for _, cycle, _ in recordings.play("analysis", "full"):
         said = named(cycle.families, "argo_rollouts_pause_start_timestamp_seconds", "basket")
         if tuple(reason for (reason,) in said) not in reasons[-1:]:
             reasons.append(tuple(reason for (reason,) in said))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
-from exporter.scrape.response import Asked
-from exporter.service.wiring import page_readers
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import parser_factory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
 
-READERS: Final = page_readers(Settings())
+READERS: Final = parser_factory(Settings())
 GAUGES: Final = ("desired", "updated", "available", "unavailable")
 
 
@@ -70,12 +70,12 @@ def controller(
 ) -> ScrapeResult:
     """A controller's page; without rollouts that of a standby. `home` is its installation."""
     lines = [line for one in rollouts for line in one.lines()]
-    return read(Asked(Source.ARGO, target, at, home), f"process_start_time_seconds {start}", *lines)
+    return read(ScrapeRequest(Source.ARGO, target, at, home), f"process_start_time_seconds {start}", *lines)
 
 
 def kube(at: float, *sets: Set) -> ScrapeResult:
     """kube-state-metrics' page."""
-    return read(Asked(Source.KUBE_STATE_METRICS, "ksm", at), *(line for one in sets for line in one.lines()))
+    return read(ScrapeRequest(Source.KUBE_STATE_METRICS, "ksm", at), *(line for one in sets for line in one.lines()))
 
 
 def dead(at: float, target: str = "a", home: str = "default", source: Source = Source.ARGO) -> ScrapeResult:
@@ -83,12 +83,12 @@ def dead(at: float, target: str = "a", home: str = "default", source: Source = S
     return ScrapeResult(source, target, at, failure=Failure("refused", "nobody listens"), installation=home)
 
 
-def read(asked: Asked, *lines: str) -> ScrapeResult:
+def read(asked: ScrapeRequest, *lines: str) -> ScrapeResult:
     """Read lines as the answer of a target."""
     reader = READERS(asked)
-    reader.begin(200, {})
+    reader.start(200, {})
     reader.feed("".join(f"{line}\n" for line in lines).encode())
-    return reader.close(None, 0.01)
+    return reader.finish(None, 0.01)
 
 
 def named(families: Iterable[MetricFamily], name: str, rollout: str = "cart") -> dict[tuple[str, ...], float]:

@@ -17,7 +17,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, NumberDataPoint
 from exporter.incremental import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from exporter.metrics import MetricFamily, SampleBatch
 
@@ -124,12 +124,6 @@ def template(rests: Sequence[bytes], shared: int) -> Template:
 # rooms
 
 
-BLOCK: Final = 1000
-"""How many points are put together between two turns of whoever else waits."""
-SLICE: Final = 250
-"""How many points are encoded anew between two such turns."""
-
-
 @dataclass(frozen=True, slots=True)
 class Rests:
     """A strip's points without what all points share; `heads` tell points apart where strips may tear them."""
@@ -167,38 +161,34 @@ class Kept:
         self._encoder = encoder
         self._known: Recent[int, _Encoded] = Recent()  # by the identity of `series`, which outlives values
 
-    def live(self, family: MetricFamily, at: float) -> Generator[list[Batch], None, set[bytes] | None]:
-        """Yield a family's points in bounded blocks, empty ones while much is encoded anew; return their heads.
+    def live(self, family: MetricFamily, at: float) -> tuple[Iterator[Batch], set[bytes]] | None:
+        """Return a family's points, put together strip by strip as they are asked for, and their heads.
 
-        None, and no points: the family needs the plain path.
+        None: the family needs the plain path.
         """
         if not all(strip.interned for strip in family.batches):
             return None
-        encoded = yield from self._ready(family)
+        encoded = self._ready(family)
         heads = list(chain.from_iterable([one.heads for one in encoded]))
         told = set(heads)
         if len(told) < len(heads) or not all(one.template is not None for one in encoded):
             return None
-        yield from self._blocks(encoded, self._encoder.shared(at))
-        return told
+        shared = self._encoder.shared(at)
+        templates = filter(None, [one.template for one in encoded])
+        return (Batch(one.many, one.filled(shared)) for one in templates), told
 
     def age(self) -> None:
         """End a cycle: forget what was not used lately."""
         self._known.age()
 
-    def _ready(self, family: MetricFamily) -> Generator[list[Batch], None, list[_Encoded]]:
+    def _ready(self, family: MetricFamily) -> list[_Encoded]:
         encoded: list[_Encoded] = []
-        made = 0
         for strip in family.batches:
             key = id(strip.series)
             known = self._known.get(key)
             if known is None or known.strip is not strip:
                 known = self._known.put(key, self._encode(family.name, strip, known))
-                made += len(strip)
             encoded.append(known)
-            if made >= SLICE:
-                made = 0
-                yield []
         return encoded
 
     def _encode(self, name: str, strip: SampleBatch, known: _Encoded | None) -> _Encoded:
@@ -210,16 +200,3 @@ class Kept:
         if rests is None:
             return _Encoded(strip, None)
         return _Encoded(strip, template(rests.points, len(self._encoder.shared(1.0))), rests.heads)
-
-    def _blocks(self, encoded: Sequence[_Encoded], shared: bytes) -> Generator[list[Batch], None, None]:
-        block: list[Batch] = []
-        many = 0
-        for one in encoded:
-            if one.template is not None:
-                block.append(Batch(one.template.many, one.template.filled(shared)))
-                many += one.template.many
-            if many >= BLOCK:
-                yield block
-                block, many = [], 0
-        if block:
-            yield block

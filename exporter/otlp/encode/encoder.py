@@ -67,24 +67,17 @@ class Encoder:
         self._kept = {encoder: Kept(encoder) for encoder in self._encoders.values()}
 
     def requests(self, cycle: MetricsSnapshot) -> Iterator[Request]:
-        """Yield the cycle's requests."""
-        return filter(None, self.steps(cycle))
-
-    def steps(self, cycle: MetricsSnapshot) -> Iterator[Request | None]:
-        """Yield the cycle's requests, and None after a slice of work without one: a caller can give way at each."""
+        """Yield the cycle's requests, each encoded when it is asked for: only one of them is in memory."""
         parcel = self._parcel()
-        for family, block in self._blocks(cycle):
-            if not block:
-                yield None
-            for batch in block:
-                rest: Batch | None = batch
-                while rest is not None and (rest := parcel.take(family, rest)) is not None:
-                    if parcel.points:
-                        yield parcel.sealed()
-                        parcel = self._parcel()
-                    else:
-                        self.refused["too_large"] += 1
-                        rest = rest.without_first()
+        for family, batch in self._batches(cycle):
+            rest: Batch | None = batch
+            while rest is not None and (rest := parcel.take(family, rest)) is not None:
+                if parcel.points:
+                    yield parcel.sealed()
+                    parcel = self._parcel()
+                else:
+                    self.refused["too_large"] += 1
+                    rest = rest.without_first()
         if parcel.points:
             yield parcel.sealed()
         for encoder, kept in self._kept.items():
@@ -94,29 +87,30 @@ class Encoder:
     def _parcel(self) -> Parcel:
         return Parcel(self._identity, self._most_points, self._most_bytes)
 
-    def _blocks(self, cycle: MetricsSnapshot) -> Iterator[tuple[MetricFamily, list[Batch]]]:
+    def _batches(self, cycle: MetricsSnapshot) -> Iterator[tuple[MetricFamily, Batch]]:
         """Yield encoded points, of each name the living before the ended: a series is never both (T40)."""
         live, ended = _by_name(cycle.families), _by_name(cycle.stale)
         for name in dict.fromkeys((*live, *ended)):
             living, ending = live.get(name, []), ended.get(name, [])
             if name:
                 first = (living or ending)[0]
-                for block in self._metric(self._joined(first, living), self._joined(first, ending), cycle.timestamp):
-                    yield first, block
+                for batch in self._metric(self._joined(first, living), self._joined(first, ending), cycle.timestamp):
+                    yield first, batch
             else:
                 self.refused["unnamed"] += sum(map(len, (*living, *ending)))
 
-    def _metric(self, living: MetricFamily, ending: MetricFamily, at: float) -> Iterator[list[Batch]]:
+    def _metric(self, living: MetricFamily, ending: MetricFamily, at: float) -> Iterator[Batch]:
         encoder = self._encoders[living.type]
-        seen: set[bytes] | None = None
+        kept: tuple[Iterator[Batch], set[bytes]] | None = None
         if not any(self._identity.touches(series.labels) for series in ending.series):
-            seen = yield from self._kept[encoder].live(living, at)
-        if seen is None:
-            seen = set()
-            for points in encoder.live(living, at, seen):
-                yield [framed(points)] if points else []
-        for points in encoder.ended(ending, at, seen):
-            yield [framed(points)] if points else []
+            kept = self._kept[encoder].live(living, at)
+        seen: set[bytes] = set()
+        if kept is not None:
+            batches, seen = kept
+            yield from batches
+        else:
+            yield from map(framed, filter(None, encoder.live(living, at, seen)))
+        yield from map(framed, filter(None, encoder.ended(ending, at, seen)))
 
     def _joined(self, first: MetricFamily, families: list[MetricFamily]) -> MetricFamily:
         """Join what is of the first one's kind; a name has one type (T06)."""

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from math import inf, isnan, nan
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter import metrics
 from exporter.incremental import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.metrics import Labels, MetricFamily, Series
-
-SLICE: Final = 2000
-"""How many series are learnt at a stretch: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +75,28 @@ class Runs:
         self._known: Recent[Series, Run] = Recent()
         self._shapes: Recent[Shape, Shape] = Recent()
 
-    def of(self, family: MetricFamily) -> Generator[list[bytes], None, tuple[MetricFamily, list[Run]]]:
-        """Return a family's runs, each once and one after another, and the family in their order.
-
-        Yields an empty list for each bounded slice of learning, so that a first sight of many can be worked off.
-        """
+    def of(self, family: MetricFamily) -> tuple[MetricFamily, list[Run]]:
+        """Return a family's runs, each once and one after another, and the family in their order."""
         series = list(family.series)
-        runs = yield from self._runs(family.name, series)
+        runs = self._runs(family.name, series)
         if len({run.head for run in runs}) == len(runs):
             return family, runs
         rests = [self._rest(one.labels) for one in series]
         family = metrics.reorder(family, sorted(range(len(series)), key=rests.__getitem__))
-        return family, (yield from self._runs(family.name, list(family.series), anew=True))
-
-    def at_once(self, family: MetricFamily) -> tuple[MetricFamily, list[Run]]:
-        """Return what `of` does, without a break."""
-        steps = self.of(family)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                found: tuple[MetricFamily, list[Run]] = stop.value
-                return found
+        return family, self._runs(family.name, list(family.series), anew=True)
 
     def age(self) -> None:
         """End a cycle: forget what was not used lately."""
         self._known.age()
         self._shapes.age()
 
-    def _runs(self, name: str, series: list[Series], *, anew: bool = False) -> Generator[list[bytes], None, list[Run]]:
+    def _runs(self, name: str, series: list[Series], *, anew: bool = False) -> list[Run]:
         runs: list[Run] = []
-        at = learnt = 0
+        at = 0
         while at < len(series):
             run = None if anew else self._known.get(series[at])
             if run is None or series[at : at + run.shape.width] != run.series:
                 run = self._next(name, series, at)
-                learnt += run.shape.width
-            if learnt >= SLICE:
-                learnt = 0
-                yield []
             runs.append(run)
             at += run.shape.width
         return runs

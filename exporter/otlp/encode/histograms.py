@@ -60,7 +60,7 @@ class Distributions:
 
     def rests(self, name: str, strip: SampleBatch) -> Rests | None:
         """Encode all else of each run, None where something of the strip makes no point."""
-        ordered, runs = self._runs.at_once(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (strip,)))
+        ordered, runs = self._runs.of(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (strip,)))
         points: list[bytes] = []
         for alike, values in _blocks(runs, array("d", ordered.values)):
             shape = alike[0].shape
@@ -74,8 +74,8 @@ class Distributions:
         """Say that values stand everywhere in such a point."""
 
     def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield points in bounded blocks, empty ones while new runs are learnt; `seen` gathers heads."""
-        ordered, runs = yield from self._runs.of(family)
+        """Yield points in bounded blocks; `seen` gathers heads."""
+        ordered, runs = self._runs.of(family)
         seen.update(run.head for run in runs)
         for alike, values in _blocks(runs, array("d", ordered.values)):
             self._refused["surplus"] += alike[0].shape.surplus * len(alike)
@@ -83,7 +83,7 @@ class Distributions:
 
     def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
         """Yield an end marker for each run: edges, zeros and a sum of 0, or stores keep parts of it (T41, T46)."""
-        ordered, runs = yield from self._runs.of(family)
+        ordered, runs = self._runs.of(family)
         for alike, _ in _blocks(runs, array("d", ordered.values)):
             fresh = [run for run in alike if run.head not in seen]
             self._refused["duplicate"] += len(alike) - len(fresh)

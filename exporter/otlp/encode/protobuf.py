@@ -7,12 +7,10 @@ of parts of a message are an encoding of the message: points are put together fr
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
-from isal import isal_zlib
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1 import common_pb2
@@ -127,10 +125,6 @@ class Identity:
 # An encoded OTLP request: its parts, packed or not, its JSON form.
 
 
-_GZIP: Final = b"\x1f\x8b"
-_GZIP_WITH_HEADER: Final = 31  # zlib's word for "a gzip header and trailer, the largest window"
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """An ExportMetricsServiceRequest in protobuf, not compressed, and how many data points it has."""
@@ -154,21 +148,6 @@ def part(request: Request, first: int, end: int) -> Request:
         _prune(resource.scope_metrics, [bool(scope.metrics) for scope in resource.scope_metrics])
     _prune(plain.resource_metrics, [bool(resource.scope_metrics) for resource in plain.resource_metrics])
     return Request(plain.SerializeToString(), end - first)
-
-
-def packed(body: bytes) -> bytes:
-    """Return a body compressed with gzip, fast, the same for the same body."""
-    return isal_zlib.compress(body, 1, _GZIP_WITH_HEADER)
-
-
-def unpacked(body: bytes) -> bytes:
-    """Return a body as it was before it was packed, if it was."""
-    return gzip.decompress(body) if is_packed(body) else body
-
-
-def is_packed(body: bytes) -> bool:
-    """Return whether a body is compressed: no protobuf message begins as gzip does."""
-    return body.startswith(_GZIP)
 
 
 def otlp_json(body: bytes) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.incremental import Notes, rollout
-from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, Replicas, RolloutKey
+from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, ReplicaCounts, RolloutKey
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from exporter.metrics import SampleBatch, ScrapeResult, Series
 
@@ -41,8 +41,6 @@ EVENTS: Final = {
         "TrafficWeightUpdated",
     )
 }  # fmt: skip # a table
-SLICE: Final = 1000
-"""How many rollouts are read between two turns of whoever else waits."""
 _GAUGES: Final = {
     f"rollout_info_replicas_{gauge}": gauge for gauge in ("desired", "updated", "available", "unavailable")
 }
@@ -96,33 +94,29 @@ class Reader:
         self._runs = Notes("analysis_run_info", analysis_run)
         self._phases = Notes("rollout_phase", _deprecated)
 
-    def runs(self, page: ScrapeResult) -> Generator[None, None, list[tuple[str, str, str]]]:
-        """Return namespace, name and phase of each AnalysisRun on the page, giving way between slices."""
-        return (yield from self._runs.of([page]))
+    def runs(self, page: ScrapeResult) -> list[tuple[str, str, str]]:
+        """Return namespace, name and phase of each AnalysisRun on the page."""
+        return self._runs.of([page])
 
-    def read(self, page: ScrapeResult) -> Generator[None, None, dict[RolloutKey, ControllerView]]:
-        """Return what the page says of every rollout on it, giving way between slices; nobody may change it."""
+    def read(self, page: ScrapeResult) -> dict[RolloutKey, ControllerView]:
+        """Return what the page says of every rollout on it; nobody may change it."""
         process = ControllerProcess(page.target, started(page), page.installation)
         touched: set[RolloutKey] = set()
         for name, fact in FACTS.items():
-            yield from self._follow(page, name, fact, touched)
+            self._follow(page, name, fact, touched)
         if not len(page.families.get(_INFO, ())):
-            return self._without_info((yield from self._phases.of([page])), process)
+            return self._without_info(self._phases.of([page]), process)
         if process != self._process:
             self._process, touched = process, set(self._facts)
-        for number, key in enumerate(touched):
+        for key in touched:
             reading = self._reading(process, self._facts.get(key, {}))
             if reading is None:
                 self._readings.pop(key, None)
             else:
                 self._readings[key] = reading
-            if number % SLICE == SLICE - 1:
-                yield
         return self._readings
 
-    def _follow(
-        self, page: ScrapeResult, name: str, fact: Fact, touched: set[RolloutKey]
-    ) -> Generator[None, None, None]:
+    def _follow(self, page: ScrapeResult, name: str, fact: Fact, touched: set[RolloutKey]) -> None:
         """Bring the facts of one family to what its strips say now; put into `touched` which rollouts that is about."""
         family = page.families.get(name)
         strips = family.batches if family is not None else ()
@@ -135,23 +129,18 @@ class Reader:
                     self._facts[key].pop(what, None)
                     if not self._facts[key]:
                         del self._facts[key]
-        read = 0
         for strip in strips:
             if strip not in known:
                 for key, (what, told) in _facts(strip, fact):
                     touched.add(key)
                     self._facts.setdefault(key, {})[what] = told
-                read += len(strip)
-            if read > SLICE:
-                read = 0
-                yield
 
     def _reading(self, process: ControllerProcess, facts: Mapping[str, Any]) -> ControllerView | None:
         if _INFO not in facts:
             return None
         strategy, router, phase = facts[_INFO]
         gauges: list[float] = [facts[gauge] for gauge in _GAUGES.values() if gauge in facts]
-        replicas = Replicas(*gauges) if len(gauges) == len(_GAUGES) else None
+        replicas = ReplicaCounts(*gauges) if len(gauges) == len(_GAUGES) else None
         events = dict(told for what, told in facts.items() if what.startswith(_EVENT))
         said = phase if phase in PHASES else UNKNOWN_PHASE
         return ControllerView(process, strategy, router, said, replicas, events or _NO_EVENTS)

@@ -16,7 +16,7 @@ from exporter.rollouts.inputs.controller import samples
 from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.metrics import ScrapeResult
 
@@ -40,8 +40,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 H = TypeVar("H")
 T = TypeVar("T")
-SLICE: Final = 500
-"""How many pods or rollouts are looked at between two turns of whoever else waits."""
 NOWHERE: Final[_Owned] = ("", "")
 
 
@@ -80,24 +78,19 @@ class Workloads:
         self._pods_of: Index[_Owned, _Uid] = Index()
         self._found: dict[RolloutKey, Workload] = {}
 
-    def read(self, pages: Sequence[ScrapeResult], at: float) -> Generator[None, None, dict[RolloutKey, Workload]]:
-        """Join all shards' pages, said `at` a time (Unix seconds); what stays the same keeps the time it was made.
-
-        Gives way between slices.
-        """
+    def read(self, pages: Sequence[ScrapeResult], at: float) -> dict[RolloutKey, Workload]:
+        """Join all shards' pages, said `at` a time (Unix seconds); what stays the same keeps the time it was made."""
         pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.failure is None]
         of_sets = (self._owners, self._created, self._wanted, self._sizes, self._revisions)
         of_pods = (self._terminating, self._finished, self._ready, self._claimed)
         sets: set[_Owned] = set()
         for table in of_sets:
-            sets |= yield from table.follow(pages)
-        pods = yield from self._infos.follow(pages)
+            sets |= table.follow(pages)
+        pods = self._infos.follow(pages)
         for other in of_pods:
-            pods |= yield from other.follow(pages)
+            pods |= other.follow(pages)
         touched = {self._sets_of.home.get(owned) for owned in sets}
-        for number, uid in enumerate(pods):
-            if number % SLICE == SLICE - 1:
-                yield
+        for uid in pods:
             touched.add(self._sets_of.home.get(self._pods_of.home.get(uid, NOWHERE)))
             info = self._infos.by.get(uid)
             self._pods_of.put(uid, (uid[0], info[0]) if info is not None else None)
@@ -105,10 +98,8 @@ class Workloads:
         for owned in sets:
             self._sets_of.put(owned, self._rollout(owned))
         touched.update(map(self._sets_of.home.get, sets))
-        for number, key in enumerate(filter(None, touched)):
+        for key in filter(None, touched):
             self._anew(key, at)
-            if number % SLICE == SLICE - 1:
-                yield
         return dict(self._found)
 
     def _rollout(self, owned: _Owned) -> RolloutKey | None:
@@ -162,9 +153,9 @@ class Table(Generic[K, V]):
         self._many = 0
         self.by: dict[K, V] = {}
 
-    def follow(self, pages: Iterable[ScrapeResult]) -> Generator[None, None, set[K]]:
+    def follow(self, pages: Iterable[ScrapeResult]) -> set[K]:
         """Take the pages of a tick; return the keys of which another thing is noted, or perhaps the same anew."""
-        gone, come = yield from self._notes.changes(pages)
+        gone, come = self._notes.changes(pages)
         self._many += len(come) - len(gone)
         for key, _ in gone:
             self.by.pop(key, None)

@@ -51,7 +51,7 @@ def judge(pages: Iterable[ScrapeResult], led: Collection[ControllerProcess]) -> 
     judged = [_judge(page, led) for page in pages if page.source is Source.ARGO]
     taken = {one.page.installation for one in judged if one.verdict is Verdict.LEADER}
     judged = [_beside_leader(one) if one.page.installation in taken else one for one in judged]
-    return sorted(judged, key=lambda one: (not one.steady, -one.process.start, one.page.target))
+    return sorted(judged, key=lambda one: (not one.steady, -one.process.start_time, one.page.target))
 
 
 def _beside_leader(one: Controller) -> Controller:
@@ -72,6 +72,6 @@ def _judge(page: ScrapeResult, led: Collection[ControllerProcess]) -> Controller
     if any(value > 0 for _, value in samples(page, "workqueue_adds_total")):
         steady = process in led and not page.parse_errors
         return Controller(page, process, Verdict.LEADER, "its work queues have had work", steady)
-    if page.scraped_at - process.start < _STARTING:
+    if page.scraped_at - process.start_time < _STARTING:
         return Controller(page, process, Verdict.STARTING, "it has just started, and shows no rollouts")
     return Controller(page, process, Verdict.STANDBY, "its page shows no rollouts, its work queues no work")

@@ -13,7 +13,7 @@ from exporter.incremental import Notes, rollout
 from exporter.rollouts.model import RolloutKey, RolloutStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.metrics import ScrapeResult
 
@@ -46,29 +46,27 @@ class States:
         self._hashes = Notes(_PREFIX + "status_info", _hashes)
         self._pauses = Notes(_PREFIX + "pause_start_time", _pause)
 
-    def read(self, pages: Sequence[ScrapeResult], at: float) -> Generator[None, None, dict[RolloutKey, RolloutStatus]]:
-        """Return the state of every rollout that any page shows; `at` is when (Unix seconds). Gives way in between."""
-        gauges: dict[str, dict[RolloutKey, float]] = {}
-        for name, notes in self._gauges.items():
-            gauges[name] = dict((yield from notes.of(pages)))
-        gauges["canary_weight"] = dict((yield from self._weights.of(pages))) | gauges["canary_weight"]
-        healths = dict((yield from self._healths.of(pages)))
-        hashes = dict((yield from self._hashes.of(pages)))
+    def read(self, pages: Sequence[ScrapeResult], at: float) -> dict[RolloutKey, RolloutStatus]:
+        """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
+        gauges = {name: dict(notes.of(pages)) for name, notes in self._gauges.items()}
+        gauges["canary_weight"] = dict(self._weights.of(pages)) | gauges["canary_weight"]
+        healths = dict(self._healths.of(pages))
+        hashes = dict(self._hashes.of(pages))
         pauses: defaultdict[RolloutKey, dict[str, float]] = defaultdict(dict)
-        for key, reason, start in (yield from self._pauses.of(pages)):
+        for key, reason, start in self._pauses.of(pages):
             pauses[key][reason] = start
         return {
             key: RolloutStatus(
-                stable=hashes.get(key, ("", ""))[0],
-                current=hashes.get(key, ("", ""))[1],
+                stable_hash=hashes.get(key, ("", ""))[0],
+                current_hash=hashes.get(key, ("", ""))[1],
                 weight=gauges["canary_weight"].get(key),
-                most_weight=gauges["max_traffic_weight"].get(key) or 100.0,
-                step=gauges["current_step_index"].get(key),
+                max_weight=gauges["max_traffic_weight"].get(key) or 100.0,
+                step_index=gauges["current_step_index"].get(key),
                 health=healths.get(key, ""),
                 aborted=bool(gauges["abort"].get(key)),
-                observed=_observed(gauges, key),
+                generation_observed=_observed(gauges, key),
                 pauses=tuple(pauses[key].items()) if key in pauses else (),
-                at=at,
+                observed_at=at,
             )
             for key in {**hashes, **gauges["generation"]}
         }

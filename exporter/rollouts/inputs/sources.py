@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.metrics import Source
-from exporter.rollouts.inference.join import owner
+from exporter.rollouts.inputs.analysis_runs import owning_rollout
 from exporter.rollouts.inputs.kube_state_metrics import Workloads, believable
 from exporter.rollouts.inputs.rollout_state import States, shows_rollouts
 from exporter.rollouts.model import Observation, RolloutKey, RolloutStatus, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from exporter.metrics import ScrapeResult
     from exporter.rollouts.model import ControllerView
@@ -45,10 +45,8 @@ class Hearing:
         self.proven: set[Source] = set()
         self.pages: tuple[ScrapeResult, ...] = ()
 
-    def take(
-        self, at: float, pages: Sequence[ScrapeResult], known: Collection[RolloutKey]
-    ) -> Generator[None, None, None]:
-        """Take a tick's pages, giving way in between; `known` are the rollouts that may own an experiment's pods."""
+    def take(self, at: float, pages: Sequence[ScrapeResult], known: Collection[RolloutKey]) -> None:
+        """Take a tick's pages; `known` are the rollouts that may own an experiment's pods."""
         before = self._workloads, self._states, self._whole
         for source in (Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE):
             own = tuple(page for page in pages if page.source is source)
@@ -58,9 +56,9 @@ class Hearing:
                 continue
             self._prove(source, own)
             if source is Source.ROLLOUT_STATE:
-                self._states = yield from self._states_of.read(own, at)
+                self._states = self._states_of.read(own, at)
             else:
-                yield from self._take_workloads(at, own, known)
+                self._take_workloads(at, own, known)
         workloads, states, whole = before
         self._stirred = None
         if whole == self._whole:
@@ -80,12 +78,10 @@ class Hearing:
     def _whole(self) -> bool:
         return Source.KUBE_STATE_METRICS in self.proven
 
-    def _take_workloads(
-        self, at: float, pages: tuple[ScrapeResult, ...], known: Collection[RolloutKey]
-    ) -> Generator[None, None, None]:
+    def _take_workloads(self, at: float, pages: tuple[ScrapeResult, ...], known: Collection[RolloutKey]) -> None:
         self.asked = self.asked or bool(pages)
         self.pages = pages
-        found = _with_experiments((yield from self._workloads_of.read(pages, at)), known)
+        found = _with_experiments(self._workloads_of.read(pages, at), known)
         partial = bool(pages) and not self._whole
         absent = [key for key in self._workloads if key not in found] if partial else []
         self._late = {key: late for key in absent if (late := self._workload(key)) is not None}
@@ -95,9 +91,9 @@ class Hearing:
     def _workload(self, key: RolloutKey) -> Workload | None:
         """Return what was said of a rollout's pods, with the time when that was."""
         found = self._workloads.get(key)
-        if found is None or key in self._late or found.at == self._said:
+        if found is None or key in self._late or found.observed_at == self._said:
             return found
-        return replace(found, at=self._said)
+        return replace(found, observed_at=self._said)
 
     @property
     def pods(self) -> set[tuple[str, str]]:
@@ -137,7 +133,7 @@ def _complete(found: Workload, reading: ControllerView | None, *, whole: bool) -
 def _with_experiments(found: dict[RolloutKey, Workload], known: Collection[RolloutKey]) -> dict[RolloutKey, Workload]:
     """Give the pods of experiments to the rollouts that own them."""
     for key in [key for key in found if key not in known and any(pod.experiment for pod in found[key].pods)]:
-        mine = owner(*key, known)
+        mine = owning_rollout(*key, known)
         if mine is not None:
             whole = found.get(mine, Workload())
             found[mine] = replace(whole, pods=whole.pods + found.pop(key).pods)

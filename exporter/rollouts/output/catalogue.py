@@ -14,7 +14,7 @@ from exporter.rollouts.output import samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.model import Rollout
 
 
 @dataclass(frozen=True, slots=True)

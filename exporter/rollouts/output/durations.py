@@ -11,7 +11,7 @@ from exporter.metrics import MetricFamily, MetricType, Series, family_from_sampl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.rollouts.inference.state_machine import Ended
+    from exporter.rollouts.model import CompletedUpdate
 
 NAME: Final = "argo_rollouts_update_duration_seconds"
 HELP: Final = "How long updates took, from first seen under way until they ended."
@@ -39,12 +39,12 @@ class Histograms:
         self.kept = kept if kept is not None else {}
         self._series: dict[tuple[str, str, str], Series] = {}
 
-    def count(self, namespace: str, ended: Iterable[Ended]) -> None:
+    def count(self, namespace: str, ended: Iterable[CompletedUpdate]) -> None:
         """Count updates whose beginning was seen."""
         for one in ended:
-            if one.seconds is not None:
+            if one.duration is not None:
                 key = (namespace, one.result.value)
-                self.kept[key] = self.kept.get(key, Durations()).with_one(one.seconds)
+                self.kept[key] = self.kept.get(key, Durations()).with_one(one.duration)
 
     def family(self) -> MetricFamily | None:
         """Return the family, None before the first update ended."""

@@ -8,11 +8,10 @@ from itertools import compress
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from exporter.incremental import SLICE
 from exporter.metrics import MetricFamily, SampleBatch, Source, merge_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.metrics import ScrapeResult
     from exporter.rollouts.policy import TrackingPolicy
@@ -31,8 +30,8 @@ class Passing:
 
     def families(
         self, leaders: Sequence[ScrapeResult], others: Iterable[ScrapeResult], pods: Collection[tuple[str, str]]
-    ) -> Generator[None, None, tuple[MetricFamily, ...]]:
-        """Return what passes, giving way between slices; `pods` are the (namespace, pod) of rollouts."""
+    ) -> tuple[MetricFamily, ...]:
+        """Return what passes; `pods` are the (namespace, pod) of rollouts."""
         chosen: dict[str, list[MetricFamily]] = {}
         passes = self._rules.passes
         for page in leaders:
@@ -45,21 +44,21 @@ class Passing:
             if page.source is Source.KUBE_STATE_METRICS and POD_LABELS in page.families and passes(POD_LABELS)
         ]
         if labelled:
-            own = yield from self._pod_labels.of(_merged(labelled), pods.__contains__)
+            own = self._pod_labels.of(_merged(labelled), pods.__contains__)
             chosen.setdefault(POD_LABELS, []).append(own)
         passed: list[MetricFamily] = []
         for families in chosen.values():
-            family = yield from self._watched(_merged(families))
+            family = self._watched(_merged(families))
             passed += [family] if len(family) else []
         return tuple(passed)
 
-    def _watched(self, family: MetricFamily) -> Generator[None, None, MetricFamily]:
+    def _watched(self, family: MetricFamily) -> MetricFamily:
         """Leave out the series of namespaces that are not watched."""
         watched = self._rules.watched
         if watched is None:
             return family
         known = self._namespaces.setdefault(family.name, Selection(lambda labels: labels.get("namespace", "")))
-        return (yield from known.of(family, lambda namespace: not namespace or watched(namespace)))
+        return known.of(family, lambda namespace: not namespace or watched(namespace))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +77,11 @@ class Selection(Generic[T]):
         self._about = about
         self._selected: dict[SampleBatch, _Selected] = {}
 
-    def of(self, family: MetricFamily, keep: Callable[[T], bool]) -> Generator[None, None, MetricFamily]:
-        """Return a family with only the series that are kept; the family itself when that is all of them.
-
-        Gives way while much of it is new.
-        """
+    def of(self, family: MetricFamily, keep: Callable[[T], bool]) -> MetricFamily:
+        """Return a family with only the series that are kept; the family itself when that is all of them."""
         before, self._selected = self._selected, {}
-        new = 0
         for strip in family.batches:
-            known = before.get(strip)
-            self._selected[strip] = self._select(strip, known, keep)
-            new += 0 if known else len(strip)
-            if new > SLICE:
-                new = 0
-                yield
+            self._selected[strip] = self._select(strip, before.get(strip), keep)
         strips = [self._selected[strip].strip for strip in family.batches]
         if all(map(is_, strips, family.batches)):
             return family

@@ -11,18 +11,15 @@ from exporter.metrics import Labels, MetricFamily, MetricType, SampleBatch, Seri
 from exporter.rollouts.output.catalogue import BY_NAME, ROWS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from exporter.rollouts.inference.join import Rollout
-    from exporter.rollouts.model import RolloutKey
+    from exporter.rollouts.model import Rollout, RolloutKey
 
 Fading = dict[tuple[str, Labels], float]
 """Info series that are said as 0: (family, labels) → until when."""
 _EXTRAS_KEPT: Final = 10_000
 BLOCK: Final = 32
 """About how many rollouts make a block."""
-SLICE: Final = 30
-"""How many rollouts are said anew between two turns of whoever else waits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,33 +105,25 @@ class Sayer:
         """The info series that count as said."""
         return Infos(dict(self._shown), frozenset(self._unheard))
 
-    def families(
-        self, rollouts: Sequence[Rollout], at: float, fade: float
-    ) -> Generator[None, None, tuple[MetricFamily, ...]]:
+    def families(self, rollouts: Sequence[Rollout], at: float, fade: float) -> tuple[MetricFamily, ...]:
         """Say all rollouts; `fade` is for how long (seconds) a former info series is said as 0."""
         before, self._sayings = self._sayings, {}
-        said_anew = 0
         for rollout in rollouts:
             saying = before.get(rollout.key)
             if saying is None or saying.rollout is not rollout:
                 saying = self._say(rollout, saying)
-                said_anew += 1
             self._sayings[rollout.key] = saying
-            if said_anew > SLICE:
-                said_anew = 0
-                yield
-        yield from self._cut()
-        yield
+        self._cut()
         columns = zip(*(block.strips for block in self._blocks.values()), strict=True)
         said = [
             MetricFamily.from_batches(row.name, row.kind, row.help, filter(len, c))
             for row, c in zip(ROWS, columns, strict=False)
         ]
-        self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.sighting.workload is None})
+        self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.observation.workload is None})
         families = (self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=False))
         return tuple(family for family in families if len(family))
 
-    def _cut(self) -> Generator[None, None, None]:
+    def _cut(self) -> None:
         """Cut the sayings into blocks, at places that stay when rollouts come and go."""
         before, self._blocks = self._blocks, {}
         block: list[_Saying] = []
@@ -144,7 +133,6 @@ class Sayer:
                 known = before.get(key, _Block())
                 if known.sayings != tuple(block):
                     known = _anew(block, known)
-                    yield
                 self._blocks[key] = known
                 block = []
             if saying is not None:
@@ -239,7 +227,7 @@ def _anew(sayings: Sequence[_Saying], known: _Block) -> _Block:
             series += one.series[first:end]
             values += one.values[first:end]
             if starts is not None:
-                starts.extend([one.rollout.life.born] * (end - first))
+                starts.extend([one.rollout.state.first_seen] * (end - first))
         strips.append(
             _again(SampleBatch(tuple(series), values, starts, interned=True), known.strips[place : place + 1])
         )

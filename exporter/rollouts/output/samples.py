@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.inference.transitions import RESULTS
+from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from exporter.rollouts.inputs import analysis_runs as runs
-from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, Role, UpdateState
+from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, PodRole, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.rollouts.inference.join import Rollout
+    from exporter.rollouts.model import Rollout
 
 Said = tuple[tuple[str, ...], float]
 """Values of the extra labels, and the value of the series."""
@@ -20,7 +20,7 @@ Said = tuple[tuple[str, ...], float]
 
 def phase(rollout: Rollout) -> Iterator[Said]:
     """One of the seven phases is 1, or the eighth, Unknown."""
-    reading = rollout.sighting.reading
+    reading = rollout.observation.view
     if reading is not None:
         for phase in PHASES:
             yield (phase,), float(phase == reading.phase)
@@ -30,21 +30,21 @@ def phase(rollout: Rollout) -> Iterator[Said]:
 
 def health(rollout: Rollout) -> Iterator[Said]:
     """One of status.phase's four values is 1, when the status is of the present spec."""
-    state = rollout.sighting.state
-    if state is not None and state.observed and state.health:
+    state = rollout.observation.status
+    if state is not None and state.generation_observed and state.health:
         for health in HEALTHS:
             yield (health,), float(health == state.health)
 
 
 def phase_start(rollout: Rollout) -> Iterator[Said]:
     """When the phase began."""
-    if rollout.sighting.reading is not None:
-        yield (), rollout.life.phases.start
+    if rollout.observation.view is not None:
+        yield (), rollout.state.phases.started_at
 
 
 def pauses(rollout: Rollout) -> Iterator[Said]:
     """When each pause condition began."""
-    state = rollout.sighting.state
+    state = rollout.observation.status
     if state is not None:
         for reason, start in state.pauses:
             yield (reason,), start
@@ -52,22 +52,22 @@ def pauses(rollout: Rollout) -> Iterator[Said]:
 
 def transitions(rollout: Rollout) -> Iterator[Said]:
     """Entries into each phase."""
-    entries = rollout.life.phases.entries
+    entries = rollout.state.phases.transition_counts
     for phase in PHASES:
         yield (phase,), float(entries.get(phase, 0))
 
 
 def in_progress(rollout: Rollout) -> Iterator[Said]:
     """Whether an update is under way; nothing while that is unknown."""
-    life = rollout.life
-    if rollout.sighting.reading is not None and life.standing is not UpdateState.UNKNOWN:
-        yield (life.strategy,), float(life.standing is UpdateState.UPDATING)
+    life = rollout.state
+    if rollout.observation.view is not None and life.update_state is not UpdateState.UNKNOWN:
+        yield (life.strategy,), float(life.update_state is UpdateState.UPDATING)
 
 
 def fraction(rollout: Rollout) -> Iterator[Said]:
     """The canary's share by the best method."""
-    if rollout.fraction is not None and rollout.fraction.best is not None:
-        yield (), rollout.fraction.best
+    if rollout.fraction is not None and rollout.fraction.value is not None:
+        yield (), rollout.fraction.value
 
 
 def estimates(rollout: Rollout) -> Iterator[Said]:
@@ -79,21 +79,21 @@ def estimates(rollout: Rollout) -> Iterator[Said]:
 
 def updated_fraction(rollout: Rollout) -> Iterator[Said]:
     """The article's formula, unclamped."""
-    reading = rollout.sighting.reading
+    reading = rollout.observation.view
     if reading is not None and reading.replicas is not None and reading.replicas.desired:
         yield (), reading.replicas.updated / reading.replicas.desired
 
 
 def step(rollout: Rollout) -> Iterator[Said]:
     """The index of the canary step."""
-    state = rollout.sighting.state
-    if state is not None and state.step is not None:
-        yield (), state.step
+    state = rollout.observation.status
+    if state is not None and state.step_index is not None:
+        yield (), state.step_index
 
 
 def replicas(rollout: Rollout) -> Iterator[Said]:
     """The controller's four gauges, and the pods of other revisions."""
-    reading = rollout.sighting.reading
+    reading = rollout.observation.view
     if reading is not None and reading.replicas is not None:
         replicas = reading.replicas
         yield ("desired",), replicas.desired
@@ -103,42 +103,42 @@ def replicas(rollout: Rollout) -> Iterator[Said]:
         yield ("old",), replicas.old
 
 
-def _by_role(rollout: Rollout, counted: Counter[Role]) -> Iterator[Said]:
-    if rollout.sighting.workload is None:
+def _by_role(rollout: Rollout, counted: Counter[PodRole]) -> Iterator[Said]:
+    if rollout.observation.workload is None:
         return
-    moving = {CANARY: Role.CANARY, BLUE_GREEN: Role.PREVIEW}.get(rollout.life.strategy)
-    always = (Role.STABLE, Role.OLD) if moving is None else (Role.STABLE, moving, Role.OLD)
-    for role in Role:
-        if role in always or any(one is role for _, one in rollout.roles):
+    moving = {CANARY: PodRole.CANARY, BLUE_GREEN: PodRole.PREVIEW}.get(rollout.state.strategy)
+    always = (PodRole.STABLE, PodRole.OLD) if moving is None else (PodRole.STABLE, moving, PodRole.OLD)
+    for role in PodRole:
+        if role in always or any(one is role for _, one in rollout.pod_roles):
             yield (role.value,), float(counted[role])
 
 
 def pods(rollout: Rollout) -> Iterator[Said]:
     """Pods by role."""
-    return _by_role(rollout, Counter(role for _, role in rollout.roles))
+    return _by_role(rollout, Counter(role for _, role in rollout.pod_roles))
 
 
 def pods_ready(rollout: Rollout) -> Iterator[Said]:
     """Ready pods by role."""
-    return _by_role(rollout, Counter(role for pod, role in rollout.roles if pod.ready))
+    return _by_role(rollout, Counter(role for pod, role in rollout.pod_roles if pod.ready))
 
 
 def _revision(rollout: Rollout, digest: str) -> str:
-    workload = rollout.sighting.workload
+    workload = rollout.observation.workload
     one = workload.replica_sets.get(digest) if workload is not None else None
     return "" if one is None or one.revision is None else str(one.revision)
 
 
 def pod_info(rollout: Rollout) -> Iterator[Said]:
     """Each pod, with its role."""
-    for pod, role in rollout.roles:
+    for pod, role in rollout.pod_roles:
         yield (pod.name, pod.uid, role.value, pod.hash, _revision(rollout, pod.hash), pod.node), 1.0
 
 
 def revision_info(rollout: Rollout) -> Iterator[Said]:
     """Each revision that has pods."""
-    seen: dict[str, Role] = {}
-    for pod, role in rollout.roles:
+    seen: dict[str, PodRole] = {}
+    for pod, role in rollout.pod_roles:
         if pod.hash:
             seen.setdefault(pod.hash, role)
     for digest, role in seen.items():
@@ -147,35 +147,35 @@ def revision_info(rollout: Rollout) -> Iterator[Said]:
 
 def updates(rollout: Rollout) -> Iterator[Said]:
     """Updates by how they ended."""
-    for result in RESULTS:
-        yield (result.value,), float(rollout.life.results.get(result, 0))
+    for result in UPDATE_RESULTS:
+        yield (result.value,), float(rollout.state.result_counts.get(result, 0))
 
 
 def last_update(rollout: Rollout) -> Iterator[Said]:
     """How long the last update took, by how it ended."""
-    for result, seconds in rollout.life.last_seconds.items():
+    for result, seconds in rollout.state.last_durations.items():
         yield (str(result),), seconds
 
 
 def paused(rollout: Rollout) -> Iterator[Said]:
     """Time paused during updates."""
-    yield (), rollout.life.paused_seconds
+    yield (), rollout.state.paused_seconds
 
 
 def analysis_runs(rollout: Rollout) -> Iterator[Said]:
     """AnalysisRuns by phase."""
-    if rollout.sighting.reading is not None and (rollout.runs or rollout.life.runs):
+    if rollout.observation.view is not None and (rollout.run_counts or rollout.state.runs):
         for phase in runs.PHASES:
-            yield (phase,), float(rollout.runs.get(phase, 0))
+            yield (phase,), float(rollout.run_counts.get(phase, 0))
 
 
 def finished_runs(rollout: Rollout) -> Iterator[Said]:
     """AnalysisRuns seen to finish."""
     for phase in runs.FINISHED:
-        yield (phase,), float(rollout.life.runs_finished.get(phase, 0))
+        yield (phase,), float(rollout.state.finished_run_counts.get(phase, 0))
 
 
 def unknown(rollout: Rollout) -> Iterator[Said]:
     """What is not known."""
-    for reason in rollout.unknown:
+    for reason in rollout.unknown_reasons:
         yield (reason,), 1.0

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any, cast
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import Fsync, Spool
 
-from .harness import BOUNDS, NOW, number_of, record
+from .harness import LIMITS, NOW, number_of, request_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-MOST = 60
+MAX_PENDING = 60
 """Records that may wait, fewer than would be dropped."""
 
 
-class Inline(ThreadPoolExecutor):
+class InlineExecutor(ThreadPoolExecutor):
     """Runs everything in the one thread there is, so that strace counts calls through."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -39,46 +39,46 @@ class Inline(ThreadPoolExecutor):
         return future
 
 
-def say(word: str, number: int) -> None:
+def report(word: str, number: int) -> None:
     os.write(1, f"{word} {number}\n".encode())
 
 
-async def put(spool: Spool, books: DeliveryAccounting, number: int) -> None:
-    one = record(number)
-    say("try", number)
-    books.count_enqueued(one.points)
-    books.count_dropped(spool.put(one, NOW))
+async def put(spool: Spool, accounting: DeliveryAccounting, number: int) -> None:
+    request = request_for(number)
+    report("try", number)
+    accounting.count_enqueued(request.points)
+    accounting.count_dropped(spool.put(request, NOW))
     await spool.commit()
-    say("put", number)
+    report("put", number)
 
 
-async def take(spool: Spool, books: DeliveryAccounting) -> None:
-    if (head := spool.peek()) is not None:
-        number = number_of(head)
-        say("sent", number)
-        assert spool.ack(head)
-        books.count_acked(head.points, 0)
+async def deliver(spool: Spool, accounting: DeliveryAccounting) -> None:
+    if (request := spool.peek()) is not None:
+        number = number_of(request)
+        report("sent", number)
+        assert spool.ack(request)
+        accounting.count_acked(request.points, 0)
         await spool.commit()
-        say("gone", number)
+        report("gone", number)
 
 
-async def live(directory: Path, fsync: Fsync, first: int, many: int) -> Spool:
-    asyncio.get_running_loop().set_default_executor(Inline())
-    books = DeliveryAccounting()
-    spool = Spool(directory, BOUNDS, books, NOW, fsync)
-    for number in range(first, first + many) if many else count(first):
-        await put(spool, books, number)
+async def run(directory: Path, fsync: Fsync, first: int, total: int) -> Spool:
+    asyncio.get_running_loop().set_default_executor(InlineExecutor())
+    accounting = DeliveryAccounting()
+    spool = Spool(directory, LIMITS, accounting, NOW, fsync)
+    for number in range(first, first + total) if total else total(first):
+        await put(spool, accounting, number)
         if number % 3:
-            await take(spool, books)
-        while len(spool) > MOST:
-            await take(spool, books)
+            await deliver(spool, accounting)
+        while len(spool) > MAX_PENDING:
+            await deliver(spool, accounting)
         if number % 4 == 0:
             await spool.sync()
     return spool
 
 
-def main(directory: str, fsync: str, first: str, many: str, end: str) -> None:
-    spool = asyncio.run(live(Path(directory), cast("Fsync", fsync), int(first), int(many)))
+def main(directory: str, fsync: str, first: str, total: str, end: str) -> None:
+    spool = asyncio.run(run(Path(directory), cast("Fsync", fsync), int(first), int(total)))
     if end == "abrupt":
         os._exit(0)
     spool.close()

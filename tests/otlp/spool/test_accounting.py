@@ -10,111 +10,111 @@ from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, latest_checkpoint, encode_slot
 from exporter.otlp.spool.files import CHECKPOINT_FILE
 
-from .harness import BOUNDS, NOW, Kept, points
+from .harness import LIMITS, NOW, SpoolHarness, points
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = SpoolLimits(348 * 3, 3600.0)
+SMALL_LIMITS = SpoolLimits(348 * 3, 3600.0)
 
 
-def _mark(directory: Path) -> Checkpoint:
+def read_checkpoint(directory: Path) -> Checkpoint:
     mark = latest_checkpoint((directory / CHECKPOINT_FILE).read_bytes())
     assert mark is not None
     return mark
 
 
-def _rewrite(directory: Path, mark: Checkpoint) -> None:
+def rewrite_checkpoint(directory: Path, mark: Checkpoint) -> None:
     with (directory / CHECKPOINT_FILE).open("r+b") as file:
         for generation in (mark.generation + 1, mark.generation + 2):
             file.seek(generation % 2 * SLOT_BYTES)
             file.write(encode_slot(replace(mark, generation=generation)))
 
 
-def test_counters_go_on_after_a_kill_and_keep_their_start(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SMALL)
-    kept.put(0, 1, 2, 3)
-    kept.take(1)
-    head = kept.spool.peek()
+def test_counters_continue_after_a_kill_with_their_start_time(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path, SMALL_LIMITS)
+    harness.put(0, 1, 2, 3)
+    harness.deliver(1)
+    head = harness.spool.peek()
     assert head is not None
-    assert kept.spool.ack(head)
-    kept.books.count_acked(1, 2, [Drop("http_400", 0)])
-    kept.secure()
-    assert kept.totals() == (10, 3, 2, 1)
-    kept.die()
-    again = Kept(tmp_path, SMALL, now=NOW + 60)
-    assert again.totals() == (10, 3, 2, 1)
-    assert (again.books.dropped["queue_full"], again.books.queued, again.spool.counters_since) == (1, 4, NOW)
-    assert again.take() == [3]
-    assert again.totals() == (10, 7, 2, 1)
+    assert harness.spool.ack(head)
+    harness.accounting.count_acked(1, 2, [Drop("http_400", 0)])
+    harness.commit()
+    assert harness.totals() == (10, 3, 2, 1)
+    harness.kill()
+    reopened = SpoolHarness(tmp_path, SMALL_LIMITS, now=NOW + 60)
+    assert reopened.totals() == (10, 3, 2, 1)
+    assert (reopened.accounting.dropped["queue_full"], reopened.accounting.queued, reopened.spool.counters_since) == (1, 4, NOW)
+    assert reopened.deliver() == [3]
+    assert reopened.totals() == (10, 7, 2, 1)
 
 
-def test_counters_go_on_after_an_orderly_end_over_another_boot(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0, 1)
-    kept.take(1)
-    kept.close()
-    _rewrite(tmp_path, replace(_mark(tmp_path), boot_id="another"))
-    again = Kept(tmp_path, now=NOW + 60)
-    assert (again.totals(), again.spool.counters_since) == ((3, 1, 0, 0), NOW)
+def test_counters_continue_after_a_clean_shutdown_and_a_reboot(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(0, 1)
+    harness.deliver(1)
+    harness.close()
+    rewrite_checkpoint(tmp_path, replace(read_checkpoint(tmp_path), boot_id="another"))
+    reopened = SpoolHarness(tmp_path, now=NOW + 60)
+    assert (reopened.totals(), reopened.spool.counters_since) == ((3, 1, 0, 0), NOW)
 
 
-def test_counters_begin_anew_after_a_crash_of_the_machine(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0, 1)
-    kept.take(1)
-    kept.die()
-    _rewrite(tmp_path, replace(_mark(tmp_path), boot_id="another"))
-    again = Kept(tmp_path, now=NOW + 60)
-    assert (again.totals(), again.books.queued, again.spool.counters_since) == ((2, 0, 0, 0), 2, NOW + 60)
-    assert again.take() == [1]
+def test_counters_restart_after_a_crash_of_the_machine(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(0, 1)
+    harness.deliver(1)
+    harness.kill()
+    rewrite_checkpoint(tmp_path, replace(read_checkpoint(tmp_path), boot_id="another"))
+    reopened = SpoolHarness(tmp_path, now=NOW + 60)
+    assert (reopened.totals(), reopened.accounting.queued, reopened.spool.counters_since) == ((2, 0, 0, 0), 2, NOW + 60)
+    assert reopened.deliver() == [1]
 
 
-def test_counters_begin_anew_when_points_were_in_memory_at_the_kill(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0)
-    kept.spool._enter_memory_mode(OSError(28, "No space left on device"))
-    kept.put(1)
-    assert kept.spool.degraded_reason
-    kept.die()
-    again = Kept(tmp_path, now=NOW + 60)
-    assert (again.totals(), again.books.queued, again.spool.counters_since) == ((1, 0, 0, 0), 1, NOW + 60)
+def test_counters_restart_if_points_were_in_memory_at_the_kill(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(0)
+    harness.spool._enter_memory_mode(OSError(28, "No space left on device"))
+    harness.put(1)
+    assert harness.spool.degraded_reason
+    harness.kill()
+    reopened = SpoolHarness(tmp_path, now=NOW + 60)
+    assert (reopened.totals(), reopened.accounting.queued, reopened.spool.counters_since) == ((1, 0, 0, 0), 1, NOW + 60)
 
 
-def test_a_second_restart_goes_on_from_the_first(tmp_path: Path) -> None:
+def test_counters_continue_over_many_restarts(tmp_path: Path) -> None:
     for generation in range(5):
-        kept = Kept(tmp_path, now=NOW + generation)
-        assert kept.totals() == (points(*range(generation * 2)), points(*range(generation)), 0, 0)
-        kept.put(generation * 2, generation * 2 + 1)
-        assert kept.take(1) == [generation]
-        assert kept.spool.counters_since == NOW
-        kept.die()
+        harness = SpoolHarness(tmp_path, now=NOW + generation)
+        assert harness.totals() == (points(*range(generation * 2)), points(*range(generation)), 0, 0)
+        harness.put(generation * 2, generation * 2 + 1)
+        assert harness.deliver(1) == [generation]
+        assert harness.spool.counters_since == NOW
+        harness.kill()
 
 
-def test_records_written_after_the_cursor_was_put_down_are_made_and_queued(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0)
-    kept.take()
-    kept.put(*range(1, 20))
-    assert _mark(tmp_path).queued_points == 0
-    kept.die()
-    again = Kept(tmp_path)
-    assert again.totals() == (points(*range(20)), 1, 0, 0)
-    assert again.take() == list(range(1, 20))
+def test_records_written_after_the_checkpoint_count_as_produced_and_queued(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(0)
+    harness.deliver()
+    harness.put(*range(1, 20))
+    assert read_checkpoint(tmp_path).queued_points == 0
+    harness.kill()
+    reopened = SpoolHarness(tmp_path)
+    assert reopened.totals() == (points(*range(20)), 1, 0, 0)
+    assert reopened.deliver() == list(range(1, 20))
 
 
-def test_a_disk_that_comes_late_adds_what_it_holds_to_the_books(tmp_path: Path) -> None:
+def test_records_of_a_disk_that_appears_late_are_counted(tmp_path: Path) -> None:
     directory = tmp_path / "spool"
-    kept = Kept(directory)
-    kept.put(0, 1, 2)
-    kept.take(1)
-    kept.die()
+    harness = SpoolHarness(directory)
+    harness.put(0, 1, 2)
+    harness.deliver(1)
+    harness.kill()
     directory.rename(tmp_path / "away")
     directory.write_text("in the way")
-    late = Kept(directory, now=NOW + 60)
+    late = SpoolHarness(directory, now=NOW + 60)
     assert "is not a directory" in late.spool.degraded_reason
     late.put(3)
-    assert (late.totals(), late.books.queued) == ((4, 0, 0, 0), 4)
+    assert (late.totals(), late.accounting.queued) == ((4, 0, 0, 0), 4)
     under_way = late.spool.peek()
     assert under_way is not None
     directory.unlink()
@@ -122,25 +122,25 @@ def test_a_disk_that_comes_late_adds_what_it_holds_to_the_books(tmp_path: Path) 
     late.put(4, now=NOW + 10)
     assert not late.spool.ack(under_way)
     assert (late.spool.degraded_reason, late.spool.counters_since) == ("", NOW + 60)
-    assert (late.totals(), late.books.queued) == ((points(1, 2, 3, 4), 0, 0, 0), points(1, 2, 3, 4))
-    assert late.take() == [1, 2, 3, 4]
+    assert (late.totals(), late.accounting.queued) == ((points(1, 2, 3, 4), 0, 0, 0), points(1, 2, 3, 4))
+    assert late.deliver() == [1, 2, 3, 4]
 
 
-def test_what_is_cleared_is_booked_as_such_for_good(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(*range(20))
-    assert kept.spool.clear() == (Drop("cleared", points(*range(20))),)
-    kept.close()
-    again = Kept(tmp_path)
-    assert again.books.dropped == {"cleared": points(*range(20))}
-    assert again.files() == []
+def test_cleared_points_stay_counted(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(*range(20))
+    assert harness.spool.clear() == (Drop("cleared", points(*range(20))),)
+    harness.close()
+    reopened = SpoolHarness(tmp_path)
+    assert reopened.accounting.dropped == {"cleared": points(*range(20))}
+    assert reopened.segment_names() == []
 
 
-def test_a_mark_survives_any_reasons_there_can_be(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, BOUNDS)
-    kept.books.count_enqueued(300)
-    kept.books.count_dropped(Drop(f"http_{code}", 1) for code in range(300, 600))
-    kept.put(0)
-    kept.take()
-    kept.die()
-    assert Kept(tmp_path).totals() == (301, 1, 0, 300)
+def test_a_checkpoint_holds_all_possible_drop_reasons(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path, LIMITS)
+    harness.accounting.count_enqueued(300)
+    harness.accounting.count_dropped(Drop(f"http_{code}", 1) for code in range(300, 600))
+    harness.put(0)
+    harness.deliver()
+    harness.kill()
+    assert SpoolHarness(tmp_path).totals() == (301, 1, 0, 300)

@@ -14,36 +14,36 @@ from hypothesis import strategies as st
 from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.record import OVERHEAD
 
-from .harness import NOW, Kept, record
+from .harness import NOW, SpoolHarness, request_for
 
 if TYPE_CHECKING:
     from exporter.otlp.delivery.queue import QueuedRequest
 
-MOST, AGE = 3000, 60.0
-BOUNDS = SpoolLimits(MOST, AGE, min_segment=700)
+MAX_BYTES, MAX_AGE = 3000, 60.0
+LIMITS = SpoolLimits(MAX_BYTES, MAX_AGE, min_segment=700)
 
 
 @dataclass
 class Model:
     """What should wait, and what became of the rest."""
 
-    waiting: list[QueuedRequest] = field(default_factory=list)
+    pending: list[QueuedRequest] = field(default_factory=list)
     delivered: int = 0
-    full: int = 0
+    overflowed: int = 0
     expired: int = 0
 
-    def shift(self) -> int:
-        return self.waiting.pop(0).points
+    def pop(self) -> int:
+        return self.pending.pop(0).points
 
     def expire(self, now: float) -> None:
-        while self.waiting and now - self.waiting[0].timestamp > AGE:
-            self.expired += self.shift()
+        while self.pending and now - self.pending[0].timestamp > MAX_AGE:
+            self.expired += self.pop()
 
-    def put(self, one: QueuedRequest, now: float) -> None:
+    def put(self, request: QueuedRequest, now: float) -> None:
         self.expire(now)
-        while sum(len(other.body) + OVERHEAD for other in [*self.waiting, one]) > MOST:
-            self.full += self.shift()
-        self.waiting.append(one)
+        while sum(len(other.body) + OVERHEAD for other in [*self.pending, request]) > MAX_BYTES:
+            self.overflowed += self.pop()
+        self.pending.append(request)
 
 
 STEPS = st.lists(
@@ -57,59 +57,59 @@ STEPS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
-def test_a_spool_is_a_list(steps: list[tuple[str, int]]) -> None:
+def test_a_spool_behaves_like_a_bounded_list(steps: list[tuple[str, int]]) -> None:
     directory = Path(tempfile.mkdtemp())
     try:
-        _walk(directory, steps)
+        _run_steps(directory, steps)
     finally:
         shutil.rmtree(directory)
 
 
-def _walk(directory: Path, steps: list[tuple[str, int]]) -> None:
-    kept, model, now = Kept(directory, BOUNDS, "never"), Model(), NOW
+def _run_steps(directory: Path, steps: list[tuple[str, int]]) -> None:
+    harness, model, now = SpoolHarness(directory, LIMITS, "never"), Model(), NOW
     for number, (step, size) in enumerate(steps):
         now += size / 10
         match step:
             case "put":
-                one = record(number, size, now)
-                kept.put_record(one, now)
-                model.put(one, now)
+                request = request_for(number, size, now)
+                harness.put_request(request, now)
+                model.put(request, now)
             case "take":
-                kept.take(1)
-                model.delivered += model.shift() if model.waiting else 0
+                harness.deliver(1)
+                model.delivered += model.pop() if model.pending else 0
             case "expire":
-                kept.expire(now)
+                harness.expire(now)
                 model.expire(now)
             case "sync":
-                kept.sync()
+                harness.sync()
             case _:
-                kept = _again(kept, step)
-        _compare(kept, model)
-    kept.die()
+                harness = _restart(harness, step)
+        _compare(harness, model)
+    harness.kill()
 
 
-def _again(kept: Kept, step: str) -> Kept:
+def _restart(harness: SpoolHarness, step: str) -> SpoolHarness:
     """End a process and begin another; one that is killed before the cursor is put down delivers again."""
-    if step == "take and kill" and (head := kept.spool.peek()) is not None:
-        kept.acknowledge(head)
+    if step == "take and kill" and (head := harness.spool.peek()) is not None:
+        harness.ack(head)
     if step == "reopen":
-        kept.close()
+        harness.close()
     else:
-        kept.die()
-    return Kept(kept.directory, BOUNDS, "never")
+        harness.kill()
+    return SpoolHarness(harness.directory, LIMITS, "never")
 
 
-def _compare(kept: Kept, model: Model) -> None:
-    spool, books = kept.spool, kept.books
-    assert [entry.header.timestamp for entry in spool._stored] == [one.timestamp for one in model.waiting]
-    assert [entry.read() for entry in spool._stored] == model.waiting
-    assert spool.peek() == (model.waiting[0] if model.waiting else None)
-    assert (len(spool), spool.points) == (len(model.waiting), sum(one.points for one in model.waiting))
-    assert spool.bytes == sum(len(one.body) + OVERHEAD for one in model.waiting) <= MOST
-    assert books.is_balanced
-    assert books.queued == spool.points
-    assert (books.delivered, books.rejected) == (model.delivered, 0)
-    assert books.dropped.get("queue_full", 0) == model.full
-    assert books.dropped.get("expired", 0) == model.expired
-    assert books.dropped.get("damaged", 0) == 0
-    assert kept.spool.degraded_reason == ""
+def _compare(harness: SpoolHarness, model: Model) -> None:
+    spool, accounting = harness.spool, harness.accounting
+    assert [entry.header.timestamp for entry in spool._stored] == [one.timestamp for one in model.pending]
+    assert [entry.read() for entry in spool._stored] == model.pending
+    assert spool.peek() == (model.pending[0] if model.pending else None)
+    assert (len(spool), spool.points) == (len(model.pending), sum(one.points for one in model.pending))
+    assert spool.bytes == sum(len(one.body) + OVERHEAD for one in model.pending) <= MAX_BYTES
+    assert accounting.is_balanced
+    assert accounting.queued == spool.points
+    assert (accounting.delivered, accounting.rejected) == (model.delivered, 0)
+    assert accounting.dropped.get("queue_full", 0) == model.overflowed
+    assert accounting.dropped.get("expired", 0) == model.expired
+    assert accounting.dropped.get("damaged", 0) == 0
+    assert harness.spool.degraded_reason == ""

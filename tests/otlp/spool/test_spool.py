@@ -12,136 +12,136 @@ import pytest
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import SpoolLimits, InUseError, Spool
 
-from .harness import BOUNDS, NOW, Kept, points, record
+from .harness import LIMITS, NOW, SpoolHarness, points, request_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_records_come_out_in_the_order_they_went_in_over_many_segments(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(*range(50))
-    assert len(kept.files()) == 10
-    assert (len(kept.spool), kept.spool.points, kept.spool.bytes) == (50, points(*range(50)), 50 * 348)
-    assert kept.take() == list(range(50))
-    assert (len(kept.spool), kept.spool.points, kept.spool.bytes, kept.spool.peek()) == (0, 0, 0, None)
+def test_requests_are_delivered_in_order_over_many_segments(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(*range(50))
+    assert len(harness.segment_names()) == 10
+    assert (len(harness.spool), harness.spool.points, harness.spool.bytes) == (50, points(*range(50)), 50 * 348)
+    assert harness.deliver() == list(range(50))
+    assert (len(harness.spool), harness.spool.points, harness.spool.bytes, harness.spool.peek()) == (0, 0, 0, None)
 
 
 @pytest.mark.parametrize("end", ["close", "die"])
-def test_what_waits_outlives_the_process_and_what_was_delivered_is_gone(tmp_path: Path, end: str) -> None:
-    kept = Kept(tmp_path)
-    kept.put(*range(20))
-    kept.take(7)
-    getattr(kept, end)()
-    again = Kept(tmp_path)
-    again.put(20, 21)
-    assert again.take() == list(range(7, 22))
+def test_pending_requests_outlive_the_process_and_delivered_ones_do_not(tmp_path: Path, end: str) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(*range(20))
+    harness.deliver(7)
+    getattr(harness, end)()
+    reopened = SpoolHarness(tmp_path)
+    reopened.put(20, 21)
+    assert reopened.deliver() == list(range(7, 22))
 
 
-def test_a_record_under_way_at_a_kill_is_sent_again_byte_for_byte(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0, 1)
-    head = kept.spool.peek()
+def test_a_request_in_flight_at_a_kill_is_sent_again_unchanged(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(0, 1)
+    head = harness.spool.peek()
     assert head is not None
-    kept.acknowledge(head)
-    kept.die()
-    again = Kept(tmp_path)
-    assert again.spool.peek() == head
-    assert again.take() == [0, 1]
+    harness.ack(head)
+    harness.kill()
+    reopened = SpoolHarness(tmp_path)
+    assert reopened.spool.peek() == head
+    assert reopened.deliver() == [0, 1]
 
 
-def test_a_directory_is_made_when_there_is_none(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "a" / "b")
-    kept.put(0)
-    assert (kept.spool.degraded_reason, kept.take()) == ("", [0])
+def test_a_missing_directory_is_created(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path / "a" / "b")
+    harness.put(0)
+    assert (harness.spool.degraded_reason, harness.deliver()) == ("", [0])
 
 
-def test_disk_space_comes_back_as_segments_drain(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(*range(50))
-    kept.take(26)
-    kept.sync()
-    assert len(kept.files()) == 5
-    kept.take()
-    kept.sync()
-    kept.close()
-    assert kept.files() == []
+def test_drained_segments_are_deleted(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(*range(50))
+    harness.deliver(26)
+    harness.sync()
+    assert len(harness.segment_names()) == 5
+    harness.deliver()
+    harness.sync()
+    harness.close()
+    assert harness.segment_names() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spool.cursor", "spool.lock"]
 
 
-def test_a_long_idle_life_does_not_grow_on_disk(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SpoolLimits(10_000_000, 3600.0))
+def test_disk_use_does_not_grow_while_the_queue_is_mostly_empty(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path, SpoolLimits(10_000_000, 3600.0))
     for number in range(60):
-        kept.put(number, size=10_000)
-        kept.take()
-        kept.sync()
+        harness.put(number, size=10_000)
+        harness.deliver()
+        harness.sync()
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 400_000
 
 
-def test_the_oldest_give_way_when_there_are_too_many_bytes(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SpoolLimits(348 * 10, 3600.0, min_segment=1500))
+def test_the_oldest_requests_are_dropped_when_the_spool_is_full(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path, SpoolLimits(348 * 10, 3600.0, min_segment=1500))
     for number in range(40):
-        kept.put(number)
-        kept.sync()
+        harness.put(number)
+        harness.sync()
         used = sum(path.stat().st_size for path in tmp_path.glob("*.spool"))
         assert used <= 348 * 10 + 1500 + 348 + 2 * 16
-    assert kept.books.dropped == {"queue_full": points(*range(30))}
-    kept.die()
-    again = Kept(tmp_path, SpoolLimits(348 * 10, 3600.0, min_segment=1500))
-    assert again.totals() == kept.totals()
-    assert again.take() == list(range(30, 40))
+    assert harness.accounting.dropped == {"queue_full": points(*range(30))}
+    harness.kill()
+    reopened = SpoolHarness(tmp_path, SpoolLimits(348 * 10, 3600.0, min_segment=1500))
+    assert reopened.totals() == harness.totals()
+    assert reopened.deliver() == list(range(30, 40))
 
 
-def test_a_record_larger_than_the_bound_costs_itself_alone(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SpoolLimits(1000, 3600.0))
-    kept.put(0)
-    kept.put(1, size=5000)
-    assert kept.books.dropped == {"queue_full": 2}
-    assert kept.take() == [0]
+def test_a_request_larger_than_the_limit_is_dropped_alone(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path, SpoolLimits(1000, 3600.0))
+    harness.put(0)
+    harness.put(1, size=5000)
+    assert harness.accounting.dropped == {"queue_full": 2}
+    assert harness.deliver() == [0]
 
 
-def test_a_bound_that_was_lowered_holds_from_the_next_record_on(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(*range(10))
-    kept.close()
-    again = Kept(tmp_path, SpoolLimits(348 * 4, 3600.0))
-    again.put(10)
-    assert again.take() == [7, 8, 9, 10]
+def test_a_lowered_limit_applies_from_the_next_request_on(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(*range(10))
+    harness.close()
+    reopened = SpoolHarness(tmp_path, SpoolLimits(348 * 4, 3600.0))
+    reopened.put(10)
+    assert reopened.deliver() == [7, 8, 9, 10]
 
 
-def test_what_is_too_old_expires_also_when_it_aged_while_nobody_ran(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put_record(record(0, at=NOW))
-    kept.put_record(record(1, at=NOW + 1000), NOW + 1000)
-    kept.die()
-    again = Kept(tmp_path)
-    assert again.spool.oldest_age(NOW + 3600) == 3600
-    again.expire(NOW + 3600)
-    assert again.books.dropped == {}
-    again.expire(NOW + 3601)
-    assert again.books.dropped == {"expired": 1}
-    assert again.take() == [1]
+def test_requests_also_age_while_no_process_runs(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put_request(request_for(0, timestamp=NOW))
+    harness.put_request(request_for(1, timestamp=NOW + 1000), NOW + 1000)
+    harness.kill()
+    reopened = SpoolHarness(tmp_path)
+    assert reopened.spool.oldest_age(NOW + 3600) == 3600
+    reopened.expire(NOW + 3600)
+    assert reopened.accounting.dropped == {}
+    reopened.expire(NOW + 3601)
+    assert reopened.accounting.dropped == {"expired": 1}
+    assert reopened.deliver() == [1]
 
 
-def test_a_clock_set_back_expires_nothing_and_makes_no_negative_age(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0, now=NOW)
-    kept.die()
-    again = Kept(tmp_path, now=NOW - 86_400)
-    again.put_record(record(1, at=NOW + 0.5), NOW - 86_400)
-    again.expire(NOW - 86_400)
-    assert again.spool.oldest_age(NOW - 86_400) == 0
-    assert (again.spool.degraded_reason, again.take()) == ("", [0, 1])
+def test_a_clock_set_back_expires_nothing_and_gives_no_negative_age(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
+    harness.put(0, now=NOW)
+    harness.kill()
+    reopened = SpoolHarness(tmp_path, now=NOW - 86_400)
+    reopened.put_request(request_for(1, timestamp=NOW + 0.5), NOW - 86_400)
+    reopened.expire(NOW - 86_400)
+    assert reopened.spool.oldest_age(NOW - 86_400) == 0
+    assert (reopened.spool.degraded_reason, reopened.deliver()) == ("", [0, 1])
 
 
-def test_a_record_that_was_dropped_cannot_be_acknowledged(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SpoolLimits(348 * 2, 3600.0))
-    kept.put(0, 1)
-    first = kept.spool.peek()
+def test_a_dropped_request_cannot_be_acknowledged(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path, SpoolLimits(348 * 2, 3600.0))
+    harness.put(0, 1)
+    first = harness.spool.peek()
     assert first is not None
-    kept.put(2)
-    assert not kept.spool.ack(first)
-    assert kept.take() == [1, 2]
+    harness.put(2)
+    assert not harness.spool.ack(first)
+    assert harness.deliver() == [1, 2]
 
 
 def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
@@ -155,23 +155,23 @@ def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(InUseError, match=rf"otlp\.queue\.directory .* \(its pid: {other.pid}\)"):
-            Kept(tmp_path)
+            SpoolHarness(tmp_path)
         other.kill()
-    kept = Kept(tmp_path)
-    kept.put(0)
-    assert kept.take() == [0]
+    harness = SpoolHarness(tmp_path)
+    harness.put(0)
+    assert harness.deliver() == [0]
 
 
-def test_a_second_spool_in_one_process_is_refused_too(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
+def test_two_spools_in_one_process_cannot_share_a_directory(tmp_path: Path) -> None:
+    harness = SpoolHarness(tmp_path)
     with pytest.raises(InUseError):
-        Kept(tmp_path)
-    kept.close()
-    Kept(tmp_path).close()
+        SpoolHarness(tmp_path)
+    harness.close()
+    SpoolHarness(tmp_path).close()
 
 
-async def test_others_run_while_the_disk_syncs(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, BOUNDS, DeliveryAccounting(), NOW, "always")
+async def test_other_tasks_run_while_the_disk_syncs(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, LIMITS, DeliveryAccounting(), NOW, "always")
     turns = 0
 
     async def turn() -> None:
@@ -181,15 +181,15 @@ async def test_others_run_while_the_disk_syncs(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    spool.put(record(0), NOW)
+    spool.put(request_for(0), NOW)
     await spool.commit()
     turning.cancel()
     assert turns > 1
-    assert spool.peek() == record(0)
+    assert spool.peek() == request_for(0)
 
 
 def test_a_closed_spool_is_empty_and_may_be_closed_again(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put(0)
-    assert kept.spool.close() == ()
-    assert (len(kept.spool), kept.spool.peek(), kept.spool.close()) == (0, None, ())
+    harness = SpoolHarness(tmp_path)
+    harness.put(0)
+    assert harness.spool.close() == ()
+    assert (len(harness.spool), harness.spool.peek(), harness.spool.close()) == (0, None, ())

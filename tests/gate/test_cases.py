@@ -108,7 +108,7 @@ def test_a_case_that_cannot_be_judged_is_said_and_not_guessed(tmp_path: Path) ->
     assert json.loads(done.output) == {
         "name": "x",
         "status": None,
-        "unsupported": "the function date is not judged here",
+        "unsupported": "the function date is not supported",
     }
 
 

@@ -1,10 +1,23 @@
-"""The language of the controller's conditions: text → tree → true, false, or the fault that makes an Error.
+"""The expression language of the controller's conditions, as its expr engine evaluates it.
 
-What it gives is what the engine of the controller's version gives, to the letter of its messages, where
-tests/gate holds it against real controllers; what it does not know it refuses with UnsupportedError.
+text → tokens (`lexer`) → tree (`parser`, nodes in `syntax`) → types (`type_checker`) → folded tree (`optimizer`) →
+value (`evaluator`). `builtins` is the table of functions, `operators` that of operators; `condition` is the entry.
+
+Outcomes and messages are those of the engine that the controller's version is built with, to the letter: the tests
+compare them with recordings of real engines. What is not implemented raises UnsupportedError.
 """
 
-from exporter.gate.expr.condition import SCALAR, VECTOR, Condition, ConditionTrace, check, evaluate, trace, evaluate_time, parse
+from exporter.gate.expr.condition import (
+    SCALAR,
+    VECTOR,
+    Condition,
+    ConditionTrace,
+    check,
+    evaluate,
+    evaluate_time,
+    parse,
+    trace,
+)
 from exporter.gate.expr.engine import Engine
 from exporter.gate.expr.errors import ConditionError, EngineFailure, UnsupportedError
 from exporter.gate.expr.evaluator import Step
@@ -14,14 +27,14 @@ __all__ = [
     "VECTOR",
     "Condition",
     "ConditionError",
+    "ConditionTrace",
     "Engine",
     "EngineFailure",
-    "ConditionTrace",
     "Step",
     "UnsupportedError",
     "check",
     "evaluate",
-    "trace",
     "evaluate_time",
     "parse",
+    "trace",
 ]

@@ -1,223 +1,555 @@
-"""Which arguments the engine's functions take, and what they give, before anything runs."""
+"""The table of functions that conditions can call: name, signature, first release, implementation.
+
+To add a function, add a row to `_BUILTINS`.
+"""
 
 from __future__ import annotations
 
+import base64
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.expr import builtins_collections as collections
+from exporter.gate.expr import builtins_numbers as numbers
+from exporter.gate.expr import builtins_strings as strings
+from exporter.gate.expr.engine import Engine
+from exporter.gate.expr.errors import ConditionError, UnsupportedError
+from exporter.gate.expr.syntax import Binary, Builtin, Integer, Node, Unary
 from exporter.gate.expr.types import (
     ANY,
+    ANY_KEYED,
     BOOL,
     DURATION,
     FLOAT,
     FLOATS,
+    GROUPS,
     INT,
     INT64,
     INTS,
     LIST,
-    PAIRS,
     STRING,
     STRINGS,
     TIME,
-    Sort,
+    PredicateScope,
     Type,
+    TypeContext,
+    TypeKind,
+    integer_kinds,
+    is_assignable,
+    list_of,
+    reflected_type,
+    unknown,
 )
+from exporter.gate.expr.values import Time, Value, as_text, format_value, get, get_or_nil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.gate.expr.engine import Engine
+    from exporter.gate.expr.values import EvalContext
 
-_NUMBERS: Final = {Sort.INT, Sort.INT64, Sort.FLOAT, Sort.DURATION, Sort.ANY}
-_COUNTS: Final = {Sort.INT, Sort.INT64, Sort.DURATION, Sort.ANY}
-_SIZED: Final = {Sort.SLICE, Sort.MAP, Sort.STRING, Sort.ANY}
-_LISTS: Final = {Sort.SLICE, Sort.ANY}
-_MAPS: Final = {Sort.MAP, Sort.ANY}
-_TEXTS: Final = {Sort.STRING, Sort.ANY}
+_NUMBERS: Final = {TypeKind.INT, TypeKind.INT64, TypeKind.FLOAT, TypeKind.DURATION, TypeKind.ANY}
+_COUNTS: Final = {TypeKind.INT, TypeKind.INT64, TypeKind.DURATION, TypeKind.ANY}
+_SIZED: Final = {TypeKind.SLICE, TypeKind.MAP, TypeKind.STRING, TypeKind.ANY}
+_LISTS: Final = {TypeKind.SLICE, TypeKind.ANY}
+_MAPS: Final = {TypeKind.MAP, TypeKind.ANY}
+_TEXTS: Final = {TypeKind.STRING, TypeKind.ANY}
+_PAIR: Final = 2
 
 
-class RefusedError(Exception):
-    """Arguments that a function does not take; the message is the engine's."""
+class ArgumentMismatchError(ConditionError):
+    """Arguments that a signature does not accept, with the engine's message."""
+
+
+# Signatures. Each has `check(context, call)`, which returns the type of a call or raises ConditionError.
 
 
 @dataclass(frozen=True, slots=True)
-class Overload:
-    """One way to call a function: the types it takes and the one it gives."""
+class Overloads:
+    """Alternative parameter lists, tried in order; the error of the last is reported."""
 
-    takes: tuple[Type, ...]
-    gives: Type
+    returns: Type
+    parameters: tuple[tuple[Type, ...], ...]
 
-
-def _ways(gives: Type, *takes: tuple[Type, ...]) -> tuple[Overload, ...]:
-    return tuple(Overload(one, gives) for one in takes)
-
-
-_S: Final = STRING
-OVERLOADS: Final[Mapping[str, tuple[Overload, ...]]] = {
-    "type": _ways(STRING, (ANY,)),
-    "string": _ways(STRING, (ANY,)),
-    "trim": _ways(STRING, (_S,), (_S, _S)),
-    "trimPrefix": _ways(STRING, (_S, _S), (_S,)),
-    "trimSuffix": _ways(STRING, (_S, _S), (_S,)),
-    "upper": _ways(STRING, (_S,)),
-    "lower": _ways(STRING, (_S,)),
-    "split": _ways(STRINGS, (_S, _S), (_S, _S, INT)),
-    "splitAfter": _ways(STRINGS, (_S, _S), (_S, _S, INT)),
-    "replace": _ways(STRING, (_S, _S, _S, INT), (_S, _S, _S)),
-    "repeat": _ways(STRING, (_S, INT)),
-    "join": _ways(STRING, (STRINGS, _S), (LIST, _S), (LIST,), (STRINGS, _S), (STRINGS,)),
-    "indexOf": _ways(INT, (_S, _S)),
-    "lastIndexOf": _ways(INT, (_S, _S)),
-    "hasPrefix": _ways(BOOL, (_S, _S)),
-    "hasSuffix": _ways(BOOL, (_S, _S)),
-    "toJSON": _ways(STRING, (ANY,)),
-    "fromJSON": _ways(ANY, (_S,)),
-    "toBase64": _ways(STRING, (_S,)),
-    "fromBase64": _ways(STRING, (_S,)),
-    "now": _ways(TIME, ()),
-    "duration": _ways(DURATION, (_S,)),
-    "bitnot": _ways(INT, (INT,)),
-    **dict.fromkeys(("bitand", "bitor", "bitxor", "bitnand", "bitshl", "bitshr", "bitushr"), _ways(INT, (INT, INT))),
-}
-SORTS: Final = _ways(LIST, (LIST, _S), (INTS, _S), (FLOATS, _S), (STRINGS, _S), (LIST,), (FLOATS,), (STRINGS,), (INTS,))
-"""The ways to call the newer engine's `sort`."""
-CONTROLLER: Final[Mapping[str, Overload]] = {
-    "asInt": Overload((ANY,), INT64),
-    "asFloat": Overload((ANY,), FLOAT),
-    "isNaN": Overload((FLOAT,), BOOL),
-    "isInf": Overload((FLOAT,), BOOL),
-    "isNil": Overload((ANY,), BOOL),
-    "default": Overload((ANY, ANY), ANY),
-}
-"""What the controller gives to every condition beside `result`, and to the times of a range query isNaN and isInf."""
+    def check(self, context: TypeContext, call: Builtin) -> Type:
+        """Return the type of a call. Raises ConditionError."""
+        mismatch: ArgumentMismatchError | None = None
+        for parameters in self.parameters:
+            try:
+                _check_arguments(context, call, parameters)
+            except ArgumentMismatchError as error:
+                mismatch = error
+            else:
+                return self.returns
+        assert mismatch is not None
+        raise ConditionError(mismatch.message, mismatch.position)
 
 
-def overloads(name: str, engine: Engine) -> tuple[Overload, ...]:
-    """Return the ways to call one of the engine's functions; none for those with rules of their own."""
-    return SORTS if name == "sort" and engine.v117 else OVERLOADS.get(name, ())
+def _check_arguments(context: TypeContext, call: Builtin, parameters: tuple[Type, ...]) -> None:
+    if len(call.arguments) != len(parameters):
+        if context.engine.v117:
+            for argument in call.arguments:
+                context.visit(argument)
+        count = "too many" if len(call.arguments) > len(parameters) else "not enough"
+        raise ArgumentMismatchError(f"{count} arguments to call {call.name}", call.start)
+    for argument, parameter in zip(call.arguments, parameters, strict=True):
+        _check_argument(context, call.name, argument, parameter)
 
 
-def _one(arguments: Sequence[Type]) -> Type:
+def _check_argument(context: TypeContext, name: str, argument: Node, parameter: Type) -> None:
+    actual = context.visit(argument)
+    integers = integer_kinds(context.engine)
+    if actual.kind in integers and parameter.kind is TypeKind.FLOAT:
+        _mark_as_floats(context, argument)
+        return
+    if actual.is_any or (actual.kind in integers and parameter.kind in integers):
+        return
+    if actual.is_nil:
+        if not context.engine.v117 or parameter.is_any:
+            return
+        raise ArgumentMismatchError(
+            f"cannot use nil as argument (type {parameter.name}) to call {name}", argument.start
+        )
+    if not is_assignable(actual, parameter, context.engine):
+        message = f"cannot use {actual.name} as argument (type {parameter.name}) to call {name} "
+        raise ArgumentMismatchError(message, argument.start)
+
+
+def _mark_as_floats(context: TypeContext, node: Node) -> None:
+    """Mark the integer literals that stand for floats, as deep as the engine looks for them."""
+    if isinstance(node, Integer):
+        context.float_literals.add(id(node))
+    elif isinstance(node, Unary):
+        _mark_as_floats(context, node.operand)
+    elif isinstance(node, Binary) and node.operator in {"+", "-", "*"}:
+        _mark_as_floats(context, node.left)
+        _mark_as_floats(context, node.right)
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRule:
+    """A function from the types of the arguments to that of the call; it raises ArgumentMismatchError."""
+
+    rule: Callable[[Sequence[Type], Engine], Type]
+
+    def check(self, context: TypeContext, call: Builtin) -> Type:
+        """Return the type of a call. Raises ConditionError."""
+        arguments = [context.visit(argument) for argument in call.arguments]
+        try:
+            returns = self.rule([ANY if argument.is_any else argument for argument in arguments], context.engine)
+        except ArgumentMismatchError as mismatch:
+            raise ConditionError(mismatch.message, call.start) from None
+        return reflected_type(returns, context.engine)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRule:
+    """A function that checks the nodes of a call itself."""
+
+    check: Callable[[TypeContext, Builtin], Type]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a function with a predicate."""
+
+    predicate: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """A function with a predicate; its implementation takes the nodes of the arguments, not their values.
+
+    `returns` gives the type of the call from those of the list and the predicate; `boolean`: the predicate must be one;
+    `pointers`: the names beside `#` that the predicate can use.
+    """
+
+    returns: Callable[[Type, Type, Engine], Type]
+    parameters: tuple[Parameter, ...] = (Parameter(), Parameter(predicate=True))
+    boolean: bool = True
+    pointers: tuple[str, ...] = ()
+
+    def check(self, context: TypeContext, call: Builtin) -> Type:
+        """Return the type of a call. Raises ConditionError."""
+        source = call.arguments[0]
+        collection = context.visit(source)
+        if not collection.is_list and not collection.is_any:
+            raise ConditionError(f"builtin {call.name} takes only array (got {collection.name})", source.start)
+        if len(call.arguments) == 1:
+            return INT if call.name == "count" else _element(collection, ANY, context.engine)
+        predicate = self._check_predicate(context, call, collection)
+        if self.boolean and not predicate.is_any and predicate.kind is not TypeKind.BOOL:
+            message = f"predicate should return boolean (got {predicate.name})"
+            raise ConditionError(message, call.arguments[1].start)
+        return self.returns(collection, predicate, context.engine)
+
+    def _check_predicate(self, context: TypeContext, call: Builtin, collection: Type) -> Type:
+        """Check the predicate and the argument after it, and return the predicate's type."""
+        _, body, *rest = call.arguments
+        pointers = {"index": INT, "acc": unknown(context.engine)}
+        context.scopes.append(PredicateScope(collection, {name: pointers[name] for name in self.pointers}))
+        predicate = context.visit(body)
+        if predicate.is_nil and not context.engine.v117:
+            raise ConditionError("closure cannot be nil", body.start)
+        context.scopes.pop()
+        for argument in rest:
+            context.visit(argument)
+        if predicate.is_nil and call.name == "sum":
+            raise UnsupportedError("a sum of nils is not supported", call.start)
+        if predicate.is_nil:
+            inputs = "two" if call.name == "reduce" else "one"
+            raise ConditionError(f"predicate should has {inputs} input and one output param", body.start)
+        return predicate
+
+
+Signature = Overloads | TypeRule | NodeRule | Iteration
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A row of the table. A later row of the same name replaces the earlier one from its release on.
+
+    `implementation` takes the context and the values of the arguments (of an Iteration: their nodes); it may assume
+    that their number is right, and raises EvaluationError for wrong types.
+    """
+
+    name: str
+    signature: Signature
+    since: Engine
+    implementation: Callable[..., Value]
+
+
+# Rules that signatures are made of
+
+
+def _accepts(returns: Type, *parameters: tuple[Type, ...]) -> Overloads:
+    return Overloads(returns, parameters)
+
+
+def _one_argument(arguments: Sequence[Type]) -> Type:
     if len(arguments) != 1:
-        raise RefusedError(f"invalid number of arguments (expected 1, got {len(arguments)})")
+        raise ArgumentMismatchError(f"invalid number of arguments (expected 1, got {len(arguments)})")
     return arguments[0]
 
 
-def _takes_one(sorts: set[Sort], gives: Type | None, refusal: str) -> Callable[[Sequence[Type], Engine], Type]:
-    """Make the rule of a function of one argument; `gives` None: what it was given."""
+def _name(argument: Type) -> str:
+    return "%!s(<nil>)" if argument.is_nil else argument.name  # the engine formats a nil reflect.Type with %s
+
+
+def _one_of(kinds: set[TypeKind], returns: Type | None, message: str) -> TypeRule:
+    """Return the rule of a function of one argument; `returns` None: the argument's type."""
 
     def rule(arguments: Sequence[Type], _engine: Engine) -> Type:
-        argument = _one(arguments)
-        if argument.sort not in sorts:
-            raise RefusedError(refusal.format(_named(argument)))
-        return gives or argument
+        argument = _one_argument(arguments)
+        if argument.kind not in kinds:
+            raise ArgumentMismatchError(message.format(_name(argument)))
+        return returns or argument
 
-    return rule
-
-
-def _named(argument: Type) -> str:
-    return "%!s(<nil>)" if argument.nil else argument.name
+    return TypeRule(rule)
 
 
-def _end(which: str) -> Callable[[Sequence[Type], Engine], Type]:
+def _element_of_list(which: str) -> TypeRule:
     def rule(arguments: Sequence[Type], _engine: Engine) -> Type:
-        argument = _one(arguments)
-        if argument.sort not in _LISTS:
-            raise RefusedError(f"cannot get {which} element from {_named(argument)}")
-        return _go_element(argument)
+        argument = _one_argument(arguments)
+        if argument.kind not in _LISTS:
+            raise ArgumentMismatchError(f"cannot get {which} element from {_name(argument)}")
+        # Go's reflection does not know the elements of []interface {}, even where the engine does
+        return argument.element if argument.element and argument.name != LIST.name else ANY
 
-    return rule
-
-
-def _go_element(argument: Type) -> Type:
-    """Return what Go knows of an element: nothing in a list of anything, whatever the engine remembers."""
-    return argument.element if argument.element and argument.name != LIST.name else ANY
+    return TypeRule(rule)
 
 
-def _round(name: str) -> Callable[[Sequence[Type], Engine], Type]:
-    def rule(arguments: Sequence[Type], engine: Engine) -> Type:
-        said = "floor" if name == "round" and not engine.v117 else name  # as the older engine says it
-        return _takes_one(_NUMBERS, FLOAT, f"invalid argument for {said} (type {{}})")(arguments, engine)
-
-    return rule
-
-
-def _extreme(name: str) -> Callable[[Sequence[Type], Engine], Type]:
+def _extreme(name: str) -> TypeRule:
     def rule(arguments: Sequence[Type], engine: Engine) -> Type:
         if not arguments:
-            raise RefusedError(f"not enough arguments to call {name}")
+            raise ArgumentMismatchError(f"not enough arguments to call {name}")
         for argument in arguments:
-            if argument.any or (engine.v117 and argument.listed):
+            if argument.is_any or (engine.v117 and argument.is_list):
                 return ANY
-            if argument.sort not in _NUMBERS:
-                raise RefusedError(f"invalid argument for {name} (type {_named(argument)})")
+            if argument.kind not in _NUMBERS:
+                raise ArgumentMismatchError(f"invalid argument for {name} (type {_name(argument)})")
         return arguments[0]
 
-    return rule
-
-
-def _mean(name: str, old: str) -> Callable[[Sequence[Type], Engine], Type]:
-    def rule(arguments: Sequence[Type], engine: Engine) -> Type:
-        if engine.v117:
-            return _extreme(name)(arguments, engine)
-        return _takes_one(_LISTS, FLOAT, f"cannot {old} {{}}")(arguments, engine)
-
-    return rule
+    return TypeRule(rule)
 
 
 def _take(arguments: Sequence[Type], _engine: Engine) -> Type:
-    if len(arguments) != 2:  # noqa: PLR2004 - a list and how many
-        raise RefusedError(f"invalid number of arguments (expected 2, got {len(arguments)})")
-    if arguments[0].sort not in _LISTS:
-        raise RefusedError(f"cannot take from {_named(arguments[0])}")
-    if arguments[1].sort not in _COUNTS:
-        raise RefusedError(f"cannot take {_named(arguments[1])} elements")
-    return arguments[0]
+    if len(arguments) != _PAIR:
+        raise ArgumentMismatchError(f"invalid number of arguments (expected 2, got {len(arguments)})")
+    items, count = arguments
+    if items.kind not in _LISTS:
+        raise ArgumentMismatchError(f"cannot take from {_name(items)}")
+    if count.kind not in _COUNTS:
+        raise ArgumentMismatchError(f"cannot take {_name(count)} elements")
+    return items
 
 
 def _concat(arguments: Sequence[Type], _engine: Engine) -> Type:
     if not arguments:
-        raise RefusedError("invalid number of arguments (expected at least 1, got 0)")
+        raise ArgumentMismatchError("invalid number of arguments (expected at least 1, got 0)")
     for argument in arguments:
-        if argument.sort not in _LISTS:
-            raise RefusedError(f"cannot concat {_named(argument)}")
+        if argument.kind not in _LISTS:
+            raise ArgumentMismatchError(f"cannot concat {_name(argument)}")
     return LIST
 
 
-def _sort(arguments: Sequence[Type], _engine: Engine) -> Type:
+def _sort_v115(arguments: Sequence[Type], _engine: Engine) -> Type:
     if len(arguments) not in {1, 2}:
-        raise RefusedError(f"invalid number of arguments (expected 1 or 2, got {len(arguments)})")
-    if arguments[0].sort not in _LISTS:
-        raise RefusedError(f"cannot sort {_named(arguments[0])}")
-    if arguments[1:] and arguments[1].sort not in _TEXTS:
-        raise RefusedError(f"invalid argument for sort (expected string, got {_named(arguments[1])})")
+        raise ArgumentMismatchError(f"invalid number of arguments (expected 1 or 2, got {len(arguments)})")
+    if arguments[0].kind not in _LISTS:
+        raise ArgumentMismatchError(f"cannot sort {_name(arguments[0])}")
+    if arguments[1:] and arguments[1].kind not in _TEXTS:
+        raise ArgumentMismatchError(f"invalid argument for sort (expected string, got {_name(arguments[1])})")
     return LIST
 
 
-RULES: Final[Mapping[str, Callable[[Sequence[Type], Engine], Type]]] = {
-    "len": _takes_one(_SIZED, INT, "invalid argument for len (type {})"),
-    "abs": _takes_one(_NUMBERS, None, "invalid argument for abs (type {})"),
-    "ceil": _round("ceil"),
-    "floor": _round("floor"),
-    "round": _round("round"),
-    "int": _takes_one(_NUMBERS | {Sort.STRING}, INT, "invalid argument for int (type {})"),
-    "float": _takes_one(_NUMBERS | {Sort.STRING}, FLOAT, "invalid argument for float (type {})"),
-    "max": _extreme("max"),
-    "min": _extreme("min"),
-    "sum": _takes_one(_LISTS, ANY, "cannot sum {}"),
-    "mean": _mean("mean", "avg"),
-    "median": _mean("median", "median"),
-    "first": _end("first"),
-    "last": _end("last"),
-    "take": _take,
-    "keys": _takes_one(_MAPS, LIST, "cannot get keys from {}"),
-    "values": _takes_one(_MAPS, LIST, "cannot get values from {}"),
-    "toPairs": _takes_one(_MAPS, LIST, "cannot transform {} to pairs"),
-    "fromPairs": _takes_one(_LISTS, PAIRS, "cannot transform {} from pairs"),
-    "sort": _sort,
-    "reverse": _takes_one(_LISTS, LIST, "cannot reverse {}"),
-    "uniq": _takes_one(_LISTS, LIST, "cannot uniq {}"),
-    "flatten": _takes_one(_LISTS, LIST, "cannot flatten {}"),
-    "concat": _concat,
+def _filtered(collection: Type, _predicate: Type, engine: Engine) -> Type:
+    return LIST if collection.is_any else list_of(collection.element or ANY, engine)
+
+
+def _element(collection: Type, _predicate: Type, engine: Engine) -> Type:
+    return unknown(engine) if collection.is_any else collection.element or ANY
+
+
+def _now_v117(_context: TypeContext, call: Builtin) -> Type:
+    if call.arguments:
+        message = f"invalid number of arguments (expected 0, got {len(call.arguments)})"
+        raise ConditionError(message, call.start)
+    return TIME
+
+
+def _get(context: TypeContext, call: Builtin) -> Type:
+    if len(call.arguments) != _PAIR:
+        message = f"invalid number of arguments (expected 2, got {len(call.arguments)})"
+        raise ConditionError(message, call.start)
+    source, index = call.arguments
+    base = context.visit(source)
+    if context.engine.v117 or base.kind in {TypeKind.SLICE, TypeKind.MAP}:
+        key = context.visit(index)
+    if base.is_any:
+        return unknown(context.engine)
+    if base.is_list:
+        if key.is_nil and not context.engine.v117:
+            raise ConditionError("cannot use nil as slice index", index.start)
+        if not key.is_any and key.kind not in integer_kinds(context.engine):
+            raise ConditionError(f"non-integer slice index {key.name}", index.start)
+        return base.element or ANY
+    if base.key is not None:
+        if key.is_nil and not context.engine.v117:
+            raise ConditionError("cannot use nil as map index", index.start)
+        if not key.is_any and not is_assignable(key, base.key, context.engine):
+            raise ConditionError(f"cannot use {key.name} to get an element from {base.name}", index.start)
+        return base.element or ANY
+    raise ConditionError(f"type {base.name} does not support indexing", source.start)
+
+
+def _refuse(_context: TypeContext, call: Builtin) -> Type:
+    raise UnsupportedError(f"the function {call.name} is not supported", call.start)
+
+
+# Adapters of implementations
+
+
+def _pure(function: Callable[..., Value]) -> Callable[..., Value]:
+    """Return an implementation that needs nothing of the context."""
+    return lambda _context, *arguments: function(*arguments)
+
+
+def _versioned(function: Callable[..., Value]) -> Callable[..., Value]:
+    """Return an implementation that depends on the release."""
+    return lambda context, *arguments: function(*arguments, v117=context.v117)
+
+
+def _now(context: EvalContext) -> Value:
+    if context.now is None:
+        raise UnsupportedError("now() is not supported in a condition")
+    return Time(context.now)
+
+
+def _refuse_call(*_: object) -> Value:
+    raise UnsupportedError("a function is called that is not supported")
+
+
+# The tables
+
+
+_S: Final = STRING
+_V115, _V117 = Engine.EXPR_1_15, Engine.EXPR_1_17
+_UNSUPPORTED: Final = NodeRule(_refuse)
+_BITS: Final = _accepts(INT, (INT, INT))
+_TRIM_END: Final = _accepts(STRING, (_S, _S), (_S,))
+_SPLIT: Final = _accepts(STRINGS, (_S, _S), (_S, _S, INT))
+_SORT: Final = _accepts(
+    LIST, (LIST, _S), (INTS, _S), (FLOATS, _S), (STRINGS, _S), (LIST,), (FLOATS,), (STRINGS,), (INTS,)
+)
+_TEST: Final = Iteration(lambda *_: BOOL)
+_FIND: Final = Iteration(_element)
+_FIND_INDEX: Final = Iteration(lambda *_: INT)
+_AND_OPTIONAL: Final = (Parameter(), Parameter(predicate=True), Parameter(optional=True))
+_OPTIONAL_PREDICATE: Final = (Parameter(), Parameter(predicate=True, optional=True))
+
+
+def _number(name: str, message_name: str | None = None) -> TypeRule:
+    return _one_of(_NUMBERS, FLOAT, f"invalid argument for {message_name or name} (type {{}})")
+
+
+_BUILTINS: Final = (
+    # with a predicate
+    Function("all", _TEST, _V115, collections.all_match),
+    Function("none", _TEST, _V115, collections.none_match),
+    Function("any", _TEST, _V115, collections.any_matches),
+    Function("one", _TEST, _V115, lambda context, *nodes: collections.count_matches(context, *nodes) == 1),
+    Function("filter", Iteration(_filtered), _V115, collections.filter_items),
+    Function(
+        "map",
+        Iteration(lambda _, predicate, engine: list_of(predicate, engine), boolean=False, pointers=("index",)),
+        _V115,
+        collections.map_items,
+    ),
+    Function("count", Iteration(lambda *_: INT), _V115, collections.count_matches),
+    Function("count", Iteration(lambda *_: INT, _OPTIONAL_PREDICATE), _V117, collections.count_matches),
+    Function("find", _FIND, _V115, collections.find()),
+    Function("findLast", _FIND, _V115, collections.find(backwards=True)),
+    Function("findIndex", _FIND_INDEX, _V115, collections.find(index=True)),
+    Function("findLastIndex", _FIND_INDEX, _V115, collections.find(backwards=True, index=True)),
+    Function("groupBy", Iteration(lambda *_: GROUPS, boolean=False), _V115, collections.group_by),
+    Function(
+        "reduce",
+        Iteration(lambda _, predicate, __: predicate, _AND_OPTIONAL, boolean=False, pointers=("index", "acc")),
+        _V115,
+        collections.reduce,
+    ),
+    Function("sortBy", _UNSUPPORTED, _V115, _refuse_call),  # 1.15 sorts by the name of a field
+    Function(
+        "sortBy",
+        Iteration(lambda collection, *_: collection, _AND_OPTIONAL, boolean=False),
+        _V117,
+        collections.sort_by,
+    ),
+    # on lists and maps
+    Function("len", _one_of(_SIZED, INT, "invalid argument for len (type {})"), _V115, _versioned(collections.length)),
+    Function("first", _element_of_list("first"), _V115, lambda _, value: get_or_nil(value, 0)),
+    Function("last", _element_of_list("last"), _V115, lambda _, value: get_or_nil(value, -1)),
+    Function("get", NodeRule(_get), _V115, _pure(get_or_nil)),
+    Function("get", NodeRule(_get), _V117, _pure(get)),
+    Function("take", TypeRule(_take), _V115, _pure(collections.take)),
+    Function("keys", _one_of(_MAPS, LIST, "cannot get keys from {}"), _V115, _pure(collections.keys)),
+    Function("values", _one_of(_MAPS, LIST, "cannot get values from {}"), _V115, _pure(collections.values)),
+    Function("toPairs", _one_of(_MAPS, LIST, "cannot transform {} to pairs"), _V115, _pure(collections.to_pairs)),
+    Function(
+        "fromPairs", _one_of(_LISTS, ANY_KEYED, "cannot transform {} from pairs"), _V115, _pure(collections.from_pairs)
+    ),
+    Function("sort", TypeRule(_sort_v115), _V115, _versioned(collections.sort)),
+    Function("sort", _SORT, _V117, _versioned(collections.sort)),
+    Function("reverse", _one_of(_LISTS, LIST, "cannot reverse {}"), _V117, _pure(collections.reverse)),
+    Function("uniq", _one_of(_LISTS, LIST, "cannot uniq {}"), _V117, _pure(collections.uniq)),
+    Function("flatten", _one_of(_LISTS, LIST, "cannot flatten {}"), _V117, _pure(collections.flatten)),
+    Function("concat", TypeRule(_concat), _V117, _pure(collections.concat)),
+    # on numbers
+    Function("abs", _one_of(_NUMBERS, None, "invalid argument for abs (type {})"), _V115, _pure(numbers.absolute)),
+    Function("ceil", _number("ceil"), _V115, _pure(numbers.rounding("ceil", math.ceil))),
+    Function("floor", _number("floor"), _V115, _pure(numbers.rounding("floor", math.floor))),
+    # 1.15 names floor in the message of round
+    Function("round", _number("round", "floor"), _V115, _pure(numbers.rounding("round", numbers.round_half_away))),
+    Function("round", _number("round"), _V117, _pure(numbers.rounding("round", numbers.round_half_away))),
+    Function("max", _extreme("max"), _V115, _versioned(numbers.extreme("max", "<"))),
+    Function("min", _extreme("min"), _V115, _versioned(numbers.extreme("min", ">"))),
+    Function("sum", _one_of(_LISTS, ANY, "cannot sum {}"), _V115, _pure(numbers.sum_v115)),
+    Function(
+        "sum",
+        Iteration(lambda _, predicate, engine: reflected_type(predicate, engine), _OPTIONAL_PREDICATE, boolean=False),
+        _V117,
+        collections.sum_items,
+    ),
+    Function("mean", _one_of(_LISTS, FLOAT, "cannot avg {}"), _V115, _versioned(numbers.mean)),
+    Function("mean", _extreme("mean"), _V117, _versioned(numbers.mean)),
+    Function("median", _one_of(_LISTS, FLOAT, "cannot median {}"), _V115, _versioned(numbers.median)),
+    Function("median", _extreme("median"), _V117, _versioned(numbers.median)),
+    Function("bitand", _BITS, _V117, _pure(numbers.bitwise("bitand", lambda a, b: a & b))),
+    Function("bitor", _BITS, _V117, _pure(numbers.bitwise("bitor", lambda a, b: a | b))),
+    Function("bitxor", _BITS, _V117, _pure(numbers.bitwise("bitxor", lambda a, b: a ^ b))),
+    Function("bitnand", _BITS, _V117, _pure(numbers.bitwise("bitnand", lambda a, b: a & ~b))),
+    Function("bitshl", _BITS, _V117, _pure(numbers.bit_shift("bitshl", numbers.shift_left))),
+    Function("bitshr", _BITS, _V117, _pure(numbers.bit_shift("bitshr", numbers.shift_right))),
+    Function("bitushr", _BITS, _V117, _pure(numbers.bit_shift("bitushr", numbers.shift_right_unsigned))),
+    Function("bitnot", _accepts(INT, (INT,)), _V117, _pure(numbers.bit_not)),
+    # on strings, and conversions
+    Function("type", _accepts(STRING, (ANY,)), _V115, _pure(collections.type_of)),
+    Function("string", _accepts(STRING, (ANY,)), _V115, _pure(format_value)),
+    Function(
+        "int",
+        _one_of(_NUMBERS | {TypeKind.STRING}, INT, "invalid argument for int (type {})"),
+        _V115,
+        _versioned(strings.to_int),
+    ),
+    Function(
+        "float",
+        _one_of(_NUMBERS | {TypeKind.STRING}, FLOAT, "invalid argument for float (type {})"),
+        _V115,
+        _pure(strings.to_float),
+    ),
+    Function("trim", _accepts(STRING, (_S,), (_S, _S)), _V115, _pure(strings.trim)),
+    Function("trimPrefix", _TRIM_END, _V115, _pure(strings.trim_prefix)),
+    Function("trimSuffix", _TRIM_END, _V115, _pure(strings.trim_suffix)),
+    Function("upper", _accepts(STRING, (_S,)), _V115, _pure(strings.upper)),
+    Function("lower", _accepts(STRING, (_S,)), _V115, _pure(strings.lower)),
+    Function("split", _SPLIT, _V115, _pure(strings.split)),
+    Function("splitAfter", _SPLIT, _V115, _pure(strings.split_after)),
+    Function("replace", _accepts(STRING, (_S, _S, _S, INT), (_S, _S, _S)), _V115, _pure(strings.replace)),
+    Function("repeat", _accepts(STRING, (_S, INT)), _V115, _versioned(strings.repeat)),
+    Function(
+        "join",
+        _accepts(STRING, (STRINGS, _S), (LIST, _S), (LIST,), (STRINGS, _S), (STRINGS,)),
+        _V115,
+        _pure(strings.join),
+    ),
+    Function("indexOf", _accepts(INT, (_S, _S)), _V115, _pure(strings.index_of)),
+    Function("lastIndexOf", _accepts(INT, (_S, _S)), _V115, _pure(strings.last_index_of)),
+    Function("hasPrefix", _accepts(BOOL, (_S, _S)), _V115, _pure(strings.has_prefix)),
+    Function("hasSuffix", _accepts(BOOL, (_S, _S)), _V115, _pure(strings.has_suffix)),
+    Function(
+        "toBase64", _accepts(STRING, (_S,)), _V115, lambda _, text: base64.b64encode(as_text(text).encode()).decode()
+    ),
+    Function("fromBase64", _UNSUPPORTED, _V115, _refuse_call),
+    Function("toJSON", _UNSUPPORTED, _V115, _refuse_call),
+    Function("fromJSON", _UNSUPPORTED, _V115, _refuse_call),
+    # on times
+    Function("now", _accepts(TIME, ()), _V115, _now),
+    Function("now", NodeRule(_now_v117), _V117, _now),
+    Function("duration", _accepts(DURATION, (_S,)), _V115, _pure(strings.to_duration)),
+    Function("date", _UNSUPPORTED, _V115, _refuse_call),
+    Function("timezone", _UNSUPPORTED, _V117, _refuse_call),
+)
+
+_TABLES: Final[Mapping[Engine, Mapping[str, Function]]] = {
+    _V115: {row.name: row for row in _BUILTINS if row.since is _V115},
+    _V117: {row.name: row for row in _BUILTINS},
 }
-"""The functions with rules of their own."""
+
+
+def builtins(engine: Engine) -> Mapping[str, Function]:
+    """Return the functions of an engine by name."""
+    return _TABLES[engine]
+
+
+CONTROLLER_FUNCTIONS: Final[Mapping[str, Function]] = {
+    row.name: row
+    for row in (
+        Function("asInt", _accepts(INT64, (ANY,)), _V115, _pure(strings.controller_as_int)),
+        Function("asFloat", _accepts(FLOAT, (ANY,)), _V115, _pure(strings.controller_as_float)),
+        Function("isNaN", _accepts(BOOL, (FLOAT,)), _V115, lambda _, value: math.isnan(numbers.only_float(value))),
+        Function("isInf", _accepts(BOOL, (FLOAT,)), _V115, lambda _, value: math.isinf(numbers.only_float(value))),
+        # these two look at the result, not at their argument (the controller's utils/evaluate)
+        Function("isNil", _accepts(BOOL, (ANY,)), _V115, lambda context, _: context.result is None),
+        Function(
+            "default",
+            _accepts(ANY, (ANY, ANY)),
+            _V115,
+            lambda context, _, fallback: fallback if context.result is None else context.result,
+        ),
+    )
+}
+"""The functions that the controller itself adds to conditions."""
+TIME_FUNCTIONS: Final = {name: CONTROLLER_FUNCTIONS[name] for name in ("isNaN", "isInf")}
+"""Those that it adds to the start and end of a range query."""

@@ -1,255 +1,352 @@
-"""What the engine's functions on numbers, lists and maps give."""
+"""Implementations of the functions on lists and maps, with and without a predicate."""
 
 from __future__ import annotations
 
-import math
-from functools import cmp_to_key, partial
+from contextlib import contextmanager
+from functools import cmp_to_key
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.expr.access import get, key_of, quiet
-from exporter.gate.expr.arithmetic import equal, negate, order
-from exporter.gate.expr.builtins_math import extreme, mean, median, old_sum
-from exporter.gate.expr.errors import RunError
+from exporter.gate.expr.errors import EvaluationError, UnsupportedError
+from exporter.gate.expr.operators import add, compare, equal
+from exporter.gate.expr.optimizer import is_literal_array
+from exporter.gate.expr.syntax import Array, Builtin, Node
 from exporter.gate.expr.values import (
-    ANY_TABLE,
+    ANY_MAP,
+    GROUPS_MAP,
     Duration,
+    IterationScope,
     ListValue,
     MapValue,
     Time,
     Value,
-    as_float,
+    as_bool,
     as_int,
     as_text,
-    kind,
-    listed,
-    named,
-    number,
     format_value,
-    whole,
-    wrapped,
+    is_integer,
+    is_number,
+    kind_name,
+    list_value,
+    map_key,
+    type_name,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from exporter.gate.expr.values import EvalContext
 
 
-# Sorting, as the engine does it.
+# Lists and maps
 
 
-_SHORT: Final = 12
+_PAIR_LENGTH: Final = 2
 
 
-def descending(value: Value, refusal: str) -> bool:
-    """Read asc or desc. Raises RunError, in the words of `refusal`."""
-    way = as_text(value)
-    if way not in {"asc", "desc"}:
-        raise RunError(refusal.format(way))
-    return way == "desc"
-
-
-def sorted_by(items: Sequence[Value], values: Sequence[Value], *, down: bool) -> list[Value]:
-    """Sort items by values, as Go does: by insertion while they are few, which shows with NaN among them."""
-
-    def less(one: tuple[Value, Value], other: tuple[Value, Value]) -> bool:
-        return order("<", other[0], one[0]) if down else order("<", one[0], other[0])
-
-    def compared(one: tuple[Value, Value], other: tuple[Value, Value]) -> int:
-        return less(other, one) - less(one, other)
-
-    pairs = list(zip(values, items, strict=True))
-    if len(pairs) > _SHORT:
-        return [item for _, item in sorted(pairs, key=cmp_to_key(compared))]
-    for end in range(1, len(pairs)):
-        at = end
-        while at > 0 and less(pairs[at], pairs[at - 1]):
-            pairs[at], pairs[at - 1] = pairs[at - 1], pairs[at]
-            at -= 1
-    return [item for _, item in pairs]
-
-
-def sort(arguments: Sequence[Value], *, modern: bool) -> Value:
-    """Return a sorted list."""
-    old = 'invalid argument for sort (expected "asc" or "desc", got "{}")'
-    refusal = "invalid order {}, expected asc or desc" if modern else old
-    down = descending(arguments[1], refusal) if arguments[1:] else False
-    items = arguments[0].items if isinstance(arguments[0], ListValue) else ()
-    if not modern:
-        _same_types(items)
-    return listed(sorted_by(items, items, down=down))
-
-
-def _same_types(items: Sequence[Value]) -> None:
-    for before, item in pairwise(items):
-        if named(item) != named(items[0]):
-            types = " and ".join("interface {}" if one is None else named(one) for one in (item, items[0]))
-            raise RunError(f"cannot sort array of different types ({types})")
-        if not number(before) and not isinstance(before, str):
-            raise RunError(f"sort: unsupported type {kind(before)}")
-
-
-# rooms
-
-
-_PAIR: Final = 2
-_WORD: Final = 64
-_MASK: Final = 2**64 - 1
-
-
-def _len(value: Value, *, modern: bool) -> Value:
+def length(value: Value, *, v117: bool) -> Value:
+    """Return the number of items, or of a string's bytes (1.15) or characters (1.17)."""
     if isinstance(value, str):
-        return len(value) if modern else len(value.encode("utf-8", "surrogateescape"))
+        return len(value) if v117 else len(value.encode("utf-8", "surrogateescape"))
     if isinstance(value, ListValue):
         return len(value.items)
     if isinstance(value, MapValue):
         return len(value.entries)
-    raise RunError(f"invalid argument for len (type {named(value)})")
+    raise EvaluationError(f"invalid argument for len (type {type_name(value)})")
 
 
-def _type(value: Value) -> Value:
+_TYPES: Final = (  # a bool is an int to isinstance, so it comes first
+    (bool, "bool"), (int, "int"), (float, "float"), (str, "string"), (ListValue, "array"), (MapValue, "map"),
+)  # fmt: skip
+
+
+def type_of(value: Value) -> Value:
+    """Return type(value)."""
     if value is None:
         return "nil"
     if isinstance(value, Time | Duration):
-        return named(value)
-    kinds = ((bool, "bool"), (int, "int"), (float, "float"), (str, "string"), (ListValue, "array"), (MapValue, "map"))
-    return next(word for kind, word in kinds if isinstance(value, kind))
+        return type_name(value)
+    return next(name for python_type, name in _TYPES if isinstance(value, python_type))
 
 
-def _abs(value: Value) -> Value:
-    if not number(value):
-        raise RunError(f"invalid argument for abs (type {named(value)})")
-    return negate(value) if value < 0 else value
+def take(items: Value, count: Value) -> Value:
+    """Return the first `count` items."""
+    if not isinstance(items, ListValue):
+        raise EvaluationError(f"cannot take from {kind_name(items)}")
+    if not is_integer(count):
+        raise EvaluationError(f"cannot take {kind_name(count)} elements")
+    if as_int(count) < 0:
+        raise EvaluationError("reflect.Value.Slice: slice index out of bounds")
+    return ListValue(items.name, items.items[: as_int(count)])
 
 
-def _rounded(name: str, operation: Callable[[float], float]) -> Callable[[Sequence[Value]], Value]:
-    def function(arguments: Sequence[Value]) -> Value:
-        if not number(arguments[0]):
-            raise RunError(f"invalid argument for {name} (type {named(arguments[0])})")
-        value = as_float(arguments[0])
-        return operation(value) if math.isfinite(value) else value
+def _entries(message: str, value: Value) -> list[tuple[Value, Value]]:
+    if not isinstance(value, MapValue):
+        raise EvaluationError(message.format(kind_name(value)))
+    return list(value.entries.items())
+
+
+def keys(value: Value) -> Value:
+    """Return the keys of a map."""
+    return list_value([key for key, _ in _entries("cannot get keys from {}", value)])
+
+
+def values(value: Value) -> Value:
+    """Return the values of a map."""
+    return list_value([item for _, item in _entries("cannot get values from {}", value)])
+
+
+def to_pairs(value: Value) -> Value:
+    """Return a map as a list of [key, value]."""
+    pairs = _entries("cannot transform {} to pairs", value)
+    return ListValue("[][2]interface {}", tuple(ListValue("[2]interface {}", pair) for pair in pairs))
+
+
+def from_pairs(value: Value) -> Value:
+    """Return a list of [key, value] as a map."""
+    if not isinstance(value, ListValue):
+        raise EvaluationError("cannot transform from pairs")
+    entries: dict[Value, Value] = {}
+    for pair in value.items:
+        if not isinstance(pair, ListValue):
+            raise EvaluationError(f"invalid pair {format_value(pair)}")
+        if len(pair.items) != _PAIR_LENGTH:
+            raise EvaluationError(f"invalid pair length {format_value(pair)}")
+        entries[map_key(MapValue(ANY_MAP, {}), pair.items[0])] = pair.items[1]
+    return MapValue(ANY_MAP, entries)
+
+
+def _list_items(name: str, value: Value) -> list[Value]:
+    if not isinstance(value, ListValue):
+        raise EvaluationError(f"cannot {name} {kind_name(value)}")
+    return list(value.items)
+
+
+def reverse(value: Value) -> Value:
+    """Return a list in reverse order."""
+    return list_value(_list_items("reverse", value)[::-1])
+
+
+def uniq(value: Value) -> Value:
+    """Return the distinct items of a list, compared with ==."""
+    distinct: list[Value] = []
+    for item in _list_items("uniq", value):
+        if not any(equal(item, other, v117=True) for other in distinct):
+            distinct.append(item)
+    return list_value(distinct)
+
+
+def flatten(value: Value) -> Value:
+    """Return the items of nested lists as one list."""
+    return list_value(_flat_items(value))
+
+
+def _flat_items(value: Value) -> list[Value]:
+    flat: list[Value] = []
+    for item in _list_items("flatten", value):
+        flat += _flat_items(item) if isinstance(item, ListValue) else [item]
+    return flat
+
+
+def concat(*lists: Value) -> Value:
+    """Return the items of all lists as one list."""
+    return list_value([item for argument in lists for item in _list_items("concat", argument)])
+
+
+# Sorting
+
+
+_MAX_INSERTION_SORT: Final = 12
+"""Go's sort.Sort uses insertion sort up to this length; the difference shows when NaN makes the order inconsistent."""
+
+
+def sort(value: Value, order: Value = "asc", *, v117: bool) -> Value:
+    """Return a sorted list."""
+    v115_message = 'invalid argument for sort (expected "asc" or "desc", got "{}")'
+    descending = _is_descending(order, "invalid order {}, expected asc or desc" if v117 else v115_message)
+    items = value.items if isinstance(value, ListValue) else ()
+    if not v117:
+        _check_same_types(items)
+    return list_value(_sorted_by(items, items, descending=descending))
+
+
+def _is_descending(order: Value, message: str) -> bool:
+    text = as_text(order)
+    if text not in {"asc", "desc"}:
+        raise EvaluationError(message.format(text))
+    return text == "desc"
+
+
+def _sorted_by(items: Sequence[Value], sort_values: Sequence[Value], *, descending: bool) -> list[Value]:
+    """Sort items by the values that belong to them, with the algorithms of Go."""
+
+    def less(left: tuple[Value, Value], right: tuple[Value, Value]) -> bool:
+        return compare("<", right[0], left[0]) if descending else compare("<", left[0], right[0])
+
+    def compare_pairs(left: tuple[Value, Value], right: tuple[Value, Value]) -> int:
+        return less(right, left) - less(left, right)
+
+    pairs = list(zip(sort_values, items, strict=True))
+    if len(pairs) > _MAX_INSERTION_SORT:
+        return [item for _, item in sorted(pairs, key=cmp_to_key(compare_pairs))]
+    for end in range(1, len(pairs)):
+        index = end
+        while index > 0 and less(pairs[index], pairs[index - 1]):
+            pairs[index], pairs[index - 1] = pairs[index - 1], pairs[index]
+            index -= 1
+    return [item for _, item in pairs]
+
+
+def _check_same_types(items: Sequence[Value]) -> None:
+    for previous, item in pairwise(items):
+        if type_name(item) != type_name(items[0]):
+            types = " and ".join("interface {}" if value is None else type_name(value) for value in (item, items[0]))
+            raise EvaluationError(f"cannot sort array of different types ({types})")
+        if not is_number(previous) and not isinstance(previous, str):
+            raise EvaluationError(f"sort: unsupported type {kind_name(previous)}")
+
+
+# Functions with a predicate. They take the nodes of their arguments and evaluate the predicate for each element.
+
+
+@contextmanager
+def _iteration(context: EvalContext, source: Node) -> Iterator[IterationScope]:
+    """Open the scope of a predicate on the list that `source` evaluates to."""
+    scope = IterationScope(_iterable_items(context.value(source)))
+    context.scopes.append(scope)
+    try:
+        yield scope
+    finally:
+        context.scopes.pop()
+
+
+def _iterable_items(collection: Value) -> tuple[Value, ...]:
+    if isinstance(collection, ListValue):
+        return collection.items
+    if isinstance(collection, str | MapValue):
+        raise UnsupportedError(f"iterating over a {type_name(collection)} is not supported")
+    actual = "zero" if collection is None else type_name(collection)
+    raise EvaluationError(f"reflect: call of reflect.Value.Len on {actual} Value")
+
+
+def _evaluated(context: EvalContext, body: Node, *, backwards: bool = False) -> Iterator[Value]:
+    """Yield the predicate's value for each element, from the scope's current index on."""
+    scope = context.scopes[-1]
+    indexes = range(scope.index, len(scope.items))
+    for scope.index in reversed(indexes) if backwards else indexes:
+        yield context.value(body)
+
+
+def all_match(context: EvalContext, source: Node, body: Node) -> Value:
+    """Return whether the predicate is true for all elements."""
+    with _iteration(context, source):
+        return all(as_bool(value) for value in _evaluated(context, body))
+
+
+def none_match(context: EvalContext, source: Node, body: Node) -> Value:
+    """Return whether the predicate is true for no element."""
+    with _iteration(context, source):
+        return all(not as_bool(value) for value in _evaluated(context, body))
+
+
+def any_matches(context: EvalContext, source: Node, body: Node) -> Value:
+    """Return whether the predicate is true for an element."""
+    with _iteration(context, source):
+        return any(as_bool(value) for value in _evaluated(context, body))
+
+
+def count_matches(context: EvalContext, source: Node, body: Node | None = None) -> int:
+    """Return the number of elements for which the predicate is true, or of elements that are true."""
+    with _iteration(context, source) as scope:
+        return sum(as_bool(value) for value in (_evaluated(context, body) if body else scope.items))
+
+
+def filter_items(context: EvalContext, source: Node, body: Node, mapping: Node | None = None) -> Value:
+    """Return the elements for which the predicate is true, each mapped as soon as it is selected."""
+    with _iteration(context, source) as scope:
+        selected = [
+            scope.element() if mapping is None else context.value(mapping)
+            for value in _evaluated(context, body)
+            if as_bool(value)
+        ]
+    context.grow(len(selected))
+    return list_value(selected)
+
+
+def map_items(context: EvalContext, source: Node, body: Node) -> Value:
+    """Return the predicate's values; the engine's optimizer fuses a map of a filter into one loop."""
+    if isinstance(source, Builtin) and source.name == "filter":
+        filtered, predicate = source.arguments
+        return filter_items(context, filtered, predicate, mapping=body)
+    with _iteration(context, source):
+        mapped = list(_evaluated(context, body))
+    context.grow(len(mapped))
+    return list_value(mapped)
+
+
+def sum_items(context: EvalContext, source: Node, body: Node | None = None) -> Value:
+    """Return the sum of the elements, or of the predicate's values."""
+    if body is None and isinstance(source, Array) and len(source.items) > 1 and not is_literal_array(source):
+        return _sum_from_end([context.value(item) for item in source.items])
+    total: Value = 0
+    with _iteration(context, source) as scope:
+        for value in _evaluated(context, body) if body else scope.items:
+            total = add(value, total)
+    return total
+
+
+def _sum_from_end(items: list[Value]) -> Value:
+    """Add from the last item on: the optimizer rewrites sum([a, b, c]) to a + (b + c)."""
+    *others, total = items
+    for item in reversed(others):
+        total = add(item, total)
+    return total
+
+
+def find(*, backwards: bool = False, index: bool = False) -> Callable[[EvalContext, Node, Node], Value]:
+    """Return a function that finds the first or last element for which the predicate is true, or its index."""
+
+    def function(context: EvalContext, source: Node, body: Node) -> Value:
+        with _iteration(context, source) as scope:
+            for value in _evaluated(context, body, backwards=backwards):
+                if as_bool(value):
+                    return scope.index if index else scope.element()
+        return None
 
     return function
 
 
-def _away(value: float) -> float:
-    """Round half away from zero, as Go does."""
-    below = math.floor(abs(value))
-    return math.copysign(below + (abs(value) - below >= 0.5), value)  # noqa: PLR2004 - a half
+def group_by(context: EvalContext, source: Node, body: Node) -> Value:
+    """Return the elements as a map of lists, by the predicate's value."""
+    groups: dict[Value, list[Value]] = {}
+    with _iteration(context, source) as scope:
+        for key in _evaluated(context, body):
+            if isinstance(key, ListValue | MapValue):
+                prefix, name = "runtime error: hash of unhashable type", type_name(key)
+                # 1.17 hashes with a later release of Go, which words the panic otherwise
+                raise EvaluationError(f"hash of unhashable type: {name}" if context.v117 else f"{prefix} {name}")
+            groups.setdefault(key, []).append(scope.element())
+    return MapValue(GROUPS_MAP, {key: list_value(items) for key, items in groups.items()})
 
 
-def _signed(operation: Callable[[float], int]) -> Callable[[float], float]:
-    return lambda value: math.copysign(float(operation(value)), value)
+def sort_by(context: EvalContext, source: Node, body: Node, order: Node | None = None) -> Value:
+    """Return the elements sorted by the predicate's values."""
+    with _iteration(context, source) as scope:
+        direction = context.value(order) if order else "asc"
+        descending = _is_descending(direction, "unknown order, use asc or desc")
+        sort_values = list(_evaluated(context, body))
+    context.grow(len(sort_values))
+    return list_value(_sorted_by(scope.items, sort_values, descending=descending))
 
 
-def _take(arguments: Sequence[Value]) -> Value:
-    items, many = arguments
-    if not isinstance(items, ListValue):
-        raise RunError(f"cannot take from {kind(items)}")
-    if not whole(many):
-        raise RunError(f"cannot take {kind(many)} elements")
-    if as_int(many) < 0:
-        raise RunError("reflect.Value.Slice: slice index out of bounds")
-    return ListValue(items.name, items.items[: as_int(many)])
-
-
-def _table(word: str, value: Value) -> MapValue:
-    if not isinstance(value, MapValue):
-        raise RunError(word.format(kind(value)))
-    return value
-
-
-def _from_pairs(value: Value) -> Value:
-    if not isinstance(value, ListValue):
-        raise RunError("cannot transform from pairs")
-    entries: dict[Value, Value] = {}
-    for pair in value.items:
-        if not isinstance(pair, ListValue):
-            raise RunError(f"invalid pair {format_value(pair)}")
-        if len(pair.items) != _PAIR:
-            raise RunError(f"invalid pair length {format_value(pair)}")
-        entries[key_of(MapValue(ANY_TABLE, {}), pair.items[0])] = pair.items[1]
-    return MapValue(ANY_TABLE, entries)
-
-
-def _items_of(word: str, value: Value) -> list[Value]:
-    if not isinstance(value, ListValue):
-        raise RunError(f"cannot {word} {kind(value)}")
-    return list(value.items)
-
-
-def _uniq(value: Value) -> Value:
-    kept: list[Value] = []
-    for item in _items_of("uniq", value):
-        if not any(equal(item, one, modern=True) for one in kept):
-            kept.append(item)
-    return listed(kept)
-
-
-def _flatten(value: Value) -> list[Value]:
-    flat: list[Value] = []
-    for item in _items_of("flatten", value):
-        flat += _flatten(item) if isinstance(item, ListValue) else [item]
-    return flat
-
-
-def _bit_numbers(name: str, arguments: Sequence[Value]) -> list[int]:
-    for argument in arguments:
-        if not whole(argument):
-            raise RunError(f"cannot use {named(argument)} as argument (type int) to call {name}")
-    return [as_int(argument) for argument in arguments]
-
-
-def _bits(name: str, operation: Callable[[int, int], int], arguments: Sequence[Value]) -> Value:
-    one, other = _bit_numbers(name, arguments)
-    if name.startswith(("bitsh", "bitush")) and other < 0:
-        raise RunError(f"invalid operation: negative shift count {other} (type int)")
-    return wrapped(operation(one, other))
-
-
-_BITS: Final[Mapping[str, Callable[[int, int], int]]] = {
-    "bitand": lambda a, b: a & b,
-    "bitor": lambda a, b: a | b,
-    "bitxor": lambda a, b: a ^ b,
-    "bitnand": lambda a, b: a & ~b,
-    "bitshl": lambda a, b: a << b if b < _WORD else 0,
-    "bitshr": lambda a, b: a >> min(b, _WORD),
-    "bitushr": lambda a, b: (a & _MASK) >> b,
-}
-
-
-def lists(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
-    """Return the functions by their names; each raises RunError for what it cannot take."""
-    both: dict[str, Callable[[Sequence[Value]], Value]] = {
-        "len": lambda given: _len(given[0], modern=modern),
-        "type": lambda given: _type(given[0]),
-        "abs": lambda given: _abs(given[0]),
-        "ceil": _rounded("ceil", _signed(math.ceil)),
-        "floor": _rounded("floor", _signed(math.floor)),
-        "round": _rounded("round", _away),
-        "max": partial(extreme, "max", "<", modern=modern),
-        "min": partial(extreme, "min", ">", modern=modern),
-        "sum": lambda given: old_sum(given[0]),
-        "mean": partial(mean, modern=modern),
-        "median": partial(median, modern=modern),
-        "first": lambda given: quiet([given[0], 0]),
-        "last": lambda given: quiet([given[0], -1]),
-        "get": get if modern else quiet,
-        "take": _take,
-        "keys": lambda given: listed(list(_table("cannot get keys from {}", given[0]).entries)),
-        "values": lambda given: listed(list(_table("cannot get values from {}", given[0]).entries.values())),
-        "toPairs": lambda given: ListValue(
-            "[][2]interface {}",
-            tuple(
-                ListValue("[2]interface {}", pair)
-                for pair in _table("cannot transform {} to pairs", given[0]).entries.items()
-            ),
-        ),
-        "fromPairs": lambda given: _from_pairs(given[0]),
-        "sort": partial(sort, modern=modern),
-        "reverse": lambda given: listed(_items_of("reverse", given[0])[::-1]),
-        "uniq": lambda given: _uniq(given[0]),
-        "flatten": lambda given: listed(_flatten(given[0])),
-        "concat": lambda given: listed([item for one in given for item in _items_of("concat", one)]),
-        "bitnot": lambda given: ~_bit_numbers("bitnot", given)[0],
-    }
-    return both | {name: partial(_bits, name, operation) for name, operation in _BITS.items()}
+def reduce(context: EvalContext, source: Node, body: Node, initial: Node | None = None) -> Value:
+    """Return the last value of a predicate that sees its previous value as #acc."""
+    with _iteration(context, source) as scope:
+        if initial:
+            scope.accumulator = context.value(initial)
+        else:
+            scope.accumulator = scope.element()
+            scope.index = 1
+        for value in _evaluated(context, body):
+            scope.accumulator = value
+    return scope.accumulator

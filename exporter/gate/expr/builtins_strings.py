@@ -1,165 +1,240 @@
-"""What the engine's functions on text give."""
+"""Implementations of the functions on strings and their conversions, and Go's regular expressions."""
 
 from __future__ import annotations
 
-import base64
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import go_format
-from exporter.gate.expr.errors import ConditionError, RunError, UnsupportedError
-from exporter.gate.expr.values import Duration, ListValue, Value, as_int, as_text, named, format_value
+from exporter.gate.expr.errors import ConditionError, EvaluationError, UnsupportedError
+from exporter.gate.expr.values import (
+    Duration,
+    Int64,
+    ListValue,
+    Value,
+    as_bytes,
+    as_int,
+    as_text,
+    format_value,
+    is_number,
+    truncate,
+    type_name,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 
-SPACES: Final = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-MOST: Final = 1_000_000
-_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+# Conversions
+
+
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_UNBOUNDED: Final = re.compile(r"[+-]?(inf|infinity)|nan", re.IGNORECASE)
-_RANGE: Final = range(-(2**63), 2**63)
+_NON_FINITE: Final = re.compile(r"[+-]?(inf|infinity)|nan", re.IGNORECASE)
+_INT64: Final = range(-(2**63), 2**63)
 
 
-def read_int(text: str) -> int | None:
-    """Read a whole number of 64 bits as strconv does; None: it is none."""
-    return int(text) if _WHOLE.fullmatch(text) and int(text) in _RANGE else None
+def _parse_int(text: str) -> int | None:
+    """Parse a 64-bit integer as strconv does; None if the text is not one."""
+    return int(text) if _INTEGER.fullmatch(text) and int(text) in _INT64 else None
 
 
-def read_float(text: str) -> float | None:
-    """Read a number as strconv does; None: it is none. Raises UnsupportedError for its rarer forms."""
-    if _DECIMAL.fullmatch(text) or _UNBOUNDED.fullmatch(text):
-        found = float(text)
-        return None if found in {float("inf"), float("-inf")} and _DECIMAL.fullmatch(text) else found
+def _parse_float(text: str) -> float | None:
+    """Parse a number as strconv does; None if the text is not one. Raises UnsupportedError for hexadecimal forms."""
+    if _DECIMAL.fullmatch(text) or _NON_FINITE.fullmatch(text):
+        number = float(text)
+        return None if math.isinf(number) and _DECIMAL.fullmatch(text) else number
     if text[:3].lower().lstrip("+-").startswith("0x"):
-        raise UnsupportedError(f"the number {text!r} is not judged here")
+        raise UnsupportedError(f"the number {text!r} is not supported")
     return None
 
 
-def _all(arguments: Sequence[Value]) -> list[str]:
-    return [as_text(argument) for argument in arguments]
-
-
-def _cased(text: str, change: Callable[[str], str]) -> str:
-    """Change each character by itself, as Go does, where Python may make two of it."""
-    return "".join(changed if len(changed := change(char)) == 1 else char for char in text)
-
-
-def _trim(arguments: Sequence[Value]) -> Value:
-    text, *cutset = _all(arguments)
-    return text.strip(cutset[0] if cutset else SPACES) if not cutset or cutset[0] else text
-
-
-def _split(arguments: Sequence[Value], *, after: bool) -> Value:
-    text, separator = _all(arguments[:2])
-    most = as_int(arguments[2]) if arguments[2:] else -1
-    if most == 0:
-        return ListValue("[]string", ())
-    if separator:
-        parts = text.split(separator, most - 1 if most > 0 else -1)
-    else:
-        parts = list(text) if most < 0 or most >= len(text) else [*text[: most - 1], text[most - 1 :]]
-    if after and separator:
-        parts = [part + separator for part in parts[:-1]] + parts[-1:]
-    return ListValue("[]string", tuple(parts))
-
-
-def _replace(arguments: Sequence[Value]) -> Value:
-    text, old, new = _all(arguments[:3])
-    return text.replace(old, new, as_int(arguments[3]) if arguments[3:] else -1)
-
-
-def _repeat(arguments: Sequence[Value], *, modern: bool) -> Value:
-    times = as_int(arguments[1])
-    if times > MOST:
-        raise RunError("memory budget exceeded")
-    if times < 0:
-        old = "strings: negative Repeat count"
-        new = f"invalid argument for repeat (expected positive integer, got {times})"
-        raise RunError(new if modern else old)
-    text = as_text(arguments[0])
-    if len(text) * times > MOST:
-        raise UnsupportedError("so long a text is not judged here")
-    return text * times
-
-
-def _join(arguments: Sequence[Value]) -> Value:
-    glue = as_text(arguments[1]) if arguments[1:] else ""
-    pieces = arguments[0]
-    if isinstance(pieces, ListValue) and pieces.name in {"[]string", "[]interface {}"}:
-        return glue.join(_all(pieces.items))
-    raise RunError(f"invalid argument for join (type {named(pieces)})")
-
-
-def _index(arguments: Sequence[Value], *, last: bool) -> Value:
-    text, sought = (one.encode("utf-8", "surrogateescape") for one in _all(arguments))
-    return text.rfind(sought) if last else text.find(sought)
-
-
-def _int(value: Value, *, modern: bool) -> Value:
-    if modern and value is None:
-        raise RunError("reflect: call of reflect.Value.Type on zero Value")
-    if modern and isinstance(value, Duration):
+def to_int(value: Value, *, v117: bool) -> Value:
+    """Return int(value). Raises EvaluationError."""
+    if v117 and value is None:
+        raise EvaluationError("reflect: call of reflect.Value.Type on zero Value")
+    if v117 and isinstance(value, Duration):
         return value.nanoseconds
     if isinstance(value, str):
-        found = read_int(value)
-        if found is None:
-            raise RunError(f"invalid operation: int({value})")
-        return found
+        number = _parse_int(value)
+        if number is None:
+            raise EvaluationError(f"invalid operation: int({value})")
+        return number
     return as_int(value)
 
 
-def _float(value: Value) -> Value:
+def to_float(value: Value) -> Value:
+    """Return float(value). Raises EvaluationError."""
     if isinstance(value, str):
-        found = read_float(value)
-        if found is None:
-            raise RunError(f"invalid operation: float({value})")
-        return found
-    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = _parse_float(value)
+        if number is None:
+            raise EvaluationError(f"invalid operation: float({value})")
+        return number
+    if is_number(value):
         return float(value)
-    raise RunError(f"invalid operation: float({named(value)})")
+    raise EvaluationError(f"invalid operation: float({type_name(value)})")
 
 
-def _duration(value: Value) -> Value:
+def to_duration(value: Value) -> Value:
+    """Return duration(value), such as of "1h30m". Raises EvaluationError."""
     try:
-        return Duration(go_format.duration(as_text(value)))
+        return Duration(go_format.parse_duration(as_text(value)))
     except ValueError as error:
-        raise RunError(str(error)) from None
+        raise EvaluationError(str(error)) from None
 
 
-def texts(*, modern: bool) -> Mapping[str, Callable[[Sequence[Value]], Value]]:
-    """Return the functions by their names; each raises RunError for what it cannot take."""
-    return {
-        "string": lambda given: format_value(given[0]),
-        "int": lambda given: _int(given[0], modern=modern),
-        "float": lambda given: _float(given[0]),
-        "duration": lambda given: _duration(given[0]),
-        "trim": _trim,
-        "trimPrefix": lambda given: as_text(given[0]).removeprefix(as_text(given[1]) if given[1:] else " "),
-        "trimSuffix": lambda given: as_text(given[0]).removesuffix(as_text(given[1]) if given[1:] else " "),
-        "upper": lambda given: _cased(as_text(given[0]), str.upper),
-        "lower": lambda given: _cased(as_text(given[0]), str.lower),
-        "split": lambda given: _split(given, after=False),
-        "splitAfter": lambda given: _split(given, after=True),
-        "replace": _replace,
-        "repeat": lambda given: _repeat(given, modern=modern),
-        "join": _join,
-        "indexOf": lambda given: _index(given, last=False),
-        "lastIndexOf": lambda given: _index(given, last=True),
-        "hasPrefix": lambda given: as_text(given[0]).startswith(as_text(given[1])),
-        "hasSuffix": lambda given: as_text(given[0]).endswith(as_text(given[1])),
-        "toBase64": lambda given: base64.b64encode(as_text(given[0]).encode()).decode(),
-    }
+def controller_as_int(value: Value) -> Value:
+    """Return the controller's asInt(value). Raises EvaluationError."""
+    if is_number(value):
+        return Int64(truncate(value))
+    if isinstance(value, str):
+        number = _parse_int(value)
+        if number is None:
+            raise _parse_error("ParseInt", value, out_of_range=value.lstrip("+-").isdigit())
+        return Int64(number)
+    raise EvaluationError(f"asInt() not supported on {type_name(value)} {format_value(value)}")
 
 
-# Go's regular expressions, as far as Python's mean the same: for `matches`, and for names that rules match.
+def controller_as_float(value: Value) -> Value:
+    """Return the controller's asFloat(value). Raises EvaluationError."""
+    if is_number(value):
+        return float(value)
+    if isinstance(value, str):
+        number = _parse_float(value)
+        if number is None:
+            overflows = value.strip("+-")[:1].isdigit() and _overflows(value)
+            raise _parse_error("ParseFloat", value, out_of_range=overflows)
+        return number
+    raise EvaluationError(f"asFloat() not supported on {type_name(value)} {format_value(value)}")
 
 
-_PIECE: Final = re.compile(
+def _overflows(text: str) -> bool:
+    try:
+        return math.isinf(float(text)) and "_" not in text
+    except ValueError:
+        return False
+
+
+def _parse_error(parser: str, text: str, *, out_of_range: bool) -> EvaluationError:
+    reason = "value out of range" if out_of_range else "invalid syntax"
+    return EvaluationError(f"strconv.{parser}: parsing {go_format.quote(text)}: {reason}")
+
+
+# Strings
+
+
+_SPACES: Final = (  # unicode.IsSpace of Go; str.strip() would also remove \x1c to \x1f
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_MAX_REPEAT: Final = 1_000_000
+"""The engine's own limit of `repeat`; also our limit of the resulting length, for which the engine has none."""
+
+
+def trim(text: Value, characters: Value = _SPACES) -> Value:
+    """Return text without leading and trailing characters of a set."""
+    return as_text(text).strip(as_text(characters))
+
+
+def trim_prefix(text: Value, prefix: Value = " ") -> Value:
+    """Return text without a prefix."""
+    return as_text(text).removeprefix(as_text(prefix))
+
+
+def trim_suffix(text: Value, suffix: Value = " ") -> Value:
+    """Return text without a suffix."""
+    return as_text(text).removesuffix(as_text(suffix))
+
+
+def upper(text: Value) -> Value:
+    """Return text in upper case."""
+    return _map_case(as_text(text), str.upper)
+
+
+def lower(text: Value) -> Value:
+    """Return text in lower case."""
+    return _map_case(as_text(text), str.lower)
+
+
+def _map_case(text: str, convert: Callable[[str], str]) -> str:
+    """Convert each character on its own, as Go does: Python turns some, such as "ß", into two."""
+    return "".join(converted if len(converted := convert(char)) == 1 else char for char in text)
+
+
+def split(text: Value, separator: Value, limit: Value = -1) -> Value:
+    """Return the parts of text between separators; a positive limit is the maximum number of parts."""
+    return ListValue("[]string", tuple(_split(as_text(text), as_text(separator), as_int(limit))))
+
+
+def split_after(text: Value, separator: Value, limit: Value = -1) -> Value:
+    """Return the parts of text, each with the separator that follows it."""
+    parts = _split(as_text(text), as_text(separator), as_int(limit))
+    return ListValue("[]string", tuple([part + as_text(separator) for part in parts[:-1]] + parts[-1:]))
+
+
+def _split(text: str, separator: str, limit: int) -> list[str]:
+    if limit == 0:
+        return []
+    if separator:
+        return text.split(separator, limit - 1 if limit > 0 else -1)
+    return list(text) if limit < 0 or limit >= len(text) else [*text[: limit - 1], text[limit - 1 :]]
+
+
+def replace(text: Value, old: Value, new: Value, count: Value = -1) -> Value:
+    """Return text with the first `count` occurrences replaced, or all of them."""
+    return as_text(text).replace(as_text(old), as_text(new), as_int(count))
+
+
+def repeat(text: Value, count: Value, *, v117: bool) -> Value:
+    """Return text repeated. Raises EvaluationError for a count out of range."""
+    times = as_int(count)
+    if times > _MAX_REPEAT:
+        raise EvaluationError("memory budget exceeded")
+    if times < 0:
+        v115_message = "strings: negative Repeat count"
+        raise EvaluationError(
+            f"invalid argument for repeat (expected positive integer, got {times})" if v117 else v115_message
+        )
+    unit = as_text(text)
+    if len(unit) * times > _MAX_REPEAT:
+        raise UnsupportedError(f"a string of more than {_MAX_REPEAT} characters is not supported")
+    return unit * times
+
+
+def join(items: Value, separator: Value = "") -> Value:
+    """Return the items of a list of strings as one string."""
+    glue = as_text(separator)
+    if isinstance(items, ListValue) and items.name in {"[]string", "[]interface {}"}:
+        return glue.join([as_text(item) for item in items.items])
+    raise EvaluationError(f"invalid argument for join (type {type_name(items)})")
+
+
+def index_of(text: Value, part: Value) -> Value:
+    """Return the byte offset of the first occurrence, -1 if there is none."""
+    return as_bytes(text).find(as_bytes(part))
+
+
+def last_index_of(text: Value, part: Value) -> Value:
+    """Return the byte offset of the last occurrence, -1 if there is none."""
+    return as_bytes(text).rfind(as_bytes(part))
+
+
+def has_prefix(text: Value, prefix: Value) -> Value:
+    """Return whether text begins with a prefix."""
+    return as_text(text).startswith(as_text(prefix))
+
+
+def has_suffix(text: Value, suffix: Value) -> Value:
+    """Return whether text ends with a suffix."""
+    return as_text(text).endswith(as_text(suffix))
+
+
+# Regular expressions: the subset of RE2 that Python's `re` matches identically. Conditions match with it, and the
+# controller matches metric names in `dryRun` and `measurementRetention` with it.
+
+
+_REGEX_TOKEN: Final = re.compile(
     r"""
     (?P<escape>\\[dDwWsSbB]|\\[^\sA-Za-z0-9]|\\[nrtfv])
     |(?P<end>\$|\\z) | (?P<start>\\A)
@@ -171,40 +246,45 @@ _PIECE: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_MEANT: Final[Mapping[str, str]] = {"end": r"\Z", "start": r"\A"}
-_MOST: Final = 1000
+_PYTHON_SYNTAX: Final[Mapping[str, str]] = {"end": r"\Z", "start": r"\A"}
+_MAX_REPETITIONS: Final = 1000
+"""RE2 rejects a larger count in {n,m}."""
 
 
-def compile_regex(text: str, at: int = 0) -> re.Pattern[str]:
-    """Return the pattern, for `search`. Raises ConditionError where Go refuses it, UnsupportedError when unsure."""
-    pieces = _pieces(text)
-    if text and not pieces:
-        raise UnsupportedError(f"the regular expression {text!r} is not judged here", at)
-    before = ""
-    for kind, piece in pieces:
-        if kind == "repeat" and before in {"", "group", "other|"}:
-            raise ConditionError(f"error parsing regexp: missing argument to repetition operator: `{piece}`", at)
-        if kind == "repeat" and before == "repeat":
-            raise UnsupportedError(f"the regular expression {text!r} is not judged here", at)
-        before = kind + (piece if kind == "other" else "")
+def compile_regex(text: str, position: int = 0) -> re.Pattern[str]:
+    """Return a Go pattern, for `search`.
+
+    Raises ConditionError where Go rejects it, and UnsupportedError where Python may match otherwise.
+    """
+    unsupported = UnsupportedError(f"the regular expression {text!r} is not supported", position)
+    tokens = _regex_tokens(text)
+    if text and not tokens:
+        raise unsupported
+    previous = ""
+    for kind, token in tokens:
+        if kind == "repeat" and previous in {"", "group", "other|"}:
+            raise ConditionError(f"error parsing regexp: missing argument to repetition operator: `{token}`", position)
+        if kind == "repeat" and previous == "repeat":
+            raise unsupported
+        previous = kind + (token if kind == "other" else "")
     try:
-        return re.compile("".join(_MEANT.get(kind, piece) for kind, piece in pieces), re.ASCII)
+        return re.compile("".join(_PYTHON_SYNTAX.get(kind, token) for kind, token in tokens), re.ASCII)
     except (re.error, OverflowError):
-        raise UnsupportedError(f"the regular expression {text!r} is not judged here", at) from None
+        raise unsupported from None
 
 
-def _pieces(text: str) -> list[tuple[str, str]]:
-    """Cut a pattern into what Go and Python read alike; empty where something else is among it."""
-    pieces: list[tuple[str, str]] = []
-    at = 0
-    while at < len(text):
-        found = _PIECE.match(text, at)
-        if found is None or found.lastgroup is None or _too_often(found[0]):
+def _regex_tokens(text: str) -> list[tuple[str, str]]:
+    """Split a pattern into tokens that Go and Python read alike; empty if it contains anything else."""
+    tokens: list[tuple[str, str]] = []
+    offset = 0
+    while offset < len(text):
+        match = _REGEX_TOKEN.match(text, offset)
+        if match is None or match.lastgroup is None or _repeats_too_often(match[0]):
             return []
-        pieces.append((found.lastgroup, found[0]))
-        at = found.end()
-    return pieces
+        tokens.append((match.lastgroup, match[0]))
+        offset = match.end()
+    return tokens
 
 
-def _too_often(piece: str) -> bool:
-    return piece.startswith("{") and any(int(number) > _MOST for number in re.findall(r"[0-9]+", piece))
+def _repeats_too_often(token: str) -> bool:
+    return token.startswith("{") and any(int(number) > _MAX_REPETITIONS for number in re.findall(r"[0-9]+", token))

@@ -1,38 +1,37 @@
-"""A condition as a whole: parsed once, then judged against results."""
+"""A condition as a whole: parse it once, then evaluate it on results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.expr import types, values
-from exporter.gate.expr.builtins import CONTROLLER
-from exporter.gate.expr.constant_folding import Folder
-from exporter.gate.expr.engine_bugs import refuse_leaks
-from exporter.gate.expr.errors import ConditionError, EngineFailure, RunError, UnsupportedError
+from exporter.gate.expr.builtins import CONTROLLER_FUNCTIONS, TIME_FUNCTIONS
+from exporter.gate.expr.errors import ConditionError, EngineFailure, EvaluationError, UnsupportedError
 from exporter.gate.expr.evaluator import Evaluation, Step
+from exporter.gate.expr.optimizer import ConstantFolder, refuse_stack_leaks
 from exporter.gate.expr.parser import Parser
-from exporter.gate.expr.type_checker import Checked, Checker
-from exporter.gate.expr.values import ListValue, Time, Value
+from exporter.gate.expr.type_checker import TypeChecker
+from exporter.gate.expr.types import FLOAT, FLOATS
+from exporter.gate.expr.values import FLOAT_SLICE, ListValue, Time, Value, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from exporter.gate.expr.builtins import Function
     from exporter.gate.expr.engine import Engine
     from exporter.gate.expr.syntax import Node
-    from exporter.gate.expr.types import Type
+    from exporter.gate.expr.types import NodeTypes, Type
 
-VECTOR: Final = types.FLOATS
-"""The type of `result` for a query that gives series: their values, in the order of the answer."""
-SCALAR: Final = types.FLOAT
-"""The type of `result` for a query that gives a single number, such as scalar(…)."""
-_TOO_DEEP: Final = "it nests deeper than is judged here"
-_TIMES: Final = {name: CONTROLLER[name] for name in ("isNaN", "isInf")}
+VECTOR: Final = FLOATS
+"""The type of `result` for a query that returns series: their values, in the order of the response."""
+SCALAR: Final = FLOAT
+"""The type of `result` for a query that returns a single number, such as scalar(…)."""
+_TOO_DEEP: Final = "so many nested expressions are not supported"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition whose grammar is right: its text, the engine it is judged by, and its tree."""
+    """A parsed condition: its text, the engine that evaluates it, and its tree."""
 
     text: str
     engine: Engine
@@ -41,7 +40,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ConditionTrace:
-    """What a condition gave for a result, and by which steps it came to that."""
+    """The outcome of a condition for a result, and the values of its sub-expressions."""
 
     outcome: bool | EngineFailure
     steps: tuple[Step, ...] = ()
@@ -50,8 +49,8 @@ class ConditionTrace:
 def parse(text: str, engine: Engine) -> Condition:
     """Parse a condition.
 
-    Raises ConditionError, with the engine's own message and the place, for what does not compile whatever the result;
-    and UnsupportedError for what is not judged here.
+    Raises ConditionError, with the engine's own message and the position, for text that does not compile whatever the
+    result; and UnsupportedError for a feature that is not supported here.
     """
     try:
         return Condition(text, engine, Parser(text, engine).parse())
@@ -60,30 +59,30 @@ def parse(text: str, engine: Engine) -> Condition:
 
 
 def check(condition: Condition, result: Type) -> None:
-    """Raise ConditionError if the engine refuses the condition for a result of this type, VECTOR or SCALAR."""
-    _checked(condition, {"result": result})
+    """Raise ConditionError if the engine rejects the condition for a result of this type, VECTOR or SCALAR."""
+    _compile(condition, {"result": result}, CONTROLLER_FUNCTIONS)
 
 
 def evaluate(condition: Condition, result: float | Sequence[float]) -> bool | EngineFailure:
-    """Judge a result, as the controller does: true, false, or why neither. Raises UnsupportedError."""
+    """Evaluate a condition as the controller does: true, false, or why neither. Raises UnsupportedError."""
     return trace(condition, result).outcome
 
 
 def trace(condition: Condition, result: float | Sequence[float]) -> ConditionTrace:
-    """Judge a result, and tell the steps. Raises UnsupportedError."""
-    given = float(result) if isinstance(result, int | float) else ListValue(values.FLOATS, tuple(map(float, result)))
+    """Evaluate a condition, and return the steps with the outcome. Raises UnsupportedError."""
+    value = float(result) if isinstance(result, int | float) else ListValue(FLOAT_SLICE, tuple(map(float, result)))
+    variables = {"result": SCALAR if isinstance(value, float) else VECTOR}
     try:
-        checked, tree = _checked(condition, {"result": SCALAR if isinstance(given, float) else VECTOR})
+        node_types, tree = _compile(condition, variables, CONTROLLER_FUNCTIONS)
     except UnsupportedError:
         raise
     except ConditionError as error:
         return ConditionTrace(EngineFailure(error.message, compiled=False))
-    run = Evaluation(condition.engine, checked.types, {"result": given}, None)
-    value = _run(run, tree)
-    if isinstance(value, EngineFailure):
-        return ConditionTrace(value, tuple(run.steps))
-    outcome = value if isinstance(value, bool) else EngineFailure(f"expected bool, but got {values.named(value)}")
-    return ConditionTrace(outcome, tuple(run.steps))
+    evaluation = Evaluation(condition.engine, node_types.types, {"result": value}, None)
+    outcome = _run(evaluation, tree)
+    if not isinstance(outcome, bool | EngineFailure):
+        outcome = EngineFailure(f"expected bool, but got {type_name(outcome)}")
+    return ConditionTrace(outcome, tuple(evaluation.steps))
 
 
 def evaluate_time(text: str, engine: Engine, now: float) -> float | EngineFailure:
@@ -92,36 +91,37 @@ def evaluate_time(text: str, engine: Engine, now: float) -> float | EngineFailur
     Raises UnsupportedError.
     """
     try:
-        condition = parse(text, engine)
-        checked, tree = _checked(condition, {}, times=True)
+        node_types, tree = _compile(parse(text, engine), {}, TIME_FUNCTIONS)
     except UnsupportedError:
         raise
     except ConditionError as error:
         return EngineFailure(error.message, compiled=False)
-    value = _run(Evaluation(engine, checked.types, {}, int(now * 1e9)), tree)
+    value = _run(Evaluation(engine, node_types.types, {}, int(now * 1e9)), tree)
     if isinstance(value, EngineFailure):
         return value
     if isinstance(value, Time):
         return value.nanoseconds / 1e9
-    return EngineFailure(f"expected time.Time, but got {values.named(value)}")
+    return EngineFailure(f"expected time.Time, but got {type_name(value)}")
 
 
-def _checked(condition: Condition, variables: dict[str, Type], *, times: bool = False) -> tuple[Checked, Node]:
-    """Check and fold a tree. Raises ConditionError."""
+def _compile(
+    condition: Condition, variables: Mapping[str, Type], functions: Mapping[str, Function]
+) -> tuple[NodeTypes, Node]:
+    """Check the types of a tree and fold its constants. Raises ConditionError."""
     try:
-        checker = Checker(condition.engine, variables, _TIMES if times else CONTROLLER)
-        checked = checker.check(condition.root)
-        tree = Folder(checked).fold(condition.root)
-        refuse_leaks(tree)
+        node_types = TypeChecker(condition.engine, variables, functions).check(condition.root)
+        tree = ConstantFolder(node_types).fold(condition.root)
+        refuse_stack_leaks(tree)
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None
-    return checked, tree
+    return node_types, tree
 
 
-def _run(run: Evaluation, tree: Node) -> Value | EngineFailure:
+def _run(evaluation: Evaluation, tree: Node) -> Value | EngineFailure:
     try:
-        return run.value(tree)
-    except RunError as error:
+        return evaluation.value(tree)
+    except EvaluationError as error:
+        # a measurement is JSON, in which Go replaces bytes that are not UTF-8
         return EngineFailure(str(error).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     except RecursionError:
         raise UnsupportedError(_TOO_DEEP) from None

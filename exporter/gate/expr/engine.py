@@ -1,4 +1,4 @@
-"""The two generations of the language: what the controller's conditions are written in, by its version."""
+"""The releases of the expr language that controllers are built with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Engine(StrEnum):
-    """Which release of expr a controller carries (its go.mod); what differs between them is asked of `modern`."""
+    """Which release of expr a controller's go.mod names."""
 
     EXPR_1_15 = "expr 1.15"
     """antonmedv/expr 1.15: Argo Rollouts 1.6 to 1.9."""
@@ -15,5 +15,5 @@ class Engine(StrEnum):
 
     @property
     def v117(self) -> bool:
-        """Say whether it is the newer one: raw strings, `if`, sequences, `?.[`, chained comparisons, new builtins."""
+        """True for 1.17, which adds raw strings, `if`, sequences, `?.[`, chained comparisons and builtins."""
         return self is Engine.EXPR_1_17

@@ -1,249 +1,55 @@
-"""Runs a checked tree on a result; what the engine would panic with is raised as RunError."""
+"""Evaluates a checked tree on a result; what makes the engine panic is raised as EvaluationError."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.expr import arithmetic, syntax
-from exporter.gate.expr.access import fetch
-from exporter.gate.expr.arithmetic import add
-from exporter.gate.expr.builtins_collections import descending, lists, sorted_by
-from exporter.gate.expr.builtins_strings import texts
-from exporter.gate.expr.constant_folding import constant, filtered, keys
-from exporter.gate.expr.controller_functions import CALLS
-from exporter.gate.expr.errors import RunError, UnsupportedError
-from exporter.gate.expr.membership import found, looked_up, within
-from exporter.gate.expr.syntax import (
-    Array,
-    Binary,
-    Builtin,
-    Call,
-    Slice,
-    Identifier,
-    Integer,
-    Member,
-    Node,
-    Pointer,
-    Unary,
-)
-from exporter.gate.expr.types import INT, STRING, Sort, Type
+from exporter.gate.expr import operators, syntax
+from exporter.gate.expr.builtins import CONTROLLER_FUNCTIONS, Iteration, builtins
+from exporter.gate.expr.builtins_collections import length
+from exporter.gate.expr.errors import EvaluationError, UnsupportedError
+from exporter.gate.expr.optimizer import is_filter, literal_set
+from exporter.gate.expr.syntax import Binary, Builtin, Call, Identifier, Integer, Member, Node, Pointer, Slice, Unary
+from exporter.gate.expr.types import INT, STRING, Type, TypeKind
 from exporter.gate.expr.values import (
-    GROUPS,
-    TEXT_TABLE,
+    STRING_MAP,
+    IterationScope,
     ListValue,
     MapValue,
-    Time,
     Value,
     as_bool,
+    as_bytes,
     as_int,
     as_text,
-    conversion,
-    listed,
-    named,
+    conversion_error,
+    fetch,
     format_value,
-    wrapped,
+    list_value,
+    type_name,
+    wrap_int64,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Self
+    from collections.abc import Callable, Mapping, Sequence
 
+    from exporter.gate.expr.builtins import Function
     from exporter.gate.expr.engine import Engine
 
-
-# Runs the functions that go through a list, with the engine's scopes for `#`, #index and #acc.
-
-
-_FOLDED: Final = 2
-
-
-@dataclass(slots=True)
-class Scope:
-    """Where a closure is in its list."""
-
-    items: tuple[Value, ...]
-    index: int = 0
-    accumulated: Value = None
-
-    def element(self) -> Value:
-        """Return the element at hand."""
-        if self.index >= len(self.items):
-            raise RunError("reflect: slice index out of range")
-        return self.items[self.index]
+_MEMORY_BUDGET: Final = 1_000_000
+"""The engine's limit of list elements in an evaluation; it reports more with its own message."""
+_MAX_STEPS: Final = 300_000
+"""Our limit of steps, for which the engine has none. A gate's condition on 10,000 series takes a tenth of it."""
+_LITERAL_TYPES: Final[Mapping[type[Node], Type]] = {syntax.Integer: INT, syntax.String: STRING}
 
 
-class Loop:
-    """One going through a list; use it with `with`."""
-
-    def __init__(self, run: Evaluation, collection: Value) -> None:
-        self._run = run
-        self.scope = Scope(_items(collection))
-
-    def __enter__(self) -> Self:
-        self._run.scopes.append(self.scope)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._run.scopes.pop()
-
-    def bodies(self, body: Node, *, backwards: bool = False) -> Iterator[Value]:
-        """Yield the closure's value for each element from the present index on."""
-        places = range(self.scope.index, len(self.scope.items))
-        for self.scope.index in reversed(places) if backwards else places:
-            yield self._run.value(body)
-
-
-def _items(collection: Value) -> tuple[Value, ...]:
-    if isinstance(collection, ListValue):
-        return collection.items
-    if isinstance(collection, str | MapValue):
-        raise UnsupportedError(f"going through a {named(collection)} is not judged here")
-    found = "zero" if collection is None else named(collection)
-    raise RunError(f"reflect: call of reflect.Value.Len on {found} Value")
-
-
-def _every(run: Evaluation, node: Builtin, *, wanted: bool) -> Value:
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        return all(as_bool(value) is wanted for value in loop.bodies(node.arguments[1]))
-
-
-def _any(run: Evaluation, node: Builtin) -> Value:
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        return any(as_bool(value) for value in loop.bodies(node.arguments[1]))
-
-
-def _count(run: Evaluation, node: Builtin) -> int:
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        if len(node.arguments) == 1:
-            return sum(as_bool(item) for item in loop.scope.items)
-        return sum(as_bool(value) for value in loop.bodies(node.arguments[1]))
-
-
-def _filter(run: Evaluation, node: Builtin, then: Node | None = None) -> Value:
-    """Keep elements; `then` is evaluated right where an element is kept, as the engine does for a map of a filter."""
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        kept = [
-            loop.scope.element() if then is None else run.value(then)
-            for value in loop.bodies(node.arguments[1])
-            if as_bool(value)
-        ]
-    run.grow(len(kept))
-    return listed(kept)
-
-
-def _map(run: Evaluation, node: Builtin) -> Value:
-    source, body = node.arguments
-    if isinstance(source, Builtin) and source.name == "filter":
-        return _filter(run, source, body)
-    with Loop(run, run.value(source)) as loop:
-        mapped = list(loop.bodies(body))
-    run.grow(len(mapped))
-    return listed(mapped)
-
-
-def _sum(run: Evaluation, node: Builtin) -> Value:
-    source = node.arguments[0]
-    if len(node.arguments) == 1 and isinstance(source, Array) and len(source.items) >= _FOLDED and not constant(source):
-        return _summed([run.value(item) for item in source.items])
-    total: Value = 0
-    with Loop(run, run.value(source)) as loop:
-        for value in loop.bodies(node.arguments[1]) if node.arguments[1:] else iter(loop.scope.items):
-            total = add(value, total)
-    return total
-
-
-def _summed(items: list[Value]) -> Value:
-    """Add up from the end, as the engine does for a list written out."""
-    *first, total = items
-    for item in reversed(first):
-        total = add(item, total)
-    return total
-
-
-def _find(run: Evaluation, node: Builtin, *, backwards: bool, index: bool) -> Value:
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        for value in loop.bodies(node.arguments[1], backwards=backwards):
-            if as_bool(value):
-                return loop.scope.index if index else loop.scope.element()
-    return None
-
-
-def _group(run: Evaluation, node: Builtin) -> Value:
-    groups: dict[Value, list[Value]] = {}
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        for key in loop.bodies(node.arguments[1]):
-            if isinstance(key, ListValue | MapValue):
-                raise RunError(unhashable(key, modern=run.modern))
-            groups.setdefault(key, []).append(loop.scope.element())
-    return MapValue(GROUPS, {key: listed(items) for key, items in groups.items()})
-
-
-def _sort_by(run: Evaluation, node: Builtin) -> Value:
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        way = run.value(node.arguments[2]) if node.arguments[2:] else "asc"
-        down = descending(way, "unknown order, use asc or desc")
-        values = list(loop.bodies(node.arguments[1]))
-    run.grow(len(values))
-    return listed(sorted_by(loop.scope.items, values, down=down))
-
-
-def _reduce(run: Evaluation, node: Builtin) -> Value:
-    with Loop(run, run.value(node.arguments[0])) as loop:
-        scope = loop.scope
-        if node.arguments[2:]:
-            scope.accumulated = run.value(node.arguments[2])
-        else:
-            scope.accumulated = scope.element()
-            scope.index = 1
-        for value in loop.bodies(node.arguments[1]):
-            scope.accumulated = value
-    return scope.accumulated
-
-
-def unhashable(key: Value, *, modern: bool) -> str:
-    """Word Go's panic, which later releases of Go word otherwise."""
-    return (
-        f"hash of unhashable type: {named(key)}" if modern else f"runtime error: hash of unhashable type {named(key)}"
-    )
-
-
-LOOPS: Final[Mapping[str, Callable[[Evaluation, Builtin], Value]]] = {
-    "all": lambda run, node: _every(run, node, wanted=True),
-    "none": lambda run, node: _every(run, node, wanted=False),
-    "any": _any,
-    "one": lambda run, node: _count(run, node) == 1,
-    "filter": _filter,
-    "map": _map,
-    "count": _count,
-    "sum": _sum,
-    "find": lambda run, node: _find(run, node, backwards=False, index=False),
-    "findLast": lambda run, node: _find(run, node, backwards=True, index=False),
-    "findIndex": lambda run, node: _find(run, node, backwards=False, index=True),
-    "findLastIndex": lambda run, node: _find(run, node, backwards=True, index=True),
-    "groupBy": _group,
-    "sortBy": _sort_by,
-    "reduce": _reduce,
-}
-
-
-# rooms
-
-
-BUDGET: Final = 1_000_000
-"""How many elements the engine makes in all; one more is its own fault, told in its own words."""
-MOST_STEPS: Final = 300_000
-"""How many steps are taken here, where the engine has no bound: a gate's condition on 10,000 series takes a tenth."""
-_LITERALS: Final[Mapping[type[Node], Type]] = {syntax.Integer: INT, syntax.String: STRING}
-
-
-class CutShortError(Exception):
-    """A chain of `?.` that met nil."""
+class NilShortCircuitError(Exception):
+    """A `?.` whose base is nil, which ends the entire chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One sub-expression with its value; `elements` are the indexes of the closures it stands in, outermost first."""
+    """A sub-expression with its value; `elements` are the indexes of its predicates, outermost first."""
 
     node: Node
     value: Value
@@ -251,102 +57,117 @@ class Step:
 
 
 class Evaluation:
-    """Runs one tree, once. `steps` are what it came by, in the order they were known."""
+    """Evaluates one tree, once. `steps` are the values of its nodes, in the order of evaluation."""
 
     def __init__(
         self, engine: Engine, types: Mapping[int, Type], variables: Mapping[str, Value], now: int | None
     ) -> None:
-        self.modern = engine.v117
-        self.engine = engine
-        self.scopes: list[Scope] = []
-        self.steps: list[Step] = []
-        self.names = dict(variables)
+        self.v117 = engine.v117
         self.now = now
+        self.scopes: list[IterationScope] = []
+        self.steps: list[Step] = []
+        self._variables = dict(variables)
         self._types = types
-        self._functions = {**lists(modern=self.modern), **texts(modern=self.modern)}
-        self._memory = 0
+        self._builtins = builtins(engine)
+        self._memory_used = 0
+
+    @property
+    def result(self) -> Value:
+        """The query result that the condition tests."""
+        return self._variables.get("result")
 
     def value(self, node: Node) -> Value:
-        """Return the value of a node. Raises RunError."""
-        value = VALUES[type(node)](self, node)
-        if len(self.steps) >= MOST_STEPS:
-            raise UnsupportedError("what takes so many steps is not judged here")
+        """Evaluate a node. Raises EvaluationError."""
+        value = _VISITORS[type(node)](self, node)
+        if len(self.steps) >= _MAX_STEPS:
+            raise UnsupportedError(f"an evaluation of more than {_MAX_STEPS} steps is not supported")
         self.steps.append(Step(node, value, tuple(scope.index for scope in self.scopes)))
         return value
 
     def grow(self, size: int) -> None:
-        """Count what lists take; the engine allows only so much."""
-        self._memory += size
-        if self._memory >= BUDGET:
-            raise RunError("memory budget exceeded")
+        """Count list elements against the engine's memory budget. Raises EvaluationError beyond it."""
+        self._memory_used += size
+        if self._memory_used >= _MEMORY_BUDGET:
+            raise EvaluationError("memory budget exceeded")
 
-    def known(self, node: Node) -> Type | None:
-        """Return the type of a node."""
-        return _LITERALS.get(type(node)) or self._types.get(id(node))
+    def _type(self, node: Node) -> Type | None:
+        return _LITERAL_TYPES.get(type(node)) or self._types.get(id(node))
 
-    # Parts
+    # Names
+
+    def identifier(self, node: Identifier) -> Value:
+        """Return the value of a variable."""
+        if node.name not in self._variables:  # only below a node that the engine does not check
+            raise UnsupportedError(f"{node.name} as a value is not supported", node.start)
+        return self._variables[node.name]
 
     def pointer(self, node: Pointer) -> Value:
-        """Return the element at hand, #index or #acc."""
+        """Return the current element, #index or #acc."""
         scope = self.scopes[-1]
         if node.name:
-            return scope.index if node.name == "index" else scope.accumulated
+            return scope.index if node.name == "index" else scope.accumulator
         return scope.element()
 
+    def let(self, node: syntax.Let) -> Value:
+        """Evaluate `let name = value; body`."""
+        self._variables[node.name] = self.value(node.value)
+        return self.value(node.body)
+
+    # Members and slices
+
     def member(self, node: Member) -> Value:
-        """Return base[key]."""
+        """Evaluate base[key]."""
         base = self.value(node.base)
         if node.optional and base is None:
-            raise CutShortError
+            raise NilShortCircuitError
         key = self.value(node.key)
         if isinstance(base, str):
-            raise UnsupportedError("a character of text is not judged here")
-        return fetch(base, key, self._outside(node))
+            raise UnsupportedError("indexing a string is not supported")
+        return fetch(base, key, self._out_of_range_message(node))
 
-    def _outside(self, node: Member) -> Callable[[int, int], str]:
-        ends = isinstance(node.key, Integer) and node.key.value in {0, -1} and not node.optional
-        if self.modern and not (ends and filtered(node.base)):
-            return lambda index, length: f"index out of range: {index} (array length is {length})"
+    def _out_of_range_message(self, node: Member) -> Callable[[int, int], str]:
+        # the optimizer of 1.17 turns the first or last element of a filter into a loop, which fails as 1.15 does
+        is_end = isinstance(node.key, Integer) and node.key.value in {0, -1} and not node.optional
+        if self.v117 and not (is_end and is_filter(node.base)):
+            return lambda index, size: f"index out of range: {index} (array length is {size})"
         return lambda *_: "reflect: slice index out of range"
 
-    def chain(self, node: syntax.OptionalChain) -> Value:
-        """Return the value of a chain, nil where it was cut short."""
+    def optional_chain(self, node: syntax.OptionalChain) -> Value:
+        """Evaluate a chain of `?.`: nil if one of its bases is."""
         try:
             return self.value(node.link)
-        except CutShortError:
+        except NilShortCircuitError:
             return None
 
-    def cut(self, node: Slice) -> Value:
-        """Return base[low:high]."""
+    def slice(self, node: Slice) -> Value:
+        """Evaluate base[low:high]; a string is sliced by bytes."""
         base = self.value(node.base)
-        high = self._length(base) if node.high is None else self.value(node.high)
+        high = self._size(base) if node.high is None else self.value(node.high)
         low = 0 if node.low is None else self.value(node.low)
         if isinstance(base, str):
-            raw = base.encode("utf-8", "surrogateescape")
-            return raw[_span(low, high, len(raw))].decode("utf-8", "surrogateescape")
+            raw = as_bytes(base)
+            return raw[_bounds(low, high, len(raw))].decode("utf-8", "surrogateescape")
         if isinstance(base, ListValue):
-            return ListValue(base.name, base.items[_span(low, high, len(base.items))])
-        raise RunError(f"cannot slice {format_value(low)}")
+            return ListValue(base.name, base.items[_bounds(low, high, len(base.items))])
+        raise EvaluationError(f"cannot slice {format_value(low)}")
 
-    def _length(self, base: Value) -> Value:
-        if isinstance(base, str):
-            return len(base.encode("utf-8", "surrogateescape"))
-        return self._functions["len"]([base])
+    def _size(self, base: Value) -> Value:
+        return len(as_bytes(base)) if isinstance(base, str) else length(base, v117=self.v117)
+
+    # Operators
 
     def unary(self, node: Unary) -> Value:
-        """Return the value of a sign or a negation."""
+        """Evaluate a sign or a negation."""
         operand = self.value(node.operand)
         match node.operator:
             case "!" | "not":
                 return not as_bool(operand)
             case "-":
-                return arithmetic.negate(operand)
+                return operators.negate(operand)
         return operand
 
-    # Operators
-
     def binary(self, node: Binary) -> Value:
-        """Return the value of an operator between two sides."""
+        """Evaluate an operator between two operands."""
         match node.operator:
             case "and" | "&&":
                 left = self.value(node.left)
@@ -355,15 +176,15 @@ class Evaluation:
                 left = self.value(node.left)
                 return left if as_bool(left) else self.value(node.right)
             case "??":
-                return self._coalesced(node)
-            case "in" if (allowed := keys(node.right, self.known(node.left))) is not None:
-                return looked_up(self.value(node.left), allowed)
+                return self._coalesce(node)
+            case "in" if (literals := literal_set(node.right, self._type(node.left))) is not None:
+                return operators.is_in_literals(self.value(node.left), literals)
         return self._operation(node, self.value(node.left), self.value(node.right))
 
-    def _coalesced(self, node: Binary) -> Value:
+    def _coalesce(self, node: Binary) -> Value:
         try:
             left = self.value(node.left)
-        except CutShortError:
+        except NilShortCircuitError:
             left = None
         return self.value(node.right) if left is None else left
 
@@ -371,104 +192,116 @@ class Evaluation:
         match node.operator:
             case "==":
                 return self._equal(node, left, right)
-            case "!=":
-                strict = self.modern  # the older engine looks no closer here
-                return not (self._equal(node, left, right) if strict else arithmetic.equal(left, right, modern=False))
+            case "!=" if self.v117:
+                return not self._equal(node, left, right)
+            case "!=":  # 1.15 specializes only == for integers and strings
+                return not operators.equal(left, right, v117=False)
             case "<" | ">" | "<=" | ">=":
-                return arithmetic.order(node.operator, left, right)
+                return operators.compare(node.operator, left, right)
             case "in":
-                return within(left, right, modern=self.modern)
+                return operators.is_member(left, right, v117=self.v117)
             case "..":
                 return self._range(node, as_int(left), as_int(right))
             case "matches" | "contains" | "startsWith" | "endsWith":
-                return found(node.operator, left, right, modern=self.modern)
-        return arithmetic.ARITHMETIC[node.operator](left, right)
+                return operators.matches(node.operator, left, right, v117=self.v117)
+        return operators.ARITHMETIC[node.operator](left, right)
 
     def _equal(self, node: Binary, left: Value, right: Value) -> bool:
-        """Compare; what must be two whole numbers, or two texts, and is nil makes the engine panic."""
-        sorts = {known.sort if known else None for known in (self.known(node.left), self.known(node.right))}
+        """Compare; two operands that are integers, or strings, to the type checker make the engine panic if nil."""
+        kinds = {node_type.kind if node_type else None for node_type in (self._type(node.left), self._type(node.right))}
         for value in (left, right):
-            if sorts == {Sort.INT} and type(value) is not int:
-                raise conversion(value, "int")
-            if sorts == {Sort.STRING} and not isinstance(value, str):
-                raise conversion(value, "string")
-        return arithmetic.equal(left, right, modern=self.modern)
+            if kinds == {TypeKind.INT} and type(value) is not int:
+                raise conversion_error(value, "int")
+            if kinds == {TypeKind.STRING} and not isinstance(value, str):
+                raise conversion_error(value, "string")
+        return operators.equal(left, right, v117=self.v117)
 
     def _range(self, node: Binary, low: int, high: int) -> Value:
-        size = max(wrapped(high - low + 1), 0)
-        literal = isinstance(node.left, Integer) and isinstance(node.right, Integer)
-        if self.modern or not literal or size > BUDGET:
+        size = max(wrap_int64(high - low + 1), 0)
+        is_literal = isinstance(node.left, Integer) and isinstance(node.right, Integer)
+        if self.v117 or not is_literal or size > _MEMORY_BUDGET:  # 1.15 folds a literal range, which costs no memory
             self.grow(size)
         return ListValue("[]int", tuple(range(low, low + size)))
 
-    def call(self, node: Call) -> Value:
-        """Return what one of the controller's functions gives."""
-        arguments = [self.value(argument) for argument in node.arguments]
-        if not isinstance(node.callee, Identifier) or node.callee.name not in CALLS:
-            callee = self.value(node.callee)
-            if self.modern:
-                told = "nil" if callee is None else f"non-function of type {named(callee)}"
-                raise RunError(f"invalid operation: cannot call {told}")
-            raise UnsupportedError("a call of what is no function is not judged here", node.start)
-        return CALLS[node.callee.name](arguments, self.names.get("result"))
-
-    def builtin(self, node: Builtin) -> Value:
-        """Return what one of the engine's functions gives."""
-        if node.name in LOOPS and (self.modern or node.name != "sum"):
-            return LOOPS[node.name](self, node)
-        if node.name == "now":
-            if self.now is None:
-                raise UnsupportedError("now() is not judged here")
-            return Time(self.now)
-        return self._functions[node.name]([self.value(argument) for argument in node.arguments])
-
-    def let(self, node: syntax.Let) -> Value:
-        """Return the value of `let name = value; body`."""
-        self.names[node.name] = self.value(node.value)
-        return self.value(node.body)
-
-    def array(self, node: syntax.Array) -> Value:
-        """Return a list."""
-        items = [self.value(item) for item in node.items]
-        self.grow(len(items))
-        return listed(items)
-
-    def map(self, node: syntax.Map) -> Value:
-        """Return a map."""
-        pairs = [(self.value(key), self.value(one)) for key, one in zip(node.keys, node.values, strict=True)]
-        self.grow(len(pairs))
-        return MapValue(TEXT_TABLE, {as_text(key): one for key, one in reversed(pairs)})
-
     def conditional(self, node: syntax.Conditional) -> Value:
-        """Return the value of the side that the test chooses."""
+        """Evaluate the branch that the test selects."""
         return self.value(node.then if as_bool(self.value(node.test)) else node.otherwise)
 
+    # Calls
 
-def _span(low: Value, high: Value, length: int) -> slice:
-    start, end = (max(length + one if one < 0 else one, 0) for one in (as_int(low), as_int(high)))
-    return slice(min(start, end, length), min(end, length))
+    def call(self, node: Call) -> Value:
+        """Call one of the controller's functions."""
+        arguments = [self.value(argument) for argument in node.arguments]
+        if not isinstance(node.callee, Identifier) or node.callee.name not in CONTROLLER_FUNCTIONS:
+            callee = self.value(node.callee)
+            if self.v117:
+                description = "nil" if callee is None else f"non-function of type {type_name(callee)}"
+                raise EvaluationError(f"invalid operation: cannot call {description}")
+            raise UnsupportedError("calling a value that is not a function is not supported", node.start)
+        return self._invoke(CONTROLLER_FUNCTIONS[node.callee.name], node, arguments)
+
+    def builtin(self, node: Builtin) -> Value:
+        """Call one of the engine's functions."""
+        function = self._builtins[node.name]
+        if isinstance(function.signature, Iteration):
+            return self._invoke(function, node, node.arguments)
+        return self._invoke(function, node, [self.value(argument) for argument in node.arguments])
+
+    def _invoke(self, function: Function, node: Node, arguments: Sequence[Value | Node]) -> Value:
+        """Call an implementation. Raises UnsupportedError for a wrong number of arguments.
+
+        The type checker finds that first, except where the engine checks nothing: in `x[low:high]` of an unknown x.
+        """
+        if id(node) in self._types:
+            return function.implementation(self, *arguments)
+        try:
+            return function.implementation(self, *arguments)
+        except TypeError:
+            raise UnsupportedError(f"these arguments of {function.name} are not supported", node.start) from None
+
+    # Lists and maps
+
+    def sequence(self, node: syntax.Sequence) -> Value:
+        """Evaluate `a; b`."""
+        return [self.value(part) for part in node.nodes][-1]
+
+    def array(self, node: syntax.Array) -> Value:
+        """Evaluate a list."""
+        items = [self.value(item) for item in node.items]
+        self.grow(len(items))
+        return list_value(items)
+
+    def map(self, node: syntax.Map) -> Value:
+        """Evaluate a map; of equal keys the first wins, since the engine pops the pairs off its stack."""
+        pairs = [(self.value(key), self.value(value)) for key, value in zip(node.keys, node.values, strict=True)]
+        self.grow(len(pairs))
+        return MapValue(STRING_MAP, {as_text(key): value for key, value in reversed(pairs)})
 
 
-VALUES: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
+def _bounds(low: Value, high: Value, size: int) -> slice:
+    start, end = (max(size + index if index < 0 else index, 0) for index in (as_int(low), as_int(high)))
+    return slice(min(start, end, size), min(end, size))
+
+
+_VISITORS: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
     syntax.Nil: lambda *_: None,
     syntax.Bool: lambda _, node: node.value,
     syntax.Integer: lambda _, node: node.value,
     syntax.Float: lambda _, node: node.value,
     syntax.String: lambda _, node: node.value,
-    syntax.Identifier: lambda run, node: run.names[node.name],
+    syntax.Identifier: Evaluation.identifier,
     syntax.Pointer: Evaluation.pointer,
     syntax.Unary: Evaluation.unary,
     syntax.Binary: Evaluation.binary,
-    syntax.OptionalChain: Evaluation.chain,
+    syntax.OptionalChain: Evaluation.optional_chain,
     syntax.Member: Evaluation.member,
-    syntax.Slice: Evaluation.cut,
+    syntax.Slice: Evaluation.slice,
     syntax.Call: Evaluation.call,
     syntax.Builtin: Evaluation.builtin,
-    syntax.Predicate: lambda run, node: run.value(node.body),
+    syntax.Predicate: lambda evaluation, node: evaluation.value(node.body),
     syntax.Let: Evaluation.let,
-    syntax.Sequence: lambda run, node: [run.value(one) for one in node.nodes][-1],
+    syntax.Sequence: Evaluation.sequence,
     syntax.Conditional: Evaluation.conditional,
     syntax.Array: Evaluation.array,
     syntax.Map: Evaluation.map,
 }
-"""How each kind of node gets its value."""

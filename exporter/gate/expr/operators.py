@@ -1,10 +1,13 @@
-"""Which types an operator takes, and what it gives: the engine's rules, a row each."""
+"""The operators: which types each accepts, and what it computes, with Go's 64-bit integers and IEEE floats."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.expr.builtins_strings import compile_regex
+from exporter.gate.expr.errors import EvaluationError
 from exporter.gate.expr.types import (
     BOOL,
     DURATION,
@@ -13,139 +16,327 @@ from exporter.gate.expr.types import (
     INTS,
     STRING,
     TIME,
-    Sort,
+    Kinds,
     Type,
-    go_kind,
-    integers,
+    TypeKind,
+    common_type,
+    integer_kinds,
     list_of,
-    numbers,
+    number_kinds,
     unknown,
+)
+from exporter.gate.expr.values import (
+    ANY_SLICE,
+    Duration,
+    ListValue,
+    MapValue,
+    Number,
+    Time,
+    Value,
+    as_bytes,
+    as_float,
+    as_text,
+    has_key,
+    is_integer,
+    is_number,
+    truncate,
+    type_name,
+    wrap_int64,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from exporter.gate.expr.engine import Engine
 
-Sorts = frozenset[Sort]
+
+# Types
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """`left operator right` gives a type; None: the wider of the two numbers."""
+class OperandRule:
+    """`left operator right` returns a type; None: the common type of two numbers."""
 
-    left: Sorts
-    right: Sorts
-    gives: Type | None
+    left: Kinds
+    right: Kinds
+    returns: Type | None
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
-    """An operator's rules; beside a value of which nothing is known, one of `beside` will do and gives `unsure`."""
+class OperatorSignature:
+    """The rules of an operator, tried in order.
 
-    rules: tuple[Rule, ...]
-    beside: Sorts
-    unsure: Type
+    If one operand's type is unknown, the other must be of the kinds in `with_unknown`; the result is `unknown_returns`.
+    """
+
+    rules: tuple[OperandRule, ...]
+    with_unknown: Kinds
+    unknown_returns: Type
+
+    def result(self, left: Type, right: Type, engine: Engine) -> Type | None:
+        """Return the type of the result, None if the operator does not accept the operands."""
+        for rule in self.rules:
+            if left.kind in rule.left and right.kind in rule.right:
+                return rule.returns or common_type(left, right, engine)
+        accepted = self.with_unknown | {TypeKind.ANY}
+        if (left.is_any and right.kind in accepted) or (right.is_any and left.kind in accepted):
+            return self.unknown_returns
+        return None
 
 
-_BOOLS: Final = frozenset({Sort.BOOL})
-_STRINGS: Final = frozenset({Sort.STRING})
-_TIMES: Final = frozenset({Sort.TIME})
-_SPANS: Final = frozenset({Sort.DURATION})
+_BOOLS: Final = frozenset({TypeKind.BOOL})
+_STRINGS: Final = frozenset({TypeKind.STRING})
+_TIMES: Final = frozenset({TypeKind.TIME})
+_DURATIONS: Final = frozenset({TypeKind.DURATION})
 
 
-def _alike(sorts: Sorts, gives: Type | None) -> Rule:
-    return Rule(sorts, sorts, gives)
+def _same(kinds: Kinds, returns: Type | None) -> OperandRule:
+    return OperandRule(kinds, kinds, returns)
 
 
-def signatures(engine: Engine) -> Mapping[str, Signature]:
-    """Return every operator that has rules of this kind; ==, != , in and ?? have their own."""
-    whole, number = integers(engine), numbers(engine)
-    logic = Signature((_alike(_BOOLS, BOOL),), _BOOLS, BOOL)
-    text = Signature((_alike(_STRINGS, BOOL),), _STRINGS, BOOL)
-    power = Signature((_alike(number, FLOAT),), number, FLOAT)
-    order = _order(engine, number)
+def operator_signatures(engine: Engine) -> Mapping[str, OperatorSignature]:
+    """Return the signatures of all operators except ==, !=, in and ??, which the type checker handles itself."""
+    integers, numbers = integer_kinds(engine), number_kinds(engine)
+    durations = _DURATIONS if engine.v117 else frozenset()  # to 1.15 a duration is a number
+    logic = OperatorSignature((_same(_BOOLS, BOOL),), _BOOLS, BOOL)
+    text = OperatorSignature((_same(_STRINGS, BOOL),), _STRINGS, BOOL)
+    power = OperatorSignature((_same(numbers, FLOAT),), numbers, FLOAT)
+    ordered = (numbers, _STRINGS, _TIMES, durations)
+    order = OperatorSignature(tuple(_same(kinds, BOOL) for kinds in ordered), frozenset().union(*ordered), BOOL)
+    range_type = list_of(INT, engine) if engine.v117 else INTS
+    plus = (
+        _same(numbers, None),
+        _same(_STRINGS, STRING),
+        OperandRule(_TIMES, _DURATIONS, TIME),
+        OperandRule(_DURATIONS, _TIMES, TIME),
+        _same(durations, DURATION),
+    )
+    minus = (
+        _same(numbers, None),
+        _same(_TIMES, DURATION),
+        OperandRule(_TIMES, _DURATIONS, TIME),
+        _same(durations, DURATION),
+    )
+    times = (
+        _same(numbers, None),
+        OperandRule(numbers, durations, DURATION),
+        OperandRule(durations, numbers | durations, DURATION),
+    )
+    modulo = INT if engine.v117 else None
     return {
         **dict.fromkeys(("or", "||", "and", "&&"), logic),
         **dict.fromkeys(("matches", "contains", "startsWith", "endsWith"), text),
         **dict.fromkeys(("<", ">", ">=", "<="), order),
         **dict.fromkeys(("/", "**", "^"), power),
-        "+": _plus(engine, number),
-        "-": _minus(engine, number),
-        "*": _times(engine, number),
-        "%": _modulo(engine, whole),
-        "..": Signature((_alike(whole, range_type(engine)),), whole, range_type(engine)),
+        "+": OperatorSignature(plus, numbers | _STRINGS | _TIMES | _DURATIONS, unknown(engine)),
+        "-": OperatorSignature(minus, numbers | _TIMES | durations, unknown(engine)),
+        "*": OperatorSignature(times, numbers | durations, unknown(engine)),
+        "%": OperatorSignature((_same(integers, modulo),), integers, modulo or unknown(engine)),
+        "..": OperatorSignature((_same(integers, range_type),), integers, range_type),
     }
 
 
-def range_type(engine: Engine) -> Type:
-    """Return the type of `1..3`."""
-    return list_of(INT, engine) if engine.v117 else INTS
+# Comparison
 
 
-def _spans(engine: Engine) -> Sorts:
-    """Return durations where the engine's rule names them."""
-    return _SPANS if engine.v117 else frozenset()
+_ORDERED_TYPES: Final = (str, Time, Duration)
 
 
-def _order(engine: Engine, number: Sorts) -> Signature:
-    sorts = (number, _STRINGS, _TIMES, _spans(engine))
-    return Signature(tuple(_alike(one, BOOL) for one in sorts), frozenset().union(*sorts), BOOL)
+def equal(left: Value, right: Value, *, v117: bool) -> bool:
+    """Compare as == does: numbers by value, lists item by item."""
+    if is_number(left) and is_number(right):
+        return left == right
+    if isinstance(left, ListValue) and isinstance(right, ListValue):
+        return _lists_equal(left, right, v117=v117)
+    if isinstance(left, bool) or isinstance(right, bool) or is_number(left) or is_number(right):
+        return left is right
+    return left == right
 
 
-def _plus(engine: Engine, number: Sorts) -> Signature:
-    return Signature(
-        (
-            _alike(number, None),
-            _alike(_STRINGS, STRING),
-            Rule(_TIMES, _SPANS, TIME),
-            Rule(_SPANS, _TIMES, TIME),
-            _alike(_spans(engine), DURATION),
-        ),
-        number | _STRINGS | _TIMES | _SPANS,
-        unknown(engine),
+def _lists_equal(left: ListValue, right: ListValue, *, v117: bool) -> bool:
+    """Compare two lists: 1.15 requires identical item types (reflect.DeepEqual), 1.17 compares items with ==."""
+    if not v117 and left.name == right.name and left.items is right.items:
+        return True  # DeepEqual does not look into a slice that it compares with itself, not even at NaN
+    mixed = v117 and ANY_SLICE in {left.name, right.name}
+    if len(left.items) != len(right.items) or not (mixed or left.name == right.name):
+        return False
+    return all(
+        (mixed or type_name(a) == type_name(b)) and equal(a, b, v117=v117)
+        for a, b in zip(left.items, right.items, strict=True)
     )
 
 
-def _minus(engine: Engine, number: Sorts) -> Signature:
-    return Signature(
-        (
-            _alike(number, None),
-            _alike(_TIMES, DURATION),
-            Rule(_TIMES, _SPANS, TIME),
-            _alike(_spans(engine), DURATION),
-        ),
-        number | _TIMES | _spans(engine),
-        unknown(engine),
-    )
+def compare(operator: str, left: Value, right: Value) -> bool:
+    """Compare as <, >, <= and >= do. Raises EvaluationError for values without an order."""
+    comparable = any(isinstance(left, kind) and isinstance(right, kind) for kind in _ORDERED_TYPES)
+    if not comparable and not (is_number(left) and is_number(right)):
+        raise _invalid(operator, left, right)
+    return _COMPARISONS[operator](_sort_key(left), _sort_key(right))
 
 
-def _times(engine: Engine, number: Sorts) -> Signature:
-    spans = _spans(engine)
-    return Signature(
-        (_alike(number, None), Rule(number, spans, DURATION), Rule(spans, number | spans, DURATION)),
-        number | spans,
-        unknown(engine),
-    )
+def _sort_key(value: Value) -> object:
+    if isinstance(value, Time | Duration):
+        return value.nanoseconds
+    return as_bytes(value) if isinstance(value, str) else value
 
 
-def _modulo(engine: Engine, whole: Sorts) -> Signature:
-    gives = INT if engine.v117 else None
-    return Signature((_alike(whole, gives),), whole, INT if engine.v117 else unknown(engine))
+_COMPARISONS: Final[Mapping[str, Callable[[object, object], bool]]] = {
+    "<": lambda a, b: a < b,  # type: ignore[operator]
+    ">": lambda a, b: a > b,  # type: ignore[operator]
+    "<=": lambda a, b: a <= b,  # type: ignore[operator]
+    ">=": lambda a, b: a >= b,  # type: ignore[operator]
+}
 
 
-def outcome(signature: Signature, left: Type, right: Type, engine: Engine) -> Type | None:
-    """Return what an operator gives of two types, None where it does not take them."""
-    for rule in signature.rules:
-        if left.sort in rule.left and right.sort in rule.right:
-            return rule.gives or wider(left, right, engine)
-    if (left.any and (right.any or right.sort in signature.beside)) or (right.any and left.sort in signature.beside):
-        return signature.unsure
-    return None
+def _invalid(operator: str, left: Value, right: Value) -> EvaluationError:
+    return EvaluationError(f"invalid operation: {type_name(left)} {operator} {type_name(right)}")
 
 
-def wider(left: Type, right: Type, engine: Engine) -> Type:
-    """Return the type of a sum of two numbers."""
-    if not engine.v117 and go_kind(left.sort) is go_kind(right.sort):
-        return left
-    return FLOAT if Sort.FLOAT in {left.sort, right.sort} else INT
+# Arithmetic
+
+
+def add(left: Value, right: Value) -> Value:
+    """Return a + b."""
+    if is_number(left) and is_number(right):
+        return _compute(left, right, lambda a, b: a + b)
+    match left, right:
+        case str(), str():
+            return left + right
+        case (Time(a), Duration(b)) | (Duration(a), Time(b)):
+            return Time(a + b)
+        case Duration(a), Duration(b):
+            return Duration(wrap_int64(a + b))
+    raise _invalid("+", left, right)
+
+
+def subtract(left: Value, right: Value) -> Value:
+    """Return a - b."""
+    if is_number(left) and is_number(right):
+        return _compute(left, right, lambda a, b: a - b)
+    match left, right:
+        case (Time(a), Time(b)) | (Duration(a), Duration(b)):
+            return Duration(wrap_int64(a - b))
+        case Time(a), Duration(b):
+            return Time(a - b)
+    raise _invalid("-", left, right)
+
+
+def multiply(left: Value, right: Value) -> Value:
+    """Return a * b; a duration times a float is a float."""
+    if not (is_number(left) or isinstance(left, Duration)) or not (is_number(right) or isinstance(right, Duration)):
+        raise _invalid("*", left, right)
+    product = _compute(_magnitude(left), _magnitude(right), lambda a, b: a * b)
+    has_duration = isinstance(left, Duration) or isinstance(right, Duration)
+    return Duration(product) if has_duration and isinstance(product, int) else product
+
+
+def _magnitude(value: Number | Duration) -> Number:
+    return value.nanoseconds if isinstance(value, Duration) else value
+
+
+def _compute(left: Number, right: Number, operation: Callable[[Number, Number], Number]) -> Number:
+    if isinstance(left, int) and isinstance(right, int):
+        return wrap_int64(int(operation(int(left), int(right))))
+    return operation(float(left), float(right))
+
+
+def divide(left: Value, right: Value) -> float:
+    """Return a / b, always a float: Inf or NaN for a division by zero."""
+    if not (is_number(left) and is_number(right)):
+        raise _invalid("/", left, right)
+    dividend, divisor = as_float(left), as_float(right)
+    if divisor:
+        return dividend / divisor
+    if math.isnan(dividend) or not dividend:
+        return math.nan
+    return math.copysign(math.inf, math.copysign(1, dividend) * math.copysign(1, divisor))
+
+
+def modulo(left: Value, right: Value) -> int:
+    """Return a % b of integers, with the sign of the first, as in Go."""
+    if not (is_integer(left) and is_integer(right)):
+        raise _invalid("%", left, right)
+    dividend, divisor = truncate(left), truncate(right)
+    if not divisor:
+        raise EvaluationError("runtime error: integer divide by zero")
+    remainder = abs(dividend) % abs(divisor)
+    return -remainder if dividend < 0 else remainder
+
+
+def power(left: Value, right: Value) -> float:
+    """Return a ** b, always a float: Inf or NaN where Python's pow raises."""
+    base, exponent = as_float(left), as_float(right)
+    is_odd = math.isfinite(exponent) and exponent % 2 in {1, -1}
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return -math.inf if base < 0 and is_odd else math.inf
+    except ValueError:
+        if base == 0:
+            return math.copysign(math.inf, base) if is_odd else math.inf
+        return math.nan
+
+
+def negate(value: Value) -> Value:
+    """Return -a."""
+    if isinstance(value, float):
+        return -value
+    if is_integer(value):
+        return type(value)(wrap_int64(-value))
+    raise EvaluationError(f"invalid operation: - {type_name(value)}")
+
+
+ARITHMETIC: Final[Mapping[str, Callable[[Value, Value], Value]]] = {
+    "+": add,
+    "-": subtract,
+    "*": multiply,
+    "/": divide,
+    "%": modulo,
+    "**": power,
+    "^": power,
+}
+
+
+# Membership
+
+
+def is_member(item: Value, container: Value, *, v117: bool) -> bool:
+    """Return whether a list has an item, or a map a key. Raises EvaluationError for any other container."""
+    match container:
+        case None:
+            return False
+        case ListValue():
+            return any(equal(member, item, v117=v117) for member in container.items)
+        case MapValue():
+            return has_key(container, item)
+    raise EvaluationError(f'operator "in" not defined on {type_name(container)}')
+
+
+def is_in_literals(value: Value, literals: Mapping[object, object]) -> bool:
+    """Look a value up in a set of integers or of strings; its mapped value is the zero that nil is converted to."""
+    zero = next(iter(literals.values()))
+    if value is None:
+        return zero in literals
+    expected = "int" if zero == 0 else "string"
+    if not (is_integer(value) if zero == 0 else isinstance(value, str)):
+        raise EvaluationError(
+            f"reflect.Value.MapIndex: value of type {type_name(value)} is not assignable to type {expected}"
+        )
+    return value in literals
+
+
+def matches(operator: str, left: Value, right: Value, *, v117: bool) -> bool:
+    """Apply `matches`, `contains`, `startsWith` or `endsWith`. Raises EvaluationError if an operand is not a string."""
+    if v117 and (left is None or right is None):
+        return False
+    if operator == "matches":
+        pattern = as_text(right)
+        return compile_regex(pattern).search(as_text(left)) is not None
+    return _TEXT_TESTS[operator](as_bytes(left), as_bytes(right))
+
+
+_TEXT_TESTS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {
+    "contains": lambda text, part: part in text,
+    "startsWith": bytes.startswith,
+    "endsWith": bytes.endswith,
+}

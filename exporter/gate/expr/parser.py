@@ -1,370 +1,524 @@
-"""The text of a condition → its tree, as the engine's parser builds it: also its slips, which users rely on."""
+"""The tokens of a condition → its tree, as the engine's parser builds it, with the bugs that conditions rely on."""
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
-from typing import Final
+from math import isinf
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.gate.expr.grammar import BINARY, COMPARISONS, NEGATED, RIGHT, UNARY, Argument, functions, loops
-from exporter.gate.expr.lexer import Kind, Stream, Token, number, wordy
+from exporter.gate.expr.builtins import Iteration, Parameter, builtins
+from exporter.gate.expr.errors import ConditionError
+from exporter.gate.expr.lexer import Lexer, Token, TokenKind, is_identifier_char
 from exporter.gate.expr.syntax import (
     Array,
     Binary,
     Bool,
     Builtin,
     Call,
-    OptionalChain,
-    Predicate,
     Conditional,
-    Slice,
+    Float,
     Identifier,
+    Integer,
     Let,
     Map,
     Member,
     Nil,
     Node,
+    OptionalChain,
     Pointer,
+    Predicate,
     Sequence,
+    Slice,
     String,
     Unary,
 )
+from exporter.gate.go_format import quote
 
-# The parts that operators join: literals, names, calls, lists, maps, and what follows them in dots and brackets.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
+    from exporter.gate.expr.engine import Engine
 
-_KEY: Final = (
+_UNARY_PRECEDENCE: Final[Mapping[str, int]] = {"not": 50, "!": 50, "-": 90, "+": 90}
+_BINARY_PRECEDENCE: Final[Mapping[str, int]] = {
+    "|": 0,
+    "or": 10, "||": 10,
+    "and": 15, "&&": 15,
+    "==": 20, "!=": 20, "<": 20, ">": 20, ">=": 20, "<=": 20,
+    "in": 20, "matches": 20, "contains": 20, "startsWith": 20, "endsWith": 20,
+    "..": 25,
+    "+": 30, "-": 30,
+    "*": 60, "/": 60, "%": 60,
+    "**": 100, "^": 100,
+    "??": 500,
+}  # fmt: skip
+_RIGHT_ASSOCIATIVE: Final = {"**", "^"}
+_COMPARISONS: Final = {"<", ">", ">=", "<="}
+_NEGATABLE: Final = {"contains", "matches", "startsWith", "endsWith", "in"}
+_MAX_NODES: Final = 10_000
+"""The default of 1.17's option MaxNodes; 1.15 has no limit."""
+_MAP_KEY: Final = (
     "a map key must be a quoted string, a number, a identifier, or an expression enclosed in parentheses "
     "(unexpected token {})"
 )
 
+N = TypeVar("N", bound=Node)
 
-class Parts(Stream):
-    """Reads one part; what joins parts is read by whoever extends it."""
 
-    _depth = 0
-    """Inside how many closures."""
+# Tokens
+
+
+class TokenStream:
+    """The current token, the end of the previous one, and the step to the next."""
+
+    def __init__(self, text: str, engine: Engine) -> None:
+        self.v117 = engine.v117
+        self.builtins = builtins(engine)
+        lexer = iter(Lexer(text, engine))
+        # 1.15 splits the entire text first, so an invalid character anywhere comes before any parser error
+        self._tokens: Iterator[Token] = lexer if self.v117 else iter(list(lexer))
+        self._pushed_back: Token | None = None
+        self._node_count = 0
+        self.previous_end = 0
+        self.current = next(self._tokens)
+
+    def next(self) -> Token:
+        """Step over the current token and return it."""
+        token, self.previous_end = self.current, self.current.end
+        if self._pushed_back is not None:
+            self.current, self._pushed_back = self._pushed_back, None
+            return token
+        following = next(self._tokens, None)
+        if following is None:
+            raise self.error("unexpected end of expression")
+        self.current = following
+        return token
+
+    def step_back_to(self, token: Token) -> None:
+        """Make the token before the current one the current one again."""
+        self._pushed_back, self.current = self.current, token
+
+    def expect(self, kind: TokenKind, text: str | None = None) -> Token:
+        """Step over a token that must be of a kind, and have this text if one is given."""
+        if not self.current.matches(kind, text):
+            raise self.unexpected_token()
+        return self.next()
+
+    def at_operator(self, text: str) -> bool:
+        """Return whether the current token is this operator."""
+        return self.current.matches(TokenKind.OPERATOR, text)
+
+    def at_bracket(self, text: str) -> bool:
+        """Return whether the current token is this bracket."""
+        return self.current.matches(TokenKind.BRACKET, text)
+
+    def counted(self, node: N) -> N:
+        """Count a new node against the limit of 1.17."""
+        self._node_count += 1
+        if self.v117 and self._node_count > _MAX_NODES:
+            raise self.error("compilation failed: expression exceeds maximum allowed nodes")
+        return node
+
+    def error(self, message: str, token: Token | None = None) -> ConditionError:
+        """Return an error at a token, by default the current one."""
+        return ConditionError(message, (token or self.current).start)
+
+    def unexpected_token(self) -> ConditionError:
+        """Return the error for the current token."""
+        return self.error(f"unexpected token {self.current}")
+
+
+# Numbers
+
+
+_MAX_INT64: Final = 2**63 - 1
+_FLOAT: Final = re.compile(r"[0-9]*\.?[0-9]*([eE][+-]?[0-9]+)?")
+_BASES: Final = {"x": ("hex", 16), "b": ("binary", 2), "o": ("octal", 8)}
+
+
+def parse_number(token: Token, *, v117: bool) -> Integer | Float:
+    """Parse a number. Raises ConditionError for one that is malformed or out of range."""
+    text = token.text.replace("_", "")
+    prefix = _base_prefix(text, v117=v117)
+    if prefix:
+        kind, base = _BASES[prefix]
+        return _parse_integer(text, kind, base, token)
+    if any(char in text for char in ".eE"):
+        return Float(token.start, token.end, _parse_float(text, token))
+    return _parse_integer(text, "integer", 10, token)
+
+
+def _base_prefix(text: str, *, v117: bool) -> str:
+    """Return the letter of a base, "" for a decimal number; 1.15 knows only `x`, and takes it anywhere in the text."""
+    if v117:
+        letter = text[1:2].lower()
+        return letter if letter in _BASES and text.startswith("0") else ""
+    return "x" if "x" in text else ""
+
+
+def _parse_integer(text: str, kind: str, base: int, token: Token) -> Integer:
+    try:
+        value = int(text, base)
+    except ValueError:
+        raise _number_error(kind, "ParseInt", text, "invalid syntax", token) from None
+    if value > _MAX_INT64:
+        raise _number_error(kind, "ParseInt", text, "value out of range", token)
+    return Integer(token.start, token.end, value)
+
+
+def _parse_float(text: str, token: Token) -> float:
+    if not _FLOAT.fullmatch(text):
+        raise _number_error("float", "ParseFloat", text, "invalid syntax", token)
+    value = float(text)
+    if isinf(value):
+        raise _number_error("float", "ParseFloat", text, "value out of range", token)
+    return value
+
+
+def _number_error(kind: str, function: str, text: str, reason: str, token: Token) -> ConditionError:
+    return ConditionError(f"invalid {kind} literal: strconv.{function}: parsing {quote(text)}: {reason}", token.start)
+
+
+# Operands: literals, names, calls, lists, maps, and the dots and brackets that follow them
+
+
+class OperandParser(TokenStream):
+    """Parses the operands of operators; the subclass parses the operators between them."""
+
+    _predicate_depth = 0
 
     @abstractmethod
-    def expression(self, tightness: int) -> Node:
-        """Read an expression of operators that bind at least so tightly."""
+    def expression(self, min_precedence: int) -> Node:
+        """Parse an expression of operators with at least this precedence."""
 
     @abstractmethod
     def sequence(self) -> Node:
-        """Read expressions with semicolons between them."""
+        """Parse expressions separated by semicolons."""
 
-    def several(self) -> Node:
-        """Read what may be a sequence where the engine has them."""
-        return self.sequence() if self.modern else self.expression(0)
+    def body(self) -> Node:
+        """Parse a sequence, which 1.15 does not have: there, an expression."""
+        return self.sequence() if self.v117 else self.expression(0)
 
-    def primary(self) -> Node:
-        """Read one part with all that follows it."""
-        token = self.now
-        if token.kind is Kind.OPERATOR and token.text in UNARY:
+    def operand(self) -> Node:
+        """Parse an operand with all that follows it."""
+        token = self.current
+        if token.kind is TokenKind.OPERATOR and token.text in _UNARY_PRECEDENCE:
             self.next()
-            operand = self.expression(UNARY[token.text])
-            return self._after(self.made(Unary(token.start, self.end, token.text, operand)))
-        if self.bracket("("):
+            operand = self.expression(_UNARY_PRECEDENCE[token.text])
+            return self._postfix(self.counted(Unary(token.start, self.previous_end, token.text, operand)))
+        if self.at_bracket("("):
             self.next()
-            node = self.several()
-            self.expect(Kind.BRACKET, ")")
-            return self._after(node)
-        if self.operator("#") or self.operator("."):
+            node = self.body()
+            self.expect(TokenKind.BRACKET, ")")
+            return self._postfix(node)
+        if self.at_operator("#") or self.at_operator("."):
             return self._pointer(token)
-        if self.modern and self.operator("::"):
+        if self.v117 and self.at_operator("::"):
             self.next()
-            return self._after(self.call(self.expect(Kind.IDENTIFIER)))
-        return self._secondary(token)
+            return self._postfix(self.call(self.expect(TokenKind.IDENTIFIER)))
+        return self._primary(token)
 
     def _pointer(self, token: Token) -> Node:
-        if not self._depth:
-            if self.modern:
-                raise self.unexpected()
-            raise self.refused("cannot use pointer accessor outside closure")
+        if not self._predicate_depth:
+            if self.v117:
+                raise self.unexpected_token()
+            raise self.error("cannot use pointer accessor outside closure")
         name = ""
-        if token.text == "#":
+        if token.text == "#":  # a lone dot is `#` before `.name`
             self.next()
-            if self.now.is_(Kind.IDENTIFIER):
+            if self.current.matches(TokenKind.IDENTIFIER):
                 name = self.next().text
-        return self._after(self.made(Pointer(token.start, max(self.end, token.start), name)))
+        return self._postfix(self.counted(Pointer(token.start, max(self.previous_end, token.start), name)))
 
-    def _secondary(self, token: Token) -> Node:
-        if token.kind is Kind.IDENTIFIER:
+    def _primary(self, token: Token) -> Node:
+        if token.kind is TokenKind.IDENTIFIER:
             self.next()
-            return self._word(token)
-        if token.kind is Kind.NUMBER:
+            return self._name(token)
+        if token.kind is TokenKind.NUMBER:
             self.next()
-            return self.made(number(token, modern=self.modern))
-        if token.kind is Kind.STRING:
+            return self.counted(parse_number(token, v117=self.v117))
+        if token.kind is TokenKind.STRING:
             self.next()
-            text = self.made(String(token.start, token.end, token.text))
-            return self._after(text) if self.modern else text
-        if self.bracket("["):
-            return self._after(self._array())
-        if self.bracket("{"):
-            return self._after(self._map())
-        raise self.unexpected()
+            string = self.counted(String(token.start, token.end, token.text))
+            return self._postfix(string) if self.v117 else string
+        if self.at_bracket("["):
+            return self._postfix(self._array())
+        if self.at_bracket("{"):
+            return self._postfix(self._map())
+        raise self.unexpected_token()
 
-    def _word(self, token: Token) -> Node:
+    def _name(self, token: Token) -> Node:
         if token.text == "nil":
-            return self.made(Nil(token.start, token.end))
+            return self.counted(Nil(token.start, token.end))
         if token.text in {"true", "false"}:
-            return self.made(Bool(token.start, token.end, token.text == "true"))
-        if self.bracket("("):
-            return self._after(self.call(token))
-        return self._after(self.made(Identifier(token.start, token.end, token.text)))
+            return self.counted(Bool(token.start, token.end, token.text == "true"))
+        if self.at_bracket("("):
+            return self._postfix(self.call(token))
+        return self._postfix(self.counted(Identifier(token.start, token.end, token.text)))
 
     def _array(self) -> Node:
-        start = self.expect(Kind.BRACKET, "[").start
+        start = self.expect(TokenKind.BRACKET, "[").start
         items: list[Node] = []
-        while not self.bracket("]"):
+        while not self.at_bracket("]"):
             if items:
-                self.expect(Kind.OPERATOR, ",")
-                if self.bracket("]"):
+                self.expect(TokenKind.OPERATOR, ",")
+                if self.at_bracket("]"):
                     break
             items.append(self.expression(0))
-        self.expect(Kind.BRACKET, "]")
-        return self.made(Array(start, self.end, tuple(items)))
+        self.expect(TokenKind.BRACKET, "]")
+        return self.counted(Array(start, self.previous_end, tuple(items)))
 
     def _map(self) -> Node:
-        start = self.expect(Kind.BRACKET, "{").start
+        start = self.expect(TokenKind.BRACKET, "{").start
         keys: list[Node] = []
         values: list[Node] = []
-        while not self.bracket("}"):
+        while not self.at_bracket("}"):
             if keys:
-                self.expect(Kind.OPERATOR, ",")
-                if self.bracket("}"):
+                self.expect(TokenKind.OPERATOR, ",")
+                if self.at_bracket("}"):
                     break
-                if self.operator(","):
-                    raise self.unexpected()
-            keys.append(self._key())
-            self.expect(Kind.OPERATOR, ":")
+                if self.at_operator(","):
+                    raise self.unexpected_token()
+            keys.append(self._map_key())
+            self.expect(TokenKind.OPERATOR, ":")
             values.append(self.expression(0))
-            self.made(keys[-1])  # the pair counts as a node
-        self.expect(Kind.BRACKET, "}")
-        return self.made(Map(start, self.end, tuple(keys), tuple(values)))
+            self.counted(keys[-1])  # the engine has a node for the pair
+        self.expect(TokenKind.BRACKET, "}")
+        return self.counted(Map(start, self.previous_end, tuple(keys), tuple(values)))
 
-    def _key(self) -> Node:
-        if self.now.kind in {Kind.NUMBER, Kind.STRING, Kind.IDENTIFIER}:
+    def _map_key(self) -> Node:
+        if self.current.kind in {TokenKind.NUMBER, TokenKind.STRING, TokenKind.IDENTIFIER}:
             token = self.next()
-            return self.made(String(token.start, token.end, token.text))
-        if self.bracket("("):
+            return self.counted(String(token.start, token.end, token.text))
+        if self.at_bracket("("):
             return self.expression(0)
-        raise self.refused(_KEY.format(self.now))
+        raise self.error(_MAP_KEY.format(self.current))
 
     def call(self, name: Token, piped: Node | None = None) -> Node:
-        """Read the arguments of a call; `piped` is what stands before a `|`, the first of them."""
+        """Parse the arguments of a call; `piped` is the operand before a `|`, which is the first argument."""
         first = () if piped is None else (piped,)
         start = name.start if piped is None else piped.start
-        loop = loops(self.engine).get(name.text)
-        if loop:
-            arguments = first + self._loop(loop[len(first) :])
-            return self.made(Builtin(start, self.end, name.text, arguments))
-        if name.text in functions(self.engine):
+        function = self.builtins.get(name.text)
+        if function and isinstance(function.signature, Iteration):
+            arguments = first + self._iteration_arguments(function.signature.parameters[len(first) :])
+            return self.counted(Builtin(start, self.previous_end, name.text, arguments))
+        if function:
             arguments = first + self._arguments()
-            return self.made(Builtin(start, self.end, name.text, arguments))
-        callee = self.made(Identifier(name.start, name.end, name.text))
+            return self.counted(Builtin(start, self.previous_end, name.text, arguments))
+        callee = self.counted(Identifier(name.start, name.end, name.text))
         arguments = first + self._arguments()
-        return self.made(Call(start, self.end, callee, arguments))
+        return self.counted(Call(start, self.previous_end, callee, arguments))
 
-    def _loop(self, wanted: tuple[Argument, ...]) -> tuple[Node, ...]:
-        self.expect(Kind.BRACKET, "(")
-        read: list[Node] = []
-        for place, argument in enumerate(wanted):
-            if self.bracket(")") and argument.optional:
+    def _iteration_arguments(self, parameters: tuple[Parameter, ...]) -> tuple[Node, ...]:
+        self.expect(TokenKind.BRACKET, "(")
+        arguments: list[Node] = []
+        for index, parameter in enumerate(parameters):
+            if self.at_bracket(")") and parameter.optional:
                 break
-            if self.bracket(")") and self.modern:
-                raise self.refused(f"expected at least {len(wanted)} arguments")
-            if argument.optional and not self.modern and not self.operator(","):
+            if self.at_bracket(")") and self.v117:
+                raise self.error(f"expected at least {len(parameters)} arguments")
+            if parameter.optional and not self.v117 and not self.at_operator(","):
                 break
-            if place:
-                self.expect(Kind.OPERATOR, ",")
-            read.append(self._closure() if argument.closure else self.expression(0))
-        if self.modern and self.operator(","):
+            if index:
+                self.expect(TokenKind.OPERATOR, ",")
+            arguments.append(self._predicate() if parameter.predicate else self.expression(0))
+        if self.v117 and self.at_operator(","):
             self.next()
-        self.expect(Kind.BRACKET, ")")
-        return tuple(read)
+        self.expect(TokenKind.BRACKET, ")")
+        return tuple(arguments)
 
     def _arguments(self) -> tuple[Node, ...]:
-        self.expect(Kind.BRACKET, "(")
-        read: list[Node] = []
-        while not self.bracket(")"):
-            if read:
-                self.expect(Kind.OPERATOR, ",")
-                if self.modern and self.bracket(")"):
+        self.expect(TokenKind.BRACKET, "(")
+        arguments: list[Node] = []
+        while not self.at_bracket(")"):
+            if arguments:
+                self.expect(TokenKind.OPERATOR, ",")
+                if self.v117 and self.at_bracket(")"):
                     break
-            read.append(self.expression(0))
-        self.expect(Kind.BRACKET, ")")
-        return tuple(read)
+            arguments.append(self.expression(0))
+        self.expect(TokenKind.BRACKET, ")")
+        return tuple(arguments)
 
-    def _closure(self) -> Node:
-        start = self.now.start
-        braced = self.bracket("{")
+    def _predicate(self) -> Node:
+        start = self.current.start
+        braced = self.at_bracket("{")
         if braced:
             self.next()
-        self._depth += 1
-        body = self.several() if braced else self.expression(0)
-        if self.modern and not braced and self.operator(";"):
-            raise self.refused("wrap predicate with brackets { and }")
-        self._depth -= 1
+        self._predicate_depth += 1
+        body = self.body() if braced else self.expression(0)
+        if self.v117 and not braced and self.at_operator(";"):
+            raise self.error("wrap predicate with brackets { and }")
+        self._predicate_depth -= 1
         if braced:
-            self.expect(Kind.BRACKET, "}")
-        return self.made(Predicate(start, self.end, body))
+            self.expect(TokenKind.BRACKET, "}")
+        return self.counted(Predicate(start, self.previous_end, body))
 
-    def _after(self, node: Node) -> Node:
-        """Read all the dots and brackets that follow a part."""
+    def _postfix(self, node: Node) -> Node:
+        """Parse all the dots and brackets that follow an operand."""
         while True:
-            if self.operator(".") or self.operator("?."):
-                node = self._dotted(node, optional=self.operator("?."))
-            elif self.bracket("["):
+            if self.at_operator(".") or self.at_operator("?."):
+                node = self._dotted(node, optional=self.at_operator("?."))
+            elif self.at_bracket("["):
                 node = self._indexed(node, optional=False)
             else:
                 return node
 
     def _dotted(self, node: Node, *, optional: bool) -> Node:
         self.next()
-        if self.modern and optional and self.bracket("["):
+        if self.v117 and optional and self.at_bracket("["):
             return self._indexed(node, optional=True)
         name = self.next()
-        if name.kind is not Kind.IDENTIFIER and not (name.kind is Kind.OPERATOR and _identifier(name.text)):
-            raise self.refused("expected name")
-        chained = isinstance(node, OptionalChain)
+        if name.kind is not TokenKind.IDENTIFIER and not (
+            name.kind is TokenKind.OPERATOR and _is_identifier(name.text)
+        ):
+            raise self.error("expected name")
+        is_chained = isinstance(node, OptionalChain)
         base = node.link if isinstance(node, OptionalChain) else node
-        key = self.made(String(name.start, name.end, name.text))
-        called = self.bracket("(")
-        link: Node = self.made(Member(base.start, self.end, base, key, optional, called))
-        if called:
+        key = self.counted(String(name.start, name.end, name.text))
+        is_method = self.at_bracket("(")
+        link: Node = self.counted(Member(base.start, self.previous_end, base, key, optional, is_method))
+        if is_method:
             arguments = self._arguments()
-            link = self.made(Call(base.start, self.end, link, arguments))
-        return self.made(OptionalChain(base.start, self.end, link)) if chained or optional else link
+            link = self.counted(Call(base.start, self.previous_end, link, arguments))
+        if is_chained or optional:
+            return self.counted(OptionalChain(base.start, self.previous_end, link))
+        return link
 
     def _indexed(self, node: Node, *, optional: bool) -> Node:
         self.next()
-        low = None if self.operator(":") else self.expression(0)
-        if not self.operator(":"):
+        low = None if self.at_operator(":") else self.expression(0)
+        if not self.at_operator(":"):
             assert low is not None
-            self.expect(Kind.BRACKET, "]")
-            member = self.made(Member(node.start, self.end, node, low, optional))
-            return self.made(OptionalChain(node.start, self.end, member)) if optional else member
+            self.expect(TokenKind.BRACKET, "]")
+            member = self.counted(Member(node.start, self.previous_end, node, low, optional))
+            return self.counted(OptionalChain(node.start, self.previous_end, member)) if optional else member
         self.next()
-        high = None if self.bracket("]") else self.expression(0)
-        self.expect(Kind.BRACKET, "]")
-        return self.made(Slice(node.start, self.end, node, low, high))
+        high = None if self.at_bracket("]") else self.expression(0)
+        self.expect(TokenKind.BRACKET, "]")
+        return self.counted(Slice(node.start, self.previous_end, node, low, high))
 
 
-def _identifier(text: str) -> bool:
-    return all(map(wordy, text)) and not text[0].isdigit()
+def _is_identifier(text: str) -> bool:
+    return all(map(is_identifier_char, text)) and not text[0].isdigit()
 
 
-# rooms
+# Operators, `let`, `if` and `?:`
 
 
-class Parser(Parts):
+class Parser(OperandParser):
     """Parses one condition, once."""
 
     def parse(self) -> Node:
         """Return the tree. Raises ConditionError."""
-        node = self.several()
-        if not self.now.is_(Kind.EOF):
-            raise self.unexpected()
+        node = self.body()
+        if not self.current.matches(TokenKind.EOF):
+            raise self.unexpected_token()
         return node
 
     def sequence(self) -> Node:
-        """Read expressions with semicolons between them."""
+        """Parse expressions separated by semicolons."""
         nodes = [self.expression(0)]
-        while self.operator(";"):
+        while self.at_operator(";"):
             self.next()
-            if self.now.is_(Kind.EOF):
+            if self.current.matches(TokenKind.EOF):
                 break
             nodes.append(self.expression(0))
-        return nodes[0] if len(nodes) == 1 else self.made(Sequence(nodes[0].start, self.end, tuple(nodes)))
+        if len(nodes) == 1:
+            return nodes[0]
+        return self.counted(Sequence(nodes[0].start, self.previous_end, tuple(nodes)))
 
-    def expression(self, tightness: int) -> Node:
-        """Read an expression of operators that bind at least so tightly."""
-        if tightness:
-            return self._operations(self.primary(), tightness)
-        if self.operator("let"):
+    def expression(self, min_precedence: int) -> Node:
+        """Parse an expression of operators with at least this precedence."""
+        if min_precedence:
+            return self._operations(self.operand(), min_precedence)
+        if self.at_operator("let"):
             return self._let()
-        if self.modern and self.operator("if"):
+        if self.v117 and self.at_operator("if"):
             return self._if()
-        return self._conditional(self._operations(self.primary(), 0))
+        return self._conditional(self._operations(self.operand(), 0))
 
-    def _operations(self, left: Node, tightness: int) -> Node:
-        before = ""
-        while self.now.kind is Kind.OPERATOR:
-            negated = self._negation(tightness)
-            token = self.now
-            if token.kind is not Kind.OPERATOR or BINARY.get(token.text, -1) < tightness:
+    def _operations(self, left: Node, min_precedence: int) -> Node:
+        previous_operator = ""
+        while self.current.kind is TokenKind.OPERATOR:
+            is_negated = self._negation(min_precedence)
+            token = self.current
+            if token.kind is not TokenKind.OPERATOR or _BINARY_PRECEDENCE.get(token.text, -1) < min_precedence:
                 break
             self.next()
-            left = self._operation(left, token, before, negated=negated)
-            before = token.text
+            left = self._operation(left, token, previous_operator, is_negated=is_negated)
+            previous_operator = token.text
         return left
 
-    def _negation(self, tightness: int) -> bool:
-        """Step over the `not` of `x not in y`; the older engine does so, and forgets it, even where it then stops."""
-        if not self.operator("not"):
+    def _negation(self, min_precedence: int) -> bool:
+        """Step over the `not` of `x not in y`, and return whether there was one.
+
+        1.15 steps over it even if the operator after it binds too loosely, and so loses it: 1 + x not in y is
+        1 + x in y.
+        """
+        if not self.at_operator("not"):
             return False
         negation = self.next()
-        if self.modern and self.now.text not in NEGATED:
-            raise self.unexpected()
-        if self.modern and BINARY[self.now.text] < tightness:
-            self.back_to(negation)
+        if self.v117 and self.current.text not in _NEGATABLE:
+            raise self.unexpected_token()
+        if self.v117 and _BINARY_PRECEDENCE[self.current.text] < min_precedence:
+            self.step_back_to(negation)
         return True
 
-    def _operation(self, left: Node, token: Token, before: str, *, negated: bool) -> Node:
+    def _operation(self, left: Node, token: Token, previous_operator: str, *, is_negated: bool) -> Node:
         if token.text == "|":
-            return self.call(self.expect(Kind.IDENTIFIER), left)
-        if before == "??" and token.text != "??":
-            raise self.refused(
+            return self.call(self.expect(TokenKind.IDENTIFIER), left)
+        if previous_operator == "??" and token.text != "??":
+            raise self.error(
                 f"Operator ({token.text}) and coalesce expressions (??) cannot be mixed. Wrap either by parentheses.",
                 token,
             )
-        if self.modern and token.text in COMPARISONS:
+        if self.v117 and token.text in _COMPARISONS:
             return self._comparison(left, token)
-        right = self.expression(BINARY[token.text] + (token.text not in RIGHT))
-        node: Node = self.made(Binary(left.start, self.end, token.text, left, right))
-        return self.made(Unary(left.start, self.end, "not", node)) if negated else node
+        right = self.expression(_BINARY_PRECEDENCE[token.text] + (token.text not in _RIGHT_ASSOCIATIVE))
+        node: Node = self.counted(Binary(left.start, self.previous_end, token.text, left, right))
+        return self.counted(Unary(left.start, self.previous_end, "not", node)) if is_negated else node
 
     def _comparison(self, left: Node, token: Token) -> Node:
-        """Read `a < b < c`, which means a < b && b < c."""
-        whole: Node | None = None
+        """Parse `a < b < c`, which means a < b && b < c."""
+        chain: Node | None = None
         while True:
-            right = self.expression(BINARY[token.text] + 1)
-            link = self.made(Binary(left.start, self.end, token.text, left, right))
-            whole = link if whole is None else self.made(Binary(whole.start, self.end, "&&", whole, link))
-            left, token = right, self.now
-            if token.kind is not Kind.OPERATOR or token.text not in COMPARISONS:
-                return whole
+            right = self.expression(_BINARY_PRECEDENCE[token.text] + 1)
+            link = self.counted(Binary(left.start, self.previous_end, token.text, left, right))
+            chain = link if chain is None else self.counted(Binary(chain.start, self.previous_end, "&&", chain, link))
+            left, token = right, self.current
+            if token.kind is not TokenKind.OPERATOR or token.text not in _COMPARISONS:
+                return chain
             self.next()
 
     def _let(self) -> Node:
         start = self.next().start
-        name = self.expect(Kind.IDENTIFIER).text
-        self.expect(Kind.OPERATOR, "=")
+        name = self.expect(TokenKind.IDENTIFIER).text
+        self.expect(TokenKind.OPERATOR, "=")
         value = self.expression(0)
-        self.expect(Kind.OPERATOR, ";")
-        body = self.several()
-        return self.made(Let(start, self.end, name, value, body))
+        self.expect(TokenKind.OPERATOR, ";")
+        body = self.body()
+        return self.counted(Let(start, self.previous_end, name, value, body))
 
     def _if(self) -> Node:
         start = self.next().start
         test = self.expression(0)
         then = self._block()
-        self.expect(Kind.OPERATOR, "else")
-        otherwise = self._if() if self.operator("if") else self._block()
-        return Conditional(start, self.end, test, then, otherwise)
+        self.expect(TokenKind.OPERATOR, "else")
+        otherwise = self._if() if self.at_operator("if") else self._block()
+        return Conditional(start, self.previous_end, test, then, otherwise)
 
     def _block(self) -> Node:
-        self.expect(Kind.BRACKET, "{")
+        self.expect(TokenKind.BRACKET, "{")
         node = self.sequence()
-        self.expect(Kind.BRACKET, "}")
+        self.expect(TokenKind.BRACKET, "}")
         return node
 
     def _conditional(self, node: Node) -> Node:
-        while self.operator("?"):
+        while self.at_operator("?"):
             self.next()
-            then = node if self.operator(":") else self.expression(0)
-            self.expect(Kind.OPERATOR, ":")
+            then = node if self.at_operator(":") else self.expression(0)
+            self.expect(TokenKind.OPERATOR, ":")
             otherwise = self.expression(0)
-            node = self.made(Conditional(node.start, self.end, node, then, otherwise))
+            node = self.counted(Conditional(node.start, self.previous_end, node, then, otherwise))
         return node

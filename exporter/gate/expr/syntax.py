@@ -1,4 +1,4 @@
-"""A condition as a tree of frozen nodes, for whoever walks it: the judge, the explanation, the rules of lint."""
+"""A condition as a tree of frozen nodes, which the engine, the explanation and the lint rules walk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What all nodes have: which characters of the condition they are, from `start` to before `end`."""
+    """The base of all nodes: its characters in the condition, from `start` to before `end`."""
 
     start: int
     end: int
@@ -31,21 +31,21 @@ class Bool(Node):
 
 @dataclass(frozen=True, slots=True)
 class Integer(Node):
-    """A whole number, such as 5 or 0x1f."""
+    """An integer literal, such as 5 or 0x1f."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
 class Float(Node):
-    """A number with a point or an exponent."""
+    """A number with a decimal point or an exponent."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class String(Node):
-    """Text in quotes; also the name in `a.name`."""
+    """A string literal; also the name in `a.name`."""
 
     value: str
 
@@ -59,7 +59,7 @@ class Identifier(Node):
 
 @dataclass(frozen=True, slots=True)
 class Pointer(Node):
-    """`#`, the element at hand (name ""), or `#index` and `#acc`."""
+    """`#`, the current element of a predicate (name ""), or `#index` and `#acc`."""
 
     name: str
 
@@ -83,7 +83,7 @@ class Binary(Node):
 
 @dataclass(frozen=True, slots=True)
 class OptionalChain(Node):
-    """What `?.` cuts short: nil in its course is the nil of all of it."""
+    """The extent of `?.`: a nil base anywhere in it makes the entire chain nil."""
 
     link: Node
 
@@ -109,7 +109,7 @@ class Slice(Node):
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
-    """`callee(arguments)`: one of the controller's own functions, such as isNaN, or an unknown one."""
+    """`callee(arguments)`: a function of the controller, such as isNaN, or an unknown one."""
 
     callee: Node
     arguments: tuple[Node, ...]
@@ -117,7 +117,7 @@ class Call(Node):
 
 @dataclass(frozen=True, slots=True)
 class Builtin(Node):
-    """A call of one of the engine's own functions, such as len or all."""
+    """A call of a builtin function of the engine, such as len or all."""
 
     name: str
     arguments: tuple[Node, ...]
@@ -125,7 +125,7 @@ class Builtin(Node):
 
 @dataclass(frozen=True, slots=True)
 class Predicate(Node):
-    """What is evaluated for each element: `{# < 0.05}`."""
+    """An expression that is evaluated for each element: `{# < 0.05}`."""
 
     body: Node
 
@@ -164,14 +164,14 @@ class Array(Node):
 
 @dataclass(frozen=True, slots=True)
 class Map(Node):
-    """`{a: 1}`: keys and values by turns."""
+    """`{a: 1}`: `values[i]` belongs to `keys[i]`."""
 
     keys: tuple[Node, ...]
     values: tuple[Node, ...]
 
 
 def children(node: Node) -> Iterator[Node]:
-    """Yield the nodes right below a node, in the order of the text."""
+    """Yield the direct children of a node in source order."""
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, Node):
@@ -181,9 +181,9 @@ def children(node: Node) -> Iterator[Node]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Yield a node and all below it, parents first."""
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        yield at
-        waiting += reversed(list(children(at)))
+    """Yield a node and all its descendants, parents first."""
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        yield current
+        pending += reversed(list(children(current)))

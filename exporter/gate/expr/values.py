@@ -1,36 +1,38 @@
-"""The values of a running condition, each of which knows how Go names its type and prints it."""
+"""The values of a running condition: how Go names and prints their types, and how they are indexed and converted."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
-from exporter.gate.expr.errors import RunError, UnsupportedError
-from exporter.gate.go_format import general
+from exporter.gate.expr.errors import EvaluationError, UnsupportedError
+from exporter.gate.go_format import format_general
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-_WORD: Final = 2**64
-_HALF: Final = 2**63
-_LOWEST: Final = -_HALF
-FLOATS: Final = "[]float64"
-ANYTHING: Final = "[]interface {}"
-TEXT_TABLE: Final = "map[string]interface {}"
-ANY_TABLE: Final = "map[interface {}]interface {}"
-GROUPS: Final = "map[interface {}][]interface {}"
+    from exporter.gate.expr.syntax import Node
+
+_INT64_SPAN: Final = 2**64
+_INT64_END: Final = 2**63
+_INT64_MIN: Final = -_INT64_END
+FLOAT_SLICE: Final = "[]float64"
+ANY_SLICE: Final = "[]interface {}"
+STRING_MAP: Final = "map[string]interface {}"
+ANY_MAP: Final = "map[interface {}]interface {}"
+GROUPS_MAP: Final = "map[interface {}][]interface {}"
 
 
 class Int64(int):
-    """What asInt gives: a whole number that Go calls int64 and not int."""
+    """What asInt returns: an integer whose Go type is int64 and not int."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ListValue:
-    """A slice: Go's name for its type, and its items."""
+    """A slice: the Go name of its type, and its items."""
 
     name: str
     items: tuple[Value, ...]
@@ -38,7 +40,7 @@ class ListValue:
 
 @dataclass(frozen=True, slots=True)
 class MapValue:
-    """A map: Go's name for its type, and its entries."""
+    """A map: the Go name of its type, and its entries."""
 
     name: str
     entries: Mapping[Value, Value]
@@ -46,14 +48,14 @@ class MapValue:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A span of time, in nanoseconds."""
+    """A time span, in nanoseconds."""
 
     nanoseconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A moment, in nanoseconds since 1970."""
+    """A point in time, in nanoseconds since 1970."""
 
     nanoseconds: int
 
@@ -62,28 +64,66 @@ Value = None | bool | int | float | str | ListValue | MapValue | Duration | Time
 Number = int | float
 
 
-def number(value: Value) -> TypeGuard[Number]:
-    """Say whether a value is a number, which true and false are not."""
+@dataclass(slots=True)
+class IterationScope:
+    """The position of a predicate in its list, for `#`, `#index` and `#acc`."""
+
+    items: tuple[Value, ...]
+    index: int = 0
+    accumulator: Value = None
+
+    def element(self) -> Value:
+        """Return the current element."""
+        if self.index >= len(self.items):
+            raise EvaluationError("reflect: slice index out of range")
+        return self.items[self.index]
+
+
+class EvalContext(Protocol):
+    """What the implementation of a function sees of the evaluation that calls it."""
+
+    v117: bool
+    now: int | None
+    """The current time in nanoseconds since 1970; None in a condition, where now() is not supported."""
+    scopes: list[IterationScope]
+    """The predicates that are being evaluated, innermost last."""
+
+    @property
+    def result(self) -> Value:
+        """The query result that the condition tests."""
+
+    def value(self, node: Node) -> Value:
+        """Evaluate a node. Raises EvaluationError."""
+
+    def grow(self, size: int) -> None:
+        """Count list elements against the engine's memory budget. Raises EvaluationError beyond it."""
+
+
+# Types and conversions
+
+
+def is_number(value: Value) -> TypeGuard[Number]:
+    """Return whether a value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def whole(value: Value) -> TypeGuard[int]:
-    """Say whether a value is a whole number."""
+def is_integer(value: Value) -> TypeGuard[int]:
+    """Return whether a value is an integer; booleans are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def named(value: Value) -> str:
-    """Return the name of a value's type, as %T prints it."""
+def type_name(value: Value) -> str:
+    """Return the name of a value's type, as Go's %T prints it."""
     match value:
         case None:
             return "<nil>"
         case ListValue() | MapValue():
             return value.name
         case _:
-            return _NAMES[type(value)]
+            return _TYPE_NAMES[type(value)]
 
 
-_NAMES: Final[Mapping[type, str]] = {
+_TYPE_NAMES: Final[Mapping[type, str]] = {
     bool: "bool",
     Int64: "int64",
     int: "int",
@@ -94,81 +134,141 @@ _NAMES: Final[Mapping[type, str]] = {
 }
 
 
-def kind(value: Value) -> str:
-    """Return what Go's reflection calls the kind of a value."""
+def kind_name(value: Value) -> str:
+    """Return the name that Go's reflection gives to the kind of a value."""
     if isinstance(value, ListValue | MapValue):
         return "slice" if isinstance(value, ListValue) else "map"
-    return "invalid" if value is None else named(value)
+    return "invalid" if value is None else type_name(value)
 
 
-def wrapped(value: int) -> int:
-    """Return a whole number as 64 bits hold it."""
-    return (value + _HALF) % _WORD - _HALF
+def wrap_int64(value: int) -> int:
+    """Return an integer after 64-bit overflow."""
+    return (value + _INT64_END) % _INT64_SPAN - _INT64_END
 
 
-def truncated(value: Number) -> int:
-    """Turn a number into a whole one as amd64 does: NaN, Inf and what is too large become the lowest there is."""
+def truncate(value: Number) -> int:
+    """Convert a number to int64 as amd64 does: NaN, Inf and values out of range become the minimum."""
     if isinstance(value, int):
         return int(value)
-    if not math.isfinite(value) or not _LOWEST <= value < _HALF:
-        return _LOWEST
+    if not math.isfinite(value) or not _INT64_MIN <= value < _INT64_END:
+        return _INT64_MIN
     return int(value)
 
 
 def as_bool(value: Value) -> bool:
-    """Return a value that must be true or false. Raises RunError."""
+    """Return a value that must be a boolean. Raises EvaluationError."""
     if isinstance(value, bool):
         return value
-    raise conversion(value, "bool")
+    raise conversion_error(value, "bool")
 
 
 def as_text(value: Value) -> str:
-    """Return a value that must be text. Raises RunError."""
+    """Return a value that must be a string. Raises EvaluationError."""
     if isinstance(value, str):
         return value
-    raise conversion(value, "string")
+    raise conversion_error(value, "string")
 
 
-def conversion(value: Value, wanted: str) -> RunError:
-    """Return Go's panic of a value that is not of the type it must be."""
-    found = "nil" if value is None else named(value)
-    return RunError(f"interface conversion: interface {{}} is {found}, not {wanted}")
+def as_bytes(value: Value) -> bytes:
+    """Return the bytes of a value that must be a string, as Go holds it. Raises EvaluationError."""
+    return as_text(value).encode("utf-8", "surrogateescape")
+
+
+def conversion_error(value: Value, expected: str) -> EvaluationError:
+    """Return Go's panic for a value that is not of the expected type."""
+    actual = "nil" if value is None else type_name(value)
+    return EvaluationError(f"interface conversion: interface {{}} is {actual}, not {expected}")
 
 
 def as_int(value: Value) -> int:
-    """Turn a number into a whole one. Raises RunError."""
-    if number(value):
-        return truncated(value)
-    raise RunError(f"invalid operation: int({named(value)})")
+    """Convert a number to an integer. Raises EvaluationError."""
+    if is_number(value):
+        return truncate(value)
+    raise EvaluationError(f"invalid operation: int({type_name(value)})")
 
 
 def as_float(value: Value) -> float:
-    """Turn a number into a float. Raises RunError."""
-    if number(value):
+    """Convert a number to a float. Raises EvaluationError."""
+    if is_number(value):
         return float(value)
-    raise RunError(f"invalid operation: float({named(value)})")
+    raise EvaluationError(f"invalid operation: float({type_name(value)})")
 
 
-def listed(items: list[Value]) -> ListValue:
-    """Return the list that the engine makes of items."""
-    return ListValue(ANYTHING, tuple(items))
+def list_value(items: Sequence[Value]) -> ListValue:
+    """Return the `[]interface {}` that the engine builds from items."""
+    return ListValue(ANY_SLICE, tuple(items))
 
 
 def format_value(value: Value) -> str:
-    """Print a value as %v does."""
+    """Format a value as Go's %v does."""
     match value:
         case None:
             return "<nil>"
         case bool():
             return "true" if value else "false"
         case float():
-            return general(value)
+            return format_general(value)
         case ListValue():
             return f"[{' '.join(map(format_value, value.items))}]"
         case MapValue():
             entries = sorted(value.entries.items(), key=lambda entry: (str(type(entry[0])), format_value(entry[0])))
-            return f"map[{' '.join(f'{format_value(key)}:{format_value(one)}' for key, one in entries)}]"
+            return f"map[{' '.join(f'{format_value(key)}:{format_value(item)}' for key, item in entries)}]"
         case Duration() | Time():
-            raise UnsupportedError("printing a time or a duration is not judged here")
+            raise UnsupportedError("formatting a time or a duration is not supported")
         case _:
             return str(value)
+
+
+# Indexing
+
+
+def fetch(base: Value, key: Value, out_of_range: Callable[[int, int], str]) -> Value:
+    """Return base[key]. Raises EvaluationError; `out_of_range` words it from the index and the length."""
+    if isinstance(base, ListValue):
+        index = from_start(base, key)
+        if not 0 <= index < len(base.items):
+            raise EvaluationError(out_of_range(index, len(base.items)))
+        return base.items[index]
+    if isinstance(base, MapValue):
+        return base.entries.get(map_key(base, key), list_value(()) if base.name == GROUPS_MAP else None)
+    raise EvaluationError(f"cannot fetch {format_value(key)} from {type_name(base)}")
+
+
+def from_start(base: ListValue, key: Value) -> int:
+    """Return an index counted from the start; a negative one counts from the end."""
+    index = as_int(key)
+    return len(base.items) + index if index < 0 else index
+
+
+def map_key(base: MapValue, key: Value) -> Value:
+    """Return a key as a map looks it up: nil becomes the zero value. Raises EvaluationError for an invalid key."""
+    if key is None:
+        return None if base.name.startswith("map[interface") else ""
+    if base.name.startswith("map[string]") and not isinstance(key, str):
+        raise EvaluationError(
+            f"reflect.Value.MapIndex: value of type {type_name(key)} is not assignable to type string"
+        )
+    if isinstance(key, ListValue | MapValue):
+        raise EvaluationError(f"runtime error: hash of unhashable type {type_name(key)}")
+    return key
+
+
+def has_key(base: MapValue, key: Value) -> bool:
+    """Return whether a map has a key. Raises EvaluationError for an invalid key."""
+    return map_key(base, key) in base.entries
+
+
+def get_or_nil(base: Value, key: Value) -> Value:
+    """Return base[key], or nil for a missing element or an invalid base or key."""
+    try:
+        return fetch(base, key, lambda *_: "")
+    except EvaluationError:
+        return None
+
+
+def get(base: Value, key: Value) -> Value:
+    """Return base[key] as `get` of 1.17 does: nil for a missing element, but an error for an invalid key."""
+    if isinstance(base, ListValue):
+        index = from_start(base, key)
+        return base.items[index] if 0 <= index < len(base.items) else None
+    return fetch(base, key, lambda *_: "") if isinstance(base, MapValue) else None

@@ -21,7 +21,7 @@ from exporter.commands.verify.heartbeat import (
 from exporter.config import ReadSection, Settings
 from exporter.metrics import MetricType
 from tests.real_stores import prometheus, victoria_metrics
-from tests.store import Store, as_prometheus_names, serving
+from tests.fake_store import Store, as_prometheus_names, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,7 @@ class TestSeriesOfARunningExporter:
 
 @pytest.mark.parametrize(
     ("troubles", "message"),
-    [([401], "wants a credential"), ([404], "check read.address"), ([302], "check read.address")],
+    [([401], "requires a credential"), ([404], "check read.address"), ([302], "check read.address")],
 )
 async def test_a_reading_that_is_refused_ends_at_once(troubles: list[int], message: str) -> None:
     with pytest.raises(ReadBackError, match=message):

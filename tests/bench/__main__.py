@@ -15,7 +15,7 @@ import click
 from tests.bench import micro
 from tests.bench.fleet import Size, fleet
 from tests.bench.pages import ARGO, KUBE, least, write
-from tests.bench.race import BenchError, Plan, run
+from tests.bench.runner import BenchError, Plan, run
 from tests.bench.subjects import EXPORTER, SUBJECTS, Mode
 from tests.bench.table import Row, keep, median_rows, tables
 

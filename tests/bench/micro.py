@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 from exporter.config import Settings
 from exporter.metrics import Source
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.encode.protobuf import packed
+from exporter.net.gzip import gzip_body
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.response import Asked
-from exporter.service.wiring import identity, page_readers, rules
+from exporter.scrape.response import ScrapeRequest
+from exporter.service.wiring import identity, parser_factory, tracking_policy
 from exporter.web.exposition_writer import render
 from tests.bench.fleet import Size, fleet
 from tests.bench.pages import ARGO, KUBE, VARIANTS, variant, write
@@ -69,7 +69,7 @@ class Material:
         self.pages = [
             [read(self.texts[page][number], page, interner) for page in (ARGO, KUBE)] for number in range(VARIANTS)
         ]
-        watch = RolloutTracker(rules(_SETTINGS))
+        watch = RolloutTracker(tracking_policy(_SETTINGS))
         self.cycles: Sequence[MetricsSnapshot] = [
             watch.process(10.0 * number, pages) for number, pages in enumerate(self.pages, 1)
         ]
@@ -78,11 +78,11 @@ class Material:
 def read(text: bytes, page: str, interner: ScrapeCache) -> ScrapeResult:
     """Read a page as it would come in."""
     source = {ARGO: Source.ARGO, KUBE: Source.KUBE_STATE_METRICS}[page]
-    reader = page_readers(_SETTINGS, interner)(Asked(source, f"{page}:80", 10.0))
-    reader.begin(200, {})
+    reader = parser_factory(_SETTINGS, interner)(ScrapeRequest(source, f"{page}:80", 10.0))
+    reader.start(200, {})
     for start in range(0, len(text), _BLOCK):
         reader.feed(text[start : start + _BLOCK])
-    return reader.close(None, 0.1)
+    return reader.finish(None, 0.1)
 
 
 def findings(size: Size = SIZE) -> Iterator[Finding]:
@@ -125,10 +125,10 @@ def _parsing(page: str, *, warm: bool, megabytes: bool = False) -> Callable[[Mat
 def _stepping(*, warm: bool) -> Callable[[Material], Once]:
     def part(material: Material) -> Once:
         pages, at = itertools.cycle(material.pages), itertools.count(10.0, 10.0)
-        kept = RolloutTracker(rules(_SETTINGS))
+        kept = RolloutTracker(tracking_policy(_SETTINGS))
 
         def once() -> float:
-            (kept if warm else RolloutTracker(rules(_SETTINGS))).process(next(at), next(pages))
+            (kept if warm else RolloutTracker(tracking_policy(_SETTINGS))).process(next(at), next(pages))
             return material.rollouts
 
         return once
@@ -155,7 +155,7 @@ def _encoder() -> Encoder:
 
 def _packing(material: Material) -> Once:
     bodies = [request.body for request in _encoder().requests(material.cycles[0])]
-    return lambda: sum(len(body) for body in bodies if packed(body)) / 1e6
+    return lambda: sum(len(body) for body in bodies if gzip_body(body)) / 1e6
 
 
 def _rendering(material: Material) -> Once:
@@ -182,24 +182,24 @@ def _spool(folder: Path) -> Iterator[Finding]:
     """Measure the spool against the clock on the wall, since it waits for the disk."""
     try:
         from exporter.otlp.delivery.accounting import DeliveryAccounting  # noqa: PLC0415 - this version may have no spool
-        from exporter.otlp.delivery.queue import Record  # noqa: PLC0415
-        from exporter.otlp.spool import Bounds, Spool  # noqa: PLC0415
+        from exporter.otlp.delivery.queue import QueuedRequest  # noqa: PLC0415
+        from exporter.otlp.spool import SpoolLimits, Spool  # noqa: PLC0415
     except ImportError:
         return
-    spool = Spool(folder, Bounds(1 << 32, 86_400.0), DeliveryAccounting(), time.time())
+    spool = Spool(folder, SpoolLimits(1 << 32, 86_400.0), DeliveryAccounting(), time.time())
     body = os.urandom(_BLOCK)
 
     def put() -> float:
         for _ in range(_RECORDS):
-            spool.put(Record(body, 5_000, time.time()), time.time())
+            spool.put(QueuedRequest(body, 5_000, time.time()), time.time())
         asyncio.run(spool.sync())
         return _RECORDS * _BLOCK / 1e6
 
     def drain() -> float:
         for _ in range(_RECORDS):
-            record = spool.head()
+            record = spool.peek()
             assert record is not None
-            spool.acknowledge(record)
+            spool.ack(record)
         asyncio.run(spool.sync())
         return _RECORDS * _BLOCK / 1e6
 

@@ -90,9 +90,9 @@ def kube_page(fleet: Fleet) -> Iterator[str]:
     """Yield kube-state-metrics' page, a family at a time; families without rows are headers alone."""
     pods, sets = [_told_pod(one) for one in fleet.pods], [_told_set(one) for one in fleet.sets]
     for header in POD_FAMILIES:
-        yield _family(header.name, header.kind, header.help, POD_ROWS.get(header.name, ()), pods)
+        yield _family(header.name, header.type, header.help, POD_ROWS.get(header.name, ()), pods)
     for header in REPLICASET_FAMILIES:
-        yield _family(header.name, header.kind, header.help, SET_ROWS.get(header.name, ()), sets)
+        yield _family(header.name, header.type, header.help, SET_ROWS.get(header.name, ()), sets)
 
 
 def write(fleet: Fleet, folder: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from exporter.config.pass_through import PRESETS
 from tests.bench.pages import ARGO, KUBE
-from tests.bench.stage import OTLP, WRITE
+from tests.bench.endpoints import OTLP, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

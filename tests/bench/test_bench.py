@@ -30,7 +30,7 @@ from tests.bench.pages import (
     variant,
     write,
 )
-from tests.bench.race import BenchError, Heard, Plan, run
+from tests.bench.runner import BenchError, Heard, Plan, run
 from tests.bench.subjects import SUBJECTS, Place, Subject
 from tests.bench.table import BEST, Row, best, keep, median_rows, tables
 

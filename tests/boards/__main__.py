@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.boards import fleet, own, rollout
+from tests.boards import exporter_health, fleet, rollout
 
 if TYPE_CHECKING:
     from tests.boards.panels import Board
 
 FOLDER: Final = Path(__file__).parent.parent.parent / "charts/rollouts-exporter/dashboards"
-BOARDS: Final = {"fleet": fleet.BOARD, "rollout": rollout.BOARD, "exporter": own.BOARD}
+BOARDS: Final = {"fleet": fleet.BOARD, "rollout": rollout.BOARD, "exporter": exporter_health.BOARD}
 """The dashboards by the names of their files."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.boards.panels import Panel, Query
-from tests.boards.words import EVERY, ONE
+from tests.boards.expressions import EVERY, ONE
 
 ROLES: Final = ("stable", "canary", "preview", "old", "experiment", "unknown")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.rollouts.inference.transitions import RESULTS
+from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from tests.boards.panels import Board, Panel, Query, Row, Variable
-from tests.boards.words import (
+from tests.boards.expressions import (
     CLUSTER,
     CLUSTER_LABEL,
     CLUSTERS,
@@ -164,7 +164,7 @@ DELIVERIES: Final = (
         "Updates that ended",
         "By how they ended; superseded: a newer revision came before the end.",
         [Query(f"sum by (result) (increase(argo_rollouts_updates_total{{{FLEET}}}[{EVERY}]))", "{{result}}")],
-        words=tuple(result.value for result in RESULTS),
+        words=tuple(result.value for result in UPDATE_RESULTS),
         stacked=True,
     ),
     Panel(

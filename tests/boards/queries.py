@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import promql_parser
 import yaml
 
-from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
 from exporter.rollouts.output.durations import NAME as DURATIONS
-from exporter.rollouts.output.targets import ROWS as TARGETS
-from exporter.self_metrics import TABLE
+from exporter.rollouts.output.targets import TARGET_FAMILIES as TARGETS
+from exporter.self_metrics import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ OTHERS: Final = frozenset({
 })  # fmt: skip # a table
 """Families of others, each from a source that the panel or the alert names."""
 SUFFIXES: Final = re.compile(r"_(bucket|count|sum)$")
-OWN: Final = frozenset({*BY_NAME, *TARGETS, DURATIONS, *(row.name for row in TABLE)})
+OWN: Final = frozenset({*DERIVED_BY_NAME, *TARGETS, DURATIONS, *(row.name for row in DEFINITIONS)})
 
 
 @dataclass(frozen=True, slots=True)

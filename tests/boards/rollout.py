@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.rollouts.inference.transitions import RESULTS
+from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from tests.boards.canary import ROLES, SERVICES
 from tests.boards.panels import Annotation, Board, Panel, Query, Row, Variable
-from tests.boards.words import (
+from tests.boards.expressions import (
     CLUSTER,
     CLUSTER_LABEL,
     CLUSTERS,
@@ -150,7 +150,7 @@ EVENTS: Final = (
         [Query(f"round(sum by (result) (increase(argo_rollouts_updates_total{{{ONE}}}[$__range])))", "{{result}}")],
         kind="stat",
         width=6,
-        words=tuple(result.value for result in RESULTS),
+        words=tuple(result.value for result in UPDATE_RESULTS),
         steps=((None, "text"),),
     ),
     Panel(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.rollouts.output.catalogue import BY_NAME
-from exporter.rollouts.output.targets import LABELS as TARGET_LABELS
-from exporter.rollouts.output.targets import ROWS as TARGETS
+from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
+from exporter.rollouts.output.targets import TARGET_LABELS as TARGET_LABELS
+from exporter.rollouts.output.targets import TARGET_FAMILIES as TARGETS
 from tests.boards.__main__ import BOARDS, FOLDER, text
 from tests.boards.queries import (
     OTHERS,
@@ -117,7 +117,7 @@ def test_an_expression_asks_only_for_series_that_there_are(asked: Asked) -> None
 @pytest.mark.parametrize("asked", EVERYTHING, ids=lambda asked: asked.where)
 def test_an_expression_asks_derived_series_only_for_labels_that_they_have(asked: Asked) -> None:
     for selector in selectors(asked.filled()):
-        row = BY_NAME.get(selector.name or "")
+        row = DERIVED_BY_NAME.get(selector.name or "")
         labels = row.labels if row else TARGET_LABELS if selector.name in TARGETS else None
         if labels is not None:
             assert {one.name for one in selector.matchers.matchers} <= PLACES | set(labels), selector

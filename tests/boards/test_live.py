@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from tests.boards.live import scraped
+from tests.boards.live_exporter import scraped
 from tests.boards.queries import OTHERS, SUFFIXES, Asked, alert_queries, mark_queries, panel_queries, selectors
-from tests.boards.stage import Store
+from tests.boards.loaded_stores import Store
 from tests.real_stores import free_port, victoria_metrics
 
 if TYPE_CHECKING:

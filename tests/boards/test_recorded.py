@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.boards.beside import beside
+from tests.boards.synthetic_metrics import beside
 from tests.boards.queries import Asked, alert_queries, mark_queries, panel_queries, selectors
-from tests.boards.stage import Store, prometheus_with, victoria_metrics_with
-from tests.film import INTERVAL, Film, Play, film
+from tests.boards.loaded_stores import Store, prometheus_with, victoria_metrics_with
+from tests.timeline import INTERVAL, Timeline, Playback, play_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from tests.recorded import Recordings
 
 PLAYS: Final = {
-    "one": Play("abort", slow=15, until=52, after=900),
-    "two": Play("analysis", slow=15),
-    "three": Play("bad-image", slow=15, after=300),
-    "four": Play("workload-ref", "argo-only", slow=15),
-    "five": Play("leader-failover", slow=3),
+    "one": Playback("abort", slowdown=15, until=52, lead_out=900),
+    "two": Playback("analysis", slowdown=15),
+    "three": Playback("bad-image", slowdown=15, lead_out=300),
+    "four": Playback("workload-ref", "argo-only", slowdown=15),
+    "five": Playback("leader-failover", slowdown=3),
 }
 """What the stores hold, by cluster."""
 LIVE: Final = "rollouts_exporter_"
@@ -48,13 +48,13 @@ def recorded(asked: Asked) -> bool:
 
 
 @pytest.fixture(scope="module")
-def films(recordings: Recordings) -> dict[str, Film]:
-    return {cluster: beside(film(recordings, play)) for cluster, play in PLAYS.items()}
+def films(recordings: Recordings) -> dict[str, Timeline]:
+    return {cluster: beside(play_recording(recordings, play)) for cluster, play in PLAYS.items()}
 
 
 @pytest.mark.parametrize("kind", ["prometheus", "victoria-metrics"])
 async def test_every_query_has_an_answer_in_a_recording_and_alerts_have_theirs(
-    kind: str, films: dict[str, Film], require_program: Callable[[str], str], promtool: str, tmp_path: Path
+    kind: str, films: dict[str, Timeline], require_program: Callable[[str], str], promtool: str, tmp_path: Path
 ) -> None:
     program = require_program(kind)
     start = min(played.start for played in films.values())

@@ -14,28 +14,28 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.boards.beside import beside
-from tests.boards.live import scraped
+from tests.boards.synthetic_metrics import beside
+from tests.boards.live_exporter import scraped
 from tests.boards.queries import CHART, boards
-from tests.boards.stage import prometheus_with
-from tests.film import INTERVAL, Play, film
-from tests.pictures.answers import Scene, marks, panels
+from tests.boards.loaded_stores import prometheus_with
+from tests.timeline import INTERVAL, Playback, play_recording
+from tests.pictures.query_results import Scene, marks, panels
 from tests.pictures.drawing import picture
 from tests.real_stores import free_port, victoria_metrics
 from tests.recorded import Recordings, unpack
 
 if TYPE_CHECKING:
-    from tests.boards.stage import Store
+    from tests.boards.loaded_stores import Store
 
 FOLDER: Final = CHART / "pictures"
 FLEET: Final = {
-    "eu-1": Play("abort", slow=15),
-    "us-1": Play("analysis", slow=15),
-    "us-2": Play("bad-image", slow=15),
-    "ap-1": Play("basic-canary", slow=15),
-    "ap-2": Play("bluegreen", slow=15),
-    "ap-3": Play("rollback", "plain", slow=15),
-    "ap-4": Play("leader-failover", slow=8, after=600),
+    "eu-1": Playback("abort", slowdown=15),
+    "us-1": Playback("analysis", slowdown=15),
+    "us-2": Playback("bad-image", slowdown=15),
+    "ap-1": Playback("basic-canary", slowdown=15),
+    "ap-2": Playback("bluegreen", slowdown=15),
+    "ap-3": Playback("rollback", "plain", slowdown=15),
+    "ap-4": Playback("leader-failover", slowdown=8, lead_out=600),
 }
 """What each cluster of the fleet goes through."""
 OUTAGE: Final = (30, 30, 30)
@@ -50,7 +50,7 @@ def program(name: str) -> str:
 async def recorded(folder: Path, wanted: set[str]) -> None:
     """Draw what recordings show."""
     recordings = Recordings(unpack(folder / "recordings"))
-    films = {cluster: beside(film(recordings, play)) for cluster, play in FLEET.items()}
+    films = {cluster: beside(play_recording(recordings, play)) for cluster, play in FLEET.items()}
     start = max(one.start for one in films.values() if one.start < min(played.start for played in films.values()) + 300)
     async with prometheus_with(films, program("prometheus"), program("promtool"), folder) as store:
         spans = {cluster: (one.start, one.start + (len(one.ticks) - 1) * INTERVAL) for cluster, one in films.items()}

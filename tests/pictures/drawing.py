@@ -14,14 +14,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from tests.pictures.looks import COLOURS, EDGE, FAINT, INK, PAGE, PANEL, colour_of, number, state_of
+from tests.pictures.grafana_style import COLOURS, EDGE, FAINT, INK, PAGE, PANEL, colour_of, number, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
-    from tests.pictures.answers import Filled, Named, Scene
+    from tests.pictures.query_results import Filled, Named, Scene
 
 UNIT: Final = (60, 34)
 """Pixels of a cell of Grafana's grid."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.boards.beside import beside
+from tests.boards.synthetic_metrics import beside
 from tests.boards.queries import boards
-from tests.boards.stage import prometheus_with
-from tests.film import INTERVAL, Play, film
-from tests.pictures.answers import Scene, marks, panels
+from tests.boards.loaded_stores import prometheus_with
+from tests.timeline import INTERVAL, Playback, play_recording
+from tests.pictures.query_results import Scene, marks, panels
 from tests.pictures.drawing import picture
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def test_a_dashboard_is_drawn_whole_with_data_in_every_panel(
     recordings: Recordings, require_program: Callable[[str], str], promtool: str, tmp_path: Path
 ) -> None:
     board = boards()["rollout"]
-    played = beside(film(recordings, Play("analysis", slow=15)))
+    played = beside(play_recording(recordings, Playback("analysis", slowdown=15)))
     end = played.start + (len(played.ticks) - 1) * INTERVAL
     scene = Scene(played.start, end, INTERVAL, {"rollout": "search", "service": "search", "__range": "14m"})
     async with prometheus_with({"one": played}, require_program("prometheus"), promtool, tmp_path) as store:

@@ -11,7 +11,7 @@ from tests.boards.queries import filled
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.boards.stage import Line, Store
+    from tests.boards.loaded_stores import Line, Store
 
 
 @dataclass(frozen=True, slots=True)

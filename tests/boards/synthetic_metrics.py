@@ -11,7 +11,7 @@ from math import sin
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from tests.film import INTERVAL, Film, Key
+from tests.timeline import INTERVAL, Timeline, SeriesKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,23 +46,23 @@ class Pod:
 class Meters:
     """Counters that go on from tick to tick."""
 
-    totals: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
+    totals: defaultdict[SeriesKey, float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, amount: float, name: str, **labels: str) -> None:
         """Count on."""
         self.totals[name, tuple(sorted(labels.items()))] += amount
 
 
-def beside(played: Film) -> Film:
+def beside(played: Timeline) -> Timeline:
     """Return a film with the made-up figures in it."""
     meters = Meters()
-    return Film(
+    return Timeline(
         played.start, tuple({**tick, **_figures(tick, meters, number)} for number, tick in enumerate(played.ticks))
     )
 
 
-def _figures(tick: Mapping[Key, float], meters: Meters, number: int) -> dict[Key, float]:
-    gauges: dict[Key, float] = {}
+def _figures(tick: Mapping[SeriesKey, float], meters: Meters, number: int) -> dict[SeriesKey, float]:
+    gauges: dict[SeriesKey, float] = {}
     living: set[str] = set()
     for pod in _pods(tick):
         living.add(pod.name)
@@ -76,7 +76,7 @@ def _figures(tick: Mapping[Key, float], meters: Meters, number: int) -> dict[Key
     return gauges | {key: total for key, total in meters.totals.items() if _pod_of(key) in {"", *living}}
 
 
-def _pod_of(key: Key) -> str:
+def _pod_of(key: SeriesKey) -> str:
     labels = dict(key[1])
     return labels.get("pod", labels.get("k8s_pod_name", ""))
 
@@ -96,7 +96,7 @@ def _serve(pod: Pod, meters: Meters, sway: float) -> None:
         meters.add(answered * share, "http_server_request_duration_seconds_bucket", le=bound, **who)
 
 
-def _pods(tick: Mapping[Key, float]) -> Iterator[Pod]:
+def _pods(tick: Mapping[SeriesKey, float]) -> Iterator[Pod]:
     """Yield the pods of a tick, the requests shared as the canary fraction says."""
     infos = [dict(labels) for (name, labels), value in tick.items() if name == "argo_rollouts_pod_info" and value == 1]
     fractions = {

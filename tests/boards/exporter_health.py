@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.otlp.delivery.accounting import State
+from exporter.otlp.delivery.accounting import DeliveryState
 from tests.boards.panels import Board, Panel, Query, Row, Variable
-from tests.boards.words import CLUSTER, CLUSTER_LABEL, CLUSTERS, EVERY, state, states
+from tests.boards.expressions import CLUSTER, CLUSTER_LABEL, CLUSTERS, EVERY, state, states
 
 OWN: Final = f'{CLUSTER},instance=~"$instance"'
-DELIVERY_STATES: Final = states(*(one.value for one in State))
+DELIVERY_STATES: Final = states(*(one.value for one in DeliveryState))
 TARGET: Final = "$cluster_label, source, installation, instance"
 TARGET_NAME: Final = "{{source}} {{instance}}"
 

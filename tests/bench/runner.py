@@ -190,7 +190,7 @@ def _log(folder: Path) -> str:
 async def _stage(folder: Path) -> AsyncIterator[tuple[int, Heard]]:
     """Start the other end; it ends with its standard input."""
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "tests.bench.stage", str(folder))
+    command = (sys.executable, "-m", "tests.bench.endpoints", str(folder))
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     assert process.stdin is not None
     assert process.stdout is not None

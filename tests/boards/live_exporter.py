@@ -12,9 +12,9 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from exporter.demo.replay_server import listening, replay
+from exporter.demo.servers import serve_path, serve_recording
 from exporter.metrics import Source
-from tests.boards.stage import Store
+from tests.boards.loaded_stores import Store
 from tests.process import exporter
 from tests.real_stores import prometheus
 
@@ -43,8 +43,8 @@ async def scraped(
         return web.Response(text=BROKEN, content_type="text/plain")
 
     async with (
-        replay(recording / "full.jsonl", elapsed) as (played, _),
-        listening(broken) as odd,
+        serve_recording(recording / "full.jsonl", elapsed) as (played, _),
+        serve_path(broken) as odd,
     ):
         targets: dict[str, list[str]] = {source.value: [] for source in Source}
         for one in played:

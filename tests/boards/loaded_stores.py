@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from tests.film import Film, spelt
+from tests.timeline import Timeline, promql_text
 from tests.real_stores import prometheus, victoria_metrics
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _lines(found: list[dict[str, Any]], field: str) -> list[Line]:
 
 
 @asynccontextmanager
-async def prometheus_with(films: Mapping[str, Film], program: str, promtool: str, folder: Path) -> AsyncIterator[Store]:
+async def prometheus_with(films: Mapping[str, Timeline], program: str, promtool: str, folder: Path) -> AsyncIterator[Store]:
     """Run a Prometheus with blocks of films, each of a cluster of its own."""
     text = folder / "films.txt"
     text.write_text("".join((*_text(films, 1), "# EOF\n")))
@@ -80,7 +80,7 @@ async def prometheus_with(films: Mapping[str, Film], program: str, promtool: str
 
 
 @asynccontextmanager
-async def victoria_metrics_with(films: Mapping[str, Film], program: str, folder: Path) -> AsyncIterator[Store]:
+async def victoria_metrics_with(films: Mapping[str, Timeline], program: str, folder: Path) -> AsyncIterator[Store]:
     """Run a VictoriaMetrics with films, each of a cluster of its own."""
     keep = f"-retentionPeriod={AGES}"
     async with victoria_metrics(program, folder, keep) as address, aiohttp.ClientSession() as session:
@@ -92,11 +92,11 @@ async def victoria_metrics_with(films: Mapping[str, Film], program: str, folder:
         yield Store(address, session)
 
 
-def _text(films: Mapping[str, Film], unit: int) -> Iterator[str]:
+def _text(films: Mapping[str, Timeline], unit: int) -> Iterator[str]:
     """Write films as exposition text, each sample with its time in seconds (1) or milliseconds (1000)."""
     for cluster, played in films.items():
         for key, column in played.columns():
-            head = spelt(key, k8s_cluster_name=cluster)
+            head = promql_text(key, k8s_cluster_name=cluster)
             for at, value in zip(played.times, column, strict=True):
                 if value is not None:
                     yield f"{head} {value!r} {round(at * unit)}\n"

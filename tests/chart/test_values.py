@@ -15,7 +15,7 @@ from exporter.config import Settings
 from tests.chart.helm import CHART, EXAMPLES, Refused, documents, only, rendered, values
 from tests.chart.reference import HANDED_DOWN, README, SCHEMA, VALUES, table
 from tests.chart.schemas import against
-from tests.readme import between
+from tests.readme import split_section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def test_the_sections_of_config_are_the_exporters() -> None:
 
 
 def test_the_table_of_the_readme_is_the_values() -> None:
-    assert between(README.read_text(), "values")[1].strip() == table(), "python -m tests.chart.reference --write"
+    assert split_section(README.read_text(), "values")[1].strip() == table(), "python -m tests.chart.reference --write"
 
 
 def test_chart_and_exporter_have_one_version() -> None:
@@ -74,10 +74,10 @@ def test_chart_and_exporter_have_one_version() -> None:
             (*PUSHING, "--set", "last9.existingSecret=a", "--set", "last9.writeToken=b"),
             "are both set: keep one of them",
         ),
-        (("--set", "config.otlp.headers.Authorization=Basic x"), "config.otlp.headers.Authorization would stand in a"),
-        (("--set", "config.argo[0].basic_auth.password=x"), "config.argo.0.basic_auth.password would stand in a"),
+        (("--set", "config.otlp.headers.Authorization=Basic x"), "config.otlp.headers.Authorization would be stored in a"),
+        (("--set", "config.argo[0].basic_auth.password=x"), "config.argo.0.basic_auth.password would be stored in a"),
         (("--set", "config.mode=sidecar"), "see charts/sidecar"),
-        (("--set", "config.web.listen=:80"), "set service.port where another is wanted"),
+        (("--set", "config.web.listen=:80"), "set service.port for another port"),
         (("--set", "argoRollouts.createService=false"), "set argoRollouts.targets, such as"),
         (("--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"), "would be stored twice"),
         (("--set", "serviceMonitor.enabled=true,service.create=false"), "set service.create, or enable podMonitor"),

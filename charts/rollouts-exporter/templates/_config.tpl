@@ -1,6 +1,6 @@
 {{/*
-The exporter's configuration: what the chart's values come to, with .Values.config laid over it. It is YAML, and no
-secret may stand in it, since it goes into a ConfigMap.
+The exporter's configuration as YAML: made from the chart's values, with .Values.config merged over it. It must not contain
+secrets, since it is stored in a ConfigMap.
 */}}
 {{- define "rollouts-exporter.config" -}}
 {{- $config := include "rollouts-exporter.fromValues" . | fromYaml -}}
@@ -10,7 +10,7 @@ secret may stand in it, since it goes into a ConfigMap.
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* Where the configuration pushes to; empty: nowhere */}}
+{{/* OTLP endpoint of the configuration; empty: no push */}}
 {{- define "rollouts-exporter.endpoint" -}}
 {{- (include "rollouts-exporter.config" . | fromYaml).otlp.endpoint -}}
 {{- end -}}
@@ -18,11 +18,11 @@ secret may stand in it, since it goes into a ConfigMap.
 {{- define "rollouts-exporter.fromValues" -}}
 {{- range include "rollouts-exporter.sources" . | fromYamlArray }}
 {{- $values := index $.Values .key }}
-{{- if ne .asks "config" }}
+{{- if ne .scrapes "config" }}
 {{ .section }}:
   targets:
     {{- $made := list (printf "%s.%s.svc:%v" .name $values.namespace $values.port) }}
-    {{- get (dict "service" $made "targets" $values.targets "nobody" list) .asks | toYaml | nindent 4 }}
+    {{- get (dict "service" $made "targets" $values.targets "disabled" list) .scrapes | toYaml | nindent 4 }}
 {{- end }}
 {{- end }}
 otlp:
@@ -47,7 +47,7 @@ memory:
   directory: {{ include "rollouts-exporter.directory" . }}
 {{- end -}}
 
-{{/* Lay the second mapping over the first, in place. Sprig's mergeOverwrite would keep what is to be emptied. */}}
+{{/* Merge the second mapping over the first, in place. Sprig's mergeOverwrite would ignore null and empty values. */}}
 {{- define "rollouts-exporter.overlay" -}}
 {{- $under := index . 0 -}}
 {{- range $key, $value := index . 1 -}}
@@ -66,25 +66,25 @@ memory:
 {{- if or (kindIs "map" $value) (kindIs "slice" $value) -}}
 {{- include "rollouts-exporter.refuseSecrets" (list $at $value) -}}
 {{- else if has (toString $key | lower) (list "password" "authorization") -}}
-{{- fail (printf "%s would stand in a ConfigMap for all to read: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file or password_file)" $at) -}}
+{{- fail (printf "%s would be stored in a ConfigMap, which is not secret: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file or password_file)" $at) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What the exporter itself would refuse only once it runs */}}
+{{/* Reject what the exporter would otherwise reject only when it starts */}}
 {{- define "rollouts-exporter.refuseConfig" -}}
 {{- $ := index . 0 -}}{{- $config := index . 1 -}}
 {{- $attributes := default dict $config.attributes -}}
 {{- if and $config.otlp.endpoint (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
-{{- fail "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to this cluster's name, or to none where one cluster is all there is" -}}
+{{- fail "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to the name of this cluster, or to none if there is only one cluster" -}}
 {{- end -}}
 {{- if and $.Values.last9.existingSecret $.Values.last9.writeToken -}}
-{{- fail "last9.existingSecret and last9.writeToken are both set: keep one of them, best existingSecret" -}}
+{{- fail "last9.existingSecret and last9.writeToken are both set: keep one of them, preferably existingSecret" -}}
 {{- end -}}
 {{- if not (dig "web" "listen" ":9464" $config | hasSuffix ":9464") -}}
-{{- fail "config.web.listen: probes, Service and monitors ask port 9464: leave it, and set service.port where another is wanted" -}}
+{{- fail "config.web.listen: probes, Service and monitors use port 9464: remove this setting, and set service.port for another port" -}}
 {{- end -}}
 {{- if eq (default "deployment" $config.mode) "sidecar" -}}
-{{- fail "config.mode is sidecar, but this chart makes a Deployment: as a sidecar it is run by the controller's own chart, see charts/sidecar" -}}
+{{- fail "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts, see charts/sidecar" -}}
 {{- end -}}
 {{- end -}}

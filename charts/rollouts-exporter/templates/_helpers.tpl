@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 40 characters at most, since "-kube-state-metrics" and the names of dashboards follow */}}
+{{/* At most 40 characters, since "-kube-state-metrics" and the names of dashboards are appended */}}
 {{- define "rollouts-exporter.fullname" -}}
 {{- $name := include "rollouts-exporter.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -26,7 +26,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* Name, namespace and labels of an object: (list $ name namespace labels) */}}
+{{/* Metadata of an object, from (list $ name namespace labels) */}}
 {{- define "rollouts-exporter.metadata" -}}
 {{- $ := index . 0 -}}
 name: {{ index . 1 }}
@@ -42,7 +42,7 @@ labels:
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 
-{{/* Where the files of the pod are */}}
+{{/* Paths in the pod */}}
 
 {{- define "rollouts-exporter.directory" -}}/var/lib/rollouts-exporter{{- end -}}
 {{- define "rollouts-exporter.configDirectory" -}}/etc/rollouts-exporter{{- end -}}
@@ -57,20 +57,20 @@ labels:
 {{- end -}}
 
 {{/*
-The components to scrape, a row each, as YAML. `asks`: service (the headless one made here), targets (as given),
-config (where .Values.config says whom itself) or nobody.
+The components to scrape as YAML, one row each. `scrapes` is service (the headless Service of this chart), targets (those
+in the values), config (.Values.config has the targets) or disabled.
 */}}
 {{- define "rollouts-exporter.sources" -}}
 {{- range $row := list (list "argoRollouts" "argo") (list "kubeStateMetrics" "kube_state_metrics") (list "rolloutState" "rollout_state") }}
 {{- $key := index $row 0 -}}{{- $section := index $row 1 -}}{{- $values := index $.Values $key -}}
 {{- $config := get $.Values.config $section -}}
-{{- $asks := ternary "targets" (ternary "service" "nothing" $values.createService) (not (empty $values.targets)) -}}
-{{- if eq (toString $values.enabled) "false" -}}{{- $asks = "nobody" -}}{{- end -}}
-{{- if or (kindIs "slice" $config) (and (kindIs "map" $config) (hasKey (default dict $config) "targets")) -}}{{- $asks = "config" -}}{{- end -}}
-{{- if eq $asks "nothing" -}}
-{{- fail (printf "%s.createService is false, so name whom to scrape: set %s.targets, such as [%s.%s.svc:%v]" $key $key (kebabcase $key) $values.namespace $values.port) -}}
+{{- $scrapes := ternary "targets" (ternary "service" "nothing" $values.createService) (not (empty $values.targets)) -}}
+{{- if eq (toString $values.enabled) "false" -}}{{- $scrapes = "disabled" -}}{{- end -}}
+{{- if or (kindIs "slice" $config) (and (kindIs "map" $config) (hasKey (default dict $config) "targets")) -}}{{- $scrapes = "config" -}}{{- end -}}
+{{- if eq $scrapes "nothing" -}}
+{{- fail (printf "%s.createService is false: set %s.targets, such as [%s.%s.svc:%v]" $key $key (kebabcase $key) $values.namespace $values.port) -}}
 {{- end }}
-- {key: {{ $key }}, section: {{ $section }}, name: {{ include "rollouts-exporter.fullname" $ }}-{{ kebabcase $key }}, asks: {{ $asks }}}
+- {key: {{ $key }}, section: {{ $section }}, name: {{ include "rollouts-exporter.fullname" $ }}-{{ kebabcase $key }}, scrapes: {{ $scrapes }}}
 {{- end }}
 {{- end -}}
 

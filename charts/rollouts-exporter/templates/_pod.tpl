@@ -1,4 +1,4 @@
-{{/* What the Deployment's container and the test's have in common */}}
+{{/* Common part of the containers of the Deployment and the test */}}
 
 {{- define "rollouts-exporter.container" -}}
 image: {{ include "rollouts-exporter.image" . | quote }}
@@ -35,7 +35,7 @@ volumeMounts:
 --config={{ include "rollouts-exporter.configDirectory" . }}/config.yaml
 {{- end -}}
 
-{{/* Volumes but for the one of state. The Secret is mounted as a folder: a file alone (subPath) would never change */}}
+{{/* Volumes except the one for state. The Secret is mounted as a directory: a single file (subPath) would never change */}}
 {{- define "rollouts-exporter.volumes" -}}
 - name: config
   configMap:
@@ -56,7 +56,7 @@ volumeMounts:
     {{- toYaml .Values.emptyDir | nindent 4 }}
 {{- end -}}
 
-{{/* Where a pod may run, and as whom */}}
+{{/* Scheduling and security context of a pod */}}
 {{- define "rollouts-exporter.placement" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false

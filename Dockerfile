@@ -1,5 +1,5 @@
-# Everything in the image comes from the one lock, by hash: it is downloaded whole, and pip then takes of it what the
-# package needs to run, and nothing from elsewhere. The tests' packages stay behind in the first stage.
+# All packages in the image come from requirements.lock, by hash: the first stage downloads the complete lock, and pip then
+# installs only what the package needs to run, and nothing from elsewhere. The tests' packages stay in the first stage.
 ARG PYTHON=3.11-slim-trixie
 
 FROM python:${PYTHON} AS build
@@ -8,7 +8,7 @@ COPY requirements.lock ./
 RUN pip download --no-cache-dir --quiet --require-hashes --only-binary=:all: --dest /wheels -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
-# The version of setuptools is the lock's, since /wheels has no other.
+# The version of setuptools is that of the lock, since /wheels has no other.
 # hadolint ignore=DL3013
 RUN python -m venv /build \
  && /build/bin/pip install --no-cache-dir --no-index --find-links=/wheels --upgrade setuptools \
@@ -18,7 +18,7 @@ RUN python -m venv --without-pip /opt/rollouts-exporter \
 
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="rollouts-exporter" \
-      org.opencontainers.image.description="Makes Argo Rollouts' progressive delivery visible, in Last9 over OTLP or in Prometheus." \
+      org.opencontainers.image.description="Exports the state of Argo Rollouts to Last9 over OTLP or to Prometheus." \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/rollouts-exporter /opt/rollouts-exporter

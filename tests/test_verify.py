@@ -21,7 +21,7 @@ from exporter.commands.verify.heartbeat import (
 from exporter.config import ReadSection, Settings
 from exporter.metrics import MetricType
 from tests.real_stores import prometheus, victoria_metrics
-from tests.fake_store import Store, as_prometheus_names, serving
+from tests.fake_store import FakeStore, as_prometheus_names, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,8 @@ def settings(push: str, read: str = "", **more: object) -> Settings:
     return Settings.model_validate(sections | more)
 
 
-async def verify_with(store: Store, seconds: float = 5.0, address: str | None = None) -> VerifyReport:
-    async with serving(store):
+async def verify_with(store: FakeStore, seconds: float = 5.0, address: str | None = None) -> VerifyReport:
+    async with serve(store):
         return await verify(settings(store.address), seconds, address and store.address)
 
 
@@ -73,7 +73,7 @@ def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None
 
 
 async def test_what_arrives_as_it_was_sent_is_told_so() -> None:
-    report = await verify_with(Store())
+    report = await verify_with(FakeStore())
     assert report.ok
     assert report.latency < 2
     assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "arrived", "_seconds": "arrived"}
@@ -82,7 +82,7 @@ async def test_what_arrives_as_it_was_sent_is_told_so() -> None:
 
 
 async def test_names_and_labels_that_the_store_changes_are_told() -> None:
-    store = Store(as_prometheus_names, lambda key: key.replace(".", "_"))
+    store = FakeStore(as_prometheus_names, lambda key: key.replace(".", "_"))
     report = await verify_with(store)
     assert report.ok
     assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
@@ -91,21 +91,21 @@ async def test_names_and_labels_that_the_store_changes_are_told() -> None:
 
 
 async def test_it_waits_until_the_heartbeat_shows_and_never_asks_the_same_twice() -> None:
-    store = Store(hidden=3, troubles=[503, 429])
+    store = FakeStore(empty_responses=3, query_errors=[503, 429])
     report = await verify_with(store)
     assert report.ok
     assert report.latency > 0.8
-    assert len(store.asked) == len(set(store.asked)) == 6
+    assert len(store.queries) == len(set(store.queries)) == 6
 
 
 async def test_a_kind_that_the_store_drops_is_missing() -> None:
-    report = await verify_with(Store(keeps=lambda name: not name.endswith("_seconds")), seconds=0.5)
+    report = await verify_with(FakeStore(accepts=lambda name: not name.endswith("_seconds")), seconds=0.5)
     assert not report.ok
     assert states(report)["_seconds"] == "missing"
 
 
 async def test_an_attribute_that_becomes_no_label_is_missing() -> None:
-    report = await verify_with(Store(relabel=lambda key: None if key.startswith("deployment") else key))
+    report = await verify_with(FakeStore(translate_attribute=lambda key: None if key.startswith("deployment") else key))
     assert report.is_readable
     assert not report.ok
     assert [one.attribute for one in report.identity if not one.label] == ["deployment.environment"]
@@ -113,52 +113,52 @@ async def test_an_attribute_that_becomes_no_label_is_missing() -> None:
 
 @pytest.mark.parametrize("earlier", [False, True])
 async def test_a_heartbeat_that_never_shows_is_missing_after_the_time_given(*, earlier: bool) -> None:
-    store = Store(keeps=lambda _: False)
+    store = FakeStore(accepts=lambda _: False)
     if earlier:
-        store.held[HEARTBEAT_NAME, ()] = 5.0
+        store.samples[HEARTBEAT_NAME, ()] = 5.0
     report = await verify_with(store, seconds=0.5)
     assert 0.5 <= report.latency < 2
     assert (report.is_readable, report.initial_delay, report.has_earlier_heartbeats) == (False, None, earlier)
 
 
 async def test_another_clusters_heartbeat_of_the_same_second_is_not_taken_for_ours() -> None:
-    assert (await verify_with(Store(neighbour="c2"))).ok
+    assert (await verify_with(FakeStore(other_cluster="c2"))).ok
 
 
 async def test_points_that_are_rejected_are_remarked() -> None:
-    report = await verify_with(Store(rejected=1))
+    report = await verify_with(FakeStore(rejected_points=1))
     assert report.message == "rejected 1 of 4 points: odd"
 
 
 class TestSeriesOfARunningExporter:
     async def test_are_told_as_arrived_renamed_or_missing(self) -> None:
-        store = Store(page=PAGE)
+        store = FakeStore(page=PAGE)
         identity = tuple(IDENTITY.items())
         for phase in ("Paused", "Error"):
-            store.held["argo_rollouts_phase", (*identity, ("phase", phase))] = 1.0
-        store.held["rollout_reconcile_error_total", identity] = 3.0
+            store.samples["argo_rollouts_phase", (*identity, ("phase", phase))] = 1.0
+        store.samples["rollout_reconcile_error_total", identity] = 3.0
         report = await verify_with(store, address="there")
         assert report.ok
         assert [(one.sent.name, one.state) for one in report.families] == [
             ("argo_rollouts_phase", "arrived"),
             ("rollout_reconcile_error", "renamed"),
         ]
-        assert '{__name__=~"(.+_)?(argo_rollouts_phase|rollout_reconcile_error)' in store.asked[-1]
-        assert '"k8s.cluster.name"="c1"' in store.asked[-1]
+        assert '{__name__=~"(.+_)?(argo_rollouts_phase|rollout_reconcile_error)' in store.queries[-1]
+        assert '"k8s.cluster.name"="c1"' in store.queries[-1]
 
     async def test_that_lack_some_or_all_are_not_whole(self) -> None:
-        store = Store(page=PAGE)
-        store.held["argo_rollouts_phase", (("phase", "Paused"),)] = 1.0
+        store = FakeStore(page=PAGE)
+        store.samples["argo_rollouts_phase", (("phase", "Paused"),)] = 1.0
         report = await verify_with(store, seconds=1, address="there")
         assert [one.state for one in report.families] == ["incomplete", "missing"]
         assert report.is_readable
         assert not report.ok
 
     async def test_are_not_looked_for_at_an_address_that_shows_none(self) -> None:
-        async with serving(Store(page="<html>\n")) as store:
+        async with serve(FakeStore(page="<html>\n")) as store:
             with pytest.raises(NotConfiguredError, match=r"has no metrics .*; check --address"):
                 await verify(settings(store.address), 1, store.address)
-        assert not store.held
+        assert not store.samples
 
 
 @pytest.mark.parametrize(
@@ -167,20 +167,20 @@ class TestSeriesOfARunningExporter:
 )
 async def test_a_reading_that_is_refused_ends_at_once(troubles: list[int], message: str) -> None:
     with pytest.raises(ReadBackError, match=message):
-        await verify_with(Store(troubles=troubles), seconds=20)
+        await verify_with(FakeStore(query_errors=troubles), seconds=20)
 
 
 async def test_a_reading_that_fails_to_the_end_is_refused() -> None:
     with pytest.raises(ReadBackError, match="503 Service Unavailable"):
-        await verify_with(Store(troubles=[503] * 99), seconds=0.5)
+        await verify_with(FakeStore(query_errors=[503] * 99), seconds=0.5)
 
 
 async def test_a_push_that_is_refused_ends_at_once_and_one_put_off_is_tried_again() -> None:
     with pytest.raises(PushError, match=r"401 Unauthorized: push refused; see otlp\.headers, otlp\."):
-        await verify_with(Store(pushes=[401]), seconds=20)
+        await verify_with(FakeStore(push_errors=[401]), seconds=20)
     with pytest.raises(PushError, match="does not accept the heartbeat: odd"):
-        await verify_with(Store(rejected=4), seconds=20)
-    assert (await verify_with(Store(pushes=[503]))).ok
+        await verify_with(FakeStore(rejected_points=4), seconds=20)
+    assert (await verify_with(FakeStore(push_errors=[503]))).ok
 
 
 async def test_what_is_not_configured_is_told_with_its_cure() -> None:
@@ -195,10 +195,10 @@ def write_config(file: Path, push: str, read: dict[str, str]) -> Path:
     return file
 
 
-async def command(store: Store, folder: Path, *, reads: bool = True) -> tuple[int, str, str]:
+async def command(store: FakeStore, folder: Path, *, reads: bool = True) -> tuple[int, str, str]:
     """Run `rollouts-exporter verify --json`; return its exit status and what it wrote."""
     pipe = asyncio.subprocess.PIPE
-    async with serving(store):
+    async with serve(store):
         read = {"address": store.address, "username": "u", "password": SECRET} if reads else {}
         file = write_config(folder / f"{id(store)}.yaml", store.address, read)
         arguments = (sys.executable, "-m", "exporter", "-c", str(file), "verify", "--timeout", "1s", "--json")
@@ -210,11 +210,11 @@ async def command(store: Store, folder: Path, *, reads: bool = True) -> tuple[in
 
 async def test_the_exit_code_tells_scripts_what_came_of_it_and_no_secret_is_written(tmp_path: Path) -> None:
     results = await asyncio.gather(
-        command(Store(), tmp_path),
-        command(Store(keeps=lambda _: False), tmp_path),
-        command(Store(), tmp_path, reads=False),
-        command(Store(pushes=[403]), tmp_path),
-        command(Store(troubles=[403]), tmp_path),
+        command(FakeStore(), tmp_path),
+        command(FakeStore(accepts=lambda _: False), tmp_path),
+        command(FakeStore(), tmp_path, reads=False),
+        command(FakeStore(push_errors=[403]), tmp_path),
+        command(FakeStore(query_errors=[403]), tmp_path),
     )
     assert [code for code, _, _ in results] == [0, 1, 2, 3, 4]
     assert [json.loads(out)["ok"] for _, out, _ in results[:2]] == [True, False]
@@ -225,9 +225,9 @@ async def test_the_exit_code_tells_scripts_what_came_of_it_and_no_secret_is_writ
 async def test_a_real_prometheus_shows_what_a_gateway_made_of_it(
     require_program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    gateway = Store(as_prometheus_names, lambda key: key.replace(".", "_"))
+    gateway = FakeStore(as_prometheus_names, lambda key: key.replace(".", "_"))
     async with (
-        serving(gateway),
+        serve(gateway),
         prometheus(require_program("prometheus"), tmp_path, [gateway.address.removeprefix("http://")]) as address,
     ):
         report = await verify(settings(gateway.address, address), 15)

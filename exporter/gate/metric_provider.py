@@ -1,4 +1,4 @@
-"""Asks the store of each metric what the controller would ask, and judges what comes."""
+"""Queries the Prometheus API of each metric as the controller does, and evaluates the responses."""
 
 from __future__ import annotations
 
@@ -8,52 +8,59 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate import go_format
 from exporter.gate.expr import EngineFailure, evaluate_time
-from exporter.net.prometheus_api import Reader
-from exporter.net.prometheus_response import answer
-from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
+from exporter.gate.provider import (
+    MetricEvaluation,
+    client_error,
+    error_outcome,
+    evaluate_result,
+    provider_error,
+    status_error,
+)
 from exporter.metrics import Failure
+from exporter.net.prometheus_api import PrometheusClient
+from exporter.net.prometheus_response import parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-    from exporter.gate.controller import Controller
-    from exporter.net.prometheus_api import ReadEndpoint
-    from exporter.net.prometheus_response import Reply
-    from exporter.gate.template import Metric, Prometheus, RangeQuery
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.template import Metric, PrometheusProvider, RangeQuery
+    from exporter.net.prometheus_api import PrometheusEndpoint
+    from exporter.net.response import HttpResponse
 
     Form = Mapping[str, str | float | None]
 
-LINE_BREAK: Final = (
-    "a header's value has a line break, which `echo` and editors leave at an end; make the Secret with printf"
+LINE_BREAK_HINT: Final = (
+    "the value of a header contains a line break, which `echo` and editors append; create the Secret with printf"
 )
 
 
-class Store:
-    """The endpoints of a run's metrics, by the metrics' names; use it with `async with`.
+class MetricProvider:
+    """The clients of a run's metrics, by the metrics' names; use it with `async with`.
 
-    `live` says that questions are of now, whatever the time of the trial, which may run faster.
+    With `live` the queries are for the current time, whatever the clock of the run, which may be faster.
     """
 
     def __init__(
         self,
         metrics: Mapping[str, Metric],
-        endpoints: Mapping[str, ReadEndpoint],
-        controller: Controller,
+        endpoints: Mapping[str, PrometheusEndpoint],
+        controller: ControllerVersion,
         *,
         live: bool,
     ) -> None:
         self._metrics = metrics
-        self._readers = {name: Reader(endpoint) for name, endpoint in endpoints.items()}
+        self._clients = {name: PrometheusClient(endpoint) for name, endpoint in endpoints.items()}
         self._controller = controller
         self._live = live
         self._stack = AsyncExitStack()
-        self._known: dict[tuple[str, str], Reply] = {}
+        self._responses: dict[tuple[str, str], HttpResponse] = {}
 
     async def __aenter__(self) -> Self:
-        for reader in self._readers.values():
-            await self._stack.enter_async_context(reader)
+        for client in self._clients.values():
+            await self._stack.enter_async_context(client)
         return self
 
     async def __aexit__(
@@ -61,66 +68,66 @@ class Store:
     ) -> None:
         await self._stack.aclose()
 
-    async def ask(self, metric: Metric, at: float) -> Judged:
-        """Measure a metric at a time (Unix seconds). Raises UnsupportedError for a condition not judged here."""
-        whole = self._metrics[metric.name]
-        assert whole.prometheus is not None, "other providers are refused before"
-        wrong = refusal(whole.prometheus)
-        if wrong is not None:
-            return Judged(wrong)
-        wrong = unsendable(whole.prometheus)
-        if wrong is not None:
-            return Judged(wrong, hint=LINE_BREAK if "header field value" in wrong.message else "")
-        asked = self._question(whole.prometheus, time.time() if self._live else at)
-        if isinstance(asked, str):
-            return Judged(failed(asked))
-        return await self._answered(whole, *asked)
+    async def measure(self, metric: Metric, now: float) -> MetricEvaluation:
+        """Measure a metric at a time (Unix seconds). Raises UnsupportedError for a condition."""
+        resolved = self._metrics[metric.name]  # with the values of Secrets, which the plan's metric redacts
+        assert resolved.prometheus is not None, "other providers are refused before"
+        outcome = provider_error(resolved.prometheus)
+        if outcome is not None:
+            return MetricEvaluation(outcome)
+        outcome = client_error(resolved.prometheus)
+        if outcome is not None:
+            return MetricEvaluation(outcome, hint=LINE_BREAK_HINT if "header field value" in outcome.message else "")
+        query = self._build_query(resolved.prometheus, time.time() if self._live else now)
+        if isinstance(query, str):
+            return MetricEvaluation(error_outcome(query))
+        return await self._evaluate(resolved, *query)
 
-    def _question(self, asked: Prometheus, at: float) -> tuple[str, Form] | str:
-        """Return the path and form of a question, or why there is none."""
-        if asked.range_query is None:
-            return "query", {"query": asked.query, "time": at}
-        return self._ranged(asked.query, asked.range_query, at)
+    def _build_query(self, provider: PrometheusProvider, now: float) -> tuple[str, Form] | str:
+        """Return the path and form of a query, or an error message."""
+        if provider.range_query is None:
+            return "query", {"query": provider.query, "time": now}
+        return self._build_range_query(provider.query, provider.range_query, now)
 
-    def _ranged(self, query: str, asked: RangeQuery, at: float) -> tuple[str, Form] | str:
+    def _build_range_query(self, query: str, range_query: RangeQuery, now: float) -> tuple[str, Form] | str:
         bounds: list[float] = []
-        for name, text in (("start", asked.start), ("end", asked.end)):
-            found = evaluate_time(text, self._controller.engine, at)
-            if isinstance(found, EngineFailure):
-                return f"failed to parse rangeQuery.{name} as time: {found.message}"
-            bounds.append(found)
+        for name, text in (("start", range_query.start), ("end", range_query.end)):
+            bound = evaluate_time(text, self._controller.engine, now)
+            if isinstance(bound, EngineFailure):
+                return f"failed to parse rangeQuery.{name} as time: {bound.message}"
+            bounds.append(bound)
         try:
-            step = go_format.duration(asked.step) / 1e9
+            step = go_format.parse_duration(range_query.step) / 1e9
         except ValueError as error:
             return f"failed to parse rangeQuery.step as duration: {error}"
         return "query_range", {"query": query, "start": bounds[0], "end": bounds[1], "step": step}
 
-    async def _answered(self, metric: Metric, path: str, form: Form) -> Judged:
-        reader = self._readers[metric.name]
-        reply = await self._reply(metric, path, form)
-        if isinstance(reply, Failure):
-            return Judged(failed(reply.message))
-        found = reader.document(path, reply)
-        told = refused_status(reply.status, reply.body)
-        if told is not None:
-            return Judged(failed(told), hint=found.message if isinstance(found, Failure) else "")
-        if isinstance(found, Failure):
-            return Judged(failed(found.message))
+    async def _evaluate(self, metric: Metric, path: str, form: Form) -> MetricEvaluation:
+        response = await self._request(metric, path, form)
+        if isinstance(response, Failure):
+            return MetricEvaluation(error_outcome(response.message))
+        document = self._clients[metric.name].parse(path, response)
+        message = status_error(response.status, response.body)
+        if message is not None:
+            hint = document.message if isinstance(document, Failure) else ""
+            return MetricEvaluation(error_outcome(message), hint=hint)
+        if isinstance(document, Failure):
+            return MetricEvaluation(error_outcome(document.message))
         try:
-            read = answer(found)
+            result = parse_query(document)
         except ValueError as error:
-            return Judged(failed(f"the answer cannot be read: {error}"))
-        return judged(metric, read.value, self._controller, read.warnings)
+            return MetricEvaluation(error_outcome(f"the response cannot be parsed: {error}"))
+        return evaluate_result(metric, result.value, self._controller, result.warnings)
 
-    async def _reply(self, metric: Metric, path: str, form: Form) -> Reply | Failure:
-        """Ask; of the past each question once, since its answer stays what it is."""
-        reader = self._readers[metric.name]
+    async def _request(self, metric: Metric, path: str, form: Form) -> HttpResponse | Failure:
+        """Send a query; one of the past only once, since its result does not change."""
+        client = self._clients[metric.name]
         if self._live:
-            return await reader.reply(path, form)
+            return await client.request(path, form)
         key = (metric.name, str(sorted(form.items())))
-        if key not in self._known:
-            reply = await reader.reply(path, form)
-            if isinstance(reply, Failure):
-                return reply
-            self._known[key] = reply
-        return self._known[key]
+        if key not in self._responses:
+            response = await client.request(path, form)
+            if isinstance(response, Failure):
+                return response
+            self._responses[key] = response
+        return self._responses[key]

@@ -1,4 +1,4 @@
-"""What is made of files that change while we run, and is made again when they do."""
+"""Values that are built from files and rebuilt when a file changes, and secrets in files."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-Stamp = tuple[int, int, int]
+FileVersion = tuple[int, int, int]
 
 
-class Reread(Generic[T]):
-    """What `make` makes of files, made again whenever one of them is another; it never shows in a repr.
+class ReloadingFile(Generic[T]):
+    """A value that `build` makes of files, built again whenever one of them changes; never shown in a repr."""
 
-    A mounted Kubernetes Secret is a symbolic link that is turned to a new file, hence the inode beside the times.
-    """
+    __slots__ = ("_build", "_cached", "_files", "_versions")
 
-    __slots__ = ("_files", "_made", "_make", "_seen")
-
-    def __init__(self, make: Callable[[], T], *files: Path) -> None:
-        self._make = make
+    def __init__(self, build: Callable[[], T], *files: Path) -> None:
+        self._build = build
         self._files = files
-        self._seen: tuple[Stamp | None, ...] | None = None
-        self._made: tuple[T] | None = None
+        self._versions: tuple[FileVersion | None, ...] | None = None
+        self._cached: tuple[T] | None = None  # a tuple, since the value itself may be None
 
     def changed(self) -> bool:
-        """Return whether the files are others than at the last `now`, whatever came of that; if it ever was."""
-        return self._seen is not None and self._stamps() != self._seen
+        """Return whether a file changed since the last `load`, successful or not; False before the first `load`."""
+        return self._versions is not None and self._current_versions() != self._versions
 
-    def now(self) -> T:
-        """Return what the files as they are now make. Raises what `make` raises, each time until they are mended."""
-        stamps = self._stamps()
-        if self._made is None or stamps != self._seen:
-            self._seen, self._made = stamps, None
-            self._made = (self._make(),)
-        return self._made[0]
+    def load(self) -> T:
+        """Return the value for the current files. Raises what `build` raises, until the files are fixed."""
+        versions = self._current_versions()
+        if self._cached is None or versions != self._versions:
+            self._versions, self._cached = versions, None
+            self._cached = (self._build(),)
+        return self._cached[0]
 
-    def _stamps(self) -> tuple[Stamp | None, ...]:
-        return tuple(_stamp(file) for file in self._files)
+    def _current_versions(self) -> tuple[FileVersion | None, ...]:
+        return tuple(_file_version(file) for file in self._files)
 
 
-def _stamp(file: Path) -> Stamp | None:
-    """Return what tells a file from another at its place, None when there is none to be seen."""
+def _file_version(file: Path) -> FileVersion | None:
+    """Return the modification time (nanoseconds), size and inode of a file, None if it cannot be read.
+
+    The inode counts because Kubernetes updates a mounted Secret by pointing a symbolic link to a new file, whose
+    time and size may equal those of the old one.
+    """
     try:
         status = file.stat()
     except OSError:
@@ -52,27 +53,21 @@ def _stamp(file: Path) -> Stamp | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-# Secrets that live in files and change while we run.
-
-
-# rooms
-
-
 class SecretFile:
-    """A secret in a file, read again whenever the file has changed; it never shows in a repr."""
+    """A secret in a file, read again whenever the file changes; never shown in a repr."""
 
-    __slots__ = ("_text", "path")
+    __slots__ = ("_secret", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._text = Reread(self._read, path)
+        self._secret = ReloadingFile(self._read, path)
 
     def read(self) -> str:
-        """Return the secret without outer white space.
+        """Return the secret without surrounding white space.
 
-        Raises OSError when the file cannot be read, ValueError when it is not UTF-8.
+        Raises OSError if the file cannot be read, ValueError if it is not UTF-8.
         """
-        return self._text.now()
+        return self._secret.load()
 
     def _read(self) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Certificate files → whom we trust and how we prove who we are, over TLS; read again when one of them changes."""
+"""TLS of a client: certificate files → an SSLContext or PEM bytes, loaded again when a file changes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.net.files import Reread
+from exporter.net.files import ReloadingFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class TlsFiles(Protocol):
-    """Paths of the PEM files of a TLS client, as a section of the settings has them."""
+    """Paths of the PEM files of a TLS client; a section of the settings fits."""
 
     @property
     def ca_file(self) -> Path | None:
@@ -37,71 +37,69 @@ class TlsFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """One reading of the files, for each who wants it his way: Python's TLS a context, gRPC the PEM texts.
-
-    `authorities` are those of `ca_file`; `chain` and `key` are our certificate; None for a file that is not set.
-    """
+class TlsMaterial:
+    """TLS files loaded once: an `SSLContext` for aiohttp, PEM bytes for gRPC; None for a file that is not set."""
 
     context: ssl.SSLContext
-    authorities: bytes | None = None
-    chain: bytes | None = None
-    key: bytes | None = field(default=None, repr=False)
+    ca_pem: bytes | None = None
+    cert_pem: bytes | None = None
+    key_pem: bytes | None = field(default=None, repr=False)
 
     @property
-    def roots(self) -> bytes | None:
-        """Return whom we trust: without a `ca_file` the system's authorities, where gRPC has a list of its own."""
-        known = () if self.authorities else self.context.get_ca_certs(binary_form=True)
-        return self.authorities or "".join(map(ssl.DER_cert_to_PEM_cert, known)).encode() or None
+    def root_ca_pem(self) -> bytes | None:
+        """Authorities to trust: without a `ca_file` the system's, where gRPC would use a list that it ships."""
+        system_roots = () if self.ca_pem else self.context.get_ca_certs(binary_form=True)
+        return self.ca_pem or "".join(map(ssl.DER_cert_to_PEM_cert, system_roots)).encode() or None
 
 
-class Trust:
-    """The TLS of a section of the configuration, as its files are now."""
+class ClientTlsLoader:
+    """The TLS of one client, as its files are now."""
 
     def __init__(self, tls: TlsFiles) -> None:
         self.server_name = tls.server_name
         files = (file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file is not None)
-        self._proof = Reread(lambda: _proof(tls), *files)
+        self._material = ReloadingFile(lambda: _load_material(tls), *files)
 
-    def context(self) -> ssl.SSLContext:
-        """Return the context for the files as they are now. Raises OSError and ValueError, without a secret."""
-        return self.proof().context
+    def load_context(self) -> ssl.SSLContext:
+        """Return the context for the current files. Raises OSError and ValueError, whose text has no secret."""
+        return self.load().context
 
-    def proof(self) -> Proof:
+    def load(self) -> TlsMaterial:
         """Return the same object for as long as the files are the same. Raises OSError and ValueError."""
-        return self._proof.now()
+        return self._material.load()
 
     def changed(self) -> bool:
-        """Return whether the files are others than they were last."""
-        return self._proof.changed()
+        """Return whether a file changed since the last load."""
+        return self._material.changed()
 
 
-def _proof(tls: TlsFiles) -> Proof:
+def _load_material(tls: TlsFiles) -> TlsMaterial:
     texts = [None if file is None else file.read_bytes() for file in (tls.ca_file, tls.cert_file, tls.key_file)]
-    return Proof(_context(tls), *texts)
+    return TlsMaterial(_create_context(tls), *texts)
 
 
-def _context(tls: TlsFiles) -> ssl.SSLContext:
+def _create_context(tls: TlsFiles) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except ssl.SSLError:
         raise ValueError(f"{tls.ca_file} holds no PEM certificate") from None
-    # Python 3.13 turns it on; authorities made by Kubernetes often have no key identifier, and Go's clients take them.
+    # Python 3.13 sets this flag. Authorities made by Kubernetes often have no key identifier; Go's clients accept them.
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.cert_file is not None:
-        _show(context, tls.cert_file, tls.key_file)
+        _load_client_cert(context, tls.cert_file, tls.key_file)
     return context
 
 
-def _show(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+def _load_client_cert(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     try:
-        context.load_cert_chain(cert, key, password=_no_password)
+        context.load_cert_chain(cert, key, password=reject_encrypted_key)
     except ssl.SSLError:
-        raise ValueError(f"{cert} and {key or 'it'} are no PEM certificate and its key") from None
+        raise ValueError(f"{cert} and {key or 'the key in it'} are not a PEM certificate and its key") from None
 
 
-def _no_password() -> str:
-    raise ValueError("the private key is encrypted; give one without a password")
+def reject_encrypted_key() -> str:
+    """Raise ValueError: OpenSSL calls this for the password of an encrypted key, instead of asking on the terminal."""
+    raise ValueError("the private key is encrypted; use one without a password")

@@ -77,7 +77,7 @@ async def test_the_articles_gate_on_good_bad_absent_and_odd_data(
 async def test_it_posts_a_form_with_the_headers_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with api(in_turn(GAP)) as served:
         await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
-    (asked,) = served.asked
+    (asked,) = served.requests
     assert (asked.method, asked.path) == ("POST", "/api/v1/query")
     assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert asked.headers["Authorization"] == f"Basic {TOKEN}"
@@ -90,7 +90,7 @@ async def test_however_fast_it_goes_the_store_is_asked_for_the_present(
 ) -> None:
     async with api(says(GOOD)) as served:
         _, status = await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
-    assert all(abs(float(one.form["time"]) - time.time()) < 30 for one in served.asked)
+    assert all(abs(float(one.form["time"]) - time.time()) < 30 for one in served.requests)
     took = (datetime.fromisoformat(status[end]).timestamp() for end in ("startedAt", "completedAt"))
     assert -next(took) + next(took) >= 7 * 120
 
@@ -101,7 +101,7 @@ async def test_it_asks_again_with_get_where_post_is_not_allowed(
     async with api(only_get(says(GOOD))) as served:
         code, _ = await tried(gate(tmp_path, served.address, "up"), served, capsys)
     assert code == 0
-    assert [one.method for one in served.asked] == ["POST", "GET"]
+    assert [one.method for one in served.requests] == ["POST", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_it_asks_again_with_get_where_post_is_not_allowed(
         ("{}", 401, "client_error: client error: 401"),
         ("{}", 503, "server_error: server error: 503"),
         ('{"status":"error","errorType":"bad_data","error":"parse error"}', 400, "bad_data: parse error"),
-        ("<html>", 200, "answers with a web page"),
+        ("<html>", 200, "responds with a web page"),
         ('{"status":"success","data":{"resultType":"string","result":[1,"x"]}}', 200, "unexpected value type"),
     ],
 )
@@ -133,7 +133,7 @@ async def test_a_line_break_in_the_secret_is_found_before_it_is_sent(
         given = Given(file, arguments=SERVICE, argument_files=(f"last9-auth={secret}",))
         code = await play(given, wish(explain=True))
     out, _ = capsys.readouterr()
-    assert (code, served.asked) == (2, [])
+    assert (code, served.requests) == (2, [])
     assert 'net/http: invalid header field value for "Authorization"' in out
     assert "make the Secret with printf" in out
     assert "bmV2ZXI6c2hvd24=" not in out
@@ -165,7 +165,7 @@ async def test_an_address_with_a_user_proves_itself_with_it_and_does_not_show_it
         code = await play(Given(gate(tmp_path, address, "up", consecutiveErrorLimit=0)), wish(explain=True))
     out, err = capsys.readouterr()
     assert code == 2
-    assert served.asked[0].headers["Authorization"] == "Basic c29tZW9uZTpuZXZlci1zaG93bg=="
+    assert served.requests[0].headers["Authorization"] == "Basic c29tZW9uZTpuZXZlci1zaG93bg=="
     assert "never-shown" not in out + err
 
 
@@ -178,7 +178,7 @@ async def test_a_slow_answer_is_given_up_after_the_timeout(tmp_path: Path, capsy
         file = gate(tmp_path, served.address, "up", consecutiveErrorLimit=0, prometheus={"timeout": 1})
         code, told = await tried(file, served, capsys)
     assert code == 2
-    assert "did not answer within 1 s" in told["metricResults"][0]["message"]
+    assert "did not respond within 1 s" in told["metricResults"][0]["message"]
 
 
 async def test_a_gate_without_an_end_is_terminated_as_a_step_terminates_it(
@@ -200,7 +200,7 @@ async def test_the_past_is_asked_at_its_own_times_and_each_but_once(
         code = await play(Given(file), wish(start=start, end=start + 120, step=60.0))
     out, _ = capsys.readouterr()
     assert code == 0
-    assert [float(one.form["time"]) - start for one in served.asked] == [30, 90, 150, 210, 270]
+    assert [float(one.form["time"]) - start for one in served.requests] == [30, 90, 150, 210, 270]
     assert out.splitlines() == [
         "2023-11-14 22:13:20Z Successful (m 3 of 3)",
         "2023-11-14 22:14:20Z Successful (m 3 of 3)",
@@ -217,7 +217,7 @@ async def test_a_range_query_asks_a_range_and_judges_all_its_values(
     async with api(says(json.dumps({"status": "success", "data": data}))) as served:
         file = gate(tmp_path, served.address, "up", prometheus=ranged, successCondition="all(result, # < 0.05)")
         code, status = await tried(file, served, capsys, start=1_700_000_100.0)
-    (asked,) = served.asked
+    (asked,) = served.requests
     assert asked.path == "/api/v1/query_range"
     assert asked.form == {"query": "up", "start": "1699999800", "end": "1700000100", "step": "15"}
     assert (code, status["metricResults"][0]["measurements"][0]["value"]) == (1, "[0.01,0.2]")
@@ -229,7 +229,7 @@ async def test_an_older_controller_drops_what_it_does_not_know(
     ranged = {"rangeQuery": {"start": "now()", "end": "now()", "step": "15s"}}
     async with api(says(GOOD)) as served:
         await tried(gate(tmp_path, served.address, "up", prometheus=ranged), served, capsys, version="1.7.2")
-    assert served.asked[0].path == "/api/v1/query"
+    assert served.requests[0].path == "/api/v1/query"
 
 
 async def test_the_explanation_tells_value_sub_expressions_and_why(

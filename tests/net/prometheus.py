@@ -1,4 +1,4 @@
-"""A server that answers as a Prometheus HTTP API may, and notes what it was asked."""
+"""A server of the Prometheus HTTP API with configurable responses, which records its requests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Question:
-    """One request as it came."""
+class ReceivedRequest:
+    """One request as received."""
 
     method: str
     path: str
@@ -30,30 +30,30 @@ class Question:
 
 @dataclass
 class Api:
-    """A running server: its address without /api/v1, and what it was asked."""
+    """A running server: its address without /api/v1, and the requests that it received."""
 
     address: str = ""
-    asked: list[Question] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
 
 
-def says(body: bytes | str, status: int = 200, kind: str = "application/json", **headers: str) -> Behaviour:
-    """Answer always the same."""
+def says(body: bytes | str, status: int = 200, media_type: str = "application/json", **headers: str) -> Behaviour:
+    """Send the same response to every request."""
 
     async def reply(_: web.BaseRequest) -> web.StreamResponse:
         data = body.encode() if isinstance(body, str) else body
-        return web.Response(status=status, body=data, headers={"Content-Type": kind, **headers})
+        return web.Response(status=status, body=data, headers={"Content-Type": media_type, **headers})
 
     return reply
 
 
 def vector(*samples: tuple[dict[str, str], float]) -> str:
-    """Spell the answer of an instant query."""
+    """Return the response to an instant query."""
     result = [{"metric": labels, "value": [1700000000.5, f"{value!r}"]} for labels, value in samples]
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
 
 
 def only_get(behaviour: Behaviour, status: int = 405) -> Behaviour:
-    """Refuse POST, as old servers and some proxies do."""
+    """Reject POST, as old servers and some proxies do."""
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
         return await behaviour(request) if request.method == "GET" else web.Response(status=status)
@@ -64,11 +64,11 @@ def only_get(behaviour: Behaviour, status: int = 405) -> Behaviour:
 @asynccontextmanager
 async def api(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[Api]:
     """Serve on loopback."""
-    served = Api()
+    server = Api()
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()} | dict(request.query)
-        served.asked.append(Question(request.method, request.path, form, request.headers))
+        server.requests.append(ReceivedRequest(request.method, request.path, form, request.headers))
         return await behaviour(request)
 
     runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.01)
@@ -76,7 +76,7 @@ async def api(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncI
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         host, port = runner.addresses[0][:2]
-        served.address = f"{'https' if tls else 'http'}://{host}:{port}"
-        yield served
+        server.address = f"{'https' if tls else 'http'}://{host}:{port}"
+        yield server
     finally:
         await runner.cleanup()

@@ -41,7 +41,7 @@ def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
         ("headers_file", None, "cannot be read: No such file"),
         ("headers_file", b"", "is empty"),
         ("headers_file", b"x=1,hush4711", "item 2 is not a header; write name=value"),
-        ("headers_file", b"x=hush4711%zz", "header x: holds a percent sign"),
+        ("headers_file", b"x=hush4711%zz", "header x: has a percent sign"),
         ("headers_file", b"\xffhush4711", "is not UTF-8"),
         ("authorization_file", None, "cannot be read: No such file"),
         ("authorization_file", b"\n", "is empty"),

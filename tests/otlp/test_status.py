@@ -97,7 +97,7 @@ def test_nobody_is_believed_who_asks_for_more_than_an_hour() -> None:
         (b"", Accepted(10)),
         (partial(3, "old"), Accepted(7, 3, "old")),
         (partial(0, "careful"), Accepted(10, 0, "careful")),
-        (b"\xff\xff", Accepted(10, 0, "OK, with an answer that is not OTLP; see otlp.endpoint")),
+        (b"\xff\xff", Accepted(10, 0, "OK, with a response that is not OTLP; see otlp.endpoint")),
     ],
 )
 def test_ok_is_done_with_what_it_says(body: bytes, verdict: RequestResult) -> None:

@@ -145,7 +145,7 @@ def test_an_error_says_what_the_server_said() -> None:
     ("body", "said"),
     [
         (b"x" * 10_000, "x" * 200 + "…"),
-        (b"\x00\x01\x02", "3 bytes that are no text"),
+        (b"\x00\x01\x02", "3 bytes that are not text"),
         (b"\x1b[31mred\r\n", "[31mred"),
         ("é".encode() * 900, "é" * 200 + "…"),
     ],

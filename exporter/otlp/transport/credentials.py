@@ -1,41 +1,37 @@
-"""What proves who we are: headers and certificates, of the settings and of files, read again when those change."""
+"""Where requests go, and the headers and certificates that go with them; loaded again when their files change."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic_core import PydanticCustomError
 
-from exporter import __version__, log
-from exporter.config.otel import cure, header_pairs, header_value
-from exporter.net.files import Reread, SecretFile
+from exporter import log
+from exporter.config.values import check_header_value, error_hint, parse_headers
+from exporter.net.files import ReloadingFile, SecretFile
+from exporter.net.http import USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from exporter.net.tls import Proof, Trust
+    from exporter.net.tls import ClientTlsLoader, TlsMaterial
 
 
-# Where requests go and how: what both transports are made of.
-
-
-USER_AGENT: Final = (
-    f"rollouts-exporter/{__version__} OTel-OTLP-Exporter-Python/{version('opentelemetry-exporter-otlp')}"
-)
-LONGEST_ANSWER: Final = 4 * 1024 * 1024
-"""The most of an answer that is read, in bytes (E25)."""
+OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{version('opentelemetry-exporter-otlp')}"
+"""The specification of OTLP asks for `OTel-OTLP-Exporter-<language>/<version>`; ours stands before it."""
+MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of a response that are read (E25)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """`endpoint` is the whole URL for HTTP, host:port for gRPC; `timeout` in seconds, 0 for none.
+    """A backend: `endpoint` is the complete URL for HTTP, host:port for gRPC; `timeout` in seconds, 0 for none.
 
-    `headers` and what is in the files are secrets; a file wins over `headers`. `trust` is None for plain text.
-    `gzip` has gRPC compress; over HTTP a body goes as it is. Proxies are the environment's.
+    `headers` and the contents of the files are secret; a file overrides `headers`. `tls` is None for plain text.
+    `gzip` lets gRPC compress; over HTTP a body is sent as it is. The proxy is the environment's.
     """
 
     endpoint: str = field(repr=False)
@@ -43,80 +39,72 @@ class Destination:
     headers_file: Path | None = None
     authorization_file: Path | None = None
     timeout: float = 10.0
-    trust: Trust | None = None
+    tls: ClientTlsLoader | None = None
     gzip: bool = True
 
 
-def proxy(scheme: str, host: str) -> str | None:
-    """Return the URL of the environment's proxy for a scheme and a host, None for the direct way."""
-    address = getproxies().get(scheme)
-    if not address or proxy_bypass(host):
-        return None
-    return address if "://" in address else f"http://{address}"
+def _parse_authorization(text: str) -> Mapping[str, str]:
+    return {"authorization": check_header_value(text)}
 
 
-def _authorization(text: str) -> Mapping[str, str]:
-    return {"authorization": header_value(text)}
-
-
-READERS: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {
-    "headers_file": header_pairs,
-    "authorization_file": _authorization,
+PARSERS: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {
+    "headers_file": parse_headers,
+    "authorization_file": _parse_authorization,
 }
-"""How each file is read; a later one wins."""
+"""The parser of each file, by setting; a later one overrides headers of an earlier one."""
 
 
-class Credential:
-    """The headers and the TLS of a destination, as they are now.
+class RequestCredentials:
+    """The headers and the TLS of a destination, as its settings and files are now.
 
-    What cannot be used raises ValueError that names the setting and the file, and shows nothing of the secret.
+    Raises ValueError for a file that cannot be used; it names the setting and the file, and shows nothing of a secret.
     """
 
-    def __init__(self, to: Destination) -> None:
-        self._trust = to.trust
-        self._fixed = {name.lower(): value for name, value in to.headers.items()}
-        files = {"headers_file": to.headers_file, "authorization_file": to.authorization_file}
+    def __init__(self, destination: Destination) -> None:
+        self._tls = destination.tls
+        self._static_headers = {name.lower(): value for name, value in destination.headers.items()}
+        files = {"headers_file": destination.headers_file, "authorization_file": destination.authorization_file}
         self._files = {setting: path for setting, path in files.items() if path is not None}
-        self._headers = Reread(self._read, *self._files.values())
-        log.hide_credential(*self._fixed.values())
+        self._headers = ReloadingFile(self._load_headers, *self._files.values())
+        log.register_auth_headers(*self._static_headers.values())
 
     def changed(self) -> bool:
-        """Return whether there is another credential or certificate than the one last used."""
-        return self._headers.changed() or (self._trust is not None and self._trust.changed())
+        """Return whether a file of headers or certificates changed since it was last loaded."""
+        return self._headers.changed() or (self._tls is not None and self._tls.changed())
 
     def headers(self) -> dict[str, str]:
         """Return the headers, by lower-case name."""
-        return dict(self._headers.now())
+        return dict(self._headers.load())
 
-    def tls(self) -> Proof | None:
-        """Return the certificates, the same object while they are the same; None for plain text."""
+    def tls_material(self) -> TlsMaterial | None:
+        """Return the certificates, the same object while their files are the same; None for plain text."""
         try:
-            return self._trust.proof() if self._trust is not None else None
+            return self._tls.load() if self._tls is not None else None
         except OSError as error:
             raise ValueError(f"otlp.tls: {error.filename} cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise ValueError(f"otlp.tls: {error}") from None
 
-    def _read(self) -> Mapping[str, str]:
-        headers = dict(self._fixed)
+    def _load_headers(self) -> Mapping[str, str]:
+        headers = dict(self._static_headers)
         for setting, path in self._files.items():
-            headers |= _headers(setting, path)
-        log.hide_credential(*headers.values())
+            headers |= _headers_of(setting, path)
+        log.register_auth_headers(*headers.values())
         return headers
 
 
-def _headers(setting: str, path: Path) -> Mapping[str, str]:
+def _headers_of(setting: str, path: Path) -> Mapping[str, str]:
     try:
-        return READERS[setting](_text(path))
+        return PARSERS[setting](_file_text(path))
     except PydanticCustomError as error:
-        raise ValueError(f"otlp.{setting}: {path} {error.message()}; {cure(error)}") from None
+        raise ValueError(f"otlp.{setting}: {path} {error.message()}; {error_hint(error)}") from None
     except OSError as error:
         raise ValueError(f"otlp.{setting}: {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"otlp.{setting}: {error}") from None
 
 
-def _text(path: Path) -> str:
+def _file_text(path: Path) -> str:
     if text := SecretFile(path).read():
         return text
     raise ValueError(f"{path} is empty; write the header's value into it")

@@ -1,4 +1,4 @@
-"""A gRPC status → a verdict (E22, E24, E29-E31). Pure."""
+"""gRPC status → result of the request (E22, E24, E29-E31). Pure."""
 
 from __future__ import annotations
 
@@ -11,43 +11,45 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # it ships no types
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.otlp.transport.response import (
-    CREDENTIAL,
-    ENDPOINT,
-    LONGEST_WAIT,
-    SIZE,
-    Done,
-    Hold,
-    Later,
-    Never,
-    Verdict,
-    short,
-    taken,
+from exporter.otlp.result import (
+    CREDENTIAL_SETTINGS,
+    ENDPOINT_SETTING,
+    MAX_RETRY_AFTER,
+    SIZE_SETTINGS,
+    Accepted,
+    Blocked,
+    Permanent,
+    RequestResult,
+    Retryable,
+    partial_success,
+    redacted_excerpt,
 )
 
 OK: Final = "OK"
-EXHAUSTED: Final = "RESOURCE_EXHAUSTED"
+RESOURCE_EXHAUSTED: Final = "RESOURCE_EXHAUSTED"
 _RETRYABLE: Final = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
-_SILENT: Final = {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
-"""What the library says when nobody answers; of a server that says so itself little time is taken off its wait."""
-_HELD: Final = {"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"}
-"""UNIMPLEMENTED bends E29: it is what gRPC makes of a 404, and what a server without OTLP says."""
+_UNANSWERED: Final = {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
+"""The codes of the library itself when no response came. A server may send them, too; then the attempt was short, and
+so is what the sender subtracts from its wait."""
+_BLOCKING: Final = {"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"}
+"""UNIMPLEMENTED bends E29: gRPC maps a 404 to it, and a server without OTLP sends it."""
 _TOO_LARGE: Final = re.compile(r"larger than|too large|too big|exceeds? .*(size|limit|max)", re.IGNORECASE)
-CURES: Final = {
+"""RESOURCE_EXHAUSTED is also the code of a quota; only the text tells a request that is too large from that."""
+HINTS: Final = {
     "DEADLINE_EXCEEDED": "otlp.timeout",
-    "UNAVAILABLE": f"{ENDPOINT} and otlp.tls, if it lasts",
-    "UNAUTHENTICATED": CREDENTIAL,
-    "PERMISSION_DENIED": CREDENTIAL,
-    "NOT_FOUND": ENDPOINT,
-    "UNIMPLEMENTED": f"{ENDPOINT}, otlp.protocol and otlp.compression",
-    "INVALID_ARGUMENT": ENDPOINT,
+    "UNAVAILABLE": f"{ENDPOINT_SETTING} and otlp.tls, if this persists",
+    "UNAUTHENTICATED": CREDENTIAL_SETTINGS,
+    "PERMISSION_DENIED": CREDENTIAL_SETTINGS,
+    "NOT_FOUND": ENDPOINT_SETTING,
+    "UNIMPLEMENTED": f"{ENDPOINT_SETTING}, otlp.protocol and otlp.compression",
+    "INVALID_ARGUMENT": ENDPOINT_SETTING,
 }
-"""The settings to look at, by status."""
+"""The settings to check, by status."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """How a call ended: `code` is the status's name, `details` the trailer grpc-status-details-bin."""
+class GrpcResponse:
+    """The end of a call: `code` is the name of the status, `details` the trailer grpc-status-details-bin."""
 
     code: str = OK
     body: bytes = b""
@@ -55,37 +57,39 @@ class Reply:
     details: bytes = field(default=b"", repr=False)
 
 
-def of_reply(reply: Reply, points: int) -> Verdict:
-    """Judge the reply to a request of so many points."""
-    if reply.code == OK:
-        return _success(reply, points)
-    after = retry_info(reply.details)
-    large = reply.code == EXHAUSTED and _TOO_LARGE.search(reply.message) is not None
-    cure = SIZE if large else CURES.get(reply.code, "")
-    said = short(reply.message)
-    why = f"{reply.code}{f': {said}' if said else ''}{f'; see {cure}' if cure else ''}"
-    if reply.code in _RETRYABLE or (reply.code == EXHAUSTED and after is not None):
-        return Later(why, after or None, silent=reply.code in _SILENT)
-    if reply.code in _HELD:
-        return Hold(why)
-    return Never(f"grpc_{reply.code.lower()}", why, split=large or reply.code == "INVALID_ARGUMENT", large=large)
+def classify_grpc(response: GrpcResponse, points: int) -> RequestResult:
+    """Classify the response to a request of `points` points."""
+    code = response.code
+    if code == OK:
+        return _accepted(response, points)
+    retry_after = retry_info(response.details)
+    too_large = code == RESOURCE_EXHAUSTED and _TOO_LARGE.search(response.message) is not None
+    hint = SIZE_SETTINGS if too_large else HINTS.get(code, "")
+    text = redacted_excerpt(response.message)
+    message = f"{code}{f': {text}' if text else ''}{f'; see {hint}' if hint else ''}"
+    if code in _RETRYABLE or (code == RESOURCE_EXHAUSTED and retry_after is not None):
+        return Retryable(message, retry_after or None, unanswered=code in _UNANSWERED)
+    if code in _BLOCKING:
+        return Blocked(message)
+    can_split = too_large or code == "INVALID_ARGUMENT"
+    return Permanent(f"grpc_{code.lower()}", message, can_split=can_split, too_large=too_large)
 
 
-def _success(reply: Reply, points: int) -> Done:
+def _accepted(response: GrpcResponse, points: int) -> Accepted:
     try:
-        return taken(ExportMetricsServiceResponse.FromString(reply.body), points)
+        return partial_success(ExportMetricsServiceResponse.FromString(response.body), points)
     except DecodeError:
-        return Done(points, message=f"OK, with an answer that is not OTLP; see {ENDPOINT}")
+        return Accepted(points, message=f"OK, with a response that is not OTLP; see {ENDPOINT_SETTING}")
 
 
 def retry_info(details: bytes) -> float | None:
-    """Return the seconds that a RetryInfo among the details asks for, 0 where it asks for none; None without one."""
+    """Return the delay in seconds of the RetryInfo in the details of a status; None without one."""
     try:
         for detail in Status.FromString(details).details:
-            asked = RetryInfo()
-            if detail.Unpack(asked):
-                wait: float = asked.retry_delay.seconds + asked.retry_delay.nanos / 1e9
-                return min(max(wait, 0.0), LONGEST_WAIT)
+            info = RetryInfo()
+            if detail.Unpack(info):
+                delay: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+                return min(max(delay, 0.0), MAX_RETRY_AFTER)
     except DecodeError:
         return None
     return None

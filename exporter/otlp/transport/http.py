@@ -1,9 +1,8 @@
-"""One POST of a ready request over HTTP; whatever comes of it is a value, never an exception."""
+"""OTLP over HTTP: one POST of an encoded request. Never raises: errors are returned as an outcome."""
 
 from __future__ import annotations
 
 import socket
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -12,210 +11,191 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter.otlp.encode.protobuf import is_packed
-from exporter.otlp.result import Endless, Outcome, Silence, Unfit
-from exporter.otlp.transport.credentials import LONGEST_ANSWER, USER_AGENT, Credential, proxy
-from exporter.otlp.transport.http_status import PROTOBUF, Answer
+from exporter.net.errors import ErrorKind, ResponseTooLargeError, classify_error
+from exporter.net.gzip import decompress_prefix, is_gzip
+from exporter.net.http import SessionClient, environment_proxy, open_session, read_body
+from exporter.net.response import HttpResponse
+from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, OTLP_USER_AGENT, RequestCredentials
+from exporter.otlp.transport.http_status import PROTOBUF
+from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, TransportOutcome
 
 if TYPE_CHECKING:
     import ssl
-    from types import SimpleNamespace, TracebackType
-    from typing import Self
+    from collections.abc import Mapping
+    from types import SimpleNamespace
 
     from aiohappyeyeballs import AddrInfoType
 
     from exporter.otlp.transport.credentials import Destination
 
+CONNECT_TIMEOUT_MS: Final = 2000
+"""Limit of a TCP handshake. The kernel repeats a lost SYN after 1 s, then waits 2 s and longer; a short limit lets a
+retry reach a backend soon after it returns."""
 
-# Sockets that give up connecting soon, so that a lost packet does not make us late when a backend returns.
+KEEP_ALIVE_SECONDS: Final = 55.0
+"""How long an idle connection stays open; the common load balancers close theirs after 60 s."""
 
-
-CONNECT_MILLISECONDS: Final = 2000
-"""How long a connection may take to come about; the system asks again after one second, then waits for two."""
-
-# Only Linux has it; elsewhere the timeout of the whole request holds alone.
+# Only Linux has this option; elsewhere only the timeout of the complete request applies.
 _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-class Dialling:
-    """Makes the sockets of a connector; one that is connected has the system's patience again.
+class ConnectTimeoutSockets:
+    """Creates the sockets of a connector with a limit for the TCP handshake only.
 
-    Only TCP's handshake is hurried: a busy server may take its time over TLS, and over reading a request.
+    A connected socket has the kernel's default again: a busy server may take its time for TLS and for the request.
     """
 
     def __init__(self) -> None:
-        self._dialling: list[socket.socket] = []
+        self._connecting: list[socket.socket] = []
 
-    def socket(self, address: AddrInfoType) -> socket.socket:
-        """Make a socket that is about to connect."""
+    def create(self, address: AddrInfoType) -> socket.socket:
+        """Create a socket that is about to connect."""
         family, kind, protocol, *_ = address
-        made = socket.socket(family, kind, protocol)
-        _be_patient(made, CONNECT_MILLISECONDS)
-        self._dialling = [one for one in self._dialling if one.fileno() >= 0] + [made]
-        return made
+        new_socket = socket.socket(family, kind, protocol)
+        _set_user_timeout(new_socket, CONNECT_TIMEOUT_MS)
+        self._connecting = [sock for sock in self._connecting if sock.fileno() >= 0] + [new_socket]
+        return new_socket
 
-    async def connected(self, *_: object) -> None:
-        """Note that a connection has come about."""
-        for one in self._dialling:
+    async def on_connected(self, *_: object) -> None:
+        """Lift the limit: a connection is established."""
+        for sock in self._connecting:
             with suppress(OSError):
-                _be_patient(one, 0)
-        self._dialling.clear()
+                _set_user_timeout(sock, 0)
+        self._connecting.clear()
 
 
-def _be_patient(one: socket.socket, milliseconds: int) -> None:
-    """Set how long TCP waits for a sign of the other side; 0: as long as the system says."""
+def _set_user_timeout(sock: socket.socket, milliseconds: int) -> None:
+    """Set how long TCP waits for an acknowledgement; 0: the kernel's default."""
     if _USER_TIMEOUT is not None:
-        one.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
-
-
-# rooms
-
-
-KEEP_ALIVE: Final = 55.0
-"""How long an idle connection is kept, in seconds; load balancers close theirs after 60."""
-
-_BLOCK: Final = 64 * 1024
-_ANY_ZLIB: Final = 47  # zlib's word for "gzip or zlib, as the header says"
+        sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What is known of one attempt besides its outcome: whether it went over a kept connection, and found it dead."""
+    """Whether an attempt reused a connection, and whether that turned out to be closed by the server (`stale`)."""
 
-    kept: bool = False
-    dead: bool = False
+    reused: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What one request shows of us, and demands: its headers, and the TLS (True: the default)."""
+class RequestAuth:
+    """The headers and the TLS (True: the default) of one request."""
 
     headers: CIMultiDict[str] = field(repr=False)
     tls: ssl.SSLContext | bool
 
 
-class HttpPost:
-    """Posts to one destination, one request at a time over a kept connection; use it with `async with`."""
+class HttpTransport(SessionClient):
+    """Posts to one destination, one request at a time over a persistent connection; use it with `async with`."""
 
     def __init__(self, destination: Destination) -> None:
-        self._to = destination
-        self._credential = Credential(destination)
-        self._session: aiohttp.ClientSession | None = None
+        super().__init__()
+        self._destination = destination
+        self._credentials = RequestCredentials(destination)
 
-    async def __aenter__(self) -> Self:
-        dialling = Dialling()
+    def _open_session(self) -> aiohttp.ClientSession:
+        sockets = ConnectTimeoutSockets()
         trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_kept)
-        trace.on_connection_create_end.append(dialling.connected)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=1, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=0, socket_factory=dialling.socket
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._to.timeout or None),
-            trace_configs=[trace],
-            auto_decompress=False,
+        trace.on_connection_reuseconn.append(_mark_reused)
+        trace.on_connection_create_end.append(sockets.on_connected)
+        connector = aiohttp.TCPConnector(
+            limit=1, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=0, socket_factory=sockets.create
         )
-        return self
+        return open_session(
+            timeout=self._destination.timeout or None,
+            connector=connector,
+            trace_configs=[trace],
+            auto_decompress=False,  # the limit counts decompressed bytes, so they are decompressed here
+        )
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session:
-            await self._session.close()
+    def credentials_changed(self) -> bool:
+        """Return whether a credential or certificate changed since the last request."""
+        return self._credentials.changed()
 
-    def renewed(self) -> bool:
-        """Return whether there is another credential or certificate than the one last used."""
-        return self._credential.changed()
-
-    async def post(self, body: bytes) -> Outcome:
-        """Send a request; when a kept connection turns out dead, once more at once over a new one (E20)."""
+    async def post(self, body: bytes) -> TransportOutcome:
+        """Send a request; once more at once over a new connection if the reused one was stale (E20)."""
         try:
-            proof = self._credential.tls()
-            shown = Shown(self._headers(body), proof.context if proof else True)
+            tls = self._credentials.tls_material()
+            auth = RequestAuth(self._headers(body), tls.context if tls else True)
         except ValueError as error:
-            return Unfit(str(error))
+            return NotSent(str(error))
         attempt = Attempt()
-        outcome = await self._post(body, shown, attempt)
-        return await self._post(body, shown, Attempt()) if attempt.dead else outcome
+        outcome = await self._post(body, auth, attempt)
+        return await self._post(body, auth, Attempt()) if attempt.stale else outcome
 
-    async def _post(self, body: bytes, shown: Shown, attempt: Attempt) -> Outcome:
+    async def _post(self, body: bytes, auth: RequestAuth, attempt: Attempt) -> TransportOutcome:
         try:
-            return await self._exchange(body, shown, attempt)
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            return Unfit("otlp.endpoint is no http:// or https:// URL")
+            return await self._exchange(body, auth, attempt)
         except (aiohttp.ClientError, OSError) as error:
-            attempt.dead = attempt.kept and isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-            return _silence(error)
+            is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+            attempt.stale = attempt.reused and is_closed
+            return _outcome(error)
         except ValueError:
-            return Unfit("otlp.endpoint and otlp.headers make no HTTP request: a line break, or credentials in both")
+            message = "otlp.endpoint and otlp.headers are no valid HTTP request: a line break, or credentials in both"
+            return NotSent(message)
 
-    async def _exchange(self, body: bytes, shown: Shown, attempt: Attempt) -> Outcome:
-        if self._session is None:
-            raise RuntimeError("HttpPost is used outside of `async with`")
-        url = URL(self._to.endpoint)
+    async def _exchange(self, body: bytes, auth: RequestAuth, attempt: Attempt) -> TransportOutcome:
+        url = URL(self._destination.endpoint)
         async with self._session.post(
             url,
             data=body,
-            headers=shown.headers,
+            headers=auth.headers,
             allow_redirects=False,
-            ssl=shown.tls,
-            server_hostname=self._to.trust.server_name if self._to.trust else None,
-            proxy=proxy(url.scheme, url.host or ""),
+            ssl=auth.tls,
+            server_hostname=self._destination.tls.server_name if self._destination.tls else None,
+            proxy=environment_proxy(url.scheme, url.host or ""),
             trace_request_ctx=attempt,
         ) as response:
-            return await _answer(response)
+            return await _read(response)
 
     def _headers(self, body: bytes) -> CIMultiDict[str]:
-        headers = CIMultiDict(self._credential.headers())
-        headers.update({"Content-Type": PROTOBUF, "User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
+        headers = CIMultiDict(self._credentials.headers())
+        headers.update({"Content-Type": PROTOBUF, "User-Agent": OTLP_USER_AGENT, "Accept-Encoding": "gzip"})
         headers.pop("Content-Encoding", None)
-        if is_packed(body):
+        if is_gzip(body):
             headers["Content-Encoding"] = "gzip"
         return headers
 
 
-async def _note_kept(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    context.trace_request_ctx.kept = True
+async def _mark_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.reused = True
 
 
-async def _answer(response: aiohttp.ClientResponse) -> Outcome:
-    body = bytearray()
-    async for block in response.content.iter_chunked(_BLOCK):
-        body += block
-        if len(body) > LONGEST_ANSWER:
-            return Endless(str(response.status))
-    plain = _plain(bytes(body), response.headers.get("Content-Encoding", ""))
-    if len(plain) > LONGEST_ANSWER:
-        return Endless(str(response.status))
-    return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, plain)
-
-
-def _plain(body: bytes, encoding: str) -> bytes:
-    """Decompress a body, a little beyond the limit at most; one that cannot be is left as it is (E24)."""
-    if encoding.lower() not in {"gzip", "deflate"}:
-        return body
+async def _read(response: aiohttp.ClientResponse) -> TransportOutcome:
+    """Read a response and decompress it up to the limit; a body that is not compressed as it claims stays (E24)."""
     try:
-        return zlib.decompressobj(_ANY_ZLIB).decompress(body, LONGEST_ANSWER + 1)
-    except zlib.error:
-        return body
+        body = await read_body(response, MAX_RESPONSE_BYTES)
+    except ResponseTooLargeError:
+        return ResponseTooLarge(str(response.status))
+    if response.headers.get("Content-Encoding", "").lower() in {"gzip", "deflate"}:
+        body = decompress_prefix(body, MAX_RESPONSE_BYTES + 1)
+    if len(body) > MAX_RESPONSE_BYTES:
+        return ResponseTooLarge(str(response.status))
+    return HttpResponse(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
 
 
-SILENCES: Final[tuple[tuple[type[Exception], str, str], ...]] = (
-    (TimeoutError, "timeout", "no answer in time; see otlp.timeout"),
-    (aiohttp.ClientConnectorCertificateError, "tls", "its certificate is not trusted; see otlp.tls"),
-    (aiohttp.ClientSSLError, "tls", "no TLS connection; see otlp.tls"),
-    (aiohttp.ClientHttpProxyError, "proxy", "the proxy refused; see HTTPS_PROXY and NO_PROXY"),
-    (aiohttp.ClientProxyConnectionError, "proxy", "no connection to the proxy; see HTTPS_PROXY and NO_PROXY"),
-    (aiohttp.ClientConnectorDNSError, "dns", "its name is not known; see otlp.endpoint"),
-    (aiohttp.ClientConnectorError, "connect", "no connection; see otlp.endpoint"),
-    (aiohttp.ClientResponseError, "not_http", "what it answers is no HTTP; see otlp.endpoint"),
-    (Exception, "broken", "the connection broke before the whole answer was here"),
-)
-"""What each failure is counted as, and the cure."""
+_BROKEN: Final = ("broken", "the connection broke before the response was complete")
+_CONNECT: Final = ("connect", "no connection; see otlp.endpoint")
+_PROXY: Final = ("proxy", "no connection through the proxy; see HTTPS_PROXY and NO_PROXY")
+_ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
+    ErrorKind.TIMEOUT: ("timeout", "no response in time; see otlp.timeout"),
+    ErrorKind.UNTRUSTED_CERTIFICATE: ("tls", "its certificate is not trusted; see otlp.tls"),
+    ErrorKind.TLS_HANDSHAKE: ("tls", "no TLS connection; see otlp.tls"),
+    ErrorKind.PROXY: _PROXY,
+    ErrorKind.DNS: ("dns", "its name does not resolve; see otlp.endpoint"),
+    ErrorKind.REFUSED: _CONNECT,
+    ErrorKind.RESET_ON_CONNECT: _CONNECT,
+    ErrorKind.CONNECT: _CONNECT,
+    ErrorKind.NOT_HTTP: ("not_http", "its response is not HTTP; see otlp.endpoint"),
+}
+"""By kind: the code that requests are counted by, and the message; _BROKEN for all other kinds."""
 
 
-def _silence(error: Exception) -> Silence:
-    code, why = next((code, why) for kind, code, why in SILENCES if isinstance(error, kind))
-    said = f" ({error})" if isinstance(error, aiohttp.ClientConnectorError) else ""
-    return Silence(f"{why}{said}", code)
+def _outcome(error: aiohttp.ClientError | OSError) -> TransportOutcome:
+    kind = classify_error(error)
+    if kind is ErrorKind.INVALID_URL:
+        return NotSent("otlp.endpoint is not an http:// or https:// URL")
+    code, message = _ERROR_MESSAGES.get(kind, _BROKEN)
+    detail = f" ({error})" if isinstance(error, aiohttp.ClientConnectorError) else ""
+    return NoResponse(f"{message}{detail}", code)

@@ -1,14 +1,12 @@
-"""An HTTP answer → a verdict (E21-E35). Pure: the time is an argument."""
+"""HTTP response → result of the request (E21-E35). Pure: the time is an argument."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from google.protobuf import json_format
 from google.protobuf.json_format import ParseError
@@ -16,133 +14,105 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # it ships no types
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.otlp.transport.response import (
-    CREDENTIAL,
-    ENDPOINT,
-    LONGEST_WAIT,
-    MESSAGE_LENGTH,
-    SIZE,
-    Done,
-    Hold,
-    Later,
-    Never,
-    Verdict,
-    short,
-    taken,
+from exporter.net.response import body_text, status_text
+from exporter.otlp.result import (
+    CREDENTIAL_SETTINGS,
+    ENDPOINT_SETTING,
+    MAX_MESSAGE_LENGTH,
+    MAX_RETRY_AFTER,
+    SIZE_SETTINGS,
+    Accepted,
+    Blocked,
+    Permanent,
+    RequestResult,
+    Retryable,
+    partial_success,
+    redacted_excerpt,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from exporter.net.response import HttpResponse
 
 PROTOBUF: Final = "application/x-protobuf"
-_GARBLED: Final = 3
+_MAX_INVALID_LETTERS: Final = 3
+"""Undecodable letters in a body that still counts as text: the cut may split one, and some servers send Latin-1."""
 
 _RETRYABLE: Final = {429, 502, 503, 504}
-_HELD: Final = {401, 403, 404, 407, *range(300, 400)}
-"""407 and the 3xx bend E27, which gives them up: a proxy that wants a credential or a login must not cost data."""
-_SPLIT: Final = {400, 413}
-_DATES: Final = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+_BLOCKING: Final = {401, 403, 404, 407, *range(300, 400)}
+"""407 and the 3xx bend E27, which drops the data: a proxy that requires a credential or a login must not cost data."""
+_SPLITTABLE: Final = {400, 413}
+_DATE_FORMATS: Final = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 """The three forms of an HTTP date (RFC 9110 §5.6.7)."""
 
-CURES: Final = {
-    **dict.fromkeys(range(300, 400), f"{ENDPOINT}, and any proxy that wants a login: redirects are not followed"),
-    **dict.fromkeys((400, 404, 405), ENDPOINT),
-    **dict.fromkeys((401, 403), CREDENTIAL),
+HINTS: Final = {
+    **dict.fromkeys(range(300, 400), f"{ENDPOINT_SETTING}, and any proxy with a login: redirects are not followed"),
+    **dict.fromkeys((400, 404, 405), ENDPOINT_SETTING),
+    **dict.fromkeys((401, 403), CREDENTIAL_SETTINGS),
     407: "HTTP_PROXY, which holds the proxy's user and password",
-    413: SIZE,
+    413: SIZE_SETTINGS,
     415: "otlp.compression or otlp.protocol",
 }
-"""The settings to look at, by status."""
+"""The settings to check, by status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP answer; `headers` are by lower-case name, `body` is decompressed."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def code(self) -> str:
-        """Return the status, as requests are counted by."""
-        return str(self.status)
-
-
-def of_answer(answer: Answer, points: int, now: float) -> Verdict:
-    """Judge the answer to a request of so many points; `now` (Unix seconds) is for dates in Retry-After."""
-    status = answer.status
+def classify_http(response: HttpResponse, points: int, now: float) -> RequestResult:
+    """Classify the response to a request of `points` points; `now` (Unix seconds) is for dates in Retry-After."""
+    status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return _success(answer, points)
-    why = _why(answer)
+        return _accepted(response, points)
+    message = _message(response)
     if status in _RETRYABLE:
-        return Later(why, retry_after(answer.headers.get("retry-after", ""), now))
-    if status in _HELD:
-        return Hold(why)
-    return Never(f"http_{status}", why, split=status in _SPLIT, large=status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return Retryable(message, retry_after(response.headers.get("retry-after", ""), now))
+    if status in _BLOCKING:
+        return Blocked(message)
+    too_large = status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return Permanent(f"http_{status}", message, can_split=status in _SPLITTABLE, too_large=too_large)
 
 
-def _success(answer: Answer, points: int) -> Done:
-    """Read partial success; an answer that cannot be read is a success with a warning (E22-E24)."""
-    if not answer.body:
-        return Done(points)
+def _accepted(response: HttpResponse, points: int) -> Accepted:
+    """Read partial success; a body that cannot be parsed is a success with a warning (E22-E24)."""
+    if not response.body:
+        return Accepted(points)
     try:
-        return taken(READERS[_type(answer)](answer.body), points)
+        return partial_success(BODY_PARSERS[response.media_type](response.body), points)
     except (KeyError, DecodeError, ParseError):
-        return Done(points, message=f"{_why(answer)} (an answer that is not OTLP; see otlp.endpoint)")
+        return Accepted(points, message=f"{_message(response)} (a response that is not OTLP; see {ENDPOINT_SETTING})")
 
 
-def _type(answer: Answer) -> str:
-    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _from_json(body: bytes) -> ExportMetricsServiceResponse:
+def _parse_json(body: bytes) -> ExportMetricsServiceResponse:
     return json_format.Parse(body, ExportMetricsServiceResponse(), ignore_unknown_fields=True)
 
 
-READERS: Final = {PROTOBUF: ExportMetricsServiceResponse.FromString, "application/json": _from_json}
-"""How an answer is read, by media type: OTLP's own, and its JSON form, which some servers always give."""
+BODY_PARSERS: Final = {PROTOBUF: ExportMetricsServiceResponse.FromString, "application/json": _parse_json}
+"""By media type: OTLP's own, and its JSON form, which some servers send whatever the request was."""
 
 
 def retry_after(value: str, now: float) -> float | None:
-    """Return the seconds to wait by a Retry-After header: whole seconds or an HTTP date, ahead; else None (E32)."""
+    """Return the seconds to wait of a Retry-After header: an integer or an HTTP date in the future; else None (E32)."""
     text = value.strip()
-    wait = float(text) if re.fullmatch(r"[0-9]{1,15}", text) else _until(text, now)
-    return min(wait, LONGEST_WAIT) if wait > 0 else None
+    wait = float(text) if re.fullmatch(r"[0-9]{1,15}", text) else _seconds_until(text, now)
+    return min(wait, MAX_RETRY_AFTER) if wait > 0 else None
 
 
-def _until(text: str, now: float) -> float:
-    for form in _DATES:
+def _seconds_until(text: str, now: float) -> float:
+    for date_format in _DATE_FORMATS:
         with suppress(ValueError):
-            return datetime.strptime(text, form).replace(tzinfo=UTC).timestamp() - now
+            return datetime.strptime(text, date_format).replace(tzinfo=UTC).timestamp() - now
     return 0.0
 
 
-def _why(answer: Answer) -> str:
-    cure = f"; see {CURES[answer.status]}" if answer.status in CURES else ""
-    said = _elsewhere(answer) or _said(answer)
-    return f"{_named(answer.status)}{f': {said}' if said else ''}{cure}"
+def _message(response: HttpResponse) -> str:
+    hint = f"; see {HINTS[response.status]}" if response.status in HINTS else ""
+    host = response.redirect_host
+    text = redacted_excerpt(f"to {host}") if host else _error_text(response)
+    return f"{status_text(response.status)}{f': {text}' if text else ''}{hint}"
 
 
-def _elsewhere(answer: Answer) -> str:
-    """Return the host that a redirect points to; the rest of such a URL may be secret."""
-    with suppress(ValueError):
-        host = urlsplit(answer.headers.get("location", "")).hostname
-        return short(f"to {host}") if host else ""
-    return ""
-
-
-def _named(status: int) -> str:
-    with suppress(ValueError):
-        return f"{status} {HTTPStatus(status).phrase}"
-    return str(status)
-
-
-def _said(answer: Answer) -> str:
-    """Return what an error's body says: a google.rpc.Status, text, or that it is neither (E26)."""
-    if _type(answer) == PROTOBUF:
+def _error_text(response: HttpResponse) -> str:
+    """Return the message of a body: of a google.rpc.Status, its text, or only its size if it is binary (E26)."""
+    if response.media_type == PROTOBUF:
         with suppress(DecodeError):
-            return short(Status.FromString(answer.body).message)
-    text = answer.body[: 8 * MESSAGE_LENGTH].decode(errors="replace")
-    garbled = "\0" in text or text.count("\ufffd") > _GARBLED
-    return f"{len(answer.body)} bytes that are no text" if garbled else short(text)
+            return redacted_excerpt(Status.FromString(response.body).message)
+    text = body_text(response.body, MAX_MESSAGE_LENGTH)
+    is_binary = "\0" in text or text.count("\ufffd") > _MAX_INVALID_LETTERS
+    return f"{len(response.body)} bytes that are not text" if is_binary else redacted_excerpt(text)

@@ -1,0 +1,99 @@
+"""Exceptions of an HTTP exchange → one kind each; every client has its own messages by kind."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import zlib
+from enum import Enum, auto
+from typing import Final
+
+import aiohttp
+
+from exporter.log import REDACTOR
+
+_MAX_REASON: Final = 160
+"""Characters of an exception's own text in a message: enough for OpenSSL's longest verification errors."""
+
+
+class ResponseTooLargeError(aiohttp.ClientError):
+    """The body of a response exceeds the limit."""
+
+
+class ErrorKind(Enum):
+    """What went wrong between a request and its complete response."""
+
+    TIMEOUT = auto()
+    RESPONSE_TOO_LARGE = auto()
+    INVALID_URL = auto()
+    UNTRUSTED_CERTIFICATE = auto()
+    TLS_HANDSHAKE = auto()
+    TLS = auto()
+    """A TLS error after the handshake, as when the server rejects our certificate in TLS 1.3."""
+    PROXY = auto()
+    DNS = auto()
+    REFUSED = auto()
+    RESET_ON_CONNECT = auto()
+    CONNECT = auto()
+    RESET = auto()
+    DISCONNECTED = auto()
+    """The server closed the connection before it sent a response."""
+    INCOMPLETE = auto()
+    """The connection ended in the middle of the body."""
+    NOT_HTTP = auto()
+    GZIP = auto()
+    OS_ERROR = auto()
+    CLIENT_ERROR = auto()
+    OTHER = auto()
+
+
+# The first row that fits the exception or its cause counts, so a subclass stands before its base class.
+_KINDS: Final[tuple[tuple[ErrorKind, tuple[type[BaseException], ...]], ...]] = (
+    (ErrorKind.RESPONSE_TOO_LARGE, (ResponseTooLargeError,)),
+    (ErrorKind.INVALID_URL, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)),
+    (ErrorKind.UNTRUSTED_CERTIFICATE, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)),
+    (ErrorKind.TLS_HANDSHAKE, (aiohttp.ClientSSLError,)),
+    (ErrorKind.TLS, (ssl.SSLError,)),
+    (ErrorKind.PROXY, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)),
+    (ErrorKind.DNS, (aiohttp.ClientConnectorDNSError,)),
+    (ErrorKind.REFUSED, (ConnectionRefusedError,)),
+    (ErrorKind.CONNECT, (aiohttp.ClientConnectorError,)),
+    (ErrorKind.RESET, (ConnectionError,)),
+    (ErrorKind.DISCONNECTED, (aiohttp.ServerDisconnectedError,)),
+    (ErrorKind.INCOMPLETE, (aiohttp.ClientPayloadError,)),
+    (ErrorKind.NOT_HTTP, (aiohttp.ClientResponseError,)),
+    (ErrorKind.GZIP, (zlib.error,)),
+    (ErrorKind.OS_ERROR, (OSError,)),
+    (ErrorKind.CLIENT_ERROR, (aiohttp.ClientError,)),
+    (ErrorKind.OTHER, (BaseException,)),
+)
+
+
+def classify_error(error: BaseException) -> ErrorKind:
+    """Return the kind of an exception that aiohttp, the system or zlib raised."""
+    if isinstance(error, TimeoutError):  # not as a cause: a handshake that the system gave up is CONNECT
+        return ErrorKind.TIMEOUT
+    chain = [link for link in (error.__cause__, error) if link is not None]
+    kind = next(kind for kind, types in _KINDS if any(isinstance(link, types) for link in chain))
+    if kind is ErrorKind.CONNECT and isinstance(error.__cause__, ConnectionError):
+        return ErrorKind.RESET_ON_CONNECT
+    return kind
+
+
+def error_reason(error: BaseException) -> str:
+    """Describe an exception in a few words that hold no secret.
+
+    Only texts of the system, OpenSSL and zlib, and what made a response no HTTP are quoted: others may show headers.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        reason = cause.verify_message
+    elif isinstance(cause, ssl.SSLError):
+        reason = (cause.reason or "").replace("_", " ").lower()
+    elif isinstance(cause, OSError) and cause.errno:
+        reason = os.strerror(cause.errno) + (f": {cause.filename}" if cause.filename else "")
+    elif isinstance(cause, aiohttp.ClientResponseError):
+        reason = cause.message
+    else:
+        reason = str(cause) if isinstance(cause, zlib.error) else ""
+    return REDACTOR.redact(" ".join(reason.split()))[:_MAX_REASON].rstrip(".") or type(cause).__name__

@@ -1,7 +1,7 @@
-"""Sample text before its value → the one Series that it names.
+"""The scrape cache: interned series by their text, and the families of each target's previous page.
 
-A known series costs one dictionary look-up; only one never seen is parsed. Texts that differ in blanks or in the
-order of labels name the same Series.
+A known series costs one dictionary look-up; only a new one is parsed. Texts that differ in white space or in the order
+of labels are the same `Series`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
     from exporter.metrics import MetricFamily
 
-MOST_LABELS: Final = 64
+MAX_LABELS: Final = 64
+"""Labels of a series: a bound for the cost of one line. Prometheus has no such limit unless it is configured."""
+_TEXTS_PER_SERIES: Final = 4
+_SPARE_TEXTS: Final = 64
+"""A family may hold so many texts for each live series, and so many more, before dead ones are evicted: rebuilding its
+table then costs little for each series that was added since, and small families are left alone."""
 _BLANK: Final = rb"[ \t]*+"
 _NAME: Final = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL: Final = _BLANK + rb"([a-zA-Z_][a-zA-Z0-9_]*+)" + _BLANK + rb"=" + _BLANK + rb'"((?:[^"\\]++|\\.)*+)"' + _BLANK
 _LABELS: Final = re.compile(_LABEL.decode())
-SERIES: Final = (
+SERIES_PATTERN: Final = (
     _BLANK
     + rb"(" + _NAME + rb")" + _BLANK
     + rb"(?:\{((?:" + _LABEL + rb"(?:," + _LABEL + rb")*+,?)?)" + _BLANK + rb"\})?"
     + _BLANK
-)  # fmt: skip # a grammar reads best in its own lines
-_SERIES: Final = re.compile(SERIES.decode())
-_SERIES_BYTES: Final = re.compile(SERIES)
+)  # fmt: skip # a grammar reads best on lines of its own
+_SERIES: Final = re.compile(SERIES_PATTERN.decode())
+_SERIES_BYTES: Final = re.compile(SERIES_PATTERN)
 _ESCAPE: Final = re.compile(r"\\([\\n\"])")
 _HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
 _UNESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
@@ -44,123 +49,127 @@ _SUFFIXES: Final = {
 }
 
 
-class MalformedError(ValueError):
-    """A line that is no sample; the message is the reason, from a small fixed set."""
+class LineError(ValueError):
+    """A line that is not a sample; the message is the reason, one of a small fixed set."""
 
 
 def unescape(text: str, *, quoted: bool = True) -> str:
-    r"""Undo `\\`, `\n` and, between quotes, `\"`; any other escape stays as it stands, as Prometheus leaves it."""
+    r"""Decode `\\`, `\n` and, between quotes, `\"`; any other escape is left as it is, as Prometheus does."""
     escape = _ESCAPE if quoted else _HELP_ESCAPE
     return escape.sub(lambda match: _UNESCAPED[match[1]], text) if "\\" in text else text
 
 
-class Scraped(Series):
-    """A series as a page spells it."""
+class ScrapedSeries(Series):
+    """A series that holds its text on the page instead of its labels, which takes less memory."""
 
     __slots__ = ()
 
     @property
-    def text(self) -> str:
-        """How a page spells it."""
+    def exposition(self) -> str:
+        """The text of the series on the page."""
         text: bytes = self._labels
         return text.decode()
 
     @property
     def labels(self) -> Labels:
-        """All labels, read anew."""
-        text = self.text
-        return _told(_LABELS.findall(text, text.find("{") + 1 or len(text)))
+        """All labels, parsed at each call."""
+        text = self.exposition
+        return _parse_labels(_LABELS.findall(text, text.find("{") + 1 or len(text)))
 
 
-class Lines(Sequence[Series]):
-    """The series of some lines, made whenever they are looked at: of a family that is read once and never said."""
+class LazySeries(Sequence[Series]):
+    """The series of some lines, created at each access: for a family that is read once and not exported again."""
 
-    __slots__ = ("_many", "_packed")
+    __slots__ = ("_compressed", "_count")
 
-    def __init__(self, text: bytes, many: int) -> None:
-        self._packed = isal_zlib.compress(text, 1)
-        self._many = many
+    def __init__(self, text: bytes, count: int) -> None:
+        self._compressed = isal_zlib.compress(text, 1)
+        self._count = count
 
     def __len__(self) -> int:
-        return self._many
+        return self._count
 
     def __iter__(self) -> Iterator[Series]:
-        for line in isal_zlib.decompress(self._packed).splitlines():
+        for line in isal_zlib.decompress(self._compressed).splitlines():
             text = line[: line.rindex(b" ")]
-            yield Scraped(text.partition(b"{")[0].strip().decode(), text)
+            yield ScrapedSeries(text.partition(b"{")[0].strip().decode(), text)
 
     @overload
-    def __getitem__(self, place: int) -> Series: ...
+    def __getitem__(self, index: int) -> Series: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Series]: ...
-    def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
-        return list(self)[place]
+    def __getitem__(self, index: slice) -> Sequence[Series]: ...
+    def __getitem__(self, index: int | slice) -> Series | Sequence[Series]:
+        return list(self)[index]
 
 
-class Texts:
-    """The series of one family by their text; `find` is the hot look-up, `learn` the cold one.
+class SeriesCache:
+    """The series of one family by their text; `get` is the hot look-up, `intern` the slow one for a new text.
 
-    `kept`: they are said, so that each has to be the same object for as long as any page shows it.
+    `retained`: the family is exported again, so each series must be the same object for as long as a page has it.
     """
 
-    __slots__ = ("_by_text", "_names", "_spelled", "find", "kept")
+    __slots__ = ("_by_canonical_text", "_by_text", "_sample_names", "get", "retained")
 
-    def __init__(self, name: str, kind: MetricType, *, kept: bool) -> None:
-        self.kept = kept
+    def __init__(self, name: str, metric_type: MetricType, *, retained: bool) -> None:
+        self.retained = retained
         self._by_text: dict[bytes, Series] = {}
-        self._spelled: dict[int, Series] = {}
-        self._names = {name + suffix: name + suffix for suffix in _SUFFIXES.get(kind, ("",))}
-        self.find: Callable[[bytes], Series | None] = self._by_text.get
+        self._by_canonical_text: dict[int, Series] = {}
+        self._sample_names = {name + suffix: name + suffix for suffix in _SUFFIXES.get(metric_type, ("",))}
+        self.get: Callable[[bytes], Series | None] = self._by_text.get
 
-    def learn(self, text: bytes) -> Series | None:
-        """Return the series that `text` names, None when it belongs to another family.
+    def intern(self, text: bytes) -> Series | None:
+        """Return the series of a text, None if it belongs to another family.
 
-        Raises MalformedError: `syntax`, `utf8`, `repeated_label`, `too_many_labels`.
+        Raises LineError: `syntax`, `utf8`, `repeated_label`, `too_many_labels`.
         """
-        told = _decoded(text)
-        match = _SERIES.fullmatch(told)
+        decoded = _decode(text)
+        match = _SERIES.fullmatch(decoded)
         if match is None:
-            raise MalformedError("syntax")
-        name = self._names.get(match[1])
+            raise LineError("syntax")
+        name = self._sample_names.get(match[1])
         if name is None:
             return None
-        spelling = _spelling(name, told, _LABELS.findall(match[2] or ""))
-        if not self.kept:
-            return Scraped(name, text)
-        series = self._by_text.get(spelling.encode()) or self._by_spelling(spelling)
+        canonical = _canonical_text(name, decoded, _LABELS.findall(match[2] or ""))
+        if not self.retained:
+            return ScrapedSeries(name, text)
+        series = self._by_text.get(canonical.encode()) or self._find_by_canonical_text(canonical)
         if series is None:
-            series = Scraped(name, text)
-            if spelling is not told:
-                self._spelled[hash(spelling)] = series
+            series = ScrapedSeries(name, text)
+            if canonical is not decoded:
+                self._by_canonical_text[hash(canonical)] = series
         self._by_text[text] = series
         return series
 
-    def _by_spelling(self, spelling: str) -> Series | None:
-        """Return a series that was first spelled otherwise; hashes do, since hardly any text is ever asked for here."""
-        series = self._spelled.get(hash(spelling))
-        if series is None or _spelled(series.name, [*map(_escaped, series.labels)]) != spelling:
+    def _find_by_canonical_text(self, canonical: str) -> Series | None:
+        """Return the series whose first text was not canonical.
+
+        The table holds hashes, not texts: almost every page is canonical, so that it is hardly ever searched. A hash
+        may be of another series, hence the comparison.
+        """
+        series = self._by_canonical_text.get(hash(canonical))
+        if series is None or _format_series(series.name, [*map(_escape_label, series.labels)]) != canonical:
             return None
         return series
 
-    def sweep(self, alive: set[Series]) -> None:
-        """Forget the texts of series that are not alive, once they are the larger part."""
-        if len(self._by_text) > 4 * len(alive) + 64:
-            self._by_text = {text: series for text, series in self._by_text.items() if series in alive}
-            self.find = self._by_text.get
-            self._spelled = {key: series for key, series in self._spelled.items() if series in alive}
+    def evict(self, live: set[Series]) -> None:
+        """Drop the texts of series that are not live, if there are many."""
+        if len(self._by_text) > _TEXTS_PER_SERIES * len(live) + _SPARE_TEXTS:
+            self._by_text = {text: series for text, series in self._by_text.items() if series in live}
+            self.get = self._by_text.get
+            self._by_canonical_text = {key: series for key, series in self._by_canonical_text.items() if series in live}
 
 
-def _decoded(text: bytes) -> str:
+def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
         if _SERIES_BYTES.fullmatch(text) is None:
-            raise MalformedError("syntax") from None
-        raise MalformedError("utf8") from None
+            raise LineError("syntax") from None
+        raise LineError("utf8") from None
 
 
-def _told(pairs: list[tuple[str, str]]) -> Labels:
-    """Return what pairs of a page mean; strings are shared, since pods and rollouts are named in many series."""
+def _parse_labels(pairs: list[tuple[str, str]]) -> Labels:
+    """Return the labels of pairs as written. Strings are interned: names of pods and rollouts are in many series."""
     return tuple(
         [
             (intern(name), intern(unescape(value) if "\\" in value else value))
@@ -170,67 +179,71 @@ def _told(pairs: list[tuple[str, str]]) -> Labels:
     )
 
 
-def _spelling(name: str, text: str, pairs: list[tuple[str, str]]) -> str:
-    """Return the one spelling of a series: labels sorted, `le` last, as client libraries write them.
+def _canonical_text(name: str, text: str, pairs: list[tuple[str, str]]) -> str:
+    """Return the canonical text of a series: labels sorted, `le` last, as client libraries write them.
 
-    It is the text itself, if that is spelled so. Raises MalformedError.
+    It is `text` itself if that is canonical. Raises LineError.
     """
-    if len(pairs) > MOST_LABELS:
-        raise MalformedError("too_many_labels")
+    if len(pairs) > MAX_LABELS:
+        raise LineError("too_many_labels")
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise MalformedError("repeated_label")
+        raise LineError("repeated_label")
     if "\\" in text or "" in values.values() or "__name__" in values:
-        pairs = [*map(_escaped, _told(pairs))]
-    spelling = _spelled(name, pairs)
-    return text if spelling == text else spelling
+        pairs = [*map(_escape_label, _parse_labels(pairs))]
+    canonical = _format_series(name, pairs)
+    return text if canonical == text else canonical
 
 
-def _spelled(name: str, pairs: list[tuple[str, str]]) -> str:
-    inside = ",".join([f'{key}="{value}"' for key, value in sorted(pairs, key=_rank)])
-    return f"{name}{{{inside}}}" if pairs else name
+def _format_series(name: str, pairs: list[tuple[str, str]]) -> str:
+    labels = ",".join([f'{key}="{value}"' for key, value in sorted(pairs, key=_label_order)])
+    return f"{name}{{{labels}}}" if pairs else name
 
 
-def _escaped(pair: tuple[str, str]) -> tuple[str, str]:
+def _escape_label(pair: tuple[str, str]) -> tuple[str, str]:
     return pair[0], pair[1].translate(_ESCAPED)
 
 
-def _rank(pair: tuple[str, str]) -> tuple[bool, str]:
+def _label_order(pair: tuple[str, str]) -> tuple[bool, str]:
     return pair[0] == "le", pair[0]
 
 
 class ScrapeCache:
-    """All series of all pages of one process, by family; shared by every parser, so that leaders share identity.
+    """The series of all pages by family, shared by all parsers, so that all controllers share one `Series` of each.
 
-    `said` tells by name whose series are said again, and so are kept; of others only what is read from them is.
+    `retains` selects by name the families that are exported again and keep their series.
     """
 
-    def __init__(self, said: Callable[[str], bool] = lambda _: True) -> None:
-        self._said = said
-        self._families: dict[tuple[str, MetricType], Texts] = {}
-        self._pages: dict[Hashable, Mapping[str, MetricFamily]] = {}
+    def __init__(self, retains: Callable[[str], bool] = lambda _: True) -> None:
+        self._retains = retains
+        self._families: dict[tuple[str, MetricType], SeriesCache] = {}
+        self._previous: dict[Hashable, Mapping[str, MetricFamily]] = {}
 
-    def former(self, who: Hashable) -> Mapping[str, MetricFamily]:
-        """Return the families of a target's last whole page."""
-        return self._pages.get(who, {})
+    def previous_families(self, target_key: Hashable) -> Mapping[str, MetricFamily]:
+        """Return the families of a target's last complete page."""
+        return self._previous.get(target_key, {})
 
-    def keep(self, who: Hashable, families: Mapping[str, MetricFamily]) -> None:
-        """Remember the families of a target's whole page for its next one."""
-        self._pages[who] = families
+    def store(self, target_key: Hashable, families: Mapping[str, MetricFamily]) -> None:
+        """Store the families of a target's complete page for its next scrape."""
+        self._previous[target_key] = families
 
-    def texts(self, name: str, kind: MetricType) -> Texts:
-        """Return the series of one family; its kind says which sample names are its own."""
-        texts = self._families.get((name, kind))
-        if texts is None:
-            texts = self._families[name, kind] = Texts(name, kind, kept=self._said(name))
-        return texts
+    def series_cache(self, name: str, metric_type: MetricType) -> SeriesCache:
+        """Return the cache of one family; the type decides which sample names belong to it."""
+        cache = self._families.get((name, metric_type))
+        if cache is None:
+            cache = SeriesCache(name, metric_type, retained=self._retains(name))
+            self._families[name, metric_type] = cache
+        return cache
 
-    def sweep(self, known: Collection[Hashable]) -> None:
-        """Forget the pages of targets that are not known any more, and series that no page is left to show."""
-        self._pages = {who: families for who, families in self._pages.items() if who in known}
-        alive: dict[tuple[str, MetricType], set[Series]] = {}
-        shown = chain.from_iterable(families.values() for families in self._pages.values())
-        for family in filter(lambda one: self._said(one.name), shown):
-            alive.setdefault((family.name, family.type), set()).update(family.series)
-        for key, texts in self._families.items():
-            texts.sweep(alive.get(key, set()))
+    def evict(self, target_keys: Collection[Hashable]) -> None:
+        """Drop the pages of other targets than these, and series that no page has any more.
+
+        It walks all series, so it should not run at every tick.
+        """
+        self._previous = {key: families for key, families in self._previous.items() if key in target_keys}
+        live: dict[tuple[str, MetricType], set[Series]] = {}
+        for family in chain.from_iterable(families.values() for families in self._previous.values()):
+            if self._retains(family.name):
+                live.setdefault((family.name, family.type), set()).update(family.series)
+        for key, cache in self._families.items():
+            cache.evict(live.get(key, set()))

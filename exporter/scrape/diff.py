@@ -1,8 +1,8 @@
-"""What a family's text was on the target's last page, held against what it is now: most of it is the same again.
+"""The diff of a family's text with the target's previous page, most of which is the same.
 
-A strip that stands where it is looked for is recognised by the hash of its text; where something has come, gone or
-changed, the place is searched at which what is known goes on. Pages are in the same order from one scrape to the next
-(facts: observed 1.4 and 2.2.2); where one is not, comparing is given up after a few misses.
+A batch that stands at the expected place is recognised by the hash of its text. After a change, the place is searched
+for where the previous page continues. Controllers and kube-state-metrics write their pages in the same order from
+one scrape to the next; of a page that is not, the diff gives up after a few misses.
 """
 
 from __future__ import annotations
@@ -14,111 +14,105 @@ if TYPE_CHECKING:
 
     from exporter.metrics import SampleBatch, Series
 
-
-# Where to cut text of lines: before a comment, and into strips.
-
-
-SIZE: Final = 4096
-"""How many bytes of text make a strip."""
-_HASHES: Final = 16
-"""So many `#` in mid-line are passed over one by one, before a search for those that begin a line."""
-_LINE_FEED: Final = 10
+BATCH_BYTES: Final = 4096
+"""About the bytes of text of a batch, 20 to 40 lines: each changed line costs parsing its batch, each batch an object
+and a hash."""
+RESYNC_WINDOW: Final = 4 * BATCH_BYTES
+"""Bytes that are searched for the place where the previous page continues: 16 KiB of new lines may stand between."""
+_LOOKAHEAD: Final = 3
+"""Batches of the previous page that are searched for after a change, so that two of them may have disappeared."""
+_MAX_MISSES: Final = 8
+"""Failed searches in a row after which the rest of the family is parsed as new, since its order has changed."""
+_MAX_HASH_PROBES: Final = 16
+"""Occurrences of `#` within lines that are skipped one by one before `\\n#` is searched for."""
+_LINE_FEED: Final = ord("\n")
 
 
 def next_comment(text: bytes, pos: int, end: int) -> int:
-    """Return where the next line that begins with `#` does, `end` when none does before that."""
-    at = pos
-    for _ in range(_HASHES):  # one letter is found ten times as fast as two
-        at = text.find(b"#", at, end)
-        if at < 0:
+    """Return where the next line that begins with `#` starts, `end` if none does before."""
+    found = pos
+    for _ in range(_MAX_HASH_PROBES):  # bytes.find is ten times as fast for one byte as for two
+        found = text.find(b"#", found, end)
+        if found < 0:
             return end
-        if text[at - 1] == _LINE_FEED:
-            return at
-        at += 1
-    return text.find(b"\n#", at - 1, end) + 1 or end
+        if text[found - 1] == _LINE_FEED:
+            return found
+        found += 1
+    return text.find(b"\n#", found - 1, end) + 1 or end
 
 
-def cut(text: bytes, pos: int, stop: int, *, runs: bool = False) -> int:
-    """Return where to cut lines so that about SIZE bytes are taken; `runs`: where the lines of a point end, too."""
-    if runs and (last := text.rfind(b"_count", pos, min(stop, pos + SIZE))) >= 0:
+def split_point(text: bytes, pos: int, stop: int, *, is_grouped: bool = False) -> int:
+    """Return where to end a batch of about BATCH_BYTES; `is_grouped`: only where a histogram or summary ends."""
+    if is_grouped and (last := text.rfind(b"_count", pos, min(stop, pos + BATCH_BYTES))) >= 0:
         return text.index(b"\n", last) + 1
-    if stop - pos <= SIZE:
+    if stop - pos <= BATCH_BYTES:
         return stop
-    return text.rfind(b"\n", pos, pos + SIZE) + 1 or text.index(b"\n", pos) + 1
+    return text.rfind(b"\n", pos, pos + BATCH_BYTES) + 1 or text.index(b"\n", pos) + 1
 
 
-# rooms
+class PreviousBatches:
+    """The batches of a family on the previous page, in order, and the one that is expected next."""
 
+    __slots__ = ("_batches", "_misses", "_next")
 
-REACH: Final = 4 * SIZE
-"""How far ahead it is looked for the place where what is known goes on."""
-_AHEAD: Final = 3
-_PATIENCE: Final = 8
-
-
-class Former:
-    """The strips of a family on the last page, in their order, and the one that is expected next."""
-
-    __slots__ = ("_misses", "_next", "_strips")
-
-    def __init__(self, strips: Sequence[SampleBatch] = ()) -> None:
-        self._strips = [strip for strip in strips if strip.text_size]
+    def __init__(self, batches: Sequence[SampleBatch] = ()) -> None:
+        self._batches = [batch for batch in batches if batch.text_size]
         self._next = 0
         self._misses = 0
 
     @property
     def expected(self) -> SampleBatch | None:
-        """The strip that should stand next."""
-        return self._strips[self._next] if self._next < len(self._strips) else None
+        """The batch that is expected next."""
+        return self._batches[self._next] if self._next < len(self._batches) else None
 
-    def again(self, text: bytes, pos: int) -> SampleBatch | None:
-        """Return the expected strip, if it stands at a place of the text, and go on to the one after it."""
-        strip = self.expected
-        if strip is None or hash(text[pos : pos + strip.text_size]) != strip.text_hash:
+    def match_next(self, text: bytes, pos: int) -> SampleBatch | None:
+        """Return the expected batch if its text stands at `pos`, and expect the one after it."""
+        batch = self.expected
+        if batch is None or hash(text[pos : pos + batch.text_size]) != batch.text_hash:
             return None
         self._next += 1
         self._misses = 0
-        return strip
+        return batch
 
     @property
-    def size(self) -> int:
-        """How many bytes have to be there before anything can be told."""
-        strip = self.expected
-        return SIZE if strip is None else max(strip.text_size, SIZE)
+    def needed_bytes(self) -> int:
+        """Bytes of text that are needed before `find_resync` may be called."""
+        batch = self.expected
+        return BATCH_BYTES if batch is None else max(batch.text_size, BATCH_BYTES)
 
-    def resumes(self, text: bytes, pos: int, stop: int) -> int:
-        """Return where an expected strip begins, at or after a place, within reach; -1 when none does.
+    def find_resync(self, text: bytes, pos: int, stop: int) -> int:
+        """Return where a batch that is expected soon begins, at or after `pos` within RESYNC_WINDOW; -1 if none does.
 
-        Of what stood before it some has changed or gone; what stands before it now is new.
+        Batches skipped here were changed or removed; text before the returned offset is new.
         """
-        for ahead, strip in enumerate(self._strips[self._next : self._next + _AHEAD]):
-            first = _first(strip)
-            if text.startswith(first, pos):
+        for ahead, batch in enumerate(self._batches[self._next : self._next + _LOOKAHEAD]):
+            prefix = _first_line_prefix(batch)
+            if text.startswith(prefix, pos):
                 if ahead:
                     self._next += ahead
                     return pos
                 continue
-            at = text.find(b"\n" + first, pos, min(stop, pos + REACH)) + 1
-            if at:
+            found = text.find(b"\n" + prefix, pos, min(stop, pos + RESYNC_WINDOW)) + 1
+            if found:
                 self._next += ahead
-                return at
-        self._miss(text, pos)
+                return found
+        self._count_miss(text, pos)
         return -1
 
-    def shared(self, series: tuple[Series, ...]) -> tuple[Series, ...]:
-        """Return the tuple of a strip nearby that has the very same series, else the tuple itself."""
-        near = self._strips[max(self._next - 1, 0) : self._next + 1]
-        return next((strip.series for strip in near if strip.series == series), series)
+    def reuse_series(self, series: tuple[Series, ...]) -> tuple[Series, ...]:
+        """Return the series tuple of a neighbouring batch that is equal, else the tuple itself."""
+        neighbours = self._batches[max(self._next - 1, 0) : self._next + 1]
+        return next((batch.series for batch in neighbours if batch.series == series), series)
 
-    def _miss(self, text: bytes, pos: int) -> None:
+    def _count_miss(self, text: bytes, pos: int) -> None:
         self._misses += 1
-        strip = self.expected
-        if strip is None or self._misses > _PATIENCE:
-            self._strips = []
-        elif text.startswith(_first(strip), pos):
+        batch = self.expected
+        if batch is None or self._misses > _MAX_MISSES:
+            self._batches = []
+        elif text.startswith(_first_line_prefix(batch), pos):  # the expected batch itself, with another value
             self._next += 1
 
 
-def _first(strip: SampleBatch) -> bytes:
-    """Return what names the first series of a strip."""
-    return strip.series[0].exposition.encode() + b" "
+def _first_line_prefix(batch: SampleBatch) -> bytes:
+    """Return the text of a batch's first line before its value."""
+    return batch.series[0].exposition.encode() + b" "

@@ -1,10 +1,9 @@
-"""Text format 0.0.4, as it streams in, → families; wanted ones are parsed, the others skipped unread to the next `#`.
+"""Text format 0.0.4, as it streams in → metric families; families that nobody wants are skipped to the next `#`.
 
-Text that stands where it stood on the target's last page is not read again: its strip is handed out once more. What is
-new is cut into rows at their last blank: what stands before it is looked up, what stands after it is a number. Rows
-for which that does not hold go, one at a time, through the plain path, which follows the format's words.
-Numbers are what Go's parser takes, so `1_000` and `1e400` are none (facts: oracle t15). One line that is no
-exposition costs itself and is counted.
+A batch of lines that equals one of the target's previous page is not parsed again: its `SampleBatch` is reused. New
+lines are split at the last space: the left part is the series key, which is looked up in the cache, the right part the
+value. A slice with a line that this does not fit is parsed line by line, by the grammar of the format. A value is
+valid if Go's parser accepts it, so `1_000` and `1e400` are not. A line that cannot be parsed is skipped and counted.
 """
 
 from __future__ import annotations
@@ -18,82 +17,31 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.metrics import MetricFamily, MetricType, SampleBatch, merge_batches
-from exporter.scrape.cache import SERIES, Lines, MalformedError, ScrapeCache, Texts, unescape
-from exporter.scrape.diff import SIZE, Former, cut, next_comment
+from exporter.scrape.cache import SERIES_PATTERN, LazySeries, LineError, ScrapeCache, SeriesCache, unescape
+from exporter.scrape.diff import BATCH_BYTES, PreviousBatches, next_comment, split_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from exporter.metrics import Series
-    from exporter.scrape.cache import Texts
 
-
-# A family while its page is being read.
-
-
-class Columns:
-    """A family while it is being read; `former` is the same family on the target's last page."""
-
-    __slots__ = ("_series", "_values", "former", "help", "kind", "name", "rows", "strips", "texts", "typed")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.kind = MetricType.UNTYPED
-        self.help = ""
-        self.typed = False
-        self.texts: Texts | None = None
-        self.former: Former | None = None
-        self.strips: list[SampleBatch] = []
-        self.rows = 0
-        self._series: list[Series] = []
-        self._values = array("d")
-
-    def put(self, strip: SampleBatch) -> None:
-        """Take a strip."""
-        self.settle()
-        self.strips.append(strip)
-        self.rows += len(strip)
-
-    def add(self, series: Series, value: float) -> None:
-        """Take one sample, read by itself."""
-        self._series.append(series)
-        self._values.append(value)
-        self.rows += 1
-
-    def settle(self) -> None:
-        """Make a strip of the samples that were read by themselves."""
-        if self._series:
-            self.strips.append(SampleBatch(self._series, self._values))
-            self._series, self._values = [], array("d")
-
-    def family(self, before: MetricFamily | None) -> tuple[MetricFamily, int]:
-        """Return the family, and how many samples only repeat a series; `before` is the one of the last page."""
-        self.settle()
-        strips = tuple(self.strips)
-        if before is not None and before.batches == strips and before.type is self.kind:
-            return MetricFamily.from_batches(self.name, self.kind, self.help, strips), 0
-        if self.texts is not None and not self.texts.kept:
-            return MetricFamily.from_batches(self.name, self.kind, self.help, strips), 0
-        family = merge_batches(self.name, self.kind, self.help, strips)
-        return family, self.rows - len(family)
-
-
-# rooms
-
-
-LONGEST_LINE: Final = 64 * 1024
+MAX_LINE_BYTES: Final = 64 * 1024
+"""Bytes of a line, its line feed included: a bound for what is buffered of a line that never ends."""
 NO_FAMILIES: Final[Mapping[str, MetricFamily]] = MappingProxyType({})
-_IN_RUNS: Final = {MetricType.HISTOGRAM, MetricType.SUMMARY}
-_PLAIN_DIGITS: Final = b"0123456789.eE+-"
+_GROUPED_TYPES: Final = {MetricType.HISTOGRAM, MetricType.SUMMARY}
+"""Types of which several samples make one data point: a batch ends between two points, or it could not be encoded
+alone."""
+_REGULAR_NUMBER_BYTES: Final = b"0123456789.eE+-"
+"""A value of only these bytes that `float` accepts is valid for Go, too; NaN and infinities take the slow path."""
 _NUMBER: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?)|nan", re.IGNORECASE
 )
 _SAMPLE: Final = re.compile(
-    rb"(?P<series>" + SERIES + rb")(?<=[ \t}])(?P<number>[^ \t]++)(?:[ \t]++[+-]?[0-9]++)?", re.DOTALL
+    rb"(?P<series>" + SERIES_PATTERN + rb")(?<=[ \t}])(?P<number>[^ \t]++)(?:[ \t]++[+-]?[0-9]++)?", re.DOTALL
 )
 _HEADER: Final = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++([^ \t]++)(?:[ \t](.*))?", re.DOTALL)
-# kube-state-metrics up to 2.16 writes `info` and `stateset` for custom resources in text, too.
-_KINDS: Final = {kind.value: kind for kind in MetricType} | {
+# kube-state-metrics up to 2.16 writes the OpenMetrics types `info` and `stateset` of custom resources in text, too.
+_METRIC_TYPES: Final = {metric_type.value: metric_type for metric_type in MetricType} | {
     "info": MetricType.GAUGE,
     "stateset": MetricType.GAUGE,
     "unknown": MetricType.UNTYPED,
@@ -101,7 +49,7 @@ _KINDS: Final = {kind.value: kind for kind in MetricType} | {
 
 
 class ExpositionError(ValueError):
-    """The page as a whole is of no use; `reason` is `cut_short`, `not_exposition` or `sample_limit`."""
+    """The whole page is unusable; `reason` is `cut_short`, `not_exposition` or `sample_limit`."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -110,242 +58,317 @@ class ExpositionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """One whole page: wanted families by name (also those that are a header alone), and what was malformed."""
+    """A complete page: wanted families by name, even without samples; parse errors by reason; count of samples."""
 
     families: Mapping[str, MetricFamily]
-    malformed: Mapping[str, int]
+    parse_errors: Mapping[str, int]
     samples: int
 
 
-class Parser:
-    """Reads one page. `wanted` tells by name which families matter; `most` bounds the samples kept (0: unbounded).
+class FamilyBuilder:
+    """Collects the batches of one family of a page; `previous` are its batches on the target's previous page."""
 
-    `former` are the families of the target's last page, which is what this one is likely to be.
+    __slots__ = (
+        "_series",
+        "_values",
+        "batches",
+        "has_type",
+        "help",
+        "name",
+        "previous",
+        "sample_count",
+        "series_cache",
+        "type",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.type = MetricType.UNTYPED
+        self.help = ""
+        self.has_type = False
+        self.series_cache: SeriesCache | None = None
+        self.previous: PreviousBatches | None = None
+        self.batches: list[SampleBatch] = []
+        self.sample_count = 0
+        self._series: list[Series] = []
+        self._values = array("d")
+
+    def append_batch(self, batch: SampleBatch) -> None:
+        """Add a batch."""
+        self.flush()
+        self.batches.append(batch)
+        self.sample_count += len(batch)
+
+    def append_sample(self, series: Series, value: float) -> None:
+        """Add a sample of a line that was parsed alone."""
+        self._series.append(series)
+        self._values.append(value)
+        self.sample_count += 1
+
+    def flush(self) -> None:
+        """Make a batch of the samples that were added one by one."""
+        if self._series:
+            self.batches.append(SampleBatch(self._series, self._values))
+            self._series, self._values = [], array("d")
+
+    def build(self, previous: MetricFamily | None) -> tuple[MetricFamily, int]:
+        """Return the family and its count of duplicate samples; `previous` is the family of the previous page.
+
+        Duplicates are searched for only if the batches changed and the series are retained: series that are not
+        retained are new objects at every read, so that comparing them finds nothing.
+        """
+        self.flush()
+        batches = tuple(self.batches)
+        if previous is not None and previous.batches == batches and previous.type is self.type:
+            return MetricFamily.from_batches(self.name, self.type, self.help, batches), 0
+        if self.series_cache is not None and not self.series_cache.retained:
+            return MetricFamily.from_batches(self.name, self.type, self.help, batches), 0
+        family = merge_batches(self.name, self.type, self.help, batches)
+        return family, self.sample_count - len(family)
+
+
+class Parser:
+    """Parses one page: the families that `is_wanted` selects by name, at most `sample_limit` samples (0: no limit).
+
+    `previous_families` are those of the target's previous page, which this one mostly equals.
     """
 
     def __init__(
         self,
-        interner: ScrapeCache,
-        wanted: Callable[[str], bool],
-        most: int = 0,
-        former: Mapping[str, MetricFamily] = NO_FAMILIES,
+        cache: ScrapeCache,
+        is_wanted: Callable[[str], bool],
+        sample_limit: int = 0,
+        previous_families: Mapping[str, MetricFamily] = NO_FAMILIES,
     ) -> None:
-        self._interner = interner
-        self._wanted = wanted
-        self._most = most
-        self._former = former
-        self._families: dict[str, Columns] = {}
-        self._current: Columns | None = None
-        self._headed = False  # before the first header every line speaks for itself
-        self._understood = False
-        self._malformed: Counter[str] = Counter()
-        self._samples = 0
+        self._cache = cache
+        self._is_wanted = is_wanted
+        self._sample_limit = sample_limit
+        self._previous_families = previous_families
+        self._builders: dict[str, FamilyBuilder] = {}
+        self._current: FamilyBuilder | None = None
+        self._saw_header = False  # before the first header the family of a line is the one that its series names
+        self._saw_sample = False
+        self._parse_errors: Counter[str] = Counter()
+        self._sample_count = 0
         self._tail = b""
-        self._too_long = False
+        self._in_long_line = False
 
     def feed(self, block: bytes) -> None:
-        """Take the next bytes of the page. Raises ExpositionError `sample_limit`."""
+        """Parse the next bytes of the page. Raises ExpositionError `sample_limit`."""
         text = self._tail + block if self._tail else block
         end = text.rfind(b"\n") + 1
         start = 0
-        if self._too_long and end:
+        if self._in_long_line and end:
             start = text.index(b"\n") + 1
-            self._too_long = False
-        overlong = len(text) - end >= LONGEST_LINE
-        self._tail = text[self._lines(text, start, end, last=overlong) :]
-        if overlong:
-            self._overlong(self._tail)
-            self._too_long, self._tail = True, b""
+            self._in_long_line = False
+        too_long = len(text) - end >= MAX_LINE_BYTES
+        self._tail = text[self._parse_lines(text, start, end, is_last=too_long) :]
+        if too_long:
+            self._count_long_line(self._tail)
+            self._in_long_line, self._tail = True, b""
 
     def finish(self) -> Exposition:
         """Return the page. Raises ExpositionError `cut_short` (no final line feed) and `not_exposition`."""
         end = self._tail.rfind(b"\n") + 1
-        self._lines(self._tail, 0, end, last=True)
-        if self._malformed and not self._headed and not self._understood:
+        self._parse_lines(self._tail, 0, end, is_last=True)
+        if self._parse_errors and not self._saw_header and not self._saw_sample:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
-        if self._too_long or end < len(self._tail):
+        if self._in_long_line or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
         families: dict[str, MetricFamily] = {}
-        for name, columns in self._families.items():
-            families[name], repeated = columns.family(self._former.get(name))
-            self._malformed["duplicate_series"] += repeated
-        return Exposition(families, dict(+self._malformed), self._samples)
+        for name, builder in self._builders.items():
+            families[name], duplicates = builder.build(self._previous_families.get(name))
+            self._parse_errors["duplicate_series"] += duplicates
+        return Exposition(families, dict(+self._parse_errors), self._sample_count)
 
-    def _overlong(self, line: bytes) -> None:
-        """Count a line that is dropped for its length, unless it stands in a family that nobody wants."""
-        if not self._too_long and (line.startswith(b"#") or self._reading):
-            self._malformed["too_long"] += 1
+    def _count_long_line(self, line: bytes) -> None:
+        """Count a line that is skipped for its length, unless it belongs to a family that nobody wants."""
+        if not self._in_long_line and (line.startswith(b"#") or self._is_reading):
+            self._parse_errors["too_long"] += 1
 
     @property
-    def _reading(self) -> bool:
-        return self._current is not None or not self._headed
+    def _is_reading(self) -> bool:
+        return self._current is not None or not self._saw_header
 
-    def _lines(self, text: bytes, pos: int, end: int, *, last: bool) -> int:
-        """Read lines up to `end`; return where reading stopped: before what may go on beyond, unless it is the last."""
+    def _parse_lines(self, text: bytes, pos: int, end: int, *, is_last: bool) -> int:
+        """Parse lines up to `end`; return where parsing stopped.
+
+        Unless `is_last`, it stops before sample lines that may be the beginning of a batch of the previous page.
+        """
         while pos < end:
             if text.startswith(b"#", pos):
                 stop = text.index(b"\n", pos) + 1
-                self._comment(text[pos : stop - 1])
+                self._parse_comment(text[pos : stop - 1])
             else:
                 stop = next_comment(text, pos, end)
-                if self._reading and (read := self._block(text, pos, stop, last=last or stop < end)) < stop:
-                    return read
+                if self._is_reading:
+                    parsed = self._parse_samples(text, pos, stop, is_last=is_last or stop < end)
+                    if parsed < stop:
+                        return parsed
             pos = stop
         return pos
 
-    def _block(self, text: bytes, pos: int, stop: int, *, last: bool) -> int:
-        """Read sample lines strip by strip, so that the work between two looks at the limit is bounded."""
+    def _parse_samples(self, text: bytes, pos: int, stop: int, *, is_last: bool) -> int:
+        """Parse sample lines batch by batch, so that the work between two checks of the limit is bounded."""
         while pos < stop:
-            columns = self._current
-            if columns is None:
-                pos = self._piece(text, pos, cut(text, pos, stop))
+            builder = self._current
+            if builder is None:
+                pos = self._parse_slice(text, pos, split_point(text, pos, stop))
             else:
-                former = columns.former or self._remembered(columns)
-                strip = former.again(text, pos)
-                if strip is None and not last and stop - pos < former.size:
+                previous = builder.previous or self._previous_batches(builder)
+                batch = previous.match_next(text, pos)
+                if batch is None and not is_last and stop - pos < previous.needed_bytes:
                     return pos
-                if strip is None:
-                    pos = self._changed(columns, former, text, pos, stop)
+                if batch is None:
+                    pos = self._parse_changed(builder, previous, text, pos, stop)
                 else:
-                    columns.put(strip)
-                    self._samples += len(strip)
-                    pos += strip.text_size
-            if self._most and self._samples > self._most:
-                raise ExpositionError("sample_limit", f"the page has more than {self._most} samples of wanted families")
+                    builder.append_batch(batch)
+                    self._sample_count += len(batch)
+                    pos += batch.text_size
+            if self._sample_limit and self._sample_count > self._sample_limit:
+                message = f"the page has more than {self._sample_limit} samples of wanted families"
+                raise ExpositionError("sample_limit", message)
         return pos
 
-    def _remembered(self, columns: Columns) -> Former:
-        family = self._former.get(columns.name)
-        columns.former = Former(family.batches if family is not None and family.type is columns.kind else ())
-        return columns.former
+    def _previous_batches(self, builder: FamilyBuilder) -> PreviousBatches:
+        family = self._previous_families.get(builder.name)
+        builder.previous = PreviousBatches(family.batches if family is not None and family.type is builder.type else ())
+        return builder.previous
 
-    def _changed(self, columns: Columns, former: Former, text: bytes, pos: int, stop: int) -> int:
-        """Read a strip's worth of what is new, at most up to where what is known goes on; return where that ends."""
-        resumed = former.resumes(text, pos, stop)
-        if resumed == pos:
+    def _parse_changed(
+        self, builder: FamilyBuilder, previous: PreviousBatches, text: bytes, pos: int, stop: int
+    ) -> int:
+        """Parse about a batch of new lines, at most up to where the previous page continues; return their end."""
+        resync = previous.find_resync(text, pos, stop)
+        if resync == pos:
             return pos
-        if resumed < 0 or resumed - pos > 2 * SIZE:
-            resumed = cut(text, pos, stop if resumed < 0 else resumed, runs=columns.kind in _IN_RUNS)
-        return self._piece(text, pos, resumed)
+        if resync < 0 or resync - pos > 2 * BATCH_BYTES:
+            is_grouped = builder.type in _GROUPED_TYPES
+            resync = split_point(text, pos, stop if resync < 0 else resync, is_grouped=is_grouped)
+        return self._parse_slice(text, pos, resync)
 
-    def _piece(self, text: bytes, pos: int, stop: int) -> int:
-        """Read some lines; return where they end."""
-        if stop - pos > LONGEST_LINE and text.find(b"\n", pos, pos + LONGEST_LINE) < 0:
-            self._overlong(text[pos : pos + 1])
+    def _parse_slice(self, text: bytes, pos: int, stop: int) -> int:
+        """Parse some lines; return their end."""
+        if stop - pos > MAX_LINE_BYTES and text.find(b"\n", pos, pos + MAX_LINE_BYTES) < 0:
+            self._count_long_line(text[pos : pos + 1])
             return stop
         part = text[pos:stop]
-        if self._current is None or not self._fast(self._current, part):
+        if self._current is None or not self._parse_regular(self._current, part):
             for line in part.split(b"\n"):
-                if self._reading:
-                    self._plain(line)
+                if self._is_reading:
+                    self._parse_line(line)
         return stop
 
-    def _comment(self, line: bytes) -> None:
-        if len(line) >= LONGEST_LINE:
-            self._overlong(line)
+    def _parse_comment(self, line: bytes) -> None:
+        if len(line) >= MAX_LINE_BYTES:
+            self._count_long_line(line)
             return
         match = _HEADER.fullmatch(line)
         if match is None:
             return
-        self._headed = True
-        self._current = self._columns(match[2].decode(errors="replace"))
+        self._saw_header = True
+        self._current = self._builder(match[2].decode(errors="replace"))
         if self._current is None:
             return
         try:
             rest = (match[3] or b"").decode()
         except UnicodeDecodeError:
-            self._malformed["utf8"] += 1
+            self._parse_errors["utf8"] += 1
             return
         if match[1] == b"HELP":
             self._current.help = self._current.help or unescape(rest, quoted=False)
         else:
-            self._type(self._current, rest.strip(" \t"))
+            self._set_type(self._current, rest.strip(" \t"))
 
-    def _type(self, columns: Columns, word: str) -> None:
-        kind = _KINDS.get(word)
-        if kind is None:
-            self._malformed["unknown_type"] += 1
-        elif columns.typed or columns.rows:
-            if kind is not columns.kind:
-                self._malformed["second_type"] += 1
+    def _set_type(self, builder: FamilyBuilder, type_name: str) -> None:
+        metric_type = _METRIC_TYPES.get(type_name)
+        if metric_type is None:
+            self._parse_errors["unknown_type"] += 1
+        elif builder.has_type or builder.sample_count:
+            if metric_type is not builder.type:
+                self._parse_errors["second_type"] += 1
         else:
-            columns.kind, columns.typed, columns.texts = kind, True, None
+            builder.type, builder.has_type, builder.series_cache = metric_type, True, None
 
-    def _columns(self, name: str) -> Columns | None:
-        columns = self._families.get(name)
-        if columns is None and self._wanted(name):
-            columns = self._families[name] = Columns(name)
-        return columns
+    def _builder(self, name: str) -> FamilyBuilder | None:
+        builder = self._builders.get(name)
+        if builder is None and self._is_wanted(name):
+            builder = self._builders[name] = FamilyBuilder(name)
+        return builder
 
-    def _texts(self, columns: Columns) -> Texts:
-        if columns.texts is None:
-            columns.texts = self._interner.texts(columns.name, columns.kind)
-        return columns.texts
+    def _series_cache(self, builder: FamilyBuilder) -> SeriesCache:
+        if builder.series_cache is None:
+            builder.series_cache = self._cache.series_cache(builder.name, builder.type)
+        return builder.series_cache
 
-    def _fast(self, columns: Columns, part: bytes) -> bool:
-        """Take a slice of regular rows of one family at once; False, and nothing taken, when one is irregular."""
+    def _parse_regular(self, builder: FamilyBuilder, part: bytes) -> bool:
+        """Parse a slice of `<series> <value>` lines of one family at once; False, without an effect, if one differs.
+
+        Whole columns go through C functions here, with no Python code per line: this is the hottest path.
+        """
         rows = [line.rpartition(b" ") for line in part.split(b"\n")]
         rows.pop()
         numbers = [row[2] for row in rows]
-        if b"".join(numbers).translate(None, _PLAIN_DIGITS):
+        if b"".join(numbers).translate(None, _REGULAR_NUMBER_BYTES):
             return False
         try:
             values = array("d", map(float, numbers))
-            texts = self._texts(columns)
-            series = list(map(texts.find, [row[0] for row in rows]))
+            cache = self._series_cache(builder)
+            series = list(map(cache.get, [row[0] for row in rows]))
             if None in series:
-                series = [one or texts.learn(row[0]) for one, row in zip(series, rows, strict=True)]
+                series = [known or cache.intern(row[0]) for known, row in zip(series, rows, strict=True)]
         except ValueError:
             return False
+        # `float` turns 1e400 into an infinity, which Go rejects; None is a series of another family.
         if None in series or math.inf in values or -math.inf in values:
             return False
-        columns.put(SampleBatch(self._shared(columns, series, part), values, text=part, interned=True))
-        self._samples += len(series)
+        builder.append_batch(SampleBatch(self._reuse_series(builder, series, part), values, text=part, interned=True))
+        self._sample_count += len(series)
         return True
 
-    def _shared(self, columns: Columns, series: Sequence[Any], part: bytes) -> Sequence[Series]:
-        """Return the series of a slice as they are kept: the same tuple as long as they are the same."""
-        if not self._texts(columns).kept:
-            return Lines(part, len(series))
-        return columns.former.shared(tuple(series)) if columns.former is not None else tuple(series)
+    def _reuse_series(self, builder: FamilyBuilder, series: Sequence[Any], part: bytes) -> Sequence[Series]:
+        """Return the series column of a batch: the same tuple for as long as only values change."""
+        if not self._series_cache(builder).retained:
+            return LazySeries(part, len(series))
+        return builder.previous.reuse_series(tuple(series)) if builder.previous is not None else tuple(series)
 
-    def _plain(self, line: bytes) -> None:
+    def _parse_line(self, line: bytes) -> None:
         line = line.strip(b" \t")
         if not line:
             return
         if line.startswith(b"#"):
-            self._comment(line)
+            self._parse_comment(line)
             return
         try:
-            self._sample(line)
-        except MalformedError as error:
-            self._malformed[str(error)] += 1
+            self._parse_sample(line)
+        except LineError as error:
+            self._parse_errors[str(error)] += 1
 
-    def _sample(self, line: bytes) -> None:
-        """Take one line: a series, a number, and perhaps a time in milliseconds, which is not used."""
+    def _parse_sample(self, line: bytes) -> None:
+        """Parse a series, a value, and an optional timestamp, which is ignored. Raises LineError."""
         match = _SAMPLE.fullmatch(line)
         if match is None:
-            raise MalformedError("syntax")
-        value = _number(match["number"])
-        self._understood = True
+            raise LineError("syntax")
+        value = _parse_number(match["number"])
+        self._saw_sample = True
         text = match["series"]
-        columns = self._current
-        series = None if columns is None else self._texts(columns).learn(text)
+        builder = self._current
+        series = None if builder is None else self._series_cache(builder).intern(text)
         if series is None:
-            columns = self._columns(match[2].decode())
-            if columns is None:
+            builder = self._builder(match[2].decode())
+            if builder is None:
                 return
-            series = self._texts(columns).learn(text)
-        if columns is None or series is None:
-            raise MalformedError("wrong_family")
-        columns.add(series, value)
-        self._samples += 1
+            series = self._series_cache(builder).intern(text)
+        if builder is None or series is None:
+            raise LineError("wrong_family")
+        builder.append_sample(series, value)
+        self._sample_count += 1
 
 
-def _number(text: bytes) -> float:
+def _parse_number(text: bytes) -> float:
     if _NUMBER.fullmatch(text) is None:
-        raise MalformedError("number")
+        raise LineError("number")
     value = float(text)
-    if math.isinf(value) and b"i" not in text.lower():
-        raise MalformedError("number")
+    if math.isinf(value) and b"i" not in text.lower():  # out of range, not written as an infinity
+        raise LineError("number")
     return value

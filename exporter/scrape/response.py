@@ -1,4 +1,4 @@
-"""One answer (status, headers, bytes) → one Page: whole, or nothing but its trouble."""
+"""One response (status, headers, bytes) → one ScrapeResult: a complete page, or a Failure with a hint."""
 
 from __future__ import annotations
 
@@ -16,160 +16,162 @@ if TYPE_CHECKING:
     from exporter.scrape.cache import ScrapeCache
 
 OK: Final = 200
-_EXPLAINED: Final = 64 * 1024
-_QUOTED: Final = 300
-# Anything but these is read as text 0.0.4: a blank or unknown type falls back to it (T52), as file servers need.
-_OTHER_TYPES: Final = {
+_MAX_ERROR_BODY: Final = 64 * 1024
+"""Bytes of an error's body that are read: the controller lists every duplicate metric in it."""
+_MAX_EXCERPT: Final = 300
+# Anything but these is parsed as text 0.0.4, also an empty or unknown type (T52): file servers send no better one.
+_UNSUPPORTED_TYPES: Final = {
     "text/html": "HTML",
     "application/json": "JSON",
     "application/openmetrics-text": "OpenMetrics",
     "application/vnd.google.protobuf": "protobuf",
 }
-# The controller's words (facts/observed.md 3.6.2); the white space inside the braces differs between builds.
+# How the controller's client library reports two equal series; the white space in the braces differs between builds.
 _LABEL: Final = re.compile(r'\s*+label:\s*\{\s*name:\s*"(\w++)"\s+value:\s*"((?:[^"\\]|\\.)*+)"\s*\}')
-_DUPLICATE: Final = re.compile(
+_DUPLICATE_METRIC: Final = re.compile(
     r'collected metric "?analysis_(?P<kind>run|template)_\w++"?\s*+'
     rf"\{{(?P<labels>(?:{_LABEL.pattern})++)[^\n]{{0,99}}?\}} was collected before"
 )
-_LISTED: Final = 5
+_MAX_LISTED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who was asked and when; `most` bounds the samples of wanted families."""
+class ScrapeRequest:
+    """What is scraped and when (Unix seconds); `sample_limit` bounds the samples of wanted families, 0 for no limit."""
 
     source: Source
     target: str
-    at: float
+    timestamp: float
     installation: str = "default"
-    most: int = 0
+    sample_limit: int = 0
 
     @property
-    def who(self) -> Hashable:
-        """What tells one address from another."""
+    def target_key(self) -> Hashable:
+        """The key of the target's previous page in the cache."""
         return self.source, self.installation, self.target
 
 
 @dataclass(slots=True)
-class PageReader:
-    """Takes an answer as it streams in: `begin`, `feed` until `broken` or done, `close`. Never raises."""
+class ResponseParser:
+    """Parses a response as it streams in: `start`, `feed` until the end or until `aborted`, `finish`. Never raises."""
 
-    asked: Asked
-    interner: ScrapeCache
-    wanted: Callable[[str], bool]
-    _trouble: Failure | None = None
+    request: ScrapeRequest
+    cache: ScrapeCache
+    is_wanted: Callable[[str], bool]
+    _failure: Failure | None = None
     _parser: Parser | None = None
-    _explanation: bytearray = field(default_factory=bytearray)
+    _error_body: bytearray = field(default_factory=bytearray)
     _status: int = 0
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Judge the status line and the Content-Type; header names are taken in any case."""
+    def start(self, status: int, headers: Mapping[str, str]) -> None:
+        """Check the status and the Content-Type; header names may have any case."""
         self._status = status
-        kind = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
-        other = _OTHER_TYPES.get(kind.partition(";")[0].strip().lower())
         if status != OK:
             return
-        if other is not None:
-            self._trouble = Failure(
-                "content_type", f"answers {other}, not Prometheus text format 0.0.4; check {self._setting('path')}"
-            )
+        content_type = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
+        unsupported = _UNSUPPORTED_TYPES.get(content_type.partition(";")[0].strip().lower())
+        if unsupported is not None:
+            message = f"responds with {unsupported}, not Prometheus text format 0.0.4; check {self._setting('path')}"
+            self._failure = Failure("content_type", message)
             return
-        self._parser = Parser(self.interner, self.wanted, self.asked.most, self.interner.former(self.asked.who))
+        previous_families = self.cache.previous_families(self.request.target_key)
+        self._parser = Parser(self.cache, self.is_wanted, self.request.sample_limit, previous_families)
 
     @property
-    def broken(self) -> bool:
-        """Tell that further bytes are of no use."""
-        if self._trouble is not None:
+    def aborted(self) -> bool:
+        """Whether the rest of the body is not needed."""
+        if self._failure is not None:
             return True
-        return self._parser is None and len(self._explanation) >= _EXPLAINED
+        return self._parser is None and len(self._error_body) >= _MAX_ERROR_BODY
 
     def feed(self, block: bytes) -> None:
-        """Take decompressed bytes of the body."""
-        if self._trouble is not None:
+        """Parse the next decompressed bytes of the body."""
+        if self._failure is not None:
             return
         if self._parser is None:
-            self._explanation += block[: _EXPLAINED - len(self._explanation)]
+            self._error_body += block[: _MAX_ERROR_BODY - len(self._error_body)]
             return
         try:
             self._parser.feed(block)
         except ExpositionError as error:
-            self._trouble = self._told(error)
+            self._failure = self._parse_failure(error)
 
-    def close(self, trouble: Failure | None, seconds: float) -> ScrapeResult:
-        """Return the page; `trouble` is what went wrong on the way, None when the body came whole."""
-        trouble = self._trouble or trouble
+    def finish(self, failure: Failure | None, seconds: float) -> ScrapeResult:
+        """Return the result; `failure` is what went wrong in the exchange, None if the body is complete."""
+        failure = self._failure or failure
         exposition = None
-        if trouble is None and self._parser is None:
-            trouble = self._refused()
-        elif trouble is None:
+        if failure is None and self._parser is None:
+            failure = self._http_failure()
+        elif failure is None:
             try:
                 exposition = self._parser.finish() if self._parser else None
             except ExpositionError as error:
-                trouble = self._told(error)
-        if exposition is not None and trouble is None:
-            self.interner.keep(self.asked.who, exposition.families)
-        return self._page(exposition, trouble, seconds)
+                failure = self._parse_failure(error)
+        if exposition is not None:
+            self.cache.store(self.request.target_key, exposition.families)
+        return self._result(exposition, failure, seconds)
 
-    def _page(self, exposition: Exposition | None, trouble: Failure | None, seconds: float) -> ScrapeResult:
-        asked = self.asked
+    def _result(self, exposition: Exposition | None, failure: Failure | None, seconds: float) -> ScrapeResult:
         return ScrapeResult(
-            source=asked.source,
-            target=asked.target,
-            scraped_at=asked.at,
+            source=self.request.source,
+            target=self.request.target,
+            scraped_at=self.request.timestamp,
             families=exposition.families if exposition else {},
-            failure=trouble,
-            installation=asked.installation,
-            parse_errors=exposition.malformed if exposition else {},
+            failure=failure,
+            installation=self.request.installation,
+            parse_errors=exposition.parse_errors if exposition else {},
             duration=seconds,
             samples=exposition.samples if exposition else 0,
         )
 
-    def _told(self, error: ExpositionError) -> Failure:
-        cure = {
-            "sample_limit": f"raise {self._setting('limits.samples')} or want fewer families (series.pass_through)",
-            "cut_short": "the component stopped in mid-answer; if it lasts, look at its log",
+    def _parse_failure(self, error: ExpositionError) -> Failure:
+        hint = {
+            "sample_limit": f"raise {self._setting('limits.samples')} or export fewer families (series.pass_through)",
+            "cut_short": "the component closed the connection early; if this persists, check its log",
             "not_exposition": f"check {self._setting('targets')} and {self._setting('path')}",
         }[error.reason]
-        return Failure(error.reason, f"{error}; {cure}")
+        return Failure(error.reason, f"{error}; {hint}")
 
-    def _refused(self) -> Failure:
-        text = self._explanation.decode("utf-8", "replace")
-        repeated = _repeated(text)
-        if repeated:
-            return Failure("duplicate_metric", f"HTTP {self._status}: {_in_words(repeated)}")
-        first = " ".join(text.split())[:_QUOTED]
-        told = f"HTTP {self._status}{': ' if first else ''}{first}"
-        return Failure("http_status", f"{told}; {self._cure()}")
+    def _http_failure(self) -> Failure:
+        text = self._error_body.decode("utf-8", "replace")
+        duplicates = _duplicate_metric_objects(text)
+        if duplicates:
+            return Failure("duplicate_metric", f"HTTP {self._status}: {_format_duplicates(duplicates)}")
+        excerpt = " ".join(text.split())[:_MAX_EXCERPT]
+        message = f"HTTP {self._status}{': ' if excerpt else ''}{excerpt}"
+        return Failure("http_status", f"{message}; {self._status_hint()}")
 
-    def _cure(self) -> str:
+    def _status_hint(self) -> str:
         if self._status in (401, 403):
-            return f"give a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
+            return f"set a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
         return f"check {self._setting('targets')} and {self._setting('path')}"
 
     def _setting(self, key: str) -> str:
-        return f"{self.asked.source}.{key}"
+        return f"{self.request.source}.{key}"
 
 
-def _repeated(text: str) -> dict[str, dict[str, None]]:
-    """Return the objects that repeat metric names, and which: each turns the controller's whole page into a 500."""
-    found: dict[str, dict[str, None]] = {}
-    for match in _DUPLICATE.finditer(text):
+def _duplicate_metric_objects(text: str) -> dict[str, dict[str, None]]:
+    """Return the objects that repeat metric names, and the names: one object turns the controller's page into a 500."""
+    names_by_object: dict[str, dict[str, None]] = {}
+    for match in _DUPLICATE_METRIC.finditer(text):
         labels = {name: unescape(value) for name, value in _LABEL.findall(match["labels"])}
-        where = "/".join(filter(None, (labels.get("namespace"), labels.get("name"))))
-        scope = "" if "/" in where else "Cluster"
+        object_name = "/".join(filter(None, (labels.get("namespace"), labels.get("name"))))
+        scope = "" if "/" in object_name else "Cluster"
         kind = "AnalysisRun" if match["kind"] == "run" else f"{scope}AnalysisTemplate"
-        found.setdefault(f"{kind} {where}", {})[repr(labels.get("metric", ""))] = None
-    return found
+        names_by_object.setdefault(f"{kind} {object_name}", {})[repr(labels.get("metric", ""))] = None
+    return names_by_object
 
 
-def _in_words(repeated: Mapping[str, Iterable[str]]) -> str:
-    each = [f"{one} repeats the metric name {_listed(list(names))}" for one, names in repeated.items()]
+def _format_duplicates(names_by_object: Mapping[str, Iterable[str]]) -> str:
+    duplicates = [
+        f"{item} repeats the metric name {_join_limited(list(names))}" for item, names in names_by_object.items()
+    ]
     return (
-        f"{_listed(each, '; ')}; this breaks the controller's whole metrics page: give the metrics of each object "
-        "different names"
+        f"{_join_limited(duplicates, '; ')}; this breaks the controller's complete metrics page: give the metrics of "
+        "each object different names"
     )
 
 
-def _listed(items: Sequence[str], between: str = ", ") -> str:
-    more = [f"{len(items) - _LISTED} more"] if len(items) > _LISTED else []
-    return between.join([*items[:_LISTED], *more])
+def _join_limited(items: Sequence[str], separator: str = ", ") -> str:
+    more = [f"{len(items) - _MAX_LISTED} more"] if len(items) > _MAX_LISTED else []
+    return separator.join([*items[:_MAX_LISTED], *more])

@@ -1,4 +1,4 @@
-"""One tick → what everybody said: every address of every target that is due, all at once, by one deadline each."""
+"""One scrape of all sources that are due: every address of every target concurrently, each with its own deadline."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from exporter.config.sources import Installation
+from exporter.config.sources import InstallationSource
 from exporter.metrics import Failure, Source
-from exporter.scrape.client import Fetcher, Sink, open_session
-from exporter.scrape.response import Asked
-from exporter.scrape.targets import Resolved, SystemLookup, Target, parse_all, resolve
+from exporter.scrape.client import ScrapeClient, Sink, open_session
+from exporter.scrape.response import ScrapeRequest
+from exporter.scrape.targets import Resolution, SystemResolver, Target, parse_targets, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,65 +19,71 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.config.sources import ScrapeSource
-    from exporter.scrape.targets import Address, Lookup
+    from exporter.scrape.targets import Address, Resolver
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-AT_ONCE: Final = 64
+MAX_CONCURRENCY: Final = 64
+"""Requests at a time over all sources: enough for every shard and controller of a large cluster, few enough sockets."""
 
 
-class Reader(Sink, Protocol[T_co]):
-    """Takes one answer and makes something of it: PageReader a Page, a recording a page of a frame."""
+class ResponseSink(Sink, Protocol[T_co]):
+    """Receives one response and makes a result of it: ResponseParser a ScrapeResult, a recording a stored response."""
 
-    def close(self, trouble: Failure | None, seconds: float) -> T_co:
-        """Return what came of it; `trouble` is what went wrong on the way."""
+    def finish(self, failure: Failure | None, seconds: float) -> T_co:
+        """Return the result; `failure` is what went wrong in the exchange, None if the response is complete."""
 
 
-def _always(_source: Source, _section: ScrapeSource) -> bool:
+def _always_due(_source: Source, _section: ScrapeSource) -> bool:
     return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Section:
-    """A section of the configuration, ready to be asked."""
+class _SourceScraper:
+    """A section of the settings with its targets and its client."""
 
     source: Source
     installation: str
     settings: ScrapeSource
     targets: tuple[Target, ...]
-    fetcher: Fetcher
+    client: ScrapeClient
 
-    def asked(self, label: str, at: float) -> Asked:
-        return Asked(self.source, label, at, self.installation, self.settings.limits.samples)
+    def request(self, label: str, timestamp: float) -> ScrapeRequest:
+        return ScrapeRequest(self.source, label, timestamp, self.installation, self.settings.limits.samples)
 
 
 class Scraper(Generic[T]):
-    """Asks all targets of the settings. `reader` opens what reads an answer; `lookup` finds a name's addresses.
+    """Scrapes all targets of the settings. `open_sink` creates the receiver of each response.
 
-    Raises ValueError for a target that cannot be asked.
+    Raises ValueError for a target that is not an address.
     """
 
-    def __init__(self, settings: Settings, reader: Callable[[Asked], Reader[T]], lookup: Lookup | None = None) -> None:
-        self._sections = tuple(_section(source, section) for source, section in settings.sources())
-        self._reader = reader
-        self._lookup = lookup or SystemLookup()
+    def __init__(
+        self,
+        settings: Settings,
+        open_sink: Callable[[ScrapeRequest], ResponseSink[T]],
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._sources = tuple(_source_scraper(source, section) for source, section in settings.sources())
+        self._open_sink = open_sink
+        self._resolver = resolver or SystemResolver()
         self._session: aiohttp.ClientSession | None = None
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
 
-    async def scrape(self, at: float, due: Callable[[Source, ScrapeSource], bool] = _always) -> list[T]:
-        """Ask the sources that are due, in the name of the tick `at` (Unix seconds); in the order of the settings.
+    async def scrape(self, now: float, is_due: Callable[[Source, ScrapeSource], bool] = _always_due) -> list[T]:
+        """Scrape the sources that are due at the tick `now` (Unix seconds); results in the order of the settings.
 
-        Every target has its source's `timeout` from now on, look-up included, so that is how long this may take.
+        Each target has the `timeout` of its source, name resolution and waiting for a slot included.
         """
-        tick = _Tick(at, asyncio.get_running_loop().time())
+        scrape_round = _ScrapeRound(now, asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._target(section, target, tick))
-                for section in self._sections
-                if due(section.source, section.settings)
-                for target in section.targets
+                group.create_task(self._scrape_target(source, target, scrape_round))
+                for source in self._sources
+                if is_due(source.source, source.settings)
+                for target in source.targets
             ]
-        return [page for task in tasks for page in task.result()]
+        return [result for task in tasks for result in task.result()]
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -85,63 +91,66 @@ class Scraper(Generic[T]):
             await self._session.close()
             self._session = None
 
-    async def _target(self, section: _Section, target: Target, tick: _Tick) -> list[T]:
-        resolved = await self._resolve(section, target, tick)
+    async def _scrape_target(self, source: _SourceScraper, target: Target, scrape_round: _ScrapeRound) -> list[T]:
+        resolution = await self._resolve(source, target, scrape_round)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._address(section, address, tick))
-                for address in resolved.addresses
-                if tick.first(section, address)
+                group.create_task(self._scrape_address(source, address, scrape_round))
+                for address in resolution.addresses
+                if scrape_round.claim(source, address)
             ]
-        pages = [task.result() for task in tasks]
-        if resolved.trouble is not None:
-            reader = self._reader(section.asked(target.name, tick.at))
-            pages.append(reader.close(resolved.trouble, tick.since()))
-        return pages
+        results = [task.result() for task in tasks]
+        if resolution.failure is not None:
+            sink = self._open_sink(source.request(target.name, scrape_round.timestamp))
+            results.append(sink.finish(resolution.failure, scrape_round.elapsed()))
+        return results
 
-    async def _resolve(self, section: _Section, target: Target, tick: _Tick) -> Resolved:
+    async def _resolve(self, source: _SourceScraper, target: Target, scrape_round: _ScrapeRound) -> Resolution:
         try:
-            async with asyncio.timeout_at(tick.deadline(section)):
-                return await resolve(target, self._lookup, section.settings.limits.addresses, section.source)
+            async with asyncio.timeout_at(scrape_round.deadline(source)):
+                return await resolve(target, self._resolver, source.settings.limits.addresses, source.source)
         except TimeoutError:
-            return Resolved(trouble=Failure("dns", section.fetcher.late(f"the name server asked for {target.host}")))
+            message = source.client.timeout_message(f"the name server asked for {target.host}")
+            return Resolution(failure=Failure("dns", message))
 
-    async def _address(self, section: _Section, address: Address, tick: _Tick) -> T:
-        reader = self._reader(section.asked(address.label, tick.at))
-        async with self._places:
-            began = tick.since()
-            trouble = await section.fetcher.fetch(self._open(), address, reader, tick.deadline(section))
-            return reader.close(trouble, tick.since() - began)
+    async def _scrape_address(self, source: _SourceScraper, address: Address, scrape_round: _ScrapeRound) -> T:
+        sink = self._open_sink(source.request(address.label, scrape_round.timestamp))
+        async with self._slots:
+            started_at = scrape_round.elapsed()
+            deadline = scrape_round.deadline(source)
+            failure = await source.client.fetch(self._open_session(), address, sink, deadline)
+            return sink.finish(failure, scrape_round.elapsed() - started_at)
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = open_session()
         return self._session
 
 
-class _Tick:
-    """One round: when it is, and who has been asked in it, since two targets may share an address."""
+class _ScrapeRound:
+    """One scrape: its tick, its start on the loop's clock, and the addresses that were requested in it."""
 
-    def __init__(self, at: float, began: float) -> None:
-        self.at = at
-        self._began = began
-        self._asked: set[tuple[_Section, str]] = set()
+    def __init__(self, timestamp: float, started_at: float) -> None:
+        self.timestamp = timestamp
+        self._started_at = started_at
+        self._claimed: set[tuple[_SourceScraper, str]] = set()
 
-    def deadline(self, section: _Section) -> float:
-        return self._began + section.settings.timeout
+    def deadline(self, source: _SourceScraper) -> float:
+        return self._started_at + source.settings.timeout
 
-    def since(self) -> float:
-        return asyncio.get_running_loop().time() - self._began
+    def elapsed(self) -> float:
+        return asyncio.get_running_loop().time() - self._started_at
 
-    def first(self, section: _Section, address: Address) -> bool:
-        one = (section, address.label)
-        if one in self._asked:
+    def claim(self, source: _SourceScraper, address: Address) -> bool:
+        """Return whether an address is new in this round: two targets may resolve to the same one."""
+        key = (source, address.label)
+        if key in self._claimed:
             return False
-        self._asked.add(one)
+        self._claimed.add(key)
         return True
 
 
-def _section(source: Source, settings: ScrapeSource) -> _Section:
-    targets = parse_all(settings.targets, settings.path)
-    installation = settings.name if isinstance(settings, Installation) else "default"
-    return _Section(source, installation, settings, targets, Fetcher(settings, source))
+def _source_scraper(source: Source, settings: ScrapeSource) -> _SourceScraper:
+    targets = parse_targets(settings.targets, settings.path)
+    installation = settings.name if isinstance(settings, InstallationSource) else "default"
+    return _SourceScraper(source, installation, settings, targets, ScrapeClient(settings, source))

@@ -1,6 +1,6 @@
-"""A configured target → everyone to ask: `host:port` or a URL, and the addresses that its name has right now.
+"""A configured target (`host:port` or a URL) → the addresses to scrape.
 
-A name is resolved at every tick: the addresses behind a headless Service are the pods, and they come and go.
+A name is resolved at every tick: the addresses behind a headless Service are those of its pods, which come and go.
 """
 
 from __future__ import annotations
@@ -21,127 +21,129 @@ from exporter.metrics import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""A host name → its IP addresses, in any order, repeated or not. Raises OSError."""
+Resolver = Callable[[str], Awaitable[Sequence[str]]]
+"""A host name → its IP addresses, in any order, possibly repeated. Raises OSError."""
 
-_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom to ask, as configured. `host` is bare (an IPv6 without brackets), `path` has its query.
+    """A target as configured. `host` is bare (IPv6 without brackets), `path` includes the query.
 
-    `apart` is what has to stand behind `ip:port` to tell two targets on one port apart: a path of the target's own.
+    `path_suffix` is appended to `ip:port` in labels: a path of the target's own, else "". It keeps the series of two
+    targets on one port apart.
     """
 
     scheme: str
     host: str
     port: int
     path: str
-    apart: str = ""
+    path_suffix: str = ""
 
     @property
     def name(self) -> str:
-        """`host:port` as configured; what a page is called when nobody could be asked."""
-        return f"{_bracketed(self.host)}:{self.port}{self.apart}"
+        """`host:port` as configured: the label of a target that has no address."""
+        return f"{_bracketed(self.host)}:{self.port}{self.path_suffix}"
 
     @property
-    def authority(self) -> str:
-        """The Host header: the name as configured, its port where it is not the scheme's own."""
+    def host_header(self) -> str:
+        """The Host header: the configured name, and the port unless it is the scheme's default."""
         host = _bracketed(self.host)
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One of the addresses of a target: asked by `ip`, known by `label` (the `instance` of its series)."""
+    """One of the addresses of a target."""
 
     target: Target
     ip: str
 
     @property
     def label(self) -> str:
-        """`ip:port`."""
-        return f"{_bracketed(self.ip)}:{self.target.port}{self.target.apart}"
+        """`ip:port`, the value of the label `instance` of its series."""
+        return f"{_bracketed(self.ip)}:{self.target.port}{self.target.path_suffix}"
 
     @property
     def url(self) -> str:
-        """The URL by IP, so that a pooled connection can never be another pod's."""
+        """The URL with the IP address, so that a pooled connection never belongs to another pod."""
         return f"{self.target.scheme}://{_bracketed(self.ip)}:{self.target.port}{self.target.path}"
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """The addresses of a target, sorted; `trouble` when there are none, or more than may be asked."""
+class Resolution:
+    """The addresses of a target, sorted; `failure` if there are none, or more than the limit."""
 
     addresses: tuple[Address, ...] = ()
-    trouble: Failure | None = None
+    failure: Failure | None = None
 
 
-def parse(text: str, path: str) -> Target:
-    """Read `host:port` or `http(s)://host[:port][/path]`; `path` is asked where the target names none of its own.
+def parse_target(text: str, path: str) -> Target:
+    """Parse `host:port` or `http(s)://host[:port][/path]`; `path` is for a target without a path of its own.
 
-    Raises ValueError, which repeats no text that has an @, since that may be a password.
+    Raises ValueError, which does not repeat a text with an @, since that may contain a password.
     """
     parts = split_address(text)
     if not _PRINTABLE.fullmatch(text) or parts.fragment:
-        raise ValueError(f"target {text!r}: blanks, # and other than ASCII cannot stand here; write host:port or a URL")
+        raise ValueError(f"target {text!r}: white space, # and non-ASCII are not allowed; write host:port or a URL")
     scheme = parts.scheme or "http"
     if not parts.scheme and parts.port is None:
-        raise ValueError(f"target {text!r} names no port; write host:port or a URL")
-    own = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path
-    asked = path if own in {"", "/"} else own
-    bare = asked.partition("?")[0]
-    apart = "" if bare == path.partition("?")[0] else bare
-    return Target(scheme, parts.hostname or "", parts.port or _PORTS[scheme], asked, apart)
+        raise ValueError(f"target {text!r} has no port; write host:port or a URL")
+    target_path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path
+    full_path = path if target_path in {"", "/"} else target_path
+    path_only = full_path.partition("?")[0]
+    path_suffix = "" if path_only == path.partition("?")[0] else path_only
+    return Target(scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS[scheme], full_path, path_suffix)
 
 
-def parse_all(texts: Iterable[str], path: str) -> tuple[Target, ...]:
-    """Read the targets of one source. Raises ValueError, also for two whose series could not be told apart."""
+def parse_targets(texts: Iterable[str], path: str) -> tuple[Target, ...]:
+    """Parse the targets of one source. Raises ValueError, also for two that would have the same labels."""
     targets: dict[str, Target] = {}
     for text in texts:
-        target = parse(text, path)
+        target = parse_target(text, path)
         if targets.setdefault(target.name, target) is not target:
-            raise ValueError(f"target {text!r}: {target.name} is listed twice; name it once")
+            raise ValueError(f"target {text!r}: {target.name} is listed twice; list it once")
     return tuple(targets.values())
 
 
-async def resolve(target: Target, lookup: Lookup, most: int, setting: str) -> Resolved:
-    """Find the addresses to ask: all of them, each once, at most `most`; `setting` is the section named in troubles.
+async def resolve(target: Target, resolver: Resolver, max_addresses: int, setting: str) -> Resolution:
+    """Return the addresses of a target, each once, at most `max_addresses`; `setting` is the section in messages.
 
-    A name that has both kinds of address is asked by IPv4, else each dual-stack pod would be asked twice. For the
-    same reason `localhost` is 127.0.0.1 alone. Never raises but CancelledError; the caller's deadline holds.
+    If a name has addresses of both kinds, only IPv4 is used, or each dual-stack pod would be scraped twice. For the
+    same reason `localhost` is 127.0.0.1 alone. Raises nothing but CancelledError; the caller sets the deadline.
     """
     if _is_ip(target.host):
-        return Resolved((Address(target, target.host),))
+        return Resolution((Address(target, target.host),))
     if target.host == "localhost":
-        return Resolved((Address(target, _LOOPBACK),))
+        return Resolution((Address(target, _LOOPBACK),))
     try:
-        found = await lookup(target.host)
+        all_ips = await resolver(target.host)
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        return Resolved(trouble=_unresolved(target, why, setting))
-    ips = _one_family(found)
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return Resolution(failure=_unresolved(target, reason, setting))
+    ips = _preferred_addresses(all_ips)
     if not ips:
-        return Resolved(trouble=_unresolved(target, "it has no address", setting))
-    addresses = tuple(Address(target, ip) for ip in ips)
-    return Resolved(addresses[:most], _too_many(target, len(ips), most, setting) if len(ips) > most else None)
+        return Resolution(failure=_unresolved(target, "it has no address", setting))
+    failure = _too_many(target, len(ips), max_addresses, setting) if len(ips) > max_addresses else None
+    return Resolution(tuple(Address(target, ip) for ip in ips[:max_addresses]), failure)
 
 
-def _one_family(found: Iterable[str]) -> list[str]:
-    ips = sorted({ip_address(ip) for ip in found}, key=lambda ip: (ip.version, int(ip)))
-    return [str(ip) for ip in ips if ip.version == ips[0].version]
+def _preferred_addresses(ips: Iterable[str]) -> list[str]:
+    """Return the IPv4 addresses, or the IPv6 addresses if there are no others, sorted, each once."""
+    addresses = sorted({ip_address(ip) for ip in ips}, key=lambda ip: (ip.version, int(ip)))
+    return [str(ip) for ip in addresses if ip.version == addresses[0].version]
 
 
-def _unresolved(target: Target, why: str, setting: str) -> Failure:
-    message = f"{target.host} does not resolve ({why}); check {setting}.targets, and that the Service exists"
+def _unresolved(target: Target, reason: str, setting: str) -> Failure:
+    message = f"{target.host} does not resolve ({reason}); check {setting}.targets, and that the Service exists"
     return Failure("dns", message)
 
 
-def _too_many(target: Target, found: int, most: int, setting: str) -> Failure:
-    message = f"{target.host} has {found} addresses, of which {most} are asked; raise {setting}.limits.addresses"
+def _too_many(target: Target, count: int, max_addresses: int, setting: str) -> Failure:
+    message = f"{target.host} has {count} addresses, only {max_addresses} are scraped; raise {setting}.limits.addresses"
     return Failure("addresses", message)
 
 
@@ -157,37 +159,37 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-class SystemLookup:
-    """The system's resolver (hosts file, search domains, DNS), asked once at a time for each name.
+class SystemResolver:
+    """The resolver of the system (hosts file, search domains, DNS), with one look-up at a time for each name.
 
-    Each look-up has a daemon thread of its own: it cannot be cancelled, and a name server that hangs must hold up
-    neither the work of other threads nor the end of the process.
+    Each look-up has a daemon thread of its own: it cannot be cancelled, and a name server that does not respond must
+    block neither a thread pool nor the end of the process.
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[str, asyncio.Future[list[str] | OSError]] = {}
+        self._in_flight: dict[str, asyncio.Future[list[str] | OSError]] = {}
 
     async def __call__(self, host: str) -> list[str]:
         """Return the addresses of a name. Raises OSError."""
-        answer = self._under_way.get(host)
-        if answer is None:
-            answer = self._under_way[host] = asyncio.get_running_loop().create_future()
-            threading.Thread(target=self._ask, args=(host, answer), name=f"resolve {host}", daemon=True).start()
-        found = await asyncio.shield(answer)
-        if isinstance(found, OSError):
-            raise found
-        return found
+        future = self._in_flight.get(host)
+        if future is None:
+            future = self._in_flight[host] = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._look_up, args=(host, future), name=f"resolve {host}", daemon=True).start()
+        result = await asyncio.shield(future)
+        if isinstance(result, OSError):
+            raise result
+        return result
 
-    def _ask(self, host: str, answer: asyncio.Future[list[str] | OSError]) -> None:
-        found: list[str] | OSError
+    def _look_up(self, host: str, future: asyncio.Future[list[str] | OSError]) -> None:
+        result: list[str] | OSError
         try:
             infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-            found = [str(info[4][0]) for info in infos]
+            result = [str(info[4][0]) for info in infos]
         except (OSError, UnicodeError) as error:
-            found = error if isinstance(error, OSError) else OSError(str(error))
+            result = error if isinstance(error, OSError) else OSError(str(error))
         with suppress(RuntimeError):  # the loop may have ended meanwhile
-            answer.get_loop().call_soon_threadsafe(self._tell, host, answer, found)
+            future.get_loop().call_soon_threadsafe(self._deliver, host, future, result)
 
-    def _tell(self, host: str, answer: asyncio.Future[list[str] | OSError], found: list[str] | OSError) -> None:
-        del self._under_way[host]
-        answer.set_result(found)
+    def _deliver(self, host: str, future: asyncio.Future[list[str] | OSError], result: list[str] | OSError) -> None:
+        del self._in_flight[host]
+        future.set_result(result)

@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from exporter.config.sources import ScrapeSource
-from exporter.scrape.client import Fetcher, open_session
-from exporter.scrape.targets import Address, parse
+from exporter.scrape.client import ScrapeClient, open_session
+from exporter.scrape.targets import Address, parse_target
 
 if TYPE_CHECKING:
     import ssl
@@ -125,10 +125,10 @@ class Sink:
         self._enough = enough
 
     @property
-    def broken(self) -> bool:
+    def aborted(self) -> bool:
         return sum(self.blocks) >= self._enough
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+    def start(self, status: int, headers: Mapping[str, str]) -> None:
         self.status, self.headers = status, headers
 
     def feed(self, block: bytes) -> None:
@@ -154,13 +154,13 @@ class Ask:
     ) -> Callable[[], Awaitable[Failure | None]]:
         """Make what asks the same target, again and again."""
         section = ScrapeSource.model_validate({"timeout": 5, **settings})
-        fetcher = Fetcher(section, "argo")
-        address = Address(parse(target, section.path), ip)
+        client = ScrapeClient(section, "argo")
+        address = Address(parse_target(target, section.path), ip)
 
         async def once() -> Failure | None:
             self.sink = sink or Sink()
             deadline = asyncio.get_running_loop().time() + section.timeout
-            return await fetcher.fetch(self._session, address, self.sink, deadline)
+            return await client.fetch(self._session, address, self.sink, deadline)
 
         return once
 

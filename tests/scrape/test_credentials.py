@@ -139,8 +139,8 @@ async def test_a_client_certificate_is_shown_and_read_again_when_it_changes(
         ("ca.pem", None, "No such file or directory: "),
         ("ca.pem", b"", "ca.pem holds no PEM certificate"),
         ("ca.pem", b"rubbish", "ca.pem holds no PEM certificate"),
-        ("cert.pem", b"rubbish", "key.pem are no PEM certificate and its key"),
-        ("key.pem", trustme.CA().issue_cert("me.test").private_key_pem.bytes(), "are no PEM certificate and its key"),
+        ("cert.pem", b"rubbish", "key.pem are not a PEM certificate and its key"),
+        ("key.pem", trustme.CA().issue_cert("me.test").private_key_pem.bytes(), "are not a PEM certificate and its key"),
         ("key.pem", None, "No such file or directory: "),
     ],
 )
@@ -155,7 +155,7 @@ async def test_a_tls_file_that_cannot_be_used_is_told_and_nobody_is_asked(
     trouble = await ask("https://argo.test:1", tls=settings)
     assert trouble is not None
     assert trouble.reason == "credentials"
-    assert trouble.message.startswith("nobody is asked, since ")
+    assert trouble.message.startswith("scrape skipped: ")
     assert words in trouble.message
     assert trouble.message.endswith("; check argo.tls")
 
@@ -173,7 +173,7 @@ async def test_an_encrypted_key_is_told_instead_of_asking_for_its_password(
         "https://argo.test:1", tls={"cert_file": str(cert), "key_file": str(written(tmp_path / "key.pem", locked))}
     )
     assert trouble is not None
-    assert "the private key is encrypted; give one without a password" in trouble.message
+    assert "the private key is encrypted; use one without a password" in trouble.message
 
 
 async def test_a_token_is_read_again_when_it_changes(

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics import MetricType
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.parser import LONGEST_LINE, ExpositionError
+from exporter.scrape.parser import MAX_LINE_BYTES, ExpositionError
 
 from .parsing import CUTS, FORMS, GROUPS, LAW, PAGES, Told, page, parsed, real, told
 
@@ -59,7 +59,7 @@ def outcome(text: bytes, cuts: Iterable[int], names: str) -> Any:
         exposition = parsed(text, cuts, wanted=lambda name: name in names)
     except ExpositionError as error:
         return error.reason
-    return told(exposition), dict(exposition.malformed), exposition.samples
+    return told(exposition), dict(exposition.parse_errors), exposition.samples
 
 
 @LAW
@@ -68,7 +68,7 @@ def test_a_page_says_what_the_reference_parser_says(groups: Sequence[Group], for
     text = page(groups, forms)
     exposition = parsed(text)
     assert as_reference(told(exposition)) == reference(text)
-    assert exposition.malformed.keys() <= {"duplicate_series"}
+    assert exposition.parse_errors.keys() <= {"duplicate_series"}
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -76,7 +76,7 @@ def test_a_real_page_says_what_the_reference_parser_says(name: str) -> None:
     text = real(name)
     exposition = parsed(text)
     assert as_reference(told(exposition)) == reference(text)
-    assert not exposition.malformed
+    assert not exposition.parse_errors
     assert exposition.samples == sum(len(family) for family in exposition.families.values()) > 0
 
 
@@ -105,7 +105,7 @@ def test_a_real_page_says_the_same_in_small_pieces(name: str) -> None:
 def test_a_page_of_irregular_lines_says_what_a_regular_one_says(groups: Sequence[Group], forms: Sequence[str]) -> None:
     regular, irregular = parsed(page(groups)), parsed(page(groups, forms))
     assert told(irregular) == told(regular)
-    assert irregular.malformed == regular.malformed
+    assert irregular.parse_errors == regular.parse_errors
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -147,8 +147,8 @@ def test_a_page_parsed_again_names_the_very_same_series(groups: Sequence[Group],
         assert list(map(id, other.families[name].series)) == list(map(id, family.series))
 
 
-@pytest.mark.parametrize("length", [LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 3 * LONGEST_LINE])
-@pytest.mark.parametrize("step", [997, LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 10 * LONGEST_LINE])
+@pytest.mark.parametrize("length", [MAX_LINE_BYTES - 1, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 3 * MAX_LINE_BYTES])
+@pytest.mark.parametrize("step", [997, MAX_LINE_BYTES - 1, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 10 * MAX_LINE_BYTES])
 @pytest.mark.parametrize("where", ["g", "u", "# HELP g "])
 def test_a_line_of_64_kibibytes_is_too_long_however_it_is_cut(length: int, step: int, where: str) -> None:
     long = "# HELP g ".ljust(length, "x") if where[0] == "#" else f'{where}{{a="'.ljust(length - 4, "x") + '"} 7'
@@ -157,8 +157,8 @@ def test_a_line_of_64_kibibytes_is_too_long_however_it_is_cut(length: int, step:
         text = f"# TYPE g gauge\ng 1\n{long}\n"
     exposition = parsed(text.encode(), range(0, len(text), step), wanted=lambda name: name == "g")
     skipped = where == "u"
-    assert exposition.malformed == ({"too_long": 1} if length >= LONGEST_LINE and not skipped else {})
-    assert len(exposition.families["g"]) == 1 + (where == "g" and length < LONGEST_LINE)
+    assert exposition.parse_errors == ({"too_long": 1} if length >= MAX_LINE_BYTES and not skipped else {})
+    assert len(exposition.families["g"]) == 1 + (where == "g" and length < MAX_LINE_BYTES)
 
 
 def test_an_indented_header_begins_a_family_however_the_page_is_cut() -> None:
@@ -185,11 +185,11 @@ def test_a_family_torn_apart_is_one_family() -> None:
         "g": (MetricType.COUNTER, 2),
         "h": (MetricType.GAUGE, 2),
     }
-    assert not exposition.malformed
+    assert not exposition.parse_errors
 
 
 def test_a_sample_between_those_of_another_family_is_a_family_of_its_own() -> None:
     exposition = parsed(b'# TYPE g gauge\ng 1\nother 2\ng{a="2"} 3\n')
     kinds = {name: (family.type, list(family.values)) for name, family in exposition.families.items()}
     assert kinds == {"g": (MetricType.GAUGE, [1, 3]), "other": (MetricType.UNTYPED, [2])}
-    assert not exposition.malformed
+    assert not exposition.parse_errors

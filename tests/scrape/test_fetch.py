@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.scrape.client import BLOCK, HOLD, Gunzip
+from exporter.net.gzip import MAX_BLOCK_BYTES, GunzipStream
+from exporter.scrape.client import MAX_BLOCKING_SECONDS
 from tests.scrape.conftest import Sink
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def test_a_page_arrives_whole_with_its_status_and_headers(serve: Servers, 
     assert ask.sink.status == 200
     assert ask.sink.headers["content-type"] == "text/plain; version=0.0.4"
     assert sum(ask.sink.blocks) == len(PAGE)
-    assert max(ask.sink.blocks) <= BLOCK
+    assert max(ask.sink.blocks) <= MAX_BLOCK_BYTES
 
 
 async def test_the_request_says_what_is_wanted_and_by_whom(serve: Servers, ask: Ask, http: ModuleType) -> None:
@@ -73,7 +74,7 @@ async def test_gzip_is_unpacked(serve: Servers, ask: Ask, http: ModuleType, said
     assert await ask(served.target) is None
     assert sum(ask.sink.blocks) == len(PAGE)
     assert ask.sink.body.startswith(PAGE[:26])
-    assert max(ask.sink.blocks) <= BLOCK
+    assert max(ask.sink.blocks) <= MAX_BLOCK_BYTES
 
 
 async def test_an_empty_page_is_a_page(serve: Servers, ask: Ask, http: ModuleType) -> None:
@@ -108,9 +109,9 @@ async def test_a_body_that_cannot_be_unpacked_is_told(
 
 
 ANSWERS = {
-    "shorter than its length": ("cut_short", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "mid-answer"),
-    "chunks without an end": ("cut_short", CHUNKED + b"3\r\nabc\r\n", "mid-answer"),
-    "a chunk without an end": ("cut_short", CHUNKED + b"a\r\nabc", "mid-answer"),
+    "shorter than its length": ("cut_short", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "in the middle of the response"),
+    "chunks without an end": ("cut_short", CHUNKED + b"3\r\nabc\r\n", "in the middle of the response"),
+    "a chunk without an end": ("cut_short", CHUNKED + b"a\r\nabc", "in the middle of the response"),
     "nothing": ("reset", b"", "argo.tls.cert_file"),
     "another protocol": ("not_http", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "argo.targets"),
     "a header too large": ("not_http", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", "argo.targets"),
@@ -187,7 +188,7 @@ async def test_a_target_that_dawdles_is_given_up_at_its_timeout(serve: Servers, 
         trouble = await ask(served.target, timeout="50ms")
     assert trouble is not None
     assert trouble.reason == "timeout"
-    assert trouble.message == f"{served.target} did not answer within 0.05 s; raise argo.timeout"
+    assert trouble.message == f"{served.target} did not respond within 0.05 s; raise argo.timeout"
 
 
 async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,7 +203,7 @@ async def test_an_endless_body_is_given_up_at_the_limit(serve: Servers, ask: Ask
     trouble = await ask((await serve(endless)).target, limits={"body": "1MiB"})
     assert trouble is not None
     assert trouble.reason == "body_limit"
-    assert trouble.message.endswith("answers with 1048576 bytes or more; raise argo.limits.body")
+    assert trouble.message.endswith("responds with 1048576 bytes or more; raise argo.limits.body")
     assert sum(ask.sink.blocks) < 1 << 20
 
 
@@ -230,13 +231,13 @@ async def test_a_gzip_bomb_never_inflates_beyond_a_block(serve: Servers, ask: As
         tracemalloc.stop()
     assert trouble is not None
     assert trouble.reason == "body_limit"
-    assert max(ask.sink.blocks) <= BLOCK
+    assert max(ask.sink.blocks) <= MAX_BLOCK_BYTES
     assert peak < 8 << 20
 
 
 async def test_a_sink_that_wants_no_more_ends_the_answer(serve: Servers, ask: Ask, sink: type[Sink]) -> None:
     assert await ask((await serve(endless)).target, sink=sink(100_000)) is None
-    assert 100_000 <= sum(ask.sink.blocks) <= 100_000 + BLOCK
+    assert 100_000 <= sum(ask.sink.blocks) <= 100_000 + MAX_BLOCK_BYTES
     assert await ask((await serve(endless)).target, sink=sink(0)) is None
     assert ask.sink.blocks == [], "as when the headers say that it is HTML"
 
@@ -248,8 +249,8 @@ async def test_a_refusal_in_an_unknown_encoding_is_still_a_refusal(serve: Server
 
 
 async def test_the_loop_turns_between_blocks_that_are_much_work(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer(gzip.compress(bytes(20 * BLOCK)), Content_Encoding="gzip"))
-    sink = Sink(work=1.1 * HOLD)
+    served = await serve(http.answer(gzip.compress(bytes(20 * MAX_BLOCK_BYTES)), Content_Encoding="gzip"))
+    sink = Sink(work=1.1 * MAX_BLOCKING_SECONDS)
     seen: list[int] = []
 
     async def watch() -> None:
@@ -265,15 +266,15 @@ async def test_the_loop_turns_between_blocks_that_are_much_work(serve: Servers, 
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.binary(max_size=200) | st.integers(BLOCK - 2, BLOCK * 2 + 2).map(bytes), max_size=4),
+    st.lists(st.binary(max_size=200) | st.integers(MAX_BLOCK_BYTES - 2, MAX_BLOCK_BYTES * 2 + 2).map(bytes), max_size=4),
     st.lists(st.integers(0, 900), max_size=8),
 )
-@example([bytes(BLOCK), bytes(BLOCK)], [])
+@example([bytes(MAX_BLOCK_BYTES), bytes(MAX_BLOCK_BYTES)], [])
 def test_however_it_is_cut_gzip_unpacks_to_the_same(members: list[bytes], cuts: list[int]) -> None:
     packed = b"".join(map(gzip.compress, members))
-    gunzip = Gunzip()
+    gunzip = GunzipStream()
     parts = [packed[start:end] for start, end in pairwise([0, *sorted(cuts), len(packed)])]
     blocks = [block for part in parts for block in gunzip.feed(part)]
     assert b"".join(blocks) == b"".join(members)
-    assert all(0 < len(block) <= BLOCK for block in blocks)
-    assert gunzip.whole
+    assert all(0 < len(block) <= MAX_BLOCK_BYTES for block in blocks)
+    assert gunzip.complete

@@ -73,7 +73,7 @@ def test_pages_that_change_are_read_as_if_each_were_the_first(
         text = gauge(rows) + histogram(rows[::3])
         found, plain = read(text, interner, former, block), read(text, ScrapeCache(), {})
         assert told(found) == told(plain)
-        assert (found.samples, found.malformed) == (plain.samples, plain.malformed)
+        assert (found.samples, found.parse_errors) == (plain.samples, plain.parse_errors)
         assert read(text, interner, {}).families.keys() == found.families.keys()
         again = read(text, interner, {})
         for name, family in found.families.items():
@@ -90,7 +90,7 @@ def test_odd_pages_are_read_as_if_each_were_the_first(pages: list[tuple[tuple[Gr
         text = page(groups, [form])
         found, plain = read(text, interner, former, block), read(text, ScrapeCache(), {})
         assert told(found) == told(plain)
-        assert (found.samples, found.malformed) == (plain.samples, plain.malformed)
+        assert (found.samples, found.parse_errors) == (plain.samples, plain.parse_errors)
         former = found.families
 
 
@@ -128,8 +128,8 @@ def test_series_that_are_never_said_are_not_kept_and_read_the_same() -> None:
     found = read(gauge(rows), unsaid, {})
     assert told(found) == told(read(gauge(rows), ScrapeCache(), {}))
     assert (
-        unsaid.texts("g", found.families["g"].type).find(b'g{namespace="team",name="web-0001",phase="Completed"}')
+        unsaid.series_cache("g", found.families["g"].type).get(b'g{namespace="team",name="web-0001",phase="Completed"}')
         is None
     )
     again: Any = read(gauge(rows), unsaid, found.families).families["g"]
-    assert again.strips == found.families["g"].batches
+    assert again.batches == found.families["g"].batches

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricType
-from exporter.scrape.cache import MOST_LABELS, MalformedError, ScrapeCache, unescape
+from exporter.scrape.cache import MAX_LABELS, LineError, ScrapeCache, unescape
 
 from .parsing import LABELS, LAW, parsed
 
@@ -27,7 +27,7 @@ def text(pairs: Pairs) -> bytes:
 
 
 def learnt(interner: ScrapeCache, spelled: bytes) -> Series:
-    series = interner.texts("g", MetricType.GAUGE).learn(spelled)
+    series = interner.series_cache("g", MetricType.GAUGE).intern(spelled)
     assert series is not None
     return series
 
@@ -51,7 +51,7 @@ def shown(series: Iterable[Series]) -> MetricFamily:
 def test_blanks_order_and_empty_labels_do_not_change_who_it_is(spelled: bytes) -> None:
     interner = ScrapeCache()
     assert learnt(interner, spelled) is learnt(interner, b'g{a="1",b="2"}')
-    assert learnt(interner, spelled) is interner.texts("g", MetricType.GAUGE).find(spelled)
+    assert learnt(interner, spelled) is interner.series_cache("g", MetricType.GAUGE).get(spelled)
 
 
 def test_without_labels_it_is_the_same_with_braces() -> None:
@@ -99,16 +99,16 @@ def test_in_help_a_quote_needs_no_escape_and_a_backslash_before_it_stays() -> No
         (b'g{a="\xff"}', "utf8"),
         (b'g{a="\xed\xa0\x80"}', "utf8"),
         (b'g{a="1",a=""}', "repeated_label"),
-        (text(tuple((f"l{i}", "") for i in range(MOST_LABELS + 1))), "too_many_labels"),
+        (text(tuple((f"l{i}", "") for i in range(MAX_LABELS + 1))), "too_many_labels"),
     ],
 )
 def test_a_text_that_names_no_series_says_why(spelled: bytes, reason: str) -> None:
-    with pytest.raises(MalformedError, match=f"^{reason}$"):
-        ScrapeCache().texts("g", MetricType.GAUGE).learn(spelled)
+    with pytest.raises(LineError, match=f"^{reason}$"):
+        ScrapeCache().series_cache("g", MetricType.GAUGE).intern(spelled)
 
 
 def test_as_many_labels_as_allowed_are_all_kept() -> None:
-    assert len(learnt(ScrapeCache(), text(tuple((f"l{i}", "x") for i in range(MOST_LABELS)))).labels) == MOST_LABELS
+    assert len(learnt(ScrapeCache(), text(tuple((f"l{i}", "x") for i in range(MAX_LABELS)))).labels) == MAX_LABELS
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_as_many_labels_as_allowed_are_all_kept() -> None:
     ],
 )
 def test_the_kind_says_which_names_are_a_familys_own(kind: MetricType, own: list[str], foreign: list[str]) -> None:
-    texts = ScrapeCache().texts("g", kind)
-    learnt_names = [series.name for name in own if (series := texts.learn(name.encode()))]
+    texts = ScrapeCache().series_cache("g", kind)
+    learnt_names = [series.name for name in own if (series := texts.intern(name.encode()))]
     assert learnt_names == own
-    assert [texts.learn(name.encode()) for name in foreign] == [None] * len(foreign)
+    assert [texts.intern(name.encode()) for name in foreign] == [None] * len(foreign)
 
 
 def test_pages_of_two_targets_share_their_series() -> None:
@@ -138,13 +138,13 @@ def test_a_sweep_forgets_what_no_page_shows_and_nothing_else() -> None:
     interner = ScrapeCache()
     spelled = [text((("i", str(i)),)) for i in range(1000)]
     before = [learnt(interner, one) for one in spelled]
-    interner.keep("a", {"g": shown(before[:50])})
-    interner.keep("b", {"g": shown(before[40:100])})
-    interner.keep("gone", {"g": shown(before)})
-    interner.sweep({"a", "b"})
-    texts = interner.texts("g", MetricType.GAUGE)
-    assert [texts.find(one) for one in spelled[:100]] == before[:100]
-    assert [texts.find(one) for one in spelled[100:]] == [None] * 900
+    interner.store("a", {"g": shown(before[:50])})
+    interner.store("b", {"g": shown(before[40:100])})
+    interner.store("gone", {"g": shown(before)})
+    interner.evict({"a", "b"})
+    texts = interner.series_cache("g", MetricType.GAUGE)
+    assert [texts.get(one) for one in spelled[:100]] == before[:100]
+    assert [texts.get(one) for one in spelled[100:]] == [None] * 900
     assert learnt(interner, spelled[0]) is before[0]
     assert learnt(interner, spelled[999]) is not before[999]
 
@@ -152,11 +152,11 @@ def test_a_sweep_forgets_what_no_page_shows_and_nothing_else() -> None:
 def test_a_sweep_tells_the_families_of_one_name_apart_by_their_kind() -> None:
     interner = ScrapeCache()
     gauges = [learnt(interner, text((("i", str(i)),))) for i in range(100)]
-    counters = [interner.texts("g", MetricType.COUNTER).learn(text((("i", str(i)),))) for i in range(100)]
-    interner.keep("a", {"g": shown(gauges)})
-    interner.sweep({"a"})
-    assert interner.texts("g", MetricType.GAUGE).find(b'g{i="7"}') is gauges[7]
-    assert interner.texts("g", MetricType.COUNTER).find(b'g{i="7"}') is None
+    counters = [interner.series_cache("g", MetricType.COUNTER).intern(text((("i", str(i)),))) for i in range(100)]
+    interner.store("a", {"g": shown(gauges)})
+    interner.evict({"a"})
+    assert interner.series_cache("g", MetricType.GAUGE).get(b'g{i="7"}') is gauges[7]
+    assert interner.series_cache("g", MetricType.COUNTER).get(b'g{i="7"}') is None
     assert counters[7] is not None
 
 
@@ -164,6 +164,6 @@ def test_what_is_known_stays_bounded_while_pods_come_and_go() -> None:
     interner = ScrapeCache()
     for cycle in range(200):
         family = shown(learnt(interner, text((("pod", f"{cycle}-{i}"),))) for i in range(10))
-        interner.keep("a", {"g": family})
-        interner.sweep({"a"})
-        assert len(interner.texts("g", MetricType.GAUGE)._by_text) <= 4 * len(family) + 64 + 10
+        interner.store("a", {"g": family})
+        interner.evict({"a"})
+        assert len(interner.series_cache("g", MetricType.GAUGE)._by_text) <= 4 * len(family) + 64 + 10

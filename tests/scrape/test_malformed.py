@@ -6,7 +6,7 @@ import pytest
 
 from exporter.metrics import MetricType
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.parser import LONGEST_LINE
+from exporter.scrape.parser import MAX_LINE_BYTES
 
 from .parsing import parsed, told
 
@@ -46,7 +46,7 @@ BAD_LINES = [
     (b"# HELP g \xff", "utf8"),
     (b'g{i="x",i="x"} 1', "repeated_label"),
     (b"g{" + b",".join(b'l%d="x"' % i for i in range(65)) + b"} 1", "too_many_labels"),
-    (b'g{i="' + b"x" * LONGEST_LINE + b'"} 1', "too_long"),
+    (b'g{i="' + b"x" * MAX_LINE_BYTES + b'"} 1', "too_long"),
     (b'g{i="good"} 9', "duplicate_series"),
     (b'g { i = "good" , } 9 1395066363000', "duplicate_series"),
     (b"# TYPE g counter", "second_type"),
@@ -68,7 +68,7 @@ def test_a_bad_line_costs_itself_and_is_counted(line: bytes, reason: str, place:
     for _ in "cold", "warm":
         exposition = parsed(b"\n".join([*GOOD[:place], line, *GOOD[place:], b""]), interner=interner)
         assert told(exposition) == told(good)
-        assert exposition.malformed == {reason: 1}
+        assert exposition.parse_errors == {reason: 1}
 
 
 GOOD_LINES = [
@@ -87,7 +87,7 @@ GOOD_LINES = [
 @pytest.mark.parametrize("line", GOOD_LINES)
 def test_a_line_that_says_nothing_new_is_no_fault(line: bytes) -> None:
     exposition = parsed(b"\n".join([*GOOD, line, b'g{i="last"} 4', b""]))
-    assert exposition.malformed == {}
+    assert exposition.parse_errors == {}
     assert told(exposition) == told(parsed(b"\n".join([*GOOD, b'g{i="last"} 4', b""])))
 
 
@@ -106,26 +106,26 @@ def test_the_first_type_before_the_samples_holds(text: str, kind: MetricType, ma
     exposition = parsed(text.encode())
     (family,) = exposition.families.values()
     assert (family.type, [series.name for series in family.series]) == (kind, ["h_sum"])
-    assert exposition.malformed == malformed
+    assert exposition.parse_errors == malformed
 
 
 def test_a_page_without_headers_may_have_a_bad_line_too() -> None:
-    assert parsed(b"# a remark\ng 1\nbad\n").malformed == {"syntax": 1}
+    assert parsed(b"# a remark\ng 1\nbad\n").parse_errors == {"syntax": 1}
 
 
 def test_a_header_that_names_no_metric_ends_the_family_before_it() -> None:
     exposition = parsed(b'# TYPE g gauge\ng 1\n# HELP \xff x\n# TYPE "g.x" gauge\n{"g.x"} 1\n# TYPE h gauge\nh 1\n')
     assert [name for name, family in exposition.families.items() if len(family)] == ["g", "h"]
-    assert exposition.malformed == {"syntax": 1}
+    assert exposition.parse_errors == {"syntax": 1}
 
 
 def test_of_a_series_told_twice_the_first_value_counts() -> None:
     exposition = parsed(b'g{a="1",b="2"} 1\ng{b="2",a="1"} 2\ng{a="1",b="2",c=""} 3\n')
     assert list(exposition.families["g"].values) == [1]
-    assert exposition.malformed == {"duplicate_series": 2}
+    assert exposition.parse_errors == {"duplicate_series": 2}
 
 
 def test_a_bad_line_in_a_family_that_nobody_wants_is_not_looked_at() -> None:
     lines = b"# HELP u \xff\n# TYPE u what\nu 1_000\nu{\n# TYPE g gauge\ng 1\n"
     exposition = parsed(lines, wanted=lambda name: name == "g")
-    assert (exposition.malformed, exposition.samples) == ({}, 1)
+    assert (exposition.parse_errors, exposition.samples) == ({}, 1)

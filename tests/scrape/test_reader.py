@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.response import Asked, PageReader
+from exporter.scrape.response import ScrapeRequest, ResponseParser
 
 from .parsing import LAW, everything, real
 
@@ -23,8 +23,8 @@ GOOD = b'# TYPE g gauge\ng{i="1"} 1\ng{i="2"} 2\n'
 HTML = b"<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n"
 
 
-def reader(most: int = 0) -> PageReader:
-    return PageReader(Asked(Source.ARGO, "argo-a:8090", 7.0, "blue", most), ScrapeCache(), everything)
+def reader(most: int = 0) -> ResponseParser:
+    return ResponseParser(ScrapeRequest(Source.ARGO, "argo-a:8090", 7.0, "blue", most), ScrapeCache(), everything)
 
 
 def answered(
@@ -37,10 +37,10 @@ def answered(
     trouble: Failure | None = None,
 ) -> ScrapeResult:
     reading = reader(most)
-    reading.begin(status, headers)
+    reading.start(status, headers)
     for start, end in pairwise(sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})):
         reading.feed(body[start:end])
-    return reading.close(trouble, 0.25)
+    return reading.finish(trouble, 0.25)
 
 
 def refusal(body: bytes, status: int = 500) -> Failure:
@@ -79,12 +79,12 @@ def test_what_does_not_name_another_format_is_read_as_text(header: str, kind: st
 )
 def test_another_format_is_told_by_its_name_and_not_read(kind: str, told: str) -> None:
     reading = reader()
-    reading.begin(200, {"content-type": kind})
-    assert reading.broken
+    reading.start(200, {"content-type": kind})
+    assert reading.aborted
     reading.feed(GOOD)
-    page = reading.close(None, 0.0)
+    page = reading.finish(None, 0.0)
     assert not page.families
-    assert page.failure == Failure("content_type", f"answers {told}, not Prometheus text format 0.0.4; check argo.path")
+    assert page.failure == Failure("content_type", f"responds with {told}, not Prometheus text format 0.0.4; check argo.path")
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_another_format_is_told_by_its_name_and_not_read(kind: str, told: str) -
         (b"Not found\nTry again\n", "not_exposition", "check argo.targets and argo.path"),
         (b'{"error":\n "no"}\n', "not_exposition", "check argo.targets and argo.path"),
         (b"\x1f\x8b\x08\x00\n\xff\xfe\n", "not_exposition", "check argo.targets and argo.path"),
-        (GOOD[:-1], "cut_short", "look at its log"),
-        (GOOD[:-4], "cut_short", "look at its log"),
-        (GOOD + b"# HELP g", "cut_short", "look at its log"),
-        (GOOD + b"g" * 70_000, "cut_short", "look at its log"),
+        (GOOD[:-1], "cut_short", "check its log"),
+        (GOOD[:-4], "cut_short", "check its log"),
+        (GOOD + b"# HELP g", "cut_short", "check its log"),
+        (GOOD + b"g" * 70_000, "cut_short", "check its log"),
     ],
 )
 def test_a_page_that_is_broken_as_a_whole_yields_nothing(body: bytes, reason: str, cure: str) -> None:
@@ -122,18 +122,18 @@ def test_as_many_samples_as_the_limit_are_a_page_and_one_more_is_none() -> None:
     assert page.failure == Failure(
         "sample_limit",
         "the page has more than 2 samples of wanted families; "
-        "raise argo.limits.samples or want fewer families (series.pass_through)",
+        "raise argo.limits.samples or export fewer families (series.pass_through)",
     )
 
 
 def test_beyond_the_limit_no_more_is_asked_for() -> None:
     reading = reader(most=1)
-    reading.begin(200, TEXT)
-    assert not reading.broken
+    reading.start(200, TEXT)
+    assert not reading.aborted
     reading.feed(GOOD + GOOD)
-    assert reading.broken
+    assert reading.aborted
     reading.feed(GOOD)
-    assert (trouble := reading.close(None, 0.0).failure) is not None
+    assert (trouble := reading.finish(None, 0.0).failure) is not None
     assert trouble.reason == "sample_limit"
 
 
@@ -143,7 +143,7 @@ def test_what_went_wrong_on_the_way_leaves_nothing_of_the_page() -> None:
     assert (page.failure, page.families, page.parse_errors, page.samples) == (trouble, {}, {}, 0)
     assert answered(b"boom", 500, trouble=trouble).failure == trouble
     assert answered(GOOD, headers={"Content-Type": "text/html"}, trouble=trouble).failure != trouble
-    unread = reader().close(trouble, 0.0)
+    unread = reader().finish(trouble, 0.0)
     assert (unread.failure, unread.families) == (trouble, {})
 
 
@@ -159,18 +159,18 @@ def test_a_refusal_is_told_with_its_words_and_the_settings_to_look_at(status: in
 
 def test_a_long_refusal_is_quoted_in_part_and_read_in_part() -> None:
     reading = reader()
-    reading.begin(500, TEXT)
+    reading.start(500, TEXT)
     for _ in range(64):
-        assert not reading.broken
+        assert not reading.aborted
         reading.feed(b"x" * 1024)
-    assert reading.broken
+    assert reading.aborted
     reading.feed(b"x" * 1024)
-    assert len(reading._explanation) == 64 * 1024
-    assert (trouble := reading.close(None, 0.0).failure) is not None
+    assert len(reading._error_body) == 64 * 1024
+    assert (trouble := reading.finish(None, 0.0).failure) is not None
     assert trouble.message.count("x") == 300
 
 
-BREAKS = "; this breaks the controller's whole metrics page: give the metrics of each object different names"
+BREAKS = "; this breaks the controller's complete metrics page: give the metrics of each object different names"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.response import Asked, PageReader
-from exporter.scrape.scraper import AT_ONCE, Scraper
+from exporter.scrape.response import ScrapeRequest, ResponseParser
+from exporter.scrape.scraper import MAX_CONCURRENCY, Scraper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -51,8 +51,8 @@ async def scraper(names: Names) -> AsyncIterator[Open]:
     opened: list[Scraper[ScrapeResult]] = []
     interner = ScrapeCache()
 
-    def read(asked: Asked) -> PageReader:
-        return PageReader(asked, interner, lambda _name: True)
+    def read(asked: ScrapeRequest) -> ResponseParser:
+        return ResponseParser(asked, interner, lambda _name: True)
 
     def make(**settings: object) -> Scraper[ScrapeResult]:
         off = {"argo": {"targets": ()}, "kube_state_metrics": {"targets": ()}}
@@ -211,7 +211,7 @@ async def test_the_slow_hold_nobody_up_and_are_late_together(
     assert pages[0].duration < 0.09 < pages[1].duration < 1
     trouble = pages[1].failure
     assert trouble is not None
-    assert trouble.message == "the name server asked for hangs.test did not answer within 0.1 s; raise argo.timeout"
+    assert trouble.message == "the name server asked for hangs.test did not respond within 0.1 s; raise argo.timeout"
 
 
 async def test_all_are_asked_at_once_but_not_more_than_so_many(serve: Servers, scraper: Open) -> None:
@@ -226,10 +226,10 @@ async def test_all_are_asked_at_once_but_not_more_than_so_many(serve: Servers, s
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n")
 
     served = await serve(slow)
-    targets = [f"http://{served.target}/{n}" for n in range(AT_ONCE + 20)]
+    targets = [f"http://{served.target}/{n}" for n in range(MAX_CONCURRENCY + 20)]
     pages = await scraper(argo={"targets": targets}).scrape(1.0)
     assert set(seen(pages).values()) == {"ok"}
-    assert 10 < most <= AT_ONCE
+    assert 10 < most <= MAX_CONCURRENCY
 
 
 async def test_the_sample_limit_of_the_settings_holds(serve: Servers, scraper: Open, http: ModuleType) -> None:
@@ -256,5 +256,5 @@ async def test_a_scrape_that_is_given_up_breaks_its_connections_off(serve: Serve
 
 
 def test_targets_that_cannot_be_told_apart_are_refused_at_the_start(scraper: Open) -> None:
-    with pytest.raises(ValueError, match="argo:1 is listed twice; name it once"):
+    with pytest.raises(ValueError, match="argo:1 is listed twice; list it once"):
         scraper(argo={"targets": ["argo:1", "http://argo:1/metrics"]})

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.scrape.targets import Address, SystemLookup, Target, parse, parse_all, resolve
+from exporter.scrape.targets import Address, SystemResolver, Target, parse_target, parse_targets, resolve
 
 if TYPE_CHECKING:
     import ipaddress
@@ -44,7 +44,7 @@ def answers(*ips: str) -> Callable[[str], Awaitable[Sequence[str]]]:
     ],
 )
 def test_a_target_is_host_and_port_or_a_url(text: str, target: Target) -> None:
-    assert parse(text, PATH) == target
+    assert parse_target(text, PATH) == target
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_target_is_host_and_port_or_a_url(text: str, target: Target) -> None:
 )
 def test_what_is_no_target_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        parse(text, PATH)
+        parse_target(text, PATH)
 
 
 @pytest.mark.parametrize(
@@ -61,33 +61,33 @@ def test_what_is_no_target_is_refused(text: str) -> None:
 )
 def test_blanks_fragments_and_other_than_ascii_are_no_part_of_a_target(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        parse(text, PATH)
+        parse_target(text, PATH)
 
 
 @pytest.mark.parametrize("text", ["http://me:hunter2@argo:1", "me:hunter2@argo:1", "http://me:hun/ter2@argo:x"])
 def test_a_password_in_a_target_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
-        parse(text, PATH)
+        parse_target(text, PATH)
     assert "ter2" not in str(caught.value)
 
 
 def test_two_targets_that_could_not_be_told_apart_are_refused() -> None:
-    assert len(parse_all(["argo:1", "argo:2", "http://argo:1/b"], "/metrics")) == 3
+    assert len(parse_targets(["argo:1", "argo:2", "http://argo:1/b"], "/metrics")) == 3
     with pytest.raises(ValueError, match="argo:1 is listed twice"):
-        parse_all(["argo:1", "https://argo:1/metrics"], "/metrics")
+        parse_targets(["argo:1", "https://argo:1/metrics"], "/metrics")
 
 
 def test_the_host_header_has_the_port_unless_it_is_the_schemes_own() -> None:
     urls = ["http://argo:80", "http://argo:443", "https://argo:443", "http://[::1]:8090"]
-    assert [parse(url, PATH).authority for url in urls] == ["argo", "argo:443", "argo", "[::1]:8090"]
+    assert [parse_target(url, PATH).host_header for url in urls] == ["argo", "argo:443", "argo", "[::1]:8090"]
 
 
 def test_an_address_is_asked_by_ip_and_labelled_by_ip_and_port() -> None:
-    target = parse("https://argo.test:8443/x?y", "/metrics")
+    target = parse_target("https://argo.test:8443/x?y", "/metrics")
     address = Address(target, "fd00::7")
     assert address.url == "https://[fd00::7]:8443/x?y"
     assert address.label == "[fd00::7]:8443/x"
-    assert Address(parse("argo:1", "/metrics"), "10.0.0.7").label == "10.0.0.7:1"
+    assert Address(parse_target("argo:1", "/metrics"), "10.0.0.7").label == "10.0.0.7:1"
 
 
 @settings(max_examples=100)
@@ -96,7 +96,7 @@ def test_every_address_of_a_name_is_asked_once_in_a_steady_order(
     found: list[ipaddress.IPv4Address | ipaddress.IPv6Address],
 ) -> None:
     async def ips(*order: str) -> list[str]:
-        return [one.ip for one in (await resolve(parse("argo.test:1", "/"), answers(*order), 64, "argo")).addresses]
+        return [one.ip for one in (await resolve(parse_target("argo.test:1", "/"), answers(*order), 64, "argo")).addresses]
 
     texts = [str(ip) for ip in found]
     asked = asyncio.run(ips(*texts, *texts))
@@ -107,11 +107,11 @@ def test_every_address_of_a_name_is_asked_once_in_a_steady_order(
 
 
 async def test_addresses_beyond_the_limit_are_not_asked_and_that_is_told() -> None:
-    resolved = await resolve(parse("argo.test:1", "/"), answers("10.0.0.3", "10.0.0.1", "10.0.0.2"), 2, "argo")
+    resolved = await resolve(parse_target("argo.test:1", "/"), answers("10.0.0.3", "10.0.0.1", "10.0.0.2"), 2, "argo")
     assert [one.ip for one in resolved.addresses] == ["10.0.0.1", "10.0.0.2"]
-    assert resolved.trouble is not None
-    assert resolved.trouble.reason == "addresses"
-    assert "argo.test has 3 addresses, of which 2 are asked; raise argo.limits.addresses" in resolved.trouble.message
+    assert resolved.failure is not None
+    assert resolved.failure.reason == "addresses"
+    assert "argo.test has 3 addresses, only 2 are scraped; raise argo.limits.addresses" in resolved.failure.message
 
 
 async def test_nobody_is_asked_for_the_address_of_an_address() -> None:
@@ -119,7 +119,7 @@ async def test_nobody_is_asked_for_the_address_of_an_address() -> None:
         raise AssertionError(host)
 
     for text, ip in [("10.0.0.7:1", "10.0.0.7"), ("[::1]:1", "::1"), ("localhost:1", "127.0.0.1")]:
-        assert [one.ip for one in (await resolve(parse(text, "/"), lookup, 64, "argo")).addresses] == [ip]
+        assert [one.ip for one in (await resolve(parse_target(text, "/"), lookup, 64, "argo")).addresses] == [ip]
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ async def test_a_name_that_does_not_resolve_is_told_with_its_cure(error: Excepti
             raise error
         return ()
 
-    trouble = (await resolve(parse("argo.test:1", "/"), lookup, 64, "argo")).trouble
+    trouble = (await resolve(parse_target("argo.test:1", "/"), lookup, 64, "argo")).failure
     assert trouble is not None
     assert trouble.reason == "dns"
     assert trouble.message.startswith(f"argo.test does not resolve ({why}); check argo.targets")
 
 
 async def test_the_system_knows_localhost_and_not_an_impossible_name() -> None:
-    lookup = SystemLookup()
+    lookup = SystemResolver()
     assert "127.0.0.1" in await lookup("127.0.0.1")
     for name in ("a..b", "x" * 64 + ".test"):
         with pytest.raises(OSError, match=r"\w"):
@@ -161,7 +161,7 @@ async def test_a_name_server_that_hangs_is_asked_once_at_a_time_and_holds_nothin
         return [(2, 1, 6, "", ("10.0.0.7", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    lookup = SystemLookup()
+    lookup = SystemResolver()
     for _ in range(3):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(lookup("argo.test"), 0.02)

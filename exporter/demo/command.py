@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from exporter.rollouts.model import Rollout
-    from exporter.rollouts.output.targets import Target
+    from exporter.rollouts.output.targets import TargetStatus
 
 DEMO_CREDENTIALS: Final = ("demo", "demo-password")
 TICK_SECONDS: Final = 0.5
@@ -100,9 +100,7 @@ def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str
 
 
 def _basic_auth() -> str:
-    from base64 import b64encode  # noqa: PLC0415 - of use here alone
-
-    return "Basic " + b64encode(":".join(DEMO_CREDENTIALS).encode()).decode()
+    return basic_auth(*DEMO_CREDENTIALS)
 
 
 DemoSources = tuple[dict[Source, tuple[str, ...]], float | None]
@@ -153,9 +151,9 @@ def _rollout_line(one: Rollout) -> RolloutLine:
     )
 
 
-def _target_line(one: Target) -> TargetLine:
-    page = one.page
-    state = one.verdict.value if one.verdict is not None else "down" if page.failure is not None else "up"
+def _target_line(one: TargetStatus) -> TargetLine:
+    page = one.result
+    state = one.role.value if one.role is not None else "down" if page.failure is not None else "up"
     detail = page.failure.message if page.failure is not None else f"{page.samples} samples"
     return TargetLine(page.source.value, page.target, state, detail)
 

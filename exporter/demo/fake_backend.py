@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hmac
 import zlib
@@ -19,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 
-from exporter.demo.replay_server import serve_path
+from exporter.demo.servers import serve_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -88,7 +87,7 @@ class RejectedRequestError(ValueError):
 @asynccontextmanager
 async def fake_backend(received: ReceivedMetrics, *, username: str, password: str) -> AsyncIterator[str]:
     """Receive OTLP on loopback into a ledger; yields the endpoint, without `/v1/metrics`."""
-    expected = b"Basic " + base64.b64encode(f"{username}:{password}".encode())
+    expected = basic_auth(username, password).encode()
 
     async def receive(request: web.Request) -> web.Response:
         try:
@@ -135,7 +134,7 @@ def _decompress(body: bytes, encoding: str) -> bytes:
         raise RejectedRequestError(400, f"the Content-Encoding {encoding!r} is neither gzip nor identity")
     try:
         return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error) as error:
+    except GZIP_ERRORS as error:
         raise RejectedRequestError(400, f"the body is no gzip: {error}") from error
 
 

@@ -39,7 +39,9 @@ class ClusterAddresses:
 
 
 @asynccontextmanager
-async def serve_cluster(cluster: SimulatedCluster, advance: Callable[[], None], *, allow_lists: bool = True) -> AsyncIterator[ClusterAddresses]:
+async def serve_cluster(
+    cluster: SimulatedCluster, advance: Callable[[], None], *, allow_lists: bool = True
+) -> AsyncIterator[ClusterAddresses]:
     """Serve a cluster on free ports; `advance` is called before each page to bring it to the present.
 
     A controller that is down drops the connection without an answer. Only controllers compress, as the real ones do.
@@ -120,7 +122,9 @@ class ReplayedTarget:
 
 
 @asynccontextmanager
-async def serve_recording(path: Path, elapsed: Callable[[], float]) -> AsyncIterator[tuple[tuple[ReplayedTarget, ...], float]]:
+async def serve_recording(
+    path: Path, elapsed: Callable[[], float]
+) -> AsyncIterator[tuple[tuple[ReplayedTarget, ...], float]]:
     """Serve a recording; yields its targets, and how many seconds it lasts. Raises RecordingError.
 
     `elapsed` says how many recorded seconds have passed since the first frame. Where a target did not answer, the

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 
 from exporter.commands.record import RecordingError, read_frames
-from exporter.demo.replay_server import ReplayedTarget, serve_recording, frame_at
+from exporter.demo.servers import ReplayedTarget, frame_at, serve_recording
 from exporter.metrics import Source
 
 if TYPE_CHECKING:

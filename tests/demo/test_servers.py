@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 
-from exporter.demo.replay_server import PATH, serve_cluster
+from exporter.demo.servers import PATH, serve_cluster
 from exporter.demo.simulator.cluster import SimulatedCluster
-from exporter.demo.simulator.objects import CanaryStrategy, SetWeight, RolloutSpec
+from exporter.demo.simulator.objects import CanaryStrategy, RolloutSpec, SetWeight
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

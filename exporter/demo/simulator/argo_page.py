@@ -1,4 +1,4 @@
-"""The /metrics of a simulated controller, as v1.8.3 writes it; most families of the Go runtime are left out."""
+"""Renders /metrics of a simulated controller as v1.8.3 does, without most families of the Go runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.demo.simulator.exposition import FamilyHeader, SampleRow, format_n
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from exporter.demo.simulator.controllers import SimulatedController, DurationHistogram
+    from exporter.demo.simulator.controllers import DurationHistogram, SimulatedController
     from exporter.demo.simulator.objects import ObjectKey, SimulatedRollout
 
 VERSION = "v1.8.3+49fa151"
@@ -28,88 +28,100 @@ UNFINISHED_WORK_HELP = (
 
 
 class PageInput(NamedTuple):
-    """What a page is made from: the process, when it started, and the rollouts it shows."""
+    """The input of a page: the process, its start (Unix seconds), and the rollouts on the page."""
 
     controller: SimulatedController
     start_time: float
     rollouts: list[SimulatedRollout]
 
 
-def argo_page(controller: SimulatedController, rollouts: Mapping[ObjectKey, SimulatedRollout], to_unix_time: Callable[[float], float]) -> bytes:
-    """Write the page: it shows the rollouts that this process has looked at, and no family without rows."""
-    shown = [rollout for key, rollout in rollouts.items() if key in controller.counters.observed_rollouts]
-    subject = PageInput(controller, to_unix_time(controller.started_at), shown)
-    families = [(header, list(rows(subject))) for header, rows in FAMILIES]
+def render_argo_page(
+    controller: SimulatedController,
+    rollouts: Mapping[ObjectKey, SimulatedRollout],
+    to_unix_time: Callable[[float], float],
+) -> bytes:
+    """Return the page, with the rollouts that this process has reconciled, and no family without rows."""
+    visible = [rollout for key, rollout in rollouts.items() if key in controller.counters.observed_rollouts]
+    page = PageInput(controller, to_unix_time(controller.started_at), visible)
+    families = [(header, list(rows(page))) for header, rows in FAMILIES]
     return "".join(render_family(header, rows) for header, rows in families if rows).encode()
 
 
 def _constant(value: float, **labels: str) -> Callable[[PageInput], Iterable[SampleRow]]:
-    """Make rows of one value that never changes."""
+    """Return a function that makes a row with a constant value."""
     return lambda _: [SampleRow(tuple(labels.items()), value)]
 
 
 def _gauge(read: Callable[[SimulatedRollout], float]) -> Callable[[PageInput], Iterable[SampleRow]]:
-    """Make one row a rollout."""
+    """Return a function that makes a row for each rollout."""
 
-    def rows(subject: PageInput) -> Iterable[SampleRow]:
-        return _sorted_rows(SampleRow(_key_labels(rollout.key), read(rollout)) for rollout in subject.rollouts)
+    def rows(page: PageInput) -> Iterable[SampleRow]:
+        return _sorted_rows(SampleRow(_key_labels(rollout.key), read(rollout)) for rollout in page.rollouts)
 
     return rows
 
 
-def _timings(read: Callable[[PageInput], Mapping[ObjectKey, DurationHistogram]]) -> Callable[[PageInput], Iterable[SampleRow]]:
-    """Make a histogram a rollout."""
+def _histograms(
+    read: Callable[[PageInput], Mapping[ObjectKey, DurationHistogram]],
+) -> Callable[[PageInput], Iterable[SampleRow]]:
+    """Return a function that makes a histogram for each rollout."""
 
-    def rows(subject: PageInput) -> Iterable[SampleRow]:
-        for key, timing in sorted(read(subject).items(), key=lambda one: (one[0].name, one[0].namespace)):
+    def rows(page: PageInput) -> Iterable[SampleRow]:
+        for key, timing in sorted(read(page).items(), key=lambda one: (one[0].name, one[0].namespace)):
             yield from _histogram(_key_labels(key), RECONCILE_BOUNDS, timing.bucket_counts, timing.total, timing.count)
 
     return rows
 
 
 def _histogram(
-    labels: tuple[tuple[str, str], ...], bounds: tuple[float, ...], within: Iterable[int], total: float, count: int
+    labels: tuple[tuple[str, str], ...],
+    bounds: tuple[float, ...],
+    bucket_counts: Iterable[int],
+    total: float,
+    count: int,
 ) -> Iterable[SampleRow]:
-    for bound, amount in zip(bounds, within, strict=True):
+    for bound, amount in zip(bounds, bucket_counts, strict=True):
         yield SampleRow((*labels, ("le", format_number(bound))), amount, "_bucket")
     yield SampleRow((*labels, ("le", "+Inf")), count, "_bucket")
     yield SampleRow(labels, total, "_sum")
     yield SampleRow(labels, count, "_count")
 
 
-def _queues(subject: PageInput) -> Iterable[tuple[str, int]]:
-    """Say how much each work queue has done; only rollouts are worked on here."""
-    done = sum(timing.count for timing in subject.controller.counters.reconciles.values())
-    return [(name, done if name == "Rollouts" else 0) for name in QUEUES]
+def _queue_counts(page: PageInput) -> Iterable[tuple[str, int]]:
+    """Return how many items each work queue has processed; only rollouts are simulated."""
+    processed = sum(timing.count for timing in page.controller.counters.reconciles.values())
+    return [(name, processed if name == "Rollouts" else 0) for name in QUEUES]
 
 
-def _queue_gauge(subject: PageInput) -> Iterable[SampleRow]:
-    return [SampleRow((("name", name),), 0) for name, _ in _queues(subject)]
+def _queue_gauge(page: PageInput) -> Iterable[SampleRow]:
+    return [SampleRow((("name", name),), 0) for name, _ in _queue_counts(page)]
 
 
-def _queue_counter(subject: PageInput) -> Iterable[SampleRow]:
-    return [SampleRow((("name", name),), done) for name, done in _queues(subject)]
+def _queue_counter(page: PageInput) -> Iterable[SampleRow]:
+    return [SampleRow((("name", name),), count) for name, count in _queue_counts(page)]
 
 
-def _queue_histogram(subject: PageInput) -> Iterable[SampleRow]:
-    for name, done in _queues(subject):
-        within = [done if bound >= 0.001 else 0 for bound in QUEUE_BOUNDS]  # noqa: PLR2004 - each takes half of that
-        yield from _histogram((("name", name),), QUEUE_BOUNDS, within, done * 0.0005, done)
+def _queue_histogram(page: PageInput) -> Iterable[SampleRow]:
+    for name, count in _queue_counts(page):
+        bucket_counts = [count if bound >= 0.001 else 0 for bound in QUEUE_BOUNDS]  # noqa: PLR2004 - each item takes half of that
+        yield from _histogram((("name", name),), QUEUE_BOUNDS, bucket_counts, count * 0.0005, count)
 
 
-def _events(subject: PageInput) -> Iterable[SampleRow]:
+def _event_rows(page: PageInput) -> Iterable[SampleRow]:
     rows = []
-    for event, count in subject.controller.counters.events.items():
+    for event, count in page.controller.counters.events.items():
         kind = "Warning" if event.warning else "Normal"
         rows.append(SampleRow((*_key_labels(event.key), ("reason", event.reason), ("type", kind)), count))
     return _sorted_rows(rows)
 
 
-def _errors(subject: PageInput) -> Iterable[SampleRow]:
-    return _sorted_rows(SampleRow(_key_labels(key), count) for key, count in subject.controller.counters.errors.items() if count)
+def _error_rows(page: PageInput) -> Iterable[SampleRow]:
+    return _sorted_rows(
+        SampleRow(_key_labels(key), count) for key, count in page.controller.counters.errors.items() if count
+    )
 
 
-def _infos(subject: PageInput) -> Iterable[SampleRow]:
+def _info_rows(page: PageInput) -> Iterable[SampleRow]:
     return _sorted_rows(
         SampleRow(
             (
@@ -120,17 +132,17 @@ def _infos(subject: PageInput) -> Iterable[SampleRow]:
             ),
             1,
         )
-        for rollout in subject.rollouts
+        for rollout in page.rollouts
     )
 
 
-def _phases(subject: PageInput) -> Iterable[SampleRow]:
+def _phase_rows(page: PageInput) -> Iterable[SampleRow]:
     return _sorted_rows(
         SampleRow(
             (*_key_labels(rollout.key), ("phase", phase), ("strategy", rollout.spec.strategy.label)),
             phase == conditions.phase(rollout.status),
         )
-        for rollout in subject.rollouts
+        for rollout in page.rollouts
         for phase in PHASES
     )
 
@@ -140,7 +152,7 @@ def _key_labels(key: ObjectKey) -> tuple[tuple[str, str], ...]:
 
 
 def _sorted_rows(rows: Iterable[SampleRow]) -> list[SampleRow]:
-    """Order rows by their label values, as client_golang does."""
+    """Sort rows by their label values, as client_golang does."""
     return sorted(rows, key=lambda row: [value for _, value in row.labels])
 
 
@@ -161,26 +173,28 @@ FAMILIES: tuple[tuple[FamilyHeader, Callable[[PageInput], Iterable[SampleRow]]],
     (FamilyHeader("go_info", "gauge", "Information about the Go environment."), _constant(1, version=GO_VERSION)),
     (
         FamilyHeader("notification_send", "histogram", "Notification send performance."),
-        _timings(lambda subject: subject.controller.counters.notifications),
+        _histograms(lambda page: page.controller.counters.notifications),
     ),
     (
         FamilyHeader("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
-        lambda subject: [SampleRow((), 0.05 + sum(done for _, done in _queues(subject)) / 100)],
+        lambda page: [SampleRow((), 0.05 + sum(count for _, count in _queue_counts(page)) / 100)],
     ),
     (FamilyHeader("process_max_fds", "gauge", "Maximum number of open file descriptors."), _constant(20000)),
     (FamilyHeader("process_open_fds", "gauge", "Number of open file descriptors."), _constant(21)),
     (FamilyHeader("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."), _constant(100212736)),
     (
         FamilyHeader("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds."),
-        lambda subject: [SampleRow((), round(subject.start_time, 2))],
+        lambda page: [SampleRow((), round(page.start_time, 2))],
     ),
     (FamilyHeader("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes."), _constant(5738913792)),
     (
-        FamilyHeader("process_virtual_memory_max_bytes", "gauge", "Maximum amount of virtual memory available in bytes."),
+        FamilyHeader(
+            "process_virtual_memory_max_bytes", "gauge", "Maximum amount of virtual memory available in bytes."
+        ),
         _constant(1.8446744073709552e19),
     ),
-    (FamilyHeader("rollout_events_total", "counter", "Count of rollout events"), _events),
-    (FamilyHeader("rollout_info", "gauge", "Information about rollout."), _infos),
+    (FamilyHeader("rollout_events_total", "counter", "Count of rollout events"), _event_rows),
+    (FamilyHeader("rollout_info", "gauge", "Information about rollout."), _info_rows),
     (
         FamilyHeader("rollout_info_replicas_available", "gauge", "The number of available replicas per rollout."),
         _gauge(lambda rollout: rollout.status.available),
@@ -198,14 +212,16 @@ FAMILIES: tuple[tuple[FamilyHeader, Callable[[PageInput], Iterable[SampleRow]]],
         _gauge(lambda rollout: rollout.status.updated),
     ),
     (
-        FamilyHeader("rollout_phase", "gauge", "Information on the state of the rollout (DEPRECATED - use rollout_info)"),
-        _phases,
+        FamilyHeader(
+            "rollout_phase", "gauge", "Information on the state of the rollout (DEPRECATED - use rollout_info)"
+        ),
+        _phase_rows,
     ),
     (
         FamilyHeader("rollout_reconcile", "histogram", "Rollout reconciliation performance."),
-        _timings(lambda subject: subject.controller.counters.reconciles),
+        _histograms(lambda page: page.controller.counters.reconciles),
     ),
-    (FamilyHeader("rollout_reconcile_error", "counter", "Error occurring during the rollout"), _errors),
+    (FamilyHeader("rollout_reconcile_error", "counter", "Error occurring during the rollout"), _error_rows),
     (
         FamilyHeader("workqueue_adds_total", "counter", "[ALPHA] Total number of adds handled by workqueue"),
         _queue_counter,

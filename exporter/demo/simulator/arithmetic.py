@@ -1,4 +1,4 @@
-"""How many pods each ReplicaSet of a canary should have: the controller's arithmetic, on plain numbers.
+"""Computes how many pods each ReplicaSet of a canary should have: the controller's arithmetic, on plain numbers.
 
 Follows `utils/replicaset/canary.go` of Argo Rollouts v1.8.3; names in docstrings are the functions there.
 """
@@ -13,19 +13,19 @@ from exporter.demo.simulator.objects import FULL_WEIGHT
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSetSize:
-    """A ReplicaSet as the arithmetic sees it: pods asked for, and pods that are available."""
+    """Desired and available pods of a ReplicaSet."""
 
     desired: int = 0
     available: int = 0
 
-    def replicas_for_scale_down(self, *, trusted: bool) -> int:
-        """Count the pods to reckon with while scaling down (GetReplicasForScaleDown)."""
-        return self.desired if trusted or self.desired < self.available else self.available
+    def replicas_for_scale_down(self, *, is_growing: bool) -> int:
+        """Return the pods that count while scaling down (GetReplicasForScaleDown)."""
+        return self.desired if is_growing or self.desired < self.available else self.available
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaBounds:
-    """What a rollout wants, `replicas` pods, and how far it may stray while moving."""
+    """Desired pods of a rollout, and how many more may exist or fewer be available during an update."""
 
     desired: int
     surge: int
@@ -33,25 +33,25 @@ class ReplicaBounds:
 
     @property
     def max_total(self) -> int:
-        """The most pods there may be."""
+        """Maximum number of pods."""
         return self.desired + self.surge
 
     @property
     def min_available(self) -> int:
-        """The fewest pods that must be available."""
+        """Minimum number of available pods."""
         return self.desired - min(self.unavailable, self.desired)
 
 
 def resolve_bounds(replicas: int, surge: float, unavailable: float) -> ReplicaBounds:
-    """Resolve fractions of `replicas` to pods: surge rounds up, unavailable down, never both 0 (resolveFenceposts)."""
+    """Convert fractions of `replicas` to pods: surge rounded up, unavailable down, never both 0 (resolveFenceposts)."""
     up, down = math.ceil(replicas * surge), math.floor(replicas * unavailable)
     return ReplicaBounds(replicas, up, down if up or down else 1)
 
 
 def split_by_weight(replicas: int, weight: int, surge: int) -> tuple[int, int]:
-    """Choose canary and stable pods nearest to a weight (approximateWeightedCanaryStableReplicaCounts).
+    """Return canary and stable pods nearest to a weight (approximateWeightedCanaryStableReplicaCounts).
 
-    Where the controller finds no choice, a tie at the top without a surge, it makes no canary; so does this.
+    If there is no option (a tie at the top without a surge), the controller creates no canary; nor does this.
     """
     if replicas == 0:
         return 0, 0
@@ -71,52 +71,60 @@ def split_by_weight(replicas: int, weight: int, surge: int) -> tuple[int, int]:
     return canary, total - canary
 
 
-def basic_canary_sizes(limits: ReplicaBounds, weight: int, new: ReplicaSetSize, stable: ReplicaSetSize, others: int) -> tuple[int, int]:
-    """Size canary and stable for now, on the way to `weight` (CalculateReplicaCountsForBasicCanary).
+def basic_canary_sizes(
+    limits: ReplicaBounds, weight: int, new: ReplicaSetSize, stable: ReplicaSetSize, others: int
+) -> tuple[int, int]:
+    """Return the next sizes of canary and stable on the way to `weight` (CalculateReplicaCountsForBasicCanary).
 
-    `others` is how many pods older ReplicaSets still ask for: while there are any, nothing else shrinks.
+    `others` are the desired pods of older ReplicaSets: while there are any, nothing else shrinks.
     """
-    want_new, want_stable = split_by_weight(limits.desired, weight, limits.surge)
-    room = limits.max_total - new.desired - stable.desired - others
-    next_stable = _grow(stable.desired, want_stable, room)
-    next_new = _grow(new.desired, want_new, room - (next_stable - stable.desired))
+    desired_new, desired_stable = split_by_weight(limits.desired, weight, limits.surge)
+    addable = limits.max_total - new.desired - stable.desired - others
+    next_stable = _grow(stable.desired, desired_stable, addable)
+    next_new = _grow(new.desired, desired_new, addable - (next_stable - stable.desired))
     if others:
         return next_new, next_stable
-    growing = want_new >= new.desired
-    spare = new.replicas_for_scale_down(trusted=not growing) + stable.replicas_for_scale_down(trusted=growing) - limits.min_available
-    if spare <= 0:
+    growing = desired_new >= new.desired
+    removable = (
+        new.replicas_for_scale_down(is_growing=not growing)
+        + stable.replicas_for_scale_down(is_growing=growing)
+        - limits.min_available
+    )
+    if removable <= 0:
         return next_new, next_stable
     if growing:
-        next_stable = _shrink(stable.desired, want_stable, spare, next_stable)
+        next_stable = _shrink(stable.desired, desired_stable, removable, next_stable)
         next_stable, next_new = _adjust_within_limits(limits, (stable, next_stable), (new, next_new))
     else:
-        next_new = _shrink(new.desired, want_new, spare, next_new)
+        next_new = _shrink(new.desired, desired_new, removable, next_new)
         next_new, next_stable = _adjust_within_limits(limits, (new, next_new), (stable, next_stable))
     return next_new, next_stable
 
 
 def only_replica_set_size(limits: ReplicaBounds, new: ReplicaSetSize, others: int) -> int:
-    """Size the only ReplicaSet that counts, when the wanted revision is the stable one or there is no stable yet."""
+    """Return the size of the current ReplicaSet if it is the stable one or there is no stable one yet."""
     grown = _grow(new.desired, limits.desired, limits.max_total - new.desired - others)
     return grown if others else min(grown, limits.desired)
 
 
 def routed_canary_size(replicas: int, weight: int) -> int:
-    """Size the canary behind a traffic router; its stable keeps all its pods (trafficWeightToReplicas)."""
+    """Return the size of a canary behind a traffic router; the stable one keeps its pods (trafficWeightToReplicas)."""
     return math.ceil(weight * replicas / FULL_WEIGHT)
 
 
-def _grow(now: int, want: int, room: int) -> int:
-    return min(want, now + room) if now < want and room > 0 else now
+def _grow(current: int, desired: int, addable: int) -> int:
+    return min(desired, current + addable) if current < desired and addable > 0 else current
 
 
-def _shrink(now: int, want: int, spare: int, fallback: int) -> int:
-    return max(want, now - spare) if now > want else fallback
+def _shrink(current: int, desired: int, removable: int, fallback: int) -> int:
+    return max(desired, current - removable) if current > desired else fallback
 
 
-def _adjust_within_limits(limits: ReplicaBounds, drained: tuple[ReplicaSetSize, int], kept: tuple[ReplicaSetSize, int]) -> tuple[int, int]:
-    """Keep the sum within the most and the available within the least (adjustReplicaWithinLimits)."""
-    (draining, drain), (keeping, keep) = drained, kept
+def _adjust_within_limits(
+    limits: ReplicaBounds, shrinking: tuple[ReplicaSetSize, int], growing: tuple[ReplicaSetSize, int]
+) -> tuple[int, int]:
+    """Keep the total below its maximum and available pods above their minimum (adjustReplicaWithinLimits)."""
+    (draining, drain), (keeping, keep) = shrinking, growing
     keep -= max(0, keep + drain - limits.max_total)
     available = min(draining.available, drain) + min(keeping.available, keep)
     keep += min(max(0, keeping.available - keep), max(0, limits.min_available - available))

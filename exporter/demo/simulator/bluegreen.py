@@ -4,131 +4,142 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.demo.simulator import reconciler as shared
+from exporter.demo.simulator import shared
 from exporter.demo.simulator.objects import BlueGreenStrategy
 
 if TYPE_CHECKING:
-    from exporter.demo.simulator.reconciler import ReconcileContext
+    from exporter.demo.simulator.shared import ReconcileContext
 
 
-def reconcile(turn: ReconcileContext) -> None:
-    """Bring a blue-green rollout one turn further."""
-    fast = turn.new.scale_down_at is not None
-    rollout, was = turn.rollout, turn.previous_status
-    if not rollout.spec.paused and rollout.canary_service_hash != turn.new.hash:
-        rollout.canary_service_hash = turn.new.hash
-        turn.record_event("SwitchService")
-    changed = bool(was.current_hash) and was.current_hash != turn.new.hash
+def reconcile(context: ReconcileContext) -> None:
+    """Reconcile a blue-green rollout once."""
+    fast = context.new.scale_down_at is not None
+    rollout, previous = context.rollout, context.previous
+    if not rollout.spec.paused and rollout.canary_service_hash != context.new.hash:
+        rollout.canary_service_hash = context.new.hash
+        context.record_event("SwitchService")
+    changed = bool(previous.current_hash) and previous.current_hash != context.new.hash
     if not changed:
-        resize(turn)
-        _reconcile_pause(turn, fast=fast)
-        _switch(turn, fast=fast)
-    _sync(turn, changed=changed)
+        resize(context)
+        _reconcile_pause(context, fast=fast)
+        _switch(context, fast=fast)
+    _write_status(context, changed=changed)
 
 
-def resize(turn: ReconcileContext) -> None:
-    """Size the ReplicaSets: the stable one whole, the wanted one as a preview or whole, others away in time."""
-    if not turn.rollout.spec.paused:
-        shared.remove_scale_down_deadlines(turn)
-    if turn.stable:
-        shared.scale(turn, turn.stable, turn.desired)
-    shared.scale_new_replica_set(turn, _preview(turn))
-    for one in turn.rollout.other_replica_sets:
-        if one.desired and one.hash not in {turn.rollout.stable_service_hash, turn.previous_status.active_hash}:
-            shared.scale(turn, one, shared.replicas_until_deadline(turn, one, turn.desired))
+def resize(context: ReconcileContext) -> None:
+    """Scale the ReplicaSets: stable in full, current as preview or in full, others down after a delay."""
+    if not context.rollout.spec.paused:
+        shared.remove_scale_down_deadlines(context)
+    if context.stable:
+        shared.scale(context, context.stable, context.desired)
+    shared.scale_new_replica_set(context, _new_size(context))
+    for replica_set in context.rollout.other_replica_sets:
+        if replica_set.desired and replica_set.hash not in {
+            context.rollout.stable_service_hash,
+            context.previous.active_hash,
+        }:
+            shared.scale(context, replica_set, shared.replicas_until_deadline(context, replica_set, context.desired))
 
 
-def refresh(turn: ReconcileContext) -> None:
-    """Count the available pods: those of the active ReplicaSet, where there is one."""
-    active = turn.rollout.replica_sets.get(turn.status.active_hash)
-    turn.status.available = shared.count_available([active] if active else list(turn.rollout.replica_sets.values()))
+def refresh(context: ReconcileContext) -> None:
+    """Count the available pods: of the active ReplicaSet, or of all if there is none."""
+    active = context.rollout.replica_sets.get(context.status.active_hash)
+    context.status.available = shared.count_available(
+        [active] if active else list(context.rollout.replica_sets.values())
+    )
 
 
-def _strategy(turn: ReconcileContext) -> BlueGreenStrategy:
-    assert isinstance(turn.strategy, BlueGreenStrategy)
-    return turn.strategy
+def _strategy(context: ReconcileContext) -> BlueGreenStrategy:
+    assert isinstance(context.strategy, BlueGreenStrategy)
+    return context.strategy
 
 
-def _preview(turn: ReconcileContext) -> int:
-    """Size the wanted ReplicaSet (NewRSNewReplicas)."""
-    preview, was = _strategy(turn).preview_replicas, turn.previous_status
-    if preview is None or was.promote_full or was.active_hash in {"", turn.new.hash}:
-        return turn.desired
-    resumed = not turn.rollout.spec.paused and was.pause is None and was.preview_approved
-    return turn.desired if resumed and was.current_hash == turn.new.hash else preview
+def _new_size(context: ReconcileContext) -> int:
+    """Return the desired pods of the current ReplicaSet (NewRSNewReplicas)."""
+    preview, previous = _strategy(context).preview_replicas, context.previous
+    if preview is None or previous.promote_full or previous.active_hash in {"", context.new.hash}:
+        return context.desired
+    resumed = not context.rollout.spec.paused and previous.pause is None and previous.preview_approved
+    return context.desired if resumed and previous.current_hash == context.new.hash else preview
 
 
-def _reconcile_pause(turn: ReconcileContext, *, fast: bool) -> None:
-    """Begin or end the pause before the switch (reconcileBlueGreenPause)."""
-    size, strategy = _preview(turn), _strategy(turn)
-    if turn.previous_status.abort or turn.rollout.spec.paused or not turn.new.desired == turn.new.available == size:
+def _reconcile_pause(context: ReconcileContext, *, fast: bool) -> None:
+    """Start or end the pause before the switch (reconcileBlueGreenPause)."""
+    size, strategy = _new_size(context), _strategy(context)
+    if (
+        context.previous.abort
+        or context.rollout.spec.paused
+        or not context.new.desired == context.new.available == size
+    ):
         return
-    held = strategy.manual or strategy.auto_promotion > 0
-    if _fast_tracked(turn, fast=fast) or turn.previous_status.preview_approved or not held:
-        turn.ends_pause = True
-    elif turn.previous_status.pause is not None:
-        turn.ends_pause = _pause_over(turn)
-    elif not turn.previous_status.controller_pause:
-        turn.adds_pause = "BlueGreenPause"
+    needs_pause = strategy.manual or strategy.auto_promotion > 0
+    if _fast_tracked(context, fast=fast) or context.previous.preview_approved or not needs_pause:
+        context.ends_pause = True
+    elif context.previous.pause is not None:
+        context.ends_pause = _pause_over(context)
+    elif not context.previous.controller_pause:
+        context.adds_pause = "BlueGreenPause"
 
 
-def _fast_tracked(turn: ReconcileContext, *, fast: bool) -> bool:
-    """Whether the switch needs no pause (isBlueGreenFastTracked)."""
-    return fast or turn.previous_status.promote_full or turn.rollout.stable_service_hash in {"", turn.new.hash}
+def _fast_tracked(context: ReconcileContext, *, fast: bool) -> bool:
+    """Return whether the switch needs no pause (isBlueGreenFastTracked)."""
+    return fast or context.previous.promote_full or context.rollout.stable_service_hash in {"", context.new.hash}
 
 
-def _pause_over(turn: ReconcileContext) -> bool:
-    """Whether somebody promoted, or the time has passed (CompletedBlueGreenPause)."""
-    strategy = _strategy(turn)
-    if turn.previous_status.preview_approved and not turn.adds_pause:
+def _pause_over(context: ReconcileContext) -> bool:
+    """Return whether a user promoted the rollout, or the time has passed (CompletedBlueGreenPause)."""
+    strategy = _strategy(context)
+    if context.previous.preview_approved and not context.adds_pause:
         return True
     if strategy.manual:
-        return shared.is_pause_over(turn, None)
+        return shared.is_pause_over(context, None)
     if not strategy.auto_promotion:
-        return not turn.adds_pause
-    return turn.previous_status.pause is not None and shared.is_pause_over(turn, strategy.auto_promotion)
+        return not context.adds_pause
+    return context.previous.pause is not None and shared.is_pause_over(context, strategy.auto_promotion)
 
 
-def _switch(turn: ReconcileContext, *, fast: bool) -> None:
-    """Point the active Service at the wanted pods once all of them are ready (reconcileActiveService)."""
-    if turn.rollout.spec.paused or not turn.new.desired == turn.new.available == turn.new.rollout_replicas == turn.desired:
+def _switch(context: ReconcileContext, *, fast: bool) -> None:
+    """Point the active Service at the current pods once all of them are ready (reconcileActiveService)."""
+    new = context.new
+    if context.rollout.spec.paused or not new.desired == new.available == new.rollout_replicas == context.desired:
         return
-    selector = turn.rollout.stable_service_hash
-    if _fast_tracked(turn, fast=fast) or _pause_over(turn):
-        selector = turn.new.hash
-    if turn.previous_status.abort:
-        selector = turn.previous_status.stable_hash
-    if selector != turn.rollout.stable_service_hash:
-        turn.rollout.stable_service_hash = selector
-        turn.record_event("SwitchService")
+    selector = context.rollout.stable_service_hash
+    if _fast_tracked(context, fast=fast) or _pause_over(context):
+        selector = context.new.hash
+    if context.previous.abort:
+        selector = context.previous.stable_hash
+    if selector != context.rollout.stable_service_hash:
+        context.rollout.stable_service_hash = selector
+        context.record_event("SwitchService")
 
 
-def _sync(turn: ReconcileContext, *, changed: bool) -> None:
+def _write_status(context: ReconcileContext, *, changed: bool) -> None:
     """Write the status (syncRolloutStatusBlueGreen)."""
-    status = turn.status
-    shared.update_replica_counts(turn)
+    status = context.status
+    shared.update_replica_counts(context)
     if changed:
-        shared.reset_status(turn)
-    if turn.previous_status.promote_full:
-        turn.clears_pauses = turn.clears_abort = True
-    status.preview_hash, status.active_hash = turn.rollout.canary_service_hash, turn.rollout.stable_service_hash
-    if _promotable(turn):
-        shared.promote(turn)
+        shared.reset_status(context)
+    if context.previous.promote_full:
+        context.clears_pause = context.clears_abort = True
+    status.preview_hash, status.active_hash = context.rollout.canary_service_hash, context.rollout.stable_service_hash
+    if _can_promote(context):
+        shared.promote(context)
     else:
-        status.preview_approved = _preview_checked(turn)
-    refresh(turn)
+        status.preview_approved = _is_preview_approved(context)
+    refresh(context)
 
 
-def _promotable(turn: ReconcileContext) -> bool:
-    """Whether the wanted revision may become the stable one (shouldFullPromote)."""
-    if turn.stable is None or not turn.status.active_hash:
+def _can_promote(context: ReconcileContext) -> bool:
+    """Return whether the current revision may become the stable one (shouldFullPromote)."""
+    if context.stable is None or not context.status.active_hash:
         return True
-    return turn.status.active_hash == turn.status.current_hash and (turn.previous_status.promote_full or not turn.aborted)
+    is_active = context.status.active_hash == context.status.current_hash
+    return is_active and (context.previous.promote_full or not context.aborted)
 
 
-def _preview_checked(turn: ReconcileContext) -> bool:
-    """Whether the small preview was seen and let pass (calculateScaleUpPreviewCheckPoint)."""
-    size = _strategy(turn).preview_replicas
-    if size is None or turn.clears_pauses:
+def _is_preview_approved(context: ReconcileContext) -> bool:
+    """Return whether a preview with fewer pods may be scaled up (calculateScaleUpPreviewCheckPoint)."""
+    size = _strategy(context).preview_replicas
+    if size is None or context.clears_pause:
         return False
-    return turn.previous_status.preview_approved or (_pause_over(turn) and turn.new.available == size)
+    return context.previous.preview_approved or (_pause_over(context) and context.new.available == size)

@@ -1,4 +1,4 @@
-"""A simulated Kubernetes cluster with Argo Rollouts: pure, repeatable, moved only by `advance` and by commands."""
+"""A simulated Kubernetes cluster with Argo Rollouts: deterministic, changed only by `advance` and by commands."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from exporter.demo.simulator import argo_page, ground_truth, kube_page, state_page
-from exporter.demo.simulator.controllers import CLEANUP_SECONDS, SimulatedController, ControllerGroup, EventKey, DurationHistogram
+from exporter.demo.simulator.argo_page import render_argo_page
+from exporter.demo.simulator.controllers import (
+    CLEANUP_SECONDS,
+    ControllerGroup,
+    DurationHistogram,
+    EventKey,
+    SimulatedController,
+)
+from exporter.demo.simulator.ground_truth import ground_truth_of
+from exporter.demo.simulator.kube_page import render_kube_page
 from exporter.demo.simulator.kubelet import Kubelet, next_change
 from exporter.demo.simulator.objects import NEVER, ObjectKey, SimulatedReplicaSet, SimulatedRollout
 from exporter.demo.simulator.reconciler import RECONCILE_DELAY, reconcile
+from exporter.demo.simulator.state_page import render_state_page
 
 if TYPE_CHECKING:
+    from exporter.demo.simulator.ground_truth import GroundTruth
     from exporter.demo.simulator.objects import RolloutSpec
 
 INFORM_INTERVAL = 0.0015
-"""Seconds between two rollouts that a new leader takes up (44 of them took 63 ms, observed.md §3.2)."""
+"""Seconds between the first reconciliations of a new leader: a real one took 63 ms for 44 rollouts."""
 RESTART_SECONDS = 5.0
 DEFAULT_START = 1_795_446_000.0
 RESOURCES = frozenset({"pods", "replicasets"})
@@ -25,8 +35,8 @@ RESOURCES = frozenset({"pods", "replicasets"})
 class SimulatedCluster:
     """Rollouts, their pods and two controllers.
 
-    `now` and every time given or shown are Unix seconds outside; inside, the simulation runs `speed` times as fast
-    from `start` on. Nothing happens between two calls of `advance`.
+    Parameters and pages have Unix seconds; internal times start at `start` and run `speed` times as fast. Nothing
+    happens between two calls of `advance`.
     """
 
     def __init__(
@@ -37,29 +47,29 @@ class SimulatedCluster:
         speed: float = 1.0,
         controllers: tuple[str, ...] = ("argo-a", "argo-b"),
     ) -> None:
-        chance = Random(seed)  # noqa: S311 - the same seed must give the same cluster
+        random = Random(seed)  # noqa: S311 - the same seed must give the same cluster
         self.start, self.speed = start, speed
         self.rollouts: dict[ObjectKey, SimulatedRollout] = {}
         self.orphans: list[SimulatedReplicaSet] = []
-        self.controllers = ControllerGroup(controllers, start, chance)
-        self._random = chance
-        self._kubelet = Kubelet(chance)
+        self.controllers = ControllerGroup(controllers, start, random)
+        self._random = random
+        self._kubelet = Kubelet(random)
         self._time = start
 
     @property
     def now(self) -> float:
-        """How far the cluster has come."""
+        """The time up to which the cluster is simulated (Unix seconds)."""
         return self.to_unix_time(self._time)
 
     def to_unix_time(self, time: float) -> float:
-        """Turn a time inside the simulation into one outside."""
+        """Convert an internal time to Unix seconds."""
         return self.start + (time - self.start) / self.speed
 
     def advance(self, to: float) -> None:
-        """Let everything happen that is due up to and including `to`; going back is no movement."""
+        """Simulate up to and including `to` (Unix seconds); an earlier time changes nothing."""
         end = self.start + (to - self.start) * self.speed
-        while (moment := self._next_event_at()) <= end:
-            self._time = max(self._time, moment)
+        while (time := self._next_event_at()) <= end:
+            self._time = max(self._time, time)
             self._process_due()
         self._time = max(self._time, end)
 
@@ -70,10 +80,10 @@ class SimulatedCluster:
         self._schedule_reconcile(rollout)
 
     def delete(self, namespace: str, name: str) -> None:
-        """Delete a Rollout; its pods go, its counters linger for 65 s."""
+        """Delete a Rollout and its pods; its counters stay for 65 s."""
         rollout = self.rollouts.pop(ObjectKey(namespace, name))
-        for one in rollout.replica_sets.values():
-            one.desired, one.sync_at = 0, self._time + RECONCILE_DELAY
+        for replica_set in rollout.replica_sets.values():
+            replica_set.desired, replica_set.sync_at = 0, self._time + RECONCILE_DELAY
         self.orphans += rollout.replica_sets.values()
         leader = self.controllers.leader
         if leader:
@@ -82,7 +92,7 @@ class SimulatedCluster:
             self._count_event(leader, rollout.key, "RolloutDeleted", warning=False)
 
     def apply(self, spec: RolloutSpec) -> None:
-        """Change a Rollout's spec as a whole."""
+        """Replace a Rollout's spec."""
         rollout = self.rollouts[ObjectKey(spec.namespace, spec.name)]
         rollout.spec, rollout.generation = spec, rollout.generation + 1
         self._schedule_reconcile(rollout)
@@ -100,7 +110,7 @@ class SimulatedCluster:
         self.apply(replace(self._spec(namespace, name), paused=True))
 
     def resume(self, namespace: str, name: str) -> None:
-        """Promote by one: end the pause that the rollout is in, whoever made it."""
+        """Promote by one step: end the current pause, also one by spec.paused."""
         rollout = self.rollouts[ObjectKey(namespace, name)]
         rollout.status.pause = None
         if rollout.spec.paused:
@@ -108,7 +118,7 @@ class SimulatedCluster:
         self._schedule_reconcile(rollout)
 
     def promote_full(self, namespace: str, name: str) -> None:
-        """Skip all steps and pauses that are left."""
+        """Skip the remaining steps and pauses."""
         rollout = self.rollouts[ObjectKey(namespace, name)]
         rollout.status.promote_full = not rollout.is_promoted
         self._schedule_reconcile(rollout)
@@ -120,21 +130,23 @@ class SimulatedCluster:
         self._schedule_reconcile(rollout)
 
     def retry(self, namespace: str, name: str) -> None:
-        """Try an aborted update again, from the first step."""
+        """Retry an aborted update from the first step."""
         rollout = self.rollouts[ObjectKey(namespace, name)]
         rollout.status.abort = False
         self._schedule_reconcile(rollout)
 
     def rollback(self, namespace: str, name: str) -> None:
-        """Go back to the template of the stable revision or, at rest, of the one before it."""
+        """Deploy the image of the stable revision, or outside an update that of the revision before it."""
         rollout = self.rollouts[ObjectKey(namespace, name)]
-        before = rollout.stable_replica_set if not rollout.is_promoted else next(iter(rollout.other_replica_sets), None)
-        if before is None:
+        earlier = (
+            rollout.stable_replica_set if not rollout.is_promoted else next(iter(rollout.other_replica_sets), None)
+        )
+        if earlier is None:
             raise ValueError(f"{namespace}/{name} has no earlier revision; deploy another image first")
-        self.deploy(namespace, name, before.image)
+        self.deploy(namespace, name, earlier.image)
 
     def kill_controller(self, name: str) -> None:
-        """End a controller; nobody leads until its lease has run out."""
+        """End a controller; if it leads, no other one leads until its lease expires."""
         self.controllers.kill(name, self._time)
 
     def restart(self, name: str) -> None:
@@ -142,28 +154,32 @@ class SimulatedCluster:
         self.controllers.start(name, self._time)
 
     def failover(self) -> None:
-        """End the leader; a standby takes over after the lease, and the old leader comes back as a standby."""
+        """End the leader; a standby leads when the lease expires, and the old leader restarts as a standby."""
         leader = self.controllers.leader
         if leader:
             self.controllers.kill(leader.name, self._time, restarts_at=self._time + RESTART_SECONDS)
 
     def argo_page(self, controller: str) -> bytes | None:
-        """Show a controller's /metrics, None when it is down."""
-        one = self.controllers.by_name[controller]
-        return argo_page.argo_page(one, self.rollouts, self.to_unix_time) if one.is_up else None
+        """Return a controller's /metrics, None if it is down."""
+        process = self.controllers.by_name[controller]
+        return render_argo_page(process, self.rollouts, self.to_unix_time) if process.is_up else None
 
     def kube_state_metrics_page(self, *, allow_lists: bool = True, resources: frozenset[str] = RESOURCES) -> bytes:
-        """Show kube-state-metrics' page; `allow_lists` admits the pods' hash label and the ReplicaSets' revision."""
-        sets = [one for rollout in self.rollouts.values() for one in rollout.replica_sets.values()]
-        return kube_page.kube_page(sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists)
+        """Return kube-state-metrics' page; `allow_lists` adds the pods' hash label and the ReplicaSets' revision."""
+        replica_sets = [
+            replica_set for rollout in self.rollouts.values() for replica_set in rollout.replica_sets.values()
+        ]
+        return render_kube_page(
+            replica_sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists
+        )
 
     def state_page(self) -> bytes:
-        """Show what a kube-state-metrics with Rollout custom-resource state says."""
-        return state_page.state_page(self.rollouts.values(), self.to_unix_time)
+        """Return the page of a kube-state-metrics with Rollout custom-resource state."""
+        return render_state_page(self.rollouts.values(), self.to_unix_time)
 
-    def ground_truth(self) -> dict[ObjectKey, ground_truth.GroundTruth]:
-        """Say what is the case, by rollout, from the objects themselves."""
-        return {key: ground_truth.ground_truth_of(rollout) for key, rollout in self.rollouts.items()}
+    def ground_truth(self) -> dict[ObjectKey, GroundTruth]:
+        """Return the true state of each rollout, from the objects."""
+        return {key: ground_truth_of(rollout) for key, rollout in self.rollouts.items()}
 
     def _spec(self, namespace: str, name: str) -> RolloutSpec:
         return self.rollouts[ObjectKey(namespace, name)].spec
@@ -173,42 +189,49 @@ class SimulatedCluster:
             rollout.next_reconcile_at = min(rollout.next_reconcile_at, self._time + RECONCILE_DELAY)
 
     def _next_event_at(self) -> float:
-        moments = [next_change(one) for rollout in self.rollouts.values() for one in rollout.replica_sets.values()]
-        moments += [next_change(one) for one in self.orphans]
-        moments.append(self.controllers.next_change())
+        times = [
+            next_change(replica_set)
+            for rollout in self.rollouts.values()
+            for replica_set in rollout.replica_sets.values()
+        ]
+        times += [next_change(replica_set) for replica_set in self.orphans]
+        times.append(self.controllers.next_change())
         if self.controllers.leader:
-            moments += [rollout.next_reconcile_at for rollout in self.rollouts.values()]
-        return min(moments, default=NEVER)
+            times += [rollout.next_reconcile_at for rollout in self.rollouts.values()]
+        return min(times, default=NEVER)
 
     def _process_due(self) -> None:
         for rollout in self.rollouts.values():
-            moved = [self._kubelet.reconcile(one, self._time) for one in rollout.replica_sets.values()]
-            if any(moved):
+            changes = [
+                self._kubelet.reconcile(replica_set, self._time) for replica_set in rollout.replica_sets.values()
+            ]
+            if any(changes):
                 self._schedule_reconcile(rollout)
-        for one in self.orphans:
-            self._kubelet.reconcile(one, self._time)
-        self.orphans = [one for one in self.orphans if one.pods]
+        for replica_set in self.orphans:
+            self._kubelet.reconcile(replica_set, self._time)
+        self.orphans = [replica_set for replica_set in self.orphans if replica_set.pods]
         if self.controllers.advance(self._time):
-            for place, rollout in enumerate(self.rollouts.values(), 1):
-                rollout.next_reconcile_at = self._time + place * INFORM_INTERVAL
+            for index, rollout in enumerate(self.rollouts.values(), 1):
+                rollout.next_reconcile_at = self._time + index * INFORM_INTERVAL
         leader = self.controllers.leader
         for rollout in list(self.rollouts.values()) if leader else []:
             if leader and rollout.next_reconcile_at <= self._time:
                 self._reconcile(leader, rollout)
 
     def _reconcile(self, leader: SimulatedController, rollout: SimulatedRollout) -> None:
-        tally, key = leader.counters, rollout.key
+        counters, key = leader.counters, rollout.key
 
         def record(reason: str, *, warning: bool = False) -> None:
             self._count_event(leader, key, reason, warning=warning)
 
-        if key not in tally.observed_rollouts:
-            tally.observed_rollouts.add(key)
+        if key not in counters.observed_rollouts:
+            counters.observed_rollouts.add(key)
             record("RolloutAddedToInformer")
-        conflicts = rollout.spec.error or rollout.new_replica_set is None
+        # A real controller, too, counts an error for each conflict: an update of a changed object is refused.
+        has_conflict = rollout.spec.error or rollout.new_replica_set is None
         reconcile(rollout, self._time, record)
-        tally.errors[key] += bool(conflicts)
-        tally.reconciles.setdefault(key, DurationHistogram()).observe(self._random.uniform(0.002, 0.03))
+        counters.errors[key] += bool(has_conflict)
+        counters.reconciles.setdefault(key, DurationHistogram()).observe(self._random.uniform(0.002, 0.03))
 
     def _count_event(self, leader: SimulatedController, key: ObjectKey, reason: str, *, warning: bool) -> None:
         leader.counters.events[EventKey(key, reason, warning)] += 1

@@ -1,4 +1,4 @@
-"""What the simulated controller calls a rollout's state: conditions, phase of the metric, phase of the object.
+"""Computes conditions, metric phase and API phase of a rollout as the controller does.
 
 Follows calculateRolloutConditions, checkPausedConditions and CalculateRolloutPhase of Argo Rollouts v1.8.3.
 """
@@ -11,12 +11,12 @@ from exporter.demo.simulator.objects import BlueGreenStrategy, Pause
 
 if TYPE_CHECKING:
     from exporter.demo.simulator.objects import SimulatedRollout, SimulatedStatus
-    from exporter.demo.simulator.reconciler import ReconcileContext
+    from exporter.demo.simulator.shared import ReconcileContext
 
 AVAILABLE = "NewReplicaSetAvailable"
 UPDATED = "ReplicaSetUpdated"
 NOT_AVAILABLE = "ReplicaSetNotAvailable"
-NEW_SET = "NewReplicaSetCreated"
+NEW_REPLICA_SET = "NewReplicaSetCreated"
 PAUSED = "RolloutPaused"
 RESUMED = "RolloutResumed"
 RETRIED = "RolloutRetry"
@@ -28,12 +28,12 @@ PHASES = {AVAILABLE: "Completed", PAUSED: "Paused", TIMED_OUT: "Timeout", ABORTE
 
 
 def phase(status: SimulatedStatus) -> str:
-    """Name the phase as the controller's metrics do (calculatePhase)."""
+    """Return the phase that the controller's metrics show (calculatePhase)."""
     return INVALID if status.spec_error else PHASES.get(status.reason, "Progressing")
 
 
 def check_paused(rollout: SimulatedRollout, now: float) -> None:
-    """Note at the beginning of a turn that somebody paused, resumed or retried (checkPausedConditions)."""
+    """Write whether a user paused, resumed or retried since the last reconciliation (checkPausedConditions)."""
     status = rollout.status
     paused = status.pause is not None or rollout.spec.paused
     reason = ""
@@ -45,83 +45,83 @@ def check_paused(rollout: SimulatedRollout, now: float) -> None:
         status.reason, status.progressed_at = reason, now
 
 
-def conclude(turn: ReconcileContext) -> None:
-    """Write the conditions from what the turn has made of the status (calculateRolloutConditions)."""
-    status, was = turn.status, turn.previous_status
-    healthy = _healthy(turn)
-    worsened = _note_health(turn, healthy=healthy)
-    if turn.aborted:
+def update_conditions(context: ReconcileContext) -> None:
+    """Write the conditions that follow from the new status (calculateRolloutConditions)."""
+    status, previous = context.status, context.previous
+    healthy = _is_healthy(context)
+    worsened = _update_healthy_condition(context, healthy=healthy)
+    if context.aborted:
         if status.reason != ABORTED:
             status.reason = ABORTED
-            turn.record_event(ABORTED, warning=True)
+            context.record_event(ABORTED, warning=True)
     elif healthy:
         status.reason = AVAILABLE
-    elif worsened or _progressed(turn):
+    elif worsened or _has_progressed(context):
         promoted = status.stable_hash == status.current_hash
         status.reason = NOT_AVAILABLE if worsened and promoted else UPDATED
-        status.progressed_at = turn.now
-    elif timed_out(turn):
-        _give_up(turn)
-    status.completed = turn.rollout.is_promoted
-    if not status.completed and was.completed is not False:
-        turn.record_event("RolloutNotCompleted")
+        status.progressed_at = context.now
+    elif has_timed_out(context):
+        _time_out(context)
+    status.completed = context.rollout.is_promoted
+    if not status.completed and previous.completed is not False:
+        context.record_event("RolloutNotCompleted")
 
 
-def _note_health(turn: ReconcileContext, *, healthy: bool) -> bool:
-    """Write the Healthy condition; True when it was healthy and is not."""
-    paused = turn.previous_status.pause is not None or turn.rollout.spec.paused
+def _update_healthy_condition(context: ReconcileContext, *, healthy: bool) -> bool:
+    """Write the Healthy condition; return whether the rollout was healthy and is not any more."""
+    paused = context.previous.pause is not None or context.rollout.spec.paused
     if healthy and not paused:
-        turn.status.healthy = True
-    elif turn.previous_status.healthy is not None:
-        turn.status.healthy = False
-        return turn.previous_status.healthy
+        context.status.healthy = True
+    elif context.previous.healthy is not None:
+        context.status.healthy = False
+        return context.previous.healthy
     return False
 
 
-def _give_up(turn: ReconcileContext) -> None:
-    """Time out, and abort where the spec says so: that event comes here and again once the abort is seen."""
-    turn.status.reason = TIMED_OUT
-    if turn.rollout.spec.progress_deadline_abort:
-        turn.adds_abort = True
-        turn.record_event(ABORTED, warning=True)
+def _time_out(context: ReconcileContext) -> None:
+    """Time out, and abort if the spec says so; like the controller, count the event here and again at the abort."""
+    context.status.reason = TIMED_OUT
+    if context.rollout.spec.progress_deadline_abort:
+        context.adds_abort = True
+        context.record_event(ABORTED, warning=True)
 
 
-def _healthy(turn: ReconcileContext) -> bool:
-    """Whether the update is through, and every pod is there (RolloutHealthy)."""
-    status, rollout, wanted = turn.status, turn.rollout, turn.desired
-    if not status.updated == status.available == wanted or turn.previous_status.observed_generation != rollout.generation:
+def _is_healthy(context: ReconcileContext) -> bool:
+    """Return whether the update is complete and every pod is available (RolloutHealthy)."""
+    status, rollout, desired = context.status, context.rollout, context.desired
+    if not status.updated == status.available == desired or context.previous.observed_generation != rollout.generation:
         return False
-    if isinstance(turn.strategy, BlueGreenStrategy):
+    if isinstance(context.strategy, BlueGreenStrategy):
         return status.active_hash == status.preview_hash == status.current_hash
-    through = status.step_index is None or status.step_index == len(rollout.spec.steps)
-    return through and rollout.is_promoted and status.replicas == wanted
+    is_last_step = status.step_index is None or status.step_index == len(rollout.spec.steps)
+    return is_last_step and rollout.is_promoted and status.replicas == desired
 
 
-def _progressed(turn: ReconcileContext) -> bool:
-    """Whether anything moved in the right direction (RolloutProgressing)."""
-    status, was = turn.status, turn.previous_status
+def _has_progressed(context: ReconcileContext) -> bool:
+    """Return whether the rollout came nearer to its end (RolloutProgressing)."""
+    status, previous = context.status, context.previous
     return (
-        status.updated != was.updated
-        or status.replicas - status.updated < was.replicas - was.updated
-        or status.available > was.available
-        or (status.active_hash, status.preview_hash) != (was.active_hash, was.preview_hash)
-        or status.stable_hash != was.stable_hash
-        or (None not in {status.step_index, was.step_index} and status.step_index != was.step_index)
+        status.updated != previous.updated
+        or status.replicas - status.updated < previous.replicas - previous.updated
+        or status.available > previous.available
+        or (status.active_hash, status.preview_hash) != (previous.active_hash, previous.preview_hash)
+        or status.stable_hash != previous.stable_hash
+        or (None not in {status.step_index, previous.step_index} and status.step_index != previous.step_index)
     )
 
 
-def timed_out(turn: ReconcileContext) -> bool:
-    """Whether nothing has moved for the progress deadline, where that counts (RolloutTimedOut)."""
-    status, rollout = turn.status, turn.rollout
-    waiting = isinstance(turn.step, Pause) or turn.previous_status.pause is not None or rollout.spec.paused
-    draining = any(one.scale_down_at is not None for one in rollout.other_replica_sets)
+def has_timed_out(context: ReconcileContext) -> bool:
+    """Return whether a running update made no progress for its progress deadline (RolloutTimedOut)."""
+    status, rollout = context.status, context.rollout
+    waiting = isinstance(context.step, Pause) or context.previous.pause is not None or rollout.spec.paused
+    draining = any(replica_set.scale_down_at is not None for replica_set in rollout.other_replica_sets)
     if waiting or draining or status.reason in {"", ABORTED, PAUSED}:
         return False
-    return status.reason == TIMED_OUT or turn.now >= status.progressed_at + rollout.spec.progress_deadline
+    return status.reason == TIMED_OUT or context.now >= status.progressed_at + rollout.spec.progress_deadline
 
 
 def health(rollout: SimulatedRollout) -> str:
-    """Name the object's own status.phase (CalculateRolloutPhase)."""
+    """Return the object's status.phase (CalculateRolloutPhase)."""
     status, spec = rollout.status, rollout.spec
     if status.spec_error or status.reason in {ABORTED, TIMED_OUT}:
         return "Degraded"

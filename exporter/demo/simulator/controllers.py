@@ -1,4 +1,4 @@
-"""The controller processes: who is up, who leads, and what each has counted since it started."""
+"""The controller processes: which are up, which one leads, and the counters of each."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from random import Random
 
 TAKEOVER_SECONDS = (15.3, 20.2)
-"""Seconds from a leader's end until somebody else leads: the lease runs out first (observed.md §3.2)."""
+"""Seconds from a leader's end until another process leads, as measured: its lease must expire first."""
 CLEANUP_SECONDS = 65.0
-"""Seconds until a deleted rollout's counters go, even those of one that took its name meanwhile."""
+"""Seconds until a deleted rollout's counters are removed, also those of a new rollout of the same name."""
 RECONCILE_BOUNDS = (0.01, 0.15, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class EventKey:
-    """What rollout_events_total counts by."""
+    """What a series of rollout_events_total counts."""
 
     key: ObjectKey
     reason: str
@@ -29,23 +29,23 @@ class EventKey:
 
 @dataclass(slots=True)
 class DurationHistogram:
-    """A histogram's state: how often, how long in sum, and how often within each of RECONCILE_BOUNDS."""
+    """State of a histogram: count, sum (seconds), and cumulative count for each of RECONCILE_BOUNDS."""
 
     count: int = 0
     total: float = 0.0
     bucket_counts: list[int] = field(default_factory=lambda: [0] * len(RECONCILE_BOUNDS))
 
     def observe(self, seconds: float) -> None:
-        """Take one duration."""
+        """Add a duration (seconds)."""
         self.count += 1
         self.total += seconds
-        for place, bound in enumerate(RECONCILE_BOUNDS):
-            self.bucket_counts[place] += seconds <= bound
+        for index, bound in enumerate(RECONCILE_BOUNDS):
+            self.bucket_counts[index] += seconds <= bound
 
 
 @dataclass(slots=True)
 class ControllerCounters:
-    """What one process has counted; a rollout is `known` once this process has looked at it, as a leader does."""
+    """The counters of one process; `observed_rollouts` are those that it has reconciled as the leader."""
 
     observed_rollouts: set[ObjectKey] = field(default_factory=set)
     events: Counter[EventKey] = field(default_factory=Counter)
@@ -55,10 +55,10 @@ class ControllerCounters:
     cleanups: list[tuple[float, ObjectKey]] = field(default_factory=list)
 
     def drop_deleted(self, now: float) -> None:
-        """Drop the counters of rollouts deleted long enough ago."""
-        for when, key in [one for one in self.cleanups if one[0] <= now]:
-            self.cleanups.remove((when, key))
-            self.events = Counter({one: count for one, count in self.events.items() if one.key != key})
+        """Remove the counters of rollouts whose clean-up is due."""
+        for time, key in [cleanup for cleanup in self.cleanups if cleanup[0] <= now]:
+            self.cleanups.remove((time, key))
+            self.events = Counter({event: count for event, count in self.events.items() if event.key != key})
             del self.errors[key]
             self.reconciles.pop(key, None)
             self.notifications.pop(key, None)
@@ -66,7 +66,7 @@ class ControllerCounters:
 
 @dataclass(slots=True)
 class SimulatedController:
-    """One controller process: up since `started` (NEVER: down), leading or standing by."""
+    """A controller process: up since `started_at` (NEVER: down), leader or standby."""
 
     name: str
     started_at: float
@@ -76,7 +76,7 @@ class SimulatedController:
 
     @property
     def is_up(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process is running."""
         return self.started_at < NEVER
 
 
@@ -91,37 +91,41 @@ class ControllerGroup:
 
     @property
     def leader(self) -> SimulatedController | None:
-        """Who leads, if anyone does."""
-        return next((one for one in self.by_name.values() if one.is_leader), None)
+        """The controller that leads, if any."""
+        return next((controller for controller in self.by_name.values() if controller.is_leader), None)
 
     def kill(self, name: str, now: float, *, restarts_at: float = NEVER) -> None:
-        """End a process; its lease runs out only later, however it ended."""
-        one = self.by_name[name]
-        if one.is_leader:
+        """End a process. Its lease expires only later: the controller does not release it even on SIGTERM."""
+        controller = self.by_name[name]
+        if controller.is_leader:
             self._lease_free_at = now + self._random.uniform(*TAKEOVER_SECONDS)
         self.by_name[name] = SimulatedController(name, NEVER, restarts_at=restarts_at)
 
     def start(self, name: str, now: float) -> None:
-        """Start a process that is down, with nothing counted; it stands by until the lease is free."""
+        """Start a process that is down, with empty counters; it is a standby until the lease is free."""
         if not self.by_name[name].is_up:
             self.by_name[name] = SimulatedController(name, now)
 
     def next_change(self) -> float:
-        """Say when a process comes back, the lease passes on, or counters are dropped."""
-        moments = [one.restarts_at for one in self.by_name.values()]
-        moments += [when for one in self.by_name.values() for when, _ in one.counters.cleanups]
-        if any(one.is_up for one in self.by_name.values()):
-            moments.append(self._lease_free_at)
-        return min(moments)
+        """Return when a process restarts, the lease is taken, or counters are removed."""
+        times = [controller.restarts_at for controller in self.by_name.values()]
+        times += [time for controller in self.by_name.values() for time, _ in controller.counters.cleanups]
+        if any(controller.is_up for controller in self.by_name.values()):
+            times.append(self._lease_free_at)
+        return min(times)
 
     def advance(self, now: float) -> SimulatedController | None:
-        """Bring the processes to `now`; return a controller that has just begun to lead."""
-        for one in list(self.by_name.values()):
-            one.counters.drop_deleted(now)
-            if one.restarts_at <= now:
-                self.start(one.name, now)
-        heir = min((one for one in self.by_name.values() if one.is_up), key=lambda one: one.started_at, default=None)
-        if self._lease_free_at > now or heir is None:
+        """Advance the processes to `now`; return the controller that has just become the leader, if any."""
+        for controller in list(self.by_name.values()):
+            controller.counters.drop_deleted(now)
+            if controller.restarts_at <= now:
+                self.start(controller.name, now)
+        successor = min(
+            (controller for controller in self.by_name.values() if controller.is_up),
+            key=lambda controller: controller.started_at,
+            default=None,
+        )
+        if self._lease_free_at > now or successor is None:
             return None
-        self._lease_free_at, heir.is_leader = NEVER, True
-        return heir
+        self._lease_free_at, successor.is_leader = NEVER, True
+        return successor

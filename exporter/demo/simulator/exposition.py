@@ -17,7 +17,7 @@ MIN_PLAIN_EXPONENT = -4
 
 @dataclass(frozen=True, slots=True)
 class FamilyHeader:
-    """What a family's HELP and TYPE lines say."""
+    """The content of a family's HELP and TYPE lines."""
 
     name: str
     type: str
@@ -26,7 +26,7 @@ class FamilyHeader:
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """One sample; `suffix` is what its name has more than the family's."""
+    """A sample; its name is the family's and `suffix`."""
 
     labels: LabelPairs
     value: float
@@ -34,14 +34,14 @@ class SampleRow:
 
 
 def render_family(header: FamilyHeader, rows: Iterable[SampleRow]) -> str:
-    """Write a family: its header, then its samples."""
+    """Return a family's text: its header, then its samples."""
     lines = [f"# HELP {header.name} {header.help}", f"# TYPE {header.name} {header.type}"]
     lines += [f"{header.name}{row.suffix}{_format_labels(row.labels)} {format_number(row.value)}" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def format_number(value: float) -> str:
-    """Write a number as Go's shortest form: 1e+06 and beyond with an exponent of two digits."""
+    """Format a number in Go's shortest form: from 1e+06 on with an exponent of two digits."""
     plain = Decimal(repr(float(value)))
     mantissa, _, exponent = f"{plain.normalize():e}".partition("e")
     if MIN_PLAIN_EXPONENT <= int(exponent) < MAX_PLAIN_EXPONENT:
@@ -50,5 +50,5 @@ def format_number(value: float) -> str:
 
 
 def _format_labels(labels: LabelPairs) -> str:
-    inner = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in labels)
-    return f"{{{inner}}}" if inner else ""
+    pairs = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in labels)
+    return f"{{{pairs}}}" if pairs else ""

@@ -1,4 +1,4 @@
-"""What is the case in the simulated cluster, told from its objects: the reference an exporter is held to."""
+"""The true state of a rollout in the simulated cluster, from its objects: what an exporter should derive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PodGroundTruth:
-    """A pod of a rollout; `role` is stable, canary, preview or old, "" while there is no stable revision."""
+    """A pod of a rollout; `role` is stable, canary, preview or old, "" before the first revision is stable."""
 
     name: str
     uid: str
@@ -27,10 +27,10 @@ class PodGroundTruth:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """A rollout; `phase` is the metric's, `health` the object's own, `weight` the router's of 100 (None without).
+    """A rollout; `phase` is the metric's, `health` the object's status.phase, `weight` the router's, of 100.
 
-    `fraction` is the canary's share of traffic in [0, 1], None for blue-green and where nothing is ready; `updating`
-    is None before the first revision is stable.
+    `fraction` is the canary's share of traffic in [0, 1], None for blue-green and if no pod is ready; `updating` is
+    None before the first revision is stable.
     """
 
     strategy: str
@@ -51,10 +51,10 @@ class GroundTruth:
 
 
 def ground_truth_of(rollout: SimulatedRollout) -> GroundTruth:
-    """Tell the truth about one rollout."""
+    """Return the true state of a rollout."""
     status, pods = rollout.status, _pods(rollout)
     weight = status.weights.canary if status.weights else None
-    settled = status.stable_hash and status.current_hash
+    has_stable = status.stable_hash and status.current_hash
     return GroundTruth(
         strategy=rollout.spec.strategy.label,
         phase=conditions.phase(status),
@@ -62,7 +62,7 @@ def ground_truth_of(rollout: SimulatedRollout) -> GroundTruth:
         stable_hash=status.stable_hash,
         current_hash=status.current_hash,
         aborted=bool(status.abort),
-        updating=not rollout.is_promoted and not status.abort if settled else None,
+        updating=not rollout.is_promoted and not status.abort if has_stable else None,
         step_index=status.step_index,
         weight=weight,
         fraction=None if isinstance(rollout.spec.strategy, BlueGreenStrategy) else _fraction(rollout, weight, pods),
@@ -76,25 +76,27 @@ def ground_truth_of(rollout: SimulatedRollout) -> GroundTruth:
 
 def _pods(rollout: SimulatedRollout) -> tuple[PodGroundTruth, ...]:
     return tuple(
-        PodGroundTruth(pod.name, pod.uid, one.hash, _role(rollout, one.hash), pod.ready, pod.terminating)
-        for one in rollout.replica_sets.values()
-        for pod in one.pods
+        PodGroundTruth(
+            pod.name, pod.uid, replica_set.hash, _role(rollout, replica_set.hash), pod.ready, pod.terminating
+        )
+        for replica_set in rollout.replica_sets.values()
+        for pod in replica_set.pods
     )
 
 
-def _role(rollout: SimulatedRollout, template: str) -> str:
+def _role(rollout: SimulatedRollout, pod_hash: str) -> str:
     status = rollout.status
     if not status.stable_hash:
         return ""
-    if template == status.stable_hash:
+    if pod_hash == status.stable_hash:
         return "stable"
-    if template != status.current_hash:
+    if pod_hash != status.current_hash:
         return "old"
     return "preview" if isinstance(rollout.spec.strategy, BlueGreenStrategy) else "canary"
 
 
 def _fraction(rollout: SimulatedRollout, weight: int | None, pods: tuple[PodGroundTruth, ...]) -> float | None:
-    """Say the router's weight where there is one, else the share of ready pods; 0 outside an update."""
+    """Return the router's weight if there is one, else the share of ready pods; 0 outside an update."""
     if not rollout.status.stable_hash or rollout.is_promoted:
         return 0.0
     if weight is not None:

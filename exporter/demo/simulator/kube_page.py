@@ -1,4 +1,7 @@
-"""The page of a simulated kube-state-metrics: pods and ReplicaSets, with the rows that a join of them needs."""
+"""Renders the page of a simulated kube-state-metrics: all families of pods and ReplicaSets of v2.20.0, in its order.
+
+Only families that the exporter joins have rows.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     ToUnixTime = Callable[[float], float]
     PodRows = Callable[[SimulatedReplicaSet, SimulatedPod, ToUnixTime], Iterable[SampleRow]]
     ReplicaSetRows = Callable[[SimulatedReplicaSet, ToUnixTime], Iterable[SampleRow]]
-
-
-# The headers of kube-state-metrics v2.20.0 for pods and ReplicaSets, in the order of its page.
 
 
 def _gauge(name: str, text: str) -> FamilyHeader:
@@ -190,126 +190,140 @@ REPLICASET_FAMILIES = (
     _gauge("kube_replicaset_labels", "[STABLE] Kubernetes labels converted to Prometheus labels."),
 )
 
-
-# rooms
-
-
 NODES = 3
 PHASES = ("Pending", "Succeeded", "Failed", "Unknown", "Running")
 ALLOW_LISTED = ("kube_pod_labels", "kube_replicaset_annotations")
-"""Families that have rows only where an allow-list names a label or annotation."""
+"""Families that have rows only if an allow-list names a label or annotation."""
 
 
-def kube_page(
-    sets: list[SimulatedReplicaSet], orphans: list[SimulatedReplicaSet], to_unix_time: ToUnixTime, *, resources: frozenset[str], allow_lists: bool
+def render_kube_page(
+    replica_sets: list[SimulatedReplicaSet],
+    orphans: list[SimulatedReplicaSet],
+    to_unix_time: ToUnixTime,
+    *,
+    resources: frozenset[str],
+    allow_lists: bool,
 ) -> bytes:
-    """Write the page; headers come once there is any object of a resource, rows or not."""
-    pods = [(one, pod) for one in [*sets, *orphans] for pod in one.pods]
+    """Return the page; a resource's headers are there once it has an object, even without rows."""
+    pods = [(replica_set, pod) for replica_set in [*replica_sets, *orphans] for pod in replica_set.pods]
     texts = []
     for header in POD_FAMILIES if pods and "pods" in resources else ():
         rows = POD_ROWS.get(header.name) if allow_lists or header.name not in ALLOW_LISTED else None
-        texts.append(render_family(header, [row for one, pod in pods for row in rows(one, pod, to_unix_time)] if rows else ()))
-    for header in REPLICASET_FAMILIES if sets and "replicasets" in resources else ():
+        texts.append(
+            render_family(
+                header,
+                [row for replica_set, pod in pods for row in rows(replica_set, pod, to_unix_time)] if rows else (),
+            )
+        )
+    for header in REPLICASET_FAMILIES if replica_sets and "replicasets" in resources else ():
         read = REPLICASET_ROWS.get(header.name) if allow_lists or header.name not in ALLOW_LISTED else None
-        texts.append(render_family(header, [row for one in sets for row in read(one, to_unix_time)] if read else ()))
+        texts.append(
+            render_family(
+                header, [row for replica_set in replica_sets for row in read(replica_set, to_unix_time)] if read else ()
+            )
+        )
     return "".join(texts).encode()
 
 
-def _labels(one: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
-    return (("namespace", one.owner.namespace), ("pod", pod.name), ("uid", pod.uid))
+def _pod_labels(replica_set: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
+    return (("namespace", replica_set.owner.namespace), ("pod", pod.name), ("uid", pod.uid))
 
 
-def _container(one: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
-    return (*_labels(one, pod), ("container", "app"))
+def _container_labels(replica_set: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
+    return (*_pod_labels(replica_set, pod), ("container", "app"))
 
 
-def _owner(kind: str, name: str) -> LabelPairs:
+def _owner_labels(kind: str, name: str) -> LabelPairs:
     return (("owner_kind", kind), ("owner_name", name), ("owner_is_controller", "true"))
 
 
-def _info(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+def _pod_info(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     node = zlib.crc32(pod.uid.encode()) % NODES + 1
     labels = (
         ("host_ip", f"192.168.49.{node + 1}"),
         ("pod_ip", f"10.244.{pod.number // 250}.{pod.number % 250 + 2}" if pod.running else ""),
         ("node", f"node-{node}"),
         ("created_by_kind", "ReplicaSet"),
-        ("created_by_name", one.name),
+        ("created_by_name", replica_set.name),
         ("priority_class", ""),
         ("host_network", "false"),
     )
-    yield SampleRow(_labels(one, pod) + labels, 1)
+    yield SampleRow(_pod_labels(replica_set, pod) + labels, 1)
 
 
-def _container_info(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    name, digest = one.image.rpartition(":")[0], f"{zlib.crc32(one.image.encode()):08x}" * 8
+def _container_info(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+    name, digest = replica_set.image.rpartition(":")[0], f"{zlib.crc32(replica_set.image.encode()):08x}" * 8
     labels = (
-        ("image_spec", one.image),
-        ("image", one.image),
+        ("image_spec", replica_set.image),
+        ("image", replica_set.image),
         ("image_id", f"docker-pullable://{name}@sha256:{digest}"),
         ("container_id", f"containerd://{pod.uid.replace('-', '') * 2}"),
     )
-    yield SampleRow(_container(one, pod) + labels, 1)
+    yield SampleRow(_container_labels(replica_set, pod) + labels, 1)
 
 
-def _pod_labels(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow((*_labels(one, pod), ("label_rollouts_pod_template_hash", one.hash)), 1)
+def _pod_label_row(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow((*_pod_labels(replica_set, pod), ("label_rollouts_pod_template_hash", replica_set.hash)), 1)
 
 
-def _pod_owner(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(_labels(one, pod) + _owner("ReplicaSet", one.name), 1)
+def _pod_owner(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(_pod_labels(replica_set, pod) + _owner_labels("ReplicaSet", replica_set.name), 1)
 
 
-def _pod_phase(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+def _pod_phase(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     current = "Running" if pod.running else "Pending"
-    return [SampleRow((*_labels(one, pod), ("phase", phase)), phase == current) for phase in PHASES]
+    return [SampleRow((*_pod_labels(replica_set, pod), ("phase", phase)), phase == current) for phase in PHASES]
 
 
-def _pod_ready(one: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
+def _pod_ready(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
     values = {"true": pod.ready, "false": not pod.ready, "unknown": False}
-    return [SampleRow((*_labels(one, pod), ("condition", name)), value) for name, value in values.items()]
+    return [SampleRow((*_pod_labels(replica_set, pod), ("condition", name)), value) for name, value in values.items()]
 
 
-def _deleted(one: SimulatedReplicaSet, pod: SimulatedPod, stamp: ToUnixTime) -> Iterable[SampleRow]:
+def _deletion_timestamp(
+    replica_set: SimulatedReplicaSet, pod: SimulatedPod, to_unix_time: ToUnixTime
+) -> Iterable[SampleRow]:
     if pod.terminating:
-        yield SampleRow(_labels(one, pod), int(stamp(pod.deleted_at + TERMINATION_GRACE_SECONDS)))
+        yield SampleRow(_pod_labels(replica_set, pod), int(to_unix_time(pod.deleted_at + TERMINATION_GRACE_SECONDS)))
 
 
 def _pod_time(read: Callable[[SimulatedPod], float | None]) -> PodRows:
-    """Make rows of a pod's time, none where it has none."""
+    """Return a function that makes a row for a pod's timestamp, if it has that."""
 
-    def rows(one: SimulatedReplicaSet, pod: SimulatedPod, stamp: ToUnixTime) -> Iterable[SampleRow]:
-        moment = read(pod)
-        if moment is not None:
-            yield SampleRow(_labels(one, pod), int(stamp(moment)))
+    def rows(replica_set: SimulatedReplicaSet, pod: SimulatedPod, to_unix_time: ToUnixTime) -> Iterable[SampleRow]:
+        time = read(pod)
+        if time is not None:
+            yield SampleRow(_pod_labels(replica_set, pod), int(to_unix_time(time)))
 
     return rows
 
 
 def _container_value(read: Callable[[SimulatedPod], float]) -> PodRows:
-    """Make one row for the pod's one container."""
-    return lambda one, pod, _: [SampleRow(_container(one, pod), read(pod))]
+    """Return a function that makes a row for the pod's only container."""
+    return lambda replica_set, pod, _: [SampleRow(_container_labels(replica_set, pod), read(pod))]
 
 
-def _set_value(read: Callable[[SimulatedReplicaSet], float]) -> ReplicaSetRows:
-    """Make one row a ReplicaSet."""
-    return lambda one, _: [SampleRow(_set_labels(one), read(one))]
+def _replica_set_value(read: Callable[[SimulatedReplicaSet], float]) -> ReplicaSetRows:
+    """Return a function that makes a row for each ReplicaSet."""
+    return lambda replica_set, _: [SampleRow(_replica_set_labels(replica_set), read(replica_set))]
 
 
-def _set_labels(one: SimulatedReplicaSet) -> LabelPairs:
-    return (("namespace", one.owner.namespace), ("replicaset", one.name))
+def _replica_set_labels(replica_set: SimulatedReplicaSet) -> LabelPairs:
+    return (("namespace", replica_set.owner.namespace), ("replicaset", replica_set.name))
 
 
-def _set_owner(one: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(_set_labels(one) + _owner("Rollout", one.owner.name), 1)
+def _replica_set_owner(replica_set: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(_replica_set_labels(replica_set) + _owner_labels("Rollout", replica_set.owner.name), 1)
 
 
-def _set_annotations(one: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow((*_set_labels(one), ("annotation_rollout_argoproj_io_revision", str(one.revision))), 1)
+def _replica_set_annotations(replica_set: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(
+        (*_replica_set_labels(replica_set), ("annotation_rollout_argoproj_io_revision", str(replica_set.revision))), 1
+    )
 
 
-def _set_created(one: SimulatedReplicaSet, stamp: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(_set_labels(one), int(stamp(one.created_at)))
+def _replica_set_created(replica_set: SimulatedReplicaSet, to_unix_time: ToUnixTime) -> Iterable[SampleRow]:
+    yield SampleRow(_replica_set_labels(replica_set), int(to_unix_time(replica_set.created_at)))
 
 
 POD_ROWS: dict[str, PodRows] = {
@@ -319,9 +333,9 @@ POD_ROWS: dict[str, PodRows] = {
     "kube_pod_container_status_running": _container_value(lambda pod: pod.running),
     "kube_pod_container_status_waiting": _container_value(lambda pod: not pod.running),
     "kube_pod_created": _pod_time(lambda pod: pod.created_at),
-    "kube_pod_deletion_timestamp": _deleted,
-    "kube_pod_info": _info,
-    "kube_pod_labels": _pod_labels,
+    "kube_pod_deletion_timestamp": _deletion_timestamp,
+    "kube_pod_info": _pod_info,
+    "kube_pod_labels": _pod_label_row,
     "kube_pod_owner": _pod_owner,
     "kube_pod_start_time": _pod_time(lambda pod: pod.created_at),
     "kube_pod_status_phase": _pod_phase,
@@ -329,13 +343,13 @@ POD_ROWS: dict[str, PodRows] = {
     "kube_pod_status_ready_time": _pod_time(lambda pod: pod.ready_at if pod.ready else None),
 }
 REPLICASET_ROWS: dict[str, ReplicaSetRows] = {
-    "kube_replicaset_annotations": _set_annotations,
-    "kube_replicaset_created": _set_created,
-    "kube_replicaset_metadata_generation": _set_value(lambda one: one.generation),
-    "kube_replicaset_owner": _set_owner,
-    "kube_replicaset_spec_replicas": _set_value(lambda one: one.desired),
-    "kube_replicaset_status_fully_labeled_replicas": _set_value(lambda one: one.replicas),
-    "kube_replicaset_status_observed_generation": _set_value(lambda one: one.generation),
-    "kube_replicaset_status_ready_replicas": _set_value(lambda one: one.available),
-    "kube_replicaset_status_replicas": _set_value(lambda one: one.replicas),
+    "kube_replicaset_annotations": _replica_set_annotations,
+    "kube_replicaset_created": _replica_set_created,
+    "kube_replicaset_metadata_generation": _replica_set_value(lambda replica_set: replica_set.generation),
+    "kube_replicaset_owner": _replica_set_owner,
+    "kube_replicaset_spec_replicas": _replica_set_value(lambda replica_set: replica_set.desired),
+    "kube_replicaset_status_fully_labeled_replicas": _replica_set_value(lambda replica_set: replica_set.replicas),
+    "kube_replicaset_status_observed_generation": _replica_set_value(lambda replica_set: replica_set.generation),
+    "kube_replicaset_status_ready_replicas": _replica_set_value(lambda replica_set: replica_set.available),
+    "kube_replicaset_status_replicas": _replica_set_value(lambda replica_set: replica_set.replicas),
 }

@@ -1,4 +1,4 @@
-"""The objects the simulated cluster keeps: pods, ReplicaSets, Rollouts with their status. They change in place."""
+"""Objects of the simulated cluster: Rollouts with spec and status, ReplicaSets, pods. They are changed in place."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import zlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# What a user writes of a Rollout, as far as the simulated cluster knows it.
-
-
 FULL_WEIGHT = 100
+NEVER = math.inf
+ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Letters and digits that Kubernetes uses in generated names: no vowels, so that no words appear."""
+
+# The spec of a Rollout, as far as the simulator supports it
 
 
 @dataclass(frozen=True, slots=True)
 class SetWeight:
-    """A canary step: give the canary this weight, of 100."""
+    """A canary step: set the canary's weight, of 100."""
 
     weight: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A canary step: wait these seconds, or, with None, until somebody promotes."""
+    """A canary step: wait for some seconds, or with None until a user promotes."""
 
     seconds: float | None = None
 
@@ -32,7 +34,7 @@ CanaryStep = SetWeight | Pause
 
 @dataclass(frozen=True, slots=True)
 class CanaryStrategy:
-    """The canary strategy; delays are seconds, `router` is the controller's `traffic_router` label ("" is none)."""
+    """The canary strategy; delays in seconds, `router` is the controller's `traffic_router` label ("" for none)."""
 
     steps: tuple[CanaryStep, ...] = ()
     router: str = ""
@@ -43,13 +45,13 @@ class CanaryStrategy:
 
     @property
     def label(self) -> str:
-        """The strategy as the controller's metrics spell it."""
+        """The label `strategy` of the controller's metrics."""
         return "canary"
 
 
 @dataclass(frozen=True, slots=True)
 class BlueGreenStrategy:
-    """The blue-green strategy; a switch waits for a person (`manual`), for `auto_promotion` seconds, or for nothing."""
+    """The blue-green strategy; a switch waits for a user (`manual`), for `auto_promotion` seconds, or not at all."""
 
     manual: bool = False
     auto_promotion: float = 0.0
@@ -59,13 +61,13 @@ class BlueGreenStrategy:
 
     @property
     def label(self) -> str:
-        """The strategy as the controller's metrics spell it."""
+        """The label `strategy` of the controller's metrics."""
         return "blueGreen"
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """A Rollout as it is applied: its only template is an image; an image tagged `bad…` never gets ready."""
+    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never get ready."""
 
     namespace: str
     name: str
@@ -79,14 +81,14 @@ class RolloutSpec:
 
     @property
     def error(self) -> str:
-        """Why the controller calls this spec invalid, "" when it does not."""
+        """Why the controller rejects this spec, "" if it is valid."""
         weights = [step.weight for step in self.steps if isinstance(step, SetWeight)]
-        wrong = [weight for weight in weights if not 0 <= weight <= FULL_WEIGHT]
-        return f"setWeight {wrong[0]} is not between 0 and {FULL_WEIGHT}" if wrong else ""
+        invalid = [weight for weight in weights if not 0 <= weight <= FULL_WEIGHT]
+        return f"setWeight {invalid[0]} is not between 0 and {FULL_WEIGHT}" if invalid else ""
 
     @property
     def steps(self) -> tuple[CanaryStep, ...]:
-        """The canary's steps; a blue-green rollout has none."""
+        """The canary's steps; none for a blue-green rollout."""
         return self.strategy.steps if isinstance(self.strategy, CanaryStrategy) else ()
 
     @property
@@ -95,25 +97,24 @@ class RolloutSpec:
         return self.strategy.router if isinstance(self.strategy, CanaryStrategy) else ""
 
 
-NEVER = math.inf
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+# Objects and status
 
 
 class ObjectKey(NamedTuple):
-    """Which rollout: its namespace and name."""
+    """Namespace and name of a rollout."""
 
     namespace: str
     name: str
 
 
 def template_hash(image: str) -> str:
-    """Hash a pod template as Kubernetes spells it: the digits of a 32-bit number in its safe alphabet."""
+    """Return the hash of a pod template in Kubernetes' format: digits of a 32-bit number in `ALPHABET`."""
     return "".join(ALPHABET[ord(digit) % len(ALPHABET)] for digit in str(zlib.crc32(image.encode())))
 
 
 @dataclass(slots=True)
 class SimulatedPod:
-    """A pod; times are seconds of the simulation, NEVER where it will not come to that."""
+    """A pod; times are seconds of the simulation, NEVER for what does not happen."""
 
     name: str
     uid: str
@@ -128,13 +129,17 @@ class SimulatedPod:
 
     @property
     def terminating(self) -> bool:
-        """Whether it was asked to go; it stays Running, and maybe ready, until it has gone."""
+        """Whether it is being deleted; it stays Running, and may stay ready, until it is gone."""
         return self.deleted_at < NEVER
 
 
 @dataclass(slots=True)
 class SimulatedReplicaSet:
-    """A ReplicaSet of a rollout. `spec` pods are asked for; `sync_at` is when its controller will look next."""
+    """A ReplicaSet of a rollout.
+
+    `desired` is its spec.replicas, `rollout_replicas` the rollout's when it was last scaled (an annotation). `sync_at`
+    is when the ReplicaSet controller reconciles it next.
+    """
 
     owner: ObjectKey
     hash: str
@@ -150,28 +155,28 @@ class SimulatedReplicaSet:
 
     @property
     def name(self) -> str:
-        """Its name: the rollout's and the hash."""
+        """`<rollout>-<hash>`."""
         return f"{self.owner.name}-{self.hash}"
 
     @property
     def active_pods(self) -> list[SimulatedPod]:
-        """The pods that count: those not on their way out."""
+        """The pods that are not terminating."""
         return [pod for pod in self.pods if not pod.terminating]
 
     @property
     def replicas(self) -> int:
-        """Its status.replicas: standing pods, ready or not."""
+        """status.replicas: active pods, ready or not."""
         return len(self.active_pods)
 
     @property
     def available(self) -> int:
-        """Its status.availableReplicas: standing pods that are ready."""
+        """status.availableReplicas: active pods that are ready."""
         return sum(pod.ready for pod in self.active_pods)
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficWeights:
-    """A router's weights, of 100: the canary's, and the hashes the two sides stand for."""
+    """A router's weights: the canary's, of 100, and the pod template hashes of both sides."""
 
     canary: int
     canary_hash: str
@@ -180,7 +185,7 @@ class TrafficWeights:
 
 @dataclass(frozen=True, slots=True)
 class PauseCondition:
-    """A pause condition: why, and since when."""
+    """A pause condition: its reason and start."""
 
     reason: str
     started_at: float
@@ -188,9 +193,9 @@ class PauseCondition:
 
 @dataclass(slots=True)
 class SimulatedStatus:
-    """A Rollout's status. `reason` is the Progressing condition's, `progress_at` its last update.
+    """The status of a Rollout. `reason` is that of its Progressing condition, `progressed_at` the last update of that.
 
-    `abort` is None where the object does not have the field: a retry leaves False behind.
+    `abort` is None if the object does not have the field: a retry sets it to False.
     """
 
     current_hash: str = ""
@@ -219,10 +224,10 @@ class SimulatedStatus:
 
 @dataclass(slots=True)
 class SimulatedRollout:
-    """A Rollout: what was asked, what is, its ReplicaSets by hash, and the selectors of its two Services.
+    """A Rollout: spec, status, ReplicaSets by hash, and the selectors of its two Services.
 
-    `first` is the stable (or active) Service's hash, `second` the canary (or preview) Service's. `due` is when the
-    controller wants to look at it next.
+    `stable_service_hash` is the selector of the stable (or active) Service, `canary_service_hash` that of the canary
+    (or preview) Service.
     """
 
     spec: RolloutSpec
@@ -238,32 +243,35 @@ class SimulatedRollout:
 
     @property
     def key(self) -> ObjectKey:
-        """Which rollout it is."""
+        """Namespace and name."""
         return ObjectKey(self.spec.namespace, self.spec.name)
 
     @property
     def current_hash(self) -> str:
-        """The hash of the wanted template."""
+        """The hash of the current pod template."""
         return template_hash(self.spec.image)
 
     @property
     def new_replica_set(self) -> SimulatedReplicaSet | None:
-        """The ReplicaSet of the wanted template."""
+        """The ReplicaSet of the current pod template, if it exists."""
         return self.replica_sets.get(self.current_hash)
 
     @property
     def stable_replica_set(self) -> SimulatedReplicaSet | None:
-        """The ReplicaSet that the status calls stable."""
+        """The stable ReplicaSet by the status, if any."""
         return self.replica_sets.get(self.status.stable_hash)
 
     @property
     def other_replica_sets(self) -> list[SimulatedReplicaSet]:
-        """The ReplicaSets that are neither, highest revision first."""
-        known = {self.current_hash, self.status.stable_hash}
-        others = [one for one in self.replica_sets.values() if one.hash not in known]
-        return sorted(others, key=lambda one: -one.revision)
+        """The ReplicaSets that are neither current nor stable, highest revision first."""
+        others = [
+            replica_set
+            for replica_set in self.replica_sets.values()
+            if replica_set.hash not in {self.current_hash, self.status.stable_hash}
+        ]
+        return sorted(others, key=lambda replica_set: -replica_set.revision)
 
     @property
     def is_promoted(self) -> bool:
-        """Whether the status says that the wanted revision is the stable one."""
+        """Whether the current revision is the stable one, by the status."""
         return bool(self.status.stable_hash) and self.status.stable_hash == self.status.current_hash

@@ -1,4 +1,4 @@
-"""The page of a kube-state-metrics that exports Rollout custom-resource state."""
+"""Renders the page of a kube-state-metrics that exports Rollout custom-resource state."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ PREFIX = "kube_customresource_"
 HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")
 
 
-def state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: Callable[[float], float]) -> bytes:
-    """Write the page, empty while there are no rollouts; a family without rows keeps its header."""
-    known = list(rollouts)
-    if not known:
+def render_state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: Callable[[float], float]) -> bytes:
+    """Return the page, empty without rollouts; a family without rows has its header."""
+    rollouts = list(rollouts)
+    if not rollouts:
         return b""
     texts = []
-    for name, text, rows in FAMILIES:
-        found = [row for rollout in known for row in rows(rollout, to_unix_time)]
-        texts.append(render_family(FamilyHeader(PREFIX + name, "gauge", text), found))
+    for name, text, rows_of in FAMILIES:
+        rows = [row for rollout in rollouts for row in rows_of(rollout, to_unix_time)]
+        texts.append(render_family(FamilyHeader(PREFIX + name, "gauge", text), rows))
     return "".join(texts).encode()
 
 
-def _row(rollout: SimulatedRollout, value: float | None, **labels: str) -> list[SampleRow]:
-    """Make a row with its labels in alphabetical order; none without a value. An empty label is left out."""
+def _rows(rollout: SimulatedRollout, value: float | None, **labels: str) -> list[SampleRow]:
+    """Return a row, none without a value. Labels are in alphabetical order, empty ones left out."""
     if value is None:
         return []
-    known = {
+    all_labels = {
         "customresource_group": "argoproj.io",
         "customresource_kind": "Rollout",
         "customresource_version": "v1alpha1",
@@ -40,58 +40,60 @@ def _row(rollout: SimulatedRollout, value: float | None, **labels: str) -> list[
         "name": rollout.spec.name,
         **{name: text for name, text in labels.items() if text},
     }
-    return [SampleRow(tuple(sorted(known.items())), value)]
+    return [SampleRow(tuple(sorted(all_labels.items())), value)]
 
 
-def _info(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
+def _hash_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
     status = rollout.status
     hashes = {"stable_hash": status.stable_hash, "current_hash": status.current_hash}
     if isinstance(rollout.spec.strategy, BlueGreenStrategy):
         hashes |= {"active_hash": status.active_hash, "preview_hash": status.preview_hash}
-    return _row(rollout, 1 if any(hashes.values()) else None, **hashes)
+    return _rows(rollout, 1 if any(hashes.values()) else None, **hashes)
 
 
-def _weights(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
+def _weight_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
     weights, name = rollout.status.weights, rollout.spec.name
     if weights is None:
         return []
-    canary = _row(
+    canary = _rows(
         rollout, weights.canary, role="canary", pod_template_hash=weights.canary_hash, service=f"{name}-canary"
     )
     stable = 100 - weights.canary
-    return canary + _row(
+    return canary + _rows(
         rollout, stable, role="stable", pod_template_hash=weights.stable_hash, service=f"{name}-stable"
     )
 
 
-def _healths(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
-    return [row for health in HEALTHS for row in _row(rollout, health == rollout.status.health, phase=health)]
+def _health_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
+    return [row for health in HEALTHS for row in _rows(rollout, health == rollout.status.health, phase=health)]
 
 
-def _waiting(rollout: SimulatedRollout, stamp: Callable[[float], float]) -> list[SampleRow]:
+def _pause_rows(rollout: SimulatedRollout, to_unix_time: Callable[[float], float]) -> list[SampleRow]:
     waiting = rollout.status.pause
-    return _row(rollout, int(stamp(waiting.started_at)), reason=waiting.reason) if waiting else []
+    return _rows(rollout, int(to_unix_time(waiting.started_at)), reason=waiting.reason) if waiting else []
 
 
-def _aborted_at(rollout: SimulatedRollout, stamp: Callable[[float], float]) -> list[SampleRow]:
-    moment = rollout.status.aborted_at
-    return _row(rollout, None if moment is None else int(stamp(moment)))
+def _aborted_at_rows(rollout: SimulatedRollout, to_unix_time: Callable[[float], float]) -> list[SampleRow]:
+    time = rollout.status.aborted_at
+    return _rows(rollout, None if time is None else int(to_unix_time(time)))
 
 
-def _hpa(rollout: SimulatedRollout) -> float:
-    """Count what an autoscaler is shown: the active ReplicaSet's pods, with canaries all of them."""
+def _hpa_replicas(rollout: SimulatedRollout) -> float:
+    """Return status.HPAReplicas: pods of the active ReplicaSet, for a canary all pods."""
     active = rollout.replica_sets.get(rollout.status.active_hash)
     return active.replicas if active else rollout.status.replicas
 
 
-def _field(read: Callable[[SimulatedRollout], float | None]) -> Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]:
-    """Make one row a rollout, none where the field is not there."""
-    return lambda rollout, _: _row(rollout, read(rollout))
+def _field(
+    read: Callable[[SimulatedRollout], float | None],
+) -> Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]:
+    """Return a function that makes a row for each rollout that has a field."""
+    return lambda rollout, _: _rows(rollout, read(rollout))
 
 
 FAMILIES: tuple[tuple[str, str, Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]], ...] = (
-    ("rollout_status_info", "Hashes a Rollout tracks", _info),
-    ("rollout_traffic_weight", "Traffic weight last set, by role", _weights),
+    ("rollout_status_info", "Hashes a Rollout tracks", _hash_rows),
+    ("rollout_traffic_weight", "Traffic weight last set, by role", _weight_rows),
     (
         "rollout_canary_weight",
         "status.canary.weights.canary.weight",
@@ -103,11 +105,11 @@ FAMILIES: tuple[tuple[str, str, Callable[[SimulatedRollout, Callable[[float], fl
         "Step index, equals the step count when done",
         _field(lambda rollout: rollout.status.step_index),
     ),
-    ("rollout_status_phase", "status.phase", _healths),
-    ("rollout_pause_start_time", "Start of each pause condition, seconds since the epoch", _waiting),
+    ("rollout_status_phase", "status.phase", _health_rows),
+    ("rollout_pause_start_time", "Start of each pause condition, seconds since the epoch", _pause_rows),
     ("rollout_abort", "1 while status.abort is set", _field(lambda rollout: rollout.status.abort)),
-    ("rollout_aborted_at", "status.abortedAt, seconds since the epoch", _aborted_at),
-    ("rollout_status_hpa_replicas", "status.HPAReplicas", _field(_hpa)),
+    ("rollout_aborted_at", "status.abortedAt, seconds since the epoch", _aborted_at_rows),
+    ("rollout_status_hpa_replicas", "status.HPAReplicas", _field(_hpa_replicas)),
     ("rollout_spec_replicas", "spec.replicas", _field(lambda rollout: rollout.spec.replicas)),
     ("rollout_generation", "metadata.generation", _field(lambda rollout: rollout.generation)),
     (

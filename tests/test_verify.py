@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.commands.verify.heartbeat import (
     HEARTBEAT_NAME,
     NotConfiguredError,
@@ -69,7 +69,7 @@ def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None
         MetricType.HISTOGRAM,
     ]
     assert {value for one in families for value in one.values} == {1_700_000_000.0}
-    assert not {one.name for one in families} & DERIVED_FAMILIES
+    assert not {one.name for one in families} & DERIVED_FAMILY_NAMES
 
 
 async def test_what_arrives_as_it_was_sent_is_told_so() -> None:

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from exporter.commands.record import read_frames
-from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Failure
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
@@ -58,7 +58,7 @@ def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: b
     samples = [
         {"name": series.name, "labels": dict(series.labels), "value": _number(value)}
         for family in snapshot.families
-        if passthrough or family.name in DERIVED_FAMILIES
+        if passthrough or family.name in DERIVED_FAMILY_NAMES
         for series, value in zip(family.series, family.values, strict=True)
     ]
     return json.dumps({"at": timestamp, "series": samples}, ensure_ascii=False)

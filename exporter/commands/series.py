@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.output import durations, targets
-from exporter.rollouts.output.catalogue import ROWS
+from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 def series_rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, labels and help text of each derived family, in the order of export."""
-    for row in ROWS:
-        yield row.name, row.kind.value, ", ".join(("namespace", "name", *row.labels)), row.help
+    for row in DERIVED_FAMILIES:
+        yield row.name, row.type.value, ", ".join(("namespace", "name", *row.labels)), row.help
     yield durations.NAME, "histogram", "namespace, result", durations.HELP
-    for name, text in targets.ROWS.items():
-        yield name, "gauge", ", ".join(targets.LABELS), text
+    for name, text in targets.TARGET_FAMILIES.items():
+        yield name, "gauge", ", ".join(targets.TARGET_LABELS), text
 
 
-DERIVED_FAMILIES: Final = frozenset(name for name, *_ in series_rows())
+DERIVED_FAMILY_NAMES: Final = frozenset(name for name, *_ in series_rows())
 """The names of the families that the exporter derives, including those of targets; all others pass through."""
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config.settings import Settings
-from exporter.rollouts.persistence import dump, load
+from exporter.rollouts.persistence import encode_state, decode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, dead, named, results
@@ -30,7 +30,7 @@ def counters(cycle: MetricsSnapshot) -> Counters:
     return {
         repr(series): (value, start)
         for family in cycle.families
-        if family.name in DERIVED_FAMILIES and family.start_times is not None
+        if family.name in DERIVED_FAMILY_NAMES and family.start_times is not None
         for series, value, start in zip(family.series, family.values, family.start_times, strict=True)
     }
 
@@ -41,7 +41,7 @@ def rollouts(cycle: MetricsSnapshot) -> bool:
 
 
 def again(memory: TrackerState) -> RolloutTracker:
-    return RolloutTracker(RULES, load(dump(memory, "eu"), "eu"))
+    return RolloutTracker(RULES, decode_state(encode_state(memory, "eu"), "eu"))
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -53,7 +53,7 @@ def test_two_sidecars_never_say_one_rollout_at_once_and_a_counter_never_falls_wi
     before: Counters = {}
     spoke = []
     for tick in recordings.ticks(name, "argo-only"):
-        watches = {target: again(one.memory) for target, one in watches.items()} if restarts else watches
+        watches = {target: again(one.state) for target, one in watches.items()} if restarts else watches
         cycles = {
             target: watch.process(tick.timestamp, [page for page in tick.results if page.target == target])
             for target, watch in watches.items()
@@ -96,10 +96,10 @@ def test_after_a_failback_counters_begin_anew_though_the_memory_still_has_the_ol
     watch.process(15, [controller(15, Told(events={"RolloutUpdated": 1}))])
     done = Told(events={"RolloutUpdated": 2, "RolloutCompleted": 1})
     assert results(watch.process(30, [controller(30, done)])) == {"promoted": 1.0}
-    restarted = again(watch.memory)
+    restarted = again(watch.state)
     goes_on = restarted.process(45, [controller(45, done)])
     assert results(goes_on) == {"promoted": 1.0}, "the very process that led before goes on leading"
-    taken_over = again(watch.memory).process(3600, [controller(3600, done, start=3000)])
+    taken_over = again(watch.state).process(3600, [controller(3600, done, start=3000)])
     assert results(taken_over) == {}
     assert {start for _, start in counters(taken_over).values()} == {3600.0}
 

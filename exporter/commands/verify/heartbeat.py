@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientError
 
-from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.commands.verify.matching import (
     SentFamily,
     added_labels,
@@ -252,7 +252,7 @@ async def _exported_families(address: str, settings: Settings) -> tuple[SentFami
     """Return the families that a running exporter pushes: the derived ones, and those that pass through."""
     url = f"{address.rstrip('/')}/metrics"
     passes_through = settings.series.pass_through.matches
-    parser = Parser(ScrapeCache(), lambda name: name in DERIVED_FAMILIES or passes_through(name))
+    parser = Parser(ScrapeCache(), lambda name: name in DERIVED_FAMILY_NAMES or passes_through(name))
     try:
         async with open_session(timeout=PUSH_TIMEOUT) as session, session.get(url) as response:
             response.raise_for_status()

@@ -102,7 +102,7 @@ class OwnMetric(Enum):
 
 DEFINITIONS: Final = tuple(metric.value for metric in OwnMetric)
 
-# A number for a metric without labels, else a number for each value of its one label. An omitted metric is not exported.
+# A number for a metric without labels, else a number for each value of its label. An omitted metric is not exported.
 ObservedValues = Mapping[OwnMetric, float | Mapping[str, float]]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.metrics import MetricsSnapshot, ScrapeResult
-    from exporter.rollouts.output.targets import Target
+    from exporter.rollouts.output.targets import TargetStatus
 
 SECONDS_PER_DAY: Final = 86_400.0
 _POINT_LABELS: Final = ("le", "quantile")  # labels that distinguish the series of one histogram or summary point
@@ -28,14 +28,14 @@ class OnceResult:
     """The snapshot of one cycle, and its targets."""
 
     snapshot: MetricsSnapshot
-    targets: tuple[Target, ...]
+    targets: tuple[TargetStatus, ...]
 
     @property
     def target_lines(self) -> Iterator[str]:
         """One line per target: its controller role, and its number of samples or the failure reason."""
         for target in self.targets:
-            result = target.page
-            role = f"{target.verdict}, " if target.verdict is not None else ""
+            result = target.result
+            role = f"{target.role}, " if target.role is not None else ""
             outcome = f"{result.samples} samples" if result.failure is None else f"failed ({result.failure.reason})"
             yield f"{result.source} {result.target}: {role}{outcome}"
 
@@ -50,7 +50,7 @@ class OnceResult:
                 yield f"{result.source} {result.target}: {result.failure.message}"
 
     def _missing_leaders(self) -> Iterator[str]:
-        led_installations = {target.page.installation for target in self.targets if target.verdict == "leader"}
+        led_installations = {target.result.installation for target in self.targets if target.role == "leader"}
         for installation in dict.fromkeys(result.installation for result in self._results(Source.ARGO)):
             if installation not in led_installations:
                 location = "" if installation == "default" else f" in the installation {installation}"
@@ -70,7 +70,7 @@ class OnceResult:
             )
 
     def _results(self, source: Source | None = None) -> list[ScrapeResult]:
-        return [target.page for target in self.targets if source in (None, target.page.source)]
+        return [target.result for target in self.targets if source in (None, target.result.source)]
 
 
 async def run_cycle(settings: Settings) -> OnceResult:

@@ -88,7 +88,7 @@ class App:
             cycles_task = asyncio.create_task(self._run_cycles(), name="cycles")
             await stop.wait()
             _log.info("stopping", extra=log.fields(queued=self.accounting.queued))
-            async with self._cycle_runner.saying:
+            async with self._cycle_runner.publish_lock:
                 cycles_task.cancel()
             with suppress(asyncio.CancelledError):
                 await cycles_task
@@ -119,7 +119,7 @@ class App:
     async def _run_cycle_guarded(self, elapsed_ticks: int, now: float) -> None:
         """Run one cycle; an unexpected exception costs this cycle, never the process."""
         try:
-            await self._cycle_runner.turn(elapsed_ticks, now)
+            await self._cycle_runner.run(elapsed_ticks, now)
         except Exception as error:  # noqa: BLE001 - after the start no error may end the process
             if self._cycle_error != repr(error):
                 _log.exception("cycle failed; please report this with a recording (command record)")
@@ -147,13 +147,13 @@ class App:
     def _liveness_errors(self) -> Sequence[str]:
         # Three missed cycles, plus the time that the slowest scrape and a loaded machine may take.
         allowed = 3 * self._settings.tick + 30.0
-        since = time.time() - max(self._cycle_runner.ended, self._started)
+        since = time.time() - max(self._cycle_runner.completed_at, self._started)
         return [f"no cycle has completed for {since:.0f} s; see the log"] if since > allowed else []
 
     def _readiness_errors(self) -> Sequence[str]:
-        if not self._cycle_runner.ended:
+        if not self._cycle_runner.completed_at:
             return ["the first cycle has not completed yet"]
-        results = [target.page for target in self.tracker.status.targets]
+        results = [target.result for target in self.tracker.status.targets]
         if any(result.failure is None for result in results):
             return self._warnings()
         return [f"{result.target}: {result.failure.message}" for result in results if result.failure is not None]

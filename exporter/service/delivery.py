@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.otlp.delivery.queue import RequestQueue
-    from exporter.otlp.transport.response import TransportOutcome
     from exporter.otlp.transport.grpc import GrpcTransport
+    from exporter.otlp.transport.response import TransportOutcome
     from exporter.self_metrics import ObservedValues, SelfMetrics
 
 _log: Final = logging.getLogger(__name__)

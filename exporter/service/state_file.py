@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
-from exporter.rollouts.persistence import UnfitMemoryError, Writer, load
+from exporter.rollouts.persistence import InvalidStateError, StateEncoder, decode_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,16 +25,16 @@ class StateFile:
     def __init__(self, directory: Path, cluster: str) -> None:
         self._path = directory / FILE_NAME
         self._cluster = cluster
-        self._writer = Writer(cluster)
+        self._encoder = StateEncoder(cluster)
         self._write_failed = False
 
     def read(self) -> TrackerState | None:
         """Return the stored state, None if there is none that is usable."""
         try:
-            return load(self._path.read_bytes(), self._cluster)
+            return decode_state(self._path.read_bytes(), self._cluster)
         except FileNotFoundError:
             return None
-        except UnfitMemoryError as error:
+        except InvalidStateError as error:
             self._quarantine(str(error))
         except OSError as error:
             _log.warning("state file cannot be read", extra=fields(reason=error.strerror, hint=_HINT))
@@ -42,7 +42,7 @@ class StateFile:
 
     def encode(self, state: TrackerState) -> bytes:
         """Return the file's content for a state; to be called on the worker, which owns the encoder and its cache."""
-        return self._writer.dump(state)
+        return self._encoder.encode(state)
 
     def write(self, content: bytes) -> bool:
         """Replace the stored state atomically; return whether that succeeded. A lasting failure is logged once."""

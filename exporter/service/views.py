@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from exporter.web.views import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
-    from exporter.rollouts.inference.join import Rollout
-    from exporter.rollouts.output.targets import Target
+    from exporter.rollouts.model import Rollout
+    from exporter.rollouts.output.targets import TargetStatus
 
 
 def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
@@ -81,15 +81,15 @@ def rollout_row(rollout: Rollout) -> RolloutRow:
     )
 
 
-def target_row(target: Target, now: float) -> TargetRow:
+def target_row(target: TargetStatus, now: float) -> TargetRow:
     """Return a target's row of the status result."""
-    result = target.page
-    state = target.verdict.value if target.verdict is not None else "down" if result.failure is not None else "up"
+    result = target.result
+    state = target.role.value if target.role is not None else "down" if result.failure is not None else "up"
     return TargetRow(
         source=result.source.value,
         address=result.target,
         state=state,
         installation=result.installation,
-        last_success_age=None if target.good is None else max(now - target.good, 0.0),
+        last_success_age=None if target.last_success is None else max(now - target.last_success, 0.0),
         error=result.failure.message if result.failure is not None else "",
     )

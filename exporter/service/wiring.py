@@ -11,7 +11,7 @@ from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
 from exporter.rollouts.policy import TrackingPolicy
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.response import Asked, PageReader
+from exporter.scrape.response import ResponseParser, ScrapeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
 _INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
-_DERIVATION_FAMILIES: Final = controller.WANTED | kube_state_metrics.WANTED | rollout_state.WANTED
+_DERIVATION_FAMILIES: Final = (
+    controller.REQUIRED_FAMILIES | kube_state_metrics.REQUIRED_FAMILIES | rollout_state.REQUIRED_FAMILIES
+)
 _RELAY_ONLY_FAMILIES: Final = frozenset({
     "kube_pod_info",
     "kube_replicaset_owner",
@@ -38,13 +40,13 @@ def tracking_policy(settings: Settings) -> TrackingPolicy:
         grace=lifecycle.grace,
         ended_info=lifecycle.ended_info,
         hold_down=lifecycle.hold_down,
-        roles=_role_labels(lifecycle.role_label, lifecycle.role_values),
-        named_router=lambda key: lifecycle.has_traffic_router(*key),
-        watched=settings.namespaces.allows if settings.namespaces != NamespacesSection() else None,
-        passes=cache(series.pass_through.matches),
+        role_labels=_role_labels(lifecycle.role_label, lifecycle.role_values),
+        has_router=lambda key: lifecycle.has_traffic_router(*key),
+        namespace_allowed=settings.namespaces.allows if settings.namespaces != NamespacesSection() else None,
+        passes_through=cache(series.pass_through.matches),
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
-        most_series=series.limit,
+        series_limit=series.limit,
     )
 
 
@@ -54,7 +56,9 @@ def _role_labels(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str
     return {f"label_{label.lower()}": values for label in valid}
 
 
-def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> Callable[[Asked], PageReader]:
+def parser_factory(
+    settings: Settings, scrape_cache: ScrapeCache | None = None
+) -> Callable[[ScrapeRequest], ResponseParser]:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
     passes_through = settings.series.pass_through.matches
     needed = _DERIVATION_FAMILIES if settings.series.derive else _RELAY_ONLY_FAMILIES
@@ -64,7 +68,7 @@ def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) 
         return family in needed or passes_through(family)
 
     scrape_cache = scrape_cache or ScrapeCache(passes_through)
-    return lambda request: PageReader(request, scrape_cache, is_used)
+    return lambda request: ResponseParser(request, scrape_cache, is_used)
 
 
 def identity(settings: Settings) -> Identity:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.otlp.encode.protobuf import Request
+from exporter.otlp.encode.protobuf import ExportRequest
 
 from .helpers import metrics, points
 
@@ -73,7 +73,7 @@ def refuse_value(bad: float) -> Reply:
 def values(body: bytes) -> list[float]:
     """Return the values of a request's points, in order; of a histogram its count."""
     plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-    every = [point for metric in metrics(Request(plain, 0)) for point in points(metric)]
+    every = [point for metric in metrics(ExportRequest(plain, 0)) for point in points(metric)]
     return [float(point.count) if hasattr(point, "count") else point.as_double for point in every]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-    from exporter.otlp.encode.protobuf import Request
+    from exporter.otlp.encode.protobuf import ExportRequest
 
 AT = 1_700_000_000.123
 NANOS = 1_700_000_000_123_000_000
@@ -43,11 +43,11 @@ def cycle(*families: MetricFamily, ended: Iterable[MetricFamily] = ()) -> Metric
     return MetricsSnapshot(AT, families, tuple(ended))
 
 
-def decoded(request: Request) -> ExportMetricsServiceRequest:
+def decoded(request: ExportRequest) -> ExportMetricsServiceRequest:
     return ExportMetricsServiceRequest.FromString(request.body)
 
 
-def metrics(request: Request) -> list[Metric]:
+def metrics(request: ExportRequest) -> list[Metric]:
     return [
         metric
         for resource in decoded(request).resource_metrics

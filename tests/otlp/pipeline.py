@@ -56,7 +56,7 @@ class Line:
     time: Time
 
     async def offer(self, *numbers: float) -> int:
-        return await self.courier.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), self.time.now)
+        return await self.courier.enqueue(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), self.time.now)
 
     async def deliver(self, *numbers: float) -> None:
         """Offer one request and run the sender until the queue is empty."""
@@ -86,5 +86,5 @@ def laid(over: Transport, queue: MemoryQueue | None = None) -> Line:
     queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
     books, time = DeliveryAccounting(), Time()
     sender = Sender(queue, over, books, PACE, time.clock())
-    courier = RequestProducer(Encoder(NOBODY, most_points=1000), queue, books, sender.wake, asyncio.to_thread)
+    courier = RequestProducer(Encoder(NOBODY, max_points=1000), queue, books, sender.wake, asyncio.to_thread)
     return Line(over, sender, courier, queue, books, time)

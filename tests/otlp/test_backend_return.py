@@ -40,7 +40,7 @@ async def delivering(over: Transport) -> AsyncIterator[DeliveryAccounting]:
     queue = MemoryQueue(1_000_000, float("inf"))
     sender = Sender(queue, over, books, BackoffPolicy(retry.initial, retry.longest))
     producer = RequestProducer(Encoder(NOBODY), queue, books, sender.wake, asyncio.to_thread)
-    await producer.offer(cycle(gauge("x", ({}, 1))), time.time())
+    await producer.enqueue(cycle(gauge("x", ({}, 1))), time.time())
     running = asyncio.create_task(sender.run())
     yield books
     running.cancel()

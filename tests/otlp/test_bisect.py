@@ -1,4 +1,4 @@
-"""The search for what is wrong with a request: whatever is wrong, every point is sent and taken once, or lost."""
+"""Bisection of a rejected request: every point is sent and accepted once, or dropped."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ if TYPE_CHECKING:
 PROBES = 20
 
 
-def searched(points: int, refuses: Callable[[Span], str]) -> tuple[list[int], list[int], int]:
-    """Search a request that was refused; return the points taken, the points lost, and the requests it took."""
-    search = RequestBisector(points, PROBES, too_large=refuses(Span(0, points)) == "large")
-    taken: list[int] = []
+def bisect(points: int, reject: Callable[[Span], str]) -> tuple[list[int], list[int], int]:
+    """Bisect a rejected request; return the accepted points, the dropped points, and the number of requests sent."""
+    bisector = RequestBisector(points, PROBES, too_large=reject(Span(0, points)) == "large")
+    accepted: list[int] = []
     sent = 0
-    while span := search.next():
+    while span := bisector.next():
         sent += 1
-        if refusal := refuses(span):
-            search.rejected(span, too_large=refusal == "large")
+        if error := reject(span):
+            bisector.rejected(span, too_large=error == "large")
         else:
-            search.accepted()
-            taken.extend(range(span.first, span.end))
-    return taken, [point for span in search.bad_spans for point in range(span.first, span.end)], sent
+            bisector.accepted()
+            accepted.extend(range(span.first, span.end))
+    return accepted, [point for span in bisector.bad_spans for point in range(span.first, span.end)], sent
 
 
-def holding(*bad: int) -> Callable[[Span], str]:
-    return lambda span: "bad" if any(span.first <= one < span.end for one in bad) else ""
+def rejecting(*bad: int) -> Callable[[Span], str]:
+    return lambda span: "bad" if any(span.first <= index < span.end for index in bad) else ""
 
 
-def longer_than(most: int) -> Callable[[Span], str]:
-    return lambda span: "large" if len(span) > most else ""
+def too_large_over(max_points: int) -> Callable[[Span], str]:
+    return lambda span: "large" if len(span) > max_points else ""
 
 
 @given(st.integers(2, 6000), st.sets(st.integers(0, 5999), min_size=1, max_size=8), st.integers(0, 6000))
 @settings(max_examples=300, deadline=None)
-def test_every_point_is_accepted_or_dropped_once_within_twenty_probes(points: int, bad: set[int], most: int) -> None:
-    def refuses(span: Span) -> str:
-        return longer_than(most)(span) or holding(*bad)(span)
+def test_every_point_is_accepted_or_dropped_once_within_twenty_probes(
+    points: int, bad: set[int], max_points: int
+) -> None:
+    def reject(span: Span) -> str:
+        return too_large_over(max_points)(span) or rejecting(*bad)(span)
 
-    taken, lost, sent = searched(points, refuses)
-    assert sorted(taken + lost) == list(range(points))
-    assert {one for one in bad if one < points} <= set(lost)
+    accepted, dropped, sent = bisect(points, reject)
+    assert sorted(accepted + dropped) == list(range(points))
+    assert {index for index in bad if index < points} <= set(dropped)
     assert sent <= PROBES
 
 
@@ -55,47 +57,47 @@ def test_every_point_is_accepted_or_dropped_once_within_twenty_probes(points: in
 @settings(max_examples=300, deadline=None)
 def test_one_bad_point_of_five_thousand_is_dropped_alone(points: int, data: st.DataObject) -> None:
     bad = data.draw(st.integers(0, points - 1))
-    taken, lost, _ = searched(points, holding(bad))
-    assert lost == [bad]
-    assert len(taken) == points - 1
+    accepted, dropped, _ = bisect(points, rejecting(bad))
+    assert dropped == [bad]
+    assert len(accepted) == points - 1
 
 
-@pytest.mark.parametrize(("bad", "most"), [((0, 999), 20), ((333, 334), 4), ((10, 500, 900), 130)])
-def test_a_few_bad_points_cost_few_others(bad: tuple[int, ...], most: int) -> None:
-    _, lost, _ = searched(1000, holding(*bad))
-    assert len(bad) <= len(lost) <= most
+@pytest.mark.parametrize(("bad", "max_dropped"), [((0, 999), 20), ((333, 334), 4), ((10, 500, 900), 130)])
+def test_a_few_bad_points_cost_few_others(bad: tuple[int, ...], max_dropped: int) -> None:
+    _, dropped, _ = bisect(1000, rejecting(*bad))
+    assert len(bad) <= len(dropped) <= max_dropped
 
 
 @pytest.mark.parametrize("parts", [2, 4, 8])
 def test_a_request_that_is_only_too_large_is_split_without_loss(parts: int) -> None:
-    taken, lost, _ = searched(5000, longer_than(5000 // parts))
-    assert (sorted(taken), lost) == (list(range(5000)), [])
+    accepted, dropped, _ = bisect(5000, too_large_over(5000 // parts))
+    assert (sorted(accepted), dropped) == (list(range(5000)), [])
 
 
 def test_one_huge_point_is_dropped_alone() -> None:
-    def refuses(span: Span) -> str:
+    def reject(span: Span) -> str:
         return "large" if span.first <= 700 < span.end else ""
 
-    taken, lost, _ = searched(1000, refuses)
-    assert lost == [700]
-    assert len(taken) == 999
+    accepted, dropped, _ = bisect(1000, reject)
+    assert dropped == [700]
+    assert len(accepted) == 999
 
 
 def test_if_every_point_is_bad_all_are_dropped() -> None:
-    taken, lost, sent = searched(1000, lambda _: "bad")
-    assert (taken, len(lost)) == ([], 1000)
+    accepted, dropped, sent = bisect(1000, lambda _: "bad")
+    assert (accepted, len(dropped)) == ([], 1000)
     assert sent <= PROBES
 
 
 @pytest.mark.parametrize("bad", range(8))
 def test_a_point_is_dropped_only_after_it_was_rejected_by_itself_if_probes_are_left(bad: int) -> None:
-    refused: list[Span] = []
+    rejected: list[Span] = []
 
-    def refuses(span: Span) -> str:
-        answer = holding(bad)(span)
-        if answer:
-            refused.append(span)
-        return answer
+    def reject(span: Span) -> str:
+        error = rejecting(bad)(span)
+        if error:
+            rejected.append(span)
+        return error
 
-    searched(8, refuses)
-    assert Span(bad, bad + 1) in refused
+    bisect(8, reject)
+    assert Span(bad, bad + 1) in rejected

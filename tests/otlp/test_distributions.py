@@ -93,13 +93,13 @@ def test_a_histogram_that_makes_no_sense_is_left_out_alone(
     good = histogram("h", BUCKETS, ENDS, name="good")
     encoder, (metric,) = encoded(joined(histogram("h", buckets, ends, name="bad"), good))
     assert [attributes(point) for point in points(metric)] == [{"name": "good"}]
-    assert +encoder.refused == {reason: 1}
+    assert +encoder.skipped == {reason: 1}
 
 
 def test_a_bound_written_in_two_ways_is_one_bound() -> None:
     encoder, (metric,) = encoded(histogram("h", {"1": 1, "1.0": 1}, ENDS))
     assert list(points(metric)[0].explicit_bounds) == [1.0]
-    assert encoder.refused["surplus"] == 1
+    assert encoder.skipped["surplus"] == 1
 
 
 def test_histograms_whose_lines_are_torn_apart_are_put_together() -> None:
@@ -111,13 +111,13 @@ def test_histograms_whose_lines_are_torn_apart_are_put_together() -> None:
         (metric,) = metrics(request)
         assert [attributes(point)["name"] for point in points(metric)] == ["a", "b"]
         assert [list(point.bucket_counts) for point in points(metric)] == [[1, 2, 4]] * 2
-    assert encoder.refused.total() == 0
+    assert encoder.skipped.total() == 0
 
 
 def test_a_histogram_from_two_targets_leaves_once() -> None:
     encoder, (metric,) = encoded(histogram("h", BUCKETS, ENDS), histogram("h", BUCKETS, ENDS | {"sum": 9}))
     assert [point.sum for point in points(metric)] == [2.5]
-    assert encoder.refused["surplus"] == 5
+    assert encoder.skipped["surplus"] == 5
 
 
 def test_a_histogram_may_gain_and_lose_a_bucket() -> None:
@@ -154,13 +154,13 @@ def test_a_summary_keeps_its_quantiles_nan_among_them() -> None:
 def test_a_summary_without_a_sum_has_a_sum_of_zero_and_without_a_count_is_left_out() -> None:
     assert one_point(summary({"count": 2}, {"0.5": 1})).sum == 0
     encoder, found = encoded(summary({"sum": 2}, {"0.5": 1}))
-    assert (found, +encoder.refused) == ([], {"no_count": 1})
+    assert (found, +encoder.skipped) == ([], {"no_count": 1})
 
 
 @pytest.mark.parametrize(("quantile", "count", "reason"), [("1.5", 1, "bad_edge"), ("0.5", -1, "bad_count")])
 def test_a_summary_that_makes_no_sense_is_left_out(quantile: str, count: float, reason: str) -> None:
     encoder, found = encoded(summary({"count": count}, {quantile: 1}))
-    assert (found, +encoder.refused) == ([], {reason: 1})
+    assert (found, +encoder.skipped) == ([], {reason: 1})
 
 
 def test_an_ended_summary_repeats_its_quantiles() -> None:

@@ -95,21 +95,21 @@ def test_a_label_of_a_points_own_wins_over_the_identity(kind: MetricType) -> Non
 def test_a_label_that_repeats_the_identity_makes_no_second_series_of_it() -> None:
     encoder, (metric,) = encoded(gauge("x", ({"cluster": "eu"}, 1), ({}, 2)), identity=WHERE)
     assert [point.as_double for point in points(metric)] == [1]
-    assert encoder.refused["duplicate"] == 1
+    assert encoder.skipped["duplicate"] == 1
 
 
 def test_the_same_series_twice_in_a_cycle_leaves_once_whoever_said_it() -> None:
     twice = gauge("x", ({"a": "1", "b": "2"}, 1), ({"b": "2", "a": "1"}, 2))
     encoder, (metric,) = encoded(twice, gauge("x", ({"a": "1", "b": "2"}, 3), ({"a": "2"}, 4)))
     assert [point.as_double for point in points(metric)] == [1, 4]
-    assert encoder.refused["duplicate"] == 2
+    assert encoder.skipped["duplicate"] == 2
 
 
 def test_a_name_has_one_type_and_the_first_is_kept() -> None:
     encoder, (metric,) = encoded(gauge("x", ({}, 1)), gauge("x", ({"a": "1"}, 1), kind=MetricType.COUNTER))
     assert metric.WhichOneof("data") == "gauge"
     assert len(points(metric)) == 1
-    assert encoder.refused["kind_conflict"] == 1
+    assert encoder.skipped["kind_conflict"] == 1
 
 
 def test_nothing_makes_no_request_and_no_metric() -> None:
@@ -120,7 +120,7 @@ def test_nothing_makes_no_request_and_no_metric() -> None:
 def test_a_family_without_a_name_is_left_out_and_counted() -> None:
     encoder, found = encoded(gauge("", ({}, 1)))
     assert not found
-    assert encoder.refused["unnamed"] == 1
+    assert encoder.skipped["unnamed"] == 1
 
 
 @pytest.mark.parametrize("kind", [MetricType.GAUGE, MetricType.COUNTER])
@@ -137,7 +137,7 @@ def test_a_series_that_lives_is_not_ended_in_the_same_cycle() -> None:
 
 def test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete() -> None:
     many = gauge("x_total", *(({"i": str(i)}, i) for i in range(2500)), kind=MetricType.COUNTER)
-    requests = list(Encoder(WHERE, most_points=1000).requests(cycle(many)))
+    requests = list(Encoder(WHERE, max_points=1000).requests(cycle(many)))
     assert [request.points for request in requests] == [1000, 1000, 500]
     for request in requests:
         (metric,) = metrics(request)
@@ -149,11 +149,11 @@ def test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete() -
 
 def test_requests_are_bounded_in_bytes_and_a_point_that_fits_none_is_counted() -> None:
     wide = gauge("x", *(({"i": str(i), "text": "y" * (5000 if i == 50 else 100)}, i) for i in range(100)))
-    encoder = Encoder(NOBODY, most_bytes=2000)
+    encoder = Encoder(NOBODY, max_bytes=2000)
     requests = list(encoder.requests(cycle(wide)))
     assert max(len(request.body) for request in requests) <= 2000
     assert sum(request.points for request in requests) == 99
-    assert encoder.refused["too_large"] == 1
+    assert encoder.skipped["too_large"] == 1
 
 
 def test_what_is_gone_for_long_is_forgotten() -> None:

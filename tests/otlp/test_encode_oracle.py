@@ -71,7 +71,7 @@ def flat(encoder: Encoder, told: MetricFamily) -> dict[Key, Any]:
 )
 @settings(max_examples=150, deadline=None)
 def test_every_sample_is_one_point_with_its_labels_and_value(cycles: list[Any], kind: MetricType) -> None:
-    encoder = Encoder(WHO, most_points=7)
+    encoder = Encoder(WHO, max_points=7)
     known: dict[Key, Series] = {}
     for samples in cycles:
         rows = [(known.setdefault(key(one), Series("x", tuple(one.items()))), value) for one, value in samples]
@@ -107,7 +107,7 @@ def test_every_histogram_is_the_one_that_the_rules_ask_for(runs: list[Any], rand
     if torn:
         random.shuffle(rows)
     expected = {key(labels): plain(*run) for labels, run in runs}
-    encoder = Encoder(WHO, most_points=7)
+    encoder = Encoder(WHO, max_points=7)
     for _ in range(2):
         found = flat(encoder, family_from_samples("h", MetricType.HISTOGRAM, "", rows))
         assert found.keys() == {labels for labels, point in expected.items() if point}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, SampleBatch, Series
-from exporter.otlp.encode.batch_cache import Batch, Template, frame, framed, template
+from exporter.otlp.encode.batch_cache import FramedPoints, PointTemplate, length_prefix, frame_points, make_template
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
@@ -50,7 +50,7 @@ def flat(family: MetricFamily) -> MetricFamily:
 def test_numbers_are_sent_again_as_if_they_were_encoded_anew(
     data: st.DataObject, kind: MetricType, *, timed: bool
 ) -> None:
-    encoder = Encoder(WHO, most_points=9)
+    encoder = Encoder(WHO, max_points=9)
     sizes = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
     odd = data.draw(st.booleans())
     rows = [
@@ -75,7 +75,7 @@ def test_numbers_are_sent_again_as_if_they_were_encoded_anew(
         told = MetricFamily.from_batches("x", kind, "About x.", strips)
         cycle = MetricsSnapshot(AT + turn, (told,), tuple(ended))
         plain = MetricsSnapshot(AT + turn, (flat(told),), tuple(ended))
-        assert points(encoder, cycle) == points(Encoder(WHO, most_points=9), plain)
+        assert points(encoder, cycle) == points(Encoder(WHO, max_points=9), plain)
         before = strips
         deeds = data.draw(st.lists(st.sampled_from(["keep", "values", "drop"]), min_size=len(rows), max_size=len(rows)))
         strips = [
@@ -96,7 +96,7 @@ def bucket(name: str, edge: str) -> Series:
     st.integers(0, 3),
 )
 def test_histograms_are_sent_again_as_if_they_were_encoded_anew(counts: list[list[int]], cut: int, torn: int) -> None:
-    encoder = Encoder(WHO, most_points=9)
+    encoder = Encoder(WHO, max_points=9)
     samples: list[tuple[Series, float]] = []
     for number, (first, second, count) in enumerate(counts):
         name = f"web-{number}"
@@ -108,7 +108,7 @@ def test_histograms_are_sent_again_as_if_they_were_encoded_anew(counts: list[lis
         told = MetricFamily.from_batches("h", MetricType.HISTOGRAM, "", strips)
         for _ in range(2):
             plain = MetricsSnapshot(AT + turn, (flat(told),))
-            assert points(encoder, MetricsSnapshot(AT + turn, (told,))) == points(Encoder(WHO, most_points=9), plain)
+            assert points(encoder, MetricsSnapshot(AT + turn, (told,))) == points(Encoder(WHO, max_points=9), plain)
         samples = [(series, value + 1) for series, value in samples]
 
 
@@ -119,32 +119,32 @@ def _strip(samples: Sequence[tuple[Series, float]]) -> SampleBatch:
 @settings(deadline=None, derandomize=True)
 @given(st.lists(st.binary(max_size=300), min_size=1), st.binary(max_size=20))
 def test_a_template_filled_is_its_points_framed(rests: list[bytes], shared: bytes) -> None:
-    made = template(rests, len(shared))
-    assert made.filled(shared) == framed([shared + rest for rest in rests]).body
-    assert made.many == len(rests)
+    made = make_template(rests, len(shared))
+    assert made.render(shared) == frame_points([shared + rest for rest in rests]).body
+    assert made.count == len(rests)
 
 
 @given(st.lists(st.tuples(st.binary(min_size=9, max_size=9), st.binary(max_size=40)), min_size=1))
 def test_other_beginnings_leave_the_rest_as_it_was(points_told: list[tuple[bytes, bytes]]) -> None:
-    first = template([bytes(9) + rest for _, rest in points_told], 3)
-    anew = template([beginning + rest for beginning, rest in points_told], 3)
-    assert first.renewed([beginning for beginning, _ in points_told]).filled(b"abc") == anew.filled(b"abc")
+    first = make_template([bytes(9) + rest for _, rest in points_told], 3)
+    anew = make_template([beginning + rest for beginning, rest in points_told], 3)
+    assert first.with_values([beginning for beginning, _ in points_told]).render(b"abc") == anew.render(b"abc")
 
 
 def test_numbers_that_leave_no_byte_free_are_kept_all_the_same() -> None:
     rests = [bytes(range(256))] * 3
-    made = template(rests, 2)
-    assert made.filled(b"zz") == framed([b"zz" + rest for rest in rests]).body
-    assert isinstance(made.renewed([b"\x00"] * 3), Template)
+    made = make_template(rests, 2)
+    assert made.render(b"zz") == frame_points([b"zz" + rest for rest in rests]).body
+    assert isinstance(made.with_values([b"\x00"] * 3), PointTemplate)
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 70_000])
 def test_a_frame_says_how_long_the_point_is(size: int) -> None:
-    whole = Batch(2, (frame(size) + bytes(size)) * 2)
+    whole = FramedPoints(2, (length_prefix(size) + bytes(size)) * 2)
     first, rest = whole.split(1, len(whole.body))
-    assert first.body == frame(size) + bytes(size)
+    assert first.body == length_prefix(size) + bytes(size)
     assert rest is not None
-    assert (rest.many, rest.body) == (1, first.body)
+    assert (rest.count, rest.body) == (1, first.body)
     assert whole.without_first() == rest
     assert whole.split(2, len(first.body))[0] == first
 

@@ -64,7 +64,7 @@ async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_
 async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
     backend.always = refuse_over(1, 413)
     async with line(Destination(backend.url, gzip=False)) as one:
-        await one.courier.offer(cycle(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), AT, gzip=False)
+        await one.courier.enqueue(cycle(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), AT, gzip=False)
         await one.deliver()
     assert backend.stored == [1, 2]
     assert all("Content-Encoding" not in seen.headers for seen in backend.seen)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType
 from exporter.otlp.encode.encoder import Encoder
 from exporter.net.gzip import gunzip_body, gzip_body
-from exporter.otlp.encode.protobuf import Request, otlp_json, part
+from exporter.otlp.encode.protobuf import ExportRequest, otlp_json, slice_request
 
 from .helpers import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, metrics, points
 
@@ -26,7 +26,7 @@ SHAPES = st.lists(
 )
 
 
-def request(shape: list[tuple[MetricType, int]]) -> Request:
+def request(shape: list[tuple[MetricType, int]]) -> ExportRequest:
     number = count()
     families: list[MetricFamily] = []
     for place, (kind, size) in enumerate(shape):
@@ -36,7 +36,7 @@ def request(shape: list[tuple[MetricType, int]]) -> Request:
     return made
 
 
-def told(one: Request) -> Iterator[tuple[str, str, float]]:
+def told(one: ExportRequest) -> Iterator[tuple[str, str, float]]:
     for metric in metrics(one):
         for point in points(metric):
             value = point.count if metric.name == "h" else point.as_double
@@ -51,14 +51,14 @@ def test_parts_side_by_side_have_every_point_once_and_in_order(
     whole = request(shape)
     cuts = sorted(data.draw(st.sets(st.integers(1, max(whole.points - 1, 1)))))
     places = [0, *(cut for cut in cuts if cut < whole.points), whole.points]
-    parts = [part(whole, first, end) for first, end in itertools.pairwise(places)]
+    parts = [slice_request(whole, first, end) for first, end in itertools.pairwise(places)]
     assert [row for one in parts for row in told(one)] == list(told(whole))
     assert all(one.points == len(list(told(one))) for one in parts)
 
 
 def test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics() -> None:
     whole = request([(MetricType.COUNTER, 4), (MetricType.GAUGE, 1)])
-    for half in (part(whole, 0, 3), part(whole, 3, 6)):
+    for half in (slice_request(whole, 0, 3), slice_request(whole, 3, 6)):
         assert half.points == 3
         assert decoded(half).resource_metrics[0].resource == decoded(whole).resource_metrics[0].resource
         for metric in metrics(half):

@@ -15,8 +15,8 @@ WORDS: Final = In("config/test_headers.py")
 SECRETS: Final = In("config/test_secrets.py")
 HTTP: Final = In("otlp/test_http.py")
 GRPC: Final = In("otlp/test_grpc.py")
-VERDICT: Final = In("otlp/test_verdict.py")
-STATUS: Final = In("otlp/test_status.py")
+VERDICT: Final = In("otlp/test_http_status.py")
+STATUS: Final = In("otlp/test_grpc_status.py")
 SENDER: Final = In("otlp/test_sender.py")
 HELL: Final = In("otlp/test_hostile_backend.py")
 SPLIT: Final = In("otlp/test_rejected_requests.py")
@@ -83,8 +83,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E10", "Certificates come from files, read again when they change",
         ENVIRONMENT("test_certificates_come_from_the_standard_variables"),
-        HELL("test_authorities_are_read_again_when_their_file_changes"),
-        HELL("test_a_client_certificate_is_shown_and_read_again_when_it_changes"),
+        HELL("test_ca_certificates_are_reloaded_when_their_file_changes"),
+        HELL("test_a_client_certificate_is_sent_and_reloaded_when_it_changes"),
         GRPC("test_certificates_are_read_again_when_they_change"),
     ),
     kept(
@@ -119,7 +119,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E16", "No secret in logs, errors, metrics, pages and printed configuration",
         SECRETS("test_a_secret_in_use_is_never_printed", "test_an_error_about_a_secret_does_not_quote_it"),
         In("test_log.py")("test_a_hidden_secret_is_nowhere_in_any_layout"),
-        SENDER("test_the_log_has_a_line_for_each_change_and_no_secret"),
+        SENDER("test_each_change_of_state_is_logged_without_secrets"),
     ),
     kept(
         "E17", "POST of application/x-protobuf; gzip is named when it is; gRPC compresses the message, once",
@@ -135,7 +135,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E19", "1,000 points a request at most; the order in a series is kept",
         "5,000 by default, and a setting: 1,000 cannot keep up with 10,000 rollouts over a round trip of 50 ms.",
         ENCODE("test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete"),
-        SENDER("test_a_large_cycle_goes_in_several_requests_in_order"),
+        SENDER("test_a_large_snapshot_is_sent_in_several_requests_in_order"),
     ),
     bent(
         "E20", "Kept connections, one retry at once on a dead one; HTTP/2 falls back; proxies; no redirects",
@@ -163,12 +163,12 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E24", "A 200 with another body is delivered, with a warning",
         VERDICT("test_a_200_that_is_not_otlp_is_delivered_with_a_warning_that_names_the_setting"),
-        SENDER("test_html_in_place_of_an_answer_counts_as_delivered_with_a_warning"),
+        SENDER("test_an_html_response_counts_as_delivered_with_a_warning"),
     ),
     kept(
         "E25", "An answer beyond 4 MiB, unpacked, is no reason to send again",
         HTTP("test_an_answer_is_read_up_to_a_limit", "test_an_answer_as_long_as_the_limit_is_read"),
-        SENDER("test_an_endless_answer_drops_the_request"), GRPC("test_an_answer_is_read_up_to_a_limit"),
+        SENDER("test_a_response_that_is_too_large_drops_the_request"), GRPC("test_an_answer_is_read_up_to_a_limit"),
     ),
     kept(
         "E26", "An error's body is read for the log, whatever it is",
@@ -184,10 +184,10 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     kept(
         "E28", "No answer is tried again, ever later, with jitter",
-        HELL("test_whatever_a_backend_does_no_point_is_lost_unsaid"),
-        HELL("test_a_name_that_does_not_resolve_is_asked_again_soon"),
-        HELL("test_tls_with_a_wrong_name_is_tried_again_soon_and_another_name_may_be_set"),
-        SENDER("test_chance_makes_waits_shorter_never_longer"),
+        HELL("test_no_point_is_lost_uncounted_with_any_hostile_backend"),
+        HELL("test_a_name_that_does_not_resolve_is_retried_soon"),
+        HELL("test_a_wrong_tls_name_is_retried_and_server_name_overrides_it"),
+        SENDER("test_jitter_only_shortens_delays"),
     ),
     bent(
         "E29", "Of gRPC six statuses are tried again",
@@ -206,7 +206,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     bent(
         "E31", "Retry-After and RetryInfo are a minimum, capped by the configuration",
         "The cap is fixed: one hour.",
-        SENDER("test_retry_after_is_the_least_that_is_waited"),
+        SENDER("test_retry_after_is_the_minimum_delay"),
         STATUS("test_nobody_is_believed_who_asks_for_more_than_an_hour"),
         GRPC("test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes"),
     ),
@@ -218,47 +218,47 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E33", "What is sent again is the same to the byte",
         SENDER("test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes"),
-        SPOOL("test_a_record_under_way_at_a_kill_is_sent_again_byte_for_byte"),
+        SPOOL("test_a_request_in_flight_at_a_kill_is_sent_again_unchanged"),
     ),
     bent(
         "E34", "401 and 403 drop, once the credential was read again; 413 goes in halves",
         "401 and 403 hold everything until the credential is right (E27).",
-        SENDER("test_a_wrong_credential_holds_everything_until_its_file_is_right"),
-        SENDER("test_a_hold_is_tried_again_every_five_minutes_at_last"),
-        SPLIT("test_too_large_a_request_is_halved_until_it_fits"),
-        SPLIT("test_a_point_that_alone_is_refused_is_dropped_once"),
+        SENDER("test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected"),
+        SENDER("test_blocked_delivery_is_retried_every_five_minutes_at_least"),
+        SPLIT("test_a_request_that_is_too_large_is_halved_until_it_fits"),
+        SPLIT("test_points_that_are_rejected_alone_are_dropped_once"),
     ),
     kept(
         "E35", "What is refused for good is dropped once, counted by reason, and blocks nothing",
         GRPC("test_what_is_refused_for_good_is_dropped_once_and_delivery_goes_on"),
-        SPLIT("test_a_refusal_that_no_half_can_cure_drops_the_request_and_goes_on"),
-        SPLIT("test_the_search_for_what_is_bad_ends_after_twenty_requests"),
+        SPLIT("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
+        SPLIT("test_a_bisection_ends_after_twenty_requests"),
     ),
     kept(
         "E36", "It is tried for as long as the queue keeps it; what expires is counted so",
-        SENDER("test_what_grows_too_old_while_it_is_tried_is_given_up"),
-        QUEUE("test_what_is_too_old_expires_and_the_rest_stays"),
-        SPOOL("test_what_is_too_old_expires_also_when_it_aged_while_nobody_ran"),
+        SENDER("test_a_request_that_expires_during_retries_is_dropped"),
+        QUEUE("test_requests_that_are_too_old_expire"),
+        SPOOL("test_requests_also_age_while_no_process_runs"),
     ),
     bent(
         "E37", "The queue is bounded in bytes and age, drops its oldest or newest, and never blocks a scrape",
         "It always drops its oldest: the present matters most.",
-        SPOOL("test_the_oldest_give_way_when_there_are_too_many_bytes", "test_others_run_while_the_disk_syncs"),
-        QUEUE("test_the_oldest_gives_way_when_there_are_too_many_bytes"),
+        SPOOL("test_the_oldest_requests_are_dropped_when_the_spool_is_full", "test_other_tasks_run_while_the_disk_syncs"),
+        QUEUE("test_the_oldest_request_is_dropped_when_the_queue_is_full"),
         COURIER("test_others_run_between_two_requests"),
-        CRASH("test_a_slow_disk_does_not_hold_the_event_loop"),
+        CRASH("test_a_slow_disk_does_not_block_the_event_loop"),
     ),
     kept(
         "E38", "Records on disk are checked; damage costs itself; a lock; sync by policy; a full disk is no crash",
-        DAMAGE("test_a_byte_that_flips_costs_its_own_record_alone"),
-        DAMAGE("test_an_end_that_is_torn_is_cut_off_and_told_of_once"),
-        SPOOL("test_two_processes_cannot_share_a_directory"), CRASH("test_the_policy_says_how_often_the_disk_syncs"),
-        TROUBLE("test_a_full_disk_turns_it_into_memory_and_it_heals_in_order"),
+        DAMAGE("test_a_flipped_byte_costs_one_record"),
+        DAMAGE("test_a_torn_last_record_is_truncated_and_logged_once"),
+        SPOOL("test_two_processes_cannot_share_a_directory"), CRASH("test_the_fsync_setting_decides_how_often_the_disk_syncs"),
+        TROUBLE("test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order"),
     ),
     kept(
         "E39", "A kill at any instruction loses no record, and repeats few",
-        CRASH("test_killed_at_every_call_it_loses_and_invents_nothing"),
-        CRASH("test_killed_at_random_over_generations_it_loses_and_invents_nothing"),
+        CRASH("test_a_kill_at_any_system_call_loses_and_invents_nothing"),
+        CRASH("test_random_kills_over_many_restarts_lose_and_invent_nothing"),
     ),
     bent(
         "E40", "SIGTERM stops scraping, flushes within a grace, cuts a back-off short, keeps the rest, exits with 0",
@@ -272,8 +272,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     bent(
         "E41", "Concurrency is configurable, 1 by default; no series is reordered",
         "Always one request at a time: with requests of 5,000 points it keeps up, and keeps the order.",
-        SENDER("test_a_large_cycle_goes_in_several_requests_in_order"),
-        SENDER("test_a_backend_that_is_away_gets_everything_in_order_when_it_is_back"),
+        SENDER("test_a_large_snapshot_is_sent_in_several_requests_in_order"),
+        SENDER("test_a_backend_that_was_down_receives_everything_in_order"),
     ),
     not_kept(
         "E42", "Several destinations, each with a queue, retries and books of its own",
@@ -282,7 +282,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E43", "Own metrics of points, queue, age, latency, success and codes; the books always balance",
         PROCESS("test_the_books_balance_at_every_scrape_and_every_row_of_delivery_is_fed"),
-        QUEUE("test_the_books_balance_after_every_step"),
-        In("otlp/spool/test_accounting.py")("test_counters_go_on_after_a_kill_and_keep_their_start"),
+        QUEUE("test_the_accounting_balances_after_every_step"),
+        In("otlp/spool/test_accounting.py")("test_counters_continue_after_a_kill_with_their_start_time"),
     ),
 )  # fmt: skip # a table

@@ -85,8 +85,8 @@ class Oracle:
         return tuple(f"tests/oracle/test_oracle.py::{self.test}[{case}]" for case in cases)
 
 
-PUSHED: Final = Oracle("test_a_page_is_pushed_as_the_collector_pushes_it_but_where_a_rule_decides")
-SILENT: Final = Oracle("test_a_target_that_stays_silent_ends_at_the_end_of_the_grace_what_the_collector_ends_at_once")
+PUSHED: Final = Oracle("test_a_page_is_pushed_as_by_the_collector_except_where_a_rule_decides")
+SILENT: Final = Oracle("test_series_of_a_failing_target_go_stale_after_the_grace_period_as_the_collectors_do_at_once")
 
 
 def exists(node: str) -> bool:

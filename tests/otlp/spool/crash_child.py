@@ -1,10 +1,10 @@
-"""A program that lives on a spool and tells each step before the next, to be killed at any instruction.
+"""A program that uses a spool and reports each step before the next, to be killed at any instruction.
 
-python -m tests.otlp.spool.crash_child DIRECTORY FSYNC FIRST HOW_MANY END
+python -m tests.otlp.spool.crash_child DIRECTORY FSYNC FIRST COUNT END
 
-It puts records FIRST, FIRST + 1, … and takes two for every three it puts, and more when many wait.
-On standard output: `try N` before a record is put, `put N` when the spool has it, `sent N` when the backend has it,
-`gone N` when the spool knows that.
+It puts requests FIRST, FIRST + 1, … and delivers two of every three, and more if many are pending.
+On standard output: `try N` before a request is put, `put N` after the commit of that, `sent N` when it is delivered,
+`acked N` after the commit of that.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 MAX_PENDING = 60
-"""Records that may wait, fewer than would be dropped."""
+"""Pending requests at most, so that none is dropped."""
 
 
 class InlineExecutor(ThreadPoolExecutor):
-    """Runs everything in the one thread there is, so that strace counts calls through."""
+    """Runs everything in the calling thread, so that strace counts the calls of all threads in one sequence."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -59,14 +59,14 @@ async def deliver(spool: Spool, accounting: DeliveryAccounting) -> None:
         assert spool.ack(request)
         accounting.count_acked(request.points, 0)
         await spool.commit()
-        report("gone", number)
+        report("acked", number)
 
 
 async def run(directory: Path, fsync: Fsync, first: int, total: int) -> Spool:
     asyncio.get_running_loop().set_default_executor(InlineExecutor())
     accounting = DeliveryAccounting()
     spool = Spool(directory, LIMITS, accounting, NOW, fsync)
-    for number in range(first, first + total) if total else total(first):
+    for number in range(first, first + total) if total else count(first):
         await put(spool, accounting, number)
         if number % 3:
             await deliver(spool, accounting)

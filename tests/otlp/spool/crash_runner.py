@@ -1,6 +1,6 @@
-"""Kills the child at any instruction and holds what is left against what it said.
+"""Kill the crash child at any instruction and compare what remains in the spool with what the child reported.
 
-python -m tests.otlp.spool.crash_runner --minutes 10     kills at random for so long, one generation after another
+python -m tests.otlp.spool.crash_runner --minutes 10     kill at random for so long, with many restarts
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 SYSCALLS = ("write", "pwrite64", "fsync", "ftruncate", "unlink", "flock")
-"""Where it is killed: each system call that changes what is on disk, or what is known of that."""
+"""The system calls to kill at: those that change the disk, or report to the test."""
 
 
 @dataclass
 class CrashLedger:
-    """What a line of children said, one after another on one directory."""
+    """The reports of several children, one after another on one directory."""
 
     attempted: list[int] = field(default_factory=list)
     put: set[int] = field(default_factory=set)
@@ -40,7 +40,7 @@ class CrashLedger:
     deaths: int = 0
 
     def add(self, output: str) -> None:
-        for word, number in re.findall(r"^(try|put|sent|gone) (\d+)$", output, re.MULTILINE):
+        for word, number in re.findall(r"^(try|put|sent|acked) (\d+)$", output, re.MULTILINE):
             match word:
                 case "try":
                     self.attempted.append(int(number))
@@ -52,7 +52,7 @@ class CrashLedger:
                     self.acked.add(int(number))
 
     def check(self, directory: Path) -> None:
-        """Take what is left, and hold everything to the promise; leaves the directory empty."""
+        """Deliver what remains and check that nothing is lost or invented; leaves the directory empty."""
         harness = SpoolHarness(directory)
         accounting = harness.accounting
         produced = accounting.produced
@@ -60,12 +60,12 @@ class CrashLedger:
         assert remaining == sorted(set(remaining)), f"out of order: {remaining}"
         assert not (lost := self.put - set(self.sent) - set(remaining)), f"lost: {lost}"
         assert not (invented := set(remaining) - set(self.attempted)), f"invented: {invented}"
-        assert not (reopened := self.acked & set(remaining)), f"gone, and there again: {reopened}"
+        assert not (repeated := self.acked & set(remaining)), f"pending after an acknowledgement: {repeated}"
         duplicates = sum(self.sent.values()) - len(self.sent) + len(set(remaining) & set(self.sent))
         assert duplicates <= self.deaths, f"{duplicates} delivered twice in {self.deaths} deaths"
         assert accounting.dropped == {}
         spooled = self.put | set(self.sent) | set(remaining)
-        assert produced == points(*spooled), "the books have lost count"
+        assert produced == points(*spooled), "produced points are miscounted"
         assert accounting.delivered == produced
         assert (accounting.is_balanced, accounting.queued, harness.spool.degraded_reason) == (True, 0, "")
         harness.close()
@@ -73,17 +73,27 @@ class CrashLedger:
 
 def child_command(directory: Path, first: int, count: int, end: str = "close", fsync: str = "always") -> list[str]:
     """Return the command line of a child."""
-    return [sys.executable, "-B", "-m", "tests.otlp.spool.crash_child", str(directory), fsync, str(first), str(count), end]
+    return [
+        sys.executable,
+        "-B",
+        "-m",
+        "tests.otlp.spool.crash_child",
+        str(directory),
+        fsync,
+        str(first),
+        str(count),
+        end,
+    ]
 
 
 def kill_at_syscall(strace: str, syscall: str, number: int, command: Sequence[str]) -> list[str]:
-    """Return a command line that kills the child when it is about to make a call for the n-th time."""
+    """Return a command line that kills the child just before its n-th call of a system call."""
     inject = f"inject={syscall}:signal=SIGKILL:when={number}"
     return [strace, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}", "-e", inject, *command]
 
 
 def count_syscalls(strace: str, command: Sequence[str], directory: Path) -> Counter[str]:
-    """Return how often the child makes each call."""
+    """Return how often the child makes each system call."""
     log = directory.with_suffix(".log")
     trace = [strace, "-f", "-qq", "-o", str(log), "-e", f"trace={','.join(SYSCALLS)}", *command]
     subprocess.run(trace, cwd=ROOT, check=True, capture_output=True)
@@ -92,16 +102,16 @@ def count_syscalls(strace: str, command: Sequence[str], directory: Path) -> Coun
 
 def run_child(ledger: CrashLedger, command: Iterable[str]) -> int:
     """Run a child to its end; return its exit status, or minus the signal that killed it."""
-    done = subprocess.run(list(command), cwd=ROOT, capture_output=True, text=True, check=False)
-    ledger.add(done.stdout)
-    if done.returncode not in {0, -signal.SIGKILL}:
-        raise RuntimeError(done.stderr)
-    ledger.deaths += done.returncode != 0
-    return done.returncode
+    process = subprocess.run(list(command), cwd=ROOT, capture_output=True, text=True, check=False)
+    ledger.add(process.stdout)
+    if process.returncode not in {0, -signal.SIGKILL}:
+        raise RuntimeError(process.stderr)
+    ledger.deaths += process.returncode != 0
+    return process.returncode
 
 
 def kill_at_random(ledger: CrashLedger, directory: Path, rng: random.Random) -> None:
-    """Let a child live for a moment, and kill it."""
+    """Run a child for a moment, and kill it."""
     first = max(ledger.attempted, default=-1) + 1
     command = child_command(directory, first, 0, fsync=rng.choice(["always", "interval", "never"]))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""Records with known contents, and spools to put them in."""
+"""Requests with known content, and a spool with its accounting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.queue import QueuedRequest
-from exporter.otlp.spool import SpoolLimits, Fsync, Spool
+from exporter.otlp.spool import Fsync, Spool, SpoolLimits
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -19,22 +19,24 @@ LIMITS = SpoolLimits(60_000, 3600.0, min_segment=1500)
 
 
 def request_for(number: int, size: int = 300, timestamp: float | None = None) -> QueuedRequest:
-    """Return the record of a number: its body says which, and every byte of it is known; it has number + 1 points."""
+    """Return the request of a number: its body is determined by the number, and it has number + 1 points."""
     body = b"%08d" % number + random.Random(number).randbytes(max(size, 8) - 8)
     return QueuedRequest(body, number + 1, NOW + number / 1000 if timestamp is None else timestamp)
 
 
 def number_of(request: QueuedRequest) -> int:
-    """Return the number of a record; fails when the record is not what was made."""
+    """Return the number of a request; fail if its content differs."""
     number = int(request.body[:8])
     assert request == request_for(number, len(request.body), request.timestamp)
     return number
 
 
 class SpoolHarness:
-    """A spool with its books, that books as a courier and a sender do."""
+    """A spool with its accounting, used as producer and sender use it."""
 
-    def __init__(self, directory: Path, limits: SpoolLimits = LIMITS, fsync: Fsync = "interval", now: float = NOW) -> None:
+    def __init__(
+        self, directory: Path, limits: SpoolLimits = LIMITS, fsync: Fsync = "interval", now: float = NOW
+    ) -> None:
         self.directory = directory
         self.fsync = fsync
         self.accounting = DeliveryAccounting()
@@ -50,7 +52,7 @@ class SpoolHarness:
         self.commit()
 
     def deliver(self, max_count: int = 1_000_000) -> list[int]:
-        """Deliver so many records; return their numbers."""
+        """Deliver at most so many requests; return their numbers."""
         delivered: list[int] = []
         while len(delivered) < max_count and (request := self.spool.peek()) is not None:
             delivered.append(number_of(request))
@@ -58,9 +60,9 @@ class SpoolHarness:
             self.commit()
         return delivered
 
-    def ack(self, head: QueuedRequest) -> None:
-        assert self.spool.ack(head)
-        self.accounting.count_acked(head.points, 0)
+    def ack(self, request: QueuedRequest) -> None:
+        assert self.spool.ack(request)
+        self.accounting.count_acked(request.points, 0)
 
     def expire(self, now: float) -> None:
         self.accounting.count_dropped(self.spool.expire(now))
@@ -78,7 +80,7 @@ class SpoolHarness:
         asyncio.run(self.spool.sync())
 
     def kill(self) -> None:
-        """End as SIGKILL does: the system closes the files, and nothing else happens."""
+        """End as with SIGKILL: the files are closed, and nothing else happens."""
         self.spool._store.close()
 
     def close(self) -> None:
@@ -93,14 +95,14 @@ class SpoolHarness:
 
 
 def run_without_waiting(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run what has nothing to wait for."""
+    """Run a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration:
         return
-    raise AssertionError("it waits")
+    raise AssertionError("the coroutine waits")
 
 
 def points(*numbers: int) -> int:
-    """Return how many points the records of these numbers have."""
+    """Return the sum of points of the requests of these numbers."""
     return sum(number + 1 for number in numbers)

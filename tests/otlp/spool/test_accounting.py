@@ -1,4 +1,4 @@
-"""The books over restarts: made = delivered + rejected + dropped + queued, and no counter goes back under one start."""
+"""Accounting over restarts: produced = delivered + rejected + dropped + queued, and no counter ever decreases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.otlp.delivery.queue import Drop
 from exporter.otlp.spool import SpoolLimits
-from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, latest_checkpoint, encode_slot
+from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, encode_slot, latest_checkpoint
 from exporter.otlp.spool.files import CHECKPOINT_FILE
 
 from .harness import LIMITS, NOW, SpoolHarness, points
@@ -35,16 +35,20 @@ def test_counters_continue_after_a_kill_with_their_start_time(tmp_path: Path) ->
     harness = SpoolHarness(tmp_path, SMALL_LIMITS)
     harness.put(0, 1, 2, 3)
     harness.deliver(1)
-    head = harness.spool.peek()
-    assert head is not None
-    assert harness.spool.ack(head)
+    request = harness.spool.peek()
+    assert request is not None
+    assert harness.spool.ack(request)
     harness.accounting.count_acked(1, 2, [Drop("http_400", 0)])
     harness.commit()
     assert harness.totals() == (10, 3, 2, 1)
     harness.kill()
     reopened = SpoolHarness(tmp_path, SMALL_LIMITS, now=NOW + 60)
     assert reopened.totals() == (10, 3, 2, 1)
-    assert (reopened.accounting.dropped["queue_full"], reopened.accounting.queued, reopened.spool.counters_since) == (1, 4, NOW)
+    assert (reopened.accounting.dropped["queue_full"], reopened.accounting.queued, reopened.spool.counters_since) == (
+        1,
+        4,
+        NOW,
+    )
     assert reopened.deliver() == [3]
     assert reopened.totals() == (10, 7, 2, 1)
 
@@ -111,19 +115,19 @@ def test_records_of_a_disk_that_appears_late_are_counted(tmp_path: Path) -> None
     harness.kill()
     directory.rename(tmp_path / "away")
     directory.write_text("in the way")
-    late = SpoolHarness(directory, now=NOW + 60)
-    assert "is not a directory" in late.spool.degraded_reason
-    late.put(3)
-    assert (late.totals(), late.accounting.queued) == ((4, 0, 0, 0), 4)
-    under_way = late.spool.peek()
-    assert under_way is not None
+    degraded = SpoolHarness(directory, now=NOW + 60)
+    assert "is not a directory" in degraded.spool.degraded_reason
+    degraded.put(3)
+    assert (degraded.totals(), degraded.accounting.queued) == ((4, 0, 0, 0), 4)
+    in_flight = degraded.spool.peek()
+    assert in_flight is not None
     directory.unlink()
     (tmp_path / "away").rename(directory)
-    late.put(4, now=NOW + 10)
-    assert not late.spool.ack(under_way)
-    assert (late.spool.degraded_reason, late.spool.counters_since) == ("", NOW + 60)
-    assert (late.totals(), late.accounting.queued) == ((points(1, 2, 3, 4), 0, 0, 0), points(1, 2, 3, 4))
-    assert late.deliver() == [1, 2, 3, 4]
+    degraded.put(4, now=NOW + 10)
+    assert not degraded.spool.ack(in_flight)
+    assert (degraded.spool.degraded_reason, degraded.spool.counters_since) == ("", NOW + 60)
+    assert (degraded.totals(), degraded.accounting.queued) == ((points(1, 2, 3, 4), 0, 0, 0), points(1, 2, 3, 4))
+    assert degraded.deliver() == [1, 2, 3, 4]
 
 
 def test_cleared_points_stay_counted(tmp_path: Path) -> None:

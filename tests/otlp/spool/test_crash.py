@@ -1,4 +1,4 @@
-"""Killed at every system call and at random: nothing that the spool had is lost, nothing is invented."""
+"""Kills at every system call and at random: no committed request is lost, and none is invented."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .crash_runner import SYSCALLS, ROOT, CrashLedger, count_syscalls, child_command, run_child, kill_at_random, kill_at_syscall
+from .crash_runner import (
+    ROOT,
+    SYSCALLS,
+    CrashLedger,
+    child_command,
+    count_syscalls,
+    kill_at_random,
+    kill_at_syscall,
+    run_child,
+)
 from .harness import SpoolHarness, points
 
 if TYPE_CHECKING:
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS = 8
-"""Kills at random in the suite; `python -m tests.otlp.spool.crash_runner --minutes 10` does more."""
+"""Random kills in the suite; `python -m tests.otlp.spool.crash_runner --minutes 10` does more."""
 
 
 @pytest.fixture(scope="session")
@@ -31,49 +40,51 @@ def strace(require_program: Callable[[str], str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return a directory that a child left when it was killed, and what that child had said."""
+def child_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the directory and the output of a child that ended abruptly."""
     directory = tmp_path_factory.mktemp("begun") / "spool"
-    done = subprocess.run(child_command(directory, 0, 9, "abrupt"), cwd=ROOT, capture_output=True, text=True, check=True)
-    return directory, done.stdout
+    completed = subprocess.run(
+        child_command(directory, 0, 9, "abrupt"), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return directory, completed.stdout
 
 
 def test_a_kill_at_any_system_call_loses_and_invents_nothing(
-    strace: str, begun: tuple[Path, str], tmp_path: Path
+    strace: str, child_directory: tuple[Path, str], tmp_path: Path
 ) -> None:
-    """The child recovers what another left, lives, and ends in order; then another takes up what is left of it."""
-    shutil.copytree(begun[0], tmp_path / "counted")
-    many = count_syscalls(strace, child_command(tmp_path / "counted", 9, 11), tmp_path / "counted")
-    assert all(many[call] for call in SYSCALLS), many
+    """The child recovers the records of an earlier one and is killed; then the test recovers its records."""
+    shutil.copytree(child_directory[0], tmp_path / "counted")
+    counts = count_syscalls(strace, child_command(tmp_path / "counted", 9, 11), tmp_path / "counted")
+    assert all(counts[call] for call in SYSCALLS), counts
 
-    def kill(call: str, number: int) -> int:
+    def kill_at(call: str, number: int) -> int:
         directory = tmp_path / f"{call}-{number}"
-        shutil.copytree(begun[0], directory)
+        shutil.copytree(child_directory[0], directory)
         ledger = CrashLedger()
-        ledger.add(begun[1])
+        ledger.add(child_directory[1])
         status = run_child(ledger, kill_at_syscall(strace, call, number, child_command(directory, 9, 11)))
         ledger.deaths += 1
         ledger.check(directory)
         return status
 
-    points_of_death = [(call, number + 1) for call in SYSCALLS for number in range(many[call])]
+    kill_points = [(call, number + 1) for call in SYSCALLS for number in range(counts[call])]
     with ThreadPoolExecutor(4) as pool:
-        deaths = list(pool.map(lambda one: kill(*one), points_of_death))
-    assert set(deaths) == {-9}
-    assert len(deaths) > 80
+        statuses = list(pool.map(lambda kill_point: kill_at(*kill_point), kill_points))
+    assert set(statuses) == {-9}
+    assert len(statuses) > 80
 
 
 def test_random_kills_over_many_restarts_lose_and_invent_nothing(tmp_path: Path) -> None:
-    ledger, chance = CrashLedger(), random.Random(5)
+    ledger, rng = CrashLedger(), random.Random(5)
     for _ in range(KILLS):
-        kill_at_random(ledger, tmp_path / "spool", chance)
+        kill_at_random(ledger, tmp_path / "spool", rng)
     assert len(ledger.put) > KILLS
     ledger.check(tmp_path / "spool")
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EIO", "EDQUOT"])
 def test_writes_that_fail_for_some_time_lose_nothing(strace: str, tmp_path: Path, error: str) -> None:
-    """From the ninth write on six in a row fail, of records and of the cursor alike; the end takes a last chance."""
+    """Six writes in a row fail from the ninth on, of records and of the checkpoint; `close` retries."""
     ledger = CrashLedger()
     inject = f"inject=pwrite64:error={error}:when=9..14"
     trace = [strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", inject]
@@ -90,13 +101,15 @@ def test_a_failed_sync_loses_nothing(strace: str, tmp_path: Path) -> None:
     ledger.check(tmp_path / "spool")
 
 
-@pytest.mark.parametrize(("fsync", "least", "most"), [("always", 16, 60), ("interval", 3, 15), ("never", 0, 0)])
+@pytest.mark.parametrize(
+    ("fsync", "min_syncs", "max_syncs"), [("always", 16, 60), ("interval", 3, 15), ("never", 0, 0)]
+)
 def test_the_fsync_setting_decides_how_often_the_disk_syncs(
-    strace: str, tmp_path: Path, fsync: str, least: int, most: int
+    strace: str, tmp_path: Path, fsync: str, min_syncs: int, max_syncs: int
 ) -> None:
-    """The child puts eight records and takes five, and syncs three times for the clock's sake, and once at its end."""
-    many = count_syscalls(strace, child_command(tmp_path / "spool", 0, 8, fsync=fsync), tmp_path / "spool")["fsync"]
-    assert least <= many <= most
+    """The child puts eight requests, delivers five, syncs three times as the timer does, and once at its end."""
+    counts = count_syscalls(strace, child_command(tmp_path / "spool", 0, 8, fsync=fsync), tmp_path / "spool")["fsync"]
+    assert min_syncs <= counts <= max_syncs
 
 
 def test_with_fsync_always_a_request_is_synced_before_commit_returns(strace: str, tmp_path: Path) -> None:
@@ -105,24 +118,24 @@ def test_with_fsync_always_a_request_is_synced_before_commit_returns(strace: str
     subprocess.run([*trace, *child_command(tmp_path / "spool", 0, 6)], cwd=ROOT, check=True, capture_output=True)
     word, synced = "", False
     for line in log.read_text(errors="replace").splitlines():
-        if said := re.search(r'write\(1, "(\w+) ', line):
-            word = said[1]
+        if match := re.search(r'write\(1, "(\w+) ', line):
+            word = match[1]
             assert synced or word != "put"
             synced = False
         synced = synced or (word == "try" and "fsync(" in line)
 
 
 def test_a_slow_disk_does_not_block_the_event_loop(strace: str, tmp_path: Path) -> None:
-    """Every sync takes 0.2 s; the loop goes on all the while."""
+    """Every fsync takes 0.2 s; the event loop continues meanwhile."""
     program = (
         "import asyncio, sys, time\n"
         "from pathlib import Path\n"
         "from exporter.otlp.delivery.accounting import DeliveryAccounting\n"
         "from exporter.otlp.spool import Spool, SpoolLimits\n"
-        "from tests.otlp.spool.harness import NOW, record\n"
+        "from tests.otlp.spool.harness import NOW, request_for\n"
         "async def main():\n"
         "    spool = Spool(Path(sys.argv[1]), SpoolLimits(60000, 60.0), DeliveryAccounting(), NOW, 'always')\n"
-        "    spool.put(record(0), NOW)\n"
+        "    spool.put(request_for(0), NOW)\n"
         "    commit = asyncio.create_task(spool.commit())\n"
         "    longest, last, began = 0.0, time.monotonic(), time.monotonic()\n"
         "    while not commit.done():\n"
@@ -133,14 +146,16 @@ def test_a_slow_disk_does_not_block_the_event_loop(strace: str, tmp_path: Path) 
     )
     trace = [strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=200000"]
     command = [*trace, *child_command(tmp_path, 0, 0)[:1], "-c", program, str(tmp_path / "spool")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    longest, whole = map(float, done.stdout.split())
-    assert whole > 0.2
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    longest, total = map(float, completed.stdout.split())
+    assert total > 0.2
     assert longest < 0.15
 
 
-def test_another_process_recovers_the_records_of_a_killed_one(begun: tuple[Path, str], tmp_path: Path) -> None:
-    shutil.copytree(begun[0], tmp_path / "spool")
+def test_another_process_recovers_the_records_of_a_killed_one(
+    child_directory: tuple[Path, str], tmp_path: Path
+) -> None:
+    shutil.copytree(child_directory[0], tmp_path / "spool")
     harness = SpoolHarness(tmp_path / "spool")
     assert harness.accounting.produced == points(*range(9))
     assert harness.deliver() == [6, 7, 8]

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only, forbidden or gone: memory stands in, the alarm is on, and it heals by itself."""
+"""A disk that is full, read-only, forbidden or missing: requests are queued in memory, and written once it works."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KIB = 1024
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Path]:
     """Return the mount point of a file system in memory with room for 128 KiB."""
-    there = tmp_path / "volume"
-    there.mkdir()
-    if _mount("-t", "tmpfs", "-o", "size=128k", "none", there):
+    mount_point = tmp_path / "volume"
+    mount_point.mkdir()
+    if _mount("-t", "tmpfs", "-o", "size=128k", "none", mount_point):
         pytest.skip("mount of a tmpfs is not permitted here")
-    yield there
-    subprocess.run(["umount", "--lazy", there], check=True)
+    yield mount_point
+    subprocess.run(["umount", "--lazy", mount_point], check=True)
 
 
 def _mount(*arguments: str | Path) -> int:
@@ -48,7 +48,9 @@ def _fill(filler: Path) -> None:
             pass
 
 
-def test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order(volume: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order(
+    volume: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     harness = SpoolHarness(volume)
     harness.put(0)
@@ -60,8 +62,8 @@ def test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order(volume: Pat
     filler.unlink()
     harness.put(40, now=LATER)
     assert harness.spool.degraded_reason == ""
-    told = [record.message for record in caplog.records if record.name == "exporter.otlp.spool.spool"]
-    assert told == ["spool degraded, queueing in memory", "spool back on disk"]
+    messages = [record.message for record in caplog.records if record.name == "exporter.otlp.spool.spool"]
+    assert messages == ["spool degraded, queueing in memory", "spool back on disk"]
     harness.kill()
     reopened = SpoolHarness(volume)
     assert reopened.accounting.produced == points(*range(41))
@@ -82,17 +84,17 @@ def test_acknowledgements_are_kept_on_a_full_disk(volume: Path) -> None:
 
 def test_a_volume_smaller_than_the_limit_drains_and_returns_to_disk(volume: Path) -> None:
     harness = SpoolHarness(volume, SpoolLimits(512 * KIB, 3600.0, min_segment=8 * KIB))
-    expected, put = [], 0
+    expected, next_number = [], 0
     for turn in range(6):
         for _ in range(80):
-            harness.put(put, size=2 * KIB, now=NOW + turn * 10)
-            put += 1
+            harness.put(next_number, size=2 * KIB, now=NOW + turn * 10)
+            next_number += 1
         assert harness.spool.degraded_reason
         expected += harness.deliver(75)
         harness.sync()
     expected += harness.deliver()
-    assert expected == list(range(put))
-    harness.put(put, now=NOW + 100)
+    assert expected == list(range(next_number))
+    harness.put(next_number, now=NOW + 100)
     assert harness.spool.degraded_reason == ""
 
 
@@ -113,7 +115,7 @@ def test_a_read_only_disk_causes_memory_mode_until_it_is_writable(volume: Path) 
 
 
 def _lock(directory: Path) -> Callable[[], None]:
-    """Take away the permission to write; return how to give it back."""
+    """Remove write permission; return a function that restores it."""
     if os.geteuid() == 0:
         os.seteuid(65534)
         return lambda: os.seteuid(0)
@@ -124,14 +126,14 @@ def _lock(directory: Path) -> Callable[[], None]:
 def test_a_directory_without_permission_causes_memory_mode_until_it_is_writable(tmp_path: Path) -> None:
     directory = tmp_path / "spool"
     directory.mkdir()
-    permit = _lock(directory)
+    restore = _lock(directory)
     try:
         harness = SpoolHarness(directory)
         harness.put(0, 1)
         assert "is not writable: check its owner, its mode, and the pod's fsGroup" in harness.spool.degraded_reason
         assert harness.spool.peek() is not None
     finally:
-        permit()
+        restore()
     harness.put(2, now=LATER)
     assert harness.spool.degraded_reason == ""
     harness.kill()
@@ -220,7 +222,7 @@ def test_no_segment_is_deleted_while_the_checkpoint_cannot_be_written(tmp_path: 
 
 
 def test_a_partly_written_record_is_truncated_and_rewritten(tmp_path: Path) -> None:
-    """A limit on the size of files lets a write end in the middle, as a disk does that fills up."""
+    """A limit on the size of files makes a write end early, as on a disk that fills up."""
     harness = SpoolHarness(tmp_path, SpoolLimits(200_000, 3600.0, min_segment=200_000))
     harness.put(0, size=40_000)
     file = tmp_path / "000000000000.spool"
@@ -261,7 +263,11 @@ def test_points_in_memory_at_shutdown_are_counted_as_dropped(tmp_path: Path) -> 
     harness = SpoolHarness(directory, LIMITS)
     harness.put(0, 1)
     harness.close()
-    assert (harness.accounting.dropped, harness.accounting.queued, harness.accounting.is_balanced) == ({"shutdown": 3}, 0, True)
+    assert (harness.accounting.dropped, harness.accounting.queued, harness.accounting.is_balanced) == (
+        {"shutdown": 3},
+        0,
+        True,
+    )
 
 
 def test_close_retries_to_write_the_buffer(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is done to it, killed between any two steps or not, a spool is a list that forgets from the front."""
+"""A spool behaves like a bounded list, whatever the sequence of operations, kills and restarts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMITS = SpoolLimits(MAX_BYTES, MAX_AGE, min_segment=700)
 
 @dataclass
 class Model:
-    """What should wait, and what became of the rest."""
+    """The pending requests, and the counts of the others."""
 
     pending: list[QueuedRequest] = field(default_factory=list)
     delivered: int = 0
@@ -89,7 +89,7 @@ def _run_steps(directory: Path, steps: list[tuple[str, int]]) -> None:
 
 
 def _restart(harness: SpoolHarness, step: str) -> SpoolHarness:
-    """End a process and begin another; one that is killed before the cursor is put down delivers again."""
+    """End a process and start another; one that is killed before the checkpoint is written delivers again."""
     if step == "take and kill" and (head := harness.spool.peek()) is not None:
         harness.ack(head)
     if step == "reopen":
@@ -101,11 +101,11 @@ def _restart(harness: SpoolHarness, step: str) -> SpoolHarness:
 
 def _compare(harness: SpoolHarness, model: Model) -> None:
     spool, accounting = harness.spool, harness.accounting
-    assert [entry.header.timestamp for entry in spool._stored] == [one.timestamp for one in model.pending]
-    assert [entry.read() for entry in spool._stored] == model.pending
+    assert [stored.header.timestamp for stored in spool._stored] == [request.timestamp for request in model.pending]
+    assert [stored.read() for stored in spool._stored] == model.pending
     assert spool.peek() == (model.pending[0] if model.pending else None)
-    assert (len(spool), spool.points) == (len(model.pending), sum(one.points for one in model.pending))
-    assert spool.bytes == sum(len(one.body) + OVERHEAD for one in model.pending) <= MAX_BYTES
+    assert (len(spool), spool.points) == (len(model.pending), sum(request.points for request in model.pending))
+    assert spool.bytes == sum(len(request.body) + OVERHEAD for request in model.pending) <= MAX_BYTES
     assert accounting.is_balanced
     assert accounting.queued == spool.points
     assert (accounting.delivered, accounting.rejected) == (model.delivered, 0)

@@ -1,4 +1,4 @@
-"""What a spool does in ordinary life: order, bounds, disk space, and what outlives the process."""
+"""Normal operation of a spool: order, limits, disk space, and what outlives the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.spool import SpoolLimits, InUseError, Spool
+from exporter.otlp.spool import InUseError, Spool, SpoolLimits
 
 from .harness import LIMITS, NOW, SpoolHarness, points, request_for
 
@@ -27,7 +27,7 @@ def test_requests_are_delivered_in_order_over_many_segments(tmp_path: Path) -> N
     assert (len(harness.spool), harness.spool.points, harness.spool.bytes, harness.spool.peek()) == (0, 0, 0, None)
 
 
-@pytest.mark.parametrize("end", ["close", "die"])
+@pytest.mark.parametrize("end", ["close", "kill"])
 def test_pending_requests_outlive_the_process_and_delivered_ones_do_not(tmp_path: Path, end: str) -> None:
     harness = SpoolHarness(tmp_path)
     harness.put(*range(20))
@@ -41,12 +41,12 @@ def test_pending_requests_outlive_the_process_and_delivered_ones_do_not(tmp_path
 def test_a_request_in_flight_at_a_kill_is_sent_again_unchanged(tmp_path: Path) -> None:
     harness = SpoolHarness(tmp_path)
     harness.put(0, 1)
-    head = harness.spool.peek()
-    assert head is not None
-    harness.ack(head)
+    request = harness.spool.peek()
+    assert request is not None
+    harness.ack(request)
     harness.kill()
     reopened = SpoolHarness(tmp_path)
-    assert reopened.spool.peek() == head
+    assert reopened.spool.peek() == request
     assert reopened.deliver() == [0, 1]
 
 
@@ -145,12 +145,12 @@ def test_a_dropped_request_cannot_be_acknowledged(tmp_path: Path) -> None:
 
 
 def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
-    holder = (
-        "import sys; from pathlib import Path; from tests.otlp.spool.harness import Kept; "
-        "kept = Kept(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    program = (
+        "import sys; from pathlib import Path; from tests.otlp.spool.harness import SpoolHarness; "
+        "spool = SpoolHarness(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", holder, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
@@ -174,16 +174,16 @@ async def test_other_tasks_run_while_the_disk_syncs(tmp_path: Path) -> None:
     spool = Spool(tmp_path, LIMITS, DeliveryAccounting(), NOW, "always")
     turns = 0
 
-    async def turn() -> None:
+    async def count_turns() -> None:
         nonlocal turns
         while True:
             turns += 1
             await asyncio.sleep(0)
 
-    turning = asyncio.create_task(turn())
+    task = asyncio.create_task(count_turns())
     spool.put(request_for(0), NOW)
     await spool.commit()
-    turning.cancel()
+    task.cancel()
     assert turns > 1
     assert spool.peek() == request_for(0)
 

@@ -66,8 +66,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E07", "TIMEOUT is in milliseconds, 0 is none, and it holds for each request",
         ENVIRONMENT("test_each_option_is_parsed_and_the_one_for_metrics_wins"),
-        HTTP("test_a_failure_on_the_way_is_told_by_its_kind"),
-        GRPC("test_no_answer_in_time_is_tried_later_over_a_new_connection"),
+        HTTP("test_a_failed_exchange_is_reported_by_its_kind"),
+        GRPC("test_a_timeout_is_retried_over_a_new_connection"),
     ),
     bent(
         "E08", "The protocol is grpc, http/protobuf (default) or http/json",
@@ -78,14 +78,14 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E09", "Compression is gzip or none",
         ENVIRONMENT("test_each_option_is_parsed_and_the_one_for_metrics_wins"),
-        HTTP("test_a_body_that_is_not_compressed_is_not_called_so"),
+        HTTP("test_an_uncompressed_body_has_no_content_encoding"),
     ),
     kept(
         "E10", "Certificates come from files, read again when they change",
         ENVIRONMENT("test_certificates_come_from_the_standard_variables"),
         HELL("test_ca_certificates_are_reloaded_when_their_file_changes"),
         HELL("test_a_client_certificate_is_sent_and_reloaded_when_it_changes"),
-        GRPC("test_certificates_are_read_again_when_they_change"),
+        GRPC("test_certificates_are_reloaded_when_they_change"),
     ),
     kept(
         "E11", "Headers: commas, the first `=`, trimmed, percent-decoded, `+` stays, bad items are warned of",
@@ -101,7 +101,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E13", "Of a header twice the last wins, in any case; gRPC's are lower-case; no line breaks",
         WORDS("test_headers_are_decoded_in_all_accepted_forms"),
         In("config/test_load.py")("TestPrecedence::test_header_names_ignore_case"),
-        GRPC("test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case"),
+        GRPC("test_a_call_has_the_decompressed_request_and_lower_case_metadata"),
         HTTP("test_a_header_with_a_line_break_is_not_sent"),
     ),
     kept(
@@ -112,8 +112,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     kept(
         "E15", "User-Agent names the product, its version and OTLP's exporter",
-        HTTP("test_a_request_has_the_headers_that_stores_insist_on"),
-        GRPC("test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case"),
+        HTTP("test_a_request_has_the_headers_that_stores_require"),
+        GRPC("test_a_call_has_the_decompressed_request_and_lower_case_metadata"),
     ),
     kept(
         "E16", "No secret in logs, errors, metrics, pages and printed configuration",
@@ -123,8 +123,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     kept(
         "E17", "POST of application/x-protobuf; gzip is named when it is; gRPC compresses the message, once",
-        HTTP("test_a_request_has_the_headers_that_stores_insist_on"),
-        HTTP("test_a_body_that_is_not_compressed_is_not_called_so"),
+        HTTP("test_a_request_has_the_headers_that_stores_require"),
+        HTTP("test_an_uncompressed_body_has_no_content_encoding"),
         GRPC("test_the_message_is_compressed_once_or_not_at_all"),
     ),
     kept(
@@ -140,47 +140,47 @@ EXPORT: Final[tuple[Row, ...]] = (
     bent(
         "E20", "Kept connections, one retry at once on a dead one; HTTP/2 falls back; proxies; no redirects",
         "HTTP/1.1 only (gRPC for HTTP/2).",
-        HTTP("test_the_connection_is_kept", "test_a_redirect_is_not_followed"),
-        HTTP("test_a_kept_connection_that_is_dead_costs_one_more_try_and_no_more"),
+        HTTP("test_the_connection_is_reused", "test_a_redirect_is_not_followed"),
+        HTTP("test_a_stale_connection_costs_exactly_one_more_attempt"),
         HTTP("test_a_proxy_from_the_environment_is_used"),
     ),
     kept(
         "E21", "2xx is delivered, 3xx is not; an empty answer is a success",
-        VERDICT("test_a_2xx_with_nothing_in_it_is_a_full_success"),
-        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_is_held_and_the_setting_named"),
+        VERDICT("test_an_empty_2xx_is_a_full_success"),
+        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
     ),
     kept(
         "E22", "What a partial success rejects is counted, told and not sent again",
-        VERDICT("test_partial_success_is_done_and_counts_what_was_rejected"),
+        VERDICT("test_partial_success_is_accepted_and_counts_rejected_points"),
         SENDER("test_partial_success_is_booked_and_not_sent_again"),
-        GRPC("test_partial_success_is_booked_and_not_sent_again"),
+        GRPC("test_partial_success_is_counted_and_not_sent_again"),
     ),
     kept(
         "E23", "A partial success that rejects nothing is a warning",
-        VERDICT("test_partial_success_is_done_and_counts_what_was_rejected"),
-        STATUS("test_ok_is_done_with_what_it_says"),
+        VERDICT("test_partial_success_is_accepted_and_counts_rejected_points"),
+        STATUS("test_ok_is_accepted_with_its_partial_success"),
     ),
     kept(
         "E24", "A 200 with another body is delivered, with a warning",
-        VERDICT("test_a_200_that_is_not_otlp_is_delivered_with_a_warning_that_names_the_setting"),
+        VERDICT("test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting"),
         SENDER("test_an_html_response_counts_as_delivered_with_a_warning"),
     ),
     kept(
         "E25", "An answer beyond 4 MiB, unpacked, is no reason to send again",
-        HTTP("test_an_answer_is_read_up_to_a_limit", "test_an_answer_as_long_as_the_limit_is_read"),
-        SENDER("test_a_response_that_is_too_large_drops_the_request"), GRPC("test_an_answer_is_read_up_to_a_limit"),
+        HTTP("test_a_response_is_read_up_to_a_limit", "test_a_response_as_long_as_the_limit_is_read"),
+        SENDER("test_a_response_that_is_too_large_drops_the_request"), GRPC("test_a_response_is_read_up_to_a_limit"),
     ),
     kept(
         "E26", "An error's body is read for the log, whatever it is",
-        VERDICT("test_an_error_says_what_the_server_said", "test_protobuf_that_cannot_be_read_is_no_obstacle"),
+        VERDICT("test_an_error_has_the_text_of_the_server", "test_invalid_protobuf_does_not_change_the_result"),
         VERDICT("test_an_error_in_any_body_becomes_one_short_line"),
     ),
     bent(
         "E27", "Of HTTP only 429, 502, 503 and 504 are tried again",
         "401, 403, 404, 407 and 3xx are held: a wrong credential, address or proxy must not cost a night's data.",
-        VERDICT("test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for"),
-        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_is_held_and_the_setting_named"),
-        VERDICT("test_all_else_is_given_up_whole"),
+        VERDICT("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
+        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
+        VERDICT("test_other_statuses_are_permanent"),
     ),
     kept(
         "E28", "No answer is tried again, ever later, with jitter",
@@ -193,27 +193,27 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E29", "Of gRPC six statuses are tried again",
         "UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and UNIMPLEMENTED, which gRPC makes of a 404, are held as "
         "in E27; of INVALID_ARGUMENT the bad part is set apart.",
-        STATUS("test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for"),
-        STATUS("test_a_wrong_credential_or_address_is_held_and_the_setting_named"),
-        STATUS("test_all_else_is_given_up_whole", "test_a_point_may_be_bad_where_the_argument_is"),
+        STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
+        STATUS("test_a_wrong_credential_or_address_blocks_and_names_the_setting"),
+        STATUS("test_other_statuses_are_permanent", "test_invalid_argument_may_be_split"),
     ),
     bent(
         "E30", "RESOURCE_EXHAUSTED is tried again only with RetryInfo",
         "Where its message says too large the request goes in parts, as with 413.",
-        STATUS("test_what_is_exhausted_for_a_while_is_tried_later", "test_what_is_too_large_may_go_in_parts"),
-        STATUS("test_details_that_cannot_be_read_ask_for_nothing"),
+        STATUS("test_resource_exhausted_with_a_delay_is_retried", "test_a_request_that_is_too_large_may_be_split"),
+        STATUS("test_unreadable_details_have_no_effect"),
     ),
     bent(
         "E31", "Retry-After and RetryInfo are a minimum, capped by the configuration",
         "The cap is fixed: one hour.",
         SENDER("test_retry_after_is_the_minimum_delay"),
-        STATUS("test_nobody_is_believed_who_asks_for_more_than_an_hour"),
-        GRPC("test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes"),
+        STATUS("test_a_requested_delay_is_limited_to_an_hour"),
+        GRPC("test_a_busy_backend_is_retried_with_growing_delays_and_the_same_bytes"),
     ),
     kept(
         "E32", "Retry-After is whole seconds or any HTTP date; anything else is ignored",
-        VERDICT("test_retry_after_is_whole_seconds_or_an_http_date_ahead"),
-        VERDICT("test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for"),
+        VERDICT("test_retry_after_is_an_integer_or_an_http_date_in_the_future"),
+        VERDICT("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
     ),
     kept(
         "E33", "What is sent again is the same to the byte",
@@ -230,7 +230,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     kept(
         "E35", "What is refused for good is dropped once, counted by reason, and blocks nothing",
-        GRPC("test_what_is_refused_for_good_is_dropped_once_and_delivery_goes_on"),
+        GRPC("test_a_permanent_error_drops_the_request_and_delivery_continues"),
         SPLIT("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
         SPLIT("test_a_bisection_ends_after_twenty_requests"),
     ),

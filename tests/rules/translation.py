@@ -53,7 +53,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "T06", "Of two TYPEs of one family the first holds, the rest is dropped and counted",
         "Within a page only the second TYPE line is dropped and counted and its samples keep the first type, as both "
         "peers do; between pages the samples are.",
-        MALFORMED("test_the_first_type_before_the_samples_holds"), PUSHED("t06-dup-type", "t06-split-family"),
+        MALFORMED("test_the_first_type_before_the_samples_applies"), PUSHED("t06-dup-type", "t06-split-family"),
         ENCODE("test_a_name_has_one_type_and_the_first_is_kept"),
     ),
     kept(
@@ -66,7 +66,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "T08", "An explicit time is the point's, when honor_timestamps says so; else the scrape's is",
         "There is no such option: the tick is the time of every point, as with honor_timestamps off.",
         PUSHED("t08-explicit-ts", "t08-honor-ts-false"),
-        PAGE("test_a_real_page_with_a_time_on_each_line_says_what_it_says_without"),
+        PAGE("test_timestamps_of_a_real_page_are_ignored"),
     ),
     foreign(
         "T09", "A start time that was told is the point's; `_created` is no metric",
@@ -103,7 +103,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     foreign(
         "T20", "Gauge histograms are dropped and counted",
         "Text 0.0.4 has no such type; a TYPE line that names it is dropped and counted.",
-        MALFORMED("test_a_bad_line_costs_itself_and_is_counted"),
+        MALFORMED("test_an_invalid_line_is_skipped_and_counted"),
     ),
     kept(
         "T21", "Buckets, sum and count of the same labels make one point; `le` is no attribute",
@@ -151,19 +151,19 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     foreign(
         "T30", "Native histograms; protobuf is not asked for where it is not spoken",
         "Only text 0.0.4 is spoken, and nothing else asked for.",
-        FETCH("test_text_of_version_0_0_4_is_what_is_asked_for"),
-        READ("test_another_format_is_told_by_its_name_and_not_read"),
+        FETCH("test_the_request_accepts_text_format_0_0_4"),
+        READ("test_another_format_is_reported_by_name_and_not_parsed"),
     ),
     foreign("T31", "Exemplars keep their ids", "Text 0.0.4 has none: it is malformed.", PUSHED("t31-text-exemplar")),
     kept(
         "T32", "Labels are string attributes to the byte, without empty ones and `__name__`",
         ENCODE("test_label_values_are_kept_to_the_byte_and_empty_ones_left_out"),
         PUSHED("t32-label-escapes", "t32-label-name-odd"),
-        NAMES("test_labels_stand_in_the_order_of_the_page_and_read_as_they_were_meant"),
+        NAMES("test_labels_are_decoded_in_the_order_of_the_page"),
     ),
     kept(
         "T33", "A sample with a label twice is dropped, the rest of the page survives",
-        MALFORMED("test_a_bad_line_costs_itself_and_is_counted"), PUSHED("t33-dup-label"),
+        MALFORMED("test_an_invalid_line_is_skipped_and_counted"), PUSHED("t33-dup-label"),
         STALE("test_what_a_page_with_a_bad_line_lacks_has_not_gone"),
     ),
     bent(
@@ -213,7 +213,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "and then nothing absent from the page ends.",
         STALE("test_a_failed_scrape_is_told_and_ends_nothing_before_the_grace_does_and_then_all_of_it_once"),
         STALE("test_a_leader_that_is_back_within_the_grace_has_ended_nothing"),
-        READ("test_a_page_that_is_broken_as_a_whole_yields_nothing"), SILENT("t42-http-500"),
+        READ("test_an_unusable_page_yields_nothing"), SILENT("t42-http-500"),
         PUSHED("t42-parse-error", "t42-sample-limit"),
     ),
     bent(
@@ -249,19 +249,19 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     kept(
         "T50", "The limit of a body counts unpacked bytes, and equality trips it",
-        FETCH("test_the_limit_counts_unpacked_bytes_and_equality_trips_it"),
+        FETCH("test_the_body_limit_counts_decompressed_bytes_and_excludes_the_limit_itself"),
     ),
     kept(
         "T51", "Only what is spoken is asked for; gzip; the timeout is told; redirects by rule",
-        FETCH("test_text_of_version_0_0_4_is_what_is_asked_for", "test_a_redirect_is_not_followed"),
-        FETCH("test_the_request_says_what_is_wanted_and_by_whom", "test_gzip_is_unpacked"),
+        FETCH("test_the_request_accepts_text_format_0_0_4", "test_a_redirect_is_not_followed"),
+        FETCH("test_the_request_has_the_configured_path_and_headers", "test_gzip_is_decompressed"),
     ),
     bent(
         "T52", "A blank or unknown Content-Type is a configured fallback or a failure",
         "The fallback is always text 0.0.4, as file servers need it; HTML, JSON, OpenMetrics and protobuf are refused "
         "by name.",
-        READ("test_what_does_not_name_another_format_is_read_as_text"),
-        READ("test_another_format_is_told_by_its_name_and_not_read"),
+        READ("test_a_type_that_is_no_other_format_is_parsed_as_text"),
+        READ("test_another_format_is_reported_by_name_and_not_parsed"),
         PUSHED("t52-blank-ctype-fallback", "t52-json-ctype"),
     ),
     kept(

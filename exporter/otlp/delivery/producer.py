@@ -1,4 +1,4 @@
-"""What takes each cycle: encoded, compressed, booked, and put into the queue."""
+"""The producer: encodes and compresses each snapshot, and puts its requests into the queue."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from exporter.otlp.delivery.accounting import DeliveryAccounting
     from exporter.otlp.delivery.queue import RequestQueue
     from exporter.otlp.encode.encoder import Encoder
-    from exporter.otlp.encode.protobuf import Request
+    from exporter.otlp.encode.protobuf import ExportRequest
 
-    EncodeNext = Callable[[], Request | None]
-    RunOnWorker = Callable[[EncodeNext], Awaitable[Request | None]]
+    EncodeNext = Callable[[], ExportRequest | None]
+    RunOnWorker = Callable[[EncodeNext], Awaitable[ExportRequest | None]]
 
 
 class RequestProducer:
-    """Turns cycles into records of a queue, and calls `notice` when there are new ones.
+    """Turns snapshots into queued requests, and calls `wake` after each.
 
     The encoder belongs to the worker thread, so each request is encoded and compressed there, by `run_on_worker`.
     """
@@ -31,30 +31,30 @@ class RequestProducer:
         self,
         encoder: Encoder,
         queue: RequestQueue,
-        books: DeliveryAccounting,
-        notice: Callable[[], None],
+        accounting: DeliveryAccounting,
+        wake: Callable[[], None],
         run_on_worker: RunOnWorker,
     ) -> None:
         self._encoder = encoder
         self._queue = queue
-        self._books = books
-        self._notice = notice
+        self._accounting = accounting
+        self._wake = wake
         self._run_on_worker = run_on_worker
 
-    async def offer(self, cycle: MetricsSnapshot, now: float, *, gzip: bool = True) -> int:
-        """Take a cycle, at `now` in Unix seconds; return its points."""
-        requests = self._encoder.requests(cycle)
+    async def enqueue(self, snapshot: MetricsSnapshot, now: float, *, gzip: bool = True) -> int:
+        """Encode and queue a snapshot at `now` (Unix seconds); return the number of its points."""
+        requests = self._encoder.requests(snapshot)
 
-        def encode_next() -> Request | None:
+        def encode_next() -> ExportRequest | None:
             request = next(requests, None)
             return request if request is None or not gzip else replace(request, body=gzip_body(request.body))
 
         points = 0
         while (request := await self._run_on_worker(encode_next)) is not None:
             points += request.points
-            self._books.count_enqueued(request.points)
-            queued = QueuedRequest(request.body, request.points, cycle.timestamp)
-            self._books.count_dropped(self._queue.put(queued, now))
-            self._notice()
+            self._accounting.count_enqueued(request.points)
+            queued = QueuedRequest(request.body, request.points, snapshot.timestamp)
+            self._accounting.count_dropped(self._queue.put(queued, now))
+            self._wake()
             await self._queue.commit()
         return points

@@ -16,7 +16,7 @@ from exporter.net.gzip import gunzip_body, gzip_body, is_gzip
 from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.bisect import RequestBisector, Span
 from exporter.otlp.delivery.queue import Drop, QueuedRequest
-from exporter.otlp.encode.protobuf import Request, part
+from exporter.otlp.encode.protobuf import ExportRequest, slice_request
 from exporter.otlp.result import Accepted, Blocked, Permanent, Retryable
 from exporter.otlp.transport.response import classify
 
@@ -299,6 +299,6 @@ class Sender:
 
 def _slice(request: QueuedRequest, span: Span) -> QueuedRequest:
     """Return some points of a request as a request, compressed if that was."""
-    plain = part(Request(gunzip_body(request.body), request.points), span.first, span.end)
+    plain = slice_request(ExportRequest(gunzip_body(request.body), request.points), span.first, span.end)
     body = gzip_body(plain.body) if is_gzip(request.body) else plain.body
     return QueuedRequest(body, plain.points, request.timestamp)

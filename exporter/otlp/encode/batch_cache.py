@@ -1,7 +1,11 @@
-"""Families of interned strips → their points, encoded once and sent again with another time.
+"""Cache the encoded points of sample batches: encoded once, and sent again with another time.
 
-The encoders of `numbers` and `distributions` make the points. What they make of a strip is kept for as long as the
-strip is handed out; when only values have changed, only they are written anew.
+The encoders of `numbers` and `histograms` encode the points. The result is cached for as long as the scrape cache
+returns the same batch; if only values have changed, only they are encoded again.
+
+In a request, a point is a length prefix (field key and length) and the encoded point. All points of a snapshot share a
+prefix (the time, and the identity). Cached points omit it; it is inserted when they are rendered. This is valid
+protobuf, since the concatenation of encoded parts of a message is an encoding of the message.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from isal import isal_zlib
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, NumberDataPoint
 
-from exporter.incremental import Recent
+from exporter.incremental import GenerationalCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,181 +26,182 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricFamily, SampleBatch
 
 
-# Encoded points as they stand in a request, and how points that change little are kept encoded. A point in a
-# request is a frame (field and length) and the encoded point; many of them, one after another, are the whole of a
-# metric's points. What all points of a cycle share (the time, the identity) is left out of what is kept and put in
-# when they leave: joined encodings of parts of a message are an encoding of the message.
-
-
-_FIELD: Final = Gauge(data_points=[NumberDataPoint()]).SerializeToString()[:-1]  # the same number in every kind
-_SEVEN: Final = 0x7F
-_MORE: Final = 0x80
-_MARKS: Final = tuple(
+_DATA_POINTS_KEY: Final = Gauge(data_points=[NumberDataPoint()]).SerializeToString()[:-1]  # the same in Gauge, Sum, …
+_SEVEN_BITS: Final = 0x7F
+_CONTINUATION_BIT: Final = 0x80
+_SENTINELS: Final = tuple(
     bytes([number]) for number in (0xFF, 0xFE, 0xFD, 0xFC, 0xFB, 0xFA, *range(0xF5, 0xFA), 0xC1, 0xC0)
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """So many framed points, one after another."""
+class FramedPoints:
+    """Concatenated points, each with its length prefix."""
 
-    many: int
+    count: int
     body: bytes
 
-    def split(self, most: int, room: int) -> tuple[Batch, Batch | None]:
-        """Return the first points, at most so many, of at most so many bytes, and those that are left, if any are."""
-        many = cut = 0
-        while many < min(most, self.many) and (end := _end(self.body, cut)) <= room:
-            many, cut = many + 1, end
-        if many == self.many:
+    def split(self, max_points: int, max_bytes: int) -> tuple[FramedPoints, FramedPoints | None]:
+        """Return the first points that fit both limits, and the others, None if all fit."""
+        split_count = split_at = 0
+        while split_count < min(max_points, self.count) and (end := _point_end(self.body, split_at)) <= max_bytes:
+            split_count, split_at = split_count + 1, end
+        if split_count == self.count:
             return self, None
-        return Batch(many, self.body[:cut]), Batch(self.many - many, self.body[cut:])
+        return FramedPoints(split_count, self.body[:split_at]), FramedPoints(
+            self.count - split_count, self.body[split_at:]
+        )
 
-    def without_first(self) -> Batch | None:
-        """Return the points but for the first, None when there is no other."""
-        cut = _end(self.body, 0)
-        return Batch(self.many - 1, self.body[cut:]) if self.many > 1 else None
+    def without_first(self) -> FramedPoints | None:
+        """Return the points after the first, None if there are none."""
+        first_end = _point_end(self.body, 0)
+        return FramedPoints(self.count - 1, self.body[first_end:]) if self.count > 1 else None
 
 
-def framed(points: Sequence[bytes]) -> Batch:
-    """Frame encoded points."""
-    return Batch(len(points), b"".join([frame(len(point)) + point for point in points]))
+def frame_points(points: Sequence[bytes]) -> FramedPoints:
+    """Concatenate encoded points with their length prefixes."""
+    return FramedPoints(len(points), b"".join([length_prefix(len(point)) + point for point in points]))
 
 
 @lru_cache(4096)
-def frame(size: int) -> bytes:
-    """Return what precedes a point of so many bytes."""
+def length_prefix(size: int) -> bytes:
+    """Return the field key and the length (a varint) that precede a point of `size` bytes."""
     length = bytearray()
-    while size > _SEVEN:
-        length.append(size & _SEVEN | _MORE)
+    while size > _SEVEN_BITS:
+        length.append(size & _SEVEN_BITS | _CONTINUATION_BIT)
         size >>= 7
     length.append(size)
-    return _FIELD + bytes(length)
+    return _DATA_POINTS_KEY + bytes(length)
 
 
-def _end(body: bytes, pos: int) -> int:
-    """Return where the framed point ends that begins at a place."""
-    pos += len(_FIELD)
+def _point_end(body: bytes, position: int) -> int:
+    """Return the end of the point whose length prefix begins at a position."""
+    position += len(_DATA_POINTS_KEY)
     size = shift = 0
     while True:
-        size |= (body[pos] & _SEVEN) << shift
-        pos += 1
-        if body[pos - 1] < _MORE:
-            return pos + size
+        size |= (body[position] & _SEVEN_BITS) << shift
+        position += 1
+        if body[position - 1] < _CONTINUATION_BIT:
+            return position + size
         shift += 7
 
 
-class Template:
-    """Framed points without what they share, which comes first in each; `pieces` stand before, between and after that.
+class PointTemplate:
+    """Points with length prefixes, without the shared prefix; `pieces` are the bytes before, between and after that.
 
-    They are kept as one text, a byte that is nowhere in them standing for what is shared: one that UTF-8 does not use,
-    so that only numbers may have it; and packed, to a tenth. Where numbers have all of those, the pieces are kept.
+    Stored compressed (to a tenth), with a sentinel byte where the shared prefix goes: a byte that occurs nowhere in the
+    pieces. Candidates are bytes that UTF-8 never uses, so that only numbers can contain them; if numbers contain all of
+    them, the pieces are stored as they are.
     """
 
-    __slots__ = ("_mark", "_pieces", "_text", "many")
+    __slots__ = ("_compressed", "_pieces", "_sentinel", "count")
 
     def __init__(self, pieces: list[bytes]) -> None:
-        self.many = len(pieces) - 1
-        whole = b"".join(pieces)
-        self._mark = next((mark for mark in _MARKS if mark not in whole), b"")
-        self._text = isal_zlib.compress(self._mark.join(pieces), 1) if self._mark else b""
-        self._pieces = [] if self._mark else pieces
+        self.count = len(pieces) - 1
+        content = b"".join(pieces)
+        self._sentinel = next((sentinel for sentinel in _SENTINELS if sentinel not in content), b"")
+        self._compressed = isal_zlib.compress(self._sentinel.join(pieces), 1) if self._sentinel else b""
+        self._pieces = [] if self._sentinel else pieces
 
-    def filled(self, shared: bytes) -> bytes:
-        """Return the framed points with what they share."""
-        if self._mark:
-            return isal_zlib.decompress(self._text).replace(self._mark, shared)
-        return shared.join(self._pieces)
+    def render(self, shared_prefix: bytes) -> bytes:
+        """Return the points with their shared prefix."""
+        if self._sentinel:
+            return isal_zlib.decompress(self._compressed).replace(self._sentinel, shared_prefix)
+        return shared_prefix.join(self._pieces)
 
-    def renewed(self, beginnings: Sequence[bytes]) -> Template:
-        """Return the points with other beginnings, each as long as the former one: that is where values stand."""
-        pieces = isal_zlib.decompress(self._text).split(self._mark) if self._mark else self._pieces
-        first, *rests = pieces
-        return Template([first, *(new + rest[len(new) :] for new, rest in zip(beginnings, rests, strict=True))])
-
-
-def template(rests: Sequence[bytes], shared: int) -> Template:
-    """Make a template of what is left of each point without what they share, which is so many bytes long."""
-    frames = [frame(shared + len(rest)) for rest in rests]
-    return Template([*frames[:1], *(rest + after for rest, after in zip(rests, [*frames[1:], b""], strict=True))])
+    def with_values(self, prefixes: Sequence[bytes]) -> PointTemplate:
+        """Return the template with other value prefixes, each as long as the previous one."""
+        pieces = isal_zlib.decompress(self._compressed).split(self._sentinel) if self._sentinel else self._pieces
+        first, *others = pieces
+        return PointTemplate([first, *(new + old[len(new) :] for new, old in zip(prefixes, others, strict=True))])
 
 
-# rooms
+def make_template(points: Sequence[bytes], shared_size: int) -> PointTemplate:
+    """Return the template of encoded points, given without their shared prefix of `shared_size` bytes."""
+    prefixes = [length_prefix(shared_size + len(point)) for point in points]
+    return PointTemplate(
+        [*prefixes[:1], *(rest + after for rest, after in zip(points, [*prefixes[1:], b""], strict=True))]
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Rests:
-    """A strip's points without what all points share; `heads` tell points apart where strips may tear them."""
+class EncodedBatch:
+    """The points of a batch without their shared prefix; `point_keys` detect points that span two batches."""
 
     points: Sequence[bytes]
-    heads: Sequence[bytes] = ()
+    point_keys: Sequence[bytes] = ()
 
 
-class StripEncoder(Protocol):
-    """What encodes the points of a kind of family, strip by strip."""
+class BatchEncoder(Protocol):
+    """Encodes the points of a batch for the cache."""
 
-    def shared(self, at: float) -> bytes:
-        """Encode what all points of a cycle share, and begin with."""
+    def shared_prefix(self, timestamp: float) -> bytes:
+        """Encode the prefix that all points of a snapshot share."""
 
-    def rests(self, name: str, strip: SampleBatch) -> Rests | None:
-        """Encode the rest of each point of a strip; None when one of them needs the plain path."""
+    def encode_batch(self, name: str, batch: SampleBatch) -> EncodedBatch | None:
+        """Encode the points of a batch without their shared prefix; None if it cannot be cached."""
 
-    def beginnings(self, strip: SampleBatch) -> Sequence[bytes] | None:
-        """Encode what each rest begins with when nothing after that depends on values; None when more does."""
+    def value_prefixes(self, batch: SampleBatch) -> Sequence[bytes] | None:
+        """Return each point's encoded value prefix if the value occurs nowhere else, else None."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A strip and its points; no template when they need the plain path."""
+class _CachedBatch:
+    """A batch and its points; no template if they cannot be cached."""
 
-    strip: SampleBatch
-    template: Template | None
-    heads: Sequence[bytes] = ()
+    batch: SampleBatch
+    template: PointTemplate | None
+    point_keys: Sequence[bytes] = ()
 
 
-class Kept:
-    """Keeps the points of strips of one kind."""
+class EncodedBatchCache:
+    """Caches the encoded points of the batches of one encoder."""
 
-    def __init__(self, encoder: StripEncoder) -> None:
+    def __init__(self, encoder: BatchEncoder) -> None:
         self._encoder = encoder
-        self._known: Recent[int, _Encoded] = Recent()  # by the identity of `series`, which outlives values
+        self._by_series: GenerationalCache[int, _CachedBatch] = (
+            GenerationalCache()
+        )  # by the identity of `series`, which outlives values
 
-    def live(self, family: MetricFamily, at: float) -> tuple[Iterator[Batch], set[bytes]] | None:
-        """Return a family's points, put together strip by strip as they are asked for, and their heads.
+    def render(self, family: MetricFamily, timestamp: float) -> tuple[Iterator[FramedPoints], set[bytes]] | None:
+        """Return the points of a family, rendered batch by batch on iteration, and their keys.
 
-        None: the family needs the plain path.
+        None if the family has to be encoded without cache: a batch is not interned or not cacheable, or a point spans
+        two batches.
         """
-        if not all(strip.interned for strip in family.batches):
+        if not all(batch.interned for batch in family.batches):
             return None
-        encoded = self._ready(family)
-        heads = list(chain.from_iterable([one.heads for one in encoded]))
-        told = set(heads)
-        if len(told) < len(heads) or not all(one.template is not None for one in encoded):
+        cached = self._cached_batches(family)
+        keys = list(chain.from_iterable([item.point_keys for item in cached]))
+        distinct = set(keys)
+        if len(distinct) < len(keys) or not all(item.template is not None for item in cached):
             return None
-        shared = self._encoder.shared(at)
-        templates = filter(None, [one.template for one in encoded])
-        return (Batch(one.many, one.filled(shared)) for one in templates), told
+        shared_prefix = self._encoder.shared_prefix(timestamp)
+        templates = filter(None, [item.template for item in cached])
+        return (FramedPoints(template.count, template.render(shared_prefix)) for template in templates), distinct
 
-    def age(self) -> None:
-        """End a cycle: forget what was not used lately."""
-        self._known.age()
+    def end_cycle(self) -> None:
+        """End a cycle: evict what was not used lately."""
+        self._by_series.end_cycle()
 
-    def _ready(self, family: MetricFamily) -> list[_Encoded]:
-        encoded: list[_Encoded] = []
-        for strip in family.batches:
-            key = id(strip.series)
-            known = self._known.get(key)
-            if known is None or known.strip is not strip:
-                known = self._known.put(key, self._encode(family.name, strip, known))
-            encoded.append(known)
-        return encoded
+    def _cached_batches(self, family: MetricFamily) -> list[_CachedBatch]:
+        batches: list[_CachedBatch] = []
+        for batch in family.batches:
+            key = id(batch.series)
+            cached = self._by_series.get(key)
+            if cached is None or cached.batch is not batch:
+                cached = self._by_series.put(key, self._encode(family.name, batch, cached))
+            batches.append(cached)
+        return batches
 
-    def _encode(self, name: str, strip: SampleBatch, known: _Encoded | None) -> _Encoded:
-        if known is not None and known.template is not None and known.strip.series is strip.series:
-            beginnings = self._encoder.beginnings(strip) if known.strip.start_times == strip.start_times else None
-            if beginnings is not None:
-                return _Encoded(strip, known.template.renewed(beginnings), known.heads)
-        rests = self._encoder.rests(name, strip)
-        if rests is None:
-            return _Encoded(strip, None)
-        return _Encoded(strip, template(rests.points, len(self._encoder.shared(1.0))), rests.heads)
+    def _encode(self, name: str, batch: SampleBatch, previous: _CachedBatch | None) -> _CachedBatch:
+        if previous is not None and previous.template is not None and previous.batch.series is batch.series:
+            prefixes = self._encoder.value_prefixes(batch) if previous.batch.start_times == batch.start_times else None
+            if prefixes is not None:
+                return _CachedBatch(batch, previous.template.with_values(prefixes), previous.point_keys)
+        encoded = self._encoder.encode_batch(name, batch)
+        if encoded is None:
+            return _CachedBatch(batch, None)
+        return _CachedBatch(
+            batch, make_template(encoded.points, len(self._encoder.shared_prefix(1.0))), encoded.point_keys
+        )

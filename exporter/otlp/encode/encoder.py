@@ -1,4 +1,4 @@
-"""A cycle → OTLP requests of bounded size, in the way that real stores keep whole (DESIGN §5, facts of T01-T54)."""
+"""Encode a snapshot as OTLP export requests of bounded size, in the form that real stores keep unchanged (T01-T54)."""
 
 from __future__ import annotations
 
@@ -11,187 +11,189 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from exporter import metrics
 from exporter.metrics import MetricType
-from exporter.otlp.encode.batch_cache import Kept, StripEncoder, framed
-from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, Distributions
-from exporter.otlp.encode.numbers import Numbers
-from exporter.otlp.encode.protobuf import CUMULATIVE, Request, SplicedRequest, attributes, splice
+from exporter.otlp.encode.batch_cache import BatchEncoder, EncodedBatchCache, frame_points
+from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, HistogramEncoder
+from exporter.otlp.encode.numbers import NumberEncoder
+from exporter.otlp.encode.protobuf import CUMULATIVE, ExportRequest, RawPointsRequest, attributes, set_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
-    from exporter.otlp.encode.batch_cache import Batch
+    from exporter.otlp.encode.batch_cache import FramedPoints
     from exporter.otlp.encode.protobuf import Identity
 
-SCOPE: Final = "rollouts-exporter"
-"""The scope's name; it has no version, which some stores would make a label of every series (stores §2.2)."""
+SCOPE_NAME: Final = "rollouts-exporter"
+"""The name of the scope. It has no version: some stores make that a label of every series (T34)."""
 
-MOST_POINTS: Final = 5000
-MOST_BYTES: Final = 4_000_000
-_FRAMES: Final = 64  # a metric's own frame, what is said of its points as a whole, and enclosing lengths take no more
+MAX_POINTS: Final = 5000  # above the usual 1,000 (E19): 10,000 rollouts at a round trip of 50 ms need it
+MAX_BYTES: Final = 4_000_000  # below 4 MiB, the default limit of gRPC servers
+_FRAMING_OVERHEAD: Final = 64  # at least the bytes of a metric's key and length, its data header, and outer lengths
 
 
-class Points(StripEncoder, Protocol):
-    """What encodes the points of a kind of family: strip by strip, or plainly, whatever they are."""
+class FamilyEncoder(BatchEncoder, Protocol):
+    """Encodes families of some metric types: batch by batch for the cache, or any family without cache."""
 
-    def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield the encoded points of a family; what is in `seen` was encoded before."""
+    def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield the encoded points of a family, in blocks; skip points with keys in `seen_keys`, and add the others."""
 
-    def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield encoded end markers for what is in the family and not in `seen`."""
+    def encode_stale(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield encoded staleness markers for the points of a family whose keys are not in `seen_keys`."""
 
-    def age(self) -> None:
-        """End a cycle."""
+    def end_cycle(self) -> None:
+        """End a cycle: evict what was not used lately."""
 
 
 class Encoder:
-    """Encodes cycles, keeping what stays the same of each series from one to the next.
+    """Encodes snapshots; caches what does not change between them.
 
-    `refused` counts what no point could be made of, by reason. Requests have at most `most_points` points and
-    `most_bytes` bytes before compression.
+    `skipped` counts samples and points that were not encoded, by reason. Requests have at most `max_points` points and
+    `max_bytes` bytes before compression.
     """
 
-    def __init__(self, identity: Identity, most_points: int = MOST_POINTS, most_bytes: int = MOST_BYTES) -> None:
-        self.refused: Counter[str] = Counter()
+    def __init__(self, identity: Identity, max_points: int = MAX_POINTS, max_bytes: int = MAX_BYTES) -> None:
+        self.skipped: Counter[str] = Counter()
         self._identity = identity
-        self._most_points = most_points
-        self._most_bytes = most_bytes
-        numbers = Numbers(identity, self.refused)
-        self._encoders: Mapping[MetricType, Points] = {
+        self._max_points = max_points
+        self._max_bytes = max_bytes
+        numbers = NumberEncoder(identity, self.skipped)
+        self._encoders: Mapping[MetricType, FamilyEncoder] = {
             MetricType.GAUGE: numbers,
             MetricType.UNTYPED: numbers,
             MetricType.COUNTER: numbers,
-            MetricType.HISTOGRAM: Distributions(HISTOGRAM, identity, self.refused),
-            MetricType.SUMMARY: Distributions(SUMMARY, identity, self.refused),
+            MetricType.HISTOGRAM: HistogramEncoder(HISTOGRAM, identity, self.skipped),
+            MetricType.SUMMARY: HistogramEncoder(SUMMARY, identity, self.skipped),
         }
-        self._kept = {encoder: Kept(encoder) for encoder in self._encoders.values()}
+        self._caches = {encoder: EncodedBatchCache(encoder) for encoder in self._encoders.values()}
 
-    def requests(self, cycle: MetricsSnapshot) -> Iterator[Request]:
-        """Yield the cycle's requests, each encoded when it is asked for: only one of them is in memory."""
-        parcel = self._parcel()
-        for family, batch in self._batches(cycle):
-            rest: Batch | None = batch
-            while rest is not None and (rest := parcel.take(family, rest)) is not None:
-                if parcel.points:
-                    yield parcel.sealed()
-                    parcel = self._parcel()
+    def requests(self, snapshot: MetricsSnapshot) -> Iterator[ExportRequest]:
+        """Yield the export requests of a snapshot, each encoded when requested: only one is in memory."""
+        builder = self._new_builder()
+        for family, points in self._encode_snapshot(snapshot):
+            rest: FramedPoints | None = points
+            while rest is not None and (rest := builder.append(family, rest)) is not None:
+                if builder.points:
+                    yield builder.build()
+                    builder = self._new_builder()
                 else:
-                    self.refused["too_large"] += 1
+                    self.skipped["too_large"] += 1
                     rest = rest.without_first()
-        if parcel.points:
-            yield parcel.sealed()
-        for encoder, kept in self._kept.items():
-            encoder.age()
-            kept.age()
+        if builder.points:
+            yield builder.build()
+        for encoder, cache in self._caches.items():
+            encoder.end_cycle()
+            cache.end_cycle()
 
-    def _parcel(self) -> Parcel:
-        return Parcel(self._identity, self._most_points, self._most_bytes)
+    def _new_builder(self) -> RequestBuilder:
+        return RequestBuilder(self._identity, self._max_points, self._max_bytes)
 
-    def _batches(self, cycle: MetricsSnapshot) -> Iterator[tuple[MetricFamily, Batch]]:
-        """Yield encoded points, of each name the living before the ended: a series is never both (T40)."""
-        live, ended = _by_name(cycle.families), _by_name(cycle.stale)
-        for name in dict.fromkeys((*live, *ended)):
-            living, ending = live.get(name, []), ended.get(name, [])
+    def _encode_snapshot(self, snapshot: MetricsSnapshot) -> Iterator[tuple[MetricFamily, FramedPoints]]:
+        """Yield encoded points by family, active before stale ones of a name, so that no series is both (T40)."""
+        active_by_name, stale_by_name = _by_name(snapshot.families), _by_name(snapshot.stale)
+        for name in dict.fromkeys((*active_by_name, *stale_by_name)):
+            active, stale = active_by_name.get(name, []), stale_by_name.get(name, [])
             if name:
-                first = (living or ending)[0]
-                for batch in self._metric(self._joined(first, living), self._joined(first, ending), cycle.timestamp):
-                    yield first, batch
+                first = (active or stale)[0]
+                merged = (self._merge_same_type(first, active), self._merge_same_type(first, stale))
+                for points in self._encode_metric(*merged, snapshot.timestamp):
+                    yield first, points
             else:
-                self.refused["unnamed"] += sum(map(len, (*living, *ending)))
+                self.skipped["unnamed"] += sum(map(len, (*active, *stale)))
 
-    def _metric(self, living: MetricFamily, ending: MetricFamily, at: float) -> Iterator[Batch]:
-        encoder = self._encoders[living.type]
-        kept: tuple[Iterator[Batch], set[bytes]] | None = None
-        if not any(self._identity.touches(series.labels) for series in ending.series):
-            kept = self._kept[encoder].live(living, at)
-        seen: set[bytes] = set()
-        if kept is not None:
-            batches, seen = kept
+    def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
+        encoder = self._encoders[active.type]
+        cached: tuple[Iterator[FramedPoints], set[bytes]] | None = None
+        if not any(self._identity.overlaps(series.labels) for series in stale.series):
+            cached = self._caches[encoder].render(active, timestamp)
+        seen_keys: set[bytes] = set()
+        if cached is not None:
+            batches, seen_keys = cached
             yield from batches
         else:
-            yield from map(framed, filter(None, encoder.live(living, at, seen)))
-        yield from map(framed, filter(None, encoder.ended(ending, at, seen)))
+            yield from map(frame_points, filter(None, encoder.encode(active, timestamp, seen_keys)))
+        yield from map(frame_points, filter(None, encoder.encode_stale(stale, timestamp, seen_keys)))
 
-    def _joined(self, first: MetricFamily, families: list[MetricFamily]) -> MetricFamily:
-        """Join what is of the first one's kind; a name has one type (T06)."""
-        alike = [family for family in families if family.type is first.type]
-        self.refused["kind_conflict"] += sum(map(len, families)) - sum(map(len, alike))
-        return metrics.merge_families(first, alike)
+    def _merge_same_type(self, first: MetricFamily, families: list[MetricFamily]) -> MetricFamily:
+        """Merge families of the type of `first`, and skip the others: a name has one type (T06)."""
+        same_type = [family for family in families if family.type is first.type]
+        self.skipped["kind_conflict"] += sum(map(len, families)) - sum(map(len, same_type))
+        return metrics.merge_families(first, same_type)
 
 
-class Parcel:
-    """A request in the making, its points within bounds."""
+class RequestBuilder:
+    """Builds one export request within the limits."""
 
-    def __init__(self, identity: Identity, most_points: int, most_bytes: int) -> None:
+    def __init__(self, identity: Identity, max_points: int, max_bytes: int) -> None:
         self.points = 0
-        self._most = most_points
-        self._request = SplicedRequest()
+        self._max_points = max_points
+        self._request = RawPointsRequest()
         resource = self._request.resource_metrics.add()
-        resource.MergeFromString(_resource(identity))
+        resource.MergeFromString(_resource_header(identity))
         self._metrics = resource.scope_metrics[0].metrics
-        self._empty = self._room = most_bytes - self._request.ByteSize() - _FRAMES
+        self._capacity = self._remaining_bytes = max_bytes - self._request.ByteSize() - _FRAMING_OVERHEAD
         self._family: MetricFamily | None = None
         self._bodies: list[bytes] = []
 
-    def take(self, family: MetricFamily, batch: Batch) -> Batch | None:
-        """Put in as many points of a family as there is room for; return the rest, None when there is none.
+    def append(self, family: MetricFamily, points: FramedPoints) -> FramedPoints | None:
+        """Append as many points of a family as fit; return the rest, None if all fit.
 
-        A request that is more than half full takes a batch as a whole or not at all: to cut one costs more.
+        A request that is more than half full takes all of `points` or none: splitting them costs more than space.
         """
-        header = b"" if family is self._family else _header(family)
-        room = self._room - (len(header) + _FRAMES if header else 0)
-        fitting, rest = batch, None
-        if batch.many > self._most - self.points or len(batch.body) > room:
-            if self.points > self._most // 2 or self._room < self._empty // 2:
-                return batch
-            fitting, rest = batch.split(self._most - self.points, room)
-        if fitting.many:
+        header = b"" if family is self._family else _metric_header(family)
+        remaining_bytes = self._remaining_bytes - (len(header) + _FRAMING_OVERHEAD if header else 0)
+        fitting, rest = points, None
+        if points.count > self._max_points - self.points or len(points.body) > remaining_bytes:
+            if self.points > self._max_points // 2 or self._remaining_bytes < self._capacity // 2:
+                return points
+            fitting, rest = points.split(self._max_points - self.points, remaining_bytes)
+        if fitting.count:
             if header:
-                self._close()
+                self._finish_metric()
                 self._metrics.add().MergeFromString(header)
                 self._family = family
             self._bodies.append(fitting.body)
-            self._room = room - len(fitting.body)
-            self.points += fitting.many
+            self._remaining_bytes = remaining_bytes - len(fitting.body)
+            self.points += fitting.count
         return rest
 
-    def _close(self) -> None:
-        """Put the points of the present metric together."""
+    def _finish_metric(self) -> None:
+        """Join the points of the current metric."""
         if self._family is not None:
-            kind = self._family.type
-            splice(self._metrics[-1], kind, b"".join([_ABOUT.get(kind, b""), *self._bodies]))
+            metric_type = self._family.type
+            data = b"".join([_METRIC_DATA_HEADER.get(metric_type, b""), *self._bodies])
+            set_points(self._metrics[-1], metric_type, data)
             self._bodies = []
 
-    def sealed(self) -> Request:
-        """Return the request."""
-        self._close()
-        return Request(self._request.SerializeToString(), self.points)
+    def build(self) -> ExportRequest:
+        """Return the finished request."""
+        self._finish_metric()
+        return ExportRequest(self._request.SerializeToString(), self.points)
 
 
 def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
-    named: dict[str, list[MetricFamily]] = {}
+    by_name: dict[str, list[MetricFamily]] = {}
     for family in families:
         if len(family):
-            named.setdefault(family.name, []).append(family)
-    return named
+            by_name.setdefault(family.name, []).append(family)
+    return by_name
 
 
-def _resource(identity: Identity) -> bytes:
-    """Encode what encloses the metrics: a resource, and one scope."""
-    scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE))
+def _resource_header(identity: Identity) -> bytes:
+    """Encode the resource and the scope that enclose the metrics."""
+    scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME))
     resource = Resource(attributes=attributes(identity.resource))
     return ResourceMetrics(resource=resource, scope_metrics=[scope]).SerializeToString()
 
 
-def _header(family: MetricFamily) -> bytes:
-    """Encode all of a metric but its points: unit always empty, type told in the metadata (T01-T05, T14-T16)."""
-    told = "unknown" if family.type is MetricType.UNTYPED else family.type
-    metadata = attributes([("prometheus.type", told)])
+def _metric_header(family: MetricFamily) -> bytes:
+    """Encode a metric without points: no unit, the exposed type in the metadata (T01-T05, T14-T16)."""
+    metric_type = "unknown" if family.type is MetricType.UNTYPED else family.type
+    metadata = attributes([("prometheus.type", metric_type)])
     return Metric(name=family.name, description=family.help, metadata=metadata).SerializeToString()
 
 
-_ABOUT: Final[Mapping[MetricType, bytes]] = {
+_METRIC_DATA_HEADER: Final[Mapping[MetricType, bytes]] = {
     MetricType.COUNTER: Sum(aggregation_temporality=CUMULATIVE, is_monotonic=True).SerializeToString(),
     MetricType.HISTOGRAM: Histogram(aggregation_temporality=CUMULATIVE).SerializeToString(),
 }
-"""What is said of the points of a kind as a whole."""
+"""The encoded fields beside the points, by metric type."""

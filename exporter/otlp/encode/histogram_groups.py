@@ -1,4 +1,4 @@
-"""Histograms and summaries on a page: runs of series that make one point together."""
+"""Group the series of histograms and summaries by the point that they belong to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
 from exporter import metrics
-from exporter.incremental import Recent
+from exporter.incremental import GenerationalCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,121 +17,128 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Edges:
-    """How a kind of family marks the edges of its points: the label, the suffix of the names that bear it, the range.
+class BoundLabel:
+    """The label that holds bucket bounds or quantiles, the suffix of the series with it, and the range of its values.
 
-    An edge of +Inf is understood and not kept.
+    A bound of +Inf is valid, but omitted from points.
     """
 
     label: str
     suffix: str
-    lowest: float
-    highest: float
+    min_bound: float
+    max_bound: float
 
-    def read(self, labels: Labels) -> float:
-        """Return the edge that a series with these labels stands for, NaN when it is none."""
+    def parse_bound(self, labels: Labels) -> float:
+        """Return the bound in the labels of a series, NaN if it is missing or invalid."""
         try:
-            edge = float(dict(labels).get(self.label, ""))
+            bound = float(dict(labels).get(self.label, ""))
         except ValueError:
             return nan
-        return edge if self.lowest <= edge <= self.highest else nan
+        return bound if self.min_bound <= bound <= self.max_bound else nan
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What the series of a run are: `edges` ascending and finite, `places` theirs in the run; where sum and count are.
+class GroupLayout:
+    """Which series of a group are bounds (finite, in ascending order), sum and count, by position.
 
-    `surplus` is how many say what another has said already, or nothing that a point has room for; `broken` that an
-    edge is no number.
+    `width` is the number of series, `ignored` how many of them repeat another or belong to no field of a point.
     """
 
     width: int
-    edges: tuple[float, ...]
-    places: tuple[int, ...]
-    total: int | None
-    count: int | None
-    surplus: int
-    broken: bool
+    bounds: tuple[float, ...]
+    bound_positions: tuple[int, ...]
+    sum_position: int | None
+    count_position: int | None
+    ignored: int
+    invalid_bounds: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Series that follow each other and differ only in their edge; `head` is the rest of their labels, encoded."""
+class PointGroup:
+    """Consecutive series that differ only in their bound, with their other labels encoded as attributes."""
 
     series: Sequence[Series]
-    head: bytes
-    shape: Shape
+    attribute_bytes: bytes
+    layout: GroupLayout
 
 
-class Runs:
-    """Finds the runs of families, and remembers each by its first series.
+class PointGroups:
+    """Finds the groups of families, and caches each by its first series.
 
-    A family whose runs are torn apart is put in order first: rare, since clients write a point's series together.
+    A family whose groups are not consecutive is reordered first: rare, since client libraries write a point's series
+    together.
     """
 
-    def __init__(self, edges: Edges, encode: Callable[[Labels], bytes]) -> None:
-        self._edges = edges
-        self._encode = encode
-        self._known: Recent[Series, Run] = Recent()
-        self._shapes: Recent[Shape, Shape] = Recent()
+    def __init__(self, bound_label: BoundLabel, encode_attributes: Callable[[Labels], bytes]) -> None:
+        self._bound_label = bound_label
+        self._encode_attributes = encode_attributes
+        self._groups: GenerationalCache[Series, PointGroup] = GenerationalCache()
+        self._layouts: GenerationalCache[GroupLayout, GroupLayout] = GenerationalCache()
 
-    def of(self, family: MetricFamily) -> tuple[MetricFamily, list[Run]]:
-        """Return a family's runs, each once and one after another, and the family in their order."""
+    def group(self, family: MetricFamily) -> tuple[MetricFamily, list[PointGroup]]:
+        """Return a family and its groups, reordered if a group is not consecutive."""
         series = list(family.series)
-        runs = self._runs(family.name, series)
-        if len({run.head for run in runs}) == len(runs):
-            return family, runs
-        rests = [self._rest(one.labels) for one in series]
-        family = metrics.reorder(family, sorted(range(len(series)), key=rests.__getitem__))
-        return family, self._runs(family.name, list(family.series), anew=True)
+        groups = self._split(family.name, series)
+        if len({group.attribute_bytes for group in groups}) == len(groups):
+            return family, groups
+        point_labels = [self._point_labels(item.labels) for item in series]
+        family = metrics.reorder(family, sorted(range(len(series)), key=point_labels.__getitem__))
+        return family, self._split(family.name, list(family.series), rebuild=True)
 
-    def age(self) -> None:
-        """End a cycle: forget what was not used lately."""
-        self._known.age()
-        self._shapes.age()
+    def end_cycle(self) -> None:
+        """End a cycle: evict what was not used lately."""
+        self._groups.end_cycle()
+        self._layouts.end_cycle()
 
-    def _runs(self, name: str, series: list[Series], *, anew: bool = False) -> list[Run]:
-        runs: list[Run] = []
-        at = 0
-        while at < len(series):
-            run = None if anew else self._known.get(series[at])
-            if run is None or series[at : at + run.shape.width] != run.series:
-                run = self._next(name, series, at)
-            runs.append(run)
-            at += run.shape.width
-        return runs
+    def _split(self, name: str, series: list[Series], *, rebuild: bool = False) -> list[PointGroup]:
+        groups: list[PointGroup] = []
+        position = 0
+        while position < len(series):
+            group = None if rebuild else self._groups.get(series[position])
+            if group is None or series[position : position + group.layout.width] != group.series:
+                group = self._read_group(name, series, position)
+            groups.append(group)
+            position += group.layout.width
+        return groups
 
-    def _next(self, name: str, series: list[Series], at: int) -> Run:
-        """Learn the run that begins at a place."""
-        told = [series[at].labels]
-        rest = self._rest(told[0])
-        for one in islice(series, at + 1, None):
-            labels = one.labels
-            if self._rest(labels) != rest:
+    def _read_group(self, name: str, series: list[Series], start: int) -> PointGroup:
+        """Read and cache the group that starts at a position."""
+        group_labels = [series[start].labels]
+        point_labels = self._point_labels(group_labels[0])
+        for item in islice(series, start + 1, None):
+            labels = item.labels
+            if self._point_labels(labels) != point_labels:
                 break
-            told.append(labels)
-        own = series[at : at + len(told)]
-        shape = _shape(name, list(zip((one.name for one in own), told, strict=True)), self._edges)
-        shape = self._shapes.get(shape) or self._shapes.put(shape, shape)
-        return self._known.put(series[at], Run(own, self._encode(rest), shape))
+            group_labels.append(labels)
+        group_series = series[start : start + len(group_labels)]
+        names_and_labels = list(zip([item.name for item in group_series], group_labels, strict=True))
+        layout = _layout(name, names_and_labels, self._bound_label)
+        layout = self._layouts.get(layout) or self._layouts.put(layout, layout)  # equal layouts share one object
+        return self._groups.put(series[start], PointGroup(group_series, self._encode_attributes(point_labels), layout))
 
-    def _rest(self, labels: Labels) -> Labels:
-        return tuple(sorted([pair for pair in labels if pair[0] != self._edges.label]))
+    def _point_labels(self, labels: Labels) -> Labels:
+        return tuple(sorted([label for label in labels if label[0] != self._bound_label.label]))
 
 
-def _shape(name: str, series: Sequence[tuple[str, Labels]], edges: Edges) -> Shape:
-    """Say what each series of a run is, by name and labels; of several that say the same the first is believed."""
-    at: dict[float, int] = {}
-    ends: dict[str, int] = {}
-    for place, (own, labels) in enumerate(series):
-        if own == name + edges.suffix:
-            at.setdefault(edges.read(labels), place)
+def _layout(name: str, series: Sequence[tuple[str, Labels]], bound_label: BoundLabel) -> GroupLayout:
+    """Return the layout of a group; of several series with one meaning the first is used."""
+    bound_positions: dict[float, int] = {}
+    other_positions: dict[str, int] = {}
+    for position, (series_name, labels) in enumerate(series):
+        if series_name == name + bound_label.suffix:
+            bound_positions.setdefault(bound_label.parse_bound(labels), position)
         else:
-            ends.setdefault(own, place)
-    total, count = ends.get(f"{name}_sum"), ends.get(f"{name}_count")
-    used = len(at) + (total is not None) + (count is not None)
-    at.pop(inf, None)
-    order = tuple(sorted(at))
-    return Shape(
-        len(series), order, tuple(map(at.__getitem__, order)), total, count, len(series) - used, any(map(isnan, at))
+            other_positions.setdefault(series_name, position)
+    sum_position, count_position = other_positions.get(f"{name}_sum"), other_positions.get(f"{name}_count")
+    used = len(bound_positions) + (sum_position is not None) + (count_position is not None)
+    bound_positions.pop(inf, None)
+    bounds = tuple(sorted(bound_positions))
+    return GroupLayout(
+        width=len(series),
+        bounds=bounds,
+        bound_positions=tuple(map(bound_positions.__getitem__, bounds)),
+        sum_position=sum_position,
+        count_position=count_position,
+        ignored=len(series) - used,
+        invalid_bounds=any(map(isnan, bound_positions)),
     )

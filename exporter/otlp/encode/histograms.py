@@ -1,4 +1,4 @@
-"""Histogram and summary families → their data points, from columns: runs of one shape are encoded together."""
+"""Encode histogram and summary families; groups of one layout are encoded together, column by column."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, SummaryDataPoint
 
 from exporter.metrics import MetricFamily, MetricType
-from exporter.otlp.encode.batch_cache import Rests
-from exporter.otlp.encode.histogram_groups import Edges, Run, Runs, Shape
-from exporter.otlp.encode.protobuf import ENDED, Point, before_numbers, encoded_attributes, nanoseconds
+from exporter.otlp.encode.batch_cache import EncodedBatch
+from exporter.otlp.encode.histogram_groups import BoundLabel, GroupLayout, PointGroup, PointGroups
+from exporter.otlp.encode.protobuf import (
+    NO_RECORDED_VALUE,
+    PointMessage,
+    encoded_attributes,
+    fixed64_prefix,
+    nanoseconds,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -25,181 +31,198 @@ if TYPE_CHECKING:
     from exporter.metrics import Labels, SampleBatch
     from exporter.otlp.encode.protobuf import Identity
 
-BLOCK: Final = 500
-_COUNTS_END: Final = 2**64
-_COUNT: Final = before_numbers(HistogramDataPoint(count=1))
-_SUM: Final = before_numbers(HistogramDataPoint(sum=1))
+BLOCK_POINTS: Final = 500
+"""Points encoded at once: bounds the memory of a family that is encoded without cache."""
+
+_COUNT_LIMIT: Final = 2**64  # counts are fixed64
+_COUNT: Final = fixed64_prefix(HistogramDataPoint(count=1))
+_SUM: Final = fixed64_prefix(HistogramDataPoint(sum=1))
 _WITH_SUM: Final = Struct(f"<{len(_SUM)}sd").pack
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How one kind of distribution is written: what follows the attributes of each run of one shape.
+class PointFormat:
+    """How points of one metric type are encoded, without their attributes, for groups of one layout.
 
-    `live` takes the runs' values, one run after another, and returns None when a count among them is none.
+    `encode` is passed the values of the groups, one group after another, and returns None if a count is invalid.
     """
 
-    edges: Edges
-    point: Point
-    live: Callable[[Shape, array[float], int], list[bytes] | None]
-    ended: Callable[[Shape, int], bytes]
+    bound_label: BoundLabel
+    message: PointMessage
+    encode: Callable[[GroupLayout, array[float], int], list[bytes] | None]
+    encode_stale: Callable[[GroupLayout, int], bytes]
 
 
-class Distributions:
-    """Encodes families in which several series make one point; counts what it leaves out in `refused`."""
+class HistogramEncoder:
+    """Encodes families with one point for several series; counts skipped samples and points by reason."""
 
-    def __init__(self, form: Form, identity: Identity, refused: Counter[str]) -> None:
-        self._form = form
+    def __init__(self, point_format: PointFormat, identity: Identity, skipped: Counter[str]) -> None:
+        self._format = point_format
         self._identity = identity
-        self._refused = refused
-        self._runs = Runs(form.edges, self._head)
+        self._skipped = skipped
+        self._groups = PointGroups(point_format.bound_label, self._encode_attributes)
 
-    def shared(self, at: float) -> bytes:
-        """Encode the time; the identity is among the labels of each run."""
-        return self._form.point(time_unix_nano=nanoseconds(at)).SerializeToString()
+    def shared_prefix(self, timestamp: float) -> bytes:
+        """Encode the time; the identity is among the attributes of each group, which are sorted together."""
+        return self._format.message(time_unix_nano=nanoseconds(timestamp)).SerializeToString()
 
-    def rests(self, name: str, strip: SampleBatch) -> Rests | None:
-        """Encode all else of each run, None where something of the strip makes no point."""
-        ordered, runs = self._runs.of(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (strip,)))
+    def encode_batch(self, name: str, batch: SampleBatch) -> EncodedBatch | None:
+        """Encode each group without the time; None if anything in the batch has to be skipped."""
+        ordered, groups = self._groups.group(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (batch,)))
         points: list[bytes] = []
-        for alike, values in _blocks(runs, array("d", ordered.values)):
-            shape = alike[0].shape
-            tails = None if shape.surplus or shape.broken or shape.count is None else self._form.live(shape, values, 0)
+        for same_layout, values in _blocks(groups, array("d", ordered.values)):
+            layout = same_layout[0].layout
+            if layout.ignored or layout.invalid_bounds or layout.count_position is None:
+                return None
+            tails = self._format.encode(layout, values, 0)
             if tails is None:
                 return None
-            points += [run.head + tail for run, tail in zip(alike, tails, strict=True)]
-        return Rests(points, [run.head for run in runs])
+            points += [group.attribute_bytes + tail for group, tail in zip(same_layout, tails, strict=True)]
+        return EncodedBatch(points, [group.attribute_bytes for group in groups])
 
-    def beginnings(self, _: SampleBatch) -> None:
-        """Say that values stand everywhere in such a point."""
+    def value_prefixes(self, _: SampleBatch) -> None:
+        """Return None: values occur at several places of such a point."""
 
-    def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield points in bounded blocks; `seen` gathers heads."""
-        ordered, runs = self._runs.of(family)
-        seen.update(run.head for run in runs)
-        for alike, values in _blocks(runs, array("d", ordered.values)):
-            self._refused["surplus"] += alike[0].shape.surplus * len(alike)
-            yield self._points(alike, values, nanoseconds(at))
+    def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield points in bounded blocks; add their attributes to `seen_keys`."""
+        ordered, groups = self._groups.group(family)
+        seen_keys.update(group.attribute_bytes for group in groups)
+        for same_layout, values in _blocks(groups, array("d", ordered.values)):
+            self._skipped["surplus"] += same_layout[0].layout.ignored * len(same_layout)
+            yield self._encode_points(same_layout, values, nanoseconds(timestamp))
 
-    def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield an end marker for each run: edges, zeros and a sum of 0, or stores keep parts of it (T41, T46)."""
-        ordered, runs = self._runs.of(family)
-        for alike, _ in _blocks(runs, array("d", ordered.values)):
-            fresh = [run for run in alike if run.head not in seen]
-            self._refused["duplicate"] += len(alike) - len(fresh)
-            yield [] if self._broken(fresh) else self._markers(fresh, nanoseconds(at))
+    def encode_stale(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield a staleness marker for each group (T41, T46).
 
-    def age(self) -> None:
-        """End a cycle: forget what was not used lately."""
-        self._runs.age()
+        It has bounds, counts of zero and a sum of 0: without them some stores keep a part of the series alive.
+        """
+        ordered, groups = self._groups.group(family)
+        for same_layout, _ in _blocks(groups, array("d", ordered.values)):
+            new = [group for group in same_layout if group.attribute_bytes not in seen_keys]
+            self._skipped["duplicate"] += len(same_layout) - len(new)
+            yield [] if self._skip_invalid_bounds(new) else self._encode_markers(new, nanoseconds(timestamp))
 
-    def _points(self, alike: Sequence[Run], values: array[float], at: int) -> list[bytes]:
-        shape = alike[0].shape
-        if self._broken(alike):
+    def end_cycle(self) -> None:
+        """End a cycle: evict what was not used lately."""
+        self._groups.end_cycle()
+
+    def _encode_points(self, groups: Sequence[PointGroup], values: array[float], nanos: int) -> list[bytes]:
+        layout = groups[0].layout
+        if self._skip_invalid_bounds(groups):
             return []
-        if shape.count is None:
-            self._refused["no_count"] += len(alike)  # T23, T29
+        if layout.count_position is None:
+            self._skipped["no_count"] += len(groups)  # T23, T29
             return []
-        tails = self._form.live(shape, values, at)
+        tails = self._format.encode(layout, values, nanos)
         if tails is not None:
-            return [run.head + tail for run, tail in zip(alike, tails, strict=True)]
-        if len(alike) == 1:
-            self._refused["bad_count"] += 1  # T26
+            return [group.attribute_bytes + tail for group, tail in zip(groups, tails, strict=True)]
+        if len(groups) == 1:
+            self._skipped["bad_count"] += 1  # T26
             return []
-        singly = (self._points([run], one, at) for run, one in zip(alike, _cut(values, shape.width), strict=True))
-        return [point for points in singly for point in points]
+        rows = zip(
+            groups, _rows(values, layout.width), strict=True
+        )  # one by one, so that only invalid points are skipped
+        return [point for group, row in rows for point in self._encode_points([group], row, nanos)]
 
-    def _markers(self, runs: Sequence[Run], at: int) -> list[bytes]:
-        marker = self._form.ended(runs[0].shape, at) if runs else b""
-        return [run.head + marker for run in runs]
+    def _encode_markers(self, groups: Sequence[PointGroup], nanos: int) -> list[bytes]:
+        marker = self._format.encode_stale(groups[0].layout, nanos) if groups else b""
+        return [group.attribute_bytes + marker for group in groups]
 
-    def _broken(self, alike: Sequence[Run]) -> bool:
-        broken = bool(alike) and alike[0].shape.broken
-        self._refused["bad_edge"] += broken * len(alike)
-        return broken
+    def _skip_invalid_bounds(self, groups: Sequence[PointGroup]) -> bool:
+        invalid = bool(groups) and groups[0].layout.invalid_bounds
+        self._skipped["bad_edge"] += invalid * len(groups)
+        return invalid
 
-    def _head(self, labels: Labels) -> bytes:
-        return encoded_attributes(self._form.point, self._identity.with_labels(labels))
+    def _encode_attributes(self, labels: Labels) -> bytes:
+        return encoded_attributes(self._format.message, self._identity.with_labels(labels))
 
 
-def _blocks(runs: Iterable[Run], values: array[float]) -> Iterator[tuple[list[Run], array[float]]]:
-    """Cut runs that follow each other into bounded blocks of one shape, with their values."""
+def _blocks(groups: Iterable[PointGroup], values: array[float]) -> Iterator[tuple[list[PointGroup], array[float]]]:
+    """Yield bounded blocks of consecutive groups of one layout, with their values."""
     start = 0
-    for shape, group in groupby(runs, key=attrgetter("shape")):
-        alike = list(group)
-        for first in range(0, len(alike), BLOCK):
-            block = alike[first : first + BLOCK]
-            end = start + shape.width * len(block)
+    for layout, members in groupby(groups, key=attrgetter("layout")):
+        same_layout = list(members)
+        for first in range(0, len(same_layout), BLOCK_POINTS):
+            block = same_layout[first : first + BLOCK_POINTS]
+            end = start + layout.width * len(block)
             yield block, values[start:end]
             start = end
 
 
-def _cut(values: array[float], width: int) -> Iterator[array[float]]:
+def _rows(values: array[float], width: int) -> Iterator[array[float]]:
     return (values[start : start + width] for start in range(0, len(values), width))
 
 
-def _histograms(shape: Shape, values: array[float], at: int) -> list[bytes] | None:
-    """Write time, bounds, count, bucket counts and sum; `_count` stands for +Inf, whatever that says (T22-T27)."""
-    columns = [values[place :: shape.width] for place in (*shape.places, shape.count)]
-    counts = _whole(columns)
+def _encode_histograms(layout: GroupLayout, values: array[float], nanos: int) -> list[bytes] | None:
+    """Encode time, bounds, count, bucket counts and sum; `_count` is used for the +Inf bucket, too (T22-T27)."""
+    positions = (*layout.bound_positions, layout.count_position)
+    columns = [values[position :: layout.width] for position in positions]
+    counts = _integer_columns(columns)
     if counts is None:
         return None
-    differences = [counts[0], *(list(map(sub, more, less)) for less, more in pairwise(counts))]
-    if min(map(min, differences)) < 0:
+    bucket_counts = [counts[0], *(list(map(sub, upper, lower)) for lower, upper in pairwise(counts))]
+    if min(map(min, bucket_counts)) < 0:
         return None
-    many = len(differences)
-    before = HistogramDataPoint(time_unix_nano=at, explicit_bounds=shape.edges).SerializeToString() + _COUNT
-    between = before_numbers(HistogramDataPoint(bucket_counts=[1] * many), many)
-    pack = Struct(f"<{len(before)}sQ{len(between)}s{many}Q").pack
+    bucket_count = len(bucket_counts)
+    count_prefix = HistogramDataPoint(time_unix_nano=nanos, explicit_bounds=layout.bounds).SerializeToString() + _COUNT
+    buckets_prefix = fixed64_prefix(HistogramDataPoint(bucket_counts=[1] * bucket_count), bucket_count)
+    pack = Struct(f"<{len(count_prefix)}sQ{len(buckets_prefix)}s{bucket_count}Q").pack
     tails = [
-        pack(before, count, between, *row)
-        for count, row in zip(counts[-1], zip(*differences, strict=True), strict=True)
+        pack(count_prefix, count, buckets_prefix, *row)
+        for count, row in zip(counts[-1], zip(*bucket_counts, strict=True), strict=True)
     ]
-    if shape.total is None:
+    if layout.sum_position is None:
         return tails  # T24
-    return [
-        tail + _WITH_SUM(_SUM, total) for tail, total in zip(tails, values[shape.total :: shape.width], strict=True)
-    ]
+    sums = values[layout.sum_position :: layout.width]
+    return [tail + _WITH_SUM(_SUM, total) for tail, total in zip(tails, sums, strict=True)]
 
 
-def _histogram_marker(shape: Shape, at: int) -> bytes:
-    zeros = [0] * (len(shape.edges) + 1)
-    ended = HistogramDataPoint(time_unix_nano=at, explicit_bounds=shape.edges, bucket_counts=zeros, sum=0, flags=ENDED)
-    return ended.SerializeToString()
+def _encode_histogram_marker(layout: GroupLayout, nanos: int) -> bytes:
+    zeros = [0] * (len(layout.bounds) + 1)
+    marker = HistogramDataPoint(time_unix_nano=nanos, sum=0, flags=NO_RECORDED_VALUE)
+    marker.explicit_bounds.extend(layout.bounds)
+    marker.bucket_counts.extend(zeros)
+    return marker.SerializeToString()
 
 
-def _summaries(shape: Shape, values: array[float], at: int) -> list[bytes] | None:
-    """Write time, count, sum (0 where none was given) and quantiles (T29)."""
-    counts = _whole([values[shape.count :: shape.width]])
+def _encode_summaries(layout: GroupLayout, values: array[float], nanos: int) -> list[bytes] | None:
+    """Encode time, count, sum (0 if there is none) and quantiles (T29)."""
+    counts = _integer_columns([values[layout.count_position :: layout.width]])
     if counts is None or min(counts[0]) < 0:
         return None
-    return [_summary(shape, row, count, at) for row, count in zip(_cut(values, shape.width), counts[0], strict=True)]
+    rows = zip(_rows(values, layout.width), counts[0], strict=True)
+    return [_encode_summary(layout, row, count, nanos) for row, count in rows]
 
 
-def _summary(shape: Shape, row: Sequence[float], count: int, at: int) -> bytes:
-    total = 0.0 if shape.total is None else row[shape.total]
-    point = SummaryDataPoint(time_unix_nano=at, count=count, sum=total)
-    for quantile, place in zip(shape.edges, shape.places, strict=True):
-        point.quantile_values.add(quantile=quantile, value=row[place])
+def _encode_summary(layout: GroupLayout, row: Sequence[float], count: int, nanos: int) -> bytes:
+    total = 0.0 if layout.sum_position is None else row[layout.sum_position]
+    point = SummaryDataPoint(time_unix_nano=nanos, count=count, sum=total)
+    for quantile, position in zip(layout.bounds, layout.bound_positions, strict=True):
+        point.quantile_values.add(quantile=quantile, value=row[position])
     return point.SerializeToString()
 
 
-def _summary_marker(shape: Shape, at: int) -> bytes:
-    point = SummaryDataPoint(time_unix_nano=at, flags=ENDED)
-    for quantile in shape.edges:
+def _encode_summary_marker(layout: GroupLayout, nanos: int) -> bytes:
+    point = SummaryDataPoint(time_unix_nano=nanos, flags=NO_RECORDED_VALUE)
+    for quantile in layout.bounds:
         point.quantile_values.add(quantile=quantile)
     return point.SerializeToString()
 
 
-def _whole(columns: Sequence[array[float]]) -> list[list[int]] | None:
-    """Return columns of counts as whole numbers, None when one is none."""
+def _integer_columns(columns: Sequence[array[float]]) -> list[list[int]] | None:
+    """Return columns of counts as integers, None if a value is not an integer."""
     if not all(all(map(float.is_integer, column)) for column in columns):
         return None
     counts = [list(map(int, column)) for column in columns]
-    return counts if max(map(max, counts)) < _COUNTS_END else None
+    return counts if max(map(max, counts)) < _COUNT_LIMIT else None
 
 
-HISTOGRAM: Final = Form(
-    Edges("le", "_bucket", -sys.float_info.max, inf), HistogramDataPoint, _histograms, _histogram_marker
+HISTOGRAM: Final = PointFormat(
+    BoundLabel("le", "_bucket", -sys.float_info.max, inf),
+    HistogramDataPoint,
+    _encode_histograms,
+    _encode_histogram_marker,
 )
-SUMMARY: Final = Form(Edges("quantile", "", 0, 1), SummaryDataPoint, _summaries, _summary_marker)
+SUMMARY: Final = PointFormat(
+    BoundLabel("quantile", "", 0, 1), SummaryDataPoint, _encode_summaries, _encode_summary_marker
+)

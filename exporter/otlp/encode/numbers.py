@@ -1,4 +1,4 @@
-"""Gauges, counters and untyped families → NumberDataPoints, the attributes of each series kept encoded."""
+"""Encode gauges, counters and untyped families as NumberDataPoints; the attributes of each series are cached."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from exporter import metrics
-from exporter.incremental import Recent
-from exporter.otlp.encode.batch_cache import Rests
-from exporter.otlp.encode.protobuf import ENDED, before_numbers, encoded_attributes, nanoseconds
+from exporter.incremental import GenerationalCache
+from exporter.otlp.encode.batch_cache import EncodedBatch
+from exporter.otlp.encode.protobuf import NO_RECORDED_VALUE, encoded_attributes, fixed64_prefix, nanoseconds
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -21,107 +21,116 @@ if TYPE_CHECKING:
     from exporter.metrics import Labels, MetricFamily, SampleBatch, Series
     from exporter.otlp.encode.protobuf import Identity
 
-BLOCK: Final = 1000
-_VALUE: Final = before_numbers(NumberDataPoint(as_double=1))
+BLOCK_POINTS: Final = 1000
+"""Points encoded at once: bounds the memory of a family that is encoded without cache."""
+
+_VALUE: Final = fixed64_prefix(NumberDataPoint(as_double=1))
 _WITH_VALUE: Final = Struct(f"<{len(_VALUE)}sd").pack
 
 
-class Numbers:
-    """Encodes families whose every series is a point of its own; counts what it leaves out in `refused`."""
+class NumberEncoder:
+    """Encodes families with one point for each series; counts skipped samples by reason."""
 
-    def __init__(self, identity: Identity, refused: Counter[str]) -> None:
+    def __init__(self, identity: Identity, skipped: Counter[str]) -> None:
         self._identity = identity
-        self._shared = encoded_attributes(NumberDataPoint, identity.point)
-        self._refused = refused
-        self._heads: Recent[Series, bytes] = Recent()
-        self._pairs: Recent[tuple[str, str], bytes] = Recent()
-        self._clashes: dict[Series, bytes] = {}
+        self._identity_attributes = encoded_attributes(NumberDataPoint, identity.point)
+        self._skipped = skipped
+        self._attribute_bytes: GenerationalCache[Series, bytes] = GenerationalCache()
+        self._label_bytes: GenerationalCache[tuple[str, str], bytes] = GenerationalCache()
+        self._overridden_identity: dict[Series, bytes] = {}
 
-    def shared(self, at: float) -> bytes:
-        """Encode the time and the identity."""
-        return NumberDataPoint(time_unix_nano=nanoseconds(at)).SerializeToString() + self._shared
+    def shared_prefix(self, timestamp: float) -> bytes:
+        """Encode the time and the identity, which every point starts with."""
+        return NumberDataPoint(time_unix_nano=nanoseconds(timestamp)).SerializeToString() + self._identity_attributes
 
-    def rests(self, _: str, strip: SampleBatch) -> Rests | None:
-        """Encode value, labels and start of each series, None where a label meets the identity."""
-        labels = [_told(series.labels) for series in strip.series]
-        if any(map(self._identity.touches, labels)):
+    def encode_batch(self, _: str, batch: SampleBatch) -> EncodedBatch | None:
+        """Encode value, labels and start time of each series; None if a label overlaps the identity."""
+        labels = [_normalised(series.labels) for series in batch.series]
+        if any(map(self._identity.overlaps, labels)):
             return None
-        heads = [b"".join(self._pairs.every(one, _encoded_pair)) for one in labels]
-        points = list(map(add, self.beginnings(strip), heads))
-        return Rests(points if strip.start_times is None else _since(points, strip.start_times))
+        attributes = [b"".join(self._label_bytes.get_all(item, _encode_label)) for item in labels]
+        points = list(map(add, self.value_prefixes(batch), attributes))
+        return EncodedBatch(points if batch.start_times is None else _with_start_times(points, batch.start_times))
 
-    def beginnings(self, strip: SampleBatch) -> Sequence[bytes]:
-        """Encode the values."""
-        return [_WITH_VALUE(_VALUE, value) for value in strip.values]
+    def value_prefixes(self, batch: SampleBatch) -> Sequence[bytes]:
+        """Encode the values, which come before the labels."""
+        return [_WITH_VALUE(_VALUE, value) for value in batch.values]
 
-    def live(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield the points of a family in bounded blocks; `seen` gathers what tells its series apart."""
-        before = NumberDataPoint(time_unix_nano=nanoseconds(at)).SerializeToString() + _VALUE
-        tail = Struct(f"<{len(before)}sd").pack
-        for part, heads in self._parts(family, seen):
-            told = zip(heads, self._identities(part.series), part.values, strict=True)
-            points = [head + who + tail(before, value) for head, who, value in told]
-            yield points if part.start_times is None else _since(points, part.start_times)
+    def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield the points of a family in bounded blocks; add the attributes of its series to `seen_keys`."""
+        prefix = NumberDataPoint(time_unix_nano=nanoseconds(timestamp)).SerializeToString() + _VALUE
+        pack = Struct(f"<{len(prefix)}sd").pack
+        for part, attributes in self._distinct_parts(family, seen_keys):
+            rows = zip(attributes, self._identity_bytes(part.series), part.values, strict=True)
+            points = [labels + identity + pack(prefix, value) for labels, identity, value in rows]
+            yield points if part.start_times is None else _with_start_times(points, part.start_times)
 
-    def ended(self, family: MetricFamily, at: float, seen: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield an end marker, without a value, for each series of a family (T41, T46)."""
-        marker = NumberDataPoint(time_unix_nano=nanoseconds(at), flags=ENDED).SerializeToString()
-        for part, heads in self._parts(family, seen):
-            yield [head + who + marker for head, who in zip(heads, self._identities(part.series), strict=True)]
+    def encode_stale(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield a staleness marker, which has no value, for each series of a family (T41, T46)."""
+        marker = NumberDataPoint(time_unix_nano=nanoseconds(timestamp), flags=NO_RECORDED_VALUE).SerializeToString()
+        for part, attributes in self._distinct_parts(family, seen_keys):
+            rows = zip(attributes, self._identity_bytes(part.series), strict=True)
+            yield [labels + identity + marker for labels, identity in rows]
 
-    def age(self) -> None:
-        """End a cycle: forget what was not used lately."""
-        self._pairs.age()
-        if self._heads.age():
-            self._clashes = {series: who for series, who in self._clashes.items() if series in self._heads}
+    def end_cycle(self) -> None:
+        """End a cycle: evict what was not used lately."""
+        self._label_bytes.end_cycle()
+        if self._attribute_bytes.end_cycle():
+            overridden = self._overridden_identity.items()
+            self._overridden_identity = {key: value for key, value in overridden if key in self._attribute_bytes}
 
-    def _parts(self, family: MetricFamily, seen: set[bytes]) -> Iterator[tuple[MetricFamily, list[bytes]]]:
-        """Cut a family into bounded parts, with the own attributes of each series, no series twice (T40)."""
-        for part in metrics.split(family, BLOCK):
-            heads = self._heads.every(part.series, self._head)
-            distinct = set(heads)
-            if len(distinct) < len(heads) or not seen.isdisjoint(distinct):
-                fresh = _first_time(heads, seen)
-                self._refused["duplicate"] += fresh.count(False)
-                yield metrics.select(part, fresh), list(compress(heads, fresh))
+    def _distinct_parts(
+        self, family: MetricFamily, seen_keys: set[bytes]
+    ) -> Iterator[tuple[MetricFamily, list[bytes]]]:
+        """Split a family into bounded parts with the encoded attributes of each series; skip duplicates (T40)."""
+        for part in metrics.split(family, BLOCK_POINTS):
+            attributes = self._attribute_bytes.get_all(part.series, self._encode_attributes)
+            distinct = set(attributes)
+            if len(distinct) < len(attributes) or not seen_keys.isdisjoint(distinct):
+                is_first = _first_occurrences(attributes, seen_keys)
+                self._skipped["duplicate"] += is_first.count(False)
+                yield metrics.select(part, is_first), list(compress(attributes, is_first))
             else:
-                yield part, heads
-            seen |= distinct
+                yield part, attributes
+            seen_keys |= distinct
 
-    def _head(self, series: Series) -> bytes:
-        """Encode the labels but for those that only repeat the identity."""
-        own = tuple(pair for pair in _told(series.labels) if pair not in self._identity.point)
-        beside = self._identity.beside(own)
-        if beside != self._identity.point:
-            self._clashes[series] = encoded_attributes(NumberDataPoint, beside)
-        return b"".join(self._pairs.every(own, _encoded_pair))
+    def _encode_attributes(self, series: Series) -> bytes:
+        """Encode the labels, except those that only repeat the identity."""
+        labels = tuple(label for label in _normalised(series.labels) if label not in self._identity.point)
+        identity = self._identity.attributes_for(labels)
+        if identity != self._identity.point:
+            self._overridden_identity[series] = encoded_attributes(NumberDataPoint, identity)
+        return b"".join(self._label_bytes.get_all(labels, _encode_label))
 
-    def _identities(self, series: Sequence[Series]) -> Sequence[bytes]:
-        """Return the identity for each series: the shared one, but where a label of its own clashes with it."""
-        if not self._clashes:
-            return [self._shared] * len(series)
-        return [self._clashes.get(one, self._shared) for one in series]
-
-
-def _told(labels: Labels) -> Labels:
-    """Return labels as they are told: sorted, without empty values (T32)."""
-    return tuple(sorted([pair for pair in labels if pair[1]]))
+    def _identity_bytes(self, series: Sequence[Series]) -> Sequence[bytes]:
+        """Return the encoded identity of each series: the shared one, unless a label of the series overrides it."""
+        if not self._overridden_identity:
+            return [self._identity_attributes] * len(series)
+        return [self._overridden_identity.get(item, self._identity_attributes) for item in series]
 
 
-def _encoded_pair(pair: tuple[str, str]) -> bytes:
-    return encoded_attributes(NumberDataPoint, (pair,))
+def _normalised(labels: Labels) -> Labels:
+    """Return labels sorted, without empty values (T32)."""
+    return tuple(sorted([label for label in labels if label[1]]))
 
 
-def _since(points: Sequence[bytes], starts: Sequence[float]) -> list[bytes]:
-    """Add the times since which counters count (T09); many share one."""
-    told = {one: NumberDataPoint(start_time_unix_nano=nanoseconds(one)).SerializeToString() for one in set(starts)}
-    return [point + told[start] for point, start in zip(points, starts, strict=True)]
+def _encode_label(label: tuple[str, str]) -> bytes:
+    return encoded_attributes(NumberDataPoint, (label,))
 
 
-def _first_time(heads: Sequence[bytes], seen: set[bytes]) -> list[bool]:
-    known = set(seen)
-    fresh = []
-    for head in heads:
-        fresh.append(head not in known)
-        known.add(head)
-    return fresh
+def _with_start_times(points: Sequence[bytes], start_times: Sequence[float]) -> list[bytes]:
+    """Append the start times of counters (T09); many share one, so each distinct one is encoded once."""
+    encoded = {
+        start: NumberDataPoint(start_time_unix_nano=nanoseconds(start)).SerializeToString()
+        for start in set(start_times)
+    }
+    return [point + encoded[start] for point, start in zip(points, start_times, strict=True)]
+
+
+def _first_occurrences(attributes: Sequence[bytes], seen_keys: set[bytes]) -> list[bool]:
+    seen = set(seen_keys)
+    is_first = []
+    for item in attributes:
+        is_first.append(item not in seen)
+        seen.add(item)
+    return is_first

@@ -1,8 +1,8 @@
-"""OTLP's own request once more, the points of a metric as ready bytes: the same wire form.
+"""Protobuf helpers: an export request whose points are raw bytes, the identity, and slicing of requests.
 
-Made from the published descriptors in a pool of their own, so that no field number is written here. Points that are
-kept encoded go into a request without being decoded; OTLP's plain messages read the result back. Joined encodings
-of parts of a message are an encoding of the message: points are put together from kept and fresh parts.
+`RawPointsRequest` has the wire format of OTLP's own message. It is built from the published descriptors in a pool of
+its own, so that no field number is repeated here, and cached points are inserted without being decoded. The
+concatenation of encoded parts of a message is an encoding of the message: points are joined from cached and new parts.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
     from exporter.metrics import Labels
 
 
-Point = type[NumberDataPoint] | type[HistogramDataPoint] | type[SummaryDataPoint]
+PointMessage = type[NumberDataPoint] | type[HistogramDataPoint] | type[SummaryDataPoint]
 
-FIELDS: Final = {
+POINT_FIELDS: Final = {
     MetricType.GAUGE: "gauge",
     MetricType.UNTYPED: "gauge",
     MetricType.COUNTER: "sum",
     MetricType.HISTOGRAM: "histogram",
     MetricType.SUMMARY: "summary",
 }
-"""The field of Metric that holds the points of a kind (T14-T16)."""
+"""The field of Metric that holds the points, by metric type (T14-T16)."""
 
 CUMULATIVE: Final = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
-ENDED: Final = int(metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
-"""The flag of a point that says that its series has ended (T41)."""
+NO_RECORDED_VALUE: Final = int(metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
+"""The flag of a staleness marker (T41)."""
 
 
-def _spliced_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
-    """Return the request's message with the points of a metric a field of bytes, whatever its kind."""
+def _raw_points_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
+    """Return the message class of a request in which the points of each metric are one field of bytes."""
     pool = descriptor_pool.DescriptorPool()
     for module in (common_pb2, resource_pb2, metrics_pb2, metrics_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for descriptor in (item for message in file.message_type for item in message.field):
-            if descriptor.name in FIELDS.values():
+            if descriptor.name in POINT_FIELDS.values():
                 descriptor.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
                 descriptor.ClearField("type_name")
         pool.Add(file)
@@ -61,44 +61,41 @@ def _spliced_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
     return cast("type[metrics_service_pb2.ExportMetricsServiceRequest]", request)
 
 
-SplicedRequest: Final = _spliced_request()
+RawPointsRequest: Final = _raw_points_request()
 
 
-def splice(metric: metrics_pb2.Metric, kind: MetricType, points: bytes) -> None:
-    """Put framed points, and what else there is of the kind, into a metric of a SplicedRequest."""
-    setattr(metric, FIELDS[kind], points)
+def set_points(metric: metrics_pb2.Metric, metric_type: MetricType, points: bytes) -> None:
+    """Set the encoded points, and the fields beside them, of a metric in a RawPointsRequest."""
+    setattr(metric, POINT_FIELDS[metric_type], points)
 
 
 def attributes(labels: Iterable[tuple[str, str]]) -> list[common_pb2.KeyValue]:
-    """Return labels as string attributes; empty values are left out (T32)."""
+    """Return labels as string attributes, without empty values (T32)."""
     text = common_pb2.AnyValue
     return [common_pb2.KeyValue(key=key, value=text(string_value=value)) for key, value in labels if value]
 
 
-def encoded_attributes(point: Point, labels: Labels) -> bytes:
-    """Return a point of nothing but attributes, encoded."""
+def encoded_attributes(point: PointMessage, labels: Labels) -> bytes:
+    """Encode the attributes of a point."""
     return point(attributes=attributes(labels)).SerializeToString()
 
 
-def before_numbers(message: Message, numbers: int = 1) -> bytes:
-    """Return what precedes the eight-byte numbers that end a message's encoding: the part that is always the same."""
-    return message.SerializeToString()[: -8 * numbers]
+def fixed64_prefix(message: Message, count: int = 1) -> bytes:
+    """Return the constant bytes before the last `count` eight-byte numbers of an encoded message."""
+    return message.SerializeToString()[: -8 * count]
 
 
 def nanoseconds(seconds: float) -> int:
-    """Return a Unix time in seconds as OTLP's nanoseconds, in whole milliseconds (floats know no better)."""
+    """Return a Unix time in seconds as nanoseconds, rounded to milliseconds as in Prometheus."""
     return round(seconds * 1000) * 1_000_000
-
-
-# Who the points are from.
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Attributes of the resource, and those that each point has as well, under the same keys (DESIGN §5).
+    """Attributes of this cluster: of the resource, and of each point, since stores drop resource attributes (T35).
 
-    A label that a point has of its own wins over an attribute of the same key (T38), as a scraped label wins over
-    Prometheus' external labels.
+    A label of a point overrides an attribute of the same key (T38), as scraped labels override the external labels of
+    Prometheus.
     """
 
     resource: Labels
@@ -108,52 +105,49 @@ class Identity:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_keys", frozenset(key for key, _ in self.point))
 
-    def touches(self, labels: Labels) -> bool:
-        """Tell whether a point with these labels has an own opinion of something that is told of every point."""
+    def overlaps(self, labels: Labels) -> bool:
+        """Return whether a label has the key of an attribute of every point."""
         return not self._keys.isdisjoint(dict(labels))
 
-    def beside(self, labels: Labels) -> Labels:
-        """Return the attributes that a point with these labels gets from here."""
-        taken = {key for key, value in labels if value}
-        return tuple((key, value) for key, value in self.point if key not in taken)
+    def attributes_for(self, labels: Labels) -> Labels:
+        """Return the attributes that a point with these labels gets from the identity."""
+        overridden = {key for key, value in labels if value}
+        return tuple((key, value) for key, value in self.point if key not in overridden)
 
     def with_labels(self, labels: Labels) -> Labels:
         """Return all attributes of a point with these labels, sorted."""
-        return tuple(sorted((*self.beside(labels), *labels)))
-
-
-# An encoded OTLP request: its parts, packed or not, its JSON form.
+        return tuple(sorted((*self.attributes_for(labels), *labels)))
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """An ExportMetricsServiceRequest in protobuf, not compressed, and how many data points it has."""
+class ExportRequest:
+    """An encoded ExportMetricsServiceRequest, and the number of its points."""
 
     body: bytes
     points: int
 
 
-def part(request: Request, first: int, end: int) -> Request:
+def slice_request(request: ExportRequest, first: int, end: int) -> ExportRequest:
     """Return a request of the points from `first` to before `end`, in order.
 
-    It keeps resource, scope and metadata (T05). Raises google.protobuf.message.DecodeError.
+    Resource, scope and metadata are complete (T05). Raises google.protobuf.message.DecodeError.
     """
-    plain = ExportMetricsServiceRequest.FromString(request.body)
-    at = 0
-    for resource in plain.resource_metrics:
+    message = ExportMetricsServiceRequest.FromString(request.body)
+    position = 0
+    for resource in message.resource_metrics:
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
-                at += _keep(_points(metric), first - at, end - at)
-            _prune(scope.metrics, [bool(_points(metric)) for metric in scope.metrics])
-        _prune(resource.scope_metrics, [bool(scope.metrics) for scope in resource.scope_metrics])
-    _prune(plain.resource_metrics, [bool(resource.scope_metrics) for resource in plain.resource_metrics])
-    return Request(plain.SerializeToString(), end - first)
+                position += _keep_range(_points(metric), first - position, end - position)
+            _delete_empty(scope.metrics, [bool(_points(metric)) for metric in scope.metrics])
+        _delete_empty(resource.scope_metrics, [bool(scope.metrics) for scope in resource.scope_metrics])
+    _delete_empty(message.resource_metrics, [bool(resource.scope_metrics) for resource in message.resource_metrics])
+    return ExportRequest(message.SerializeToString(), end - first)
 
 
 def otlp_json(body: bytes) -> dict[str, Any]:
     """Return a request in the OTLP/JSON mapping: camelCase, 64-bit integers and NaN as strings, enums as numbers."""
-    plain = ExportMetricsServiceRequest.FromString(body)
-    mapped: dict[str, Any] = json_format.MessageToDict(plain, use_integers_for_enums=True)
+    message = ExportMetricsServiceRequest.FromString(body)
+    mapped: dict[str, Any] = json_format.MessageToDict(message, use_integers_for_enums=True)
     return mapped
 
 
@@ -162,15 +156,15 @@ def _points(metric: Metric) -> MutableSequence[Any]:
     return points
 
 
-def _keep(points: MutableSequence[Any], first: int, end: int) -> int:
-    """Delete the points outside a range; return how many there were."""
-    many = len(points)
+def _keep_range(points: MutableSequence[Any], first: int, end: int) -> int:
+    """Delete the points outside a range; return how many there were before."""
+    count = len(points)
     del points[max(end, 0) :]
     del points[: max(first, 0)]
-    return many
+    return count
 
 
-def _prune(parts: MutableSequence[Any], filled: list[bool]) -> None:
-    """Delete what has become empty: an empty metric can fail a whole request (T53)."""
-    for place in reversed([place for place, full in enumerate(filled) if not full]):
-        del parts[place]
+def _delete_empty(parts: MutableSequence[Any], is_filled: list[bool]) -> None:
+    """Delete empty parts: some stores reject a request that contains an empty metric (T53)."""
+    for index in reversed([place for place, full in enumerate(is_filled) if not full]):
+        del parts[index]

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from .row import Row
 
 ENCODE: Final = In("otlp/test_encode.py")
-DISTRIBUTIONS: Final = In("otlp/test_distributions.py")
+DISTRIBUTIONS: Final = In("otlp/test_histograms.py")
 OTHERS: Final = In("otlp/test_encode_oracle.py")
-REQUEST: Final = In("otlp/test_request.py")
+REQUEST: Final = In("otlp/test_export_request.py")
 PAGE: Final = In("scrape/test_parser.py")
 MALFORMED: Final = In("scrape/test_parse_errors.py")
 NAMES: Final = In("scrape/test_cache.py")

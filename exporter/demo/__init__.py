@@ -1,1 +1,5 @@
-"""What the demo is made of: a simulated cluster, a Last9 stand-in, a script for both and a picture of it all."""
+"""The command `demo`: the real exporter, its sources and its backend in one process, on loopback.
+
+`simulator` or a recording → `servers` (HTTP) → the exporter → `fake_backend` (OTLP), with `display` showing both ends.
+`command` starts them all. The simulator and the servers also stand behind many tests.
+"""

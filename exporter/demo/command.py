@@ -1,4 +1,4 @@
-"""The demo: the real exporter between a simulated cluster (or a recording) and a Last9 stand-in, all on loopback."""
+"""The command `demo`: the real exporter between a simulated cluster or a recording and a fake backend, on loopback."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
 from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
+from exporter.net.auth import basic_auth
 from exporter.service.app import App
 
 if TYPE_CHECKING:
@@ -31,63 +32,63 @@ DEMO_CREDENTIALS: Final = ("demo", "demo-password")
 TICK_SECONDS: Final = 0.5
 FRAMES_PER_SECOND: Final = 4
 DRAIN_SECONDS: Final = 2.0
+"""How much longer than its recording a demo runs, so that the last points are delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What became of a demo: points made and arrived, and what was refused or never came."""
+    """The result of a demo: data points produced, delivered, and received by the backend."""
 
-    enqueued: int
+    produced: int
     delivered: int
     received: ReceivedStats
 
     @property
     def ok(self) -> bool:
-        """Whether everything made arrived."""
-        return 0 < self.enqueued == self.delivered == self.received.points and not self.received.rejected
+        """Whether every point was delivered and no request rejected."""
+        return 0 < self.produced == self.delivered == self.received.points and not self.received.rejected
 
 
 async def run_demo(console: Console, seconds: float | None, frames: Path | None = None) -> DemoResult:
-    """Put the demo on for so long (None: until interrupted, or the recording's end), and tell what became of it.
+    """Run a demo for some seconds (None: until interrupted, or to the end of the recording) and return its result.
 
-    Raises RecordingError.
+    Raise RecordingError if the recording cannot be read.
     """
-    ledger = ReceivedMetrics()
+    received = ReceivedMetrics()
+    username, password = DEMO_CREDENTIALS
     log.configure("error")
     async with AsyncExitStack() as stack:
-        endpoint = await stack.enter_async_context(
-            fake_backend(ledger, username=DEMO_CREDENTIALS[0], password=DEMO_CREDENTIALS[1])
-        )
-        sources, lasts = await stack.enter_async_context(_cluster() if frames is None else _recording(frames))
-        seconds = seconds if seconds is not None else lasts
+        endpoint = await stack.enter_async_context(fake_backend(received, username=username, password=password))
+        sources, duration = await stack.enter_async_context(_cluster() if frames is None else _recording(frames))
+        seconds = seconds if seconds is not None else duration
         app = App(load(None, {}, _settings(endpoint, sources)), "demo")
-        await _run_exporter(app, ledger, console, seconds)
-    return DemoResult(app.accounting.produced, app.accounting.delivered, _received_stats(ledger))
+        await _run_exporter(app, received, console, seconds)
+    return DemoResult(app.accounting.produced, app.accounting.delivered, _received_stats(received))
 
 
-async def _run_exporter(app: App, ledger: ReceivedMetrics, console: Console, seconds: float | None) -> None:
-    """Run the exporter and show what it sees, until the time is over or someone interrupts."""
+async def _run_exporter(app: App, received: ReceivedMetrics, console: Console, seconds: float | None) -> None:
+    """Run the exporter and display its state until the time is over or the user interrupts it."""
     stop = asyncio.Event()
-    running = asyncio.create_task(app.run(stop), name="exporter")
-    began = time.monotonic()
+    task = asyncio.create_task(app.run(stop), name="exporter")
+    started = time.monotonic()
     try:
         with open_display(console) as show:
-            while not running.done() and (seconds is None or time.monotonic() - began < seconds):
-                show(_display_state(app, ledger, time.monotonic() - began))
+            while not task.done() and (seconds is None or time.monotonic() - started < seconds):
+                show(_display_state(app, received, time.monotonic() - started))
                 await asyncio.sleep(1 / FRAMES_PER_SECOND)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()  # interrupted: the summary is still due
+        current = asyncio.current_task()
+        if current is not None:
+            current.uncancel()  # interrupted: the summary is still to be printed
     stop.set()
-    await running
+    await task
 
 
 def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str, object]:
     overrides: dict[str, object] = {
         "argo.interval": TICK_SECONDS,
         "otlp.endpoint": endpoint,
-        "otlp.headers": {"authorization": _basic_auth()},
+        "otlp.headers": {"authorization": basic_auth(*DEMO_CREDENTIALS)},
         "attributes": {"k8s.cluster.name": "demo"},
         "web.listen": "127.0.0.1:0",
         "lifecycle.grace": 10,
@@ -99,23 +100,19 @@ def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str
     return overrides
 
 
-def _basic_auth() -> str:
-    return basic_auth(*DEMO_CREDENTIALS)
-
-
 DemoSources = tuple[dict[Source, tuple[str, ...]], float | None]
-"""The addresses of each source, and for how long there is something to see (None: for ever)."""
+"""The addresses of each source, and the duration in seconds (None: unlimited)."""
 
 
 @asynccontextmanager
 async def _cluster() -> AsyncIterator[DemoSources]:
-    stage = Scenario(time.time())
-    async with serve_cluster(stage.cluster, lambda: stage.advance(time.time())) as there:
+    scenario = Scenario(time.time())
+    async with serve_cluster(scenario.cluster, lambda: scenario.advance(time.time())) as addresses:
         yield (
             {
-                Source.ARGO: there.argo,
-                Source.KUBE_STATE_METRICS: (there.kube_state_metrics,),
-                Source.ROLLOUT_STATE: (there.rollout_state,),
+                Source.ARGO: addresses.argo,
+                Source.KUBE_STATE_METRICS: (addresses.kube_state_metrics,),
+                Source.ROLLOUT_STATE: (addresses.rollout_state,),
             },
             None,
         )
@@ -123,48 +120,48 @@ async def _cluster() -> AsyncIterator[DemoSources]:
 
 @asynccontextmanager
 async def _recording(path: Path) -> AsyncIterator[DemoSources]:
-    began = time.monotonic()
-    async with serve_recording(path, lambda: time.monotonic() - began) as (played, seconds):
+    started = time.monotonic()
+    async with serve_recording(path, lambda: time.monotonic() - started) as (targets, seconds):
         sources: dict[Source, tuple[str, ...]] = {}
-        for one in played:
-            sources[one.source] = (*sources.get(one.source, ()), one.address)
+        for target in targets:
+            sources[target.source] = (*sources.get(target.source, ()), target.address)
         yield sources, seconds + DRAIN_SECONDS
 
 
-def _display_state(app: App, ledger: ReceivedMetrics, elapsed: float) -> DisplayState:
+def _display_state(app: App, received: ReceivedMetrics, elapsed: float) -> DisplayState:
     return DisplayState(
         elapsed,
-        tuple(_rollout_line(one) for one in app.tracker.status.rollouts),
-        tuple(_target_line(one) for one in app.tracker.status.targets),
-        _received_stats(ledger),
+        tuple(_rollout_line(rollout) for rollout in app.tracker.status.rollouts),
+        tuple(_target_line(status) for status in app.tracker.status.targets),
+        _received_stats(received),
     )
 
 
-def _rollout_line(one: Rollout) -> RolloutLine:
-    reading, fraction = one.observation.view, one.fraction
+def _rollout_line(rollout: Rollout) -> RolloutLine:
+    view, fraction = rollout.observation.view, rollout.fraction
     return RolloutLine(
-        *one.key,
-        reading.phase if reading is not None else "?",
+        *rollout.key,
+        view.phase if view is not None else "?",
         fraction.value if fraction is not None else None,
         fraction.method if fraction is not None else "",
-        Counter(role.value for _, role in one.pod_roles),
+        Counter(role.value for _, role in rollout.pod_roles),
     )
 
 
-def _target_line(one: TargetStatus) -> TargetLine:
-    page = one.result
-    state = one.role.value if one.role is not None else "down" if page.failure is not None else "up"
-    detail = page.failure.message if page.failure is not None else f"{page.samples} samples"
-    return TargetLine(page.source.value, page.target, state, detail)
+def _target_line(status: TargetStatus) -> TargetLine:
+    result = status.result
+    state = status.role.value if status.role is not None else "down" if result.failure is not None else "up"
+    detail = result.failure.message if result.failure is not None else f"{result.samples} samples"
+    return TargetLine(result.source.value, result.target, state, detail)
 
 
-def _received_stats(ledger: ReceivedMetrics) -> ReceivedStats:
+def _received_stats(received: ReceivedMetrics) -> ReceivedStats:
     return ReceivedStats(
-        ledger.points, ledger.requests, len(ledger.series), len(ledger.stale), sum(ledger.rejected.values())
+        received.points, received.requests, len(received.series), len(received.stale), received.rejected.total()
     )
 
 
-def summary_line(outcome: DemoResult) -> str:
-    """Say in a line what became of a demo."""
-    end = "everything made arrived" if outcome.ok else "NOT everything made arrived"
-    return f"made {outcome.enqueued} points, delivered {outcome.delivered}; {received_line(outcome.received)}: {end}"
+def summary_line(result: DemoResult) -> str:
+    """Return the result of a demo as a line."""
+    end = "every point was delivered" if result.ok else "NOT every point was delivered"
+    return f"produced {result.produced} points, delivered {result.delivered}; {received_line(result.received)}: {end}"

@@ -1,4 +1,4 @@
-"""Shows the demo as it runs: a live picture on a terminal, a line for each change anywhere else."""
+"""Displays a running demo: tables redrawn in place on a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class RolloutLine:
-    """A rollout as the exporter sees it; `fraction` in [0, 1] or None, told by `method`; `pods` counts them by role."""
+    """A rollout as the exporter derives it; `fraction` in [0, 1] or None, by `method`; `pods` by role."""
 
     namespace: str
     name: str
@@ -45,7 +45,7 @@ class RolloutLine:
 
 @dataclass(frozen=True, slots=True)
 class TargetLine:
-    """A target as the exporter sees it; `state` is leader, standby, up or down, `detail` says more, if need be."""
+    """A target as the exporter scrapes it; `state` is leader, standby, starting, up or down."""
 
     source: str
     name: str
@@ -55,7 +55,7 @@ class TargetLine:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedStats:
-    """What has arrived at the stand-in."""
+    """What the fake backend has received; `stale` counts series, `rejected` requests."""
 
     points: int = 0
     requests: int = 0
@@ -66,7 +66,7 @@ class ReceivedStats:
 
 @dataclass(frozen=True, slots=True)
 class DisplayState:
-    """All that is shown at one moment; `elapsed` is seconds since the demo began."""
+    """Everything on display at one moment; `elapsed` are the seconds since the demo started."""
 
     elapsed: float
     rollouts: tuple[RolloutLine, ...] = ()
@@ -76,79 +76,80 @@ class DisplayState:
 
 @contextmanager
 def open_display(console: Console) -> Iterator[Callable[[DisplayState], None]]:
-    """Show pictures on a console until the end: redrawn in place on a terminal, as lines elsewhere."""
+    """Yield a function that displays a state on a console."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda picture: live.update(render_display(picture), refresh=True)
+            yield lambda state: live.update(render_display(state), refresh=True)
         return
     lines = ChangeLines()
 
-    def show(picture: DisplayState) -> None:
-        for line in lines.new(picture):
+    def show(state: DisplayState) -> None:
+        for line in lines.new(state):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     yield show
 
 
-def render_display(picture: DisplayState) -> Group:
-    """Draw a picture for a terminal."""
-    return Group(_rollout_table(picture), _target_table(picture), Text(received_line(picture.received)))
+def render_display(state: DisplayState) -> Group:
+    """Return the tables for a terminal."""
+    return Group(_rollout_table(state), _target_table(state), Text(received_line(state.received)))
 
 
 def bar(fraction: float | None) -> str:
-    """Draw a fraction in 20 cells, the empty string where there is none."""
+    """Draw a fraction in 20 cells; None is the empty string."""
     if fraction is None:
         return ""
     cells = round(min(max(fraction, 0.0), 1.0) * BAR_WIDTH)
     return FULL * cells + EMPTY * (BAR_WIDTH - cells)
 
 
-def received_line(arrived: ReceivedStats) -> str:
-    """Say in a line what has arrived."""
-    text = f"arrived: {arrived.points} points in {arrived.requests} requests, {arrived.series} series alive"
-    return f"{text}, {arrived.stale} ended, {arrived.rejected} requests refused"
+def received_line(received: ReceivedStats) -> str:
+    """Return what was received as a line."""
+    text = f"received {received.points} points in {received.requests} requests, {received.series} active series"
+    return f"{text}, {received.stale} stale, {received.rejected} requests rejected"
 
 
 class ChangeLines:
-    """Turns pictures into lines, one for each rollout or target whose state has changed since the last picture."""
+    """Turns display states into lines, one for each rollout or target that has changed since the previous state."""
 
     def __init__(self) -> None:
-        self._shown: dict[tuple[str, str], str] = {}
+        self._lines: dict[tuple[str, str], str] = {}
 
-    def new(self, picture: DisplayState) -> list[str]:
-        """Return the lines that this picture adds."""
-        lines = dict([*_rollout_lines(picture), *_target_lines(picture)])
-        changed = [text for key, text in lines.items() if self._shown.get(key) != text]
-        self._shown |= lines
-        return [f"{picture.elapsed:6.1f}s {text}" for text in changed]
-
-
-def _rollout_lines(picture: DisplayState) -> Iterator[tuple[tuple[str, str], str]]:
-    for one in picture.rollouts:
-        fraction = "" if one.fraction is None else f" canary {one.fraction:.2f} ({one.method})"
-        text = f"{one.namespace}/{one.name} {one.phase}{fraction} {_pods(one.pods)}".rstrip()
-        yield (one.namespace, one.name), text
+    def new(self, state: DisplayState) -> list[str]:
+        """Return the lines that a state adds."""
+        lines = dict([*_rollout_lines(state), *_target_lines(state)])
+        changed = [text for key, text in lines.items() if self._lines.get(key) != text]
+        self._lines |= lines
+        return [f"{state.elapsed:6.1f}s {text}" for text in changed]
 
 
-def _target_lines(picture: DisplayState) -> Iterator[tuple[tuple[str, str], str]]:
-    for one in picture.targets:
-        detail = one.detail if one.state == "down" else ""
-        yield (one.source, one.name), f"{one.source} {one.name} {one.state} {detail}".rstrip()
+def _rollout_lines(state: DisplayState) -> Iterator[tuple[tuple[str, str], str]]:
+    for line in state.rollouts:
+        fraction = "" if line.fraction is None else f" canary {line.fraction:.2f} ({line.method})"
+        text = f"{line.namespace}/{line.name} {line.phase}{fraction} {_pods(line.pods)}".rstrip()
+        yield (line.namespace, line.name), text
 
 
-def _rollout_table(picture: DisplayState) -> Table:
-    table = Table("rollout", "phase", "canary", "", "told by", "pods", title=f"{picture.elapsed:.0f} s", expand=True)
-    for one in picture.rollouts:
-        percent = "" if one.fraction is None else f"{one.fraction:.0%}"
-        phase = Text(one.phase, STYLES.get(one.phase, ""))
-        table.add_row(f"{one.namespace}/{one.name}", phase, bar(one.fraction), percent, one.method, _pods(one.pods))
+def _target_lines(state: DisplayState) -> Iterator[tuple[tuple[str, str], str]]:
+    for line in state.targets:
+        detail = line.detail if line.state == "down" else ""
+        yield (line.source, line.name), f"{line.source} {line.name} {line.state} {detail}".rstrip()
+
+
+def _rollout_table(state: DisplayState) -> Table:
+    table = Table("rollout", "phase", "canary", "", "method", "pods", title=f"{state.elapsed:.0f} s", expand=True)
+    for line in state.rollouts:
+        percent = "" if line.fraction is None else f"{line.fraction:.0%}"
+        phase = Text(line.phase, STYLES.get(line.phase, ""))
+        name = f"{line.namespace}/{line.name}"
+        table.add_row(name, phase, bar(line.fraction), percent, line.method, _pods(line.pods))
     return table
 
 
-def _target_table(picture: DisplayState) -> Table:
-    table = Table("scraped", "target", "state", "", expand=True)
-    for one in picture.targets:
-        table.add_row(one.source, one.name, Text(one.state, STYLES.get(one.state, "")), Text(one.detail))
+def _target_table(state: DisplayState) -> Table:
+    table = Table("source", "target", "state", "", expand=True)
+    for line in state.targets:
+        table.add_row(line.source, line.name, Text(line.state, STYLES.get(line.state, "")), Text(line.detail))
     return table
 
 

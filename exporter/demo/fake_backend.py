@@ -1,10 +1,9 @@
-"""A stand-in for Last9: receives OTLP/HTTP metrics as strictly as it must, and keeps books on what came."""
+"""A fake backend: receives OTLP/HTTP metrics as strictly as real stores do, and counts them."""
 
 from __future__ import annotations
 
 import gzip
 import hmac
-import zlib
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 
 from exporter.demo.servers import serve_path
+from exporter.net.auth import basic_auth
+from exporter.net.gzip import GZIP_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -43,9 +44,9 @@ SeriesIdentity = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(slots=True)
 class ReceivedMetrics:
-    """What arrived: `series` holds each living series' last value (a histogram's count), `ended` those that ended.
+    """Received metrics: `series` holds the last value of each active series (for a histogram its count).
 
-    `refused` counts requests turned away, by HTTP status.
+    `stale` are the series that got a staleness marker, `rejected` counts rejected requests by HTTP status.
     """
 
     requests: int = 0
@@ -55,7 +56,7 @@ class ReceivedMetrics:
     stale: set[SeriesIdentity] = field(default_factory=set)
 
     def add(self, request: ExportMetricsServiceRequest) -> None:
-        """Enter an accepted request."""
+        """Add an accepted request."""
         self.requests += 1
         for resource in request.resource_metrics:
             attributes = _attributes(resource.resource.attributes)
@@ -66,8 +67,7 @@ class ReceivedMetrics:
     def _add_metric(self, metric: Metric, attributes: dict[str, str]) -> None:
         for point in _points(metric):
             self.points += 1
-            known = attributes | _attributes(point.attributes)
-            identity = (metric.name, tuple(sorted(known.items())))
+            identity = (metric.name, tuple(sorted((attributes | _attributes(point.attributes)).items())))
             if point.flags & NO_RECORDED_VALUE:
                 self.series.pop(identity, None)
                 self.stale.add(identity)
@@ -77,7 +77,7 @@ class ReceivedMetrics:
 
 
 class RejectedRequestError(ValueError):
-    """A request that is turned away, with the HTTP status that says so."""
+    """A rejected request, with the HTTP status of the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -86,34 +86,35 @@ class RejectedRequestError(ValueError):
 
 @asynccontextmanager
 async def fake_backend(received: ReceivedMetrics, *, username: str, password: str) -> AsyncIterator[str]:
-    """Receive OTLP on loopback into a ledger; yields the endpoint, without `/v1/metrics`."""
+    """Receive OTLP on loopback; yield the endpoint, without `/v1/metrics`."""
     expected = basic_auth(username, password).encode()
 
     async def receive(request: web.Request) -> web.Response:
         try:
             _check_headers(request, expected)
-            decoded = decode(_decompress(await request.read(), request.headers.get("Content-Encoding", "")))
+            decoded = decode_request(_decompress(await request.read(), request.headers.get("Content-Encoding", "")))
         except RejectedRequestError as error:
             received.rejected[error.status] += 1
             return web.Response(status=error.status, text=str(error))
         received.add(decoded)
-        answer = ExportMetricsServiceResponse().SerializeToString()
-        return web.Response(body=answer, content_type=CONTENT_TYPE)
+        response = ExportMetricsServiceResponse().SerializeToString()
+        return web.Response(body=response, content_type=CONTENT_TYPE)
 
     async with serve_path(receive, path=PATH, method="POST") as address:
         yield f"http://{address}"
 
 
-def decode(body: bytes) -> ExportMetricsServiceRequest:
-    """Decode a request's body; RefusedError (400) when it is none, or holds a metric that real stores refuse."""
+def decode_request(body: bytes) -> ExportMetricsServiceRequest:
+    """Decode the body of a request.
+
+    Raise RejectedRequestError (400) if it is invalid or contains a metric that real stores reject.
+    """
     try:
         request = ExportMetricsServiceRequest.FromString(body)
     except DecodeError as error:
-        raise RejectedRequestError(400, f"the body is no ExportMetricsServiceRequest: {error}") from error
-    metrics = [
-        one for resource in request.resource_metrics for scope in resource.scope_metrics for one in scope.metrics
-    ]
-    for metric in metrics:
+        raise RejectedRequestError(400, f"the body is not an ExportMetricsServiceRequest: {error}") from error
+    scopes = (scope for resource in request.resource_metrics for scope in resource.scope_metrics)
+    for metric in (metric for scope in scopes for metric in scope.metrics):
         if not metric.name or not any(True for _ in _points(metric)):
             raise RejectedRequestError(400, f"metric {metric.name!r} has no name or no points")
     return request
@@ -121,13 +122,13 @@ def decode(body: bytes) -> ExportMetricsServiceRequest:
 
 def _check_headers(request: web.Request, expected: bytes) -> None:
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(errors="surrogateescape"), expected):
-        raise RejectedRequestError(401, "the Authorization header is not the one of this stand-in")
+        raise RejectedRequestError(401, "the Authorization header does not match")
     if request.headers.get("Content-Type") != CONTENT_TYPE:
         raise RejectedRequestError(400, f"the Content-Type is not exactly {CONTENT_TYPE}")
 
 
 def _decompress(body: bytes, encoding: str) -> bytes:
-    """Undo the Content-Encoding; gzip that is cut short or garbled, and any other, is refused."""
+    """Decode the Content-Encoding; raise RejectedRequestError for invalid gzip and for any other encoding."""
     if encoding in {"", "identity"}:
         return body
     if encoding != "gzip":
@@ -135,11 +136,11 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     try:
         return gzip.decompress(body)
     except GZIP_ERRORS as error:
-        raise RejectedRequestError(400, f"the body is no gzip: {error}") from error
+        raise RejectedRequestError(400, f"the body is not valid gzip: {error}") from error
 
 
 def _points(metric: Metric) -> Iterable[Point]:
-    """Say a metric's points, whatever its kind; none of a kind that is not set."""
+    """Return the points of a metric of any type; none if it has no type."""
     kind = metric.WhichOneof("data")
     if kind is None:
         return ()
@@ -154,7 +155,7 @@ def _value(point: Point) -> float:
 
 
 def _attributes(attributes: Iterable[KeyValue]) -> dict[str, str]:
-    return {one.key: _text(one.value) for one in attributes}
+    return {attribute.key: _text(attribute.value) for attribute in attributes}
 
 
 def _text(value: AnyValue) -> str:

@@ -1,4 +1,4 @@
-"""What the demo's tests share: playing a rollout and noting down what shows, and the real pages."""
+"""Fixtures of the demo's tests: a rollout whose states are recorded, and pages of real components."""
 
 from __future__ import annotations
 
@@ -18,69 +18,69 @@ if TYPE_CHECKING:
     from exporter.demo.simulator.ground_truth import GroundTruth
     from exporter.demo.simulator.objects import RolloutSpec
 
-SETTLED = 10.0
-FRAME = 0.5
+SETTLE_SECONDS = 10.0
+FRAME_SECONDS = 0.5
 
 
 @dataclass
-class Play:
-    """One rollout in a cluster: settled first, then watched in frames close enough to see every phase that lasts."""
+class ObservedRollout:
+    """A rollout in a cluster, settled at first, recorded in frames close enough for every lasting phase."""
 
     spec: RolloutSpec
     seed: int = 1
     phases: list[str] = field(default_factory=list)
-    truths: list[GroundTruth] = field(default_factory=list)
+    ground_truths: list[GroundTruth] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.cluster = SimulatedCluster(self.seed)
         self.cluster.create(self.spec)
-        self.cluster.advance(self.cluster.now + SETTLED)
-        self.opening = self.cluster.now
-        self._frame()
+        self.cluster.advance(self.cluster.now + SETTLE_SECONDS)
+        self.started_at = self.cluster.now
+        self._record()
 
     @property
     def key(self) -> ObjectKey:
         return ObjectKey(self.spec.namespace, self.spec.name)
 
     @property
-    def truth(self) -> GroundTruth:
+    def ground_truth(self) -> GroundTruth:
         return self.cluster.ground_truth()[self.key]
 
-    def until(self, seconds: float) -> GroundTruth:
-        """Go on to this second of the play, a frame at a time."""
-        while self.cluster.now + FRAME <= self.opening + seconds:
-            self.cluster.advance(self.cluster.now + FRAME)
-            self._frame()
-        self.cluster.advance(self.opening + seconds)
-        return self.truth
+    def advance_to(self, seconds: float) -> GroundTruth:
+        """Advance to some seconds after the start, frame by frame."""
+        while self.cluster.now + FRAME_SECONDS <= self.started_at + seconds:
+            self.cluster.advance(self.cluster.now + FRAME_SECONDS)
+            self._record()
+        self.cluster.advance(self.started_at + seconds)
+        return self.ground_truth
 
     def deploy(self, version: str) -> None:
         self.cluster.deploy(*self.key, f"{self.spec.image.rpartition(':')[0]}:{version}")
 
     def events(self) -> dict[str, int]:
-        """Count the events by reason, as the leader shows them."""
+        """Return the leader's event counts by reason."""
         leader = self.cluster.controllers.leader
         assert leader
         return {event.reason: count for event, count in leader.counters.events.items() if event.key == self.key}
 
-    def _frame(self) -> None:
-        truth = self.truth
-        self.truths.append(truth)
-        if self.phases[-1:] != [truth.phase]:
-            self.phases.append(truth.phase)
+    def _record(self) -> None:
+        ground_truth = self.ground_truth
+        self.ground_truths.append(ground_truth)
+        if self.phases[-1:] != [ground_truth.phase]:
+            self.phases.append(ground_truth.phase)
 
 
 @pytest.fixture
 def real_page() -> Callable[[str], str]:
-    """Read a page that a real component answered in the middle of a canary."""
+    """Return a page of a real component in the middle of a canary."""
 
     def read(name: str) -> str:
-        stored = Path(__file__).parent / "pages" / f"{name}.prom.gz"
-        return gzip.decompress(stored.read_bytes()).decode()
+        path = Path(__file__).parent / "pages" / f"{name}.prom.gz"
+        return gzip.decompress(path.read_bytes()).decode()
 
     return read
 
 
 @pytest.fixture
-def play() -> Callable[[RolloutSpec], Play]:
-    return Play
+def observe() -> Callable[[RolloutSpec], ObservedRollout]:
+    return ObservedRollout

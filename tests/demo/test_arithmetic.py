@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.demo.simulator.arithmetic import ReplicaBounds, ReplicaSetSize, only_replica_set_size, basic_canary_sizes, resolve_bounds, routed_canary_size, split_by_weight
+from exporter.demo.simulator.arithmetic import (
+    ReplicaBounds,
+    ReplicaSetSize,
+    basic_canary_sizes,
+    only_replica_set_size,
+    resolve_bounds,
+    routed_canary_size,
+    split_by_weight,
+)
 from exporter.demo.simulator.objects import FULL_WEIGHT
 
 SIZES = st.integers(0, 40)
@@ -40,25 +48,30 @@ def test_a_weight_becomes_the_nearest_numbers_of_pods(
         (1, 5, 0, 1, (1, 1)),
     ],
 )
-def test_a_canary_begins_with_the_sizes_that_the_controllers_own_examples_give(
+def test_a_canary_starts_with_the_sizes_of_the_controllers_own_examples(
     replicas: int, weight: int, unavailable: int, surge: int, expected: tuple[int, int]
 ) -> None:
-    assert basic_canary_sizes(ReplicaBounds(replicas, surge, unavailable), weight, ReplicaSetSize(), ReplicaSetSize(replicas, replicas), 0) == expected
+    assert (
+        basic_canary_sizes(
+            ReplicaBounds(replicas, surge, unavailable), weight, ReplicaSetSize(), ReplicaSetSize(replicas, replicas), 0
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize(("replicas", "expected"), [(10, (3, 2)), (4, (1, 1)), (1, (1, 0)), (0, (0, 1))])
-def test_a_quarter_of_surge_rounds_up_and_of_unavailability_down(replicas: int, expected: tuple[int, int]) -> None:
+def test_surge_is_rounded_up_and_unavailable_down(replicas: int, expected: tuple[int, int]) -> None:
     limits = resolve_bounds(replicas, 0.25, 0.25)
     assert (limits.surge, limits.unavailable) == expected
 
 
-def test_a_rollout_without_room_to_move_may_miss_one_pod() -> None:
+def test_a_rollout_without_surge_and_unavailable_pods_may_lack_one_pod() -> None:
     assert resolve_bounds(10, 0.0, 0.0) == ReplicaBounds(10, 0, 1)
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS, surge=st.integers(0, 10))
-def test_a_split_has_all_pods_or_one_more_where_a_surge_allows_it(replicas: int, weight: int, surge: int) -> None:
+def test_a_split_has_all_pods_or_one_more_with_surge(replicas: int, weight: int, surge: int) -> None:
     canary, stable = split_by_weight(replicas, weight, surge)
     assert canary >= 0
     assert stable >= 0
@@ -67,28 +80,30 @@ def test_a_split_has_all_pods_or_one_more_where_a_surge_allows_it(replicas: int,
         assert canary > 0
 
 
-def test_a_tie_at_the_top_without_a_surge_gives_no_canary_at_all_as_in_the_controller() -> None:
+def test_a_tie_at_the_top_without_surge_gives_no_canary_as_in_the_controller() -> None:
     assert split_by_weight(5, 90, 0) == (0, 5)
 
 
 @settings(derandomize=True, max_examples=200)
-@given(replicas=SIZES, weight=WEIGHTS, new=SIZES, stable=SIZES, lost=SIZES, others=st.integers(0, 3))
-def test_no_canary_grows_beyond_the_most_pods_nor_shrinks_below_the_least(
-    replicas: int, weight: int, new: int, stable: int, lost: int, others: int
+@given(replicas=SIZES, weight=WEIGHTS, new=SIZES, stable=SIZES, unavailable=SIZES, others=st.integers(0, 3))
+def test_a_canary_never_exceeds_the_maximum_total_nor_goes_below_the_minimum_available(
+    replicas: int, weight: int, new: int, stable: int, unavailable: int, others: int
 ) -> None:
     limits = resolve_bounds(replicas, 0.25, 0.25)
-    available = ReplicaSetSize(new, max(0, new - lost)), ReplicaSetSize(stable, stable)
+    available = ReplicaSetSize(new, max(0, new - unavailable)), ReplicaSetSize(stable, stable)
     next_new, next_stable = basic_canary_sizes(limits, weight, *available, others)
     assert min(next_new, next_stable) >= 0
     if next_new + next_stable > new + stable:
         assert next_new + next_stable + others <= limits.max_total
     if next_stable < stable and not others:
-        assert available[0].available + min(next_stable, stable) >= min(limits.min_available, available[0].available + stable)
+        assert available[0].available + min(next_stable, stable) >= min(
+            limits.min_available, available[0].available + stable
+        )
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS)
-def test_sizes_come_to_the_split_when_all_pods_get_ready(replicas: int, weight: int) -> None:
+def test_sizes_converge_to_the_split_when_all_pods_get_ready(replicas: int, weight: int) -> None:
     limits = resolve_bounds(replicas, 0.25, 0.25)
     new, stable = 0, replicas
     for _ in range(2 * replicas + 2):
@@ -97,16 +112,16 @@ def test_sizes_come_to_the_split_when_all_pods_get_ready(replicas: int, weight: 
 
 
 @settings(derandomize=True, max_examples=200)
-@given(replicas=SIZES, spec=SIZES, others=st.integers(0, 3))
-def test_a_lone_replicaset_takes_all_pods_but_waits_for_others_to_go(replicas: int, spec: int, others: int) -> None:
+@given(replicas=SIZES, desired=SIZES, others=st.integers(0, 3))
+def test_an_only_replica_set_gets_all_pods_once_others_are_gone(replicas: int, desired: int, others: int) -> None:
     limits = resolve_bounds(replicas, 0.25, 0.25)
-    size = only_replica_set_size(limits, ReplicaSetSize(spec, spec), others)
-    assert size == replicas or (others and size <= max(spec, limits.max_total))
+    size = only_replica_set_size(limits, ReplicaSetSize(desired, desired), others)
+    assert size == replicas or (others and size <= max(desired, limits.max_total))
 
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS)
-def test_a_routed_canary_has_pods_for_its_weight_and_not_one_more(replicas: int, weight: int) -> None:
+def test_a_routed_canary_has_just_enough_pods_for_its_weight(replicas: int, weight: int) -> None:
     canary = routed_canary_size(replicas, weight)
     assert canary * FULL_WEIGHT >= weight * replicas
     assert (canary - 1) * FULL_WEIGHT < weight * replicas or canary == 0

@@ -32,8 +32,8 @@ async def session() -> AsyncIterator[ClientSession]:
         yield session
 
 
-def measured() -> MetricsData:
-    """Measure a counter, a gauge and a histogram with the SDK."""
+def measure() -> MetricsData:
+    """Return a counter, a gauge and a histogram recorded with the SDK."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], Resource({"k8s.cluster.name": "east"}), shutdown_on_exit=False)
     meter = provider.get_meter("test")
@@ -58,78 +58,80 @@ async def post(session: ClientSession, url: str, body: bytes, **headers: str) ->
         return response.status, await response.text()
 
 
-async def test_what_the_sdks_own_exporter_sends_arrives() -> None:
-    ledger = ReceivedMetrics()
-    async with fake_backend(ledger, username="user", password="secret") as endpoint:
+async def test_metrics_of_the_sdks_exporter_are_received() -> None:
+    received = ReceivedMetrics()
+    async with fake_backend(received, username="user", password="secret") as endpoint:
         sender = OTLPMetricExporter(
             endpoint + PATH, headers={"authorization": CREDENTIALS}, compression=Compression.Gzip
         )
-        assert await asyncio.to_thread(sender.export, measured()) is MetricExportResult.SUCCESS
+        assert await asyncio.to_thread(sender.export, measure()) is MetricExportResult.SUCCESS
         sender.shutdown()
-    assert (ledger.requests, ledger.points, ledger.rejected.total()) == (1, 3, 0)
-    assert ledger.series == {
+    assert (received.requests, received.points, received.rejected.total()) == (1, 3, 0)
+    assert received.series == {
         ("deploys", (CLUSTER, ("name", "checkout"))): 3.0,
         ("fraction", (CLUSTER, ("name", "checkout"))): 0.25,
         ("seconds", (CLUSTER,)): 1.0,
     }
 
 
-async def test_a_series_ends_with_its_end_marker_and_lives_again_with_a_value(session: ClientSession) -> None:
-    ledger = ReceivedMetrics()
+async def test_a_series_is_stale_after_its_staleness_marker_and_active_again_with_a_value(
+    session: ClientSession,
+) -> None:
+    received = ReceivedMetrics()
     series = ("x", ())
-    async with fake_backend(ledger, username="user", password="secret") as endpoint:
-        for request, living, ended in (
+    async with fake_backend(received, username="user", password="secret") as endpoint:
+        for request, active, stale in (
             (gauge("x", 7.0), {series: 7.0}, set()),
             (gauge("x", 0.0, flags=NO_RECORDED_VALUE), {}, {series}),
             (gauge("x", 8.0), {series: 8.0}, set()),
         ):
             assert (await post(session, endpoint, request.SerializeToString()))[0] == 200
-            assert (ledger.series, ledger.stale) == (living, ended)
-    assert ledger.points == 3
+            assert (received.series, received.stale) == (active, stale)
+    assert received.points == 3
 
 
 async def test_an_empty_request_is_accepted(session: ClientSession) -> None:
-    ledger = ReceivedMetrics()
-    async with fake_backend(ledger, username="user", password="secret") as endpoint:
+    received = ReceivedMetrics()
+    async with fake_backend(received, username="user", password="secret") as endpoint:
         assert (await post(session, endpoint, b""))[0] == 200
-    assert (ledger.requests, ledger.points) == (1, 0)
+    assert (received.requests, received.points) == (1, 0)
 
 
 @pytest.mark.parametrize("authorization", ["", "Basic", "Basic dXNlcjp3cm9uZw==", "Bearer x", "é"])
-async def test_a_wrong_credential_is_refused_with_401(session: ClientSession, authorization: str) -> None:
-    ledger = ReceivedMetrics()
-    async with fake_backend(ledger, username="user", password="secret") as endpoint:
+async def test_a_wrong_credential_is_rejected_with_401(session: ClientSession, authorization: str) -> None:
+    received = ReceivedMetrics()
+    async with fake_backend(received, username="user", password="secret") as endpoint:
         status, text = await post(session, endpoint, b"", Authorization=authorization)
-    assert (status, ledger.rejected) == (401, {401: 1})
+    assert (status, received.rejected) == (401, {401: 1})
     assert "secret" not in text
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "why"),
+    ("body", "headers", "message"),
     [
-        (b"\xff\xff", {}, "no ExportMetricsServiceRequest"),
+        (b"\xff\xff", {}, "not an ExportMetricsServiceRequest"),
         (b"{}", {"Content-Type": "application/json"}, "Content-Type"),
         (b"", {"Content-Type": "application/x-protobuf; charset=utf-8"}, "Content-Type"),
-        (b"plain", {"Content-Encoding": "gzip"}, "no gzip"),
-        (gzip.compress(b"x" * 1000)[:-9], {"Content-Encoding": "gzip"}, "no gzip"),
+        (b"plain", {"Content-Encoding": "gzip"}, "not valid gzip"),
+        (gzip.compress(b"x" * 1000)[:-9], {"Content-Encoding": "gzip"}, "not valid gzip"),
         (b"x", {"Content-Encoding": "br"}, "Content-Encoding"),
         (gauge("", 1.0).SerializeToString(), {}, "no name or no points"),
     ],
 )
-async def test_a_bad_request_is_refused_with_400_and_says_why(
-    session: ClientSession, body: bytes, headers: dict[str, str], why: str
+async def test_an_invalid_request_is_rejected_with_400_and_the_reason(
+    session: ClientSession, body: bytes, headers: dict[str, str], message: str
 ) -> None:
-    ledger = ReceivedMetrics()
-    async with fake_backend(ledger, username="user", password="secret") as endpoint:
+    received = ReceivedMetrics()
+    async with fake_backend(received, username="user", password="secret") as endpoint:
         status, text = await post(session, endpoint, body, **headers)
-    assert (status, ledger.rejected, ledger.requests) == (400, {400: 1}, 0)
-    assert why in text
+    assert (status, received.rejected, received.requests) == (400, {400: 1}, 0)
+    assert message in text
 
 
-async def test_a_metric_without_points_is_refused_as_real_stores_do(session: ClientSession) -> None:
+async def test_a_metric_without_points_is_rejected_as_by_real_stores(session: ClientSession) -> None:
     request = gauge("x", 1.0)
     request.resource_metrics[0].scope_metrics[0].metrics.add(name="empty")
-    ledger = ReceivedMetrics()
-    async with fake_backend(ledger, username="user", password="secret") as endpoint:
+    received = ReceivedMetrics()
+    async with fake_backend(received, username="user", password="secret") as endpoint:
         assert (await post(session, endpoint, request.SerializeToString()))[0] == 400
-    assert ledger.series == {}
+    assert received.series == {}

@@ -1,4 +1,4 @@
-"""What holds of the simulated cluster whatever is done to it."""
+"""Invariants of the simulated cluster under arbitrary actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.demo.simulator.cluster import SimulatedCluster
 from exporter.demo.simulator.controllers import TAKEOVER_SECONDS, EventKey
-from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, SetWeight, RolloutSpec
+from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, RolloutSpec, SetWeight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ STRATEGIES = [
     BlueGreenStrategy(manual=True, preview_replicas=1, scale_down_delay=6, abort_scale_down_delay=4),
     BlueGreenStrategy(auto_promotion=3, scale_down_delay=6),
 ]
-DEEDS: dict[str, Callable[[SimulatedCluster, int], None]] = {
+ACTIONS: dict[str, Callable[[SimulatedCluster, int], None]] = {
     "deploy": lambda cluster, number: cluster.deploy(*KEY, f"app:v{number}"),
     "break": lambda cluster, number: cluster.deploy(*KEY, f"app:bad-{number}"),
     "scale": lambda cluster, number: cluster.scale(*KEY, number),
@@ -38,8 +38,8 @@ DEEDS: dict[str, Callable[[SimulatedCluster, int], None]] = {
     "retry": lambda cluster, _: cluster.retry(*KEY),
     "failover": lambda cluster, _: cluster.failover(),
 }
-ACTS = st.lists(
-    st.tuples(st.sampled_from(sorted(DEEDS)), st.integers(0, 7), st.floats(0.01, 9.0, allow_nan=False)), max_size=8
+ACTION_LISTS = st.lists(
+    st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 7), st.floats(0.01, 9.0, allow_nan=False)), max_size=8
 )
 
 
@@ -50,12 +50,12 @@ def new_cluster(strategy: CanaryStrategy | BlueGreenStrategy, replicas: int, see
     return cluster
 
 
-def pieces(start: float, wait: float) -> list[float]:
+def split_time(start: float, wait: float) -> list[float]:
     return [start + wait * part / 10 for part in range(1, 11)]
 
 
-def hold(truth: GroundTruth) -> None:
-    """Hold one moment against what observed.md says of every frame."""
+def assert_consistent(truth: GroundTruth) -> None:
+    """Check what holds in every recorded frame of real controllers."""
     assert 0 <= truth.available <= truth.replicas
     assert 0 <= truth.updated <= truth.replicas
     assert truth.fraction is None or 0 <= truth.fraction <= 1
@@ -64,26 +64,26 @@ def hold(truth: GroundTruth) -> None:
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)
-@given(strategy=st.sampled_from(STRATEGIES), replicas=st.integers(0, 9), acts=ACTS, seed=st.integers(0, 3))
+@given(strategy=st.sampled_from(STRATEGIES), replicas=st.integers(0, 9), actions=ACTION_LISTS, seed=st.integers(0, 3))
 def test_replica_numbers_never_contradict_each_other(
-    strategy: CanaryStrategy | BlueGreenStrategy, replicas: int, acts: list[tuple[str, int, float]], seed: int
+    strategy: CanaryStrategy | BlueGreenStrategy, replicas: int, actions: list[tuple[str, int, float]], seed: int
 ) -> None:
     cluster = new_cluster(strategy, replicas, seed)
-    for deed, number, wait in acts:
-        DEEDS[deed](cluster, number)
-        for moment in pieces(cluster.now, wait):
-            cluster.advance(moment)
-            hold(cluster.ground_truth()[KEY])
+    for action, number, wait in actions:
+        ACTIONS[action](cluster, number)
+        for now in split_time(cluster.now, wait):
+            cluster.advance(now)
+            assert_consistent(cluster.ground_truth()[KEY])
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
-@given(strategy=st.sampled_from(STRATEGIES), replicas=st.integers(0, 9), acts=ACTS)
-def test_whatever_happened_a_good_image_and_a_full_promotion_end_in_completed(
-    strategy: CanaryStrategy | BlueGreenStrategy, replicas: int, acts: list[tuple[str, int, float]]
+@given(strategy=st.sampled_from(STRATEGIES), replicas=st.integers(0, 9), actions=ACTION_LISTS)
+def test_a_good_image_and_a_full_promotion_always_end_in_completed(
+    strategy: CanaryStrategy | BlueGreenStrategy, replicas: int, actions: list[tuple[str, int, float]]
 ) -> None:
     cluster = new_cluster(strategy, replicas, 1)
-    for deed, number, wait in acts:
-        DEEDS[deed](cluster, number)
+    for action, number, wait in actions:
+        ACTIONS[action](cluster, number)
         cluster.advance(cluster.now + wait)
     cluster.resume(*KEY)
     cluster.deploy(*KEY, "app:final")
@@ -101,50 +101,50 @@ def test_whatever_happened_a_good_image_and_a_full_promotion_end_in_completed(
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(strategy=st.sampled_from(STRATEGIES), acts=ACTS, cuts=st.lists(st.floats(0, 1), max_size=6))
-def test_how_time_is_cut_makes_no_difference(
-    strategy: CanaryStrategy | BlueGreenStrategy, acts: list[tuple[str, int, float]], cuts: list[float]
+@given(strategy=st.sampled_from(STRATEGIES), actions=ACTION_LISTS, fractions=st.lists(st.floats(0, 1), max_size=6))
+def test_advancing_in_parts_equals_advancing_at_once(
+    strategy: CanaryStrategy | BlueGreenStrategy, actions: list[tuple[str, int, float]], fractions: list[float]
 ) -> None:
-    whole, cut = new_cluster(strategy, 5, 2), new_cluster(strategy, 5, 2)
-    for deed, number, wait in acts:
-        end = whole.now + wait
-        DEEDS[deed](whole, number)
-        DEEDS[deed](cut, number)
-        for part in sorted(cuts):
-            cut.advance(end - wait + part * wait)
-        whole.advance(end)
-        cut.advance(end)
-    assert whole.kube_state_metrics_page() == cut.kube_state_metrics_page()
-    assert whole.state_page() == cut.state_page()
-    assert [whole.argo_page(name) for name in ("argo-a", "argo-b")] == [
-        cut.argo_page(name) for name in ("argo-a", "argo-b")
+    at_once, in_parts = new_cluster(strategy, 5, 2), new_cluster(strategy, 5, 2)
+    for action, number, wait in actions:
+        end = at_once.now + wait
+        ACTIONS[action](at_once, number)
+        ACTIONS[action](in_parts, number)
+        for part in sorted(fractions):
+            in_parts.advance(end - wait + part * wait)
+        at_once.advance(end)
+        in_parts.advance(end)
+    assert at_once.kube_state_metrics_page() == in_parts.kube_state_metrics_page()
+    assert at_once.state_page() == in_parts.state_page()
+    assert [at_once.argo_page(name) for name in ("argo-a", "argo-b")] == [
+        in_parts.argo_page(name) for name in ("argo-a", "argo-b")
     ]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(acts=ACTS)
-def test_counters_of_a_process_never_fall_and_at_most_one_leads(acts: list[tuple[str, int, float]]) -> None:
+@given(actions=ACTION_LISTS)
+def test_counters_of_a_process_never_decrease_and_at_most_one_leads(actions: list[tuple[str, int, float]]) -> None:
     cluster = new_cluster(CanaryStrategy(STEPS), 4, 3)
-    before: dict[tuple[str, float], dict[EventKey, int]] = {}
-    for deed, number, wait in acts:
-        DEEDS[deed](cluster, number)
-        for moment in pieces(cluster.now, wait):
-            cluster.advance(moment)
-            members = cluster.controllers.by_name.values()
-            assert sum(one.is_leader for one in members) <= 1
-            for one in members:
-                known = before.get((one.name, one.started_at), {})
-                assert all(one.counters.events[event] >= count for event, count in known.items())
-                before[one.name, one.started_at] = dict(one.counters.events)
+    previous: dict[tuple[str, float], dict[EventKey, int]] = {}
+    for action, number, wait in actions:
+        ACTIONS[action](cluster, number)
+        for now in split_time(cluster.now, wait):
+            cluster.advance(now)
+            controllers = cluster.controllers.by_name.values()
+            assert sum(controller.is_leader for controller in controllers) <= 1
+            for controller in controllers:
+                counts = previous.get((controller.name, controller.started_at), {})
+                assert all(controller.counters.events[event] >= count for event, count in counts.items())
+                previous[controller.name, controller.started_at] = dict(controller.counters.events)
 
 
-def test_the_same_seed_gives_the_same_cluster_and_another_seed_another() -> None:
+def test_only_the_same_seed_gives_the_same_cluster() -> None:
     pages = [new_cluster(CanaryStrategy(STEPS), 3, seed).kube_state_metrics_page() for seed in (7, 7, 8)]
     assert pages[0] == pages[1]
     assert pages[0] != pages[2]
 
 
-def test_speed_changes_how_long_things_take_and_nothing_else() -> None:
+def test_speed_changes_only_durations() -> None:
     slow, fast = SimulatedCluster(5, start=0.0), SimulatedCluster(5, start=0.0, speed=4.0)
     for cluster in (slow, fast):
         cluster.create(RolloutSpec(*KEY, "app:v1", 4, CanaryStrategy(STEPS)))

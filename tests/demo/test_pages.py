@@ -1,4 +1,4 @@
-"""The simulated pages beside real ones: same families, types, help and labels, and who shows what when."""
+"""Simulated pages have the families, types, HELP and labels of real ones, and change as those do."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.demo.simulator.cluster import SimulatedCluster
 from exporter.demo.simulator.controllers import CLEANUP_SECONDS, TAKEOVER_SECONDS
 from exporter.demo.simulator.exposition import FamilyHeader, SampleRow, format_number, render_family
-from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, Pause, SetWeight, RolloutSpec
+from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, Pause, RolloutSpec, SetWeight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    Reader = Callable[[str], str]
+    PageReader = Callable[[str], str]
 
-NOISE = ("go_", "apiserver_", "aggregator_", "cardinality_", "registered_", "hidden_", "disabled_", "controller_client")
-"""Families of the Go runtime and of Kubernetes' registry, which the simulation leaves out."""
-UNSHOWN = ("kube_pod_container_resource", "kube_pod_container_state", "kube_pod_container_status_terminated")
+OMITTED_PREFIXES = (
+    "go_",
+    "apiserver_",
+    "aggregator_",
+    "cardinality_",
+    "registered_",
+    "hidden_",
+    "disabled_",
+    "controller_client",
+)
+"""Families of the Go runtime and of Kubernetes' registry, which the simulation omits."""
+OPTIONAL_PREFIXES = ("kube_pod_container_resource", "kube_pod_container_state", "kube_pod_container_status_terminated")
 
 
-def busy() -> SimulatedCluster:
-    """Make a cluster in mid-canary with everything that a page can show."""
+def busy_cluster() -> SimulatedCluster:
+    """Return a cluster in mid-canary with everything that a page can show."""
     cluster = SimulatedCluster(3)
     steps = (SetWeight(20), Pause(), SetWeight(50), Pause())
     cluster.create(RolloutSpec("shop", "checkout", "registry.local/app:v1", 10, CanaryStrategy(steps)))
@@ -39,22 +48,22 @@ def busy() -> SimulatedCluster:
     return cluster
 
 
-def lines(page: str, word: str) -> dict[str, str]:
-    """Read the HELP or TYPE lines of a page by family, in its order."""
+def header_lines(page: str, word: str) -> dict[str, str]:
+    """Return the HELP or TYPE lines of a page by family, in its order."""
     start = f"# {word} "
-    found = [line[len(start) :].partition(" ") for line in page.split("\n") if line.startswith(start)]
-    return {name: rest for name, _, rest in found}
+    by_name = [line[len(start) :].partition(" ") for line in page.split("\n") if line.startswith(start)]
+    return {name: rest for name, _, rest in by_name}
 
 
-def labels(page: str) -> dict[str, set[tuple[str, ...]]]:
-    """Read which label names, in which order, each sample name has."""
-    found: dict[str, set[tuple[str, ...]]] = {}
+def label_names(page: str) -> dict[str, set[tuple[str, ...]]]:
+    """Return the label names, in their order, of each sample name."""
+    by_name: dict[str, set[tuple[str, ...]]] = {}
     for line in page.split("\n"):
         if line and not line.startswith("#"):
             name, _, rest = line.partition("{")
             names = tuple(part.rpartition(",")[2] for part in rest.split('="')[:-1]) if rest else ()
-            found.setdefault(name.split(" ")[0], set()).add(tuple(name.lstrip(",") for name in names))
-    return found
+            by_name.setdefault(name.split(" ")[0], set()).add(tuple(name.lstrip(",") for name in names))
+    return by_name
 
 
 def text(page: bytes | None) -> str:
@@ -62,8 +71,8 @@ def text(page: bytes | None) -> str:
     return page.decode()
 
 
-def simulated() -> dict[str, str]:
-    cluster = busy()
+def simulated_pages() -> dict[str, str]:
+    cluster = busy_cluster()
     return {
         "argo-a": text(cluster.argo_page("argo-a")),
         "argo-b": text(cluster.argo_page("argo-b")),
@@ -73,22 +82,24 @@ def simulated() -> dict[str, str]:
     }
 
 
-def without(names: Iterable[str], prefixes: tuple[str, ...]) -> list[str]:
+def without_prefixes(names: Iterable[str], prefixes: tuple[str, ...]) -> list[str]:
     return [name for name in names if not name.startswith(prefixes)]
 
 
 @pytest.mark.parametrize("name", ["argo-a", "argo-b", "ksm", "ksm-plain", "ksm-state"])
-def test_a_page_has_the_families_types_and_help_of_the_real_one(name: str, real_page: Reader) -> None:
-    page, real = simulated()[name], real_page(name)
-    assert without(lines(page, "TYPE"), NOISE) == without(lines(real, "TYPE"), NOISE)
+def test_a_page_has_the_families_types_and_help_of_the_real_one(name: str, real_page: PageReader) -> None:
+    page, real = simulated_pages()[name], real_page(name)
+    assert without_prefixes(header_lines(page, "TYPE"), OMITTED_PREFIXES) == without_prefixes(
+        header_lines(real, "TYPE"), OMITTED_PREFIXES
+    )
     for word in ("TYPE", "HELP"):
-        assert lines(page, word).items() <= lines(real, word).items()
+        assert header_lines(page, word).items() <= header_lines(real, word).items()
 
 
 @pytest.mark.parametrize("name", ["argo-a", "argo-b", "ksm", "ksm-plain", "ksm-state"])
-def test_samples_have_the_label_names_of_the_real_ones_in_their_order(name: str, real_page: Reader) -> None:
-    page, real = labels(simulated()[name]), labels(real_page(name))
-    assert without(page, UNSHOWN)
+def test_samples_have_the_label_names_of_the_real_ones_in_their_order(name: str, real_page: PageReader) -> None:
+    page, real = label_names(simulated_pages()[name]), label_names(real_page(name))
+    assert without_prefixes(page, OPTIONAL_PREFIXES)
     for sample, orders in page.items():
         if sample in real and sample != "kube_pod_labels":
             assert orders <= real[sample], sample
@@ -96,33 +107,33 @@ def test_samples_have_the_label_names_of_the_real_ones_in_their_order(name: str,
 
 @pytest.mark.parametrize("name", ["argo-a", "argo-b", "ksm", "ksm-plain", "ksm-state"])
 def test_the_reference_parser_reads_every_page(name: str) -> None:
-    page = simulated()[name]
+    page = simulated_pages()[name]
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     assert len(samples) == sum(bool(line) and not line.startswith("#") for line in page.split("\n"))
     assert page.endswith("\n")
 
 
 def test_the_samples_of_a_controllers_family_are_in_the_order_of_their_label_values() -> None:
-    for family in text_string_to_metric_families(simulated()["argo-a"]):
+    for family in text_string_to_metric_families(simulated_pages()["argo-a"]):
         if family.name.startswith("rollout_") and family.type != "histogram":
             values = [list(sample.labels.values()) for sample in family.samples]
             assert values == sorted(values), family.name
 
 
 def test_without_allow_lists_labels_and_annotations_have_headers_only() -> None:
-    plain = labels(simulated()["ksm-plain"])
-    listed = labels(simulated()["ksm"])
+    plain = label_names(simulated_pages()["ksm-plain"])
+    listed = label_names(simulated_pages()["ksm"])
     assert {"kube_pod_labels", "kube_replicaset_annotations"} == listed.keys() - plain.keys()
 
 
-def test_a_standby_shows_no_rollout_and_a_leader_shows_all() -> None:
-    cluster = busy()
+def test_a_standby_shows_no_rollouts_and_a_leader_all() -> None:
+    cluster = busy_cluster()
     assert text(cluster.argo_page("argo-a")).count("\nrollout_info{") == 4
     assert "rollout_" not in text(cluster.argo_page("argo-b")).replace("argo_rollouts_controller_info", "")
 
 
-def test_during_a_failover_nobody_shows_rollouts_and_the_next_leader_counts_anew() -> None:
-    cluster = busy()
+def test_during_a_failover_no_controller_shows_rollouts_and_the_next_leader_counts_from_0() -> None:
+    cluster = busy_cluster()
     start = cluster.now
     cluster.failover()
     assert cluster.argo_page("argo-a") is None
@@ -138,20 +149,20 @@ def test_during_a_failover_nobody_shows_rollouts_and_the_next_leader_counts_anew
 
 
 def test_a_new_leader_shows_its_rollouts_one_after_the_other() -> None:
-    cluster = busy()
+    cluster = busy_cluster()
     cluster.failover()
     while not cluster.controllers.leader:
         cluster.advance(cluster.controllers.next_change())
-    shown = []
+    counts = []
     for _ in range(12):
-        shown.append(text(cluster.argo_page("argo-b")).count("\nrollout_info{"))
+        counts.append(text(cluster.argo_page("argo-b")).count("\nrollout_info{"))
         cluster.advance(cluster.now + 0.0007)
-    assert shown == sorted(shown)
-    assert set(shown) == {0, 1, 2, 3, 4}
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2, 3, 4}
 
 
 def test_a_lone_controller_waits_for_its_own_lease() -> None:
-    cluster = busy()
+    cluster = busy_cluster()
     for name in ("argo-b", "argo-a"):
         cluster.kill_controller(name)
     cluster.advance(cluster.now + 3)
@@ -162,8 +173,8 @@ def test_a_lone_controller_waits_for_its_own_lease() -> None:
     assert "\nrollout_info{" in text(cluster.argo_page("argo-a"))
 
 
-def test_a_deleted_rollout_is_gone_at_once_but_its_counters_linger() -> None:
-    cluster = busy()
+def test_a_deleted_rollout_is_gone_at_once_but_its_counters_stay_for_a_while() -> None:
+    cluster = busy_cluster()
     cluster.delete("shop", "checkout")
     page = text(cluster.argo_page("argo-a"))
     assert 'rollout_info{name="checkout"' not in page
@@ -177,8 +188,8 @@ def test_a_deleted_rollout_is_gone_at_once_but_its_counters_linger() -> None:
     assert 'rollout_events_total{name="checkout"' not in page
 
 
-def test_a_terminating_pod_is_still_running_and_has_a_deletion_time() -> None:
-    cluster = busy()
+def test_a_terminating_pod_is_still_running_and_has_a_deletion_timestamp() -> None:
+    cluster = busy_cluster()
     cluster.scale("shop", "web", 1)
     cluster.advance(cluster.now + 0.5)
     page = text(cluster.kube_state_metrics_page())
@@ -188,8 +199,8 @@ def test_a_terminating_pod_is_still_running_and_has_a_deletion_time() -> None:
         assert any(f'pod="{name}"' in line and 'phase="Running"} 1' in line for line in page.split("\n"))
 
 
-def test_a_retry_leaves_an_abort_of_0_in_the_state() -> None:
-    cluster = busy()
+def test_a_retry_leaves_abort_0_in_the_rollout_state() -> None:
+    cluster = busy_cluster()
     about = 'customresource_version="v1alpha1",name="audit",namespace="pay"}'
     for value in (1, 0):
         rows = [line for line in text(cluster.state_page()).split("\n") if "_rollout_abort{" in line]
@@ -214,7 +225,7 @@ def test_a_retry_leaves_an_abort_of_0_in_the_state() -> None:
         (True, "1"),
     ],
 )
-def test_numbers_are_written_as_go_writes_them(value: float, expected: str) -> None:
+def test_numbers_are_formatted_as_by_go(value: float, expected: str) -> None:
     assert format_number(value) == expected
 
 

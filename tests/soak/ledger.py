@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.demo.fake_backend import decode
+from exporter.demo.fake_backend import decode_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -94,7 +94,7 @@ class Ledger:
         return f"{produced=} {delivered=} {duplicates=} dropped={self.dropped} missing={self.missing}"
 
     def _keys(self, body: bytes) -> Iterator[PointKey]:
-        for resource in decode(gzip.decompress(body)).resource_metrics:
+        for resource in decode_request(gzip.decompress(body)).resource_metrics:
             resource_key = resource.resource.SerializeToString(deterministic=True)
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:

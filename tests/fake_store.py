@@ -33,7 +33,7 @@ def as_prometheus_names(name: str, *, counts: bool) -> str:
 
 
 @dataclass
-class Store:
+class FakeStore:
     """What it holds by name and labels, and how it misbehaves.
 
     `rename` translates a metric's name; `relabel` an attribute's, None drops it; `keeps` says which metrics it takes.
@@ -42,68 +42,68 @@ class Store:
     `neighbour`'s as well, another cluster.
     """
 
-    rename: Callable[..., str] = lambda name, **_: name
-    relabel: Callable[[str], str | None] = lambda key: key
-    keeps: Callable[[str], bool] = lambda _: True
-    hidden: int = 0
-    troubles: list[int] = field(default_factory=list)
-    pushes: list[int] = field(default_factory=list)
-    rejected: int = 0
-    neighbour: str = ""
+    translate_name: Callable[..., str] = lambda name, **_: name
+    translate_attribute: Callable[[str], str | None] = lambda key: key
+    accepts: Callable[[str], bool] = lambda _: True
+    empty_responses: int = 0
+    query_errors: list[int] = field(default_factory=list)
+    push_errors: list[int] = field(default_factory=list)
+    rejected_points: int = 0
+    other_cluster: str = ""
     page: str = ""
-    held: dict[Key, float] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    samples: dict[Key, float] = field(default_factory=dict)
+    queries: list[str] = field(default_factory=list)
     address: str = ""
 
     async def push(self, request: web.Request) -> web.Response:
-        if self.pushes:
-            return web.Response(status=self.pushes.pop(0), text="push refused")
-        taken = ExportMetricsServiceRequest.FromString(await request.read())
-        for resource in taken.resource_metrics:
+        if self.push_errors:
+            return web.Response(status=self.push_errors.pop(0), text="push refused")
+        export_request = ExportMetricsServiceRequest.FromString(await request.read())
+        for resource in export_request.resource_metrics:
             for scope in resource.scope_metrics:
-                for metric in filter(lambda one: self.keeps(one.name), scope.metrics):
-                    self._enter(metric)
-        partial = ExportMetricsPartialSuccess(rejected_data_points=self.rejected, error_message="odd")
-        answer = ExportMetricsServiceResponse(partial_success=partial if self.rejected else None)
-        return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+                for metric in filter(lambda one: self.accepts(one.name), scope.metrics):
+                    self._store(metric)
+        partial = ExportMetricsPartialSuccess(rejected_data_points=self.rejected_points, error_message="odd")
+        response = ExportMetricsServiceResponse(partial_success=partial if self.rejected_points else None)
+        return web.Response(body=response.SerializeToString(), content_type="application/x-protobuf")
 
-    def _enter(self, metric: Metric) -> None:
-        name = self.rename(metric.name, counts=metric.WhichOneof("data") == "sum")
+    def _store(self, metric: Metric) -> None:
+        name = self.translate_name(metric.name, counts=metric.WhichOneof("data") == "sum")
         for point in getattr(metric, str(metric.WhichOneof("data"))).data_points:
-            renamed = ((self.relabel(one.key), one.value.string_value) for one in point.attributes)
+            renamed = ((self.translate_attribute(one.key), one.value.string_value) for one in point.attributes)
             labels = tuple(sorted((key, value) for key, value in renamed if key is not None))
             for suffix, more, value in _samples(point):
-                if self.neighbour:
-                    self.held[name + suffix, (*more, ("k8s.cluster.name", self.neighbour))] = value
-                self.held[name + suffix, (*more, *labels)] = value
+                if self.other_cluster:
+                    self.samples[name + suffix, (*more, ("k8s.cluster.name", self.other_cluster))] = value
+                self.samples[name + suffix, (*more, *labels)] = value
 
-    async def exposed(self, _: web.Request) -> web.Response:
+    async def metrics_page(self, _: web.Request) -> web.Response:
         """Show a page: the one it is given, else what it holds."""
-        lines = (f"{name}{{{_spelt(labels)}}} {value:.0f}\n" for (name, labels), value in sorted(self.held.items()))
+        lines = (f"{name}{{{_format_labels(labels)}}} {value:.0f}\n" for (name, labels), value in sorted(self.samples.items()))
         return web.Response(text=self.page or "".join(lines))
 
     async def query(self, request: web.Request) -> web.Response:
         form = {**await request.post(), **request.query}
-        self.asked.append(str(form["query"]))
-        if self.troubles:
-            return web.Response(status=self.troubles.pop(0), text="trouble")
-        self.hidden -= 1
-        found = {} if self.hidden >= 0 else dict(self._found(self.asked[-1]))
-        if self.asked[-1].startswith("count by"):
-            names = [name for name, _ in found]
-            found = {(name, ()): float(names.count(name)) for name in names}
-        result = [{"metric": _metric(key), "value": [0, f"{value}"]} for key, value in found.items()]
+        self.queries.append(str(form["query"]))
+        if self.query_errors:
+            return web.Response(status=self.query_errors.pop(0), text="trouble")
+        self.empty_responses -= 1
+        samples = {} if self.empty_responses >= 0 else dict(self._select(self.queries[-1]))
+        if self.queries[-1].startswith("count by"):
+            names = [name for name, _ in samples]
+            samples = {(name, ()): float(names.count(name)) for name in names}
+        result = [{"metric": _metric(key), "value": [0, f"{value}"]} for key, value in samples.items()]
         return _json({"resultType": "vector", "result": result})
 
     async def series(self, request: web.Request) -> web.Response:
-        found = self._found(str((await request.post())["match[]"]))
-        return _json([_metric(key) for key, _ in found])
+        samples = self._select(str((await request.post())["match[]"]))
+        return _json([_metric(key) for key, _ in samples])
 
-    def _found(self, promql: str) -> Iterator[tuple[Key, float]]:
+    def _select(self, promql: str) -> Iterator[tuple[Key, float]]:
         pattern = re.search(r'__name__=~"(.*?)"', promql)
         value = re.search(r"== (\d+)", promql)
         assert pattern
-        for key, held in self.held.items():
+        for key, held in self.samples.items():
             if re.fullmatch(pattern[1], key[0]) and (value is None or held == float(value[1])):
                 yield key, held
 
@@ -123,7 +123,7 @@ def _metric(key: Key) -> dict[str, str]:
     return {"__name__": key[0], **dict(key[1])}
 
 
-def _spelt(labels: Labels) -> str:
+def _format_labels(labels: Labels) -> str:
     return ",".join(f'{key}="{value}"' for key, value in labels)
 
 
@@ -132,11 +132,11 @@ def _json(data: object) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(store: Store) -> AsyncIterator[Store]:
+async def serve(store: FakeStore) -> AsyncIterator[FakeStore]:
     """Serve a store on loopback."""
     app = web.Application()
     app.router.add_post("/v1/metrics", store.push)
-    app.router.add_get("/metrics", store.exposed)
+    app.router.add_get("/metrics", store.metrics_page)
     app.router.add_post("/api/v1/query", store.query)
     app.router.add_get("/api/v1/query", store.query)
     app.router.add_post("/api/v1/series", store.series)

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-PATIENCE = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(slots=True)
-class Exporter:
+class ExporterProcess:
     """A running process; `log` is what it has written on standard error so far."""
 
     process: asyncio.subprocess.Process
     port: int = 0
     log: str = ""
 
-    async def say(self, word: str) -> str:
+    async def wait_for_log(self, text: str) -> str:
         """Wait until a word is in the log, and return the line that has it."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 line = (await self.process.stderr.readline()).decode()
                 self.log += line
-                if word in line:
+                if text in line:
                     return line
-                assert line, f"it ended without saying {word!r}:\n{self.log}"
+                assert line, f"it ended without saying {text!r}:\n{self.log}"
 
     async def stop(self) -> int:
         """Send SIGTERM and return the exit status."""
@@ -44,7 +44,7 @@ class Exporter:
 
     async def wait(self) -> int:
         """Wait for the end and return the exit status."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             _, rest = await self.process.communicate()
         self.log += (rest or b"").decode()
         assert self.process.returncode is not None
@@ -52,7 +52,7 @@ class Exporter:
 
 
 @asynccontextmanager
-async def exporter(config: Path, *arguments: str, **environment: str) -> AsyncIterator[Exporter]:
+async def start_exporter(config: Path, *arguments: str, **environment: str) -> AsyncIterator[ExporterProcess]:
     """Start `rollouts-exporter -c CONFIG …`; it is ended with the context."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -65,7 +65,7 @@ async def exporter(config: Path, *arguments: str, **environment: str) -> AsyncIt
         stdout=asyncio.subprocess.PIPE,
         env={"PATH": os.environ.get("PATH", ""), "PYTHONUNBUFFERED": "1", **environment},
     )
-    running = Exporter(process)
+    running = ExporterProcess(process)
     try:
         yield running
     finally:

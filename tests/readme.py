@@ -24,8 +24,8 @@ def series_table() -> str:
     """Return the catalogue as a Markdown table."""
     lines = ["| series | kind | labels | meaning |", "|---|---|---|---|"]
     for name, kind, labels, text in series_rows():
-        own = ", ".join(label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels)
-        lines.append(f"| `{name}` | {kind} | {own} | {text} |")
+        labels = ", ".join(label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels)
+        lines.append(f"| `{name}` | {kind} | {labels} | {text} |")
     return "\n".join(lines)
 
 
@@ -33,8 +33,8 @@ def rule_table() -> str:
     """Return the rules of `gate lint` as a Markdown table."""
     lines = ["| rule | | finds |", "|---|---|---|"]
     for rule in RULES:
-        about = rule.about.replace("|", "\\|")
-        lines.append(f"| `{rule.name}` | {rule.severity} | {about} |")
+        description = rule.summary.replace("|", "\\|")
+        lines.append(f"| `{rule.name}` | {rule.severity} | {description} |")
     return "\n".join(lines)
 
 
@@ -59,7 +59,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
 """The tables that are made, by the mark around them."""
 
 
-def between(text: str, mark: str) -> tuple[str, str, str]:
+def split_section(text: str, mark: str) -> tuple[str, str, str]:
     """Cut a text into what is before, inside and after the comments `<!-- mark… -->` and `<!-- /mark -->`."""
     before, _, rest = text.partition(f"<!-- {mark}")
     head, _, rest = rest.partition("-->\n")
@@ -71,7 +71,7 @@ def between(text: str, mark: str) -> tuple[str, str, str]:
 def main() -> None:
     """Write the tables."""
     for mark, table in TABLES.items():
-        before, _, after = between(README.read_text(), mark)
+        before, _, after = split_section(README.read_text(), mark)
         README.write_text(f"{before}{table()}\n{after}")
 
 

@@ -19,15 +19,15 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_the_house_rules_hold(tool: str) -> None:
+def test_style_layout_types_and_layers(tool: str) -> None:
     name, *arguments = TOOLS[tool]
     program = shutil.which(name, path=f"{Path(sys.executable).parent}")
     assert program is not None, f"{name} is not installed; install the extra `test`"
-    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_nothing_but_the_agreed_stands_at_the_top() -> None:
+def test_top_level_files_are_listed() -> None:
     agreed = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "charts", "exporter", "pyproject.toml", "tests"}
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:

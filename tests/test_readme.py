@@ -10,7 +10,7 @@ import pytest
 from exporter.cli import main
 from exporter.cli.gate import gate
 from exporter.config import load
-from tests.readme import README, ROOT, TABLES, between
+from tests.readme import README, ROOT, TABLES, split_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,29 +19,29 @@ TEXT = README.read_text()
 
 
 @pytest.mark.parametrize("mark", TABLES)
-def test_a_table_that_is_made_is_what_it_is_made_of(mark: str) -> None:
-    assert between(TEXT, mark)[1].strip() == TABLES[mark](), "python -m tests.readme --write"
+def test_generated_tables_are_current(mark: str) -> None:
+    assert split_section(TEXT, mark)[1].strip() == TABLES[mark](), "python -m tests.readme --write"
 
 
-def test_every_picture_shown_is_there_and_small() -> None:
+def test_pictures_exist_and_are_small() -> None:
     shown = re.findall(r"!\[[^\]]+\]\((\S+)\)", TEXT)
     assert len(shown) == 3
     assert all(0 < (ROOT / one).stat().st_size <= 200_000 for one in shown)
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
-def test_every_command_is_told(command: str) -> None:
+def test_every_command_is_documented(command: str) -> None:
     assert re.search(rf"`{command}[ `]", TEXT)
     assert main.commands[command].help
 
 
 @pytest.mark.parametrize("command", sorted(gate.commands))
-def test_every_command_of_the_gate_is_told(command: str) -> None:
+def test_every_gate_command_is_documented(command: str) -> None:
     assert f"`gate {command}" in TEXT
     assert gate.commands[command].help
 
 
-def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
+def test_example_configuration_is_valid(tmp_path: Path) -> None:
     shown = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     assert shown
     secret = tmp_path / "authorization"

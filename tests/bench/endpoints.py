@@ -1,7 +1,8 @@
-"""The other end, a process of its own: serves the pages' variants in turn, and takes what is pushed, at once.
+"""The targets and the backend of a subject, in a process of their own.
 
-Files go from the page cache to the socket, and nothing that arrives is looked into, so that this end costs little. It
-tells each scrape and each push as a line of JSON on standard output, and ends when its standard input does.
+Serves the variants of the pages in turn, and accepts pushes without looking at them. Files go from the page cache to
+the socket, so that this process uses little CPU. Prints each scrape and push as a line of JSON, and ends when its
+standard input does.
 """
 
 from __future__ import annotations
@@ -24,57 +25,57 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OTLP: Final = "/otlp"
-WRITE: Final = "/write"
-_ANSWERS: Final[Mapping[str, HTTPStatus]] = {
+REMOTE_WRITE: Final = "/write"
+_STATUS_BY_PATH: Final[Mapping[str, HTTPStatus]] = {
     f"{OTLP}/v1/metrics": HTTPStatus.OK,
-    WRITE: HTTPStatus.NO_CONTENT,
+    REMOTE_WRITE: HTTPStatus.NO_CONTENT,
 }
 
 
-class Stage(ThreadingHTTPServer):
-    """Serves the pages of a folder at /NAME and takes pushes at OTLP and WRITE; counts the scrapes of each page."""
+class Endpoints(ThreadingHTTPServer):
+    """Serves the pages of a folder at /NAME and accepts pushes at OTLP and REMOTE_WRITE; counts scrapes by page."""
 
     daemon_threads = True
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.scrapes: Counter[str] = Counter()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
-    def scraped(self, page: str) -> Path:
-        """Count a scrape, tell of it, and return the file to answer with."""
-        with self._turn:
+    def record_scrape(self, page: str) -> Path:
+        """Count and print a scrape, and return the file to serve."""
+        with self._lock:
             number = self.scrapes[page]
             self.scrapes[page] += 1
-            self._tell({"at": time.time(), "scraped": page})
+            self._print_event({"at": time.time(), "scraped": page})
         return variant(self.folder, page, number)
 
-    def took(self, size: int) -> None:
-        """Tell of a push of so many bytes."""
-        with self._turn:
-            self._tell({"at": time.time(), "took": size})
+    def record_push(self, size: int) -> None:
+        """Print a push of so many bytes."""
+        with self._lock:
+            self._print_event({"at": time.time(), "took": size})
 
-    def _tell(self, event: Mapping[str, object]) -> None:
+    def _print_event(self, event: Mapping[str, object]) -> None:
         print(json.dumps(event), flush=True)
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
-    server: Stage
+    server: Endpoints
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # whoever asked was ended
+        with suppress(ConnectionError):  # the subject was stopped
             super().handle()
 
     def do_GET(self) -> None:
         page = self.path.partition("?")[0].strip("/")
         if not variant(self.server.folder, page, 0).is_file():
-            self._plain(HTTPStatus.NOT_FOUND)
+            self._respond(HTTPStatus.NOT_FOUND)
             return
-        with self.server.scraped(page).open("rb") as file:
+        with self.server.record_scrape(page).open("rb") as file:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
             self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
@@ -86,28 +87,28 @@ class _Answer(BaseHTTPRequestHandler):
         left = size = int(self.headers["Content-Length"])
         while left > 0 and (part := self.rfile.read(min(left, 1 << 20))):
             left -= len(part)
-        self._plain(_ANSWERS.get(self.path, HTTPStatus.NOT_FOUND))
+        self._respond(_STATUS_BY_PATH.get(self.path, HTTPStatus.NOT_FOUND))
         self.wfile.flush()
-        self.server.took(size)
+        self.server.record_push(size)
 
-    def _plain(self, status: HTTPStatus) -> None:
+    def _respond(self, status: HTTPStatus) -> None:
         self.send_response(status)
         if status is not HTTPStatus.NO_CONTENT:
             self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: what matters is told on standard output."""
+        """Log nothing: standard output is for events."""
 
 
 def main(folder: str) -> None:
     """Serve until standard input ends."""
-    with Stage(Path(folder)) as stage:
-        serving = threading.Thread(target=stage.serve_forever, daemon=True)
-        serving.start()
-        print(json.dumps({"port": stage.server_port}), flush=True)
+    with Endpoints(Path(folder)) as endpoints:
+        server = threading.Thread(target=endpoints.serve_forever, daemon=True)
+        server.start()
+        print(json.dumps({"port": endpoints.server_port}), flush=True)
         sys.stdin.read()
-        stage.shutdown()
+        endpoints.shutdown()
 
 
 if __name__ == "__main__":

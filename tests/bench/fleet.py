@@ -1,4 +1,4 @@
-"""A cluster of any size, the same each time: rollouts, their ReplicaSets and pods, and what has another name."""
+"""A deterministic fleet of any size: rollouts, their ReplicaSets and pods, and the objects that change names."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _NAMESPACES: Final = 200
-_UPDATING: Final = 25
-"""Of the rollouts with pods to spare, every so many-th is paused in mid-canary."""
-_PODS_TO_SPARE: Final = 4
+_PAUSED_INTERVAL: Final = 25
+"""One in so many of the rollouts with enough pods is paused in mid-canary."""
+_MIN_PODS_OF_PAUSED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many rollouts and pods there are; no pods means that nobody tells of them."""
+    """Number of rollouts and pods; without pods there is no kube-state-metrics page."""
 
     rollouts: int
     pods: int
@@ -27,7 +27,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """`canary` of its `pods` are of the wanted revision while it is paused; all are while it is at rest."""
+    """A rollout; while it is paused, `canary` of its `pods` are of the new revision, otherwise all are."""
 
     namespace: str
     name: str
@@ -38,7 +38,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """`hash` is the pod template's."""
+    """A ReplicaSet; `hash` is the pod template hash."""
 
     owner: Rollout
     hash: str
@@ -47,13 +47,13 @@ class ReplicaSet:
 
     @property
     def name(self) -> str:
-        """The owner's name and the hash."""
+        """The name of the owner and the hash."""
         return f"{self.owner.name}-{self.hash}"
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod of a ReplicaSet."""
+    """A pod of a ReplicaSet."""
 
     owner: ReplicaSet
     name: str
@@ -63,49 +63,49 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What the pages tell of; `renamed` pairs each name that changes with what stands for it in every second scrape.
+    """The objects on the pages; `renames` pairs names with their replacements in every second scrape.
 
-    The rollout that is renamed has no pods, so that one rollout and one pod change, and nothing with them.
+    The renamed rollout has no pods, so exactly one rollout and one pod change per scrape.
     """
 
     rollouts: Sequence[Rollout]
-    sets: Sequence[ReplicaSet]
+    replica_sets: Sequence[ReplicaSet]
     pods: Sequence[Pod]
-    renamed: Sequence[tuple[str, str]]
+    renames: Sequence[tuple[str, str]]
 
 
-def fleet(size: Size) -> Fleet:
-    """Make the fleet of a size."""
-    chance = random.Random(20)
+def build_fleet(size: Size) -> Fleet:
+    """Return the fleet of a size."""
+    rng = random.Random(20)
     rollouts = [_rollout(number, size) for number in range(size.rollouts)]
-    sets = [one for rollout in rollouts for one in _sets(rollout, chance)]
-    pods = [_pod(one, number, chance) for one in sets for number in range(one.pods)]
-    chance.shuffle(pods)
+    replica_sets = [item for rollout in rollouts for item in _replica_sets(rollout, rng)]
+    pods = [_pod(item, number, rng) for item in replica_sets for number in range(item.pods)]
+    rng.shuffle(pods)
     old = rollouts[-1].name
     renamed = [(old, old.replace("web", "new"))]
     if pods:
-        other = _pod(pods[-1].owner, pods[-1].number, chance)
+        other = _pod(pods[-1].owner, pods[-1].number, rng)
         renamed += [(pods[-1].name, other.name), (pods[-1].uid, other.uid)]
-    return Fleet(rollouts, sets, pods, renamed)
+    return Fleet(rollouts, replica_sets, pods, renamed)
 
 
 def _rollout(number: int, size: Size) -> Rollout:
-    alive = size.rollouts - 1
-    pods = len(range(number, size.pods or size.rollouts, alive)) if number < alive else 0
-    paused = pods >= _PODS_TO_SPARE and number % _UPDATING == 0
+    with_pods = size.rollouts - 1
+    pods = len(range(number, size.pods or size.rollouts, with_pods)) if number < with_pods else 0
+    paused = pods >= _MIN_PODS_OF_PAUSED and number % _PAUSED_INTERVAL == 0
     name = f"web-{number:06}"
     return Rollout(f"team-{number % _NAMESPACES:03}", name, pods, pods // 4 if paused else pods, paused)
 
 
-def _sets(rollout: Rollout, chance: random.Random) -> list[ReplicaSet]:
-    old = [ReplicaSet(rollout, _word(10, chance), 1, rollout.pods - rollout.canary)] if rollout.paused else []
-    return [*old, ReplicaSet(rollout, _word(10, chance), 1 + len(old), rollout.canary)]
+def _replica_sets(rollout: Rollout, rng: random.Random) -> list[ReplicaSet]:
+    old = [ReplicaSet(rollout, _random_suffix(10, rng), 1, rollout.pods - rollout.canary)] if rollout.paused else []
+    return [*old, ReplicaSet(rollout, _random_suffix(10, rng), 1 + len(old), rollout.canary)]
 
 
-def _pod(owner: ReplicaSet, number: int, chance: random.Random) -> Pod:
-    uid = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-    return Pod(owner, f"{owner.name}-{_word(5, chance)}", uid, number)
+def _pod(owner: ReplicaSet, number: int, rng: random.Random) -> Pod:
+    uid = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    return Pod(owner, f"{owner.name}-{_random_suffix(5, rng)}", uid, number)
 
 
-def _word(length: int, chance: random.Random) -> str:
-    return "".join(chance.choices(_ALPHABET, k=length))
+def _random_suffix(length: int, rng: random.Random) -> str:
+    return "".join(rng.choices(_ALPHABET, k=length))

@@ -1,4 +1,4 @@
-"""What a process has used, as the kernel counts it."""
+"""CPU and memory of a process, from /proc."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 
 MB: Final = 1e6
 _KIB: Final = 1024
-_PAST_NAME: Final = 2  # the fields after the name begin with the third
+_FIELDS_BEFORE_STATE: Final = 2  # the fields after the name begin with the third
 _UTIME, _STIME = 14, 15  # numbered as in proc(5)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds (user and system), and resident bytes now and at most since the start."""
+    """CPU seconds (user and system), resident bytes now, and their peak since the start."""
 
     cpu: float
     resident: int
@@ -24,7 +24,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """Return what a process has used so far. Raises OSError when it is gone."""
+    """Return the usage of a process so far. Raises OSError if it has ended."""
     folder = Path("/proc") / str(pid)
     status = (folder / "status").read_text()
     return Usage(
@@ -35,14 +35,14 @@ def usage(pid: int) -> Usage:
 
 
 def cpu_seconds(stat: str, ticks: int) -> float:
-    """Return user and system time from the text of /proc/PID/stat; the name in it may hold anything."""
+    """Return user and system time from the text of /proc/PID/stat; the process name in it may contain anything."""
     fields = stat.rpartition(")")[2].split()
-    return sum(int(fields[number - _PAST_NAME - 1]) for number in (_UTIME, _STIME)) / ticks
+    return sum(int(fields[number - _FIELDS_BEFORE_STATE - 1]) for number in (_UTIME, _STIME)) / ticks
 
 
 def resident_bytes(status: str, key: str) -> int:
-    """Return a size from the text of /proc/PID/status. Raises ValueError when the process has ended."""
-    found = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
-    if found is None:
-        raise ValueError(f"/proc tells no {key}: the process has ended")
-    return int(found[1]) * _KIB
+    """Return a size from the text of /proc/PID/status. Raises ValueError if the process has ended."""
+    match = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"/proc has no {key}: the process has ended")
+    return int(match[1]) * _KIB

@@ -1,4 +1,4 @@
-"""The exporter's parts, one by one, in this process: how much each does in a second, and how sure that is."""
+"""Throughput of single parts of the exporter in this process, with the spread of the measurements."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.config import Settings
 from exporter.metrics import Source
-from exporter.otlp.encode.encoder import Encoder
 from exporter.net.gzip import gzip_body
+from exporter.otlp.encode.encoder import Encoder
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import identity, parser_factory, tracking_policy
 from exporter.web.exposition_writer import render
-from tests.bench.fleet import Size, fleet
-from tests.bench.pages import ARGO, KUBE, VARIANTS, variant, write
+from tests.bench.fleet import Size, build_fleet
+from tests.bench.pages import ARGO, KUBE, VARIANTS, variant, write_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from exporter.metrics import MetricsSnapshot, ScrapeResult
 
-    Once = Callable[[], float]
-    """Does a part's work once, and returns how much that was."""
+    RunOnce = Callable[[], float]
+    """Does the work of a part once and returns the amount in its unit."""
 
 SIZE: Final = Size(2_000, 2_000)
-TIMES: Final = 5
-_BLOCK: Final = 64 * 1024
+REPEATS: Final = 5
+_BLOCK_BYTES: Final = 64 * 1024
 _RECORDS: Final = 512
 _SETTINGS: Final = Settings.model_validate({
     "attributes": {"k8s.cluster.name": "bench", "deployment.environment": "production"},
@@ -43,8 +43,8 @@ _SETTINGS: Final = Settings.model_validate({
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """How much of a unit a part did in a second: the median, and the widest that a measurement was off it."""
+class Measurement:
+    """Units per second of a part: the median, and the largest relative deviation from it."""
 
     name: str
     unit: str
@@ -55,145 +55,145 @@ class Finding:
         return f"{self.name:<28}{self.rate:>14,.0f} {self.unit:<12} ± {self.noise:.0%}"
 
 
-class Material:
-    """The pages in both variants, and what the parts make of them one after the other."""
+class Inputs:
+    """The pages in both variants, and the scrape results and snapshots that later parts start from."""
 
     def __init__(self, folder: Path, size: Size) -> None:
-        write(fleet(size), folder)
+        write_pages(build_fleet(size), folder)
         self.folder = folder
         self.rollouts = size.rollouts
         self.texts = {
             page: [variant(folder, page, number).read_bytes() for number in range(VARIANTS)] for page in (ARGO, KUBE)
         }
-        interner = ScrapeCache()
+        cache = ScrapeCache()
         self.pages = [
-            [read(self.texts[page][number], page, interner) for page in (ARGO, KUBE)] for number in range(VARIANTS)
+            [parse_page(self.texts[page][number], page, cache) for page in (ARGO, KUBE)] for number in range(VARIANTS)
         ]
-        watch = RolloutTracker(tracking_policy(_SETTINGS))
-        self.cycles: Sequence[MetricsSnapshot] = [
-            watch.process(10.0 * number, pages) for number, pages in enumerate(self.pages, 1)
+        tracker = RolloutTracker(tracking_policy(_SETTINGS))
+        self.snapshots: Sequence[MetricsSnapshot] = [
+            tracker.process(10.0 * number, pages) for number, pages in enumerate(self.pages, 1)
         ]
 
 
-def read(text: bytes, page: str, interner: ScrapeCache) -> ScrapeResult:
-    """Read a page as it would come in."""
+def parse_page(text: bytes, page: str, cache: ScrapeCache) -> ScrapeResult:
+    """Parse a page in blocks, as it would be received."""
     source = {ARGO: Source.ARGO, KUBE: Source.KUBE_STATE_METRICS}[page]
-    reader = parser_factory(_SETTINGS, interner)(ScrapeRequest(source, f"{page}:80", 10.0))
-    reader.start(200, {})
-    for start in range(0, len(text), _BLOCK):
-        reader.feed(text[start : start + _BLOCK])
-    return reader.finish(None, 0.1)
+    parser = parser_factory(_SETTINGS, cache)(ScrapeRequest(source, f"{page}:80", 10.0))
+    parser.start(200, {})
+    for start in range(0, len(text), _BLOCK_BYTES):
+        parser.feed(text[start : start + _BLOCK_BYTES])
+    return parser.finish(None, 0.1)
 
 
-def findings(size: Size = SIZE) -> Iterator[Finding]:
-    """Measure every part; those that this version lacks are left out."""
+def measure_parts(size: Size = SIZE) -> Iterator[Measurement]:
+    """Measure every part; the spool is left out of a version without one."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        material = Material(Path(folder), size)
+        inputs = Inputs(Path(folder), size)
         for name, unit, part in PARTS:
-            yield _measured(name, unit, part(material))
-        yield from _spool(Path(folder) / "spool")
+            yield _measure(name, unit, part(inputs))
+        yield from _measure_spool(Path(folder) / "spool")
 
 
-def _measured(name: str, unit: str, once: Once, clock: Callable[[], float] = time.process_time) -> Finding:
+def _measure(name: str, unit: str, once: RunOnce, clock: Callable[[], float] = time.process_time) -> Measurement:
     once()
-    rates = [_rate(once, clock) for _ in range(TIMES)]
-    middle = statistics.median(rates)
-    return Finding(name, unit, middle, max(abs(rate - middle) for rate in rates) / middle)
+    rates = [_rate(once, clock) for _ in range(REPEATS)]
+    median = statistics.median(rates)
+    return Measurement(name, unit, median, max(abs(rate - median) for rate in rates) / median)
 
 
-def _rate(once: Once, clock: Callable[[], float]) -> float:
-    began = clock()
+def _rate(once: RunOnce, clock: Callable[[], float]) -> float:
+    started = clock()
     amount = once()
-    return amount / max(clock() - began, 1e-9)
+    return amount / max(clock() - started, 1e-9)
 
 
-def _parsing(page: str, *, warm: bool, megabytes: bool = False) -> Callable[[Material], Once]:
-    def part(material: Material) -> Once:
-        texts = itertools.cycle(material.texts[page])
-        kept = ScrapeCache()
+def _parse_part(page: str, *, warm: bool, megabytes: bool = False) -> Callable[[Inputs], RunOnce]:
+    def prepare(inputs: Inputs) -> RunOnce:
+        texts = itertools.cycle(inputs.texts[page])
+        cache = ScrapeCache()
 
         def once() -> float:
             text = next(texts)
-            samples = read(text, page, kept if warm else ScrapeCache()).samples
+            samples = parse_page(text, page, cache if warm else ScrapeCache()).samples
             return len(text) / 1e6 if megabytes else samples
 
         return once
 
-    return part
+    return prepare
 
 
-def _stepping(*, warm: bool) -> Callable[[Material], Once]:
-    def part(material: Material) -> Once:
-        pages, at = itertools.cycle(material.pages), itertools.count(10.0, 10.0)
-        kept = RolloutTracker(tracking_policy(_SETTINGS))
+def _tracker_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
+    def prepare(inputs: Inputs) -> RunOnce:
+        pages, timestamps = itertools.cycle(inputs.pages), itertools.count(10.0, 10.0)
+        tracker = RolloutTracker(tracking_policy(_SETTINGS))
 
         def once() -> float:
-            (kept if warm else RolloutTracker(tracking_policy(_SETTINGS))).process(next(at), next(pages))
-            return material.rollouts
+            (tracker if warm else RolloutTracker(tracking_policy(_SETTINGS))).process(next(timestamps), next(pages))
+            return inputs.rollouts
 
         return once
 
-    return part
+    return prepare
 
 
-def _encoding(*, warm: bool) -> Callable[[Material], Once]:
-    def part(material: Material) -> Once:
-        cycles = itertools.cycle(material.cycles)
-        kept = _encoder()
+def _encode_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
+    def prepare(inputs: Inputs) -> RunOnce:
+        snapshots = itertools.cycle(inputs.snapshots)
+        encoder = _encoder()
 
         def once() -> float:
-            return sum(request.points for request in (kept if warm else _encoder()).requests(next(cycles)))
+            return sum(request.points for request in (encoder if warm else _encoder()).requests(next(snapshots)))
 
         return once
 
-    return part
+    return prepare
 
 
 def _encoder() -> Encoder:
     return Encoder(identity(_SETTINGS), _SETTINGS.otlp.request.points, _SETTINGS.otlp.request.bytes)
 
 
-def _packing(material: Material) -> Once:
-    bodies = [request.body for request in _encoder().requests(material.cycles[0])]
+def _gzip_part(inputs: Inputs) -> RunOnce:
+    bodies = [request.body for request in _encoder().requests(inputs.snapshots[0])]
     return lambda: sum(len(body) for body in bodies if gzip_body(body)) / 1e6
 
 
-def _rendering(material: Material) -> Once:
-    families = material.cycles[0].families
+def _render_part(inputs: Inputs) -> RunOnce:
+    families = inputs.snapshots[0].families
     return lambda: sum(map(len, families)) if sum(map(len, render(families))) else 0
 
 
-PARTS: Final[Sequence[tuple[str, str, Callable[[Material], Once]]]] = (
-    ("parse, cold", "lines/s", _parsing(ARGO, warm=False)),
-    ("parse, warm", "lines/s", _parsing(ARGO, warm=True)),
-    ("kube-state-metrics, cold", "MB/s", _parsing(KUBE, warm=False, megabytes=True)),
-    ("kube-state-metrics, warm", "MB/s", _parsing(KUBE, warm=True, megabytes=True)),
-    ("fleet step, cold", "rollouts/s", _stepping(warm=False)),
-    ("fleet step, warm", "rollouts/s", _stepping(warm=True)),
-    ("encode, cold", "points/s", _encoding(warm=False)),
-    ("encode, warm", "points/s", _encoding(warm=True)),
-    ("gzip", "MB/s", _packing),
-    ("render text", "samples/s", _rendering),
+PARTS: Final[Sequence[tuple[str, str, Callable[[Inputs], RunOnce]]]] = (
+    ("parse, cold", "lines/s", _parse_part(ARGO, warm=False)),
+    ("parse, warm", "lines/s", _parse_part(ARGO, warm=True)),
+    ("kube-state-metrics, cold", "MB/s", _parse_part(KUBE, warm=False, megabytes=True)),
+    ("kube-state-metrics, warm", "MB/s", _parse_part(KUBE, warm=True, megabytes=True)),
+    ("tracker, cold", "rollouts/s", _tracker_part(warm=False)),
+    ("tracker, warm", "rollouts/s", _tracker_part(warm=True)),
+    ("encode, cold", "points/s", _encode_part(warm=False)),
+    ("encode, warm", "points/s", _encode_part(warm=True)),
+    ("gzip", "MB/s", _gzip_part),
+    ("render text", "samples/s", _render_part),
 )
-"""What is measured: a name, a unit, and what makes the work ready."""
+"""The parts: name, unit, and a function that prepares the work."""
 
 
-def _spool(folder: Path) -> Iterator[Finding]:
-    """Measure the spool against the clock on the wall, since it waits for the disk."""
+def _measure_spool(folder: Path) -> Iterator[Measurement]:
+    """Measure the spool in wall-clock time, since it waits for the disk."""
     try:
         from exporter.otlp.delivery.accounting import DeliveryAccounting  # noqa: PLC0415 - this version may have no spool
         from exporter.otlp.delivery.queue import QueuedRequest  # noqa: PLC0415
-        from exporter.otlp.spool import SpoolLimits, Spool  # noqa: PLC0415
+        from exporter.otlp.spool import Spool, SpoolLimits  # noqa: PLC0415
     except ImportError:
         return
     spool = Spool(folder, SpoolLimits(1 << 32, 86_400.0), DeliveryAccounting(), time.time())
-    body = os.urandom(_BLOCK)
+    body = os.urandom(_BLOCK_BYTES)
 
     def put() -> float:
         for _ in range(_RECORDS):
             spool.put(QueuedRequest(body, 5_000, time.time()), time.time())
         asyncio.run(spool.sync())
-        return _RECORDS * _BLOCK / 1e6
+        return _RECORDS * _BLOCK_BYTES / 1e6
 
     def drain() -> float:
         for _ in range(_RECORDS):
@@ -201,8 +201,8 @@ def _spool(folder: Path) -> Iterator[Finding]:
             assert record is not None
             spool.ack(record)
         asyncio.run(spool.sync())
-        return _RECORDS * _BLOCK / 1e6
+        return _RECORDS * _BLOCK_BYTES / 1e6
 
-    yield _measured("spool write", "MB/s", put, time.perf_counter)
-    yield _measured("spool drain", "MB/s", drain, time.perf_counter)
+    yield _measure("spool write", "MB/s", put, time.perf_counter)
+    yield _measure("spool drain", "MB/s", drain, time.perf_counter)
     spool.close()

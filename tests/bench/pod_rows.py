@@ -1,6 +1,6 @@
-"""The rows that kube-state-metrics writes for one pod and one ReplicaSet: default families and kube_pod_labels.
+"""The rows that kube-state-metrics exports for one pod and one ReplicaSet: default families and kube_pod_labels.
 
-The pod is one of a mesh: four containers, two that ran before them, two addresses, one volume, six tolerations.
+The pod is one of a service mesh: four containers, two init containers, two addresses, one volume, six tolerations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RESOURCES: Final = (("cpu", "core", "0.05"), ("memory", "byte", "3.3554432e+07"
 _CONTAINER_STATES: Final = (("ready", 1), ("running", 1), ("terminated", 0), ("waiting", 0), ("restarts_total", 0))
 _INIT_STATES: Final = (("ready", 1), ("running", 0), ("terminated", 1), ("waiting", 0), ("restarts_total", 0))
 _ADDRESSES: Final = 'host_ip="10.0.0.{node}",pod_ip="10.244.0.{node}",node="node-{node}",'
-_REST: Final = 'priority_class="",host_network="false"'
+_OTHER_LABELS: Final = 'priority_class="",host_network="false"'
 _IMAGE: Final = (
     'image_spec="registry.local/{container}:v1",image="registry.local/{container}:v1",'
     'image_id="docker-pullable://registry.local/{container}@sha256:{{digest}}",container_id="containerd://{{digest}}"'
@@ -25,18 +25,18 @@ _IMAGE: Final = (
 
 
 def _pod(family: str, *rows: tuple[str, object]) -> tuple[str, list[str]]:
-    """Return a family's rows for a pod, each of its own labels and a value."""
-    about = 'namespace="{namespace}",pod="{pod}",uid="{uid}"'
-    return family, [f"{family}{{{{{about}{',' if labels else ''}{labels}}}}} {value}" for labels, value in rows]
+    """Return the rows of a family for a pod, each of its own labels and a value."""
+    pod_labels = 'namespace="{namespace}",pod="{pod}",uid="{uid}"'
+    return family, [f"{family}{{{{{pod_labels}{',' if labels else ''}{labels}}}}} {value}" for labels, value in rows]
 
 
-def _set(family: str, labels: str, value: object) -> tuple[str, list[str]]:
-    about = 'namespace="{namespace}",replicaset="{replicaset}"'
-    return family, [f"{family}{{{{{about}{',' if labels else ''}{labels}}}}} {value}"]
+def _replica_set(family: str, labels: str, value: object) -> tuple[str, list[str]]:
+    own_labels = 'namespace="{namespace}",replicaset="{replicaset}"'
+    return family, [f"{family}{{{{{own_labels}{',' if labels else ''}{labels}}}}} {value}"]
 
 
 def _states(family: str, label: str, first: str, *others: str) -> tuple[str, list[str]]:
-    """Return a row for each state, of which the first is the pod's."""
+    """Return a row for each state; the first is the current one."""
     return _pod(family, (f'{label}="{first}"', 1), *((f'{label}="{other}"', 0) for other in others))
 
 
@@ -52,7 +52,7 @@ def _images(containers: Sequence[str]) -> list[tuple[str, object]]:
     return [(f'container="{container}",{_IMAGE.format(container=container)}', 1) for container in containers]
 
 
-def _each(containers: Sequence[str], value: object) -> list[tuple[str, object]]:
+def _rows(containers: Sequence[str], value: object) -> list[tuple[str, object]]:
     return [(f'container="{container}"', value) for container in containers]
 
 
@@ -60,21 +60,21 @@ POD_ROWS: Final[Mapping[str, Sequence[str]]] = dict([
     _pod("kube_pod_container_info", *_images(CONTAINERS)),
     _pod("kube_pod_container_resource_limits", *_resources(CONTAINERS)),
     _pod("kube_pod_container_resource_requests", *_resources(CONTAINERS)),
-    _pod("kube_pod_container_state_started", *_each(CONTAINERS, _TIME)),
-    *(_pod(f"kube_pod_container_status_{state}", *_each(CONTAINERS, value)) for state, value in _CONTAINER_STATES),
+    _pod("kube_pod_container_state_started", *_rows(CONTAINERS, _TIME)),
+    *(_pod(f"kube_pod_container_status_{state}", *_rows(CONTAINERS, value)) for state, value in _CONTAINER_STATES),
     _pod("kube_pod_created", ("", _TIME)),
     _pod(
         "kube_pod_info",
-        (_ADDRESSES + 'created_by_kind="ReplicaSet",created_by_name="{replicaset}",' + _REST, 1),
+        (_ADDRESSES + 'created_by_kind="ReplicaSet",created_by_name="{replicaset}",' + _OTHER_LABELS, 1),
     ),
     _pod("kube_pod_ips", ('ip="10.244.0.{node}",ip_family="4"', 1), ('ip="fd00::{node}",ip_family="6"', 1)),
     _pod("kube_pod_init_container_info", *_images(INIT_CONTAINERS)),
     _pod("kube_pod_init_container_resource_limits", *_resources(INIT_CONTAINERS)),
     _pod("kube_pod_init_container_resource_requests", *_resources(INIT_CONTAINERS)),
-    *(_pod(f"kube_pod_init_container_status_{state}", *_each(INIT_CONTAINERS, value)) for state, value in _INIT_STATES),
+    *(_pod(f"kube_pod_init_container_status_{state}", *_rows(INIT_CONTAINERS, value)) for state, value in _INIT_STATES),
     _pod(
         "kube_pod_init_container_status_terminated_reason",
-        *((f'container="{one}",reason="Completed"', 1) for one in INIT_CONTAINERS),
+        *((f'container="{container}",reason="Completed"', 1) for container in INIT_CONTAINERS),
     ),
     _pod("kube_pod_labels", ('label_rollouts_pod_template_hash="{hash}"', 1)),
     _pod("kube_pod_owner", ('owner_kind="ReplicaSet",owner_name="{replicaset}",owner_is_controller="true"', 1)),
@@ -92,19 +92,19 @@ POD_ROWS: Final[Mapping[str, Sequence[str]]] = dict([
     _pod("kube_pod_status_scheduled_time", ("", _TIME)),
     _pod(
         "kube_pod_tolerations",
-        *((f'key="example.com/pool-{one}",operator="Exists",effect="NoExecute"', 1) for one in range(6)),
+        *((f'key="example.com/pool-{number}",operator="Exists",effect="NoExecute"', 1) for number in range(6)),
     ),
     _pod("kube_pod_service_account", ('service_account="default"', 1)),
     _pod("kube_pod_scheduler", ('name="default-scheduler"', 1)),
 ])  # fmt: skip # a table
 
-SET_ROWS: Final[Mapping[str, Sequence[str]]] = dict([
-    _set("kube_replicaset_created", "", _TIME),
-    _set("kube_replicaset_status_replicas", "", "{pods}"),
-    _set("kube_replicaset_status_fully_labeled_replicas", "", "{pods}"),
-    _set("kube_replicaset_status_ready_replicas", "", "{pods}"),
-    _set("kube_replicaset_status_observed_generation", "", 2),
-    _set("kube_replicaset_spec_replicas", "", "{pods}"),
-    _set("kube_replicaset_metadata_generation", "", 2),
-    _set("kube_replicaset_owner", 'owner_kind="Rollout",owner_name="{owner}",owner_is_controller="true"', 1),
+REPLICA_SET_ROWS: Final[Mapping[str, Sequence[str]]] = dict([
+    _replica_set("kube_replicaset_created", "", _TIME),
+    _replica_set("kube_replicaset_status_replicas", "", "{pods}"),
+    _replica_set("kube_replicaset_status_fully_labeled_replicas", "", "{pods}"),
+    _replica_set("kube_replicaset_status_ready_replicas", "", "{pods}"),
+    _replica_set("kube_replicaset_status_observed_generation", "", 2),
+    _replica_set("kube_replicaset_spec_replicas", "", "{pods}"),
+    _replica_set("kube_replicaset_metadata_generation", "", 2),
+    _replica_set("kube_replicaset_owner", 'owner_kind="Rollout",owner_name="{owner}",owner_is_controller="true"', 1),
 ])  # fmt: skip # a table

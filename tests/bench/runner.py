@@ -1,4 +1,4 @@
-"""One subject, one work: started, warmed up, measured over whole cycles, asked what it sent, and ended."""
+"""Measures one subject on one workload: starts it, warms it up, measures complete cycles, and stops it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.measure import MB, Usage, usage
-from tests.bench.subjects import EXPORTER, Place
+from tests.bench.subjects import EXPORTER, Site
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
     from tests.bench.table import Row
 
 WARM_UPS: Final = 2
-_PATIENCE: Final = 60.0
-_GOODBYE: Final = 10.0
-_LOOK_EVERY: Final = 0.1
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
-_FAILED: Final = "scrapes that failed"
-_SCRAPED: Final = "scrapes until it was asked"
+_TIMEOUT_SECONDS: Final = 60.0
+_STOP_TIMEOUT_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.1
+_INHERITED_VARIABLES: Final = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
+_FAILED_SCRAPES: Final = "scrapes that failed"
+_SCRAPE_COUNT: Final = "scrapes before its metrics were read"
 _OWN_METRIC: Final = re.compile(r"^((?:rollouts_exporter|vmagent|prometheus)_\w+)(\{.*\})? (\S+)$", re.MULTILINE)
-_OURS: Final = {
+_EXPORTER_COLUMNS: Final = {
     "lag_s": "rollouts_exporter_delivery_lag_seconds",
     "hold_s": "rollouts_exporter_event_loop_longest_hold_seconds",
     "skipped": "rollouts_exporter_cycles_skipped_total",
     "dropped": "rollouts_exporter_points_dropped_total",
-    "failed_scrapes": _FAILED,
+    "failed_scrapes": _FAILED_SCRAPES,
 }
 
 
 class BenchError(Exception):
-    """Why somebody could not be measured."""
+    """Why a subject could not be measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`pages` of a folder, scraped every `interval` seconds, measured over `cycles` after the warm-ups.
+    """`pages` of a folder, scraped every `interval` seconds, measured over `cycles` after the warm-up.
 
-    Who sends fewer points a cycle than `least` does not do the whole work.
+    A subject that sends fewer points a cycle than `required_points` does not do all the work.
     """
 
     work: str
@@ -60,160 +60,167 @@ class Plan:
     pages: tuple[str, ...]
     interval: float
     cycles: int
-    least: int
+    required_points: int
 
 
 @dataclass(slots=True)
-class Heard:
-    """What the stage told so far: when each page was scraped, when each push was answered, and its bytes."""
+class Traffic:
+    """The events of the endpoints so far: the times of scrapes by page, and the times and sizes of pushes."""
 
     scrapes: dict[str, list[float]] = field(default_factory=dict)
     pushes: list[tuple[float, int]] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def take(self, line: bytes) -> None:
-        """Take one line of the stage."""
-        told = json.loads(line)
-        if "scraped" in told:
-            self.scrapes.setdefault(told["scraped"], []).append(told["at"])
+    def add(self, line: bytes) -> None:
+        """Add an event, a line of JSON."""
+        event = json.loads(line)
+        if "scraped" in event:
+            self.scrapes.setdefault(event["scraped"], []).append(event["at"])
         else:
-            self.pushes.append((told["at"], told["took"]))
-        self.news.set()
+            self.pushes.append((event["at"], event["took"]))
+        self.changed.set()
 
     def latencies(self, page: str, first: int, cycles: int) -> list[float]:
-        """Return, for each cycle, the seconds from a page's scrape to the answer to the last push before the next."""
-        edges = self.scrapes[page][first : first + cycles + 1]
-        answered = [[at - begin for at, _ in self.pushes if begin <= at < end] for begin, end in pairwise(edges)]
-        return [max(times) for times in answered if times]
+        """Return, for each cycle, the seconds from the scrape of a page to the last push before the next scrape."""
+        scraped_at = self.scrapes[page][first : first + cycles + 1]
+        delays = [
+            [pushed_at - begin for pushed_at, _ in self.pushes if begin <= pushed_at < end]
+            for begin, end in pairwise(scraped_at)
+        ]
+        return [max(times) for times in delays if times]
 
 
 @dataclass(slots=True)
 class _Window:
-    """What is measured between the first and the last scrape that count."""
+    """Usage at the first and last measured scrape, and what happened between them."""
 
-    begun: Usage
-    ended: Usage
+    first: Usage
+    last: Usage
     resident: list[int]
-    heard: tuple[int, int]
+    pushes: tuple[int, int]
 
 
-async def run(subject: Subject, program: str, plan: Plan, mode: Mode, folder: Path) -> Row:
-    """Measure a subject; its files go into a folder of its own. Raises BenchError."""
-    async with _stage(plan.folder) as (port, heard):
-        place = Place(folder, port, free_port(), plan.pages, plan.interval)
-        began = time.time()
-        async with _started(subject.command(program, place, mode), folder) as process:
-            window = await _watched(process, heard, plan, folder)
-            await asyncio.sleep(plan.interval * 0.6)  # so that the last cycle is over, too
-            scraped = len(heard.scrapes[plan.pages[0]])
-            told = await asyncio.to_thread(_told, f"http://{place.listen}/metrics") if subject.pushed else {}
-            told |= {_SCRAPED: float(scraped)} if told else {}
-        return _row(subject, plan, window, heard, told) | {
+async def measure(subject: Subject, program: str, plan: Plan, mode: Mode, folder: Path) -> Row:
+    """Measure a subject, whose files go into `folder`. Raises BenchError."""
+    async with _endpoints(plan.folder) as (port, traffic):
+        site = Site(folder, port, free_port(), plan.pages, plan.interval)
+        started_at = time.time()
+        async with _run_subject(subject.command(program, site, mode), folder) as process:
+            window = await _measure_window(process, traffic, plan, folder)
+            await asyncio.sleep(plan.interval * 0.6)  # let the last cycle end
+            scrapes = len(traffic.scrapes[plan.pages[0]])
+            own_metrics = (
+                await asyncio.to_thread(_own_metrics, f"http://{site.listen}/metrics") if subject.pushed_metric else {}
+            )
+            own_metrics |= {_SCRAPE_COUNT: float(scrapes)} if own_metrics else {}
+        return _row(subject, plan, window, traffic, own_metrics) | {
             "mode": mode,
-            "first_push_s": heard.pushes[0][0] - began,
+            "first_push_s": traffic.pushes[0][0] - started_at,
         }
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    """Return a port that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
-async def _watched(process: Process, heard: Heard, plan: Plan, folder: Path) -> _Window:
-    """Wait for the warm-ups, then watch the process for as many cycles as the plan says."""
-    clock = plan.pages[0]
+async def _measure_window(process: Process, traffic: Traffic, plan: Plan, folder: Path) -> _Window:
+    """Wait for the warm-up, then poll the process for the cycles of the plan."""
+    first_page = plan.pages[0]
     resident: list[int] = []
 
-    async def until(scrapes: int, seconds: float) -> Usage:
+    async def wait_for_scrapes(scrapes: int, seconds: float) -> Usage:
         try:
             async with asyncio.timeout(seconds):
-                while len(heard.scrapes.get(clock, ())) < scrapes:
-                    heard.news.clear()
+                while len(traffic.scrapes.get(first_page, ())) < scrapes:
+                    traffic.changed.clear()
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(heard.news.wait(), _LOOK_EVERY)
+                        await asyncio.wait_for(traffic.changed.wait(), _POLL_SECONDS)
                     resident.append(usage(process.pid).resident)
             return usage(process.pid)
         except (TimeoutError, OSError, ValueError):
-            raise BenchError(f"it does not scrape; its log ends with:\n{_log(folder)}") from None
+            raise BenchError(f"no scrape arrived; its log ends with:\n{_log_tail(folder)}") from None
 
-    begun = await until(WARM_UPS + 1, _PATIENCE + plan.interval * (WARM_UPS + 1))
+    first = await wait_for_scrapes(WARM_UPS + 1, _TIMEOUT_SECONDS + plan.interval * (WARM_UPS + 1))
     resident.clear()
-    pushes = len(heard.pushes)
-    ended = await until(WARM_UPS + 1 + plan.cycles, _PATIENCE + plan.interval * plan.cycles)
-    if len(heard.pushes) == pushes:
-        raise BenchError(f"it pushes nothing; its log ends with:\n{_log(folder)}")
-    return _Window(begun, ended, resident, (pushes, len(heard.pushes)))
+    pushes = len(traffic.pushes)
+    last = await wait_for_scrapes(WARM_UPS + 1 + plan.cycles, _TIMEOUT_SECONDS + plan.interval * plan.cycles)
+    if len(traffic.pushes) == pushes:
+        raise BenchError(f"no push arrived; its log ends with:\n{_log_tail(folder)}")
+    return _Window(first, last, resident, (pushes, len(traffic.pushes)))
 
 
-def _row(subject: Subject, plan: Plan, window: _Window, heard: Heard, told: dict[str, float]) -> Row:
-    pushes = heard.pushes[slice(*window.heard)]
-    latencies = heard.latencies(plan.pages[0], WARM_UPS, plan.cycles)
+def _row(subject: Subject, plan: Plan, window: _Window, traffic: Traffic, own_metrics: dict[str, float]) -> Row:
+    pushes = traffic.pushes[slice(*window.pushes)]
+    latencies = traffic.latencies(plan.pages[0], WARM_UPS, plan.cycles)
     row: Row = {
         "work": plan.work,
         "who": subject.name,
-        "cpu_s_per_cycle": (window.ended.cpu - window.begun.cpu) / plan.cycles,
-        "peak_mb": window.ended.peak / MB,
+        "cpu_s_per_cycle": (window.last.cpu - window.first.cpu) / plan.cycles,
+        "peak_mb": window.last.peak / MB,
         "steady_mb": statistics.mean(window.resident) / MB,
         "sent_kb_per_cycle": sum(size for _, size in pushes) / plan.cycles / 1000,
         "requests_per_cycle": len(pushes) / plan.cycles,
         "latency_s": statistics.median(latencies) if latencies else None,
-        "points_per_cycle": told.get(subject.pushed, 0.0) / told[_SCRAPED] if told else None,
+        "points_per_cycle": own_metrics.get(subject.pushed_metric, 0.0) / own_metrics[_SCRAPE_COUNT]
+        if own_metrics
+        else None,
         "cycles": plan.cycles,
         "interval_s": plan.interval,
     }
-    row["whole_work"] = row["points_per_cycle"] is None or row["points_per_cycle"] >= plan.least
+    row["whole_work"] = row["points_per_cycle"] is None or row["points_per_cycle"] >= plan.required_points
     if subject.name == EXPORTER:
-        row |= {key: told.get(name, 0.0) for key, name in _OURS.items()}
+        row |= {key: own_metrics.get(name, 0.0) for key, name in _EXPORTER_COLUMNS.items()}
     return row
 
 
-def _told(url: str) -> dict[str, float]:
-    """Return a page's own metrics by name, those of one name added up."""
-    with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:
-        text = answer.read().decode()
+def _own_metrics(url: str) -> dict[str, float]:
+    """Return the own metrics of a subject by name, summed over their labels."""
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+        text = response.read().decode()
     samples: dict[str, float] = {}
     for name, labels, value in _OWN_METRIC.findall(text):
         failed = name == "rollouts_exporter_scrapes_total" and 'result="ok"' not in labels
-        key = _FAILED if failed else name
+        key = _FAILED_SCRAPES if failed else name
         samples[key] = samples.get(key, 0.0) + float(value)
     return samples
 
 
-def _log(folder: Path) -> str:
+def _log_tail(folder: Path) -> str:
     return (folder / "log").read_text(errors="replace")[-1500:]
 
 
 @asynccontextmanager
-async def _stage(folder: Path) -> AsyncIterator[tuple[int, Heard]]:
-    """Start the other end; it ends with its standard input."""
+async def _endpoints(folder: Path) -> AsyncIterator[tuple[int, Traffic]]:
+    """Start the endpoints; they end with their standard input."""
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "tests.bench.endpoints", str(folder))
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     assert process.stdin is not None
     assert process.stdout is not None
-    heard = Heard()
+    traffic = Traffic()
     port = json.loads(await process.stdout.readline())["port"]
-    listening = asyncio.create_task(_listen(process.stdout, heard))
+    reader = asyncio.create_task(_read_events(process.stdout, traffic))
     try:
-        yield port, heard
+        yield port, traffic
     finally:
         process.stdin.close()
-        await _gone(process)
-        await listening
+        await _wait_or_kill(process)
+        await reader
 
 
-async def _listen(lines: asyncio.StreamReader, heard: Heard) -> None:
+async def _read_events(lines: asyncio.StreamReader, traffic: Traffic) -> None:
     async for line in lines:
-        heard.take(line)
+        traffic.add(line)
 
 
 @asynccontextmanager
-async def _started(command: Sequence[str], folder: Path) -> AsyncIterator[Process]:
-    """Start a subject as users do, in an environment without settings of theirs; it is told to end with the context."""
-    environment = {key: value for key, value in os.environ.items() if key in _PASSED_ON}
+async def _run_subject(command: Sequence[str], folder: Path) -> AsyncIterator[Process]:
+    """Run a subject in an environment without settings of the user; it is terminated with the context."""
+    environment = {key: value for key, value in os.environ.items() if key in _INHERITED_VARIABLES}
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=environment)
     try:
@@ -221,13 +228,13 @@ async def _started(command: Sequence[str], folder: Path) -> AsyncIterator[Proces
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        await _gone(process)
+        await _wait_or_kill(process)
 
 
-async def _gone(process: Process) -> None:
-    """Wait for a process that was told to end, and kill it when it does not."""
+async def _wait_or_kill(process: Process) -> None:
+    """Wait for a terminated process, and kill it if it does not end."""
     try:
-        async with asyncio.timeout(_GOODBYE):
+        async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await process.wait()
     except TimeoutError:
         process.kill()

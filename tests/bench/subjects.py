@@ -1,4 +1,4 @@
-"""Who is measured: the exporter and its peers, each configured for the same work, one row each."""
+"""The subjects: the exporter and its peers, each configured for the same work."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Final, Literal
 import yaml
 
 from exporter.config.pass_through import PRESETS
+from tests.bench.endpoints import OTLP, REMOTE_WRITE
 from tests.bench.pages import ARGO, KUBE
-from tests.bench.endpoints import OTLP, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Mode = Literal["relay", "whole"]
 EXPORTER: Final = "exporter"
-KEPT: Final = "|".join(PRESETS["all"])
-"""The names that everybody relays; histograms' sample names match, too."""
+RELAYED_NAMES: Final = "|".join(PRESETS["all"])
+"""Regular expression of the sample names that every subject relays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a subject runs: its folder, the stage's port, the port of its own pages, what it scrapes, how often."""
+class Site:
+    """Where a subject runs: its folder, the ports of the endpoints and of its own pages, its targets and interval."""
 
     folder: Path
-    stage: int
+    endpoints_port: int
     port: int
     pages: tuple[str, ...]
     interval: float
@@ -43,102 +43,102 @@ class Place:
 
     @property
     def listen(self) -> str:
-        """The address of its own pages."""
+        """The address of the subject's own pages."""
         return f"127.0.0.1:{self.port}"
 
     def url(self, path: str) -> str:
-        """Return a URL of the stage."""
-        return f"http://127.0.0.1:{self.stage}{path}"
+        """Return a URL of the endpoints."""
+        return f"http://127.0.0.1:{self.endpoints_port}{path}"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is measured. `program` finds what is run; `pushed` names its own counter of what it sent."""
+    """A subject. `program` finds its executable; `pushed_metric` names its own counter of pushed points."""
 
     name: str
     program: Callable[[], str | None]
-    command: Callable[[str, Place, Mode], list[str]]
-    pushed: str = ""
+    command: Callable[[str, Site, Mode], list[str]]
+    pushed_metric: str = ""
 
 
-def installed(*names: str) -> str | None:
-    """Return the first program of these names where Go installs them, or on PATH."""
-    places = (str(Path.home() / "go" / "bin"), None)
-    return next((found for name in names for place in places if (found := shutil.which(name, path=place))), None)
+def find_program(*names: str) -> str | None:
+    """Return the first program of these names in Go's bin folder or on PATH."""
+    paths = (str(Path.home() / "go" / "bin"), None)
+    return next((program for name in names for path in paths if (program := shutil.which(name, path=path))), None)
 
 
-def major(program: str) -> int:
-    """Return the major version that a program tells with --version, 0 when it tells none."""
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
-    found = re.search(r"version v?(\d+)", done.stdout + done.stderr)
-    return int(found[1]) if found else 0
+def major_version(program: str) -> int:
+    """Return the major version that a program prints with --version, 0 if none."""
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    match = re.search(r"version v?(\d+)", result.stdout + result.stderr)
+    return int(match[1]) if match else 0
 
 
-def _exporter(program: str, place: Place, mode: Mode) -> list[str]:
-    targets = {page: [place.url(f"/{page}")] if page in place.pages else [] for page in (ARGO, KUBE)}
+def _exporter(program: str, site: Site, mode: Mode) -> list[str]:
+    targets = {page: [site.url(f"/{page}")] if page in site.pages else [] for page in (ARGO, KUBE)}
     name = {"relay": "none", "whole": "bench"}[mode]
     service = {"service.name": "none"} if mode == "relay" else {"deployment.environment": "production"}
     settings = {
         "mode": "deployment",
-        "argo": {"targets": targets[ARGO], "interval": place.interval},
-        "kube_state_metrics": {"targets": targets[KUBE], "interval": place.interval},
-        "otlp": {"endpoint": place.url(OTLP), "queue": {"directory": str(place.folder / "queue")}},
-        "web": {"listen": place.listen},
+        "argo": {"targets": targets[ARGO], "interval": site.interval},
+        "kube_state_metrics": {"targets": targets[KUBE], "interval": site.interval},
+        "otlp": {"endpoint": site.url(OTLP), "queue": {"directory": str(site.folder / "queue")}},
+        "web": {"listen": site.listen},
         "attributes": {"k8s.cluster.name": name, **service},
         "series": {"derive": mode == "whole", "pass_through": "all"},
-        "memory": {"directory": str(place.folder / "memory")},
+        "memory": {"directory": str(site.folder / "memory")},
     }
-    return [program, "-m", "exporter", "-c", place.write("exporter.yaml", settings)]
+    return [program, "-m", "exporter", "-c", site.write("exporter.yaml", settings)]
 
 
-def _vmagent(program: str, place: Place, _: Mode) -> list[str]:
+def _vmagent(program: str, site: Site, _: Mode) -> list[str]:
     return [
         program,
-        f"-promscrape.config={place.write('vmagent.yaml', _scraping(place))}",
+        f"-promscrape.config={site.write('vmagent.yaml', _scrape_config(site))}",
         "-promscrape.maxScrapeSize=512MiB",
-        f"-remoteWrite.url={place.url(WRITE)}",
-        f"-remoteWrite.tmpDataPath={place.folder / 'vmagent'}",
-        f"-httpListenAddr={place.listen}",
+        f"-remoteWrite.url={site.url(REMOTE_WRITE)}",
+        f"-remoteWrite.tmpDataPath={site.folder / 'vmagent'}",
+        f"-httpListenAddr={site.listen}",
     ]
 
 
-def _prometheus(program: str, place: Place, _: Mode) -> list[str]:
-    tree = {**_scraping(place), "remote_write": [{"url": place.url(WRITE)}]}
-    newest = 3
+def _prometheus(program: str, site: Site, _: Mode) -> list[str]:
+    tree = {**_scrape_config(site), "remote_write": [{"url": site.url(REMOTE_WRITE)}]}
+    agent_flag_since = 3
     return [
         program,
-        "--agent" if major(program) >= newest else "--enable-feature=agent",
-        f"--config.file={place.write('prometheus.yaml', tree)}",
-        f"--storage.agent.path={place.folder / 'prometheus'}",
-        f"--web.listen-address={place.listen}",
+        "--agent" if major_version(program) >= agent_flag_since else "--enable-feature=agent",
+        f"--config.file={site.write('prometheus.yaml', tree)}",
+        f"--storage.agent.path={site.folder / 'prometheus'}",
+        f"--web.listen-address={site.listen}",
     ]
 
 
-def _collector(program: str, place: Place, _: Mode) -> list[str]:
+def _collector(program: str, site: Site, _: Mode) -> list[str]:
     tree = {
-        "receivers": {"prometheus": {"config": _scraping(place)}},
-        "exporters": {"otlphttp": {"endpoint": place.url(OTLP), "compression": "gzip"}},
+        "receivers": {"prometheus": {"config": _scrape_config(site)}},
+        "exporters": {"otlphttp": {"endpoint": site.url(OTLP), "compression": "gzip"}},
         "service": {
             "telemetry": {"metrics": {"level": "none"}},
             "pipelines": {"metrics": {"receivers": ["prometheus"], "exporters": ["otlphttp"]}},
         },
     }
-    return [program, f"--config={place.write('collector.yaml', tree)}"]
+    return [program, f"--config={site.write('collector.yaml', tree)}"]
 
 
-def _scraping(place: Place) -> dict[str, object]:
-    keep = {"source_labels": ["__name__"], "regex": KEPT, "action": "keep"}
-    every = f"{place.interval * 1000:.0f}ms"
+def _scrape_config(site: Site) -> dict[str, object]:
+    keep_rule = {"source_labels": ["__name__"], "regex": RELAYED_NAMES, "action": "keep"}
+    interval = f"{site.interval * 1000:.0f}ms"
     return {
-        "global": {"scrape_interval": every, "scrape_timeout": every},
+        "global": {"scrape_interval": interval, "scrape_timeout": interval},
         "scrape_configs": [
             {
                 "job_name": page,
                 "metrics_path": f"/{page}",
-                "static_configs": [{"targets": [f"127.0.0.1:{place.stage}"]}],
-                "metric_relabel_configs": [keep],
+                "static_configs": [{"targets": [f"127.0.0.1:{site.endpoints_port}"]}],
+                "metric_relabel_configs": [keep_rule],
             }
-            for page in place.pages
+            for page in site.pages
         ],
     }
 
@@ -146,9 +146,12 @@ def _scraping(place: Place) -> dict[str, object]:
 SUBJECTS: Final[Sequence[Subject]] = (
     Subject(EXPORTER, lambda: sys.executable, _exporter, "rollouts_exporter_points_delivered_total"),
     Subject(
-        "vmagent", lambda: installed("vmagent"), _vmagent, "vmagent_remotewrite_global_rows_pushed_before_relabel_total"
+        "vmagent",
+        lambda: find_program("vmagent"),
+        _vmagent,
+        "vmagent_remotewrite_global_rows_pushed_before_relabel_total",
     ),
-    Subject("prometheus", lambda: installed("prometheus"), _prometheus, "prometheus_remote_storage_samples_total"),
-    Subject("collector", lambda: installed("otelcol-contrib", "otelcol"), _collector),
+    Subject("prometheus", lambda: find_program("prometheus"), _prometheus, "prometheus_remote_storage_samples_total"),
+    Subject("collector", lambda: find_program("otelcol-contrib", "otelcol"), _collector),
 )
-"""Everybody who can be measured, ourselves first; who is not installed is left out."""
+"""All subjects, the exporter first."""

@@ -1,7 +1,7 @@
-"""OTLP → Prometheus names, as documented: what Last9 does to what it is sent (facts of stores and of Last9).
+"""Translates OTLP names to Prometheus names, as stores and Last9 do on ingestion.
 
 The rules are those of the OpenTelemetry specification ("Prometheus and OpenMetrics Compatibility") and of the
-translator that the collector, Prometheus and VictoriaMetrics (-opentelemetry.usePrometheusNaming) share.
+translator that the collector, Prometheus and VictoriaMetrics (`-opentelemetry.usePrometheusNaming`) share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PER: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"
 
 
 def metric_name(metric: Metric) -> str:
-    """Return the name under which a metric is stored, without the suffixes of a histogram's series."""
+    """Return the stored name of a metric, without the suffixes of a histogram's series."""
     kind = metric.WhichOneof("data")
     words = re.findall(r"[a-zA-Z0-9:]+", metric.name)
     main, _, per = metric.unit.partition("/")
@@ -38,12 +38,12 @@ def metric_name(metric: Metric) -> str:
     return f"_{name}" if name[:1].isdigit() else name
 
 
-def _unit(spelt: str, known: dict[str, str]) -> str:
-    return "" if "{" in spelt else known.get(spelt.strip(), spelt.strip())
+def _unit(unit: str, names: dict[str, str]) -> str:
+    return "" if "{" in unit else names.get(unit.strip(), unit.strip())
 
 
 def label_name(key: str) -> str:
-    """Return the label that an attribute is stored as."""
+    """Return the label name under which an attribute is stored."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", key)
     if name[:1].isdigit():
         return f"key_{name}"

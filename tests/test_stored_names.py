@@ -10,14 +10,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberData
 from exporter.config.settings import SeriesSection, Settings
 from exporter.metrics import MetricsSnapshot, MetricType
 from exporter.otlp.encode.encoder import Encoder
-from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
 from exporter.rollouts.output.durations import NAME as DURATIONS
-from exporter.rollouts.output.targets import ROWS as TARGETS
+from exporter.rollouts.output.targets import TARGET_FAMILIES as TARGETS
 from exporter.self_metrics import DEFINITIONS, SelfMetrics
 from exporter.service.wiring import identity
-from tests.stored_names import label_name, metric_name
 from tests.otlp.helpers import metrics, points
 from tests.recorded import Recordings
+from tests.stored_names import label_name, metric_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def test_every_exported_metric_is_stored_under_its_own_name_except_five_of_the_c
 
 
 KINDS = {
-    **{name: row.kind for name, row in BY_NAME.items()},
+    **{name: row.type for name, row in DERIVED_BY_NAME.items()},
     **dict.fromkeys(TARGETS, MetricType.GAUGE),
     **{row.name: row.type for row in DEFINITIONS},
     DURATIONS: MetricType.HISTOGRAM,

@@ -1,4 +1,4 @@
-"""Our way from a page to OTLP beside those of the OpenTelemetry Collector and of Prometheus (README.md)."""
+"""Compares the way from a page to OTLP with the OpenTelemetry Collector's and Prometheus' (README.md)."""
 
 from __future__ import annotations
 
@@ -7,56 +7,57 @@ from typing import Final
 
 import pytest
 
-from .case import CASES, Case, difference, read
+from .case import CASES, OracleCase, difference, samples_of
 
 
 @dataclass(frozen=True, slots=True)
-class Differs:
-    """Where we differ on purpose: the rule that decides, and what only we say (`+`) and only the peer says (`-`)."""
+class Difference:
+    """A difference on purpose: the rule that decides, and the lines that only we (`+`) or only the peer (`-`) have."""
 
     rule: str
     collector: tuple[str, ...] = ()
     prometheus: tuple[str, ...] = ()
 
 
-def alone(rule: str, *lines: str) -> Differs:
-    """Both peers say nothing of these."""
-    own = tuple(f"+ {line}" for line in lines)
-    return Differs(rule, own, own)
+def only_ours(rule: str, *lines: str) -> Difference:
+    """Return the difference for lines that neither peer has."""
+    ours = tuple(f"+ {line}" for line in lines)
+    return Difference(rule, ours, ours)
 
 
-ALIKE: Final = Differs("")
+NO_DIFFERENCE: Final = Difference("")
 NAMES: Final = sorted(path.name.partition(".")[0] for path in CASES.iterdir())
 FILES: Final = {path.name.partition(".")[0]: path.name for path in CASES.iterdir()}
 
-TIME: Final = "DESIGN 2: the tick is the time of every point, an explicit time is not used (T08, T45)"
-LINE: Final = "DESIGN 2: a malformed line costs itself; both peers lose the page"
-HELD: Final = "DESIGN 4: a failed scrape ends nothing before the grace does (T42)"
-EDGE: Final = "T22: a distribution with an edge that is no number is dropped whole and counted"
-NEVER: Final = "the end marker of a point that was dropped each time is sent, too; it ends nothing"
-LOST: Final = "DESIGN 2: a page cut short is nothing, even where the cut number looks whole (T42)"
-JSON: Final = "T52: JSON is refused, as Prometheus does"
-DIFFERENT: Final = {
-    ("t08-explicit-ts", 0): Differs(
-        TIME,
+TICK_TIME: Final = "T08, T45: every point has the time of the tick, an explicit timestamp is ignored"
+PARSE_ERROR: Final = "a malformed line is skipped; both peers drop the page"
+GRACE_PERIOD: Final = "T42: after a failed scrape series go stale only when the grace period ends"
+BAD_BOUND: Final = "T22: a histogram or summary with a bound that is not a number is skipped and counted"
+NEVER_SENT: Final = "the staleness marker of a point that was always skipped is sent, too; it has no effect"
+CUT_SHORT: Final = "T42: a truncated page is dropped, even if its last number looks complete"
+STANDBY_PAGE: Final = "T47: an empty page with status 200 is a standby's; absence from it proves nothing"
+NO_JSON: Final = "T52: JSON is rejected, as by Prometheus"
+DIFFERENCES: Final = {
+    ("t08-explicit-ts", 0): Difference(
+        TICK_TIME,
         ('+ e{k="new"} 2', '+ e{k="old"} 1', '- e{k="new"} 2 @base-5000ms', '- e{k="old"} 1 @base-30000ms'),
         ('+ e{k="new"} 2', '+ e{k="old"} 1'),
     ),
-    ("t08-explicit-ts", 1): Differs(
-        TIME,
+    ("t08-explicit-ts", 1): Difference(
+        TICK_TIME,
         ('+ e{k="new"} 2', '+ e{k="old"} 1', '- e{k="new"} 2 @base-4000ms', '- e{k="old"} 1 @base-30000ms'),
         ('+ e{k="new"} 2', '+ e{k="old"} 1'),
     ),
-    ("t08-explicit-ts", 2): Differs(TIME, ('+ e{k="new"} ended', '+ e{k="old"} ended')),
-    ("t08-explicit-ts-tracked", 0): Differs(
-        TIME, ('+ e{k="new"} 2', '- e{k="new"} 2 @base-5000ms'), ('+ e{k="new"} 2',)
+    ("t08-explicit-ts", 2): Difference(TICK_TIME, ('+ e{k="new"} stale', '+ e{k="old"} stale')),
+    ("t08-explicit-ts-tracked", 0): Difference(
+        TICK_TIME, ('+ e{k="new"} 2', '- e{k="new"} 2 @base-5000ms'), ('+ e{k="new"} 2',)
     ),
-    ("t15-overflow-value", 0): alone(LINE, "v 1"),
-    ("t15-overflow-value", 1): Differs(LINE, ("+ v ended",)),
-    ("t15-underscore-value", 0): alone(LINE, "v 1"),
-    ("t15-underscore-value", 1): Differs(LINE, ("+ v ended",)),
-    ("t21-bad-le", 0): Differs(
-        EDGE,
+    ("t15-overflow-value", 0): only_ours(PARSE_ERROR, "v 1"),
+    ("t15-overflow-value", 1): Difference(PARSE_ERROR, ("+ v stale",)),
+    ("t15-underscore-value", 0): only_ours(PARSE_ERROR, "v 1"),
+    ("t15-underscore-value", 1): Difference(PARSE_ERROR, ("+ v stale",)),
+    ("t21-bad-le", 0): Difference(
+        BAD_BOUND,
         (
             '+ h{k="dup"} count 4 sum 1 1:1 +Inf:3',
             '- h{k="bad"} count 4 sum 1 +Inf:4',
@@ -66,45 +67,45 @@ DIFFERENT: Final = {
         ),
         ('+ h_bucket{k="dup",le="1"} 2',),
     ),
-    ("t21-bad-le", 1): Differs(
-        EDGE, ('- h{k="bad"} ended +Inf:0', '- h{k="nanle"} ended nan:0 +Inf:0', '- h{k="nole"} ended +Inf:0')
+    ("t21-bad-le", 1): Difference(
+        BAD_BOUND, ('- h{k="bad"} stale +Inf:0', '- h{k="nanle"} stale nan:0 +Inf:0', '- h{k="nole"} stale +Inf:0')
     ),
-    ("t23-no-count", 1): Differs(NEVER, ("+ h ended 1:0 +Inf:0",)),
-    ("t29-summary", 0): Differs(EDGE, ('- s{k="badq"} count 4 sum 3', '- s{k="noq"} count 4 sum 3')),
-    ("t29-summary", 1): Differs(
-        f"{EDGE}; {NEVER}",
+    ("t23-no-count", 1): Difference(NEVER_SENT, ("+ h stale 1:0 +Inf:0",)),
+    ("t29-summary", 0): Difference(BAD_BOUND, ('- s{k="badq"} count 4 sum 3', '- s{k="noq"} count 4 sum 3')),
+    ("t29-summary", 1): Difference(
+        f"{BAD_BOUND}; {NEVER_SENT}",
         (
-            '+ s{k="nocount"} ended 0.5=0',
-            '+ s{k="qonly"} ended 0.5=0',
-            '- s{k="badq"} ended',
-            '- s{k="noq"} ended',
+            '+ s{k="nocount"} stale 0.5=0',
+            '+ s{k="qonly"} stale 0.5=0',
+            '- s{k="badq"} stale',
+            '- s{k="noq"} stale',
         ),
     ),
-    ("t31-text-exemplar", 0): alone(LINE, "ok 1"),
-    ("t31-text-exemplar", 1): Differs(LINE, ("+ ok ended",)),
-    ("t32-bad-name", 0): alone(LINE, "g 1"),
-    ("t32-bad-name", 1): alone(LINE, "g 1"),
-    ("t32-label-name-odd", 1): alone("T32: __name__ as a label is left out; both peers lose the page", "g 1"),
-    ("t32-label-name-odd", 2): Differs("as before", ("+ g ended",)),
-    ("t33-dup-label", 0): alone(LINE, 'l{a="3"} 2', "ok 1"),
-    ("t33-dup-label", 1): Differs(LINE, ('+ l{a="3"} ended', "+ ok ended")),
-    ("t42-http-500", 1): Differs(HELD, ("- g ended",)),
-    ("t42-parse-error", 1): Differs(
-        f"{LINE}; what is absent from the page proves nothing",
-        ('+ g{i="1"} 2', '+ g{i="3"} 1', '- g{i="2"} ended'),
+    ("t31-text-exemplar", 0): only_ours(PARSE_ERROR, "ok 1"),
+    ("t31-text-exemplar", 1): Difference(PARSE_ERROR, ("+ ok stale",)),
+    ("t32-bad-name", 0): only_ours(PARSE_ERROR, "g 1"),
+    ("t32-bad-name", 1): only_ours(PARSE_ERROR, "g 1"),
+    ("t32-label-name-odd", 1): only_ours("T32: the label __name__ is left out; both peers drop the page", "g 1"),
+    ("t32-label-name-odd", 2): Difference("as before", ("+ g stale",)),
+    ("t33-dup-label", 0): only_ours(PARSE_ERROR, 'l{a="3"} 2', "ok 1"),
+    ("t33-dup-label", 1): Difference(PARSE_ERROR, ('+ l{a="3"} stale', "+ ok stale")),
+    ("t42-http-500", 1): Difference(GRACE_PERIOD, ("- g stale",)),
+    ("t42-parse-error", 1): Difference(
+        f"{PARSE_ERROR}; absence from an incomplete page proves nothing",
+        ('+ g{i="1"} 2', '+ g{i="3"} 1', '- g{i="2"} stale'),
         ('+ g{i="1"} 2', '+ g{i="3"} 1'),
     ),
-    ("t42-parse-error", 2): Differs(
-        "T41: two series are gone from a good page of a leader that led before",
-        ('+ g{i="2"} ended', '+ g{i="3"} ended'),
+    ("t42-parse-error", 2): Difference(
+        "T41: two series are absent from a complete page of an established leader",
+        ('+ g{i="2"} stale', '+ g{i="3"} stale'),
     ),
-    ("t51-empty", 1): Differs("T47: an empty page of 200 is a standby's, whose silence proves nothing", ("- g ended",)),
-    ("t52-json-ctype", 0): Differs(JSON, ("- g 1",)),
-    ("t52-json-ctype", 1): Differs(JSON, ("- g ended",)),
-    ("t52-text-truncated", 1): Differs(
-        LOST, ('- g{a="1"} 1', '- g{a="2"} 12'), ('- g{a="1"} 1', '- g{a="2"} 12')
+    ("t51-empty", 1): Difference(STANDBY_PAGE, ("- g stale",)),
+    ("t52-json-ctype", 0): Difference(NO_JSON, ("- g 1",)),
+    ("t52-json-ctype", 1): Difference(NO_JSON, ("- g stale",)),
+    ("t52-text-truncated", 1): Difference(
+        CUT_SHORT, ('- g{a="1"} 1', '- g{a="2"} 12'), ('- g{a="1"} 1', '- g{a="2"} 12')
     ),
-    ("t52-text-truncated", 2): Differs(LOST, ('- g{a="1"} ended', '- g{a="2"} ended')),
+    ("t52-text-truncated", 2): Difference(CUT_SHORT, ('- g{a="1"} stale', '- g{a="2"} stale')),
 }  # fmt: skip # a table
 
 
@@ -114,34 +115,34 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def case(name: str) -> Case:
-    return Case(FILES[name])
+def case(name: str) -> OracleCase:
+    return OracleCase(FILES[name])
 
 
-def test_a_page_is_pushed_as_the_collector_pushes_it_but_where_a_rule_decides(name: str, case: Case) -> None:
-    pushed = case.pushed()
+def test_a_page_is_pushed_as_by_the_collector_except_where_a_rule_decides(name: str, case: OracleCase) -> None:
+    pushed = case.push()
     for frame, theirs in enumerate(case.collector[:-1]):
-        rule = DIFFERENT.get((name, frame), ALIKE)
-        assert difference(pushed[frame].points, theirs.points) == sorted(rule.collector)
-        both = pushed[frame].metrics.keys() & theirs.metrics.keys()
-        assert {one: pushed[frame].metrics[one] for one in both} == {one: theirs.metrics[one] for one in both}
+        ours, expected = pushed[frame], DIFFERENCES.get((name, frame), NO_DIFFERENCE)
+        assert difference(ours.points, theirs.points) == sorted(expected.collector)
+        common = ours.metrics.keys() & theirs.metrics.keys()
+        assert {key: ours.metrics[key] for key in common} == {key: theirs.metrics[key] for key in common}
 
 
-def test_a_target_that_stays_silent_ends_at_the_end_of_the_grace_what_the_collector_ends_at_once(
-    name: str, case: Case
+def test_series_of_a_failing_target_go_stale_after_the_grace_period_as_the_collectors_do_at_once(
+    name: str, case: OracleCase
 ) -> None:
-    *_, failed, ended = case.pushed()
+    *_, failed, stale = case.push()
     assert not failed.points
-    rule = DIFFERENT.get((name, len(case.collector) - 1), ALIKE)
-    assert difference(ended.points, case.collector[-1].points) == sorted(rule.collector)
+    expected = DIFFERENCES.get((name, len(case.collector) - 1), NO_DIFFERENCE)
+    assert difference(stale.points, case.collector[-1].points) == sorted(expected.collector)
 
 
-def test_a_page_is_read_as_prometheus_stores_it_but_where_a_rule_decides(name: str, case: Case) -> None:
-    for frame, page in enumerate(case.pages()):
-        rule = DIFFERENT.get((name, frame), ALIKE)
-        assert difference(read(page), case.stored(frame)) == sorted(rule.prometheus)
+def test_a_page_is_parsed_as_prometheus_stores_it_except_where_a_rule_decides(name: str, case: OracleCase) -> None:
+    for frame, result in enumerate(case.scrape_results()):
+        expected = DIFFERENCES.get((name, frame), NO_DIFFERENCE)
+        assert difference(samples_of(result), case.stored(frame)) == sorted(expected.prometheus)
 
 
-def test_the_table_of_differences_names_frames_that_there_are() -> None:
-    frames = {(name, frame) for name in NAMES for frame in range(len(Case(FILES[name]).collector))}
-    assert DIFFERENT.keys() <= frames
+def test_the_table_of_differences_names_existing_frames() -> None:
+    frames = {(name, frame) for name in NAMES for frame in range(len(OracleCase(FILES[name]).collector))}
+    assert DIFFERENCES.keys() <= frames

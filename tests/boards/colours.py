@@ -1,4 +1,4 @@
-"""What the words of the domain look like."""
+"""Colours of states, roles and results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COLOURS: Final = {
     "leader": "blue",
     "standby": "text",
     "service": "text",
-    "service, by its traces": "light-blue",
+    "service, from traces": "light-blue",
     "canary fraction": "orange",
     "weight": "purple",
     "ready_pods": "blue",
@@ -52,4 +52,4 @@ COLOURS: Final = {
     "replicas": "text",
     "limit": "red",
 }
-"""One colour for each word, on every dashboard."""
+"""Colour of each legend and value, the same on every dashboard."""

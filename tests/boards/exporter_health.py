@@ -1,17 +1,17 @@
-"""The exporter's own health: delivery, queue, targets, loop."""
+"""Dashboard of the exporter: delivery, queue, targets, event loop."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from exporter.otlp.delivery.accounting import DeliveryState
+from tests.boards.expressions import CLUSTER, CLUSTER_LABEL, CLUSTERS, RATE_WINDOW, state_number, number_states
 from tests.boards.panels import Board, Panel, Query, Row, Variable
-from tests.boards.expressions import CLUSTER, CLUSTER_LABEL, CLUSTERS, EVERY, state, states
 
-OWN: Final = f'{CLUSTER},instance=~"$instance"'
-DELIVERY_STATES: Final = states(*(one.value for one in DeliveryState))
-TARGET: Final = "$cluster_label, source, installation, instance"
-TARGET_NAME: Final = "{{source}} {{instance}}"
+EXPORTER: Final = f'{CLUSTER},instance=~"$instance"'
+DELIVERY_STATES: Final = number_states(*(one.value for one in DeliveryState))
+TARGET_LABELS: Final = "$cluster_label, source, installation, instance"
+TARGET_LEGEND: Final = "{{source}} {{instance}}"
 
 
 def _number(title: str, description: str, expr: str, unit: str, *steps: tuple[float | None, str]) -> Panel:
@@ -19,57 +19,57 @@ def _number(title: str, description: str, expr: str, unit: str, *steps: tuple[fl
 
 
 def _rate(name: str, by: str = "instance") -> str:
-    return f"sum by ({by}) (rate(rollouts_exporter_{name}{{{OWN}}}[{EVERY}]))"
+    return f"sum by ({by}) (rate(rollouts_exporter_{name}{{{EXPORTER}}}[{RATE_WINDOW}]))"
 
 
 NOW: Final = (
     Panel(
         "Delivery",
-        "delivering; retrying: nobody answers; holding: the credential or the address is refused, and the queue is"
-        " kept; refused: the endpoint turns requests down for good.",
-        [Query(state("rollouts_exporter_delivery_state", "state", OWN, DELIVERY_STATES, "instance"), "{{instance}}")],
+        "delivering; retrying: the endpoint does not respond; holding: credential or address is rejected, and the queue"
+        " is held; refused: the endpoint rejects requests permanently.",
+        [Query(state_number("rollouts_exporter_delivery_state", "state", EXPORTER, DELIVERY_STATES, "instance"), "{{instance}}")],
         kind="stat",
         width=4,
         height=4,
         states=DELIVERY_STATES,
     ),
     _number(
-        "From scrape to acknowledgement",
-        "Of the last request.",
-        f"max(rollouts_exporter_delivery_lag_seconds{{{OWN}}})",
+        "Delivery lag",
+        "Time from scrape to acknowledgement of the last request.",
+        f"max(rollouts_exporter_delivery_lag_seconds{{{EXPORTER}}})",
         "s",
         (None, "green"),
         (60, "yellow"),
         (600, "red"),
     ),
     _number(
-        "Queue, of its limit",
-        "At the limit (otlp.queue.bytes) the oldest is given up.",
-        f"max(rollouts_exporter_queue_bytes{{{OWN}}} / rollouts_exporter_queue_limit_bytes{{{OWN}}})",
+        "Queue usage",
+        "Share of otlp.queue.bytes; at the limit the oldest requests are dropped.",
+        f"max(rollouts_exporter_queue_bytes{{{EXPORTER}}} / rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})",
         "percentunit",
         (None, "green"),
         (0.5, "yellow"),
         (0.8, "red"),
     ),
     _number(
-        "Targets that do not answer",
-        "Their last answer was none, or not whole.",
-        f"count(max by ({TARGET}) (rollouts_exporter_target_up{{{CLUSTER}}}) == 0) or vector(0)",
+        "Targets down",
+        "Targets whose last scrape failed.",
+        f"count(max by ({TARGET_LABELS}) (rollouts_exporter_target_up{{{CLUSTER}}}) == 0) or vector(0)",
         "short",
         (None, "green"),
         (1, "red"),
     ),
     _number(
-        "Series said",
-        "In the last cycle.",
-        f"max(rollouts_exporter_series{{{OWN}}})",
+        "Exported series",
+        "Series exported in the last cycle.",
+        f"max(rollouts_exporter_series{{{EXPORTER}}})",
         "short",
         (None, "blue"),
     ),
     Panel(
         "Version",
-        "Of the exporters that run.",
-        [Query(f"max by (version) (rollouts_exporter_build_info{{{OWN}}})", "{{version}}")],
+        "Versions of the running exporters.",
+        [Query(f"max by (version) (rollouts_exporter_build_info{{{EXPORTER}}})", "{{version}}")],
         kind="stat",
         width=4,
         height=4,
@@ -79,10 +79,10 @@ NOW: Final = (
 )
 DELIVERY: Final = (
     Panel(
-        "Points",
-        "Made = delivered + rejected + dropped + queued, at every moment.",
+        "Data points",
+        "Data points per second. made = delivered + rejected + dropped + queued at any time.",
         [
-            Query(f"sum(rate(rollouts_exporter_points_{word}_total{{{OWN}}}[{EVERY}]))", word)
+            Query(f"sum(rate(rollouts_exporter_points_{word}_total{{{EXPORTER}}}[{RATE_WINDOW}]))", word)
             for word in ("made", "delivered", "rejected", "dropped")
         ],
         unit="ops",
@@ -90,40 +90,40 @@ DELIVERY: Final = (
     ),
     Panel(
         "Queue",
-        "What waits on disk, or in memory, and how much may.",
+        "Size of the queue on disk or in memory, and its limit.",
         [
-            Query(f"max by (instance) (rollouts_exporter_queue_bytes{{{OWN}}})", "{{instance}}"),
-            Query(f"max(rollouts_exporter_queue_limit_bytes{{{OWN}}})", "limit"),
+            Query(f"max by (instance) (rollouts_exporter_queue_bytes{{{EXPORTER}}})", "{{instance}}"),
+            Query(f"max(rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})", "limit"),
         ],
         unit="bytes",
         words=("limit",),
     ),
     Panel(
-        "Age of the oldest that waits",
-        "At otlp.queue.age it is given up.",
-        [Query(f"max by (instance) (rollouts_exporter_queue_oldest_age_seconds{{{OWN}}})", "{{instance}}")],
+        "Age of the oldest request",
+        "Requests older than otlp.queue.age are dropped.",
+        [Query(f"max by (instance) (rollouts_exporter_queue_oldest_age_seconds{{{EXPORTER}}})", "{{instance}}")],
         unit="s",
     ),
     Panel(
         "Delivery",
-        "What delivery was doing.",
-        [Query(state("rollouts_exporter_delivery_state", "state", OWN, DELIVERY_STATES, "instance"), "{{instance}}")],
+        "State of delivery over time.",
+        [Query(state_number("rollouts_exporter_delivery_state", "state", EXPORTER, DELIVERY_STATES, "instance"), "{{instance}}")],
         kind="state-timeline",
         states=DELIVERY_STATES,
     ),
     Panel(
         "Requests",
-        "By HTTP or gRPC status, or why no answer came.",
-        [Query(_rate("requests_total", "code"), "{{code}}"), Query(_rate("requests_retried_total"), "sent again")],
+        "Requests by HTTP or gRPC status, or by the reason of a missing response.",
+        [Query(_rate("requests_total", "code"), "{{code}}"), Query(_rate("requests_retried_total"), "retried")],
         unit="reqps",
     ),
     Panel(
-        "Time of a request",
-        "Until the endpoint answered.",
+        "Request duration",
+        "Time until the response of the endpoint.",
         [
             Query(
                 f"histogram_quantile({quantile}, sum by (le) (rate("
-                f"rollouts_exporter_request_seconds_bucket{{{OWN}}}[{EVERY}])))",
+                f"rollouts_exporter_request_seconds_bucket{{{EXPORTER}}}[{RATE_WINDOW}])))",
                 name,
             )
             for quantile, name in ((0.5, "median"), (0.99, "99th percentile"))
@@ -133,37 +133,37 @@ DELIVERY: Final = (
 )
 TARGETS: Final = (
     Panel(
-        "Targets that answer, and who leads",
-        "Each address behind a configured name. A standby's page has no rollouts; that is no fault.",
+        "Target and leader states",
+        "Each address of the configured targets. The page of a standby has no rollouts, which is normal.",
         [
-            Query(f"max by ({TARGET}) (rollouts_exporter_target_up{{{CLUSTER}}})", TARGET_NAME),
-            Query(f"10 + max by ({TARGET}) (argo_rollouts_controller_leader{{{CLUSTER}}})", "leads: {{instance}}"),
+            Query(f"max by ({TARGET_LABELS}) (rollouts_exporter_target_up{{{CLUSTER}}})", TARGET_LEGEND),
+            Query(f"10 + max by ({TARGET_LABELS}) (argo_rollouts_controller_leader{{{CLUSTER}}})", "leader: {{instance}}"),
         ],
         kind="state-timeline",
         width=12,
         states={0: "down", 1: "up", 10: "standby", 11: "leader"},
     ),
     Panel(
-        "Age of what is known",
-        "Since the target's last whole answer.",
-        [Query(f"max by ({TARGET}) (rollouts_exporter_source_age_seconds{{{CLUSTER}}})", TARGET_NAME)],
+        "Age of the last scrape",
+        "Time since the last successful scrape of each target.",
+        [Query(f"max by ({TARGET_LABELS}) (rollouts_exporter_source_age_seconds{{{CLUSTER}}})", TARGET_LEGEND)],
         unit="s",
         width=12,
     ),
     Panel(
-        "Time of a scrape",
-        "Of the last answer.",
-        [Query(f"max by ({TARGET}) (rollouts_exporter_target_scrape_duration_seconds{{{CLUSTER}}})", TARGET_NAME)],
+        "Scrape duration",
+        "Duration of the last scrape.",
+        [Query(f"max by ({TARGET_LABELS}) (rollouts_exporter_target_scrape_duration_seconds{{{CLUSTER}}})", TARGET_LEGEND)],
         unit="s",
     ),
     Panel(
-        "Samples of a scrape",
-        "Of the families that are wanted.",
-        [Query(f"max by ({TARGET}) (rollouts_exporter_target_samples{{{CLUSTER}}})", TARGET_NAME)],
+        "Samples per scrape",
+        "Samples of the used families.",
+        [Query(f"max by ({TARGET_LABELS}) (rollouts_exporter_target_samples{{{CLUSTER}}})", TARGET_LEGEND)],
     ),
     Panel(
         "Scrapes",
-        "By source and result: ok, or why it failed; and lines that were no exposition text.",
+        "Scrapes by source and result (ok, or the reason of the failure), and lines that could not be parsed.",
         [
             Query(_rate("scrapes_total", "source, result"), "{{source}} {{result}}"),
             Query(_rate("malformed_lines_total", "source, reason"), "{{source}} {{reason}}"),
@@ -173,34 +173,34 @@ TARGETS: Final = (
 )
 LOOP: Final = (
     Panel(
-        "A cycle",
-        "How long the last cycle took, and the longest time that it held the event loop.",
+        "Cycle duration",
+        "Duration of the last cycle, and the longest time that the event loop was blocked.",
         [
-            Query(f"max by (instance) (rollouts_exporter_cycle_seconds{{{OWN}}})", "cycle {{instance}}"),
-            Query(f"max by (instance) (rollouts_exporter_event_loop_longest_hold_seconds{{{OWN}}})", "longest hold"),
+            Query(f"max by (instance) (rollouts_exporter_cycle_seconds{{{EXPORTER}}})", "cycle {{instance}}"),
+            Query(f"max by (instance) (rollouts_exporter_event_loop_longest_hold_seconds{{{EXPORTER}}})", "longest block"),
         ],
         unit="s",
     ),
     Panel(
         "Cycles",
-        "Ended, and skipped since the one before was still under way: then a longer argo.interval is wanted.",
-        [Query(_rate("cycles_total"), "ended"), Query(_rate("cycles_skipped_total"), "skipped")],
+        "Completed cycles, and cycles skipped because the previous one was still running; if so, raise argo.interval.",
+        [Query(_rate("cycles_total"), "completed"), Query(_rate("cycles_skipped_total"), "skipped")],
         unit="ops",
     ),
     Panel(
         "Series",
-        "Said in a cycle, and left out since series.limit was reached.",
+        "Series exported per cycle, and series beyond series.limit.",
         [
-            Query(f"max by (instance) (rollouts_exporter_series{{{OWN}}})", "said"),
-            Query(_rate("series_overflow_total"), "left out a second"),
+            Query(f"max by (instance) (rollouts_exporter_series{{{EXPORTER}}})", "exported"),
+            Query(_rate("series_overflow_total"), "beyond the limit, per second"),
         ],
     ),
     Panel(
         "CPU",
-        "Cores that the process uses; known where it is scraped.",
+        "CPU cores of the process; only if Prometheus scrapes the exporter.",
         [
             Query(
-                f"rate(process_cpu_seconds_total[{EVERY}]) and on (instance) rollouts_exporter_build_info{{{OWN}}}",
+                f"rate(process_cpu_seconds_total[{RATE_WINDOW}]) and on (instance) rollouts_exporter_build_info{{{EXPORTER}}}",
                 "{{instance}}",
             )
         ],
@@ -208,21 +208,21 @@ LOOP: Final = (
     ),
     Panel(
         "Memory",
-        "Resident memory of the process; known where it is scraped.",
+        "Resident memory of the process; only if Prometheus scrapes the exporter.",
         [
             Query(
-                f"process_resident_memory_bytes and on (instance) rollouts_exporter_build_info{{{OWN}}}",
+                f"process_resident_memory_bytes and on (instance) rollouts_exporter_build_info{{{EXPORTER}}}",
                 "{{instance}}",
             )
         ],
         unit="bytes",
     ),
     Panel(
-        "Memory on disk, configuration",
-        "Writes of what outlives a restart, by result; warnings that `rollouts-exporter check` explains.",
+        "State file and configuration",
+        "Writes of the state file by result, and configuration warnings (see `rollouts-exporter check`).",
         [
-            Query(_rate("memory_writes_total", "result"), "writes a second: {{result}}"),
-            Query(f"max by (instance) (rollouts_exporter_config_warnings{{{OWN}}})", "warnings"),
+            Query(_rate("memory_writes_total", "result"), "writes per second: {{result}}"),
+            Query(f"max by (instance) (rollouts_exporter_config_warnings{{{EXPORTER}}})", "warnings"),
         ],
     ),
 )
@@ -230,7 +230,7 @@ LOOP: Final = (
 BOARD: Final = Board(
     uid="argo-rollouts-exporter",
     title="Argo Rollouts / Exporter",
-    description="Whether what the other dashboards show arrives: delivery, queue, targets, loop.",
+    description="Health of the exporter: delivery, queue, targets, event loop.",
     variables=(
         CLUSTER_LABEL,
         CLUSTERS,
@@ -244,5 +244,5 @@ BOARD: Final = Board(
             everything=True,
         ),
     ),
-    rows=(Row("Now", NOW), Row("Delivery", DELIVERY), Row("Targets", TARGETS), Row("The loop", LOOP)),
+    rows=(Row("Now", NOW), Row("Delivery", DELIVERY), Row("Targets", TARGETS), Row("Cycles and resources", LOOP)),
 )

@@ -1,30 +1,32 @@
-"""The fleet: what is under way, what is in trouble, how deliveries go, how the controllers are."""
+"""Dashboard of all rollouts: updates in progress, problems, results of updates, controllers."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
-from tests.boards.panels import Board, Panel, Query, Row, Variable
 from tests.boards.expressions import (
     CLUSTER,
     CLUSTER_LABEL,
     CLUSTERS,
     DEGRADED,
     ERRORS,
-    EVERY,
-    KEY,
-    NAMED,
+    RATE_WINDOW,
+    ROLLOUT_LABELS,
+    ROLLOUT_LEGEND,
     PHASE_STATES,
-    state,
+    state_number,
 )
+from tests.boards.panels import Board, Panel, Query, Row, Variable
 
-FLEET: Final = f'{CLUSTER},namespace=~"$namespace"'
-BUSY: Final = f'max by ({KEY}, phase) (argo_rollouts_phase{{{FLEET},phase!="Completed"}}) == 1'
-UPDATED_LATELY: Final = f"max by ({KEY}) (max_over_time(argo_rollouts_update_in_progress{{{FLEET}}}[$__range] @ end()))"
-ENDED: Final = "promoted|aborted|rolled_back"
+ROLLOUTS: Final = f'{CLUSTER},namespace=~"$namespace"'
+ACTIVE: Final = f'max by ({ROLLOUT_LABELS}, phase) (argo_rollouts_phase{{{ROLLOUTS},phase!="Completed"}}) == 1'
+RECENTLY_UPDATED: Final = (
+    f"max by ({ROLLOUT_LABELS}) (max_over_time(argo_rollouts_update_in_progress{{{ROLLOUTS}}}[$__range] @ end()))"
+)
+FINAL_RESULTS: Final = "promoted|aborted|rolled_back"
 
-OPEN: Final = (
+ROLLOUT_LINK: Final = (
     "/d/argo-rollouts-rollout?var-datasource=${datasource}&var-cluster_label=${cluster_label}&${cluster:queryparam}"
     "&var-namespace=${__data.fields.namespace}&var-rollout=${__data.fields.name}&${__url_time_range}"
 )
@@ -34,14 +36,14 @@ TABLE: Final = {
         "overrides": [
             {
                 "matcher": {"id": "byName", "options": "name"},
-                "properties": [{"id": "links", "value": [{"title": "Open this rollout", "url": OPEN}]}],
+                "properties": [{"id": "links", "value": [{"title": "Open this rollout", "url": ROLLOUT_LINK}]}],
             },
             {
                 "matcher": {"id": "byName", "options": "Canary"},
                 "properties": [{"id": "unit", "value": "percentunit"}],
             },
             {
-                "matcher": {"id": "byName", "options": "In this phase for"},
+                "matcher": {"id": "byName", "options": "Time in phase"},
                 "properties": [{"id": "unit", "value": "s"}],
             },
         ],
@@ -53,69 +55,69 @@ TABLE: Final = {
             "options": {
                 "excludeByName": {"Time": True, "Value #A": True},
                 "indexByName": {"namespace": 0, "name": 1, "phase": 2, "Value #B": 3, "Value #C": 4},
-                "renameByName": {"Value #B": "Canary", "Value #C": "In this phase for"},
+                "renameByName": {"Value #B": "Canary", "Value #C": "Time in phase"},
             },
         },
     ],
 }
 
 
-def _number(title: str, description: str, expr: str, *steps: tuple[float | None, str]) -> Panel:
+def _stat(title: str, description: str, expr: str, *steps: tuple[float | None, str]) -> Panel:
     return Panel(title, description, [Query(expr)], kind="stat", width=4, height=4, steps=steps or ((None, "blue"),))
 
 
-NOW: Final = (
-    _number(
+OVERVIEW: Final = (
+    _stat(
         "Rollouts",
-        "Rollouts that a leading controller shows.",
-        f'count(max by ({KEY}) (argo_rollouts_phase{{{FLEET},phase="Completed"}}))',
+        "Rollouts exported by a leading controller.",
+        f'count(max by ({ROLLOUT_LABELS}) (argo_rollouts_phase{{{ROLLOUTS},phase="Completed"}}))',
     ),
-    _number(
+    _stat(
         "Updating",
-        "Rollouts whose wanted revision differs from the stable one. Progressing alone does not say that.",
-        f"sum(max by ({KEY}) (argo_rollouts_update_in_progress{{{FLEET}}})) or vector(0)",
+        "Rollouts whose desired revision differs from the stable one. Progressing alone does not mean an update.",
+        f"sum(max by ({ROLLOUT_LABELS}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}})) or vector(0)",
     ),
-    _number(
-        "Paused in an update",
-        "Waiting: for a time, for a person, or after an analysis that decided nothing.",
-        f'count(max by ({KEY}) (argo_rollouts_phase{{{FLEET},phase="Paused"}}) == 1'
-        f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{FLEET}}}) == 1) or vector(0)",
+    _stat(
+        "Paused updates",
+        "Paused for a duration, until a promotion, or after an inconclusive analysis.",
+        f'count(max by ({ROLLOUT_LABELS}) (argo_rollouts_phase{{{ROLLOUTS},phase="Paused"}}) == 1'
+        f" and on ({ROLLOUT_LABELS}) max by ({ROLLOUT_LABELS}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1) or vector(0)",
         (None, "blue"),
     ),
-    _number(
+    _stat(
         "Degraded",
-        "Aborted, timed out, failing or invalid.",
-        f"sum(max by ({KEY}) (argo_rollouts_phase{{{FLEET},{DEGRADED}}})) or vector(0)",
+        "Rollouts in phase Abort, Timeout, Error or InvalidSpec.",
+        f"sum(max by ({ROLLOUT_LABELS}) (argo_rollouts_phase{{{ROLLOUTS},{DEGRADED}}})) or vector(0)",
         (None, "green"),
         (1, "red"),
     ),
-    _number(
-        "Not known",
-        "Rollouts of which something is not known; the panel at the bottom says what.",
-        f"count(max by ({KEY}) (argo_rollouts_unknown{{{FLEET}}}) == 1) or vector(0)",
+    _stat(
+        "Unknown state",
+        "Rollouts with unknown state; the panel at the bottom shows the reasons.",
+        f"count(max by ({ROLLOUT_LABELS}) (argo_rollouts_unknown{{{ROLLOUTS}}}) == 1) or vector(0)",
         (None, "green"),
         (1, "yellow"),
     ),
-    _number(
+    _stat(
         "Leading controllers",
-        "One for each installation of Argo Rollouts; with none, nothing moves and nothing aborts.",
+        "One per installation of Argo Rollouts. Without a leader no rollout is reconciled or aborted.",
         f"sum(max by ($cluster_label, installation, instance) (argo_rollouts_controller_leader{{{CLUSTER}}}))",
         (None, "red"),
         (1, "green"),
     ),
 )
-GOING_ON: Final = (
+IN_PROGRESS: Final = (
     Panel(
-        "Not at rest",
-        "Every rollout that is not Completed. Open one by its name.",
+        "Active rollouts",
+        "All rollouts that are not Completed. Click a name to open the rollout.",
         [
-            Query(BUSY),
+            Query(ACTIVE),
             Query(
-                f"max by ({KEY}) (argo_rollouts_canary_fraction{{{FLEET}}}) and on ({KEY}) ({BUSY})",
+                f"max by ({ROLLOUT_LABELS}) (argo_rollouts_canary_fraction{{{ROLLOUTS}}}) and on ({ROLLOUT_LABELS}) ({ACTIVE})",
             ),
             Query(
-                f"time() - max by ({KEY}) (argo_rollouts_phase_start_timestamp_seconds{{{FLEET}}})"
-                f" and on ({KEY}) ({BUSY})",
+                f"time() - max by ({ROLLOUT_LABELS}) (argo_rollouts_phase_start_timestamp_seconds{{{ROLLOUTS}}})"
+                f" and on ({ROLLOUT_LABELS}) ({ACTIVE})",
             ),
         ],
         kind="table",
@@ -124,12 +126,12 @@ GOING_ON: Final = (
         more=TABLE,
     ),
     Panel(
-        "Phases of what was updated in this time",
-        "Each rollout that had an update under way in the time shown.",
+        "Phases of updated rollouts",
+        "Rollouts with an update in the selected time range.",
         [
             Query(
-                f"{state('argo_rollouts_phase', 'phase', FLEET, PHASE_STATES)} and on ({KEY}) {UPDATED_LATELY} == 1",
-                NAMED,
+                f"{state_number('argo_rollouts_phase', 'phase', ROLLOUTS, PHASE_STATES)} and on ({ROLLOUT_LABELS}) {RECENTLY_UPDATED} == 1",
+                ROLLOUT_LEGEND,
             )
         ],
         kind="state-timeline",
@@ -139,12 +141,12 @@ GOING_ON: Final = (
     ),
     Panel(
         "Canary fraction",
-        "Share of traffic on the canary, by the best method known, while an update is under way.",
+        "Share of traffic on the canary during an update, by the best available method.",
         [
             Query(
-                f"max by ({KEY}) (argo_rollouts_canary_fraction{{{FLEET}}})"
-                f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{FLEET}}}) == 1",
-                NAMED,
+                f"max by ({ROLLOUT_LABELS}) (argo_rollouts_canary_fraction{{{ROLLOUTS}}})"
+                f" and on ({ROLLOUT_LABELS}) max by ({ROLLOUT_LABELS}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1",
+                ROLLOUT_LEGEND,
             )
         ],
         unit="percentunit",
@@ -152,28 +154,28 @@ GOING_ON: Final = (
     ),
     Panel(
         "Pods by role",
-        "Pods of all rollouts that are not terminating, as kube-state-metrics shows them.",
-        [Query(f"sum by (role) (argo_rollouts_pods{{{FLEET}}})", "{{role}}")],
+        "Pods of all rollouts that are not terminating, from kube-state-metrics.",
+        [Query(f"sum by (role) (argo_rollouts_pods{{{ROLLOUTS}}})", "{{role}}")],
         width=12,
         words=("stable", "canary", "preview", "old", "experiment", "unknown"),
         stacked=True,
     ),
 )
-DELIVERIES: Final = (
+RESULTS: Final = (
     Panel(
-        "Updates that ended",
-        "By how they ended; superseded: a newer revision came before the end.",
-        [Query(f"sum by (result) (increase(argo_rollouts_updates_total{{{FLEET}}}[{EVERY}]))", "{{result}}")],
+        "Completed updates",
+        "Updates by result; superseded: replaced by a newer revision before the end.",
+        [Query(f"sum by (result) (increase(argo_rollouts_updates_total{{{ROLLOUTS}}}[{RATE_WINDOW}]))", "{{result}}")],
         words=tuple(result.value for result in UPDATE_RESULTS),
         stacked=True,
     ),
     Panel(
-        "Promoted",
-        "Of the updates that ended by themselves in the time shown, the share that was promoted.",
+        "Promotion rate",
+        "Share of promoted updates among promoted, aborted and rolled back ones in the selected time range.",
         [
             Query(
-                f'sum(increase(argo_rollouts_updates_total{{{FLEET},result="promoted"}}[$__range]))'
-                f' / (sum(increase(argo_rollouts_updates_total{{{FLEET},result=~"{ENDED}"}}[$__range])) > 0)'
+                f'sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result="promoted"}}[$__range]))'
+                f' / (sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result=~"{FINAL_RESULTS}"}}[$__range])) > 0)'
             )
         ],
         kind="stat",
@@ -183,11 +185,11 @@ DELIVERIES: Final = (
     ),
     Panel(
         "Time to promote",
-        "How long promoted updates took, of those in the time shown.",
+        "Duration of promoted updates in the selected time range.",
         [
             Query(
                 f"histogram_quantile({quantile}, sum by (le) (increase("
-                f'argo_rollouts_update_duration_seconds_bucket{{{FLEET},result="promoted"}}[$__range])))',
+                f'argo_rollouts_update_duration_seconds_bucket{{{ROLLOUTS},result="promoted"}}[$__range])))',
                 name,
             )
             for quantile, name in ((0.5, "median"), (0.95, "95th percentile"))
@@ -198,31 +200,31 @@ DELIVERIES: Final = (
         steps=((None, "blue"),),
     ),
     Panel(
-        "AnalysisRuns that finished",
-        "Error: a metric could not be measured. Counted as they finish; the runs that controllers keep are no news.",
-        [Query(f"sum by (phase) (increase(argo_rollouts_analysis_runs_total{{{FLEET}}}[{EVERY}]))", "{{phase}}")],
+        "Finished AnalysisRuns",
+        "AnalysisRuns by phase, counted when they finish. Error: a metric could not be measured.",
+        [Query(f"sum by (phase) (increase(argo_rollouts_analysis_runs_total{{{ROLLOUTS}}}[{RATE_WINDOW}]))", "{{phase}}")],
         words=("Successful", "Failed", "Error", "Inconclusive"),
         stacked=True,
     ),
 )
 CONTROLLERS: Final = (
     Panel(
-        "Errors of the controller",
-        "Reconcile errors of the ten worst rollouts. A few at the start of an update are conflicts that it retries.",
+        "Reconcile errors",
+        "The ten rollouts with the most reconcile errors. A few at the start of an update are retried conflicts.",
         [
             Query(
-                f"topk(10, sum by ({KEY}) (rate({{{ERRORS},{FLEET}}}[{EVERY}])) > 0)",
-                NAMED,
+                f"topk(10, sum by ({ROLLOUT_LABELS}) (rate({{{ERRORS},{ROLLOUTS}}}[{RATE_WINDOW}])) > 0)",
+                ROLLOUT_LEGEND,
             )
         ],
         unit="ops",
     ),
     Panel(
         "Time to reconcile",
-        "How long the controller takes for one look at a rollout.",
+        "Duration of a reconciliation of a rollout by the controller.",
         [
             Query(
-                f"histogram_quantile({quantile}, sum by (le) (rate(rollout_reconcile_bucket{{{FLEET}}}[{EVERY}])))",
+                f"histogram_quantile({quantile}, sum by (le) (rate(rollout_reconcile_bucket{{{ROLLOUTS}}}[{RATE_WINDOW}])))",
                 name,
             )
             for quantile, name in ((0.5, "median"), (0.99, "99th percentile"))
@@ -230,23 +232,23 @@ CONTROLLERS: Final = (
         unit="s",
     ),
     Panel(
-        "What is not known",
-        "Rollouts by what is not known of them: no_leader, not_shown, update, fraction, pods, roles, phase.",
-        [Query(f"count by (reason) (argo_rollouts_unknown{{{FLEET}}} == 1)", "{{reason}}")],
+        "Reasons of unknown state",
+        "Rollouts by reason: no_leader, not_shown, update, fraction, pods, roles, phase.",
+        [Query(f"count by (reason) (argo_rollouts_unknown{{{ROLLOUTS}}} == 1)", "{{reason}}")],
     ),
 )
 
 BOARD: Final = Board(
     uid="argo-rollouts-fleet",
-    title="Argo Rollouts / Fleet",
-    description="Every rollout: what is under way, what is in trouble, how deliveries go.",
+    title="Argo Rollouts / All rollouts",
+    description="All rollouts: updates in progress, rollouts with problems, results of updates, controllers.",
     variables=(
         CLUSTER_LABEL,
         CLUSTERS,
         Variable(
             "namespace",
             "Namespace",
-            "Of the rollouts.",
+            "Namespace of the rollouts.",
             label="namespace",
             of=f"argo_rollouts_phase{{{CLUSTER}}}",
             many=True,
@@ -254,9 +256,9 @@ BOARD: Final = Board(
         ),
     ),
     rows=(
-        Row("Now", NOW),
-        Row("Under way", GOING_ON),
-        Row("How deliveries go", DELIVERIES),
-        Row("The controllers", CONTROLLERS),
+        Row("Now", OVERVIEW),
+        Row("Updates in progress", IN_PROGRESS),
+        Row("Results of updates", RESULTS),
+        Row("Controllers", CONTROLLERS),
     ),
 )

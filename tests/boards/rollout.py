@@ -1,86 +1,86 @@
-"""One rollout: its update, its pods, its analyses, and its service's own figures, canary beside stable."""
+"""Dashboard of one rollout: update, pods, analyses, and metrics of its service by role."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
-from tests.boards.canary import ROLES, SERVICES
-from tests.boards.panels import Annotation, Board, Panel, Query, Row, Variable
+from tests.boards.canary import ROLES, PANELS
 from tests.boards.expressions import (
     CLUSTER,
     CLUSTER_LABEL,
     CLUSTERS,
     DEGRADED,
     ERRORS,
-    EVERY,
+    RATE_WINDOW,
     HEALTH_STATES,
-    ONE,
+    ROLLOUT,
     PHASE_STATES,
     RUN_STATES,
-    state,
+    state_number,
 )
+from tests.boards.panels import Annotation, Board, Panel, Query, Row, Variable
 
 RUNS: Final = f'{CLUSTER},namespace=~"$namespace",name=~"$rollout-[a-z0-9]+-[0-9].*"'
 """AnalysisRuns of the rollout: `<rollout>-<hash>-<revision>…`."""
 
 
 def _number(title: str, description: str, query: Query, unit: str, *steps: tuple[float | None, str]) -> Panel:
-    shown = steps or ((None, "blue"),)
-    return Panel(title, description, [query], kind="stat", unit=unit, width=4, height=4, steps=shown)
+    steps = steps or ((None, "blue"),)
+    return Panel(title, description, [query], kind="stat", unit=unit, width=4, height=4, steps=steps)
 
 
 NOW: Final = (
     Panel(
         "Phase",
-        "As the controller sees it: Completed is at rest; Progressing may be an update, a scaling or a lost pod.",
-        [Query(state("argo_rollouts_phase", "phase", ONE, PHASE_STATES, "namespace, name"))],
+        "Phase in the controller's metrics. Completed: no update; Progressing: an update, a scaling or a lost pod.",
+        [Query(state_number("argo_rollouts_phase", "phase", ROLLOUT, PHASE_STATES, "namespace, name"))],
         kind="stat",
         width=4,
         height=4,
         states=PHASE_STATES,
     ),
     _number(
-        "In this phase for",
-        "Since the phase was first seen.",
-        Query(f"time() - max(argo_rollouts_phase_start_timestamp_seconds{{{ONE}}})"),
+        "Time in phase",
+        "Time since the phase was first seen.",
+        Query(f"time() - max(argo_rollouts_phase_start_timestamp_seconds{{{ROLLOUT}}})"),
         "s",
     ),
     _number(
         "Canary",
-        "Share of traffic on the canary, by the best method known; nothing while it is unknown.",
-        Query(f"max(argo_rollouts_canary_fraction{{{ONE}}})"),
+        "Share of traffic on the canary, by the best available method; absent if unknown.",
+        Query(f"max(argo_rollouts_canary_fraction{{{ROLLOUT}}})"),
         "percentunit",
         (None, "green"),
         (0.001, "orange"),
     ),
     _number(
         "Step",
-        "Index of the present canary step; with rollout state only.",
-        Query(f"max(argo_rollouts_canary_step_index{{{ONE}}})"),
+        "Index of the current canary step; requires rollout state.",
+        Query(f"max(argo_rollouts_canary_step_index{{{ROLLOUT}}})"),
         "short",
     ),
     _number(
-        "Paused for, and why",
-        "Inconclusive… waits for a person, CanaryPauseStep for its time or a person; with rollout state only.",
-        Query(f"time() - max by (reason) (argo_rollouts_pause_start_timestamp_seconds{{{ONE}}})", "{{reason}}"),
+        "Time paused, by reason",
+        "Inconclusive…: until a promotion; CanaryPauseStep: for its duration or until one. Requires rollout state.",
+        Query(f"time() - max by (reason) (argo_rollouts_pause_start_timestamp_seconds{{{ROLLOUT}}})", "{{reason}}"),
         "s",
         (None, "yellow"),
     ),
     _number(
-        "Last updates took",
-        "How long the last update took that ended so.",
-        Query(f"max by (result) (argo_rollouts_last_update_duration_seconds{{{ONE}}})", "{{result}}"),
+        "Last update duration",
+        "Duration of the last update with each result.",
+        Query(f"max by (result) (argo_rollouts_last_update_duration_seconds{{{ROLLOUT}}})", "{{result}}"),
         "s",
     ),
 )
 UPDATE: Final = (
     Panel(
         "Phase and health",
-        "The controller's phase; health is the object's own status.phase, with rollout state only.",
+        "Phase of the controller; health is status.phase of the object and requires rollout state.",
         [
-            Query(state("argo_rollouts_phase", "phase", ONE, PHASE_STATES, "namespace, name"), "phase"),
-            Query(f"100 + {state('argo_rollouts_health', 'health', ONE, HEALTH_STATES, 'namespace, name')}", "health"),
+            Query(state_number("argo_rollouts_phase", "phase", ROLLOUT, PHASE_STATES, "namespace, name"), "phase"),
+            Query(f"100 + {state_number('argo_rollouts_health', 'health', ROLLOUT, HEALTH_STATES, 'namespace, name')}", "health"),
         ],
         kind="state-timeline",
         width=24,
@@ -89,11 +89,11 @@ UPDATE: Final = (
     ),
     Panel(
         "Canary fraction and its estimates",
-        "weight: what the controller set on the router; ready_pods: ready canary pods of all ready ones; pods: the"
-        " controller's own gauges; replicas: updated of desired. The thick line is the best of them.",
+        "weight: set by the controller on the traffic router; ready_pods: share of ready pods; pods: from the"
+        " controller's gauges; replicas: updated ÷ desired replicas. The thick line is the best available method.",
         [
-            Query(f"max by (method) (argo_rollouts_canary_fraction_estimate{{{ONE}}})", "{{method}}"),
-            Query(f"max(argo_rollouts_canary_fraction{{{ONE}}})", "canary fraction"),
+            Query(f"max by (method) (argo_rollouts_canary_fraction_estimate{{{ROLLOUT}}})", "{{method}}"),
+            Query(f"max(argo_rollouts_canary_fraction{{{ROLLOUT}}})", "canary fraction"),
         ],
         unit="percentunit",
         width=12,
@@ -103,29 +103,29 @@ UPDATE: Final = (
     Panel(
         "Pods by role",
         "Pods that are not terminating.",
-        [Query(f"max by (role) (argo_rollouts_pods{{{ONE}}})", "{{role}}")],
+        [Query(f"max by (role) (argo_rollouts_pods{{{ROLLOUT}}})", "{{role}}")],
         width=6,
         words=ROLES,
         stacked=True,
     ),
     Panel(
         "Ready pods by role",
-        "Beside all pods: what is missing here has not come up.",
-        [Query(f"max by (role) (argo_rollouts_pods_ready{{{ONE}}})", "{{role}}")],
+        "Ready pods; the difference to all pods is not ready yet.",
+        [Query(f"max by (role) (argo_rollouts_pods_ready{{{ROLLOUT}}})", "{{role}}")],
         width=6,
         words=ROLES,
         stacked=True,
     ),
     Panel(
-        "Replicas, as the controller counts them",
-        "old: available + unavailable - updated. Pods of experiments are in none of them.",
-        [Query(f"max by (state) (argo_rollouts_replicas{{{ONE}}})", "{{state}}")],
+        "Replicas",
+        "Replica counts of the controller; old: available + unavailable - updated. Without pods of experiments.",
+        [Query(f"max by (state) (argo_rollouts_replicas{{{ROLLOUT}}})", "{{state}}")],
         width=8,
     ),
     Panel(
-        "Analysis runs",
-        "Each AnalysisRun of this rollout by its phase, as the controller shows it (analysis_run_info).",
-        [Query(f"{state('analysis_run_info', 'phase', RUNS, RUN_STATES, 'name')}", "{{name}}")],
+        "AnalysisRuns",
+        "Phase of each AnalysisRun of this rollout (analysis_run_info).",
+        [Query(f"{state_number('analysis_run_info', 'phase', RUNS, RUN_STATES, 'name')}", "{{name}}")],
         kind="state-timeline",
         width=16,
         states=RUN_STATES,
@@ -134,10 +134,10 @@ UPDATE: Final = (
 EVENTS: Final = (
     Panel(
         "Events",
-        "What the controller counted (rollout_events_total), by reason.",
+        "Events of the controller by reason (rollout_events_total).",
         [
             Query(
-                f"sum by (reason) (increase(rollout_events_total{{{ONE}}}[{EVERY}])) > 0",
+                f"sum by (reason) (increase(rollout_events_total{{{ROLLOUT}}}[{RATE_WINDOW}])) > 0",
                 "{{reason}}",
             )
         ],
@@ -145,27 +145,27 @@ EVENTS: Final = (
         stacked=True,
     ),
     Panel(
-        "Updates that ended",
-        "Since the time shown began; superseded: a newer revision came before the end.",
-        [Query(f"round(sum by (result) (increase(argo_rollouts_updates_total{{{ONE}}}[$__range])))", "{{result}}")],
+        "Completed updates",
+        "Updates by result in the selected time range; superseded: replaced by a newer revision before the end.",
+        [Query(f"round(sum by (result) (increase(argo_rollouts_updates_total{{{ROLLOUT}}}[$__range])))", "{{result}}")],
         kind="stat",
         width=6,
         words=tuple(result.value for result in UPDATE_RESULTS),
         steps=((None, "text"),),
     ),
     Panel(
-        "Errors of the controller",
-        "Reconcile errors of this rollout. A few at the start of an update are conflicts that it retries.",
-        [Query(f"sum(rate({{{ERRORS},{ONE}}}[{EVERY}]))", "errors")],
+        "Reconcile errors",
+        "Reconcile errors of this rollout. A few at the start of an update are retried conflicts.",
+        [Query(f"sum(rate({{{ERRORS},{ROLLOUT}}}[{RATE_WINDOW}]))", "errors")],
         unit="ops",
         width=6,
     ),
     Panel(
         "Pods",
-        "Each pod, with its role, revision and node.",
+        "Role, revision and node of each pod.",
         [
             Query(
-                f"max by (pod, role, revision, pod_template_hash, node) (argo_rollouts_pod_info{{{ONE}}}) == 1",
+                f"max by (pod, role, revision, pod_template_hash, node) (argo_rollouts_pod_info{{{ROLLOUT}}}) == 1",
             )
         ],
         kind="table",
@@ -183,55 +183,55 @@ EVENTS: Final = (
 BOARD: Final = Board(
     uid="argo-rollouts-rollout",
     title="Argo Rollouts / One rollout",
-    description="One rollout: its update step by step, canary beside stable, and its service's own figures.",
+    description="One rollout: steps of its update, comparison of canary and stable, metrics of its service.",
     variables=(
         CLUSTER_LABEL,
         CLUSTERS,
         Variable(
             "namespace",
             "Namespace",
-            "Of the rollout.",
+            "Namespace of the rollout.",
             label="namespace",
             of=f"argo_rollouts_phase{{{CLUSTER}}}",
         ),
         Variable(
             "rollout",
             "Rollout",
-            "Its name.",
+            "Name of the rollout.",
             label="name",
             of=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace"}}',
         ),
         Variable(
             "service",
             "Service",
-            "The rollout's name, unless you write another: service_name of its HTTP metrics and traces.",
+            "service_name of its HTTP metrics and traces; default: the name of the rollout.",
             label="name",
             of=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace",name=~"$rollout"}}',
         ),
     ),
     rows=(
         Row("Now", NOW),
-        Row("The update", UPDATE),
-        Row("Canary beside stable", SERVICES),
-        Row("What happened", EVENTS),
+        Row("Update", UPDATE),
+        Row("Canary and stable", PANELS),
+        Row("History", EVENTS),
     ),
     annotations=(
         Annotation(
             "Update started",
-            f"changes(argo_rollouts_update_in_progress{{{ONE}}}[1m]) > 0"
-            f" and argo_rollouts_update_in_progress{{{ONE}}} == 1",
+            f"changes(argo_rollouts_update_in_progress{{{ROLLOUT}}}[1m]) > 0"
+            f" and argo_rollouts_update_in_progress{{{ROLLOUT}}} == 1",
             "Update of {{name}} started",
             "blue",
         ),
         Annotation(
             "Update ended",
-            f"increase(argo_rollouts_updates_total{{{ONE}}}[1m]) > 0",
+            f"increase(argo_rollouts_updates_total{{{ROLLOUT}}}[1m]) > 0",
             "Update of {{name}} {{result}}",
             "green",
         ),
         Annotation(
-            "Trouble",
-            f"increase(argo_rollouts_phase_transitions_total{{{ONE},{DEGRADED}}}[1m]) > 0",
+            "Degraded",
+            f"increase(argo_rollouts_phase_transitions_total{{{ROLLOUT},{DEGRADED}}}[1m]) > 0",
             "{{name}}: {{phase}}",
             "red",
         ),

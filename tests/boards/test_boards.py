@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
-from exporter.rollouts.output.targets import TARGET_LABELS as TARGET_LABELS
 from exporter.rollouts.output.targets import TARGET_FAMILIES as TARGETS
+from exporter.rollouts.output.targets import TARGET_LABELS
 from tests.boards.__main__ import BOARDS, FOLDER, text
 from tests.boards.queries import (
     OTHERS,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from tests.boards.live_exporter import scraped
-from tests.boards.queries import OTHERS, SUFFIXES, Asked, alert_queries, mark_queries, panel_queries, selectors
 from tests.boards.loaded_stores import Store
+from tests.boards.queries import OTHERS, SUFFIXES, Asked, alert_queries, mark_queries, panel_queries, selectors
 from tests.real_stores import free_port, victoria_metrics
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ LASTING: Final = 11.0
 SPEED: Final = 6.0
 """The recording `analysis` ends within that time: promoted, aborted, paused for want of a decision."""
 WELL: Final = {
-    "exporter: Targets that do not answer: A",
-    "fleet: Not known: A",
-    "fleet: What is not known: A",
+    "exporter: Targets down: A",
+    "fleet: Unknown state: A",
+    "fleet: Reasons of unknown state: A",
 }
 """What has no answer but 0: all is known in this recording, and everybody answers."""
 PUSHED: Final = {"exporter: CPU: A", "exporter: Memory: A"}

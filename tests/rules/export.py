@@ -129,12 +129,12 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     kept(
         "E18", "A request beyond a size is not sent; what fits none is counted as dropped",
-        ENCODE("test_requests_are_bounded_in_bytes_and_a_point_that_fits_none_is_counted"),
+        ENCODE("test_requests_have_limited_bytes_and_a_point_that_is_too_large_is_counted"),
     ),
     bent(
         "E19", "1,000 points a request at most; the order in a series is kept",
         "5,000 by default, and a setting: 1,000 cannot keep up with 10,000 rollouts over a round trip of 50 ms.",
-        ENCODE("test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete"),
+        ENCODE("test_requests_have_limited_points_and_complete_metrics"),
         SENDER("test_a_large_snapshot_is_sent_in_several_requests_in_order"),
     ),
     bent(
@@ -152,7 +152,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     kept(
         "E22", "What a partial success rejects is counted, told and not sent again",
         VERDICT("test_partial_success_is_accepted_and_counts_rejected_points"),
-        SENDER("test_partial_success_is_booked_and_not_sent_again"),
+        SENDER("test_partial_success_is_counted_and_not_retried"),
         GRPC("test_partial_success_is_counted_and_not_sent_again"),
     ),
     kept(
@@ -217,7 +217,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     kept(
         "E33", "What is sent again is the same to the byte",
-        SENDER("test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes"),
+        SENDER("test_a_busy_backend_receives_the_same_bytes_after_growing_delays"),
         SPOOL("test_a_request_in_flight_at_a_kill_is_sent_again_unchanged"),
     ),
     bent(
@@ -245,7 +245,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         "It always drops its oldest: the present matters most.",
         SPOOL("test_the_oldest_requests_are_dropped_when_the_spool_is_full", "test_other_tasks_run_while_the_disk_syncs"),
         QUEUE("test_the_oldest_request_is_dropped_when_the_queue_is_full"),
-        COURIER("test_others_run_between_two_requests"),
+        COURIER("test_other_tasks_run_between_two_requests"),
         CRASH("test_a_slow_disk_does_not_block_the_event_loop"),
     ),
     kept(

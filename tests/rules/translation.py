@@ -27,7 +27,7 @@ TEXT: Final = In("web/test_exposition_writer.py")
 TRANSLATION: Final[tuple[Row, ...]] = (
     kept(
         "T01", "The name stays as it is exposed, also a counter's with or without `_total`",
-        ENCODE("test_a_counter_is_a_monotonic_cumulative_sum_without_a_start_that_nobody_told"),
+        ENCODE("test_a_counter_is_a_monotonic_cumulative_sum_without_an_invented_start_time"),
         PUSHED("t01-counter-names"), TEXT("test_a_counter_without_total_keeps_its_name"),
     ),
     kept(
@@ -46,15 +46,15 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     kept(
         "T05", "A metric cut over several requests is complete in each",
-        ENCODE("test_requests_are_bounded_in_points_and_every_metric_in_them_is_complete"),
-        REQUEST("test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics"),
+        ENCODE("test_requests_have_limited_points_and_complete_metrics"),
+        REQUEST("test_each_slice_is_a_request_with_complete_metrics"),
     ),
     bent(
         "T06", "Of two TYPEs of one family the first holds, the rest is dropped and counted",
         "Within a page only the second TYPE line is dropped and counted and its samples keep the first type, as both "
         "peers do; between pages the samples are.",
         MALFORMED("test_the_first_type_before_the_samples_applies"), PUSHED("t06-dup-type", "t06-split-family"),
-        ENCODE("test_a_name_has_one_type_and_the_first_is_kept"),
+        ENCODE("test_a_name_has_the_type_of_its_first_family"),
     ),
     kept(
         "T07", "Without explicit times all points of a scrape have one time",
@@ -71,7 +71,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     foreign(
         "T09", "A start time that was told is the point's; `_created` is no metric",
         "Text 0.0.4 tells no start times, and `_created` is a gauge of its own in it.",
-        PUSHED("t09-text-created"), ENCODE("test_a_counter_says_since_when_it_counts_where_that_is_known"),
+        PUSHED("t09-text-created"), ENCODE("test_a_counter_has_its_start_time_if_that_is_known"),
     ),
     kept(
         "T10", "Gauges and unknowns have no start time",
@@ -82,19 +82,19 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "T11", "On request: a start time is made up for counters, anew at each reset (true_reset)",
         "Not offered: a start that nobody told is left out, as the specification's default is; our own counters have "
         "a true one.",
-        ENCODE("test_a_counter_is_a_monotonic_cumulative_sum_without_a_start_that_nobody_told"),
+        ENCODE("test_a_counter_is_a_monotonic_cumulative_sum_without_an_invented_start_time"),
     ),
     not_kept("T12", "On request: the first value is taken off later ones", "Not offered: values go as exposed."),
     foreign("T13", "What is known of resets ends with a series", "Nothing is: T11 and T12 are not offered."),
     kept(
         "T14", "A counter is a monotonic, cumulative Sum of doubles",
-        ENCODE("test_a_counter_is_a_monotonic_cumulative_sum_without_a_start_that_nobody_told"),
-        PUSHED("t14-counter-odd"), OTHERS("test_opentelemetrys_own_encoder_makes_the_same_of_counters"),
+        ENCODE("test_a_counter_is_a_monotonic_cumulative_sum_without_an_invented_start_time"),
+        PUSHED("t14-counter-odd"), OTHERS("test_counters_are_encoded_as_by_opentelemetry"),
     ),
     kept(
         "T15", "A gauge is a Gauge of doubles",
         ENCODE("test_a_gauge_keeps_its_name_help_and_type_and_has_no_unit"), PUSHED("t15-special-values"),
-        OTHERS("test_opentelemetrys_own_encoder_makes_the_same_of_gauges"),
+        OTHERS("test_gauges_are_encoded_as_by_opentelemetry"),
     ),
     kept("T16", "An unknown is a Gauge", ENCODE("test_an_untyped_family_is_a_gauge_of_unknown_type")),
     foreign("T17", "An info is a non-monotonic Sum", "Text 0.0.4 has no such type: see T19."),
@@ -108,21 +108,21 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     kept(
         "T21", "Buckets, sum and count of the same labels make one point; `le` is no attribute",
         DISTRIBUTIONS("test_a_histogram_is_one_point_whose_counts_are_differences"),
-        DISTRIBUTIONS("test_histograms_whose_lines_are_torn_apart_are_put_together"), PUSHED("t21-histogram"),
+        DISTRIBUTIONS("test_histograms_with_scattered_lines_are_grouped"), PUSHED("t21-histogram"),
     ),
     kept(
         "T22", "Bounds rise, without +Inf; there is one count more; the counts add up",
         DISTRIBUTIONS("test_a_histogram_is_one_point_whose_counts_are_differences"),
-        DISTRIBUTIONS("test_a_bound_written_in_two_ways_is_one_bound"), PUSHED("t21-bad-le"),
-        OTHERS("test_every_histogram_is_the_one_that_the_rules_ask_for"),
+        DISTRIBUTIONS("test_two_spellings_of_a_bound_are_one_bound"), PUSHED("t21-bad-le"),
+        OTHERS("test_every_histogram_follows_the_rules"),
     ),
     kept(
         "T23", "A histogram without a count is dropped", PUSHED("t23-no-count"),
-        DISTRIBUTIONS("test_a_histogram_that_makes_no_sense_is_left_out_alone"),
+        DISTRIBUTIONS("test_an_invalid_histogram_is_skipped_alone"),
     ),
     kept(
         "T24", "A histogram without a sum has none, rather than 0",
-        DISTRIBUTIONS("test_without_a_sum_the_sum_is_absent", "test_a_sum_of_zero_is_said"), PUSHED("t24-no-sum"),
+        DISTRIBUTIONS("test_without_a_sum_the_sum_is_absent", "test_a_sum_of_zero_is_encoded"), PUSHED("t24-no-sum"),
     ),
     kept(
         "T25", "Without a +Inf bucket: one choice, tested (here: it follows from the count)",
@@ -130,7 +130,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     kept(
         "T26", "Counts that fall, or are no whole numbers from 0 up, drop the point, counted",
-        DISTRIBUTIONS("test_a_histogram_that_makes_no_sense_is_left_out_alone"), PUSHED("t26-decreasing"),
+        DISTRIBUTIONS("test_an_invalid_histogram_is_skipped_alone"), PUSHED("t26-decreasing"),
     ),
     kept(
         "T27", "With a count and a sum only: one choice, tested (here: one bucket, no bound)",
@@ -140,12 +140,12 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     kept(
         "T28", "Minimum and maximum are never set; temporality is cumulative",
         DISTRIBUTIONS("test_a_histogram_is_one_point_whose_counts_are_differences"),
-        OTHERS("test_opentelemetrys_own_encoder_makes_the_same_of_histograms_but_for_min_and_max"),
+        OTHERS("test_histograms_are_encoded_as_by_opentelemetry_except_min_and_max"),
     ),
     kept(
         "T29", "A summary is one point: no count drops it, no sum is 0, NaN survives",
-        DISTRIBUTIONS("test_a_summary_keeps_its_quantiles_nan_among_them"),
-        DISTRIBUTIONS("test_a_summary_without_a_sum_has_a_sum_of_zero_and_without_a_count_is_left_out"),
+        DISTRIBUTIONS("test_a_summary_keeps_its_quantiles_including_nan"),
+        DISTRIBUTIONS("test_a_summary_without_sum_has_a_sum_of_zero_and_without_count_is_skipped"),
         PUSHED("t29-summary"),
     ),
     foreign(
@@ -157,7 +157,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     foreign("T31", "Exemplars keep their ids", "Text 0.0.4 has none: it is malformed.", PUSHED("t31-text-exemplar")),
     kept(
         "T32", "Labels are string attributes to the byte, without empty ones and `__name__`",
-        ENCODE("test_label_values_are_kept_to_the_byte_and_empty_ones_left_out"),
+        ENCODE("test_label_values_are_unchanged_and_empty_ones_omitted"),
         PUSHED("t32-label-escapes", "t32-label-name-odd"),
         NAMES("test_labels_are_decoded_in_the_order_of_the_page"),
     ),
@@ -188,22 +188,22 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     foreign("T37", "`target_info` becomes resource attributes", "A family of OpenMetrics; no source has it."),
     kept(
         "T38", "Configured attributes win or lose by one rule (a label of the page's own wins)",
-        ENCODE("test_a_label_of_a_points_own_wins_over_the_identity"),
+        ENCODE("test_a_label_of_a_series_overrides_the_identity"),
         CONFIG("TestAttributes::test_configured_attributes_override_those_of_the_environment"),
     ),
     foreign("T39", "honor_labels decides between clashing labels", "No target's labels are put on scraped series."),
     kept(
         "T40", "No two points of one series and one time leave the process",
-        ENCODE("test_the_same_series_twice_in_a_cycle_leaves_once_whoever_said_it"),
-        ENCODE("test_a_label_that_repeats_the_identity_makes_no_second_series_of_it"),
-        DISTRIBUTIONS("test_a_histogram_from_two_targets_leaves_once"), PUSHED("t33-dup-sample"),
+        ENCODE("test_a_series_that_occurs_twice_in_a_snapshot_is_encoded_once"),
+        ENCODE("test_a_label_that_repeats_the_identity_does_not_make_a_second_series"),
+        DISTRIBUTIONS("test_a_histogram_of_two_targets_is_encoded_once"), PUSHED("t33-dup-sample"),
     ),
     bent(
         "T41", "A series that a good scrape no longer has gets one end marker of the scrape's time",
         "So where absence proves that it is gone: on a whole page of the controller that led before, too. A new "
         "leader's first page, a standby's and a source still filling up prove nothing before the grace ends.",
         STALE("test_what_a_steady_leader_shows_no_longer_is_ended_once"),
-        ENCODE("test_an_ended_series_gets_one_marker_without_a_value"),
+        ENCODE("test_a_stale_series_gets_one_marker_without_value"),
         STALE("test_the_first_page_of_a_new_leader_proves_nothing"),
         PUSHED("rec-basic-canary", "t26-hist-reset-stale"),
     ),
@@ -226,9 +226,9 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     bent("T45", "Points with explicit times are not tracked", "They are: see T08.", PUSHED("t08-explicit-ts-tracked")),
     kept(
         "T46", "An end marker has attributes and no value; an ordinary NaN is data",
-        ENCODE("test_an_ended_series_gets_one_marker_without_a_value", "test_nan_is_data_and_no_end_marker"),
-        DISTRIBUTIONS("test_an_ended_histogram_is_marked_with_bounds_zero_counts_and_a_sum_of_zero"),
-        DISTRIBUTIONS("test_an_ended_summary_repeats_its_quantiles"),
+        ENCODE("test_a_stale_series_gets_one_marker_without_value", "test_nan_is_data_and_not_a_staleness_marker"),
+        DISTRIBUTIONS("test_a_stale_histogram_is_marked_with_bounds_zero_counts_and_a_sum_of_zero"),
+        DISTRIBUTIONS("test_a_stale_summary_repeats_its_quantiles"),
     ),
     kept(
         "T47", "A standby's empty page ends nothing of the leader's",
@@ -266,13 +266,13 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     kept(
         "T53", "No metric without points, no empty scope or resource",
-        ENCODE("test_nothing_makes_no_request_and_no_metric", "test_a_family_without_a_name_is_left_out_and_counted"),
-        REQUEST("test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics"),
+        ENCODE("test_an_empty_snapshot_makes_no_request_and_an_empty_family_no_metric", "test_a_family_without_name_is_skipped_and_counted"),
+        REQUEST("test_each_slice_is_a_request_with_complete_metrics"),
     ),
     kept(
         "T54", "Infinities and NaN survive; in JSON they are strings",
-        ENCODE("test_every_number_survives", "test_nan_is_data_and_no_end_marker"),
-        REQUEST("test_json_is_in_the_otlp_mapping"),
+        ENCODE("test_every_number_is_encoded_exactly", "test_nan_is_data_and_not_a_staleness_marker"),
+        REQUEST("test_json_follows_the_otlp_mapping"),
     ),
     bent(
         "T55", "The fraction is in [0, 1], absent with a reason, 0 when idle, none for blueGreen, named by its method",

@@ -1,4 +1,4 @@
-"""Servers that behave as told, byte by byte, and a sink that keeps what it is given."""
+"""Servers that send given bytes or behave as a function does, and a sink that stores a response."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
-    """Spell a whole answer, with its length."""
+def response(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
+    """Return a complete response with its length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
@@ -43,15 +43,15 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 @dataclass
-class Served:
-    """A running server: where it is, and what it was asked, head by head, under which names of TLS."""
+class RunningServer:
+    """A running server: its address, the heads of the requests it received, and the TLS server names."""
 
     host: str
     port: int = 0
-    heads: list[str] = field(default_factory=list)
+    request_heads: list[str] = field(default_factory=list)
     connections: int = 0
-    names: list[str | None] = field(default_factory=list)
-    broken_off: int = 0
+    server_names: list[str | None] = field(default_factory=list)
+    broken_connections: int = 0
 
     @property
     def target(self) -> str:
@@ -59,51 +59,59 @@ class Served:
 
 
 class Servers:
-    """Starts servers on loopback addresses, which say the same bytes to each request, or behave as a function does."""
+    """Starts servers on loopback addresses that send the same bytes to each request, or behave as a function does."""
 
     def __init__(self) -> None:
-        self._servers: list[asyncio.Server] = []
-        self._talks: list[asyncio.Task[None]] = []
+        self._listeners: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(
-        self, said: bytes | Behaviour, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
-    ) -> Served:
-        served = Served(host, port)
+        self,
+        response_bytes: bytes | Behaviour,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> RunningServer:
+        server = RunningServer(host, port)
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._talks.append(cast("asyncio.Task[None]", asyncio.current_task()))
-            served.connections += 1
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._tasks.append(cast("asyncio.Task[None]", asyncio.current_task()))
+            server.connections += 1
             try:
-                await self._talk(served, said, reader, writer)
+                await self._respond(server, response_bytes, reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError):
-                served.broken_off += 1
+                server.broken_connections += 1
             finally:
                 writer.close()
 
         if tls is not None:
-            tls.sni_callback = lambda _socket, name, _context: served.names.append(name)
-        server = await asyncio.start_server(talk, host, port, ssl=tls)
-        self._servers.append(server)
-        served.port = server.sockets[0].getsockname()[1]
-        return served
+            tls.sni_callback = lambda _socket, name, _context: server.server_names.append(name)
+        listener = await asyncio.start_server(handle, host, port, ssl=tls)
+        self._listeners.append(listener)
+        server.port = listener.sockets[0].getsockname()[1]
+        return server
 
-    async def _talk(
-        self, served: Served, said: bytes | Behaviour, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _respond(
+        self,
+        server: RunningServer,
+        response_bytes: bytes | Behaviour,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         while True:
-            served.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
-            if callable(said):
-                await said(reader, writer)
+            server.request_heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            if callable(response_bytes):
+                await response_bytes(reader, writer)
                 return
-            writer.write(said)
+            writer.write(response_bytes)
             await writer.drain()
 
     async def stop(self) -> None:
-        for server in self._servers:
-            server.close()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @pytest.fixture
@@ -114,19 +122,19 @@ async def serve() -> AsyncIterator[Servers]:
 
 
 class Sink:
-    """Keeps an answer; `enough` bytes and it wants no more; it works at each block for so many seconds."""
+    """Stores a response; aborts after so many bytes; blocks at each block for so many seconds."""
 
-    def __init__(self, enough: int = 1 << 40, work: float = 0.0) -> None:
-        self.work = work
+    def __init__(self, abort_after: int = 1 << 40, block_seconds: float = 0.0) -> None:
+        self.block_seconds = block_seconds
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.body = b""
         self.blocks: list[int] = []
-        self._enough = enough
+        self._abort_after = abort_after
 
     @property
     def aborted(self) -> bool:
-        return sum(self.blocks) >= self._enough
+        return sum(self.blocks) >= self._abort_after
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
         self.status, self.headers = status, headers
@@ -134,11 +142,11 @@ class Sink:
     def feed(self, block: bytes) -> None:
         self.blocks.append(len(block))
         self.body += block[:1000]
-        time.sleep(self.work)
+        time.sleep(self.block_seconds)
 
 
-class Ask:
-    """Asks one target, given as settings of a source, and says what went wrong; `sink` keeps the answer."""
+class Scrape:
+    """Scrapes one target, given as settings of a source, and returns the failure; `sink` holds the response."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -147,28 +155,28 @@ class Ask:
     async def __call__(
         self, target: str, ip: str = "127.0.0.1", sink: Sink | None = None, **settings: object
     ) -> Failure | None:
-        return await self.keep(target, ip, sink, **settings)()
+        return await self.prepare(target, ip, sink, **settings)()
 
-    def keep(
+    def prepare(
         self, target: str, ip: str = "127.0.0.1", sink: Sink | None = None, **settings: object
     ) -> Callable[[], Awaitable[Failure | None]]:
-        """Make what asks the same target, again and again."""
+        """Return a function that scrapes the same target at each call."""
         section = ScrapeSource.model_validate({"timeout": 5, **settings})
         client = ScrapeClient(section, "argo")
         address = Address(parse_target(target, section.path), ip)
 
-        async def once() -> Failure | None:
+        async def send() -> Failure | None:
             self.sink = sink or Sink()
             deadline = asyncio.get_running_loop().time() + section.timeout
             return await client.fetch(self._session, address, self.sink, deadline)
 
-        return once
+        return send
 
 
 @pytest.fixture
-async def ask() -> AsyncIterator[Ask]:
+async def scrape() -> AsyncIterator[Scrape]:
     async with open_session() as session:
-        yield Ask(session)
+        yield Scrape(session)
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +186,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def http() -> ModuleType:
-    """Give this module: `answer` and `reset`."""
+    """Return this module: `response` and `reset`."""
     return sys.modules[__name__]
 
 

@@ -1,4 +1,4 @@
-"""How the tests make pages and parse them, and what they compare."""
+"""Builds and parses pages for the tests, and converts them to comparable values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from exporter.scrape.parser import Exposition, Parser
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-Told = dict[str, tuple[str, str, dict[tuple[str, frozenset[tuple[str, str]]], str]]]
-"""Families by name: type, help, and the value of each series, spelled."""
+FamilyValues = dict[str, tuple[str, str, dict[tuple[str, frozenset[tuple[str, str]]], str]]]
+"""Families by name: type, help, and the value of each series as text."""
 
 PAGES: Final = Path(__file__).parent / "pages"
 SUFFIXES: Final = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
@@ -34,28 +34,28 @@ FORMS: Final = (
     "\t{name} {{ {labels} }} {number}",
     "{name}{{{labels},}}{number}",
 )
-"""Ways to write one sample; the first is the one that client libraries use."""
+"""Forms of a sample line; the first is that of client libraries."""
 
 
-def everything(_: str) -> bool:
+def always_wanted(_: str) -> bool:
     return True
 
 
-def parsed(
+def parse_page(
     page: bytes,
     cuts: Iterable[int] = (),
-    interner: ScrapeCache | None = None,
-    wanted: Callable[[str], bool] = everything,
-    most: int = 0,
+    cache: ScrapeCache | None = None,
+    is_wanted: Callable[[str], bool] = always_wanted,
+    sample_limit: int = 0,
 ) -> Exposition:
-    """Parse a page fed in pieces that end at `cuts`."""
-    parser = Parser(interner or ScrapeCache(), wanted, most)
+    """Parse a page that is fed in pieces that end at `cuts`."""
+    parser = Parser(cache or ScrapeCache(), is_wanted, sample_limit)
     for start, end in pairwise(sorted({0, len(page), *(cut for cut in cuts if cut < len(page))})):
         parser.feed(page[start:end])
     return parser.finish()
 
 
-def told(exposition: Exposition) -> Told:
+def family_values(exposition: Exposition) -> FamilyValues:
     return {
         name: (
             family.type,
@@ -69,29 +69,29 @@ def told(exposition: Exposition) -> Told:
     }
 
 
-def real(name: str) -> bytes:
-    """Return the page of a real component."""
+def real_page(name: str) -> bytes:
+    """Return a recorded page of a real component."""
     return gzip.decompress((PAGES / f"{name}.gz").read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A family as a page writes it; `rows` are the name, the labels as they are escaped, and the number of each."""
+    """A family as written on a page; `rows` are name, escaped labels and value of each sample."""
 
     name: str
-    kind: str
+    metric_type: str
     help: str | None
-    headed: bool
+    has_type: bool
     rows: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]
 
-    def lines(self, forms: Sequence[str], *, turned: bool = False) -> list[str]:
-        """Write the family, its samples in these forms one after another, their labels turned round or not."""
+    def lines(self, forms: Sequence[str], *, reverse_labels: bool = False) -> list[str]:
+        """Return the lines of the family; samples take these forms in turn, with reversed labels if asked."""
         lines = [f"# HELP {self.name} {self.help}"] if self.help is not None else []
-        lines += [f"# TYPE {self.name} {self.kind}"] if self.headed else []
+        lines += [f"# TYPE {self.name} {self.metric_type}"] if self.has_type else []
         for number, (name, labels, value) in enumerate(self.rows):
-            ordered = reversed(labels) if turned else labels
-            spelled = ",".join(f'{key}="{text}"' for key, text in ordered)
-            lines.append(_sample(forms[number % len(forms)], name, spelled, value))
+            ordered_labels = reversed(labels) if reverse_labels else labels
+            label_text = ",".join(f'{key}="{text}"' for key, text in ordered_labels)
+            lines.append(_sample(forms[number % len(forms)], name, label_text, value))
         return lines
 
 
@@ -101,8 +101,10 @@ def _sample(form: str, name: str, labels: str, number: str) -> str:
     return form.format(name=name, labels=labels, number=number)
 
 
-def page(groups: Iterable[Group], forms: Sequence[str] = FORMS[:1], *, turned: bool = False) -> bytes:
-    return "".join(f"{line}\n" for group in groups for line in group.lines(forms, turned=turned)).encode()
+def page(groups: Iterable[Group], forms: Sequence[str] = FORMS[:1], *, reverse_labels: bool = False) -> bytes:
+    return "".join(
+        f"{line}\n" for group in groups for line in group.lines(forms, reverse_labels=reverse_labels)
+    ).encode()
 
 
 LAW: Final = settings(max_examples=100, deadline=None, derandomize=True)
@@ -118,14 +120,14 @@ LABELS: Final = st.dictionaries(st.sampled_from(["a", "b", "_x9", "le"]), TEXT, 
 
 
 @st.composite
-def some_group(draw: st.DrawFn, name: str) -> Group:
-    kind = draw(st.sampled_from(list(MetricType)))
-    headed = kind is not MetricType.UNTYPED or draw(st.booleans())
-    name += draw(st.sampled_from(["", "_total"])) if kind is MetricType.COUNTER else ""
-    names = st.sampled_from([name + suffix for suffix in SUFFIXES.get(kind, ("",))])
+def groups(draw: st.DrawFn, name: str) -> Group:
+    metric_type = draw(st.sampled_from(list(MetricType)))
+    has_type = metric_type is not MetricType.UNTYPED or draw(st.booleans())
+    name += draw(st.sampled_from(["", "_total"])) if metric_type is MetricType.COUNTER else ""
+    names = st.sampled_from([name + suffix for suffix in SUFFIXES.get(metric_type, ("",))])
     rows = draw(st.lists(st.tuples(names, LABELS, NUMBERS), max_size=5))
-    return Group(name, kind, draw(st.none() | TEXT) if headed else None, headed, tuple(rows))
+    return Group(name, metric_type, draw(st.none() | TEXT) if has_type else None, has_type, tuple(rows))
 
 
-GROUPS: Final = st.tuples(some_group("m0"), some_group("m1:sub"), some_group("_m2"))
+GROUPS: Final = st.tuples(groups("m0"), groups("m1:sub"), groups("_m2"))
 CUTS: Final = st.lists(st.integers(0, 400), max_size=6)

@@ -1,4 +1,4 @@
-"""One address, asked once, by servers that behave and servers that do not."""
+"""One scrape of one address, of servers that behave and servers that do not."""
 
 from __future__ import annotations
 
@@ -20,30 +20,34 @@ from tests.scrape.conftest import Sink
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from tests.scrape.conftest import Ask, Servers
+    from tests.scrape.conftest import Scrape, Servers
 
 PAGE = b"# TYPE rollout_info gauge\n" + b'rollout_info{name="a"} 1\n' * 9000
 GZIPPED = gzip.compress(PAGE)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-async def test_a_page_arrives_whole_with_its_status_and_headers(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer(PAGE, Content_Type="text/plain; version=0.0.4"))
-    assert await ask(served.target) is None
-    assert ask.sink.status == 200
-    assert ask.sink.headers["content-type"] == "text/plain; version=0.0.4"
-    assert sum(ask.sink.blocks) == len(PAGE)
-    assert max(ask.sink.blocks) <= MAX_BLOCK_BYTES
+async def test_a_page_is_received_completely_with_its_status_and_headers(
+    serve: Servers, scrape: Scrape, http: ModuleType
+) -> None:
+    server = await serve(http.response(PAGE, Content_Type="text/plain; version=0.0.4"))
+    assert await scrape(server.target) is None
+    assert scrape.sink.status == 200
+    assert scrape.sink.headers["content-type"] == "text/plain; version=0.0.4"
+    assert sum(scrape.sink.blocks) == len(PAGE)
+    assert max(scrape.sink.blocks) <= MAX_BLOCK_BYTES
 
 
-async def test_the_request_says_what_is_wanted_and_by_whom(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer())
-    target = f"http://argo.test:{served.port}/metrics?resources=pods,replicasets"
-    assert await ask(target, headers={"X-Scope-OrgID": "blue", "accept": "text/plain"}, timeout="2500ms") is None
-    request, *lines = served.heads[0].strip().split("\r\n")
+async def test_the_request_has_the_configured_path_and_headers(
+    serve: Servers, scrape: Scrape, http: ModuleType
+) -> None:
+    server = await serve(http.response())
+    target = f"http://argo.test:{server.port}/metrics?resources=pods,replicasets"
+    assert await scrape(target, headers={"X-Scope-OrgID": "blue", "accept": "text/plain"}, timeout="2500ms") is None
+    request, *lines = server.request_heads[0].strip().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
     assert request == "GET /metrics?resources=pods,replicasets HTTP/1.1"
-    assert headers["host"] == f"argo.test:{served.port}"
+    assert headers["host"] == f"argo.test:{server.port}"
     assert headers["accept-encoding"] == "gzip"
     assert headers["x-prometheus-scrape-timeout-seconds"] == "2.5"
     assert headers["user-agent"].startswith("rollouts-exporter/")
@@ -51,16 +55,16 @@ async def test_the_request_says_what_is_wanted_and_by_whom(serve: Servers, ask: 
     assert len(headers) == len(lines), "no header is sent twice"
 
 
-async def test_text_of_version_0_0_4_is_what_is_asked_for(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer())
-    await ask(served.target)
-    assert "\r\nAccept: text/plain;version=0.0.4\r\n" in served.heads[0]
-    assert "Authorization" not in served.heads[0]
-    assert "Cookie" not in served.heads[0]
+async def test_the_request_accepts_text_format_0_0_4(serve: Servers, scrape: Scrape, http: ModuleType) -> None:
+    server = await serve(http.response())
+    await scrape(server.target)
+    assert "\r\nAccept: text/plain;version=0.0.4\r\n" in server.request_heads[0]
+    assert "Authorization" not in server.request_heads[0]
+    assert "Cookie" not in server.request_heads[0]
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response_bytes",
     [
         GZIPPED,
         gzip.compress(PAGE[:1000]) + gzip.compress(b"") + gzip.compress(PAGE[1000:]),
@@ -69,19 +73,21 @@ async def test_text_of_version_0_0_4_is_what_is_asked_for(serve: Servers, ask: A
     ids=["one member", "three members", "stored"],
 )
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
-async def test_gzip_is_unpacked(serve: Servers, ask: Ask, http: ModuleType, said: bytes, encoding: str) -> None:
-    served = await serve(http.answer(said, Content_Encoding=encoding))
-    assert await ask(served.target) is None
-    assert sum(ask.sink.blocks) == len(PAGE)
-    assert ask.sink.body.startswith(PAGE[:26])
-    assert max(ask.sink.blocks) <= MAX_BLOCK_BYTES
+async def test_gzip_is_decompressed(
+    serve: Servers, scrape: Scrape, http: ModuleType, response_bytes: bytes, encoding: str
+) -> None:
+    server = await serve(http.response(response_bytes, Content_Encoding=encoding))
+    assert await scrape(server.target) is None
+    assert sum(scrape.sink.blocks) == len(PAGE)
+    assert scrape.sink.body.startswith(PAGE[:26])
+    assert max(scrape.sink.blocks) <= MAX_BLOCK_BYTES
 
 
-async def test_an_empty_page_is_a_page(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    for said in (http.answer(), http.answer(Content_Encoding="gzip"), CHUNKED + b"0\r\n\r\n"):
-        assert await ask((await serve(said)).target) is None
-        assert ask.sink.status == 200
-        assert ask.sink.blocks == []
+async def test_an_empty_page_is_valid(serve: Servers, scrape: Scrape, http: ModuleType) -> None:
+    for response_bytes in (http.response(), http.response(Content_Encoding="gzip"), CHUNKED + b"0\r\n\r\n"):
+        assert await scrape((await serve(response_bytes)).target) is None
+        assert scrape.sink.status == 200
+        assert scrape.sink.blocks == []
 
 
 BROKEN = {
@@ -97,19 +103,23 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("reason", "body", "encoding"), BROKEN.values(), ids=BROKEN)
-async def test_a_body_that_cannot_be_unpacked_is_told(
-    serve: Servers, ask: Ask, http: ModuleType, reason: str, body: bytes, encoding: str
+async def test_a_body_that_cannot_be_decompressed_is_reported(
+    serve: Servers, scrape: Scrape, http: ModuleType, reason: str, body: bytes, encoding: str
 ) -> None:
-    served = await serve(http.answer(body, Content_Encoding=encoding))
-    trouble = await ask(served.target)
-    assert trouble is not None
-    assert trouble.reason == reason
-    assert trouble.message.startswith(f"{served.target} ")
-    assert "proxy" in trouble.message
+    server = await serve(http.response(body, Content_Encoding=encoding))
+    failure = await scrape(server.target)
+    assert failure is not None
+    assert failure.reason == reason
+    assert failure.message.startswith(f"{server.target} ")
+    assert "proxy" in failure.message
 
 
 ANSWERS = {
-    "shorter than its length": ("cut_short", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "in the middle of the response"),
+    "shorter than its length": (
+        "cut_short",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        "in the middle of the response",
+    ),
     "chunks without an end": ("cut_short", CHUNKED + b"3\r\nabc\r\n", "in the middle of the response"),
     "a chunk without an end": ("cut_short", CHUNKED + b"a\r\nabc", "in the middle of the response"),
     "nothing": ("reset", b"", "argo.tls.cert_file"),
@@ -131,64 +141,64 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("reason", "said", "words"), ANSWERS.values(), ids=ANSWERS)
-async def test_an_answer_that_is_no_page_is_told_with_its_cure(
-    serve: Servers, ask: Ask, reason: str, said: bytes, words: str
+@pytest.mark.parametrize(("reason", "response_bytes", "text"), ANSWERS.values(), ids=ANSWERS)
+async def test_a_response_without_a_page_is_reported_with_a_hint(
+    serve: Servers, scrape: Scrape, reason: str, response_bytes: bytes, text: str
 ) -> None:
-    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
+    async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(response_bytes)
         await writer.drain()
 
-    served = await serve(behave)
-    trouble = await ask(served.target)
-    assert trouble is not None
-    assert (trouble.reason, trouble.message.partition(" ")[0]) == (reason, served.target)
-    assert words in trouble.message
-    assert "hunter2" not in trouble.message
-    assert len(trouble.message) < 400
+    server = await serve(respond)
+    failure = await scrape(server.target)
+    assert failure is not None
+    assert (failure.reason, failure.message.partition(" ")[0]) == (reason, server.target)
+    assert text in failure.message
+    assert "hunter2" not in failure.message
+    assert len(failure.message) < 400
 
 
-async def test_a_redirect_is_not_followed(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    other = await serve(http.answer(PAGE))
-    served = await serve(http.answer(b"", "302 Found", Location=f"http://{other.target}/metrics"))
-    trouble = await ask(served.target, headers={"X-Key": "hunter2"})
-    assert trouble is not None
-    assert f"HTTP 302 to http://{other.target}/metrics, and redirects are not followed" in trouble.message
-    assert other.heads == []
-    assert ask.sink.status == 302
+async def test_a_redirect_is_not_followed(serve: Servers, scrape: Scrape, http: ModuleType) -> None:
+    redirect_target = await serve(http.response(PAGE))
+    server = await serve(http.response(b"", "302 Found", Location=f"http://{redirect_target.target}/metrics"))
+    failure = await scrape(server.target, headers={"X-Key": "hunter2"})
+    assert failure is not None
+    assert f"HTTP 302 to http://{redirect_target.target}/metrics, and redirects are not followed" in failure.message
+    assert redirect_target.request_heads == []
+    assert scrape.sink.status == 302
 
 
-@pytest.mark.parametrize("after", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"])
-async def test_a_reset_is_told(serve: Servers, ask: Ask, http: ModuleType, after: bytes) -> None:
-    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(after)
+@pytest.mark.parametrize("prefix", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"])
+async def test_a_reset_is_reported(serve: Servers, scrape: Scrape, http: ModuleType, prefix: bytes) -> None:
+    async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(prefix)
         await writer.drain()
         http.reset(writer)
 
-    trouble = await ask((await serve(behave)).target)
-    assert trouble is not None
-    assert trouble.reason == ("cut_short" if after else "reset")
+    failure = await scrape((await serve(respond)).target)
+    assert failure is not None
+    assert failure.reason == ("cut_short" if prefix else "reset")
 
 
-async def test_a_port_where_nobody_listens_is_refused(ask: Ask) -> None:
-    trouble = await ask("argo.test:1", "127.0.0.1")
-    assert trouble is not None
-    assert trouble.reason == "refused"
-    assert trouble.message.startswith("127.0.0.1:1 (argo.test) refused the connection; ")
+async def test_a_closed_port_is_reported_as_refused(scrape: Scrape) -> None:
+    failure = await scrape("argo.test:1", "127.0.0.1")
+    assert failure is not None
+    assert failure.reason == "refused"
+    assert failure.message.startswith("127.0.0.1:1 (argo.test) refused the connection; ")
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", CHUNKED, CHUNKED + b"3\r\nabc\r\n"])
-async def test_a_target_that_dawdles_is_given_up_at_its_timeout(serve: Servers, ask: Ask, said: bytes) -> None:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
+@pytest.mark.parametrize("response_bytes", [b"", b"HTTP/1.1 200 OK\r\n", CHUNKED, CHUNKED + b"3\r\nabc\r\n"])
+async def test_a_slow_target_is_given_up_at_its_timeout(serve: Servers, scrape: Scrape, response_bytes: bytes) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(response_bytes)
         await reader.read()
 
-    served = await serve(behave)
+    server = await serve(respond)
     async with asyncio.timeout(4):
-        trouble = await ask(served.target, timeout="50ms")
-    assert trouble is not None
-    assert trouble.reason == "timeout"
-    assert trouble.message == f"{served.target} did not respond within 0.05 s; raise argo.timeout"
+        failure = await scrape(server.target, timeout="50ms")
+    assert failure is not None
+    assert failure.reason == "timeout"
+    assert failure.message == f"{server.target} did not respond within 0.05 s; raise argo.timeout"
 
 
 async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -199,82 +209,88 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         await writer.drain()
 
 
-async def test_an_endless_body_is_given_up_at_the_limit(serve: Servers, ask: Ask) -> None:
-    trouble = await ask((await serve(endless)).target, limits={"body": "1MiB"})
-    assert trouble is not None
-    assert trouble.reason == "body_limit"
-    assert trouble.message.endswith("responds with 1048576 bytes or more; raise argo.limits.body")
-    assert sum(ask.sink.blocks) < 1 << 20
+async def test_an_endless_body_is_given_up_at_the_limit(serve: Servers, scrape: Scrape) -> None:
+    failure = await scrape((await serve(endless)).target, limits={"body": "1MiB"})
+    assert failure is not None
+    assert failure.reason == "body_limit"
+    assert failure.message.endswith("responds with 1048576 bytes or more; raise argo.limits.body")
+    assert sum(scrape.sink.blocks) < 1 << 20
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-async def test_the_limit_counts_unpacked_bytes_and_equality_trips_it(
-    serve: Servers, ask: Ask, http: ModuleType, encoding: str
+async def test_the_body_limit_counts_decompressed_bytes_and_excludes_the_limit_itself(
+    serve: Servers, scrape: Scrape, http: ModuleType, encoding: str
 ) -> None:
     body = GZIPPED if encoding == "gzip" else PAGE
-    served = await serve(http.answer(body, Content_Encoding=encoding))
-    assert await ask(served.target, limits={"body": len(PAGE) + 1}) is None
-    trouble = await ask(served.target, limits={"body": len(PAGE)})
-    assert trouble is not None
-    assert trouble.reason == "body_limit"
+    server = await serve(http.response(body, Content_Encoding=encoding))
+    assert await scrape(server.target, limits={"body": len(PAGE) + 1}) is None
+    failure = await scrape(server.target, limits={"body": len(PAGE)})
+    assert failure is not None
+    assert failure.reason == "body_limit"
 
 
-async def test_a_gzip_bomb_never_inflates_beyond_a_block(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    packer = zlib.compressobj(9, wbits=31)
-    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
-    served = await serve(http.answer(bomb, Content_Encoding="gzip"))
+async def test_a_gzip_bomb_is_never_decompressed_beyond_a_block(
+    serve: Servers, scrape: Scrape, http: ModuleType
+) -> None:
+    compressor = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(64)) + compressor.flush()
+    server = await serve(http.response(bomb, Content_Encoding="gzip"))
     tracemalloc.start()
     try:
-        trouble = await ask(served.target, limits={"body": "32MiB"})
+        failure = await scrape(server.target, limits={"body": "32MiB"})
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert trouble is not None
-    assert trouble.reason == "body_limit"
-    assert max(ask.sink.blocks) <= MAX_BLOCK_BYTES
+    assert failure is not None
+    assert failure.reason == "body_limit"
+    assert max(scrape.sink.blocks) <= MAX_BLOCK_BYTES
     assert peak < 8 << 20
 
 
-async def test_a_sink_that_wants_no_more_ends_the_answer(serve: Servers, ask: Ask, sink: type[Sink]) -> None:
-    assert await ask((await serve(endless)).target, sink=sink(100_000)) is None
-    assert 100_000 <= sum(ask.sink.blocks) <= 100_000 + MAX_BLOCK_BYTES
-    assert await ask((await serve(endless)).target, sink=sink(0)) is None
-    assert ask.sink.blocks == [], "as when the headers say that it is HTML"
+async def test_an_aborted_sink_ends_the_response(serve: Servers, scrape: Scrape, sink: type[Sink]) -> None:
+    assert await scrape((await serve(endless)).target, sink=sink(100_000)) is None
+    assert 100_000 <= sum(scrape.sink.blocks) <= 100_000 + MAX_BLOCK_BYTES
+    assert await scrape((await serve(endless)).target, sink=sink(0)) is None
+    assert scrape.sink.blocks == [], "as when the headers say that it is HTML"
 
 
-async def test_a_refusal_in_an_unknown_encoding_is_still_a_refusal(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer(b"??", "503 Service Unavailable", Content_Encoding="br"))
-    assert await ask(served.target) is None
-    assert (ask.sink.status, ask.sink.blocks) == (503, [])
+async def test_an_error_in_an_unknown_encoding_is_still_an_error(
+    serve: Servers, scrape: Scrape, http: ModuleType
+) -> None:
+    server = await serve(http.response(b"??", "503 Service Unavailable", Content_Encoding="br"))
+    assert await scrape(server.target) is None
+    assert (scrape.sink.status, scrape.sink.blocks) == (503, [])
 
 
-async def test_the_loop_turns_between_blocks_that_are_much_work(serve: Servers, ask: Ask, http: ModuleType) -> None:
-    served = await serve(http.answer(gzip.compress(bytes(20 * MAX_BLOCK_BYTES)), Content_Encoding="gzip"))
-    sink = Sink(work=1.1 * MAX_BLOCKING_SECONDS)
-    seen: list[int] = []
+async def test_the_event_loop_runs_between_expensive_blocks(serve: Servers, scrape: Scrape, http: ModuleType) -> None:
+    server = await serve(http.response(gzip.compress(bytes(20 * MAX_BLOCK_BYTES)), Content_Encoding="gzip"))
+    sink = Sink(block_seconds=1.1 * MAX_BLOCKING_SECONDS)
+    block_counts: list[int] = []
 
-    async def watch() -> None:
+    async def count_blocks() -> None:
         while True:
-            seen.append(len(sink.blocks))
+            block_counts.append(len(sink.blocks))
             await asyncio.sleep(0)
 
-    watching = asyncio.ensure_future(watch())
-    assert await ask(served.target, sink=sink) is None
-    watching.cancel()
-    assert set(range(1, 20)) <= set(seen)
+    counter = asyncio.ensure_future(count_blocks())
+    assert await scrape(server.target, sink=sink) is None
+    counter.cancel()
+    assert set(range(1, 20)) <= set(block_counts)
 
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.binary(max_size=200) | st.integers(MAX_BLOCK_BYTES - 2, MAX_BLOCK_BYTES * 2 + 2).map(bytes), max_size=4),
+    st.lists(
+        st.binary(max_size=200) | st.integers(MAX_BLOCK_BYTES - 2, MAX_BLOCK_BYTES * 2 + 2).map(bytes), max_size=4
+    ),
     st.lists(st.integers(0, 900), max_size=8),
 )
 @example([bytes(MAX_BLOCK_BYTES), bytes(MAX_BLOCK_BYTES)], [])
-def test_however_it_is_cut_gzip_unpacks_to_the_same(members: list[bytes], cuts: list[int]) -> None:
-    packed = b"".join(map(gzip.compress, members))
+def test_gzip_decompresses_to_the_same_however_it_is_split(members: list[bytes], cuts: list[int]) -> None:
+    compressed = b"".join(map(gzip.compress, members))
     gunzip = GunzipStream()
-    parts = [packed[start:end] for start, end in pairwise([0, *sorted(cuts), len(packed)])]
-    blocks = [block for part in parts for block in gunzip.feed(part)]
+    chunks = [compressed[start:end] for start, end in pairwise([0, *sorted(cuts), len(compressed)])]
+    blocks = [block for chunk in chunks for block in gunzip.feed(chunk)]
     assert b"".join(blocks) == b"".join(members)
     assert all(0 < len(block) <= MAX_BLOCK_BYTES for block in blocks)
     assert gunzip.complete

@@ -1,4 +1,4 @@
-"""One bad line costs itself: it is counted by its reason, and everything else on the page survives."""
+"""An invalid line is skipped and counted by reason; the rest of the page is parsed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exporter.metrics import MetricType
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import MAX_LINE_BYTES
 
-from .parsing import parsed, told
+from .parsing import family_values, parse_page
 
 BAD_LINES = [
     (b'g{i="x"} 1_000', "number"),
@@ -60,14 +60,14 @@ GOOD = [b"# HELP h H.", b"# TYPE h histogram", b'h_bucket{le="+Inf"} 1', b"h_sum
 GOOD += [b"# HELP g G.", b"# TYPE g gauge", b'g{i="good"} 1', b'g{i="better"} 2', b'g{i="best"} 3']
 
 
-@pytest.mark.parametrize("place", [len(GOOD) - 2, len(GOOD) - 1, len(GOOD)])
+@pytest.mark.parametrize("position", [len(GOOD) - 2, len(GOOD) - 1, len(GOOD)])
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=[repr(line[:30]) for line, _ in BAD_LINES])
-def test_a_bad_line_costs_itself_and_is_counted(line: bytes, reason: str, place: int) -> None:
-    good = parsed(b"\n".join([*GOOD, b""]))
-    interner = ScrapeCache()
+def test_an_invalid_line_is_skipped_and_counted(line: bytes, reason: str, position: int) -> None:
+    good = parse_page(b"\n".join([*GOOD, b""]))
+    cache = ScrapeCache()
     for _ in "cold", "warm":
-        exposition = parsed(b"\n".join([*GOOD[:place], line, *GOOD[place:], b""]), interner=interner)
-        assert told(exposition) == told(good)
+        exposition = parse_page(b"\n".join([*GOOD[:position], line, *GOOD[position:], b""]), cache=cache)
+        assert family_values(exposition) == family_values(good)
         assert exposition.parse_errors == {reason: 1}
 
 
@@ -85,14 +85,14 @@ GOOD_LINES = [
 
 
 @pytest.mark.parametrize("line", GOOD_LINES)
-def test_a_line_that_says_nothing_new_is_no_fault(line: bytes) -> None:
-    exposition = parsed(b"\n".join([*GOOD, line, b'g{i="last"} 4', b""]))
+def test_a_redundant_line_is_no_error(line: bytes) -> None:
+    exposition = parse_page(b"\n".join([*GOOD, line, b'g{i="last"} 4', b""]))
     assert exposition.parse_errors == {}
-    assert told(exposition) == told(parsed(b"\n".join([*GOOD, b'g{i="last"} 4', b""])))
+    assert family_values(exposition) == family_values(parse_page(b"\n".join([*GOOD, b'g{i="last"} 4', b""])))
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "malformed"),
+    ("text", "metric_type", "parse_errors"),
     [
         ("h_sum 1\n# TYPE h_sum histogram\n", MetricType.UNTYPED, {"second_type": 1}),
         ("# TYPE h_sum gauge\n# TYPE h_sum counter\nh_sum 1\n", MetricType.GAUGE, {"second_type": 1}),
@@ -102,30 +102,32 @@ def test_a_line_that_says_nothing_new_is_no_fault(line: bytes) -> None:
         ("# TYPE h_sum unknown\nh_sum 1\n", MetricType.UNTYPED, {}),
     ],
 )
-def test_the_first_type_before_the_samples_holds(text: str, kind: MetricType, malformed: dict[str, int]) -> None:
-    exposition = parsed(text.encode())
+def test_the_first_type_before_the_samples_applies(
+    text: str, metric_type: MetricType, parse_errors: dict[str, int]
+) -> None:
+    exposition = parse_page(text.encode())
     (family,) = exposition.families.values()
-    assert (family.type, [series.name for series in family.series]) == (kind, ["h_sum"])
-    assert exposition.parse_errors == malformed
+    assert (family.type, [series.name for series in family.series]) == (metric_type, ["h_sum"])
+    assert exposition.parse_errors == parse_errors
 
 
-def test_a_page_without_headers_may_have_a_bad_line_too() -> None:
-    assert parsed(b"# a remark\ng 1\nbad\n").parse_errors == {"syntax": 1}
+def test_a_page_without_headers_may_have_an_invalid_line() -> None:
+    assert parse_page(b"# a remark\ng 1\nbad\n").parse_errors == {"syntax": 1}
 
 
 def test_a_header_that_names_no_metric_ends_the_family_before_it() -> None:
-    exposition = parsed(b'# TYPE g gauge\ng 1\n# HELP \xff x\n# TYPE "g.x" gauge\n{"g.x"} 1\n# TYPE h gauge\nh 1\n')
+    exposition = parse_page(b'# TYPE g gauge\ng 1\n# HELP \xff x\n# TYPE "g.x" gauge\n{"g.x"} 1\n# TYPE h gauge\nh 1\n')
     assert [name for name, family in exposition.families.items() if len(family)] == ["g", "h"]
     assert exposition.parse_errors == {"syntax": 1}
 
 
-def test_of_a_series_told_twice_the_first_value_counts() -> None:
-    exposition = parsed(b'g{a="1",b="2"} 1\ng{b="2",a="1"} 2\ng{a="1",b="2",c=""} 3\n')
+def test_the_first_value_of_a_duplicate_series_counts() -> None:
+    exposition = parse_page(b'g{a="1",b="2"} 1\ng{b="2",a="1"} 2\ng{a="1",b="2",c=""} 3\n')
     assert list(exposition.families["g"].values) == [1]
     assert exposition.parse_errors == {"duplicate_series": 2}
 
 
-def test_a_bad_line_in_a_family_that_nobody_wants_is_not_looked_at() -> None:
+def test_an_invalid_line_in_an_unwanted_family_is_not_parsed() -> None:
     lines = b"# HELP u \xff\n# TYPE u what\nu 1_000\nu{\n# TYPE g gauge\ng 1\n"
-    exposition = parsed(lines, wanted=lambda name: name == "g")
+    exposition = parse_page(lines, is_wanted=lambda name: name == "g")
     assert (exposition.parse_errors, exposition.samples) == ({}, 1)

@@ -20,8 +20,8 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from exporter.demo.fake_backend import CONTENT_TYPE
-from exporter.otlp.transport.response import MESSAGE_LENGTH
-from tests.process import exporter
+from exporter.otlp.result import MAX_MESSAGE_LENGTH
+from tests.process import start_exporter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -174,8 +174,8 @@ async def served(config: Path, variables: dict[str, str]) -> dict[str, str]:
     """All that a running exporter shows and logs, by where."""
     found: dict[str, str] = {}
     proof = {"Authorization": f"Basic {b64(USER, SECRETS['web'])}"}
-    async with exporter(config, **variables) as process:
-        port = re.search(r"port (\d+)", await process.say("started"))
+    async with start_exporter(config, **variables) as process:
+        port = re.search(r"port (\d+)", await process.wait_for_log("started"))
         assert port
         await asyncio.sleep(1.2)
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port[1]}") as session:
@@ -207,14 +207,14 @@ def _text(content: bytes) -> str:
 
 CASES = {
     "a 401 and a 500": (refuses(0), fails, True),
-    "a 401 cut amid the secret, and a page of secrets": (refuses(MESSAGE_LENGTH - 30), shows, False),
+    "a 401 cut amid the secret, and a page of secrets": (refuses(MAX_MESSAGE_LENGTH - 30), shows, False),
     "a warning, and a redirect": (warns, leads_on, True),
     "a warning, and no HTTP at all": (warns, babbles, False),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_no_secret_is_ever_written_whoever_echoes_it(tmp_path: Path, case: str) -> None:
+async def test_no_secret_is_ever_written_even_if_a_server_echoes_it(tmp_path: Path, case: str) -> None:
     backend_answer, target_answer, files = CASES[case]
     async with rude(backend_answer) as backend, rude(target_answer) as target:
         config = configuration(tmp_path, backend, target, files=files)
@@ -239,7 +239,7 @@ async def test_no_secret_is_ever_written_whoever_echoes_it(tmp_path: Path, case:
 
 
 @pytest.mark.parametrize("files", [True, False])
-async def test_neither_the_configuration_nor_its_faults_show_a_secret(tmp_path: Path, *, files: bool) -> None:
+async def test_neither_the_configuration_nor_its_errors_show_a_secret(tmp_path: Path, *, files: bool) -> None:
     config = configuration(tmp_path, "127.0.0.1:9", "127.0.0.1:9", files=files)
     variables = environment(files=files)
     good = await asyncio.gather(*(printed(config, variables, command) for command in ("config", "check")))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_file_wins_over_the_settings_and_the_authorization_over_all(tmp_path: Path) -> None:
+def test_a_file_overrides_the_settings_and_the_authorization_file_overrides_both(tmp_path: Path) -> None:
     headers = written(tmp_path / "headers", "X-Org=2,authorization=Basic%20b25lOm9uZQ==\nX-More: 3\n")
     authorization = written(tmp_path / "authorization", "Basic dHdvOnR3bw==\n")
     to = Destination("", {"x-org": "1", "X-Plain": "0", "Authorization": "Basic emVybw=="}, headers, authorization)
@@ -27,7 +27,7 @@ def test_a_file_wins_over_the_settings_and_the_authorization_over_all(tmp_path: 
     }
 
 
-def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
+def test_headers_are_reloaded_when_their_file_changes(tmp_path: Path) -> None:
     file = written(tmp_path / "headers", "x-key=one")
     credential = RequestCredentials(Destination("", headers_file=file))
     assert (credential.headers(), credential.changed()) == ({"x-key": "one"}, False)
@@ -48,7 +48,7 @@ def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
         ("authorization_file", b"Basic hush4711\nX: y", "has a line break"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_with_its_setting_and_not_shown(
+def test_an_unusable_file_is_reported_with_its_setting_and_not_shown(
     tmp_path: Path, setting: str, text: bytes | None, words: str
 ) -> None:
     file = tmp_path / "file"
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_used_is_told_with_its_setting_and_not_shown(
     assert caught.value.__suppress_context__
 
 
-def test_what_is_sent_is_masked_in_the_log_from_then_on(tmp_path: Path) -> None:
+def test_sent_credentials_are_redacted_in_the_log(tmp_path: Path) -> None:
     file = written(tmp_path / "headers", "x-key=hush-from-a-file")
     to = Destination("", {"authorization": "Basic hush-from-settings"}, headers_file=file)
     RequestCredentials(to).headers()

@@ -27,7 +27,7 @@ from exporter.otlp.transport.grpc_status import GrpcResponse
 from exporter.otlp.result import Blocked, Retryable
 
 from .certificates import prove, proving, trusting, written
-from .pipeline import laid
+from .pipeline import build_pipeline
 from .grpc_backend import GrpcBackend, answer, dawdle, fail, refuse_value, retry_info
 from .rude import rude, says, tunnel
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from .pipeline import Line
+    from .pipeline import Pipeline
 
 
 @pytest_asyncio.fixture
@@ -47,9 +47,9 @@ async def backend() -> AsyncIterator[GrpcBackend]:
 
 
 @asynccontextmanager
-async def line(destination: Destination) -> AsyncIterator[Line]:
+async def line(destination: Destination) -> AsyncIterator[Pipeline]:
     async with GrpcTransport(destination) as over:
-        yield laid(over)
+        yield build_pipeline(over)
 
 
 async def post(destination: Destination, body: bytes = b"") -> TransportOutcome:
@@ -57,7 +57,7 @@ async def post(destination: Destination, body: bytes = b"") -> TransportOutcome:
         return await over.post(body)
 
 
-async def test_a_call_carries_the_request_unpacked_and_the_metadata_in_lower_case(backend: GrpcBackend) -> None:
+async def test_a_call_has_the_decompressed_request_and_lower_case_metadata(backend: GrpcBackend) -> None:
     body = random.Random(1).randbytes(3000)
     headers = {"Authorization": "Basic c2VjcmV0", "X-Org": "7", "Content-Type": "text/plain", "X-Raw-Bin": "ab"}
     assert await post(Destination(backend.target, headers), gzip.compress(body)) == GrpcResponse()
@@ -83,28 +83,28 @@ async def test_points_are_delivered_and_counted(backend: GrpcBackend) -> None:
     async with line(Destination(backend.target)) as one:
         await one.deliver(*range(2500))
     assert backend.stored == list(range(2500))
-    assert (one.books.delivered, one.books.requests, one.books.state) == (2500, {"OK": 3}, DeliveryState.DELIVERING)
+    assert (one.accounting.delivered, one.accounting.requests, one.accounting.state) == (2500, {"OK": 3}, DeliveryState.DELIVERING)
 
 
-async def test_a_busy_backend_is_tried_again_ever_later_with_the_same_bytes(backend: GrpcBackend) -> None:
+async def test_a_busy_backend_is_retried_with_growing_delays_and_the_same_bytes(backend: GrpcBackend) -> None:
     codes = ["UNAVAILABLE", "CANCELLED", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS"]
     backend.replies = [*(fail(code) for code in codes), fail("RESOURCE_EXHAUSTED", "quota", retry_info(30))]
     async with line(Destination(backend.target)) as one:
         await one.deliver(1)
-    assert one.time.slept == [1, 2, 4, 8, 8, 38]
+    assert one.clock.sleeps == [1, 2, 4, 8, 8, 38]
     assert len(set(backend.bodies)) == 1
-    assert one.books.requests == dict.fromkeys([*codes, "RESOURCE_EXHAUSTED", "OK"], 1)
-    assert (one.books.retries, one.books.delivered) == (6, 1)
+    assert one.accounting.requests == dict.fromkeys([*codes, "RESOURCE_EXHAUSTED", "OK"], 1)
+    assert (one.accounting.retries, one.accounting.delivered) == (6, 1)
 
 
 @pytest.mark.parametrize("code", ["UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INTERNAL", "RESOURCE_EXHAUSTED"])
-async def test_what_is_refused_for_good_is_dropped_once_and_delivery_goes_on(backend: GrpcBackend, code: str) -> None:
+async def test_a_permanent_error_drops_the_request_and_delivery_continues(backend: GrpcBackend, code: str) -> None:
     backend.replies = [fail(code)]
     async with line(Destination(backend.target)) as one:
-        await one.offer(1, 2)
+        await one.enqueue(1, 2)
         await one.deliver(3)
-    assert (backend.stored, one.time.slept) == ([3], [])
-    assert one.books.dropped == {f"grpc_{code.lower()}": 2}
+    assert (backend.stored, one.clock.sleeps) == ([3], [])
+    assert one.accounting.dropped == {f"grpc_{code.lower()}": 2}
 
 
 @pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"])
@@ -115,57 +115,57 @@ async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(
     backend.replies = [fail(code)] * 2
 
     async def mend() -> None:
-        if len(one.time.slept) == 3:
-            assert one.books.state is DeliveryState.BLOCKED
+        if len(one.clock.sleeps) == 3:
+            assert one.accounting.state is DeliveryState.BLOCKED
             written(file, "authorization=Basic%20cmlnaHQ=")
 
     async with line(Destination(backend.target, headers_file=file)) as one:
-        one.time.then = mend
+        one.clock.after_sleep = mend
         await one.deliver(1)
     assert [metadata["authorization"] for metadata in backend.metadata][1:] == ["Basic d3Jvbmc=", "Basic cmlnaHQ="]
-    assert (one.books.delivered, one.time.slept) == (1, [1, 1, 1])
+    assert (one.accounting.delivered, one.clock.sleeps) == (1, [1, 1, 1])
 
 
 async def test_one_bad_point_costs_itself_alone(backend: GrpcBackend) -> None:
     backend.always = refuse_value(77)
     async with line(Destination(backend.target)) as one:
         await one.deliver(*range(1000))
-    assert one.books.dropped == {"grpc_invalid_argument": 1}
+    assert one.accounting.dropped == {"grpc_invalid_argument": 1}
     assert sorted(backend.stored) == [value for value in range(1000) if value != 77]
 
 
-async def test_too_large_a_request_goes_in_parts(backend: GrpcBackend) -> None:
+async def test_a_request_that_is_too_large_is_split(backend: GrpcBackend) -> None:
     await backend.stop()
     backend.most = 10_000
     await backend.start()
     async with line(Destination(backend.target)) as one:
         await one.deliver(*range(500))
     assert sorted(backend.stored) == list(range(500))
-    assert one.books.requests.keys() == {"RESOURCE_EXHAUSTED", "OK"}
-    assert one.books.dropped.total() == 0
+    assert one.accounting.requests.keys() == {"RESOURCE_EXHAUSTED", "OK"}
+    assert one.accounting.dropped.total() == 0
 
 
-async def test_partial_success_is_booked_and_not_sent_again(backend: GrpcBackend) -> None:
+async def test_partial_success_is_counted_and_not_sent_again(backend: GrpcBackend) -> None:
     told = ExportMetricsPartialSuccess(rejected_data_points=2, error_message="too old")
     backend.always = answer(ExportMetricsServiceResponse(partial_success=told).SerializeToString())
     async with line(Destination(backend.target)) as one:
         await one.deliver(1, 2, 3)
-    assert (one.books.delivered, one.books.rejected, one.books.warnings, one.books.state_reason) == (1, 2, 1, "too old")
+    assert (one.accounting.delivered, one.accounting.rejected, one.accounting.warnings, one.accounting.state_reason) == (1, 2, 1, "too old")
 
 
-async def test_an_answer_is_read_up_to_a_limit(backend: GrpcBackend) -> None:
+async def test_a_response_is_read_up_to_a_limit(backend: GrpcBackend) -> None:
     backend.always = answer(b"x" * 5_000_000)
     assert await post(Destination(backend.target)) == ResponseTooLarge("RESOURCE_EXHAUSTED")
 
 
-async def test_no_answer_in_time_is_tried_later_over_a_new_connection(backend: GrpcBackend) -> None:
+async def test_a_timeout_is_retried_over_a_new_connection(backend: GrpcBackend) -> None:
     backend.replies = [dawdle]
     async with line(Destination(backend.target, timeout=0.2)) as one:
         await one.deliver(1)
-    assert (one.books.requests, one.time.slept) == ({"DEADLINE_EXCEEDED": 1, "OK": 1}, [1])
+    assert (one.accounting.requests, one.clock.sleeps) == ({"DEADLINE_EXCEEDED": 1, "OK": 1}, [1])
 
 
-async def test_a_backend_that_returns_is_reached_at_the_next_try_without_a_back_off_of_grpcs(
+async def test_a_backend_that_returns_is_reached_at_the_next_attempt_without_a_back_off_of_grpc(
     backend: GrpcBackend,
 ) -> None:
     await backend.stop()
@@ -181,7 +181,7 @@ async def test_a_backend_that_returns_is_reached_at_the_next_try_without_a_back_
         assert time.monotonic() - began < 0.2
 
 
-async def test_what_does_not_speak_grpc_is_told_by_the_setting() -> None:
+async def test_a_server_without_grpc_is_reported_with_the_setting() -> None:
     async with rude(*[says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")] * 3) as server:
         verdict = classify(await post(Destination(f"127.0.0.1:{server.port}")), 1, 0)
     assert isinstance(verdict, Retryable)
@@ -189,7 +189,7 @@ async def test_what_does_not_speak_grpc_is_told_by_the_setting() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"x!y": "hush4711"}, {"x": "hush4711\r\ny: z"}, {"x": "hush4711é"}])
-async def test_a_header_that_is_no_metadata_is_told_and_not_sent(backend: GrpcBackend, headers: dict[str, str]) -> None:
+async def test_a_header_that_is_no_metadata_is_reported_and_not_sent(backend: GrpcBackend, headers: dict[str, str]) -> None:
     outcome = await post(Destination(backend.target, headers))
     assert isinstance(outcome, NotSent)
     assert "otlp.headers" in outcome.message
@@ -209,7 +209,7 @@ async def restarted(backend: GrpcBackend, tls: object) -> None:
     await backend.start()
 
 
-async def test_tls_checks_the_name_and_can_be_told_another(backend: GrpcBackend, tmp_path: Path) -> None:
+async def test_tls_verifies_the_name_which_a_setting_overrides(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restarted(backend, credentials(authority, "ingest.example"))
     wrong = classify(await post(Destination(backend.target, tls=trusting(authority, tmp_path))), 1, 0)
@@ -220,27 +220,27 @@ async def test_tls_checks_the_name_and_can_be_told_another(backend: GrpcBackend,
     assert isinstance(classify(await post(Destination(backend.target)), 1, 0), Retryable)
 
 
-async def test_certificates_are_read_again_when_they_change(backend: GrpcBackend, tmp_path: Path) -> None:
+async def test_certificates_are_reloaded_when_they_change(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restarted(backend, credentials(authority, "ingest.example", mutual=True))
     prove(trustme.CA(), tmp_path)
 
     async def mend() -> None:
-        if len(one.time.slept) == 2:
+        if len(one.clock.sleeps) == 2:
             prove(authority, tmp_path)
 
     async with line(Destination(backend.target, tls=proving(authority, tmp_path, "ingest.example"))) as one:
-        one.time.then = mend
+        one.clock.after_sleep = mend
         await one.deliver(1)
-        assert one.books.requests == {"UNAVAILABLE": 2, "OK": 1}
+        assert one.accounting.requests == {"UNAVAILABLE": 2, "OK": 1}
         (tmp_path / "key.pem").unlink()
-        unfit = await one.over.post(b"")
+        unfit = await one.transport.post(b"")
     assert isinstance(unfit, NotSent)
     assert isinstance(classify(unfit, 1, 0), Blocked)
     assert f"otlp.tls: {tmp_path}/key.pem cannot be read" in unfit.message
 
 
-async def test_a_connection_is_kept_until_the_certificates_change(backend: GrpcBackend, tmp_path: Path) -> None:
+async def test_a_connection_is_reused_until_the_certificates_change(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restarted(backend, credentials(authority, "ingest.example", mutual=True))
     prove(authority, tmp_path)

@@ -27,7 +27,7 @@ def partial(rejected: int, message: str) -> bytes:
 @pytest.mark.parametrize(
     "code", ["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"]
 )
-def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(code: str) -> None:
+def test_a_temporary_status_is_retried_not_before_the_requested_delay(code: str) -> None:
     verdict = judged(code, "busy")
     assert isinstance(verdict, Retryable)
     assert (verdict.retry_after, verdict.unanswered) == (None, code in {"DEADLINE_EXCEEDED", "UNAVAILABLE"})
@@ -38,18 +38,18 @@ def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(code: str)
 
 
 @pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"])
-def test_a_wrong_credential_or_address_is_held_and_the_setting_named(code: str) -> None:
+def test_a_wrong_credential_or_address_blocks_and_names_the_setting(code: str) -> None:
     verdict = judged(code, "who are you?")
     assert isinstance(verdict, Blocked)
     assert "; see otlp." in verdict.message
 
 
 @pytest.mark.parametrize("code", ["UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INTERNAL", "RESOURCE_EXHAUSTED"])
-def test_all_else_is_given_up_whole(code: str) -> None:
+def test_other_statuses_are_permanent(code: str) -> None:
     assert judged(code, "no") == Permanent(f"grpc_{code.lower()}", f"{code}: no")
 
 
-def test_a_point_may_be_bad_where_the_argument_is() -> None:
+def test_invalid_argument_may_be_split() -> None:
     verdict = judged("INVALID_ARGUMENT", "metric has no points")
     assert isinstance(verdict, Permanent)
     assert (verdict.reason, verdict.can_split, verdict.too_large) == ("grpc_invalid_argument", True, False)
@@ -65,7 +65,7 @@ def test_a_point_may_be_bad_where_the_argument_is() -> None:
         "the message exceeds the maximum size",
     ],
 )
-def test_what_is_too_large_may_go_in_parts(message: str) -> None:
+def test_a_request_that_is_too_large_may_be_split(message: str) -> None:
     verdict = judged("RESOURCE_EXHAUSTED", message)
     assert isinstance(verdict, Permanent)
     assert (verdict.reason, verdict.can_split, verdict.too_large) == ("grpc_resource_exhausted", True, True)
@@ -73,19 +73,19 @@ def test_what_is_too_large_may_go_in_parts(message: str) -> None:
 
 
 @pytest.mark.parametrize(("details", "after"), [(retry_info(7), 7), (retry_info(0), None), (retry_info(-5), None)])
-def test_what_is_exhausted_for_a_while_is_tried_later(details: bytes, after: float | None) -> None:
+def test_resource_exhausted_with_a_delay_is_retried(details: bytes, after: float | None) -> None:
     verdict = judged("RESOURCE_EXHAUSTED", "quota", details)
     assert isinstance(verdict, Retryable)
     assert verdict.retry_after == after
 
 
 @pytest.mark.parametrize("details", [b"\xff\xff", b"", b"\x1a\x02\x0a\x00"])
-def test_details_that_cannot_be_read_ask_for_nothing(details: bytes) -> None:
+def test_unreadable_details_have_no_effect(details: bytes) -> None:
     assert isinstance(judged("RESOURCE_EXHAUSTED", "quota", details), Permanent)
     assert judged("ABORTED", "", details) == Retryable("ABORTED")
 
 
-def test_nobody_is_believed_who_asks_for_more_than_an_hour() -> None:
+def test_a_requested_delay_is_limited_to_an_hour() -> None:
     verdict = judged("UNAVAILABLE", "", retry_info(86_400))
     assert isinstance(verdict, Retryable)
     assert verdict.retry_after == 3600
@@ -100,9 +100,9 @@ def test_nobody_is_believed_who_asks_for_more_than_an_hour() -> None:
         (b"\xff\xff", Accepted(10, 0, "OK, with a response that is not OTLP; see otlp.endpoint")),
     ],
 )
-def test_ok_is_done_with_what_it_says(body: bytes, verdict: RequestResult) -> None:
+def test_ok_is_accepted_with_its_partial_success(body: bytes, verdict: RequestResult) -> None:
     assert classify(GrpcResponse(body=body), 10, 0) == verdict
 
 
-def test_an_endless_answer_is_given_up() -> None:
+def test_a_response_that_is_too_large_is_permanent() -> None:
     assert isinstance(classify(ResponseTooLarge("RESOURCE_EXHAUSTED"), 10, 0), Permanent)

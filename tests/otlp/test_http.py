@@ -14,7 +14,7 @@ from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, Destination
 from exporter.otlp.transport.http import HttpTransport
 from exporter.net.response import HttpResponse
 
-from .backend import Backend, abort, abort_amid, dawdle, status
+from .backend import Backend, reset_connection, reset_within_body, answer_too_late, status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,13 +29,13 @@ async def post(destination: Destination, body: bytes = BODY) -> TransportOutcome
         return await over.post(body)
 
 
-async def test_a_request_has_the_headers_that_stores_insist_on(backend: Backend) -> None:
+async def test_a_request_has_the_headers_that_stores_require(backend: Backend) -> None:
     outcome = await post(
         Destination(backend.url, {"X-Org": "7", "Content-Type": "text/plain", "Content-Encoding": "x"})
     )
     assert isinstance(outcome, HttpResponse)
     assert (outcome.status, outcome.body) == (200, b"")
-    (seen,) = backend.seen
+    (seen,) = backend.received
     assert (seen.method, seen.path, seen.body) == ("POST", "/v1/metrics", BODY)
     assert seen.headers.getall("Content-Type") == ["application/x-protobuf"]
     assert seen.headers.getall("Content-Encoding") == ["gzip"]
@@ -44,13 +44,13 @@ async def test_a_request_has_the_headers_that_stores_insist_on(backend: Backend)
     assert " OTel-OTLP-Exporter-Python/" in seen.headers["User-Agent"]
 
 
-async def test_a_body_that_is_not_compressed_is_not_called_so(backend: Backend) -> None:
+async def test_an_uncompressed_body_has_no_content_encoding(backend: Backend) -> None:
     await post(Destination(backend.url), b"plain")
-    assert "Content-Encoding" not in backend.seen[0].headers
-    assert backend.seen[0].body == b"plain"
+    assert "Content-Encoding" not in backend.received[0].headers
+    assert backend.received[0].body == b"plain"
 
 
-async def test_the_connection_is_kept(backend: Backend) -> None:
+async def test_the_connection_is_reused(backend: Backend) -> None:
     ports = set()
 
     async def note(request: web.BaseRequest) -> web.StreamResponse:
@@ -58,28 +58,28 @@ async def test_the_connection_is_kept(backend: Backend) -> None:
         ports.add(request.transport.get_extra_info("peername"))
         return web.Response()
 
-    backend.always = note
+    backend.default_reply = note
     async with HttpTransport(Destination(backend.url)) as over:
         for _ in range(3):
             await over.post(BODY)
     assert len(ports) == 1
 
 
-async def test_a_kept_connection_that_is_dead_costs_one_more_try_and_no_more(backend: Backend) -> None:
-    backend.replies = [status(200), abort, status(200), abort, abort]
+async def test_a_stale_connection_costs_exactly_one_more_attempt(backend: Backend) -> None:
+    backend.replies = [status(200), reset_connection, status(200), reset_connection, reset_connection]
     async with HttpTransport(Destination(backend.url)) as over:
         outcomes = [await over.post(BODY) for _ in range(3)]
     assert [type(outcome) for outcome in outcomes] == [HttpResponse, HttpResponse, NoResponse]
-    assert len(backend.seen) == 5
+    assert len(backend.received) == 5
 
 
-async def test_a_new_connection_that_breaks_is_not_tried_again_at_once(backend: Backend) -> None:
-    backend.always = abort
+async def test_a_new_connection_that_breaks_is_not_retried_at_once(backend: Backend) -> None:
+    backend.default_reply = reset_connection
     assert isinstance(await post(Destination(backend.url)), NoResponse)
-    assert len(backend.seen) == 1
+    assert len(backend.received) == 1
 
 
-async def test_the_authorization_comes_from_its_file_as_it_is_now(backend: Backend, tmp_path: Path) -> None:
+async def test_the_authorization_is_reloaded_from_its_file(backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "authorization"
     file.write_text("Basic b25lOm9uZQ==\n")
     async with HttpTransport(Destination(backend.url, {"authorization": "Basic old"}, authorization_file=file)) as over:
@@ -89,12 +89,12 @@ async def test_the_authorization_comes_from_its_file_as_it_is_now(backend: Backe
         assert over.credentials_changed()
         await over.post(BODY)
         assert not over.credentials_changed()
-    sent = [seen.headers.getall("Authorization") for seen in backend.seen]
+    sent = [seen.headers.getall("Authorization") for seen in backend.received]
     assert sent == [["Basic b25lOm9uZQ=="], ["Basic dHdvOnR3bw=="]]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"Basic c2Vj\ncmV0", b"Basic \xff", "Basic sécret".encode()])
-async def test_a_credential_that_is_none_is_told_with_its_cure_and_not_shown(
+async def test_an_unusable_credential_is_reported_with_its_setting_and_not_shown(
     backend: Backend, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "authorization"
@@ -104,7 +104,7 @@ async def test_a_credential_that_is_none_is_told_with_its_cure_and_not_shown(
     assert isinstance(outcome, NotSent)
     assert "otlp.authorization_file" in outcome.message
     assert not any(part in outcome.message for part in ("c2Vj", "cmV0", "cret"))
-    assert backend.seen == []
+    assert backend.received == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def test_a_credential_that_is_none_is_told_with_its_cure_and_not_shown(
         ("http://user:hush@127.0.0.1:1/", {"Authorization": "Basic eHg6eHg="}),
     ],
 )
-async def test_settings_that_make_no_request_are_told_with_their_cure(endpoint: str, headers: dict[str, str]) -> None:
+async def test_settings_that_make_no_request_are_reported(endpoint: str, headers: dict[str, str]) -> None:
     outcome = await post(Destination(endpoint, headers))
     assert isinstance(outcome, NotSent)
     assert "otlp.endpoint" in outcome.message
@@ -129,24 +129,24 @@ async def test_a_header_with_a_line_break_is_not_sent(backend: Backend) -> None:
     assert isinstance(outcome, NotSent)
     assert "otlp.headers" in outcome.message
     assert "hush" not in outcome.message
-    assert backend.seen == []
+    assert backend.received == []
 
 
 async def test_a_redirect_is_not_followed(backend: Backend) -> None:
     backend.replies = [status(307, Location=backend.url)]
     outcome = await post(Destination(backend.url, {"Authorization": "Basic c2VjcmV0"}))
     assert isinstance(outcome, HttpResponse)
-    assert (outcome.status, len(backend.seen)) == (307, 1)
+    assert (outcome.status, len(backend.received)) == (307, 1)
 
 
-async def test_an_answer_is_read_with_its_headers_and_decompressed(backend: Backend) -> None:
+async def test_a_response_is_read_with_its_headers_and_decompressed(backend: Backend) -> None:
     backend.replies = [status(503, gzip.compress(b"busy"), Content_Encoding="gzip", Retry_After="9")]
     outcome = await post(Destination(backend.url))
     assert isinstance(outcome, HttpResponse)
     assert (outcome.status, outcome.body, outcome.headers["retry-after"]) == (503, b"busy", "9")
 
 
-async def test_an_answer_that_is_not_compressed_as_it_says_is_an_answer_all_the_same(backend: Backend) -> None:
+async def test_a_response_that_is_not_compressed_as_it_claims_is_returned_as_it_is(backend: Backend) -> None:
     backend.replies = [status(200, b"not gzip", Content_Encoding="gzip")]
     outcome = await post(Destination(backend.url))
     assert isinstance(outcome, HttpResponse)
@@ -160,25 +160,25 @@ async def test_an_answer_that_is_not_compressed_as_it_says_is_an_answer_all_the_
         status(200, zlib.compress(b"x" * (MAX_RESPONSE_BYTES + 1)), Content_Encoding="deflate"),
     ],
 )
-async def test_an_answer_is_read_up_to_a_limit(backend: Backend, reply: Reply) -> None:
+async def test_a_response_is_read_up_to_a_limit(backend: Backend, reply: Reply) -> None:
     backend.replies = [reply]
     assert await post(Destination(backend.url)) == ResponseTooLarge("200")
 
 
-async def test_an_answer_as_long_as_the_limit_is_read(backend: Backend) -> None:
+async def test_a_response_as_long_as_the_limit_is_read(backend: Backend) -> None:
     backend.replies = [status(200, b"x" * MAX_RESPONSE_BYTES)]
     assert isinstance(await post(Destination(backend.url)), HttpResponse)
 
 
-@pytest.mark.parametrize(("reply", "code"), [(abort, "broken"), (abort_amid, "broken"), (dawdle, "timeout")])
-async def test_a_failure_on_the_way_is_told_by_its_kind(backend: Backend, reply: Reply, code: str) -> None:
+@pytest.mark.parametrize(("reply", "code"), [(reset_connection, "broken"), (reset_within_body, "broken"), (answer_too_late, "timeout")])
+async def test_a_failed_exchange_is_reported_by_its_kind(backend: Backend, reply: Reply, code: str) -> None:
     backend.replies = [reply]
     outcome = await post(Destination(backend.url, timeout=0.2))
     assert isinstance(outcome, NoResponse)
     assert outcome.code == code
 
 
-async def test_nobody_there_is_told_with_the_setting(backend: Backend) -> None:
+async def test_a_refused_connection_is_reported_with_its_setting(backend: Backend) -> None:
     await backend.stop()
     outcome = await post(Destination(backend.url))
     assert isinstance(outcome, NoResponse)
@@ -190,6 +190,6 @@ async def test_a_proxy_from_the_environment_is_used(backend: Backend, monkeypatc
     monkeypatch.setenv("http_proxy", f"http://user:pass@127.0.0.1:{backend.port}")
     monkeypatch.setenv("no_proxy", "other.invalid")
     await post(Destination("http://backend.invalid/v1/metrics", {"Authorization": "Basic c2VjcmV0"}))
-    (seen,) = backend.seen
+    (seen,) = backend.received
     assert seen.headers["Host"] == "backend.invalid"
     assert seen.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"

@@ -28,7 +28,7 @@ def judged(status: int, body: bytes = b"", **headers: str) -> RequestResult:
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-def test_a_2xx_with_nothing_in_it_is_a_full_success(status: int) -> None:
+def test_an_empty_2xx_is_a_full_success(status: int) -> None:
     assert judged(status) == Accepted(10)
 
 
@@ -36,11 +36,11 @@ def test_a_2xx_with_nothing_in_it_is_a_full_success(status: int) -> None:
     ("rejected", "verdict"),
     [(0, Accepted(10, 0, "why")), (3, Accepted(7, 3, "why")), (99, Accepted(0, 10, "why")), (-1, Accepted(10, 0, "why"))],
 )
-def test_partial_success_is_done_and_counts_what_was_rejected(rejected: int, verdict: RequestResult) -> None:
+def test_partial_success_is_accepted_and_counts_rejected_points(rejected: int, verdict: RequestResult) -> None:
     assert classify(HttpResponse(200, PROTOBUF, partial(rejected, "why")), 10, NOW) == verdict
 
 
-def test_partial_success_in_json_is_understood() -> None:
+def test_partial_success_in_json_is_parsed() -> None:
     body = b'{"partialSuccess": {"rejectedDataPoints": "4", "errorMessage": "old"}, "more": 1}'
     assert classify(HttpResponse(200, {"content-type": "application/json; charset=utf-8"}, body), 10, NOW) == Accepted(6, 4, "old")
 
@@ -54,7 +54,7 @@ def test_partial_success_in_json_is_understood() -> None:
         ("", b"ok"),
     ],
 )
-def test_a_200_that_is_not_otlp_is_delivered_with_a_warning_that_names_the_setting(kind: str, body: bytes) -> None:
+def test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting(kind: str, body: bytes) -> None:
     verdict = classify(HttpResponse(200, {"content-type": kind}, body), 10, NOW)
     assert isinstance(verdict, Accepted)
     assert (verdict.accepted, verdict.rejected) == (10, 0)
@@ -62,7 +62,7 @@ def test_a_200_that_is_not_otlp_is_delivered_with_a_warning_that_names_the_setti
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(status: int) -> None:
+def test_a_temporary_status_is_retried_not_before_the_requested_delay(status: int) -> None:
     verdict = judged(status, b"busy", retry_after="7")
     assert isinstance(verdict, Retryable)
     assert verdict.retry_after == 7
@@ -70,13 +70,13 @@ def test_what_may_pass_is_tried_later_and_not_before_it_was_asked_for(status: in
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 407, 300, 301, 302, 303, 304, 307, 308])
-def test_a_wrong_credential_or_address_or_a_redirect_is_held_and_the_setting_named(status: int) -> None:
+def test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting(status: int) -> None:
     verdict = judged(status)
     assert isinstance(verdict, Blocked)
     assert "otlp." in verdict.message or "HTTP_PROXY" in verdict.message
 
 
-def test_a_redirect_says_where_to_but_not_what_else_is_in_its_url() -> None:
+def test_a_redirect_is_reported_with_its_host_alone() -> None:
     verdict = judged(302, b"<html>", location="https://user:hush@login.example/x?token=hush")
     assert isinstance(verdict, Blocked)
     assert verdict.message.startswith("302 Found: to login.example; see otlp.endpoint")
@@ -85,26 +85,26 @@ def test_a_redirect_says_where_to_but_not_what_else_is_in_its_url() -> None:
 
 
 @pytest.mark.parametrize("status", [402, 405, 406, 408, 410, 415, 422, 431, 500, 501, 505, 599])
-def test_all_else_is_given_up_whole(status: int) -> None:
+def test_other_statuses_are_permanent(status: int) -> None:
     verdict = judged(status, retry_after="7")
     assert isinstance(verdict, Permanent)
     assert (verdict.reason, verdict.can_split) == (f"http_{status}", False)
 
 
 @pytest.mark.parametrize("status", [400, 413])
-def test_what_may_have_one_bad_part_is_given_up_in_parts(status: int) -> None:
+def test_a_rejected_request_may_be_split(status: int) -> None:
     verdict = judged(status)
     assert isinstance(verdict, Permanent)
     assert (verdict.can_split, verdict.too_large) == (True, status == 413)
 
 
-def test_no_answer_is_tried_later_and_an_unfit_setting_held() -> None:
+def test_a_missing_response_is_retried_and_unusable_settings_block() -> None:
     assert classify(NoResponse("gone"), 10, NOW) == Retryable("gone", None, unanswered=True)
     assert classify(NotSent("otlp.endpoint is no URL"), 10, NOW) == Blocked("otlp.endpoint is no URL")
 
 
 @pytest.mark.parametrize("status", ["200", "503", "OK"])
-def test_an_endless_answer_is_given_up(status: str) -> None:
+def test_a_response_that_is_too_large_is_permanent(status: str) -> None:
     verdict = classify(ResponseTooLarge(status), 10, NOW)
     assert isinstance(verdict, Permanent)
     assert (verdict.reason, verdict.can_split) == ("endless_answer", False)
@@ -130,11 +130,11 @@ def test_an_endless_answer_is_given_up(status: str) -> None:
         ("Sun, 06 Nov 2094 08:49:40 GMT", 3600),
     ],
 )
-def test_retry_after_is_whole_seconds_or_an_http_date_ahead(value: str, seconds: float | None) -> None:
+def test_retry_after_is_an_integer_or_an_http_date_in_the_future(value: str, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
 
 
-def test_an_error_says_what_the_server_said() -> None:
+def test_an_error_has_the_text_of_the_server() -> None:
     body: bytes = Status(code=3, message="metric has\nno points").SerializeToString()
     verdict = classify(HttpResponse(400, PROTOBUF, body), 10, NOW)
     assert isinstance(verdict, Permanent)
@@ -156,5 +156,5 @@ def test_an_error_in_any_body_becomes_one_short_line(body: bytes, said: str) -> 
     assert verdict.message == f"500 Internal Server Error: {said}"
 
 
-def test_protobuf_that_cannot_be_read_is_no_obstacle() -> None:
+def test_invalid_protobuf_does_not_change_the_result() -> None:
     assert isinstance(classify(HttpResponse(503, PROTOBUF, b"\xff\xff\xff"), 10, NOW), Retryable)

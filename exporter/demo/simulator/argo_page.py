@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from exporter.demo.simulator.controllers import DurationHistogram, SimulatedController
     from exporter.demo.simulator.objects import ObjectKey, SimulatedRollout
 
+    PageRows = Callable[["PageInput"], Iterable[SampleRow]]
+
 VERSION = "v1.8.3+49fa151"
 COMMIT = "49fa1516cf71672b69e265267da4e1d16e1fe114"
 GO_VERSION = "go1.26.8"
@@ -43,16 +45,16 @@ def render_argo_page(
     """Return the page, with the rollouts that this process has reconciled, and no family without rows."""
     visible = [rollout for key, rollout in rollouts.items() if key in controller.counters.observed_rollouts]
     page = PageInput(controller, to_unix_time(controller.started_at), visible)
-    families = [(header, list(rows(page))) for header, rows in FAMILIES]
+    families = [(FamilyHeader(name, kind, text), list(rows(page))) for name, kind, text, rows in FAMILIES]
     return "".join(render_family(header, rows) for header, rows in families if rows).encode()
 
 
-def _constant(value: float, **labels: str) -> Callable[[PageInput], Iterable[SampleRow]]:
+def _constant(value: float, **labels: str) -> PageRows:
     """Return a function that makes a row with a constant value."""
     return lambda _: [SampleRow(tuple(labels.items()), value)]
 
 
-def _gauge(read: Callable[[SimulatedRollout], float]) -> Callable[[PageInput], Iterable[SampleRow]]:
+def _gauge(read: Callable[[SimulatedRollout], float]) -> PageRows:
     """Return a function that makes a row for each rollout."""
 
     def rows(page: PageInput) -> Iterable[SampleRow]:
@@ -63,7 +65,7 @@ def _gauge(read: Callable[[SimulatedRollout], float]) -> Callable[[PageInput], I
 
 def _histograms(
     read: Callable[[PageInput], Mapping[ObjectKey, DurationHistogram]],
-) -> Callable[[PageInput], Iterable[SampleRow]]:
+) -> PageRows:
     """Return a function that makes a histogram for each rollout."""
 
     def rows(page: PageInput) -> Iterable[SampleRow]:
@@ -156,104 +158,98 @@ def _sorted_rows(rows: Iterable[SampleRow]) -> list[SampleRow]:
     return sorted(rows, key=lambda row: [value for _, value in row.labels])
 
 
-FAMILIES: tuple[tuple[FamilyHeader, Callable[[PageInput], Iterable[SampleRow]]], ...] = (
+FAMILIES: tuple[tuple[str, str, str, PageRows], ...] = (
+    ("argo_rollouts_controller_info", "gauge", "Running Argo-rollouts version", _constant(1, version=VERSION)),
     (
-        FamilyHeader("argo_rollouts_controller_info", "gauge", "Running Argo-rollouts version"),
-        _constant(1, version=VERSION),
-    ),
-    (
-        FamilyHeader(
-            "build_info",
-            "gauge",
-            "A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.",
-        ),
+        "build_info",
+        "gauge",
+        "A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.",
         _constant(1, commit=COMMIT, goarch="amd64", goversion=GO_VERSION, version=VERSION),
     ),
-    (FamilyHeader("go_goroutines", "gauge", "Number of goroutines that currently exist."), _constant(234)),
-    (FamilyHeader("go_info", "gauge", "Information about the Go environment."), _constant(1, version=GO_VERSION)),
+    ("go_goroutines", "gauge", "Number of goroutines that currently exist.", _constant(234)),
+    ("go_info", "gauge", "Information about the Go environment.", _constant(1, version=GO_VERSION)),
     (
-        FamilyHeader("notification_send", "histogram", "Notification send performance."),
+        "notification_send",
+        "histogram",
+        "Notification send performance.",
         _histograms(lambda page: page.controller.counters.notifications),
     ),
     (
-        FamilyHeader("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
+        "process_cpu_seconds_total",
+        "counter",
+        "Total user and system CPU time spent in seconds.",
         lambda page: [SampleRow((), 0.05 + sum(count for _, count in _queue_counts(page)) / 100)],
     ),
-    (FamilyHeader("process_max_fds", "gauge", "Maximum number of open file descriptors."), _constant(20000)),
-    (FamilyHeader("process_open_fds", "gauge", "Number of open file descriptors."), _constant(21)),
-    (FamilyHeader("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."), _constant(100212736)),
+    ("process_max_fds", "gauge", "Maximum number of open file descriptors.", _constant(20000)),
+    ("process_open_fds", "gauge", "Number of open file descriptors.", _constant(21)),
+    ("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", _constant(100212736)),
     (
-        FamilyHeader("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds."),
+        "process_start_time_seconds",
+        "gauge",
+        "Start time of the process since unix epoch in seconds.",
         lambda page: [SampleRow((), round(page.start_time, 2))],
     ),
-    (FamilyHeader("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes."), _constant(5738913792)),
+    ("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", _constant(5738913792)),
     (
-        FamilyHeader(
-            "process_virtual_memory_max_bytes", "gauge", "Maximum amount of virtual memory available in bytes."
-        ),
+        "process_virtual_memory_max_bytes",
+        "gauge",
+        "Maximum amount of virtual memory available in bytes.",
         _constant(1.8446744073709552e19),
     ),
-    (FamilyHeader("rollout_events_total", "counter", "Count of rollout events"), _event_rows),
-    (FamilyHeader("rollout_info", "gauge", "Information about rollout."), _info_rows),
+    ("rollout_events_total", "counter", "Count of rollout events", _event_rows),
+    ("rollout_info", "gauge", "Information about rollout.", _info_rows),
     (
-        FamilyHeader("rollout_info_replicas_available", "gauge", "The number of available replicas per rollout."),
+        "rollout_info_replicas_available",
+        "gauge",
+        "The number of available replicas per rollout.",
         _gauge(lambda rollout: rollout.status.available),
     ),
     (
-        FamilyHeader("rollout_info_replicas_desired", "gauge", "The number of desired replicas per rollout."),
+        "rollout_info_replicas_desired",
+        "gauge",
+        "The number of desired replicas per rollout.",
         _gauge(lambda rollout: rollout.spec.replicas),
     ),
     (
-        FamilyHeader("rollout_info_replicas_unavailable", "gauge", "The number of unavailable replicas per rollout."),
+        "rollout_info_replicas_unavailable",
+        "gauge",
+        "The number of unavailable replicas per rollout.",
         _gauge(lambda rollout: rollout.status.replicas - rollout.status.available),
     ),
     (
-        FamilyHeader("rollout_info_replicas_updated", "gauge", "The number of updated replicas per rollout."),
+        "rollout_info_replicas_updated",
+        "gauge",
+        "The number of updated replicas per rollout.",
         _gauge(lambda rollout: rollout.status.updated),
     ),
+    ("rollout_phase", "gauge", "Information on the state of the rollout (DEPRECATED - use rollout_info)", _phase_rows),
     (
-        FamilyHeader(
-            "rollout_phase", "gauge", "Information on the state of the rollout (DEPRECATED - use rollout_info)"
-        ),
-        _phase_rows,
-    ),
-    (
-        FamilyHeader("rollout_reconcile", "histogram", "Rollout reconciliation performance."),
+        "rollout_reconcile",
+        "histogram",
+        "Rollout reconciliation performance.",
         _histograms(lambda page: page.controller.counters.reconciles),
     ),
-    (FamilyHeader("rollout_reconcile_error", "counter", "Error occurring during the rollout"), _error_rows),
+    ("rollout_reconcile_error", "counter", "Error occurring during the rollout", _error_rows),
+    ("workqueue_adds_total", "counter", "[ALPHA] Total number of adds handled by workqueue", _queue_counter),
+    ("workqueue_depth", "gauge", "[ALPHA] Current depth of workqueue", _queue_gauge),
     (
-        FamilyHeader("workqueue_adds_total", "counter", "[ALPHA] Total number of adds handled by workqueue"),
-        _queue_counter,
-    ),
-    (FamilyHeader("workqueue_depth", "gauge", "[ALPHA] Current depth of workqueue"), _queue_gauge),
-    (
-        FamilyHeader(
-            "workqueue_longest_running_processor_seconds",
-            "gauge",
-            "[ALPHA] How many seconds has the longest running processor for workqueue been running.",
-        ),
+        "workqueue_longest_running_processor_seconds",
+        "gauge",
+        "[ALPHA] How many seconds has the longest running processor for workqueue been running.",
         _queue_gauge,
     ),
     (
-        FamilyHeader(
-            "workqueue_queue_duration_seconds",
-            "histogram",
-            "[ALPHA] How long in seconds an item stays in workqueue before being requested.",
-        ),
+        "workqueue_queue_duration_seconds",
+        "histogram",
+        "[ALPHA] How long in seconds an item stays in workqueue before being requested.",
         _queue_histogram,
     ),
+    ("workqueue_retries_total", "counter", "[ALPHA] Total number of retries handled by workqueue", _queue_gauge),
+    ("workqueue_unfinished_work_seconds", "gauge", UNFINISHED_WORK_HELP, _queue_gauge),
     (
-        FamilyHeader("workqueue_retries_total", "counter", "[ALPHA] Total number of retries handled by workqueue"),
-        _queue_gauge,
-    ),
-    (FamilyHeader("workqueue_unfinished_work_seconds", "gauge", UNFINISHED_WORK_HELP), _queue_gauge),
-    (
-        FamilyHeader(
-            "workqueue_work_duration_seconds",
-            "histogram",
-            "[ALPHA] How long in seconds processing an item from workqueue takes.",
-        ),
+        "workqueue_work_duration_seconds",
+        "histogram",
+        "[ALPHA] How long in seconds processing an item from workqueue takes.",
         _queue_histogram,
     ),
 )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _MAX_QUOTED_LENGTH = 60
+"""Keeps an issue readable if a user pastes a file or a certificate into a setting."""
 
 
 @dataclass(frozen=True, slots=True)

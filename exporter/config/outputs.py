@@ -32,6 +32,7 @@ from exporter.config.values import (
 METRICS_PATH = "/v1/metrics"
 LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
 """Read URL as the page Cluster > Settings > Read Data of Last9 shows it."""
+# Paths of the API that users copy together with the address.
 _API_PATH = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata|write|read))?/*$")
 _SLUG = r"^[A-Za-z0-9._-]*$"
 

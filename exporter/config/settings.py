@@ -40,6 +40,7 @@ DEFAULT_ROLE_VALUES: dict[str, Literal["stable", "canary", "preview"]] = {
     "preview": "preview",
     "active": "stable",
 }
+"""Role of a pod by label value; `active` is what blue-green examples call the stable pods."""
 
 
 def _with_service_name(attributes: Mapping[str, str]) -> dict[str, str]:

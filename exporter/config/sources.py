@@ -21,6 +21,7 @@ from exporter.config.values import (
 )
 
 DEFAULT_TIMEOUT = 10.0
+"""Seconds, as in Prometheus."""
 
 
 def _default_timeout(fields: dict[str, Any]) -> float:

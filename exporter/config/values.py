@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -17,6 +17,8 @@ from exporter.config.errors import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+T = TypeVar("T")
+
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -24,9 +26,11 @@ _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?")
 _BYTES = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": KIB, "MiB": MIB, "GiB": GIB}
+# A host name (underscores are common in container networks), or an IPv6 address with an optional zone.
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%]*")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
 _MAX_PORT = 65535
+# RFC 9110, 5.6.2: the characters of a header name.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INVALID_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _VISIBLE_ASCII = re.compile(r"[\t\x20-\x7e]*")
@@ -254,43 +258,22 @@ def parse_attributes(text: str) -> Mapping[str, str]:
     return attributes
 
 
-PositiveSeconds = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(gt=0, allow_inf_nan=False),
-    ValueFormat("duration", format_duration),
-]
+_Seconds = Annotated[float, BeforeValidator(parse_duration)]
+_UniqueList = Annotated[tuple[T, ...], BeforeValidator(parse_list), AfterValidator(reject_duplicates)]
+
+PositiveSeconds = Annotated[_Seconds, Field(gt=0, allow_inf_nan=False), ValueFormat("duration", format_duration)]
 NonNegativeSeconds = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(ge=0, allow_inf_nan=False),
-    ValueFormat("duration or 0", format_duration),
+    _Seconds, Field(ge=0, allow_inf_nan=False), ValueFormat("duration or 0", format_duration)
 ]
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0), ValueFormat("size", format_size)]
 PositiveInt = Annotated[int, Field(gt=0), ValueFormat("count", int)]
-StringList = Annotated[
-    tuple[str, ...],
-    BeforeValidator(parse_list),
-    AfterValidator(reject_duplicates),
-    ValueFormat("list of text", list),
-]
-GlobList = Annotated[
-    tuple[str, ...],
-    BeforeValidator(parse_list),
-    AfterValidator(reject_duplicates),
-    ValueFormat("list of globs", list),
-]
+StringList = Annotated[_UniqueList[str], ValueFormat("list of text", list)]
+GlobList = Annotated[_UniqueList[str], ValueFormat("list of globs", list)]
 ObjectGlobList = Annotated[
-    tuple[Annotated[str, AfterValidator(check_object_glob)], ...],
-    BeforeValidator(parse_list),
-    AfterValidator(reject_duplicates),
-    ValueFormat("list of namespace/name globs", list),
+    _UniqueList[Annotated[str, AfterValidator(check_object_glob)]], ValueFormat("list of namespace/name globs", list)
 ]
 TargetList = Annotated[
-    tuple[Annotated[str, AfterValidator(check_target)], ...],
-    BeforeValidator(parse_list),
-    AfterValidator(reject_duplicates),
-    ValueFormat("list of host:port or URL", list),
+    _UniqueList[Annotated[str, AfterValidator(check_target)]], ValueFormat("list of host:port or URL", list)
 ]
 ListenAddress = Annotated[str, BeforeValidator(check_listen_address), ValueFormat("[host]:port")]
 FilePath = Annotated[Path, ValueFormat("file")]

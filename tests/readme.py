@@ -40,7 +40,7 @@ def rule_table() -> str:
 
 def alert_table() -> str:
     """Return the alerts as a Markdown table; what a template fills in is told by its name."""
-    lines = ["| alert | severity | `for` | says |", "|---|---|---|---|"]
+    lines = ["| alert | severity | `for` | summary |", "|---|---|---|---|"]
     for group in yaml.safe_load(ALERTS.read_text())["groups"]:
         for rule in group["rules"]:
             text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), rule["annotations"]["summary"])

@@ -1,4 +1,4 @@
-"""The commands of `gate`: Last9, or any Prometheus API, as an automated canary gate."""
+"""The `gate` commands: a Prometheus API, such as Last9's, as an automated canary gate."""
 
 from __future__ import annotations
 
@@ -8,177 +8,236 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exporter.cli.options import AnswersCommand, Seconds, ask, asked_credential, refusals, say, wait_for
+from exporter.cli.options import (
+    AnswersCommand,
+    DurationParam,
+    exit_on_user_error,
+    print_lines,
+    prompt_answer,
+    prompt_credential,
+    run_async,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.gate.controller import Controller
+    from exporter.gate.controller import ControllerVersion
 
 
 @click.group("gate")
 def gate() -> None:
-    """Write, check, try and simulate canary gates: AnalysisTemplates that ask Last9 and promote or roll back."""
+    """Generate, lint, run and simulate canary gates.
+
+    A gate is an AnalysisTemplate whose queries decide whether a rollout is promoted or rolled back.
+    """
 
 
-class Version(click.ParamType["Controller"]):
-    """A version of Argo Rollouts' controller on the command line."""
+class ControllerVersionParam(click.ParamType["ControllerVersion"]):
+    """Type of options that are versions of Argo Rollouts' controller."""
 
     name = "version"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Controller:
-        """Look a version up."""
-        from exporter.gate.controller import controller
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> ControllerVersion:
+        """Return the version."""
+        from exporter.gate.controller import parse_version
 
         try:
-            return controller(str(value))
+            return parse_version(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class Moment(click.ParamType[float]):
-    """A time on the command line, in Unix seconds."""
+class TimeParam(click.ParamType[float]):
+    """Type of options that are times; the value is in Unix seconds."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a time."""
-        from exporter.commands.gate.run import moment
+        """Return the time."""
+        from exporter.commands.gate.run import parse_time
 
         try:
-            return moment(str(value))
+            return parse_time(str(value))
         except ValueError as error:
-            self.fail(f"{error}; write 2026-11-24T10:00:00Z, Unix seconds, or -2h for so long ago", param, ctx)
+            self.fail(f"{error}; write 2026-11-24T10:00:00Z, Unix seconds, or -2h for two hours ago", param, ctx)
 
 
 CONTROLLER = click.option(
-    "--controller", "controller", type=Version(), default="1.9.1", show_default=True, help="The controller's version."
+    "--controller",
+    "controller",
+    type=ControllerVersionParam(),
+    default="1.9.1",
+    show_default=True,
+    help="Version of the Argo Rollouts controller.",
 )
-TEMPLATE = click.option(
-    "--template", "template", help="Which of the file's templates; default: the one no other refers to."
-)
-ARGUMENTS = click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument's value.")
-FILES = click.option(
-    "--arg-file", "files", multiple=True, metavar="NAME=FILE", help="An argument's value from a file, as it is there."
-)
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the status as the controller would write it.")
-EXPLAIN = click.option(
-    "--explain", "explain", is_flag=True, help="Print every value, each sub-expression's value, and why."
+GATE_OPTIONS = (
+    click.option("--template", "template", help="Name of the template. Default: the only one that no other refers to."),
+    click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="Value of an argument; repeatable."),
+    click.option(
+        "--arg-file",
+        "files",
+        multiple=True,
+        metavar="NAME=FILE",
+        help="File with the value of an argument, used unchanged; repeatable.",
+    ),
+    CONTROLLER,
+    click.option("--json", "as_json", is_flag=True, help="Print the status as JSON, as the controller writes it."),
+    click.option(
+        "--explain",
+        "explain",
+        is_flag=True,
+        help="Print for each measurement the value of every sub-expression, and the reason of the phase.",
+    ),
 )
 
 
-def a_gate(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the options that say which gate is meant."""
-    for option in (EXPLAIN, AS_JSON, CONTROLLER, FILES, ARGUMENTS, TEMPLATE):
+def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select a gate, its arguments and the output."""
+    for option in reversed(GATE_OPTIONS):
         command = option(command)
     return command
 
 
 @gate.command("run")
 @click.argument("file", metavar="FILE")
-@a_gate
+@gate_options
 @click.option(
-    "--speed", "speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Let time pass so much faster."
+    "--speed",
+    "speed",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    help="Factor by which time passes faster; queries stay at the current time.",
 )
-@click.option("--at", "start", type=Moment(), help="Try it on the past from this time on, without waiting.")
-@click.option("--until", "end", type=Moment(), help="With --at and --every: try it again and again until this time.")
-@click.option("--every", "step", type=Seconds(), help="With --at and --until: how far apart the tries are.")
-@click.option("--for", "longest", type=Seconds(), help="Terminate it after so long, as the end of a step would.")
-@refusals
+@click.option("--at", "start", type=TimeParam(), help="Evaluate against past data starting at TIME, without waiting.")
+@click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
+@click.option("--every", "step", type=DurationParam(), help="With --at and --until: interval between the start times.")
+@click.option(
+    "--for", "max_duration", type=DurationParam(), help="Terminate the run after this time, as the end of a step does."
+)
+@exit_on_user_error
 def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
-    """Perform the AnalysisRun of FILE (- for standard input) against the real endpoint, as the controller would.
+    """Run a gate against the real endpoint.
 
-    Exit code 0: Successful, 1: Failed, 2: Error, or it could not be tried, 3: Inconclusive.
+    Performs the AnalysisRun of FILE (- for standard input) as the controller would. Exit code 0: Successful, 1: Failed,
+    2: Error, or the gate could not be run, 3: Inconclusive; of several runs the worst.
     """
-    from exporter.commands.gate.load import Given
-    from exporter.commands.gate.run import Wish, play
+    from exporter.commands.gate import run as command
+    from exporter.commands.gate.load import GateSource
 
-    wish = Wish(
-        controller=options["controller"],
-        as_json=options["as_json"],
-        explain=options["explain"],
-        speed=options["speed"],
-        start=options["start"],
-        end=options["end"],
-        step=options["step"],
-        longest=options["longest"],
-    )
-    sys.exit(wait_for(play(Given(file, template, arguments, files), wish)))
+    source = GateSource(file, template, arguments, files)
+    sys.exit(run_async(command.run(source, command.RunOptions(**options))))
 
 
 @gate.command("simulate")
 @click.argument("file", metavar="[FILE]", required=False)
-@a_gate
-@click.option("--answers", "answers", type=click.Path(path_type=Path), help='JSON: {"QUERY": [answer, answer, …]}.')
-@click.option("--cases", "cases", type=click.Path(path_type=Path), help="Recorded runs instead, a JSON object a line.")
-@click.option("--for", "longest", type=Seconds(), help="How much time to simulate at most; default: 1h.")
-@refusals
+@gate_options
+@click.option(
+    "--answers",
+    "answers",
+    type=click.Path(path_type=Path),
+    help='JSON file with the answers: {"QUERY": [answer, answer, …]}.',
+)
+@click.option(
+    "--cases",
+    "recorded",
+    type=click.Path(path_type=Path),
+    help="File of recorded runs to simulate instead, one JSON object per line.",
+)
+@click.option("--for", "max_duration", type=DurationParam(), help="Maximum simulated time. Default: 1h.")
+@exit_on_user_error
 def simulate(
     file: str | None,
     *,
     template: str | None,
     arguments: tuple[str, ...],
     files: tuple[str, ...],
-    **options: Any,  # noqa: ANN401
+    answers: Path | None,
+    recorded: Path | None,
+    **options: Any,  # noqa: ANN401 - click's
 ) -> None:
-    """Perform the AnalysisRun of FILE on given answers: no network, no waiting; the same exit codes as run.
+    """Run a gate on prepared answers, without a network.
+
+    Performs the AnalysisRun of FILE without waiting; exit codes are those of run, and 4 if it does not end in time.
 
     An answer is a list of numbers (an instant vector), {"scalar": x}, {"string": "x"}, {"matrix": [[…], …]}, an HTTP
-    status from 400 on, or {"error": "why"} for none. They are taken one after the other, the last one for ever.
+    status from 400 on, or {"error": "text"} for a query without a response. Each query takes its answers in turn; the
+    last one repeats.
     """
-    from exporter.commands.gate import simulate as gate_simulate
-    from exporter.commands.gate.load import Given
+    from exporter.commands.gate import simulate as command
+    from exporter.commands.gate.load import GateSource
+    from exporter.commands.gate.run import RunOptions
 
-    if options["cases"] is not None:
-        say(gate_simulate.cases(options["cases"], options["controller"]))
+    if recorded is not None:
+        print_lines(command.simulate_recorded(recorded, options["controller"]))
         return
-    if file is None or options["answers"] is None:
+    if file is None or answers is None:
         raise click.UsageError("give a FILE and --answers, or --cases")
-    code = gate_simulate.play(
-        Given(file, template, arguments, files),
-        answers=options["answers"],
-        controller=options["controller"],
-        longest=options["longest"],
-        as_json=options["as_json"],
-        explain=options["explain"],
-    )
-    sys.exit(code)
+    sys.exit(command.simulate(GateSource(file, template, arguments, files), answers, RunOptions(**options)))
 
 
 @gate.command("lint")
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR|-…")
-@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="Format of the findings.",
+)
 @CONTROLLER
-@click.option("--scrape-interval", type=Seconds(), default="30s", show_default=True, help="How often is scraped.")
-@click.option("--read-delay", type=Seconds(), default="30s", show_default=True, help="How long until it can be read.")
-@click.option("--strict", is_flag=True, help="Warnings make exit code 1, too.")
-@refusals
+@click.option(
+    "--scrape-interval",
+    type=DurationParam(),
+    default="30s",
+    show_default=True,
+    help="Scrape interval of the queried metrics.",
+)
+@click.option(
+    "--read-delay", type=DurationParam(), default="30s", show_default=True, help="Delay until a sample can be read."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
+@exit_on_user_error
 def lint(
-    paths: Sequence[str], form: str, controller: Controller, scrape_interval: float, read_delay: float, *, strict: bool
+    paths: Sequence[str],
+    output_format: str,
+    controller: ControllerVersion,
+    scrape_interval: float,
+    read_delay: float,
+    *,
+    strict: bool,
 ) -> None:
-    """Find what is wrong with gates: which rule, where, why, and the cure.
+    """Check gates for errors.
 
-    Exit code 0: no error (warnings alone are no error, unless --strict); 1: errors; 2: nothing to look at.
-    `# gate-lint: allow RULE` beside a line, or above it, allows what a rule finds there.
+    Prints each finding with its line, rule, reason and a hint how to fix it. A comment `# gate-lint: allow RULE` beside
+    a line, or above it, allows a rule there. Exit code 0: no errors (and with --strict no warnings), 1: errors, 2:
+    nothing to check.
     """
-    from exporter.commands.gate.lint import given
-    from exporter.gate.lint.inputs import Surroundings
-    from exporter.gate.lint.report import FORMATS
-    from exporter.gate.lint.rules import failing, lint
+    from exporter.commands.gate.lint import load_files
+    from exporter.gate.lint.findings import FORMATS
+    from exporter.gate.lint.inputs import LintContext
+    from exporter.gate.lint.rules import is_failure
+    from exporter.gate.lint.rules import lint as apply_rules
 
-    gates = given(tuple(paths), sys.stdin, Surroundings(controller, scrape_interval, read_delay))
-    findings = lint(gates)
-    say(FORMATS[form](findings, len(gates.gates)))
-    sys.exit(1 if failing(findings, strict=strict) else 0)
+    lint_input = load_files(tuple(paths), sys.stdin, LintContext(controller, scrape_interval, read_delay))
+    findings = apply_rules(lint_input)
+    print_lines(FORMATS[output_format](findings, len(lint_input.gates)))
+    sys.exit(1 if is_failure(findings, strict=strict) else 0)
 
 
 @gate.command("render", cls=AnswersCommand)
 @click.option("--answers", "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of answers.")
-@click.option("--credential-file", type=click.Path(path_type=Path, dir_okay=False), help="Holds user:token or Basic ….")
-@click.option("--credential-env", metavar="NAME", help="Variable that holds it.")
-@click.option("--ask-credential", is_flag=True, help="Ask for it; it is not shown.")
-@click.option("--part", type=click.Choice(["template", "secret", "rollout"]), help="Print this alone; default: all.")
-@refusals
+@click.option(
+    "--credential-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that contains the credential: user:token, or the complete header Basic ….",
+)
+@click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential.")
+@click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echo.")
+@click.option(
+    "--part", type=click.Choice(["template", "secret", "rollout"]), help="Print only this part. Default: all."
+)
+@exit_on_user_error
 def render(
     file: Path | None,
     credential_file: Path | None,
@@ -188,16 +247,19 @@ def render(
     ask_credential: bool,
     **answers: Any,  # noqa: ANN401 - the options of the answers
 ) -> None:
-    """Write a gate: the AnalysisTemplate, the Secret if a credential is named, and what the Rollout needs.
+    """Generate a gate from a few answers.
 
-    What is not said is asked for, in a terminal. The credential is in the Secret that is printed, and nowhere else.
+    Prints the AnalysisTemplate, the Secret if a credential is given, and the steps of the Rollout. In a terminal it
+    prompts for missing answers. Only the printed Secret contains the credential.
     """
-    from exporter.commands.gate import render as gate_render
+    from exporter.commands.gate import render as command
 
-    said = {name: value for name, value in answers.items() if value is not None}
-    whole = gate_render.completed({**gate_render.from_file(file), **said}, ask if sys.stdin.isatty() else None)
-    proof = gate_render.proof(credential_file, credential_env, asked_credential if ask_credential else None)
-    text = gate_render.rendered(whole, part, proof)
-    for remark in gate_render.remarks(whole):
-        click.echo(f"warning: {remark}", err=True)
+    options = {name: value for name, value in answers.items() if value is not None}
+    completed = command.complete_answers(
+        {**command.read_answers(file), **options}, prompt_answer if sys.stdin.isatty() else None
+    )
+    credential = command.load_credential(credential_file, credential_env, prompt_credential if ask_credential else None)
+    text = command.render(completed, part, credential)
+    for warning in command.lint_warnings(completed):
+        click.echo(f"warning: {warning}", err=True)
     click.echo(text, nl=False)

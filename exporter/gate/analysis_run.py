@@ -1,7 +1,8 @@
 """An AnalysisRun as a state machine: status, measurements and a time → the next status. Pure; time is an argument.
 
-It is the controller's analysis/analysis.go, one reconciliation a step. Between two steps nothing happens: whoever
-drives it asks `due`, measures, hands the measurements to `assessed`, and comes back at `next_time`.
+It follows the controller's analysis/analysis.go, one reconciliation per call of `reconcile`. Nothing happens between
+two calls: the caller measures the metrics of `due_metrics`, passes the measurements to `reconcile`, and waits until
+`next_time`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate import go_format, validation
-from exporter.gate.arguments import ResolutionError, hidden, resolved
+from exporter.gate.arguments import ResolutionError, redacted_values, resolve
 from exporter.gate.expr.errors import UnsupportedError
-from exporter.gate.template import effective_count, whole
-from exporter.gate.validation import pruned
+from exporter.gate.template import drop_unsupported, effective_count, int_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.gate.controller import Controller
-    from exporter.gate.template import Metric, Spec
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.template import AnalysisSpec, Metric
 
 
-# The status of an AnalysisRun as frozen values, and as the controller writes it.
-
-
-class Phase(StrEnum):
-    """How a measurement, a metric or a run stands."""
+class AnalysisPhase(StrEnum):
+    """The phase of a measurement, a metric or a run."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -39,36 +36,36 @@ class Phase(StrEnum):
 
     @property
     def completed(self) -> bool:
-        """Say whether it is the end."""
-        return self not in {Phase.PENDING, Phase.RUNNING}
+        """Return whether the phase is final."""
+        return self not in {AnalysisPhase.PENDING, AnalysisPhase.RUNNING}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one question gave: the phase, the value as the controller writes it, and why there is none.
+class MeasurementOutcome:
+    """The result of one query: its phase, the value as the controller writes it, and the error message if it has none.
 
-    `asked` is False when the provider could not even be made, as for an address that is none.
+    `was_queried` is False if the provider could not be created, for instance for an invalid address.
     """
 
-    phase: Phase
+    phase: AnalysisPhase
     value: str = ""
     message: str = ""
     warnings: tuple[str, ...] = ()
-    asked: bool = True
+    was_queried: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """An outcome with its times, in Unix seconds."""
 
-    outcome: Outcome
-    started: float
-    finished: float
+    outcome: MeasurementOutcome
+    started_at: float
+    finished_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How often a metric was measured how; `count` leaves errors out."""
+class MeasurementCounts:
+    """The number of measurements of a metric by phase; `count` excludes errors."""
 
     count: int = 0
     successful: int = 0
@@ -81,13 +78,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """How one metric stands; `query` is the resolved one, "" where none was asked."""
+    """The state of one metric; `query` is the resolved one, "" if none was sent."""
 
     name: str
-    phase: Phase = Phase.RUNNING
+    phase: AnalysisPhase = AnalysisPhase.RUNNING
     dry_run: bool = False
     measurements: tuple[Measurement, ...] = ()
-    counts: Counts = Counts()
+    counts: MeasurementCounts = MeasurementCounts()
     message: str = ""
     query: str = ""
 
@@ -98,8 +95,8 @@ class MetricResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """How many metrics there are, and how many ended how."""
+class RunSummary:
+    """The number of metrics, and of those completed in each phase."""
 
     count: int = 0
     successful: int = 0
@@ -109,49 +106,51 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How a run stands; times are Unix seconds, None before they come."""
+class AnalysisRunStatus:
+    """The state of a run; times are Unix seconds, None if they have not come."""
 
-    phase: Phase | None = None
+    phase: AnalysisPhase | None = None
     message: str = ""
     results: tuple[MetricResult, ...] = ()
-    started: float | None = None
-    completed: float | None = None
-    summary: Summary | None = None
-    dry_run_summary: Summary | None = None
+    started_at: float | None = None
+    completed_at: float | None = None
+    summary: RunSummary | None = None
+    dry_run_summary: RunSummary | None = None
 
     def result(self, name: str) -> MetricResult | None:
-        """Return how a metric stands, None before its first measurement."""
-        return next((one for one in self.results if one.name == name), None)
+        """Return the state of a metric, None before its first measurement."""
+        return next((result for result in self.results if result.name == name), None)
 
 
-def as_json(status: Status) -> dict[str, Any]:
-    """Return the status as the controller writes it: nothing that is empty, times to the second."""
-    return _full(
+def status_json(status: AnalysisRunStatus) -> dict[str, Any]:
+    """Return the status as the controller writes it: empty fields omitted, times to the second."""
+    return _omit_empty(
         {
-            "completedAt": _time(status.completed),
+            "completedAt": _time(status.completed_at),
             "dryRunSummary": _summary_json(status.dry_run_summary),
             "message": status.message,
-            "metricResults": [_result(one) for one in status.results],
+            "metricResults": [_result_json(result) for result in status.results],
             "phase": status.phase,
             "runSummary": _summary_json(status.summary),
-            "startedAt": _time(status.started),
+            "startedAt": _time(status.started_at),
         }
     )
 
 
-def _full(document: Mapping[str, Any]) -> dict[str, Any]:
+def _omit_empty(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value not in (None, "", 0, False, [])}
 
 
-def _time(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
+def _time(timestamp: float | None) -> str | None:
+    if timestamp is None:
+        return None
+    return datetime.fromtimestamp(int(timestamp), UTC).isoformat().replace("+00:00", "Z")
 
 
-def _summary_json(summary: Summary | None) -> dict[str, Any] | None:
+def _summary_json(summary: RunSummary | None) -> dict[str, Any] | None:
     if summary is None:
         return None
-    return _full(
+    return _omit_empty(
         {
             "count": summary.count,
             "error": summary.error,
@@ -162,9 +161,9 @@ def _summary_json(summary: Summary | None) -> dict[str, Any] | None:
     )
 
 
-def _result(result: MetricResult) -> dict[str, Any]:
+def _result_json(result: MetricResult) -> dict[str, Any]:
     counts = result.counts
-    return _full(
+    return _omit_empty(
         {
             "consecutiveError": counts.consecutive_error,
             "consecutiveSuccess": counts.consecutive_success,
@@ -173,7 +172,7 @@ def _result(result: MetricResult) -> dict[str, Any]:
             "error": counts.error,
             "failed": counts.failed,
             "inconclusive": counts.inconclusive,
-            "measurements": [_measurement(one) for one in result.measurements],
+            "measurements": [_measurement_json(measurement) for measurement in result.measurements],
             "message": result.message,
             "metadata": {"ResolvedPrometheusQuery": result.query} if result.query else None,
             "name": result.name,
@@ -183,153 +182,157 @@ def _result(result: MetricResult) -> dict[str, Any]:
     )
 
 
-def _measurement(measurement: Measurement) -> dict[str, Any]:
+def _measurement_json(measurement: Measurement) -> dict[str, Any]:
     outcome = measurement.outcome
-    warnings = ", ".join(f'"{one}"' for one in outcome.warnings)
-    return _full(
+    warnings = ", ".join(f'"{warning}"' for warning in outcome.warnings)
+    return _omit_empty(
         {
-            "finishedAt": _time(measurement.finished),
+            "finishedAt": _time(measurement.finished_at),
             "message": outcome.message,
             "metadata": {"warnings": warnings} if warnings else None,
             "phase": outcome.phase,
-            "startedAt": _time(measurement.started),
+            "startedAt": _time(measurement.started_at),
             "value": outcome.value,
         }
     )
 
 
-# rooms
-
-
-ERROR_RETRY: Final = 10.0
-"""Seconds after an error before the next measurement, whatever the interval."""
+ERROR_RETRY_SECONDS: Final = 10.0
+"""Delay after an error before the next measurement, whatever the interval: the controller's constant."""
 DEFAULT_ERROR_LIMIT: Final = 4
-ORDER: Final = (Phase.SUCCESSFUL, Phase.RUNNING, Phase.PENDING, Phase.INCONCLUSIVE, Phase.ERROR, Phase.FAILED)
-"""From good to bad."""
+"""The controller's default of consecutiveErrorLimit."""
+SEVERITY_ORDER: Final = (
+    AnalysisPhase.SUCCESSFUL,
+    AnalysisPhase.RUNNING,
+    AnalysisPhase.PENDING,
+    AnalysisPhase.INCONCLUSIVE,
+    AnalysisPhase.ERROR,
+    AnalysisPhase.FAILED,
+)
+"""From good to bad: the worst phase of a metric becomes that of the run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A run that is worth measuring: its metrics with their arguments in place (secrets stand hidden)."""
+class AnalysisPlan:
+    """A run that passed validation: its metrics with arguments (secrets redacted) in place, and its rules by metric."""
 
     metrics: tuple[Metric, ...]
     dry_run: frozenset[str] = frozenset()
-    kept: Mapping[str, int] = field(default_factory=dict)
+    retention: Mapping[str, int] = field(default_factory=dict)
     terminate: bool = False
 
 
-def planned(spec: Spec, controller: Controller) -> Plan | Status:
-    """Return the plan of a run, or the status of one that ends before it begins. Raises UnsupportedError."""
+def make_plan(spec: AnalysisSpec, controller: ControllerVersion) -> AnalysisPlan | AnalysisRunStatus:
+    """Return the plan of a run, or its final status if the controller refuses the spec. Raises UnsupportedError."""
     try:
-        values = hidden(spec.args)
-        metrics = tuple(resolved(pruned(metric, controller), values) for metric in spec.metrics)
+        values = redacted_values(spec.args)
+        metrics = tuple(resolve(drop_unsupported(metric, controller), values) for metric in spec.metrics)
     except ResolutionError as error:
-        return Status(Phase.ERROR, f"Unable to resolve metric arguments: {error}")
-    fault = validation.fault(metrics, controller)
-    if fault:
-        return Status(Phase.ERROR, f"Analysis spec invalid: {fault}")
+        return AnalysisRunStatus(AnalysisPhase.ERROR, f"Unable to resolve metric arguments: {error}")
+    error_text = validation.first_error(metrics, controller)
+    if error_text:
+        return AnalysisRunStatus(AnalysisPhase.ERROR, f"Analysis spec invalid: {error_text}")
     try:
-        dry_run = frozenset(validation.matching(spec.dry_run, "dryRun", metrics))
-        kept = validation.kept(spec.retention, metrics, controller)
+        dry_run = frozenset(validation.match_rules([rule.metric_name for rule in spec.dry_run], "dryRun", metrics))
+        retention = validation.retention_limits(spec.retention, metrics, controller)
     except UnsupportedError:
         raise
     except ValueError as error:
-        return Status(Phase.ERROR, f"Analysis spec invalid: {error}")
-    return Plan(metrics, dry_run, kept, spec.terminate)
+        return AnalysisRunStatus(AnalysisPhase.ERROR, f"Analysis spec invalid: {error}")
+    return AnalysisPlan(metrics, dry_run, retention, spec.terminate)
 
 
-# When
+def is_terminating(plan: AnalysisPlan, status: AnalysisRunStatus) -> bool:
+    """Return whether the run ends: by `terminate`, or because a metric that is no dry run has ended badly."""
+    bad_phases = {AnalysisPhase.FAILED, AnalysisPhase.ERROR, AnalysisPhase.INCONCLUSIVE}
+    return plan.terminate or any(result.phase in bad_phases and not result.dry_run for result in status.results)
 
 
-def terminating(plan: Plan, status: Status) -> bool:
-    """Say whether the run is to end: it was told to, or a metric that counts has ended badly."""
-    bad = {Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE}
-    return plan.terminate or any(one.phase in bad and not one.dry_run for one in status.results)
-
-
-def due(plan: Plan, status: Status, now: float) -> tuple[Metric, ...]:
+def due_metrics(plan: AnalysisPlan, status: AnalysisRunStatus, now: float) -> tuple[Metric, ...]:
     """Return the metrics to measure at a time (Unix seconds)."""
-    if terminating(plan, status):
+    if is_terminating(plan, status):
         return ()
-    return tuple(metric for metric in plan.metrics if (at := _next(metric, status)) is not None and at <= now)
+    return tuple(metric for metric in plan.metrics if (due_at := _due_at(metric, status)) is not None and due_at <= now)
 
 
-def _next(metric: Metric, status: Status) -> float | None:
-    """Return when a metric is measured next, None for never."""
+def _due_at(metric: Metric, status: AnalysisRunStatus) -> float | None:
+    """Return the time of a metric's next measurement, None for never."""
     result = status.result(metric.name)
     if result is None or result.last is None:
         if not metric.initial_delay:
             return float("-inf")
-        return None if status.started is None else status.started + _seconds(metric.initial_delay)
-    if result.phase.completed or _reached(metric, result):
+        return None if status.started_at is None else status.started_at + _seconds(metric.initial_delay)
+    if result.phase.completed or _has_reached_count(metric, result):
         return None
-    failed = result.last.outcome.phase is Phase.ERROR
-    return result.last.finished + (_seconds(metric.interval) if metric.interval and not failed else ERROR_RETRY)
+    after_error = result.last.outcome.phase is AnalysisPhase.ERROR
+    delay = _seconds(metric.interval) if metric.interval and not after_error else ERROR_RETRY_SECONDS
+    return result.last.finished_at + delay
 
 
-def _reached(metric: Metric, result: MetricResult) -> bool:
+def _has_reached_count(metric: Metric, result: MetricResult) -> bool:
     count = effective_count(metric)
     return count is not None and result.counts.count >= count
 
 
 def _seconds(text: str) -> float:
-    return go_format.duration(text) / 1e9
+    return go_format.parse_duration(text) / 1e9
 
 
-def next_time(plan: Plan, status: Status) -> float | None:
-    """Return when something is due next, None for never."""
-    return min((at for metric in plan.metrics if (at := _next(metric, status)) is not None), default=None)
+def next_time(plan: AnalysisPlan, status: AnalysisRunStatus) -> float | None:
+    """Return when the next metric is due, None for never."""
+    return min((due_at for metric in plan.metrics if (due_at := _due_at(metric, status)) is not None), default=None)
 
 
-# What
-
-
-def assessed(plan: Plan, status: Status, measured: Mapping[str, Measurement], now: float) -> Status:
-    """Return the status after measurements, by the names of their metrics, were taken."""
-    started = now if status.started is None else status.started
-    status = replace(status, started=started, results=_with(plan, status, measured))
-    ending = terminating(plan, status)
-    after = replace(status, results=tuple(_judged(plan, one, ending=ending) for one in status.results))
-    ended = [one for metric in plan.metrics if (one := after.result(metric.name)) and one.phase.completed]
-    after = replace(
-        after,
-        summary=_summary(plan, ended, dry_run=False),
-        dry_run_summary=_summary(plan, ended, dry_run=True),
-        results=tuple(_noted(plan, one) for one in after.results),
+def reconcile(
+    plan: AnalysisPlan, status: AnalysisRunStatus, measurements: Mapping[str, Measurement], now: float
+) -> AnalysisRunStatus:
+    """Return the next status, with new measurements by the names of their metrics."""
+    started_at = now if status.started_at is None else status.started_at
+    status = replace(status, started_at=started_at, results=_add_measurements(plan, status, measurements))
+    ending = is_terminating(plan, status)
+    status = replace(status, results=tuple(_with_phase(plan, result, ending=ending) for result in status.results))
+    completed = [result for metric in plan.metrics if (result := status.result(metric.name)) and result.phase.completed]
+    status = replace(
+        status,
+        summary=_summary(plan, completed, dry_run=False),
+        dry_run_summary=_summary(plan, completed, dry_run=True),
+        results=tuple(_with_dry_run_note(plan, result) for result in status.results),
     )
-    phase, message = _overall(plan, ended, ending=ending)
-    if phase is not after.phase:
-        after = replace(after, phase=phase, message=message, completed=now if phase.completed else None)
-    return replace(after, results=tuple(_trimmed(plan, one) for one in after.results))
+    phase, message = _run_phase(plan, completed, ending=ending)
+    if phase is not status.phase:
+        status = replace(status, phase=phase, message=message, completed_at=now if phase.completed else None)
+    return replace(status, results=tuple(_with_retention(plan, result) for result in status.results))
 
 
-def _with(plan: Plan, status: Status, measured: Mapping[str, Measurement]) -> tuple[MetricResult, ...]:
-    known = {one.name: one for one in status.results}
+def _add_measurements(
+    plan: AnalysisPlan, status: AnalysisRunStatus, measurements: Mapping[str, Measurement]
+) -> tuple[MetricResult, ...]:
+    results = {result.name: result for result in status.results}
     for metric in plan.metrics:
-        if metric.name in measured:
-            measurement = measured[metric.name]
-            result = known.get(metric.name) or _first(plan, metric, measurement)
-            known[metric.name] = replace(
+        if metric.name in measurements:
+            measurement = measurements[metric.name]
+            result = results.get(metric.name) or _first_result(plan, metric, measurement)
+            results[metric.name] = replace(
                 result,
                 measurements=(*result.measurements, measurement),
-                counts=_counted(result.counts, measurement.outcome.phase),
+                counts=_add_to_counts(result.counts, measurement.outcome.phase),
             )
-    return tuple(known.values())
+    return tuple(results.values())
 
 
-def _first(plan: Plan, metric: Metric, measurement: Measurement) -> MetricResult:
-    query = metric.prometheus.query if metric.prometheus and measurement.outcome.asked else ""
+def _first_result(plan: AnalysisPlan, metric: Metric, measurement: Measurement) -> MetricResult:
+    query = metric.prometheus.query if metric.prometheus and measurement.outcome.was_queried else ""
     return MetricResult(metric.name, dry_run=metric.name in plan.dry_run, query=query)
 
 
-def _counted(counts: Counts, phase: Phase) -> Counts:
+def _add_to_counts(counts: MeasurementCounts, phase: AnalysisPhase) -> MeasurementCounts:
     match phase:
-        case Phase.SUCCESSFUL:
+        case AnalysisPhase.SUCCESSFUL:
             successes = counts.consecutive_success + 1
             counts = replace(counts, successful=counts.successful + 1, consecutive_success=successes)
-        case Phase.FAILED:
+        case AnalysisPhase.FAILED:
             counts = replace(counts, failed=counts.failed + 1, consecutive_success=0)
-        case Phase.INCONCLUSIVE:
+        case AnalysisPhase.INCONCLUSIVE:
             counts = replace(counts, inconclusive=counts.inconclusive + 1, consecutive_success=0)
         case _:
             errors = counts.consecutive_error + 1
@@ -337,96 +340,97 @@ def _counted(counts: Counts, phase: Phase) -> Counts:
     return replace(counts, count=counts.count + 1, consecutive_error=0)
 
 
-def _judged(plan: Plan, result: MetricResult, *, ending: bool) -> MetricResult:
-    metric = next(one for one in plan.metrics if one.name == result.name)
-    phase = metric_phase(metric, result, ending=ending)
+def _with_phase(plan: AnalysisPlan, result: MetricResult, *, ending: bool) -> MetricResult:
+    phase = metric_phase(_metric(plan, result), result, ending=ending)
     if phase is result.phase:
         return result
     message = result.last.outcome.message if result.last else result.message
     return replace(result, phase=phase, message=message)
 
 
-def metric_phase(metric: Metric, result: MetricResult, *, ending: bool) -> Phase:
-    """Return the phase of a metric by its counts; `ending` says that the run is to end."""
+def _metric(plan: AnalysisPlan, result: MetricResult) -> Metric:
+    return next(metric for metric in plan.metrics if metric.name == result.name)
+
+
+def metric_phase(metric: Metric, result: MetricResult, *, ending: bool) -> AnalysisPhase:
+    """Return the phase of a metric from its counts; `ending` means that the run ends now."""
     if result.phase.completed:
         return result.phase
-    over, _ = limit_passed(metric, result)
-    if over is not None:
-        return over
-    wanted = whole(metric.consecutive_success_limit)
-    if 0 < wanted <= result.counts.consecutive_success:
-        return Phase.SUCCESSFUL
-    if _reached(metric, result):
-        if wanted > 0:
-            return Phase.INCONCLUSIVE if whole(metric.failure_limit) >= 0 else Phase.FAILED
-        return Phase.SUCCESSFUL
-    return Phase.SUCCESSFUL if ending else Phase.RUNNING
+    limit_phase, _ = exceeded_limit(metric, result)
+    if limit_phase is not None:
+        return limit_phase
+    success_limit = int_value(metric.consecutive_success_limit)
+    if 0 < success_limit <= result.counts.consecutive_success:
+        return AnalysisPhase.SUCCESSFUL
+    if _has_reached_count(metric, result):
+        if success_limit > 0:
+            return AnalysisPhase.INCONCLUSIVE if int_value(metric.failure_limit) >= 0 else AnalysisPhase.FAILED
+        return AnalysisPhase.SUCCESSFUL
+    return AnalysisPhase.SUCCESSFUL if ending else AnalysisPhase.RUNNING
 
 
-def limit_passed(metric: Metric, result: MetricResult) -> tuple[Phase | None, str]:
-    """Return the phase that a passed limit means, and the controller's words for it; of several the last one counts."""
+def exceeded_limit(metric: Metric, result: MetricResult) -> tuple[AnalysisPhase | None, str]:
+    """Return the phase of an exceeded limit and the controller's text for it; of several the last one applies."""
     counts = result.counts
-    failures, gaps = whole(metric.failure_limit), whole(metric.inconclusive_limit)
+    failures, inconclusives = int_value(metric.failure_limit), int_value(metric.inconclusive_limit)
     limit = metric.consecutive_error_limit
-    errors = DEFAULT_ERROR_LIMIT if limit is None else whole(limit)
-    passed: tuple[Phase | None, str] = None, ""
+    errors = DEFAULT_ERROR_LIMIT if limit is None else int_value(limit)
+    exceeded: tuple[AnalysisPhase | None, str] = None, ""
     if 0 <= failures < counts.failed:
-        passed = Phase.FAILED, f"failed ({counts.failed}) > failureLimit ({failures})"
-    if counts.inconclusive > gaps:
-        passed = Phase.INCONCLUSIVE, f"inconclusive ({counts.inconclusive}) > inconclusiveLimit ({gaps})"
+        exceeded = AnalysisPhase.FAILED, f"failed ({counts.failed}) > failureLimit ({failures})"
+    if counts.inconclusive > inconclusives:
+        text = f"inconclusive ({counts.inconclusive}) > inconclusiveLimit ({inconclusives})"
+        exceeded = AnalysisPhase.INCONCLUSIVE, text
     if counts.consecutive_error > errors:
-        passed = Phase.ERROR, f"consecutiveErrors ({counts.consecutive_error}) > consecutiveErrorLimit ({errors})"
-    return passed
+        text = f"consecutiveErrors ({counts.consecutive_error}) > consecutiveErrorLimit ({errors})"
+        exceeded = AnalysisPhase.ERROR, text
+    return exceeded
 
 
-def _passed(plan: Plan, result: MetricResult) -> tuple[Phase | None, str]:
-    return limit_passed(next(one for one in plan.metrics if one.name == result.name), result)
-
-
-def _overall(plan: Plan, ended: Sequence[MetricResult], *, ending: bool) -> tuple[Phase, str]:
-    """Return the run's phase and message: those of its worst metric, once all have ended."""
-    worst: Phase | None = None
+def _run_phase(plan: AnalysisPlan, completed: Sequence[MetricResult], *, ending: bool) -> tuple[AnalysisPhase, str]:
+    """Return the run's phase and message: those of its worst metric, once all are completed."""
+    worst: AnalysisPhase | None = None
     message = "Run Terminated" if plan.terminate else ""
-    for result in ended:
+    for result in completed:
         if result.dry_run:
-            worst = worst or Phase.SUCCESSFUL
-        elif worst is None or ORDER.index(result.phase) > ORDER.index(worst):
+            worst = worst or AnalysisPhase.SUCCESSFUL
+        elif worst is None or SEVERITY_ORDER.index(result.phase) > SEVERITY_ORDER.index(worst):
             worst = result.phase
-            message = _blame(plan, result) or message
+            message = _failure_message(plan, result) or message
     if ending:
-        return worst or Phase.SUCCESSFUL, message
-    if worst is None or len(ended) < len(plan.metrics):
-        return Phase.RUNNING, ""
+        return worst or AnalysisPhase.SUCCESSFUL, message
+    if worst is None or len(completed) < len(plan.metrics):
+        return AnalysisPhase.RUNNING, ""
     return worst, message
 
 
-def _blame(plan: Plan, result: MetricResult) -> str:
-    _, why = _passed(plan, result)
-    if not why:
+def _failure_message(plan: AnalysisPlan, result: MetricResult) -> str:
+    _, limit = exceeded_limit(_metric(plan, result), result)
+    if not limit:
         return ""
-    said = f': "Error Message: {result.message}"' if result.message else ""
-    return f'Metric "{result.name}" assessed {result.phase} due to {why}{said}'
+    error = f': "Error Message: {result.message}"' if result.message else ""
+    return f'Metric "{result.name}" assessed {result.phase} due to {limit}{error}'
 
 
-def _noted(plan: Plan, result: MetricResult) -> MetricResult:
-    """Write into a dry run's result what would have happened."""
-    _, why = _passed(plan, result)
-    if not (result.dry_run and result.phase.completed and why):
+def _with_dry_run_note(plan: AnalysisPlan, result: MetricResult) -> MetricResult:
+    """Add to a dry run's result how it would have ended."""
+    _, limit = exceeded_limit(_metric(plan, result), result)
+    if not (result.dry_run and result.phase.completed and limit):
         return result
-    return replace(result, message=f"Metric assessed {result.phase} due to {why}")
+    return replace(result, message=f"Metric assessed {result.phase} due to {limit}")
 
 
-def _summary(plan: Plan, ended: Sequence[MetricResult], *, dry_run: bool) -> Summary:
-    """Count the metrics that ended; one that ended otherwise than by a limit counts as a success."""
-    mine = [_passed(plan, one)[0] for one in ended if one.dry_run is dry_run]
-    return Summary(
+def _summary(plan: AnalysisPlan, completed: Sequence[MetricResult], *, dry_run: bool) -> RunSummary:
+    """Count the completed metrics; one that no limit ended counts as a success."""
+    phases = [exceeded_limit(_metric(plan, result), result)[0] for result in completed if result.dry_run is dry_run]
+    return RunSummary(
         count=sum((metric.name in plan.dry_run) is dry_run for metric in plan.metrics),
-        successful=mine.count(None),
-        failed=mine.count(Phase.FAILED),
-        inconclusive=mine.count(Phase.INCONCLUSIVE),
-        error=mine.count(Phase.ERROR),
+        successful=phases.count(None),
+        failed=phases.count(AnalysisPhase.FAILED),
+        inconclusive=phases.count(AnalysisPhase.INCONCLUSIVE),
+        error=phases.count(AnalysisPhase.ERROR),
     )
 
 
-def _trimmed(plan: Plan, result: MetricResult) -> MetricResult:
-    return replace(result, measurements=result.measurements[-plan.kept[result.name] :])
+def _with_retention(plan: AnalysisPlan, result: MetricResult) -> MetricResult:
+    return replace(result, measurements=result.measurements[-plan.retention[result.name] :])

@@ -1,92 +1,100 @@
-"""Why a measurement came out as it did: its value, every sub-expression of its conditions, and what follows."""
+"""Explains a measurement: its value, the value of every sub-expression of its conditions, and the resulting phase."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.analysis_run import Phase
+from exporter.gate.analysis_run import AnalysisPhase
 from exporter.gate.expr import EngineFailure
-from exporter.gate.expr.syntax import Bool, Predicate, Float, Integer, Nil, String
+from exporter.gate.expr.syntax import Bool, Float, Integer, Nil, Predicate, String
 from exporter.gate.expr.values import ListValue, format_value
-from exporter.gate.go_format import general
+from exporter.gate.go_format import format_general
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.gate.expr import ConditionTrace, Step
     from exporter.gate.expr.values import Value
-    from exporter.gate.simulation import Told
+    from exporter.gate.simulation import MeasurementTrace
 
-LITERALS: Final = (Nil, Bool, Integer, Float, String, Predicate)
-MOST: Final = 24
+UNINFORMATIVE_NODES: Final = (Nil, Bool, Integer, Float, String, Predicate)
+MAX_STEPS: Final = 24
 """Steps shown of one condition; a long vector has many."""
-MOST_ITEMS: Final = 8
+MAX_ITEMS: Final = 8
+"""Items shown of one list."""
 
 
-def lines(told: Told) -> Iterator[str]:
-    """Yield the explanation of one measurement, a line each."""
-    outcome = told.judged.outcome
-    yield f"{told.metric.name}: {outcome.value or 'no value'} → {outcome.phase}"
-    for name, text, judgement in _conditions(told):
-        if judgement is not None:
+def explanation_lines(trace: MeasurementTrace) -> Iterator[str]:
+    """Yield the explanation of one measurement as lines."""
+    outcome = trace.evaluation.outcome
+    yield f"{trace.metric.name}: {outcome.value or 'no value'} → {outcome.phase}"
+    for name, text, condition in _conditions(trace):
+        if condition is not None:
             yield f"  {name}: {text}"
-            yield from _steps(text, judgement)
-    yield f"  {why(told)}"
-    if told.judged.hint:
-        yield f"  {told.judged.hint}"
+            yield from _step_lines(text, condition)
+    yield f"  {phase_reason(trace)}"
+    if trace.evaluation.hint:
+        yield f"  {trace.evaluation.hint}"
 
 
-def as_json(told: Told) -> dict[str, Any]:
-    """Return the explanation of one measurement, for programs."""
+def explanation_json(trace: MeasurementTrace) -> dict[str, Any]:
+    """Return the explanation of one measurement as JSON; the keys are those of `gate run --json --explain`."""
     return {
-        "metric": told.metric.name,
-        "at": told.at,
-        "value": told.judged.outcome.value,
-        "phase": told.judged.outcome.phase,
-        "why": why(told),
-        "hint": told.judged.hint,
+        "metric": trace.metric.name,
+        "at": trace.measured_at,
+        "value": trace.evaluation.outcome.value,
+        "phase": trace.evaluation.outcome.phase,
+        "why": phase_reason(trace),
+        "hint": trace.evaluation.hint,
         "conditions": [
             {
                 "condition": name,
                 "text": text,
-                "outcome": judgement.outcome.message if isinstance(judgement.outcome, EngineFailure) else judgement.outcome,
-                "steps": [{"text": _source(text, step), "value": _value(step.value)} for step in _worth(judgement)],
+                "outcome": _outcome(condition),
+                "steps": [
+                    {"text": _source(text, step), "value": _format(step.value)}
+                    for step in _informative_steps(condition)
+                ],
             }
-            for name, text, judgement in _conditions(told)
-            if judgement is not None
+            for name, text, condition in _conditions(trace)
+            if condition is not None
         ],
     }
 
 
-def _conditions(told: Told) -> tuple[tuple[str, str, ConditionTrace | None], ...]:
+def _outcome(condition: ConditionTrace) -> bool | str:
+    return condition.outcome.message if isinstance(condition.outcome, EngineFailure) else condition.outcome
+
+
+def _conditions(trace: MeasurementTrace) -> tuple[tuple[str, str, ConditionTrace | None], ...]:
     return (
-        ("successCondition", told.metric.success_condition, told.judged.success),
-        ("failureCondition", told.metric.failure_condition, told.judged.failure),
+        ("successCondition", trace.metric.success_condition, trace.evaluation.success),
+        ("failureCondition", trace.metric.failure_condition, trace.evaluation.failure),
     )
 
 
-def _steps(text: str, judgement: ConditionTrace) -> Iterator[str]:
-    steps = _worth(judgement)
-    rows = [(_source(text, step), _value(step.value)) for step in steps[:MOST]]
+def _step_lines(text: str, condition: ConditionTrace) -> Iterator[str]:
+    steps = _informative_steps(condition)
+    rows = [(_source(text, step), _format(step.value)) for step in steps[:MAX_STEPS]]
     width = max((len(source) for source, _ in rows), default=0)
     for source, value in rows:
         yield f"    {source:{width}} = {value}"
-    if len(steps) > MOST:
-        yield f"    … and {len(steps) - MOST} more"
-    if isinstance(judgement.outcome, EngineFailure):
-        yield f"    ✗ {judgement.outcome.message}"
+    if len(steps) > MAX_STEPS:
+        yield f"    … and {len(steps) - MAX_STEPS} more"
+    if isinstance(condition.outcome, EngineFailure):
+        yield f"    ✗ {condition.outcome.message}"
 
 
-def _worth(judgement: ConditionTrace) -> list[Step]:
-    """Return the steps that tell something: no literals, and nothing twice."""
-    seen: set[object] = set()
-    worth = []
-    for step in judgement.steps:
+def _informative_steps(condition: ConditionTrace) -> list[Step]:
+    """Return the steps without literals and repetitions."""
+    keys: set[object] = set()
+    steps = []
+    for step in condition.steps:
         key = (step.node.start, step.node.end, type(step.node), step.elements)
-        if not isinstance(step.node, LITERALS) and key not in seen:
-            seen.add(key)
-            worth.append(step)
-    return worth
+        if not isinstance(step.node, UNINFORMATIVE_NODES) and key not in keys:
+            keys.add(key)
+            steps.append(step)
+    return steps
 
 
 def _source(text: str, step: Step) -> str:
@@ -94,32 +102,32 @@ def _source(text: str, step: Step) -> str:
     return f"{' '.join(text[step.node.start : step.node.end].split())}{element}"
 
 
-def _value(value: Value) -> str:
+def _format(value: Value) -> str:
     if isinstance(value, ListValue):
-        items = [_value(item) for item in value.items[:MOST_ITEMS]]
-        more = [f"… {len(value.items)} in all"] if len(value.items) > MOST_ITEMS else []
+        items = [_format(item) for item in value.items[:MAX_ITEMS]]
+        more = [f"… {len(value.items)} in all"] if len(value.items) > MAX_ITEMS else []
         return f"[{', '.join(items + more)}]"
     if isinstance(value, str):
         return repr(value)
-    return general(value) if isinstance(value, float) else "nil" if value is None else format_value(value)
+    return format_general(value) if isinstance(value, float) else "nil" if value is None else format_value(value)
 
 
-def why(told: Told) -> str:
-    """Say in plain words how the conditions make the phase."""
-    outcome, success, failure = told.judged.outcome, told.judged.success, told.judged.failure
-    if outcome.phase is Phase.ERROR:
-        return f"an Error, to be tried again after 10 s: {outcome.message}"
+def phase_reason(trace: MeasurementTrace) -> str:
+    """Return in plain words how the conditions lead to the phase."""
+    outcome, success, failure = trace.evaluation.outcome, trace.evaluation.success, trace.evaluation.failure
+    if outcome.phase is AnalysisPhase.ERROR:
+        return f"an Error, measured again after 10 s: {outcome.message}"
     if success is None and failure is None:
-        return "there is no condition, so whatever is measured is a success"
+        return "there is no condition, so every value is a success"
     if failure is None:
-        said = "true" if outcome.phase is Phase.SUCCESSFUL else "false"
-        return f"the success condition is {said}, and there is no failure condition"
+        is_true = "true" if outcome.phase is AnalysisPhase.SUCCESSFUL else "false"
+        return f"the success condition is {is_true}, and there is no failure condition"
     if success is None:
-        said = "true" if outcome.phase is Phase.FAILED else "false"
-        return f"the failure condition is {said}, and there is no success condition"
-    if outcome.phase is Phase.FAILED:
-        both = ", which outweighs that the success condition is true, too" if success.outcome is True else ""
-        return f"the failure condition is true{both}"
-    if outcome.phase is Phase.SUCCESSFUL:
+        is_true = "true" if outcome.phase is AnalysisPhase.FAILED else "false"
+        return f"the failure condition is {is_true}, and there is no success condition"
+    if outcome.phase is AnalysisPhase.FAILED:
+        both = ", which takes precedence over the success condition, which is also true"
+        return f"the failure condition is true{both if success.outcome is True else ''}"
+    if outcome.phase is AnalysisPhase.SUCCESSFUL:
         return "the success condition is true and the failure condition is not"
     return "neither condition is true: the value is in the gap between them"

@@ -1,4 +1,4 @@
-"""Kubernetes YAML → documents that know on which line each of their values stands."""
+"""Kubernetes YAML → objects that know the line of each of their values; read by the linter and by `gate run`."""
 
 from __future__ import annotations
 
@@ -9,47 +9,37 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from exporter.gate.lint.finding import Spot
+from exporter import yaml_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Path = tuple[str | int, ...]
-MOST_NODES: Final = 200_000
-"""More than this many values, aliases unfolded, is no manifest but an attack."""
+    from exporter.yaml_nodes import Path
 
-_DIVIDER: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+MAX_NODES: Final = 200_000
+"""Values of one document with its aliases unfolded; more is an attack ("billion laughs"), not a manifest."""
+_SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _ABOUT_GATES: Final = re.compile(r"AnalysisTemplate|AnalysisRun|kind:\s*Rollout")
-_TRAILING: Final = re.compile(r"\s#\s*(.*)$")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as Kubernetes reads it: a date stays text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [row for row in rows if row[0] != "tag:yaml.org,2002:timestamp"]
-    for first, rows in _Loader.yaml_implicit_resolvers.items()
-}
+_TRAILING_COMMENT: Final = re.compile(r"\s#\s*(.*)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A text that was read, and what it is called in findings; `named` is False for a file of a directory."""
+class ManifestFile:
+    """A text and its name in findings; `is_explicit` is False for a file found in a directory."""
 
     name: str
     text: str
-    named: bool = True
+    is_explicit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """One Kubernetes object; `content` are its values, `root` the same with places, `above` the lines before it."""
+class KubernetesObject:
+    """An object of a file: its plain values, the same as YAML nodes, and where its document starts in the file."""
 
-    source: str
+    file: str
     content: Mapping[str, Any]
     root: yaml.Node
-    above: int
+    line_offset: int
     lines: tuple[str, ...]
 
     @property
@@ -59,170 +49,105 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Return the object's name, "" when it has none."""
-        return str(self.at("metadata", "name") or "")
+        """Return the object's name, "" if it has none."""
+        return str(self.get("metadata", "name") or "")
 
     @property
     def namespace(self) -> str:
-        """Return the object's namespace, "" when it names none."""
-        return str(self.at("metadata", "namespace") or "")
+        """Return the object's namespace, "" if it has none."""
+        return str(self.get("metadata", "namespace") or "")
 
-    def at(self, *path: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
-        """Return the value at a path, None where there is none."""
+    def get(self, *path: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
+        """Return the value at a path, None if it is absent."""
         value: Any = self.content
         for key in path:
-            value = _inside(value, key)
+            value = _child(value, key)
         return value
 
     def line(self, path: Path) -> int:
-        """Return the line (from 1) of the value at a path: that of its key; of what encloses it when it is absent."""
-        return self._find(path)[0].start_mark.line + self.above + 1
-
-    def spot(self, path: Path, why: str, cure: str) -> Spot:
-        """Say what is wrong with the value at a path."""
-        return Spot(self.source, self.line(path), why, cure)
+        """Return the line (from 1) of a path's key; of the innermost part that exists if the value is absent."""
+        return yaml_nodes.line(yaml_nodes.find(self.root, path)[0]) + self.line_offset
 
     def comments(self, path: Path) -> tuple[str, ...]:
-        """Return the comments beside a value and straight above it."""
-        key, value = self._find(path)
-        found = _TRAILING.search(self.lines[value.end_mark.line][value.end_mark.column :] if _plain(value) else "")
-        beside = [found[1]] if found else []
+        """Return the comments beside a value and directly above it."""
+        key, value = yaml_nodes.find(self.root, path)
+        is_plain = isinstance(value, yaml.ScalarNode) and value.style not in {"|", ">"}
+        trailing = self.lines[value.end_mark.line][value.end_mark.column :] if is_plain else ""
+        comments = [match[1] for match in [_TRAILING_COMMENT.search(trailing)] if match]
         row = key.start_mark.line - 1
         while row >= 0 and self.lines[row].lstrip().startswith("#"):
-            beside.append(self.lines[row].lstrip(" #"))
+            comments.append(self.lines[row].lstrip(" #"))
             row -= 1
-        return tuple(beside)
-
-    def _find(self, path: Path) -> tuple[yaml.Node, yaml.Node]:
-        """Return the nodes of a path's key and value, as far as the path goes."""
-        key, value = self.root, self.root
-        for step in path:
-            for name, one in _children(value):
-                if name == step:
-                    key, value = one
-                    break
-            else:
-                break
-        return key, value
+        return tuple(comments)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Text that is no YAML, or YAML that Kubernetes refuses to read; `repeated` is a key that stands twice."""
+class ManifestIssue:
+    """Text that is not YAML, or YAML that Kubernetes does not read, such as a key twice in one mapping."""
 
-    source: str
+    file: str
     line: int
-    why: str
-    repeated: bool = False
+    reason: str
+    is_duplicate_key: bool = False
 
 
-def documents(source: Source) -> Iterator[Document | Fault]:
-    """Read every object of a text, those inside of Lists too; what is no object is passed over."""
-    above = 0
-    for chunk in _chunks(source.text):
+def parse_manifest(file: ManifestFile) -> Iterator[KubernetesObject | ManifestIssue]:
+    """Yield every object of a file, those in Lists too; documents that are no object are skipped."""
+    line_offset = 0
+    for text in _documents(file.text):
         try:
-            yield from _read(source.name, chunk, above)
+            yield from _parse_document(file.name, text, line_offset)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            if source.named or _ABOUT_GATES.search(chunk):
-                yield _fault(source.name, chunk, above, error)
-        above += chunk.count("\n")
+            if file.is_explicit or _ABOUT_GATES.search(text):
+                yield _issue(file.name, text, line_offset, error)
+        line_offset += text.count("\n")
 
 
-def _fault(name: str, chunk: str, above: int, error: Exception) -> Fault:
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return Fault(name, above + 1, " ".join(str(error).split()))
-    mark = error.problem_mark or error.context_mark
-    return Fault(name, above + (mark.line + 1 if mark else 1), _said(error, chunk))
-
-
-def _chunks(text: str) -> Iterator[str]:
-    """Cut a text before each `---`, so that a fault costs one document alone."""
-    cuts = [0, *(found.start() for found in _DIVIDER.finditer(text) if found.start()), len(text)]
+def _documents(text: str) -> Iterator[str]:
+    """Split a text before each `---`, so that an error costs only its own document."""
+    cuts = [0, *(match.start() for match in _SEPARATOR.finditer(text) if match.start()), len(text)]
     yield from (text[start:end] for start, end in pairwise(cuts))
 
 
-def _read(name: str, chunk: str, above: int) -> Iterator[Document | Fault]:
-    loader = _Loader(chunk)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return
-        _measure(root)
-        for key in _repeated(root):
-            yield Fault(
-                name, above + key.start_mark.line + 1, f"{key.value} stands twice in one mapping", repeated=True
-            )
-        content = loader.construct_document(root)
-    finally:
-        loader.dispose()
-    yield from _objects(Document(name, content, root, above, tuple(chunk.split("\n"))))
+def _parse_document(name: str, text: str, line_offset: int) -> Iterator[KubernetesObject | ManifestIssue]:
+    root = yaml_nodes.compose(text, yaml_nodes.KubernetesLoader)
+    if root is None:
+        return
+    if yaml_nodes.unfolded_size(root) > MAX_NODES:
+        raise ValueError(f"aliases unfold to more than {MAX_NODES:,} values")
+    for node in yaml_nodes.walk(root):
+        for key in yaml_nodes.duplicate_keys(node):
+            reason = f"{key.value} occurs twice in one mapping"
+            yield ManifestIssue(name, line_offset + yaml_nodes.line(key), reason, is_duplicate_key=True)
+    lines = tuple(text.split("\n"))
+    yield from _objects(KubernetesObject(name, yaml_nodes.construct(root), root, line_offset, lines))
 
 
-def _objects(document: Document) -> Iterator[Document]:
-    """Return an object, or those that a List holds."""
+def _objects(document: KubernetesObject) -> Iterator[KubernetesObject]:
+    """Yield an object, or those that a List contains."""
     if not isinstance(document.content, dict) or not document.kind:
         return
-    items = document.at("items")
+    items = document.get("items")
     if not document.kind.endswith("List") or not isinstance(items, list):
         yield document
         return
     for index, item in enumerate(items):
-        node = document._find(("items", index))[1]  # noqa: SLF001 - a document of ours
-        yield from _objects(Document(document.source, item, node, document.above, document.lines))
+        _, node = yaml_nodes.find(document.root, ("items", index))
+        yield from _objects(KubernetesObject(document.file, item, node, document.line_offset, document.lines))
 
 
-def _measure(root: yaml.Node) -> None:
-    """Refuse what refers to itself, and what aliases blow up."""
-    if _size(root, {}) > MOST_NODES:
-        raise ValueError(f"aliases unfold to more than {MOST_NODES:,} values")
+def _issue(name: str, text: str, line_offset: int, error: Exception) -> ManifestIssue:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return ManifestIssue(name, line_offset + 1, " ".join(str(error).split()))
+    mark = error.problem_mark or error.context_mark
+    reason = " ".join(part for part in (error.context, error.problem) if part)
+    lines = text.split("\n")
+    if error.problem_mark and "{{" in "".join(lines[error.problem_mark.line : error.problem_mark.line + 1]):
+        reason += "; it looks like a Helm template"
+    return ManifestIssue(name, line_offset + (mark.line + 1 if mark else 1), reason)
 
 
-def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    if id(node) in known:
-        if not known[id(node)]:
-            raise ValueError("an alias refers to what encloses it")
-        return known[id(node)]
-    known[id(node)] = 0
-    known[id(node)] = 1 + sum(_size(one[1], known) for _, one in _children(node))
-    return known[id(node)]
-
-
-def _children(node: yaml.Node) -> Iterator[tuple[str | int, tuple[yaml.Node, yaml.Node]]]:
-    """Return what a node holds: the key or index of each, and the nodes of key and value."""
-    if isinstance(node, yaml.MappingNode):
-        yield from ((key.value, (key, value)) for key, value in node.value if isinstance(key.value, str))
-    elif isinstance(node, yaml.SequenceNode):
-        yield from ((index, (item, item)) for index, item in enumerate(node.value))
-
-
-def _repeated(root: yaml.Node) -> Iterator[yaml.Node]:
-    """Return every key that stands in one mapping for the second time."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            names = [key.value for key, _ in node.value if isinstance(key.value, str)]
-            yield from (key for at, (key, _) in enumerate(node.value) if key.value in names[:at] and key.value != "<<")
-        waiting.extend(one[1] for _, one in _children(node))
-
-
-def _plain(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style not in {"|", ">"}
-
-
-def _said(error: yaml.MarkedYAMLError, chunk: str) -> str:
-    mark = error.problem_mark
-    words = " ".join(part for part in (error.context, error.problem) if part)
-    lines = chunk.split("\n")
-    line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    return f"{words}; it looks like a Helm template" if "{{" in line else words
-
-
-def _inside(value: object, key: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
+def _child(value: object, key: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
     if isinstance(value, dict):
         return value.get(key)
     if isinstance(value, list) and isinstance(key, int) and key < len(value):

@@ -1,231 +1,129 @@
-"""YAML documents → templates, runs and Secrets; what a cluster would refuse is refused, with its place."""
+"""Kubernetes YAML → the template to run: its templates and Secrets, the selected template, and its complete spec."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-import yaml
-
+from exporter.gate.arguments import merge_args
+from exporter.gate.kubernetes import KubernetesObject, ManifestFile, parse_manifest
 from exporter.gate.template import (
+    AnalysisSpec,
+    AnalysisTemplate,
     Argument,
-    Authentication,
-    BasicAuth,
-    Header,
-    IntOrText,
-    Kind,
-    Metric,
-    OAuth2,
-    Prometheus,
-    RangeQuery,
-    Reference,
-    Retention,
-    SecretKey,
-    Sigv4,
-    Spec,
-    Template,
+    DryRunRule,
+    Node,
+    ObjectKind,
+    TemplateError,
+    read_template,
 )
 
-T = TypeVar("T")
-PROVIDERS: Final = (
-    "kayenta", "web", "datadog", "wavefront", "newRelic", "job", "cloudWatch", "graphite", "influxdb", "skywalking",
-)  # fmt: skip
-"""The providers beside `prometheus` and `plugin`."""
-
-
-class TemplateError(ValueError):
-    """What no cluster would take; the message begins with the place, such as spec.metrics[0].count."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
-    """What a file holds for a gate; `secrets` are the values of Secrets, by their name and key."""
+class GateObjects:
+    """The templates of a file, and the values of its Secrets by name and key."""
 
-    templates: tuple[Template, ...]
+    templates: tuple[AnalysisTemplate, ...]
     secrets: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
 
 
-class Place:
-    """A value in a document, which knows where it stands."""
-
-    def __init__(self, value: object, path: str) -> None:
-        self.value = value
-        self.path = path
-
-    def refuse(self, wanted: str) -> TemplateError:
-        """Return the refusal of a value that is not what it must be."""
-        return TemplateError(f"{self.path} must be {wanted}")
-
-    def __getitem__(self, key: str) -> Place:
-        """Return what stands under a key; nothing, where that is missing."""
-        if self.value is None:
-            return Place(None, f"{self.path}.{key}")
-        if not isinstance(self.value, Mapping):
-            raise self.refuse("a map")
-        return Place(self.value.get(key), f"{self.path}.{key}".removeprefix("."))
-
-    def names(self) -> tuple[str, ...]:
-        """Return the keys of a map; nothing has none."""
-        if self.value is not None and not isinstance(self.value, Mapping):
-            raise self.refuse("a map")
-        return tuple(map(str, self.value or ()))
-
-    def each(self, read: Callable[[Place], T]) -> tuple[T, ...]:
-        """Read all of a list; nothing is an empty one."""
-        if self.value is None:
-            return ()
-        if not isinstance(self.value, Sequence) or isinstance(self.value, str):
-            raise self.refuse("a list")
-        return tuple(read(Place(item, f"{self.path}[{index}]")) for index, item in enumerate(self.value))
-
-    def text(self) -> str:
-        """Read text; nothing is the empty one."""
-        if self.value is None:
-            return ""
-        if not isinstance(self.value, str):
-            raise self.refuse(f"text; put quotes around {self.value}")
-        return self.value
-
-    def number(self) -> int | None:
-        """Read a whole number, if there is one."""
-        if self.value is not None and (not isinstance(self.value, int) or isinstance(self.value, bool)):
-            raise self.refuse("a whole number")
-        return self.value
-
-    def count(self) -> IntOrText:
-        """Read a whole number or text, if there is one."""
-        if isinstance(self.value, str):
-            return self.value
-        return self.number()
-
-    def flag(self) -> bool:
-        """Read true or false; nothing is false."""
-        if self.value is not None and not isinstance(self.value, bool):
-            raise self.refuse("true or false")
-        return bool(self.value)
+def read_objects(text: str) -> GateObjects:
+    """Read templates, runs and Secrets from YAML documents; other kinds are skipped. Raises TemplateError."""
+    objects: list[KubernetesObject] = []
+    for item in parse_manifest(ManifestFile("", text)):
+        if isinstance(item, KubernetesObject):
+            objects.append(item)
+        elif not item.is_duplicate_key:  # of duplicate keys the last one applies, as in Kubernetes
+            raise TemplateError(f"it is not YAML: line {item.line}: {item.reason}")
+    kinds = set(ObjectKind)
+    templates = tuple(read_template(item.content) for item in objects if item.kind in kinds)
+    secrets = {key: value for item in objects if item.kind == "Secret" for key, value in _secret_values(item)}
+    return GateObjects(templates, secrets)
 
 
-def read(text: str) -> Objects:
-    """Read a file of YAML documents; other kinds than templates, runs and Secrets are passed over.
-
-    Raises TemplateError.
-    """
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise TemplateError(f"it is no YAML: {' '.join(str(error).split())}") from None
-    found = [one for document in documents for one in _listed(document)]
-    templates = tuple(template(one) for one in found if one.get("kind") in set(Kind))
-    secrets = {key: value for one in found if one.get("kind") == "Secret" for key, value in _secret(one)}
-    return Objects(templates, secrets)
-
-
-def _listed(document: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a document: itself, or the items of a List."""
-    if not isinstance(document, Mapping):
-        return []
-    if document.get("kind") == "List" and isinstance(document.get("items"), list):
-        return [item for item in document["items"] if isinstance(item, Mapping)]
-    return [document]
-
-
-def template(document: Mapping[str, Any]) -> Template:
-    """Read one template or run. Raises TemplateError."""
-    whole = Place(document, "")
-    name, namespace = whole["metadata"]["name"].text(), whole["metadata"]["namespace"].text()
-    return Template(Kind(document["kind"]), name, namespace, spec(document.get("spec"), "spec"))
-
-
-def spec(document: object, path: str = "spec") -> Spec:
-    """Read a spec. Raises TemplateError."""
-    at = Place(document, path)
-    return Spec(
-        metrics=at["metrics"].each(_metric),
-        args=at["args"].each(_argument),
-        dry_run=at["dryRun"].each(lambda one: one["metricName"].text()),
-        retention=at["measurementRetention"].each(
-            lambda one: Retention(one["metricName"].text(), one["limit"].number() or 0)
-        ),
-        templates=at["templates"].each(lambda one: Reference(one["templateName"].text(), one["clusterScope"].flag())),
-        terminate=at["terminate"].flag(),
-    )
-
-
-def _argument(at: Place) -> Argument:
-    source = at["valueFrom"]
-    secret = source["secretKeyRef"]
-    return Argument(
-        name=at["name"].text(),
-        value=None if at["value"].value is None else at["value"].text(),
-        secret=None if secret.value is None else SecretKey(secret["name"].text(), secret["key"].text()),
-        field_path=source["fieldRef"]["fieldPath"].text() or None,
-    )
-
-
-def _metric(at: Place) -> Metric:
-    return Metric(
-        name=at["name"].text(),
-        interval=at["interval"].text(),
-        initial_delay=at["initialDelay"].text(),
-        count=at["count"].count(),
-        success_condition=at["successCondition"].text(),
-        failure_condition=at["failureCondition"].text(),
-        failure_limit=at["failureLimit"].count(),
-        inconclusive_limit=at["inconclusiveLimit"].count(),
-        consecutive_error_limit=at["consecutiveErrorLimit"].count(),
-        consecutive_success_limit=at["consecutiveSuccessLimit"].count(),
-        prometheus=None if at["provider"]["prometheus"].value is None else _prometheus(at["provider"]["prometheus"]),
-        others=_others(at["provider"]),
-    )
-
-
-def _others(provider: Place) -> tuple[str, ...]:
-    plugins = provider["plugin"].value
-    named = tuple(name for name in PROVIDERS if provider[name].value is not None)
-    return named + (tuple(plugins) if isinstance(plugins, Mapping) else ())
-
-
-def _prometheus(at: Place) -> Prometheus:
-    ranged = at["rangeQuery"]
-    return Prometheus(
-        address=at["address"].text(),
-        query=at["query"].text(),
-        authentication=_authentication(at["authentication"]),
-        timeout=at["timeout"].number(),
-        insecure=at["insecure"].flag(),
-        headers=at["headers"].each(lambda one: Header(one["key"].text(), one["value"].text())),
-        range_query=None
-        if ranged.value is None
-        else RangeQuery(ranged["start"].text(), ranged["end"].text(), ranged["step"].text()),
-    )
-
-
-def _authentication(at: Place) -> Authentication:
-    sigv4, oauth2, basic = at["sigv4"], at["oauth2"], at["basicAuth"]
-    return Authentication(
-        Sigv4(sigv4["region"].text(), sigv4["profile"].text(), sigv4["roleArn"].text()),
-        OAuth2(
-            oauth2["tokenUrl"].text(),
-            oauth2["clientId"].text(),
-            oauth2["clientSecret"].text(),
-            oauth2["scopes"].each(Place.text),
-        ),
-        BasicAuth(basic["username"].text(), basic["password"].text()),
-    )
-
-
-def _secret(document: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:
-    """Return the values of a Secret: `data` is in base64, `stringData` is not and wins."""
-    at = Place(document, "")
-    name = at["metadata"]["name"].text()
-    found: dict[str, str] = {}
-    for key in at["data"].names():
+def _secret_values(secret: KubernetesObject) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the values of a Secret: `data` is base64, `stringData` is not and takes precedence."""
+    node = Node(secret.content, "")
+    name = node["metadata"]["name"].text()
+    for key in node["data"].map_keys():
         try:
-            found[key] = base64.b64decode(at["data"][key].text(), validate=False).decode()
+            yield (name, key), base64.b64decode(node["data"][key].text(), validate=False).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise at["data"][key].refuse("base64 of text") from None
-    found.update({key: at["stringData"][key].text() for key in at["stringData"].names()})
-    return [((name, key), value) for key, value in found.items()]
+            raise node["data"][key].error("base64 of text") from None
+    for key in node["stringData"].map_keys():
+        yield (name, key), node["stringData"][key].text()
+
+
+def select(templates: Sequence[AnalysisTemplate], name: str | None) -> AnalysisTemplate:
+    """Return the template of a name, without one the only template that no other refers to. Raises TemplateError."""
+    if name is not None:
+        candidates = [template for template in templates if template.name == name]
+    else:
+        referenced = {reference.template_name for template in templates for reference in template.spec.templates}
+        candidates = [template for template in templates if template.name not in referenced]
+    if len(candidates) == 1:
+        return candidates[0]
+    if not templates:
+        kinds = ", ".join(ObjectKind)
+        raise TemplateError(f"the file contains no {kinds.replace(', AnalysisRun', ' or AnalysisRun')}")
+    names = ", ".join(template.name or "(without a name)" for template in templates)
+    raise TemplateError(f"select one of the file's templates with --template: {names}")
+
+
+def resolve_spec(
+    template: AnalysisTemplate, templates: Sequence[AnalysisTemplate], values: Mapping[str, str]
+) -> AnalysisSpec:
+    """Return a template's spec with those it refers to and the values of arguments, as a Rollout's controller merges.
+
+    Raises TemplateError for a reference to a template that the file does not contain and for specs that cannot be
+    merged, ResolutionError for arguments.
+    """
+    specs = list(_referenced_specs(template, templates, ()))
+    return replace(
+        template.spec,
+        metrics=tuple(metric for spec in specs for metric in spec.metrics),
+        args=merge_args(_all_arguments(specs), values, require_values=template.kind is not ObjectKind.RUN),
+        dry_run=_distinct([rule for spec in specs for rule in spec.dry_run]),
+        retention=tuple(rule for spec in specs for rule in spec.retention),
+        templates=(),
+    )
+
+
+def _referenced_specs(
+    template: AnalysisTemplate, templates: Sequence[AnalysisTemplate], ancestors: tuple[str, ...]
+) -> Iterator[AnalysisSpec]:
+    """Yield a spec and those it refers to; a reference back to an ancestor is skipped."""
+    if template.name in ancestors:
+        return
+    yield template.spec
+    for reference in template.spec.templates:
+        kind = ObjectKind.CLUSTER_TEMPLATE if reference.cluster_scope else ObjectKind.TEMPLATE
+        name = reference.template_name
+        target = next((item for item in templates if item.kind is kind and item.name == name), None)
+        if target is None:
+            raise TemplateError(f"the file contains no {kind} {name}, to which {template.name} refers")
+        yield from _referenced_specs(target, templates, (*ancestors, template.name))
+
+
+def _all_arguments(specs: Sequence[AnalysisSpec]) -> tuple[Argument, ...]:
+    arguments: dict[str, Argument] = {}
+    for argument in (argument for spec in specs for argument in spec.args):
+        previous = arguments.get(argument.name)
+        values = {item.value for item in (previous, argument) if item is not None and item.value is not None}
+        if len(values) > 1:
+            raise TemplateError(f"two templates set argument {argument.name} to different values")
+        if previous is None or previous.value is None:
+            arguments[argument.name] = argument
+    return tuple(arguments.values())
+
+
+def _distinct(rules: Sequence[DryRunRule]) -> tuple[DryRunRule, ...]:
+    for index, rule in enumerate(rules):
+        if rule in rules[:index]:
+            raise TemplateError(f"two Dry-Run metric rules have the same name '{rule.metric_name}'")
+    return tuple(rules)

@@ -1,4 +1,7 @@
-"""The controller's Prometheus provider, all of it that is no network: what it refuses, and how it judges an answer."""
+"""The controller's Prometheus provider without the network: which metrics it refuses, and how it evaluates a result.
+
+Error texts are the controller's, or those of the Go libraries that it uses.
+"""
 
 from __future__ import annotations
 
@@ -9,170 +12,178 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from exporter.gate import go_format
-from exporter.gate.analysis_run import Outcome, Phase
-from exporter.gate.controller import Ability
-from exporter.gate.expr import EngineFailure, ConditionTrace, trace, parse
+from exporter.gate.analysis_run import AnalysisPhase, MeasurementOutcome
+from exporter.gate.controller import Feature
+from exporter.gate.expr import ConditionTrace, EngineFailure, parse, trace
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
-from exporter.net.prometheus_response import Matrix, Scalar, Text, Value, Vector
+from exporter.net.prometheus_response import Matrix, QueryValue, Scalar, StringValue, Vector
 
 if TYPE_CHECKING:
-    from exporter.gate.controller import Controller
-    from exporter.gate.template import Metric, Prometheus
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.template import Metric, PrometheusProvider
 
-TIMEOUT: Final = 30
-"""Seconds before a question is given up, where `timeout` does not say."""
+TIMEOUT_SECONDS: Final = 30
+"""The controller's default for `timeout`."""
 ADDRESS_VARIABLE: Final = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
-"""The controller's own variable, for templates without an address."""
+"""The controller's own variable, the address of templates that set none."""
 JSON_STATUSES: Final = {400, 422}
-"""The refusals whose body is read: Prometheus says there what is wrong."""
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""The error statuses whose body the controller's client parses: Prometheus describes the error there."""
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_OR_TAB: Final = re.compile(r"[\x00-\x1f\x7f]")
-_NO_HOST: Final = re.compile(r"[ \"<>^`{|}]")
-_OK: Final = range(200, 300)
-_CLIENT: Final = range(400, 500)
-_SERVER: Final = range(500, 600)
+_INVALID_IN_HOST: Final = re.compile(r"[ \"<>^`{|}]")
+_SUCCESS: Final = range(200, 300)
+_CLIENT_ERROR: Final = range(400, 500)
+_SERVER_ERROR: Final = range(500, 600)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """An outcome, and how the conditions came to it: success first, None for one that is not given or not reached."""
+class MetricEvaluation:
+    """An outcome, and the trace of each condition; None for one that is absent or was not reached."""
 
-    outcome: Outcome
+    outcome: MeasurementOutcome
     success: ConditionTrace | None = None
     failure: ConditionTrace | None = None
     hint: str = ""
-    """What the outcome means and what cures it, where the controller's own words say too little."""
+    """What the outcome means and how to fix it, where the controller's text does not show it."""
 
 
-def failed(message: str, *, asked: bool = True) -> Outcome:
-    """Return the outcome of a question without an answer."""
-    return Outcome(Phase.ERROR, message=message, asked=asked)
+def error_outcome(message: str, *, was_queried: bool = True) -> MeasurementOutcome:
+    """Return the outcome of a query without a result."""
+    return MeasurementOutcome(AnalysisPhase.ERROR, message=message, was_queried=was_queried)
 
 
-def refusal(asked: Prometheus, default_address: str = "") -> Outcome | None:
-    """Return the outcome of a metric whose provider cannot be made, None where it can."""
-    address = asked.address or default_address
+def provider_error(provider: PrometheusProvider, default_address: str = "") -> MeasurementOutcome | None:
+    """Return the outcome of a metric whose provider the controller cannot create, None if it can."""
+    message = _provider_message(provider, provider.address or default_address)
+    return None if message is None else error_outcome(message, was_queried=False)
+
+
+def _provider_message(provider: PrometheusProvider, address: str) -> str | None:
     if not address:
-        return failed("prometheus address is not configured", asked=False)
+        return "prometheus address is not configured"
     if not is_url(address):
-        return failed("prometheus address is not is url format", asked=False)  # sic
-    basic, oauth2 = asked.authentication.basic_auth, asked.authentication.oauth2
+        return "prometheus address is not is url format"  # sic
+    basic, oauth2 = provider.authentication.basic_auth, provider.authentication.oauth2
     if bool(basic.username) != bool(basic.password):
-        lacking = "password" if basic.username else "username"
-        return failed(f"missing mandatory parameter in metric for basic auth setup: {lacking}", asked=False)
+        missing = "password" if basic.username else "username"
+        return f"missing mandatory parameter in metric for basic auth setup: {missing}"
     if oauth2.token_url and not (oauth2.client_id and oauth2.client_secret):
-        return failed("missing mandatory parameter in metric for OAuth2 setup", asked=False)
-    if asked.timeout is not None and asked.timeout < 0:
-        return failed("prometheus timeout should not be negative", asked=False)
+        return "missing mandatory parameter in metric for OAuth2 setup"
+    if provider.timeout is not None and provider.timeout < 0:
+        return "prometheus timeout should not be negative"
     return None
 
 
 def is_url(text: str) -> bool:
-    """Say whether the controller takes an address: it has a scheme and a host, and a port that is a number.
+    """Return whether the controller accepts an address: it has a scheme and a host, and a port that is a number.
 
-    Python forgives spaces and line breaks around a URL, Go does not.
+    Python ignores spaces and line breaks around a URL, Go does not.
     """
     if _CONTROL_OR_TAB.search(text) or text.startswith(" "):
         return False
     try:
-        parts = urlsplit(text)
-        host = parts.netloc.rpartition("@")[2]
-        return bool(parts.scheme and host and not _NO_HOST.search(host) and (parts.port is None or parts.port >= 0))
+        url = urlsplit(text)
+        host = url.netloc.rpartition("@")[2]
+        return bool(url.scheme and host and not _INVALID_IN_HOST.search(host) and (url.port is None or url.port >= 0))
     except ValueError:
         return False
 
 
-def unsendable(asked: Prometheus, default_address: str = "") -> Outcome | None:
-    """Return the outcome of what Go's client does not send, such as a header with a line break; None where it does."""
-    address = asked.address or default_address
-    where = f"{address.rstrip('/')}/api/v1/query{'' if asked.range_query is None else '_range'}"
+def client_error(provider: PrometheusProvider, default_address: str = "") -> MeasurementOutcome | None:
+    """Return the outcome of a request that Go's client refuses to send, as with a line break in a header, else None."""
+    address = provider.address or default_address
+    url = f"{address.rstrip('/')}/api/v1/query{'' if provider.range_query is None else '_range'}"
+    prefix = f'Post "{_without_password(url)}":'
     scheme = urlsplit(address).scheme
     if scheme not in {"http", "https"}:
-        return failed(f'Post "{_shown(where)}": unsupported protocol scheme {go_format.quoted(scheme)}')
-    for header in asked.headers:
+        return error_outcome(f"{prefix} unsupported protocol scheme {go_format.quote(scheme)}")
+    for header in provider.headers:
         name = "-".join(part.capitalize() for part in header.key.split("-"))
-        if not _TOKEN.fullmatch(header.key):
-            return failed(f'Post "{_shown(where)}": net/http: invalid header field name {go_format.quoted(header.key)}')
+        if not _HEADER_NAME.fullmatch(header.key):
+            return error_outcome(f"{prefix} net/http: invalid header field name {go_format.quote(header.key)}")
         if _CONTROL.search(header.value):
-            return failed(f'Post "{_shown(where)}": net/http: invalid header field value for {go_format.quoted(name)}')
+            return error_outcome(f"{prefix} net/http: invalid header field value for {go_format.quote(name)}")
     return None
 
 
-def _shown(url: str) -> str:
-    """Return a URL without its password, as Go's errors show it."""
+def _without_password(url: str) -> str:
+    """Return a URL with its password masked, as Go's errors do."""
     return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", url)
 
 
-def refused_status(status: int, body: bytes = b"") -> str | None:
-    """Return what the controller says of an HTTP status that is no success, None for one that is."""
+def status_error(status: int, body: bytes = b"") -> str | None:
+    """Return the controller's message for an HTTP status, None for a success."""
     if status in JSON_STATUSES:
-        return _said(body)
-    if status in _OK:
+        return _api_error(body)
+    if status in _SUCCESS:
         return None
-    if status in _CLIENT:
+    if status in _CLIENT_ERROR:
         return f"client_error: client error: {status}"
-    if status in _SERVER:
+    if status in _SERVER_ERROR:
         return f"server_error: server error: {status}"
     return f"bad_response: bad response code {status}"
 
 
-def _said(body: bytes) -> str:
+def _api_error(body: bytes) -> str:
     try:
         document = json.loads(body)
         return f"{document['errorType']}: {document['error']}"
     except (ValueError, KeyError, TypeError):
-        return "bad_response: the refusal is not of the form that Prometheus gives"
+        return "bad_response: the error is not in the format of the Prometheus API"
 
 
-def judged(metric: Metric, value: Value, controller: Controller, warnings: tuple[str, ...] = ()) -> Judged:
-    """Judge an answer. Raises UnsupportedError for a condition that is not judged here."""
+def evaluate_result(
+    metric: Metric, value: QueryValue, controller: ControllerVersion, warnings: tuple[str, ...] = ()
+) -> MetricEvaluation:
+    """Evaluate the conditions of a metric for a query result. Raises UnsupportedError for a condition."""
     result: float | list[float]
     match value:
         case Scalar(value=number):
-            result, shown = number, go_format.plain(number)
+            result, text = number, go_format.format_plain(number)
         case Vector(samples=samples):
             result = [sample.value for sample in samples]
-            shown = _listed(result)
-        case Matrix(rows=rows) if controller.can(Ability.RANGE_QUERY):
-            result = [number for row in rows for _, number in row.points]
-            shown = _listed(result)
-        case Text():
-            return Judged(failed('unmarshalerDecoder: unexpected value type "string"'))
+            text = format_values(result)
+        case Matrix(series=series) if controller.supports(Feature.RANGE_QUERY):
+            result = [number for row in series for _, number in row.points]
+            text = format_values(result)
+        case StringValue():
+            return MetricEvaluation(error_outcome('unmarshalerDecoder: unexpected value type "string"'))
         case _:
-            return Judged(failed("Prometheus metric type not supported"))
-    return _concluded(metric, result, shown, controller, warnings)
+            return MetricEvaluation(error_outcome("Prometheus metric type not supported"))
+    return _apply_conditions(metric, result, text, controller, warnings)
 
 
-def _listed(values: list[float]) -> str:
-    return f"[{','.join(map(go_format.plain, values))}]"
+def format_values(values: list[float]) -> str:
+    """Return the value of a measurement that is a list."""
+    return f"[{','.join(map(go_format.format_plain, values))}]"
 
 
-def _concluded(
-    metric: Metric, result: float | list[float], shown: str, controller: Controller, warnings: tuple[str, ...]
-) -> Judged:
-    success = _evaluated(metric.success_condition, result, controller)
+def _apply_conditions(
+    metric: Metric, result: float | list[float], text: str, controller: ControllerVersion, warnings: tuple[str, ...]
+) -> MetricEvaluation:
+    success = _trace(metric.success_condition, result, controller)
     if success and isinstance(success.outcome, EngineFailure):
-        told = _told("successCondition", metric.success_condition, result, success.outcome, controller)
-        return Judged(failed(told), success)
-    failure = _evaluated(metric.failure_condition, result, controller)
+        message = _failure_message("successCondition", metric.success_condition, result, success.outcome, controller)
+        return MetricEvaluation(error_outcome(message), success)
+    failure = _trace(metric.failure_condition, result, controller)
     if failure and isinstance(failure.outcome, EngineFailure):
-        told = _told("failureCondition", metric.failure_condition, result, failure.outcome, controller)
-        return Judged(failed(told), success, failure)
-    phase = _phase(*(None if one is None else bool(one.outcome) for one in (success, failure)))
-    return Judged(Outcome(phase, shown, warnings=warnings), success, failure)
+        message = _failure_message("failureCondition", metric.failure_condition, result, failure.outcome, controller)
+        return MetricEvaluation(error_outcome(message), success, failure)
+    phase = decide_phase(*(None if condition is None else bool(condition.outcome) for condition in (success, failure)))
+    return MetricEvaluation(MeasurementOutcome(phase, text, warnings=warnings), success, failure)
 
 
-def _phase(success: bool | None, failure: bool | None) -> Phase:  # noqa: FBT001 - a truth table
-    """Return what two conditions mean together; None is one that is not given, which is the other's opposite."""
+def decide_phase(success: bool | None, failure: bool | None) -> AnalysisPhase:  # noqa: FBT001 - a truth table
+    """Return the phase of two conditions; None is an absent one, which is the opposite of the other."""
     if failure if failure is not None else success is False:
-        return Phase.FAILED
+        return AnalysisPhase.FAILED
     if success is False:
-        return Phase.INCONCLUSIVE
-    return Phase.SUCCESSFUL
+        return AnalysisPhase.INCONCLUSIVE
+    return AnalysisPhase.SUCCESSFUL
 
 
-def _evaluated(text: str, result: float | list[float], controller: Controller) -> ConditionTrace | None:
+def _trace(text: str, result: float | list[float], controller: ControllerVersion) -> ConditionTrace | None:
     if not text:
         return None
     try:
@@ -183,8 +194,10 @@ def _evaluated(text: str, result: float | list[float], controller: Controller) -
         return ConditionTrace(EngineFailure(error.message, compiled=False))
 
 
-def _told(kind: str, text: str, result: float | list[float], fault: EngineFailure, controller: Controller) -> str:
-    if not controller.can(Ability.NAMED_CONDITIONS):
-        return fault.message
+def _failure_message(
+    condition: str, text: str, result: float | list[float], failure: EngineFailure, controller: ControllerVersion
+) -> str:
+    if not controller.supports(Feature.NAMED_CONDITIONS):
+        return failure.message
     empty = "metric result is nil or empty: no data returned from the metric provider"
-    return f'could not evaluate {kind} "{text}": {fault.message if result or result == 0 else empty}'
+    return f'could not evaluate {condition} "{text}": {failure.message if result or result == 0 else empty}'

@@ -1,4 +1,4 @@
-"""Drives a run here and now, or through the past: measures what is due and waits, until it has ended."""
+"""Drives an analysis run to its end, in real time or through the past: measures what is due, then waits."""
 
 from __future__ import annotations
 
@@ -7,83 +7,87 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.gate.analysis_run import Measurement, Plan, Status, assessed, due, next_time
-from exporter.gate.simulation import Simulation, Told
+from exporter.gate.analysis_run import AnalysisPlan, AnalysisRunStatus, Measurement, due_metrics, next_time, reconcile
+from exporter.gate.simulation import AnalysisRunResult, MeasurementTrace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from exporter.gate.provider import Judged
+    from exporter.gate.provider import MetricEvaluation
     from exporter.gate.template import Metric
 
-    Ask = Callable[[Metric, float], Awaitable[Judged]]
+    Measure = Callable[[Metric, float], Awaitable[MetricEvaluation]]
     """Measures a metric at a time (Unix seconds)."""
-    See = Callable[[Status, tuple[Told, ...], float | None], None]
-    """Is shown the status after each step, what was just measured, and when something is due next."""
+    OnStep = Callable[[AnalysisRunStatus, tuple[MeasurementTrace, ...], float | None], None]
+    """Called after each step with the status, the new measurements, and the time when the next metric is due."""
 
 
-class Clock(Protocol):
-    """The time of a trial, in Unix seconds."""
+class RunClock(Protocol):
+    """The time of a run, in Unix seconds."""
 
     def now(self) -> float:
-        """Return the time."""
+        """Return the current time."""
 
-    async def until(self, at: float) -> None:
+    async def sleep_until(self, timestamp: float) -> None:
         """Wait for a time."""
 
 
-class Present:
-    """Time as it passes, or `speed` times as fast."""
+class RealClock:
+    """Real time from now on, or `speed` times as fast."""
 
     def __init__(self, speed: float = 1.0) -> None:
         self._speed = speed
-        self._began, self._began_here = time.time(), time.monotonic()
+        self._started_at, self._monotonic_start = time.time(), time.monotonic()
 
     def now(self) -> float:
-        """Return the time."""
-        return self._began + (time.monotonic() - self._began_here) * self._speed
+        """Return the current time."""
+        return self._started_at + (time.monotonic() - self._monotonic_start) * self._speed
 
-    async def until(self, at: float) -> None:
+    async def sleep_until(self, timestamp: float) -> None:
         """Wait for a time."""
-        await asyncio.sleep(max(at - self.now(), 0) / self._speed)
+        await asyncio.sleep(max(timestamp - self.now(), 0) / self._speed)
 
 
-class Past:
-    """Time from a moment on, which passes only by being waited for."""
+class ReplayClock:
+    """The past from a start on; waiting advances it at once."""
 
     def __init__(self, start: float) -> None:
         self._now = start
 
     def now(self) -> float:
-        """Return the time."""
+        """Return the current time."""
         return self._now
 
-    async def until(self, at: float) -> None:
-        """Go to a time at once."""
-        self._now = max(at, self._now)
+    async def sleep_until(self, timestamp: float) -> None:
+        """Advance to a time."""
+        self._now = max(timestamp, self._now)
 
 
-async def attempt(plan: Plan, ask: Ask, clock: Clock, see: See, longest: float | None = None) -> Simulation:
-    """Run a plan to its end; after `longest` seconds it is terminated, as at the end of a rollout's step."""
-    status, told = Status(), list[Told]()
-    end = float("inf") if longest is None else clock.now() + longest
+async def run(
+    plan: AnalysisPlan, measure: Measure, clock: RunClock, on_step: OnStep, max_duration: float | None = None
+) -> AnalysisRunResult:
+    """Run a plan to its end; after `max_duration` seconds it is terminated, as at the end of a rollout's step."""
+    status, traces = AnalysisRunStatus(), list[MeasurementTrace]()
+    end = float("inf") if max_duration is None else clock.now() + max_duration
     while True:
         now = clock.now()
         plan = replace(plan, terminate=plan.terminate or now >= end)
-        taken = await asyncio.gather(*(_taken(metric, ask, clock) for metric in due(plan, status, now)))
-        before = status
-        measured = {one.metric.name: measurement for one, measurement in taken}
-        status = assessed(plan, status, measured, clock.now())
-        told += (one for one, _ in taken)
-        following = next_time(plan, status) if status.completed is None else None
-        see(status, tuple(one for one, _ in taken), following)
-        if status.completed is not None:
-            return Simulation(status, tuple(told))
-        if status == before:
-            await clock.until(min(end if following is None else following, end))
+        due = due_metrics(plan, status, now)
+        measured = await asyncio.gather(*(_measure(metric, measure, clock) for metric in due))
+        step_traces = tuple(trace for trace, _ in measured)
+        measurements = {trace.metric.name: measurement for trace, measurement in measured}
+        previous, status = status, reconcile(plan, status, measurements, clock.now())
+        traces += step_traces
+        next_due = next_time(plan, status) if status.completed_at is None else None
+        on_step(status, step_traces, next_due)
+        if status.completed_at is not None:
+            return AnalysisRunResult(status, tuple(traces))
+        if status == previous:
+            await clock.sleep_until(min(end if next_due is None else next_due, end))
 
 
-async def _taken(metric: Metric, ask: Ask, clock: Clock) -> tuple[Told, Measurement]:
-    started = clock.now()
-    found = await ask(metric, started)
-    return Told(metric, started, found), Measurement(found.outcome, started, clock.now())
+async def _measure(metric: Metric, measure: Measure, clock: RunClock) -> tuple[MeasurementTrace, Measurement]:
+    started_at = clock.now()
+    evaluation = await measure(metric, started_at)
+    measurement = Measurement(evaluation.outcome, started_at, clock.now())
+    return MeasurementTrace(metric, started_at, evaluation), measurement

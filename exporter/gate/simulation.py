@@ -1,7 +1,7 @@
-"""Runs an AnalysisRun on answers that are given, without a network and without waiting. Pure.
+"""Runs an AnalysisRun on prepared answers, without a network and without waiting. Pure.
 
-An answer is in the form that JSON gives it: a list is an instant vector, {"scalar": x}, {"string": "x"} and
-{"matrix": [[…], …]} are what they say, a number from 400 on is that HTTP status, and {"error": "why"} is none at all.
+An answer is JSON: a list is an instant vector, {"scalar": x}, {"string": "x"} and {"matrix": [[…], …]} are the other
+result types, a number from 400 on is an HTTP status, and {"error": "text"} is a query without a response.
 """
 
 from __future__ import annotations
@@ -12,264 +12,293 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from exporter.gate import go_format
-from exporter.gate.analysis_run import Measurement, Phase, Plan, Status, as_json, assessed, due, next_time, planned
-from exporter.gate.arguments import ResolutionError, resolved
-from exporter.gate.go_format import quoted
-from exporter.gate.load import spec
-from exporter.net.prometheus_response import Matrix, Row, Sample, Scalar, Text, Value, Vector
-from exporter.gate.provider import Judged, failed, judged, refusal, refused_status, unsendable
-from exporter.gate.validation import pruned
+from exporter.gate.analysis_run import (
+    AnalysisPhase,
+    AnalysisPlan,
+    AnalysisRunStatus,
+    Measurement,
+    due_metrics,
+    make_plan,
+    next_time,
+    reconcile,
+    status_json,
+)
+from exporter.gate.arguments import ResolutionError, resolve
+from exporter.gate.provider import (
+    MetricEvaluation,
+    client_error,
+    error_outcome,
+    evaluate_result,
+    format_values,
+    provider_error,
+    status_error,
+)
+from exporter.gate.template import drop_unsupported, read_spec
+from exporter.net.prometheus_response import Matrix, QuerySample, QueryValue, RangeSeries, Scalar, StringValue, Vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.gate.controller import Controller
-    from exporter.gate.template import Metric, Spec
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.template import AnalysisSpec, Metric
 
 
-FIRST_STATUS: Final = 400
-FORM: Final = (
+MIN_ERROR_STATUS: Final = 400
+NOT_FOUND: Final = 404
+ANSWER_FORMAT: Final = (
     'a list of numbers, {"scalar": x}, {"string": "x"}, {"matrix": [[…]]}, an HTTP status from 400 on, or '
-    '{"error": "why"}'
+    '{"error": "text"}'
 )
-STUBBED: Final = b'{"status": "error", "errorType": "bad_data", "error": "stub says %d"}'
-"""What a refusal says when it is only simulated."""
+STUB_ERROR_BODY: Final = b'{"status": "error", "errorType": "bad_data", "error": "stub says %d"}'
+"""The body of a simulated HTTP error: that of the stub Prometheus with which the runs in tests/gate were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A question that nobody answered, and the message that says why."""
+class NoAnswer:
+    """A query without a response, and the error message."""
 
     message: str
 
 
-Given = Value | int | Lost
+SimulatedAnswer = QueryValue | int | NoAnswer
 
 
 class AnswerError(ValueError):
-    """An answer of no known form, or none for a query."""
+    """An answer of an unknown format, or a query without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What became of one measurement, for those who want to know why."""
+class MeasurementTrace:
+    """A measurement with the evaluation of its conditions, for explanations."""
 
     metric: Metric
-    at: float
-    judged: Judged
+    measured_at: float
+    evaluation: MetricEvaluation
 
 
 @dataclass(frozen=True, slots=True)
-class Simulation:
-    """Where a run ended, or stood when the time was over, and every measurement on the way."""
+class AnalysisRunResult:
+    """The status in which a run ended, or was when the time was up, and the traces of all its measurements."""
 
-    status: Status
-    told: tuple[Told, ...] = ()
+    status: AnalysisRunStatus
+    traces: tuple[MeasurementTrace, ...] = ()
 
 
-def given(answer: object) -> Given:
-    """Read one answer. Raises AnswerError."""
+def parse_answer(answer: object) -> SimulatedAnswer:
+    """Parse one answer. Raises AnswerError."""
     try:
         match answer:
             case bool():
                 pass
-            case int() if answer >= FIRST_STATUS:
+            case int() if answer >= MIN_ERROR_STATUS:
                 return answer
             case list():
-                return Vector(tuple(Sample((), 0.0, float(one)) for one in answer))
+                return Vector(tuple(QuerySample((), 0.0, float(value)) for value in answer))
             case {"scalar": value}:
                 return Scalar(0.0, float(value))
             case {"string": str(text)}:
-                return Text(0.0, text)
-            case {"error": str(why)}:
-                return Lost(why)
+                return StringValue(0.0, text)
+            case {"error": str(message)}:
+                return NoAnswer(message)
             case {"matrix": rows}:
-                return Matrix(tuple(Row((), tuple((0.0, float(one)) for one in row)) for row in rows))
+                return Matrix(tuple(RangeSeries((), tuple((0.0, float(value)) for value in row)) for row in rows))
     except (TypeError, ValueError):
         pass
-    raise AnswerError(f"{answer!r} is no answer; it must be {FORM}")
+    raise AnswerError(f"{answer!r} is not an answer; it must be {ANSWER_FORMAT}")
 
 
-class Answers:
-    """Gives the answers of each query one after the other, the last one for ever."""
+class AnswerSequence:
+    """The answers of each query in turn; the last one repeats."""
 
     def __init__(self, answers: Mapping[str, Sequence[object]]) -> None:
-        self._answers = {query: [given(one) for one in several] for query, several in answers.items()}
-        self._asked: dict[str, int] = {}
+        self._answers = {query: [parse_answer(answer) for answer in series] for query, series in answers.items()}
+        self._positions: dict[str, int] = {}
 
-    def next(self, metric: Metric) -> Given:
-        """Return the next answer for a metric, found by its query, or by its name. Raises AnswerError."""
+    def next(self, metric: Metric) -> SimulatedAnswer:
+        """Return the next answer for a metric, by its query or by its name. Raises AnswerError."""
         query = metric.prometheus.query if metric.prometheus else ""
         key = query if query in self._answers else metric.name
-        several = self._answers.get(key)
-        if not several:
+        answers = self._answers.get(key)
+        if not answers:
             raise AnswerError(f"there is no answer for the query {query!r} of metric {metric.name!r}")
-        place = self._asked.get(key, 0)
-        self._asked[key] = place + 1
-        return several[min(place, len(several) - 1)]
+        position = self._positions.get(key, 0)
+        self._positions[key] = position + 1
+        return answers[min(position, len(answers) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
-    """Under which a simulation runs: `start` in Unix seconds; after `longest` seconds it is left as it stands."""
+class RunContext:
+    """The controller, the start (Unix seconds), and after how many seconds the run is left as it is."""
 
-    controller: Controller
+    controller: ControllerVersion
     start: float
-    longest: float
+    max_duration: float
     secrets: Mapping[str, str] | None = None
-    """The values of arguments that come from Secrets; None: the Secrets exist, their values are not known."""
+    """The values of arguments from Secrets; None: the Secrets exist, and their values are unknown."""
 
 
-def simulate(spec: Spec, answer: Callable[[Metric], Given], conditions: Conditions) -> Simulation:
-    """Run a spec. Raises AnswerError, and UnsupportedError for what is not judged here."""
-    plan = planned(spec, conditions.controller)
-    if isinstance(plan, Status):
-        return Simulation(plan)
+def simulate(spec: AnalysisSpec, answer: Callable[[Metric], SimulatedAnswer], context: RunContext) -> AnalysisRunResult:
+    """Run a spec. Raises AnswerError, and UnsupportedError for a condition."""
+    plan = make_plan(spec, context.controller)
+    if isinstance(plan, AnalysisRunStatus):
+        return AnalysisRunResult(plan)
     try:
-        asked = _with_secrets(spec, plan, conditions)
+        metrics = _with_secrets(spec, plan, context)
     except ResolutionError as error:
-        return Simulation(Status(Phase.ERROR, f"Unable to resolve metric arguments: {error}"))
-    status, told, now = Status(), list[Told](), conditions.start
-    while now <= conditions.start + conditions.longest:
-        taken = [
-            Told(metric, now, _measured(asked[metric.name], answer, conditions)) for metric in due(plan, status, now)
+        message = f"Unable to resolve metric arguments: {error}"
+        return AnalysisRunResult(AnalysisRunStatus(AnalysisPhase.ERROR, message))
+    status, traces, now = AnalysisRunStatus(), list[MeasurementTrace](), context.start
+    while now <= context.start + context.max_duration:
+        step = [
+            MeasurementTrace(metric, now, _measure(metrics[metric.name], answer, context))
+            for metric in due_metrics(plan, status, now)
         ]
-        told += taken
-        measured = {one.metric.name: Measurement(one.judged.outcome, now, now) for one in taken}
-        before, status = status, assessed(plan, status, measured, now)
-        if status.completed is not None:
+        traces += step
+        measurements = {trace.metric.name: Measurement(trace.evaluation.outcome, now, now) for trace in step}
+        previous, status = status, reconcile(plan, status, measurements, now)
+        if status.completed_at is not None:
             break
-        if status == before:
-            following = next_time(plan, status)
-            if following is None:
+        if status == previous:
+            next_due = next_time(plan, status)
+            if next_due is None:
                 break
-            now = max(following, now)
-    return Simulation(status, tuple(told))
+            now = max(next_due, now)
+    return AnalysisRunResult(status, tuple(traces))
 
 
-def _with_secrets(spec: Spec, plan: Plan, conditions: Conditions) -> Mapping[str, Metric]:
-    """Return the metrics as they are asked, by name: with the secrets that are known in place."""
-    if conditions.secrets is None:
+def _with_secrets(spec: AnalysisSpec, plan: AnalysisPlan, context: RunContext) -> Mapping[str, Metric]:
+    """Return the metrics by name, with the values of Secrets substituted if they are known."""
+    if context.secrets is None:
         return {metric.name: metric for metric in plan.metrics}
-    for one in spec.args:
-        if one.secret and one.name not in conditions.secrets:
-            raise ResolutionError(f"secrets {quoted(one.secret.name)} not found")
-    values = {one.name: conditions.secrets.get(one.name, one.value) for one in spec.args}
-    whole = (resolved(pruned(metric, conditions.controller), values) for metric in spec.metrics)
-    return {plain.name: replace(metric, name=plain.name) for plain, metric in zip(plan.metrics, whole, strict=True)}
+    for argument in spec.args:
+        if argument.secret and argument.name not in context.secrets:
+            raise ResolutionError(f"secrets {go_format.quote(argument.secret.name)} not found")
+    return resolve_with_secrets(spec, plan, context.controller, context.secrets)
 
 
-def _measured(metric: Metric, answer: Callable[[Metric], Given], conditions: Conditions) -> Judged:
+def resolve_with_secrets(
+    spec: AnalysisSpec, plan: AnalysisPlan, controller: ControllerVersion, secrets: Mapping[str, str]
+) -> Mapping[str, Metric]:
+    """Return the metrics by their names in the plan, with the values of Secrets substituted. Raises ResolutionError."""
+    values = {argument.name: secrets.get(argument.name, argument.value) for argument in spec.args}
+    metrics = (resolve(drop_unsupported(metric, controller), values) for metric in spec.metrics)
+    return {
+        redacted.name: replace(metric, name=redacted.name)
+        for redacted, metric in zip(plan.metrics, metrics, strict=True)
+    }
+
+
+def _measure(metric: Metric, answer: Callable[[Metric], SimulatedAnswer], context: RunContext) -> MetricEvaluation:
     if metric.prometheus is None:
-        raise AnswerError(f"metric {metric.name!r} asks another provider; only prometheus is simulated")
-    wrong = refusal(metric.prometheus) or unsendable(metric.prometheus)
-    if wrong is not None:
-        return Judged(wrong)
-    found = answer(metric)
-    if isinstance(found, Lost):
-        return Judged(failed(found.message))
+        raise AnswerError(f"metric {metric.name!r} uses another provider; only prometheus is simulated")
+    outcome = provider_error(metric.prometheus) or client_error(metric.prometheus)
+    if outcome is not None:
+        return MetricEvaluation(outcome)
+    result = answer(metric)
+    if isinstance(result, NoAnswer):
+        return MetricEvaluation(error_outcome(result.message))
     if "/api/v1/" in urlsplit(metric.prometheus.address).path + "/":
-        found = 404  # the provider adds /api/v1/query itself, and nobody answers at …/api/v1/query/api/v1/query
-    if isinstance(found, int):
-        return Judged(failed(refused_status(found, STUBBED % found) or ""))
-    return judged(metric, found, conditions.controller)
+        result = NOT_FOUND  # the provider appends /api/v1/query, and no server has …/api/v1/query/api/v1/query
+    if isinstance(result, int):
+        return MetricEvaluation(error_outcome(status_error(result, STUB_ERROR_BODY % result) or ""))
+    return evaluate_result(metric, result, context.controller)
 
 
-# Recorded runs of real controllers as simulations: what was measured is what the simulation is fed.
+# Recorded runs of real controllers, simulated with the answers that the controllers measured.
 
-
-# rooms
-
-
-UNANSWERED: Final = ('Post "', 'Get "')
-"""How a measurement's message begins when the network, and no store, was to blame: that, too, is fed."""
-LONGEST: Final = 90.0
-"""Seconds after which a case counts as one without a verdict."""
+NETWORK_ERRORS: Final = ('Post "', 'Get "')
+"""How the message of a measurement begins if the network failed: these are replayed, too."""
+MAX_RECORDED_SECONDS: Final = 90.0
+"""A recorded run that has not ended by then has no result."""
 
 
 @dataclass(slots=True)
-class Feed:
-    """The answers of one query, aligned with what was measured.
+class RecordedAnswers:
+    """The answers of one query, aligned with the recorded measurements.
 
-    A controller that loses a race asks once more than it measures, so an answer that was not measured is passed over.
+    A controller that loses a race for the status sends one query more than it measures, so answers that were not
+    measured are skipped.
     """
 
-    answers: Sequence[Given]
-    measured: Sequence[str]
-    """What stands in the status: the value of each measurement, or its message."""
-    taken: int = 0
-    place: int = 0
+    answers: Sequence[SimulatedAnswer]
+    measurements: Sequence[str]
+    """The recorded value of each measurement, or its message."""
+    measured_count: int = 0
+    position: int = 0
 
-    def next(self) -> Given:
+    def next(self) -> SimulatedAnswer:
         """Return the answer of the next measurement."""
-        if self.taken < len(self.measured):
-            if self.measured[self.taken].startswith(UNANSWERED):
-                self.taken += 1
-                return Lost(self.measured[self.taken - 1])
-            self.place = self._aligned(self.measured[self.taken])
-        found = self.answers[min(self.place, len(self.answers) - 1)]
-        self.taken += 1
-        self.place += 1
-        return found
+        if self.measured_count < len(self.measurements):
+            recorded = self.measurements[self.measured_count]
+            if recorded.startswith(NETWORK_ERRORS):
+                self.measured_count += 1
+                return NoAnswer(recorded)
+            self.position = self._aligned_position(recorded)
+        answer = self.answers[min(self.position, len(self.answers) - 1)]
+        self.measured_count += 1
+        self.position += 1
+        return answer
 
-    def _aligned(self, measured: str) -> int:
-        places = range(self.place, len(self.answers))
-        return next((place for place in places if _said(self.answers[place]) == measured), self.place)
+    def _aligned_position(self, recorded: str) -> int:
+        positions = range(self.position, len(self.answers))
+        matching = (position for position in positions if _recorded_text(self.answers[position]) == recorded)
+        return next(matching, self.position)
 
 
-def _said(answer: Given) -> str:
-    """Return what the status would say of an answer."""
+def _recorded_text(answer: SimulatedAnswer) -> str:
+    """Return what a status records of an answer."""
     match answer:
         case int():
-            return refused_status(answer, STUBBED % answer) or ""
+            return status_error(answer, STUB_ERROR_BODY % answer) or ""
         case Scalar(value=value):
-            return go_format.plain(value)
+            return go_format.format_plain(value)
         case Vector(samples=samples):
-            return f"[{','.join(go_format.plain(one.value) for one in samples)}]"
-        case Matrix(rows=rows):
-            return f"[{','.join(go_format.plain(value) for row in rows for _, value in row.points)}]"
-        case Text() | Lost():
+            return format_values([sample.value for sample in samples])
+        case Matrix(series=series):
+            return format_values([value for row in series for _, value in row.points])
+        case StringValue() | NoAnswer():
             return ""
 
 
 @dataclass(slots=True)
-class Case:
-    """One recorded run."""
+class RecordedRun:
+    """A run that a real controller performed: its spec, the answers of its queries, and its last status."""
 
     name: str
     document: Mapping[str, Any] = field(repr=False)
 
-    def simulated(self, controller: Controller) -> dict[str, Any] | None:
-        """Return the status that the controller would write; None: no verdict in time.
+    def simulate(self, controller: ControllerVersion) -> dict[str, Any] | None:
+        """Return the status that the controller would write, None if the run does not end in time.
 
-        Raises UnsupportedError, AnswerError and TemplateError for a case that cannot be simulated.
+        Raises UnsupportedError, AnswerError and TemplateError for a run that cannot be simulated.
         """
-        feeds = {query: self._feed(query) for query, several in self.document["answers"].items() if several}
+        answers_by_query = {query: self._answers(query) for query, series in self.document["answers"].items() if series}
 
-        def answer(metric: Metric) -> Given:
+        def answer(metric: Metric) -> SimulatedAnswer:
             query = metric.prometheus.query if metric.prometheus else ""
-            feed = feeds.get(query)
-            if feed is None:
+            answers = answers_by_query.get(query)
+            if answers is None:
                 raise AnswerError(f"there is no answer for the query {query!r}")
-            return feed.next()
+            return answers.next()
 
-        conditions = Conditions(controller, _seconds(self.document.get("created")), LONGEST, {})
-        status = simulate(spec(self.document["spec"]), answer, conditions).status
-        return as_json(status) if status.phase is not None and status.phase.completed else None
+        context = RunContext(controller, _timestamp(self.document.get("created")), MAX_RECORDED_SECONDS, {})
+        status = simulate(read_spec(self.document["spec"]), answer, context).status
+        return status_json(status) if status.phase is not None and status.phase.completed else None
 
-    def _feed(self, query: str) -> Feed:
-        return Feed([given(one) for one in self.document["answers"][query]], self._measured(query))
+    def _answers(self, query: str) -> RecordedAnswers:
+        answers = [parse_answer(answer) for answer in self.document["answers"][query]]
+        return RecordedAnswers(answers, self._measurements(query))
 
-    def _measured(self, query: str) -> list[str]:
-        """Return what was measured of a query; nothing where the oldest measurements were not kept."""
+    def _measurements(self, query: str) -> list[str]:
+        """Return the recorded measurements of a query, none if the oldest were not retained."""
         status = self.document.get("status") or {}
         for result in status.get("metricResults", ()):
             if (result.get("metadata") or {}).get("ResolvedPrometheusQuery") == query:
                 measurements = result.get("measurements", ())
                 if len(measurements) == result.get("count", 0) + result.get("error", 0):
-                    return [one.get("value") or one.get("message", "") for one in measurements]
+                    return [item.get("value") or item.get("message", "") for item in measurements]
         return []
 
 
-def _seconds(text: str | None) -> float:
+def _timestamp(text: str | None) -> float:
     return datetime.fromisoformat(text).timestamp() if text else 0.0

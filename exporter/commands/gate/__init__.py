@@ -1,1 +1,1 @@
-"""The `gate` commands: load files, run, simulate, lint, render, and print the results."""
+"""The `gate` commands: load a template and its arguments, run or simulate it, lint or render gates."""

@@ -1,4 +1,4 @@
-"""How a run of a gate is shown: a live table, lines where there is no terminal, and the verdict."""
+"""Prints an analysis run: a live table on a terminal, else a line per measurement; the result; the explanations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rich.live import Live
 from rich.table import Table
 
 from exporter import log
-from exporter.gate import explanation
-from exporter.gate.analysis_run import MetricResult, Phase, Status
-from exporter.gate.template import effective_count, whole
+from exporter.gate.analysis_run import DEFAULT_ERROR_LIMIT, AnalysisPhase, AnalysisRunStatus, MetricResult
+from exporter.gate.explanation import explanation_lines
+from exporter.gate.template import effective_count, int_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,42 +20,48 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from exporter.gate.analysis_run import Plan
-    from exporter.gate.simulation import Told
+    from exporter.gate.analysis_run import AnalysisPlan
+    from exporter.gate.simulation import MeasurementTrace
     from exporter.gate.template import Metric
 
-CODES: Final[Mapping[Phase, int]] = {Phase.SUCCESSFUL: 0, Phase.FAILED: 1, Phase.ERROR: 2, Phase.INCONCLUSIVE: 3}
-UNDECIDED: Final = 4
+EXIT_CODES: Final[Mapping[AnalysisPhase, int]] = {
+    AnalysisPhase.SUCCESSFUL: 0,
+    AnalysisPhase.FAILED: 1,
+    AnalysisPhase.ERROR: 2,
+    AnalysisPhase.INCONCLUSIVE: 3,
+}
+EXIT_UNDECIDED: Final = 4
 """The exit code of a run that has not ended."""
-COLOURS: Final[Mapping[Phase, str]] = {
-    Phase.SUCCESSFUL: "green",
-    Phase.FAILED: "red",
-    Phase.ERROR: "red",
-    Phase.INCONCLUSIVE: "yellow",
+COLOURS: Final[Mapping[AnalysisPhase, str]] = {
+    AnalysisPhase.SUCCESSFUL: "green",
+    AnalysisPhase.FAILED: "red",
+    AnalysisPhase.ERROR: "red",
+    AnalysisPhase.INCONCLUSIVE: "yellow",
 }
-EFFECTS: Final[Mapping[Phase, str]] = {
-    Phase.SUCCESSFUL: "the rollout would go on",
-    Phase.FAILED: "the rollout would be aborted",
-    Phase.ERROR: "the rollout would be aborted",
-    Phase.INCONCLUSIVE: "the rollout would pause until somebody decides",
+EFFECTS: Final[Mapping[AnalysisPhase, str]] = {
+    AnalysisPhase.SUCCESSFUL: "the rollout would continue",
+    AnalysisPhase.FAILED: "the rollout would be aborted",
+    AnalysisPhase.ERROR: "the rollout would be aborted",
+    AnalysisPhase.INCONCLUSIVE: "the rollout would pause until someone intervenes",
 }
-_LONGEST: Final = 60
+COLUMNS: Final = ("metric", "phase", "measured", "value", "failed", "inconclusive", "errors in a row", "message")
+_MAX_VALUE_LENGTH: Final = 60
 
 
-def code(status: Status) -> int:
+def exit_code(status: AnalysisRunStatus) -> int:
     """Return the exit code of a status."""
-    return CODES.get(status.phase or Phase.RUNNING, UNDECIDED)
+    return EXIT_CODES.get(status.phase or AnalysisPhase.RUNNING, EXIT_UNDECIDED)
 
 
-def at(seconds: float) -> str:
-    """Write a time of the day."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def format_time(timestamp: float) -> str:
+    """Format a Unix time as date and time in UTC."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-class Show:
-    """Shows a run while it goes; use it with `with`. A terminal gets a table, anything else a line a measurement."""
+class RunDisplay:
+    """Shows a run while it goes on; use it with `with`."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, plan: AnalysisPlan) -> None:
         self._console = console
         self._plan = plan
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -71,33 +77,34 @@ class Show:
         if self._live:
             self._live.stop()
 
-    def see(self, status: Status, told: Sequence[Told], following: float | None) -> None:
-        """Show a step."""
+    def update(self, status: AnalysisRunStatus, traces: Sequence[MeasurementTrace], next_due: float | None) -> None:
+        """Show a step: the status, the new measurements, and when the next one is due."""
         if self._live:
-            self._live.update(table(self._plan, status, following), refresh=True)
+            self._live.update(status_table(self._plan, status, next_due), refresh=True)
             return
-        for one in told:
-            outcome = one.judged.outcome
-            said = log.REDACTOR.redact(outcome.message or one.judged.hint)
+        for trace in traces:
+            outcome = trace.evaluation.outcome
+            message = log.REDACTOR.redact(outcome.message or trace.evaluation.hint)
             self._console.print(
-                f"{at(one.at)} {one.metric.name} {outcome.value or '-'} {outcome.phase}{said and f' ({said})'}",
+                f"{format_time(trace.measured_at)} {trace.metric.name} {outcome.value or '-'} {outcome.phase}"
+                f"{message and f' ({message})'}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
 
 
-def table(plan: Plan, status: Status, following: float | None = None) -> Table:
-    """Return the run as a table, a row a metric."""
-    made = Table(title="" if following is None else f"next measurement {at(following)}", title_justify="left")
-    for column in ("metric", "phase", "measured", "value", "failed", "inconclusive", "errors in a row", "message"):
-        made.add_column(column)
+def status_table(plan: AnalysisPlan, status: AnalysisRunStatus, next_due: float | None = None) -> Table:
+    """Return the run as a table, one row per metric."""
+    table = Table(title="" if next_due is None else f"next measurement {format_time(next_due)}", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column)
     for metric in plan.metrics:
-        made.add_row(*_row(metric, status.result(metric.name), dry_run=metric.name in plan.dry_run))
-    return made
+        table.add_row(*_cells(metric, status.result(metric.name), dry_run=metric.name in plan.dry_run))
+    return table
 
 
-def _row(metric: Metric, result: MetricResult | None, *, dry_run: bool) -> Iterator[str]:
+def _cells(metric: Metric, result: MetricResult | None, *, dry_run: bool) -> Iterator[str]:
     yield f"{metric.name} (dry run)" if dry_run else metric.name
     if result is None:
         yield "Pending"
@@ -106,17 +113,21 @@ def _row(metric: Metric, result: MetricResult | None, *, dry_run: bool) -> Itera
     yield f"[{colour}]{result.phase}[/]" if colour else result.phase
     counts, count, limit = result.counts, effective_count(metric), metric.consecutive_error_limit
     yield f"{counts.count} of {'∞' if count is None else count}"
-    yield (result.last.outcome.value if result.last else "")[:_LONGEST].replace("[", "\\[")
-    yield f"{counts.failed} of {whole(metric.failure_limit)} allowed"
-    yield f"{counts.inconclusive} of {whole(metric.inconclusive_limit)} allowed"
-    yield f"{counts.consecutive_error} of {4 if limit is None else whole(limit)} allowed"
+    yield _escape_markup((result.last.outcome.value if result.last else "")[:_MAX_VALUE_LENGTH])
+    yield f"{counts.failed} of {int_value(metric.failure_limit)} allowed"
+    yield f"{counts.inconclusive} of {int_value(metric.inconclusive_limit)} allowed"
+    yield f"{counts.consecutive_error} of {DEFAULT_ERROR_LIMIT if limit is None else int_value(limit)} allowed"
     message = (result.last.outcome.message if result.last else "") or result.message
-    yield log.REDACTOR.redact(message).replace("[", "\\[")
+    yield _escape_markup(log.REDACTOR.redact(message))
 
 
-def verdict(status: Status) -> Iterator[str]:
-    """Yield the end of a run in words."""
-    phase = status.phase or Phase.RUNNING
+def _escape_markup(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def result_lines(status: AnalysisRunStatus) -> Iterator[str]:
+    """Yield the result of a run: a line per metric, and one for the run."""
+    phase = status.phase or AnalysisPhase.RUNNING
     for result in status.results:
         counts = result.counts
         errors = f"{counts.error} error{'' if counts.error == 1 else 's'}"
@@ -124,25 +135,25 @@ def verdict(status: Status) -> Iterator[str]:
             f"{result.name}: {result.phase}, {counts.successful} of {counts.count} successful, {counts.failed} failed, "
             f"{counts.inconclusive} inconclusive, {errors}{' (dry run)' if result.dry_run else ''}"
         )
-    yield f"{phase}: {status.message or EFFECTS.get(phase, 'no verdict yet')}"
+    yield f"{phase}: {status.message or EFFECTS.get(phase, 'not decided yet')}"
 
 
-def explained(told: Sequence[Told]) -> Iterator[str]:
-    """Yield the explanation of every measurement; what came several times in a row is told once."""
-    before: list[str] = []
-    times = 0
-    for one in told:
-        lines = list(explanation.lines(one))
-        if lines == before:
-            times += 1
+def trace_lines(traces: Sequence[MeasurementTrace]) -> Iterator[str]:
+    """Yield the explanation of every measurement; of consecutive equal ones only the first, and their number."""
+    previous: list[str] = []
+    repetitions = 0
+    for trace in traces:
+        lines = list(explanation_lines(trace))
+        if lines == previous:
+            repetitions += 1
             continue
-        yield from _repeated(times)
-        yield f"{at(one.at)} {lines[0]}"
+        yield from _repetition_line(repetitions)
+        yield f"{format_time(trace.measured_at)} {lines[0]}"
         yield from lines[1:]
-        before, times = lines, 0
-    yield from _repeated(times)
+        previous, repetitions = lines, 0
+    yield from _repetition_line(repetitions)
 
 
-def _repeated(times: int) -> Iterator[str]:
-    if times:
-        yield f"  … the same {times} more time{'s' if times > 1 else ''}"
+def _repetition_line(count: int) -> Iterator[str]:
+    if count:
+        yield f"  … the same {count} more time{'s' if count > 1 else ''}"

@@ -1,12 +1,12 @@
-"""Reads what `gate lint` is given: a file, a directory, or standard input."""
+"""Reads the files of `gate lint`: a file, a directory, or standard input."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.lint.inputs import Gates, Surroundings, read
-from exporter.gate.lint.manifest import Source
+from exporter.gate.kubernetes import ManifestFile
+from exporter.gate.lint.inputs import LintContext, LintInput, read_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,27 +17,30 @@ SUFFIXES: Final = {".yaml", ".yml", ".json"}
 
 
 class LintError(Exception):
-    """What there is nothing to be said of."""
+    """Input that cannot be read, or that contains nothing to check."""
 
 
-def given(paths: tuple[str, ...], stdin: TextIO, around: Surroundings) -> Gates:
-    """Read everything. Raises LintError for what cannot be read, and when nothing of it is about gates."""
-    gates = read((source for path in paths for source in _sources(path, stdin)), around)
-    if not gates.concerned:
-        raise LintError(f"nothing to look at: no AnalysisTemplate, AnalysisRun or Rollout in {', '.join(paths)}")
-    return gates
+def load_files(paths: tuple[str, ...], stdin: TextIO, context: LintContext) -> LintInput:
+    """Read all paths. Raises LintError."""
+    lint_input = read_input((file for path in paths for file in _read_files(path, stdin)), context)
+    if not lint_input.is_relevant:
+        raise LintError(f"nothing to check: no AnalysisTemplate, AnalysisRun or Rollout in {', '.join(paths)}")
+    return lint_input
 
 
-def _sources(path: str, stdin: TextIO) -> Iterator[Source]:
+def _read_files(path: str, stdin: TextIO) -> Iterator[ManifestFile]:
     if path == STDIN:
-        yield Source("<stdin>", stdin.read())
+        yield ManifestFile("<stdin>", stdin.read())
         return
-    at = Path(path)
-    found = sorted(one for one in at.rglob("*") if one.suffix in SUFFIXES and one.is_file()) if at.is_dir() else [at]
-    for one in found:
+    root = Path(path)
+    files = [root]
+    if root.is_dir():
+        files = sorted(file for file in root.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    for file in files:
         try:
-            yield Source(str(one), one.read_text(encoding="utf-8-sig"), named=one == at)
+            yield ManifestFile(str(file), file.read_text(encoding="utf-8-sig"), is_explicit=file == root)
         except UnicodeDecodeError:
-            raise LintError(f"{one} is not UTF-8 text") from None
+            raise LintError(f"{file} is not UTF-8 text") from None
         except OSError as error:
-            raise LintError(f"{one} cannot be read: {error.strerror}; name a file, a directory, or -") from None
+            message = f"{file} cannot be read: {error.strerror}; give an existing file, a directory, or -"
+            raise LintError(message) from None

@@ -1,4 +1,4 @@
-"""A gate's file, and the values of its arguments, wherever they are given."""
+"""Loads a gate: the selected template of a file, and its arguments from options, files and the environment."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 from exporter import log
 from exporter.gate.arguments import ResolutionError
-from exporter.gate.load import TemplateError, read
-from exporter.gate.template_selection import chosen, whole
+from exporter.gate.load import read_objects, resolve_spec, select
+from exporter.gate.template import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.gate.template import Argument, Spec, Template
+    from exporter.gate.template import AnalysisSpec, AnalysisTemplate, Argument
 
 
 class GateError(Exception):
-    """Why a gate cannot be tried at all; the message names the cure."""
+    """A gate that cannot be run or simulated; the message says how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What the command line says about a gate: its file (- for standard input), which template, and its arguments."""
+class GateSource:
+    """A gate on the command line: file (- for standard input), template name, arguments as NAME=VALUE and NAME=FILE."""
 
     file: str
     template: str | None = None
@@ -35,87 +35,96 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """A template that is ready to be tried; `secrets` are the values of arguments that come from Secrets."""
+class LoadedGate:
+    """A template with its arguments resolved; `secrets` are the values of arguments that come from Secrets."""
 
     name: str
-    spec: Spec
+    spec: AnalysisSpec
     secrets: Mapping[str, str] = field(repr=False)
 
 
-def load(given: Given, *, need_secrets: bool) -> Gate:
-    """Read a gate. Raises GateError."""
+def load_gate(source: GateSource, *, need_secrets: bool) -> LoadedGate:
+    """Load a gate. Raises GateError."""
     try:
-        objects = read(_text(given.file))
-        template = chosen(objects.templates, given.template)
-        values = _values(given, template)
-        secrets = {
-            one.name: found
-            for one in template.spec.args
-            if one.secret
-            and (found := values.pop(one.name, objects.secrets.get((one.secret.name, one.secret.key)))) is not None
-        }
-        spec = whole(template, objects.templates, values)
+        objects = read_objects(_read_text(source.file))
+        template = select(objects.templates, source.template)
+        values = _argument_values(source, template)
+        secrets = _take_secrets(template, values, objects.secrets)
+        spec = resolve_spec(template, objects.templates, values)
     except (TemplateError, ResolutionError) as error:
-        raise GateError(f"{given.file}: {error}") from None
+        raise GateError(f"{source.file}: {error}") from None
     log.register_secrets(*secrets.values())
     log.register_auth_headers(*secrets.values())
-    _needed(spec.args, secrets if need_secrets else None)
-    _prometheus_only(spec)
-    return Gate(template.name, spec, secrets)
+    _require_arguments(spec.args, secrets if need_secrets else None)
+    _require_prometheus(spec)
+    return LoadedGate(template.name, spec, secrets)
 
 
-def _text(file: str) -> str:
+def _read_text(file: str) -> str:
     try:
         return sys.stdin.read() if file == "-" else Path(file).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise GateError(f"{file} cannot be read: {reason}") from None
 
 
-def _values(given: Given, template: Template) -> dict[str, str]:
-    """Return the arguments that are given: on the command line, in a file, or else in the environment."""
-    variables = {one.name: os.environ.get(variable(one.name)) for one in template.spec.args}
+def _argument_values(source: GateSource, template: AnalysisTemplate) -> dict[str, str]:
+    """Return the values of arguments: from --arg, else --arg-file, else the environment."""
+    variables = {argument.name: os.environ.get(variable_name(argument.name)) for argument in template.spec.args}
     values = {name: value for name, value in variables.items() if value is not None}
-    for text in given.argument_files:
-        name, path = _pair(text, "--arg-file")
-        values[name] = _text(path)
-    values |= dict(_pair(text, "--arg") for text in given.arguments)
+    for text in source.argument_files:
+        name, path = _split_option(text, "--arg-file")
+        values[name] = _read_text(path)
+    values |= dict(_split_option(text, "--arg") for text in source.arguments)
     return values
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def _split_option(text: str, option: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise GateError(f"{option} takes NAME=VALUE; what it was given has no =")
+        raise GateError(f"{option} takes NAME=VALUE, and there is no =")  # without the text, which may be a secret
     return name, value
 
 
-def variable(name: str) -> str:
+def variable_name(argument: str) -> str:
     """Return the environment variable of an argument."""
-    return f"GATE_ARG_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}"
+    return f"GATE_ARG_{re.sub(r'[^A-Za-z0-9]', '_', argument).upper()}"
 
 
-def _needed(arguments: Sequence[Argument], secrets: Mapping[str, str] | None) -> None:
-    """Refuse arguments that only a cluster knows; `secrets` None: those may stay unknown."""
-    for one in arguments:
-        if one.secret and secrets is not None and one.name not in secrets:
+def _take_secrets(
+    template: AnalysisTemplate, values: dict[str, str], secrets: Mapping[tuple[str, str], str]
+) -> dict[str, str]:
+    """Remove the values of arguments that come from Secrets, and return them; else those of the file's Secrets."""
+    taken = {}
+    for argument in template.spec.args:
+        if argument.secret:
+            value = values.pop(argument.name, secrets.get((argument.secret.name, argument.secret.key)))
+            if value is not None:
+                taken[argument.name] = value
+    return taken
+
+
+def _require_arguments(arguments: Sequence[Argument], secrets: Mapping[str, str] | None) -> None:
+    """Raise GateError for arguments whose value only a cluster has; with `secrets` None those of Secrets are exempt."""
+    for argument in arguments:
+        name = argument.name
+        if argument.secret and secrets is not None and name not in secrets:
             raise GateError(
-                f"argument {one.name} comes from key {one.secret.key} of Secret {one.secret.name}: give it with "
-                f"--arg-file {one.name}=FILE or {variable(one.name)}, or add the Secret to the file"
+                f"argument {name} comes from key {argument.secret.key} of Secret {argument.secret.name}: set it with "
+                f"--arg-file {name}=FILE or {variable_name(name)}, or add the Secret to the file"
             )
-        if one.value is None and one.field_path:
-            raise GateError(f"argument {one.name} comes from the Rollout; give it with --arg {one.name}=VALUE")
+        if argument.value is None and argument.field_path:
+            raise GateError(f"argument {name} comes from the Rollout; set it with --arg {name}=VALUE")
 
 
-def _prometheus_only(spec: Spec) -> None:
+def _require_prometheus(spec: AnalysisSpec) -> None:
     for metric in spec.metrics:
-        if metric.prometheus is None and len(metric.others) == 1:
-            raise GateError(f"metric {metric.name} asks {metric.others[0]}; only prometheus is tried here")
+        if metric.prometheus is None and len(metric.other_providers) == 1:
+            raise GateError(f"metric {metric.name} uses {metric.other_providers[0]}; only prometheus is supported here")
 
 
-def with_address(spec: Spec, address: str) -> Spec:
-    """Return a spec whose metrics without an address have this one, as the controller's environment gives it."""
+def with_address(spec: AnalysisSpec, address: str) -> AnalysisSpec:
+    """Return a spec with an address for the metrics without one, as the controller's environment sets it."""
     return replace(
         spec,
         metrics=tuple(

@@ -1,4 +1,4 @@
-"""Tries a gate against the real endpoint, as the controller would: now, or at times that are over."""
+"""`gate run`: runs a gate against the real endpoint as the controller would, now or at past times."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from rich.console import Console
 
 from exporter import log
 from exporter.commands.gate import display
-from exporter.commands.gate.load import Gate, GateError, load, with_address
+from exporter.commands.gate.load import GateError, LoadedGate, load_gate, with_address
 from exporter.config.section import ClientTlsSection
 from exporter.config.values import parse_duration
-from exporter.gate import explanation
-from exporter.gate.analysis_run import Plan, Status, as_json, planned
-from exporter.gate.arguments import resolved
+from exporter.gate.analysis_run import AnalysisRunStatus, make_plan, status_json
+from exporter.gate.explanation import explanation_json
 from exporter.gate.expr import UnsupportedError
-from exporter.gate.metric_provider import Store
-from exporter.gate.provider import ADDRESS_VARIABLE, TIMEOUT
-from exporter.gate.runner import Past, Present, attempt
-from exporter.gate.simulation import Simulation
-from exporter.gate.validation import pruned
+from exporter.gate.metric_provider import MetricProvider
+from exporter.gate.provider import ADDRESS_VARIABLE, TIMEOUT_SECONDS
+from exporter.gate.runner import RealClock, ReplayClock
+from exporter.gate.runner import run as run_analysis
+from exporter.gate.simulation import AnalysisRunResult, resolve_with_secrets
 from exporter.net.auth import basic_auth
 from exporter.net.http import environment_proxy
 from exporter.net.prometheus_api import PrometheusEndpoint
@@ -34,192 +33,188 @@ from exporter.net.prometheus_response import Hints
 from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
-    from exporter.commands.gate.load import Given
-    from exporter.gate.analysis_run import Plan
-    from exporter.gate.controller import Controller
-    from exporter.gate.runner import Clock, See
-    from exporter.gate.template import Metric, Prometheus
+    from exporter.commands.gate.load import GateSource
+    from exporter.gate.analysis_run import AnalysisPlan
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.runner import OnStep, RunClock
+    from exporter.gate.template import PrometheusProvider
 
 
-CURES: Final = Hints(
+TEMPLATE_HINTS: Final = Hints(
     address="provider.prometheus.address",
     credential="provider.prometheus.headers",
     tls="provider.prometheus.insecure",
     timeout="provider.prometheus.timeout",
 )
-A_DAY: Final = 86_400.0
+MAX_REPLAY_SECONDS: Final = 86_400.0
+"""Past time after which a gate without an end is terminated."""
+EXIT_CODE_ORDER = (0, display.EXIT_UNDECIDED, 3, 2, 1)
+"""Exit codes from good to bad; that of several runs is the worst."""
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """When a gate is tried: now, `speed` times as fast; or from `start` on, and again every `step` seconds until `end`.
+class RunSchedule:
+    """When a gate runs: now, `speed` times as fast; or from `start` on, and again every `step` seconds until `end`.
 
-    `longest` is after how many seconds it is terminated, None: when it ends by itself.
+    It is terminated after `max_duration` seconds, with None when it ends by itself.
     """
 
     start: float | None = None
     end: float | None = None
     step: float | None = None
     speed: float = 1.0
-    longest: float | None = None
+    max_duration: float | None = None
 
     def starts(self) -> tuple[float, ...]:
-        """Return the past times at which it is tried, none for now."""
+        """Return the past start times, none for a run now."""
         if self.start is None:
             return ()
         if self.end is None or self.step is None:
             return (self.start,)
-        many = int((self.end - self.start) // self.step) + 1
-        return tuple(self.start + place * self.step for place in range(max(many, 1)))
-
-
-def moment(text: str) -> float:
-    """Read a time: RFC 3339, Unix seconds, or so long ago, such as -2h. Raises ValueError."""
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return float(text)
-    if text.startswith("-"):
-        return time.time() - float(str(parse_duration(text[1:])))
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone; write {text}Z for UTC")
-    return found.timestamp()
-
-
-def prepared(gate: Gate, controller: Controller) -> tuple[Gate, Plan | Status]:
-    """Return the gate with the controller's address in place, and its plan. Raises UnsupportedError."""
-    gate = Gate(gate.name, with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")), gate.secrets)
-    return gate, planned(gate.spec, controller)
-
-
-async def trials(
-    gate: Gate, plan: Plan, controller: Controller, times: Times, see: See
-) -> AsyncIterator[tuple[float, Simulation]]:
-    """Yield each trial's start and end. Raises GateError, and UnsupportedError for a condition not judged here."""
-    metrics = _with_secrets(gate, plan, controller)
-    endpoints = {name: endpoint(metric.prometheus) for name, metric in metrics.items() if metric.prometheus}
-    starts = times.starts()
-    async with Store(metrics, endpoints, controller, live=not starts) as store:
-        for start in starts or (time.time(),):
-            clock: Clock = Past(start) if starts else Present(times.speed)
-            longest = A_DAY if starts and times.longest is None else times.longest
-            yield start, await attempt(plan, store.ask, clock, see, longest)
-
-
-def _with_secrets(gate: Gate, plan: Plan, controller: Controller) -> Mapping[str, Metric]:
-    values = {one.name: gate.secrets.get(one.name, one.value) for one in gate.spec.args}
-    whole = (resolved(pruned(metric, controller), values) for metric in gate.spec.metrics)
-    return {plain.name: metric for plain, metric in zip(plan.metrics, whole, strict=True)}
-
-
-def endpoint(asked: Prometheus) -> PrometheusEndpoint:
-    """Return where a metric is asked, and with which proof. Raises GateError for a proof that cannot be made here."""
-    proof = asked.authentication
-    if proof.oauth2.token_url:
-        raise GateError("authentication.oauth2 is not made here; try the gate with a token in headers")
-    if proof.sigv4.region or proof.sigv4.role_arn or proof.sigv4.profile:
-        raise GateError("authentication.sigv4 is not made here; try the gate through a proxy that signs")
-    parts = urlsplit(asked.address)
-    headers = {header.key: header.value.strip() for header in asked.headers}
-    if not any(name.lower() == "authorization" for name in headers):
-        username, password = proof.basic_auth.username or parts.username, proof.basic_auth.password or parts.password
-        headers |= {"Authorization": basic_auth(username, password or "")} if username else {}
-    return PrometheusEndpoint(
-        address=parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
-        headers=headers,
-        tls=ClientTlsLoader(ClientTlsSection(insecure_skip_verify=asked.insecure)) if parts.scheme == "https" else None,
-        timeout=TIMEOUT if asked.timeout is None else asked.timeout,
-        proxy=environment_proxy(parts.scheme, parts.hostname or "") if parts.hostname else None,
-        hints=CURES,
-    )
-
-
-# `gate run` from its options to its exit code.
-
-
-# rooms
+        count = int((self.end - self.start) // self.step) + 1
+        return tuple(self.start + index * self.step for index in range(max(count, 1)))
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line wants: the controller, the times, and what is printed."""
+class RunOptions:
+    """The options of `gate run` and `gate simulate`: the controller, the times, and the output."""
 
-    controller: Controller
+    controller: ControllerVersion
     as_json: bool = False
     explain: bool = False
     speed: float = 1.0
     start: float | None = None
     end: float | None = None
     step: float | None = None
-    longest: float | None = None
+    max_duration: float | None = None
 
     @property
-    def times(self) -> Times:
-        """Return when the gate is tried. Raises GateError for times that do not go together."""
+    def schedule(self) -> RunSchedule:
+        """Return when the gate runs. Raises GateError for times that contradict each other."""
         if (self.end is None) != (self.step is None) or (self.end is not None and self.start is None):
-            raise GateError("--at, --until and --every go together")
-        return Times(self.start, self.end, self.step, self.speed, self.longest)
+            raise GateError("--until and --every need each other, and --at")
+        return RunSchedule(self.start, self.end, self.step, self.speed, self.max_duration)
 
 
-async def play(given: Given, wish: Wish) -> int:
-    """Try a gate, print what comes of it, and return the exit code: the worst of several tries. Raises GateError."""
+def parse_time(text: str) -> float:
+    """Parse a time: RFC 3339, Unix seconds, or a duration ago such as -2h. Raises ValueError."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    if text.startswith("-"):
+        return time.time() - float(str(parse_duration(text[1:])))
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write {text}Z for UTC")
+    return parsed.timestamp()
+
+
+async def run(source: GateSource, options: RunOptions) -> int:
+    """Run a gate, print the result, and return the exit code, of several runs the worst. Raises GateError."""
     try:
-        gate, plan = prepared(load(given, need_secrets=True), wish.controller)
-        if isinstance(plan, Status):
-            return conclude(Simulation(plan), wish)
-        many = len(wish.times.starts()) > 1
-        return await (_several if many else _single)(gate, plan, wish)
+        gate = _with_controller_address(load_gate(source, need_secrets=True))
+        plan = make_plan(gate.spec, options.controller)
+        if isinstance(plan, AnalysisRunStatus):
+            return print_result(AnalysisRunResult(plan), options)
+        if len(options.schedule.starts()) > 1:
+            return await _run_several(gate, plan, options)
+        return await _run_once(gate, plan, options)
     except UnsupportedError as error:
         raise unsupported(error) from None
 
 
-async def _single(gate: Gate, plan: Plan, wish: Wish) -> int:
-    with display.Show(Console(stderr=wish.as_json), plan) as show:
-        (done,) = [done async for _, done in trials(gate, plan, wish.controller, wish.times, show.see)]
-    return conclude(done, wish)
+def _with_controller_address(gate: LoadedGate) -> LoadedGate:
+    return LoadedGate(gate.name, with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")), gate.secrets)
 
 
-async def _several(gate: Gate, plan: Plan, wish: Wish) -> int:
+async def _run_once(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -> int:
+    with display.RunDisplay(Console(stderr=options.as_json), plan) as run_display:
+        (result,) = [result async for _, result in _runs(gate, plan, options, run_display.update)]
+    return print_result(result, options)
+
+
+async def _run_several(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -> int:
     code = 0
-    async for start, done in trials(gate, plan, wish.controller, wish.times, _silent):
-        code = max(code, display.code(done.status), key=WORST.index)
-        _tell(start, done, wish)
+    async for start, result in _runs(gate, plan, options, _ignore_step):
+        code = max(code, display.exit_code(result.status), key=EXIT_CODE_ORDER.index)
+        _print_line(start, result, options)
     return code
 
 
-WORST = (0, display.UNDECIDED, 3, 2, 1)
-"""Exit codes from good to bad."""
-
-
-def _silent(*_: object) -> None:
+def _ignore_step(*_: object) -> None:
     pass
 
 
-def _tell(start: float, done: Simulation, wish: Wish) -> None:
-    if wish.as_json:
-        print(json.dumps({"at": start, "status": as_json(done.status)}))  # noqa: T201 - one object a try
+async def _runs(
+    gate: LoadedGate, plan: AnalysisPlan, options: RunOptions, on_step: OnStep
+) -> AsyncIterator[tuple[float, AnalysisRunResult]]:
+    """Yield the start and result of each run. Raises GateError, and UnsupportedError for a condition."""
+    schedule, controller = options.schedule, options.controller
+    metrics = resolve_with_secrets(gate.spec, plan, controller, gate.secrets)
+    endpoints = {name: endpoint(metric.prometheus) for name, metric in metrics.items() if metric.prometheus}
+    starts = schedule.starts()
+    async with MetricProvider(metrics, endpoints, controller, live=not starts) as provider:
+        for start in starts or (time.time(),):
+            clock: RunClock = ReplayClock(start) if starts else RealClock(schedule.speed)
+            max_duration = schedule.max_duration
+            if starts and max_duration is None:
+                max_duration = MAX_REPLAY_SECONDS
+            yield start, await run_analysis(plan, provider.measure, clock, on_step, max_duration)
+
+
+def endpoint(provider: PrometheusProvider) -> PrometheusEndpoint:
+    """Return the endpoint and credential of a metric. Raises GateError for an authentication that is not supported."""
+    authentication = provider.authentication
+    if authentication.oauth2.token_url:
+        raise GateError("authentication.oauth2 is not supported here; run the gate with a token in headers")
+    sigv4 = authentication.sigv4
+    if sigv4.region or sigv4.role_arn or sigv4.profile:
+        raise GateError("authentication.sigv4 is not supported here; run the gate through a proxy that signs")
+    url = urlsplit(provider.address)
+    headers = {header.key: header.value.strip() for header in provider.headers}
+    if not any(name.lower() == "authorization" for name in headers):
+        username = authentication.basic_auth.username or url.username
+        password = authentication.basic_auth.password or url.password
+        headers |= {"Authorization": basic_auth(username, password or "")} if username else {}
+    tls = ClientTlsLoader(ClientTlsSection(insecure_skip_verify=provider.insecure)) if url.scheme == "https" else None
+    return PrometheusEndpoint(
+        address=url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(),
+        headers=headers,
+        tls=tls,
+        timeout=TIMEOUT_SECONDS if provider.timeout is None else provider.timeout,
+        proxy=environment_proxy(url.scheme, url.hostname or "") if url.hostname else None,
+        hints=TEMPLATE_HINTS,
+    )
+
+
+def _print_line(start: float, result: AnalysisRunResult, options: RunOptions) -> None:
+    """Print the result of one of several runs."""
+    status = result.status
+    if options.as_json:
+        print(json.dumps({"at": start, "status": status_json(status)}))  # noqa: T201 - one object per run
         return
-    status = done.status
-    counted = "; ".join(f"{one.name} {one.counts.successful} of {one.counts.count}" for one in status.results)
-    said = log.REDACTOR.redact(status.message)
-    print(f"{display.at(start)} {status.phase}{counted and f' ({counted})'}{said and f': {said}'}")  # noqa: T201
+    counts = "; ".join(f"{item.name} {item.counts.successful} of {item.counts.count}" for item in status.results)
+    message = log.REDACTOR.redact(status.message)
+    details = f"{counts and f' ({counts})'}{message and f': {message}'}"
+    print(f"{display.format_time(start)} {status.phase}{details}")  # noqa: T201
 
 
-def conclude(done: Simulation, wish: Wish) -> int:
-    """Print the end of a run, and return its exit code."""
-    if wish.as_json:
-        document = as_json(done.status)
-        if wish.explain:
-            document["explanations"] = [explanation.as_json(one) for one in done.told]
+def print_result(result: AnalysisRunResult, options: RunOptions) -> int:
+    """Print the result of a run, and return its exit code."""
+    if options.as_json:
+        document = status_json(result.status)
+        if options.explain:
+            document["explanations"] = [explanation_json(trace) for trace in result.traces]
         lines = [json.dumps(document, sort_keys=True)]
     else:
-        lines = [*(display.explained(done.told) if wish.explain else ()), *display.verdict(done.status)]
+        explanation = display.trace_lines(result.traces) if options.explain else ()
+        lines = [*explanation, *display.result_lines(result.status)]
     for line in lines:
         print(log.REDACTOR.redact(line))  # noqa: T201
-    return display.code(done.status)
+    return display.exit_code(result.status)
 
 
 def unsupported(error: UnsupportedError) -> GateError:
-    """Return the refusal of a condition that cannot be judged here."""
-    return GateError(f"it cannot be judged here, only by the controller: {error.message}")
+    """Return the error of a condition that only the controller can evaluate."""
+    return GateError(f"only the controller can evaluate this condition: {error.message}")

@@ -1,1 +1,5 @@
-"""What is wrong with a gate: Kubernetes YAML in, findings out, each with its line, its reason and its cure. Pure."""
+"""The linter of gates: Kubernetes YAML in, findings out, each with its line, the reason and a hint. Pure.
+
+`inputs` reads files into views of templates, `probe` evaluates conditions for representative values, `checks` has a
+function per rule, `rules` the table of them, and `findings` formats the result.
+"""

@@ -1,4 +1,8 @@
-"""All that was given to be looked at: gates, what uses them, Secrets; and what is known of the surroundings."""
+"""The input of the linter: templates, Rollouts and Secrets of all files, and what no manifest contains.
+
+The views address the raw values by path. They accept what the strict model of `exporter.gate.template` refuses, since
+the linter has to report it with its line; the fields of the CRD come from that model (`crd_schema`).
+"""
 
 from __future__ import annotations
 
@@ -7,193 +11,205 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.lint.manifest import Document, Fault, Path, Source, documents
-from exporter.gate.lint.probe import Judge
-from exporter.gate.placeholders import TAG, resolved
+from exporter.gate.arguments import PLACEHOLDER, substitute_known
+from exporter.gate.kubernetes import KubernetesObject, ManifestIssue, parse_manifest
+from exporter.gate.lint.findings import issue
+from exporter.gate.template import ObjectKind, SecretKeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.gate.controller import Controller
-    from exporter.gate.lint.finding import Spot
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.kubernetes import ManifestFile
+    from exporter.gate.lint.findings import Issue
+    from exporter.yaml_nodes import Path
 
-TEMPLATES: Final = ("AnalysisTemplate", "ClusterAnalysisTemplate")
-RUN: Final = "AnalysisRun"
-_ALLOW: Final = re.compile(r"#\s*gate-lint:\s*allow\s+(.*)")
-_WORD: Final = re.compile(r"[\w-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What no manifest tells: the controller's version, how often is scraped, how long until it can be read (s)."""
-
-    controller: Controller
-    scrape: float = 30.0
-    delay: float = 30.0
+RELEVANT_KINDS: Final = (*ObjectKind, "Rollout")
+_ALLOW_COMMENT: Final = re.compile(r"#\s*gate-lint:\s*allow\s+(.*)")
+_RULE_NAME: Final = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument of a gate: its literal value if it has one, and whether a Secret gives it."""
+class LintContext:
+    """The controller, and in seconds: the scrape interval of the metrics, and the delay until a sample is readable."""
 
-    name: str
-    index: int
-    value: str | None
-    secret: tuple[str, str] | None
-    given: bool
+    controller: ControllerVersion
+    scrape_interval: float = 30.0
+    read_delay: float = 30.0
 
 
 @dataclass(frozen=True)
-class Gate:
-    """An AnalysisTemplate, a ClusterAnalysisTemplate or an AnalysisRun."""
+class GateView:
+    """A template or run."""
 
-    document: Document
+    document: KubernetesObject
 
     @property
     def is_run(self) -> bool:
-        """Say whether it is an AnalysisRun: all its arguments are given."""
-        return self.document.kind == RUN
+        """Return whether it is an AnalysisRun, whose arguments must all have values."""
+        return self.document.kind == ObjectKind.RUN
 
     @cached_property
-    def arguments(self) -> tuple[Argument, ...]:
+    def arguments(self) -> tuple[ArgumentView, ...]:
         """Return its arguments in order."""
-        return tuple(_argument(index, one) for index, one in enumerate(rows(self.document.at("spec", "args"))))
+        return tuple(ArgumentView(index, row) for index, row in enumerate(rows(self.document.get("spec", "args"))))
 
     @cached_property
     def literals(self) -> Mapping[str, str]:
-        """Return the values of the arguments that have one."""
-        return {one.name: one.value for one in self.arguments if one.value is not None}
+        """Return the literal values of arguments."""
+        return {argument.name: argument.value for argument in self.arguments if argument.value is not None}
 
     @cached_property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[MetricView, ...]:
         """Return its metrics in order."""
-        return tuple(Metric(self, index) for index, _ in enumerate(rows(self.document.at("spec", "metrics"))))
+        return tuple(MetricView(self, index) for index, _ in enumerate(rows(self.document.get("spec", "metrics"))))
+
+    def issue(self, path: Path, reason: str, hint: str) -> Issue:
+        """Return an issue with the value at a path."""
+        return issue(self.document, path, reason, hint)
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One metric of a gate."""
+class ArgumentView:
+    """An argument of a gate."""
 
-    gate: Gate
+    index: int
+    row: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return str(self.row.get("name", ""))
+
+    @property
+    def secret(self) -> SecretKeyRef | None:
+        """Return the key of the Secret that contains its value."""
+        reference = mapping(self.row.get("valueFrom")).get("secretKeyRef")
+        return (
+            SecretKeyRef(str(reference.get("name")), str(reference.get("key"))) if isinstance(reference, dict) else None
+        )
+
+    @property
+    def value(self) -> str | None:
+        """Return its literal value, None if it has none or comes from a Secret."""
+        value = self.row.get("value")
+        return value if isinstance(value, str) and self.secret is None else None
+
+    @property
+    def is_set(self) -> bool:
+        """Return whether the gate itself has its value or the source of it."""
+        return self.value is not None or self.row.get("valueFrom") is not None
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """A metric of a gate."""
+
+    gate: GateView
     index: int
 
     @property
     def name(self) -> str:
         """Return its name."""
-        return str(self.at("name") or "")
+        return str(self.get("name") or "")
 
-    def path(self, *rest: str | int) -> Path:
-        """Return the path of one of its fields."""
-        return ("spec", "metrics", self.index, *rest)
+    def path(self, *path: str | int) -> Path:
+        """Return the path of one of its fields in the document."""
+        return ("spec", "metrics", self.index, *path)
 
-    def raw(self, *rest: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
-        """Return a field as it is written, None where there is none."""
-        return self.gate.document.at(*self.path(*rest))
+    def raw(self, *path: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
+        """Return a field as written, None if it is absent."""
+        return self.gate.document.get(*self.path(*path))
 
-    def at(self, *rest: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
-        """Return a field with the arguments in place whose values are known."""
-        value = self.raw(*rest)
-        return resolved(value, self.gate.literals) if isinstance(value, str) else value
+    def get(self, *path: str | int) -> Any:  # noqa: ANN401 - a manifest holds anything
+        """Return a field with the literal values of arguments in place."""
+        value = self.raw(*path)
+        return substitute_known(value, self.gate.literals) if isinstance(value, str) else value
 
-    def text(self, *rest: str | int) -> str:
-        """Return a field that is text, "" where there is none."""
-        value = self.at(*rest)
+    def text(self, *path: str | int) -> str:
+        """Return a text field, "" if it is absent or not text."""
+        value = self.get(*path)
         return value if isinstance(value, str) else ""
 
-    def known(self, *rest: str | int) -> str:
-        """Return a field that is text and holds no argument whose value is not known, else ""."""
-        text = self.text(*rest)
-        return "" if TAG.search(text) else text
+    def resolved_text(self, *path: str | int) -> str:
+        """Return a text field, "" if it contains an argument whose value is unknown."""
+        text = self.text(*path)
+        return "" if PLACEHOLDER.search(text) else text
 
-    def spot(self, rest: Path, why: str, cure: str) -> Spot:
-        """Say what is wrong with one of its fields."""
-        return self.gate.document.spot(self.path(*rest), why, cure)
+    def issue(self, path: Path, reason: str, hint: str) -> Issue:
+        """Return an issue with one of its fields."""
+        return self.gate.issue(self.path(*path), reason, hint)
 
 
-@dataclass(frozen=True)
-class Gates:
-    """Everything that was given."""
+@dataclass(frozen=True, eq=False)
+class LintInput:
+    """The objects and unreadable documents of all files. Compared by identity, so that results can be cached by it."""
 
-    documents: tuple[Document, ...]
-    faults: tuple[Fault, ...]
-    around: Surroundings
-    sources: Mapping[str, tuple[str, ...]]
-
-    @cached_property
-    def gates(self) -> tuple[Gate, ...]:
-        """Return what measures."""
-        return tuple(Gate(one) for one in self.documents if one.kind in TEMPLATES or one.kind == RUN)
+    documents: tuple[KubernetesObject, ...]
+    manifest_issues: tuple[ManifestIssue, ...]
+    context: LintContext
+    lines_by_file: Mapping[str, tuple[str, ...]]
 
     @cached_property
-    def metrics(self) -> tuple[Metric, ...]:
+    def gates(self) -> tuple[GateView, ...]:
+        """Return the templates and runs."""
+        kinds = set(ObjectKind)
+        return tuple(GateView(document) for document in self.documents if document.kind in kinds)
+
+    @cached_property
+    def metrics(self) -> tuple[MetricView, ...]:
         """Return every metric of every gate."""
         return tuple(metric for gate in self.gates for metric in gate.metrics)
 
     @cached_property
-    def prometheus(self) -> tuple[Metric, ...]:
-        """Return the metrics that ask a Prometheus API."""
+    def prometheus_metrics(self) -> tuple[MetricView, ...]:
+        """Return the metrics with a Prometheus provider."""
         return tuple(metric for metric in self.metrics if isinstance(metric.raw("provider", "prometheus"), dict))
 
-    @cached_property
-    def judges(self) -> tuple[Judge, ...]:
-        """Return the conditions of those."""
-        return tuple(Judge(metric, self.around.controller.engine) for metric in self.prometheus)
+    def of_kind(self, kind: str) -> Iterator[KubernetesObject]:
+        """Yield the objects of a kind."""
+        return (document for document in self.documents if document.kind == kind)
 
-    def of(self, kind: str) -> Iterator[Document]:
-        """Return the objects of a kind."""
-        return (one for one in self.documents if one.kind == kind)
-
-    def allowed(self, file: str, line: int, rule: str) -> bool:
-        """Say whether a comment on a line, or straight above it, allows what a rule finds there."""
-        lines = self.sources.get(file, ())
-        at = line - 1
-        beside = [lines[at]] if at < len(lines) else []
-        while at > 0 and lines[at - 1].lstrip().startswith("#"):
-            at -= 1
-            beside.append(lines[at])
-        return any(rule in _WORD.findall(found[1]) for text in beside if (found := _ALLOW.search(text)))
+    def is_suppressed(self, file: str, line: int, rule: str) -> bool:
+        """Return whether a comment on a line, or directly above it, allows a rule there."""
+        lines = self.lines_by_file.get(file, ())
+        index = line - 1
+        candidates = [lines[index]] if index < len(lines) else []
+        while index > 0 and lines[index - 1].lstrip().startswith("#"):
+            index -= 1
+            candidates.append(lines[index])
+        comments = (comment[1] for text in candidates if (comment := _ALLOW_COMMENT.search(text)))
+        return any(rule in _RULE_NAME.findall(comment) for comment in comments)
 
     @property
-    def concerned(self) -> bool:
-        """Say whether anything here is about gates at all."""
-        return bool(self.faults) or any(one.kind in LOOKED_AT for one in self.documents)
+    def is_relevant(self) -> bool:
+        """Return whether there is anything to check."""
+        return bool(self.manifest_issues) or any(document.kind in RELEVANT_KINDS for document in self.documents)
 
 
-LOOKED_AT: Final = (*TEMPLATES, RUN, "Rollout")
-
-
-def read(sources: Iterable[Source], around: Surroundings) -> Gates:
-    """Read texts."""
-    texts = tuple(sources)
-    found = [one for source in texts for one in documents(source)]
-    return Gates(
-        tuple(one for one in found if isinstance(one, Document) and _ours(one)),
-        tuple(one for one in found if isinstance(one, Fault)),
-        around,
-        {source.name: tuple(source.text.split("\n")) for source in texts},
+def read_input(files: Iterable[ManifestFile], context: LintContext) -> LintInput:
+    """Parse files."""
+    files = tuple(files)
+    items = [item for file in files for item in parse_manifest(file)]
+    return LintInput(
+        tuple(item for item in items if isinstance(item, KubernetesObject) and _is_core_or_argo(item)),
+        tuple(item for item in items if isinstance(item, ManifestIssue)),
+        context,
+        {file.name: tuple(file.text.split("\n")) for file in files},
     )
 
 
-def _ours(document: Document) -> bool:
-    """Say whether an object is of Kubernetes' core or of Argo: other groups have Rollouts, too."""
+def _is_core_or_argo(document: KubernetesObject) -> bool:
+    """Return whether an object is of Kubernetes' core or of Argo: other API groups have Rollouts, too."""
     group = str(document.content.get("apiVersion", "")).rpartition("/")[0]
     return group in {"", "argoproj.io"}
 
 
 def rows(value: object) -> list[dict[str, Any]]:
-    """Return the mappings of a list; what is none of that is passed over."""
-    return [one if isinstance(one, dict) else {} for one in value] if isinstance(value, list) else []
+    """Return the items of a list as mappings, an empty one for an item of another type."""
+    return [item if isinstance(item, dict) else {} for item in value] if isinstance(value, list) else []
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """Return a mapping; an empty one for what is none."""
+    """Return a mapping, an empty one for a value of another type."""
     return value if isinstance(value, dict) else {}
-
-
-def _argument(index: int, row: Mapping[str, Any]) -> Argument:
-    origin = row.get("valueFrom")
-    reference = mapping(origin).get("secretKeyRef")
-    secret = (str(reference.get("name")), str(reference.get("key"))) if isinstance(reference, dict) else None
-    value = row.get("value")
-    literal = value if isinstance(value, str) and secret is None else None
-    return Argument(str(row.get("name", "")), index, literal, secret, literal is not None or origin is not None)

@@ -1,16 +1,17 @@
-"""A metric's two conditions, asked what they make of values that say much: around every threshold, NaN, nothing."""
+"""Evaluates a metric's conditions for representative values: around every threshold, NaN, and an empty result."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
-from exporter.gate.analysis_run import Phase
+from exporter.gate.analysis_run import AnalysisPhase
+from exporter.gate.arguments import PLACEHOLDER, argument_name
 from exporter.gate.expr import (
     SCALAR,
     VECTOR,
@@ -22,137 +23,179 @@ from exporter.gate.expr import (
     evaluate,
     parse,
 )
-from exporter.gate.lint.checks.queries import parsed, shape
-from exporter.gate.placeholders import TAG, named
-from exporter.gate.promql import Shape
+from exporter.gate.promql import PromQLError, Query, ResultType
+from exporter.gate.provider import decide_phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.gate.expr import Engine
-    from exporter.gate.lint.inputs import Metric
+    from exporter.gate.lint.inputs import LintInput, MetricView
 
+QUERY: Final = ("provider", "prometheus", "query")
+RANGE_QUERY: Final = ("provider", "prometheus", "rangeQuery")
 SUCCESS, FAILURE = "successCondition", "failureCondition"
-MOST_THRESHOLDS: Final = 24
+MAX_THRESHOLDS: Final = 24
 _NUMBER: Final = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w)")
+_SUBTRACTION: Final = re.compile(r"[<>=(\s]-\s*[\d.]")
 _STAND_INS: Final = (0.37, 0.73, 0.19, 0.91)
+"""Values of unknown arguments: distinct, and unlikely to be written as a threshold."""
+_RELATIVE_STEP: Final = 1e-6
+"""Distance of the values just below and above a threshold."""
+
+
+@lru_cache(maxsize=1024)
+def try_parse_query(text: str) -> Query | PromQLError:
+    """Parse a query, or return the error. Cached, since many rules look at the same query."""
+    try:
+        return promql.parse(text)
+    except PromQLError as error:
+        return error
+
+
+def parse_query(metric: MetricView) -> Query | None:
+    """Return a metric's query, None if it is absent or does not parse."""
+    text = metric.text(*QUERY)
+    query = try_parse_query(text) if text else None
+    return query if isinstance(query, Query) else None
+
+
+def metric_result_type(metric: MetricView) -> ResultType | None:
+    """Return the type of the result that a metric's conditions evaluate, None if it is unknown."""
+    query = parse_query(metric)
+    if query is None or query.has_unknown_name:
+        return None
+    return ResultType.MATRIX if metric.raw(*RANGE_QUERY) else promql.result_type(query.expression)
+
+
+@lru_cache(maxsize=1)
+def probes(lint_input: LintInput) -> tuple[ConditionProbe, ...]:
+    """Return a probe for each Prometheus metric. Cached: a probe remembers the results of its conditions."""
+    engine = lint_input.context.controller.engine
+    return tuple(ConditionProbe(metric, engine) for metric in lint_input.prometheus_metrics)
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The conditions of a metric as one engine reads them; either may be missing."""
+class ConditionProbe:
+    """The conditions of a metric for one engine; either may be absent."""
 
-    metric: Metric
+    metric: MetricView
     engine: Engine
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """Return the conditions that there are; a number stands for each argument whose value is not known."""
-        given = {name: self.metric.text(name) for name in (SUCCESS, FAILURE)}
-        return {name: TAG.sub(lambda tag: self._stand_in(tag[1]), text) for name, text in given.items() if text}
+        """Return the conditions by field name, with a number in place of each argument whose value is unknown."""
+        texts = {name: self.metric.text(name) for name in (SUCCESS, FAILURE)}
+        return {name: PLACEHOLDER.sub(lambda tag: self._stand_in(tag[1]), text) for name, text in texts.items() if text}
 
     @cached_property
-    def unknown(self) -> tuple[str, ...]:
-        """Return the arguments in the conditions whose values are not known."""
+    def unknown_arguments(self) -> tuple[str, ...]:
+        """Return the arguments in the conditions whose values are unknown."""
         text = "".join(self.metric.text(name) for name in (SUCCESS, FAILURE))
-        return tuple(dict.fromkeys(named(tag) for tag in TAG.findall(text)))
+        return tuple(dict.fromkeys(argument_name(tag) for tag in PLACEHOLDER.findall(text)))
+
+    @property
+    def first_field(self) -> str:
+        """Return the field of the first condition."""
+        return next(iter(self.texts))
 
     @cached_property
-    def scalar(self) -> bool:
-        """Say whether `result` is a number and no list."""
-        return shape(self.metric) is Shape.SCALAR
+    def is_scalar(self) -> bool:
+        """Return whether `result` is a number, not a list."""
+        return metric_result_type(self.metric) is ResultType.SCALAR
 
     @cached_property
-    def parsed(self) -> dict[str, Condition | ConditionError]:
-        """Return each condition, or why it does not compile."""
+    def conditions(self) -> dict[str, Condition | ConditionError]:
+        """Return each condition, or the error if it does not compile."""
         return {name: self._parse(text) for name, text in self.texts.items()}
 
     @property
-    def able(self) -> bool:
-        """Say whether there is something to ask: conditions, all of which compile for what the query answers with."""
-        return bool(self.texts) and not any(self.fault(name) for name in self.texts) and not self.beyond
+    def is_evaluable(self) -> bool:
+        """Return whether there are conditions, and all of them compile for the type of the result."""
+        return bool(self.texts) and not any(self.error(name) for name in self.texts) and not self.is_unsupported
 
     @property
-    def beyond(self) -> bool:
-        """Say whether a condition uses what is not judged here."""
-        return any(isinstance(one, UnsupportedError) for one in self.parsed.values())
+    def is_unsupported(self) -> bool:
+        """Return whether a condition uses what this program cannot evaluate."""
+        return any(isinstance(condition, UnsupportedError) for condition in self.conditions.values())
 
-    def fault(self, name: str) -> str:
-        """Return why a condition can judge nothing, in the engine's words; "" when it can."""
-        found = self.parsed.get(name)
-        if isinstance(found, ConditionError):
-            return found.message
-        outcomes = [self._outcome(found, result) for result in self._usual] if found else []
-        faults = [one.message for one in outcomes if isinstance(one, EngineFailure)]
-        return faults[0] if faults and len(faults) == len(outcomes) else ""
+    def error(self, name: str) -> str:
+        """Return the engine's error if a condition fails for every usual result, else ""."""
+        condition = self.conditions.get(name)
+        if isinstance(condition, ConditionError):
+            return condition.message
+        outcomes = [self._evaluate(condition, result) for result in self._usual_results] if condition else []
+        errors = [outcome.message for outcome in outcomes if isinstance(outcome, EngineFailure)]
+        return errors[0] if errors and len(errors) == len(outcomes) else ""
 
     @cached_property
-    def _usual(self) -> tuple[float | tuple[float, ...], ...]:
-        """Return results that a condition should be able to judge."""
-        if self.scalar:
+    def _usual_results(self) -> tuple[float | tuple[float, ...], ...]:
+        """Return results for which a condition should have a value."""
+        if self.is_scalar:
             return (0.0, 1.0)
-        query = parsed(self.metric)
-        one = query is not None and not query.guessed and promql.single(query.expression) is not None
-        return ((0.0,), (1.0,)) if one else ((0.0,), (1.0,), (0.0, 1.0), (1.0, 0.0))
+        query = parse_query(self.metric)
+        if query and not query.has_unknown_name and promql.single_series_labels(query.expression) is not None:
+            return ((0.0,), (1.0,))
+        return ((0.0,), (1.0,), (0.0, 1.0), (1.0, 0.0))
 
-    def of(self, *values: float) -> Phase:
-        """Judge a result of these values."""
-        if values not in self._judged:
-            self._judged[values] = self._of(values)
-        return self._judged[values]
+    def phase(self, *values: float) -> AnalysisPhase:
+        """Return the phase of a measurement with these values."""
+        if values not in self._phases:
+            self._phases[values] = self._decide(values)
+        return self._phases[values]
 
     @cached_property
-    def _judged(self) -> dict[tuple[float, ...], Phase]:
+    def _phases(self) -> dict[tuple[float, ...], AnalysisPhase]:
         return {}
 
-    def _of(self, values: tuple[float, ...]) -> Phase:
-        result = values[0] if self.scalar else list(values)
-        good, bad = (self._said(name, result) for name in (SUCCESS, FAILURE))
-        if isinstance(good, EngineFailure) or isinstance(bad, EngineFailure):
-            return Phase.ERROR
-        if good is None and bad is None:
-            return Phase.SUCCESSFUL
-        if bad if bad is not None else not good:
-            return Phase.FAILED
-        return Phase.SUCCESSFUL if good is None or good else Phase.INCONCLUSIVE
+    def _decide(self, values: tuple[float, ...]) -> AnalysisPhase:
+        result = values[0] if self.is_scalar else list(values)
+        success, failure = (self._outcome(name, result) for name in (SUCCESS, FAILURE))
+        if isinstance(success, EngineFailure) or isinstance(failure, EngineFailure):
+            return AnalysisPhase.ERROR
+        return decide_phase(success, failure)
 
-    def both(self, value: float) -> bool:
-        """Say whether a value is success and failure at once."""
-        result = value if self.scalar else [value]
-        return all(self._said(name, result) is True for name in (SUCCESS, FAILURE))
+    def is_both(self, value: float) -> bool:
+        """Return whether both conditions are true for a value."""
+        result = value if self.is_scalar else [value]
+        return all(self._outcome(name, result) is True for name in (SUCCESS, FAILURE))
 
     @cached_property
-    def points(self) -> tuple[float, ...]:
-        """Return values below, at, above and between all numbers that the conditions name, in order."""
+    def probe_values(self) -> tuple[float, ...]:
+        """Return values below, at, above and between all numbers in the conditions, in order."""
         text = " ".join(self.texts.values())
-        named_ones = {float(found[0]) for found in _NUMBER.finditer(text)}
-        signed = named_ones | {-one for one in named_ones} if re.search(r"[<>=(\s]-\s*[\d.]", text) else named_ones
-        marks = sorted(one for one in signed if math.isfinite(one))[:MOST_THRESHOLDS]
-        around = {mark + side * max(abs(mark), 1.0) * 1e-6 for mark in marks for side in (-1, 0, 1)}
-        between = {(one + two) / 2 for one, two in pairwise(marks)}
-        ends = {marks[0] - 1, marks[-1] + 1} if marks else {0.0, 1.0}
-        lowest = -math.inf if signed != named_ones else 0.0
-        return tuple(sorted(one for one in around | between | ends if one >= lowest))
+        numbers = {float(match[0]) for match in _NUMBER.finditer(text)}
+        signed = numbers | {-number for number in numbers} if _SUBTRACTION.search(text) else numbers
+        thresholds = sorted(number for number in signed if math.isfinite(number))[:MAX_THRESHOLDS]
+        around = {
+            threshold + side * max(abs(threshold), 1.0) * _RELATIVE_STEP
+            for threshold in thresholds
+            for side in (-1, 0, 1)
+        }
+        between = {(low + high) / 2 for low, high in pairwise(thresholds)}
+        ends = {thresholds[0] - 1, thresholds[-1] + 1} if thresholds else {0.0, 1.0}
+        minimum = -math.inf if signed != numbers else 0.0  # without a minus sign a result is taken to be at least 0
+        return tuple(sorted(value for value in around | between | ends if value >= minimum))
 
-    def _said(self, name: str, result: float | Sequence[float]) -> bool | EngineFailure | None:
-        condition = self.parsed.get(name)
-        return self._outcome(condition, result) if isinstance(condition, Condition) else None
+    def _outcome(self, name: str, result: float | Sequence[float]) -> bool | EngineFailure | None:
+        condition = self.conditions.get(name)
+        return self._evaluate(condition, result) if isinstance(condition, Condition) else None
 
-    def _outcome(self, condition: Condition, result: float | Sequence[float]) -> bool | EngineFailure:
+    def _evaluate(self, condition: Condition, result: float | Sequence[float]) -> bool | EngineFailure:
         try:
             return evaluate(condition, result)
         except UnsupportedError as error:
             return EngineFailure(error.message)
 
     def _parse(self, text: str) -> Condition | ConditionError:
-        """Parse a condition, and check it against what the query answers with."""
+        """Parse a condition, and check it against the type of the result."""
         try:
-            found = parse(text, self.engine)
-            check(found, SCALAR if self.scalar else VECTOR)
+            condition = parse(text, self.engine)
+            check(condition, SCALAR if self.is_scalar else VECTOR)
         except ConditionError as error:
             return error
-        return found
+        return condition
 
     def _stand_in(self, tag: str) -> str:
-        at = self.unknown.index(named(tag))
-        return str(_STAND_INS[at] if at < len(_STAND_INS) else at)
+        index = self.unknown_arguments.index(argument_name(tag))
+        return str(_STAND_INS[index] if index < len(_STAND_INS) else index)

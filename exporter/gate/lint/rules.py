@@ -1,7 +1,8 @@
-"""The table of rules: a row a rule. `gate lint` goes through it from top to bottom; the README shows it."""
+"""The table of rules, one row each. `gate lint` applies them from top to bottom; the README contains the table."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.lint.checks import (
@@ -9,118 +10,144 @@ from exporter.gate.lint.checks import (
     arguments,
     conditions,
     credentials,
-    fields,
     limits,
     manifests,
     queries,
     references,
     schedule,
-    verdicts,
 )
-from exporter.gate.lint.finding import Finding, Rule, Severity
+from exporter.gate.lint.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from exporter.gate.lint.inputs import Gates
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import LintInput
 
 E, W = Severity.ERROR, Severity.WARNING
 
+
+@dataclass(frozen=True, slots=True)
+class LintRule:
+    """A row of the table. The name is public: comments and `gate lint --format json` contain it."""
+
+    name: str
+    severity: Severity
+    summary: str
+    check: Callable[[LintInput], Iterator[Issue]]
+
+
 RULES: Final = (
-    # The manifest
-    Rule("yaml", E, "text that is no YAML", manifests.malformed),
-    Rule("repeated-key", E, "one key twice in a mapping", manifests.repeated),
-    Rule("unknown-field", E, "a field that no controller has", fields.unknown),
-    Rule("basic-auth", E, "basicAuth before the controller that has it (after 1.10)", fields.basic_auth),
-    Rule("too-early", E, "a field that only a later controller has", fields.too_early),
-    Rule(
-        "wrong-type", E, "a value of another type than the field's, such as a number for an argument", fields.wrong_type
+    # Manifest
+    LintRule("yaml", E, "text that is not YAML", manifests.check_yaml),
+    LintRule("repeated-key", E, "the same key twice in a mapping", manifests.check_repeated_key),
+    LintRule("unknown-field", E, "a field that no controller has", manifests.check_unknown),
+    LintRule(
+        "basic-auth", E, "basicAuth for a controller that does not have it (up to 1.10)", manifests.check_basic_auth
     ),
-    Rule("no-metrics", E, "a gate without a metric", manifests.no_metrics),
-    Rule("provider", E, "a metric with no provider, or with several", manifests.provider),
-    Rule("metric-name", E, "one metric name twice: breaks the controller's whole metrics page", manifests.metric_name),
-    Rule("namespace", W, "an AnalysisTemplate that names no namespace", references.namespace),
-    Rule("cluster-namespace", W, "a ClusterAnalysisTemplate that names one", references.cluster_namespace),
+    LintRule("too-early", E, "a field that only a later controller has", manifests.check_too_early),
+    LintRule(
+        "wrong-type", E, "a value of the wrong type, such as a number for an argument", manifests.check_wrong_type
+    ),
+    LintRule("no-metrics", E, "a gate without a metric", manifests.check_no_metrics),
+    LintRule("provider", E, "a metric with no provider, or with several", manifests.check_provider),
+    LintRule(
+        "metric-name", E, "a metric name twice: breaks the controller's whole metrics page", manifests.check_metric_name
+    ),
+    LintRule("namespace", W, "an AnalysisTemplate without a namespace", references.check_namespace),
+    LintRule("cluster-namespace", W, "a ClusterAnalysisTemplate with a namespace", references.check_cluster_namespace),
     # Counts and limits
-    Rule("not-a-number", E, "a count or limit in words: read as 0", limits.not_a_number),
-    Rule("limits", E, "counts and limits that the controller refuses", limits.refused),
-    Rule("interval-missing", E, "count above 1 without interval", limits.interval_missing),
-    Rule("limit-unreachable", E, "a limit that so few measurements cannot exceed", limits.unreachable),
-    Rule("limit-comment", W, "failureLimit off by one against the comment beside it", limits.comment),
-    Rule("matches-nothing", E, "dryRun or measurementRetention that matches no metric", limits.matches_nothing),
-    Rule("all-dry", W, "every metric is a dry run", limits.all_dry),
+    LintRule("not-a-number", E, "a count or limit that is not a number: read as 0", limits.check_not_a_number),
+    LintRule("limits", E, "counts and limits that the controller refuses", limits.check_refused),
+    LintRule("interval-missing", E, "a count above 1 without interval", limits.check_interval_missing),
+    LintRule("limit-unreachable", E, "a limit that the measurements cannot exceed", limits.check_unreachable),
+    LintRule("limit-comment", W, "a failureLimit that is one off its comment", limits.check_comment),
+    LintRule(
+        "matches-nothing", E, "a dryRun or measurementRetention that matches no metric", limits.check_matches_nothing
+    ),
+    LintRule("all-dry", W, "a gate in which every metric is a dry run", limits.check_all_dry),
     # Time
-    Rule("duration", E, "a duration that Go does not read", schedule.malformed),
-    Rule("no-delay", W, "no initialDelay: judged before the canary had traffic", schedule.no_delay),
-    Rule("short-delay", W, "initialDelay over before what was written can be read", schedule.short_delay),
-    Rule("short-interval", W, "interval shorter than the scrape interval", schedule.short_interval),
-    Rule("short-range", W, "a rate over a range of less than two scrapes", schedule.short_range),
-    Rule("overlap-in-time", W, "a range so long that one moment exceeds failureLimit", schedule.overlapping),
-    # The query
-    Rule("no-query", E, "a Prometheus metric without a query", queries.missing),
-    Rule("promql", E, "a query that is no PromQL", queries.malformed),
-    Rule("lost-le", E, "histogram_quantile over buckets summed without le", queries.lost_buckets),
-    Rule("result-type", E, "a query whose kind of answer the controller does not read", queries.matrix),
-    Rule("several-series", W, "several series, of which the conditions see one", verdicts.several_series),
-    # The conditions
-    Rule("no-condition", E, "neither condition: always Successful", conditions.missing),
-    Rule("condition", E, "a condition that does not compile, or fails with every answer", conditions.malformed),
-    Rule("condition-unknown", W, "a condition that is not judged here", conditions.beyond),
-    Rule("empty", E, "result[0] without a guard for an empty answer", verdicts.empty),
-    Rule("nan-passes", E, "NaN is Successful", verdicts.nan_passes),
-    Rule("nan-undecided", W, "NaN falls through both conditions: Inconclusive", verdicts.nan_undecided),
-    Rule("overlap", E, "a value that is both success and failure: failure wins", verdicts.overlap),
-    Rule("gap", W, "values between success and failure: Inconclusive, and inconclusiveLimit is not set", verdicts.gap),
-    Rule("always", W, "the same verdict for every value", verdicts.constant),
-    # The address
-    Rule("no-address", W, "no address: the controller's environment decides", addresses.missing),
-    Rule("address-scheme", E, "an address without scheme or host", addresses.scheme),
-    Rule("address-credential", E, "a credential inside of the address", addresses.credentials),
-    Rule("address-path", E, "/api/v1/query in the address, to which it is appended", addresses.api_path),
-    Rule("address-query", E, "? or # in the address", addresses.query_part),
-    Rule("address-last9", W, "an address at Last9 that is no Read URL", addresses.last9),
-    Rule("plain-http", W, "a credential sent over http:// out of the cluster", addresses.plain_http),
-    Rule("no-credential", E, "Last9 asked without a credential", addresses.unproven),
-    Rule("insecure", W, "TLS without verification", addresses.insecure),
-    Rule("timeout", E, "a timeout that is none, over at once, or in milliseconds", addresses.timeout),
-    # The credential
-    Rule("header-newline", E, "a header value with a line break, also from a Secret", credentials.newline),
-    Rule("header-space", W, "a header value with stray white space, also from a Secret", credentials.space),
-    Rule("header-scheme", E, "Authorization without Basic or Bearer", credentials.scheme),
-    Rule("header-shape", W, "Basic that is not followed by base64 of user:password", credentials.shape),
-    Rule("credential-literal", E, "a credential written in the gate", credentials.literal),
-    Rule("secret-key", E, "an argument from a key that the Secret does not have", credentials.secret_key),
-    Rule("secret-namespace", E, "an argument from a Secret of another namespace", credentials.secret_namespace),
-    Rule("secret-base64", E, "Secret data that is no base64", credentials.secret_base64),
+    LintRule("duration", E, "a duration that Go does not parse", schedule.check_duration),
+    LintRule("no-delay", W, "no initialDelay: measures before the canary has traffic", schedule.check_no_delay),
+    LintRule("short-delay", W, "an initialDelay shorter than the read delay", schedule.check_short_delay),
+    LintRule("short-interval", W, "an interval shorter than the scrape interval", schedule.check_short_interval),
+    LintRule("short-range", W, "a rate over a range of less than two scrapes", schedule.check_short_range),
+    LintRule("overlap-in-time", W, "a range so long that one bad moment exceeds failureLimit", schedule.check_overlap),
+    # Query
+    LintRule("no-query", E, "a Prometheus metric without a query", queries.check_missing),
+    LintRule("promql", E, "a query that is not PromQL", queries.check_malformed),
+    LintRule("lost-le", E, "a histogram_quantile of buckets summed without le", queries.check_lost_buckets),
+    LintRule("result-type", E, "a query whose result type the controller does not read", queries.check_result_type),
+    LintRule(
+        "several-series", W, "several series, of which the conditions use only one", conditions.check_several_series
+    ),
+    # Conditions
+    LintRule("no-condition", E, "no condition: always Successful", conditions.check_missing),
+    LintRule(
+        "condition", E, "a condition that does not compile, or fails for every result", conditions.check_malformed
+    ),
+    LintRule("condition-unknown", W, "a condition that the linter cannot evaluate", conditions.check_unsupported),
+    LintRule("empty", E, "result[0] without a guard for an empty result", conditions.check_empty),
+    LintRule("nan-passes", E, "NaN counts as Successful", conditions.check_nan_passes),
+    LintRule("nan-undecided", W, "NaN makes neither condition true: Inconclusive", conditions.check_nan_undecided),
+    LintRule("overlap", E, "a value that is both success and failure: failure wins", conditions.check_overlap),
+    LintRule("gap", W, "values between success and failure, and no inconclusiveLimit", conditions.check_gap),
+    LintRule("always", W, "the same phase for every value", conditions.check_constant),
+    # Address
+    LintRule("no-address", W, "no address: the controller's environment decides", addresses.check_missing),
+    LintRule("address-scheme", E, "an address without scheme or host", addresses.check_scheme),
+    LintRule("address-credential", E, "a credential in the address", addresses.check_credential),
+    LintRule("address-path", E, "/api/v1/query in the address, which the controller appends", addresses.check_api_path),
+    LintRule("address-query", E, "? or # in the address", addresses.check_query_part),
+    LintRule("address-last9", W, "an address at Last9 that is not a Read URL", addresses.check_last9),
+    LintRule("plain-http", W, "a credential sent out of the cluster over http://", addresses.check_plain_http),
+    LintRule("no-credential", E, "a query to Last9 without a credential", addresses.check_no_credential),
+    LintRule("insecure", W, "TLS without verification", addresses.check_insecure),
+    LintRule(
+        "timeout", E, "a timeout that is not valid, expires at once, or is in milliseconds", addresses.check_timeout
+    ),
+    # Credential
+    LintRule("header-newline", E, "a line break in a header value, also from a Secret", credentials.check_newline),
+    LintRule("header-space", W, "stray white space in a header value, also from a Secret", credentials.check_space),
+    LintRule("header-scheme", E, "Authorization without Basic or Bearer", credentials.check_scheme),
+    LintRule("header-shape", W, "Basic without base64 of user:password", credentials.check_shape),
+    LintRule("credential-literal", E, "a credential written in the gate", credentials.check_literal),
+    LintRule("secret-key", E, "an argument from a key that the Secret does not have", credentials.check_secret_key),
+    LintRule(
+        "secret-namespace", E, "an argument from a Secret of another namespace", credentials.check_secret_namespace
+    ),
+    LintRule("secret-base64", E, "Secret data that is not base64", credentials.check_secret_base64),
     # Arguments
-    Rule("argument-unresolved", E, "{{…}} that nothing fills in", arguments.unresolved),
-    Rule("argument-unused", W, "an argument that no metric uses", arguments.unused),
-    Rule("argument-repeated", E, "two arguments of one name", arguments.repeated),
-    Rule("argument-without-value", E, "an AnalysisRun's argument without a value", arguments.without_value),
-    Rule("argument-both", E, "an argument with value and valueFrom", arguments.both),
-    # What Rollouts make of it
-    Rule("secret-in-rollout", E, "a Secret given as the Rollout's argument", references.secret_in_rollout),
-    Rule("reference", E, "a template of another namespace or scope than the Rollout asks for", references.wrong_place),
-    Rule("argument-not-given", E, "an argument without a value that the Rollout does not give", references.not_given),
-    Rule("argument-not-wanted", W, "a Rollout's argument that no template has", references.not_wanted),
-    Rule("endless", E, "no count in a gate that a step waits for", references.endless),
-    Rule("dummy-value", E, "count from an argument without a value, in a step", references.dummy),
-    Rule("metric-clash", E, "one metric name in two templates of one analysis", references.clash),
-    Rule("diluted", W, "a share of all traffic that the canary's weight cannot move to failure", verdicts.diluted),
+    LintRule("argument-unresolved", E, "{{…}} that no argument replaces", arguments.check_unresolved),
+    LintRule("argument-unused", W, "an argument that no metric uses", arguments.check_unused),
+    LintRule("argument-repeated", E, "two arguments with the same name", arguments.check_repeated),
+    LintRule("argument-without-value", E, "an AnalysisRun's argument without a value", arguments.check_without_value),
+    LintRule("argument-both", E, "an argument with both value and valueFrom", arguments.check_both),
+    # Use by Rollouts
+    LintRule("secret-in-rollout", E, "a Secret as the Rollout's argument", references.check_secret_in_rollout),
+    LintRule("reference", E, "a template in another namespace or scope than the Rollout's", references.check_reference),
+    LintRule("argument-not-given", E, "an argument that neither template nor Rollout sets", references.check_not_given),
+    LintRule("argument-not-wanted", W, "a Rollout's argument that no template has", references.check_not_wanted),
+    LintRule("endless", E, "no count in a gate that a step waits for", references.check_endless),
+    LintRule("dummy-value", E, "a count from an argument without a value, in a step", references.check_dummy_value),
+    LintRule("metric-clash", E, "the same metric name in two templates of an analysis", references.check_metric_clash),
+    LintRule(
+        "diluted", W, "a share of all traffic that the canary's weight cannot move to failure", conditions.check_diluted
+    ),
 )
 
 
-def lint(gates: Gates) -> tuple[Finding, ...]:
-    """Go through all rules; findings are in the order of files and lines, without those that a comment allows."""
-    return tuple(sorted({finding for rule in RULES for finding in _found(rule, gates)}))
+def lint(lint_input: LintInput) -> tuple[Finding, ...]:
+    """Apply all rules; return the findings that no comment allows, in the order of files and lines."""
+    return tuple(sorted({finding for rule in RULES for finding in _findings(rule, lint_input)}))
 
 
-def _found(rule: Rule, gates: Gates) -> Iterator[Finding]:
-    for spot in rule.check(gates):
-        if not gates.allowed(spot.file, spot.line, rule.name):
-            yield Finding(spot.file, spot.line, rule.name, rule.severity, spot.why, spot.cure)
+def _findings(rule: LintRule, lint_input: LintInput) -> Iterator[Finding]:
+    for issue in rule.check(lint_input):
+        if not lint_input.is_suppressed(issue.file, issue.line, rule.name):
+            yield Finding(issue.file, issue.line, rule.name, rule.severity, issue.reason, issue.hint)
 
 
-def failing(findings: tuple[Finding, ...], *, strict: bool) -> bool:
-    """Say whether findings are to fail a build."""
-    return any(strict or one.severity is Severity.ERROR for one in findings)
+def is_failure(findings: tuple[Finding, ...], *, strict: bool) -> bool:
+    """Return whether findings make the command fail: errors do, with `strict` warnings too."""
+    return any(strict or finding.severity is Severity.ERROR for finding in findings)

@@ -1,21 +1,33 @@
-"""PromQL, looked at without asking: parsed by promql-parser, with arguments in it; and what its answer may be."""
+"""Static analysis of PromQL: queries parsed by promql-parser with their placeholders, and what their result can be.
 
-from exporter.gate.promql.analysis import is_share, may_be_empty, may_be_nan, single
-from exporter.gate.promql.ast import Shape, counts_up, lost_buckets, ranges, selectors, shape
-from exporter.gate.promql.parse import PromQLError, Query, read
+Text → `parse` → `Query` (query.py, with helpers on the syntax tree) → questions about the result (analysis.py).
+"""
+
+from exporter.gate.promql.analysis import is_share, may_be_empty, may_be_nan, single_series_labels
+from exporter.gate.promql.query import (
+    PromQLError,
+    Query,
+    ResultType,
+    loses_le_label,
+    needs_two_samples,
+    parse,
+    ranges,
+    result_type,
+    selectors,
+)
 
 __all__ = [
     "PromQLError",
     "Query",
-    "Shape",
-    "counts_up",
+    "ResultType",
     "is_share",
-    "lost_buckets",
+    "loses_le_label",
     "may_be_empty",
     "may_be_nan",
+    "needs_two_samples",
+    "parse",
     "ranges",
-    "read",
+    "result_type",
     "selectors",
-    "shape",
-    "single",
+    "single_series_labels",
 ]

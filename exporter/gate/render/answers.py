@@ -1,32 +1,36 @@
-"""The questions that a gate is made from, each with its default: options, prompts and files all come from here."""
+"""The questions of `gate render` with their defaults: options, prompts and answer files derive from them."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exporter.gate import promql
-from exporter.gate.controller import DEFAULT, Controller, controller
-from exporter.gate.go_format import duration
+from exporter.gate.controller import DEFAULT_VERSION, ControllerVersion, parse_version
+from exporter.gate.go_format import parse_duration
+from exporter.net.auth import basic_auth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic.fields import FieldInfo
 
-NANO: Final = 1_000_000_000
-_OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_METRIC: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-_VALUE: Final = re.compile(r"[^\s\"'`\\{}]+")
+NANOSECONDS: Final = 1_000_000_000
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+_LABEL_VALUE: Final = re.compile(r"[^\s\"'`\\{}]+")
 READ_URL: Final = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
 
 
 class Signal(StrEnum):
-    """What a gate looks at."""
+    """What a gate measures."""
 
     ERROR_RATE = "error-rate"
     LATENCY = "latency"
@@ -37,17 +41,17 @@ class Signal(StrEnum):
 
 
 class NoData(StrEnum):
-    """What no traffic, no series or NaN means."""
+    """The meaning of no traffic, no series or NaN."""
 
     PAUSE = "pause"
     FAIL = "fail"
-    PASS = "pass"  # noqa: S105 - no password
+    PASS = "pass"  # noqa: S105 - not a password
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
+def _matches(pattern: re.Pattern[str], description: str) -> AfterValidator:
     def check(text: str) -> str:
         if text and not pattern.fullmatch(text):
-            raise ValueError(f"{text!r} is no {what}")
+            raise ValueError(f"{text!r} is not a {description}")
         return text
 
     return AfterValidator(check)
@@ -56,105 +60,105 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
 def _seconds(value: object) -> object:
     if not isinstance(value, str):
         return value
-    nanoseconds = duration(value)
-    if nanoseconds <= 0 or nanoseconds % NANO:
+    nanoseconds = parse_duration(value)
+    if nanoseconds <= 0 or nanoseconds % NANOSECONDS:
         raise ValueError(f"{value!r} is not a number of whole seconds above 0; write 30s or 2m")
-    return nanoseconds // NANO
+    return nanoseconds // NANOSECONDS
 
 
-def _known(version: str) -> str:
-    controller(version)
+def _supported(version: str) -> str:
+    parse_version(version)
     return version
 
 
-ObjectName = Annotated[str, _matching(_OBJECT, "name of a Kubernetes object")]
-LabelName = Annotated[str, _matching(_LABEL, "name of a label")]
-MetricName = Annotated[str, _matching(_METRIC, "name of a metric")]
-LabelValue = Annotated[str, _matching(_VALUE, "label value without quotes, braces, backslashes or white space")]
+ObjectName = Annotated[str, _matches(_OBJECT_NAME, "name of a Kubernetes object")]
+LabelName = Annotated[str, _matches(_LABEL_NAME, "name of a label")]
+MetricName = Annotated[str, _matches(_METRIC_NAME, "name of a metric")]
+LabelValue = Annotated[str, _matches(_LABEL_VALUE, "label value without quotes, braces, backslashes or white space")]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 
 
 class Answers(BaseModel):
-    """What a gate is made from. The text under a field is the question.
+    """The answers from which a gate is generated. The text under a field is the question, and the help of the option.
 
-    The aliases are the names in files of answers, and with hyphens those of the options.
+    The aliases are public: the keys of answer files and, with hyphens, the names of the options.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     signal: Signal = Field(alias="signal")
-    """What to look at."""
+    """What to measure."""
     service: LabelValue = Field(alias="service", min_length=1)
-    """The service, as the metrics' label names it."""
+    """The service: value of the label --service-label."""
     namespace: ObjectName = Field(alias="namespace", default="")
     """Namespace of the Rollout, the template and the Secret."""
     address: str = Field(alias="address", default="")
-    """Read address: what comes before /api/v1."""
+    """Read address: the part before /api/v1."""
     cluster_id: LabelValue = Field(alias="cluster_id", default="")
-    """Last9 cluster id, from which the read address is made, together with the organization."""
+    """Last9 cluster id; with the organization it gives the read address."""
     organization: LabelValue = Field(alias="organization", default="")
     """Last9 organization."""
     query: str = Field(alias="query", default="")
-    """With promql: the query; {{args.X}} may stand in it: service-name, canary-hash, namespace, rollout-name."""
+    """With promql: the query. It may use {{args.X}} of service-name, canary-hash, namespace, rollout-name."""
     success: float | None = Field(alias="success", default=None)
-    """A measurement below this is good; unset: the signal's own."""
+    """A measurement below this is good. Default: depends on the signal."""
     failure: float | None = Field(alias="failure", default=None)
-    """A measurement at or above this is bad; between the two it is inconclusive."""
+    """A measurement at or above this is bad; between success and failure it is inconclusive."""
     higher_is_better: bool = Field(alias="higher_is_better", default=False)
-    """Good is above `success`, bad at or below `failure`."""
+    """Good is above --success, bad at or below --failure."""
     no_data: NoData = Field(alias="no_data", default=NoData.PAUSE)
-    """What no traffic, no series or NaN means: pause (inconclusive), fail, or pass."""
+    """Meaning of no traffic, no series or NaN: pause (inconclusive), fail, or pass."""
     interval: Seconds = Field(alias="interval", default=120)
     """Time between measurements."""
     count: int = Field(alias="count", default=5, ge=1, le=1000)
-    """How many measurements."""
+    """Number of measurements."""
     failures: int = Field(alias="failures", default=3, ge=1)
-    """The gate fails at so many bad measurements."""
+    """Number of bad measurements at which the gate fails."""
     inconclusives: int = Field(alias="inconclusives", default=3, ge=1)
-    """The rollout pauses at so many inconclusive measurements."""
+    """Number of inconclusive measurements at which the rollout pauses."""
     window: Seconds | None = Field(alias="window", default=None)
-    """Range that each measurement looks at; unset: the interval, and at least four scrapes."""
+    """Range of each measurement. Default: the interval, and at least four scrapes."""
     scrape_interval: Seconds = Field(alias="scrape_interval", default=30)
-    """How often the metrics are scraped or pushed."""
+    """Interval at which the metrics are scraped or pushed."""
     read_delay: Seconds = Field(alias="read_delay", default=30)
-    """How long until what is written can be read; `rollouts-exporter verify` measures it."""
+    """Delay until a sample can be read; `rollouts-exporter verify` measures it."""
     weight: int = Field(alias="weight", default=10, ge=1, le=99)
-    """The canary's weight in percent while it is judged."""
+    """The canary's weight in percent while the gate runs."""
     next_weight: int = Field(alias="next_weight", default=25, ge=2, le=100)
-    """The weight after the gate has passed."""
+    """The weight in percent after the gate has passed."""
     cluster_scope: bool = Field(alias="cluster_scope", default=False)
     """Write a ClusterAnalysisTemplate, for all namespaces; each needs the Secret."""
     name: ObjectName = Field(alias="name", default="")
-    """Name of the template; unset: last9-SIGNAL."""
+    """Name of the template. Default: last9-SIGNAL."""
     rollout: ObjectName = Field(alias="rollout", default="")
-    """Name of the Rollout; unset: the service's."""
+    """Name of the Rollout. Default: the service."""
     secret_name: ObjectName = Field(alias="secret_name", default="last9-read", min_length=1)
     """Name of the Secret."""
     secret_key: str = Field(alias="secret_key", default="authorization", pattern=r"^[-._a-zA-Z0-9]+$")
-    """Key of the Secret that holds the header."""
-    controller: Annotated[str, AfterValidator(_known)] = Field(alias="controller", default=DEFAULT)
-    """Argo Rollouts' version."""
+    """Key of the Secret that contains the header."""
+    controller: Annotated[str, AfterValidator(_supported)] = Field(alias="controller", default=DEFAULT_VERSION)
+    """Version of the Argo Rollouts controller."""
     metric: MetricName = Field(alias="metric", default="")
-    """Metric to ask for; unset: the signal's own."""
+    """Metric to query. Default: depends on the signal."""
     service_label: LabelName = Field(alias="service_label", default="service", min_length=1)
-    """Label that names the service."""
+    """Label that contains the service."""
     pod_label: LabelName = Field(alias="pod_label", default="pod")
-    """Label that names the pod; empty: the metrics have none, and canary and stable are seen together."""
+    """Label that contains the pod; empty if the metrics have none: then canary and stable are measured together."""
     errors: str = Field(alias="errors", default='status=~"5.."')
-    """Matcher of bad requests."""
+    """Label matcher of bad requests."""
     environment: LabelValue = Field(alias="environment", default="prod")
-    """With apm: the env label."""
+    """With apm: the value of the label env."""
     quantile: float = Field(alias="quantile", default=0.95, gt=0, lt=1)
     """With latency: the quantile."""
 
     @property
-    def version(self) -> Controller:
+    def version(self) -> ControllerVersion:
         """Return the controller's version."""
-        return controller(self.controller)
+        return parse_version(self.controller)
 
     @property
     def read_address(self) -> str:
-        """Return where to ask, "" when that is left open."""
+        """Return the read address, "" if it is left to the user of the template."""
         if self.address or not self.cluster_id:
             return self.address.rstrip("/")
         return READ_URL.format(cluster=self.cluster_id, organization=self.organization)
@@ -171,14 +175,14 @@ class Answers(BaseModel):
 
     @property
     def range(self) -> int:
-        """Return the range of the query in seconds; of a query of one's own, the longest in it."""
+        """Return the range of the query in seconds; for --query, the longest range in it."""
         if self.query:
-            return self._longest()
+            return self._max_range()
         return self.window or max(self.interval, 4 * self.scrape_interval)
 
-    def _longest(self) -> int:
+    def _max_range(self) -> int:
         try:
-            return round(max((span for _, span in promql.ranges(promql.read(self.query).expression)), default=0))
+            return round(max((seconds for _, seconds in promql.ranges(promql.parse(self.query).expression)), default=0))
         except promql.PromQLError:
             return 0
 
@@ -189,29 +193,81 @@ class Answers(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for wrong, why in self._faults():
-            if wrong:
-                raise ValueError(why)
+        for is_wrong, message in self._contradictions():
+            if is_wrong:
+                raise ValueError(message)
         return self
 
-    def _faults(self) -> tuple[tuple[Any, str], ...]:
-        """Return what contradicts itself, each with its cure."""
+    def _contradictions(self) -> tuple[tuple[Any, str], ...]:
+        """Return whether each pair of answers contradicts itself, and the message."""
         return (
-            (bool(self.cluster_id) != bool(self.organization), "--cluster-id and --organization go together"),
-            ((self.signal is Signal.PROMQL) != bool(self.query), "--query and --signal promql go together"),
-            (self.failures > self.count, f"{self.failures} failures need a --count of as many measurements"),
-            (self.inconclusives > self.count, f"{self.inconclusives} inconclusives need a --count of as many"),
+            (bool(self.cluster_id) != bool(self.organization), "--cluster-id and --organization must be set together"),
+            ((self.signal is Signal.PROMQL) != bool(self.query), "--query and --signal promql must be set together"),
+            (
+                self.failures > self.count,
+                f"--failures {self.failures} needs a --count of at least as many measurements",
+            ),
+            (
+                self.inconclusives > self.count,
+                f"--inconclusives {self.inconclusives} needs a --count of at least as many",
+            ),
             (self.interval < self.scrape_interval, "--interval is shorter than --scrape-interval"),
-            (0 < self.range < 2 * self.scrape_interval, "--window (or the query's range) holds less than two scrapes"),
-            (self.next_weight <= self.weight, "--next-weight is not above --weight"),
-            (self.window_hides, "one bad moment is enough to exceed --failures: raise --interval or shorten --window"),
+            (
+                0 < self.range < 2 * self.scrape_interval,
+                "--window (or the query's range) contains fewer than two scrapes",
+            ),
+            (self.next_weight <= self.weight, "--next-weight must be above --weight"),
+            (
+                self.window_too_long,
+                "one bad moment is enough to reach --failures: raise --interval or shorten --window",
+            ),
         )
 
     @property
-    def window_hides(self) -> bool:
-        """Say whether one bad moment is in more measurements than are tolerated."""
+    def window_too_long(self) -> bool:
+        """Return whether one bad moment is part of more measurements than are tolerated."""
         return 1 < self.failures <= -(-self.range // self.interval)
 
 
 QUESTIONS: Final[Mapping[str, FieldInfo]] = {str(field.alias): field for field in Answers.model_fields.values()}
 """Each field by its public name, in the order of the options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """User and password of Basic authentication; hidden in a repr."""
+
+    user: str = field(repr=False)
+    password: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """Return the value of the header Authorization."""
+        return basic_auth(self.user, self.password)
+
+
+def parse_credential(text: str) -> Credential:
+    """Parse `user:password`, its base64, or the header `Basic …`; line breaks and white space in base64 are ignored.
+
+    Raises ValueError, without the text, for anything else.
+    """
+    joined = "".join(text.split())
+    words = text.split(None, 1)
+    encoded = "".join(words[1].split()) if len(words) > 1 and words[0].lower() == "basic" else ""
+    pair = _decode_pair(encoded) if encoded else _decode_pair(joined) or text.strip()
+    user, colon, password = (pair or "").partition(":")
+    if not (user and colon and password) or not f"{user}{password}".isprintable():
+        raise ValueError(
+            "the credential must be user:password, its base64, or Basic and its base64; at Last9 the user is the"
+            " cluster id and the password a read token of that cluster"
+        )
+    return Credential(user, password)
+
+
+def _decode_pair(text: str) -> str | None:
+    """Return the user:password that a base64 text contains, None if it contains none."""
+    try:
+        pair = base64.b64decode(text, validate=True).decode().strip()
+    except (binascii.Error, ValueError):
+        return None
+    return pair if ":" in pair else None

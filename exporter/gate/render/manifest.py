@@ -1,4 +1,4 @@
-"""Answers → the YAML of a gate, with comments that say what each choice does."""
+"""Writes the YAML of a gate, with comments on what each choice does."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import json
 from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.controller import Ability
-from exporter.gate.go_format import written
-from exporter.gate.placeholders import names
+from exporter.gate.arguments import argument_names
+from exporter.gate.controller import Feature
+from exporter.gate.go_format import format_duration
 from exporter.gate.render.answers import Answers, NoData, Signal
-from exporter.gate.render.conditions import conditions
-from exporter.gate.render.signals import SIGNALS, query, tells_canary
+from exporter.gate.render.signals import SIGNALS, conditions, query, selects_canary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.gate.render.credential import Credential
+    from exporter.gate.render.answers import Credential
 
-GIVEN: Final[Mapping[str, str]] = {
+ROLLOUT_ARGS: Final[Mapping[str, str]] = {
     "service-name": "value: {service}",
     "canary-hash": "valueFrom: {{podTemplateHashValue: Latest}}",
     "namespace": "valueFrom: {{fieldRef: {{fieldPath: metadata.namespace}}}}",
     "rollout-name": "valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}",
 }
-"""What a Rollout gives for each argument that has no value in the template."""
-NO_DATA: Final = {
+"""How a Rollout passes each argument that has no value in the template."""
+NO_DATA_COMMENTS: Final = {
     NoData.PAUSE: "is neither good nor bad: it counts as inconclusive",
     NoData.FAIL: "is bad",
     NoData.PASS: "is good",
@@ -36,96 +35,96 @@ USER_KEY, PASSWORD_KEY = "username", "password"
 
 
 def quoted(text: str) -> str:
-    """Write text as a YAML scalar in double quotes."""
+    """Return text as a YAML scalar in double quotes."""
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def template(answers: Answers) -> str:
-    """Write the AnalysisTemplate, or the ClusterAnalysisTemplate. Raises ValueError for a query that cannot be."""
+    """Return the AnalysisTemplate or ClusterAnalysisTemplate. Raises ValueError for a query without conditions."""
     kind = "ClusterAnalysisTemplate" if answers.cluster_scope else "AnalysisTemplate"
-    place = f"\n  namespace: {quoted(answers.namespace)}  # the Rollout's, and the Secret's"
-    looks = SIGNALS[answers.signal]
+    namespace = f"\n  namespace: {quoted(answers.namespace)}  # that of the Rollout and the Secret"
+    signal = SIGNALS[answers.signal]
     return f"""\
-# {looks.value[0].upper()}{looks.value[1:]}, judged by Argo Rollouts {answers.controller}.
-{_comments(looks.remarks(answers))}\
+# {signal.value[0].upper()}{signal.value[1:]}, for Argo Rollouts {answers.controller}.
+{_comments(signal.remarks(answers))}\
 apiVersion: argoproj.io/v1alpha1
 kind: {kind}
 metadata:
-  name: {quoted(answers.template_name)}{place if answers.namespace and not answers.cluster_scope else ""}
+  name: {quoted(answers.template_name)}{namespace if answers.namespace and not answers.cluster_scope else ""}
 spec:
   args:
 {indent(_arguments(answers), "    ")}\
   metrics:
-    - name: {looks.metric}
+    - name: {signal.metric}
 {indent(_schedule(answers) + _conditions(answers), "      ")}\
       provider:
         prometheus:
           address: "{{{{args.address}}}}"
-{indent(_proof(answers), "          ")}\
+{indent(_authentication(answers), "          ")}\
 {indent(_query(answers), "          ")}"""
 
 
 def _arguments(answers: Answers) -> str:
     good, bad = ("above", "at or below") if answers.higher_is_better else ("below", "at or above")
-    looks = SIGNALS[answers.signal]
-    given = "".join(f"- name: {one}\n" for one in _given(answers))
-    place = f"\n  value: {quoted(answers.read_address)}" if answers.read_address else ""
+    signal = SIGNALS[answers.signal]
+    passed = "".join(f"- name: {name}\n" for name in _passed_by_rollout(answers))
+    address = f"\n  value: {quoted(answers.read_address)}" if answers.read_address else ""
     success, failure = _thresholds(answers)
     return f"""\
-{"# The Rollout gives these." if given else ""}
-{given}{_environment(answers)}\
-# Where to read: what comes before /api/v1.
-- name: address{place}
-# {looks.value[0].upper()}{looks.value[1:]}: {good} this is good,
+{"# The Rollout passes these." if passed else ""}
+{passed}{_environment(answers)}\
+# The read address: the part before /api/v1.
+- name: address{address}
+# {signal.value[0].upper()}{signal.value[1:]}: {good} this is good,
 - name: success
   value: "{_number(success)}"
-# {bad} this is bad{"" if success == failure else "; what lies between is inconclusive"}.
+# {bad} this is bad{"" if success == failure else "; values between the two are inconclusive"}.
 - name: failure
   value: "{_number(failure)}"
 {_secret_arguments(answers)}""".removeprefix("\n")
 
 
 def _environment(answers: Answers) -> str:
-    if ENVIRONMENT not in names(query(answers)):
+    if ENVIRONMENT not in argument_names(query(answers)):
         return ""
     return f"# The label env of the traces.\n- name: {ENVIRONMENT}\n  value: {quoted(answers.environment)}\n"
 
 
 def _secret_arguments(answers: Answers) -> str:
-    """Read the credential from a Secret: only the template's own arguments can be."""
+    """Return the arguments that come from the Secret: only a template's own arguments can."""
     name = quoted(answers.secret_name)
-    keys = {USER: USER_KEY, PASSWORD: PASSWORD_KEY} if _basic_auth(answers) else {TOKEN: answers.secret_key}
-    where = "each Rollout's namespace" if answers.cluster_scope else "this namespace"
-    return f"# Read from the Secret in {where}, by the controller, each time; a Rollout cannot give it.\n" + "".join(
+    keys = {USER: USER_KEY, PASSWORD: PASSWORD_KEY} if _uses_basic_auth(answers) else {TOKEN: answers.secret_key}
+    namespace = "each Rollout's namespace" if answers.cluster_scope else "this namespace"
+    return f"# The controller reads this from the Secret in {namespace}; a Rollout cannot pass it.\n" + "".join(
         f"- name: {argument}\n  valueFrom:\n    secretKeyRef: {{name: {name}, key: {quoted(key)}}}\n"
         for argument, key in keys.items()
     )
 
 
 def _schedule(answers: Answers) -> str:
-    tolerated, unsure = answers.failures - 1, answers.inconclusives - 1
+    failures, inconclusives = answers.failures - 1, answers.inconclusives - 1
     return f"""\
-# The first look: once the query's range and the time until it can be read ({written(answers.read_delay)}) are over.
-initialDelay: {written(answers.delay)}
-interval: {written(answers.interval)}
-count: {answers.count}  # the gate passes after so many, if no limit was exceeded
-failureLimit: {tolerated}  # tolerates {tolerated}: bad measurement {answers.failures} rolls back
-inconclusiveLimit: {unsure}  # tolerates {unsure}: inconclusive measurement {answers.inconclusives} pauses
+# The query's range, plus the {format_duration(answers.read_delay)} until a sample can be read.
+initialDelay: {format_duration(answers.delay)}
+interval: {format_duration(answers.interval)}
+count: {answers.count}  # the gate passes after this many, if no limit is exceeded
+failureLimit: {failures}  # tolerates {failures}: bad measurement {answers.failures} rolls back
+inconclusiveLimit: {inconclusives}  # tolerates {inconclusives}: inconclusive measurement {answers.inconclusives} pauses
 consecutiveErrorLimit: 4  # tolerates 4: no answer five times in a row, 10 s apart, aborts the rollout
 """
 
 
 def _conditions(answers: Answers) -> str:
-    found = conditions(answers)
+    pair = conditions(answers)
     return f"""\
-# No data (no traffic, no such series, NaN) {NO_DATA[answers.no_data]}.
-successCondition: {quoted(found.success)}
-failureCondition: {quoted(found.failure)}
+# No data (no traffic, no such series, NaN) {NO_DATA_COMMENTS[answers.no_data]}.
+successCondition: {quoted(pair.success)}
+failureCondition: {quoted(pair.failure)}
 """
 
 
-def _proof(answers: Answers) -> str:
-    if _basic_auth(answers):
+def _authentication(answers: Answers) -> str:
+    if _uses_basic_auth(answers):
         return f"""\
 authentication:
   basicAuth:
@@ -135,24 +134,24 @@ authentication:
     return f"""\
 headers:
   - key: Authorization
-    value: "{{{{args.{TOKEN}}}}}"  # the whole header, Basic and all
+    value: "{{{{args.{TOKEN}}}}}"  # the complete header, with Basic
 """
 
 
 def _query(answers: Answers) -> str:
-    allowed = "" if tells_canary(answers) else "# gate-lint: allow diluted\n"
+    allow = "" if selects_canary(answers) else "# gate-lint: allow diluted\n"
     text = query(answers)
-    if all(letter.isprintable() or letter == "\n" for letter in text) and not text.startswith((" ", "\n")):
-        return f"{allowed}query: |\n{indent(text, '  ')}\n"
-    return f"{allowed}query: {quoted(text)}\n"
+    if all(char.isprintable() or char == "\n" for char in text) and not text.startswith((" ", "\n")):
+        return f"{allow}query: |\n{indent(text, '  ')}\n"
+    return f"{allow}query: {quoted(text)}\n"
 
 
 def secret(answers: Answers, credential: Credential) -> str:
-    """Write the Secret: the one text of ours that shows a credential."""
-    if _basic_auth(answers):
-        held = f"  {USER_KEY}: {quoted(credential.user)}\n  {PASSWORD_KEY}: {quoted(credential.password)}\n"
+    """Return the Secret, the only text that contains the credential."""
+    if _uses_basic_auth(answers):
+        data = f"  {USER_KEY}: {quoted(credential.user)}\n  {PASSWORD_KEY}: {quoted(credential.password)}\n"
     else:
-        held = f"  {quoted(answers.secret_key)}: {quoted(credential.header)}\n"
+        data = f"  {quoted(answers.secret_key)}: {quoted(credential.header)}\n"
     return f"""\
 # Keep this out of version control.
 apiVersion: v1
@@ -161,42 +160,43 @@ metadata:
   name: {quoted(answers.secret_name)}
 {f"  namespace: {quoted(answers.namespace)}{chr(10)}" if answers.namespace else ""}\
 type: Opaque
-stringData:  # as it is sent: one line, no base64 around it
-{held}"""
+stringData:  # sent as written: one line, not base64
+{data}"""
 
 
 def snippet(answers: Answers) -> str:
-    """Write what the Rollout needs: the steps around the gate."""
+    """Return the steps of the Rollout that use the gate."""
     scope = "\n              clusterScope: true" if answers.cluster_scope else ""
-    given = "".join(
-        f"            - name: {one}\n              {GIVEN[one].format(service=quoted(answers.service))}\n"
-        for one in _given(answers)
+    args = "".join(
+        f"            - name: {name}\n              {ROLLOUT_ARGS[name].format(service=quoted(answers.service))}\n"
+        for name in _passed_by_rollout(answers)
     )
+    duration = format_duration(answers.delay + (answers.count - 1) * answers.interval)
     return f"""\
 spec:
   strategy:
     canary:
       steps:
       - setWeight: {answers.weight}
-      # Waits for the gate: {written(answers.delay + (answers.count - 1) * answers.interval)} when all goes well.
+      # Waits for the gate: {duration} if every measurement is good.
       - analysis:
           templates:
             - templateName: {quoted(answers.template_name)}{scope}
-{f"          args:{chr(10)}{given}" if given else ""}\
+{f"          args:{chr(10)}{args}" if args else ""}\
       - setWeight: {answers.next_weight}
 """
 
 
-def _given(answers: Answers) -> tuple[str, ...]:
-    """Return the arguments that the Rollout gives, those that the query uses."""
-    used = set(names(query(answers)))
-    return tuple(one for one in GIVEN if one in used)
+def _passed_by_rollout(answers: Answers) -> tuple[str, ...]:
+    """Return the arguments of the query that the Rollout passes."""
+    used = set(argument_names(query(answers)))
+    return tuple(name for name in ROLLOUT_ARGS if name in used)
 
 
 def _thresholds(answers: Answers) -> tuple[float, float]:
-    looks = SIGNALS[answers.signal]
-    success = looks.success if answers.success is None else answers.success
-    failure = looks.failure if answers.failure is None else answers.failure
+    signal = SIGNALS[answers.signal]
+    success = signal.success if answers.success is None else answers.success
+    failure = signal.failure if answers.failure is None else answers.failure
     if (failure > success) if answers.higher_is_better else (failure < success):
         order = "not above" if answers.higher_is_better else "not below"
         raise ValueError(f"--failure ({failure:g}) must be {order} --success ({success:g})")
@@ -204,12 +204,12 @@ def _thresholds(answers: Answers) -> tuple[float, float]:
 
 
 def _number(value: float) -> str:
-    """Write a threshold without loss, 5 rather than 5.0."""
+    """Return a threshold without loss, and 5 rather than 5.0."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
-def _basic_auth(answers: Answers) -> bool:
-    return answers.version.can(Ability.BASIC_AUTH)
+def _uses_basic_auth(answers: Answers) -> bool:
+    return answers.version.supports(Feature.BASIC_AUTH)
 
 
 def _comments(lines: tuple[str, ...]) -> str:
@@ -217,9 +217,7 @@ def _comments(lines: tuple[str, ...]) -> str:
 
 
 def unknown_arguments(answers: Answers) -> tuple[str, ...]:
-    """Return the arguments of the query that nobody gives."""
-    return (
-        tuple(one or "?" for one in names(query(answers)) if one not in GIVEN)
-        if answers.signal is Signal.PROMQL
-        else ()
-    )
+    """Return the arguments of --query that nothing passes."""
+    if answers.signal is not Signal.PROMQL:
+        return ()
+    return tuple(name or "?" for name in argument_names(query(answers)) if name not in ROLLOUT_ARGS)

@@ -1,12 +1,13 @@
-"""What each signal asks: its query, what its value means, where good ends and bad begins. A row a signal."""
+"""The queries of the signals, one row each, and the conditions for a query's result type."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.go_format import written
-from exporter.gate.render.answers import Answers, Signal
+from exporter.gate import promql
+from exporter.gate.go_format import format_duration
+from exporter.gate.render.answers import Answers, NoData, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,11 +16,12 @@ HASH: Final = "{{args.canary-hash}}"
 NAMESPACE: Final = "{{args.namespace}}"
 SERVICE: Final = "{{args.service-name}}"
 ROLLOUT: Final = "{{args.rollout-name}}"
+SUCCESS, FAILURE = "{{args.success}}", "{{args.failure}}"
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """A row: the metric's name in the run, what its value is, thresholds, the query, and what to know of it."""
+class SignalTemplate:
+    """A row: the metric's name in the run, what its value is, default thresholds, the query, and remarks about it."""
 
     metric: str
     value: str
@@ -30,102 +32,160 @@ class Looks:
 
 
 def query(answers: Answers) -> str:
-    """Return the query, without an outer line break."""
+    """Return the query, without line breaks around it."""
     return SIGNALS[answers.signal].query(answers).strip("\n")
 
 
 def _braces(*matchers: str) -> str:
-    return f"{{{', '.join(one for one in matchers if one)}}}"
+    return f"{{{', '.join(matcher for matcher in matchers if matcher)}}}"
 
 
-def _own(answers: Answers) -> tuple[str, ...]:
-    """Return the matchers of the canary's own series; of the service's, where metrics do not name pods."""
+def _canary_matchers(answers: Answers) -> tuple[str, ...]:
+    """Return the matchers of the canary's series; of the service's, if the metrics have no pod label."""
     pods = f'{answers.pod_label}=~".+-{HASH}-.+"' if answers.pod_label else ""
     return f'{answers.service_label}="{SERVICE}"', pods
 
 
-def _share(bad: str, all_of_them: str, span: str, tail: str = "") -> str:
-    """Return bad ÷ all: 0 when there are none of the bad, nothing when there is no traffic."""
-    return f"(sum(rate({bad}[{span}]){tail}) or vector(0))\n/\n(sum(rate({all_of_them}[{span}]){tail}) > 0)"
+def _share(bad: str, total: str, window: str, join: str = "") -> str:
+    """Return bad ÷ total: 0 without bad requests, empty without traffic."""
+    return f"(sum(rate({bad}[{window}]){join}) or vector(0))\n/\n(sum(rate({total}[{window}]){join}) > 0)"
 
 
 def _error_rate(answers: Answers) -> str:
-    name, own = answers.metric or "http_requests_total", _own(answers)
-    return _share(f"{name}{_braces(*own, answers.errors)}", f"{name}{_braces(*own)}", written(answers.range))
+    name, matchers = answers.metric or "http_requests_total", _canary_matchers(answers)
+    bad, total = f"{name}{_braces(*matchers, answers.errors)}", f"{name}{_braces(*matchers)}"
+    return _share(bad, total, format_duration(answers.range))
 
 
 def _latency(answers: Answers) -> str:
     name = answers.metric or "http_request_duration_seconds_bucket"
-    inner = f"sum by (le) (rate({name}{_braces(*_own(answers))}[{written(answers.range)}]))"
-    return f"histogram_quantile({answers.quantile:g}, {inner})"
+    buckets = f"rate({name}{_braces(*_canary_matchers(answers))}[{format_duration(answers.range)}])"
+    return f"histogram_quantile({answers.quantile:g}, sum by (le) ({buckets}))"
 
 
 def _saturation(answers: Answers) -> str:
     pods = f'namespace="{NAMESPACE}", pod=~"{ROLLOUT}-{HASH}-.+"'
-    used = answers.metric or "container_cpu_usage_seconds_total"
+    name = answers.metric or "container_cpu_usage_seconds_total"
+    usage = f'{name}{{{pods}, container!=""}}[{format_duration(answers.range)}]'
     limits = f'kube_pod_container_resource_limits{{{pods}, resource="cpu"}}'
-    return f'sum(rate({used}{{{pods}, container!=""}}[{written(answers.range)}]))\n/\n(sum({limits}) > 0)'
+    return f"sum(rate({usage}))\n/\n(sum({limits}) > 0)"
 
 
 def _apm(answers: Answers) -> str:
-    own = (f'service_name="{SERVICE}"', 'env="{{args.environment}}"', 'span_kind="SPAN_KIND_SERVER"')
-    name = answers.metric or "trace_endpoint_count"
-    errors = 'http_status_code=~"5.."'
-    return _share(f"{name}{_braces(*own, errors)}", f"{name}{_braces(*own)}", written(answers.range))
+    matchers = (f'service_name="{SERVICE}"', 'env="{{args.environment}}"', 'span_kind="SPAN_KIND_SERVER"')
+    name, errors = answers.metric or "trace_endpoint_count", 'http_status_code=~"5.."'
+    bad, total = f"{name}{_braces(*matchers, errors)}", f"{name}{_braces(*matchers)}"
+    return _share(bad, total, format_duration(answers.range))
 
 
 def _comparison(answers: Answers) -> str:
-    return f"(\n{_indented(_of_role(answers, 'canary'))}\n)\n-\n(\n{_indented(_of_role(answers, 'stable'))}\n)"
+    canary, stable = (_indent(_share_of_role(answers, role)) for role in ("canary", "stable"))
+    return f"(\n{canary}\n)\n-\n(\n{stable}\n)"
 
 
-def _of_role(answers: Answers, role: str) -> str:
+def _share_of_role(answers: Answers, role: str) -> str:
     name = answers.metric or "http_requests_total"
-    own = f'namespace="{NAMESPACE}"'
+    namespace = f'namespace="{NAMESPACE}"'
     pods = f'argo_rollouts_pod_info{{namespace="{NAMESPACE}", name="{ROLLOUT}", role="{role}"}}'
     join = f" * on (namespace, pod) group_left (role, name) ({pods} == 1)"
-    return _share(f"{name}{_braces(own, answers.errors)}", f"{name}{_braces(own)}", written(answers.range), join)
+    bad, total = f"{name}{_braces(namespace, answers.errors)}", f"{name}{_braces(namespace)}"
+    return _share(bad, total, format_duration(answers.range), join)
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.split("\n"))
 
 
-def _seen_together(answers: Answers) -> tuple[str, ...]:
-    """Say what a query that cannot tell canary from stable means for the thresholds."""
-    if tells_canary(answers):
+def _dilution_remarks(answers: Answers) -> tuple[str, ...]:
+    """Return what a query that does not separate canary and stable means for the thresholds."""
+    if selects_canary(answers):
         return ()
     return (
-        "Canary and stable are seen together: while the canary has little weight, so has what is wrong with it.",
+        "Canary and stable are measured together: a canary of little weight has little influence on the value.",
         f"At {answers.weight} %, a canary that fails every request adds {answers.weight / 100:g} to an error rate.",
     )
 
 
-def tells_canary(answers: Answers) -> bool:
-    """Say whether the query asks for the canary alone."""
+def selects_canary(answers: Answers) -> bool:
+    """Return whether the query measures the canary alone."""
     return answers.signal is not Signal.APM and (
         answers.signal in {Signal.COMPARISON, Signal.SATURATION} or HASH in query(answers)
     )
 
 
-def _compared(_: Answers) -> tuple[str, ...]:
+def _comparison_remarks(_: Answers) -> tuple[str, ...]:
     return (
-        "argo_rollouts_pod_info is this exporter's: 1 for each pod, with its role. The requests must carry the labels",
-        "namespace and pod.",
+        "argo_rollouts_pod_info comes from rollouts-exporter: 1 for each pod, with its role. The request metrics must",
+        "have the labels namespace and pod.",
     )
 
 
-SIGNALS: Final[Mapping[Signal, Looks]] = {
-    Signal.ERROR_RATE: Looks("error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _error_rate, _seen_together),
-    Signal.LATENCY: Looks("latency", "seconds", 0.5, 1.0, _latency, _seen_together),
-    Signal.SATURATION: Looks("saturation", "share of the CPU limit, 0 to 1", 0.8, 0.95, _saturation),
-    Signal.APM: Looks("apm-error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _apm, _seen_together),
-    Signal.COMPARISON: Looks(
+SIGNALS: Final[Mapping[Signal, SignalTemplate]] = {
+    Signal.ERROR_RATE: SignalTemplate(
+        "error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _error_rate, _dilution_remarks
+    ),
+    Signal.LATENCY: SignalTemplate("latency", "seconds", 0.5, 1.0, _latency, _dilution_remarks),
+    Signal.SATURATION: SignalTemplate("saturation", "share of the CPU limit, 0 to 1", 0.8, 0.95, _saturation),
+    Signal.APM: SignalTemplate("apm-error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _apm, _dilution_remarks),
+    Signal.COMPARISON: SignalTemplate(
         "canary-versus-stable",
         "the canary's share of bad requests minus the stable's",
         0.01,
         0.05,
         _comparison,
-        _compared,
+        _comparison_remarks,
     ),
-    Signal.PROMQL: Looks("query", "the query's value", 0.05, 0.10, lambda answers: answers.query.strip()),
+    Signal.PROMQL: SignalTemplate("query", "the query's value", 0.05, 0.10, lambda answers: answers.query.strip()),
 }
+
+
+# Conditions: valid in every supported controller, with no data, NaN and several series handled.
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionPair:
+    """The conditions of a metric."""
+
+    success: str
+    failure: str
+
+
+def conditions(answers: Answers) -> ConditionPair:
+    """Return the conditions. Raises ValueError if the query is not PromQL, or returns neither scalar nor vector."""
+    expression = promql.parse(query(answers)).expression
+    match promql.result_type(expression):
+        case promql.ResultType.SCALAR:
+            return _compare(answers, "result", "!isNaN(result)", "isNaN(result)")
+        case promql.ResultType.VECTOR if promql.single_series_labels(expression) is not None:
+            has_data = "len(result) > 0 && !isNaN(result[0])"
+            return _compare(answers, "result[0]", has_data, "len(result) == 0 || isNaN(result[0])")
+        case promql.ResultType.VECTOR:
+            return _compare_all(answers)
+        case other:
+            raise ValueError(f"the query returns a {other}; use one that returns an instant vector: rate(…), sum(…)")
+
+
+def _compare(answers: Answers, value: str, has_data: str, no_data: str) -> ConditionPair:
+    """Return the conditions for one value."""
+    good, bad = _operators(answers)
+    success, failure = f"{value} {good} {SUCCESS}", f"{value} {bad} {FAILURE}"
+    return ConditionPair(
+        f"{no_data} || {success}" if answers.no_data is NoData.PASS else f"{has_data} && {success}",
+        f"{no_data} || {failure}" if answers.no_data is NoData.FAIL else f"{has_data} && {failure}",
+    )
+
+
+def _compare_all(answers: Answers) -> ConditionPair:
+    """Return the conditions for several series: all must be good, and one bad one fails."""
+    good, bad = _operators(answers)
+    all_good, any_bad = f"all(result, {{# {good} {SUCCESS}}})", f"any(result, {{# {bad} {FAILURE}}})"
+    any_missing = "len(result) == 0 || any(result, {isNaN(#)})"
+    if answers.no_data is NoData.PASS:
+        return ConditionPair(f"all(result, {{isNaN(#) || # {good} {SUCCESS}}})", any_bad)
+    if answers.no_data is NoData.FAIL:
+        return ConditionPair(f"len(result) > 0 && {all_good}", f"{any_missing} || {any_bad}")
+    return ConditionPair(f"len(result) > 0 && {all_good}", any_bad)
+
+
+def _operators(answers: Answers) -> tuple[str, str]:
+    return (">", "<=") if answers.higher_is_better else ("<", ">=")

@@ -1,4 +1,4 @@
-"""Where a gate asks: addresses that are refused, that leak, or that answer nobody."""
+"""Addresses that are refused, that expose a credential, or that do not answer queries."""
 
 from __future__ import annotations
 
@@ -11,158 +11,165 @@ from exporter.gate.lint.inputs import rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.inputs import Gates, Metric
-    from exporter.gate.lint.manifest import Path
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import LintInput, MetricView
 
 ADDRESS: Final = ("provider", "prometheus", "address")
+TIMEOUT: Final = ("provider", "prometheus", "timeout")
+INSECURE: Final = ("provider", "prometheus", "insecure")
 READ_URL: Final = "https://read-app-tsdb.last9.io/hot/v1/metrics/<cluster>/sender/<org>"
-LONGEST_TIMEOUT: Final = 600
-_API: Final = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata))?/*$")
+MAX_TIMEOUT: Final = 600
+"""Seconds; a larger number was probably meant as milliseconds."""
+_API_PATH: Final = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata))?/*$")
 _READ_PATH: Final = re.compile(r"^/[a-z]+/v1/metrics/[^/]+/sender/[^/]+/?$")
-_INSIDE: Final = (".svc", ".local", ".internal", ".localhost")
+_CLUSTER_SUFFIXES: Final = (".svc", ".local", ".internal", ".localhost")
+_IP_OR_SERVICE: Final = re.compile(r"[\d.]+|[^.]+\.[^.]+")
 
 
-def scheme(gates: Gates) -> Iterator[Spot]:
-    """Find addresses that the controller takes for none."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        if "{{" not in address and not (parts and parts.scheme and parts.netloc):
-            yield metric.spot(
+def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
+    """Report addresses that the controller does not accept as a URL."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        if "{{" not in address and not (url and url.scheme and url.netloc):
+            yield metric.issue(
                 ADDRESS,
-                "the address has no scheme or no host: every measurement becomes Error",
-                "begin it with https:// or http://",
+                "the address has no scheme or no host: every measurement is an Error",
+                "start it with https:// or http://",
             )
 
 
-def credentials(gates: Gates) -> Iterator[Spot]:
-    """Find user and password inside of an address."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        if parts and "@" in parts.netloc:
-            yield metric.spot(
+def check_credential(lint_input: LintInput) -> Iterator[Issue]:
+    """Report user and password in an address."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        if url and "@" in url.netloc:
+            yield metric.issue(
                 ADDRESS,
-                "the address holds a credential, which every AnalysisRun made from it shows to whoever may read runs",
-                "take it out; send it as header Authorization from a Secret",
+                "the address contains a credential, which everyone who may read AnalysisRuns can see",
+                "remove it, and send it as header Authorization from a Secret",
             )
 
 
-def api_path(gates: Gates) -> Iterator[Spot]:
-    """Find addresses to which /api/v1/query was appended: the controller does that."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        doubled = _API.search(parts.path) if parts else None
-        if doubled is not None:
-            yield metric.spot(
+def check_api_path(lint_input: LintInput) -> Iterator[Issue]:
+    """Report addresses that end in /api/v1/query, which the controller appends."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        match = _API_PATH.search(url.path) if url else None
+        if match is not None:
+            yield metric.issue(
                 ADDRESS,
-                f"the controller appends /api/v1/query, and {doubled[0]} is there already",
+                f"the controller appends /api/v1/query to the address, which already ends in {match[0]}",
                 "end the address before /api",
             )
 
 
-def query_part(gates: Gates) -> Iterator[Spot]:
-    """Find addresses with a query or a fragment: what is appended lands behind it."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        if parts and (parts.query or parts.fragment):
-            yield metric.spot(
+def check_query_part(lint_input: LintInput) -> Iterator[Issue]:
+    """Report addresses with a query or a fragment."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        if url and (url.query or url.fragment):
+            yield metric.issue(
                 ADDRESS,
-                "the address holds ? or #; the controller's own path and query replace what follows",
+                "the address contains ? or #: the controller replaces what follows with its own path and query",
                 "end the address with its path",
             )
 
 
-def last9(gates: Gates) -> Iterator[Spot]:
-    """Find addresses at Last9 that are not a cluster's Read URL."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        host = parts.hostname or "" if parts else ""
-        if parts and host.endswith("last9.io") and not _API.search(parts.path):
-            reads = host.startswith("read-") and (_READ_PATH.match(parts.path) or "{{" in parts.path)
-            if not reads:
-                yield metric.spot(
+def check_last9(lint_input: LintInput) -> Iterator[Issue]:
+    """Report addresses at Last9 that are not a cluster's Read URL."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        host = url.hostname or "" if url else ""
+        if url and host.endswith("last9.io") and not _API_PATH.search(url.path):
+            is_read_url = host.startswith("read-") and (_READ_PATH.match(url.path) or "{{" in url.path)
+            if not is_read_url:
+                yield metric.issue(
                     ADDRESS,
-                    f"{host}{parts.path} is no address that Last9 is known to answer queries at",
-                    f"take the cluster's Read URL (Cluster > Settings > Read Data): {READ_URL}",
+                    f"{host}{url.path} is not an address at which Last9 answers queries",
+                    f"use the cluster's Read URL (Cluster > Settings > Read Data): {READ_URL}",
                 )
 
 
-def missing(gates: Gates) -> Iterator[Spot]:
-    """Find gates that leave the address to a variable of the controller."""
-    for metric in gates.prometheus:
+def check_missing(lint_input: LintInput) -> Iterator[Issue]:
+    """Report gates that leave the address to a variable of the controller."""
+    for metric in lint_input.prometheus_metrics:
         if not metric.raw(*ADDRESS):
-            yield metric.spot(
+            yield metric.issue(
                 ADDRESS,
-                "without an address the controller asks its own ARGO_ROLLOUTS_PROMETHEUS_ADDRESS, or nobody",
-                "name the address",
+                "there is no address: the controller uses its own ARGO_ROLLOUTS_PROMETHEUS_ADDRESS, if it is set",
+                "set the address",
             )
 
 
-def plain_http(gates: Gates) -> Iterator[Spot]:
-    """Find credentials that travel unencrypted out of the cluster."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        host = (parts.hostname or "") if parts else ""
-        outside = "." in host and not host.endswith(_INSIDE) and not re.fullmatch(r"[\d.]+|[^.]+\.[^.]+", host)
-        if parts and parts.scheme == "http" and (outside or host.endswith("last9.io")) and proven(metric):
-            yield metric.spot(ADDRESS, f"the credential travels unencrypted to {host}", "write https://")
+def check_plain_http(lint_input: LintInput) -> Iterator[Issue]:
+    """Report credentials that are sent unencrypted out of the cluster."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        host = (url.hostname or "") if url else ""
+        is_outside = "." in host and not host.endswith(_CLUSTER_SUFFIXES) and not _IP_OR_SERVICE.fullmatch(host)
+        if url and url.scheme == "http" and (is_outside or host.endswith("last9.io")) and sends_credential(metric):
+            yield metric.issue(ADDRESS, f"the credential is sent unencrypted to {host}", "use https://")
 
 
-def unproven(gates: Gates) -> Iterator[Spot]:
-    """Find gates that ask Last9 without a credential."""
-    for metric, address in _addresses(gates):
-        parts = _parts(address)
-        if parts and (parts.hostname or "").endswith("last9.io") and "@" not in parts.netloc and not proven(metric):
-            yield metric.spot(
+def check_no_credential(lint_input: LintInput) -> Iterator[Issue]:
+    """Report gates that query Last9 without a credential."""
+    for metric, address in _addresses(lint_input):
+        url = _split(address)
+        is_last9 = url is not None and (url.hostname or "").endswith("last9.io")
+        if url and is_last9 and "@" not in url.netloc and not sends_credential(metric):
+            yield metric.issue(
                 ADDRESS,
-                "Last9 answers nobody without a credential: every measurement becomes Error (401)",
-                "send header Authorization with the value '{{args.NAME}}', from a Secret that holds 'Basic …'",
+                "Last9 requires a credential: every measurement is an Error (401)",
+                "send header Authorization with the value '{{args.NAME}}', from a Secret that contains 'Basic …'",
             )
 
 
-def insecure(gates: Gates) -> Iterator[Spot]:
-    """Find TLS without a look at the certificate."""
-    for metric in gates.prometheus:
-        if metric.raw("provider", "prometheus", "insecure") is True:
-            yield metric.spot(
-                ("provider", "prometheus", "insecure"),
-                "insecure: true sends the credential to whoever answers",
-                "leave it out; if the certificate is your own, mount its CA in the controller",
+def check_insecure(lint_input: LintInput) -> Iterator[Issue]:
+    """Report TLS without verification of the certificate."""
+    for metric in lint_input.prometheus_metrics:
+        if metric.raw(*INSECURE) is True:
+            yield metric.issue(
+                INSECURE,
+                "insecure: true does not verify the certificate: the credential goes to whatever server answers",
+                "remove it; if the certificate is signed by your own CA, mount that CA in the controller",
             )
 
 
-def timeout(gates: Gates) -> Iterator[Spot]:
-    """Find timeouts that are refused, that have passed at once, or that were meant as milliseconds."""
-    place: Path = ("provider", "prometheus", "timeout")
-    for metric in gates.prometheus:
-        value = metric.raw(*place)
+def check_timeout(lint_input: LintInput) -> Iterator[Issue]:
+    """Report timeouts that are refused, that expire at once, or that are probably milliseconds."""
+    for metric in lint_input.prometheus_metrics:
+        value = metric.raw(*TIMEOUT)
         if value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool):
-            yield metric.spot(place, "timeout must be a whole number of seconds: the API server refuses it", "write 30")
+            reason = "timeout must be a whole number of seconds: the API server refuses the object"
         elif value <= 0:
-            yield metric.spot(place, f"timeout {value} is over at once: every measurement becomes Error", "write 30")
-        elif value > LONGEST_TIMEOUT:
-            why = f"timeout {value} is {value // 60} minutes (it counts seconds), for which a run hangs on one query"
-            yield metric.spot(place, why, "write 30")
+            reason = f"timeout {value} expires at once: every measurement is an Error"
+        elif value > MAX_TIMEOUT:
+            reason = (
+                f"timeout {value} is {value // 60} minutes (it is in seconds): one slow query blocks the run so long"
+            )
+        else:
+            continue
+        yield metric.issue(TIMEOUT, reason, "write 30")
 
 
-def proven(metric: Metric) -> bool:
-    """Say whether a metric sends any credential."""
+def sends_credential(metric: MetricView) -> bool:
+    """Return whether a metric sends any credential."""
     headers = metric.raw("provider", "prometheus", "headers")
-    keys = {str(row.get("key", "")).lower() for row in rows(headers)}
-    return bool(metric.raw("provider", "prometheus", "authentication")) or "authorization" in keys
+    names = {str(row.get("key", "")).lower() for row in rows(headers)}
+    return bool(metric.raw("provider", "prometheus", "authentication")) or "authorization" in names
 
 
-def _addresses(gates: Gates) -> Iterator[tuple[Metric, str]]:
-    """Return the addresses that are written, arguments in place as far as they are known."""
-    return ((metric, text) for metric in gates.prometheus if (text := metric.text(*ADDRESS)))
+def _addresses(lint_input: LintInput) -> Iterator[tuple[MetricView, str]]:
+    """Yield the metrics that have an address, with the literal values of arguments in place."""
+    return ((metric, text) for metric in lint_input.prometheus_metrics if (text := metric.text(*ADDRESS)))
 
 
-def _parts(address: str) -> SplitResult | None:
+def _split(address: str) -> SplitResult | None:
     try:
-        parts = urlsplit(address)
-        parts.port  # noqa: B018 - a port that is none raises
+        url = urlsplit(address)
+        url.port  # noqa: B018 - raises for a port that is not a number
     except ValueError:
         return None
-    return parts
+    return url

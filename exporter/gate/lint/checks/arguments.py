@@ -1,88 +1,89 @@
-"""Arguments: what is named and not there, there and not named, or given in the wrong place."""
+"""Arguments that are used and not declared, declared and not used, or without a value."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from exporter.gate.arguments import OPEN, PLACEHOLDER, argument_name, argument_names
 from exporter.gate.lint.inputs import rows
-from exporter.gate.placeholders import OPEN, TAG, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.inputs import Gates
-    from exporter.gate.lint.manifest import Path
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import LintInput
+    from exporter.yaml_nodes import Path
 
 
-def unresolved(gates: Gates) -> Iterator[Spot]:
-    """Find `{{…}}` that nothing fills in."""
-    for gate in gates.gates:
-        names = {one.name for one in gate.arguments}
+def check_unresolved(lint_input: LintInput) -> Iterator[Issue]:
+    """Report placeholders without an argument, and braces that are not closed."""
+    for gate in lint_input.gates:
+        names = {argument.name for argument in gate.arguments}
         for metric in gate.metrics:
-            for path, text in texts(metric.raw(), metric.path()):
-                for tag in TAG.findall(text):
-                    asked = named(tag)
-                    if asked not in names:
-                        why = f"{{{{{tag}}}}} is filled in by nothing: the run becomes Error at once"
-                        cure = f"add the argument {asked} to spec.args" if asked else "write {{args.NAME}}"
-                        yield gate.document.spot(path, why, cure)
-                if OPEN in TAG.sub("", text):
-                    why = "there is {{ without }}: the run becomes Error at once"
-                    yield gate.document.spot(path, why, "close it, or leave it out")
+            for path, text in _texts(metric.raw(), metric.path()):
+                for tag in PLACEHOLDER.findall(text):
+                    name = argument_name(tag)
+                    if name not in names:
+                        reason = f"no argument replaces {{{{{tag}}}}}: the run ends in Error at once"
+                        hint = f"add the argument {name} to spec.args" if name else "write {{args.NAME}}"
+                        yield gate.issue(path, reason, hint)
+                if OPEN in PLACEHOLDER.sub("", text):
+                    reason = "{{ is not closed by }}: the run ends in Error at once"
+                    yield gate.issue(path, reason, "close it or remove it")
 
 
-def unused(gates: Gates) -> Iterator[Spot]:
-    """Find arguments that no metric uses."""
-    for gate in gates.gates:
-        used = {named(tag) for _, text in texts(gate.document.at("spec", "metrics"), ()) for tag in TAG.findall(text)}
-        nested = bool(gate.document.at("spec", "templates"))
+def check_unused(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments that no metric uses."""
+    for gate in lint_input.gates:
+        texts = _texts(gate.document.get("spec", "metrics"), ())
+        used = {name for _, text in texts for name in argument_names(text)}
+        if gate.document.get("spec", "templates"):
+            continue  # a referenced template may use it
         for argument in gate.arguments:
-            if argument.name not in used and not nested:
-                why = f"no metric uses the argument {argument.name}"
-                yield gate.document.spot(
-                    ("spec", "args", argument.index), why, f"write {{{{args.{argument.name}}}}}, or leave it out"
-                )
+            if argument.name not in used:
+                reason = f"no metric uses the argument {argument.name}"
+                hint = f"use it as {{{{args.{argument.name}}}}}, or remove it"
+                yield gate.issue(("spec", "args", argument.index), reason, hint)
 
 
-def repeated(gates: Gates) -> Iterator[Spot]:
-    """Find two arguments of one name."""
-    for gate in gates.gates:
-        counts = Counter(one.name for one in gate.arguments)
+def check_repeated(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments with the same name."""
+    for gate in lint_input.gates:
+        counts = Counter(argument.name for argument in gate.arguments)
         for argument in gate.arguments:
             if counts[argument.name] > 1:
                 counts[argument.name] = 0
                 path: Path = ("spec", "args", argument.index, "name")
-                yield gate.document.spot(path, f"there are several arguments called {argument.name}", "leave one")
+                yield gate.issue(path, f"several arguments have the name {argument.name}", "keep one of them")
 
 
-def without_value(gates: Gates) -> Iterator[Spot]:
-    """Find arguments of an AnalysisRun that have no value: nobody is left to give one."""
-    for gate in gates.gates:
+def check_without_value(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments of an AnalysisRun without a value: no Rollout can supply it."""
+    for gate in lint_input.gates:
         for argument in gate.arguments if gate.is_run else ():
-            if not argument.given and gate.document.at("spec", "args", argument.index, "value") is None:
-                path: Path = ("spec", "args", argument.index)
-                why = f"argument {argument.name} has no value: the run becomes Error at once"
-                yield gate.document.spot(path, why, "give it a value")
+            if not argument.is_set and argument.row.get("value") is None:
+                reason = f"argument {argument.name} has no value: the run ends in Error at once"
+                yield gate.issue(("spec", "args", argument.index), reason, "set its value")
 
 
-def both(gates: Gates) -> Iterator[Spot]:
-    """Find arguments with a value and a valueFrom."""
-    for gate in gates.gates:
-        for index, row in enumerate(rows(gate.document.at("spec", "args"))):
+def check_both(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments with both a value and a valueFrom."""
+    for gate in lint_input.gates:
+        for index, row in enumerate(rows(gate.document.get("spec", "args"))):
             if row.get("value") is not None and row.get("valueFrom") is not None:
-                why = f"argument {row.get('name')} has both value and valueFrom: a Rollout that uses it is InvalidSpec"
-                yield gate.document.spot(("spec", "args", index), why, "leave one of them")
+                name = row.get("name")
+                reason = f"argument {name} has both value and valueFrom: a Rollout that uses the gate is InvalidSpec"
+                yield gate.issue(("spec", "args", index), reason, "remove one of them")
 
 
-def texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
-    """Return every text inside of a value, with its path."""
+def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every text inside of a value, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
-        for key, one in value.items():
-            yield from texts(one, (*path, str(key)))
+        for key, item in value.items():
+            yield from _texts(item, (*path, str(key)))
     elif isinstance(value, list):
-        for index, one in enumerate(value):
-            yield from texts(one, (*path, index))
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))

@@ -1,201 +1,224 @@
-"""Header values and Secrets: what the controller sends byte for byte. No text here ever shows one."""
+"""Header values and Secrets, which the controller sends byte for byte. No message here contains a value."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from exporter.gate.arguments import PLACEHOLDER, argument_name, argument_names
+from exporter.gate.lint.findings import issue
 from exporter.gate.lint.inputs import mapping, rows
-from exporter.gate.placeholders import TAG, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.inputs import Argument, Gate, Gates, Metric
-    from exporter.gate.lint.manifest import Document, Path
+    from exporter.gate.kubernetes import KubernetesObject
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import ArgumentView, GateView, LintInput, MetricView
+    from exporter.yaml_nodes import Path
 
 HEADERS: Final = ("provider", "prometheus", "headers")
 AUTHORIZATION: Final = "authorization"
-_MAKE: Final = (
-    "write the Secret with `gate render`, or with: printf '%s' \"Basic $(printf '%s' USER:TOKEN | base64 -w0)\""
+WORDS_OF_BASIC: Final = 2
+"""The scheme and the credential."""
+_RENDER_HINT: Final = (
+    "create the Secret with `gate render`, or with: printf '%s' \"Basic $(printf '%s' USER:TOKEN | base64 -w0)\""
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """A header value as it goes out, and the place where it is written; `secret` says that a Secret holds it."""
+class SentHeader:
+    """A header value as it is sent, and the place that contains it; `is_secret` if that is a Secret."""
 
-    header: str
+    name: str
     value: str
-    document: Document
+    document: KubernetesObject
     path: Path
-    secret: bool
+    is_secret: bool
 
-    def spot(self, why: str, cure: str) -> Spot:
-        return self.document.spot(self.path, why, cure)
+    @property
+    def is_authorization(self) -> bool:
+        """Return whether it is the header Authorization."""
+        return self.name.lower() == AUTHORIZATION
 
-
-def newline(gates: Gates) -> Iterator[Spot]:
-    """Find values with a line break or another control character: Go's client refuses to send them."""
-    for sent in _sent(gates):
-        inner = [letter for letter in sent.value if (letter < " " and letter != "\t") or letter == "\x7f"]
-        if inner:
-            what = "a line break" if {"\n", "\r"} & set(inner) else "a control character"
-            why = f"the value of header {sent.header} holds {what}: every measurement becomes Error (invalid header)"
-            yield sent.spot(why, _MAKE if sent.secret else "take it out")
+    def issue(self, reason: str, hint: str) -> Issue:
+        """Return an issue with the value."""
+        return issue(self.document, self.path, reason, hint)
 
 
-def space(gates: Gates) -> Iterator[Spot]:
-    """Find values with white space that nobody means."""
-    for sent in _sent(gates):
-        value = sent.value.replace("\r", "").replace("\n", "")
-        doubled = sent.header.lower() == AUTHORIZATION and len(value.split()) > 1 and value != " ".join(value.split())
-        if value != value.strip() or doubled or (value.lower().startswith("basic ") and len(value.split()) > 2):  # noqa: PLR2004 - scheme and credential
-            why = f"the value of header {sent.header} holds white space that does not belong there"
-            yield sent.spot(why, _MAKE if sent.secret else "take it out")
+def check_newline(lint_input: LintInput) -> Iterator[Issue]:
+    """Report values with a line break or another control character, which Go's client refuses to send."""
+    for header in _sent_headers(lint_input):
+        control = {char for char in header.value if (char < " " and char != "\t") or char == "\x7f"}
+        if control:
+            what = "a line break" if {"\n", "\r"} & control else "a control character"
+            reason = (
+                f"the value of header {header.name} contains {what}: every measurement is an Error (invalid header)"
+            )
+            yield header.issue(reason, _RENDER_HINT if header.is_secret else "remove it")
 
 
-def scheme(gates: Gates) -> Iterator[Spot]:
-    """Find Authorization without the word that says of what kind it is."""
-    for sent in _sent(gates):
-        if sent.header.lower() == AUTHORIZATION and len(sent.value.split()) == 1:
-            yield sent.spot(
-                "header Authorization holds a credential without its scheme: the store answers 401",
+def check_space(lint_input: LintInput) -> Iterator[Issue]:
+    """Report values with unintended white space."""
+    for header in _sent_headers(lint_input):
+        value = header.value.replace("\r", "").replace("\n", "")
+        words = value.split()
+        is_doubled = header.is_authorization and len(words) > 1 and value != " ".join(words)
+        is_split = value.lower().startswith("basic ") and len(words) > WORDS_OF_BASIC
+        if value != value.strip() or is_doubled or is_split:
+            reason = f"the value of header {header.name} contains unintended white space"
+            yield header.issue(reason, _RENDER_HINT if header.is_secret else "remove it")
+
+
+def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
+    """Report Authorization values without a scheme."""
+    for header in _sent_headers(lint_input):
+        if header.is_authorization and len(header.value.split()) == 1:
+            yield header.issue(
+                "header Authorization has a credential without a scheme: the server answers 401",
                 "put 'Basic ' before it",
             )
 
 
-def shape(gates: Gates) -> Iterator[Spot]:
-    """Find Basic credentials that are not base64 of user:password."""
-    for sent in _sent(gates):
-        scheme, _, credential = sent.value.strip().partition(" ")
-        if sent.header.lower() == AUTHORIZATION and scheme.lower() == "basic" and credential:
-            decoded = _decoded("".join(credential.split()))
+def check_shape(lint_input: LintInput) -> Iterator[Issue]:
+    """Report Basic credentials that are not base64 of user:password."""
+    for header in _sent_headers(lint_input):
+        scheme, _, credential = header.value.strip().partition(" ")
+        if header.is_authorization and scheme.lower() == "basic" and credential:
+            decoded = _decode("".join(credential.split()))
             if decoded is None or b":" not in decoded:
-                yield sent.spot(
-                    "what follows Basic is not base64 of user:password: the store answers 401",
-                    f"at Last9 user is the cluster id, password its read token; {_MAKE}",
+                yield header.issue(
+                    "the text after Basic is not base64 of user:password: the server answers 401",
+                    f"use the cluster id as user and its read token as password at Last9; {_RENDER_HINT}",
                 )
 
 
-def literal(gates: Gates) -> Iterator[Spot]:
-    """Find credentials that stand in the gate itself."""
-    for metric in gates.prometheus:
+def check_literal(lint_input: LintInput) -> Iterator[Issue]:
+    """Report credentials that are written in the gate itself."""
+    for metric in lint_input.prometheus_metrics:
         for index, row in enumerate(rows(metric.raw(*HEADERS))):
-            if str(row.get("key", "")).lower() == AUTHORIZATION and _written_out(metric, row.get("value")):
-                yield metric.spot(
+            if str(row.get("key", "")).lower() == AUTHORIZATION and _is_literal_credential(metric, row.get("value")):
+                yield metric.issue(
                     (*HEADERS, index, "value"),
-                    "the credential stands in the manifest, and in every AnalysisRun made from it",
+                    "the credential is written in the manifest, and in every AnalysisRun created from it",
                     "put it in a Secret, read it with an argument's valueFrom.secretKeyRef, and write '{{args.NAME}}'",
                 )
 
 
-def secret_key(gates: Gates) -> Iterator[Spot]:
-    """Find arguments whose Secret is here, but without the key."""
-    for gate, argument, secret in _references(gates):
-        if argument.secret and argument.secret[1] not in _keys(secret):
-            there = ", ".join(sorted(_keys(secret))) or "none"
+def check_secret_key(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments whose Secret is in the input, but does not have the key."""
+    for gate, argument, secret in _secret_references(lint_input):
+        if argument.secret and argument.secret.key not in _secret_keys(secret):
+            keys = ", ".join(sorted(_secret_keys(secret))) or "none"
             path = ("spec", "args", argument.index, "valueFrom", "secretKeyRef", "key")
-            why = f"Secret {secret.name} has no key {argument.secret[1]}: the run becomes Error at once"
-            yield gate.document.spot(path, why, f"its keys are: {there}")
+            reason = f"Secret {secret.name} has no key {argument.secret.key}: the run ends in Error at once"
+            yield gate.issue(path, reason, f"use one of its keys: {keys}")
 
 
-def secret_namespace(gates: Gates) -> Iterator[Spot]:
-    """Find arguments whose Secret is here, but in another namespace than the runs that read it."""
-    for gate in gates.gates:
+def check_secret_namespace(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments whose Secret is in the input, but not in the namespace of the runs."""
+    for gate in lint_input.gates:
         for argument in gate.arguments:
             namespace = gate.document.namespace
-            alike = [one for one in gates.of("Secret") if argument.secret and one.name == argument.secret[0]]
-            if alike and namespace and all(one.namespace not in {"", namespace} for one in alike):
+            secrets = [
+                secret
+                for secret in lint_input.of_kind("Secret")
+                if argument.secret and secret.name == argument.secret.name
+            ]
+            if secrets and namespace and all(secret.namespace not in {"", namespace} for secret in secrets):
                 path = ("spec", "args", argument.index, "valueFrom", "secretKeyRef", "name")
-                yield gate.document.spot(
-                    path,
-                    f"Secret {alike[0].name} is in {alike[0].namespace}; a run reads those of its own namespace alone",
-                    f"make the Secret in {namespace}",
+                found = secrets[0]
+                reason = (
+                    f"Secret {found.name} is in {found.namespace}, and a run reads only Secrets of its own namespace"
                 )
+                yield gate.issue(path, reason, f"create the Secret in {namespace}")
 
 
-def secret_base64(gates: Gates) -> Iterator[Spot]:
-    """Find data that is no base64, in the Secrets that gates read."""
-    read = {id(secret): secret for _, _, secret in _references(gates)}
-    for secret in read.values():
-        for key, value in mapping(secret.at("data")).items():
-            if not isinstance(value, str) or _decoded("".join(value.split())) is None:
-                yield secret.spot(
-                    ("data", str(key)), f"{key} is no base64: the API server refuses it", "move it to stringData"
-                )
+def check_secret_base64(lint_input: LintInput) -> Iterator[Issue]:
+    """Report data that is not base64, in the Secrets that gates read."""
+    secrets = {id(secret): secret for _, _, secret in _secret_references(lint_input)}
+    for secret in secrets.values():
+        for key, value in mapping(secret.get("data")).items():
+            if not isinstance(value, str) or _decode("".join(value.split())) is None:
+                reason = f"{key} is not base64: the API server refuses the Secret"
+                yield issue(secret, ("data", str(key)), reason, "move it to stringData")
 
 
-def _sent(gates: Gates) -> Iterator[_Sent]:
-    """Return every header value that can be told: written in a gate, or held by a Secret that is here, too."""
-    told: set[tuple[int, Path]] = set()
-    for metric in gates.prometheus:
+def _sent_headers(lint_input: LintInput) -> Iterator[SentHeader]:
+    """Yield every known header value once: written in a gate, or in a Secret of the input."""
+    yielded: set[tuple[int, Path]] = set()
+    for metric in lint_input.prometheus_metrics:
         for index, row in enumerate(rows(metric.raw(*HEADERS))):
-            for sent in _values(gates, metric, index, row):
-                if (id(sent.document), sent.path) not in told:
-                    told.add((id(sent.document), sent.path))
-                    yield sent
+            for header in _header_values(lint_input, metric, index, row):
+                key = id(header.document), header.path
+                if key not in yielded:
+                    yielded.add(key)
+                    yield header
 
 
-def _values(gates: Gates, metric: Metric, index: int, row: dict[str, object]) -> Iterator[_Sent]:
-    header, value = str(row.get("key", "")), row.get("value")
-    if not isinstance(value, str):
+def _header_values(
+    lint_input: LintInput, metric: MetricView, index: int, row: Mapping[str, Any]
+) -> Iterator[SentHeader]:
+    name, template = str(row.get("key", "")), row.get("value")
+    if not isinstance(template, str):
         return
-    tags = {named(tag) for tag in TAG.findall(value)}
-    if not TAG.search(metric.text(*HEADERS, index, "value")):
-        yield _Sent(header, metric.text(*HEADERS, index, "value"), *_written(metric, index, tags), secret=False)
-    elif len(tags) == 1:
-        for gate, argument, secret in _references(gates):
-            if gate is metric.gate and argument.name in tags and argument.secret:
-                yield from _held(header, secret, argument.secret[1], value)
+    names = set(argument_names(template))
+    value = metric.text(*HEADERS, index, "value")
+    if not PLACEHOLDER.search(value):
+        yield SentHeader(name, value, metric.gate.document, _literal_path(metric, index, names), is_secret=False)
+    elif len(names) == 1:
+        for gate, argument, secret in _secret_references(lint_input):
+            if gate is metric.gate and argument.name in names and argument.secret:
+                yield from _secret_header(name, secret, argument.secret.key, template)
 
 
-def _written(metric: Metric, index: int, tags: set[str]) -> tuple[Document, Path]:
-    """Return where a literal header value is written: in the argument that gives it, if one does."""
-    document = metric.gate.document
+def _literal_path(metric: MetricView, index: int, names: set[str]) -> Path:
+    """Return the path of a literal header value: that of the argument that contains it, if there is one."""
     for argument in metric.gate.arguments:
-        if argument.name in tags:
-            return document, ("spec", "args", argument.index, "value")
-    return document, metric.path(*HEADERS, index, "value")
+        if argument.name in names:
+            return ("spec", "args", argument.index, "value")
+    return metric.path(*HEADERS, index, "value")
 
 
-def _held(header: str, secret: Document, key: str, template: str) -> Iterator[_Sent]:
+def _secret_header(name: str, secret: KubernetesObject, key: str, template: str) -> Iterator[SentHeader]:
     for field in ("stringData", "data"):
-        value = secret.at(field, key)
+        value = secret.get(field, key)
         if isinstance(value, str):
-            raw = _decoded("".join(value.split())) if field == "data" else value.encode()
-            if raw is not None:
-                text = TAG.sub(lambda _: raw.decode(errors="replace"), template)  # noqa: B023 - used at once
-                yield _Sent(header, text, secret, (field, key), secret=True)
+            content = _decode("".join(value.split())) if field == "data" else value.encode()
+            if content is not None:
+                text = content.decode(errors="replace")
+                sent = text.join(PLACEHOLDER.split(template)[::2])
+                yield SentHeader(name, sent, secret, (field, key), is_secret=True)
             return
 
 
-def _references(gates: Gates) -> Iterator[tuple[Gate, Argument, Document]]:
-    """Return the arguments that a Secret gives which is here, in the gate's namespace or in none."""
-    for gate in gates.gates:
+def _secret_references(lint_input: LintInput) -> Iterator[tuple[GateView, ArgumentView, KubernetesObject]]:
+    """Yield the arguments that come from a Secret of the input, in the gate's namespace or without one."""
+    for gate in lint_input.gates:
         for argument in gate.arguments:
-            for secret in gates.of("Secret"):
-                near = secret.namespace in {"", gate.document.namespace} or not gate.document.namespace
-                if argument.secret and near and secret.name == argument.secret[0]:
+            for secret in lint_input.of_kind("Secret"):
+                is_near = secret.namespace in {"", gate.document.namespace} or not gate.document.namespace
+                if argument.secret and is_near and secret.name == argument.secret.name:
                     yield gate, argument, secret
 
 
-def _keys(secret: Document) -> set[str]:
-    return {str(key) for field in ("data", "stringData") for key in mapping(secret.at(field))}
+def _secret_keys(secret: KubernetesObject) -> set[str]:
+    return {str(key) for field in ("data", "stringData") for key in mapping(secret.get(field))}
 
 
-def _written_out(metric: Metric, value: object) -> bool:
-    """Say whether a credential is a literal: in the header, or as the value of the argument that it names."""
+def _is_literal_credential(metric: MetricView, value: object) -> bool:
+    """Return whether a credential is written in the header, or in the value of the argument that it names."""
     if not isinstance(value, str) or not value.strip():
         return False
-    left = TAG.sub("", value).strip().lower()
-    return left not in {"", "basic", "bearer"} or any(named(tag) in metric.gate.literals for tag in TAG.findall(value))
+    literal = PLACEHOLDER.sub("", value).strip().lower()
+    return literal not in {"", "basic", "bearer"} or any(
+        argument_name(tag) in metric.gate.literals for tag in PLACEHOLDER.findall(value)
+    )
 
 
-def _decoded(text: str) -> bytes | None:
+def _decode(text: str) -> bytes | None:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -1,88 +1,66 @@
-"""What a gate asks: queries that do not parse, that answer with several series, or with another kind of result."""
+"""Queries that are absent, do not parse, lose their buckets, or return a type that the controller does not read."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
-from exporter.gate.controller import Ability
-from exporter.gate.promql import PromQLError, Query, Shape
+from exporter.gate.controller import Feature
+from exporter.gate.lint.probe import QUERY, parse_query, try_parse_query
+from exporter.gate.promql import PromQLError, ResultType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.inputs import Gates, Metric
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import LintInput
 
-QUERY: Final = ("provider", "prometheus", "query")
-RANGE_QUERY: Final = ("provider", "prometheus", "rangeQuery")
 _METRICSQL: Final = re.compile(r"\b(default|if|ifnot|keep_last_value|interpolate|median_over_time|WITH)\b")
 
 
-@lru_cache(maxsize=1024)
-def _read(text: str) -> Query | PromQLError:
-    try:
-        return promql.read(text)
-    except PromQLError as error:
-        return error
+def check_missing(lint_input: LintInput) -> Iterator[Issue]:
+    """Report Prometheus metrics without a query."""
+    for metric in lint_input.prometheus_metrics:
+        query = metric.raw(*QUERY)
+        if query is None or (isinstance(query, str) and not metric.text(*QUERY).strip()):
+            yield metric.issue(QUERY, "there is no query: every measurement is an Error", "add a query")
 
 
-def parsed(metric: Metric) -> Query | None:
-    """Return a metric's query, None when there is none that parses."""
-    text = metric.text(*QUERY)
-    found = _read(text) if text else None
-    return found if isinstance(found, Query) else None
-
-
-def missing(gates: Gates) -> Iterator[Spot]:
-    """Find Prometheus metrics without a query."""
-    for metric in gates.prometheus:
-        if metric.raw(*QUERY) is None or (isinstance(metric.raw(*QUERY), str) and not metric.text(*QUERY).strip()):
-            yield metric.spot(QUERY, "there is no query: every measurement becomes Error", "write one")
-
-
-def malformed(gates: Gates) -> Iterator[Spot]:
-    """Find queries that are no PromQL."""
-    for metric in gates.prometheus:
-        found = _read(text) if (text := metric.text(*QUERY)).strip() else None
-        if isinstance(found, PromQLError):
-            cure = "mend it; try it in the store's explorer"
+def check_malformed(lint_input: LintInput) -> Iterator[Issue]:
+    """Report queries that are not PromQL."""
+    for metric in lint_input.prometheus_metrics:
+        text = metric.text(*QUERY)
+        query = try_parse_query(text) if text.strip() else None
+        if isinstance(query, PromQLError):
+            hint = "fix the query; test it in the explorer of your store"
             if _METRICSQL.search(text):
-                cure = "write it in plain PromQL; if MetricsQL is meant, add the comment # gate-lint: allow promql"
-            yield metric.spot(QUERY, f"the query is no PromQL: {found}", cure)
+                hint = "write plain PromQL; if you mean MetricsQL, add the comment # gate-lint: allow promql"
+            yield metric.issue(QUERY, f"the query is not PromQL: {query}", hint)
 
 
-def lost_buckets(gates: Gates) -> Iterator[Spot]:
-    """Find quantiles of histograms whose buckets were summed away."""
-    for metric in gates.prometheus:
-        query = parsed(metric)
-        if query and promql.lost_buckets(query.expression):
-            yield metric.spot(
+def check_lost_buckets(lint_input: LintInput) -> Iterator[Issue]:
+    """Report quantiles of histograms whose label le was aggregated away."""
+    for metric in lint_input.prometheus_metrics:
+        query = parse_query(metric)
+        if query and promql.loses_le_label(query.expression):
+            yield metric.issue(
                 QUERY,
-                "histogram_quantile needs the label le, and the aggregation below it drops that: it answers nothing",
+                "histogram_quantile needs the label le, which the aggregation inside drops: it returns nothing",
                 "write sum by (le) (…)",
             )
 
 
-def matrix(gates: Gates) -> Iterator[Spot]:
-    """Find range vectors asked for as an instant query, before 1.8 read them."""
-    for metric in gates.prometheus:
-        query = parsed(metric)
-        kind = promql.shape(query.expression) if query else Shape.VECTOR
-        if kind is Shape.TEXT or (kind is Shape.MATRIX and not gates.around.controller.can(Ability.RANGE_QUERY)):
-            yield metric.spot(
+def check_result_type(lint_input: LintInput) -> Iterator[Issue]:
+    """Report strings, and range vectors before 1.8."""
+    controller = lint_input.context.controller
+    for metric in lint_input.prometheus_metrics:
+        query = parse_query(metric)
+        kind = promql.result_type(query.expression) if query else ResultType.VECTOR
+        is_unread_matrix = kind is ResultType.MATRIX and not controller.supports(Feature.RANGE_QUERY)
+        if kind is ResultType.STRING or is_unread_matrix:
+            yield metric.issue(
                 QUERY,
-                f"the query answers with a {kind}, which {gates.around.controller.version} does not read:"
-                " every measurement becomes Error",
-                "ask for an instant vector: rate(…), avg_over_time(…)",
+                f"the query returns a {kind}, which {controller.version} does not read: every measurement is an Error",
+                "use a query that returns an instant vector: rate(…), avg_over_time(…)",
             )
-
-
-def shape(metric: Metric) -> Shape | None:
-    """Say what a metric's condition gets to see, None when that cannot be told."""
-    query = parsed(metric)
-    if query is None or query.guessed:
-        return None
-    return Shape.MATRIX if metric.raw(*RANGE_QUERY) else promql.shape(query.expression)

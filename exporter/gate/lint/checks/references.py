@@ -1,211 +1,213 @@
-"""What Rollouts make of gates: where they look, what they give, and when they are refused."""
+"""How Rollouts use gates: which templates they refer to, which arguments they pass, and what makes them InvalidSpec."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.lint.checks.limits import number
-from exporter.gate.lint.inputs import RUN, Gate, mapping, rows
-from exporter.gate.placeholders import TAG
+from exporter.gate.arguments import PLACEHOLDER
+from exporter.gate.lint.checks.limits import limit_value
+from exporter.gate.lint.findings import issue
+from exporter.gate.lint.inputs import mapping, rows
+from exporter.gate.template import ObjectKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.inputs import Gates, Metric
-    from exporter.gate.lint.manifest import Document, Path
+    from exporter.gate.kubernetes import KubernetesObject
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import GateView, LintInput, MetricView
+    from exporter.yaml_nodes import Path
 
-CLUSTER: Final = "ClusterAnalysisTemplate"
-NAMESPACED: Final = "AnalysisTemplate"
+ANALYSES: Final = (
+    ("canary", "analysis"),
+    ("blueGreen", "prePromotionAnalysis"),
+    ("blueGreen", "postPromotionAnalysis"),
+)
+"""Where the strategy of a Rollout has an analysis, apart from its steps; that of canary runs in the background."""
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """An analysis of a Rollout: its place, its kind, and the canary's weight when it begins (None: not known)."""
+class RolloutAnalysis:
+    """An analysis of a Rollout: its path, whether the Rollout waits for it, and the canary's weight (None: unknown)."""
 
-    rollout: Document
+    rollout: KubernetesObject
     path: Path
-    background: bool
+    is_background: bool
     weight: float | None = None
 
     def rows(self, field: str) -> list[dict[str, Any]]:
         """Return its templates or arguments."""
-        return rows(self.rollout.at(*self.path, field))
+        return rows(self.rollout.get(*self.path, field))
 
-    def gates(self, gates: Gates) -> Iterator[tuple[int, Gate]]:
-        """Return the templates it uses that are here, each with its place in the list; of several, those beside it."""
+    def gates(self, lint_input: LintInput) -> Iterator[tuple[int, GateView]]:
+        """Yield the gates of the input that it refers to, with the index of the reference.
+
+        If several files have a template of the same name, those of the Rollout's own file are meant.
+        """
         for index, row in enumerate(self.rows("templates")):
-            meant = [gate for gate in gates.gates if self._means(row, gate.document)]
-            beside = [gate for gate in meant if gate.document.source == self.rollout.source]
-            yield from ((index, gate) for gate in beside or meant)
+            candidates = [gate for gate in lint_input.gates if self._refers_to(row, gate.document)]
+            same_file = [gate for gate in candidates if gate.document.file == self.rollout.file]
+            yield from ((index, gate) for gate in same_file or candidates)
 
-    def _means(self, row: Mapping[str, Any], template: Document) -> bool:
-        kind = CLUSTER if row.get("clusterScope") else NAMESPACED
-        near = kind == CLUSTER or template.namespace in {"", self.rollout.namespace} or not self.rollout.namespace
-        return template.kind == kind and template.name == row.get("templateName") and near
+    def issue(self, path: Path, reason: str, hint: str) -> Issue:
+        """Return an issue with a part of the analysis."""
+        return issue(self.rollout, (*self.path, *path), reason, hint)
+
+    def _refers_to(self, row: Mapping[str, Any], template: KubernetesObject) -> bool:
+        kind = ObjectKind.CLUSTER_TEMPLATE if row.get("clusterScope") else ObjectKind.TEMPLATE
+        namespaces = {"", self.rollout.namespace}
+        is_near = kind is ObjectKind.CLUSTER_TEMPLATE or template.namespace in namespaces or not self.rollout.namespace
+        return template.kind == kind and template.name == row.get("templateName") and is_near
 
 
-def uses(gates: Gates) -> Iterator[Use]:
-    """Return every analysis of every Rollout."""
-    for rollout in gates.of("Rollout"):
+def rollout_analyses(lint_input: LintInput) -> Iterator[RolloutAnalysis]:
+    """Yield every analysis of every Rollout."""
+    for rollout in lint_input.of_kind("Rollout"):
         strategy: Path = ("spec", "strategy")
-        for path in (
-            ("canary", "analysis"),
-            ("blueGreen", "prePromotionAnalysis"),
-            ("blueGreen", "postPromotionAnalysis"),
-        ):
-            if isinstance(rollout.at(*strategy, *path), dict):
-                yield Use(rollout, (*strategy, *path), background=path[0] == "canary")
-        yield from _steps(rollout, (*strategy, "canary", "steps"))
+        for path in ANALYSES:
+            if isinstance(rollout.get(*strategy, *path), dict):
+                yield RolloutAnalysis(rollout, (*strategy, *path), is_background=path[0] == "canary")
+        yield from _step_analyses(rollout, (*strategy, "canary", "steps"))
 
 
-def _steps(rollout: Document, path: Path) -> Iterator[Use]:
+def _step_analyses(rollout: KubernetesObject, path: Path) -> Iterator[RolloutAnalysis]:
     weight: float | None = None
-    for index, step in enumerate(rows(rollout.at(*path))):
+    for index, step in enumerate(rows(rollout.get(*path))):
         if isinstance(step.get("setWeight"), int):
             weight = step["setWeight"] / 100
         if isinstance(step.get("analysis"), dict):
-            yield Use(rollout, (*path, index, "analysis"), background=False, weight=weight)
+            yield RolloutAnalysis(rollout, (*path, index, "analysis"), is_background=False, weight=weight)
 
 
-def secret_in_rollout(gates: Gates) -> Iterator[Spot]:
-    """Find Secrets given as a Rollout's argument: only a template's own argument can be read from one."""
-    for use in uses(gates):
-        for index, row in enumerate(use.rows("args")):
+def check_secret_in_rollout(lint_input: LintInput) -> Iterator[Issue]:
+    """Report Secrets as a Rollout's argument: only a template's own argument can come from one."""
+    for analysis in rollout_analyses(lint_input):
+        for index, row in enumerate(analysis.rows("args")):
             if "secretKeyRef" in mapping(row.get("valueFrom")):
-                yield use.rollout.spot(
-                    (*use.path, "args", index),
-                    "a Rollout's argument has no secretKeyRef: kubectl refuses the Rollout, or it is dropped",
-                    "delete the argument here; put valueFrom.secretKeyRef into spec.args of the template",
+                yield analysis.issue(
+                    ("args", index),
+                    "a Rollout's argument cannot have a secretKeyRef: kubectl refuses the Rollout, or it is dropped",
+                    "delete the argument here, and put valueFrom.secretKeyRef into spec.args of the template",
                 )
 
 
-def wrong_place(gates: Gates) -> Iterator[Spot]:
-    """Find references to a template that is here, but of another namespace or scope."""
-    for use in uses(gates):
-        found = {index for index, _ in use.gates(gates)}
-        for index, row in enumerate(use.rows("templates")):
-            alike = [
-                one.document for one in gates.gates if one.document.name == row.get("templateName") and not one.is_run
-            ]
-            if index not in found and alike:
-                where, cure = _elsewhere(alike[0], use, scoped=bool(row.get("clusterScope")))
-                yield use.rollout.spot((*use.path, "templates", index), f"{row['templateName']} is {where}", cure)
+def check_reference(lint_input: LintInput) -> Iterator[Issue]:
+    """Report references to a template that is in the input, but in another namespace or scope."""
+    for analysis in rollout_analyses(lint_input):
+        found = {index for index, _ in analysis.gates(lint_input)}
+        for index, row in enumerate(analysis.rows("templates")):
+            name = row.get("templateName")
+            same_name = [gate.document for gate in lint_input.gates if gate.document.name == name and not gate.is_run]
+            if index not in found and same_name:
+                reason, hint = _misplaced(same_name[0], analysis.rollout, cluster_scope=bool(row.get("clusterScope")))
+                yield analysis.issue(("templates", index), f"{name} {reason}: the Rollout is InvalidSpec", hint)
 
 
-def _elsewhere(template: Document, use: Use, *, scoped: bool) -> tuple[str, str]:
-    if template.kind == CLUSTER:
-        return (
-            "a ClusterAnalysisTemplate, and is looked for in the namespace: the Rollout is InvalidSpec",
-            "add clusterScope: true",
-        )
-    if scoped:
-        return (
-            "an AnalysisTemplate, and is looked for in the cluster: the Rollout is InvalidSpec",
-            "leave clusterScope out",
-        )
+def _misplaced(template: KubernetesObject, rollout: KubernetesObject, *, cluster_scope: bool) -> tuple[str, str]:
+    if template.kind == ObjectKind.CLUSTER_TEMPLATE:
+        return "is a ClusterAnalysisTemplate, but is referenced as an AnalysisTemplate", "add clusterScope: true"
+    if cluster_scope:
+        return "is an AnalysisTemplate, but is referenced as a ClusterAnalysisTemplate", "remove clusterScope"
     return (
-        f"in namespace {template.namespace}, the Rollout in {use.rollout.namespace}: the Rollout is InvalidSpec",
-        f"make the template in {use.rollout.namespace}, or a ClusterAnalysisTemplate of it",
+        f"is in namespace {template.namespace}, and the Rollout in {rollout.namespace}",
+        f"create the template in {rollout.namespace}, or as a ClusterAnalysisTemplate",
     )
 
 
-def not_given(gates: Gates) -> Iterator[Spot]:
-    """Find arguments that have no value in the template and get none from the Rollout."""
-    for use in uses(gates):
-        given = {str(row.get("name")) for row in use.rows("args")}
-        for index, gate in use.gates(gates):
-            lacking = [one.name for one in gate.arguments if not one.given and one.name not in given]
-            if lacking:
-                yield use.rollout.spot(
-                    (*use.path, "templates", index),
-                    f"{gate.document.name} wants the argument {', '.join(lacking)}, and gets none: InvalidSpec",
-                    f"add it to args here, or a value to the template's own ({gate.document.source})",
+def check_not_given(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments that neither the template nor the Rollout sets."""
+    for analysis in rollout_analyses(lint_input):
+        passed = {str(row.get("name")) for row in analysis.rows("args")}
+        for index, gate in analysis.gates(lint_input):
+            missing = [
+                argument.name for argument in gate.arguments if not argument.is_set and argument.name not in passed
+            ]
+            if missing:
+                yield analysis.issue(
+                    ("templates", index),
+                    f"{gate.document.name} needs the argument {', '.join(missing)}, which nothing sets: InvalidSpec",
+                    f"add it to args here, or set its value in the template ({gate.document.file})",
                 )
 
 
-def not_wanted(gates: Gates) -> Iterator[Spot]:
-    """Find arguments that no template of the analysis has; they are ignored in silence."""
-    for use in uses(gates):
-        used = list(use.gates(gates))
-        if {index for index, _ in used} != set(range(len(use.rows("templates")))) or not used:
-            continue
-        wanted = {argument.name for _, gate in used for argument in gate.arguments}
-        for index, row in enumerate(use.rows("args")):
-            if str(row.get("name")) not in wanted:
-                why = f"no template here has an argument {row.get('name')}: it is ignored"
-                yield use.rollout.spot(
-                    (*use.path, "args", index), why, f"there are: {', '.join(sorted(wanted)) or 'none'}"
-                )
+def check_not_wanted(lint_input: LintInput) -> Iterator[Issue]:
+    """Report arguments that no template of the analysis has."""
+    for analysis in rollout_analyses(lint_input):
+        gates = list(analysis.gates(lint_input))
+        if not gates or {index for index, _ in gates} != set(range(len(analysis.rows("templates")))):
+            continue  # a template that is not in the input may have the argument
+        names = {argument.name for _, gate in gates for argument in gate.arguments}
+        for index, row in enumerate(analysis.rows("args")):
+            if str(row.get("name")) not in names:
+                reason = f"no template of this analysis has an argument {row.get('name')}: it is ignored"
+                yield analysis.issue(("args", index), reason, f"use one of: {', '.join(sorted(names)) or 'none'}")
 
 
-def endless(gates: Gates) -> Iterator[Spot]:
-    """Find gates without an end in a step, which waits for their end."""
-    for use, metric in _awaited(gates):
+def check_endless(lint_input: LintInput) -> Iterator[Issue]:
+    """Report gates without an end in a step, which waits for their end."""
+    for analysis, metric in _awaited_metrics(lint_input):
         count = metric.raw("count")
-        if metric.raw("interval") and (count is None or number(metric, "count") == 0):
-            yield metric.spot(
+        if metric.raw("interval") and (count is None or limit_value(metric, "count") == 0):
+            yield metric.issue(
                 ("interval",) if count is None else ("count",),
-                f"metric {metric.name} has no end, and Rollout {use.rollout.name} waits for it in a step: InvalidSpec",
-                "add count, such as 5 (without a count it is for background analysis)",
+                f"metric {metric.name} never ends, and Rollout {analysis.rollout.name} waits for it: InvalidSpec",
+                "add count, such as 5 (only a background analysis may run without a count)",
             )
 
 
-def dummy(gates: Gates) -> Iterator[Spot]:
-    """Find a count given by an argument without a value: a Rollout is validated with the text dummy-value, thus 0."""
-    for use, metric in _awaited(gates):
+def check_dummy_value(lint_input: LintInput) -> Iterator[Issue]:
+    """Report a count from an argument without a value: a Rollout is validated with the text dummy-value, thus 0."""
+    for analysis, metric in _awaited_metrics(lint_input):
         count = metric.text("count")
-        if TAG.search(count) and metric.raw("interval"):
-            yield metric.spot(
+        if PLACEHOLDER.search(count) and metric.raw("interval"):
+            yield metric.issue(
                 ("count",),
-                f"Rollout {use.rollout.name} is validated with 'dummy-value' for {count}, which is no end: InvalidSpec",
-                "give the argument a value in the template, which a Rollout may override",
+                f"Rollout {analysis.rollout.name} is validated with the text dummy-value for {count}, which counts as"
+                " endless: InvalidSpec",
+                "set a value for the argument in the template; a Rollout can override it",
             )
 
 
-def clash(gates: Gates) -> Iterator[Spot]:
-    """Find two templates of one analysis with a metric of one name."""
-    for use in uses(gates):
-        seen: dict[str, str] = {}
-        for index, gate in use.gates(gates):
+def check_metric_clash(lint_input: LintInput) -> Iterator[Issue]:
+    """Report two templates of one analysis that have a metric with the same name."""
+    for analysis in rollout_analyses(lint_input):
+        templates_by_metric: dict[str, str] = {}
+        for index, gate in analysis.gates(lint_input):
             for metric in gate.metrics:
-                before = seen.setdefault(metric.name, gate.document.name)
-                if before != gate.document.name:
-                    yield use.rollout.spot(
-                        (*use.path, "templates", index),
-                        f"{before} and {gate.document.name} both have a metric {metric.name}: InvalidSpec",
+                other = templates_by_metric.setdefault(metric.name, gate.document.name)
+                if other != gate.document.name:
+                    yield analysis.issue(
+                        ("templates", index),
+                        f"{other} and {gate.document.name} both have a metric {metric.name}: InvalidSpec",
                         "rename one of the metrics",
                     )
 
 
-def namespace(gates: Gates) -> Iterator[Spot]:
-    """Find namespaced templates that do not say where."""
-    for gate in gates.gates:
-        if gate.document.kind == NAMESPACED and not gate.document.namespace:
-            yield gate.document.spot(
-                ("metadata", "namespace") if gate.document.at("metadata") else ("metadata",),
-                "the template goes to whichever namespace kubectl is set to, and works in the Rollout's alone",
-                "add metadata.namespace: that of the Rollout, and of the Secret",
+def check_namespace(lint_input: LintInput) -> Iterator[Issue]:
+    """Report namespaced templates without a namespace."""
+    for gate in lint_input.gates:
+        if gate.document.kind == ObjectKind.TEMPLATE and not gate.document.namespace:
+            yield gate.issue(
+                ("metadata", "namespace") if gate.document.get("metadata") else ("metadata",),
+                "without a namespace the template goes to kubectl's current one, but only the Rollout's own works",
+                "add metadata.namespace: the namespace of the Rollout and of the Secret",
             )
 
 
-def cluster_namespace(gates: Gates) -> Iterator[Spot]:
-    """Find cluster templates in a namespace: it is dropped."""
-    for gate in gates.gates:
-        if gate.document.kind == CLUSTER and gate.document.namespace:
-            yield gate.document.spot(
-                ("metadata", "namespace"),
-                "a ClusterAnalysisTemplate is in no namespace: this one is dropped",
-                "leave it out",
-            )
+def check_cluster_namespace(lint_input: LintInput) -> Iterator[Issue]:
+    """Report cluster templates with a namespace."""
+    for gate in lint_input.gates:
+        if gate.document.kind == ObjectKind.CLUSTER_TEMPLATE and gate.document.namespace:
+            reason = "a ClusterAnalysisTemplate has no namespace: this one is dropped"
+            yield gate.issue(("metadata", "namespace"), reason, "remove it")
 
 
-def _awaited(gates: Gates) -> Iterator[tuple[Use, Metric]]:
-    """Return the metrics whose end a Rollout waits for, each once."""
-    told: set[int] = set()
-    for use in uses(gates):
-        for _, gate in use.gates(gates) if not use.background else ():
-            if gate.document.kind != RUN and id(gate) not in told:
-                told.add(id(gate))
-                yield from ((use, metric) for metric in gate.metrics)
+def _awaited_metrics(lint_input: LintInput) -> Iterator[tuple[RolloutAnalysis, MetricView]]:
+    """Yield the metrics of the gates that a Rollout waits for, each gate once."""
+    yielded: set[int] = set()
+    for analysis in rollout_analyses(lint_input):
+        for _, gate in analysis.gates(lint_input) if not analysis.is_background else ():
+            if not gate.is_run and id(gate) not in yielded:
+                yielded.add(id(gate))
+                yield from ((analysis, metric) for metric in gate.metrics)

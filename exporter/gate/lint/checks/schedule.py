@@ -1,115 +1,118 @@
-"""Times: durations as Go reads them, and whether what is asked can have been measured by then."""
+"""Times: durations as Go parses them, and whether the measured data can exist by then."""
 
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from exporter.gate.go_format import duration, written
-from exporter.gate.lint.checks.limits import number
-from exporter.gate.lint.checks.queries import parsed
-from exporter.gate.promql import counts_up, ranges
+from exporter.gate import promql
+from exporter.gate.go_format import format_duration, parse_duration
+from exporter.gate.lint.checks.limits import REFUSED, limit_value
+from exporter.gate.lint.probe import QUERY, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.gate.lint.finding import Spot
-    from exporter.gate.lint.inputs import Gates, Metric
+    from exporter.gate.lint.findings import Issue
+    from exporter.gate.lint.inputs import LintInput, MetricView
 
-NANO = 1e9
-
-
-def seconds(metric: Metric, *path: str) -> float | None:
-    """Return a duration in seconds, None when it is absent, an argument's, or none."""
-    text = metric.known(*path)
-    try:
-        return duration(text) / NANO if text else None
-    except ValueError:
-        return None
+DURATION_FIELDS: Final = (("interval",), ("initialDelay",), ("provider", "prometheus", "rangeQuery", "step"))
+MIN_SAMPLES: Final = 2
+"""What a rate needs in its range."""
+NANOSECONDS: Final = 1e9
 
 
-def malformed(gates: Gates) -> Iterator[Spot]:
-    """Find durations that Go does not read."""
-    for metric in gates.metrics:
-        for path in (("interval",), ("initialDelay",), ("provider", "prometheus", "rangeQuery", "step")):
-            text = metric.known(*path)
+def check_duration(lint_input: LintInput) -> Iterator[Issue]:
+    """Report durations that Go does not parse."""
+    for metric in lint_input.metrics:
+        for path in DURATION_FIELDS:
+            text = metric.resolved_text(*path)
             try:
-                duration(text or "0")
+                parse_duration(text or "0")
             except ValueError as error:
-                cure = "write 24h for a day" if "unknown unit" in str(error) else "write 30s, 5m or 1h30m"
-                why = (
-                    f"{path[-1]} {text!r} is no duration ({error}): the run becomes Error before its first measurement"
-                )
-                yield metric.spot(path, why, cure)
+                hint = "write 24h for a day" if "unknown unit" in str(error) else "write 30s, 5m or 1h30m"
+                yield metric.issue(path, f"{path[-1]} {text!r} is not a duration ({error}): {REFUSED}", hint)
 
 
-def no_delay(gates: Gates) -> Iterator[Spot]:
-    """Find gates that measure at once: the store has nothing yet of what the canary did."""
-    for metric in gates.prometheus:
+def check_no_delay(lint_input: LintInput) -> Iterator[Issue]:
+    """Report gates that measure at once, when the store has no data of the canary yet."""
+    for metric in lint_input.prometheus_metrics:
         if metric.raw("initialDelay") is None and not metric.gate.is_run:
-            yield metric.spot(
+            delay = format_duration(lint_input.context.read_delay + max_range_seconds(metric))
+            yield metric.issue(
                 (),
-                "without initialDelay the first measurement looks at the time before the canary had traffic",
-                f"add initialDelay: {written(gates.around.delay + longest(metric))}"
-                " (the query's range, and how long it takes until what is written can be read)",
+                "without initialDelay the first measurement covers the time before the canary had traffic",
+                f"add initialDelay: {delay} (the query's range plus the delay until a sample can be read)",
             )
 
 
-def short_delay(gates: Gates) -> Iterator[Spot]:
-    """Find an initialDelay that is over before anything can be read."""
-    for metric in gates.prometheus:
-        delay = seconds(metric, "initialDelay")
-        if delay is not None and delay < gates.around.delay:
-            yield metric.spot(
+def check_short_delay(lint_input: LintInput) -> Iterator[Issue]:
+    """Report an initialDelay shorter than the delay until a sample can be read."""
+    read_delay = lint_input.context.read_delay
+    for metric in lint_input.prometheus_metrics:
+        delay = _duration_seconds(metric, "initialDelay")
+        if delay is not None and delay < read_delay:
+            yield metric.issue(
                 ("initialDelay",),
-                f"it takes about {written(gates.around.delay)} until what is written can be read, and this waits less",
-                f"write {written(gates.around.delay + longest(metric))}; `verify` measures how long it takes",
+                f"initialDelay is shorter than the {format_duration(read_delay)} until a sample can be read",
+                f"write {format_duration(read_delay + max_range_seconds(metric))}; `verify` measures the delay",
             )
 
 
-def short_interval(gates: Gates) -> Iterator[Spot]:
-    """Find an interval within which nothing new is scraped: one sample is judged several times."""
-    for metric in gates.prometheus:
-        interval = seconds(metric, "interval")
-        if interval is not None and interval < gates.around.scrape:
-            scrape = written(gates.around.scrape)
-            why = (
-                f"interval {written(interval)} is shorter than the scrape interval {scrape}: one sample is judged twice"
-            )
-            yield metric.spot(("interval",), why, f"write {scrape} or more, or lint with --scrape-interval")
+def check_short_interval(lint_input: LintInput) -> Iterator[Issue]:
+    """Report an interval shorter than the scrape interval."""
+    scrape_interval = lint_input.context.scrape_interval
+    for metric in lint_input.prometheus_metrics:
+        interval = _duration_seconds(metric, "interval")
+        if interval is not None and interval < scrape_interval:
+            scrape = format_duration(scrape_interval)
+            reason = f"interval {format_duration(interval)} is shorter than the scrape interval {scrape}"
+            hint = f"write {scrape} or more, or lint with --scrape-interval"
+            yield metric.issue(("interval",), f"{reason}: the same sample is measured twice", hint)
 
 
-def short_range(gates: Gates) -> Iterator[Spot]:
-    """Find rates over a range that does not hold two scrapes."""
-    for metric in gates.prometheus:
-        query = parsed(metric)
-        least = 2 * gates.around.scrape
-        for function, span in ranges(query.expression) if query else ():
-            if counts_up(function) and span < least:
-                scrape = written(gates.around.scrape)
-                yield metric.spot(
-                    ("provider", "prometheus", "query"),
-                    f"{function}(…[{written(span)}]) needs two samples, scraped every {scrape}: often there are less",
-                    f"write [{written(2 * least)}] or more, or lint with --scrape-interval",
+def check_short_range(lint_input: LintInput) -> Iterator[Issue]:
+    """Report rates over a range that does not contain two scrapes."""
+    scrape_interval = lint_input.context.scrape_interval
+    min_range = MIN_SAMPLES * scrape_interval
+    for metric in lint_input.prometheus_metrics:
+        query = parse_query(metric)
+        for function, seconds in promql.ranges(query.expression) if query else ():
+            if promql.needs_two_samples(function) and seconds < min_range:
+                yield metric.issue(
+                    QUERY,
+                    f"{function}(…[{format_duration(seconds)}]) needs two samples, and the scrape interval is"
+                    f" {format_duration(scrape_interval)}: the range often has fewer",
+                    f"write [{format_duration(2 * min_range)}] or more, or lint with --scrape-interval",
                 )
                 break
 
 
-def overlapping(gates: Gates) -> Iterator[Spot]:
-    """Find ranges so long that one moment fails more measurements than failureLimit tolerates."""
-    for metric in gates.prometheus:
-        interval, limit = seconds(metric, "interval"), number(metric, "failureLimit") or 0
-        if interval and limit > 0 and ceil(longest(metric) / interval) > limit:
-            within = ceil(longest(metric) / interval)
-            yield metric.spot(
-                ("provider", "prometheus", "query"),
-                f"one bad moment is in {within} measurements ([{written(longest(metric))}] every {written(interval)}),"
-                f" and failureLimit tolerates {limit}: it protects from nothing",
-                f"shorten the range to [{written(interval)}], or raise failureLimit to {within}",
+def check_overlap(lint_input: LintInput) -> Iterator[Issue]:
+    """Report ranges so long that one bad moment fails more measurements than failureLimit tolerates."""
+    for metric in lint_input.prometheus_metrics:
+        interval, limit = _duration_seconds(metric, "interval"), limit_value(metric, "failureLimit") or 0
+        if interval and limit > 0 and ceil(max_range_seconds(metric) / interval) > limit:
+            count = ceil(max_range_seconds(metric) / interval)
+            every, length = format_duration(interval), format_duration(max_range_seconds(metric))
+            yield metric.issue(
+                QUERY,
+                f"one bad moment is part of {count} measurements ([{length}] every {every}), but failureLimit tolerates"
+                f" only {limit}: it gives no protection",
+                f"shorten the range to [{every}], or raise failureLimit to {count}",
             )
 
 
-def longest(metric: Metric) -> float:
-    """Return the longest range of a metric's query in seconds, 0 when it has none."""
-    query = parsed(metric)
-    return max((span for _, span in ranges(query.expression)), default=0.0) if query else 0.0
+def max_range_seconds(metric: MetricView) -> float:
+    """Return the longest range of a metric's query, 0 if it has none."""
+    query = parse_query(metric)
+    return max((seconds for _, seconds in promql.ranges(query.expression)), default=0.0) if query else 0.0
+
+
+def _duration_seconds(metric: MetricView, *path: str) -> float | None:
+    """Return a duration in seconds, None if it is absent, unknown or invalid."""
+    text = metric.resolved_text(*path)
+    try:
+        return parse_duration(text) / NANOSECONDS if text else None
+    except ValueError:
+        return None

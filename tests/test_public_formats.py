@@ -21,39 +21,41 @@ from click.testing import CliRunner
 
 from exporter.cli import main
 from exporter.commands.gate import render
-from exporter.commands.record import FRAMES, Frame, FramePage, Recorder, Taken, frames
-from exporter.gate.analysis_run import Phase
-from exporter.gate.lint.finding import Finding, Severity
-from exporter.gate.lint.report import as_json as lint_json
+from exporter.commands.record import FRAMES_FILE, RecordedFrame, RecordedPage, RecordedResponse, Recorder, read_frames
+from exporter.gate.analysis_run import AnalysisPhase
+from exporter.gate.lint.findings import Finding, Severity
+from exporter.gate.lint.findings import format_json as lint_json
 from exporter.gate.lint.rules import RULES
 from exporter.gate.render.answers import NoData, Signal
 from exporter.metrics import MetricType, SampleBatch, Series, Source
-from exporter.otlp.delivery.accounting import State as DeliveryState
-from exporter.otlp.delivery.queue import Record
+from exporter.otlp.delivery.accounting import DeliveryState as DeliveryState
+from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.spool import checkpoint
 from exporter.otlp.spool import record as frame
-from exporter.otlp.spool.checkpoint import Mark
-from exporter.rollouts.inference.fraction import METHODS, Fraction
-from exporter.rollouts.inference.join import Rollout
-from exporter.rollouts.inference.phases import PhaseLog
-from exporter.rollouts.inference.revisions import Hashes
-from exporter.rollouts.inference.state_machine import RolloutState, Update
-from exporter.rollouts.inference.transitions import RESULTS
-from exporter.rollouts.inference.transitions import Signal as Event
-from exporter.rollouts.inputs.leadership import Verdict
+from exporter.otlp.spool.checkpoint import Checkpoint
+from exporter.rollouts.inference.fraction import ESTIMATE_METHODS
+from exporter.rollouts.inference.transitions import UPDATE_RESULTS
+from exporter.rollouts.inputs.leadership import ControllerRole
 from exporter.rollouts.model import (
+    CanaryFraction,
     ControllerProcess,
     ControllerView,
     Observation,
+    PhaseHistory,
     Pod,
-    Replicas,
-    Role,
+    PodRole,
+    ReplicaCounts,
+    RevisionHashes,
+    Rollout,
+    RolloutState,
+    Update,
     UpdateState,
     Workload,
 )
-from exporter.rollouts.output.durations import Durations
-from exporter.rollouts.output.renderer import Infos
-from exporter.rollouts.persistence import UnfitMemoryError, dump, load
+from exporter.rollouts.model import Transition as Event
+from exporter.rollouts.output.durations import HistogramState
+from exporter.rollouts.output.renderer import InfoSeries
+from exporter.rollouts.persistence import InvalidStateError, encode_state, decode_state
 from exporter.rollouts.tracker import TrackerState
 from exporter.self_metrics import DEFINITIONS
 from exporter.service import views
@@ -70,61 +72,61 @@ GOLDEN: Final = Path(__file__).parent / "golden" / "formats"
 def full_life() -> RolloutState:
     """Return a life in which no field has its default."""
     return RolloutState(
-        born=1000.5,
-        phases=PhaseLog("Progressing", 1300.25, {"Paused": 2, "Progressing": 3}, ("Paused", 1200.0)),
+        first_seen=1000.5,
+        phases=PhaseHistory("Progressing", 1300.25, {"Paused": 2, "Progressing": 3}, ("Paused", 1200.0)),
         process=ControllerProcess("10.0.0.1:8090", 900.0, "blue"),
-        events={"RolloutUpdated": 4.0, "RolloutCompleted": 3.0},
-        standing=UpdateState.UPDATING,
+        event_counts={"RolloutUpdated": 4.0, "RolloutCompleted": 3.0},
+        update_state=UpdateState.UPDATING,
         evidence="ReplicaSet revisions",
         update=Update("canary", 1250.0),
-        hashes=Hashes("6f9c", "5d8b", 1249.0),
-        router=True,
+        hashes=RevisionHashes("6f9c", "5d8b", 1249.0),
+        has_router=True,
         strategy="canary",
-        deployed=False,
-        news=1251.0,
-        early=True,
-        results={Event.PROMOTED: 3, Event.ROLLED_BACK: 1},
-        last_seconds={Event.PROMOTED: 61.5},
+        had_revision=False,
+        last_event_at=1251.0,
+        ahead_of_counters=True,
+        result_counts={Event.PROMOTED: 3, Event.ROLLED_BACK: 1},
+        last_durations={Event.PROMOTED: 61.5},
         paused_seconds=12.75,
         runs={"checkout-6f9c-4-1": "Running"},
-        runs_finished={"Successful": 2},
+        finished_run_counts={"Successful": 2},
     )
 
 
 def default_life() -> RolloutState:
     """Return a life of default values, written out: the file leaves them out, so they are part of the format."""
     return RolloutState(
-        born=1000.5,
-        phases=PhaseLog("Completed", 1000.5, {}, None),
+        first_seen=1000.5,
+        phases=PhaseHistory("Completed", 1000.5, {}, None),
         process=ControllerProcess("10.0.0.1:8090", 900.0, "default"),
-        events={},
-        standing=UpdateState.UNKNOWN,
+        event_counts={},
+        update_state=UpdateState.UNKNOWN,
         evidence="first sight",
         update=None,
-        hashes=Hashes("", "", 0.0),
-        router=False,
+        hashes=RevisionHashes("", "", 0.0),
+        has_router=False,
         strategy="",
-        deployed=True,
-        news=0.0,
-        early=False,
-        results={},
-        last_seconds={},
+        had_revision=True,
+        last_event_at=0.0,
+        ahead_of_counters=False,
+        result_counts={},
+        last_durations={},
         paused_seconds=0.0,
         runs={},
-        runs_finished={},
+        finished_run_counts={},
     )
 
 
 def partly_life() -> RolloutState:
     """Return a life whose parts have defaults inside."""
     return RolloutState(
-        born=0.0,
-        phases=PhaseLog("", 0.0, {"Paused": 1}),
+        first_seen=0.0,
+        phases=PhaseHistory("", 0.0, {"Paused": 1}),
         process=ControllerProcess("", 0.0),
-        events={},
-        standing=UpdateState.ABORTED,
+        event_counts={},
+        update_state=UpdateState.ABORTED,
         update=Update("blueGreen", None),
-        hashes=Hashes(stable="5d8b"),
+        hashes=RevisionHashes(stable="5d8b"),
     )
 
 
@@ -132,16 +134,16 @@ def full_state() -> TrackerState:
     """Return a state in which no field has its default."""
     info = Series("argo_rollouts_info", (("namespace", "shop"), ("name", "cart")))
     return TrackerState(
-        at=1300.25,
-        lives={("shop", "checkout"): full_life(), ("shop", "cart"): default_life(), ("shop", "blog"): partly_life()},
-        seen={("shop", "checkout"): 1300.25, ("shop", "cart"): 1285.0, ("shop", "blog"): 1300.25},
-        led=frozenset({ControllerProcess("10.0.0.1:8090", 900.0, "blue"), ControllerProcess("10.0.0.2:8090", 901.0)}),
-        infos=Infos(
+        updated_at=1300.25,
+        rollout_states={("shop", "checkout"): full_life(), ("shop", "cart"): default_life(), ("shop", "blog"): partly_life()},
+        last_seen={("shop", "checkout"): 1300.25, ("shop", "cart"): 1285.0, ("shop", "blog"): 1300.25},
+        leaders=frozenset({ControllerProcess("10.0.0.1:8090", 900.0, "blue"), ControllerProcess("10.0.0.2:8090", 901.0)}),
+        info_series=InfoSeries(
             {"argo_rollouts_info": [SampleBatch([info], [1.0])]},
             frozenset({("argo_rollouts_pod_info", (("namespace", "shop"), ("pod", "checkout-ü")))}),
         ),
-        fading={("argo_rollouts_fraction", (("namespace", "shop"), ("name", "gone"))): 1400.0},
-        durations={("shop", "promoted"): Durations((0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0), 184.5)},
+        replaced_info_series={("argo_rollouts_fraction", (("namespace", "shop"), ("name", "gone"))): 1400.0},
+        duration_histograms={("shop", "promoted"): HistogramState((0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0), 184.5)},
     )
 
 
@@ -168,7 +170,7 @@ def packed(text: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", STATES)
 def test_a_state_file_is_read(name: str) -> None:
-    assert load(packed((GOLDEN / name).read_bytes()), "eu") == STATES[name]()
+    assert decode_state(packed((GOLDEN / name).read_bytes()), "eu") == STATES[name]()
 
 
 @pytest.mark.parametrize(
@@ -187,36 +189,36 @@ def test_a_state_file_is_read(name: str) -> None:
 def test_a_state_file_with_another_key_is_unfit(key: str, other: str, error: str) -> None:
     text = (GOLDEN / "state-full.json").read_text()
     assert key in text
-    with pytest.raises(UnfitMemoryError, match=f"shape expected .{error}"):
-        load(packed(text.replace(key, other).encode()), "eu")
+    with pytest.raises(InvalidStateError, match=f"shape expected .{error}"):
+        decode_state(packed(text.replace(key, other).encode()), "eu")
 
 
 # The spool ------------------------------------------------------------------------------------------------------------
 
 
-def full_mark() -> Mark:
+def full_mark() -> Checkpoint:
     """Return a checkpoint in which no field has its default."""
-    return Mark(
-        next=7,
-        through=1200,
-        queued=300,
-        since=900.5,
+    return Checkpoint(
+        next_sequence=7,
+        total_points=1200,
+        queued_points=300,
+        counters_since=900.5,
         delivered=800,
         rejected=40,
         dropped={"queue_full": 50, "expired": 10},
-        whole=False,
-        closed=True,
-        boot="b5a1",
-        turn=3,
+        complete=False,
+        clean_shutdown=True,
+        boot_id="b5a1",
+        generation=3,
     )
 
 
-MARKS: Final = {"checkpoint-full.slot": full_mark, "checkpoint-default.slot": Mark}
+MARKS: Final = {"checkpoint-full.slot": full_mark, "checkpoint-default.slot": Checkpoint}
 
 
 @pytest.mark.parametrize("name", MARKS)
 def test_a_checkpoint_is_read(name: str) -> None:
-    assert checkpoint.unpack((GOLDEN / name).read_bytes()) == MARKS[name]()
+    assert checkpoint.decode_slot((GOLDEN / name).read_bytes()) == MARKS[name]()
 
 
 def slot(content: bytes) -> bytes:
@@ -226,15 +228,15 @@ def slot(content: bytes) -> bytes:
 
 
 def test_a_checkpoint_with_a_key_left_out_has_its_default_and_with_another_key_is_not_sound() -> None:
-    assert checkpoint.unpack(slot(b'{"next":7,"dropped":{"expired":1}}')) == Mark(next=7, dropped={"expired": 1})
-    assert checkpoint.unpack(slot(b'{"next":7,"following":8}')) is None
-    assert checkpoint.unpack(slot(b"[7]")) is None
+    assert checkpoint.decode_slot(slot(b'{"next":7,"dropped":{"expired":1}}')) == Checkpoint(next_sequence=7, dropped={"expired": 1})
+    assert checkpoint.decode_slot(slot(b'{"next":7,"following":8}')) is None
+    assert checkpoint.decode_slot(slot(b"[7]")) is None
 
 
 def segment() -> bytes:
     """Return a segment file of one record."""
-    record = Record(b"\x1f\x8bbody", 12, 1300.25)
-    return frame.HEAD + frame.pack(frame.Frame.of(record, 7, 1200), record.body)
+    record = QueuedRequest(b"\x1f\x8bbody", 12, 1300.25)
+    return frame.SEGMENT_HEADER + frame.encode_record(frame.RecordHeader.for_request(record, 7, 1200), record.body)
 
 
 # `gate lint --format json` --------------------------------------------------------------------------------------------
@@ -252,24 +254,24 @@ def lint_report() -> str:
 # Recordings -----------------------------------------------------------------------------------------------------------
 
 
-def recorded_pages() -> tuple[Taken, ...]:
+def recorded_pages() -> tuple[RecordedResponse, ...]:
     """Return what the recorder takes: an answer, an answer without a body, a failure."""
     return (
-        Taken(
-            FramePage(Source.ARGO, "10.0.0.1:8090", 200, {"Content-Type": "text/plain"}, installation="blue"),
+        RecordedResponse(
+            RecordedPage(Source.ARGO, "10.0.0.1:8090", 200, {"Content-Type": "text/plain"}, installation="blue"),
             zlib.compress(b"rollout_info 1\n", wbits=31),
             b"digest",
         ),
-        Taken(FramePage(Source.KUBE_STATE_METRICS, "10.0.0.3:8080", 204), b"", b""),
-        Taken(FramePage(Source.ROLLOUT_STATE, "10.0.0.4:8080", error="refused: nobody listens"), b"", b""),
+        RecordedResponse(RecordedPage(Source.KUBE_STATE_METRICS, "10.0.0.3:8080", 204), b"", b""),
+        RecordedResponse(RecordedPage(Source.ROLLOUT_STATE, "10.0.0.4:8080", error="refused: nobody listens"), b"", b""),
     )
 
 
-def expected_frame(folder: Path) -> Frame:
+def expected_frame(folder: Path) -> RecordedFrame:
     """Return what is read of these pages."""
     first, second, third = (taken.page for taken in recorded_pages())
     file = folder / "pages" / "0000" / "10.0.0.1-8090.prom.gz"
-    with_body = FramePage(
+    with_body = RecordedPage(
         source=first.source,
         target=first.target,
         status=first.status,
@@ -278,20 +280,20 @@ def expected_frame(folder: Path) -> Frame:
         error=first.error,
         installation=first.installation,
     )
-    return Frame(at=1300.25, pages=(with_body, second, third))
+    return RecordedFrame(timestamp=1300.25, pages=(with_body, second, third))
 
 
 def recording() -> str:
     """Return the lines that a recorder writes."""
     with tempfile.TemporaryDirectory() as folder:
         Recorder(Path(folder)).add(1300.25, recorded_pages())
-        return (Path(folder) / FRAMES).read_text()
+        return (Path(folder) / FRAMES_FILE).read_text()
 
 
 def test_a_recording_is_read(tmp_path: Path) -> None:
     Recorder(tmp_path).add(1300.25, recorded_pages())
-    (tmp_path / FRAMES).write_bytes((GOLDEN / "recording.jsonl").read_bytes())
-    (read,) = frames(tmp_path / FRAMES)
+    (tmp_path / FRAMES_FILE).write_bytes((GOLDEN / "recording.jsonl").read_bytes())
+    (read,) = read_frames(tmp_path / FRAMES_FILE)
     assert read == expected_frame(tmp_path)
     assert read.pages[0].body() == b"rollout_info 1\n"
 
@@ -361,7 +363,7 @@ COMMENT: Final = re.compile(r"^ *# \S.*\n|^#  +# .*\n|  # .*$", re.MULTILINE)
 
 def answers_read(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `gate render` makes of answers, by option."""
-    read = render.completed(given, None)
+    read = render.complete_answers(given, None)
     return {
         "signal": read.signal.value,
         "service": read.service,
@@ -402,10 +404,10 @@ def answers_read(given: Mapping[str, Any]) -> dict[str, Any]:
 def test_a_file_of_answers_is_read_by_option_names(tmp_path: Path, blank: str) -> None:
     file = tmp_path / "answers.yaml"
     file.write_text(json.dumps({name.replace("-", blank): value for name, value in ANSWERS.items()}))
-    assert answers_read(render.from_file(file)) == ANSWERS
+    assert answers_read(render.read_answers(file)) == ANSWERS
     promql = {**ANSWERS, "signal": "promql", "query": "sum(rate(x[1m]))"}
     file.write_text(json.dumps({name.replace("-", blank): value for name, value in promql.items()}))
-    assert answers_read(render.from_file(file)) == promql
+    assert answers_read(render.read_answers(file)) == promql
 
 
 def rendered_gate() -> str:
@@ -432,20 +434,20 @@ def test_a_wrong_answer_is_named_by_its_option() -> None:
 def full_rollout() -> Rollout:
     """Return a rollout of which everything is known."""
     pod = Pod("checkout-6f9c-x", "u1", "n1", "checkout-6f9c", "6f9c", ready=True, experiment=False)
-    reading = ControllerView(full_life().process, "canary", "Nginx", "Progressing", Replicas(5.0, 1.0, 4.0, 2.0))
+    reading = ControllerView(full_life().process, "canary", "Nginx", "Progressing", ReplicaCounts(5.0, 1.0, 4.0, 2.0))
     return Rollout(
         key=("shop", "checkout"),
-        life=full_life(),
-        sighting=Observation(reading, Workload(pods=(pod,))),
-        roles=((pod, Role.CANARY), (pod, Role.STABLE), (pod, Role.STABLE)),
-        fraction=Fraction(0.2, "weight", "a router sets the traffic", dict.fromkeys(METHODS, 0.25)),
-        unknown=("pods", "roles"),
+        state=full_life(),
+        observation=Observation(reading, Workload(pods=(pod,))),
+        pod_roles=((pod, PodRole.CANARY), (pod, PodRole.STABLE), (pod, PodRole.STABLE)),
+        fraction=CanaryFraction(0.2, "weight", "a router sets the traffic", dict.fromkeys(ESTIMATE_METHODS, 0.25)),
+        unknown_reasons=("pods", "roles"),
     )
 
 
 def unseen_rollout() -> Rollout:
     """Return a rollout that no source shows."""
-    return Rollout(("shop", "cart"), default_life(), Observation(), unknown=("not_shown",))
+    return Rollout(("shop", "cart"), default_life(), Observation(), unknown_reasons=("not_shown",))
 
 
 def api_rollouts() -> str:
@@ -463,17 +465,17 @@ def words() -> str:
         "delivery state": [str(word) for word in DeliveryState],
         "gate signal": [str(word) for word in Signal],
         "gate no data": [str(word) for word in NoData],
-        "gate phase": [str(word) for word in Phase],
+        "gate phase": [str(word) for word in AnalysisPhase],
         "lint severity": [str(word) for word in Severity],
         "lint rule": [rule.name for rule in RULES],
         "metric type": [str(word) for word in MetricType],
         "own metric": [f"{row.name}{{{','.join(row.labels)}}}" for row in DEFINITIONS],
-        "pod role": [str(word) for word in Role],
+        "pod role": [str(word) for word in PodRole],
         "rollout standing": [str(word) for word in UpdateState],
         "source": [str(word) for word in Source],
-        "target verdict": [str(word) for word in Verdict],
-        "fraction method": list(METHODS),
-        "update result": [str(word) for word in RESULTS],
+        "target verdict": [str(word) for word in ControllerRole],
+        "fraction method": list(ESTIMATE_METHODS),
+        "update result": [str(word) for word in UPDATE_RESULTS],
     }
     return "".join(f"{name}: {' '.join(values)}\n" for name, values in sets.items())
 
@@ -481,10 +483,10 @@ def words() -> str:
 # Byte for byte --------------------------------------------------------------------------------------------------------
 
 WRITTEN: Final[Mapping[str, Callable[[], str | bytes]]] = {
-    "state-full.json": lambda: unpacked(dump(full_state(), "eu")),
-    "state-default.json": lambda: unpacked(dump(default_state(), "eu")),
-    "checkpoint-full.slot": lambda: checkpoint.pack(full_mark()),
-    "checkpoint-default.slot": lambda: checkpoint.pack(Mark()),
+    "state-full.json": lambda: unpacked(encode_state(full_state(), "eu")),
+    "state-default.json": lambda: unpacked(encode_state(default_state(), "eu")),
+    "checkpoint-full.slot": lambda: checkpoint.encode_slot(full_mark()),
+    "checkpoint-default.slot": lambda: checkpoint.encode_slot(Checkpoint()),
     "segment.rxs": segment,
     "lint.json": lint_report,
     "recording.jsonl": recording,

@@ -1,4 +1,4 @@
-"""Gates to try: the article's, as a controller can take it, and small ones."""
+"""Gates to run: that of the article, in a form that a controller accepts, and small ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from exporter.commands.gate.run import Wish
-from exporter.gate.controller import controller
+from exporter.commands.gate.run import RunOptions
+from exporter.gate.controller import parse_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,6 @@ def gate(folder: Path, address: str, query: str, *, prometheus: dict[str, Any] |
     return str(file)
 
 
-def wish(version: str = "1.9.1", **options: Any) -> Wish:
-    """Wish to try a gate two thousand times as fast."""
-    return Wish(controller(version), **{"speed": FAST, **options})
+def run_options(version: str = "1.9.1", **options: Any) -> RunOptions:
+    """RunOptions to try a gate two thousand times as fast."""
+    return RunOptions(parse_version(version), **{"speed": FAST, **options})

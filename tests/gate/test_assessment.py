@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.gate.analysis_run import Measurement, Outcome, Phase, Plan, Status, assessed, due, next_time, planned
-from exporter.gate.controller import controller
-from exporter.gate.load import spec
-from exporter.gate.simulation import Answers, Conditions, Simulation, simulate
+from exporter.gate.analysis_run import (
+    AnalysisPhase,
+    AnalysisPlan,
+    AnalysisRunStatus,
+    Measurement,
+    MeasurementOutcome,
+    due_metrics,
+    make_plan,
+    next_time,
+    reconcile,
+)
+from exporter.gate.controller import parse_version
+from exporter.gate.simulation import AnalysisRunResult, AnswerSequence, RunContext, simulate
+from exporter.gate.template import read_spec
 
 GOOD, GAP, BAD, LOST = [0.01], [0.07], [0.5], 500
 PROVIDER = {"prometheus": {"address": "http://a", "query": "q"}}
@@ -22,27 +32,27 @@ def metric(name: str = "m", **fields: Any) -> dict[str, Any]:
     return {"name": name, "provider": PROVIDER, **CONDITIONS, **fields}
 
 
-def run(*answers: Any, version: Any = "1.9.1", metrics: Any = None, **fields: Any) -> Simulation:
+def run(*answers: Any, version: Any = "1.9.1", metrics: Any = None, **fields: Any) -> AnalysisRunResult:
     """Simulate one metric with these answers, or several, with a list of answers each by their names."""
     by_name = {"m": list(answers)} if metrics is None else {name: several for name, (_, several) in metrics.items()}
     fields_of = {"m": fields} if metrics is None else {name: one for name, (one, _) in metrics.items()}
     extra = fields if metrics is not None else {}
     document = {"metrics": [metric(name, **one) for name, one in fields_of.items()], **extra}
-    return simulate(spec(document), Answers(by_name).next, Conditions(controller(version), 0.0, 3600.0))
+    return simulate(read_spec(document), AnswerSequence(by_name).next, RunContext(parse_version(version), 0.0, 3600.0))
 
 
-def ended(done: Simulation) -> tuple[Phase | None, str, float | None]:
-    return done.status.phase, done.status.message, done.status.completed
+def end_of(done: AnalysisRunResult) -> tuple[AnalysisPhase | None, str, float | None]:
+    return done.status.phase, done.status.message, done.status.completed_at
 
 
 def test_a_limit_is_what_is_tolerated_and_one_more_ends_it() -> None:
     for limit, key, answer, word in (
-        ("failureLimit", "failed", BAD, Phase.FAILED),
-        ("inconclusiveLimit", "inconclusive", GAP, Phase.INCONCLUSIVE),
-        ("consecutiveErrorLimit", "consecutiveErrors", LOST, Phase.ERROR),
+        ("failureLimit", "failed", BAD, AnalysisPhase.FAILED),
+        ("inconclusiveLimit", "inconclusive", GAP, AnalysisPhase.INCONCLUSIVE),
+        ("consecutiveErrorLimit", "consecutiveErrors", LOST, AnalysisPhase.ERROR),
     ):
         enough = run(answer, answer, GOOD, interval="1m", count=4, **{limit: 2})
-        assert enough.status.phase is Phase.SUCCESSFUL
+        assert enough.status.phase is AnalysisPhase.SUCCESSFUL
         over = run(answer, interval="1m", count=4, **{limit: 2})
         assert over.status.phase is word
         assert f"{key} (3) > {limit} (2)" in over.status.message
@@ -50,31 +60,35 @@ def test_a_limit_is_what_is_tolerated_and_one_more_ends_it() -> None:
 
 def test_an_error_is_tried_again_after_ten_seconds_and_does_not_count() -> None:
     done = run(LOST, LOST, GOOD, GOOD, interval="5m", count=2)
-    assert [one.at for one in done.told] == [0, 10, 20, 320]
+    assert [trace.measured_at for trace in done.traces] == [0, 10, 20, 320]
     assert (done.status.results[0].counts.count, done.status.results[0].counts.error) == (2, 2)
 
 
 def test_five_errors_in_a_row_end_it_where_nothing_else_is_said() -> None:
-    assert ended(run(LOST))[0] is Phase.ERROR
-    assert len(run(LOST).told) == 5
-    assert ended(run(LOST, LOST, LOST, LOST, GOOD))[0] is Phase.SUCCESSFUL
+    assert end_of(run(LOST))[0] is AnalysisPhase.ERROR
+    assert len(run(LOST).traces) == 5
+    assert end_of(run(LOST, LOST, LOST, LOST, GOOD))[0] is AnalysisPhase.SUCCESSFUL
 
 
 def test_consecutive_success_ends_it_early_from_1_8_on() -> None:
     fields = {"interval": "1m", "count": 9, "consecutiveSuccessLimit": 2, "failureLimit": 5}
-    assert ended(run(BAD, GOOD, GOOD, **fields)) == (Phase.SUCCESSFUL, "", 120.0)
-    assert ended(run(BAD, GOOD, GOOD, version="1.7.2", **fields)) == (Phase.SUCCESSFUL, "", 480.0)
+    assert end_of(run(BAD, GOOD, GOOD, **fields)) == (AnalysisPhase.SUCCESSFUL, "", 120.0)
+    assert end_of(run(BAD, GOOD, GOOD, version="1.7.2", **fields)) == (AnalysisPhase.SUCCESSFUL, "", 480.0)
 
 
 def test_a_count_reached_without_the_successes_in_a_row_depends_on_the_failure_limit() -> None:
     fields = {"interval": "1m", "count": 5, "consecutiveSuccessLimit": 3}
     turns = (GOOD, BAD, GOOD, BAD, GOOD)
-    assert ended(run(*turns, **fields, failureLimit=2))[0] is Phase.INCONCLUSIVE
-    assert ended(run(*turns, **fields, failureLimit=-1))[0] is Phase.FAILED
+    assert end_of(run(*turns, **fields, failureLimit=2))[0] is AnalysisPhase.INCONCLUSIVE
+    assert end_of(run(*turns, **fields, failureLimit=-1))[0] is AnalysisPhase.FAILED
 
 
 def test_an_initial_delay_is_waited_for_and_the_interval_begins_at_the_end() -> None:
-    assert [one.at for one in run(GOOD, interval="30s", count=3, initialDelay="2m").told] == [120, 150, 180]
+    assert [trace.measured_at for trace in run(GOOD, interval="30s", count=3, initialDelay="2m").traces] == [
+        120,
+        150,
+        180,
+    ]
 
 
 def test_one_bad_metric_ends_the_others_as_they_stand() -> None:
@@ -84,15 +98,19 @@ def test_one_bad_metric_ends_the_others_as_they_stand() -> None:
         "c": ({"initialDelay": "1h"}, [GOOD]),
     }
     done = run(metrics=several)
-    assert ended(done) == (Phase.FAILED, 'Metric "b" assessed Failed due to failed (1) > failureLimit (0)', 120.0)
+    assert end_of(done) == (
+        AnalysisPhase.FAILED,
+        'Metric "b" assessed Failed due to failed (1) > failureLimit (0)',
+        120.0,
+    )
     phases = {one.name: (one.phase, one.counts.count) for one in done.status.results}
-    assert phases == {"a": (Phase.SUCCESSFUL, 3), "b": (Phase.FAILED, 2)}
+    assert phases == {"a": (AnalysisPhase.SUCCESSFUL, 3), "b": (AnalysisPhase.FAILED, 2)}
 
 
 def test_a_dry_run_is_waited_for_and_never_blamed() -> None:
     several = {"a": ({}, [GOOD]), "dry-b": ({"interval": "1m", "count": 3, "failureLimit": 1}, [GOOD, BAD])}
     done = run(metrics=several, dryRun=[{"metricName": "dry-.*"}])
-    assert ended(done) == (Phase.SUCCESSFUL, "", 120.0)
+    assert end_of(done) == (AnalysisPhase.SUCCESSFUL, "", 120.0)
     dry = done.status.result("dry-b")
     assert dry is not None
     assert dry.message == "Metric assessed Failed due to failed (2) > failureLimit (1)"
@@ -102,8 +120,8 @@ def test_a_dry_run_is_waited_for_and_never_blamed() -> None:
 
 def test_of_two_bad_metrics_the_worse_one_is_told() -> None:
     several = {"a": ({"consecutiveErrorLimit": 0}, [LOST]), "b": ({}, [BAD]), "c": ({}, [GAP])}
-    assert ended(run(metrics=several))[:2] == (
-        Phase.FAILED,
+    assert end_of(run(metrics=several))[:2] == (
+        AnalysisPhase.FAILED,
         'Metric "b" assessed Failed due to failed (1) > failureLimit (0)',
     )
 
@@ -130,30 +148,32 @@ def test_of_two_bad_metrics_the_worse_one_is_told() -> None:
 def test_a_spec_that_the_controller_refuses_is_an_error_before_anything_is_asked(
     fields: dict[str, Any], message: str
 ) -> None:
-    assert planned(spec({"metrics": [metric(**fields)]}), controller()) == Status(
-        Phase.ERROR, f"Analysis spec invalid: {message}"
+    assert make_plan(read_spec({"metrics": [metric(**fields)]}), parse_version()) == AnalysisRunStatus(
+        AnalysisPhase.ERROR, f"Analysis spec invalid: {message}"
     )
 
 
 def test_rules_must_find_a_metric() -> None:
     for key, rule in (("dryRun", {"metricName": "x"}), ("measurementRetention", {"metricName": "*", "limit": 3})):
-        found = planned(spec({"metrics": [metric()], key: [rule]}), controller())
-        assert isinstance(found, Status)
+        found = make_plan(read_spec({"metrics": [metric()], key: [rule]}), parse_version())
+        assert isinstance(found, AnalysisRunStatus)
         assert found.message == f"Analysis spec invalid: {key}[0]: Rule didn't match any metric name(s)"
-    assert planned(spec({"metrics": []}), controller()) == Status(
-        Phase.ERROR, "Analysis spec invalid: no metrics specified"
+    assert make_plan(read_spec({"metrics": []}), parse_version()) == AnalysisRunStatus(
+        AnalysisPhase.ERROR, "Analysis spec invalid: no metrics specified"
     )
-    assert planned(spec({"metrics": [metric(), metric()]}), controller()) == Status(
-        Phase.ERROR, "Analysis spec invalid: metrics[1]: duplicate name 'm'"
+    assert make_plan(read_spec({"metrics": [metric(), metric()]}), parse_version()) == AnalysisRunStatus(
+        AnalysisPhase.ERROR, "Analysis spec invalid: metrics[1]: duplicate name 'm'"
     )
 
 
-OUTCOMES = st.sampled_from([Phase.SUCCESSFUL, Phase.FAILED, Phase.INCONCLUSIVE, Phase.ERROR])
+OUTCOMES = st.sampled_from(
+    [AnalysisPhase.SUCCESSFUL, AnalysisPhase.FAILED, AnalysisPhase.INCONCLUSIVE, AnalysisPhase.ERROR]
+)
 LIMITS = st.integers(0, 3)
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> AnalysisPlan:
     metrics = [
         metric(
             name,
@@ -166,25 +186,26 @@ def plans(draw: st.DrawFn) -> Plan:
         )
         for name in "abc"[: draw(st.integers(1, 3))]
     ]
-    found = planned(
-        spec({"metrics": metrics, "dryRun": [{"metricName": "a"}] if draw(st.booleans()) else []}), controller()
+    found = make_plan(
+        read_spec({"metrics": metrics, "dryRun": [{"metricName": "a"}] if draw(st.booleans()) else []}),
+        parse_version(),
     )
-    assert isinstance(found, Plan)
+    assert isinstance(found, AnalysisPlan)
     return found
 
 
 @given(plan=plans(), outcomes=st.lists(OUTCOMES, min_size=1, max_size=40))
 @settings(max_examples=150, deadline=None)
-def test_every_run_ends_and_its_books_balance(plan: Plan, outcomes: list[Phase]) -> None:
-    status, now, asked = Status(), 0.0, 0
+def test_every_run_ends_and_its_books_balance(plan: AnalysisPlan, outcomes: list[AnalysisPhase]) -> None:
+    status, now, asked = AnalysisRunStatus(), 0.0, 0
     for _ in range(1000):
         measured = {}
-        for one in due(plan, status, now):
+        for one in due_metrics(plan, status, now):
             result = status.result(one.name)
             assert result is None or not result.phase.completed, "nothing is measured after its end"
-            measured[one.name] = Measurement(Outcome(outcomes[asked % len(outcomes)]), now, now)
+            measured[one.name] = Measurement(MeasurementOutcome(outcomes[asked % len(outcomes)]), now, now)
             asked += 1
-        before, status = status, assessed(plan, status, measured, now)
+        before, status = status, reconcile(plan, status, measured, now)
         assert status.phase is not None
         if status.phase.completed:
             break
@@ -193,11 +214,11 @@ def test_every_run_ends_and_its_books_balance(plan: Plan, outcomes: list[Phase])
             assert following is not None
             assert following > now, "time goes on"
             now = following
-    assert status.completed == now
+    assert status.completed_at == now
     assert sum(one.counts.count + one.counts.error for one in status.results) == asked
     for ending in status.results:
         counts = ending.counts
         assert counts.count == counts.successful + counts.failed + counts.inconclusive
         assert len(ending.measurements) <= 10
     worst = [one.phase for one in status.results if not one.dry_run]
-    assert status.phase in {*worst, Phase.SUCCESSFUL}
+    assert status.phase in {*worst, AnalysisPhase.SUCCESSFUL}

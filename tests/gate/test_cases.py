@@ -88,7 +88,7 @@ def test_a_case_that_is_no_case_is_told_with_its_line(tmp_path: Path) -> None:
     file.write_text('{"name": "x"}\n')
     done = CliRunner().invoke(main, ["gate", "simulate", "--cases", str(file)])
     assert done.exit_code == 2
-    assert f"{file}:1 is no case that can be simulated" in done.output
+    assert f"{file}:1 is not a recorded run" in done.output
 
 
 def test_a_case_that_cannot_be_judged_is_said_and_not_guessed(tmp_path: Path) -> None:
@@ -120,5 +120,5 @@ def test_a_case_of_another_provider_is_said_and_the_next_one_goes_on(tmp_path: P
     file.write_text("\n".join(json.dumps({"name": "x", "spec": spec, "answers": {"q": [[1]]}}) for spec in (web, good)))
     done = CliRunner().invoke(main, ["gate", "simulate", "--cases", str(file)])
     other, prometheus = map(json.loads, done.output.splitlines())
-    assert other["unsupported"] == "metric 'm' asks another provider; only prometheus is simulated"
+    assert other["unsupported"] == "metric 'm' uses another provider; only prometheus is simulated"
     assert prometheus["status"]["phase"] == "Successful"

@@ -152,7 +152,7 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_missing() -> None:
     """On a real terminal; the credential that is typed is seen in the Secret alone."""
     program = str(Path(sys.executable).parent / "rollouts-exporter")
     typed = {
-        b"What to look at": b"latency",
+        b"What to measure": b"latency",
         b"The service": b"checkout",
         b"Namespace of": b"production",
         b"Read address": b"https://p.example.com",
@@ -196,7 +196,7 @@ def test_answers_come_from_a_file_and_an_option_wins(tmp_path: Path) -> None:
 def test_what_lint_would_warn_of_is_said_at_once() -> None:
     done = run("render", *BASE, "--address", "https://app.last9.io/api/v1/prometheus")
     assert done.exit_code == 0
-    assert "warning: app.last9.io/api/v1/prometheus is no address" in done.stderr
+    assert "warning: app.last9.io/api/v1/prometheus is not an address" in done.stderr
     assert "warning" not in done.stdout
 
 

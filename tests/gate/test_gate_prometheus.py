@@ -7,14 +7,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from exporter.commands.gate.load import Given
-from exporter.commands.gate.run import Wish, play
-from exporter.gate.controller import controller
-from exporter.net.prometheus_api import ReadEndpoint, Reader
-from exporter.net.prometheus_response import Answer, Vector
-from tests.net.prometheus import api, says
+from exporter.commands.gate.load import GateSource
+from exporter.commands.gate.run import RunOptions, run
+from exporter.gate.controller import parse_version
+from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
+from exporter.net.prometheus_response import QueryResult, Vector
 from tests.gate.gates import gate
-from tests.real_stores import PATIENCE, prometheus
+from tests.net.prometheus import api, says
+from tests.real_stores import STARTUP_TIMEOUT, prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ async def test_the_articles_validation_is_17_of_17(
         await _scraped(address)
         metric: dict[str, Any] = {"interval": "30s", "count": 17, "successCondition": "result[0] == 0"}
         file = gate(tmp_path, address, 'rollout_phase{phase="Error"}', **metric)
-        code = await play(Given(file), Wish(controller("1.8.3"), as_json=True, speed=240.0))
+        code = await run(GateSource(file), RunOptions(parse_version("1.8.3"), as_json=True, speed=240.0))
     status = json.loads(capsys.readouterr().out)
     result = status["metricResults"][0]
     assert (code, status["phase"]) == (0, "Successful")
@@ -54,8 +54,8 @@ async def test_the_articles_validation_is_17_of_17(
 
 async def _scraped(address: str) -> None:
     """Wait for the first scrape, of which a young Prometheus takes its time."""
-    async with asyncio.timeout(PATIENCE), Reader(ReadEndpoint(address)) as reader:
-        while not isinstance(found := await reader.query("rollout_phase"), Answer) or found.value == Vector(()):
+    async with asyncio.timeout(STARTUP_TIMEOUT), PrometheusClient(PrometheusEndpoint(address)) as reader:
+        while not isinstance(found := await reader.query("rollout_phase"), QueryResult) or found.value == Vector(()):
             await asyncio.sleep(0.1)
 
 
@@ -89,8 +89,8 @@ async def test_the_past_tells_during_which_starts_the_gate_would_have_failed(
     conditions: dict[str, Any] = {"successCondition": "result[0] < 0.05", "failureCondition": "result[0] >= 0.10"}
     async with prometheus(program, tmp_path) as address:
         file = gate(tmp_path, address, query, interval="1m", count=5, failureLimit=1, **conditions)
-        wish = Wish(controller("1.9.1"), as_json=True, start=start + 600.0, end=start + 5400.0, step=600.0)
-        assert await play(Given(file), wish) == 1
+        options = RunOptions(parse_version("1.9.1"), as_json=True, start=start + 600.0, end=start + 5400.0, step=600.0)
+        assert await run(GateSource(file), options) == 1
         tries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         ends = [(int(one["at"] - start) // 60, one["status"]["phase"]) for one in tries]
         assert ends == [
@@ -104,6 +104,6 @@ async def test_the_past_tells_during_which_starts_the_gate_would_have_failed(
             (80, "Successful"),
             (90, "Successful"),
         ]
-        assert await play(Given(file), Wish(controller("1.9.1"), as_json=True, start=start - 86400.0)) == 2
+        assert await run(GateSource(file), RunOptions(parse_version("1.9.1"), as_json=True, start=start - 86400.0)) == 2
     status = json.loads(capsys.readouterr().out)
     assert status["message"].endswith('Error Message: reflect: slice index out of range"'), "no data, no verdict"

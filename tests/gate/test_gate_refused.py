@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.commands.gate.load import GateError, Given
-from exporter.commands.gate.run import play
+from exporter.commands.gate.load import GateError, GateSource
+from exporter.commands.gate.run import run
+from tests.gate.gates import SERVICE, article, gate, run_options
 from tests.net.prometheus import api, says, vector
-from tests.gate.gates import SERVICE, article, gate, wish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 
 async def test_what_cannot_be_tried_is_refused_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = article(tmp_path, "http://127.0.0.1:9")
-    with pytest.raises(GateError, match=r"args\.service-name was not resolved; give it with --arg service-name=…"):
-        await play(Given(file), wish())
+    with pytest.raises(GateError, match=r"args\.service-name was not resolved; set it with --arg service-name=…"):
+        await run(GateSource(file), run_options())
     with pytest.raises(GateError, match="the template has no argument x; it has: service-name, last9-auth"):
-        await play(Given(file, arguments=("x=1",)), wish())
+        await run(GateSource(file, arguments=("x=1",)), run_options())
     (tmp_path / "gate.yaml").write_text((tmp_path / "gate.yaml").read_text().partition("---")[0])
-    with pytest.raises(GateError, match="give it with --arg-file last9-auth=FILE or GATE_ARG_LAST9_AUTH"):
-        await play(Given(file, arguments=SERVICE), wish())
+    with pytest.raises(GateError, match="set it with --arg-file last9-auth=FILE or GATE_ARG_LAST9_AUTH"):
+        await run(GateSource(file, arguments=SERVICE), run_options())
     monkeypatch.setenv("GATE_ARG_SERVICE_NAME", "checkout")
     monkeypatch.setenv("GATE_ARG_LAST9_AUTH", "Basic abcdefgh")
-    assert await play(Given(file), wish(as_json=True)) == 2, "the address answers nobody"
-    with pytest.raises(GateError, match="--at, --until and --every go together"):
-        await play(Given(file), wish(end=2.0, step=1.0))
+    assert await run(GateSource(file), run_options(as_json=True)) == 2, "the address answers nobody"
+    with pytest.raises(GateError, match="--until and --every need each other, and --at"):
+        await run(GateSource(file), run_options(end=2.0, step=1.0))
 
 
 async def test_a_condition_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
     async with api(says(vector(({}, 0.01)))) as served:
         file = gate(tmp_path, served.address, "up", successCondition="toJSON(result) == ''")
-        with pytest.raises(GateError, match="it cannot be judged here, only by the controller: the function toJSON"):
-            await play(Given(file), wish())
+        with pytest.raises(GateError, match=r"only the controller can evaluate this condition: .*toJSON"):
+            await run(GateSource(file), run_options())
 
 
 async def test_an_argument_of_the_rollout_must_be_given(tmp_path: Path) -> None:
     file = tmp_path / "gate.yaml"
     args = [{"name": "hash", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['x']"}}}]
     file.write_text(json.dumps({"kind": "AnalysisTemplate", "spec": {"args": args, "metrics": []}}))
-    with pytest.raises(GateError, match="argument hash comes from the Rollout; give it with --arg hash=VALUE"):
-        await play(Given(str(file)), wish())
+    with pytest.raises(GateError, match="argument hash comes from the Rollout; set it with --arg hash=VALUE"):
+        await run(GateSource(str(file)), run_options())
 
 
 async def test_a_run_without_its_arguments_is_an_error_as_in_the_cluster(
@@ -55,7 +55,7 @@ async def test_a_run_without_its_arguments_is_an_error_as_in_the_cluster(
     file = tmp_path / "run.json"
     metric = {"name": "m", "provider": {"prometheus": {"address": "http://127.0.0.1:9", "query": "up"}}}
     file.write_text(json.dumps({"kind": "AnalysisRun", "spec": {"args": [{"name": "x"}], "metrics": [metric]}}))
-    assert await play(Given(str(file)), wish()) == 2
+    assert await run(GateSource(str(file)), run_options()) == 2
     assert 'Unable to resolve metric arguments: argument "x" was not supplied' in capsys.readouterr().out
 
 
@@ -65,7 +65,7 @@ async def test_a_rule_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
     spec = {"metrics": [metric], "dryRun": [{"metricName": "(?i)M"}]}
     file.write_text(json.dumps({"kind": "AnalysisTemplate", "spec": spec}))
     with pytest.raises(GateError, match="the regular expression"):
-        await play(Given(str(file)), wish())
+        await run(GateSource(str(file)), run_options())
 
 
 def test_the_command_refuses_in_one_line_and_with_2(tmp_path: Path) -> None:

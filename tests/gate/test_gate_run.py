@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from exporter.commands.gate.load import Given
-from exporter.commands.gate.run import play
+from exporter.commands.gate.load import GateSource
+from exporter.commands.gate.run import run
+from tests.gate.gates import SERVICE, TOKEN, article, gate, run_options
 from tests.net.prometheus import Api, api, only_get, says, vector
-from tests.gate.gates import SERVICE, TOKEN, article, gate, wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def in_turn(*bodies: str | int) -> Behaviour:
 
 async def tried(file: str, served: Api, capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, Any]:
     """Try a gate for programs; return the exit code and the status."""
-    code = await play(Given(file, arguments=options.pop("arguments", ())), wish(as_json=True, **options))
+    code = await run(GateSource(file, arguments=options.pop("arguments", ())), run_options(as_json=True, **options))
     out, err = capsys.readouterr()
     assert TOKEN not in out + err
     del served
@@ -130,12 +130,12 @@ async def test_a_line_break_in_the_secret_is_found_before_it_is_sent(
         file = article(tmp_path, served.address)
         secret = tmp_path / "secret"
         secret.write_text("Basic bmV2ZXI6c2hvd24=\n")
-        given = Given(file, arguments=SERVICE, argument_files=(f"last9-auth={secret}",))
-        code = await play(given, wish(explain=True))
+        source = GateSource(file, arguments=SERVICE, argument_files=(f"last9-auth={secret}",))
+        code = await run(source, run_options(explain=True))
     out, _ = capsys.readouterr()
     assert (code, served.requests) == (2, [])
     assert 'net/http: invalid header field value for "Authorization"' in out
-    assert "make the Secret with printf" in out
+    assert "create the Secret with printf" in out
     assert "bmV2ZXI6c2hvd24=" not in out
 
 
@@ -150,7 +150,7 @@ async def test_a_store_that_repeats_the_secret_does_not_have_it_shown(
         file = article(tmp_path, served.address)
         wishes: tuple[dict[str, Any], ...] = ({"as_json": True, "explain": True}, {"explain": True}, {})
         for options in wishes:
-            assert await play(Given(file, arguments=SERVICE), wish(**options)) == 2
+            assert await run(GateSource(file, arguments=SERVICE), run_options(**options)) == 2
     out, err = capsys.readouterr()
     assert TOKEN not in out + err
     assert "never-shown" not in out + err
@@ -162,7 +162,7 @@ async def test_an_address_with_a_user_proves_itself_with_it_and_does_not_show_it
 ) -> None:
     async with api(says("{}", 401)) as served:
         address = served.address.replace("://", "://someone:never-shown@")
-        code = await play(Given(gate(tmp_path, address, "up", consecutiveErrorLimit=0)), wish(explain=True))
+        code = await run(GateSource(gate(tmp_path, address, "up", consecutiveErrorLimit=0)), run_options(explain=True))
     out, err = capsys.readouterr()
     assert code == 2
     assert served.requests[0].headers["Authorization"] == "Basic c29tZW9uZTpuZXZlci1zaG93bg=="
@@ -186,7 +186,7 @@ async def test_a_gate_without_an_end_is_terminated_as_a_step_terminates_it(
 ) -> None:
     async with api(says(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", interval="1m", successCondition="result[0] < 1")
-        code, status = await tried(file, served, capsys, longest=150.0, speed=100.0)
+        code, status = await tried(file, served, capsys, max_duration=150.0, speed=100.0)
     assert (code, status["phase"], status["message"]) == (0, "Successful", "Run Terminated")
     assert status["metricResults"][0]["count"] == 3
 
@@ -197,7 +197,7 @@ async def test_the_past_is_asked_at_its_own_times_and_each_but_once(
     start = 1_700_000_000.0
     async with api(says(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", interval="1m", count=3, initialDelay="30s")
-        code = await play(Given(file), wish(start=start, end=start + 120, step=60.0))
+        code = await run(GateSource(file), run_options(start=start, end=start + 120, step=60.0))
     out, _ = capsys.readouterr()
     assert code == 0
     assert [float(one.form["time"]) - start for one in served.requests] == [30, 90, 150, 210, 270]
@@ -236,7 +236,7 @@ async def test_the_explanation_tells_value_sub_expressions_and_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with api(in_turn(GOOD, GOOD, GAP)) as served:
-        await play(Given(article(tmp_path, served.address), arguments=SERVICE), wish(explain=True))
+        await run(GateSource(article(tmp_path, served.address), arguments=SERVICE), run_options(explain=True))
     lines = [line[21:] if line.startswith("20") else line for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "error-rate [0.01] Successful",

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from exporter.cli import main
-from exporter.commands.gate.display import Show, table
-from exporter.gate.analysis_run import Plan, planned
-from exporter.gate.controller import controller
-from exporter.gate.load import spec
-from exporter.gate.simulation import Answers, Conditions, simulate
+from exporter.commands.gate.display import RunDisplay, status_table
+from exporter.gate.analysis_run import AnalysisPlan, make_plan
+from exporter.gate.controller import parse_version
+from exporter.gate.simulation import AnswerSequence, RunContext, simulate
+from exporter.gate.template import read_spec
 from tests.gate.gates import article, gate
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ def test_a_gate_without_an_end_is_left_as_it_stands(tmp_path: Path) -> None:
     done = simulated(file, {"up": [[1]]}, tmp_path, "--for", "1h")
     assert done.exit_code == 4
     assert "m: Running, 7 of 7 successful" in done.output
-    assert "Running: no verdict yet" in done.output
+    assert "Running: not decided yet" in done.output
 
 
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        ({"up": ["x"]}, "'x' is no answer; it must be a list of numbers"),
-        ({"up": [200]}, "200 is no answer"),
+        ({"up": ["x"]}, "'x' is not an answer; it must be a list of numbers"),
+        ({"up": [200]}, "200 is not an answer"),
         ({"up": []}, "there is no answer for the query 'up' of metric 'm'"),
         ([], 'must be one JSON object: {"QUERY": [answer, answer, …]}'),
     ],
@@ -125,19 +125,19 @@ def test_a_terminal_sees_a_table() -> None:
         },
         {"name": "late", "initialDelay": "1h", "provider": {"prometheus": {"address": "http://a", "query": "q"}}},
     ]
-    given = spec({"metrics": metrics, "dryRun": [{"metricName": "late"}]})
-    plan = planned(given, controller())
-    assert isinstance(plan, Plan)
-    done = simulate(given, Answers({"q": [[0.5], [0.7]]}).next, Conditions(controller(), 0.0, 70.0))
+    spec = read_spec({"metrics": metrics, "dryRun": [{"metricName": "late"}]})
+    plan = make_plan(spec, parse_version())
+    assert isinstance(plan, AnalysisPlan)
+    done = simulate(spec, AnswerSequence({"q": [[0.5], [0.7]]}).next, RunContext(parse_version(), 0.0, 70.0))
     console = Console(file=StringIO(), width=160, force_terminal=True, color_system=None)
-    with Show(console, plan) as show:
-        show.see(done.status, done.told, 120.0)
+    with RunDisplay(console, plan) as run_display:
+        run_display.update(done.status, done.traces, 120.0)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "next measurement 1970-01-01 00:02:00Z" in shown
     assert "2 of 5" in shown
     assert "[0.7]" in shown
     assert "late (dry run)" in shown
-    assert table(plan, done.status).row_count == 2
+    assert status_table(plan, done.status).row_count == 2
 
 
 def test_a_secret_that_is_not_there_ends_a_recorded_run_before_it_begins(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from exporter.gate.render.answers import Answers, Signal
-from exporter.gate.render.credential import Credential
+from exporter.gate.render.answers import Answers, Credential, Signal
 from exporter.gate.render.manifest import secret, snippet, template
 from exporter.gate.render.signals import query
 from tests.chart.helm import CHART, rendered, values

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.net.prometheus_api import PrometheusEndpoint, PrometheusClient
-from exporter.net.prometheus_response import QueryResult, Matrix, QuerySample, Scalar, StringValue, Vector
 from exporter.metrics import Failure
+from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
+from exporter.net.prometheus_response import Matrix, QueryResult, QuerySample, Scalar, StringValue, Vector
 from tests.real_stores import prometheus
 
 if TYPE_CHECKING:

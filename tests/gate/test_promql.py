@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from exporter.gate import promql
-from exporter.gate.promql import PromQLError, Shape
+from exporter.gate.promql import PromQLError, ResultType
 
-VECTOR, SCALAR, MATRIX = Shape.VECTOR, Shape.SCALAR, Shape.MATRIX
+VECTOR, SCALAR, MATRIX = ResultType.VECTOR, ResultType.SCALAR, ResultType.MATRIX
 
 KNOWN = [
     # query, shape, one series, may be empty, may be NaN
@@ -44,10 +44,10 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("query", "shape", "single", "empty", "nan"), KNOWN, ids=[row[0] for row in KNOWN])
-def test_the_answer_is_foretold(query: str, shape: Shape, *, single: bool, empty: bool, nan: bool) -> None:
-    found = promql.read(query).expression
-    assert promql.shape(found) is shape
-    assert (promql.single(found) is not None) is single
+def test_the_answer_is_foretold(query: str, shape: ResultType, *, single: bool, empty: bool, nan: bool) -> None:
+    found = promql.parse(query).expression
+    assert promql.result_type(found) is shape
+    assert (promql.single_series_labels(found) is not None) is single
     assert promql.may_be_empty(found) is empty
     assert promql.may_be_nan(found) is nan
 
@@ -67,11 +67,11 @@ def test_the_answer_is_foretold(query: str, shape: Shape, *, single: bool, empty
     ],
 )
 def test_arguments_may_stand_anywhere(query: str, *, guessed: bool) -> None:
-    assert promql.read(query).guessed is guessed
+    assert promql.parse(query).has_unknown_name is guessed
 
 
 def test_a_range_given_by_an_argument_is_not_judged() -> None:
-    assert list(promql.ranges(promql.read("rate(a[{{args.range}}]) + rate(b[5m])").expression)) == [("rate", 300.0)]
+    assert list(promql.ranges(promql.parse("rate(a[{{args.range}}]) + rate(b[5m])").expression)) == [("rate", 300.0)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_range_given_by_an_argument_is_not_judged() -> None:
 )
 def test_what_is_no_promql_is_said(query: str) -> None:
     with pytest.raises(PromQLError):
-        promql.read(query)
+        promql.parse(query)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_no_promql_is_said(query: str) -> None:
     ],
 )
 def test_lost_buckets_are_found(query: str, *, lost: bool) -> None:
-    assert promql.lost_buckets(promql.read(query).expression) is lost
+    assert promql.loses_le_label(promql.parse(query).expression) is lost
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_lost_buckets_are_found(query: str, *, lost: bool) -> None:
     ],
 )
 def test_a_share_is_told_from_an_average(query: str, *, share: bool) -> None:
-    assert promql.is_share(promql.read(query).expression) is share
+    assert promql.is_share(promql.parse(query).expression) is share

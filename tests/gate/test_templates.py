@@ -10,23 +10,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.gate import go_format
-from exporter.gate.arguments import ResolutionError, json_of, merged, resolved
-from exporter.gate.controller import Ability, controller
-from exporter.gate.load import TemplateError, read, spec
-from exporter.gate.template import Argument, Header, Kind, Metric, Prometheus, SecretKey, effective_count
-from exporter.gate.template_selection import chosen, whole
+from exporter.gate.arguments import ResolutionError, merge_args, resolve
+from exporter.gate.controller import Feature, parse_version
+from exporter.gate.load import read_objects, resolve_spec, select
+from exporter.gate.template import (
+    Argument,
+    HttpHeader,
+    Metric,
+    ObjectKind,
+    PrometheusProvider,
+    SecretKeyRef,
+    TemplateError,
+    effective_count,
+    metric_json,
+    read_spec,
+)
 from tests.gate.gates import ARTICLE, SECRET, TOKEN
 
-QUERY = Metric("m", prometheus=Prometheus("http://a", "up"))
+QUERY = Metric("m", prometheus=PrometheusProvider("http://a", "up"))
 
 
 def test_the_articles_gate_is_read_whole() -> None:
-    objects = read(ARTICLE + SECRET)
+    objects = read_objects(ARTICLE + SECRET)
     (template,) = objects.templates
-    assert (template.kind, template.name, template.namespace) == (Kind.TEMPLATE, "last9-error-rate", "production")
+    assert (template.kind, template.name, template.namespace) == (ObjectKind.TEMPLATE, "last9-error-rate", "production")
     assert template.spec.args == (
         Argument("service-name"),
-        Argument("last9-auth", secret=SecretKey("last9-prometheus-auth", "authorization")),
+        Argument("last9-auth", secret=SecretKeyRef("last9-prometheus-auth", "authorization")),
     )
     (metric,) = template.spec.metrics
     assert (metric.interval, metric.count, metric.failure_limit, metric.success_condition) == (
@@ -41,7 +51,7 @@ def test_the_articles_gate_is_read_whole() -> None:
 
 def test_data_of_a_secret_is_decoded_as_it_is() -> None:
     text = "kind: Secret\nmetadata: {name: s}\ndata: {a: eAo=}\nstringData: {b: y}\n"
-    assert read(text).secrets == {("s", "a"): "x\n", ("s", "b"): "y"}
+    assert read_objects(text).secrets == {("s", "a"): "x\n", ("s", "b"): "y"}
 
 
 @pytest.mark.parametrize(
@@ -63,13 +73,13 @@ def test_data_of_a_secret_is_decoded_as_it_is() -> None:
 )
 def test_what_no_cluster_takes_is_refused_with_its_place(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(TemplateError) as found:
-        spec({"metrics": [{"name": "m", **fields}]})
+        read_spec({"metrics": [{"name": "m", **fields}]})
     assert str(found.value) == message
 
 
 def test_a_file_that_is_no_yaml_says_so() -> None:
-    with pytest.raises(TemplateError, match="it is no YAML: "):
-        read("a: [")
+    with pytest.raises(TemplateError, match="it is not YAML: "):
+        read_objects("a: [")
 
 
 def test_the_template_that_no_other_refers_to_is_meant() -> None:
@@ -88,17 +98,17 @@ kind: ClusterAnalysisTemplate
 metadata: {name: shared}
 spec: {metrics: [{name: b}]}
 """
-    templates = read(text).templates
-    template = chosen(templates, None)
+    templates = read_objects(text).templates
+    template = select(templates, None)
     assert template.name == "whole"
-    found = whole(template, templates, {"y": "2"})
+    found = resolve_spec(template, templates, {"y": "2"})
     assert [metric.name for metric in found.metrics] == ["a", "b"]
     assert found.args == (Argument("x", "1"), Argument("y", "2"))
-    assert chosen(templates, "part").name == "part"
-    with pytest.raises(TemplateError, match="name one of the file's templates with --template: whole, part, shared"):
-        chosen(templates, "other")
-    with pytest.raises(TemplateError, match="the file holds no AnalysisTemplate part, to which whole refers"):
-        whole(template, templates[:1], {})
+    assert select(templates, "part").name == "part"
+    with pytest.raises(TemplateError, match="select one of the file's templates with --template: whole, part, shared"):
+        select(templates, "other")
+    with pytest.raises(TemplateError, match="the file contains no AnalysisTemplate part, to which whole refers"):
+        resolve_spec(template, templates[:1], {})
 
 
 def test_a_value_is_put_in_place_wherever_it_stands_and_quoted_for_it() -> None:
@@ -106,13 +116,15 @@ def test_a_value_is_put_in_place_wherever_it_stands_and_quoted_for_it() -> None:
         QUERY,
         success_condition="result[0] < {{ args.limit }}",
         count="{{args.n}}",
-        prometheus=Prometheus("{{args.a}}", 'up{x="{{args.limit}}"}', headers=(Header("A", "{{args.a}}"),)),
+        prometheus=PrometheusProvider("{{args.a}}", 'up{x="{{args.limit}}"}', headers=(HttpHeader("A", "{{args.a}}"),)),
     )
-    found = resolved(metric, {"limit": '0.05"\n\\', "n": "3", "a": "http://b"})
+    found = resolve(metric, {"limit": '0.05"\n\\', "n": "3", "a": "http://b"})
     assert found.success_condition == 'result[0] < 0.05"\n\\'
     assert found.count == "3"
     assert effective_count(found) == 3
-    assert found.prometheus == Prometheus("http://b", 'up{x="0.05"\n\\"}', headers=(Header("A", "http://b"),))
+    assert found.prometheus == PrometheusProvider(
+        "http://b", 'up{x="0.05"\n\\"}', headers=(HttpHeader("A", "http://b"),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,13 +141,13 @@ def test_what_cannot_be_put_in_place_is_told_as_the_controller_tells_it(
     query: str, values: dict[str, str | None], message: str
 ) -> None:
     with pytest.raises(ResolutionError) as found:
-        resolved(replace(QUERY, prometheus=Prometheus("http://a", query)), values)
+        resolve(replace(QUERY, prometheus=PrometheusProvider("http://a", query)), values)
     assert str(found.value) == message
 
 
 def test_a_stray_brace_swallows_what_follows_it_as_in_the_controller() -> None:
     with pytest.raises(ResolutionError, match=r'^failed to resolve \{\{ up","authentication"'):
-        resolved(replace(QUERY, prometheus=Prometheus("http://a", "{{ up")), {})
+        resolve(replace(QUERY, prometheus=PrometheusProvider("http://a", "{{ up")), {})
 
 
 TEXT = st.text(
@@ -147,19 +159,19 @@ TEXT = st.text(
 @given(query=TEXT, value=TEXT, condition=TEXT)
 @settings(max_examples=150, deadline=None)
 def test_putting_nothing_in_place_changes_nothing(query: str, value: str, condition: str) -> None:
-    metric = replace(QUERY, success_condition=condition, prometheus=Prometheus(value, query), failure_limit=0)
-    assert resolved(metric, {}) == metric
-    asked = resolved(replace(metric, prometheus=Prometheus("a", "{{args.x}}")), {"x": value}).prometheus
+    metric = replace(QUERY, success_condition=condition, prometheus=PrometheusProvider(value, query), failure_limit=0)
+    assert resolve(metric, {}) == metric
+    asked = resolve(replace(metric, prometheus=PrometheusProvider("a", "{{args.x}}")), {"x": value}).prometheus
     assert asked is not None
     assert asked.query == value
-    assert '"failureLimit":0' in json_of(metric)
+    assert '"failureLimit":0' in metric_json(metric)
 
 
 def test_given_arguments_win_and_must_be_known() -> None:
-    template = (Argument("a", "1"), Argument("b"), Argument("c", secret=SecretKey("s", "k")))
-    assert merged(template, {"a": "2", "b": "3"}) == (Argument("a", "2"), Argument("b", "3"), template[2])
+    template = (Argument("a", "1"), Argument("b"), Argument("c", secret=SecretKeyRef("s", "k")))
+    assert merge_args(template, {"a": "2", "b": "3"}) == (Argument("a", "2"), Argument("b", "3"), template[2])
     with pytest.raises(ResolutionError, match=r"args\.b was not resolved"):
-        merged(template, {})
+        merge_args(template, {})
 
 
 @pytest.mark.parametrize(
@@ -174,7 +186,7 @@ def test_given_arguments_win_and_must_be_known() -> None:
     ],
 )
 def test_durations_are_gos(text: str, nanoseconds: int) -> None:
-    assert go_format.duration(text) == nanoseconds
+    assert go_format.parse_duration(text) == nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -191,7 +203,7 @@ def test_durations_are_gos(text: str, nanoseconds: int) -> None:
 )
 def test_what_is_no_duration_is_told_as_go_tells_it(text: str, message: str) -> None:
     with pytest.raises(ValueError) as found:  # noqa: PT011 - the whole message is compared
-        go_format.duration(text)
+        go_format.parse_duration(text)
     assert str(found.value) == message
 
 
@@ -210,14 +222,14 @@ def test_what_is_no_duration_is_told_as_go_tells_it(text: str, message: str) -> 
     ],
 )
 def test_numbers_are_written_as_go_writes_them(number: float, plain: str, general: str) -> None:
-    assert (go_format.plain(number), go_format.general(number)) == (plain, general)
+    assert (go_format.format_plain(number), go_format.format_general(number)) == (plain, general)
 
 
 def test_versions() -> None:
-    assert controller("v1.10.0-rc1").can(Ability.NAMED_CONDITIONS)
-    assert not controller("1.9.1").can(Ability.MODERN_CONDITIONS)
-    assert controller("1.11").can(Ability.BASIC_AUTH)
-    assert not controller("1.10").can(Ability.BASIC_AUTH)
+    assert parse_version("v1.10.0-rc1").supports(Feature.NAMED_CONDITIONS)
+    assert not parse_version("1.9.1").supports(Feature.EXPR_1_17)
+    assert parse_version("1.11").supports(Feature.BASIC_AUTH)
+    assert not parse_version("1.10").supports(Feature.BASIC_AUTH)
     for unknown in ("1.5.1", "2.0", "latest", ""):
         with pytest.raises(ValueError, match=r"--controller takes 1\.6 to 1\.11"):
-            controller(unknown)
+            parse_version(unknown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from exporter.gate.controller import DEFAULT
+from exporter.gate.controller import DEFAULT_VERSION
 from exporter.gate.lint.rules import RULES
 from tests.gate.lint.looking import said
 
@@ -17,7 +17,7 @@ VERSIONS: Final = {"too-early": "1.7.2", "result-type": "1.7.2"}
 
 def expected(rule: str) -> str:
     """Return what a person reads of a rule's bad file."""
-    return said((PAIRS / f"{rule}.bad.yaml").read_text(), VERSIONS.get(rule, DEFAULT), f"{rule}.bad.yaml")
+    return said((PAIRS / f"{rule}.bad.yaml").read_text(), VERSIONS.get(rule, DEFAULT_VERSION), f"{rule}.bad.yaml")
 
 
 if __name__ == "__main__":

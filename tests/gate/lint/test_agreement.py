@@ -12,12 +12,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.gate.controller import controller
-from exporter.gate.lint.checks.limits import refused as limits_refused
-from exporter.gate.load import spec
-from exporter.net.prometheus_response import Sample, Vector
-from exporter.gate.provider import judged
-from exporter.gate.validation import fault
+from exporter.gate.controller import parse_version
+from exporter.gate.lint.checks.limits import check_refused
+from exporter.gate.lint.probe import probes
+from exporter.gate.provider import evaluate_result
+from exporter.gate.template import read_spec
+from exporter.gate.validation import first_error
+from exporter.net.prometheus_response import QuerySample, Vector
 from tests.gate.lint.looking import gates, rules
 from tests.gate.recorded import lines
 
@@ -70,11 +71,11 @@ def run(*metrics: dict[str, Any], **more: Any) -> str:
 def test_what_the_controller_refuses_lint_finds_and_nothing_else(
     version: str, limits: dict[str, Any], names: list[str], provider: dict[str, Any]
 ) -> None:
-    if not controller(version).line >= (1, 8):
+    if not parse_version(version).minor >= (1, 8):
         limits.pop("consecutiveSuccessLimit", None)  # the API server drops it
     given_limits = {name: value for name, value in limits.items() if value is not None}
     metrics = [{"name": name, "provider": provider, **given_limits} for name in names]
-    refused = fault(spec({"metrics": metrics}).metrics, controller(version)) is not None
+    refused = first_error(read_spec({"metrics": metrics}).metrics, parse_version(version)) is not None
     assert bool(REFUSED & set(rules(run(*metrics), version=version))) is refused
 
 
@@ -84,9 +85,9 @@ def test_every_small_limit_is_refused_as_the_controller_refuses_it(version: str)
     for values in product((None, -1, 0, 1, 2, 3), repeat=len(names)):
         limits = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         metric = {"name": "m", "interval": "1m", "provider": {"prometheus": {"query": "up"}}, **limits}
-        refused = fault(spec({"metrics": [metric]}).metrics, controller(version)) is not None
+        refused = first_error(read_spec({"metrics": [metric]}).metrics, parse_version(version)) is not None
         head = {"kind": "AnalysisRun", "spec": {"metrics": [metric]}}
-        assert bool([*limits_refused(gates(json.dumps(head), version=version))]) is refused, limits
+        assert bool([*check_refused(gates(json.dumps(head), version=version))]) is refused, limits
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -99,21 +100,21 @@ def test_every_small_limit_is_refused_as_the_controller_refuses_it(version: str)
 def test_the_judge_judges_as_the_controller(version: str, success: str, failure: str, values: list[float]) -> None:
     metric = {"name": "m", "provider": {"prometheus": {"query": "up", "address": "http://p:9090"}}}
     metric |= {name: text for name, text in (("successCondition", success), ("failureCondition", failure)) if text}
-    answer = Vector(tuple(Sample((), 0.0, one) for one in values))
-    (judge,) = gates(run(metric), version=version).judges
-    if judge.able:
-        (typed,) = spec({"metrics": [metric]}).metrics
-        assert judge.of(*values) is judged(typed, answer, controller(version)).outcome.phase
+    answer = Vector(tuple(QuerySample((), 0.0, one) for one in values))
+    (probe,) = probes(gates(run(metric), version=version))
+    if probe.is_evaluable:
+        (typed,) = read_spec({"metrics": [metric]}).metrics
+        assert probe.phase(*values) is evaluate_result(typed, answer, parse_version(version)).outcome.phase
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_a_condition_that_fails_with_every_answer_is_found(condition: str) -> None:
     metric = {"name": "m", "provider": {"prometheus": {"query": "up"}}, "successCondition": condition}
-    (typed,) = spec({"metrics": [metric]}).metrics
+    (typed,) = read_spec({"metrics": [metric]}).metrics
     answers = [
-        Vector(tuple(Sample((), 0.0, one) for one in values)) for values in ([0.0], [1.0], [0.0, 1.0], [1.0, 0.0])
+        Vector(tuple(QuerySample((), 0.0, one) for one in values)) for values in ([0.0], [1.0], [0.0, 1.0], [1.0, 0.0])
     ]
-    never = all(judged(typed, answer, controller("1.9.1")).outcome.phase == "Error" for answer in answers)
+    never = all(evaluate_result(typed, answer, parse_version("1.9.1")).outcome.phase == "Error" for answer in answers)
     assert ("condition" in rules(run(metric))) is never
 
 

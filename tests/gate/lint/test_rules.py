@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.gate.controller import DEFAULT
+from exporter.gate.controller import DEFAULT_VERSION
 from exporter.gate.lint.rules import RULES
 from tests.gate.lint.golden import ARTICLE, PAIRS, VERSIONS, expected
 from tests.gate.lint.looking import findings, rules, said
@@ -38,12 +38,12 @@ def pair(rule: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("rule", NAMES)
 def test_a_bad_file_breaks_its_rule_and_no_other(rule: str) -> None:
-    assert rules(pair(rule)[0], version=VERSIONS.get(rule, DEFAULT)) == [rule]
+    assert rules(pair(rule)[0], version=VERSIONS.get(rule, DEFAULT_VERSION)) == [rule]
 
 
 @pytest.mark.parametrize("rule", NAMES)
 def test_its_mended_twin_breaks_none(rule: str) -> None:
-    assert rules(pair(rule)[1], version=VERSIONS.get(rule, DEFAULT)) == []
+    assert rules(pair(rule)[1], version=VERSIONS.get(rule, DEFAULT_VERSION)) == []
 
 
 @pytest.mark.parametrize("rule", NAMES)
@@ -63,9 +63,9 @@ def test_the_articles_own_gate_gives_exactly_these_findings() -> None:
 @pytest.mark.parametrize("rule", [name for name in NAMES if name != "yaml"])
 def test_a_comment_allows_what_a_rule_finds(rule: str) -> None:
     bad = pair(rule)[0].split("\n")
-    (found,) = findings("\n".join(bad), version=VERSIONS.get(rule, DEFAULT))
+    (found,) = findings("\n".join(bad), version=VERSIONS.get(rule, DEFAULT_VERSION))
     bad.insert(found.line - 1, f"# gate-lint: allow something-else, {rule}")
-    assert rules("\n".join(bad), version=VERSIONS.get(rule, DEFAULT)) == []
+    assert rules("\n".join(bad), version=VERSIONS.get(rule, DEFAULT_VERSION)) == []
 
 
 @pytest.mark.parametrize(("version", "wrong"), [("1.6.6", True), ("1.9.1", True), ("1.10.0", True), ("1.11.0", False)])
@@ -148,10 +148,10 @@ def test_whatever_stands_anywhere_it_does_not_stop(place: tuple[str | int, ...],
     text = yaml.safe_dump_all(documents)
     for found in findings(text):
         assert 1 <= found.line <= text.count("\n") + 1
-        assert found.why
-        assert found.cure
+        assert found.reason
+        assert found.hint
 
 
 def test_every_rule_says_something_of_its_own() -> None:
-    assert len({rule.about for rule in RULES}) == len(RULES) == len(set(NAMES))
+    assert len({rule.summary for rule in RULES}) == len(RULES) == len(set(NAMES))
     assert Path(PAIRS).is_dir()

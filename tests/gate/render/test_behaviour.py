@@ -7,38 +7,37 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.gate.controller import controller
-from exporter.gate.load import read
-from exporter.gate.placeholders import names
+from exporter.gate.arguments import argument_names
+from exporter.gate.controller import parse_version
+from exporter.gate.load import read_objects, resolve_spec
 from exporter.gate.render.answers import Answers, Signal
 from exporter.gate.render.manifest import snippet, template
-from exporter.gate.simulation import Conditions, given, simulate
-from exporter.gate.template_selection import whole
+from exporter.gate.simulation import RunContext, parse_answer, simulate
 from tests.gate.render.article import ARTICLE
 
 if TYPE_CHECKING:
-    from exporter.gate.analysis_run import Status
+    from exporter.gate.analysis_run import AnalysisRunStatus
 
 VERSIONS = ("1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1", "1.11.0")
 GIVEN = ("service-name", "canary-hash", "namespace", "rollout-name")
 
 
-def ended(answers: Answers, measured: list[Any]) -> Status:
+def ended(answers: Answers, measured: list[Any]) -> AnalysisRunStatus:
     """Run a rendered gate on answers, one after the other, the last for ever."""
     text = template(answers)
-    (found,) = read(text).templates
-    arguments = {name: "x" for name in GIVEN if name in names(text)}
-    left = [given(one) for one in measured]
-    conditions = Conditions(controller(answers.controller), 0.0, 7200.0)
-    spec = whole(found, (found,), arguments)
-    return simulate(spec, lambda _: left.pop(0) if len(left) > 1 else left[0], conditions).status
+    (found,) = read_objects(text).templates
+    arguments = {name: "x" for name in GIVEN if name in argument_names(text)}
+    left = [parse_answer(one) for one in measured]
+    context = RunContext(parse_version(answers.controller), 0.0, 7200.0)
+    spec = resolve_spec(found, (found,), arguments)
+    return simulate(spec, lambda _: left.pop(0) if len(left) > 1 else left[0], context).status
 
 
-def story(status: Status) -> tuple[str, int, float]:
+def story(status: AnalysisRunStatus) -> tuple[str, int, float]:
     """Return how it ended, after how many measurements, and when."""
     (result,) = status.results
-    assert status.completed is not None
-    return str(status.phase), result.counts.count + result.counts.error, status.completed
+    assert status.completed_at is not None
+    return str(status.phase), result.counts.count + result.counts.error, status.completed_at
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -108,4 +107,4 @@ def test_higher_may_be_better(measured: list[Any], phase: str) -> None:
 def test_the_snippet_says_how_long_a_good_gate_takes() -> None:
     made = Answers.model_validate(ARTICLE)
     assert story(ended(made, [[0.01]]))[2] == 630
-    assert "10m30s when all goes well" in snippet(made)
+    assert "10m30s if every measurement is good" in snippet(made)

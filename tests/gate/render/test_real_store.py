@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.gate.render.answers import Answers
-from exporter.gate.render.credential import Credential
+from exporter.gate.render.answers import Answers, Credential
 from exporter.gate.render.manifest import secret, template
 from tests.real_stores import prometheus
 

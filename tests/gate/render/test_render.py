@@ -11,10 +11,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.gate.go_format import duration
+from exporter.gate.go_format import parse_duration
 from exporter.gate.render import manifest
-from exporter.gate.render.answers import Answers, NoData, Signal
-from exporter.gate.render.credential import Credential, credential
+from exporter.gate.render.answers import Answers, Credential, NoData, Signal, parse_credential
 from tests.gate.lint.looking import findings
 from tests.gate.render.article import ARTICLE
 
@@ -93,8 +92,8 @@ def test_what_was_asked_for_is_what_is_written(made: Answers) -> None:
     (metric,) = template["spec"]["metrics"]
     given = {row["name"]: row.get("value") for row in template["spec"]["args"]}
     assert template["kind"] == ("ClusterAnalysisTemplate" if made.cluster_scope else "AnalysisTemplate")
-    assert duration(metric["interval"]) == made.interval * 10**9
-    assert duration(metric["initialDelay"]) >= (made.range + made.read_delay) * 10**9
+    assert parse_duration(metric["interval"]) == made.interval * 10**9
+    assert parse_duration(metric["initialDelay"]) >= (made.range + made.read_delay) * 10**9
     assert metric["failureLimit"] == made.failures - 1
     assert metric["count"] == made.count
     assert float(given["success"]) == made.success
@@ -136,13 +135,13 @@ def test_the_credential_is_in_the_secret_and_nowhere_else() -> None:
     ],
 )
 def test_a_credential_in_whatever_form_becomes_one_line(text: str) -> None:
-    assert credential(text).header == "Basic dXNlcjpwYSBzcw=="
+    assert parse_credential(text).header == "Basic dXNlcjpwYSBzcw=="
 
 
 @pytest.mark.parametrize("text", ["", "Bearer abc", "Basic", "Basic !!!", "s3cret", ":x", "x:", "Basic dXNlcg=="])
 def test_what_is_no_credential_is_refused_unseen(text: str) -> None:
     with pytest.raises(ValueError, match="user:password") as refused:
-        credential(text)
+        parse_credential(text)
     assert text in {"", "Basic", ":x", "x:"} or text not in str(refused.value)
 
 

@@ -1,4 +1,4 @@
-"""A backend that speaks gRPC: a real server on loopback that does what each test tells it, call by call."""
+"""A gRPC backend: a real server on loopback that replies to each call as a test asks."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .backend import values
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    Reply = Callable[[bytes, Any], Awaitable[bytes]]
+    GrpcReply = Callable[[bytes, Any], Awaitable[bytes]]
 
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 
 
-def answer(body: bytes = b"") -> Reply:
+def reply_with(body: bytes = b"") -> GrpcReply:
     async def reply(_: bytes, __: Any) -> bytes:
         return body
 
     return reply
 
 
-def fail(code: str, message: str = "", details: bytes = b"") -> Reply:
+def fail(code: str, message: str = "", details: bytes = b"") -> GrpcReply:
     """End with a status, its message, and details in a trailer."""
 
     async def reply(_: bytes, context: Any) -> bytes:
@@ -40,20 +40,20 @@ def fail(code: str, message: str = "", details: bytes = b"") -> Reply:
 
 
 def retry_info(seconds: int, nanos: int = 0) -> bytes:
-    asked = RetryInfo()
-    asked.retry_delay.seconds, asked.retry_delay.nanos = seconds, nanos
+    info = RetryInfo()
+    info.retry_delay.seconds, info.retry_delay.nanos = seconds, nanos
     detail = Detail()
-    detail.Pack(asked)
+    detail.Pack(info)
     encoded: bytes = Status(code=8, details=[Detail(type_url="other"), detail]).SerializeToString()
     return encoded
 
 
-async def dawdle(_: bytes, __: Any) -> bytes:
+async def respond_late(_: bytes, __: Any) -> bytes:
     await asyncio.sleep(30)
     return b""
 
 
-def refuse_value(bad: float) -> Reply:
+def reject_value(bad: float) -> GrpcReply:
     async def reply(body: bytes, context: Any) -> bytes:
         return await fail("INVALID_ARGUMENT", "bad point")(body, context) if bad in values(body) else b""
 
@@ -62,17 +62,17 @@ def refuse_value(bad: float) -> Reply:
 
 @dataclass
 class GrpcBackend:
-    """Answers with `replies` in turn, and with `always` when they are used up; `taken` is what was answered OK."""
+    """Sends `replies` in turn, then `always`; `accepted_bodies` are the requests that it answered with OK."""
 
-    replies: list[Reply] = field(default_factory=list)
-    always: Reply = field(default_factory=answer)
+    replies: list[GrpcReply] = field(default_factory=list)
+    always: GrpcReply = field(default_factory=reply_with)
     metadata: list[dict[str, str | bytes]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
-    taken: list[bytes] = field(default_factory=list)
+    accepted_bodies: list[bytes] = field(default_factory=list)
     port: int = 0
     tls: Any = None
-    most: int = 4 * 1024 * 1024
+    max_request_bytes: int = 4 * 1024 * 1024
     server: Any = None
 
     @property
@@ -81,10 +81,10 @@ class GrpcBackend:
 
     @property
     def stored(self) -> list[float]:
-        return [value for body in self.taken for value in values(body)]
+        return [value for body in self.accepted_bodies for value in values(body)]
 
     async def start(self) -> None:
-        options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", self.most))
+        options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", self.max_request_bytes))
         self.server = grpc.aio.server(options=options)
         export = grpc.unary_unary_rpc_method_handler(self._export)
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": export}),))
@@ -103,6 +103,6 @@ class GrpcBackend:
         self.peers.append(context.peer())
         self.metadata.append(dict(context.invocation_metadata()))
         reply = self.replies.pop(0) if self.replies else self.always
-        told = await reply(body, context)
-        self.taken.append(body)
-        return told
+        response_body = await reply(body, context)
+        self.accepted_bodies.append(body)
+        return response_body

@@ -1,4 +1,4 @@
-"""Servers below HTTP: what each test makes of a connection, byte by byte; and what stands between, as a proxy does."""
+"""Servers below HTTP that handle each connection as a test asks, byte by byte, and an HTTP proxy."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    Manner = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
-async def request(reader: asyncio.StreamReader) -> bytes:
-    """Read one request, and return its body."""
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Read one request and return its body."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = head.partition("content-length: ")[2].partition("\r")[0]
     return await reader.readexactly(int(length or 0))
 
 
-async def polite(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def respond_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while True:
-        await request(reader)
+        await read_request(reader)
         writer.write(OK)
 
 
-def says(*blocks: bytes, pause: float = 0.0) -> Manner:
-    """Read a request, answer these bytes with pauses between, and close."""
+def respond(*blocks: bytes, pause: float = 0.0) -> Behaviour:
+    """Read a request, send these blocks with pauses in between, and close."""
 
-    async def manner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await request(reader)
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
         for block in blocks:
             writer.write(block)
             await writer.drain()
             await asyncio.sleep(pause)
 
-    return manner
+    return behave
 
 
-async def reset_amid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def reset_during_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Reset the connection in the middle of the request."""
     await reader.readuntil(b"\r\n\r\n")
     reset(writer)
 
 
-async def close_half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say no more, and go on listening."""
-    await request(reader)
+async def close_write_side(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send nothing more, and continue to read."""
+    await read_request(reader)
     writer.write_eof()
     await reader.read()
 
@@ -61,8 +61,8 @@ async def never_read(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
     await asyncio.sleep(30)
 
 
-async def refuse_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer before the request is here, as servers do that see its length."""
+async def reject_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Respond before the request is complete, as servers do that check its length."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     await writer.drain()
@@ -74,91 +74,93 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 @dataclass
-class Rude:
-    """A server that treats its first connections each in its manner, and later ones politely."""
+class RawServer:
+    """A server with a behaviour for each of its first connections; later ones get a normal response."""
 
-    manners: list[Manner] = field(default_factory=list)
+    behaviours: list[Behaviour] = field(default_factory=list)
     connections: int = 0
     port: int = 0
 
 
 @asynccontextmanager
-async def rude(
-    *manners: Manner, tls: ssl.SSLContext | None = None, sock: socket.socket | None = None
-) -> AsyncIterator[Rude]:
-    """Serve on a free port, or from a socket that listens already."""
-    here = Rude(list(manners))
-    talks: list[asyncio.Task[None]] = []
+async def serve_raw(
+    *behaviours: Behaviour, tls: ssl.SSLContext | None = None, sock: socket.socket | None = None
+) -> AsyncIterator[RawServer]:
+    """Serve on a free port, or on a socket that listens already."""
+    server = RawServer(list(behaviours))
+    tasks: list[asyncio.Task[None]] = []
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        here.connections += 1
-        manner = here.manners.pop(0) if here.manners else polite
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        behave = server.behaviours.pop(0) if server.behaviours else respond_ok
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await manner(reader, writer)
+            await behave(reader, writer)
         writer.close()
 
-    def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(asyncio.ensure_future(talk(reader, writer)))
+    def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.ensure_future(handle(reader, writer)))
 
     sock = sock or socket.create_server(("127.0.0.1", 0))
-    server = await asyncio.start_server(take, sock=sock, ssl=tls)
-    here.port = server.sockets[0].getsockname()[1]
+    listener = await asyncio.start_server(start, sock=sock, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
     try:
-        yield here
+        yield server
     finally:
-        server.close()
-        for task in talks:
+        listener.close()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*talks)
+        await asyncio.gather(*tasks)
 
 
 @dataclass
 class Proxy:
-    """An HTTP proxy that only tunnels; `asked` are the heads of its requests, `carried` the bytes to the far side."""
+    """An HTTP proxy that only tunnels, with the heads of its requests and the count of bytes towards the target."""
 
-    asked: list[str] = field(default_factory=list)
-    carried: int = 0
+    connect_requests: list[str] = field(default_factory=list)
+    forwarded_bytes: int = 0
     port: int = 0
 
 
 @asynccontextmanager
-async def tunnel(to: int, refusal: bytes = b"") -> AsyncIterator[Proxy]:
-    """Tunnel every CONNECT to a port of this machine, whatever it asks for; or answer a refusal."""
-    here = Proxy()
+async def tunnel(port: int, rejection: bytes = b"") -> AsyncIterator[Proxy]:
+    """Tunnel every CONNECT to a port of this machine, whatever its target; or send a rejection."""
+    proxy = Proxy()
 
-    async def manner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        here.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        if refusal:
-            writer.write(refusal)
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.connect_requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        if rejection:
+            writer.write(rejection)
             await writer.drain()
             return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", to)
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
-        async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, out: bool) -> None:
+        async def forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_outbound: bool) -> None:
             while block := await source.read(65536):
-                here.carried += len(block) if out else 0
+                proxy.forwarded_bytes += len(block) if is_outbound else 0
                 sink.write(block)
                 await sink.drain()
 
         try:
-            await asyncio.gather(carry(reader, far_writer, out=True), carry(far_reader, writer, out=False))
+            await asyncio.gather(
+                forward(reader, target_writer, is_outbound=True), forward(target_reader, writer, is_outbound=False)
+            )
         finally:
-            far_writer.close()
+            target_writer.close()
 
-    async with rude(*[manner] * 20) as server:
-        here.port = server.port
-        yield here
+    async with serve_raw(*[behave] * 20) as server:
+        proxy.port = server.port
+        yield proxy
 
 
 @contextmanager
-def deaf() -> Iterator[socket.socket]:
-    """Listen, but let packets be dropped: the backlog is full until somebody accepts from the socket."""
+def unresponsive_socket() -> Iterator[socket.socket]:
+    """Listen, but drop packets: the backlog is full until somebody accepts from the socket."""
     with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
-        for one in (first, second):
-            one.settimeout(0)
+        for client in (first, second):
+            client.settimeout(0)
             with suppress(BlockingIOError):
-                one.connect(listening.getsockname())
+                client.connect(listening.getsockname())
         yield listening

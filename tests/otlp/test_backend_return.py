@@ -1,4 +1,4 @@
-"""How soon after a backend's return the first delivery comes, by the real clock and with the settings' own pace."""
+"""The time from the return of a backend to the first delivery, by the real clock and with the default back-off."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from exporter.otlp.transport.grpc import GrpcTransport
 from exporter.otlp.transport.http import HttpTransport
 
 from .grpc_backend import GrpcBackend
-from .helpers import NOBODY, cycle, gauge
-from .rude import deaf, rude
+from .helpers import IDENTITY, gauge, snapshot
+from .raw_server import serve_raw, unresponsive_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,38 +28,38 @@ if TYPE_CHECKING:
 
     from exporter.otlp.delivery.sender import Transport
 
-AWAY = 7.3
-"""Seconds that each backend is away: so long that the system by itself would ask again only after three more."""
-SOON = 2.0
+OUTAGE_SECONDS = 7.3
+"""Seconds of the outage: long enough that the system alone would reconnect only three seconds later."""
+MAX_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def delivering(over: Transport) -> AsyncIterator[DeliveryAccounting]:
-    """Deliver one point, for as long as it takes."""
-    retry, books = RetrySection(), DeliveryAccounting()
+async def deliver_one_point(transport: Transport) -> AsyncIterator[DeliveryAccounting]:
+    """Deliver one point in the background; yield the accounting."""
+    retry, accounting = RetrySection(), DeliveryAccounting()
     queue = MemoryQueue(1_000_000, float("inf"))
-    sender = Sender(queue, over, books, BackoffPolicy(retry.initial, retry.longest))
-    producer = RequestProducer(Encoder(NOBODY), queue, books, sender.wake, asyncio.to_thread)
-    await producer.enqueue(cycle(gauge("x", ({}, 1))), time.time())
+    sender = Sender(queue, transport, accounting, BackoffPolicy(retry.initial, retry.longest))
+    producer = RequestProducer(Encoder(IDENTITY), queue, accounting, sender.wake, asyncio.to_thread)
+    await producer.enqueue(snapshot(gauge("x", ({}, 1))), time.time())
     running = asyncio.create_task(sender.run())
-    yield books
+    yield accounting
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
 
 
-async def late(over: Transport, returning: AbstractAsyncContextManager[object]) -> float:
-    """Return how long after the return of a backend that was away it took to deliver, in seconds."""
-    async with delivering(over) as books:
-        await asyncio.sleep(AWAY)
-        assert books.delivered == 0
-        assert books.retries >= 1
-        async with returning:
-            began = time.monotonic()
+async def seconds_to_deliver(transport: Transport, returning_backend: AbstractAsyncContextManager[object]) -> float:
+    """Return the seconds from the return of a backend to the delivery."""
+    async with deliver_one_point(transport) as accounting:
+        await asyncio.sleep(OUTAGE_SECONDS)
+        assert accounting.delivered == 0
+        assert accounting.retries >= 1
+        async with returning_backend:
+            started = time.monotonic()
             async with asyncio.timeout(10):
-                while not books.delivered:
+                while not accounting.delivered:
                     await asyncio.sleep(0.01)
-            return time.monotonic() - began
+            return time.monotonic() - started
 
 
 def free_port() -> int:
@@ -70,14 +70,14 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def http_at(port: int) -> AsyncIterator[None]:
-    async with rude(sock=socket.create_server(("127.0.0.1", port))):
+    async with serve_raw(sock=socket.create_server(("127.0.0.1", port))):
         yield
 
 
 @asynccontextmanager
-async def grpc_at(port: int, before: socket.socket | None = None) -> AsyncIterator[None]:
-    if before is not None:
-        before.close()
+async def grpc_at(port: int, unresponsive: socket.socket | None = None) -> AsyncIterator[None]:
+    if unresponsive is not None:
+        unresponsive.close()
     backend = GrpcBackend(port=port)
     await backend.start()
     try:
@@ -88,40 +88,43 @@ async def grpc_at(port: int, before: socket.socket | None = None) -> AsyncIterat
 
 async def http_refusing() -> float:
     port = free_port()
-    async with HttpTransport(Destination(f"http://127.0.0.1:{port}/")) as over:
-        return await late(over, http_at(port))
+    async with HttpTransport(Destination(f"http://127.0.0.1:{port}/")) as transport:
+        return await seconds_to_deliver(transport, http_at(port))
 
 
-async def http_not_heard() -> float:
-    with deaf() as listening:
-        async with HttpTransport(Destination(f"http://127.0.0.1:{listening.getsockname()[1]}/")) as over:
-            return await late(over, rude(sock=listening))
+async def http_unresponsive() -> float:
+    with unresponsive_socket() as listening:
+        async with HttpTransport(Destination(f"http://127.0.0.1:{listening.getsockname()[1]}/")) as transport:
+            return await seconds_to_deliver(transport, serve_raw(sock=listening))
 
 
 async def grpc_refusing() -> float:
     port = free_port()
-    async with GrpcTransport(Destination(f"127.0.0.1:{port}")) as over:
-        return await late(over, grpc_at(port))
+    async with GrpcTransport(Destination(f"127.0.0.1:{port}")) as transport:
+        return await seconds_to_deliver(transport, grpc_at(port))
 
 
-async def grpc_not_heard() -> float:
-    with deaf() as listening:
+async def grpc_unresponsive() -> float:
+    with unresponsive_socket() as listening:
         port = listening.getsockname()[1]
-        async with GrpcTransport(Destination(f"127.0.0.1:{port}")) as over:
-            return await late(over, grpc_at(port, listening))
+        async with GrpcTransport(Destination(f"127.0.0.1:{port}")) as transport:
+            return await seconds_to_deliver(transport, grpc_at(port, listening))
 
 
 async def test_delivery_resumes_within_two_seconds_of_the_return_of_the_backend() -> None:
-    cases = (http_refusing, http_not_heard, grpc_refusing, grpc_not_heard)
-    took = await asyncio.gather(*(case() for case in cases))
-    late_ones = {case.__name__: seconds for case, seconds in zip(cases, took, strict=True) if seconds > SOON}
-    assert late_ones == {}
+    cases = (http_refusing, http_unresponsive, grpc_refusing, grpc_unresponsive)
+    durations = await asyncio.gather(*(case() for case in cases))
+    too_late = {case.__name__: seconds for case, seconds in zip(cases, durations, strict=True) if seconds > MAX_SECONDS}
+    assert too_late == {}
 
 
 async def test_a_hanging_connection_attempt_ends_long_before_the_timeout() -> None:
-    with deaf() as listening:
-        place = f"127.0.0.1:{listening.getsockname()[1]}"
-        async with HttpTransport(Destination(f"http://{place}/")) as http, GrpcTransport(Destination(place)) as call:
+    with unresponsive_socket() as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        async with (
+            HttpTransport(Destination(f"http://{address}/")) as http,
+            GrpcTransport(Destination(address)) as call,
+        ):
             async with asyncio.timeout(3.5):
                 outcomes = await asyncio.gather(http.post(b""), call.post(b""))
     assert [outcome.code for outcome in outcomes] == ["connect", "UNAVAILABLE"]

@@ -1,4 +1,4 @@
-"""The headers that prove who we are: which wins, and that they are as their files are now."""
+"""The headers of a request: which source takes precedence, and that files are reloaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.log import REDACTOR
-from exporter.otlp.transport.credentials import RequestCredentials, Destination
+from exporter.otlp.transport.credentials import Destination, RequestCredentials
 
 from .certificates import written
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 def test_a_file_overrides_the_settings_and_the_authorization_file_overrides_both(tmp_path: Path) -> None:
     headers = written(tmp_path / "headers", "X-Org=2,authorization=Basic%20b25lOm9uZQ==\nX-More: 3\n")
     authorization = written(tmp_path / "authorization", "Basic dHdvOnR3bw==\n")
-    to = Destination("", {"x-org": "1", "X-Plain": "0", "Authorization": "Basic emVybw=="}, headers, authorization)
-    assert RequestCredentials(to).headers() == {
+    destination = Destination(
+        "", {"x-org": "1", "X-Plain": "0", "Authorization": "Basic emVybw=="}, headers, authorization
+    )
+    assert RequestCredentials(destination).headers() == {
         "x-org": "2",
         "x-plain": "0",
         "x-more": "3",
@@ -29,14 +31,14 @@ def test_a_file_overrides_the_settings_and_the_authorization_file_overrides_both
 
 def test_headers_are_reloaded_when_their_file_changes(tmp_path: Path) -> None:
     file = written(tmp_path / "headers", "x-key=one")
-    credential = RequestCredentials(Destination("", headers_file=file))
-    assert (credential.headers(), credential.changed()) == ({"x-key": "one"}, False)
+    credentials = RequestCredentials(Destination("", headers_file=file))
+    assert (credentials.headers(), credentials.changed()) == ({"x-key": "one"}, False)
     written(file, "x-key=two")
-    assert (credential.changed(), credential.headers()) == (True, {"x-key": "two"})
+    assert (credentials.changed(), credentials.headers()) == (True, {"x-key": "two"})
 
 
 @pytest.mark.parametrize(
-    ("setting", "text", "words"),
+    ("setting", "content", "message"),
     [
         ("headers_file", None, "cannot be read: No such file"),
         ("headers_file", b"", "is empty"),
@@ -49,14 +51,16 @@ def test_headers_are_reloaded_when_their_file_changes(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_file_is_reported_with_its_setting_and_not_shown(
-    tmp_path: Path, setting: str, text: bytes | None, words: str
+    tmp_path: Path, setting: str, content: bytes | None, message: str
 ) -> None:
     file = tmp_path / "file"
-    if text is not None:
-        written(file, text)
-    to = Destination("", headers_file=file) if setting == "headers_file" else Destination("", authorization_file=file)
-    with pytest.raises(ValueError, match=words) as caught:
-        RequestCredentials(to).headers()
+    if content is not None:
+        written(file, content)
+    destination = (
+        Destination("", headers_file=file) if setting == "headers_file" else Destination("", authorization_file=file)
+    )
+    with pytest.raises(ValueError, match=message) as caught:
+        RequestCredentials(destination).headers()
     assert str(caught.value).startswith(f"otlp.{setting}: {file}")
     assert "hush4711" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -64,6 +68,8 @@ def test_an_unusable_file_is_reported_with_its_setting_and_not_shown(
 
 def test_sent_credentials_are_redacted_in_the_log(tmp_path: Path) -> None:
     file = written(tmp_path / "headers", "x-key=hush-from-a-file")
-    to = Destination("", {"authorization": "Basic hush-from-settings"}, headers_file=file)
-    RequestCredentials(to).headers()
-    assert "hush" not in REDACTOR.redact("hush-from-a-file, hush-from-settings, Basic hush-from-settings") + repr(to)
+    destination = Destination("", {"authorization": "Basic hush-from-settings"}, headers_file=file)
+    RequestCredentials(destination).headers()
+    assert "hush" not in REDACTOR.redact("hush-from-a-file, hush-from-settings, Basic hush-from-settings") + repr(
+        destination
+    )

@@ -1,4 +1,4 @@
-"""A backend from hell, below HTTP: each case says what is made of it, how soon again, and what the books say."""
+"""A hostile backend below HTTP: each case has the expected outcome codes, delays and counts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,31 @@ import pytest
 import trustme
 
 from exporter.otlp.delivery.accounting import DeliveryState
-from exporter.otlp.transport.response import NoResponse, classify
+from exporter.otlp.result import Retryable
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.http import HttpTransport
-from exporter.otlp.result import Retryable
+from exporter.otlp.transport.response import NoResponse, classify
 
 from .certificates import prove, proving, serving, trusting
-from .pipeline import line
-from .rude import OK, close_half, never_read, refuse_early, request, reset, reset_amid, rude, says, tunnel
+from .pipeline import http_pipeline
+from .raw_server import (
+    OK,
+    close_write_side,
+    never_read,
+    read_request,
+    reject_early,
+    reset,
+    reset_during_request,
+    respond,
+    serve_raw,
+    tunnel,
+)
 
 if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
-    from .rude import Manner
+    from .raw_server import Behaviour
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
 SOON, LATER, NOT_AGAIN = [1.0], [31.0], list[float]()
@@ -31,9 +42,9 @@ SOON, LATER, NOT_AGAIN = [1.0], [31.0], list[float]()
 
 @dataclass(frozen=True)
 class Case:
-    """How the first connection is treated; the rest is what is to come of it."""
+    """The behaviour of the first connection, and what is expected of delivery."""
 
-    manner: Manner
+    manner: Behaviour
     codes: dict[str, int]
     slept: list[float] = field(default_factory=lambda: SOON)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -41,47 +52,47 @@ class Case:
 
 
 CASES = {
-    "a reset in the middle of the request": Case(reset_amid, {"broken": 1, "200": 1}),
-    "a half-closed connection": Case(close_half, {"broken": 1, "200": 1}),
-    "an answer that ends in its head": Case(says(b"HTTP/1.1 200 O"), {"broken": 1, "200": 1}),
+    "a reset in the middle of the request": Case(reset_during_request, {"broken": 1, "200": 1}),
+    "a half-closed connection": Case(close_write_side, {"broken": 1, "200": 1}),
+    "an answer that ends in its head": Case(respond(b"HTTP/1.1 200 O"), {"broken": 1, "200": 1}),
     "an answer shorter than it says": Case(
-        says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), {"broken": 1, "200": 1}
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), {"broken": 1, "200": 1}
     ),
     "chunks that are none": Case(
-        says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), {"not_http": 1, "200": 1}
+        respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), {"not_http": 1, "200": 1}
     ),
-    "another protocol": Case(says(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), {"not_http": 1, "200": 1}),
-    "a head without end": Case(says(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000), {"not_http": 1, "200": 1}),
+    "another protocol": Case(respond(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), {"not_http": 1, "200": 1}),
+    "a head without end": Case(respond(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000), {"not_http": 1, "200": 1}),
     "nobody reads": Case(never_read, {"timeout": 1, "200": 1}),
     "slow-loris in the head": Case(
-        says(*[b"HTTP/1.1 200 OK\r\nX: "] + [b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
+        respond(*[b"HTTP/1.1 200 OK\r\nX: "] + [b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
     ),
     "slow-loris in the body": Case(
-        says(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
     ),
-    "latency": Case(says(b"", OK, pause=0.2), {"200": 1}, NOT_AGAIN),
-    "hints before the answer": Case(says(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK), {"200": 1}, NOT_AGAIN),
-    "an answer before the request is over": Case(refuse_early, {"413": 1, "200": 2}, NOT_AGAIN),
+    "latency": Case(respond(b"", OK, pause=0.2), {"200": 1}, NOT_AGAIN),
+    "hints before the answer": Case(respond(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK), {"200": 1}, NOT_AGAIN),
+    "an answer before the request is over": Case(reject_early, {"413": 1, "200": 2}, NOT_AGAIN),
     "an oversized answer": Case(
-        says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000), {"200": 1}, NOT_AGAIN, {"endless_answer": 2}
+        respond(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000), {"200": 1}, NOT_AGAIN, {"endless_answer": 2}
     ),
     "HTML": Case(
-        says(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
+        respond(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
         {"200": 1},
         NOT_AGAIN,
         warnings=1,
     ),
-    "busy": Case(says(BUSY + b"\r\n"), {"503": 1, "200": 1}),
-    "busy for seconds": Case(says(BUSY + b"Retry-After: 30\r\n\r\n"), {"503": 1, "200": 1}, LATER),
+    "busy": Case(respond(BUSY + b"\r\n"), {"503": 1, "200": 1}),
+    "busy for seconds": Case(respond(BUSY + b"Retry-After: 30\r\n\r\n"), {"503": 1, "200": 1}, LATER),
     "busy until a date": Case(
-        says(BUSY + b"Retry-After: Tue, 14 Nov 2023 22:13:50 GMT\r\n\r\n"), {"503": 1, "200": 1}, [30.877]
+        respond(BUSY + b"Retry-After: Tue, 14 Nov 2023 22:13:50 GMT\r\n\r\n"), {"503": 1, "200": 1}, [30.877]
     ),
-    "busy for a broken time": Case(says(BUSY + b"Retry-After: 1.5\r\n\r\n"), {"503": 1, "200": 1}),
+    "busy for a broken time": Case(respond(BUSY + b"Retry-After: 1.5\r\n\r\n"), {"503": 1, "200": 1}),
     "busy until yesterday": Case(
-        says(BUSY + b"Retry-After: Mon, 13 Nov 2023 22:13:50 GMT\r\n\r\n"), {"503": 1, "200": 1}
+        respond(BUSY + b"Retry-After: Mon, 13 Nov 2023 22:13:50 GMT\r\n\r\n"), {"503": 1, "200": 1}
     ),
     "a redirect to a login": Case(
-        says(b"HTTP/1.1 302 Found\r\nLocation: http://login.test/?t=1\r\nContent-Length: 0\r\n\r\n"),
+        respond(b"HTTP/1.1 302 Found\r\nLocation: http://login.test/?t=1\r\nContent-Length: 0\r\n\r\n"),
         {"302": 1, "200": 1},
         [1.0, 1.0],
     ),
@@ -91,14 +102,14 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 async def test_no_point_is_lost_uncounted_with_any_hostile_backend(name: str) -> None:
     case = CASES[name]
-    async with rude(case.manner) as server, line(Destination(url(server.port), timeout=0.5)) as one:
-        await one.deliver(1, 2)
-    assert one.books.requests == case.codes
-    assert one.time.slept == [pytest.approx(seconds) for seconds in case.slept]
-    assert one.books.dropped == case.dropped
-    assert one.books.delivered == 2 - sum(case.dropped.values())
-    assert one.books.warnings == case.warnings
-    assert one.books.is_balanced
+    async with serve_raw(case.manner) as server, http_pipeline(Destination(url(server.port), timeout=0.5)) as pipeline:
+        await pipeline.deliver(1, 2)
+    assert pipeline.accounting.requests == case.codes
+    assert pipeline.clock.sleeps == [pytest.approx(seconds) for seconds in case.slept]
+    assert pipeline.accounting.dropped == case.dropped
+    assert pipeline.accounting.delivered == 2 - sum(case.dropped.values())
+    assert pipeline.accounting.warnings == case.warnings
+    assert pipeline.accounting.is_balanced
 
 
 def url(port: int, scheme: str = "http", host: str = "127.0.0.1") -> str:
@@ -106,8 +117,8 @@ def url(port: int, scheme: str = "http", host: str = "127.0.0.1") -> str:
 
 
 async def test_a_name_that_does_not_resolve_is_retried_soon() -> None:
-    too_long_to_be_asked_of_anybody = ".".join(["a" * 60] * 5)
-    async with HttpTransport(Destination(f"http://{too_long_to_be_asked_of_anybody}/")) as over:
+    unresolvable_name = ".".join(["a" * 60] * 5)
+    async with HttpTransport(Destination(f"http://{unresolvable_name}/")) as over:
         outcome = await over.post(b"")
     assert isinstance(outcome, NoResponse)
     assert (outcome.code, "otlp.endpoint" in outcome.message) == ("dns", True)
@@ -115,7 +126,7 @@ async def test_a_name_that_does_not_resolve_is_retried_soon() -> None:
 
 async def test_a_wrong_tls_name_is_retried_and_server_name_overrides_it(tmp_path: Path) -> None:
     authority = trustme.CA()
-    async with rude(tls=serving(authority, "ingest.example")) as server:
+    async with serve_raw(tls=serving(authority, "ingest.example")) as server:
         here = url(server.port, "https")
         async with HttpTransport(Destination(here, tls=trusting(authority, tmp_path))) as over:
             outcome = await over.post(b"")
@@ -132,18 +143,18 @@ async def test_ca_certificates_are_reloaded_when_their_file_changes(tmp_path: Pa
     authority = trustme.CA()
     trust = trusting(trustme.CA(), tmp_path, "ingest.example")
 
-    async def mend() -> None:
-        if len(one.time.slept) == 2:
+    async def repair() -> None:
+        if len(pipeline.clock.sleeps) == 2:
             trusting(authority, tmp_path)
 
     async with (
-        rude(tls=serving(authority, "ingest.example")) as server,
-        line(Destination(url(server.port, "https"), tls=trust)) as one,
+        serve_raw(tls=serving(authority, "ingest.example")) as server,
+        http_pipeline(Destination(url(server.port, "https"), tls=trust)) as pipeline,
     ):
-        one.time.then = mend
-        await one.deliver(1)
-    assert one.books.requests == {"tls": 2, "200": 1}
-    assert one.time.slept == [1, 2]
+        pipeline.clock.after_sleep = repair
+        await pipeline.deliver(1)
+    assert pipeline.accounting.requests == {"tls": 2, "200": 1}
+    assert pipeline.clock.sleeps == [1, 2]
 
 
 async def test_a_client_certificate_is_sent_and_reloaded_when_it_changes(tmp_path: Path) -> None:
@@ -153,19 +164,21 @@ async def test_a_client_certificate_is_sent_and_reloaded_when_it_changes(tmp_pat
     served.verify_mode = ssl.CERT_REQUIRED
     prove(trustme.CA(), tmp_path)
 
-    async def mend() -> None:
-        if len(one.time.slept) == 2:
+    async def repair() -> None:
+        if len(pipeline.clock.sleeps) == 2:
             prove(authority, tmp_path)
 
     async with (
-        rude(tls=served) as server,
-        line(Destination(url(server.port, "https"), tls=proving(authority, tmp_path, "ingest.example"))) as one,
+        serve_raw(tls=served) as server,
+        http_pipeline(
+            Destination(url(server.port, "https"), tls=proving(authority, tmp_path, "ingest.example"))
+        ) as pipeline,
     ):
-        one.time.then = mend
-        await one.deliver(1)
-    assert one.books.delivered == 1
-    assert one.books.requests.pop("200") == 1
-    assert sum(one.books.requests.values()) == 2
+        pipeline.clock.after_sleep = repair
+        await pipeline.deliver(1)
+    assert pipeline.accounting.delivered == 1
+    assert pipeline.accounting.requests.pop("200") == 1
+    assert sum(pipeline.accounting.requests.values()) == 2
 
 
 async def test_a_missing_certificate_blocks_delivery_until_it_is_back(tmp_path: Path) -> None:
@@ -173,34 +186,34 @@ async def test_a_missing_certificate_blocks_delivery_until_it_is_back(tmp_path: 
     trust = trusting(authority, tmp_path, "ingest.example")
     (tmp_path / "ca.pem").unlink()
 
-    async def mend() -> None:
-        if len(one.time.slept) == 4:
-            assert one.books.state is DeliveryState.BLOCKED
-            assert f"otlp.tls: {tmp_path}/ca.pem cannot be read" in one.books.state_reason
+    async def repair() -> None:
+        if len(pipeline.clock.sleeps) == 4:
+            assert pipeline.accounting.state is DeliveryState.BLOCKED
+            assert f"otlp.tls: {tmp_path}/ca.pem cannot be read" in pipeline.accounting.state_reason
             trusting(authority, tmp_path)
 
     async with (
-        rude(tls=serving(authority, "ingest.example")) as server,
-        line(Destination(url(server.port, "https"), tls=trust)) as one,
+        serve_raw(tls=serving(authority, "ingest.example")) as server,
+        http_pipeline(Destination(url(server.port, "https"), tls=trust)) as pipeline,
     ):
-        one.time.then = mend
-        await one.deliver(1)
-    assert one.books.requests == {"unsent": 2, "200": 1}
-    assert one.time.slept == [1, 1, 1, 1]
+        pipeline.clock.after_sleep = repair
+        await pipeline.deliver(1)
+    assert pipeline.accounting.requests == {"unsent": 2, "200": 1}
+    assert pipeline.clock.sleeps == [1, 1, 1, 1]
 
 
 async def test_https_uses_the_proxy_of_the_environment_and_verifies_the_server_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
-    async with rude(tls=serving(authority, "ingest.test")) as server, tunnel(server.port) as proxy:
+    async with serve_raw(tls=serving(authority, "ingest.test")) as server, tunnel(server.port) as proxy:
         monkeypatch.setenv("https_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
         trust = trusting(authority, tmp_path)
-        async with line(Destination("https://ingest.test/v1/metrics", tls=trust)) as one:
-            await one.deliver(1)
-    assert one.books.delivered == 1
-    assert proxy.asked[0].startswith("CONNECT ingest.test:443 HTTP/1.1\r\n")
-    assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.asked[0]
+        async with http_pipeline(Destination("https://ingest.test/v1/metrics", tls=trust)) as pipeline:
+            await pipeline.deliver(1)
+    assert pipeline.accounting.delivered == 1
+    assert proxy.connect_requests[0].startswith("CONNECT ingest.test:443 HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.connect_requests[0]
 
 
 async def test_a_proxy_error_names_the_setting_and_hides_the_password(
@@ -218,14 +231,17 @@ async def test_each_retry_sends_the_same_bytes() -> None:
     bodies: list[bytes] = []
 
     async def keep_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        bodies.append(await request(reader))
+        bodies.append(await read_request(reader))
         reset(writer)
 
     async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        bodies.append(await request(reader))
+        bodies.append(await read_request(reader))
         writer.write(OK)
 
-    async with rude(keep_and_reset, keep_and_reset, keep) as server, line(Destination(url(server.port))) as one:
-        await one.deliver(*range(500))
+    async with (
+        serve_raw(keep_and_reset, keep_and_reset, keep) as server,
+        http_pipeline(Destination(url(server.port))) as pipeline,
+    ):
+        await pipeline.deliver(*range(500))
     assert len(bodies) == 3
     assert len(set(bodies)) == 1

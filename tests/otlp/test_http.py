@@ -1,4 +1,4 @@
-"""One POST over real sockets: what is sent, and that whatever happens is a value."""
+"""One POST over real sockets: what is sent, and that every error is an outcome."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from exporter.otlp.transport.response import ResponseTooLarge, TransportOutcome, NoResponse, NotSent
+from exporter.net.response import HttpResponse
 from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, Destination
 from exporter.otlp.transport.http import HttpTransport
-from exporter.net.response import HttpResponse
+from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, TransportOutcome
 
-from .backend import Backend, reset_connection, reset_within_body, answer_too_late, status
+from .backend import Backend, answer_too_late, reset_connection, reset_within_body, status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +25,8 @@ BODY = gzip.compress(b"")
 
 
 async def post(destination: Destination, body: bytes = BODY) -> TransportOutcome:
-    async with HttpTransport(destination) as over:
-        return await over.post(body)
+    async with HttpTransport(destination) as transport:
+        return await transport.post(body)
 
 
 async def test_a_request_has_the_headers_that_stores_require(backend: Backend) -> None:
@@ -35,13 +35,13 @@ async def test_a_request_has_the_headers_that_stores_require(backend: Backend) -
     )
     assert isinstance(outcome, HttpResponse)
     assert (outcome.status, outcome.body) == (200, b"")
-    (seen,) = backend.received
-    assert (seen.method, seen.path, seen.body) == ("POST", "/v1/metrics", BODY)
-    assert seen.headers.getall("Content-Type") == ["application/x-protobuf"]
-    assert seen.headers.getall("Content-Encoding") == ["gzip"]
-    assert seen.headers["X-Org"] == "7"
-    assert seen.headers["User-Agent"].startswith("rollouts-exporter/")
-    assert " OTel-OTLP-Exporter-Python/" in seen.headers["User-Agent"]
+    (request,) = backend.received
+    assert (request.method, request.path, request.body) == ("POST", "/v1/metrics", BODY)
+    assert request.headers.getall("Content-Type") == ["application/x-protobuf"]
+    assert request.headers.getall("Content-Encoding") == ["gzip"]
+    assert request.headers["X-Org"] == "7"
+    assert request.headers["User-Agent"].startswith("rollouts-exporter/")
+    assert " OTel-OTLP-Exporter-Python/" in request.headers["User-Agent"]
 
 
 async def test_an_uncompressed_body_has_no_content_encoding(backend: Backend) -> None:
@@ -53,22 +53,22 @@ async def test_an_uncompressed_body_has_no_content_encoding(backend: Backend) ->
 async def test_the_connection_is_reused(backend: Backend) -> None:
     ports = set()
 
-    async def note(request: web.BaseRequest) -> web.StreamResponse:
+    async def record_port(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport
         ports.add(request.transport.get_extra_info("peername"))
         return web.Response()
 
-    backend.default_reply = note
-    async with HttpTransport(Destination(backend.url)) as over:
+    backend.default_reply = record_port
+    async with HttpTransport(Destination(backend.url)) as transport:
         for _ in range(3):
-            await over.post(BODY)
+            await transport.post(BODY)
     assert len(ports) == 1
 
 
 async def test_a_stale_connection_costs_exactly_one_more_attempt(backend: Backend) -> None:
     backend.replies = [status(200), reset_connection, status(200), reset_connection, reset_connection]
-    async with HttpTransport(Destination(backend.url)) as over:
-        outcomes = [await over.post(BODY) for _ in range(3)]
+    async with HttpTransport(Destination(backend.url)) as transport:
+        outcomes = [await transport.post(BODY) for _ in range(3)]
     assert [type(outcome) for outcome in outcomes] == [HttpResponse, HttpResponse, NoResponse]
     assert len(backend.received) == 5
 
@@ -82,15 +82,17 @@ async def test_a_new_connection_that_breaks_is_not_retried_at_once(backend: Back
 async def test_the_authorization_is_reloaded_from_its_file(backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "authorization"
     file.write_text("Basic b25lOm9uZQ==\n")
-    async with HttpTransport(Destination(backend.url, {"authorization": "Basic old"}, authorization_file=file)) as over:
-        await over.post(BODY)
-        assert not over.credentials_changed()
+    async with HttpTransport(
+        Destination(backend.url, {"authorization": "Basic old"}, authorization_file=file)
+    ) as transport:
+        await transport.post(BODY)
+        assert not transport.credentials_changed()
         file.write_text("  Basic dHdvOnR3bw==\n\n")
-        assert over.credentials_changed()
-        await over.post(BODY)
-        assert not over.credentials_changed()
-    sent = [seen.headers.getall("Authorization") for seen in backend.received]
-    assert sent == [["Basic b25lOm9uZQ=="], ["Basic dHdvOnR3bw=="]]
+        assert transport.credentials_changed()
+        await transport.post(BODY)
+        assert not transport.credentials_changed()
+    authorizations = [request.headers.getall("Authorization") for request in backend.received]
+    assert authorizations == [["Basic b25lOm9uZQ=="], ["Basic dHdvOnR3bw=="]]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"Basic c2Vj\ncmV0", b"Basic \xff", "Basic sécret".encode()])
@@ -170,7 +172,9 @@ async def test_a_response_as_long_as_the_limit_is_read(backend: Backend) -> None
     assert isinstance(await post(Destination(backend.url)), HttpResponse)
 
 
-@pytest.mark.parametrize(("reply", "code"), [(reset_connection, "broken"), (reset_within_body, "broken"), (answer_too_late, "timeout")])
+@pytest.mark.parametrize(
+    ("reply", "code"), [(reset_connection, "broken"), (reset_within_body, "broken"), (answer_too_late, "timeout")]
+)
 async def test_a_failed_exchange_is_reported_by_its_kind(backend: Backend, reply: Reply, code: str) -> None:
     backend.replies = [reply]
     outcome = await post(Destination(backend.url, timeout=0.2))
@@ -190,6 +194,6 @@ async def test_a_proxy_from_the_environment_is_used(backend: Backend, monkeypatc
     monkeypatch.setenv("http_proxy", f"http://user:pass@127.0.0.1:{backend.port}")
     monkeypatch.setenv("no_proxy", "other.invalid")
     await post(Destination("http://backend.invalid/v1/metrics", {"Authorization": "Basic c2VjcmV0"}))
-    (seen,) = backend.received
-    assert seen.headers["Host"] == "backend.invalid"
-    assert seen.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
+    (request,) = backend.received
+    assert request.headers["Host"] == "backend.invalid"
+    assert request.headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"

@@ -1,4 +1,4 @@
-"""What each answer means: the table of DESIGN §5."""
+"""The result of each HTTP response."""
 
 from __future__ import annotations
 
@@ -9,44 +9,53 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.transport.response import ResponseTooLarge, NoResponse, NotSent, classify
 from exporter.net.response import HttpResponse
+from exporter.otlp.result import Accepted, Blocked, Permanent, RequestResult, Retryable
 from exporter.otlp.transport.http_status import retry_after
-from exporter.otlp.result import Accepted, Blocked, Retryable, Permanent, RequestResult
+from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, classify
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
 def partial(rejected: int, message: str = "") -> bytes:
-    told = ExportMetricsPartialSuccess(rejected_data_points=rejected, error_message=message)
-    return ExportMetricsServiceResponse(partial_success=told).SerializeToString()
+    partial_success = ExportMetricsPartialSuccess(rejected_data_points=rejected, error_message=message)
+    return ExportMetricsServiceResponse(partial_success=partial_success).SerializeToString()
 
 
-def judged(status: int, body: bytes = b"", **headers: str) -> RequestResult:
-    return classify(HttpResponse(status, {name.replace("_", "-"): text for name, text in headers.items()}, body), 10, NOW)
+def classify_status(status: int, body: bytes = b"", **headers: str) -> RequestResult:
+    return classify(
+        HttpResponse(status, {name.replace("_", "-"): text for name, text in headers.items()}, body), 10, NOW
+    )
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_an_empty_2xx_is_a_full_success(status: int) -> None:
-    assert judged(status) == Accepted(10)
+    assert classify_status(status) == Accepted(10)
 
 
 @pytest.mark.parametrize(
-    ("rejected", "verdict"),
-    [(0, Accepted(10, 0, "why")), (3, Accepted(7, 3, "why")), (99, Accepted(0, 10, "why")), (-1, Accepted(10, 0, "why"))],
+    ("rejected", "result"),
+    [
+        (0, Accepted(10, 0, "why")),
+        (3, Accepted(7, 3, "why")),
+        (99, Accepted(0, 10, "why")),
+        (-1, Accepted(10, 0, "why")),
+    ],
 )
-def test_partial_success_is_accepted_and_counts_rejected_points(rejected: int, verdict: RequestResult) -> None:
-    assert classify(HttpResponse(200, PROTOBUF, partial(rejected, "why")), 10, NOW) == verdict
+def test_partial_success_is_accepted_and_counts_rejected_points(rejected: int, result: RequestResult) -> None:
+    assert classify(HttpResponse(200, PROTOBUF, partial(rejected, "why")), 10, NOW) == result
 
 
 def test_partial_success_in_json_is_parsed() -> None:
     body = b'{"partialSuccess": {"rejectedDataPoints": "4", "errorMessage": "old"}, "more": 1}'
-    assert classify(HttpResponse(200, {"content-type": "application/json; charset=utf-8"}, body), 10, NOW) == Accepted(6, 4, "old")
+    assert classify(HttpResponse(200, {"content-type": "application/json; charset=utf-8"}, body), 10, NOW) == Accepted(
+        6, 4, "old"
+    )
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"),
+    ("media_type", "body"),
     [
         ("text/html", b"<html>Welcome</html>"),
         ("application/x-protobuf", b"\xff\xff"),
@@ -54,48 +63,48 @@ def test_partial_success_in_json_is_parsed() -> None:
         ("", b"ok"),
     ],
 )
-def test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting(kind: str, body: bytes) -> None:
-    verdict = classify(HttpResponse(200, {"content-type": kind}, body), 10, NOW)
-    assert isinstance(verdict, Accepted)
-    assert (verdict.accepted, verdict.rejected) == (10, 0)
-    assert "otlp.endpoint" in verdict.message
+def test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting(media_type: str, body: bytes) -> None:
+    result = classify(HttpResponse(200, {"content-type": media_type}, body), 10, NOW)
+    assert isinstance(result, Accepted)
+    assert (result.accepted, result.rejected) == (10, 0)
+    assert "otlp.endpoint" in result.message
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_a_temporary_status_is_retried_not_before_the_requested_delay(status: int) -> None:
-    verdict = judged(status, b"busy", retry_after="7")
-    assert isinstance(verdict, Retryable)
-    assert verdict.retry_after == 7
-    assert "busy" in verdict.message
+    result = classify_status(status, b"busy", retry_after="7")
+    assert isinstance(result, Retryable)
+    assert result.retry_after == 7
+    assert "busy" in result.message
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 407, 300, 301, 302, 303, 304, 307, 308])
 def test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting(status: int) -> None:
-    verdict = judged(status)
-    assert isinstance(verdict, Blocked)
-    assert "otlp." in verdict.message or "HTTP_PROXY" in verdict.message
+    result = classify_status(status)
+    assert isinstance(result, Blocked)
+    assert "otlp." in result.message or "HTTP_PROXY" in result.message
 
 
 def test_a_redirect_is_reported_with_its_host_alone() -> None:
-    verdict = judged(302, b"<html>", location="https://user:hush@login.example/x?token=hush")
-    assert isinstance(verdict, Blocked)
-    assert verdict.message.startswith("302 Found: to login.example; see otlp.endpoint")
-    assert "hush" not in verdict.message
-    assert isinstance(judged(302, location="http://[broken"), Blocked)
+    result = classify_status(302, b"<html>", location="https://user:hush@login.example/x?token=hush")
+    assert isinstance(result, Blocked)
+    assert result.message.startswith("302 Found: to login.example; see otlp.endpoint")
+    assert "hush" not in result.message
+    assert isinstance(classify_status(302, location="http://[broken"), Blocked)
 
 
 @pytest.mark.parametrize("status", [402, 405, 406, 408, 410, 415, 422, 431, 500, 501, 505, 599])
 def test_other_statuses_are_permanent(status: int) -> None:
-    verdict = judged(status, retry_after="7")
-    assert isinstance(verdict, Permanent)
-    assert (verdict.reason, verdict.can_split) == (f"http_{status}", False)
+    result = classify_status(status, retry_after="7")
+    assert isinstance(result, Permanent)
+    assert (result.reason, result.can_split) == (f"http_{status}", False)
 
 
 @pytest.mark.parametrize("status", [400, 413])
 def test_a_rejected_request_may_be_split(status: int) -> None:
-    verdict = judged(status)
-    assert isinstance(verdict, Permanent)
-    assert (verdict.can_split, verdict.too_large) == (True, status == 413)
+    result = classify_status(status)
+    assert isinstance(result, Permanent)
+    assert (result.can_split, result.too_large) == (True, status == 413)
 
 
 def test_a_missing_response_is_retried_and_unusable_settings_block() -> None:
@@ -105,13 +114,13 @@ def test_a_missing_response_is_retried_and_unusable_settings_block() -> None:
 
 @pytest.mark.parametrize("status", ["200", "503", "OK"])
 def test_a_response_that_is_too_large_is_permanent(status: str) -> None:
-    verdict = classify(ResponseTooLarge(status), 10, NOW)
-    assert isinstance(verdict, Permanent)
-    assert (verdict.reason, verdict.can_split) == ("endless_answer", False)
+    result = classify(ResponseTooLarge(status), 10, NOW)
+    assert isinstance(result, Permanent)
+    assert (result.reason, result.can_split) == ("endless_answer", False)
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"),
+    ("header", "seconds"),
     [
         ("30", 30),
         (" 5 ", 5),
@@ -130,19 +139,19 @@ def test_a_response_that_is_too_large_is_permanent(status: str) -> None:
         ("Sun, 06 Nov 2094 08:49:40 GMT", 3600),
     ],
 )
-def test_retry_after_is_an_integer_or_an_http_date_in_the_future(value: str, seconds: float | None) -> None:
-    assert retry_after(value, NOW) == seconds
+def test_retry_after_is_an_integer_or_an_http_date_in_the_future(header: str, seconds: float | None) -> None:
+    assert retry_after(header, NOW) == seconds
 
 
 def test_an_error_has_the_text_of_the_server() -> None:
     body: bytes = Status(code=3, message="metric has\nno points").SerializeToString()
-    verdict = classify(HttpResponse(400, PROTOBUF, body), 10, NOW)
-    assert isinstance(verdict, Permanent)
-    assert verdict.message == "400 Bad Request: metric has no points; see otlp.endpoint"
+    result = classify(HttpResponse(400, PROTOBUF, body), 10, NOW)
+    assert isinstance(result, Permanent)
+    assert result.message == "400 Bad Request: metric has no points; see otlp.endpoint"
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         (b"x" * 10_000, "x" * 200 + "…"),
         (b"\x00\x01\x02", "3 bytes that are not text"),
@@ -150,10 +159,10 @@ def test_an_error_has_the_text_of_the_server() -> None:
         ("é".encode() * 900, "é" * 200 + "…"),
     ],
 )
-def test_an_error_in_any_body_becomes_one_short_line(body: bytes, said: str) -> None:
-    verdict = judged(500, body)
-    assert isinstance(verdict, Permanent)
-    assert verdict.message == f"500 Internal Server Error: {said}"
+def test_an_error_in_any_body_becomes_one_short_line(body: bytes, text: str) -> None:
+    result = classify_status(500, body)
+    assert isinstance(result, Permanent)
+    assert result.message == f"500 Internal Server Error: {text}"
 
 
 def test_invalid_protobuf_does_not_change_the_result() -> None:

@@ -1,4 +1,4 @@
-"""A backend from hell: a real server on loopback that does what each test tells it, request by request."""
+"""A backend with faults: a real server on loopback with a reply for each request, set by the test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> Reply:
-    """Answer with a status; header names are written with _ for -."""
+    """Return a reply with a status; header names are written with _ for -."""
 
     async def reply(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=code, body=body, headers={name.replace("_", "-"): v for name, v in headers.items()})
@@ -31,38 +31,38 @@ def status(code: int, body: bytes = b"", **headers: str) -> Reply:
     return reply
 
 
-async def abort(request: web.BaseRequest) -> web.StreamResponse:
-    """Reset the connection in place of an answer."""
+async def reset_connection(request: web.BaseRequest) -> web.StreamResponse:
+    """Reset the connection instead of a response."""
     if request.transport:
         request.transport.abort()
     return web.Response()
 
 
-async def abort_amid(request: web.BaseRequest) -> web.StreamResponse:
-    """Reset the connection in the middle of the answer's body."""
+async def reset_within_body(request: web.BaseRequest) -> web.StreamResponse:
+    """Reset the connection within the body of the response."""
     response = web.StreamResponse(headers={"Content-Length": "1000"})
     await response.prepare(request)
     await response.write(b"half")
-    return await abort(request)
+    return await reset_connection(request)
 
 
-async def dawdle(_: web.BaseRequest) -> web.StreamResponse:
-    """Answer long after anybody waits."""
+async def answer_too_late(_: web.BaseRequest) -> web.StreamResponse:
+    """Respond long after the timeout."""
     await asyncio.sleep(30)
     return web.Response()
 
 
-def refuse_over(most: int, code: int = 413) -> Reply:
-    """Refuse requests of more than `most` points."""
+def reject_larger_than(max_points: int, code: int = 413) -> Reply:
+    """Return a reply that rejects requests of more than `max_points` points."""
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(status=code if len(values(await request.read())) > most else 200)
+        return web.Response(status=code if len(values(await request.read())) > max_points else 200)
 
     return reply
 
 
-def refuse_value(bad: float) -> Reply:
-    """Refuse requests that hold a value."""
+def reject_value(bad: float) -> Reply:
+    """Return a reply that rejects requests with a value."""
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=400 if bad in values(await request.read()) else 200)
@@ -72,29 +72,29 @@ def refuse_value(bad: float) -> Reply:
 
 def values(body: bytes) -> list[float]:
     """Return the values of a request's points, in order; of a histogram its count."""
-    plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-    every = [point for metric in metrics(ExportRequest(plain, 0)) for point in points(metric)]
-    return [float(point.count) if hasattr(point, "count") else point.as_double for point in every]
+    uncompressed = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    all_points = [point for metric in metrics(ExportRequest(uncompressed, 0)) for point in points(metric)]
+    return [float(point.count) if hasattr(point, "count") else point.as_double for point in all_points]
 
 
 @dataclass
-class Seen:
-    """One request as it came."""
+class RecordedRequest:
+    """A received request, and the status of its response."""
 
     method: str
     path: str
     headers: CIMultiDictProxy[str]
     body: bytes
-    answered: int = 0
+    response_status: int = 0
 
 
 @dataclass
 class Backend:
-    """Answers with `replies` in turn, and with `always` when they are used up."""
+    """Responds with each of `replies` once, then with `default_reply`."""
 
     replies: list[Reply] = field(default_factory=list)
-    always: Reply = field(default_factory=lambda: status(200))
-    seen: list[Seen] = field(default_factory=list)
+    default_reply: Reply = field(default_factory=lambda: status(200))
+    received: list[RecordedRequest] = field(default_factory=list)
     port: int = 0
     tls: ssl.SSLContext | None = None
     runner: web.ServerRunner | None = None
@@ -105,8 +105,13 @@ class Backend:
 
     @property
     def stored(self) -> list[float]:
-        """What was answered with a success."""
-        return [value for one in self.seen if 200 <= one.answered < 300 for value in values(one.body)]
+        """The values in the requests that were answered with success."""
+        return [
+            value
+            for recorded in self.received
+            if 200 <= recorded.response_status < 300
+            for value in values(recorded.body)
+        ]
 
     async def start(self) -> None:
         self.runner = web.ServerRunner(web.Server(self._handle, auto_decompress=False), shutdown_timeout=0.01)
@@ -121,9 +126,9 @@ class Backend:
             self.runner = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        one = Seen(request.method, request.path, request.headers, await request.read())
-        self.seen.append(one)
-        reply = self.replies.pop(0) if self.replies else self.always
+        recorded = RecordedRequest(request.method, request.path, request.headers, await request.read())
+        self.received.append(recorded)
+        reply = self.replies.pop(0) if self.replies else self.default_reply
         response = await reply(request)
-        one.answered = response.status
+        recorded.response_status = response.status
         return response

@@ -1,4 +1,4 @@
-"""The backend that the tests of HTTP and of the sender push to."""
+"""The backend that the tests of HTTP and of the sender deliver to."""
 
 from __future__ import annotations
 

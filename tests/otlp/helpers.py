@@ -1,4 +1,4 @@
-"""How the tests make families and read requests: with OTLP's plain messages only."""
+"""Build families, and decode requests with OTLP's own messages only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from exporter.otlp.encode.protobuf import ExportRequest
 
-AT = 1_700_000_000.123
+TIMESTAMP = 1_700_000_000.123
 NANOS = 1_700_000_000_123_000_000
-NOBODY = Identity((("service.name", "rollouts"),))
+IDENTITY = Identity((("service.name", "rollouts"),))
 
 
 def series(name: str, /, **labels: str) -> Series:
@@ -33,24 +33,24 @@ def gauge(name: str, *samples: tuple[Mapping[str, str], float], kind: MetricType
 
 
 def histogram(name: str, buckets: Mapping[str, float], ends: Mapping[str, float], /, **labels: str) -> MetricFamily:
-    """One histogram: cumulative counts by `le`, and whichever of sum and count are given."""
+    """Return one histogram: cumulative counts by `le`, and sum or count if given."""
     rows = [(series(f"{name}_bucket", **labels, le=le), count) for le, count in buckets.items()]
     rows += [(series(f"{name}_{end}", **labels), value) for end, value in ends.items()]
     return family_from_samples(name, MetricType.HISTOGRAM, f"About {name}.", rows)
 
 
-def cycle(*families: MetricFamily, ended: Iterable[MetricFamily] = ()) -> MetricsSnapshot:
-    return MetricsSnapshot(AT, families, tuple(ended))
+def snapshot(*families: MetricFamily, stale: Iterable[MetricFamily] = ()) -> MetricsSnapshot:
+    return MetricsSnapshot(TIMESTAMP, families, tuple(stale))
 
 
-def decoded(request: ExportRequest) -> ExportMetricsServiceRequest:
+def decode(request: ExportRequest) -> ExportMetricsServiceRequest:
     return ExportMetricsServiceRequest.FromString(request.body)
 
 
 def metrics(request: ExportRequest) -> list[Metric]:
     return [
         metric
-        for resource in decoded(request).resource_metrics
+        for resource in decode(request).resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
     ]
@@ -61,20 +61,20 @@ def points(metric: Metric) -> list[Any]:
 
 
 def attributes(message: Any) -> dict[str, str]:
-    return {pair.key: pair.value.string_value for pair in message.attributes}
+    return {attribute.key: attribute.value.string_value for attribute in message.attributes}
 
 
-def encoded(
-    *families: MetricFamily, ended: Iterable[MetricFamily] = (), identity: Identity = NOBODY
+def encode(
+    *families: MetricFamily, stale: Iterable[MetricFamily] = (), identity: Identity = IDENTITY
 ) -> tuple[Encoder, list[Metric]]:
-    """Encode one cycle that fits one request."""
+    """Encode a snapshot that fits into one request."""
     encoder = Encoder(identity)
-    requests = list(encoder.requests(cycle(*families, ended=ended)))
+    requests = list(encoder.requests(snapshot(*families, stale=stale)))
     assert len(requests) <= 1
     return encoder, [metric for request in requests for metric in metrics(request)]
 
 
-def one_point(*families: MetricFamily, ended: Iterable[MetricFamily] = (), identity: Identity = NOBODY) -> Any:
-    _, (metric,) = encoded(*families, ended=ended, identity=identity)
+def only_point(*families: MetricFamily, stale: Iterable[MetricFamily] = (), identity: Identity = IDENTITY) -> Any:
+    _, (metric,) = encode(*families, stale=stale, identity=identity)
     (point,) = points(metric)
     return point

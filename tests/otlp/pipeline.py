@@ -1,4 +1,4 @@
-"""All of delivery at once, with a clock that stands still but for the sleeps asked of it."""
+"""The complete delivery pipeline, with a clock that only sleeps advance."""
 
 from __future__ import annotations
 
@@ -10,81 +10,81 @@ from typing import TYPE_CHECKING
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
-from exporter.otlp.delivery.sender import SenderClock, BackoffPolicy, Sender, Transport
+from exporter.otlp.delivery.sender import BackoffPolicy, Sender, SenderClock, Transport
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.http import HttpTransport
 
-from .helpers import AT, NOBODY, cycle, gauge
+from .helpers import IDENTITY, TIMESTAMP, gauge, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from exporter.otlp.transport.credentials import Destination
 
-PACE = BackoffPolicy(initial_delay=1, max_delay=8, blocked_initial_delay=2, blocked_max_delay=300)
+BACKOFF = BackoffPolicy(initial_delay=1, max_delay=8, blocked_initial_delay=2, blocked_max_delay=300)
 
 
 @dataclass
-class Time:
-    """A clock that stands still but for the sleeps asked of it, none of which takes any time."""
+class FakeClock:
+    """A clock that only sleeps advance; they return at once."""
 
-    now: float = AT
-    slept: list[float] = field(default_factory=list)
-    chance: float = 0.0
-    then: Callable[[], Awaitable[None]] | None = None
+    now: float = TIMESTAMP
+    sleeps: list[float] = field(default_factory=list)
+    jitter: float = 0.0
+    after_sleep: Callable[[], Awaitable[None]] | None = None
 
-    async def rest(self, seconds: float, _: asyncio.Event) -> None:
-        self.slept.append(seconds)
+    async def sleep(self, seconds: float, _: asyncio.Event) -> None:
+        self.sleeps.append(seconds)
         self.now += seconds
-        if self.then:
-            await self.then()
+        if self.after_sleep:
+            await self.after_sleep()
         await asyncio.sleep(0)
 
-    def clock(self) -> SenderClock:
-        return SenderClock(lambda: self.now, self.rest, lambda: self.chance, lambda: self.now)
+    def sender_clock(self) -> SenderClock:
+        return SenderClock(lambda: self.now, self.sleep, lambda: self.jitter, lambda: self.now)
 
 
 @dataclass
-class Line:
-    """All of delivery, from cycle to backend."""
+class Pipeline:
+    """Delivery from producer to transport."""
 
-    over: Transport
+    transport: Transport
     sender: Sender
-    courier: RequestProducer
+    producer: RequestProducer
     queue: MemoryQueue
-    books: DeliveryAccounting
-    time: Time
+    accounting: DeliveryAccounting
+    clock: FakeClock
 
-    async def offer(self, *numbers: float) -> int:
-        return await self.courier.enqueue(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), self.time.now)
+    async def enqueue(self, *numbers: float) -> int:
+        return await self.producer.enqueue(snapshot(gauge("x", *(({"i": str(i)}, i) for i in numbers))), self.clock.now)
 
     async def deliver(self, *numbers: float) -> None:
-        """Offer one request and run the sender until the queue is empty."""
-        await self.offer(*numbers)
+        """Enqueue one snapshot and run the sender until the queue is empty."""
+        await self.enqueue(*numbers)
         running = asyncio.create_task(self.sender.run())
-        await until(lambda: not len(self.queue))
+        await wait_until(lambda: not len(self.queue))
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        assert self.books.is_balanced
+        assert self.accounting.is_balanced
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not true():
+        while not condition():
             await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
-async def line(destination: Destination, queue: MemoryQueue | None = None) -> AsyncIterator[Line]:
-    async with HttpTransport(destination) as over:
-        yield laid(over, queue)
+async def http_pipeline(destination: Destination, queue: MemoryQueue | None = None) -> AsyncIterator[Pipeline]:
+    async with HttpTransport(destination) as transport:
+        yield build_pipeline(transport, queue)
 
 
-def laid(over: Transport, queue: MemoryQueue | None = None) -> Line:
-    """Lay a line over any transport."""
+def build_pipeline(transport: Transport, queue: MemoryQueue | None = None) -> Pipeline:
+    """Build a pipeline over any transport."""
     queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
-    books, time = DeliveryAccounting(), Time()
-    sender = Sender(queue, over, books, PACE, time.clock())
-    courier = RequestProducer(Encoder(NOBODY, max_points=1000), queue, books, sender.wake, asyncio.to_thread)
-    return Line(over, sender, courier, queue, books, time)
+    accounting, clock = DeliveryAccounting(), FakeClock()
+    sender = Sender(queue, transport, accounting, BACKOFF, clock.sender_clock())
+    producer = RequestProducer(Encoder(IDENTITY, max_points=1000), queue, accounting, sender.wake, asyncio.to_thread)
+    return Pipeline(transport, sender, producer, queue, accounting, clock)

@@ -1,4 +1,4 @@
-"""What is kept encoded of strips is what would be encoded anew."""
+"""Cached points equal points that are encoded again."""
 
 from __future__ import annotations
 
@@ -11,82 +11,90 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, SampleBatch, Series
-from exporter.otlp.encode.batch_cache import FramedPoints, PointTemplate, length_prefix, frame_points, make_template
+from exporter.otlp.encode.batch_cache import FramedPoints, PointTemplate, frame_points, length_prefix, make_template
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .helpers import AT, metrics
+from .helpers import TIMESTAMP, metrics
 from .helpers import points as points_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WHO = Identity((("service.name", "rollouts"),), (("env", "prod"), ("cluster", "eu")))
+IDENTITY = Identity((("service.name", "rollouts"),), (("env", "prod"), ("cluster", "eu")))
 VALUES = st.floats() | st.sampled_from([math.nan, -math.inf, 255.0, 65535.0, -1.5, 1.7954460e9])
 NAMES = st.sampled_from(["env", "cluster", "name", "phase"])
 
 
-def points(encoder: Encoder, cycle: MetricsSnapshot) -> list[str]:
-    """Return every point of a cycle as text, in no order."""
-    requests = list(encoder.requests(cycle))
-    told = [(metric, point) for request in requests for metric in metrics(request) for point in points_of(metric)]
-    for _, point in told:
-        point.attributes.sort(key=lambda pair: pair.key)  # they have no order
-    found = [f"{metric.name} {metric.WhichOneof('data')} {point}" for metric, point in told]
-    assert sum(request.points for request in requests) == len(found)
+def points(encoder: Encoder, snapshot: MetricsSnapshot) -> list[str]:
+    """Return every point of a snapshot as text, sorted."""
+    requests = list(encoder.requests(snapshot))
+    pairs = [(metric, point) for request in requests for metric in metrics(request) for point in points_of(metric)]
+    for _, point in pairs:
+        point.attributes.sort(key=lambda attribute: attribute.key)  # attributes have no order
+    texts = [f"{metric.name} {metric.WhichOneof('data')} {point}" for metric, point in pairs]
+    assert sum(request.points for request in requests) == len(texts)
     assert all(request.points <= 9 for request in requests)
-    return sorted(found)
+    return sorted(texts)
 
 
-def flat(family: MetricFamily) -> MetricFamily:
-    """The same family, made of nothing that is kept."""
+def uncached_copy(family: MetricFamily) -> MetricFamily:
+    """Return an equal family without interned batches, so that nothing is cached."""
     return MetricFamily(
         family.name, family.type, family.help, list(family.series), list(family.values), family.start_times
     )
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(data=st.data(), kind=st.sampled_from([MetricType.GAUGE, MetricType.COUNTER]), timed=st.booleans())
-def test_numbers_are_sent_again_as_if_they_were_encoded_anew(
-    data: st.DataObject, kind: MetricType, *, timed: bool
-) -> None:
-    encoder = Encoder(WHO, max_points=9)
+@given(data=st.data(), metric_type=st.sampled_from([MetricType.GAUGE, MetricType.COUNTER]), timed=st.booleans())
+def test_cached_numbers_equal_newly_encoded_ones(data: st.DataObject, metric_type: MetricType, *, timed: bool) -> None:
+    encoder = Encoder(IDENTITY, max_points=9)
     sizes = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
-    odd = data.draw(st.booleans())
+    with_overlap = data.draw(st.booleans())
     rows = [
         tuple(
-            Series("x", (("name", f"{strip}/{at}"), *((("env", "own"),) if odd and at == 3 else ())))
-            for at in range(size)
+            Series(
+                "x", (("name", f"{batch}/{position}"), *((("env", "own"),) if with_overlap and position == 3 else ()))
+            )
+            for position in range(size)
         )
-        for strip, size in enumerate(sizes)
+        for batch, size in enumerate(sizes)
     ]
 
-    def strip(series: tuple[Series, ...]) -> SampleBatch:
+    def new_batch(series: tuple[Series, ...]) -> SampleBatch:
         values = array("d", data.draw(st.lists(VALUES, min_size=len(series), max_size=len(series))))
-        starts = array("d", [data.draw(st.sampled_from([AT - 60, AT - 3600]))] * len(series)) if timed else None
-        return SampleBatch(series, values, starts, interned=True)
+        start_times = (
+            array("d", [data.draw(st.sampled_from([TIMESTAMP - 60, TIMESTAMP - 3600]))] * len(series))
+            if timed
+            else None
+        )
+        return SampleBatch(series, values, start_times, interned=True)
 
-    strips = [strip(series) for series in rows]
-    known = {id(series): series for series in rows}
-    before: list[SampleBatch] = []
-    for turn in range(4):
-        gone = [one for old in before for one in old.series if old.series not in [new.series for new in strips]]
-        ended = [MetricFamily("x", kind, "", gone, [0.0] * len(gone))] if gone else []
-        told = MetricFamily.from_batches("x", kind, "About x.", strips)
-        cycle = MetricsSnapshot(AT + turn, (told,), tuple(ended))
-        plain = MetricsSnapshot(AT + turn, (flat(told),), tuple(ended))
-        assert points(encoder, cycle) == points(Encoder(WHO, max_points=9), plain)
-        before = strips
-        deeds = data.draw(st.lists(st.sampled_from(["keep", "values", "drop"]), min_size=len(rows), max_size=len(rows)))
-        strips = [
-            old if deed == "keep" else strip(known[id(old.series)])
-            for old, deed in zip(strips, deeds, strict=False)
-            if deed != "drop"
+    batches = [new_batch(series) for series in rows]
+    series_by_id = {id(series): series for series in rows}
+    previous: list[SampleBatch] = []
+    for cycle in range(4):
+        stale_series = [
+            series for old in previous for series in old.series if old.series not in [new.series for new in batches]
+        ]
+        stale = [MetricFamily("x", metric_type, "", stale_series, [0.0] * len(stale_series))] if stale_series else []
+        family = MetricFamily.from_batches("x", metric_type, "About x.", batches)
+        snapshot = MetricsSnapshot(TIMESTAMP + cycle, (family,), tuple(stale))
+        uncached = MetricsSnapshot(TIMESTAMP + cycle, (uncached_copy(family),), tuple(stale))
+        assert points(encoder, snapshot) == points(Encoder(IDENTITY, max_points=9), uncached)
+        previous = batches
+        actions = data.draw(
+            st.lists(st.sampled_from(["keep", "values", "drop"]), min_size=len(rows), max_size=len(rows))
+        )
+        batches = [
+            old if action == "keep" else new_batch(series_by_id[id(old.series)])
+            for old, action in zip(batches, actions, strict=False)
+            if action != "drop"
         ]
 
 
-def bucket(name: str, edge: str) -> Series:
-    return Series("h_bucket", (("name", name), ("le", edge)))
+def bucket(name: str, bound: str) -> Series:
+    return Series("h_bucket", (("name", name), ("le", bound)))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -95,66 +103,70 @@ def bucket(name: str, edge: str) -> Series:
     st.integers(1, 12),
     st.integers(0, 3),
 )
-def test_histograms_are_sent_again_as_if_they_were_encoded_anew(counts: list[list[int]], cut: int, torn: int) -> None:
-    encoder = Encoder(WHO, max_points=9)
+def test_cached_histograms_equal_newly_encoded_ones(counts: list[list[int]], size: int, offset: int) -> None:
+    encoder = Encoder(IDENTITY, max_points=9)
     samples: list[tuple[Series, float]] = []
     for number, (first, second, count) in enumerate(counts):
         name = f"web-{number}"
         samples += [(bucket(name, "1"), first), (bucket(name, "2"), second), (bucket(name, "+Inf"), count)]
         samples += [(Series("h_sum", (("name", name),)), count / 7), (Series("h_count", (("name", name),)), count)]
-    edges = range(0, len(samples), 5 * cut - (torn if torn < 5 * cut else 0))
-    for turn in range(3):
-        strips = [_strip(samples[at : at + edges.step]) for at in edges]
-        told = MetricFamily.from_batches("h", MetricType.HISTOGRAM, "", strips)
+    starts = range(0, len(samples), 5 * size - (offset if offset < 5 * size else 0))
+    for cycle in range(3):
+        batches = [_batch(samples[start : start + starts.step]) for start in starts]
+        family = MetricFamily.from_batches("h", MetricType.HISTOGRAM, "", batches)
         for _ in range(2):
-            plain = MetricsSnapshot(AT + turn, (flat(told),))
-            assert points(encoder, MetricsSnapshot(AT + turn, (told,))) == points(Encoder(WHO, max_points=9), plain)
+            uncached = MetricsSnapshot(TIMESTAMP + cycle, (uncached_copy(family),))
+            assert points(encoder, MetricsSnapshot(TIMESTAMP + cycle, (family,))) == points(
+                Encoder(IDENTITY, max_points=9), uncached
+            )
         samples = [(series, value + 1) for series, value in samples]
 
 
-def _strip(samples: Sequence[tuple[Series, float]]) -> SampleBatch:
-    return SampleBatch(tuple(one for one, _ in samples), array("d", [value for _, value in samples]), interned=True)
+def _batch(samples: Sequence[tuple[Series, float]]) -> SampleBatch:
+    return SampleBatch(
+        tuple(series for series, _ in samples), array("d", [value for _, value in samples]), interned=True
+    )
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.lists(st.binary(max_size=300), min_size=1), st.binary(max_size=20))
-def test_a_template_filled_is_its_points_framed(rests: list[bytes], shared: bytes) -> None:
-    made = make_template(rests, len(shared))
-    assert made.render(shared) == frame_points([shared + rest for rest in rests]).body
-    assert made.count == len(rests)
+def test_a_rendered_template_equals_its_framed_points(points: list[bytes], shared: bytes) -> None:
+    template = make_template(points, len(shared))
+    assert template.render(shared) == frame_points([shared + point for point in points]).body
+    assert template.count == len(points)
 
 
 @given(st.lists(st.tuples(st.binary(min_size=9, max_size=9), st.binary(max_size=40)), min_size=1))
-def test_other_beginnings_leave_the_rest_as_it_was(points_told: list[tuple[bytes, bytes]]) -> None:
-    first = make_template([bytes(9) + rest for _, rest in points_told], 3)
-    anew = make_template([beginning + rest for beginning, rest in points_told], 3)
-    assert first.with_values([beginning for beginning, _ in points_told]).render(b"abc") == anew.render(b"abc")
+def test_new_values_leave_the_other_bytes_of_points_unchanged(rows: list[tuple[bytes, bytes]]) -> None:
+    first = make_template([bytes(9) + point for _, point in rows], 3)
+    rebuilt = make_template([prefix + point for prefix, point in rows], 3)
+    assert first.with_values([prefix for prefix, _ in rows]).render(b"abc") == rebuilt.render(b"abc")
 
 
-def test_numbers_that_leave_no_byte_free_are_kept_all_the_same() -> None:
-    rests = [bytes(range(256))] * 3
-    made = make_template(rests, 2)
-    assert made.render(b"zz") == frame_points([b"zz" + rest for rest in rests]).body
-    assert isinstance(made.with_values([b"\x00"] * 3), PointTemplate)
+def test_points_that_contain_every_sentinel_are_cached_too() -> None:
+    points = [bytes(range(256))] * 3
+    template = make_template(points, 2)
+    assert template.render(b"zz") == frame_points([b"zz" + point for point in points]).body
+    assert isinstance(template.with_values([b"\x00"] * 3), PointTemplate)
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 70_000])
-def test_a_frame_says_how_long_the_point_is(size: int) -> None:
-    whole = FramedPoints(2, (length_prefix(size) + bytes(size)) * 2)
-    first, rest = whole.split(1, len(whole.body))
+def test_points_are_split_by_their_length_prefixes(size: int) -> None:
+    framed = FramedPoints(2, (length_prefix(size) + bytes(size)) * 2)
+    first, point = framed.split(1, len(framed.body))
     assert first.body == length_prefix(size) + bytes(size)
-    assert rest is not None
-    assert (rest.count, rest.body) == (1, first.body)
-    assert whole.without_first() == rest
-    assert whole.split(2, len(first.body))[0] == first
+    assert point is not None
+    assert (point.count, point.body) == (1, first.body)
+    assert framed.without_first() == point
+    assert framed.split(2, len(first.body))[0] == first
 
 
-def test_an_ended_series_whose_labels_are_the_identitys_takes_nothing_from_one_that_lives() -> None:
-    encoder = Encoder(WHO)
-    lives = SampleBatch((Series("x", (("name", "a"),)),), array("d", [1.0]), interned=True)
-    ended: Any = MetricFamily("x", MetricType.GAUGE, "", [Series("x", (("name", "a"), ("env", "prod")))], [0.0])
+def test_a_stale_series_that_equals_an_active_one_gets_no_marker() -> None:
+    encoder = Encoder(IDENTITY)
+    active = SampleBatch((Series("x", (("name", "a"),)),), array("d", [1.0]), interned=True)
+    stale: Any = MetricFamily("x", MetricType.GAUGE, "", [Series("x", (("name", "a"), ("env", "prod")))], [0.0])
     (request,) = encoder.requests(
-        MetricsSnapshot(AT, (MetricFamily.from_batches("x", MetricType.GAUGE, "", (lives,)),), (ended,))
+        MetricsSnapshot(TIMESTAMP, (MetricFamily.from_batches("x", MetricType.GAUGE, "", (active,)),), (stale,))
     )
     (metric,) = metrics(request)
     assert [point.flags for point in metric.gauge.data_points] == [0]

@@ -1,4 +1,4 @@
-"""The quick encoder against two slow ones: OTLP's plain messages, and OpenTelemetry's own encoder."""
+"""The encoder against two others: OTLP's own messages, and OpenTelemetry's encoder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from exporter.metrics import MetricFamily, MetricType, Series, family_from_sampl
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .helpers import NANOS, attributes, cycle, decoded, metrics, points
+from .helpers import NANOS, attributes, decode, metrics, points, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,32 +36,32 @@ if TYPE_CHECKING:
 
 Key = tuple[tuple[str, str], ...]
 
-WHO = Identity((("service.name", "rollouts"), ("env", "prod")), (("env", "prod"), ("cluster", "eu")))
+IDENTITY = Identity((("service.name", "rollouts"), ("env", "prod")), (("env", "prod"), ("cluster", "eu")))
 NAMES = st.sampled_from(["a", "b", "env", "cluster"])
 LABELS = st.dictionaries(NAMES, st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=3)
 SAMPLES = st.lists(st.tuples(LABELS, st.floats()), max_size=30, unique_by=lambda row: key(row[0]))
 COUNTS = st.one_of(st.integers(0, 20).map(float), st.sampled_from([-1.0, 0.5, math.nan, math.inf, 2.0**64]))
-RUN = st.tuples(st.lists(COUNTS, max_size=4), st.none() | st.floats(), st.none() | COUNTS)
-RUNS = st.lists(st.tuples(LABELS, RUN), max_size=12, unique_by=lambda row: key(row[0]))
+HISTOGRAM = st.tuples(st.lists(COUNTS, max_size=4), st.none() | st.floats(), st.none() | COUNTS)
+HISTOGRAMS = st.lists(st.tuples(LABELS, HISTOGRAM), max_size=12, unique_by=lambda row: key(row[0]))
 
 
 def key(labels: dict[str, str]) -> Key:
-    """Return the attributes that a point with these labels must have."""
-    own = {name: value for name, value in labels.items() if value}
-    return tuple(sorted((dict(WHO.point) | own).items()))
+    """Return the attributes of the point of a series with these labels."""
+    labels_with_values = {name: value for name, value in labels.items() if value}
+    return tuple(sorted((dict(IDENTITY.point) | labels_with_values).items()))
 
 
-def same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
+def equal_or_nan(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def flat(encoder: Encoder, told: MetricFamily) -> dict[Key, Any]:
-    requests = list(encoder.requests(cycle(told)))
-    found = [point for request in requests for metric in metrics(request) for point in points(metric)]
-    assert sum(request.points for request in requests) == len(found)
+def encode_by_key(encoder: Encoder, family: MetricFamily) -> dict[Key, Any]:
+    requests = list(encoder.requests(snapshot(family)))
+    encoded_points = [point for request in requests for metric in metrics(request) for point in points(metric)]
+    assert sum(request.points for request in requests) == len(encoded_points)
     assert all(request.points <= 7 for request in requests)
-    by_key = {tuple(sorted(attributes(point).items())): point for point in found}
-    assert len(by_key) == len(found)
+    by_key = {tuple(sorted(attributes(point).items())): point for point in encoded_points}
+    assert len(by_key) == len(encoded_points)
     return by_key
 
 
@@ -71,18 +71,20 @@ def flat(encoder: Encoder, told: MetricFamily) -> dict[Key, Any]:
 )
 @settings(max_examples=150, deadline=None)
 def test_every_sample_is_one_point_with_its_labels_and_value(cycles: list[Any], kind: MetricType) -> None:
-    encoder = Encoder(WHO, max_points=7)
-    known: dict[Key, Series] = {}
+    encoder = Encoder(IDENTITY, max_points=7)
+    series_by_key: dict[Key, Series] = {}
     for samples in cycles:
-        rows = [(known.setdefault(key(one), Series("x", tuple(one.items()))), value) for one, value in samples]
-        found = flat(encoder, family_from_samples("x", kind, "", rows))
-        assert found.keys() == {key(labels) for labels, _ in samples}
-        assert all(same(found[key(labels)].as_double, value) for labels, value in samples)
-        assert {point.time_unix_nano for point in found.values()} <= {NANOS}
+        rows = [
+            (series_by_key.setdefault(key(item), Series("x", tuple(item.items()))), value) for item, value in samples
+        ]
+        encoded_points = encode_by_key(encoder, family_from_samples("x", kind, "", rows))
+        assert encoded_points.keys() == {key(labels) for labels, _ in samples}
+        assert all(equal_or_nan(encoded_points[key(labels)].as_double, value) for labels, value in samples)
+        assert {point.time_unix_nano for point in encoded_points.values()} <= {NANOS}
 
 
-def plain(counts: list[float], total: float | None, count: float | None) -> dict[str, Any] | None:
-    """Return the histogram point that the rules ask for, None when there must be none (T22-T27)."""
+def expected_point(counts: list[float], total: float | None, count: float | None) -> dict[str, Any] | None:
+    """Return the histogram point that the rules require, None if it must be skipped (T22-T27)."""
     if count is None:
         return None
     cumulative = [*counts, count]
@@ -91,93 +93,96 @@ def plain(counts: list[float], total: float | None, count: float | None) -> dict
     if cumulative != sorted(cumulative):
         return None
     before = [0.0, *counts]
-    buckets = [int(more) - int(less) for less, more in zip(before, cumulative, strict=True)]
+    buckets = [int(upper) - int(lower) for lower, upper in zip(before, cumulative, strict=True)]
     return {"buckets": buckets, "bounds": [float(i) for i in range(len(counts))], "sum": total, "count": int(count)}
 
 
-@given(runs=RUNS, random=st.randoms(use_true_random=False), torn=st.booleans())
+@given(histograms=HISTOGRAMS, random=st.randoms(use_true_random=False), shuffled=st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_every_histogram_is_the_one_that_the_rules_ask_for(runs: list[Any], random: Any, *, torn: bool) -> None:
+def test_every_histogram_follows_the_rules(histograms: list[Any], random: Any, *, shuffled: bool) -> None:
     rows = []
-    for labels, (counts, total, count) in runs:
-        some = tuple(labels.items())
-        rows += [(Series("h_bucket", (*some, ("le", str(i)))), value) for i, value in enumerate(counts)]
-        rows += [(Series("h_sum", some), total)] if total is not None else []
-        rows += [(Series("h_count", some), count)] if count is not None else []
-    if torn:
+    for labels, (counts, total, count) in histograms:
+        label_pairs = tuple(labels.items())
+        rows += [(Series("h_bucket", (*label_pairs, ("le", str(i)))), value) for i, value in enumerate(counts)]
+        rows += [(Series("h_sum", label_pairs), total)] if total is not None else []
+        rows += [(Series("h_count", label_pairs), count)] if count is not None else []
+    if shuffled:
         random.shuffle(rows)
-    expected = {key(labels): plain(*run) for labels, run in runs}
-    encoder = Encoder(WHO, max_points=7)
+    expected = {key(labels): expected_point(*fields) for labels, fields in histograms}
+    encoder = Encoder(IDENTITY, max_points=7)
     for _ in range(2):
-        found = flat(encoder, family_from_samples("h", MetricType.HISTOGRAM, "", rows))
-        assert found.keys() == {labels for labels, point in expected.items() if point}
-        for labels, point in found.items():
-            wanted = expected[labels] or {}
-            assert list(point.bucket_counts) == wanted["buckets"]
-            assert list(point.explicit_bounds) == wanted["bounds"]
-            assert point.count == wanted["count"]
-            assert point.HasField("sum") == (wanted["sum"] is not None)
-            assert wanted["sum"] is None or same(point.sum, wanted["sum"])
+        encoded_points = encode_by_key(encoder, family_from_samples("h", MetricType.HISTOGRAM, "", rows))
+        assert encoded_points.keys() == {labels for labels, point in expected.items() if point}
+        for labels, point in encoded_points.items():
+            expected_fields = expected[labels] or {}
+            assert list(point.bucket_counts) == expected_fields["buckets"]
+            assert list(point.explicit_bounds) == expected_fields["bounds"]
+            assert point.count == expected_fields["count"]
+            assert point.HasField("sum") == (expected_fields["sum"] is not None)
+            assert expected_fields["sum"] is None or equal_or_nan(point.sum, expected_fields["sum"])
 
 
-def theirs(name: str, data: Any) -> ExportMetricsServiceRequest:
+def opentelemetry_request(name: str, data: Any) -> ExportMetricsServiceRequest:
     metric = Metric(name, "About it.", "", data)
     scope = ScopeMetrics(InstrumentationScope("rollouts-exporter"), [metric], "")
-    return encode_metrics(MetricsData([ResourceMetrics(Resource(dict(WHO.resource)), [scope], "")]))
+    return encode_metrics(MetricsData([ResourceMetrics(Resource(dict(IDENTITY.resource)), [scope], "")]))
 
 
-def ours(told: MetricFamily) -> ExportMetricsServiceRequest:
-    """Return what we make of a family, without the metadata that their encoder does not know (T04)."""
-    (request,) = Encoder(WHO).requests(cycle(told))
-    plain_request = decoded(request)
-    del plain_request.resource_metrics[0].scope_metrics[0].metrics[0].metadata[:]
-    return plain_request
+def exporter_request(family: MetricFamily) -> ExportMetricsServiceRequest:
+    """Return our request, without the metadata that OpenTelemetry's encoder does not support (T04)."""
+    (request,) = Encoder(IDENTITY).requests(snapshot(family))
+    message = decode(request)
+    del message.resource_metrics[0].scope_metrics[0].metrics[0].metadata[:]
+    return message
 
 
 def number(labels: dict[str, str], value: float, start: int | None = None) -> NumberDataPoint:
-    return NumberDataPoint(labels | dict(WHO.point), start or 0, NANOS, value)
+    return NumberDataPoint(labels | dict(IDENTITY.point), start or 0, NANOS, value)
 
 
-def in_one_order(request: ExportMetricsServiceRequest) -> ExportMetricsServiceRequest:
-    """Attributes have no order: sort them."""
+def sort_attributes(request: ExportMetricsServiceRequest) -> ExportMetricsServiceRequest:
+    """Sort the attributes, which have no order."""
     resource = request.resource_metrics[0]
-    resource.resource.attributes.sort(key=lambda pair: pair.key)
+    resource.resource.attributes.sort(key=lambda attribute: attribute.key)
     for point in points(resource.scope_metrics[0].metrics[0]):
-        point.attributes.sort(key=lambda pair: pair.key)
+        point.attributes.sort(key=lambda attribute: attribute.key)
     return request
 
 
-def assert_alike(told: MetricFamily, data: Any, forget: Callable[[Any], None] = lambda _: None) -> None:
-    mine, their = in_one_order(ours(told)), in_one_order(theirs(told.name, data))
-    for point in points(their.resource_metrics[0].scope_metrics[0].metrics[0]):
-        forget(point)
-    assert mine == their
+def assert_equal(family: MetricFamily, data: Any, clear_fields: Callable[[Any], None] = lambda _: None) -> None:
+    actual, theirs = (
+        sort_attributes(exporter_request(family)),
+        sort_attributes(opentelemetry_request(family.name, data)),
+    )
+    for point in points(theirs.resource_metrics[0].scope_metrics[0].metrics[0]):
+        clear_fields(point)
+    assert actual == theirs
 
 
-def test_opentelemetrys_own_encoder_makes_the_same_of_gauges() -> None:
-    told = family_from_samples(
+def test_gauges_are_encoded_as_by_opentelemetry() -> None:
+    family = family_from_samples(
         "x", MetricType.GAUGE, "About it.", [(Series("x", (("a", str(i)),)), i / 3) for i in range(20)]
     )
-    assert_alike(told, Gauge([number({"a": str(i)}, i / 3) for i in range(20)]))
+    assert_equal(family, Gauge([number({"a": str(i)}, i / 3) for i in range(20)]))
 
 
-def test_opentelemetrys_own_encoder_makes_the_same_of_counters() -> None:
+def test_counters_are_encoded_as_by_opentelemetry() -> None:
     rows = [Series("x_total", (("a", str(i)),)) for i in range(20)]
-    told = MetricFamily(
+    family = MetricFamily(
         "x_total", MetricType.COUNTER, "About it.", rows, [i / 7 for i in range(20)], [float(i) for i in range(20)]
     )
     data = [number({"a": str(i)}, i / 7, i * 1_000_000_000) for i in range(20)]
-    assert_alike(told, Sum(data, AggregationTemporality.CUMULATIVE, is_monotonic=True))
+    assert_equal(family, Sum(data, AggregationTemporality.CUMULATIVE, is_monotonic=True))
 
 
-def test_opentelemetrys_own_encoder_makes_the_same_of_histograms_but_for_min_and_max() -> None:
-    rows = [(Series("h_bucket", (("le", edge),)), value) for edge, value in (("0.5", 1.0), ("2", 4.0), ("+Inf", 9.0))]
+def test_histograms_are_encoded_as_by_opentelemetry_except_min_and_max() -> None:
+    rows = [(Series("h_bucket", (("le", bound),)), value) for bound, value in (("0.5", 1.0), ("2", 4.0), ("+Inf", 9.0))]
     rows += [(Series("h_sum", ()), 30.5), (Series("h_count", ()), 9.0)]
-    point = HistogramDataPoint(dict(WHO.point), 0, NANOS, 9, 30.5, [1, 3, 5], [0.5, 2.0], 0.0, 0.0)
+    point = HistogramDataPoint(dict(IDENTITY.point), 0, NANOS, 9, 30.5, [1, 3, 5], [0.5, 2.0], 0.0, 0.0)
 
-    def forget(encoded: Any) -> None:
+    def clear_fields(encoded: Any) -> None:
         encoded.ClearField("min")  # T28: the SDK always sets them
         encoded.ClearField("max")
 
-    told = family_from_samples("h", MetricType.HISTOGRAM, "About it.", rows)
-    assert_alike(told, Histogram([point], AggregationTemporality.CUMULATIVE), forget)
+    family = family_from_samples("h", MetricType.HISTOGRAM, "About it.", rows)
+    assert_equal(family, Histogram([point], AggregationTemporality.CUMULATIVE), clear_fields)

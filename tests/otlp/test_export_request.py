@@ -1,4 +1,4 @@
-"""Requests in parts and in JSON."""
+"""Export requests: slices, gzip, JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType
-from exporter.otlp.encode.encoder import Encoder
 from exporter.net.gzip import gunzip_body, gzip_body
+from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import ExportRequest, otlp_json, slice_request
 
-from .helpers import AT, NOBODY, attributes, cycle, decoded, gauge, histogram, metrics, points
+from .helpers import IDENTITY, TIMESTAMP, attributes, decode, gauge, histogram, metrics, points, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,18 +26,18 @@ SHAPES = st.lists(
 )
 
 
-def request(shape: list[tuple[MetricType, int]]) -> ExportRequest:
+def request_of(shape: list[tuple[MetricType, int]]) -> ExportRequest:
     number = count()
     families: list[MetricFamily] = []
-    for place, (kind, size) in enumerate(shape):
-        families.append(gauge(f"x{place}", *(({"i": str(i)}, next(number)) for i in range(size)), kind=kind))
+    for index, (kind, size) in enumerate(shape):
+        families.append(gauge(f"x{index}", *(({"i": str(i)}, next(number)) for i in range(size)), kind=kind))
     families.append(histogram("h", {"1": 1}, {"sum": 1, "count": next(number)}))
-    (made,) = Encoder(NOBODY).requests(MetricsSnapshot(AT, tuple(families)))
-    return made
+    (result,) = Encoder(IDENTITY).requests(MetricsSnapshot(TIMESTAMP, tuple(families)))
+    return result
 
 
-def told(one: ExportRequest) -> Iterator[tuple[str, str, float]]:
-    for metric in metrics(one):
+def rows(part: ExportRequest) -> Iterator[tuple[str, str, float]]:
+    for metric in metrics(part):
         for point in points(metric):
             value = point.count if metric.name == "h" else point.as_double
             yield metric.name, str(attributes(point)), value
@@ -45,39 +45,39 @@ def told(one: ExportRequest) -> Iterator[tuple[str, str, float]]:
 
 @given(SHAPES, st.data())
 @settings(deadline=None)
-def test_parts_side_by_side_have_every_point_once_and_in_order(
+def test_slices_of_a_request_contain_every_point_once_and_in_order(
     shape: list[tuple[MetricType, int]], data: st.DataObject
 ) -> None:
-    whole = request(shape)
-    cuts = sorted(data.draw(st.sets(st.integers(1, max(whole.points - 1, 1)))))
-    places = [0, *(cut for cut in cuts if cut < whole.points), whole.points]
-    parts = [slice_request(whole, first, end) for first, end in itertools.pairwise(places)]
-    assert [row for one in parts for row in told(one)] == list(told(whole))
-    assert all(one.points == len(list(told(one))) for one in parts)
+    full = request_of(shape)
+    split_points = sorted(data.draw(st.sets(st.integers(1, max(full.points - 1, 1)))))
+    bounds = [0, *(split_point for split_point in split_points if split_point < full.points), full.points]
+    parts = [slice_request(full, first, end) for first, end in itertools.pairwise(bounds)]
+    assert [row for part in parts for row in rows(part)] == list(rows(full))
+    assert all(part.points == len(list(rows(part))) for part in parts)
 
 
-def test_each_part_is_a_request_of_its_own_with_all_that_belongs_to_its_metrics() -> None:
-    whole = request([(MetricType.COUNTER, 4), (MetricType.GAUGE, 1)])
-    for half in (slice_request(whole, 0, 3), slice_request(whole, 3, 6)):
+def test_each_slice_is_a_request_with_complete_metrics() -> None:
+    full = request_of([(MetricType.COUNTER, 4), (MetricType.GAUGE, 1)])
+    for half in (slice_request(full, 0, 3), slice_request(full, 3, 6)):
         assert half.points == 3
-        assert decoded(half).resource_metrics[0].resource == decoded(whole).resource_metrics[0].resource
+        assert decode(half).resource_metrics[0].resource == decode(full).resource_metrics[0].resource
         for metric in metrics(half):
-            (source,) = [one for one in metrics(whole) if one.name == metric.name]
-            for one in (metric, source):
-                del getattr(one, one.WhichOneof("data") or "").data_points[:]
+            (source,) = [item for item in metrics(full) if item.name == metric.name]
+            for item in (metric, source):
+                del getattr(item, item.WhichOneof("data") or "").data_points[:]
             assert metric == source
         assert all(points(metric) for metric in metrics(half))
 
 
-def test_packing_is_undone_and_always_the_same() -> None:
+def test_gzip_is_reversible_and_deterministic() -> None:
     assert gunzip_body(gzip_body(b"body")) == gunzip_body(b"body") == b"body"
     assert gzip_body(b"body") == gzip_body(b"body")
 
 
-def test_json_is_in_the_otlp_mapping() -> None:
+def test_json_follows_the_otlp_mapping() -> None:
     families = gauge("x", ({}, math.nan), ({"a": "1"}, -math.inf)), histogram("h", {"1": 1}, {"sum": 1, "count": 2})
-    (made,) = Encoder(NOBODY).requests(cycle(*families, gauge("x_total", ({}, 1), kind=MetricType.COUNTER)))
-    (resource,) = json.loads(json.dumps(otlp_json(made.body)))["resourceMetrics"]
+    (result,) = Encoder(IDENTITY).requests(snapshot(*families, gauge("x_total", ({}, 1), kind=MetricType.COUNTER)))
+    (resource,) = json.loads(json.dumps(otlp_json(result.body)))["resourceMetrics"]
     numbers, distribution, counter = resource["scopeMetrics"][0]["metrics"]
     assert [point["asDouble"] for point in numbers["gauge"]["dataPoints"]] == ["NaN", "-Infinity"]
     assert numbers["gauge"]["dataPoints"][0]["timeUnixNano"] == "1700000000123000000"

@@ -1,4 +1,4 @@
-"""Histograms and summaries: which points they make, and what is left out and counted."""
+"""Histograms and summaries: which points they are encoded as, and what is skipped and counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.metrics import MetricFamily, MetricType, family_from_samples
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 
-from .helpers import NANOS, NOBODY, attributes, cycle, encoded, histogram, metrics, one_point, points, series
+from .helpers import IDENTITY, NANOS, attributes, encode, histogram, metrics, only_point, points, series, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +26,13 @@ def summary(ends: Mapping[str, float], quantiles: Mapping[str, float], **labels:
     return family_from_samples("s", MetricType.SUMMARY, "", rows)
 
 
-def joined(*families: MetricFamily) -> MetricFamily:
-    rows = [row for one in families for row in zip(one.series, one.values, strict=True)]
+def merged(*families: MetricFamily) -> MetricFamily:
+    rows = [row for family in families for row in zip(family.series, family.values, strict=True)]
     return family_from_samples(families[0].name, families[0].type, families[0].help, rows)
 
 
 def test_a_histogram_is_one_point_whose_counts_are_differences() -> None:
-    _, (metric,) = encoded(histogram("h", BUCKETS, ENDS, name="a"))
+    _, (metric,) = encode(histogram("h", BUCKETS, ENDS, name="a"))
     assert metric.histogram.aggregation_temporality == 2
     (point,) = points(metric)
     assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([0.1, 0.5], [1, 2, 4])
@@ -42,31 +42,31 @@ def test_a_histogram_is_one_point_whose_counts_are_differences() -> None:
 
 
 def test_a_missing_inf_bucket_follows_from_the_count() -> None:
-    point = one_point(histogram("h", {"0.1": 1, "0.5": 3}, ENDS))
+    point = only_point(histogram("h", {"0.1": 1, "0.5": 3}, ENDS))
     assert list(point.bucket_counts) == [1, 2, 4]
 
 
-def test_the_count_is_believed_where_the_inf_bucket_differs() -> None:
-    point = one_point(histogram("h", BUCKETS | {"+Inf": 6}, ENDS))
+def test_the_count_overrides_a_different_inf_bucket() -> None:
+    point = only_point(histogram("h", BUCKETS | {"+Inf": 6}, ENDS))
     assert (point.count, list(point.bucket_counts)) == (7, [1, 2, 4])
 
 
 def test_without_a_sum_the_sum_is_absent() -> None:
-    assert not one_point(histogram("h", BUCKETS, {"count": 7})).HasField("sum")
+    assert not only_point(histogram("h", BUCKETS, {"count": 7})).HasField("sum")
 
 
-def test_a_sum_of_zero_is_said() -> None:
-    assert one_point(histogram("h", BUCKETS, {"sum": 0, "count": 7})).HasField("sum")
+def test_a_sum_of_zero_is_encoded() -> None:
+    assert only_point(histogram("h", BUCKETS, {"sum": 0, "count": 7})).HasField("sum")
 
 
 def test_without_buckets_there_is_one_count_and_no_bound() -> None:
-    point = one_point(histogram("h", {}, ENDS))
+    point = only_point(histogram("h", {}, ENDS))
     assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([], [7])
 
 
-def test_a_histogram_of_many_buckets_is_whole() -> None:
-    edges = {str(bound): float(bound) for bound in range(300)}
-    point = one_point(histogram("h", edges, {"sum": 1, "count": 400}))
+def test_a_histogram_of_many_buckets_is_complete() -> None:
+    buckets = {str(bound): float(bound) for bound in range(300)}
+    point = only_point(histogram("h", buckets, {"sum": 1, "count": 400}))
     assert list(point.bucket_counts) == [0] + [1] * 299 + [101]
 
 
@@ -87,85 +87,87 @@ def test_a_histogram_of_many_buckets_is_whole() -> None:
         ({"low": 1}, ENDS, "bad_edge"),
     ],
 )
-def test_a_histogram_that_makes_no_sense_is_left_out_alone(
+def test_an_invalid_histogram_is_skipped_alone(
     buckets: Mapping[str, float], ends: Mapping[str, float], reason: str
 ) -> None:
     good = histogram("h", BUCKETS, ENDS, name="good")
-    encoder, (metric,) = encoded(joined(histogram("h", buckets, ends, name="bad"), good))
+    encoder, (metric,) = encode(merged(histogram("h", buckets, ends, name="bad"), good))
     assert [attributes(point) for point in points(metric)] == [{"name": "good"}]
     assert +encoder.skipped == {reason: 1}
 
 
-def test_a_bound_written_in_two_ways_is_one_bound() -> None:
-    encoder, (metric,) = encoded(histogram("h", {"1": 1, "1.0": 1}, ENDS))
+def test_two_spellings_of_a_bound_are_one_bound() -> None:
+    encoder, (metric,) = encode(histogram("h", {"1": 1, "1.0": 1}, ENDS))
     assert list(points(metric)[0].explicit_bounds) == [1.0]
     assert encoder.skipped["surplus"] == 1
 
 
-def test_histograms_whose_lines_are_torn_apart_are_put_together() -> None:
-    one, two = (histogram("h", BUCKETS, ENDS, name=name) for name in "ab")
-    rows = sorted(zip((*one.series, *two.series), (*one.values, *two.values), strict=True), key=lambda row: row[0].name)
-    encoder = Encoder(NOBODY)
+def test_histograms_with_scattered_lines_are_grouped() -> None:
+    first, second = (histogram("h", BUCKETS, ENDS, name=name) for name in "ab")
+    rows = sorted(
+        zip((*first.series, *second.series), (*first.values, *second.values), strict=True), key=lambda row: row[0].name
+    )
+    encoder = Encoder(IDENTITY)
     for _ in range(3):
-        (request,) = encoder.requests(cycle(family_from_samples("h", MetricType.HISTOGRAM, "", rows)))
+        (request,) = encoder.requests(snapshot(family_from_samples("h", MetricType.HISTOGRAM, "", rows)))
         (metric,) = metrics(request)
         assert [attributes(point)["name"] for point in points(metric)] == ["a", "b"]
         assert [list(point.bucket_counts) for point in points(metric)] == [[1, 2, 4]] * 2
     assert encoder.skipped.total() == 0
 
 
-def test_a_histogram_from_two_targets_leaves_once() -> None:
-    encoder, (metric,) = encoded(histogram("h", BUCKETS, ENDS), histogram("h", BUCKETS, ENDS | {"sum": 9}))
+def test_a_histogram_of_two_targets_is_encoded_once() -> None:
+    encoder, (metric,) = encode(histogram("h", BUCKETS, ENDS), histogram("h", BUCKETS, ENDS | {"sum": 9}))
     assert [point.sum for point in points(metric)] == [2.5]
     assert encoder.skipped["surplus"] == 5
 
 
 def test_a_histogram_may_gain_and_lose_a_bucket() -> None:
     short, long = (histogram("h", buckets, ENDS) for buckets in ({"0.1": 1}, BUCKETS))
-    shared = {str(one): one for one in (*short.series, *long.series)}
-    encoder = Encoder(NOBODY)
-    for told in (short, long, short):
-        same = MetricFamily("h", MetricType.HISTOGRAM, "", [shared[str(one)] for one in told.series], told.values)
-        (request,) = encoder.requests(cycle(same))
+    series_by_name = {str(item): item for item in (*short.series, *long.series)}
+    encoder = Encoder(IDENTITY)
+    for current in (short, long, short):
+        same = MetricFamily(
+            "h", MetricType.HISTOGRAM, "", [series_by_name[str(item)] for item in current.series], current.values
+        )
+        (request,) = encoder.requests(snapshot(same))
         (point,) = points(metrics(request)[0])
-        assert list(point.explicit_bounds) == ([0.1] if told is short else [0.1, 0.5])
+        assert list(point.explicit_bounds) == ([0.1] if current is short else [0.1, 0.5])
 
 
-def test_an_ended_histogram_is_marked_with_bounds_zero_counts_and_a_sum_of_zero() -> None:
-    point = one_point(ended=[histogram("h", BUCKETS, ENDS, name="a")], identity=Identity((), (("env", "prod"),)))
+def test_a_stale_histogram_is_marked_with_bounds_zero_counts_and_a_sum_of_zero() -> None:
+    point = only_point(stale=[histogram("h", BUCKETS, ENDS, name="a")], identity=Identity((), (("env", "prod"),)))
     assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([0.1, 0.5], [0, 0, 0])
     assert (point.flags, point.count, point.sum, point.HasField("sum")) == (1, 0, 0, True)
     assert attributes(point) == {"name": "a", "env": "prod"}
 
 
-def test_a_histogram_that_lost_a_bucket_is_not_ended_while_it_lives() -> None:
-    point = one_point(histogram("h", BUCKETS, ENDS), ended=[histogram("h", {"0.7": 1}, {})])
+def test_a_histogram_that_loses_a_bucket_gets_no_staleness_marker() -> None:
+    point = only_point(histogram("h", BUCKETS, ENDS), stale=[histogram("h", {"0.7": 1}, {})])
     assert point.flags == 0
 
 
-def test_a_summary_keeps_its_quantiles_nan_among_them() -> None:
-    point = one_point(summary({"sum": 3, "count": 2}, {"0.99": math.nan, "0.5": 1}, name="a"))
+def test_a_summary_keeps_its_quantiles_including_nan() -> None:
+    point = only_point(summary({"sum": 3, "count": 2}, {"0.99": math.nan, "0.5": 1}, name="a"))
     assert [row.quantile for row in point.quantile_values] == [0.5, 0.99]
     assert point.quantile_values[0].value == 1
     assert math.isnan(point.quantile_values[1].value)
     assert (point.count, point.sum, attributes(point)) == (2, 3, {"name": "a"})
 
 
-def test_a_summary_without_a_sum_has_a_sum_of_zero_and_without_a_count_is_left_out() -> None:
-    assert one_point(summary({"count": 2}, {"0.5": 1})).sum == 0
-    encoder, found = encoded(summary({"sum": 2}, {"0.5": 1}))
-    assert (found, +encoder.skipped) == ([], {"no_count": 1})
+def test_a_summary_without_sum_has_a_sum_of_zero_and_without_count_is_skipped() -> None:
+    assert only_point(summary({"count": 2}, {"0.5": 1})).sum == 0
+    encoder, encoded_metrics = encode(summary({"sum": 2}, {"0.5": 1}))
+    assert (encoded_metrics, +encoder.skipped) == ([], {"no_count": 1})
 
 
 @pytest.mark.parametrize(("quantile", "count", "reason"), [("1.5", 1, "bad_edge"), ("0.5", -1, "bad_count")])
-def test_a_summary_that_makes_no_sense_is_left_out(quantile: str, count: float, reason: str) -> None:
-    encoder, found = encoded(summary({"count": count}, {quantile: 1}))
-    assert (found, +encoder.skipped) == ([], {reason: 1})
+def test_an_invalid_summary_is_skipped(quantile: str, count: float, reason: str) -> None:
+    encoder, encoded_metrics = encode(summary({"count": count}, {quantile: 1}))
+    assert (encoded_metrics, +encoder.skipped) == ([], {reason: 1})
 
 
-def test_an_ended_summary_repeats_its_quantiles() -> None:
-    point = one_point(ended=[summary({"sum": 3, "count": 2}, {"0.5": 1, "0.9": 2})])
+def test_a_stale_summary_repeats_its_quantiles() -> None:
+    point = only_point(stale=[summary({"sum": 3, "count": 2}, {"0.5": 1, "0.9": 2})])
     assert [(row.quantile, row.value) for row in point.quantile_values] == [(0.5, 0), (0.9, 0)]
     assert (point.flags, point.count, point.sum) == (1, 0, 0)
-
-

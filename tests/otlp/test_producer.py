@@ -1,4 +1,4 @@
-"""The courier books what it puts into the queue, and lets others run; the memory behind it forgets."""
+"""The producer counts what it queues and does not block the event loop; the generational cache evicts."""
 
 from __future__ import annotations
 
@@ -6,88 +6,97 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from exporter.incremental import GENERATION_CYCLES, GenerationalCache
+from exporter.net.gzip import gunzip_body
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.encode.encoder import Encoder
-from exporter.net.gzip import gunzip_body
 
 from .backend import values
-from .helpers import AT, NOBODY, cycle, gauge
+from .helpers import IDENTITY, TIMESTAMP, gauge, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.otlp.encode.protobuf import ExportRequest
 
-MANY = cycle(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
+SNAPSHOT = snapshot(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
 
 
-async def test_a_cycle_becomes_records_of_its_time_and_is_booked() -> None:
-    queue, books, noticed = MemoryQueue(1_000_000, 60), DeliveryAccounting(), []
-    courier = RequestProducer(
-        Encoder(NOBODY, max_points=300), queue, books, lambda: noticed.append(len(queue)), asyncio.to_thread
+async def test_a_snapshot_becomes_queued_requests_and_is_counted() -> None:
+    queue, accounting, queue_lengths = MemoryQueue(1_000_000, 60), DeliveryAccounting(), []
+    producer = RequestProducer(
+        Encoder(IDENTITY, max_points=300),
+        queue,
+        accounting,
+        lambda: queue_lengths.append(len(queue)),
+        asyncio.to_thread,
     )
-    assert await courier.enqueue(MANY, AT + 1) == 1000
-    assert (books.produced, books.queued, books.is_balanced, noticed) == (1000, 1000, True, [1, 2, 3, 4])
-    told = []
-    while record := queue.peek():
-        assert record.timestamp == AT
-        assert gunzip_body(record.body) != record.body
-        told += values(record.body)
-        queue.ack(record)
-    assert told == list(range(1000))
+    assert await producer.enqueue(SNAPSHOT, TIMESTAMP + 1) == 1000
+    assert (accounting.produced, accounting.queued, accounting.is_balanced, queue_lengths) == (
+        1000,
+        1000,
+        True,
+        [1, 2, 3, 4],
+    )
+    queued_values = []
+    while request := queue.peek():
+        assert request.timestamp == TIMESTAMP
+        assert gunzip_body(request.body) != request.body
+        queued_values += values(request.body)
+        queue.ack(request)
+    assert queued_values == list(range(1000))
 
 
-async def test_a_queue_that_overflows_is_booked() -> None:
-    queue, books = MemoryQueue(20_000, 60), DeliveryAccounting()
-    courier = RequestProducer(Encoder(NOBODY, max_points=100), queue, books, lambda: None, asyncio.to_thread)
-    await courier.enqueue(MANY, AT, gzip=False)
-    assert books.is_balanced
-    assert 0 < books.queued == queue.points < 1000
-    assert books.dropped["queue_full"] == 1000 - queue.points
+async def test_points_dropped_by_a_full_queue_are_counted() -> None:
+    queue, accounting = MemoryQueue(20_000, 60), DeliveryAccounting()
+    producer = RequestProducer(Encoder(IDENTITY, max_points=100), queue, accounting, lambda: None, asyncio.to_thread)
+    await producer.enqueue(SNAPSHOT, TIMESTAMP, gzip=False)
+    assert accounting.is_balanced
+    assert 0 < accounting.queued == queue.points < 1000
+    assert accounting.dropped["queue_full"] == 1000 - queue.points
 
 
-async def test_others_run_between_two_requests() -> None:
-    turns = []
+async def test_other_tasks_run_between_two_requests() -> None:
+    produced = []
 
-    async def other() -> None:
+    async def other_task() -> None:
         for _ in range(3):
             await asyncio.sleep(0)
-            turns.append(books.produced)
+            produced.append(accounting.produced)
 
     async def on_worker(encode_next: Callable[[], ExportRequest | None]) -> ExportRequest | None:
         await asyncio.sleep(0)
         return encode_next()
 
-    queue, books = MemoryQueue(1_000_000, 60), DeliveryAccounting()
-    courier = RequestProducer(Encoder(NOBODY, max_points=300), queue, books, lambda: None, on_worker)
-    await asyncio.gather(courier.enqueue(MANY, AT), other())
-    assert turns == [300, 600, 900]
+    queue, accounting = MemoryQueue(1_000_000, 60), DeliveryAccounting()
+    producer = RequestProducer(Encoder(IDENTITY, max_points=300), queue, accounting, lambda: None, on_worker)
+    await asyncio.gather(producer.enqueue(SNAPSHOT, TIMESTAMP), other_task())
+    assert produced == [300, 600, 900]
 
 
-def test_what_is_in_use_is_remembered_and_the_rest_forgotten() -> None:
-    recent: GenerationalCache[str, int] = GenerationalCache()
-    made: list[str] = []
+def test_used_entries_stay_and_unused_ones_are_evicted() -> None:
+    cache: GenerationalCache[str, int] = GenerationalCache()
+    computed: list[str] = []
 
-    def make(key: str) -> int:
-        made.append(key)
-        return len(made)
+    def compute(key: str) -> int:
+        computed.append(key)
+        return len(computed)
 
-    assert recent.get_all(["used", "left"], make) == [1, 2]
+    assert cache.get_all(["used", "left"], compute) == [1, 2]
     for _ in range(3 * GENERATION_CYCLES):
-        assert recent.get_all(["used"], make) == [1]
-        recent.end_cycle()
-    assert "used" in recent
-    assert "left" not in recent
-    assert made == ["used", "left"]
+        assert cache.get_all(["used"], compute) == [1]
+        cache.end_cycle()
+    assert "used" in cache
+    assert "left" not in cache
+    assert computed == ["used", "left"]
 
 
-def test_memory_does_not_grow_when_everything_changes_all_the_time() -> None:
-    recent: GenerationalCache[int, int] = GenerationalCache()
-    most = 0
-    for turn in range(200):
-        recent.get_all(range(turn * 10, turn * 10 + 10), int)
-        recent.end_cycle()
-        most = max(most, len(recent))
-    assert most <= 60
+def test_memory_does_not_grow_if_every_entry_changes() -> None:
+    cache: GenerationalCache[int, int] = GenerationalCache()
+    max_size = 0
+    for cycle in range(200):
+        cache.get_all(range(cycle * 10, cycle * 10 + 10), int)
+        cache.end_cycle()
+        max_size = max(max_size, len(cache))
+    assert max_size <= 60

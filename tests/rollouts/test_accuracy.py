@@ -11,7 +11,7 @@ from exporter.commands.replay import replay_frames
 from exporter.config.settings import Settings
 from exporter.metrics import MetricFamily, Series
 from tests.agreement import QUESTIONS, Comparison, Correctness, TruthComparer
-from tests.readme import README, between
+from tests.readme import README, split_section
 from tests.recorded import NAMES, VARIANTS
 from tests.truth import FRAME_INTERVALS, AccuracyTable, totals_table
 
@@ -91,7 +91,7 @@ def test_the_table_has_a_row_for_each_choice_of_sources_and_frames(table: Accura
 
 
 def test_the_readme_has_these_figures(table: AccuracyTable) -> None:
-    text = between(README.read_text(), "truth")[1]
+    text = split_section(README.read_text(), "truth")[1]
     assert [row for row in totals_table(table) if row not in text] == [], "python -m tests.truth, and copy its table"
 
 

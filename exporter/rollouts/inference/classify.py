@@ -60,20 +60,11 @@ def classify_update(
     workload = observation.workload
     is_outdated = _is_outdated(state, now, workload.observed_at if workload is not None else -math.inf, deltas)
     revisions = hashes_by_revision(observation, previous, hashes, deltas)
-    has_stable = revisions is not None and bool(revisions.stable)
-    if (
-        revisions is not None
-        and has_stable
-        and not is_outdated
-        and _consistent_with_counters(revisions, hashes, deltas)
-    ):
-        # The page may still show the abort of the revision before while a new ReplicaSet exists.
-        aborted = view.phase == "Abort" and not ahead_of_counters(hashes.current, revisions.current, deltas)
-        return Classification(
-            _by_hashes(revisions, aborted=aborted), "ReplicaSet revisions", revisions, from_hashes=True
-        )
+    by_revisions = None if is_outdated else _by_revisions(revisions, hashes, view, deltas)
+    if by_revisions is not None:
+        return by_revisions
     update_state, evidence = _by_events(previous, observation, view, deltas)
-    if is_outdated or has_stable:
+    if is_outdated or (revisions is not None and revisions.stable):
         return Classification(update_state, evidence, carry_forward(update_state, hashes, deltas))
     return Classification(
         update_state, evidence, revisions or hashes_by_size(observation, update_state, hashes, deltas)
@@ -94,6 +85,17 @@ def _by_status(
     if is_behind or not _consistent_with_counters(hashes, previous, deltas):
         return None
     return Classification(_by_hashes(hashes, aborted=status.aborted), "rollout state", hashes, from_hashes=True)
+
+
+def _by_revisions(
+    revisions: RevisionHashes | None, previous: RevisionHashes, view: ControllerView, deltas: EventDeltas | None
+) -> Classification | None:
+    """Classify by the revisions of the ReplicaSets; None if these are incomplete or behind the counters."""
+    if revisions is None or not revisions.stable or not _consistent_with_counters(revisions, previous, deltas):
+        return None
+    # The page may still show the abort of the revision before while a new ReplicaSet exists.
+    aborted = view.phase == "Abort" and not ahead_of_counters(previous.current, revisions.current, deltas)
+    return Classification(_by_hashes(revisions, aborted=aborted), "ReplicaSet revisions", revisions, from_hashes=True)
 
 
 def _is_outdated(state: RolloutState | None, now: float, observed_at: float, deltas: EventDeltas | None) -> bool:

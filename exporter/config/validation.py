@@ -12,7 +12,7 @@ from exporter.config.section import BasicAuthSection, ClientTlsSection, ServerTl
 from exporter.config.settings import CLUSTER_ATTRIBUTES, Settings
 from exporter.config.sources import ScrapeSource
 from exporter.config.values import MessageAndHint, check_header_value, decode_headers, error_hint
-from exporter.config.yaml_lines import os_fault
+from exporter.config.yaml_lines import os_error_issue
 from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _file_problems(file: Path) -> Iterator[MessageAndHint]:
     try:
         file.open("rb").close()
     except (OSError, ValueError) as error:
-        message, _ = os_fault(error)
+        message, _ = os_error_issue(error)
         yield f"{file} {message}", "check the path, and that the file is mounted and readable"
 
 

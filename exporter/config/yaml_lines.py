@@ -1,4 +1,4 @@
-"""Reads a configuration file: YAML with the line of each key, or a .env file of variables."""
+"""Read a configuration file: YAML with the line of each key, or a .env file of variables."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from exporter.config.errors import Origin, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path as File
+    from pathlib import Path
 
     from exporter.config.errors import IssueCollector
     from exporter.config.schema import SettingPath
 
-_DEEPEST = 12
-_MOST_NODES = 100_000
-_OS_FAULTS: tuple[tuple[type[OSError], str, str], ...] = (
+_MAX_DEPTH = 12
+"""Levels of nesting; the deepest setting has four (argo, index, section, key)."""
+_MAX_NODES = 100_000
+"""Values after aliases are resolved: a few nested aliases can expand to billions (an alias bomb)."""
+_OS_ERRORS: tuple[tuple[type[OSError], str, str], ...] = (
     (FileNotFoundError, "does not exist", "check the path given with --config"),
-    (IsADirectoryError, "is a directory", "name the file in it with --config"),
-    (PermissionError, "may not be read by this user", "give this user the right to read it"),
+    (IsADirectoryError, "is a directory", "pass the file in it with --config"),
+    (PermissionError, "is not readable for this user", "grant this user read access"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable of the environment or of a .env file; its text may be a secret."""
+    """A variable of the environment or of a .env file; its text may be a secret, so the repr omits it."""
 
     name: str
     text: str = field(repr=False)
@@ -39,107 +41,109 @@ class Variable:
 
     @property
     def location(self) -> str:
-        """The variable's name, after the line of the .env file that sets it."""
+        """Name of the variable, with the line if a .env file sets it."""
         return self.name if self.origin.layer == "environment" else f"{self.origin.detail}: {self.name}"
 
 
-def os_fault(error: OSError | ValueError) -> tuple[str, str]:
-    """Say what an error of the file system means, and its cure."""
-    for kind, problem, advice in _OS_FAULTS:
-        if isinstance(error, kind):
-            return problem, advice
+def os_error_issue(error: OSError | ValueError) -> tuple[str, str]:
+    """Return message and hint for an error of the file system."""
+    for error_type, message, hint in _OS_ERRORS:
+        if isinstance(error, error_type):
+            return message, hint
     reason = error.strerror if isinstance(error, OSError) else "the path is not valid"
     return f"cannot be read: {reason}", "check the path and its mount"
 
 
-def read_file(file: File, findings: IssueCollector) -> str | None:
-    """Return the text of a file, None after noting why there is none."""
+def read_file(file: Path, issues: IssueCollector) -> str | None:
+    """Return the text of a file; add an error and return None if it cannot be read."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        findings.add_error(f"{file}:{line}", "is not UTF-8 text", "save it as UTF-8")
+        issues.add_error(f"{file}:{line}", "is not UTF-8 text", "save it as UTF-8")
     except (OSError, ValueError) as error:
-        findings.add_error(str(file), *os_fault(error))
+        issues.add_error(str(file), *os_error_issue(error))
     return None
 
 
-class _BadYamlError(Exception):
-    def __init__(self, node: yaml.Node, problem: str, advice: str) -> None:
-        super().__init__(problem)
+class _UnsupportedYamlError(Exception):
+    def __init__(self, node: yaml.Node, message: str, hint: str) -> None:
+        super().__init__(message)
         self.line = yaml_nodes.line(node)
-        self.advice = advice
+        self.hint = hint
 
 
-class _Reading:
-    """Turns nodes into text, lists and mappings, and keeps the line of each key.
+class _TreeBuilder:
+    """Builds text, lists and mappings from nodes, and records the line of each key.
 
-    Scalars stay text: the model decodes them, so YAML's own guesses (no is false, 1.10 is 1.1) never happen.
+    Scalars stay text and the model parses them, so that YAML does not convert them (`no` to false, 1.10 to 1.1).
     """
 
     def __init__(self) -> None:
         self.lines: dict[SettingPath, int] = {}
         self._nodes = 0
 
-    def value(self, node: yaml.Node, at: SettingPath = ()) -> object:
+    def build(self, node: yaml.Node, path: SettingPath = ()) -> object:
         self._nodes += 1
-        if self._nodes > _MOST_NODES or len(at) > _DEEPEST:
-            raise _BadYamlError(node, "holds too much, or is nested too deep", "write it without nested aliases")
+        if self._nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
+            raise _UnsupportedYamlError(
+                node, "has too many values, or is nested too deep", "write it without nested aliases"
+            )
         if not node.tag.startswith(yaml_nodes.CORE_TAG):
-            raise _BadYamlError(node, f"has the tag {quoted(node.tag)}", "write the value without a tag")
-        self.lines.setdefault(at, yaml_nodes.line(node))
+            raise _UnsupportedYamlError(node, f"has the tag {quoted(node.tag)}", "write the value without a tag")
+        self.lines.setdefault(path, yaml_nodes.line(node))
         if isinstance(node, yaml.MappingNode):
-            return dict(self._pairs(node, at))
+            return dict(self._pairs(node, path))
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*at, index)) for index, _, item in yaml_nodes.children(node)]
+            return [self.build(item, (*path, index)) for index, _, item in yaml_nodes.children(node)]
         return None if node.tag == f"{yaml_nodes.CORE_TAG}null" else node.value
 
-    def _pairs(self, node: yaml.MappingNode, at: SettingPath) -> Iterator[tuple[str, object]]:
+    def _pairs(self, node: yaml.MappingNode, path: SettingPath) -> Iterator[tuple[str, object]]:
         for duplicate in yaml_nodes.duplicate_keys(node):
-            raise _BadYamlError(duplicate, f"has the key {quoted(duplicate.value)} twice", "keep one of them")
+            raise _UnsupportedYamlError(duplicate, f"has the key {quoted(duplicate.value)} twice", "keep one of them")
         for name, key, value in yaml_nodes.children(node):
             if not isinstance(key, yaml.ScalarNode):
-                raise _BadYamlError(key, "has a key that is no word", "write key: value")
-            self.lines[*at, name] = yaml_nodes.line(key)
-            yield name, self.value(value, (*at, name))
+                raise _UnsupportedYamlError(key, "has a key that is not text", "write key: value")
+            self.lines[*path, name] = yaml_nodes.line(key)
+            yield name, self.build(value, (*path, name))
 
 
-def _yaml_problem(error: yaml.YAMLError, text: str) -> tuple[int, str]:
-    """Return the line and the problem, without what stands in the file, since that may be a secret."""
+def _yaml_error_issue(error: yaml.YAMLError, text: str) -> tuple[int, str]:
+    """Return line and message, without quoting the file, which may contain secrets."""
     if isinstance(error, yaml.reader.ReaderError):
-        return text[: error.position].count("\n") + 1, "holds a character that YAML does not allow"
+        return text[: error.position].count("\n") + 1, "has a character that YAML does not allow"
     mark = getattr(error, "problem_mark", None)
-    problem = re.sub(r" '(?!<)[^']{2,}'", "", (getattr(error, "problem", None) or "malformed").removeprefix("but "))
-    return mark.line + 1 if mark else 1, f"is not YAML: {problem}"
+    message = re.sub(r" '(?!<)[^']{2,}'", "", (getattr(error, "problem", None) or "malformed").removeprefix("but "))
+    return mark.line + 1 if mark else 1, f"is not YAML: {message}"
 
 
-def read_yaml(file: File, findings: IssueCollector) -> tuple[object, dict[SettingPath, int]]:
-    """Return the tree in a YAML file, its scalars as text, and the line of each path; (None, {}) after a fault."""
-    text = read_file(file, findings)
-    reading = _Reading()
+def read_yaml(file: Path, issues: IssueCollector) -> tuple[object, dict[SettingPath, int]]:
+    """Return the tree of a YAML file with scalars as text, and the line of each path; (None, {}) after an error."""
+    text = read_file(file, issues)
+    builder = _TreeBuilder()
     try:
         node = yaml_nodes.compose(text) if text is not None else None
-        tree = reading.value(node) if node else None
+        tree = builder.build(node) if node else None
     except yaml.YAMLError as error:
-        line, problem = _yaml_problem(error, text or "")
-        findings.add_error(f"{file}:{line}", problem, "mend the line; `key: value` under a section, indented by spaces")
-    except _BadYamlError as error:
-        findings.add_error(f"{file}:{error.line}", str(error), error.advice)
+        line, message = _yaml_error_issue(error, text or "")
+        issues.add_error(f"{file}:{line}", message, "fix the line; `key: value` under a section, indented by spaces")
+    except _UnsupportedYamlError as error:
+        issues.add_error(f"{file}:{error.line}", str(error), error.hint)
     except RecursionError:
-        findings.add_error(str(file), "is nested too deep", "write it with fewer levels")
+        issues.add_error(str(file), "is nested too deep", "use fewer levels")
     else:
-        return tree, reading.lines
+        return tree, builder.lines
     return None, {}
 
 
-def read_dotenv(file: File, findings: IssueCollector) -> list[Variable]:
+def read_dotenv(file: Path, issues: IssueCollector) -> list[Variable]:
     """Return the variables of a .env file, each with its line."""
     variables = []
-    for binding in parse_stream(io.StringIO(read_file(file, findings) or "")):
-        blank = binding.original.string
-        line = binding.original.line + blank[: len(blank) - len(blank.lstrip())].count("\n")
+    for binding in parse_stream(io.StringIO(read_file(file, issues) or "")):
+        text = binding.original.string  # starts with the blank lines before it
+        line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
         if binding.error:
-            findings.add_error(f"{file}:{line}", "is no line of a .env file", "write NAME=value")
+            issues.add_error(f"{file}:{line}", "is not a line of a .env file", "write NAME=value")
         elif binding.key and binding.value is not None:
             variables.append(Variable(binding.key, binding.value, Origin("file", f"{file}:{line}")))
     return variables

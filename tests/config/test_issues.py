@@ -16,7 +16,7 @@ from exporter.config import ConfigError, load
 if TYPE_CHECKING:
     from tests.config.conftest import LoadIssues
 
-YAML_HINT = "mend the line; `key: value` under a section, indented by spaces"
+YAML_HINT = "fix the line; `key: value` under a section, indented by spaces"
 CLUSTER = (
     "otlp.endpoint: series are pushed without an attribute that names the cluster; set `attributes: {k8s.cluster.name: "
     "<name>}`, or `attributes: {k8s.cluster.name: none}` if there is only one cluster"
@@ -27,9 +27,9 @@ CASES = (Path(__file__).parent / "invalid_files.txt").read_text().split("###\n")
 
 NOT_TEXT: tuple[tuple[str | bytes, str], ...] = (
     (b"log:\n  level: \xff", "x.yaml:2: is not UTF-8 text; save it as UTF-8"),
-    ("a: \x00", f"x.yaml:1: holds a character that YAML does not allow; {YAML_HINT}"),
+    ("a: \x00", f"x.yaml:1: has a character that YAML does not allow; {YAML_HINT}"),
     ("argo:\n\ttargets: x", f"x.yaml:2: is not YAML: found character that cannot start any token; {YAML_HINT}"),
-    ("[" * 5000, "x.yaml: is nested too deep; write it with fewer levels"),
+    ("[" * 5000, "x.yaml: is nested too deep; use fewer levels"),
 )
 
 
@@ -117,7 +117,7 @@ class TestConfigurationFile:
     @pytest.mark.parametrize("name", ["folder", "folder.env"])
     def test_a_directory(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).mkdir()
-        with pytest.raises(ConfigError, match="is a directory; name the file in it with --config"):
+        with pytest.raises(ConfigError, match="is a directory; pass the file in it with --config"):
             load(tmp_path / name, {})
 
     def test_a_name_too_long(self, tmp_path: Path) -> None:
@@ -125,12 +125,12 @@ class TestConfigurationFile:
             load(tmp_path / ("x" * 300), {})
 
     def test_an_invalid_line_of_a_dotenv_file(self, load_issues: LoadIssues) -> None:
-        assert load_issues("A=1\n\n'x\n", name="x.env") == ["x.env:3: is no line of a .env file; write NAME=value"]
+        assert load_issues("A=1\n\n'x\n", name="x.env") == ["x.env:3: is not a line of a .env file; write NAME=value"]
 
     def test_an_alias_bomb_is_rejected_quickly(self, load_issues: LoadIssues) -> None:
         lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))]
         assert load_issues("\n".join(lines)) == [
-            "x.yaml:1: holds too much, or is nested too deep; write it without nested aliases"
+            "x.yaml:1: has too many values, or is nested too deep; write it without nested aliases"
         ]
 
 

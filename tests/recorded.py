@@ -96,7 +96,7 @@ class Recordings:
 
 
 def thin_out(ticks: Sequence[RecordedTick], seconds: float) -> Iterator[RecordedTick]:
-    """Leave out ticks less than `seconds` after the last yielded one; 0 leaves out none, even if the clock went back."""
+    """Leave out ticks less than `seconds` after the last yielded one; 0 yields all, even if the clock went back."""
     last = float("-inf")
     for tick in ticks:
         if not seconds or tick.timestamp - last >= seconds:

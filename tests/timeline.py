@@ -33,7 +33,7 @@ RESTARTS: Final = "kube_pod_container_status_restarts_total"
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """How to play a recording: its name and variant, how many times slower, and how long to hold both ends (seconds)."""
+    """How to play a recording: name and variant, how many times slower, how long to hold both ends (seconds)."""
 
     name: str
     variant: str = "full"
@@ -77,7 +77,9 @@ def play_recording(recordings: Recordings, playback: Playback) -> Timeline:
     for number in range(int((playback.lead_in + duration * playback.slowdown + playback.lead_out) / INTERVAL) + 1):
         seconds = number * INTERVAL
         recorded_at = first + min(max((seconds - playback.lead_in) / playback.slowdown, 0.0), duration)
-        index = bisect_right(recorded, recorded_at + 0.001, key=lambda frame: frame.timestamp) - 1  # + 1 ms for rounding
+        index = (
+            bisect_right(recorded, recorded_at + 0.001, key=lambda frame: frame.timestamp) - 1
+        )  # + 1 ms for rounding
         now = first + seconds
         snapshot = tracker.process(now, [replace(result, scraped_at=now) for result in parsed[index].results])
         ticks.append({**_slow_down(samples_by_key(snapshot.families), playback, first), **_restarts(recorded[index])})

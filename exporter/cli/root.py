@@ -271,11 +271,11 @@ def demo(seconds: float | None, frames: Path | None) -> None:
     """
     from rich.console import Console
 
-    from exporter.demo.command import play, summary
+    from exporter.demo.command import run_demo, summary_line
 
-    outcome = run_async(play(Console(), seconds, frames))
-    click.echo(summary(outcome))
-    sys.exit(0 if outcome.whole else 1)
+    outcome = run_async(run_demo(Console(), seconds, frames))
+    click.echo(summary_line(outcome))
+    sys.exit(0 if outcome.ok else 1)
 
 
 @main.command("verify")

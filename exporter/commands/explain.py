@@ -22,10 +22,10 @@ _UPDATE_STATES: Final = {
     "unknown": "unknown whether an update is in progress",
 }
 _METHODS: Final = {
-    "weight": "weight: the weight that the controller set on the traffic router",
-    "ready_pods": "ready_pods: ready canary pods / ready canary and stable pods",
-    "pods": "pods: updated / (available + unavailable) replicas, from the controller's gauges",
-    "replicas": "replicas: updated / desired replicas, at most 1",
+    "weight": "the weight that the controller set on the traffic router",
+    "ready_pods": "ready canary pods / ready canary and stable pods",
+    "pods": "updated / (available + unavailable) replicas, from the controller's gauges",
+    "replicas": "updated / desired replicas, at most 1",
 }
 _UNKNOWN: Final = {
     "no_leader": "no leading controller can be scraped at present",
@@ -90,7 +90,7 @@ def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
         since = "before it was first observed" if update["since"] is None else _utc(update["since"])
         yield f"  update: {update['kind']}, since {since}"
     counts = ", ".join(f"{count} {result}" for result, count in rollout["updates"].items())
-    yield f"  completed updates since it was first observed: {counts or 'none'}"
+    yield f"  finished updates since it was first observed: {counts or 'none'}"
 
 
 def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
@@ -107,12 +107,12 @@ def _fraction(rollout: Mapping[str, Any]) -> Iterator[str]:
     if fraction is None:
         yield "  canary fraction: none; the strategy has no canary, or no controller exports the rollout"
         return
-    text = "unknown" if fraction["best"] is None else f"{fraction['best']:.3g} by {fraction['method']}"
-    yield f"  canary fraction: {text}: {fraction['why']}"
+    text = "unknown" if fraction["best"] is None else f"{fraction['best']:.3g}, method {fraction['method']}"
+    yield f"  canary fraction: {text}; {fraction['why']}"
     yield f"  traffic router: {'yes' if rollout['router'] else 'no'}"
     for method, description in _METHODS.items():
         value = fraction["estimates"].get(method)
-        yield f"    {description}: {'unavailable' if value is None else f'{value:.3g}'}"
+        yield f"    {method} ({description}): {'unavailable' if value is None else f'{value:.3g}'}"
 
 
 def _utc(seconds: float) -> str:

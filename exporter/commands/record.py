@@ -29,6 +29,7 @@ from exporter.scrape.targets import Resolver
 
 FRAMES_FILE: Final = "frames.jsonl"
 _UNSAFE_FILE_CHARS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+# Headers whose values are left out: recordings are attached to bug reports.
 _SECRET_HEADER: Final = re.compile(r"auth|cookie|token|secret|session|api-?key|location", re.IGNORECASE)
 
 
@@ -40,7 +41,7 @@ class RecordingError(Exception):
 class RecordedPage:
     """The response of one target. Without one `status` is None and `error` is the reason; no `file`: an empty body.
 
-    The aliases are the keys of the format, as `_entry` writes them.
+    The aliases are the keys of the format, as `_page_json` writes them.
     """
 
     source: Annotated[Source, Field(alias="source")]
@@ -112,11 +113,11 @@ async def intervals(interval: float, seconds: float) -> AsyncIterator[float]:
 
 
 async def record(
-    directory: Path, settings: Settings, ticks: AsyncIterable[float], lookup: Resolver | None = None
+    directory: Path, settings: Settings, ticks: AsyncIterable[float], resolver: Resolver | None = None
 ) -> int:
     """Save the responses of all targets at each tick; return the number of frames. Raises RecordingError."""
     recorder = await asyncio.to_thread(Recorder, directory)
-    scraper = Scraper(settings, RecordingSink, lookup)
+    scraper = Scraper(settings, RecordingSink, resolver)
     try:
         async for now in ticks:
             await asyncio.to_thread(recorder.add, now, await scraper.scrape(now))
@@ -203,7 +204,7 @@ class Recorder:
 
     def _store(self, response: RecordedResponse) -> Path | None:
         page = response.page
-        if response.digest in _NO_BODY:
+        if response.digest in _NO_BODY:  # b"" is the digest of a failed response
             return None
         target_key = (page.source, page.installation, page.target)
         digest, file = self._last_bodies.get(target_key, (b"", Path()))

@@ -63,6 +63,8 @@ PUSH_TIMEOUT: Final = 10.0
 TRANSIENT_REASONS: Final = {"timeout", "unreachable", "busy"}
 """Failures of a query that may be over at the next one."""
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.2, 2.0
+"""Seconds between queries: short at first, as the latency is measured with this resolution, then gentle."""
+PUSH_RETRY_INTERVAL: Final = 1.0
 SECONDS_PER_DAY: Final = 86_400.0
 
 
@@ -108,6 +110,7 @@ async def verify(
     """
     endpoint = _endpoint(settings)
     exported = await _exported_families(address, settings) if address else ()
+    # Whole seconds, so that the value is the same text in the query, whatever precision the store keeps.
     sent_at, started_at = float(int(time.time())), time.monotonic()
     message = await _push(settings, heartbeat(sent_at), started_at + min(max_wait, PUSH_TIMEOUT))
     on_progress(f"pushed to {settings.otlp.endpoint}; waiting until it can be read at {settings.read.url}")
@@ -174,7 +177,7 @@ async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) 
             if not isinstance(result, Retryable) or time.monotonic() >= deadline:
                 reason = result.message or ("it rejects every point" if isinstance(result, Accepted) else "")
                 raise PushError(f"{settings.otlp.endpoint} does not accept the heartbeat: {reason}")
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(PUSH_RETRY_INTERVAL)
 
 
 class StorePoller:

@@ -1,4 +1,4 @@
-"""Known secrets in every setting that takes one, others that echo them, and a search of all that is ever written."""
+"""Sets a known secret in every setting that takes one, lets servers echo them, and searches all output for them."""
 
 from __future__ import annotations
 
@@ -27,73 +27,85 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-    Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 USER = "gustav"
 GZIP = 31
-WORDS = ("bearer", "basic", "basicfile", "target", "web", "inline", "inthefile", "author", "last", "otel", "reader")
-CHANCE = random.Random(7)
-SECRETS = {word: f"{CHANCE.getrandbits(96):024x}" for word in WORDS}
-WINDOW = 11
-"""So many characters of a secret in a row are a leak: a message may have been cut amid one."""
+SECRET_NAMES = (
+    "bearer",
+    "basic",
+    "basicfile",
+    "target",
+    "web",
+    "inline",
+    "inthefile",
+    "author",
+    "last",
+    "otel",
+    "reader",
+)
+RANDOM = random.Random(7)
+SECRETS = {name: f"{RANDOM.getrandbits(96):024x}" for name in SECRET_NAMES}
+LEAK_LENGTH = 11
+"""Consecutive characters of a secret that count as a leak: a message may be cut in the middle of a secret."""
 
 
 def b64(*parts: str) -> str:
     return b64encode(":".join(parts).encode()).decode()
 
 
-def pieces() -> Iterator[tuple[str, str]]:
-    """Every stretch of every secret, plain and in base64, alone and with its user name."""
-    known = len(b64(USER)) - 1
-    for word, secret in SECRETS.items():
-        for form in (secret, b64(secret), b64(USER, secret)[known:]):
-            yield from ((word, form[at : at + WINDOW]) for at in range(len(form) - WINDOW + 1))
+def secret_pieces() -> Iterator[tuple[str, str]]:
+    """Yield every piece of every secret, plain and in base64, alone and with its user name."""
+    prefix_length = len(b64(USER)) - 1
+    for name, secret in SECRETS.items():
+        for encoded in (secret, b64(secret), b64(USER, secret)[prefix_length:]):
+            yield from ((name, encoded[start : start + LEAK_LENGTH]) for start in range(len(encoded) - LEAK_LENGTH + 1))
 
 
-PIECES = tuple(pieces())
+SECRET_PIECES = tuple(secret_pieces())
 
 
 def leaks(text: str) -> set[str]:
-    return {word for word, piece in PIECES if piece in text}
+    return {name for name, piece in SECRET_PIECES if piece in text}
 
 
 def credentials(request: web.BaseRequest) -> str:
-    """What a rude server tells of a request: all its headers, and the credential decoded."""
-    told = [f"{name}={value}" for name, value in request.headers.items() if name.startswith(("Auth", "X-", "x-"))]
+    """Return what a careless server echoes of a request: its headers, and the decoded credential."""
+    headers = [f"{name}={value}" for name, value in request.headers.items() if name.startswith(("Auth", "X-", "x-"))]
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return " ".join([*told, b64decode(token).decode() if scheme == "Basic" else ""])
+    return " ".join([*headers, b64decode(token).decode() if scheme == "Basic" else ""])
 
 
-def refuses(pad: int) -> Answer:
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+def reject_after(pad: int) -> Handler:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=401, text="." * pad + " " + credentials(request))
 
-    return answer
+    return handler
 
 
-async def warns(request: web.BaseRequest) -> web.StreamResponse:
+async def warn(request: web.BaseRequest) -> web.StreamResponse:
     if request.method == "GET":
         return web.Response(status=401, text=credentials(request))
-    answer = ExportMetricsServiceResponse()
-    answer.partial_success.error_message = credentials(request)
-    return web.Response(body=answer.SerializeToString(), content_type=CONTENT_TYPE)
+    response = ExportMetricsServiceResponse()
+    response.partial_success.error_message = credentials(request)
+    return web.Response(body=response.SerializeToString(), content_type=CONTENT_TYPE)
 
 
-async def fails(request: web.BaseRequest) -> web.StreamResponse:
-    said = credentials(request)
-    return web.Response(status=500, reason=said, text=said, headers={"X-Echo": said})
+async def fail(request: web.BaseRequest) -> web.StreamResponse:
+    echo = credentials(request)
+    return web.Response(status=500, reason=echo, text=echo, headers={"X-Echo": echo})
 
 
-async def shows(request: web.BaseRequest) -> web.StreamResponse:
-    said = credentials(request)
-    return web.Response(text=f"{said}\n# {said}\nup 1\n", headers={"X-Echo": said, "Content-Type": "text/plain"})
+async def echo_page(request: web.BaseRequest) -> web.StreamResponse:
+    echo = credentials(request)
+    return web.Response(text=f"{echo}\n# {echo}\nup 1\n", headers={"X-Echo": echo, "Content-Type": "text/plain"})
 
 
-async def leads_on(request: web.BaseRequest) -> web.StreamResponse:
+async def redirect(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(status=302, headers={"Location": f"/{credentials(request)}".replace(" ", "/")})
 
 
-async def babbles(request: web.BaseRequest) -> web.StreamResponse:
+async def send_no_http(request: web.BaseRequest) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.write(f"{credentials(request)}\r\n\r\n".encode())
     request.transport.close()
@@ -101,10 +113,10 @@ async def babbles(request: web.BaseRequest) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def rude(answer: Answer) -> AsyncIterator[str]:
+async def serve(handler: Handler) -> AsyncIterator[str]:
     async def guarded(request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
-        return await answer(request)
+        return await handler(request)
 
     runner = web.ServerRunner(web.Server(guarded, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
@@ -116,10 +128,10 @@ async def rude(answer: Answer) -> AsyncIterator[str]:
 
 
 def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Path:
-    """Every setting that takes a secret; with `files` those that win over the variables, too."""
+    """Write a file with every setting that takes a secret; with `files` also those that override variables."""
 
-    def file(word: str, text: str) -> str:
-        path = folder / f"{word}.secret"
+    def file(name: str, text: str) -> str:
+        path = folder / f"{name}.secret"
         path.write_text(text)
         return str(path)
 
@@ -153,43 +165,43 @@ def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Pa
 
 
 def environment(*, files: bool) -> dict[str, str]:
-    """Variables that hold secrets; two may not give the same header."""
+    """Return variables that hold secrets; two of them may not set the same header."""
     last9 = {} if files else {"LAST9_AUTH_HEADER": f"Basic {b64(USER, SECRETS['last'])}"}
     return {"OTEL_EXPORTER_OTLP_HEADERS": f"x-otel={SECRETS['otel']}", **last9}
 
 
-async def printed(config: Path, variables: dict[str, str], *arguments: str) -> str:
-    """All that a command says."""
+async def run_command(config: Path, env: dict[str, str], *arguments: str) -> str:
+    """Return all output of a command."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "exporter", "-c", str(config), *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"PATH": os.environ.get("PATH", ""), **variables},
+        env={"PATH": os.environ.get("PATH", ""), **env},
     )
     async with asyncio.timeout(30):
         return (await process.communicate())[0].decode()
 
 
-async def served(config: Path, variables: dict[str, str]) -> dict[str, str]:
-    """All that a running exporter shows and logs, by where."""
-    found: dict[str, str] = {}
-    proof = {"Authorization": f"Basic {b64(USER, SECRETS['web'])}"}
-    async with start_exporter(config, **variables) as process:
+async def serve_and_read(config: Path, env: dict[str, str]) -> dict[str, str]:
+    """Return the pages and the log of a running exporter, by place."""
+    output: dict[str, str] = {}
+    auth = {"Authorization": f"Basic {b64(USER, SECRETS['web'])}"}
+    async with start_exporter(config, **env) as process:
         port = re.search(r"port (\d+)", await process.wait_for_log("started"))
         assert port
         await asyncio.sleep(1.2)
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port[1]}") as session:
             for path in ("/", "/metrics", "/api/rollouts", "/readyz", "/healthz"):
-                for headers in (proof, {}):
+                for headers in (auth, {}):
                     async with session.get(path, headers=headers) as response:
-                        found[f"{path} {response.status}"] = await response.text()
+                        output[f"{path} {response.status}"] = await response.text()
         await process.stop()
-        found["log"] = process.log
-    return found
+        output["log"] = process.log
+    return output
 
 
-def written(*folders: Path) -> dict[str, str]:
-    """What the files beneath some folders hold, whatever in them is packed unpacked as well."""
+def file_contents(*folders: Path) -> dict[str, str]:
+    """Return the contents of the files in some folders, also decompressed where they hold gzip."""
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return {str(path): "\n".join(map(_text, _unpacked(path.read_bytes()))) for path in files}
 
@@ -206,50 +218,52 @@ def _text(content: bytes) -> str:
 
 
 CASES = {
-    "a 401 and a 500": (refuses(0), fails, True),
-    "a 401 cut amid the secret, and a page of secrets": (refuses(MAX_MESSAGE_LENGTH - 30), shows, False),
-    "a warning, and a redirect": (warns, leads_on, True),
-    "a warning, and no HTTP at all": (warns, babbles, False),
+    "a 401 and a 500": (reject_after(0), fail, True),
+    "a 401 cut amid the secret, and a page of secrets": (reject_after(MAX_MESSAGE_LENGTH - 30), echo_page, False),
+    "a warning, and a redirect": (warn, redirect, True),
+    "a warning, and no HTTP at all": (warn, send_no_http, False),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_no_secret_is_ever_written_even_if_a_server_echoes_it(tmp_path: Path, case: str) -> None:
-    backend_answer, target_answer, files = CASES[case]
-    async with rude(backend_answer) as backend, rude(target_answer) as target:
+    backend_handler, target_handler, files = CASES[case]
+    async with serve(backend_handler) as backend, serve(target_handler) as target:
         config = configuration(tmp_path, backend, target, files=files)
-        variables = environment(files=files)
+        env = environment(files=files)
         commands = [
             ("once",),
             ("verify", "--timeout", "1s"),
             ("record", str(tmp_path / "recording"), "--for", "1s"),
         ]
-        found = await served(config, variables)
-        said = await asyncio.gather(*(printed(config, variables, *command) for command in commands))
-    found |= {command[0]: text for command, text in zip(commands, said, strict=True)}
+        output = await serve_and_read(config, env)
+        texts = await asyncio.gather(*(run_command(config, env, *command) for command in commands))
+    output |= {command[0]: text for command, text in zip(commands, texts, strict=True)}
 
-    if target_answer is shows:  # a recording keeps a whole page as it was, or its replay would be another
+    if target_handler is echo_page:  # a recording stores a page unchanged, or its replay would differ
         shutil.rmtree(tmp_path / "recording" / "pages")
-    found |= written(*(tmp_path / name for name in ("memory", "spool", "recording")))
-    assert {where: leaks(text) for where, text in found.items() if leaks(text)} == {}
-    assert any("***" in found[where] for where in ("/ 200", "log")), "nobody echoed anything: this test proves nothing"
-    assert found["/metrics 200"]
-    assert found["/metrics 401"]
-    assert any("spool" in where for where in found)
+    output |= file_contents(*(tmp_path / name for name in ("memory", "spool", "recording")))
+    assert {place: leaks(text) for place, text in output.items() if leaks(text)} == {}
+    assert any("***" in output[place] for place in ("/ 200", "log")), (
+        "no server echoed a secret, so the test proves nothing"
+    )
+    assert output["/metrics 200"]
+    assert output["/metrics 401"]
+    assert any("spool" in place for place in output)
 
 
 @pytest.mark.parametrize("files", [True, False])
 async def test_neither_the_configuration_nor_its_errors_show_a_secret(tmp_path: Path, *, files: bool) -> None:
     config = configuration(tmp_path, "127.0.0.1:9", "127.0.0.1:9", files=files)
-    variables = environment(files=files)
-    good = await asyncio.gather(*(printed(config, variables, command) for command in ("config", "check")))
+    env = environment(files=files)
+    valid_output = await asyncio.gather(*(run_command(config, env, command) for command in ("config", "check")))
     text = config.read_text()
     for line in text.splitlines():
         if leaks(line):
             text = text.replace(line, f"{line}\\u0007 ☃: [")
     config.write_text(text)
-    bad = await printed(config, variables, "check")
-    assert [leaks(one) for one in (*good, bad)] == [set(), set(), set()]
-    assert "******" in good[0]
-    assert good[1].startswith("ok")
-    assert "error" in bad
+    invalid_output = await run_command(config, env, "check")
+    assert [leaks(text) for text in (*valid_output, invalid_output)] == [set(), set(), set()]
+    assert "******" in valid_output[0]
+    assert valid_output[1].startswith("ok")
+    assert "error" in invalid_output

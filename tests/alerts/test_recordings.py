@@ -1,4 +1,4 @@
-"""The alerts over what real controllers said: silent where nothing is wrong, and told where something is."""
+"""The alerts evaluated on recordings of real controllers: which fire, and that no other does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.boards.queries import RULES, alert_queries, selectors
-from tests.film import INTERVAL, Film, Play, film, spelt
+from tests.timeline import INTERVAL, Playback, Timeline, play_recording, promql_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,29 +19,32 @@ if TYPE_CHECKING:
     from tests.recorded import Recordings
 
 MINUTE: Final = 60.0
-FIRED: Final = 'group by (alertname, namespace, name) (max_over_time(ALERTS{alertstate="firing"}[30d]))'
-QUIET: Final = (
-    Play("basic-canary", before=15 * MINUTE, after=65 * MINUTE),
-    Play("basic-canary", slow=15, after=35 * MINUTE),
-    Play("scale", slow=15, after=35 * MINUTE),
-    Play("leader-failover", before=5 * MINUTE, after=8 * MINUTE),
-    Play("leader-failover", slow=3, after=4 * MINUTE),
-    Play("restart", before=5 * MINUTE, after=8 * MINUTE),
-    Play("restart", slow=3, after=3 * MINUTE),
-    Play("ksm-restart", before=5 * MINUTE, after=35 * MINUTE),
-    Play("ksm-restart", slow=15, after=15 * MINUTE),
-    Play("paused", slow=15, until=20, after=65 * MINUTE),
-    Play("rollback", slow=15, after=15 * MINUTE),
-    Play("delete", slow=15, after=15 * MINUTE),
+FIRED_ALERTS: Final = 'group by (alertname, namespace, name) (max_over_time(ALERTS{alertstate="firing"}[30d]))'
+WITHOUT_ALERTS: Final = (
+    Playback("basic-canary", lead_in=15 * MINUTE, lead_out=65 * MINUTE),
+    Playback("basic-canary", slowdown=15, lead_out=35 * MINUTE),
+    Playback("scale", slowdown=15, lead_out=35 * MINUTE),
+    Playback("leader-failover", lead_in=5 * MINUTE, lead_out=8 * MINUTE),
+    Playback("leader-failover", slowdown=3, lead_out=4 * MINUTE),
+    Playback("restart", lead_in=5 * MINUTE, lead_out=8 * MINUTE),
+    Playback("restart", slowdown=3, lead_out=3 * MINUTE),
+    Playback("ksm-restart", lead_in=5 * MINUTE, lead_out=35 * MINUTE),
+    Playback("ksm-restart", slowdown=15, lead_out=15 * MINUTE),
+    Playback("paused", slowdown=15, until=20, lead_out=65 * MINUTE),
+    Playback("rollback", slowdown=15, lead_out=15 * MINUTE),
+    Playback("delete", slowdown=15, lead_out=15 * MINUTE),
 )
-"""Updates, scalings, changes of leader and restarts that all go well, and a pause that waits for a person.
+"""Successful updates, scalings, leader changes and restarts, and a pause that waits for a promotion.
 
-What is held after a change of leader is not longer than Kubernetes takes to replace a pod that ended.
+After a leader change the recording continues no longer than Kubernetes takes to replace a pod.
 """
-TOLD: Final = (
-    (Play("abort", slow=15, after=20 * MINUTE), {"RolloutAborted shop/checkout", "RolloutAborted pay/ledger"}),
+WITH_ALERTS: Final = (
     (
-        Play("abort", slow=15, until=52, after=20 * MINUTE),
+        Playback("abort", slowdown=15, lead_out=20 * MINUTE),
+        {"RolloutAborted shop/checkout", "RolloutAborted pay/ledger"},
+    ),
+    (
+        Playback("abort", slowdown=15, until=52, lead_out=20 * MINUTE),
         {
             "RolloutAborted shop/checkout",
             "RolloutAborted pay/ledger",
@@ -50,15 +53,15 @@ TOLD: Final = (
         },
     ),
     (
-        Play("bad-image", slow=15, after=15 * MINUTE),
+        Playback("bad-image", slowdown=15, lead_out=15 * MINUTE),
         {"RolloutAborted shop/search", "RolloutCanaryRestarts shop/checkout", "RolloutCanaryRestarts shop/search"},
     ),
     (
-        Play("invalid-spec", slow=15, after=15 * MINUTE),
-        {f"RolloutInvalidSpec {one}" for one in ("shop/both", "shop/mismatch", "pay/none", "pay/noservice")},
+        Playback("invalid-spec", slowdown=15, lead_out=15 * MINUTE),
+        {f"RolloutInvalidSpec {rollout}" for rollout in ("shop/both", "shop/mismatch", "pay/none", "pay/noservice")},
     ),
     (
-        Play("analysis", slow=15, after=15 * MINUTE),
+        Playback("analysis", slowdown=15, lead_out=15 * MINUTE),
         {
             "RolloutAborted shop/offers",
             "RolloutAborted shop/search",
@@ -68,7 +71,7 @@ TOLD: Final = (
         },
     ),
     (
-        Play("analysis", slow=15, until=25, after=15 * MINUTE),
+        Playback("analysis", slowdown=15, until=25, lead_out=15 * MINUTE),
         {
             "RolloutUndecided shop/basket",
             "RolloutAnalysisFailed shop/basket",
@@ -78,7 +81,7 @@ TOLD: Final = (
         },
     ),
     (
-        Play("analysis-error", slow=15, after=20 * MINUTE),
+        Playback("analysis-error", slowdown=15, lead_out=20 * MINUTE),
         {
             f"{alert} shop/{name}"
             for alert in ("RolloutAborted", "RolloutAnalysisFailed", "RolloutDegraded")
@@ -86,73 +89,75 @@ TOLD: Final = (
         },
     ),
     (
-        Play("bluegreen", slow=15, after=20 * MINUTE),
+        Playback("bluegreen", slowdown=15, lead_out=20 * MINUTE),
         {f"{alert} shop/store" for alert in ("RolloutAborted", "RolloutAnalysisFailed", "RolloutDegraded")},
     ),
-    (Play("basic-canary", slow=15, until=23, after=40 * MINUTE), {"RolloutStuckProgressing shop/checkout"}),
-    (Play("basic-canary", "plain", slow=15, after=35 * MINUTE), {"KubeStateMetricsWithoutAllowList"}),
-    (Play("api-outage", slow=15, after=8 * MINUTE), {"ArgoRolloutsNoLeader"}),
+    (Playback("basic-canary", slowdown=15, until=23, lead_out=40 * MINUTE), {"RolloutStuckProgressing shop/checkout"}),
+    (Playback("basic-canary", "plain", slowdown=15, lead_out=35 * MINUTE), {"KubeStateMetricsWithoutAllowList"}),
+    (Playback("api-outage", slowdown=15, lead_out=8 * MINUTE), {"ArgoRolloutsNoLeader"}),
     (
-        Play("duplicate-metric", slow=30, until=12, after=20 * MINUTE),
+        Playback("duplicate-metric", slowdown=30, until=12, lead_out=20 * MINUTE),
         {"ArgoRolloutsNoLeader", "RolloutsExporterTargetDown"},
     ),
 )
-"""What goes wrong, held long enough to be told, and what is told of it."""
+"""Failures that last long enough for an alert, and the alerts that must fire, as `alert namespace/name`."""
 
 
-@pytest.mark.parametrize("play", QUIET, ids=str)
-def test_nothing_is_told_where_all_goes_well(play: Play, recordings: Recordings, promtool: str, tmp_path: Path) -> None:
-    _judge(promtool, tmp_path, _test(play, film(recordings, play), ()))
-
-
-@pytest.mark.parametrize(("play", "told"), TOLD, ids=[str(play) for play, _ in TOLD])
-def test_what_goes_wrong_is_told_and_nothing_else(
-    play: Play, told: set[str], recordings: Recordings, promtool: str, tmp_path: Path
+@pytest.mark.parametrize("playback", WITHOUT_ALERTS, ids=str)
+def test_no_alert_fires_if_everything_succeeds(
+    playback: Playback, recordings: Recordings, promtool: str, tmp_path: Path
 ) -> None:
-    _judge(promtool, tmp_path, _test(play, film(recordings, play), told))
+    _run_promtool(promtool, tmp_path, _unit_test(playback, play_recording(recordings, playback), ()))
 
 
-def _judge(promtool: str, folder: Path, test: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("playback", "expected"), WITH_ALERTS, ids=[str(playback) for playback, _ in WITH_ALERTS])
+def test_exactly_the_expected_alerts_fire(
+    playback: Playback, expected: set[str], recordings: Recordings, promtool: str, tmp_path: Path
+) -> None:
+    _run_promtool(promtool, tmp_path, _unit_test(playback, play_recording(recordings, playback), expected))
+
+
+def _run_promtool(promtool: str, folder: Path, test: dict[str, Any]) -> None:
     file = folder / "test.yaml"
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
-    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def _test(play: Play, played: Film, told: Iterable[str]) -> dict[str, Any]:
-    """Return promtool's test of a film: what fired at any time is what is told, as `alert namespace/name`."""
-    wanted = {one.name for query in alert_queries() for one in selectors(query.expr)}
+def _unit_test(playback: Playback, timeline: Timeline, alerts: Iterable[str]) -> dict[str, Any]:
+    """Return promtool's unit test of a timeline: exactly these alerts (`alert namespace/name`) fire at any time."""
+    queried_names = {selector.name for query in alert_queries() for selector in selectors(query.expr)}
     series = [
-        {"series": spelt(key), "values": " ".join(_values(column))}
-        for key, column in played.columns()
-        if key[0] in wanted or key[0].startswith(("rollout_reconcile_error",))
+        {"series": promql_text(key), "values": " ".join(_values(column))}
+        for key, column in timeline.columns()
+        if key[0] in queried_names or key[0].startswith(("rollout_reconcile_error",))
     ]
-    lasting = math.ceil(len(played.ticks) * INTERVAL / 60)
-    running = {"series": 'rollouts_exporter_build_info{version="1"}', "values": f"1x{len(played.ticks)}"}
+    minutes = math.ceil(len(timeline.ticks) * INTERVAL / 60)
+    build_info = {"series": 'rollouts_exporter_build_info{version="1"}', "values": f"1x{len(timeline.ticks)}"}
     return {
-        "name": f"{play}",
+        "name": f"{playback}",
         "interval": f"{INTERVAL:.0f}s",
-        "input_series": [*series, running],
+        "input_series": [*series, build_info],
         "promql_expr_test": [
             {
-                "expr": FIRED,
-                "eval_time": f"{lasting}m",
-                "exp_samples": [{"labels": _labels(one), "value": 1} for one in told],
+                "expr": FIRED_ALERTS,
+                "eval_time": f"{minutes}m",
+                "exp_samples": [{"labels": _labels(alert), "value": 1} for alert in alerts],
             }
         ],
     }
 
 
-def _labels(told: str) -> str:
-    alert, _, rollout = told.partition(" ")
+def _labels(alert_and_rollout: str) -> str:
+    alert, _, rollout = alert_and_rollout.partition(" ")
     namespace, _, name = rollout.partition("/")
     rest = f', namespace="{namespace}", name="{name}"' if rollout else ""
     return f'{{alertname="{alert}"{rest}}}'
 
 
 def _values(column: list[float | None]) -> Iterator[str]:
-    """Write a series as promtool does: a value that is no longer said is stale, as a scrape that lacks it makes it."""
-    before: float | None = None
+    """Yield the values in promtool's notation; a missing value after a present one is stale, as after a scrape."""
+    previous: float | None = None
     for value in column:
-        yield "stale" if value is None and before is not None else "_" if value is None else f"{value!r}"
-        before = value
+        yield "stale" if value is None and previous is not None else "_" if value is None else f"{value!r}"
+        previous = value

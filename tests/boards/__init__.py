@@ -1,4 +1,7 @@
-"""The dashboards: what each shows (`fleet`, `rollout` with `canary`, `exporter_health`), in Grafana's words (`panels`).
+"""The sources of the Grafana dashboards, and their tests against real stores.
 
-`python -m tests.boards --write` makes charts/rollouts-exporter/dashboards/*.json of them.
+`fleet`, `rollout` (with `canary`) and `exporter_health` define a dashboard each, from `panels` and `expressions`;
+`python -m tests.boards --write` generates charts/rollouts-exporter/dashboards/*.json. `queries` extracts the
+expressions of dashboards and alerts; the tests run them on stores loaded with recordings (`loaded_stores`, completed
+by `synthetic_metrics`) and on stores that receive from a running exporter (`live_exporter`).
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.boards --write` makes the dashboards anew; without it, it says which differ."""
+"""`python -m tests.boards --write` generates the dashboards; without --write it lists those that differ."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Final
 from tests.boards import exporter_health, fleet, rollout
 
 if TYPE_CHECKING:
-    from tests.boards.panels import Board
+    from tests.boards.panels import Dashboard
 
 FOLDER: Final = Path(__file__).parent.parent.parent / "charts/rollouts-exporter/dashboards"
-BOARDS: Final = {"fleet": fleet.BOARD, "rollout": rollout.BOARD, "exporter": exporter_health.BOARD}
-"""The dashboards by the names of their files."""
+DASHBOARDS: Final = {"fleet": fleet.BOARD, "rollout": rollout.BOARD, "exporter": exporter_health.BOARD}
+"""The dashboards by file name."""
 
 
-def text(board: Board) -> str:
-    """Return a dashboard as its file holds it."""
-    return json.dumps(board.json(), indent=2, ensure_ascii=False) + "\n"
+def dashboard_json(dashboard: Dashboard) -> str:
+    """Return the content of a dashboard file."""
+    return json.dumps(dashboard.json(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
     """Write the files, or compare them."""
-    for name, board in BOARDS.items():
+    for name, board in DASHBOARDS.items():
         file = FOLDER / f"{name}.json"
         if "--write" in sys.argv:
-            file.write_text(text(board))
-        elif not file.exists() or file.read_text() != text(board):
+            file.write_text(dashboard_json(board))
+        elif not file.exists() or file.read_text() != dashboard_json(board):
             print(f"{file.name} differs")
 
 

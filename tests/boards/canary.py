@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.boards.expressions import RATE_WINDOW, ROLLOUT
+from tests.boards.expressions import ROLLOUT, WINDOW
 from tests.boards.panels import Panel, Query
 
 ROLES: Final = ("stable", "canary", "preview", "old", "experiment", "unknown")
@@ -19,7 +19,9 @@ RESTARTS: Final = 'kube_pod_container_status_restarts_total{namespace=~"$namespa
 
 SERVICE: Final = 'service_name=~"$service"'
 REQUEST_COUNT: Final = f"http_server_request_duration_seconds_count{{{SERVICE}}}"
-FAILED_REQUEST_COUNT: Final = f'http_server_request_duration_seconds_count{{{SERVICE},http_response_status_code=~"5.."}}'
+FAILED_REQUEST_COUNT: Final = (
+    f'http_server_request_duration_seconds_count{{{SERVICE},http_response_status_code=~"5.."}}'
+)
 REQUEST_BUCKETS: Final = f"http_server_request_duration_seconds_bucket{{{SERVICE}}}"
 TRACED_COUNT: Final = f'trace_endpoint_count{{{SERVICE},span_kind="SPAN_KIND_SERVER"}}'
 TRACED_FAILED_COUNT: Final = f'trace_endpoint_count{{{SERVICE},span_kind="SPAN_KIND_SERVER",http_status_code=~"5.."}}'
@@ -48,60 +50,69 @@ PANELS: Final = (
         "Share of responses with a 5xx status in OpenTelemetry's HTTP metrics, by role if these have k8s_pod_name;"
         " and in Last9's trace metrics, if present.",
         [
-            Query(_ratio(f"sum(rate({FAILED_REQUEST_COUNT}[{RATE_WINDOW}]))", f"sum(rate({REQUEST_COUNT}[{RATE_WINDOW}]))"), "service"),
-            Query(_ratio(_by_role(f"rate({FAILED_REQUEST_COUNT}[{RATE_WINDOW}])"), _by_role(f"rate({REQUEST_COUNT}[{RATE_WINDOW}])")), "{{role}}"),
             Query(
-                _ratio(f"sum(rate({TRACED_FAILED_COUNT}[{RATE_WINDOW}]))", f"sum(rate({TRACED_COUNT}[{RATE_WINDOW}]))"),
+                _ratio(f"sum(rate({FAILED_REQUEST_COUNT}[{WINDOW}]))", f"sum(rate({REQUEST_COUNT}[{WINDOW}]))"),
+                "service",
+            ),
+            Query(
+                _ratio(
+                    _by_role(f"rate({FAILED_REQUEST_COUNT}[{WINDOW}])"),
+                    _by_role(f"rate({REQUEST_COUNT}[{WINDOW}])"),
+                ),
+                "{{role}}",
+            ),
+            Query(
+                _ratio(f"sum(rate({TRACED_FAILED_COUNT}[{WINDOW}]))", f"sum(rate({TRACED_COUNT}[{WINDOW}]))"),
                 "service, from traces",
             ),
         ],
         unit="percentunit",
-        words=(*ROLES, "service", "service, from traces"),
+        coloured_series=(*ROLES, "service", "service, from traces"),
     ),
     Panel(
         "Latency, 95th percentile",
         "Latency of the service, and by role if its metrics have k8s_pod_name.",
         [
-            Query(f"histogram_quantile(0.95, sum by (le) (rate({REQUEST_BUCKETS}[{RATE_WINDOW}])))", "service"),
-            Query(f"histogram_quantile(0.95, {_by_role(f'rate({REQUEST_BUCKETS}[{RATE_WINDOW}])', 'le')})", "{{role}}"),
+            Query(f"histogram_quantile(0.95, sum by (le) (rate({REQUEST_BUCKETS}[{WINDOW}])))", "service"),
+            Query(f"histogram_quantile(0.95, {_by_role(f'rate({REQUEST_BUCKETS}[{WINDOW}])', 'le')})", "{{role}}"),
         ],
         unit="s",
-        words=(*ROLES, "service"),
+        coloured_series=(*ROLES, "service"),
     ),
     Panel(
         "Requests",
         "Responses per second, by role if the metrics have k8s_pod_name: the measured traffic of the canary.",
         [
-            Query(f"sum(rate({REQUEST_COUNT}[{RATE_WINDOW}]))", "service"),
-            Query(_by_role(f"rate({REQUEST_COUNT}[{RATE_WINDOW}])"), "{{role}}"),
+            Query(f"sum(rate({REQUEST_COUNT}[{WINDOW}]))", "service"),
+            Query(_by_role(f"rate({REQUEST_COUNT}[{WINDOW}])"), "{{role}}"),
         ],
         unit="reqps",
-        words=(*ROLES, "service"),
+        coloured_series=(*ROLES, "service"),
     ),
     Panel(
         "CPU per pod",
         "Average CPU cores of the pods of each role (cAdvisor metrics joined with argo_rollouts_pod_info).",
-        [Query(_average(f"rate(container_cpu_usage_seconds_total{{{CONTAINERS}}}[{RATE_WINDOW}])"), "{{role}}")],
+        [Query(_average(f"rate(container_cpu_usage_seconds_total{{{CONTAINERS}}}[{WINDOW}])"), "{{role}}")],
         unit="none",
-        words=ROLES,
+        coloured_series=ROLES,
     ),
     Panel(
         "Memory per pod",
         "Average working set of the pods of each role.",
         [Query(_average(f"container_memory_working_set_bytes{{{CONTAINERS}}}"), "{{role}}")],
         unit="bytes",
-        words=ROLES,
+        coloured_series=ROLES,
     ),
     Panel(
         "Container restarts",
         "Restarts by role; restarts only in the canary indicate a problem with it.",
         [
             Query(
-                f"sum by (role) (increase({RESTARTS}[{RATE_WINDOW}]) * {ROLE_OF_POD})",
+                f"sum by (role) (increase({RESTARTS}[{WINDOW}]) * {ROLE_OF_POD})",
                 "{{role}}",
             )
         ],
-        words=ROLES,
+        coloured_series=ROLES,
         stacked=True,
     ),
 )

@@ -5,35 +5,40 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.otlp.delivery.accounting import DeliveryState
-from tests.boards.expressions import CLUSTER, CLUSTER_LABEL, CLUSTERS, RATE_WINDOW, state_number, number_states
-from tests.boards.panels import Board, Panel, Query, Row, Variable
+from tests.boards.expressions import CLUSTER, CLUSTER_LABEL, CLUSTERS, WINDOW, number_states, state_number
+from tests.boards.panels import Dashboard, Panel, Query, Row, Variable
 
 EXPORTER: Final = f'{CLUSTER},instance=~"$instance"'
-DELIVERY_STATES: Final = number_states(*(one.value for one in DeliveryState))
+DELIVERY_STATES: Final = number_states(*(state.value for state in DeliveryState))
 TARGET_LABELS: Final = "$cluster_label, source, installation, instance"
 TARGET_LEGEND: Final = "{{source}} {{instance}}"
 
 
-def _number(title: str, description: str, expr: str, unit: str, *steps: tuple[float | None, str]) -> Panel:
+def _stat(title: str, description: str, expr: str, unit: str, *steps: tuple[float | None, str]) -> Panel:
     return Panel(title, description, [Query(expr)], kind="stat", unit=unit, width=4, height=4, steps=steps)
 
 
 def _rate(name: str, by: str = "instance") -> str:
-    return f"sum by ({by}) (rate(rollouts_exporter_{name}{{{EXPORTER}}}[{RATE_WINDOW}]))"
+    return f"sum by ({by}) (rate(rollouts_exporter_{name}{{{EXPORTER}}}[{WINDOW}]))"
 
 
-NOW: Final = (
+OVERVIEW: Final = (
     Panel(
         "Delivery",
         "delivering; retrying: the endpoint does not respond; holding: credential or address is rejected, and the queue"
         " is held; refused: the endpoint rejects requests permanently.",
-        [Query(state_number("rollouts_exporter_delivery_state", "state", EXPORTER, DELIVERY_STATES, "instance"), "{{instance}}")],
+        [
+            Query(
+                state_number("rollouts_exporter_delivery_state", "state", EXPORTER, DELIVERY_STATES, "instance"),
+                "{{instance}}",
+            )
+        ],
         kind="stat",
         width=4,
         height=4,
         states=DELIVERY_STATES,
     ),
-    _number(
+    _stat(
         "Delivery lag",
         "Time from scrape to acknowledgement of the last request.",
         f"max(rollouts_exporter_delivery_lag_seconds{{{EXPORTER}}})",
@@ -42,7 +47,7 @@ NOW: Final = (
         (60, "yellow"),
         (600, "red"),
     ),
-    _number(
+    _stat(
         "Queue usage",
         "Share of otlp.queue.bytes; at the limit the oldest requests are dropped.",
         f"max(rollouts_exporter_queue_bytes{{{EXPORTER}}} / rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})",
@@ -51,7 +56,7 @@ NOW: Final = (
         (0.5, "yellow"),
         (0.8, "red"),
     ),
-    _number(
+    _stat(
         "Targets down",
         "Targets whose last scrape failed.",
         f"count(max by ({TARGET_LABELS}) (rollouts_exporter_target_up{{{CLUSTER}}}) == 0) or vector(0)",
@@ -59,7 +64,7 @@ NOW: Final = (
         (None, "green"),
         (1, "red"),
     ),
-    _number(
+    _stat(
         "Exported series",
         "Series exported in the last cycle.",
         f"max(rollouts_exporter_series{{{EXPORTER}}})",
@@ -74,7 +79,7 @@ NOW: Final = (
         width=4,
         height=4,
         steps=((None, "blue"),),
-        more={"options": {"textMode": "name", "reduceOptions": {"calcs": ["lastNotNull"]}, "graphMode": "none"}},
+        extra={"options": {"textMode": "name", "reduceOptions": {"calcs": ["lastNotNull"]}, "graphMode": "none"}},
     ),
 )
 DELIVERY: Final = (
@@ -82,11 +87,11 @@ DELIVERY: Final = (
         "Data points",
         "Data points per second. made = delivered + rejected + dropped + queued at any time.",
         [
-            Query(f"sum(rate(rollouts_exporter_points_{word}_total{{{EXPORTER}}}[{RATE_WINDOW}]))", word)
+            Query(f"sum(rate(rollouts_exporter_points_{word}_total{{{EXPORTER}}}[{WINDOW}]))", word)
             for word in ("made", "delivered", "rejected", "dropped")
         ],
         unit="ops",
-        words=("made", "delivered", "rejected", "dropped"),
+        coloured_series=("made", "delivered", "rejected", "dropped"),
     ),
     Panel(
         "Queue",
@@ -96,7 +101,7 @@ DELIVERY: Final = (
             Query(f"max(rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})", "limit"),
         ],
         unit="bytes",
-        words=("limit",),
+        coloured_series=("limit",),
     ),
     Panel(
         "Age of the oldest request",
@@ -107,7 +112,12 @@ DELIVERY: Final = (
     Panel(
         "Delivery",
         "State of delivery over time.",
-        [Query(state_number("rollouts_exporter_delivery_state", "state", EXPORTER, DELIVERY_STATES, "instance"), "{{instance}}")],
+        [
+            Query(
+                state_number("rollouts_exporter_delivery_state", "state", EXPORTER, DELIVERY_STATES, "instance"),
+                "{{instance}}",
+            )
+        ],
         kind="state-timeline",
         states=DELIVERY_STATES,
     ),
@@ -123,7 +133,7 @@ DELIVERY: Final = (
         [
             Query(
                 f"histogram_quantile({quantile}, sum by (le) (rate("
-                f"rollouts_exporter_request_seconds_bucket{{{EXPORTER}}}[{RATE_WINDOW}])))",
+                f"rollouts_exporter_request_seconds_bucket{{{EXPORTER}}}[{WINDOW}])))",
                 name,
             )
             for quantile, name in ((0.5, "median"), (0.99, "99th percentile"))
@@ -137,7 +147,9 @@ TARGETS: Final = (
         "Each address of the configured targets. The page of a standby has no rollouts, which is normal.",
         [
             Query(f"max by ({TARGET_LABELS}) (rollouts_exporter_target_up{{{CLUSTER}}})", TARGET_LEGEND),
-            Query(f"10 + max by ({TARGET_LABELS}) (argo_rollouts_controller_leader{{{CLUSTER}}})", "leader: {{instance}}"),
+            Query(
+                f"10 + max by ({TARGET_LABELS}) (argo_rollouts_controller_leader{{{CLUSTER}}})", "leader: {{instance}}"
+            ),
         ],
         kind="state-timeline",
         width=12,
@@ -153,7 +165,12 @@ TARGETS: Final = (
     Panel(
         "Scrape duration",
         "Duration of the last scrape.",
-        [Query(f"max by ({TARGET_LABELS}) (rollouts_exporter_target_scrape_duration_seconds{{{CLUSTER}}})", TARGET_LEGEND)],
+        [
+            Query(
+                f"max by ({TARGET_LABELS}) (rollouts_exporter_target_scrape_duration_seconds{{{CLUSTER}}})",
+                TARGET_LEGEND,
+            )
+        ],
         unit="s",
     ),
     Panel(
@@ -171,13 +188,15 @@ TARGETS: Final = (
         unit="ops",
     ),
 )
-LOOP: Final = (
+EVENT_LOOP: Final = (
     Panel(
         "Cycle duration",
         "Duration of the last cycle, and the longest time that the event loop was blocked.",
         [
             Query(f"max by (instance) (rollouts_exporter_cycle_seconds{{{EXPORTER}}})", "cycle {{instance}}"),
-            Query(f"max by (instance) (rollouts_exporter_event_loop_longest_hold_seconds{{{EXPORTER}}})", "longest block"),
+            Query(
+                f"max by (instance) (rollouts_exporter_event_loop_longest_hold_seconds{{{EXPORTER}}})", "longest block"
+            ),
         ],
         unit="s",
     ),
@@ -200,7 +219,8 @@ LOOP: Final = (
         "CPU cores of the process; only if Prometheus scrapes the exporter.",
         [
             Query(
-                f"rate(process_cpu_seconds_total[{RATE_WINDOW}]) and on (instance) rollouts_exporter_build_info{{{EXPORTER}}}",
+                f"rate(process_cpu_seconds_total[{WINDOW}])"
+                f" and on (instance) rollouts_exporter_build_info{{{EXPORTER}}}",
                 "{{instance}}",
             )
         ],
@@ -227,7 +247,7 @@ LOOP: Final = (
     ),
 )
 
-BOARD: Final = Board(
+BOARD: Final = Dashboard(
     uid="argo-rollouts-exporter",
     title="Argo Rollouts / Exporter",
     description="Health of the exporter: delivery, queue, targets, event loop.",
@@ -239,10 +259,15 @@ BOARD: Final = Board(
             "Exporter",
             "An exporter process.",
             label="instance",
-            of=f"rollouts_exporter_build_info{{{CLUSTER}}}",
-            many=True,
-            everything=True,
+            family=f"rollouts_exporter_build_info{{{CLUSTER}}}",
+            multiple=True,
+            include_all=True,
         ),
     ),
-    rows=(Row("Now", NOW), Row("Delivery", DELIVERY), Row("Targets", TARGETS), Row("Cycles and resources", LOOP)),
+    rows=(
+        Row("Now", OVERVIEW),
+        Row("Delivery", DELIVERY),
+        Row("Targets", TARGETS),
+        Row("Cycles and resources", EVENT_LOOP),
+    ),
 )

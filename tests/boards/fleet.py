@@ -11,18 +11,18 @@ from tests.boards.expressions import (
     CLUSTERS,
     DEGRADED,
     ERRORS,
-    RATE_WINDOW,
-    ROLLOUT_LABELS,
-    ROLLOUT_LEGEND,
+    KEY,
     PHASE_STATES,
+    ROLLOUT_LEGEND,
+    WINDOW,
     state_number,
 )
-from tests.boards.panels import Board, Panel, Query, Row, Variable
+from tests.boards.panels import Dashboard, Panel, Query, Row, Variable
 
 ROLLOUTS: Final = f'{CLUSTER},namespace=~"$namespace"'
-ACTIVE: Final = f'max by ({ROLLOUT_LABELS}, phase) (argo_rollouts_phase{{{ROLLOUTS},phase!="Completed"}}) == 1'
+ACTIVE: Final = f'max by ({KEY}, phase) (argo_rollouts_phase{{{ROLLOUTS},phase!="Completed"}}) == 1'
 RECENTLY_UPDATED: Final = (
-    f"max by ({ROLLOUT_LABELS}) (max_over_time(argo_rollouts_update_in_progress{{{ROLLOUTS}}}[$__range] @ end()))"
+    f"max by ({KEY}) (max_over_time(argo_rollouts_update_in_progress{{{ROLLOUTS}}}[$__range] @ end()))"
 )
 FINAL_RESULTS: Final = "promoted|aborted|rolled_back"
 
@@ -70,31 +70,31 @@ OVERVIEW: Final = (
     _stat(
         "Rollouts",
         "Rollouts exported by a leading controller.",
-        f'count(max by ({ROLLOUT_LABELS}) (argo_rollouts_phase{{{ROLLOUTS},phase="Completed"}}))',
+        f'count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Completed"}}))',
     ),
     _stat(
         "Updating",
         "Rollouts whose desired revision differs from the stable one. Progressing alone does not mean an update.",
-        f"sum(max by ({ROLLOUT_LABELS}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}})) or vector(0)",
+        f"sum(max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}})) or vector(0)",
     ),
     _stat(
         "Paused updates",
         "Paused for a duration, until a promotion, or after an inconclusive analysis.",
-        f'count(max by ({ROLLOUT_LABELS}) (argo_rollouts_phase{{{ROLLOUTS},phase="Paused"}}) == 1'
-        f" and on ({ROLLOUT_LABELS}) max by ({ROLLOUT_LABELS}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1) or vector(0)",
+        f'count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Paused"}}) == 1'
+        f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1) or vector(0)",
         (None, "blue"),
     ),
     _stat(
         "Degraded",
         "Rollouts in phase Abort, Timeout, Error or InvalidSpec.",
-        f"sum(max by ({ROLLOUT_LABELS}) (argo_rollouts_phase{{{ROLLOUTS},{DEGRADED}}})) or vector(0)",
+        f"sum(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},{DEGRADED}}})) or vector(0)",
         (None, "green"),
         (1, "red"),
     ),
     _stat(
         "Unknown state",
         "Rollouts with unknown state; the panel at the bottom shows the reasons.",
-        f"count(max by ({ROLLOUT_LABELS}) (argo_rollouts_unknown{{{ROLLOUTS}}}) == 1) or vector(0)",
+        f"count(max by ({KEY}) (argo_rollouts_unknown{{{ROLLOUTS}}}) == 1) or vector(0)",
         (None, "green"),
         (1, "yellow"),
     ),
@@ -113,24 +113,25 @@ IN_PROGRESS: Final = (
         [
             Query(ACTIVE),
             Query(
-                f"max by ({ROLLOUT_LABELS}) (argo_rollouts_canary_fraction{{{ROLLOUTS}}}) and on ({ROLLOUT_LABELS}) ({ACTIVE})",
+                f"max by ({KEY}) (argo_rollouts_canary_fraction{{{ROLLOUTS}}}) and on ({KEY}) ({ACTIVE})",
             ),
             Query(
-                f"time() - max by ({ROLLOUT_LABELS}) (argo_rollouts_phase_start_timestamp_seconds{{{ROLLOUTS}}})"
-                f" and on ({ROLLOUT_LABELS}) ({ACTIVE})",
+                f"time() - max by ({KEY}) (argo_rollouts_phase_start_timestamp_seconds{{{ROLLOUTS}}})"
+                f" and on ({KEY}) ({ACTIVE})",
             ),
         ],
         kind="table",
         width=10,
         height=9,
-        more=TABLE,
+        extra=TABLE,
     ),
     Panel(
         "Phases of updated rollouts",
         "Rollouts with an update in the selected time range.",
         [
             Query(
-                f"{state_number('argo_rollouts_phase', 'phase', ROLLOUTS, PHASE_STATES)} and on ({ROLLOUT_LABELS}) {RECENTLY_UPDATED} == 1",
+                f"{state_number('argo_rollouts_phase', 'phase', ROLLOUTS, PHASE_STATES)}"
+                f" and on ({KEY}) {RECENTLY_UPDATED} == 1",
                 ROLLOUT_LEGEND,
             )
         ],
@@ -144,8 +145,8 @@ IN_PROGRESS: Final = (
         "Share of traffic on the canary during an update, by the best available method.",
         [
             Query(
-                f"max by ({ROLLOUT_LABELS}) (argo_rollouts_canary_fraction{{{ROLLOUTS}}})"
-                f" and on ({ROLLOUT_LABELS}) max by ({ROLLOUT_LABELS}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1",
+                f"max by ({KEY}) (argo_rollouts_canary_fraction{{{ROLLOUTS}}})"
+                f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1",
                 ROLLOUT_LEGEND,
             )
         ],
@@ -157,7 +158,7 @@ IN_PROGRESS: Final = (
         "Pods of all rollouts that are not terminating, from kube-state-metrics.",
         [Query(f"sum by (role) (argo_rollouts_pods{{{ROLLOUTS}}})", "{{role}}")],
         width=12,
-        words=("stable", "canary", "preview", "old", "experiment", "unknown"),
+        coloured_series=("stable", "canary", "preview", "old", "experiment", "unknown"),
         stacked=True,
     ),
 )
@@ -165,8 +166,8 @@ RESULTS: Final = (
     Panel(
         "Completed updates",
         "Updates by result; superseded: replaced by a newer revision before the end.",
-        [Query(f"sum by (result) (increase(argo_rollouts_updates_total{{{ROLLOUTS}}}[{RATE_WINDOW}]))", "{{result}}")],
-        words=tuple(result.value for result in UPDATE_RESULTS),
+        [Query(f"sum by (result) (increase(argo_rollouts_updates_total{{{ROLLOUTS}}}[{WINDOW}]))", "{{result}}")],
+        coloured_series=tuple(result.value for result in UPDATE_RESULTS),
         stacked=True,
     ),
     Panel(
@@ -202,8 +203,13 @@ RESULTS: Final = (
     Panel(
         "Finished AnalysisRuns",
         "AnalysisRuns by phase, counted when they finish. Error: a metric could not be measured.",
-        [Query(f"sum by (phase) (increase(argo_rollouts_analysis_runs_total{{{ROLLOUTS}}}[{RATE_WINDOW}]))", "{{phase}}")],
-        words=("Successful", "Failed", "Error", "Inconclusive"),
+        [
+            Query(
+                f"sum by (phase) (increase(argo_rollouts_analysis_runs_total{{{ROLLOUTS}}}[{WINDOW}]))",
+                "{{phase}}",
+            )
+        ],
+        coloured_series=("Successful", "Failed", "Error", "Inconclusive"),
         stacked=True,
     ),
 )
@@ -213,7 +219,7 @@ CONTROLLERS: Final = (
         "The ten rollouts with the most reconcile errors. A few at the start of an update are retried conflicts.",
         [
             Query(
-                f"topk(10, sum by ({ROLLOUT_LABELS}) (rate({{{ERRORS},{ROLLOUTS}}}[{RATE_WINDOW}])) > 0)",
+                f"topk(10, sum by ({KEY}) (rate({{{ERRORS},{ROLLOUTS}}}[{WINDOW}])) > 0)",
                 ROLLOUT_LEGEND,
             )
         ],
@@ -224,7 +230,7 @@ CONTROLLERS: Final = (
         "Duration of a reconciliation of a rollout by the controller.",
         [
             Query(
-                f"histogram_quantile({quantile}, sum by (le) (rate(rollout_reconcile_bucket{{{ROLLOUTS}}}[{RATE_WINDOW}])))",
+                f"histogram_quantile({quantile}, sum by (le) (rate(rollout_reconcile_bucket{{{ROLLOUTS}}}[{WINDOW}])))",
                 name,
             )
             for quantile, name in ((0.5, "median"), (0.99, "99th percentile"))
@@ -238,7 +244,7 @@ CONTROLLERS: Final = (
     ),
 )
 
-BOARD: Final = Board(
+BOARD: Final = Dashboard(
     uid="argo-rollouts-fleet",
     title="Argo Rollouts / All rollouts",
     description="All rollouts: updates in progress, rollouts with problems, results of updates, controllers.",
@@ -250,9 +256,9 @@ BOARD: Final = Board(
             "Namespace",
             "Namespace of the rollouts.",
             label="namespace",
-            of=f"argo_rollouts_phase{{{CLUSTER}}}",
-            many=True,
-            everything=True,
+            family=f"argo_rollouts_phase{{{CLUSTER}}}",
+            multiple=True,
+            include_all=True,
         ),
     ),
     rows=(

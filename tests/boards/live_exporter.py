@@ -1,4 +1,4 @@
-"""The real exporter between recorded pages and real stores: one scrapes it, the other takes its OTLP."""
+"""The real exporter on a recording, scraped by a Prometheus and pushing to an OTLP endpoint."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from aiohttp import web
 
 from exporter.demo.servers import serve_path, serve_recording
 from exporter.metrics import Source
-from tests.boards.loaded_stores import Store
-from tests.process import exporter
+from tests.boards.loaded_stores import QueryClient
+from tests.process import start_exporter
 from tests.real_stores import prometheus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-BROKEN = 'kube_pod_info{namespace="far",pod="away",uid="1"} 1\nkube_pod_info{ 1\n'
-"""A page with a line that is no exposition text."""
+MALFORMED_PAGE = 'kube_pod_info{namespace="far",pod="away",uid="1"} 1\nkube_pod_info{ 1\n'
+"""A page with a malformed line."""
 
 
 @asynccontextmanager
-async def scraped(
+async def scraped_exporter(
     program: str, folder: Path, recording: Path, endpoint: str, speed: float = 1.0, **otlp: Any
-) -> AsyncIterator[Store]:
-    """Run the exporter over a recording, pushing to an endpoint, and a Prometheus that scrapes it; yields that.
+) -> AsyncIterator[QueryClient]:
+    """Run the exporter on a recording, pushing to `endpoint`, and a Prometheus that scrapes it; yield the Prometheus.
 
-    The recording begins to play when the Prometheus has scraped for the first time.
+    The recording starts to play after the first scrape.
     """
-    begun: list[float] = []
+    started: list[float] = []
 
     def elapsed() -> float:
-        return (time.monotonic() - begun[0]) * speed if begun else 0.0
+        return (time.monotonic() - started[0]) * speed if started else 0.0
 
-    async def broken(_: web.Request) -> web.Response:
-        return web.Response(text=BROKEN, content_type="text/plain")
+    async def malformed(_: web.Request) -> web.Response:
+        return web.Response(text=MALFORMED_PAGE, content_type="text/plain")
 
     async with (
-        serve_recording(recording / "full.jsonl", elapsed) as (played, _),
-        serve_path(broken) as odd,
+        serve_recording(recording / "full.jsonl", elapsed) as (targets_of_recording, _),
+        serve_path(malformed) as malformed_target,
     ):
         targets: dict[str, list[str]] = {source.value: [] for source in Source}
-        for one in played:
-            targets[one.source.value].append(one.address)
-        targets[Source.KUBE_STATE_METRICS.value].append(odd)
+        for target in targets_of_recording:
+            targets[target.source.value].append(target.address)
+        targets[Source.KUBE_STATE_METRICS.value].append(malformed_target)
         settings = {
             **{source: {"targets": addresses, "interval": "250ms"} for source, addresses in targets.items()},
             "otlp": {"endpoint": endpoint, **otlp},
@@ -59,16 +59,16 @@ async def scraped(
         }
         file = folder / "config.yaml"
         file.write_text(yaml.safe_dump(settings))
-        async with exporter(file, HOSTNAME="rollouts-exporter-0") as process:
-            port = re.search(r"port (\d+)", await process.say("started"))
+        async with start_exporter(file, HOSTNAME="rollouts-exporter-0") as process:
+            port = re.search(r"port (\d+)", await process.wait_for_log("started"))
             assert port
             async with (
-                prometheus(program, folder, [f"127.0.0.1:{port[1]}"], every="500ms") as address,
+                prometheus(program, folder, [f"127.0.0.1:{port[1]}"], interval="500ms") as address,
                 aiohttp.ClientSession() as session,
             ):
-                store = Store(address, session)
-                while not await store.at("rollouts_exporter_build_info", time.time()):
+                store = QueryClient(address, session)
+                while not await store.query("rollouts_exporter_build_info", time.time()):
                     await asyncio.sleep(0.2)
-                begun.append(time.monotonic())
+                started.append(time.monotonic())
                 yield store
             assert await process.stop() == 0

@@ -1,6 +1,6 @@
-"""Panels, variables and annotations in a few words → the JSON that Grafana 12 imports.
+"""Panels, variables and annotations → the JSON that Grafana 12 imports.
 
-Grafana's own defaults are left out of the JSON: it fills them in, and a diff shows what was meant.
+The JSON omits Grafana's defaults, so that a diff shows only intended changes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-SCHEMA: Final = 41
+SCHEMA_VERSION: Final = 41
 """The schema of Grafana 12."""
-WIDTH: Final = 24
+GRID_COLUMNS: Final = 24
 """Columns of Grafana's grid."""
-SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
+DATASOURCE_REF: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A PromQL expression, and what its series are called; `instant` asks for the last value only."""
+    """A PromQL expression and its legend; `instant` requests only the last value."""
 
     expr: str
     legend: str = ""
@@ -33,10 +33,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel. `steps` are (from value, colour) thresholds; `states` names whole numbers, from 0 or as given.
+    """A panel. `steps` are (minimum, colour) thresholds; `states` maps values to names.
 
-    `words` are series that have a colour of their own (COLOURS), `thick` is the one that matters most. `more` is laid
-    over the panel's JSON as it is.
+    `coloured_series` have the colour of their name in COLOURS, `thick_series` has a thick line. `extra` is merged into
+    the panel's JSON.
     """
 
     title: str
@@ -48,32 +48,32 @@ class Panel:
     height: int = 8
     steps: Sequence[tuple[float | None, str]] = ((None, "green"),)
     states: Mapping[int, str] = field(default_factory=dict)
-    words: Sequence[str] = ()
-    thick: str = ""
+    coloured_series: Sequence[str] = ()
+    thick_series: str = ""
     stacked: bool = False
-    most: float | None = None
-    more: Json = field(default_factory=dict)
+    max_value: float | None = None
+    extra: Json = field(default_factory=dict)
 
     def json(self, number: int, x: int, y: int) -> Json:
-        """Return it, placed on the grid."""
+        """Return the JSON at a grid position."""
         return {
             "id": number,
             "title": self.title,
             "description": self.description,
             "type": self.kind,
-            "datasource": SOURCE,
+            "datasource": DATASOURCE_REF,
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
-            "targets": [_target(query, chr(ord("A") + place), self.kind) for place, query in enumerate(self.queries)],
+            "targets": [_target(query, chr(ord("A") + index), self.kind) for index, query in enumerate(self.queries)],
             "fieldConfig": {"defaults": self._defaults(), "overrides": self._overrides()},
             "options": OPTIONS[self.kind],
-            **self.more,
+            **self.extra,
         }
 
     def _overrides(self) -> list[Json]:
-        drawn = [{"id": "custom.lineWidth", "value": 4}, {"id": "custom.fillOpacity", "value": 12}]
+        line_style = [{"id": "custom.lineWidth", "value": 4}, {"id": "custom.fillOpacity", "value": 12}]
         return [
-            *(_override(word, {"id": "color", "value": _fixed(word)}) for word in self.words),
-            *([_override(self.thick, *drawn)] if self.thick else ()),
+            *(_override(word, {"id": "color", "value": _fixed_colour(word)}) for word in self.coloured_series),
+            *([_override(self.thick_series, *line_style)] if self.thick_series else ()),
         ]
 
     def _defaults(self) -> Json:
@@ -81,7 +81,10 @@ class Panel:
         defaults: Json = {
             "unit": self.unit,
             "color": coloured,
-            "thresholds": {"mode": "absolute", "steps": [{"value": at, "color": to} for at, to in self.steps]},
+            "thresholds": {
+                "mode": "absolute",
+                "steps": [{"value": minimum, "color": colour} for minimum, colour in self.steps],
+            },
         }
         if self.unit == "percentunit":
             defaults |= {"min": 0, "max": 1}
@@ -90,10 +93,10 @@ class Panel:
             defaults["custom"] = {"fillOpacity": 60 if self.stacked else 0, "lineWidth": 0 if self.stacked else 2}
             if self.stacked:
                 defaults["custom"]["stacking"] = {"mode": "normal"}
-        if self.most is not None:
-            defaults["max"] = self.most
+        if self.max_value is not None:
+            defaults["max"] = self.max_value
         if self.states:
-            defaults["mappings"] = [{"type": "value", "options": dict(_named(self.states))}]
+            defaults["mappings"] = [{"type": "value", "options": dict(_value_mappings(self.states))}]
         return defaults
 
 
@@ -117,7 +120,7 @@ def _target(query: Query, reference: str, kind: str) -> Json:
     instant = query.instant or kind in {"stat", "table"}
     return {
         "refId": reference,
-        "datasource": SOURCE,
+        "datasource": DATASOURCE_REF,
         "expr": query.expr,
         "legendFormat": query.legend or "__auto",
         "instant": instant,
@@ -130,53 +133,53 @@ def _override(name: str, *properties: Json) -> Json:
     return {"matcher": {"id": "byName", "options": name}, "properties": list(properties)}
 
 
-def _fixed(word: str) -> Json:
-    return {"mode": "fixed", "fixedColor": COLOURS[word]}
+def _fixed_colour(name: str) -> Json:
+    return {"mode": "fixed", "fixedColor": COLOURS[name]}
 
 
-def _named(states: Mapping[int, str]) -> Iterator[tuple[str, Json]]:
-    for place, (number, word) in enumerate(states.items()):
-        yield str(number), {"text": word, "color": COLOURS.get(word, "text"), "index": place}
+def _value_mappings(states: Mapping[int, str]) -> Iterator[tuple[str, Json]]:
+    for index, (number, text) in enumerate(states.items()):
+        yield str(number), {"text": text, "color": COLOURS.get(text, "text"), "index": index}
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A choice at the top of a dashboard: the values of `label` among the series of `of`, or those of `listed`."""
+    """A dashboard variable: the values of `label` in the series of `family`, or those of `choices`."""
 
     name: str
     title: str
     description: str
     label: str = ""
-    of: str = ""
-    listed: Sequence[str] = ()
-    many: bool = False
-    everything: bool = False
+    family: str = ""
+    choices: Sequence[str] = ()
+    multiple: bool = False
+    include_all: bool = False
 
     def json(self) -> Json:
-        """Return it; that which is listed has its first value chosen."""
+        """Return the JSON; the first of `choices` is the default."""
         common = {"name": self.name, "label": self.title, "description": self.description, "allowCustomValue": True}
-        if self.listed:
-            first = {"text": self.listed[0], "value": self.listed[0], "selected": True}
-            return {**common, "type": "custom", "query": ",".join(self.listed), "current": first}
-        query = f"label_values({self.of}, {self.label})"
-        chosen = {"text": "All", "value": "$__all"} if self.everything else {}
+        if self.choices:
+            default = {"text": self.choices[0], "value": self.choices[0], "selected": True}
+            return {**common, "type": "custom", "query": ",".join(self.choices), "current": default}
+        query = f"label_values({self.family}, {self.label})"
+        default = {"text": "All", "value": "$__all"} if self.include_all else {}
         return {
             **common,
             "type": "query",
-            "datasource": SOURCE,
+            "datasource": DATASOURCE_REF,
             "definition": query,
             "query": {"query": query, "refId": f"{self.name}-values"},
             "refresh": 2,
             "sort": 1,
-            "multi": self.many,
-            "includeAll": self.everything,
-            **({"allValue": ".*", "current": chosen} if self.everything else {}),
+            "multi": self.multiple,
+            "includeAll": self.include_all,
+            **({"allValue": ".*", "current": default} if self.include_all else {}),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Marks on the time axis, wherever the expression has a value."""
+    """Marks on the time axis where the expression has a value."""
 
     name: str
     expr: str
@@ -184,10 +187,10 @@ class Annotation:
     colour: str
 
     def json(self) -> Json:
-        """Return it."""
+        """Return the JSON."""
         return {
             "name": self.name,
-            "datasource": SOURCE,
+            "datasource": DATASOURCE_REF,
             "enable": True,
             "iconColor": self.colour,
             "expr": self.expr,
@@ -198,15 +201,15 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A heading with the panels under it."""
+    """A row: a heading and its panels."""
 
     title: str
     panels: Sequence[Panel]
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """A dashboard; `uid` never changes, since links and bookmarks hold it."""
+class Dashboard:
+    """A dashboard; `uid` never changes, since links and bookmarks contain it."""
 
     uid: str
     title: str
@@ -214,7 +217,7 @@ class Board:
     variables: Sequence[Variable]
     rows: Sequence[Row]
     annotations: Sequence[Annotation] = ()
-    span: str = "now-3h"
+    time_range: str = "now-3h"
 
     def json(self) -> Json:
         """Return what Grafana imports."""
@@ -223,19 +226,19 @@ class Board:
             "title": self.title,
             "description": self.description,
             "tags": ["argo-rollouts", "progressive-delivery"],
-            "schemaVersion": SCHEMA,
+            "schemaVersion": SCHEMA_VERSION,
             "editable": True,
             "graphTooltip": 1,
             "refresh": "30s",
-            "time": {"from": self.span, "to": "now"},
-            "links": [LINK],
-            "templating": {"list": [DATASOURCE, *(one.json() for one in self.variables)]},
-            "annotations": {"list": [one.json() for one in self.annotations]},
-            "panels": list(_placed(self.rows)),
+            "time": {"from": self.time_range, "to": "now"},
+            "links": [DASHBOARD_LINK],
+            "templating": {"list": [DATASOURCE_VARIABLE, *(variable.json() for variable in self.variables)]},
+            "annotations": {"list": [annotation.json() for annotation in self.annotations]},
+            "panels": list(_lay_out(self.rows)),
         }
 
 
-LINK: Final[Json] = {
+DASHBOARD_LINK: Final[Json] = {
     "type": "dashboards",
     "title": "Argo Rollouts",
     "tags": ["argo-rollouts"],
@@ -243,19 +246,24 @@ LINK: Final[Json] = {
     "includeVars": True,
     "keepTime": True,
 }
-"""Links to all dashboards of this tag, with the choices and the time kept."""
-DATASOURCE: Final[Json] = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+"""Links to all dashboards with the tag; they keep variables and time range."""
+DATASOURCE_VARIABLE: Final[Json] = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+}
 
 
-def _placed(rows: Sequence[Row]) -> Iterator[Json]:
-    """Place panels from left to right, row by row."""
+def _lay_out(rows: Sequence[Row]) -> Iterator[Json]:
+    """Yield the panels with grid positions, from left to right, row by row."""
     number = y = 0
     for row in rows:
         number += 1
-        yield {"id": number, "type": "row", "title": row.title, "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1}}
+        yield {"id": number, "type": "row", "title": row.title, "gridPos": {"x": 0, "y": y, "w": GRID_COLUMNS, "h": 1}}
         y, x, tallest = y + 1, 0, 0
         for panel in row.panels:
-            if x + panel.width > WIDTH:
+            if x + panel.width > GRID_COLUMNS:
                 y, x, tallest = y + tallest, 0, 0
             number += 1
             yield panel.json(number, x, y)

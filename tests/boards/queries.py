@@ -1,4 +1,4 @@
-"""The expressions of dashboards and alerts: found, with Grafana's variables filled in, and what they ask for."""
+"""The expressions of dashboards and alerts, with Grafana's variables filled in, and their selectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHART: Final = Path(__file__).parent.parent.parent / "charts/rollouts-exporter"
 RULES: Final = CHART / "rules/alerts.yaml"
-PLACE: Final = {
+VARIABLES: Final = {
     "cluster_label": "k8s_cluster_name",
     "cluster": ".*",
     "namespace": ".*",
@@ -31,8 +31,8 @@ PLACE: Final = {
     "__rate_interval": "1m",
     "__range": "1h",
 }
-"""What the variables stand for, unless told otherwise."""
-PASSED: Final = frozenset({
+"""Default values of the variables."""
+PASSED_THROUGH: Final = frozenset({
     "analysis_run_info",
     "analysis_run_reconcile_error",
     "experiment_reconcile_error",
@@ -43,7 +43,7 @@ PASSED: Final = frozenset({
     "rollout_reconcile_error",
 })  # fmt: skip # a table
 """Families of the controller that pass through."""
-OTHERS: Final = frozenset({
+FOREIGN: Final = frozenset({
     "container_cpu_usage_seconds_total",  # the kubelet's cAdvisor
     "container_memory_working_set_bytes",
     "http_server_request_duration_seconds",  # OpenTelemetry's HTTP metrics, of the service itself
@@ -52,74 +52,74 @@ OTHERS: Final = frozenset({
     "process_resident_memory_bytes",
     "trace_endpoint_count",  # Last9, of the service's traces
 })  # fmt: skip # a table
-"""Families of others, each from a source that the panel or the alert names."""
+"""Families that the exporter does not export; the panel or alert names their source."""
 SUFFIXES: Final = re.compile(r"_(bucket|count|sum)$")
-OWN: Final = frozenset({*DERIVED_BY_NAME, *TARGETS, DURATIONS, *(row.name for row in DEFINITIONS)})
+EXPORTED: Final = frozenset({*DERIVED_BY_NAME, *TARGETS, DURATIONS, *(row.name for row in DEFINITIONS)})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """An expression, and where it stands."""
+class Expression:
+    """An expression and its location."""
 
-    where: str
+    location: str
     expr: str
 
-    def filled(self, **values: str) -> str:
-        """Return it as a store is asked."""
-        return filled(self.expr, **values)
+    def with_variables(self, **values: str) -> str:
+        """Return the expression with Grafana's variables filled in."""
+        return fill_variables(self.expr, **values)
 
 
-def filled(text: str, **values: str) -> str:
+def fill_variables(text: str, **values: str) -> str:
     """Fill in Grafana's variables."""
-    return re.sub(r"\$([a-z_]\w*)", lambda found: (PLACE | values)[found[1]], text)
+    return re.sub(r"\$([a-z_]\w*)", lambda match: (VARIABLES | values)[match[1]], text)
 
 
-def boards() -> Mapping[str, dict[str, Any]]:
-    """Return the dashboards as they ship, by the names of their files."""
+def dashboards() -> Mapping[str, dict[str, Any]]:
+    """Return the generated dashboards by file name."""
     return {file.stem: json.loads(file.read_text()) for file in sorted((CHART / "dashboards").glob("*.json"))}
 
 
 def alerts() -> Mapping[str, dict[str, Any]]:
-    """Return the alerts as they ship, by name."""
+    """Return the alert rules by name."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
-def panel_queries() -> Iterator[Asked]:
+def panel_queries() -> Iterator[Expression]:
     """Yield every query of every panel."""
-    for name, board in boards().items():
+    for name, board in dashboards().items():
         for panel in board["panels"]:
             for target in panel.get("targets", ()):
-                yield Asked(f"{name}: {panel['title']}: {target['refId']}", target["expr"])
+                yield Expression(f"{name}: {panel['title']}: {target['refId']}", target["expr"])
 
 
-def mark_queries() -> Iterator[Asked]:
-    """Yield every query of an annotation, and the series that a variable's choices come of."""
-    for name, board in boards().items():
-        for mark in board["annotations"]["list"]:
-            yield Asked(f"{name}: {mark['name']}", mark["expr"])
+def annotation_queries() -> Iterator[Expression]:
+    """Yield the expressions of annotations, and the series selectors of variables."""
+    for name, board in dashboards().items():
+        for annotation in board["annotations"]["list"]:
+            yield Expression(f"{name}: {annotation['name']}", annotation["expr"])
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
                 series = re.fullmatch(r"label_values\((.+), \S+\)", variable["definition"])
                 assert series, variable
-                yield Asked(f"{name}: ${variable['name']}", series[1])
+                yield Expression(f"{name}: ${variable['name']}", series[1])
 
 
-def alert_queries() -> Iterator[Asked]:
+def alert_queries() -> Iterator[Expression]:
     """Yield the expression of every alert."""
-    return (Asked(name, rule["expr"]) for name, rule in alerts().items())
+    return (Expression(name, rule["expr"]) for name, rule in alerts().items())
 
 
 def selectors(expr: str) -> Iterator[promql_parser.VectorSelector]:
-    """Yield the selectors of an expression. Raises ValueError when it is no PromQL."""
-    found: list[promql_parser.VectorSelector] = []
+    """Yield the selectors of an expression. Raises ValueError if it is not valid PromQL."""
+    selectors: list[promql_parser.VectorSelector] = []
 
-    def look(node: promql_parser.Expr) -> bool:
+    def collect(node: promql_parser.Expr) -> bool:
         if isinstance(node, promql_parser.VectorSelector):
-            found.append(node)
+            selectors.append(node)
         elif isinstance(node, promql_parser.MatrixSelector):
-            found.append(node.vector_selector)
+            selectors.append(node.vector_selector)
         return True
 
-    promql_parser.walk(promql_parser.parse(expr), look)
-    return iter(found)
+    promql_parser.walk(promql_parser.parse(expr), collect)
+    return iter(selectors)

@@ -5,32 +5,32 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
-from tests.boards.canary import ROLES, PANELS
+from tests.boards.canary import PANELS, ROLES
 from tests.boards.expressions import (
     CLUSTER,
     CLUSTER_LABEL,
     CLUSTERS,
     DEGRADED,
     ERRORS,
-    RATE_WINDOW,
     HEALTH_STATES,
-    ROLLOUT,
     PHASE_STATES,
+    ROLLOUT,
     RUN_STATES,
+    WINDOW,
     state_number,
 )
-from tests.boards.panels import Annotation, Board, Panel, Query, Row, Variable
+from tests.boards.panels import Annotation, Dashboard, Panel, Query, Row, Variable
 
-RUNS: Final = f'{CLUSTER},namespace=~"$namespace",name=~"$rollout-[a-z0-9]+-[0-9].*"'
+ANALYSIS_RUNS: Final = f'{CLUSTER},namespace=~"$namespace",name=~"$rollout-[a-z0-9]+-[0-9].*"'
 """AnalysisRuns of the rollout: `<rollout>-<hash>-<revision>…`."""
 
 
-def _number(title: str, description: str, query: Query, unit: str, *steps: tuple[float | None, str]) -> Panel:
+def _stat(title: str, description: str, query: Query, unit: str, *steps: tuple[float | None, str]) -> Panel:
     steps = steps or ((None, "blue"),)
     return Panel(title, description, [query], kind="stat", unit=unit, width=4, height=4, steps=steps)
 
 
-NOW: Final = (
+OVERVIEW: Final = (
     Panel(
         "Phase",
         "Phase in the controller's metrics. Completed: no update; Progressing: an update, a scaling or a lost pod.",
@@ -40,13 +40,13 @@ NOW: Final = (
         height=4,
         states=PHASE_STATES,
     ),
-    _number(
+    _stat(
         "Time in phase",
         "Time since the phase was first seen.",
         Query(f"time() - max(argo_rollouts_phase_start_timestamp_seconds{{{ROLLOUT}}})"),
         "s",
     ),
-    _number(
+    _stat(
         "Canary",
         "Share of traffic on the canary, by the best available method; absent if unknown.",
         Query(f"max(argo_rollouts_canary_fraction{{{ROLLOUT}}})"),
@@ -54,20 +54,20 @@ NOW: Final = (
         (None, "green"),
         (0.001, "orange"),
     ),
-    _number(
+    _stat(
         "Step",
         "Index of the current canary step; requires rollout state.",
         Query(f"max(argo_rollouts_canary_step_index{{{ROLLOUT}}})"),
         "short",
     ),
-    _number(
+    _stat(
         "Time paused, by reason",
         "Inconclusive…: until a promotion; CanaryPauseStep: for its duration or until one. Requires rollout state.",
         Query(f"time() - max by (reason) (argo_rollouts_pause_start_timestamp_seconds{{{ROLLOUT}}})", "{{reason}}"),
         "s",
         (None, "yellow"),
     ),
-    _number(
+    _stat(
         "Last update duration",
         "Duration of the last update with each result.",
         Query(f"max by (result) (argo_rollouts_last_update_duration_seconds{{{ROLLOUT}}})", "{{result}}"),
@@ -80,7 +80,10 @@ UPDATE: Final = (
         "Phase of the controller; health is status.phase of the object and requires rollout state.",
         [
             Query(state_number("argo_rollouts_phase", "phase", ROLLOUT, PHASE_STATES, "namespace, name"), "phase"),
-            Query(f"100 + {state_number('argo_rollouts_health', 'health', ROLLOUT, HEALTH_STATES, 'namespace, name')}", "health"),
+            Query(
+                f"100 + {state_number('argo_rollouts_health', 'health', ROLLOUT, HEALTH_STATES, 'namespace, name')}",
+                "health",
+            ),
         ],
         kind="state-timeline",
         width=24,
@@ -97,15 +100,15 @@ UPDATE: Final = (
         ],
         unit="percentunit",
         width=12,
-        words=("canary fraction", "weight", "ready_pods", "pods", "replicas"),
-        thick="canary fraction",
+        coloured_series=("canary fraction", "weight", "ready_pods", "pods", "replicas"),
+        thick_series="canary fraction",
     ),
     Panel(
         "Pods by role",
         "Pods that are not terminating.",
         [Query(f"max by (role) (argo_rollouts_pods{{{ROLLOUT}}})", "{{role}}")],
         width=6,
-        words=ROLES,
+        coloured_series=ROLES,
         stacked=True,
     ),
     Panel(
@@ -113,7 +116,7 @@ UPDATE: Final = (
         "Ready pods; the difference to all pods is not ready yet.",
         [Query(f"max by (role) (argo_rollouts_pods_ready{{{ROLLOUT}}})", "{{role}}")],
         width=6,
-        words=ROLES,
+        coloured_series=ROLES,
         stacked=True,
     ),
     Panel(
@@ -125,7 +128,7 @@ UPDATE: Final = (
     Panel(
         "AnalysisRuns",
         "Phase of each AnalysisRun of this rollout (analysis_run_info).",
-        [Query(f"{state_number('analysis_run_info', 'phase', RUNS, RUN_STATES, 'name')}", "{{name}}")],
+        [Query(f"{state_number('analysis_run_info', 'phase', ANALYSIS_RUNS, RUN_STATES, 'name')}", "{{name}}")],
         kind="state-timeline",
         width=16,
         states=RUN_STATES,
@@ -137,7 +140,7 @@ EVENTS: Final = (
         "Events of the controller by reason (rollout_events_total).",
         [
             Query(
-                f"sum by (reason) (increase(rollout_events_total{{{ROLLOUT}}}[{RATE_WINDOW}])) > 0",
+                f"sum by (reason) (increase(rollout_events_total{{{ROLLOUT}}}[{WINDOW}])) > 0",
                 "{{reason}}",
             )
         ],
@@ -150,13 +153,13 @@ EVENTS: Final = (
         [Query(f"round(sum by (result) (increase(argo_rollouts_updates_total{{{ROLLOUT}}}[$__range])))", "{{result}}")],
         kind="stat",
         width=6,
-        words=tuple(result.value for result in UPDATE_RESULTS),
+        coloured_series=tuple(result.value for result in UPDATE_RESULTS),
         steps=((None, "text"),),
     ),
     Panel(
         "Reconcile errors",
         "Reconcile errors of this rollout. A few at the start of an update are retried conflicts.",
-        [Query(f"sum(rate({{{ERRORS},{ROLLOUT}}}[{RATE_WINDOW}]))", "errors")],
+        [Query(f"sum(rate({{{ERRORS},{ROLLOUT}}}[{WINDOW}]))", "errors")],
         unit="ops",
         width=6,
     ),
@@ -171,7 +174,7 @@ EVENTS: Final = (
         kind="table",
         width=24,
         height=7,
-        more={
+        extra={
             "fieldConfig": {"defaults": {"custom": {"align": "left", "filterable": True}}, "overrides": []},
             "transformations": [
                 {"id": "organize", "options": {"excludeByName": {"Time": True, "Value": True}, "renameByName": {}}}
@@ -180,7 +183,7 @@ EVENTS: Final = (
     ),
 )
 
-BOARD: Final = Board(
+BOARD: Final = Dashboard(
     uid="argo-rollouts-rollout",
     title="Argo Rollouts / One rollout",
     description="One rollout: steps of its update, comparison of canary and stable, metrics of its service.",
@@ -192,25 +195,25 @@ BOARD: Final = Board(
             "Namespace",
             "Namespace of the rollout.",
             label="namespace",
-            of=f"argo_rollouts_phase{{{CLUSTER}}}",
+            family=f"argo_rollouts_phase{{{CLUSTER}}}",
         ),
         Variable(
             "rollout",
             "Rollout",
             "Name of the rollout.",
             label="name",
-            of=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace"}}',
+            family=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace"}}',
         ),
         Variable(
             "service",
             "Service",
             "service_name of its HTTP metrics and traces; default: the name of the rollout.",
             label="name",
-            of=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace",name=~"$rollout"}}',
+            family=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace",name=~"$rollout"}}',
         ),
     ),
     rows=(
-        Row("Now", NOW),
+        Row("Now", OVERVIEW),
         Row("Update", UPDATE),
         Row("Canary and stable", PANELS),
         Row("History", EVENTS),
@@ -236,5 +239,5 @@ BOARD: Final = Board(
             "red",
         ),
     ),
-    span="now-1h",
+    time_range="now-1h",
 )

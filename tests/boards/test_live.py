@@ -1,4 +1,4 @@
-"""End to end: recorded pages, the exporter as a process, a Prometheus that scrapes it, a VictoriaMetrics it feeds."""
+"""Every query on a running exporter, in a Prometheus that scrapes it and a VictoriaMetrics that it pushes to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from tests.boards.live_exporter import scraped
-from tests.boards.loaded_stores import Store
-from tests.boards.queries import OTHERS, SUFFIXES, Asked, alert_queries, mark_queries, panel_queries, selectors
+from tests.boards.live_exporter import scraped_exporter
+from tests.boards.loaded_stores import QueryClient
+from tests.boards.queries import (
+    FOREIGN,
+    SUFFIXES,
+    Expression,
+    alert_queries,
+    annotation_queries,
+    panel_queries,
+    selectors,
+)
 from tests.real_stores import free_port, victoria_metrics
 
 if TYPE_CHECKING:
@@ -18,20 +26,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OUTAGE: Final = 1.5
-"""Seconds for which the recording plays while nobody answers at the endpoint; the small queue has long been full."""
-LASTING: Final = 11.0
-"""Seconds that it plays in all."""
+"""Seconds that the endpoint is down while the recording plays; long enough to fill the small queue."""
+DURATION: Final = 11.0
+"""Seconds that the recording plays."""
 SPEED: Final = 6.0
-"""The recording `analysis` ends within that time: promoted, aborted, paused for want of a decision."""
-WELL: Final = {
+"""Fast enough for the recording `analysis` to end: promoted, aborted, paused after an inconclusive run."""
+EMPTY: Final = {
     "exporter: Targets down: A",
     "fleet: Unknown state: A",
     "fleet: Reasons of unknown state: A",
 }
-"""What has no answer but 0: all is known in this recording, and everybody answers."""
-PUSHED: Final = {"exporter: CPU: A", "exporter: Memory: A"}
-"""What only those have who scrape it."""
-TOLD: Final = {
+"""Panels without data, since no value is unknown and all targets are up."""
+SCRAPED_ONLY: Final = {"exporter: CPU: A", "exporter: Memory: A"}
+"""Panels whose metrics are only scraped, not pushed."""
+FIRING: Final = {
     "RolloutAborted",
     "RolloutAnalysisFailed",
     "RolloutDegraded",
@@ -39,40 +47,42 @@ TOLD: Final = {
     "RolloutUndecided",
     "RolloutsExporterSpoolFilling",
 }
-"""Alerts whose expression has a value, for however short a time."""
+"""Alerts whose expression has a value at any time."""
 
 
-def made_here(asked: Asked) -> bool:
-    """Tell whether the exporter itself says what is asked for."""
-    names = [one.name or "" for one in selectors(asked.filled())]
-    others = [name for name in names if {name, SUFFIXES.sub("", name)} & OTHERS]
+def is_exported(expression: Expression) -> bool:
+    """Return whether the exporter itself exports the queried series."""
+    names = [selector.name or "" for selector in selectors(expression.with_variables())]
+    others = [name for name in names if {name, SUFFIXES.sub("", name)} & FOREIGN]
     return all(name.startswith("process_") for name in others)
 
 
-async def test_every_query_is_answered_by_who_scrapes_and_by_who_is_fed(
+async def test_every_query_returns_data_from_a_scraping_and_from_a_receiving_store(
     recording: Callable[[str], Path], require_program: Callable[[str], str], tmp_path: Path
 ) -> None:
     port = free_port()
-    fed = f"http://127.0.0.1:{port}/opentelemetry"
+    endpoint = f"http://127.0.0.1:{port}/opentelemetry"
     queue = {"bytes": "100KiB", "directory": str(tmp_path / "spool")}
-    began = time.time()
-    async with scraped(
-        require_program("prometheus"), tmp_path, recording("analysis"), fed, SPEED, queue=queue
-    ) as scraper:
+    start = time.time()
+    async with scraped_exporter(
+        require_program("prometheus"), tmp_path, recording("analysis"), endpoint, SPEED, queue=queue
+    ) as scraping_store:
         await asyncio.sleep(OUTAGE)
         naming = ("-opentelemetry.usePrometheusNaming",)
         async with (
             victoria_metrics(require_program("victoria-metrics"), tmp_path, *naming, port=port) as address,
             aiohttp.ClientSession() as session,
         ):
-            await asyncio.sleep(LASTING - OUTAGE)
-            for store, missing in ((scraper, set[str]()), (Store(address, session), PUSHED)):
-                asked = [one for one in (*panel_queries(), *mark_queries()) if made_here(one)]
-                assert {one.where for one in asked if not await _answered(store, one, began)} == WELL | missing
-                told = {one.where for one in alert_queries() if await _answered(store, one, began)}
-                assert told >= TOLD
+            await asyncio.sleep(DURATION - OUTAGE)
+            for store, missing in ((scraping_store, set[str]()), (QueryClient(address, session), SCRAPED_ONLY)):
+                expressions = [item for item in (*panel_queries(), *annotation_queries()) if is_exported(item)]
+                assert {
+                    item.location for item in expressions if not await _has_data(store, item, start)
+                } == EMPTY | missing
+                firing = {item.location for item in alert_queries() if await _has_data(store, item, start)}
+                assert firing >= FIRING
 
 
-async def _answered(store: Store, asked: Asked, began: float) -> bool:
-    expr = asked.filled(__rate_interval="3s", __range="30s").removesuffix(" or vector(0)")
-    return bool(await store.over(expr, began, time.time(), 1))
+async def _has_data(store: QueryClient, expression: Expression, start: float) -> bool:
+    expr = expression.with_variables(__rate_interval="3s", __range="30s").removesuffix(" or vector(0)")
+    return bool(await store.query_range(expr, start, time.time(), 1))

@@ -1,4 +1,4 @@
-"""Every dashboard query and every alert expression, asked of real stores that hold what real controllers said."""
+"""Every dashboard query and alert expression, run on real stores loaded with recordings of real controllers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.boards.synthetic_metrics import beside
-from tests.boards.queries import Asked, alert_queries, mark_queries, panel_queries, selectors
-from tests.boards.loaded_stores import Store, prometheus_with, victoria_metrics_with
-from tests.timeline import INTERVAL, Timeline, Playback, play_recording
+from tests.boards.loaded_stores import QueryClient, prometheus_with, victoria_metrics_with
+from tests.boards.queries import Expression, alert_queries, annotation_queries, panel_queries, selectors
+from tests.boards.synthetic_metrics import with_synthetic_metrics
+from tests.timeline import INTERVAL, Playback, Timeline, play_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from tests.recorded import Recordings
 
-PLAYS: Final = {
+PLAYBACKS: Final = {
     "one": Playback("abort", slowdown=15, until=52, lead_out=900),
     "two": Playback("analysis", slowdown=15),
     "three": Playback("bad-image", slowdown=15, lead_out=300),
     "four": Playback("workload-ref", "argo-only", slowdown=15),
     "five": Playback("leader-failover", slowdown=3),
 }
-"""What the stores hold, by cluster."""
-LIVE: Final = "rollouts_exporter_"
-"""The exporter's own figures are not in recordings: a running one has them (test_live.py)."""
+"""The recordings in the stores, by cluster."""
+LIVE_PREFIX: Final = "rollouts_exporter_"
+"""Own metrics of the exporter are not in recordings; test_live.py queries them."""
 FIRING: Final = {
     "ArgoRolloutsNoLeader",
     "RolloutAborted",
@@ -39,41 +39,41 @@ FIRING: Final = {
     "RolloutsExporterSilent",
     "RolloutsExporterTargetDown",
 }
-"""Alerts whose expression has a value somewhere in the recordings; how long it must last, promtool's tests say."""
+"""Alerts whose expression has a value in the recordings; tests/alerts covers their duration."""
 
 
-def recorded(asked: Asked) -> bool:
-    names = [one.name or "" for one in selectors(asked.filled())]
-    return not any(name.startswith((LIVE, "process_")) and "target" not in name for name in names)
+def is_recorded(expression: Expression) -> bool:
+    names = [selector.name or "" for selector in selectors(expression.with_variables())]
+    return not any(name.startswith((LIVE_PREFIX, "process_")) and "target" not in name for name in names)
 
 
 @pytest.fixture(scope="module")
-def films(recordings: Recordings) -> dict[str, Timeline]:
-    return {cluster: beside(play_recording(recordings, play)) for cluster, play in PLAYS.items()}
+def timelines(recordings: Recordings) -> dict[str, Timeline]:
+    return {cluster: with_synthetic_metrics(play_recording(recordings, play)) for cluster, play in PLAYBACKS.items()}
 
 
 @pytest.mark.parametrize("kind", ["prometheus", "victoria-metrics"])
-async def test_every_query_has_an_answer_in_a_recording_and_alerts_have_theirs(
-    kind: str, films: dict[str, Timeline], require_program: Callable[[str], str], promtool: str, tmp_path: Path
+async def test_every_query_and_the_expected_alerts_return_data(
+    kind: str, timelines: dict[str, Timeline], require_program: Callable[[str], str], promtool: str, tmp_path: Path
 ) -> None:
     program = require_program(kind)
-    start = min(played.start for played in films.values())
-    end = max(played.start + len(played.ticks) * INTERVAL for played in films.values())
+    start = min(timeline.start for timeline in timelines.values())
+    end = max(timeline.start + len(timeline.ticks) * INTERVAL for timeline in timelines.values())
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
-            prometheus_with(films, program, promtool, tmp_path)
+            prometheus_with(timelines, program, promtool, tmp_path)
             if kind == "prometheus"
-            else victoria_metrics_with(films, program, tmp_path)
+            else victoria_metrics_with(timelines, program, tmp_path)
         )
-        asked = [one for one in (*panel_queries(), *mark_queries()) if recorded(one)]
-        empty = [one.where for one in asked if not await _answers(store, one, start, end)]
-        firing = {one.where for one in alert_queries() if await _answers(store, one, start, end)}
-    assert len(asked) >= 60
+        expressions = [item for item in (*panel_queries(), *annotation_queries()) if is_recorded(item)]
+        empty = [item.location for item in expressions if not await _has_data(store, item, start, end)]
+        firing = {item.location for item in alert_queries() if await _has_data(store, item, start, end)}
+    assert len(expressions) >= 60
     assert empty == []
     assert firing == FIRING
 
 
-async def _answers(store: Store, asked: Asked, start: float, end: float) -> bool:
-    """Tell whether there is anything but the 0 that stands for nothing."""
-    expr = asked.filled().removesuffix(" or vector(0)")
-    return bool(await store.over(expr, start, end, 2 * INTERVAL))
+async def _has_data(store: QueryClient, expression: Expression, start: float, end: float) -> bool:
+    """Return whether a query has a result, without the `or vector(0)` that stands for none."""
+    expr = expression.with_variables().removesuffix(" or vector(0)")
+    return bool(await store.query_range(expr, start, end, 2 * INTERVAL))

@@ -1,1 +1,4 @@
-"""Pictures of the dashboards, drawn from recorded data, since no Grafana runs here: `python -m tests.pictures`."""
+"""Pictures of the dashboards for the README, drawn with matplotlib from recordings: `python -m tests.pictures`.
+
+`query_results` runs the queries of a dashboard, `drawing` draws the panels in the style of Grafana (`grafana_style`).
+"""

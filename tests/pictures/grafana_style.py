@@ -1,4 +1,4 @@
-"""Colours and numbers as Grafana shows them."""
+"""Colours and number formats of Grafana."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 PAGE: Final = "#111217"
 PANEL: Final = "#181b1f"
 EDGE: Final = "#2c3235"
-INK: Final = "#d8d9da"
-FAINT: Final = "#8e8e93"
+TEXT: Final = "#d8d9da"
+MUTED_TEXT: Final = "#8e8e93"
 COLOURS: Final = {
     "green": "#73bf69",
     "yellow": "#f2cc0c",
@@ -24,7 +24,7 @@ COLOURS: Final = {
     "purple": "#b877d9",
     "text": "#a4a7ab",
 }
-CLASSIC: Final = (
+PALETTE: Final = (
     "#73bf69",
     "#f2cc0c",
     "#8ab8ff",
@@ -42,27 +42,27 @@ CLASSIC: Final = (
 )
 
 
-def colour_of(name: str, place: int, config: Mapping[str, Any]) -> str:
-    """Return a series' colour: its own by an override, else the next of the palette."""
+def colour_of(name: str, index: int, config: Mapping[str, Any]) -> str:
+    """Return the colour of a series: by an override, else the next of the palette."""
     for override in config["overrides"]:
         if override["matcher"]["options"] == name:
-            for one in override["properties"]:
-                if one["id"] == "color":
-                    return COLOURS[one["value"]["fixedColor"]]
-    return CLASSIC[place % len(CLASSIC)]
+            for prop in override["properties"]:
+                if prop["id"] == "color":
+                    return COLOURS[prop["value"]["fixedColor"]]
+    return PALETTE[index % len(PALETTE)]
 
 
-def state_of(value: float, defaults: Mapping[str, Any]) -> tuple[str, str]:
-    """Return how a value reads and its colour: by the panel's mappings, else by its thresholds."""
+def state_text_and_colour(value: float, defaults: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the text and colour of a value: by the panel's mappings, else by its thresholds."""
     for mapping in defaults.get("mappings", ()):
-        if found := mapping["options"].get(f"{value:.0f}"):
-            return found["text"], COLOURS[found["color"]]
+        if mapped := mapping["options"].get(f"{value:.0f}"):
+            return mapped["text"], COLOURS[mapped["color"]]
     steps = defaults["thresholds"]["steps"]
     reached = [step["color"] for step in steps if step["value"] is None or value >= step["value"]]
-    return number(value, defaults["unit"]), COLOURS[reached[-1]]
+    return format_number(value, defaults["unit"]), COLOURS[reached[-1]]
 
 
-def number(value: float, unit: str) -> str:
+def format_number(value: float, unit: str) -> str:
     """Return a value in its unit."""
     match unit:
         case "percentunit":

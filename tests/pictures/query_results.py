@@ -1,4 +1,4 @@
-"""A dashboard's JSON and a store → each panel with what the store answers, named as Grafana names it."""
+"""A dashboard's JSON and a store → each panel with its query results, named by their legends."""
 
 from __future__ import annotations
 
@@ -6,71 +6,80 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.boards.queries import filled
+from tests.boards.queries import fill_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.boards.loaded_stores import Line, Store
+    from tests.boards.loaded_stores import QueryClient, ResultSeries
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """The time that is shown (Unix seconds), its resolution, and the values of variables."""
+class TimeWindow:
+    """Start and end (Unix seconds), resolution, and the values of variables."""
 
     start: float
     end: float
     step: float
-    values: Mapping[str, str]
+    variables: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A series as a panel shows it; `query` is its refId."""
+class PanelSeries:
+    """A series of a panel; `query` is the refId of its query."""
 
     name: str
     query: str
-    line: Line
+    result: ResultSeries
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """A panel with its series."""
+class PanelData:
+    """A panel and its series."""
 
     panel: Mapping[str, Any]
-    series: Sequence[Named]
+    series: Sequence[PanelSeries]
 
 
-async def panels(board: Mapping[str, Any], store: Store, scene: Scene) -> list[Filled]:
-    """Ask every query of every panel; a row has none."""
+async def query_panels(board: Mapping[str, Any], store: QueryClient, window: TimeWindow) -> list[PanelData]:
+    """Run every query of every panel; a row has none."""
     return [
-        Filled(panel, [one for target in panel.get("targets", ()) for one in await _asked(target, store, scene)])
+        PanelData(
+            panel,
+            [series for target in panel.get("targets", ()) for series in await _query_target(target, store, window)],
+        )
         for panel in board["panels"]
     ]
 
 
-async def marks(board: Mapping[str, Any], store: Store, scene: Scene) -> list[tuple[float, str]]:
-    """Return when each annotation has a mark (its first moment), and its colour."""
-    found: list[tuple[float, str]] = []
-    for mark in board["annotations"]["list"]:
-        lines = await store.over(filled(mark["expr"], **scene.values), scene.start, scene.end, scene.step)
-        for line in lines:
-            times = [at for at, _ in line.points]
-            begun = [at for at, before in zip(times, [0.0, *times], strict=False) if at - before > 1.5 * scene.step]
-            found += [(at, mark["iconColor"]) for at in begun]
-    return found
+async def query_annotations(
+    board: Mapping[str, Any], store: QueryClient, window: TimeWindow
+) -> list[tuple[float, str]]:
+    """Return the time and colour of each mark: the starts of the annotations' results."""
+    marks: list[tuple[float, str]] = []
+    for annotation in board["annotations"]["list"]:
+        results = await store.query_range(
+            fill_variables(annotation["expr"], **window.variables), window.start, window.end, window.step
+        )
+        for result in results:
+            times = [timestamp for timestamp, _ in result.points]
+            starts = [
+                now for now, previous in zip(times, [0.0, *times], strict=False) if now - previous > 1.5 * window.step
+            ]
+            marks += [(start, annotation["iconColor"]) for start in starts]
+    return marks
 
 
-async def _asked(target: Mapping[str, Any], store: Store, scene: Scene) -> list[Named]:
-    expr = filled(target["expr"], **scene.values)
+async def _query_target(target: Mapping[str, Any], store: QueryClient, window: TimeWindow) -> list[PanelSeries]:
+    expr = fill_variables(target["expr"], **window.variables)
     if target["instant"]:
-        lines = await store.at(expr, scene.end)
+        results = await store.query(expr, window.end)
     else:
-        lines = await store.over(expr, scene.start, scene.end, scene.step)
-    return [Named(_name(target["legendFormat"], line.labels), target["refId"], line) for line in lines]
+        results = await store.query_range(expr, window.start, window.end, window.step)
+    return [PanelSeries(_series_name(target["legendFormat"], line.labels), target["refId"], line) for line in results]
 
 
-def _name(form: str, labels: Mapping[str, str]) -> str:
-    if form == "__auto":
+def _series_name(legend: str, labels: Mapping[str, str]) -> str:
+    if legend == "__auto":
         return ", ".join(text for label, text in labels.items() if label != "__name__")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), form).strip()
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend).strip()

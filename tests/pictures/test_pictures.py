@@ -1,4 +1,4 @@
-"""The pictures can be drawn anew: every panel finds its place and its data."""
+"""The pictures can be drawn: every panel has data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.boards.synthetic_metrics import beside
-from tests.boards.queries import boards
 from tests.boards.loaded_stores import prometheus_with
+from tests.boards.queries import dashboards
+from tests.boards.synthetic_metrics import with_synthetic_metrics
+from tests.pictures.drawing import draw_dashboard
+from tests.pictures.query_results import TimeWindow, query_annotations, query_panels
 from tests.timeline import INTERVAL, Playback, play_recording
-from tests.pictures.query_results import Scene, marks, panels
-from tests.pictures.drawing import picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from tests.recorded import Recordings
 
 
-async def test_a_dashboard_is_drawn_whole_with_data_in_every_panel(
+async def test_dashboard_is_drawn_with_data_in_every_panel(
     recordings: Recordings, require_program: Callable[[str], str], promtool: str, tmp_path: Path
 ) -> None:
-    board = boards()["rollout"]
-    played = beside(play_recording(recordings, Playback("analysis", slowdown=15)))
-    end = played.start + (len(played.ticks) - 1) * INTERVAL
-    scene = Scene(played.start, end, INTERVAL, {"rollout": "search", "service": "search", "__range": "14m"})
-    async with prometheus_with({"one": played}, require_program("prometheus"), promtool, tmp_path) as store:
-        filled = await panels(board, store, scene)
-        drawn = picture(board["title"], filled, await marks(board, store, scene), scene)
-    assert [one.panel["title"] for one in filled if not one.series and one.panel["type"] != "row"] == []
-    with Image.open(BytesIO(drawn)) as image:
+    board = dashboards()["rollout"]
+    timeline = with_synthetic_metrics(play_recording(recordings, Playback("analysis", slowdown=15)))
+    end = timeline.start + (len(timeline.ticks) - 1) * INTERVAL
+    window = TimeWindow(timeline.start, end, INTERVAL, {"rollout": "search", "service": "search", "__range": "14m"})
+    async with prometheus_with({"one": timeline}, require_program("prometheus"), promtool, tmp_path) as store:
+        panels = await query_panels(board, store, window)
+        png = draw_dashboard(board["title"], panels, await query_annotations(board, store, window), window)
+    assert [data.panel["title"] for data in panels if not data.series and data.panel["type"] != "row"] == []
+    with Image.open(BytesIO(png)) as image:
         assert image.width > 1400
         assert image.height > 2000
-    assert len(drawn) < 200_000
+    assert len(png) < 200_000

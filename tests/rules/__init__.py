@@ -1,4 +1,4 @@
-"""The rules of translation (T) and export (E), and the tests that hold each: `python -m tests.rules --write`."""
+"""The rules of translation (T) and export (E), and the tests that prove each: `python -m tests.rules --write`."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ if TYPE_CHECKING:
     from .row import Row
 
 ROWS: Final[tuple[Row, ...]] = TRANSLATION + EXPORT
-"""A row a rule, T01 to T57 and E01 to E43."""
+"""One row for each rule, T01 to T57 and E01 to E43."""

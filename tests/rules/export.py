@@ -4,283 +4,285 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .row import In, bent, kept, not_kept
+from .row import In, adapted, followed, not_followed
 
 if TYPE_CHECKING:
     from .row import Row
 
 ENVIRONMENT: Final = In("config/test_environment.py")
-MODEL: Final = In("config/test_settings.py")
-WORDS: Final = In("config/test_headers.py")
+SETTINGS: Final = In("config/test_settings.py")
+HEADERS: Final = In("config/test_headers.py")
 SECRETS: Final = In("config/test_secrets.py")
 HTTP: Final = In("otlp/test_http.py")
 GRPC: Final = In("otlp/test_grpc.py")
-VERDICT: Final = In("otlp/test_http_status.py")
-STATUS: Final = In("otlp/test_grpc_status.py")
+HTTP_STATUS: Final = In("otlp/test_http_status.py")
+GRPC_STATUS: Final = In("otlp/test_grpc_status.py")
 SENDER: Final = In("otlp/test_sender.py")
-HELL: Final = In("otlp/test_hostile_backend.py")
-SPLIT: Final = In("otlp/test_rejected_requests.py")
+HOSTILE: Final = In("otlp/test_hostile_backend.py")
+REJECTED: Final = In("otlp/test_rejected_requests.py")
 ENCODE: Final = In("otlp/test_encode.py")
 QUEUE: Final = In("otlp/test_queue.py")
-COURIER: Final = In("otlp/test_producer.py")
+PRODUCER: Final = In("otlp/test_producer.py")
 SPOOL: Final = In("otlp/spool/test_spool.py")
-DAMAGE: Final = In("otlp/spool/test_corruption.py")
-TROUBLE: Final = In("otlp/spool/test_disk_failures.py")
+CORRUPTION: Final = In("otlp/spool/test_corruption.py")
+DISK: Final = In("otlp/spool/test_disk_failures.py")
 CRASH: Final = In("otlp/spool/test_crash.py")
 PROCESS: Final = In("test_delivery.py")
 
 EXPORT: Final[tuple[Row, ...]] = (
-    kept(
-        "E01", "A base endpoint gets /v1/metrics, with one slash, after its own path",
-        MODEL("test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url"),
+    followed(
+        "E01", "`/v1/metrics` is appended to a base endpoint, with one slash, after its own path",
+        SETTINGS("test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url"),
         ENVIRONMENT("TestEndpoint::test_the_general_endpoint_is_a_base_and_the_one_for_metrics_is_exact"),
     ),
-    kept(
-        "E02", "The endpoint for metrics is used as it is",
-        MODEL("test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url"),
+    followed(
+        "E02", "The endpoint for metrics is used unchanged",
+        SETTINGS("test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url"),
         ENVIRONMENT("TestEndpoint::test_the_general_endpoint_is_a_base_and_the_one_for_metrics_is_exact"),
     ),
-    bent(
+    adapted(
         "E03", "Endpoints default to localhost; ports to 80 and 443",
-        "There is no default endpoint: where none is set nothing is pushed, and /metrics is served.",
-        MODEL("TestDefaults::test_pushes_nothing_and_serves_metrics"),
-        MODEL("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
+        "There is no default endpoint: without one nothing is sent, and /metrics is served.",
+        SETTINGS("TestDefaults::test_pushes_nothing_and_serves_metrics"),
+        SETTINGS("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
     ),
-    kept(
-        "E04", "For gRPC a scheme beats INSECURE; HTTP ignores that",
-        MODEL("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
-        MODEL("test_for_http_the_scheme_alone_decides_on_tls"),
+    followed(
+        "E04", "For gRPC a scheme overrides INSECURE; HTTP ignores INSECURE",
+        SETTINGS("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
+        SETTINGS("test_for_http_the_scheme_alone_decides_on_tls"),
         ENVIRONMENT("TestEndpoint::test_an_endpoint_without_scheme_is_an_error_for_http_and_valid_for_grpc"),
     ),
-    kept(
-        "E05", "What is for metrics beats what is general; an order of sources; an empty variable is unset",
+    followed(
+        "E05", "Variables for metrics override general ones; sources have an order; an empty variable is unset",
         ENVIRONMENT("test_each_option_is_parsed_and_the_one_for_metrics_wins", "test_an_empty_variable_is_unset"),
         ENVIRONMENT("TestEndpoint::test_the_prefixed_variable_overrides_the_standard_one_and_that_overrides_last9"),
         ENVIRONMENT("TestHeaders::test_headers_for_metrics_replace_the_general_ones"),
     ),
-    kept(
-        "E06", "Only `true` is true; unknown words and bad numbers are warned of and passed over",
+    followed(
+        "E06", "Only `true` is true; unknown words and invalid numbers cause a warning and are ignored",
         ENVIRONMENT("test_an_unknown_word_is_ignored_with_a_warning"),
         ENVIRONMENT("test_an_unknown_word_for_metrics_leaves_the_general_option"),
     ),
-    kept(
-        "E07", "TIMEOUT is in milliseconds, 0 is none, and it holds for each request",
+    followed(
+        "E07", "TIMEOUT is in milliseconds, 0 means none, and it applies to each request",
         ENVIRONMENT("test_each_option_is_parsed_and_the_one_for_metrics_wins"),
         HTTP("test_a_failed_exchange_is_reported_by_its_kind"),
         GRPC("test_a_timeout_is_retried_over_a_new_connection"),
     ),
-    bent(
+    adapted(
         "E08", "The protocol is grpc, http/protobuf (default) or http/json",
-        "http/json is refused in clear words: stores answer 400 to it.",
+        "http/json is rejected with an error: stores answer 400 to it.",
         ENVIRONMENT("test_each_option_is_parsed_and_the_one_for_metrics_wins"),
         ENVIRONMENT("test_http_json_is_rejected_by_name"),
     ),
-    kept(
+    followed(
         "E09", "Compression is gzip or none",
         ENVIRONMENT("test_each_option_is_parsed_and_the_one_for_metrics_wins"),
         HTTP("test_an_uncompressed_body_has_no_content_encoding"),
     ),
-    kept(
-        "E10", "Certificates come from files, read again when they change",
+    followed(
+        "E10", "Certificates are loaded from files, and again when they change",
         ENVIRONMENT("test_certificates_come_from_the_standard_variables"),
-        HELL("test_ca_certificates_are_reloaded_when_their_file_changes"),
-        HELL("test_a_client_certificate_is_sent_and_reloaded_when_it_changes"),
+        HOSTILE("test_ca_certificates_are_reloaded_when_their_file_changes"),
+        HOSTILE("test_a_client_certificate_is_sent_and_reloaded_when_it_changes"),
         GRPC("test_certificates_are_reloaded_when_they_change"),
     ),
-    kept(
-        "E11", "Headers: commas, the first `=`, trimmed, percent-decoded, `+` stays, bad items are warned of",
-        WORDS("test_headers_are_decoded_in_all_accepted_forms", "test_percent_encoded_headers_round_trip"),
+    followed(
+        "E11", "Headers: commas, the first `=`, trimmed, percent-decoded, `+` is kept, invalid items cause a warning",
+        HEADERS("test_headers_are_decoded_in_all_accepted_forms", "test_percent_encoded_headers_round_trip"),
         ENVIRONMENT("TestHeaders::test_an_item_that_is_not_a_header_is_skipped_with_a_warning"),
     ),
-    kept(
-        "E12", "`Basic%20x` and `Basic x` are the same; a bad percent sign rejects the item",
-        WORDS("test_headers_are_decoded_in_all_accepted_forms", "test_an_invalid_percent_sign_is_rejected"),
+    followed(
+        "E12", "`Basic%20x` and `Basic x` are equal; an invalid percent sign rejects the item",
+        HEADERS("test_headers_are_decoded_in_all_accepted_forms", "test_an_invalid_percent_sign_is_rejected"),
         ENVIRONMENT("TestHeaders::test_an_error_about_a_header_value_quotes_only_the_name"),
     ),
-    kept(
-        "E13", "Of a header twice the last wins, in any case; gRPC's are lower-case; no line breaks",
-        WORDS("test_headers_are_decoded_in_all_accepted_forms"),
+    followed(
+        "E13", "Of a duplicate header the last is used, whatever its case; lower case for gRPC; no line breaks",
+        HEADERS("test_headers_are_decoded_in_all_accepted_forms"),
         In("config/test_load.py")("TestPrecedence::test_header_names_ignore_case"),
         GRPC("test_a_call_has_the_decompressed_request_and_lower_case_metadata"),
         HTTP("test_a_header_with_a_line_break_is_not_sent"),
     ),
-    kept(
-        "E14", "Resource attributes: one bad item drops the variable; what is configured wins",
+    followed(
+        "E14", "Resource attributes: one invalid item drops the variable; configured attributes override it",
         ENVIRONMENT("TestAttributes::test_one_invalid_item_drops_the_entire_variable"),
         ENVIRONMENT("TestAttributes::test_configured_attributes_override_those_of_the_environment"),
-        WORDS("test_percent_encoded_attributes_round_trip"),
+        HEADERS("test_percent_encoded_attributes_round_trip"),
     ),
-    kept(
+    followed(
         "E15", "User-Agent names the product, its version and OTLP's exporter",
         HTTP("test_a_request_has_the_headers_that_stores_require"),
         GRPC("test_a_call_has_the_decompressed_request_and_lower_case_metadata"),
     ),
-    kept(
+    followed(
         "E16", "No secret in logs, errors, metrics, pages and printed configuration",
         SECRETS("test_a_secret_in_use_is_never_printed", "test_an_error_about_a_secret_does_not_quote_it"),
         In("test_log.py")("test_a_hidden_secret_is_nowhere_in_any_layout"),
         SENDER("test_each_change_of_state_is_logged_without_secrets"),
     ),
-    kept(
-        "E17", "POST of application/x-protobuf; gzip is named when it is; gRPC compresses the message, once",
+    followed(
+        "E17", "POST of application/x-protobuf; Content-Encoding only for gzip; gRPC compresses the message once",
         HTTP("test_a_request_has_the_headers_that_stores_require"),
         HTTP("test_an_uncompressed_body_has_no_content_encoding"),
         GRPC("test_the_message_is_compressed_once_or_not_at_all"),
     ),
-    kept(
-        "E18", "A request beyond a size is not sent; what fits none is counted as dropped",
+    followed(
+        "E18", "A request above the size limit is not sent; a point that fits into none is counted as dropped",
         ENCODE("test_requests_have_limited_bytes_and_a_point_that_is_too_large_is_counted"),
     ),
-    bent(
-        "E19", "1,000 points a request at most; the order in a series is kept",
+    adapted(
+        "E19", "At most 1,000 points a request; points of a series stay in order",
         "5,000 by default, and a setting: 1,000 cannot keep up with 10,000 rollouts over a round trip of 50 ms.",
         ENCODE("test_requests_have_limited_points_and_complete_metrics"),
         SENDER("test_a_large_snapshot_is_sent_in_several_requests_in_order"),
     ),
-    bent(
-        "E20", "Kept connections, one retry at once on a dead one; HTTP/2 falls back; proxies; no redirects",
+    adapted(
+        "E20", "Connections are reused, one immediate retry on a dead one; HTTP/2 falls back; proxies; no redirects",
         "HTTP/1.1 only (gRPC for HTTP/2).",
         HTTP("test_the_connection_is_reused", "test_a_redirect_is_not_followed"),
         HTTP("test_a_stale_connection_costs_exactly_one_more_attempt"),
         HTTP("test_a_proxy_from_the_environment_is_used"),
     ),
-    kept(
-        "E21", "2xx is delivered, 3xx is not; an empty answer is a success",
-        VERDICT("test_an_empty_2xx_is_a_full_success"),
-        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
+    followed(
+        "E21", "2xx means delivered, 3xx does not; an empty response is a success",
+        HTTP_STATUS("test_an_empty_2xx_is_a_full_success"),
+        HTTP_STATUS("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
     ),
-    kept(
-        "E22", "What a partial success rejects is counted, told and not sent again",
-        VERDICT("test_partial_success_is_accepted_and_counts_rejected_points"),
+    followed(
+        "E22", "Points rejected by a partial success are counted, reported and not sent again",
+        HTTP_STATUS("test_partial_success_is_accepted_and_counts_rejected_points"),
         SENDER("test_partial_success_is_counted_and_not_retried"),
         GRPC("test_partial_success_is_counted_and_not_sent_again"),
     ),
-    kept(
-        "E23", "A partial success that rejects nothing is a warning",
-        VERDICT("test_partial_success_is_accepted_and_counts_rejected_points"),
-        STATUS("test_ok_is_accepted_with_its_partial_success"),
+    followed(
+        "E23", "A partial success that rejects no points is a warning",
+        HTTP_STATUS("test_partial_success_is_accepted_and_counts_rejected_points"),
+        GRPC_STATUS("test_ok_is_accepted_with_its_partial_success"),
     ),
-    kept(
-        "E24", "A 200 with another body is delivered, with a warning",
-        VERDICT("test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting"),
+    followed(
+        "E24", "A 200 with another body means delivered, with a warning",
+        HTTP_STATUS("test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting"),
         SENDER("test_an_html_response_counts_as_delivered_with_a_warning"),
     ),
-    kept(
-        "E25", "An answer beyond 4 MiB, unpacked, is no reason to send again",
+    followed(
+        "E25", "A response above 4 MiB, decompressed, is not a reason to retry",
         HTTP("test_a_response_is_read_up_to_a_limit", "test_a_response_as_long_as_the_limit_is_read"),
         SENDER("test_a_response_that_is_too_large_drops_the_request"), GRPC("test_a_response_is_read_up_to_a_limit"),
     ),
-    kept(
-        "E26", "An error's body is read for the log, whatever it is",
-        VERDICT("test_an_error_has_the_text_of_the_server", "test_invalid_protobuf_does_not_change_the_result"),
-        VERDICT("test_an_error_in_any_body_becomes_one_short_line"),
+    followed(
+        "E26", "The body of an error is logged, whatever its format",
+        HTTP_STATUS("test_an_error_has_the_text_of_the_server", "test_invalid_protobuf_does_not_change_the_result"),
+        HTTP_STATUS("test_an_error_in_any_body_becomes_one_short_line"),
     ),
-    bent(
-        "E27", "Of HTTP only 429, 502, 503 and 504 are tried again",
-        "401, 403, 404, 407 and 3xx are held: a wrong credential, address or proxy must not cost a night's data.",
-        VERDICT("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
-        VERDICT("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
-        VERDICT("test_other_statuses_are_permanent"),
+    adapted(
+        "E27", "Only the HTTP statuses 429, 502, 503 and 504 are retried",
+        "401, 403, 404, 407 and 3xx block delivery: a wrong credential, address or proxy must not cost a night's data.",
+        HTTP_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
+        HTTP_STATUS("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
+        HTTP_STATUS("test_other_statuses_are_permanent"),
     ),
-    kept(
-        "E28", "No answer is tried again, ever later, with jitter",
-        HELL("test_no_point_is_lost_uncounted_with_any_hostile_backend"),
-        HELL("test_a_name_that_does_not_resolve_is_retried_soon"),
-        HELL("test_a_wrong_tls_name_is_retried_and_server_name_overrides_it"),
+    followed(
+        "E28", "A request without response is retried, with growing delays and jitter",
+        HOSTILE("test_no_point_is_lost_uncounted_with_any_hostile_backend"),
+        HOSTILE("test_a_name_that_does_not_resolve_is_retried_soon"),
+        HOSTILE("test_a_wrong_tls_name_is_retried_and_server_name_overrides_it"),
         SENDER("test_jitter_only_shortens_delays"),
     ),
-    bent(
-        "E29", "Of gRPC six statuses are tried again",
-        "UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and UNIMPLEMENTED, which gRPC makes of a 404, are held as "
-        "in E27; of INVALID_ARGUMENT the bad part is set apart.",
-        STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
-        STATUS("test_a_wrong_credential_or_address_blocks_and_names_the_setting"),
-        STATUS("test_other_statuses_are_permanent", "test_invalid_argument_may_be_split"),
+    adapted(
+        "E29", "Six gRPC statuses are retried",
+        "UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and UNIMPLEMENTED (gRPC's status for a 404) block delivery as "
+        "in E27; after INVALID_ARGUMENT the bad points are isolated.",
+        GRPC_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
+        GRPC_STATUS("test_a_wrong_credential_or_address_blocks_and_names_the_setting"),
+        GRPC_STATUS("test_other_statuses_are_permanent", "test_invalid_argument_may_be_split"),
     ),
-    bent(
-        "E30", "RESOURCE_EXHAUSTED is tried again only with RetryInfo",
-        "Where its message says too large the request goes in parts, as with 413.",
-        STATUS("test_resource_exhausted_with_a_delay_is_retried", "test_a_request_that_is_too_large_may_be_split"),
-        STATUS("test_unreadable_details_have_no_effect"),
+    adapted(
+        "E30", "RESOURCE_EXHAUSTED is retried only with RetryInfo",
+        "If its message says that the request is too large, it is sent in parts, as after 413.",
+        GRPC_STATUS("test_resource_exhausted_with_a_delay_is_retried", "test_a_request_that_is_too_large_may_be_split"),
+        GRPC_STATUS("test_unreadable_details_have_no_effect"),
     ),
-    bent(
+    adapted(
         "E31", "Retry-After and RetryInfo are a minimum, capped by the configuration",
         "The cap is fixed: one hour.",
         SENDER("test_retry_after_is_the_minimum_delay"),
-        STATUS("test_a_requested_delay_is_limited_to_an_hour"),
+        GRPC_STATUS("test_a_requested_delay_is_limited_to_an_hour"),
         GRPC("test_a_busy_backend_is_retried_with_growing_delays_and_the_same_bytes"),
     ),
-    kept(
+    followed(
         "E32", "Retry-After is whole seconds or any HTTP date; anything else is ignored",
-        VERDICT("test_retry_after_is_an_integer_or_an_http_date_in_the_future"),
-        VERDICT("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
+        HTTP_STATUS("test_retry_after_is_an_integer_or_an_http_date_in_the_future"),
+        HTTP_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
     ),
-    kept(
-        "E33", "What is sent again is the same to the byte",
+    followed(
+        "E33", "A retry sends the same bytes",
         SENDER("test_a_busy_backend_receives_the_same_bytes_after_growing_delays"),
         SPOOL("test_a_request_in_flight_at_a_kill_is_sent_again_unchanged"),
     ),
-    bent(
-        "E34", "401 and 403 drop, once the credential was read again; 413 goes in halves",
-        "401 and 403 hold everything until the credential is right (E27).",
+    adapted(
+        "E34", "401 and 403 drop after the credential was read again; 413 halves the request",
+        "401 and 403 block delivery until the credential is corrected (E27).",
         SENDER("test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected"),
         SENDER("test_blocked_delivery_is_retried_every_five_minutes_at_least"),
-        SPLIT("test_a_request_that_is_too_large_is_halved_until_it_fits"),
-        SPLIT("test_points_that_are_rejected_alone_are_dropped_once"),
+        REJECTED("test_a_request_that_is_too_large_is_halved_until_it_fits"),
+        REJECTED("test_points_that_are_rejected_alone_are_dropped_once"),
     ),
-    kept(
-        "E35", "What is refused for good is dropped once, counted by reason, and blocks nothing",
+    followed(
+        "E35", "A permanently rejected request is dropped once, counted by reason, and blocks nothing",
         GRPC("test_a_permanent_error_drops_the_request_and_delivery_continues"),
-        SPLIT("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
-        SPLIT("test_a_bisection_ends_after_twenty_requests"),
+        REJECTED("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
+        REJECTED("test_a_bisection_ends_after_twenty_requests"),
     ),
-    kept(
-        "E36", "It is tried for as long as the queue keeps it; what expires is counted so",
+    followed(
+        "E36", "A request is retried while the queue holds it; expired requests are counted",
         SENDER("test_a_request_that_expires_during_retries_is_dropped"),
         QUEUE("test_requests_that_are_too_old_expire"),
         SPOOL("test_requests_also_age_while_no_process_runs"),
     ),
-    bent(
+    adapted(
         "E37", "The queue is bounded in bytes and age, drops its oldest or newest, and never blocks a scrape",
-        "It always drops its oldest: the present matters most.",
-        SPOOL("test_the_oldest_requests_are_dropped_when_the_spool_is_full", "test_other_tasks_run_while_the_disk_syncs"),
+        "It always drops its oldest: recent data matters most.",
+        SPOOL("test_the_oldest_requests_are_dropped_when_the_spool_is_full"),
+        SPOOL("test_other_tasks_run_while_the_disk_syncs"),
         QUEUE("test_the_oldest_request_is_dropped_when_the_queue_is_full"),
-        COURIER("test_other_tasks_run_between_two_requests"),
+        PRODUCER("test_other_tasks_run_between_two_requests"),
         CRASH("test_a_slow_disk_does_not_block_the_event_loop"),
     ),
-    kept(
-        "E38", "Records on disk are checked; damage costs itself; a lock; sync by policy; a full disk is no crash",
-        DAMAGE("test_a_flipped_byte_costs_one_record"),
-        DAMAGE("test_a_torn_last_record_is_truncated_and_logged_once"),
-        SPOOL("test_two_processes_cannot_share_a_directory"), CRASH("test_the_fsync_setting_decides_how_often_the_disk_syncs"),
-        TROUBLE("test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order"),
+    followed(
+        "E38", "Records on disk have checksums; damage costs one record; a lock; fsync policy; a full disk is no crash",
+        CORRUPTION("test_a_flipped_byte_costs_one_record"),
+        CORRUPTION("test_a_torn_last_record_is_truncated_and_logged_once"),
+        SPOOL("test_two_processes_cannot_share_a_directory"),
+        CRASH("test_the_fsync_setting_decides_how_often_the_disk_syncs"),
+        DISK("test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order"),
     ),
-    kept(
+    followed(
         "E39", "A kill at any instruction loses no record, and repeats few",
         CRASH("test_a_kill_at_any_system_call_loses_and_invents_nothing"),
         CRASH("test_random_kills_over_many_restarts_lose_and_invent_nothing"),
     ),
-    bent(
-        "E40", "SIGTERM stops scraping, flushes within a grace, cuts a back-off short, keeps the rest, exits with 0",
-        "It exits with 3 when points were lost with the process, which has to be in memory mode for that.",
+    adapted(
+        "E40", "SIGTERM stops scraping, flushes within a timeout, cuts a back-off short, keeps the rest, exits with 0",
+        "It exits with 3 if points were lost with the process, which happens only in memory mode.",
         PROCESS("test_what_was_made_is_delivered_before_the_end"),
         PROCESS("test_a_long_wait_is_cut_short_at_once_and_all_is_delivered"),
         PROCESS("test_what_the_disk_keeps_is_not_lost_and_is_delivered_by_the_next_process"),
         PROCESS("test_what_memory_cannot_keep_is_counted_and_the_exit_status_says_so"),
         PROCESS("test_scraping_ends_at_once_and_a_second_signal_forces_the_end"),
     ),
-    bent(
+    adapted(
         "E41", "Concurrency is configurable, 1 by default; no series is reordered",
         "Always one request at a time: with requests of 5,000 points it keeps up, and keeps the order.",
         SENDER("test_a_large_snapshot_is_sent_in_several_requests_in_order"),
         SENDER("test_a_backend_that_was_down_receives_everything_in_order"),
     ),
-    not_kept(
-        "E42", "Several destinations, each with a queue, retries and books of its own",
-        "One destination: a collector behind it can fan out, or a second exporter push elsewhere.",
+    not_followed(
+        "E42", "Several destinations, each with its own queue, retries and accounting",
+        "One destination: a collector behind it can fan out, or a second exporter can send elsewhere.",
     ),
-    kept(
-        "E43", "Own metrics of points, queue, age, latency, success and codes; the books always balance",
+    followed(
+        "E43", "Own metrics of points, queue, age, latency, success and codes; the accounting always balances",
         PROCESS("test_the_books_balance_at_every_scrape_and_every_row_of_delivery_is_fed"),
         QUEUE("test_the_accounting_balances_after_every_step"),
         In("otlp/spool/test_accounting.py")("test_counters_continue_after_a_kill_with_their_start_time"),

@@ -1,4 +1,4 @@
-"""A rule, what became of it, and the tests that prove it."""
+"""A rule, whether it is followed, and the tests that prove it."""
 
 from __future__ import annotations
 
@@ -15,73 +15,73 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent.parent
 
 
-class Verdict(StrEnum):
-    """What became of a rule."""
+class Compliance(StrEnum):
+    """Whether a rule is followed."""
 
-    KEPT = "kept"
-    BENT = "bent"
-    NOT_KEPT = "not kept"
-    FOREIGN = "does not apply"
+    FOLLOWED = "followed"
+    ADAPTED = "adapted"
+    NOT_FOLLOWED = "not followed"
+    NOT_APPLICABLE = "not applicable"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rule in short words; `tests` are pytest's node names, `reason` says why it is not simply kept."""
+    """One rule; `tests` are pytest node ids, `reason` explains why it is adapted or not followed."""
 
     number: str
     rule: str
-    verdict: Verdict
+    compliance: Compliance
     tests: tuple[str, ...] = ()
     reason: str = ""
 
-    def faults(self) -> Iterator[str]:
-        """Say what is wrong with the row: a test that is not there, a promise without proof, a bend without reason."""
-        yield from (f"{self.number}: there is no {node}" for node in self.tests if not exists(node))
-        if self.verdict in {Verdict.KEPT, Verdict.BENT} and not self.tests:
-            yield f"{self.number}: {self.verdict}, but no test proves it"
-        if self.verdict is not Verdict.KEPT and not self.reason:
-            yield f"{self.number}: {self.verdict}, but no reason is given"
+    def errors(self) -> Iterator[str]:
+        """Yield the errors of the row: a missing test, no test, or no reason."""
+        yield from (f"{self.number}: {node} does not exist" for node in self.tests if not exists(node))
+        if self.compliance in {Compliance.FOLLOWED, Compliance.ADAPTED} and not self.tests:
+            yield f"{self.number}: {self.compliance}, but no test proves it"
+        if self.compliance is not Compliance.FOLLOWED and not self.reason:
+            yield f"{self.number}: {self.compliance}, but no reason is given"
 
 
-def kept(number: str, rule: str, *tests: tuple[str, ...]) -> Row:
-    """Return the row of a rule that is kept."""
-    return Row(number, rule, Verdict.KEPT, sum(tests, ()))
+def followed(number: str, rule: str, *tests: tuple[str, ...]) -> Row:
+    """Return the row of a rule that is followed."""
+    return Row(number, rule, Compliance.FOLLOWED, sum(tests, ()))
 
 
-def bent(number: str, rule: str, reason: str, *tests: tuple[str, ...]) -> Row:
-    """Return the row of a rule that is kept in part or otherwise; the tests prove what is done."""
-    return Row(number, rule, Verdict.BENT, sum(tests, ()), reason)
+def adapted(number: str, rule: str, reason: str, *tests: tuple[str, ...]) -> Row:
+    """Return the row of a rule that is followed in part or differently; the tests prove what is done."""
+    return Row(number, rule, Compliance.ADAPTED, sum(tests, ()), reason)
 
 
-def not_kept(number: str, rule: str, reason: str, *tests: tuple[str, ...]) -> Row:
-    """Return the row of a rule that is not kept."""
-    return Row(number, rule, Verdict.NOT_KEPT, sum(tests, ()), reason)
+def not_followed(number: str, rule: str, reason: str, *tests: tuple[str, ...]) -> Row:
+    """Return the row of a rule that is not followed."""
+    return Row(number, rule, Compliance.NOT_FOLLOWED, sum(tests, ()), reason)
 
 
-def foreign(number: str, rule: str, reason: str, *tests: tuple[str, ...]) -> Row:
-    """Return the row of a rule for something that does not occur here."""
-    return Row(number, rule, Verdict.FOREIGN, sum(tests, ()), reason)
+def not_applicable(number: str, rule: str, reason: str, *tests: tuple[str, ...]) -> Row:
+    """Return the row of a rule about something that does not occur here."""
+    return Row(number, rule, Compliance.NOT_APPLICABLE, sum(tests, ()), reason)
 
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """A file under tests/; called with names, it returns the node names of its tests."""
+    """A file under tests/; called with names, it returns the node ids of its tests."""
 
     file: str
 
     def __call__(self, *names: str) -> tuple[str, ...]:
-        """Return node names: `tests/file::name`."""
+        """Return node ids: `tests/file::name`."""
         return tuple(f"tests/{self.file}::{name}" for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """The comparison with the collector and with Prometheus; called with cases, it returns their node names."""
+    """The comparison with the collector and Prometheus; called with cases, it returns their node ids."""
 
     test: str
 
     def __call__(self, *cases: str) -> tuple[str, ...]:
-        """Return node names: one for each case."""
+        """Return node ids, one for each case."""
         return tuple(f"tests/oracle/test_oracle.py::{self.test}[{case}]" for case in cases)
 
 
@@ -90,7 +90,7 @@ SILENT: Final = Oracle("test_series_of_a_failing_target_go_stale_after_the_grace
 
 
 def exists(node: str) -> bool:
-    """Tell whether a file has a test; of a case in brackets, whether the oracle has it."""
+    """Return whether a test exists; with a case in brackets, whether the oracle has that case."""
     name, _, case = node.removesuffix("]").partition("[")
     file, _, path = name.partition("::")
     return path in _defined(ROOT / file) and (not case or case in _cases(ROOT / file))
@@ -98,16 +98,16 @@ def exists(node: str) -> bool:
 
 @cache
 def _defined(file: Path) -> frozenset[str]:
-    """Return the tests that a file defines, those of a class as `Class::name`."""
+    """Return the tests in a file, those of a class as `Class::name`."""
     return frozenset(_tests(ast.parse(file.read_text()).body)) if file.is_file() else frozenset()
 
 
 def _tests(body: list[ast.stmt], within: str = "") -> Iterator[str]:
-    for one in body:
-        if isinstance(one, ast.ClassDef) and one.name.startswith("Test"):
-            yield from _tests(one.body, f"{one.name}::")
-        elif isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name.startswith("test_"):
-            yield f"{within}{one.name}"
+    for node in body:
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            yield from _tests(node.body, f"{node.name}::")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield f"{within}{node.name}"
 
 
 @cache

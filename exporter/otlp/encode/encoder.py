@@ -28,7 +28,7 @@ SCOPE_NAME: Final = "rollouts-exporter"
 
 MAX_POINTS: Final = 5000  # above the usual 1,000 (E19): 10,000 rollouts at a round trip of 50 ms need it
 MAX_BYTES: Final = 4_000_000  # below 4 MiB, the default limit of gRPC servers
-_FRAMING_OVERHEAD: Final = 64  # at least the bytes of a metric's key and length, its data header, and outer lengths
+_FRAMING_OVERHEAD: Final = 64  # above the size of a metric's key and length, its data header, and outer lengths
 
 
 class FamilyEncoder(BatchEncoder, Protocol):

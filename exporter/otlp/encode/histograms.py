@@ -119,9 +119,8 @@ class HistogramEncoder:
         if len(groups) == 1:
             self._skipped["bad_count"] += 1  # T26
             return []
-        rows = zip(
-            groups, _rows(values, layout.width), strict=True
-        )  # one by one, so that only invalid points are skipped
+        # Encoded again one by one, so that only invalid points are skipped.
+        rows = zip(groups, _rows(values, layout.width), strict=True)
         return [point for group, row in rows for point in self._encode_points([group], row, nanos)]
 
     def _encode_markers(self, groups: Sequence[PointGroup], nanos: int) -> list[bytes]:

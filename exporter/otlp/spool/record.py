@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.net.gzip import is_gzip
 from exporter.otlp.delivery.queue import QueuedRequest
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class RecordHeader:
     @classmethod
     def for_request(cls, request: QueuedRequest, sequence: int, total_points: int) -> Self:
         """Return the header for a request; its offset is not set yet."""
-        flags = GZIP if request.body.startswith(b"\x1f\x8b") else 0
+        flags = GZIP if is_gzip(request.body) else 0
         body_crc = zlib.crc32(request.body)
         return cls(0, sequence, total_points, request.points, request.timestamp, len(request.body), body_crc, flags)
 

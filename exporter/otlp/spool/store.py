@@ -116,9 +116,8 @@ class SegmentStore:
             try:
                 file = SpoolFile(path, os.O_RDWR)
             except OSError as error:
-                corruptions.append(
-                    (path.name, Corruption(0, 0, f"cannot be opened: {error.strerror}; the file is kept"))
-                )
+                reason = f"cannot be opened: {error.strerror}; the file is kept"
+                corruptions.append((path.name, Corruption(0, 0, reason)))
                 continue
             scan = scan_segment(file.read, file.size())
             corruptions += [(path.name, corruption) for corruption in scan.corruptions]

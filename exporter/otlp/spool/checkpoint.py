@@ -11,7 +11,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.otlp.spool.files import CHECKPOINT_FILE, SpoolFile
 
@@ -54,14 +54,31 @@ class Checkpoint:
         return self.complete and (self.clean_shutdown or self.boot_id == boot_id)
 
 
+_FIELDS: Final = {
+    "next": "next_sequence",
+    "through": "total_points",
+    "queued": "queued_points",
+    "since": "counters_since",
+    "delivered": "delivered",
+    "rejected": "rejected",
+    "dropped": "dropped",
+    "whole": "complete",
+    "closed": "clean_shutdown",
+    "boot": "boot_id",
+    "turn": "generation",
+}
+"""The attributes of a checkpoint by the keys of the file format."""
+
+
 def encode_slot(checkpoint: Checkpoint) -> bytes:
     """Return the bytes at the start of a slot."""
-    content = json.dumps(_to_document(checkpoint), separators=(",", ":")).encode()
+    document = {key: getattr(checkpoint, attribute) for key, attribute in _FIELDS.items()}
+    content = json.dumps(document, separators=(",", ":")).encode()
     return _SLOT.pack(_MARKER, len(content), zlib.crc32(content)) + content
 
 
 def decode_slot(slot: bytes) -> Checkpoint | None:
-    """Return the checkpoint in a slot, None if the slot is invalid."""
+    """Return the checkpoint in a slot, None if the slot is invalid; a missing key has its default."""
     if len(slot) < _SLOT.size:
         return None
     marker, length, crc = _SLOT.unpack_from(slot)
@@ -69,49 +86,12 @@ def decode_slot(slot: bytes) -> Checkpoint | None:
     if marker != _MARKER or zlib.crc32(content) != crc:
         return None
     try:
-        return _from_document(json.loads(content))
-    except (ValueError, TypeError):
+        document = json.loads(content)
+    except ValueError:
         return None
-
-
-def _to_document(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return a checkpoint by the keys of the file format."""
-    return {
-        "next": checkpoint.next_sequence,
-        "through": checkpoint.total_points,
-        "queued": checkpoint.queued_points,
-        "since": checkpoint.counters_since,
-        "delivered": checkpoint.delivered,
-        "rejected": checkpoint.rejected,
-        "dropped": dict(checkpoint.dropped),
-        "whole": checkpoint.complete,
-        "closed": checkpoint.clean_shutdown,
-        "boot": checkpoint.boot_id,
-        "turn": checkpoint.generation,
-    }
-
-
-def _from_document(document: object) -> Checkpoint:
-    """Parse a document; a missing key has its default. Raises TypeError for any other key."""
-    if not isinstance(document, dict) or not _KEYS.issuperset(document):
-        raise TypeError("the document is not a checkpoint")
-    return Checkpoint(
-        next_sequence=document.get("next", _DEFAULT.next_sequence),
-        total_points=document.get("through", _DEFAULT.total_points),
-        queued_points=document.get("queued", _DEFAULT.queued_points),
-        counters_since=document.get("since", _DEFAULT.counters_since),
-        delivered=document.get("delivered", _DEFAULT.delivered),
-        rejected=document.get("rejected", _DEFAULT.rejected),
-        dropped=document.get("dropped", _DEFAULT.dropped),
-        complete=document.get("whole", _DEFAULT.complete),
-        clean_shutdown=document.get("closed", _DEFAULT.clean_shutdown),
-        boot_id=document.get("boot", _DEFAULT.boot_id),
-        generation=document.get("turn", _DEFAULT.generation),
-    )
-
-
-_DEFAULT: Final = Checkpoint()
-_KEYS: Final = frozenset(_to_document(_DEFAULT))
+    if not isinstance(document, dict) or not _FIELDS.keys() >= document.keys():
+        return None
+    return Checkpoint(**{_FIELDS[key]: value for key, value in document.items()})
 
 
 def latest_checkpoint(content: bytes) -> Checkpoint | None:

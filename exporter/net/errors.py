@@ -13,7 +13,7 @@ import aiohttp
 from exporter.log import REDACTOR
 
 _MAX_REASON: Final = 160
-"""Characters of an exception's own text in a message: enough for OpenSSL's longest verification errors."""
+"""Characters of an exception's own text in a message, so that it fits a log line."""
 
 
 class ResponseTooLargeError(aiohttp.ClientError):

@@ -117,7 +117,9 @@ class PrometheusClient(SessionClient):
         url = f"{self._endpoint.address.rstrip('/')}/api/v1/{path}"
         return QueryContext(url, self._has_credential, self._endpoint.hints)
 
-    async def _send(self, method: str, url: str, fields: Mapping[str, str], *, tls: ssl.SSLContext | bool) -> HttpResponse:
+    async def _send(
+        self, method: str, url: str, fields: Mapping[str, str], *, tls: ssl.SSLContext | bool
+    ) -> HttpResponse:
         async with self._session.request(
             method,
             URL(url),

@@ -30,15 +30,15 @@ _LINE_FEED: Final = ord("\n")
 
 def next_comment(text: bytes, pos: int, end: int) -> int:
     """Return where the next line that begins with `#` starts, `end` if none does before."""
-    found = pos
+    offset = pos
     for _ in range(_MAX_HASH_PROBES):  # bytes.find is ten times as fast for one byte as for two
-        found = text.find(b"#", found, end)
-        if found < 0:
+        offset = text.find(b"#", offset, end)
+        if offset < 0:
             return end
-        if text[found - 1] == _LINE_FEED:
-            return found
-        found += 1
-    return text.find(b"\n#", found - 1, end) + 1 or end
+        if text[offset - 1] == _LINE_FEED:
+            return offset
+        offset += 1
+    return text.find(b"\n#", offset - 1, end) + 1 or end
 
 
 def split_point(text: bytes, pos: int, stop: int, *, is_grouped: bool = False) -> int:
@@ -92,10 +92,10 @@ class PreviousBatches:
                     self._next += ahead
                     return pos
                 continue
-            found = text.find(b"\n" + prefix, pos, min(stop, pos + RESYNC_WINDOW)) + 1
-            if found:
+            offset = text.find(b"\n" + prefix, pos, min(stop, pos + RESYNC_WINDOW)) + 1
+            if offset:
                 self._next += ahead
-                return found
+                return offset
         self._count_miss(text, pos)
         return -1
 

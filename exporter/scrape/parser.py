@@ -127,8 +127,8 @@ class FamilyBuilder:
         return family, self.sample_count - len(family)
 
 
-class Parser:
-    """Parses one page: the families that `is_wanted` selects by name, at most `sample_limit` samples (0: no limit).
+class ExpositionParser:
+    """Parses one page: the families that `is_selected` selects by name, at most `sample_limit` samples (0: no limit).
 
     `previous_families` are those of the target's previous page, which this one mostly equals.
     """
@@ -136,12 +136,12 @@ class Parser:
     def __init__(
         self,
         cache: ScrapeCache,
-        is_wanted: Callable[[str], bool],
+        is_selected: Callable[[str], bool],
         sample_limit: int = 0,
         previous_families: Mapping[str, MetricFamily] = NO_FAMILIES,
     ) -> None:
         self._cache = cache
-        self._is_wanted = is_wanted
+        self._is_selected = is_selected
         self._sample_limit = sample_limit
         self._previous_families = previous_families
         self._builders: dict[str, FamilyBuilder] = {}
@@ -292,7 +292,7 @@ class Parser:
 
     def _builder(self, name: str) -> FamilyBuilder | None:
         builder = self._builders.get(name)
-        if builder is None and self._is_wanted(name):
+        if builder is None and self._is_selected(name):
             builder = self._builders[name] = FamilyBuilder(name)
         return builder
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Failure, ScrapeResult, Source
+from exporter.net.response import excerpt
 from exporter.scrape.cache import unescape
-from exporter.scrape.parser import Exposition, ExpositionError, Parser
+from exporter.scrape.parser import Exposition, ExpositionError, ExpositionParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -57,9 +58,9 @@ class ResponseParser:
 
     request: ScrapeRequest
     cache: ScrapeCache
-    is_wanted: Callable[[str], bool]
+    is_selected: Callable[[str], bool]
     _failure: Failure | None = None
-    _parser: Parser | None = None
+    _parser: ExpositionParser | None = None
     _error_body: bytearray = field(default_factory=bytearray)
     _status: int = 0
 
@@ -75,7 +76,7 @@ class ResponseParser:
             self._failure = Failure("content_type", message)
             return
         previous_families = self.cache.previous_families(self.request.target_key)
-        self._parser = Parser(self.cache, self.is_wanted, self.request.sample_limit, previous_families)
+        self._parser = ExpositionParser(self.cache, self.is_selected, self.request.sample_limit, previous_families)
 
     @property
     def aborted(self) -> bool:
@@ -121,7 +122,7 @@ class ResponseParser:
             installation=self.request.installation,
             parse_errors=exposition.parse_errors if exposition else {},
             duration=seconds,
-            samples=exposition.samples if exposition else 0,
+            sample_count=exposition.samples if exposition else 0,
         )
 
     def _parse_failure(self, error: ExpositionError) -> Failure:
@@ -137,8 +138,8 @@ class ResponseParser:
         duplicates = _duplicate_metric_objects(text)
         if duplicates:
             return Failure("duplicate_metric", f"HTTP {self._status}: {_format_duplicates(duplicates)}")
-        excerpt = " ".join(text.split())[:_MAX_EXCERPT]
-        message = f"HTTP {self._status}{': ' if excerpt else ''}{excerpt}"
+        error = excerpt(text, _MAX_EXCERPT)
+        message = f"HTTP {self._status}{': ' if error else ''}{error}"
         return Failure("http_status", f"{message}; {self._status_hint()}")
 
     def _status_hint(self) -> str:

@@ -127,7 +127,7 @@ async def resolve(target: Target, resolver: Resolver, max_addresses: int, settin
     ips = _preferred_addresses(all_ips)
     if not ips:
         return Resolution(failure=_unresolved(target, "it has no address", setting))
-    failure = _too_many(target, len(ips), max_addresses, setting) if len(ips) > max_addresses else None
+    failure = _limit_exceeded(target, len(ips), max_addresses, setting) if len(ips) > max_addresses else None
     return Resolution(tuple(Address(target, ip) for ip in ips[:max_addresses]), failure)
 
 
@@ -142,7 +142,7 @@ def _unresolved(target: Target, reason: str, setting: str) -> Failure:
     return Failure("dns", message)
 
 
-def _too_many(target: Target, count: int, max_addresses: int, setting: str) -> Failure:
+def _limit_exceeded(target: Target, count: int, max_addresses: int, setting: str) -> Failure:
     message = f"{target.host} has {count} addresses, only {max_addresses} are scraped; raise {setting}.limits.addresses"
     return Failure("addresses", message)
 

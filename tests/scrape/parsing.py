@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics import MetricType
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.parser import Exposition, Parser
+from exporter.scrape.parser import Exposition, ExpositionParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,11 +45,11 @@ def parse_page(
     page: bytes,
     cuts: Iterable[int] = (),
     cache: ScrapeCache | None = None,
-    is_wanted: Callable[[str], bool] = always_wanted,
+    is_selected: Callable[[str], bool] = always_wanted,
     sample_limit: int = 0,
 ) -> Exposition:
     """Parse a page that is fed in pieces that end at `cuts`."""
-    parser = Parser(cache or ScrapeCache(), is_wanted, sample_limit)
+    parser = ExpositionParser(cache or ScrapeCache(), is_selected, sample_limit)
     for start, end in pairwise(sorted({0, len(page), *(cut for cut in cuts if cut < len(page))})):
         parser.feed(page[start:end])
     return parser.finish()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, series_difference
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.parser import Exposition, Parser
+from exporter.scrape.parser import Exposition, ExpositionParser
 
 from .parsing import FORMS, GROUPS, LAW, Group, family_values, page
 
@@ -22,7 +22,7 @@ BLOCKS = st.sampled_from([700, 5_000, 64 * 1024])
 
 
 def parse(text: bytes, cache: ScrapeCache, previous: Mapping[str, MetricFamily], block: int = 64 * 1024) -> Exposition:
-    parser = Parser(cache, lambda _: True, 0, previous)
+    parser = ExpositionParser(cache, lambda _: True, 0, previous)
     for start in range(0, len(text), block):
         parser.feed(text[start : start + block])
     return parser.finish()

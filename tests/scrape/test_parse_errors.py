@@ -129,5 +129,5 @@ def test_the_first_value_of_a_duplicate_series_counts() -> None:
 
 def test_an_invalid_line_in_an_unwanted_family_is_not_parsed() -> None:
     lines = b"# HELP u \xff\n# TYPE u what\nu 1_000\nu{\n# TYPE g gauge\ng 1\n"
-    exposition = parse_page(lines, is_wanted=lambda name: name == "g")
+    exposition = parse_page(lines, is_selected=lambda name: name == "g")
     assert (exposition.parse_errors, exposition.samples) == ({}, 1)

@@ -56,7 +56,7 @@ def as_reference(families: FamilyValues) -> FamilyValues:
 
 def parse_outcome(text: bytes, cuts: Iterable[int], names: str) -> Any:
     try:
-        exposition = parse_page(text, cuts, is_wanted=lambda name: name in names)
+        exposition = parse_page(text, cuts, is_selected=lambda name: name in names)
     except ExpositionError as error:
         return error.reason
     return family_values(exposition), dict(exposition.parse_errors), exposition.samples
@@ -123,14 +123,14 @@ def test_skipping_families_equals_parsing_all_and_dropping_them(
     groups_with_headers = sorted(groups, key=lambda group: group.has_type or group.help is not None)
     names = {groups[place].name for place in places}
     text = page(groups_with_headers)
-    selected = parse_page(text, cuts, is_wanted=lambda name: name in names)
+    selected = parse_page(text, cuts, is_selected=lambda name: name in names)
     expected = {name: family for name, family in family_values(parse_page(text)).items() if name in names}
     assert family_values(selected) == expected
 
 
 def test_selected_families_of_a_real_page_parse_as_on_the_complete_page() -> None:
     text = real_page("argo-1.8.3-leader.prom")
-    selected = family_values(parse_page(text, is_wanted=lambda name: name.startswith("rollout_")))
+    selected = family_values(parse_page(text, is_selected=lambda name: name.startswith("rollout_")))
     assert selected == {
         name: family for name, family in family_values(parse_page(text)).items() if name.startswith("rollout_")
     }
@@ -159,7 +159,7 @@ def test_a_line_of_64_kibibytes_is_too_long_however_it_is_split(length: int, ste
     text = f"# TYPE u gauge\nu 1\n{long_line}\n# TYPE g gauge\ng 1\n"
     if line_start == "g":
         text = f"# TYPE g gauge\ng 1\n{long_line}\n"
-    exposition = parse_page(text.encode(), range(0, len(text), step), is_wanted=lambda name: name == "g")
+    exposition = parse_page(text.encode(), range(0, len(text), step), is_selected=lambda name: name == "g")
     skipped = line_start == "u"
     assert exposition.parse_errors == ({"too_long": 1} if length >= MAX_LINE_BYTES and not skipped else {})
     assert len(exposition.families["g"]) == 1 + (line_start == "g" and length < MAX_LINE_BYTES)

@@ -60,7 +60,7 @@ def duplicate(family: str, /, **labels: str) -> str:
 def test_a_complete_page_has_its_target_time_and_families() -> None:
     page = parse_response(GOOD + b"g 1_0\n")
     assert (page.source, page.target, page.installation, page.scraped_at) == (Source.ARGO, "argo-a:8090", "blue", 7.0)
-    assert (page.failure, page.duration, page.samples, page.parse_errors) == (None, 0.25, 2, {"number": 1})
+    assert (page.failure, page.duration, page.sample_count, page.parse_errors) == (None, 0.25, 2, {"number": 1})
     assert list(page.families["g"].values) == [1, 2]
 
 
@@ -69,7 +69,7 @@ def test_a_complete_page_has_its_target_time_and_families() -> None:
 )
 @pytest.mark.parametrize("header", ["Content-Type", "content-type", "X-Other"])
 def test_a_type_that_is_no_other_format_is_parsed_as_text(header: str, content_type: str) -> None:
-    assert parse_response(GOOD, headers={header: content_type}).samples == 2
+    assert parse_response(GOOD, headers={header: content_type}).sample_count == 2
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_an_unusable_page_yields_nothing(body: bytes, reason: str, hint: str) ->
     for cuts in (), range(len(body)) if len(body) < 1000 else (65_536,):
         page = parse_response(body, cuts=cuts)
         assert page.failure is not None
-        assert (page.failure.reason, page.families, page.samples) == (reason, {}, 0)
+        assert (page.failure.reason, page.families, page.sample_count) == (reason, {}, 0)
         assert hint in page.failure.message
 
 
@@ -122,9 +122,9 @@ def test_an_empty_page_is_valid(body: bytes) -> None:
 
 
 def test_samples_up_to_the_limit_are_a_page_and_one_more_is_a_failure() -> None:
-    assert parse_response(GOOD, sample_limit=2).samples == 2
+    assert parse_response(GOOD, sample_limit=2).sample_count == 2
     page = parse_response(GOOD + b'g{i="3"} 3\n', sample_limit=2)
-    assert (page.families, page.samples) == ({}, 0)
+    assert (page.families, page.sample_count) == ({}, 0)
     assert page.failure == Failure(
         "sample_limit",
         "the page has more than 2 samples of wanted families; "
@@ -146,7 +146,7 @@ def test_beyond_the_sample_limit_the_rest_is_not_needed() -> None:
 def test_a_failed_exchange_leaves_nothing_of_the_page() -> None:
     failure = Failure("timeout", "it took longer than 10 s")
     page = parse_response(GOOD, failure=failure)
-    assert (page.failure, page.families, page.parse_errors, page.samples) == (failure, {}, {}, 0)
+    assert (page.failure, page.families, page.parse_errors, page.sample_count) == (failure, {}, {}, 0)
     assert parse_response(b"boom", 500, failure=failure).failure == failure
     assert parse_response(GOOD, headers={"Content-Type": "text/html"}, failure=failure).failure != failure
     unread = response_parser().finish(failure, 0.0)
@@ -259,12 +259,16 @@ def test_any_response_in_any_pieces_is_a_page_or_a_failure(
 ) -> None:
     page = parse_response(body, status, headers, cuts=cuts, failure=failure, sample_limit=sample_limit)
     unsplit = parse_response(body, status, headers, failure=failure, sample_limit=sample_limit)
-    assert (page.failure, page.parse_errors, page.samples) == (unsplit.failure, unsplit.parse_errors, unsplit.samples)
+    assert (page.failure, page.parse_errors, page.sample_count) == (
+        unsplit.failure,
+        unsplit.parse_errors,
+        unsplit.sample_count,
+    )
     assert page.families.keys() == unsplit.families.keys()
     if page.failure is None:
         assert status == 200
-        assert page.samples >= sum(map(len, page.families.values()))
+        assert page.sample_count >= sum(map(len, page.families.values()))
     else:
-        assert (page.families, page.parse_errors, page.samples) == ({}, {}, 0)
+        assert (page.families, page.parse_errors, page.sample_count) == ({}, {}, 0)
         assert page.failure.reason
         assert page.failure.message

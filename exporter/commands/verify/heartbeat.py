@@ -35,7 +35,7 @@ from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.result import Accepted, Retryable
 from exporter.otlp.transport.response import classify
 from exporter.scrape.cache import ScrapeCache
-from exporter.scrape.parser import ExpositionError, Parser
+from exporter.scrape.parser import ExpositionError, ExpositionParser
 from exporter.service.delivery import transport
 from exporter.service.wiring import identity
 
@@ -255,7 +255,7 @@ async def _exported_families(address: str, settings: Settings) -> tuple[SentFami
     """Return the families that a running exporter pushes: the derived ones, and those that pass through."""
     url = f"{address.rstrip('/')}/metrics"
     passes_through = settings.series.pass_through.matches
-    parser = Parser(ScrapeCache(), lambda name: name in DERIVED_FAMILY_NAMES or passes_through(name))
+    parser = ExpositionParser(ScrapeCache(), lambda name: name in DERIVED_FAMILY_NAMES or passes_through(name))
     try:
         async with open_session(timeout=PUSH_TIMEOUT) as session, session.get(url) as response:
             response.raise_for_status()

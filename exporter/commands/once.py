@@ -36,7 +36,8 @@ class OnceResult:
         for target in self.targets:
             result = target.result
             role = f"{target.role}, " if target.role is not None else ""
-            outcome = f"{result.samples} samples" if result.failure is None else f"failed ({result.failure.reason})"
+            failure = result.failure
+            outcome = f"{result.sample_count} samples" if failure is None else f"failed ({failure.reason})"
             yield f"{result.source} {result.target}: {role}{outcome}"
 
     @property

@@ -1,1 +1,1 @@
-"""The chart, the image and what stands beside them."""
+"""Tests of the Helm chart, the image, and the sidecar and collector configurations beside the chart."""

@@ -1,4 +1,4 @@
-"""helm, and the chart as it renders for each example."""
+"""Fixtures: helm, and the manifests of each example."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.chart.helm import documents, rendered, values, with_own_files
+from tests.chart.helm import copy_with_small_files, documents, render, values_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,18 +18,18 @@ Manifests = list[dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def helm(require_program: Callable[[str], str]) -> str:
-    """Skip where helm is missing, and fail there in CI."""
+    """Skip the test if helm is missing; fail it in CI."""
     return require_program("helm")
 
 
 @pytest.fixture(scope="session")
 def manifests(require_program: Callable[[str], str]) -> Callable[[str], Manifests]:
-    """What an example of values renders to, each rendered once."""
+    """Return the manifests of an example of values; each is rendered once."""
     require_program("helm")
-    return cache(lambda example: documents(rendered(*values(example))))
+    return cache(lambda example: documents(render(*values_arguments(example))))
 
 
 @pytest.fixture(scope="session")
-def chart_with_own_files(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chart_with_small_files(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     require_program("helm")
-    return with_own_files(tmp_path_factory.mktemp("chart"))
+    return copy_with_small_files(tmp_path_factory.mktemp("chart"))

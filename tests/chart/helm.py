@@ -1,4 +1,4 @@
-"""The chart as helm renders it, for each example of values: `python -m tests.chart.helm --write` makes the goldens."""
+"""Renders the chart for each example of values: `python -m tests.chart.helm --write` writes the goldens."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CHARTS: Final = Path(__file__).parents[2] / "charts"
 CHART: Final = CHARTS / "rollouts-exporter"
 EXAMPLES: Final = tuple(sorted(path.stem.removeprefix("values-") for path in CHART.glob("examples/values-*.yaml")))
 GOLDEN: Final = Path(__file__).parent / "golden"
-KUBERNETES: Final = "1.31.0"
-OWN_FILES: Final = {
+KUBERNETES_VERSION: Final = "1.31.0"
+SMALL_FILES: Final = {
     "dashboards/example.json": '{"title": "{{ name }} of {{namespace}}", "panels": []}\n',
     "rules/example.yaml": """\
 groups:
@@ -30,63 +30,63 @@ groups:
           summary: "{{ $labels.namespace }}/{{ $labels.name }} was aborted"
 """,
 }
-"""What the goldens have in place of dashboards and rules, which are tested elsewhere: so they change with the chart."""
+"""Replace dashboards and rules in the goldens, so that these change only with the chart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(Exception):  # noqa: N818 - it is what helm did, and often what is wanted
-    """helm refused; `said` is what it wrote."""
+class HelmError(Exception):
+    """helm failed, with its standard error."""
 
-    said: str
+    stderr: str
 
     def __str__(self) -> str:
-        return self.said
+        return self.stderr
 
 
-def helm(*arguments: str) -> str:
-    """Run helm in an environment of its own and return its output. Raises Refused."""
+def run_helm(*arguments: str) -> str:
+    """Run helm in a clean environment and return its output. Raises HelmError."""
     with tempfile.TemporaryDirectory() as home:
-        done = subprocess.run(
+        result = subprocess.run(
             ["helm", *arguments],
             env={"PATH": os.environ["PATH"], "HOME": home},
             capture_output=True,
             text=True,
             check=False,
         )
-    if done.returncode:
-        raise Refused(done.stderr)
-    return done.stdout
+    if result.returncode:
+        raise HelmError(result.stderr)
+    return result.stdout
 
 
-def rendered(*arguments: str, chart: Path = CHART) -> str:
-    """Return the manifests of a release named `shown` in the namespace `last9`. Raises Refused."""
-    return helm("template", "shown", str(chart), "-n", "last9", "--kube-version", KUBERNETES, *arguments)
+def render(*arguments: str, chart: Path = CHART) -> str:
+    """Return the manifests of a release named `shown` in the namespace `last9`. Raises HelmError."""
+    return run_helm("template", "shown", str(chart), "-n", "last9", "--kube-version", KUBERNETES_VERSION, *arguments)
 
 
-def values(example: str) -> tuple[str, str]:
-    """Return the arguments that choose an example."""
+def values_arguments(example: str) -> tuple[str, str]:
+    """Return the arguments that select an example of values."""
     return "-f", str(CHART / "examples" / f"values-{example}.yaml")
 
 
 def documents(text: str) -> list[dict[str, Any]]:
-    """Return the manifests of a text, those that are empty left out."""
-    return [one for one in yaml.safe_load_all(text) if one]
+    """Return the non-empty manifests of a YAML stream."""
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
-def only(manifests: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
-    """Return the one manifest of a kind whose name ends so."""
-    (found,) = (one for one in manifests if one["kind"] == kind and one["metadata"]["name"].endswith(name))
-    return found
+def find_manifest(manifests: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
+    """Return the only manifest of a kind with a name that ends in `name`."""
+    (manifest,) = (item for item in manifests if item["kind"] == kind and item["metadata"]["name"].endswith(name))
+    return manifest
 
 
-def with_own_files(folder: Path) -> Path:
-    """Copy the chart, with small files in place of dashboards and rules, and one gate."""
+def copy_with_small_files(folder: Path) -> Path:
+    """Copy the chart, with small files in place of dashboards and rules, and only one gate."""
     chart = folder / "rollouts-exporter"
     shutil.copytree(CHART, chart)
     for path in [*chart.glob("dashboards/*"), *chart.glob("rules/*"), *chart.glob("gates/*")]:
         if path.name != "error-rate.yaml":
             path.unlink()
-    for name, text in OWN_FILES.items():
+    for name, text in SMALL_FILES.items():
         (chart / name).write_text(text)
     return chart
 
@@ -95,9 +95,9 @@ def main() -> None:
     """Write the goldens."""
     GOLDEN.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        chart = with_own_files(Path(folder))
+        chart = copy_with_small_files(Path(folder))
         for example in EXAMPLES:
-            (GOLDEN / f"{example}.yaml").write_text(rendered(*values(example), chart=chart))
+            (GOLDEN / f"{example}.yaml").write_text(render(*values_arguments(example), chart=chart))
 
 
 if __name__ == "__main__":

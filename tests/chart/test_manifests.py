@@ -1,4 +1,4 @@
-"""What the chart renders to: valid, restricted, and as the goldens have it."""
+"""The rendered chart is valid and restricted, and equals the goldens."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ import pytest
 import yaml
 
 from exporter.config import Settings
-from tests.chart.helm import CHART, CHARTS, EXAMPLES, GOLDEN, KUBERNETES, documents, only, rendered, values
-from tests.chart.helm import helm as run_helm
-from tests.chart.schemas import faults
+from tests.chart.helm import (
+    CHART,
+    CHARTS,
+    EXAMPLES,
+    GOLDEN,
+    KUBERNETES_VERSION,
+    documents,
+    find_manifest,
+    render,
+    run_helm,
+    values_arguments,
+)
+from tests.chart.schemas import manifest_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,23 +32,23 @@ if TYPE_CHECKING:
     from tests.chart.conftest import Manifests
 
 
-LARGEST_CONFIG_MAP = 1_000_000
-"""Bytes: what an API server takes, and a little less."""
+MAX_CONFIG_MAP_BYTES = 1_000_000
+"""A little less than the limit of the API server, 1 MiB."""
 
 
 @pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_helm_lint_has_nothing_to_say_but_that_there_is_no_icon(example: str) -> None:
-    said = run_helm("lint", "--strict", "--kube-version", KUBERNETES, str(CHART), *values(example))
-    assert [line for line in said.splitlines() if line.startswith("[")] == ["[INFO] Chart.yaml: icon is recommended"]
+def test_helm_lint_reports_only_the_missing_icon(example: str) -> None:
+    output = run_helm("lint", "--strict", "--kube-version", KUBERNETES_VERSION, str(CHART), *values_arguments(example))
+    assert [line for line in output.splitlines() if line.startswith("[")] == ["[INFO] Chart.yaml: icon is recommended"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_manifest_is_valid(manifests: Callable[[str], Manifests], example: str) -> None:
-    assert [fault for manifest in manifests(example) for fault in faults(manifest)] == []
+def test_every_manifest_is_valid_kubernetes(manifests: Callable[[str], Manifests], example: str) -> None:
+    assert [fault for manifest in manifests(example) for fault in manifest_errors(manifest)] == []
 
 
-def test_the_validation_sees_a_misspelt_key_and_a_wrong_type(manifests: Callable[[str], Manifests]) -> None:
+def test_validation_finds_a_misspelt_key_and_a_wrong_type(manifests: Callable[[str], Manifests]) -> None:
     everything = manifests("everything")
     for kind, path, wrong in (
         ("Deployment", ("spec", "template", "spec", "contianers"), []),
@@ -47,57 +57,59 @@ def test_the_validation_sees_a_misspelt_key_and_a_wrong_type(manifests: Callable
         ("AnalysisTemplate", ("spec", "args", 0, "valueFrom"), {"fieldRef": {}}),
         ("Service", ("metadata", "lables"), {}),
     ):
-        manifest: Any = copy.deepcopy(next(one for one in everything if one["kind"] == kind))
+        manifest: Any = copy.deepcopy(next(item for item in everything if item["kind"] == kind))
         part = manifest
         for step in path[:-1]:
             part = part[step]
         part[path[-1]] = wrong
-        assert faults(manifest), (kind, path)
+        assert manifest_errors(manifest), (kind, path)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_it_renders_as_the_golden_has_it(chart_with_own_files: Path, example: str) -> None:
+def test_chart_renders_to_the_golden(chart_with_small_files: Path, example: str) -> None:
     golden = (GOLDEN / f"{example}.yaml").read_text()
-    assert rendered(*values(example), chart=chart_with_own_files) == golden, "python -m tests.chart.helm --write"
+    assert render(*values_arguments(example), chart=chart_with_small_files) == golden, (
+        "python -m tests.chart.helm --write"
+    )
 
 
-def test_there_is_a_golden_for_each_example_and_no_other() -> None:
+def test_goldens_are_exactly_the_examples() -> None:
     assert sorted(path.stem for path in GOLDEN.iterdir()) == list(EXAMPLES)
 
 
 def dashboards(manifests: Manifests) -> Manifests:
-    return [one for one in manifests if "grafana_dashboard" in one["metadata"].get("labels", {})]
+    return [item for item in manifests if "grafana_dashboard" in item["metadata"].get("labels", {})]
 
 
-def test_dashboards_and_rules_are_handed_on_as_they_stand_with_the_templates_of_others_in_them(
+def test_templates_inside_dashboards_and_rules_are_not_rendered(
     manifests: Callable[[str], Manifests],
 ) -> None:
     everything = manifests("everything")
     for path in CHART.glob("dashboards/*.json"):
-        shown = only(dashboards(everything), "ConfigMap", f"-{path.stem}")
-        assert shown["data"] == {path.name: path.read_text().strip() + "\n"}
+        config_map = find_manifest(dashboards(everything), "ConfigMap", f"-{path.stem}")
+        assert config_map["data"] == {path.name: path.read_text().strip() + "\n"}
     for path in CHART.glob("rules/*.yaml"):
-        assert only(everything, "PrometheusRule", f"-{path.stem}")["spec"] == yaml.safe_load(path.read_text())
+        assert find_manifest(everything, "PrometheusRule", f"-{path.stem}")["spec"] == yaml.safe_load(path.read_text())
 
 
-def test_what_is_shipped_arrives_in_the_cluster_whole(manifests: Callable[[str], Manifests]) -> None:
+def test_manifests_contain_every_dashboard_rule_and_gate(manifests: Callable[[str], Manifests]) -> None:
     everything = manifests("everything")
-    boards = {name: text for one in dashboards(everything) for name, text in one["data"].items()}
+    boards = {name: text for config_map in dashboards(everything) for name, text in config_map["data"].items()}
     assert set(boards) == {"exporter.json", "fleet.json", "rollout.json"}
-    assert all(json.loads(text)["panels"] and len(text.encode()) < LARGEST_CONFIG_MAP for text in boards.values())
-    (rules,) = (one["spec"]["groups"] for one in everything if one["kind"] == "PrometheusRule")
+    assert all(json.loads(text)["panels"] and len(text.encode()) < MAX_CONFIG_MAP_BYTES for text in boards.values())
+    (rules,) = (item["spec"]["groups"] for item in everything if item["kind"] == "PrometheusRule")
     assert {"RolloutAborted", "ArgoRolloutsNoLeader"} <= {rule["alert"] for group in rules for rule in group["rules"]}
-    gates = {one["metadata"]["name"] for one in everything if one["kind"] == "AnalysisTemplate"}
+    gates = {item["metadata"]["name"] for item in everything if item["kind"] == "AnalysisTemplate"}
     assert {name.removeprefix("last9-") for name in gates} == {path.stem for path in CHART.glob("gates/*.yaml")}
 
 
 @pytest.mark.usefixtures("helm")
-def test_it_renders_for_a_helm_that_asks_no_cluster() -> None:
+def test_chart_renders_without_a_cluster() -> None:
     assert documents(run_helm("template", "shown", str(CHART)))
 
 
 def pods(manifests: Manifests) -> Iterator[dict[str, Any]]:
-    """Every pod of a release: the Deployment's and the test's."""
+    """Yield the pods of a release: those of the Deployment and of the Helm test."""
     for manifest in manifests:
         if manifest["kind"] == "Pod":
             yield manifest["spec"]
@@ -106,21 +118,21 @@ def pods(manifests: Manifests) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_no_pod_has_a_token_or_a_right_and_each_keeps_the_restricted_standard(
+def test_pods_have_no_token_and_meet_the_restricted_standard(
     manifests: Callable[[str], Manifests], example: str
 ) -> None:
     release = manifests(example)
-    assert not [one["kind"] for one in release if "rbac" in one["apiVersion"] or one["kind"] == "ServiceAccount"]
-    found = list(pods(release))
-    assert len(found) == 2
-    for pod in found:
+    assert not [item["kind"] for item in release if "rbac" in item["apiVersion"] or item["kind"] == "ServiceAccount"]
+    release_pods = list(pods(release))
+    assert len(release_pods) == 2
+    for pod in release_pods:
         assert pod["automountServiceAccountToken"] is False
         assert "serviceAccountName" not in pod
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] == 65532
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        own = pod["containers"][0]["securityContext"]
-        assert own == {
+        container_context = pod["containers"][0]["securityContext"]
+        assert container_context == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
@@ -128,33 +140,33 @@ def test_no_pod_has_a_token_or_a_right_and_each_keeps_the_restricted_standard(
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_one_exporter_and_never_two_at_a_time(manifests: Callable[[str], Manifests], example: str) -> None:
-    spec = only(manifests(example), "Deployment")["spec"]
+def test_only_one_exporter_runs_at_a_time(manifests: Callable[[str], Manifests], example: str) -> None:
+    spec = find_manifest(manifests(example), "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_selectors_find_the_exporter_and_not_the_test(manifests: Callable[[str], Manifests], example: str) -> None:
     release = manifests(example)
-    pod = only(release, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
-    other = only(release, "Pod")["metadata"]["labels"].items()
-    selector = only(release, "Deployment")["spec"]["selector"]["matchLabels"].items()
+    pod = find_manifest(release, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    other = find_manifest(release, "Pod")["metadata"]["labels"].items()
+    selector = find_manifest(release, "Deployment")["spec"]["selector"]["matchLabels"].items()
     assert selector <= pod
     assert not selector <= other
-    services = [one for one in release if one["kind"] == "Service" and one["metadata"]["namespace"] == "last9"]
-    assert [one["spec"]["selector"].items() for one in services] == [selector]
+    services = [item for item in release if item["kind"] == "Service" and item["metadata"]["namespace"] == "last9"]
+    assert [service["spec"]["selector"].items() for service in services] == [selector]
 
 
-def test_every_controller_pod_is_asked_by_name_also_one_that_is_not_ready(
+def test_every_controller_pod_is_a_target_even_if_not_ready(
     manifests: Callable[[str], Manifests],
 ) -> None:
     release = manifests("defaults")
-    config = yaml.safe_load(only(release, "ConfigMap")["data"]["config.yaml"])
+    config = yaml.safe_load(find_manifest(release, "ConfigMap")["data"]["config.yaml"])
     for section, kind, labels in (
         ("argo", "argo-rollouts", {"app.kubernetes.io/name": "argo-rollouts"}),
         ("kube_state_metrics", "kube-state-metrics", {"app.kubernetes.io/name": "kube-state-metrics"}),
     ):
-        service = only(release, "Service", kind)
+        service = find_manifest(release, "Service", kind)
         (target,) = config[section]["targets"]
         port = service["spec"]["ports"][0]
         assert target == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc:{port['port']}"
@@ -164,25 +176,27 @@ def test_every_controller_pod_is_asked_by_name_also_one_that_is_not_ready(
         assert service["spec"]["selector"] == labels
 
 
-def test_the_selectors_do_not_find_the_second_kube_state_metrics(manifests: Callable[[str], Manifests]) -> None:
+def test_selectors_exclude_the_second_kube_state_metrics(manifests: Callable[[str], Manifests]) -> None:
     second = yaml.safe_load((CHARTS / "sidecar" / "rollout-state.yaml").read_text())["nameOverride"]
     release = manifests("everything")
-    assert only(release, "Service", "rollout-state")["spec"]["selector"] == {"app.kubernetes.io/name": second}
-    assert only(release, "Service", "kube-state-metrics")["spec"]["selector"]["app.kubernetes.io/name"] != second
+    assert find_manifest(release, "Service", "rollout-state")["spec"]["selector"] == {"app.kubernetes.io/name": second}
+    assert (
+        find_manifest(release, "Service", "kube-state-metrics")["spec"]["selector"]["app.kubernetes.io/name"] != second
+    )
 
 
-def test_the_pod_may_take_longer_to_end_than_its_last_deliveries(manifests: Callable[[str], Manifests]) -> None:
-    pod = only(manifests("defaults"), "Deployment")["spec"]["template"]["spec"]
+def test_termination_grace_period_exceeds_the_delivery_grace(manifests: Callable[[str], Manifests]) -> None:
+    pod = find_manifest(manifests("defaults"), "Deployment")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= Settings().otlp.grace + 10
 
 
 @pytest.mark.usefixtures("helm")
-def test_a_change_of_the_configuration_replaces_the_pod_and_a_change_of_the_secret_does_not() -> None:
+def test_configuration_change_replaces_the_pod_but_a_service_change_does_not() -> None:
 
     def checksum(*arguments: str) -> str:
-        deployment = only(documents(rendered(*values("last9"), *arguments)), "Deployment")
-        found: str = deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
-        return found
+        deployment = find_manifest(documents(render(*values_arguments("last9"), *arguments)), "Deployment")
+        annotation: str = deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        return annotation
 
     assert checksum() == checksum("--set", "service.port=80")
     assert checksum() != checksum("--set", "config.log.level=debug")
@@ -190,24 +204,26 @@ def test_a_change_of_the_configuration_replaces_the_pod_and_a_change_of_the_secr
 
 
 @pytest.mark.usefixtures("helm")
-def test_a_credential_in_the_values_comes_out_as_one_line_in_a_secret_and_nowhere_else() -> None:
-    text = rendered(*values("inline-credentials"), "--set-string", "last9.writeToken=Basic c2VjcmV0\n")
+def test_credential_in_the_values_is_rendered_only_into_a_secret() -> None:
+    text = render(*values_arguments("inline-credentials"), "--set-string", "last9.writeToken=Basic c2VjcmV0\n")
     assert text.count("c2VjcmV0") == 0
-    assert only(documents(text), "Secret")["data"] == {"authorization": "QmFzaWMgYzJWamNtVjA="}
+    assert find_manifest(documents(text), "Secret")["data"] == {"authorization": "QmFzaWMgYzJWamNtVjA="}
 
 
-def test_the_secret_is_mounted_as_a_folder_so_that_a_new_one_arrives(manifests: Callable[[str], Manifests]) -> None:
+def test_secret_is_mounted_as_a_folder_so_that_updates_arrive(manifests: Callable[[str], Manifests]) -> None:
     for pod in pods(manifests("last9")):
-        (mount,) = (one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "last9")
+        (mount,) = (item for item in pod["containers"][0]["volumeMounts"] if item["name"] == "last9")
         assert "subPath" not in mount
-        assert next(one for one in pod["volumes"] if one["name"] == "last9")["secret"] == {"secretName": "last9"}
+        assert next(volume for volume in pod["volumes"] if volume["name"] == "last9")["secret"] == {
+            "secretName": "last9"
+        }
 
 
-def test_helm_test_goes_round_once_with_the_same_configuration(manifests: Callable[[str], Manifests]) -> None:
+def test_helm_test_runs_one_cycle_with_the_same_configuration(manifests: Callable[[str], Manifests]) -> None:
     release = manifests("everything")
-    test = only(release, "Pod")
+    test = find_manifest(release, "Pod")
     assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
-    run = only(release, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    run = find_manifest(release, "Deployment")["spec"]["template"]["spec"]["containers"][0]
     once = test["spec"]["containers"][0]
     assert once["args"] == [*run["args"], "once", "--format=targets"]
     assert {key: once[key] for key in ("image", "env", "volumeMounts")} == {
@@ -217,16 +233,16 @@ def test_helm_test_goes_round_once_with_the_same_configuration(manifests: Callab
 
 @pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize(
-    ("example", "kept"),
+    ("example", "persistence"),
     [("last9", "nothing: an emptyDir"), ("persistence", "on the volume claim shown-rollouts-exporter")],
 )
-def test_the_notes_say_what_an_upgrade_keeps_and_what_to_check(tmp_path: Path, example: str, kept: str) -> None:
+def test_notes_tell_what_an_upgrade_keeps_and_how_to_check(tmp_path: Path, example: str, persistence: str) -> None:
     chart = tmp_path / "rollouts-exporter"
     shutil.copytree(CHART, chart)
     (chart / "templates" / "NOTES.txt").rename(chart / "NOTES.txt")
     show = 'apiVersion: v1\nkind: List\nnotes: |\n  {{- tpl (.Files.Get "NOTES.txt") . | nindent 2 }}\n'
-    (chart / "templates" / "shown.yaml").write_text(show)
-    (shown,) = documents(rendered(*values(example), "--show-only", "templates/shown.yaml", chart=chart))
-    assert kept in shown["notes"]
-    assert "helm test shown -n last9 --logs" in shown["notes"]
-    assert "https://otlp.last9.io" in shown["notes"]
+    (chart / "templates" / "notes.yaml").write_text(show)
+    (rendered,) = documents(render(*values_arguments(example), "--show-only", "templates/notes.yaml", chart=chart))
+    assert persistence in rendered["notes"]
+    assert "helm test shown -n last9 --logs" in rendered["notes"]
+    assert "https://otlp.last9.io" in rendered["notes"]

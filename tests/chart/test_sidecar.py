@@ -1,4 +1,4 @@
-"""What stands beside the chart for other charts: a sidecar, and what kube-state-metrics has to be told."""
+"""The values in charts/sidecar for other charts: the exporter as a sidecar, and kube-state-metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from exporter import __version__
 from exporter.rollouts.inputs import rollout_state
 from tests.chart.helm import CHARTS
-from tests.chart.schemas import faults
+from tests.chart.schemas import manifest_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,23 +23,23 @@ SIDECAR: Final = CHARTS / "sidecar"
 PAGES: Final = Path(__file__).parents[1] / "demo" / "pages"
 
 
-def values(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((SIDECAR / f"{name}.yaml").read_text())
-    return found
+def load_values(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((SIDECAR / f"{name}.yaml").read_text())
+    return values
 
 
-def sidecar() -> dict[str, Any]:
-    (found,) = values("argo-rollouts")["controller"]["extraContainers"]
-    assert isinstance(found, dict)
-    return found
+def sidecar_container() -> dict[str, Any]:
+    (container,) = load_values("argo-rollouts")["controller"]["extraContainers"]
+    assert isinstance(container, dict)
+    return container
 
 
-def page(name: str) -> str:
+def read_page(name: str) -> str:
     return gzip.decompress((PAGES / f"{name}.prom.gz").read_bytes()).decode()
 
 
-def test_the_sidecar_is_valid_in_the_controllers_pod() -> None:
-    controller = values("argo-rollouts")["controller"]
+def test_sidecar_is_valid_in_the_controller_pod() -> None:
+    controller = load_values("argo-rollouts")["controller"]
     labels = {"app.kubernetes.io/name": "argo-rollouts"}
     pod = {
         "containers": [{"name": "argo-rollouts", "image": "argo-rollouts"}, *controller["extraContainers"]],
@@ -54,74 +54,79 @@ def test_the_sidecar_is_valid_in_the_controllers_pod() -> None:
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
-    assert faults(deployment) == []
-    named = {volume["name"] for volume in controller["volumes"]}
-    assert {mount["name"] for mount in sidecar()["volumeMounts"]} == named
+    assert manifest_errors(deployment) == []
+    volumes = {volume["name"] for volume in controller["volumes"]}
+    assert {mount["name"] for mount in sidecar_container()["volumeMounts"]} == volumes
 
 
-def test_the_sidecar_has_no_probe_that_could_make_its_controller_unready() -> None:
-    assert not [key for key in sidecar() if key.endswith("Probe") or key == "lifecycle"]
+def test_sidecar_has_no_probe_that_could_make_the_controller_unready() -> None:
+    assert not [key for key in sidecar_container() if key.endswith("Probe") or key == "lifecycle"]
 
 
-def test_the_sidecar_is_restricted_and_of_this_version() -> None:
-    context = sidecar()["securityContext"]
+def test_sidecar_is_restricted_and_has_the_current_version() -> None:
+    context = sidecar_container()["securityContext"]
     assert context["runAsNonRoot"] is context["readOnlyRootFilesystem"] is True
     assert context["allowPrivilegeEscalation"] is False
     assert context["capabilities"] == {"drop": ["ALL"]}
-    assert sidecar()["image"].endswith(f":{__version__}")
+    assert sidecar_container()["image"].endswith(f":{__version__}")
 
 
-def checked(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run_config(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "exporter", "config"], env=environment, capture_output=True, text=True, check=False
     )
 
 
-def test_the_exporter_takes_the_sidecars_environment(tmp_path: Path) -> None:
+def test_exporter_accepts_the_environment_of_the_sidecar(tmp_path: Path) -> None:
     (tmp_path / "authorization").write_text("Basic dXNlcjpwYXNz")
-    given = {one["name"]: one["value"].replace("/etc/last9", str(tmp_path)) for one in sidecar()["env"]}
-    done = checked(given)
-    assert (done.returncode, done.stderr) == (0, "")
-    holds = yaml.safe_load(done.stdout)
-    assert holds["mode"] == "sidecar"
-    assert holds["argo"]["targets"] == ["127.0.0.1:8090"]
-    assert holds["attributes"]["k8s.cluster.name"] == "production-1"
-    assert holds["otlp"]["queue"]["directory"].startswith(holds["memory"]["directory"])
-    assert checked({"ROLLOUTS_EXPORTER_OTPL__ENDPOINT": "x", **given}).stderr, "a misspelt variable is told"
+    environment = {
+        variable["name"]: variable["value"].replace("/etc/last9", str(tmp_path))
+        for variable in sidecar_container()["env"]
+    }
+    result = run_config(environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    settings = yaml.safe_load(result.stdout)
+    assert settings["mode"] == "sidecar"
+    assert settings["argo"]["targets"] == ["127.0.0.1:8090"]
+    assert settings["attributes"]["k8s.cluster.name"] == "production-1"
+    assert settings["otlp"]["queue"]["directory"].startswith(settings["memory"]["directory"])
+    assert run_config({"ROLLOUTS_EXPORTER_OTPL__ENDPOINT": "x", **environment}).stderr, (
+        "a misspelt variable is reported"
+    )
 
 
-def test_the_allow_lists_make_the_labels_that_the_exporter_reads() -> None:
-    """Names become labels as kube-state-metrics does it: what is no letter, digit or _ becomes _."""
-    told = values("kube-state-metrics")
+def test_allow_lists_yield_the_labels_that_the_exporter_reads() -> None:
+    """kube-state-metrics replaces every character of a name except letters, digits and _ by _."""
+    values = load_values("kube-state-metrics")
     allowed = {
         f"{prefix}_{re.sub('[^a-zA-Z0-9_]', '_', key)}"
         for prefix, entries in (
-            ("label", told["metricLabelsAllowlist"]),
-            ("annotation", told["metricAnnotationsAllowList"]),
+            ("label", values["metricLabelsAllowlist"]),
+            ("annotation", values["metricAnnotationsAllowList"]),
         )
         for entry in entries
         for key in re.fullmatch(r"(?:pods|replicasets)=\[(.*)\]", entry)[1].split(",")  # type: ignore[index] # it matches
     }
     assert allowed == {"label_rollouts_pod_template_hash", "annotation_rollout_argoproj_io_revision"}
     for label in allowed:
-        assert f'{label}="' in page("ksm"), "a real kube-state-metrics with these lists shows it"
-        assert f'{label}="' not in page("ksm-plain"), "and without them it does not"
+        assert f'{label}="' in read_page("ksm"), "a real kube-state-metrics with these lists shows it"
+        assert f'{label}="' not in read_page("ksm-plain"), "and without them it does not"
 
 
 def families() -> dict[str, dict[str, Any]]:
-    """The families of the custom-resource state, by the name that kube-state-metrics gives them."""
-    (resource,) = values("rollout-state")["customResourceState"]["config"]["spec"]["resources"]
+    """Return the families of the custom-resource state by their names in kube-state-metrics."""
+    (resource,) = load_values("rollout-state")["customResourceState"]["config"]["spec"]["resources"]
     assert resource["groupVersionKind"] == {"group": "argoproj.io", "version": "v1alpha1", "kind": "Rollout"}
     assert resource["labelsFromPath"] == {"namespace": ["metadata", "namespace"], "name": ["metadata", "name"]}
-    return {f"kube_customresource_{one['name']}": one for one in resource["metrics"]}
+    return {f"kube_customresource_{metric['name']}": metric for metric in resource["metrics"]}
 
 
-def test_rollout_state_has_the_families_that_the_exporter_reads_and_no_other() -> None:
-    assert set(families()) == rollout_state.WANTED
+def test_rollout_state_has_exactly_the_families_that_the_exporter_reads() -> None:
+    assert set(families()) == rollout_state.REQUIRED_FAMILIES
 
 
-def test_rollout_state_is_what_a_real_kube_state_metrics_showed_when_it_was_recorded() -> None:
-    recorded = page("ksm-state")
+def test_rollout_state_agrees_with_a_recorded_page() -> None:
+    recorded = read_page("ksm-state")
     for name, family in families().items():
         assert f"# HELP {name} {family['help']}\n" in recorded
         path = family["each"].get("info", {}).get("labelsFromPath", {})
@@ -129,10 +134,10 @@ def test_rollout_state_is_what_a_real_kube_state_metrics_showed_when_it_was_reco
             assert re.search(rf'^{name}{{.*{label}="', recorded, re.MULTILINE)
 
 
-def test_rollout_state_may_read_rollouts_and_nothing_else_is_collected() -> None:
-    told = values("rollout-state")
-    assert told["rbac"]["extraRules"] == [
+def test_rollout_state_may_only_read_rollouts() -> None:
+    values = load_values("rollout-state")
+    assert values["rbac"]["extraRules"] == [
         {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["list", "watch"]}
     ]
-    assert told["collectors"] == []
-    assert "--custom-resource-state-only=true" in told["extraArgs"]
+    assert values["collectors"] == []
+    assert "--custom-resource-state-only=true" in values["extraArgs"]

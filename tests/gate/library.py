@@ -1,4 +1,4 @@
-"""The gates that the chart ships beside its first: `python -m tests.gate.library --write` renders them anew."""
+"""The gates that the chart ships beside error-rate: `python -m tests.gate.library --write` renders them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from exporter.gate.render.answers import Answers, Signal
 from exporter.gate.render.manifest import template
 
 GATES: Final = Path(__file__).parents[2] / "charts" / "rollouts-exporter" / "gates"
-SHIPPED: Final = (Signal.LATENCY, Signal.SATURATION, Signal.APM, Signal.COMPARISON)
+SHIPPED_SIGNALS: Final = (Signal.LATENCY, Signal.SATURATION, Signal.APM, Signal.COMPARISON)
 
 
-def gate(signal: Signal) -> str:
-    """Return a ready template: the chart fills in where to read, and its namespace."""
+def render_gate(signal: Signal) -> str:
+    """Return a template; the chart fills in the address and the namespace."""
     answers = {"signal": signal, "service": "any", "cluster_id": "<cluster-id>", "organization": "<organization>"}
     return template(Answers.model_validate(answers)).replace(
         "\nmetadata:\n", "\nmetadata:  # gate-lint: allow namespace (the chart adds it)\n", 1
@@ -22,9 +22,9 @@ def gate(signal: Signal) -> str:
 
 
 def main() -> None:
-    """Write them."""
-    for signal in SHIPPED:
-        (GATES / f"{signal}.yaml").write_text(gate(signal))
+    """Write the gates."""
+    for signal in SHIPPED_SIGNALS:
+        (GATES / f"{signal}.yaml").write_text(render_gate(signal))
 
 
 if __name__ == "__main__":

@@ -64,30 +64,18 @@ class TimeParam(click.ParamType[float]):
 
 CONTROLLER = click.option(
     "--controller",
-    "controller",
     type=ControllerVersionParam(),
     default="1.9.1",
     show_default=True,
     help="Version of the Argo Rollouts controller.",
 )
 GATE_OPTIONS = (
-    click.option("--template", "template", help="Name of the template. Default: the only one that no other refers to."),
+    click.option("--template", help="Name of the template. Default: the only one that no other refers to."),
     click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="Value of an argument; repeatable."),
-    click.option(
-        "--arg-file",
-        "files",
-        multiple=True,
-        metavar="NAME=FILE",
-        help="File with the value of an argument, used unchanged; repeatable.",
-    ),
+    click.option("--arg-file", "files", multiple=True, metavar="NAME=FILE", help="File with the value; repeatable."),
     CONTROLLER,
     click.option("--json", "as_json", is_flag=True, help="Print the status as JSON, as the controller writes it."),
-    click.option(
-        "--explain",
-        "explain",
-        is_flag=True,
-        help="Print for each measurement the value of every sub-expression, and the reason of the phase.",
-    ),
+    click.option("--explain", is_flag=True, help="Print the value of every sub-expression of the conditions."),
 )
 
 
@@ -101,19 +89,11 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @gate.command("run")
 @click.argument("file", metavar="FILE")
 @gate_options
-@click.option(
-    "--speed",
-    "speed",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    help="Factor by which time passes faster; queries stay at the current time.",
-)
+@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Factor by which time runs faster.")
 @click.option("--at", "start", type=TimeParam(), help="Evaluate against past data starting at TIME, without waiting.")
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
 @click.option("--every", "step", type=DurationParam(), help="With --at and --until: interval between the start times.")
-@click.option(
-    "--for", "max_duration", type=DurationParam(), help="Terminate the run after this time, as the end of a step does."
-)
+@click.option("--for", "max_duration", type=DurationParam(), help="Terminate the run after this time, as a step does.")
 @exit_on_user_error
 def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate against the real endpoint.
@@ -131,17 +111,9 @@ def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: t
 @gate.command("simulate")
 @click.argument("file", metavar="[FILE]", required=False)
 @gate_options
+@click.option("--answers", type=click.Path(path_type=Path), help='JSON file: {"QUERY": [answer, answer, …]}.')
 @click.option(
-    "--answers",
-    "answers",
-    type=click.Path(path_type=Path),
-    help='JSON file with the answers: {"QUERY": [answer, answer, …]}.',
-)
-@click.option(
-    "--cases",
-    "recorded",
-    type=click.Path(path_type=Path),
-    help="File of recorded runs to simulate instead, one JSON object per line.",
+    "--cases", type=click.Path(path_type=Path), help="Recorded runs to simulate instead, a JSON object a line."
 )
 @click.option("--for", "max_duration", type=DurationParam(), help="Maximum simulated time. Default: 1h.")
 @exit_on_user_error
@@ -152,7 +124,7 @@ def simulate(
     arguments: tuple[str, ...],
     files: tuple[str, ...],
     answers: Path | None,
-    recorded: Path | None,
+    cases: Path | None,
     **options: Any,  # noqa: ANN401 - click's
 ) -> None:
     """Run a gate on prepared answers, without a network.
@@ -167,8 +139,8 @@ def simulate(
     from exporter.commands.gate.load import GateSource
     from exporter.commands.gate.run import RunOptions
 
-    if recorded is not None:
-        print_lines(command.simulate_recorded(recorded, options["controller"]))
+    if cases is not None:
+        print_lines(command.simulate_recorded(cases, options["controller"]))
         return
     if file is None or answers is None:
         raise click.UsageError("give a FILE and --answers, or --cases")
@@ -227,11 +199,7 @@ def lint(
 
 @gate.command("render", cls=AnswersCommand)
 @click.option("--answers", "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of answers.")
-@click.option(
-    "--credential-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File that contains the credential: user:token, or the complete header Basic ….",
-)
+@click.option("--credential-file", type=click.Path(path_type=Path, dir_okay=False), help="File: user:token or Basic ….")
 @click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential.")
 @click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echo.")
 @click.option(

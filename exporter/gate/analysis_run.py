@@ -7,7 +7,7 @@ two calls: the caller measures the metrics of `due_metrics`, passes the measurem
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -124,21 +124,19 @@ class AnalysisRunStatus:
 
 def status_json(status: AnalysisRunStatus) -> dict[str, Any]:
     """Return the status as the controller writes it: empty fields omitted, times to the second."""
-    return _omit_empty(
-        {
-            "completedAt": _time(status.completed_at),
-            "dryRunSummary": _summary_json(status.dry_run_summary),
-            "message": status.message,
-            "metricResults": [_result_json(result) for result in status.results],
-            "phase": status.phase,
-            "runSummary": _summary_json(status.summary),
-            "startedAt": _time(status.started_at),
-        }
+    return _json_object(
+        completedAt=_time(status.completed_at),
+        dryRunSummary=status.dry_run_summary and _json_object(**asdict(status.dry_run_summary)),
+        message=status.message,
+        metricResults=[_result_json(result) for result in status.results],
+        phase=status.phase,
+        runSummary=status.summary and _json_object(**asdict(status.summary)),
+        startedAt=_time(status.started_at),
     )
 
 
-def _omit_empty(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if value not in (None, "", 0, False, [])}
+def _json_object(**values: object) -> dict[str, Any]:
+    return {key: value for key, value in sorted(values.items()) if value not in (None, "", 0, False, [])}
 
 
 def _time(timestamp: float | None) -> str | None:
@@ -147,53 +145,31 @@ def _time(timestamp: float | None) -> str | None:
     return datetime.fromtimestamp(int(timestamp), UTC).isoformat().replace("+00:00", "Z")
 
 
-def _summary_json(summary: RunSummary | None) -> dict[str, Any] | None:
-    if summary is None:
-        return None
-    return _omit_empty(
-        {
-            "count": summary.count,
-            "error": summary.error,
-            "failed": summary.failed,
-            "inconclusive": summary.inconclusive,
-            "successful": summary.successful,
-        }
-    )
-
-
 def _result_json(result: MetricResult) -> dict[str, Any]:
-    counts = result.counts
-    return _omit_empty(
-        {
-            "consecutiveError": counts.consecutive_error,
-            "consecutiveSuccess": counts.consecutive_success,
-            "count": counts.count,
-            "dryRun": result.dry_run,
-            "error": counts.error,
-            "failed": counts.failed,
-            "inconclusive": counts.inconclusive,
-            "measurements": [_measurement_json(measurement) for measurement in result.measurements],
-            "message": result.message,
-            "metadata": {"ResolvedPrometheusQuery": result.query} if result.query else None,
-            "name": result.name,
-            "phase": result.phase,
-            "successful": counts.successful,
-        }
+    counts = asdict(result.counts)
+    return _json_object(
+        consecutiveError=counts.pop("consecutive_error"),
+        consecutiveSuccess=counts.pop("consecutive_success"),
+        dryRun=result.dry_run,
+        measurements=[_measurement_json(measurement) for measurement in result.measurements],
+        message=result.message,
+        metadata={"ResolvedPrometheusQuery": result.query} if result.query else None,
+        name=result.name,
+        phase=result.phase,
+        **counts,
     )
 
 
 def _measurement_json(measurement: Measurement) -> dict[str, Any]:
     outcome = measurement.outcome
     warnings = ", ".join(f'"{warning}"' for warning in outcome.warnings)
-    return _omit_empty(
-        {
-            "finishedAt": _time(measurement.finished_at),
-            "message": outcome.message,
-            "metadata": {"warnings": warnings} if warnings else None,
-            "phase": outcome.phase,
-            "startedAt": _time(measurement.started_at),
-            "value": outcome.value,
-        }
+    return _json_object(
+        finishedAt=_time(measurement.finished_at),
+        message=outcome.message,
+        metadata={"warnings": warnings} if warnings else None,
+        phase=outcome.phase,
+        startedAt=_time(measurement.started_at),
+        value=outcome.value,
     )
 
 

@@ -14,8 +14,8 @@ from exporter.gate.template import (
     AnalysisTemplate,
     Argument,
     DryRunRule,
-    Node,
     ObjectKind,
+    SpecNode,
     TemplateError,
     read_template,
 )
@@ -48,7 +48,7 @@ def read_objects(text: str) -> GateObjects:
 
 def _secret_values(secret: KubernetesObject) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield the values of a Secret: `data` is base64, `stringData` is not and takes precedence."""
-    node = Node(secret.content, "")
+    node = SpecNode(secret.content, "")
     name = node["metadata"]["name"].text()
     for key in node["data"].map_keys():
         try:

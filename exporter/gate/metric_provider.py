@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from exporter.gate.controller import ControllerVersion
-    from exporter.gate.template import Metric, PrometheusProvider, RangeQuery
+    from exporter.gate.template import Metric, PrometheusProvider
     from exporter.net.prometheus_api import PrometheusEndpoint
     from exporter.net.response import HttpResponse
 
@@ -87,20 +87,17 @@ class MetricProvider:
         """Return the path and form of a query, or an error message."""
         if provider.range_query is None:
             return "query", {"query": provider.query, "time": now}
-        return self._build_range_query(provider.query, provider.range_query, now)
-
-    def _build_range_query(self, query: str, range_query: RangeQuery, now: float) -> tuple[str, Form] | str:
-        bounds: list[float] = []
-        for name, text in (("start", range_query.start), ("end", range_query.end)):
+        bounds: dict[str, float] = {}
+        for name, text in (("start", provider.range_query.start), ("end", provider.range_query.end)):
             bound = evaluate_time(text, self._controller.engine, now)
             if isinstance(bound, EngineFailure):
                 return f"failed to parse rangeQuery.{name} as time: {bound.message}"
-            bounds.append(bound)
+            bounds[name] = bound
         try:
-            step = go_format.parse_duration(range_query.step) / 1e9
+            step = go_format.parse_duration(provider.range_query.step) / 1e9
         except ValueError as error:
             return f"failed to parse rangeQuery.step as duration: {error}"
-        return "query_range", {"query": query, "start": bounds[0], "end": bounds[1], "step": step}
+        return "query_range", {"query": provider.query, **bounds, "step": step}
 
     async def _evaluate(self, metric: Metric, path: str, form: Form) -> MetricEvaluation:
         response = await self._request(metric, path, form)

@@ -65,14 +65,10 @@ class CrdField:
 
 
 def _field(path: str, kind: FieldType = FieldType.TEXT, default: Any = "", **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare an attribute by its CRD path; `secret` hides it in a repr, `required` gives it no default."""
+    """Declare an attribute by its CRD path; `secret` hides it in a repr."""
     shown = not options.pop("secret", False)
     metadata = {"crd": CrdField(tuple(path.split(".")), kind, **options)}
     return field(default=default, repr=shown, metadata=metadata)
-
-
-def _required_text(path: str, **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
-    return field(metadata={"crd": CrdField((path,), FieldType.TEXT, **options)})
 
 
 def _map(path: str, item: type[Any], default: Any = None, **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -87,15 +83,15 @@ def _list(path: str, item: type[Any] | None = None, **options: Any) -> Any:  # n
 class SecretKeyRef:
     """A key of a Secret."""
 
-    name: str = _required_text("name")
-    key: str = _required_text("key")
+    name: str = _field("name")
+    key: str = _field("key")
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One of `args`: its value, or the source of it; neither if the user of the template supplies it."""
 
-    name: str = _required_text("name")
+    name: str = _field("name")
     value: str | None = _field("value", default=None, secret=True)
     secret: SecretKeyRef | None = _map("valueFrom.secretKeyRef", SecretKeyRef)
     field_path: str | None = _field("valueFrom.fieldRef.fieldPath", default=None)
@@ -105,7 +101,7 @@ class Argument:
 class HttpHeader:
     """An HTTP header, sent unchanged."""
 
-    key: str = _required_text("key", always_written=True)
+    key: str = _field("key", always_written=True)
     value: str = _field("value", secret=True, always_written=True)
 
 
@@ -178,7 +174,7 @@ class Metric:
     Durations are text as in the YAML ("" for none); counts may be text, since a template's may be placeholders.
     """
 
-    name: str = _required_text("name", always_written=True)
+    name: str = _field("name", always_written=True)
     interval: str = _field("interval")
     initial_delay: str = _field("initialDelay")
     count: IntOrText = _limit("count")
@@ -199,14 +195,14 @@ class Metric:
 class DryRunRule:
     """A regular expression that selects metrics by name; they are measured, and do not decide."""
 
-    metric_name: str = _required_text("metricName")
+    metric_name: str = _field("metricName")
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRule:
     """How many measurements are retained of the metrics whose name a regular expression matches."""
 
-    metric_name: str = _required_text("metricName")
+    metric_name: str = _field("metricName")
     limit: int = _field("limit", FieldType.INTEGER, 0)
 
 
@@ -214,7 +210,7 @@ class RetentionRule:
 class TemplateRef:
     """Another template whose metrics are added."""
 
-    template_name: str = _required_text("templateName")
+    template_name: str = _field("templateName")
     cluster_scope: bool = _field("clusterScope", FieldType.FLAG, default=False)
 
 
@@ -263,7 +259,7 @@ def _crd_fields(cls: type[Any]) -> CrdFields:
 # Reading: strict, as the API server is. The linter reads the raw values instead, since it reports what is refused here.
 
 
-class Node:
+class SpecNode:
     """A value of a document and its path."""
 
     def __init__(self, value: object, path: str) -> None:
@@ -274,13 +270,13 @@ class Node:
         """Return the error of a value that is not of the expected type."""
         return TemplateError(f"{self.path} must be {expected}")
 
-    def __getitem__(self, key: str) -> Node:
+    def __getitem__(self, key: str) -> SpecNode:
         """Return the value of a key, an empty node if it is absent. Raises TemplateError if this is not a map."""
         if self.value is None:
-            return Node(None, f"{self.path}.{key}")
+            return SpecNode(None, f"{self.path}.{key}")
         if not isinstance(self.value, Mapping):
             raise self.error("a map")
-        return Node(self.value.get(key), f"{self.path}.{key}".removeprefix("."))
+        return SpecNode(self.value.get(key), f"{self.path}.{key}".removeprefix("."))
 
     def map_keys(self) -> tuple[str, ...]:
         """Return the keys of a map, none if it is absent."""
@@ -288,13 +284,13 @@ class Node:
             raise self.error("a map")
         return tuple(map(str, self.value or ()))
 
-    def map(self, read: Callable[[Node], T]) -> tuple[T, ...]:
+    def map(self, read: Callable[[SpecNode], T]) -> tuple[T, ...]:
         """Read each item of a list; an absent list is empty."""
         if self.value is None:
             return ()
         if not isinstance(self.value, Sequence) or isinstance(self.value, str):
             raise self.error("a list")
-        return tuple(read(Node(item, f"{self.path}[{index}]")) for index, item in enumerate(self.value))
+        return tuple(read(SpecNode(item, f"{self.path}[{index}]")) for index, item in enumerate(self.value))
 
     def text(self) -> str:
         """Return text, "" if it is absent."""
@@ -321,34 +317,34 @@ class Node:
         return bool(self.value)
 
 
-_READERS: Final[Mapping[FieldType, Callable[[Node], object]]] = {
-    FieldType.TEXT: Node.text,
-    FieldType.INT_OR_TEXT: Node.int_or_text,
-    FieldType.INTEGER: Node.integer,
-    FieldType.FLAG: Node.flag,
+_READERS: Final[Mapping[FieldType, Callable[[SpecNode], object]]] = {
+    FieldType.TEXT: SpecNode.text,
+    FieldType.INT_OR_TEXT: SpecNode.int_or_text,
+    FieldType.INTEGER: SpecNode.integer,
+    FieldType.FLAG: SpecNode.flag,
 }
 
 
 def read_template(document: Mapping[str, Any]) -> AnalysisTemplate:
     """Read a template or run. Raises TemplateError."""
-    node = Node(document, "")
+    node = SpecNode(document, "")
     name, namespace = node["metadata"]["name"].text(), node["metadata"]["namespace"].text()
     return AnalysisTemplate(ObjectKind(document["kind"]), name, namespace, read_spec(document.get("spec")))
 
 
 def read_spec(document: object) -> AnalysisSpec:
     """Read a spec. Raises TemplateError."""
-    return _read(AnalysisSpec, Node(document, "spec"))
+    return _read(AnalysisSpec, SpecNode(document, "spec"))
 
 
-def _read(cls: type[T], node: Node) -> T:
+def _read(cls: type[T], node: SpecNode) -> T:
     values = {name: _read_field(node, default, crd) for name, default, crd in _crd_fields(cls)}
     if cls is Metric:
         values["other_providers"] = _other_providers(node["provider"])
     return cls(**values)
 
 
-def _read_field(node: Node, default: object, crd: CrdField) -> object:
+def _read_field(node: SpecNode, default: object, crd: CrdField) -> object:
     for key in crd.path:
         node = node[key]
     if node.value is None and default is None:
@@ -357,11 +353,11 @@ def _read_field(node: Node, default: object, crd: CrdField) -> object:
         assert crd.item is not None
         return _read(crd.item, node)
     if crd.field_type is FieldType.LIST:
-        return node.map(partial(_read, crd.item) if crd.item else Node.text)
+        return node.map(partial(_read, crd.item) if crd.item else SpecNode.text)
     return default if node.value is None and crd.field_type is FieldType.INTEGER else _READERS[crd.field_type](node)
 
 
-def _other_providers(provider: Node) -> tuple[str, ...]:
+def _other_providers(provider: SpecNode) -> tuple[str, ...]:
     plugins = provider["plugin"].value
     names = tuple(name for name in PROVIDERS if provider[name].value is not None)
     return names + (tuple(plugins) if isinstance(plugins, Mapping) else ())

@@ -40,58 +40,43 @@ def first_error(metrics: Sequence[Metric], controller: ControllerVersion) -> str
 
 def _metric_errors(metric: Metric, controller: ControllerVersion) -> Iterator[str]:
     from_1_8 = controller.supports(Feature.CONSECUTIVE_SUCCESS_LIMIT)
+    count, failures = int_value(metric.count), int_value(metric.failure_limit)
+    successes, inconclusives = int_value(metric.consecutive_success_limit), int_value(metric.inconclusive_limit)
+    negative = (
+        (inconclusives < 0, "inconclusiveLimit must be >= 0"),
+        (int_value(metric.consecutive_error_limit) < 0, "consecutiveErrorLimit must be >= 0"),
+    )
     if from_1_8:
-        yield from _negative_limits(metric)
-    count = int_value(metric.count)
-    if count > 0:
-        yield from _too_few(metric, count) if from_1_8 else _too_few_before_1_8(metric, count)
-        if count < int_value(metric.inconclusive_limit):
-            yield "count must be >= inconclusiveLimit"
-    if count > 1 and not metric.interval:
-        yield "interval must be specified when count > 1"
+        limits: tuple[tuple[bool, str], ...] = (
+            (successes < 0, "consecutiveSuccessLimit must be >= 0"),
+            (failures < -1, "failureLimit must be >= 0, or -1 to be disabled"),
+            (successes == 0 and failures == -1, "failureLimit and consecutiveSuccessLimit cannot both be disabled"),
+            *negative,
+            (0 < count < failures + successes and failures >= 0, _too_few(count, failures, successes)),
+            (0 < count < successes and failures < 0, "count must be >= consecutiveSuccessLimit"),
+        )
+    else:
+        limits = ((0 < count < failures, "count must be >= failureLimit"),)
+    yield from _messages(
+        *limits,
+        (0 < count < inconclusives, "count must be >= inconclusiveLimit"),
+        (count > 1 and not metric.interval, "interval must be specified when count > 1"),
+    )
     if not from_1_8:
-        yield from _negative_limits_before_1_8(metric)
+        yield from _messages((failures < 0, "failureLimit must be >= 0"), *negative)
     yield from _invalid_duration("interval", metric.interval)
     yield from _invalid_duration("startDelay", metric.initial_delay)
-    yield from _provider_errors(metric)
+    providers = (metric.prometheus is not None) + len(metric.other_providers)
+    yield from _messages((providers == 0, "no provider specified"), (providers > 1, "multiple providers specified"))
 
 
-def _negative_limits(metric: Metric) -> Iterator[str]:
-    successes, failures = int_value(metric.consecutive_success_limit), int_value(metric.failure_limit)
-    if successes < 0:
-        yield "consecutiveSuccessLimit must be >= 0"
-    if failures < -1:
-        yield "failureLimit must be >= 0, or -1 to be disabled"
-    if successes == 0 and failures == -1:
-        yield "failureLimit and consecutiveSuccessLimit cannot both be disabled"
-    if int_value(metric.inconclusive_limit) < 0:
-        yield "inconclusiveLimit must be >= 0"
-    if int_value(metric.consecutive_error_limit) < 0:
-        yield "consecutiveErrorLimit must be >= 0"
+def _messages(*checks: tuple[bool, str]) -> Iterator[str]:
+    return (message for is_wrong, message in checks if is_wrong)
 
 
-def _negative_limits_before_1_8(metric: Metric) -> Iterator[str]:
-    for name, limit in (
-        ("failureLimit", metric.failure_limit),
-        ("inconclusiveLimit", metric.inconclusive_limit),
-        ("consecutiveErrorLimit", metric.consecutive_error_limit),
-    ):
-        if int_value(limit) < 0:
-            yield f"{name} must be >= 0"
-
-
-def _too_few(metric: Metric, count: int) -> Iterator[str]:
-    successes, failures = int_value(metric.consecutive_success_limit), int_value(metric.failure_limit)
-    if failures >= 0 and count < failures + successes:
-        limits = f"failureLimit + consecutiveSuccessLimit ({failures} + {successes})"
-        yield f"count ({count}) must be >= {limits} if both >= 0"
-    if failures < 0 and count < successes:
-        yield "count must be >= consecutiveSuccessLimit"
-
-
-def _too_few_before_1_8(metric: Metric, count: int) -> Iterator[str]:
-    if count < int_value(metric.failure_limit):
-        yield "count must be >= failureLimit"
+def _too_few(count: int, failures: int, successes: int) -> str:
+    limits = f"failureLimit + consecutiveSuccessLimit ({failures} + {successes})"
+    return f"count ({count}) must be >= {limits} if both >= 0"
 
 
 def _invalid_duration(name: str, text: str) -> Iterator[str]:
@@ -100,12 +85,6 @@ def _invalid_duration(name: str, text: str) -> Iterator[str]:
             go_format.parse_duration(text)
         except ValueError as error:
             yield f"invalid {name} string: {error}"
-
-
-def _provider_errors(metric: Metric) -> Iterator[str]:
-    count = (metric.prometheus is not None) + len(metric.other_providers)
-    if count != 1:
-        yield "multiple providers specified" if count else "no provider specified"
 
 
 def match_rules(rules: Sequence[str], field: str, metrics: Sequence[Metric]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.live import Live
 from rich.table import Table
@@ -24,25 +24,23 @@ if TYPE_CHECKING:
     from exporter.gate.simulation import MeasurementTrace
     from exporter.gate.template import Metric
 
-EXIT_CODES: Final[Mapping[AnalysisPhase, int]] = {
-    AnalysisPhase.SUCCESSFUL: 0,
-    AnalysisPhase.FAILED: 1,
-    AnalysisPhase.ERROR: 2,
-    AnalysisPhase.INCONCLUSIVE: 3,
-}
 EXIT_UNDECIDED: Final = 4
 """The exit code of a run that has not ended."""
-COLOURS: Final[Mapping[AnalysisPhase, str]] = {
-    AnalysisPhase.SUCCESSFUL: "green",
-    AnalysisPhase.FAILED: "red",
-    AnalysisPhase.ERROR: "red",
-    AnalysisPhase.INCONCLUSIVE: "yellow",
-}
-EFFECTS: Final[Mapping[AnalysisPhase, str]] = {
-    AnalysisPhase.SUCCESSFUL: "the rollout would continue",
-    AnalysisPhase.FAILED: "the rollout would be aborted",
-    AnalysisPhase.ERROR: "the rollout would be aborted",
-    AnalysisPhase.INCONCLUSIVE: "the rollout would pause until someone intervenes",
+
+
+class PhaseDisplay(NamedTuple):
+    """How a final phase of a run is shown: exit code, colour, and the effect on a rollout."""
+
+    exit_code: int
+    colour: str
+    effect: str
+
+
+FINAL_PHASES: Final[Mapping[AnalysisPhase, PhaseDisplay]] = {
+    AnalysisPhase.SUCCESSFUL: PhaseDisplay(0, "green", "the rollout would continue"),
+    AnalysisPhase.FAILED: PhaseDisplay(1, "red", "the rollout would be aborted"),
+    AnalysisPhase.ERROR: PhaseDisplay(2, "red", "the rollout would be aborted"),
+    AnalysisPhase.INCONCLUSIVE: PhaseDisplay(3, "yellow", "the rollout would pause until someone intervenes"),
 }
 COLUMNS: Final = ("metric", "phase", "measured", "value", "failed", "inconclusive", "errors in a row", "message")
 _MAX_VALUE_LENGTH: Final = 60
@@ -50,7 +48,8 @@ _MAX_VALUE_LENGTH: Final = 60
 
 def exit_code(status: AnalysisRunStatus) -> int:
     """Return the exit code of a status."""
-    return EXIT_CODES.get(status.phase or AnalysisPhase.RUNNING, EXIT_UNDECIDED)
+    final = FINAL_PHASES.get(status.phase or AnalysisPhase.RUNNING)
+    return final.exit_code if final else EXIT_UNDECIDED
 
 
 def format_time(timestamp: float) -> str:
@@ -109,8 +108,8 @@ def _cells(metric: Metric, result: MetricResult | None, *, dry_run: bool) -> Ite
     if result is None:
         yield "Pending"
         return
-    colour = COLOURS.get(result.phase)
-    yield f"[{colour}]{result.phase}[/]" if colour else result.phase
+    final = FINAL_PHASES.get(result.phase)
+    yield f"[{final.colour}]{result.phase}[/]" if final else result.phase
     counts, count, limit = result.counts, effective_count(metric), metric.consecutive_error_limit
     yield f"{counts.count} of {'∞' if count is None else count}"
     yield _escape_markup((result.last.outcome.value if result.last else "")[:_MAX_VALUE_LENGTH])
@@ -135,7 +134,8 @@ def result_lines(status: AnalysisRunStatus) -> Iterator[str]:
             f"{result.name}: {result.phase}, {counts.successful} of {counts.count} successful, {counts.failed} failed, "
             f"{counts.inconclusive} inconclusive, {errors}{' (dry run)' if result.dry_run else ''}"
         )
-    yield f"{phase}: {status.message or EFFECTS.get(phase, 'not decided yet')}"
+    final = FINAL_PHASES.get(phase)
+    yield f"{phase}: {status.message or (final.effect if final else 'not decided yet')}"
 
 
 def trace_lines(traces: Sequence[MeasurementTrace]) -> Iterator[str]:

@@ -55,31 +55,12 @@ EXIT_CODE_ORDER = (0, display.EXIT_UNDECIDED, 3, 2, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class RunSchedule:
-    """When a gate runs: now, `speed` times as fast; or from `start` on, and again every `step` seconds until `end`.
-
-    It is terminated after `max_duration` seconds, with None when it ends by itself.
-    """
-
-    start: float | None = None
-    end: float | None = None
-    step: float | None = None
-    speed: float = 1.0
-    max_duration: float | None = None
-
-    def starts(self) -> tuple[float, ...]:
-        """Return the past start times, none for a run now."""
-        if self.start is None:
-            return ()
-        if self.end is None or self.step is None:
-            return (self.start,)
-        count = int((self.end - self.start) // self.step) + 1
-        return tuple(self.start + index * self.step for index in range(max(count, 1)))
-
-
-@dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options of `gate run` and `gate simulate`: the controller, the times, and the output."""
+    """The options of `gate run` and `gate simulate`: the controller, the output, and when the gate runs.
+
+    It runs now, `speed` times as fast; or from `start` on, and again every `step` seconds until `end`. It is terminated
+    after `max_duration` seconds, with None when it ends by itself.
+    """
 
     controller: ControllerVersion
     as_json: bool = False
@@ -90,12 +71,16 @@ class RunOptions:
     step: float | None = None
     max_duration: float | None = None
 
-    @property
-    def schedule(self) -> RunSchedule:
-        """Return when the gate runs. Raises GateError for times that contradict each other."""
+    def starts(self) -> tuple[float, ...]:
+        """Return the past start times, none for a run now. Raises GateError for options that contradict each other."""
         if (self.end is None) != (self.step is None) or (self.end is not None and self.start is None):
             raise GateError("--until and --every need each other, and --at")
-        return RunSchedule(self.start, self.end, self.step, self.speed, self.max_duration)
+        if self.start is None:
+            return ()
+        if self.end is None or self.step is None:
+            return (self.start,)
+        count = int((self.end - self.start) // self.step) + 1
+        return tuple(self.start + index * self.step for index in range(max(count, 1)))
 
 
 def parse_time(text: str) -> float:
@@ -117,7 +102,7 @@ async def run(source: GateSource, options: RunOptions) -> int:
         plan = make_plan(gate.spec, options.controller)
         if isinstance(plan, AnalysisRunStatus):
             return print_result(AnalysisRunResult(plan), options)
-        if len(options.schedule.starts()) > 1:
+        if len(options.starts()) > 1:
             return await _run_several(gate, plan, options)
         return await _run_once(gate, plan, options)
     except UnsupportedError as error:
@@ -150,16 +135,14 @@ async def _runs(
     gate: LoadedGate, plan: AnalysisPlan, options: RunOptions, on_step: OnStep
 ) -> AsyncIterator[tuple[float, AnalysisRunResult]]:
     """Yield the start and result of each run. Raises GateError, and UnsupportedError for a condition."""
-    schedule, controller = options.schedule, options.controller
-    metrics = resolve_with_secrets(gate.spec, plan, controller, gate.secrets)
+    metrics = resolve_with_secrets(gate.spec, plan, options.controller, gate.secrets)
     endpoints = {name: endpoint(metric.prometheus) for name, metric in metrics.items() if metric.prometheus}
-    starts = schedule.starts()
-    async with MetricProvider(metrics, endpoints, controller, live=not starts) as provider:
+    starts = options.starts()
+    async with MetricProvider(metrics, endpoints, options.controller, live=not starts) as provider:
         for start in starts or (time.time(),):
-            clock: RunClock = ReplayClock(start) if starts else RealClock(schedule.speed)
-            max_duration = schedule.max_duration
-            if starts and max_duration is None:
-                max_duration = MAX_REPLAY_SECONDS
+            clock: RunClock = ReplayClock(start) if starts else RealClock(options.speed)
+            default = MAX_REPLAY_SECONDS if starts else None
+            max_duration = default if options.max_duration is None else options.max_duration
             yield start, await run_analysis(plan, provider.measure, clock, on_step, max_duration)
 
 

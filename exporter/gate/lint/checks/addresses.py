@@ -28,9 +28,9 @@ _IP_OR_SERVICE: Final = re.compile(r"[\d.]+|[^.]+\.[^.]+")
 
 def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
     """Report addresses that the controller does not accept as a URL."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        if "{{" not in address and not (url and url.scheme and url.netloc):
+    for metric in lint_input.prometheus_metrics:
+        address, url = metric.text(*ADDRESS), _parse(metric)
+        if address and "{{" not in address and not (url and url.scheme and url.netloc):
             yield metric.issue(
                 ADDRESS,
                 "the address has no scheme or no host: every measurement is an Error",
@@ -40,9 +40,8 @@ def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_credential(lint_input: LintInput) -> Iterator[Issue]:
     """Report user and password in an address."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        if url and "@" in url.netloc:
+    for metric, url in _urls(lint_input):
+        if "@" in url.netloc:
             yield metric.issue(
                 ADDRESS,
                 "the address contains a credential, which everyone who may read AnalysisRuns can see",
@@ -52,10 +51,9 @@ def check_credential(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_api_path(lint_input: LintInput) -> Iterator[Issue]:
     """Report addresses that end in /api/v1/query, which the controller appends."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        match = _API_PATH.search(url.path) if url else None
-        if match is not None:
+    for metric, url in _urls(lint_input):
+        match = _API_PATH.search(url.path)
+        if match:
             yield metric.issue(
                 ADDRESS,
                 f"the controller appends /api/v1/query to the address, which already ends in {match[0]}",
@@ -65,9 +63,8 @@ def check_api_path(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_query_part(lint_input: LintInput) -> Iterator[Issue]:
     """Report addresses with a query or a fragment."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        if url and (url.query or url.fragment):
+    for metric, url in _urls(lint_input):
+        if url.query or url.fragment:
             yield metric.issue(
                 ADDRESS,
                 "the address contains ? or #: the controller replaces what follows with its own path and query",
@@ -77,10 +74,9 @@ def check_query_part(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_last9(lint_input: LintInput) -> Iterator[Issue]:
     """Report addresses at Last9 that are not a cluster's Read URL."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        host = url.hostname or "" if url else ""
-        if url and host.endswith("last9.io") and not _API_PATH.search(url.path):
+    for metric, url in _urls(lint_input):
+        host = url.hostname or ""
+        if host.endswith("last9.io") and not _API_PATH.search(url.path):
             is_read_url = host.startswith("read-") and (_READ_PATH.match(url.path) or "{{" in url.path)
             if not is_read_url:
                 yield metric.issue(
@@ -103,20 +99,18 @@ def check_missing(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_plain_http(lint_input: LintInput) -> Iterator[Issue]:
     """Report credentials that are sent unencrypted out of the cluster."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        host = (url.hostname or "") if url else ""
+    for metric, url in _urls(lint_input):
+        host = url.hostname or ""
         is_outside = "." in host and not host.endswith(_CLUSTER_SUFFIXES) and not _IP_OR_SERVICE.fullmatch(host)
-        if url and url.scheme == "http" and (is_outside or host.endswith("last9.io")) and sends_credential(metric):
+        if url.scheme == "http" and (is_outside or host.endswith("last9.io")) and sends_credential(metric):
             yield metric.issue(ADDRESS, f"the credential is sent unencrypted to {host}", "use https://")
 
 
 def check_no_credential(lint_input: LintInput) -> Iterator[Issue]:
     """Report gates that query Last9 without a credential."""
-    for metric, address in _addresses(lint_input):
-        url = _split(address)
-        is_last9 = url is not None and (url.hostname or "").endswith("last9.io")
-        if url and is_last9 and "@" not in url.netloc and not sends_credential(metric):
+    for metric, url in _urls(lint_input):
+        is_last9 = (url.hostname or "").endswith("last9.io")
+        if is_last9 and "@" not in url.netloc and not sends_credential(metric):
             yield metric.issue(
                 ADDRESS,
                 "Last9 requires a credential: every measurement is an Error (401)",
@@ -161,15 +155,15 @@ def sends_credential(metric: MetricView) -> bool:
     return bool(metric.raw("provider", "prometheus", "authentication")) or "authorization" in names
 
 
-def _addresses(lint_input: LintInput) -> Iterator[tuple[MetricView, str]]:
-    """Yield the metrics that have an address, with the literal values of arguments in place."""
-    return ((metric, text) for metric in lint_input.prometheus_metrics if (text := metric.text(*ADDRESS)))
+def _urls(lint_input: LintInput) -> Iterator[tuple[MetricView, SplitResult]]:
+    """Yield the metrics whose address can be parsed, with the literal values of arguments in place."""
+    return ((metric, url) for metric in lint_input.prometheus_metrics if (url := _parse(metric)))
 
 
-def _split(address: str) -> SplitResult | None:
+def _parse(metric: MetricView) -> SplitResult | None:
     try:
-        url = urlsplit(address)
+        url = urlsplit(metric.text(*ADDRESS))
         url.port  # noqa: B018 - raises for a port that is not a number
     except ValueError:
         return None
-    return url
+    return url if metric.text(*ADDRESS) else None

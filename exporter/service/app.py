@@ -77,7 +77,7 @@ class App:
         return self._delivery.accounting if self._delivery is not None else DeliveryAccounting()
 
     async def run(self, stop: asyncio.Event) -> bool:
-        """Run until `stop` is set; return whether no points were lost. Raises ListenError at the start."""
+        """Run until `stop` is set; return whether no points were lost. Raises ListenError."""
         async with AsyncExitStack() as stack:
             stack.callback(self._worker.close)
             stack.push_async_callback(self._scraper.aclose)
@@ -88,7 +88,7 @@ class App:
             cycles_task = asyncio.create_task(self._run_cycles(), name="cycles")
             await stop.wait()
             _log.info("stopping", extra=log.fields(queued=self.accounting.queued))
-            async with self._cycle_runner.publish_lock:
+            async with self._cycle_runner.publish_lock:  # a snapshot that is being published is enqueued completely
                 cycles_task.cancel()
             with suppress(asyncio.CancelledError):
                 await cycles_task
@@ -102,9 +102,7 @@ class App:
         otlp = self._settings.otlp
         address = f"{self._settings.web.address[0] or 'all addresses'}, port {port}"
         if self._delivery is None:
-            _log.info(
-                "no OTLP endpoint is set, so nothing is pushed; set otlp.endpoint", extra=log.fields(serving=address)
-            )
+            _log.info("started without push", extra=log.fields(serving=address, hint="set otlp.endpoint to push"))
         else:
             _log.info("started", extra=log.fields(serving=address, pushing=str(otlp.endpoint), version=__version__))
 
@@ -203,12 +201,12 @@ def freeze_heap(series_count: int, frozen_count: int) -> int:
     return frozen_count
 
 
-def _delivery_service(settings: Settings, metrics: SelfMetrics, worker: Worker) -> DeliveryService | None:
+def _delivery_service(settings: Settings, self_metrics: SelfMetrics, worker: Worker) -> DeliveryService | None:
     if settings.otlp.endpoint is None:
         return None
     from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages take time and memory to load, so only if needed
 
-    return DeliveryService(settings, metrics, worker)
+    return DeliveryService(settings, self_metrics, worker)
 
 
 def _state_file_of(settings: Settings) -> StateFile | None:

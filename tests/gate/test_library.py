@@ -14,7 +14,7 @@ from exporter.gate.render.signals import query
 from tests.chart.helm import CHART, render, values_arguments
 from tests.chart.schemas import manifest_errors
 from tests.gate.library import GATES, SHIPPED_SIGNALS, render_gate
-from tests.gate.lint.looking import findings
+from tests.gate.lint.helpers import findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

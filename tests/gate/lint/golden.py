@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.gate.controller import DEFAULT_VERSION
 from exporter.gate.lint.rules import RULES
-from tests.gate.lint.looking import said
+from tests.gate.lint.helpers import said
 
 PAIRS: Final = Path(__file__).parent / "rules"
 ARTICLE: Final = Path(__file__).parent / "article"

@@ -19,7 +19,7 @@ from exporter.gate.provider import evaluate_result
 from exporter.gate.template import read_spec
 from exporter.gate.validation import first_error
 from exporter.net.prometheus_response import QuerySample, Vector
-from tests.gate.lint.looking import gates, rules
+from tests.gate.lint.helpers import gates, rules
 from tests.gate.recorded import lines
 
 VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1"])

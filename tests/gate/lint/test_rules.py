@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from exporter.gate.controller import DEFAULT_VERSION
 from exporter.gate.lint.rules import RULES
 from tests.gate.lint.golden import ARTICLE, PAIRS, VERSIONS, expected
-from tests.gate.lint.looking import findings, rules, said
+from tests.gate.lint.helpers import findings, rules, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from exporter.gate.go_format import parse_duration
 from exporter.gate.render import manifest
 from exporter.gate.render.answers import Answers, Credential, NoData, Signal, parse_credential
-from tests.gate.lint.looking import findings
+from tests.gate.lint.helpers import findings
 from tests.gate.render.article import ARTICLE
 
 PROOF = Credential("c1", "hidden-token")

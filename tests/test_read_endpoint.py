@@ -1,4 +1,4 @@
-"""What the section `read` means to the client: the address, the credential, the way there, the names of cures."""
+"""The endpoint of the section `read`: address, credential, proxy and hints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def authorization(section: dict[str, object]) -> str:
     return read_endpoint(ReadSection.model_validate(section)).headers.get("Authorization", "")
 
 
-def test_last9_is_asked_with_the_cluster_as_the_user(tmp_path: Path) -> None:
+def test_last9_uses_the_cluster_as_user_name(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
     endpoint_settings = read_endpoint(
         ReadSection.model_validate({**LAST9, "password_file": tmp_path / "token", "timeout": "5s"})
@@ -36,25 +36,25 @@ def test_last9_is_asked_with_the_cluster_as_the_user(tmp_path: Path) -> None:
     assert SECRET not in repr(endpoint_settings)
 
 
-def test_a_whole_header_comes_from_a_file_without_its_line_break(tmp_path: Path) -> None:
+def test_an_authorization_file_is_read_without_its_line_break(tmp_path: Path) -> None:
     (tmp_path / "header").write_text(f"Bearer {SECRET}\n")
     section = {"address": "http://h:9090", "authorization_file": tmp_path / "header"}
     assert authorization(section) == f"Bearer {SECRET}"
     assert read_endpoint(ReadSection.model_validate(section)).hints.credential == "read.authorization_file"
 
 
-def test_a_password_of_the_environment_will_do_and_none_is_none() -> None:
+def test_a_password_is_sent_and_without_one_no_header() -> None:
     assert authorization({"address": "http://h", "username": "u", "password": "p"}) == "Basic dTpw"
     assert authorization({"address": "http://h"}) == ""
 
 
-def test_the_environments_proxy_is_the_way_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:3128")
     monkeypatch.setenv("no_proxy", "near")
     far, near = (read_endpoint(ReadSection.model_validate({"address": f"http://{host}"})) for host in ("far", "near"))
     assert (far.proxy, near.proxy) == ("http://127.0.0.1:3128", None)
 
 
-def test_a_file_that_has_gone_since_is_an_error_with_its_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="token"):
         authorization({**LAST9, "password_file": tmp_path / "token"})

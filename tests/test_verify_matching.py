@@ -47,7 +47,7 @@ IDENTITY = {"k8s.cluster.name": "c1", "service.name": "x"}
         (SentFamily("s", MetricType.SUMMARY, 3), {"s": 1, "s_sum": 1, "s_count": 1}, "arrived", ("s",)),
     ],
 )
-def test_a_family_arrived_was_renamed_or_is_missing(
+def test_a_family_is_arrived_renamed_incomplete_or_missing(
     sent: SentFamily, counts: dict[str, int], state: StoredState, stored: tuple[str, ...]
 ) -> None:
     (stored_family,) = match_families((sent,), counts)
@@ -55,7 +55,7 @@ def test_a_family_arrived_was_renamed_or_is_missing(
     assert stored_family.complete == (state in {"arrived", "renamed"})
 
 
-def test_a_name_belongs_to_the_longest_that_was_sent() -> None:
+def test_a_stored_name_belongs_to_the_longest_sent_name_in_it() -> None:
     counts = {"beat": 2, "beat_errors_total": 1, **ALL_PARTS}
     assert [stored_family.names for stored_family in match_families((GAUGE, COUNTER, HISTOGRAM), counts)] == [
         ("beat",),
@@ -64,7 +64,7 @@ def test_a_name_belongs_to_the_longest_that_was_sent() -> None:
     ]
 
 
-def test_the_parts_of_a_histogram_that_are_not_there_are_named() -> None:
+def test_missing_suffixes_of_a_histogram_are_listed() -> None:
     (stored_family,) = match_families((HISTOGRAM,), {"beat_seconds_count": 1})
     assert stored_family.missing_suffixes == ("_bucket", "_sum")
 
@@ -85,17 +85,17 @@ def test_no_series_is_counted_twice(counts: dict[str, int]) -> None:
         ({"__name__": "c1", "le": "x"}, ["", ""]),
     ],
 )
-def test_an_attribute_is_found_by_its_spelling_and_else_by_its_value(labels: dict[str, str], mapped: list[str]) -> None:
+def test_an_attribute_is_mapped_by_similar_name_else_by_value(labels: dict[str, str], mapped: list[str]) -> None:
     assert [mapping.label for mapping in map_attributes(IDENTITY, [tuple(labels.items())])] == mapped
 
 
-def test_an_attribute_that_one_series_lacks_is_missing() -> None:
+def test_an_attribute_must_be_a_label_of_every_series() -> None:
     stored = [(("cluster", "c1"), ("job", "x")), (("job", "x"),)]
     assert [mapping.label for mapping in map_attributes(IDENTITY, stored)] == ["", "job"]
     assert [mapping.label for mapping in map_attributes(IDENTITY, [])] == ["", ""]
 
 
-def test_labels_that_nobody_sent_are_the_stores() -> None:
+def test_labels_that_were_not_sent_are_added_by_the_store() -> None:
     stored = [
         (("__name__", "beat"), ("cluster", "c1"), ("scope", "s")),
         (("cluster", "c1"), ("le", "1"), ("scope", "s")),
@@ -105,7 +105,7 @@ def test_labels_that_nobody_sent_are_the_stores() -> None:
     assert added_labels(labels, []) == {}
 
 
-def test_a_selector_quotes_what_is_no_plain_label() -> None:
+def test_a_selector_quotes_label_names_with_special_characters() -> None:
     labels = (
         AttributeMapping("a", 'x"y\\', "k8s.name"),
         AttributeMapping("b", "é", "plain"),
@@ -124,7 +124,7 @@ def report(
     return VerifyReport(5.0, latency, "", heartbeat, labels, {"scope": "s"}, series, earlier)
 
 
-def test_what_arrived_is_told_in_plain_words() -> None:
+def test_the_report_lists_arrived_and_renamed_families() -> None:
     families = match_families((GAUGE, COUNTER, HISTOGRAM), {"beat": 2, "beat_errors_total": 1, **ALL_PARTS})
     assert list(report_lines(report(*families))) == [
         "write to read: 12.3 s; give a gate an initialDelay of at least 20s",
@@ -138,7 +138,7 @@ def test_what_arrived_is_told_in_plain_words() -> None:
     ]
 
 
-def test_what_is_missing_is_told_in_plain_words() -> None:
+def test_the_report_lists_incomplete_and_missing_families() -> None:
     families = match_families((GAUGE, COUNTER, HISTOGRAM), {"beat": 1, "beat_seconds_sum": 1})
     lines = list(report_lines(report(*families, label="")))
     assert lines[0] == "only a part of the heartbeat can be read after 12 s"
@@ -158,18 +158,18 @@ def test_what_is_missing_is_told_in_plain_words() -> None:
         (False, "nothing can be read after 12 s, nor any earlier heartbeat; check that read.address and otlp.endpoint"),
     ],
 )
-def test_nothing_at_all_is_told_with_its_cure(message: str, *, earlier: bool) -> None:
+def test_a_report_without_any_series_has_a_hint(message: str, *, earlier: bool) -> None:
     lines = list(report_lines(report(*match_families((GAUGE,), {}), earlier=earlier)))
     assert lines[0].startswith(message)
     assert lines[1:] == ["failed: not everything arrived"]
 
 
 @pytest.mark.parametrize(("latency", "delay"), [(0.1, 10), (6.6, 10), (6.7, 20), (31.0, 50)])
-def test_the_delay_of_a_gate_leaves_half_as_much_again(latency: float, delay: int) -> None:
+def test_the_initial_delay_is_one_and_a_half_times_the_latency(latency: float, delay: int) -> None:
     assert report(*match_families((GAUGE,), {"beat": 2}), latency=latency).initial_delay == delay
 
 
-def test_scripts_get_the_same_as_one_object() -> None:
+def test_the_json_report_has_the_same_facts() -> None:
     lines = json.loads(report_json(report(*match_families((COUNTER,), {"beat_errors_total": 1}), label="")))
     assert lines["heartbeat"] == [
         {

@@ -100,11 +100,9 @@ class PrometheusClient(SessionClient):
         try:
             async with asyncio.timeout(self._endpoint.timeout):
                 response = await self._send("POST", context.url, fields, tls=tls)
-                return (
-                    await self._send("GET", context.url, fields, tls=tls)
-                    if response.status in _POST_NOT_SUPPORTED
-                    else response
-                )
+                if response.status in _POST_NOT_SUPPORTED:
+                    response = await self._send("GET", context.url, fields, tls=tls)
+                return response
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
             return _redacted(self._failure(context, error))
 
@@ -135,45 +133,36 @@ class PrometheusClient(SessionClient):
             return HttpResponse(response.status, headers, await read_body(response, MAX_RESPONSE_BYTES))
 
     def _failure(self, context: QueryContext, error: Exception) -> Failure:
-        reason, text = _ERROR_MESSAGES[classify_error(error)]
+        reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
         message = text.format(
             reason=excerpt(str(error), _MAX_REASON), hints=context.hints, seconds=self._endpoint.timeout
         )
         return Failure(reason, f"{context.origin} {message}")
 
 
-_TLS: Final = ("tls", "fails the TLS handshake; check {hints.tls}, and https:// or http://")
 _CONNECT: Final = ("unreachable", "cannot be reached ({reason}); check {hints.address}")
 _BROKEN: Final = ("unreachable", "broke the connection ({reason}); retry, and check its log if this persists")
-_NOT_SENT: Final = (
-    "credential",
-    "cannot be queried: {hints.credential} is no valid header (a line break?), or {hints.address} has a credential too",
-)
 _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TIMEOUT: ("timeout", "did not respond within {seconds:g} s; raise {hints.timeout} if it is only slow"),
     ErrorKind.RESPONSE_TOO_LARGE: ("query", "responds with more than 64 MiB; narrow the query"),
     ErrorKind.INVALID_URL: ("address", "is not an http:// or https:// URL; fix {hints.address}"),
     ErrorKind.UNTRUSTED_CERTIFICATE: ("tls", "presents an untrusted certificate; check {hints.tls}"),
-    ErrorKind.TLS_HANDSHAKE: _TLS,
-    ErrorKind.TLS: _BROKEN,
+    ErrorKind.TLS_HANDSHAKE: ("tls", "fails the TLS handshake; check {hints.tls}, and https:// or http://"),
     ErrorKind.PROXY: ("unreachable", "cannot be reached through the proxy; check HTTPS_PROXY and NO_PROXY"),
     ErrorKind.DNS: ("unreachable", "does not resolve; check {hints.address}"),
     ErrorKind.REFUSED: _CONNECT,
     ErrorKind.RESET_ON_CONNECT: _CONNECT,
     ErrorKind.CONNECT: _CONNECT,
-    ErrorKind.RESET: _BROKEN,
-    ErrorKind.DISCONNECTED: _BROKEN,
     ErrorKind.INCOMPLETE: (
         "unreachable",
         "closed the connection in the middle of the response; retry, and check its log if this persists",
     ),
-    ErrorKind.NOT_HTTP: _BROKEN,
-    ErrorKind.GZIP: _BROKEN,
-    ErrorKind.OS_ERROR: _BROKEN,
-    ErrorKind.CLIENT_ERROR: _BROKEN,
-    ErrorKind.OTHER: _NOT_SENT,
+    ErrorKind.OTHER: (
+        "credential",
+        "cannot be queried: {hints.credential} is no valid header (a line break?), or {hints.address} has a credential",
+    ),
 }
-"""By kind: the reason, and the rest of the sentence that begins with the server's origin."""
+"""By kind: the reason, and the rest of the sentence that begins with the origin; _BROKEN for all other kinds."""
 
 
 def _redacted(failure: Failure) -> Failure:

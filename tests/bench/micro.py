@@ -114,7 +114,7 @@ def _parse_part(page: str, *, warm: bool, megabytes: bool = False) -> Callable[[
 
         def once() -> float:
             text = next(texts)
-            samples = parse_page(text, page, cache if warm else ScrapeCache()).samples
+            samples = parse_page(text, page, cache if warm else ScrapeCache()).sample_count
             return len(text) / 1e6 if megabytes else samples
 
         return once

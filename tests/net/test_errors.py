@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 import aiohttp
 import pytest
 
-from exporter.net import prometheus_api
 from exporter.net.errors import ErrorKind, ResponseTooLargeError, classify_error, error_reason
 
 if TYPE_CHECKING:
@@ -61,7 +60,3 @@ def test_a_reason_quotes_only_texts_without_secrets() -> None:
     assert error_reason(FileNotFoundError(errno.ENOENT, "hush", "/file")) == "No such file or directory: /file"
     assert error_reason(zlib.error("Error -3")) == "Error -3"
     assert error_reason(ValueError("hush")) == "ValueError"
-
-
-def test_the_prometheus_client_has_a_message_for_each_kind() -> None:
-    assert prometheus_api._ERROR_MESSAGES.keys() == set(ErrorKind)

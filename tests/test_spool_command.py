@@ -18,8 +18,8 @@ from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service.delivery import PERSISTENT_COUNTERS, DeliveryService
 
 from .otlp.backend import Backend, status
-from .otlp.helpers import cycle, gauge
-from .otlp.spool.harness import NOW, Kept
+from .otlp.helpers import gauge, snapshot
+from .otlp.spool.harness import NOW, SpoolHarness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ def _value(self_metrics: SelfMetrics, metric: OwnMetric) -> float:
 
 
 async def _enqueue(service: DeliveryService, *numbers: float) -> None:
-    await service.producer.offer(cycle(gauge("x", *(({"i": str(i)}, i) for i in numbers))), NOW)
+    await service.producer.enqueue(snapshot(gauge("x", *(({"i": str(i)}, i) for i in numbers))), NOW)
 
 
 async def _until_sent(service: DeliveryService) -> None:
@@ -62,14 +62,14 @@ async def _until_sent(service: DeliveryService) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_process(backend: Backend, tmp_path: Path) -> None:
-    backend.always = status(503)
+async def test_undelivered_requests_are_delivered_by_the_next_process(backend: Backend, tmp_path: Path) -> None:
+    backend.default_reply = status(503)
     async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as first:
         await _enqueue(first, 1, 2)
         await _enqueue(first, 3)
         assert await first.drain(0.05)
     assert backend.stored == []
-    backend.always = status(200)
+    backend.default_reply = status(200)
     self_metrics = SelfMetrics("a", STARTED + 60)
     async with DeliveryService(_settings(tmp_path, backend), self_metrics) as second:
         assert _value(self_metrics, OwnMetric.POINTS_MADE) == 3
@@ -78,7 +78,7 @@ async def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_process(backe
     assert backend.stored == [1, 2, 3]
 
 
-async def test_counters_of_the_books_keep_their_start_over_a_restart(backend: Backend, tmp_path: Path) -> None:
+async def test_persistent_counters_keep_their_start_time_over_a_restart(backend: Backend, tmp_path: Path) -> None:
     first = SelfMetrics("a", STARTED)
     async with DeliveryService(_settings(tmp_path, backend), first) as service:
         await _enqueue(service, 1)
@@ -93,7 +93,7 @@ async def test_counters_of_the_books_keep_their_start_over_a_restart(backend: Ba
     assert starts["rollouts_exporter_cycles_total"] == STARTED + 60
 
 
-async def test_the_alarm_is_a_metric_and_a_reason(backend: Backend, tmp_path: Path) -> None:
+async def test_a_degraded_spool_has_a_metric_and_a_reason(backend: Backend, tmp_path: Path) -> None:
     self_metrics = SelfMetrics("a", STARTED)
     (tmp_path / "spool").write_text("in the way")
     async with DeliveryService(_settings(tmp_path / "spool", backend), self_metrics) as service:
@@ -104,14 +104,14 @@ async def test_the_alarm_is_a_metric_and_a_reason(backend: Backend, tmp_path: Pa
     assert backend.stored == [1]
 
 
-async def test_without_a_directory_there_is_neither_alarm_nor_metric(backend: Backend) -> None:
+async def test_without_a_directory_there_is_no_reason_and_no_metric(backend: Backend) -> None:
     self_metrics = SelfMetrics("a", STARTED)
     async with DeliveryService(load(None, {}, _options(None, backend.url)).settings, self_metrics) as service:
         assert service.degraded_reason == ""
         assert OwnMetric.SPOOL_ON_DISK.value.name not in {family.name for family in self_metrics.families()}
 
 
-async def test_the_disk_is_synced_every_second_and_its_space_comes_back(backend: Backend, tmp_path: Path) -> None:
+async def test_drained_segments_are_deleted_by_the_periodic_sync(backend: Backend, tmp_path: Path) -> None:
     async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as service:
         await _enqueue(service, *range(40_000))
         await _until_sent(service)
@@ -120,7 +120,7 @@ async def test_the_disk_is_synced_every_second_and_its_space_comes_back(backend:
                 await asyncio.sleep(0.05)
 
 
-async def test_drain_sends_what_is_there(backend: Backend, tmp_path: Path) -> None:
+async def test_drain_delivers_the_queued_requests(backend: Backend, tmp_path: Path) -> None:
     backend.replies = [status(503)]
     settings = _settings(tmp_path, backend)
     async with DeliveryService(settings, SelfMetrics("a", STARTED)) as first:
@@ -128,7 +128,7 @@ async def test_drain_sends_what_is_there(backend: Backend, tmp_path: Path) -> No
         await first.drain(0)
     result = await drain(settings, 20)
     assert (result.lines, result.ok) == (["3 points queued: 3 delivered, 0 rejected, 0 dropped, 0 remaining"], True)
-    backend.always = status(503)
+    backend.default_reply = status(503)
     async with DeliveryService(settings, SelfMetrics("a", STARTED)) as second:
         await _enqueue(second, 4)
         await second.drain(0)
@@ -142,21 +142,21 @@ async def test_drain_sends_what_is_there(backend: Backend, tmp_path: Path) -> No
 
 def _run(*arguments: str, directory: Path | None) -> tuple[int, list[str]]:
     options = [part for key, value in _options(directory).items() for part in ("-s", f"{key}={value}")]
-    done = CliRunner().invoke(main, [*options, "spool", *arguments])
-    return done.exit_code, done.output.splitlines()
+    result = CliRunner().invoke(main, [*options, "spool", *arguments])
+    return result.exit_code, result.output.splitlines()
 
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """Return a directory in which records 1 to 6 wait, of which five stand in the first segment."""
-    queue = Kept(tmp_path)
-    queue.put(*range(7))
-    queue.take(1)
-    queue.close()
+    """Return a directory with records 1 to 6 pending; the first segment has five records, one of them delivered."""
+    harness = SpoolHarness(tmp_path)
+    harness.put(*range(7))
+    harness.deliver(1)
+    harness.close()
     return tmp_path
 
 
-def test_ls_lists_what_waits(spool: Path) -> None:
+def test_ls_lists_segments_and_pending_requests(spool: Path) -> None:
     since = "since 2027-01-15T08:00:00Z"
     assert _run("ls", directory=spool) == (
         0,
@@ -168,7 +168,7 @@ def test_ls_lists_what_waits(spool: Path) -> None:
     )
 
 
-def test_verify_names_what_is_damaged(spool: Path) -> None:
+def test_verify_lists_corruptions(spool: Path) -> None:
     assert _run("verify", directory=spool) == (0, ["7 requests in 2 files, 0 corruptions"])
     file = spool / "000000000000.spool"
     content = bytearray(file.read_bytes())
@@ -178,39 +178,39 @@ def test_verify_names_what_is_damaged(spool: Path) -> None:
     code, lines = _run("verify", directory=spool)
     assert (code, lines[2]) == (1, "6 requests in 2 files, 2 corruptions")
     assert set(lines[:2]) == {
-        "000000000000.spool: offset 364, 348 bytes: the body is not what was written (2 points)",
-        "000000000000.spool: offset 712, 348 bytes: no record begins here (3 points)",
+        "000000000000.spool: offset 364, 348 bytes: the body is damaged (2 points)",
+        "000000000000.spool: offset 712, 348 bytes: no valid record header (3 points)",
     }
 
 
-def test_looking_changes_nothing_and_needs_no_lock(spool: Path) -> None:
-    queue = Kept(spool)
+def test_ls_and_verify_change_nothing_and_need_no_lock(spool: Path) -> None:
+    harness = SpoolHarness(spool)
     before = {path: path.read_bytes() for path in spool.iterdir()}
     assert _run("ls", directory=spool)[0] == _run("verify", directory=spool)[0] == 0
     assert {path: path.read_bytes() for path in spool.iterdir()} == before
-    assert queue.take() == [1, 2, 3, 4, 5, 6]
+    assert harness.deliver() == [1, 2, 3, 4, 5, 6]
 
 
-def test_clear_asks_for_yes_and_throws_away(spool: Path) -> None:
+def test_clear_requires_yes_and_discards_the_queue(spool: Path) -> None:
     code, lines = _run("clear", directory=spool)
     assert (code, lines[-1]) == (2, "Error: nothing was discarded; add --yes to discard the queue")
     code, lines = _run("clear", "--yes", directory=spool)
     assert (code, lines[-1]) == (0, "6 requests with 27 points discarded")
-    queue = Kept(spool)
-    assert (queue.take(), queue.books.dropped) == ([], {"cleared": 27})
+    harness = SpoolHarness(spool)
+    assert (harness.deliver(), harness.accounting.dropped) == ([], {"cleared": 27})
 
 
 @pytest.mark.parametrize("arguments", [("drain",), ("clear", "--yes")])
-def test_what_changes_the_spool_is_refused_while_an_exporter_has_it(spool: Path, arguments: tuple[str, ...]) -> None:
-    queue = Kept(spool)
+def test_drain_and_clear_are_rejected_while_an_exporter_runs(spool: Path, arguments: tuple[str, ...]) -> None:
+    harness = SpoolHarness(spool)
     code, lines = _run(*arguments, directory=spool)
     assert code == 1
     assert f"error: otlp.queue.directory {spool} is in use by another process" in lines[-1]
-    assert queue.take() == [1, 2, 3, 4, 5, 6]
+    assert harness.deliver() == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("action", ["ls", "verify", "drain"])
-def test_without_a_directory_the_setting_is_named(action: str, tmp_path: Path) -> None:
+def test_an_error_about_the_directory_names_the_setting(action: str, tmp_path: Path) -> None:
     code, lines = _run(action, directory=None)
     assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set, so there is no spool; set it")
     if action != "drain":

@@ -118,7 +118,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     followed(
         "E16", "No secret in logs, errors, metrics, pages and printed configuration",
         SECRETS("test_a_secret_in_use_is_never_printed", "test_an_error_about_a_secret_does_not_quote_it"),
-        In("test_log.py")("test_a_hidden_secret_is_nowhere_in_any_layout"),
+        In("test_log.py")("test_a_registered_secret_is_redacted_in_every_layout"),
         SENDER("test_each_change_of_state_is_logged_without_secrets"),
     ),
     followed(
@@ -265,11 +265,11 @@ EXPORT: Final[tuple[Row, ...]] = (
     adapted(
         "E40", "SIGTERM stops scraping, flushes within a timeout, cuts a back-off short, keeps the rest, exits with 0",
         "It exits with 3 if points were lost with the process, which happens only in memory mode.",
-        PROCESS("test_what_was_made_is_delivered_before_the_end"),
-        PROCESS("test_a_long_wait_is_cut_short_at_once_and_all_is_delivered"),
-        PROCESS("test_what_the_disk_keeps_is_not_lost_and_is_delivered_by_the_next_process"),
-        PROCESS("test_what_memory_cannot_keep_is_counted_and_the_exit_status_says_so"),
-        PROCESS("test_scraping_ends_at_once_and_a_second_signal_forces_the_end"),
+        PROCESS("test_queued_points_are_delivered_before_the_exit"),
+        PROCESS("test_a_signal_cuts_a_long_delay_short_and_everything_is_delivered"),
+        PROCESS("test_points_on_disk_are_delivered_by_the_next_process"),
+        PROCESS("test_points_lost_with_the_memory_are_counted_and_change_the_exit_status"),
+        PROCESS("test_a_signal_stops_scraping_and_a_second_one_forces_the_exit"),
     ),
     adapted(
         "E41", "Concurrency is configurable, 1 by default; no series is reordered",
@@ -283,7 +283,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     followed(
         "E43", "Own metrics of points, queue, age, latency, success and codes; the accounting always balances",
-        PROCESS("test_the_books_balance_at_every_scrape_and_every_row_of_delivery_is_fed"),
+        PROCESS("test_the_accounting_balances_at_every_scrape_and_every_delivery_metric_is_set"),
         QUEUE("test_the_accounting_balances_after_every_step"),
         In("otlp/spool/test_accounting.py")("test_counters_continue_after_a_kill_with_their_start_time"),
     ),

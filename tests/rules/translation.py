@@ -238,7 +238,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     followed(
         "T44", "The exporter's shutdown makes no series stale",
-        In("test_delivery.py")("test_the_end_of_the_process_ends_no_series"),
+        In("test_delivery.py")("test_the_exit_sends_no_staleness_markers"),
     ),
     adapted(
         "T45", "Points with explicit timestamps are not tracked", "They are: see T08.",

@@ -121,13 +121,13 @@ def scan(read: ReadAt, size: int) -> Iterator[RecordHeader | Corruption]:
     while offset < size:
         header = _parse_header(read(offset, OVERHEAD), offset) or _resync(read, offset + 1, size)
         if header is None:
-            yield Corruption(offset, size - offset, "no record begins here")
+            yield Corruption(offset, size - offset, "no valid record header")
             return
         if header.offset > offset:
             points = None if total_points is None else header.total_points - header.points - total_points
-            yield Corruption(offset, header.offset - offset, "no record begins here", points)
+            yield Corruption(offset, header.offset - offset, "no valid record header", points)
         if header.end > size:
-            yield Corruption(header.offset, size - header.offset, "the record is cut short", header.points)
+            yield Corruption(header.offset, size - header.offset, "the record is truncated", header.points)
             return
         yield header
         offset, total_points = header.end, header.total_points

@@ -1,4 +1,4 @@
-"""Scan a spool directory without changing it: for recovery at start, and for `spool list` and `spool verify`."""
+"""Scan a spool directory without changing it: for recovery at start, and for `spool ls` and `spool verify`."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def verify_bodies(read: ReadAt, segment: SegmentScan) -> Iterator[Corruption]:
     yield from segment.corruptions
     for header in segment.headers:
         try:
-            reason = "" if read_request(header, read) else "the body is not what was written"
+            reason = "" if read_request(header, read) else "the body is damaged"
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
         if reason:

@@ -203,7 +203,7 @@ def test_corruption_is_logged_with_file_offset_and_points(intact: Path, caplog: 
     logged = [vars(item)["fields"] for item in caplog.records if item.levelno == logging.WARNING]
     place = {"file": "000000000000.spool", "bytes": RECORD_BYTES}
     assert logged == [
-        {**place, "offset": len(SEGMENT_HEADER) + 2 * RECORD_BYTES, "points": 3, "reason": "no record begins here"},
+        {**place, "offset": len(SEGMENT_HEADER) + 2 * RECORD_BYTES, "points": 3, "reason": "no valid record header"},
         {**place, "offset": len(SEGMENT_HEADER) + 4 * RECORD_BYTES, "points": 5},
     ]
 

@@ -53,7 +53,7 @@ def password_reader(credential: BasicCredential) -> Callable[[], str]:
 def authorization(bearer_token_file: Path | None, basic: BasicCredential) -> Callable[[], str] | None:
     """Return a function that returns the current Authorization header, None if there is no credential.
 
-    It raises OSError and ValueError: for a header a secret has one line without control characters.
+    It raises OSError, and ValueError for a secret that no header can hold: empty, or with control characters.
     """
     if bearer_token_file is not None:
         token = SecretFile(bearer_token_file)

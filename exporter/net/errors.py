@@ -83,7 +83,8 @@ def classify_error(error: BaseException) -> ErrorKind:
 def error_reason(error: BaseException) -> str:
     """Describe an exception in a few words that hold no secret.
 
-    Only texts of the system, OpenSSL and zlib, and what made a response no HTTP are quoted: others may show headers.
+    Quoted are only texts of the system, OpenSSL and zlib, and aiohttp's complaint about a response that is not HTTP:
+    other exceptions may show headers.
     """
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):

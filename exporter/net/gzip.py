@@ -1,4 +1,4 @@
-"""Gzip bodies: whole ones at once, and streams in blocks of bounded size."""
+"""Gzip: complete bodies at once, and streams in blocks of bounded size."""
 
 from __future__ import annotations
 

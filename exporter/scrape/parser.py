@@ -49,7 +49,7 @@ _METRIC_TYPES: Final = {metric_type.value: metric_type for metric_type in Metric
 
 
 class ExpositionError(ValueError):
-    """The whole page is unusable; `reason` is `cut_short`, `not_exposition` or `sample_limit`."""
+    """The page is unusable; `reason` is `cut_short`, `not_exposition` or `sample_limit`."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

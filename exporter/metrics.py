@@ -1,9 +1,8 @@
-"""The vocabulary that scraping, rollouts, OTLP and the web share: series, families as columns, pages, cycles.
+"""The data model that scrape, rollouts, OTLP and web share: series, sample batches, metric families, results.
 
-A series is interned: whoever makes one keeps it and hands out the same object for the same name and labels, so
-that a family is two columns, its series and their values, cut into strips that are handed out again for as long as
-they stay as they are: what is new, and what has gone, is told by comparing references. Nothing here does I/O, reads a
-clock or logs.
+Series are interned: whoever creates one hands out the same object for the same name and labels. A family is two
+columns, series and values, divided into batches that are handed out again while they do not change. So what is new and
+what is gone is found by comparing references. Nothing here does I/O, reads a clock or logs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class MetricType(StrEnum):
-    """What a family's TYPE line says, in the words of text format 0.0.4."""
+    """The type of a family, as in the TYPE line of text format 0.0.4."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -32,7 +31,7 @@ class MetricType(StrEnum):
 
 
 class Source(StrEnum):
-    """What kind of component a target is; also the section of the configuration that lists it."""
+    """The kind of component behind a target; also the section of the configuration that lists it."""
 
     ARGO = "argo"
     KUBE_STATE_METRICS = "kube_state_metrics"
@@ -40,11 +39,11 @@ class Source(StrEnum):
 
 
 class Series:
-    """One series, made once and compared by identity.
+    """A series, compared by identity.
 
-    `name` is the sample's own name (`x`, or `x_bucket`, `x_sum`, `x_count` of a histogram `x`); `labels` are in
-    the order of the page, without empty values, `le` and `quantile` among them. Hundreds of thousands are kept, so
-    subclasses keep less than the labels, and put them together when they are asked for.
+    `name` is the name of its samples (`x`, or `x_bucket`, `x_sum`, `x_count` of a histogram `x`). `labels` are in the
+    order of the page, without empty values, with `le` and `quantile`. Hundreds of thousands of series are in memory,
+    so subclasses store less than the labels and build them at each access; nothing is cached, so threads may share it.
     """
 
     __slots__ = ("_labels", "name")
@@ -56,16 +55,16 @@ class Series:
     @property
     def labels(self) -> Labels:
         """All labels."""
-        told: Labels = self._labels
-        return told
+        labels: Labels = self._labels
+        return labels
 
     @property
     def exposition(self) -> str:
-        """How a page spells it, "" when it was read from none."""
+        """Its text on the page that it was parsed from, "" if there is none."""
         return ""
 
     def label(self, name: str) -> str:
-        """Return the value of a label, "" when there is none (to Prometheus both are the same)."""
+        """Return the value of a label, "" if it has none: to Prometheus an empty label and none are the same."""
         for key, value in self.labels:
             if key == name:
                 return value
@@ -77,12 +76,12 @@ class Series:
 
 
 class SampleBatch:
-    """Some series of a family that follow each other, and what was said of each; compared by identity.
+    """Consecutive samples of one family as columns, compared by identity.
 
-    `interned`: whoever made it hands it out again for as long as nothing in it changes, and the same tuple `series`
-    while only values change, so that whoever takes it works out once what it means; no other series of its family has
-    the same labels as one of its own. `size` and `hash` are of the text that it was read from, 0 bytes when it was not:
-    a keyed hash of 64 bits, so that two texts are taken for one once in 10^19 times.
+    `interned`: the same object is handed out while nothing in it changes, and the same tuple `series` while only
+    values change, so that what is derived from it is computed once; and no other series of the family has the labels
+    of one of its own. `text_size` and `text_hash` are of the text that it was parsed from, of b"" if there is none.
+    Python's keyed hash has 64 bits, so two texts of one size are confused once in 10^19 comparisons.
     """
 
     __slots__ = ("interned", "series", "start_times", "text_hash", "text_size", "values")
@@ -91,7 +90,7 @@ class SampleBatch:
         self,
         series: Sequence[Series],
         values: Sequence[float],
-        starts: Sequence[float] | None = None,
+        start_times: Sequence[float] | None = None,
         text: bytes = b"",
         *,
         interned: bool = False,
@@ -99,7 +98,7 @@ class SampleBatch:
         self.interned = interned
         self.series = series
         self.values = values
-        self.start_times = starts
+        self.start_times = start_times
         self.text_size = len(text)
         self.text_hash = hash(text)
 
@@ -107,19 +106,19 @@ class SampleBatch:
         return len(self.series)
 
     def __repr__(self) -> str:
-        return f"Strip({list(zip(self.series, self.values, strict=True))})"
+        return f"SampleBatch({list(zip(self.series, self.values, strict=True))})"
 
 
-def series_difference(strips: Iterable[SampleBatch], than: Iterable[SampleBatch]) -> list[Series]:
-    """Return the series of strips that are not among others: one stays for as long as its series do."""
-    known = {id(strip.series) for strip in than}
-    return [one for strip in strips if id(strip.series) not in known for one in strip.series]
+def series_difference(batches: Iterable[SampleBatch], other_batches: Iterable[SampleBatch]) -> list[Series]:
+    """Return the series of batches whose `series` object is not that of any other batch."""
+    others = {id(batch.series) for batch in other_batches}
+    return [series for batch in batches if id(batch.series) not in others for series in batch.series]
 
 
 class MetricFamily:
-    """A metric family as columns: `values[i]` is what was said of `series[i]`; kept as `strips`, one after another.
+    """A metric family as columns, stored as batches: `values[i]` is the value of `series[i]`.
 
-    `starts`, where given, is the time (Unix seconds) from which each counter of the family counts.
+    `start_times`, if any, is when each counter of the family began to count (Unix seconds).
     """
 
     __slots__ = ("_sample_count", "batches", "help", "name", "type")
@@ -128,85 +127,85 @@ class MetricFamily:
         self,
         name: str,
         kind: MetricType,
-        text: str,
+        help_text: str,
         series: Sequence[Series],
         values: Sequence[float],
-        starts: Sequence[float] | None = None,
+        start_times: Sequence[float] | None = None,
     ) -> None:
         self.name = name
         self.type = kind
-        self.help = text
-        self.batches: tuple[SampleBatch, ...] = (SampleBatch(series, values, starts),) if len(series) else ()
+        self.help = help_text
+        self.batches: tuple[SampleBatch, ...] = (SampleBatch(series, values, start_times),) if len(series) else ()
         self._sample_count = len(series)
 
     @classmethod
-    def from_batches(cls, name: str, kind: MetricType, text: str, strips: Iterable[SampleBatch]) -> MetricFamily:
-        """Make a family of strips; all of them have starts, or none."""
-        made = cls(name, kind, text, (), ())
-        made.batches = tuple(strips)
-        made._sample_count = sum(map(len, made.batches))
-        return made
+    def from_batches(cls, name: str, kind: MetricType, help_text: str, batches: Iterable[SampleBatch]) -> MetricFamily:
+        """Return a family of batches; all of them have start times, or none."""
+        family = cls(name, kind, help_text, (), ())
+        family.batches = tuple(batches)
+        family._sample_count = sum(map(len, family.batches))
+        return family
 
     @property
     def series(self) -> Sequence[Series]:
         """All series, in order."""
         if len(self.batches) == 1:
             return self.batches[0].series
-        return list(chain.from_iterable([strip.series for strip in self.batches]))
+        return list(chain.from_iterable([batch.series for batch in self.batches]))
 
     @property
     def values(self) -> Sequence[float]:
-        """What was said of each series."""
+        """The value of each series."""
         if len(self.batches) == 1:
             return self.batches[0].values
-        return array("d", chain.from_iterable([strip.values for strip in self.batches]))
+        return array("d", chain.from_iterable([batch.values for batch in self.batches]))
 
     @property
     def start_times(self) -> Sequence[float] | None:
-        """Since when each series counts (Unix seconds); None where that is not known of any."""
+        """When each series began to count (Unix seconds), None if that is unknown of all."""
         if not self.batches or self.batches[0].start_times is None:
             return None
-        return array("d", chain.from_iterable([strip.start_times or () for strip in self.batches]))
+        return array("d", chain.from_iterable([batch.start_times or () for batch in self.batches]))
 
     def samples(self) -> Iterator[tuple[Series, float]]:
         """Yield each series with its value."""
-        for strip in self.batches:
-            yield from zip(strip.series, strip.values, strict=True)
+        for batch in self.batches:
+            yield from zip(batch.series, batch.values, strict=True)
 
     def __len__(self) -> int:
         return self._sample_count
 
     def __repr__(self) -> str:
-        return f"Family({self.name}, {self.type}, {list(self.samples())})"
+        return f"MetricFamily({self.name}, {self.type}, {list(self.samples())})"
 
 
-def merge_batches(name: str, kind: MetricType, text: str, strips: Sequence[SampleBatch]) -> MetricFamily:
-    """Make a family of strips; of a series that several samples tell of, the first one counts (T40)."""
-    many = sum(map(len, strips))
-    if len(set(chain.from_iterable([strip.series for strip in strips]))) == many:
-        return MetricFamily.from_batches(name, kind, text, strips)
+def merge_batches(name: str, kind: MetricType, help_text: str, batches: Sequence[SampleBatch]) -> MetricFamily:
+    """Return a family of batches; a series with several samples has the value of the first one (T40)."""
+    sample_count = sum(map(len, batches))
+    if len(set(chain.from_iterable([batch.series for batch in batches]))) == sample_count:
+        return MetricFamily.from_batches(name, kind, help_text, batches)
     first: dict[Series, float] = {}
-    for strip in strips:
-        for series, value in zip(strip.series, strip.values, strict=True):
+    for batch in batches:
+        for series, value in zip(batch.series, batch.values, strict=True):
             first.setdefault(series, value)
-    return MetricFamily(name, kind, text, list(first), array("d", first.values()))
+    return MetricFamily(name, kind, help_text, list(first), array("d", first.values()))
 
 
 def family_from_samples(
-    name: str, kind: MetricType, text: str, samples: Iterable[tuple[Series, float]]
+    name: str, kind: MetricType, help_text: str, samples: Iterable[tuple[Series, float]]
 ) -> MetricFamily:
-    """Make a family of (series, value) pairs."""
+    """Return a family of (series, value) pairs."""
     series: list[Series] = []
     values = array("d")
-    for one, value in samples:
-        series.append(one)
+    for sample_series, value in samples:
+        series.append(sample_series)
         values.append(value)
-    return MetricFamily(name, kind, text, series, values)
+    return MetricFamily(name, kind, help_text, series, values)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a target yielded nothing: a reason from a small fixed set, and a message that names the cure."""
+    """Why a scrape failed: a reason from a small fixed set, and a message that names setting and remedy."""
 
     reason: str
     message: str
@@ -214,12 +213,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ScrapeResult:
-    """What one target address answered, wholly: its wanted families, or the trouble that left it without any.
+    """The result of one scrape of one target address: the selected families of a complete page, or a failure.
 
-    `target` tells addresses apart and is the `instance` label of the target's series; `installation` groups the
-    controllers of one Argo Rollouts. `malformed` counts lines that were no exposition text, by reason: nothing
-    absent from such a page counts as gone. `at` is when it was asked (Unix seconds), `seconds` how long it took,
-    `samples` how many samples of wanted families it had.
+    `target` identifies the address and is the `instance` label of the target's series; `installation` groups the
+    controllers of one Argo Rollouts. `parse_errors` counts malformed lines by reason: a series absent from such a page
+    is not gone. `scraped_at` is when the request was sent (Unix seconds), `duration` is in seconds, `samples` counts
+    the samples of selected families.
     """
 
     source: Source
@@ -230,48 +229,59 @@ class ScrapeResult:
     installation: str = "default"
     parse_errors: Mapping[str, int] = field(default_factory=dict)
     duration: float = 0.0
-    samples: int = 0
+    sample_count: int = 0
+
+    def batches(self, name: str) -> tuple[SampleBatch, ...]:
+        """Return the batches of one family, none if the page lacks it."""
+        family = self.families.get(name)
+        return family.batches if family is not None else ()
+
+    def samples(self, name: str) -> Iterable[tuple[Series, float]]:
+        """Return the samples of one family, none if the page lacks it."""
+        family = self.families.get(name)
+        return family.samples() if family is not None else ()
+
+
+def family_batches(results: Iterable[ScrapeResult], name: str) -> Iterator[SampleBatch]:
+    """Yield the batches of one family on all pages."""
+    for result in results:
+        yield from result.batches(name)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """What is said at one tick: `families` with a value each, and `ended` series, which get one end marker."""
+    """The metrics at one tick: exported families, and series that went stale and get one staleness marker."""
 
     timestamp: float
     families: tuple[MetricFamily, ...] = ()
     stale: tuple[MetricFamily, ...] = ()
 
 
-# Families cut, picked from and merge_families, columns and all.
-
-
-# rooms
-
-
 UNSET: Final = 0.0
-"""The start time of a series whose start is not known."""
+"""The start time of a series whose start is unknown."""
 
 
 def split(family: MetricFamily, size: int) -> Iterator[MetricFamily]:
-    """Cut a family into parts of at most `size` series."""
+    """Split a family into parts of at most `size` series."""
     if len(family) <= size:
         yield family
         return
+    all_series, values, start_times = family.series, family.values, family.start_times
     for first in range(0, len(family), size):
-        cut = slice(first, first + size)
-        starts = None if family.start_times is None else family.start_times[cut]
-        yield MetricFamily(family.name, family.type, family.help, family.series[cut], family.values[cut], starts)
+        part = slice(first, first + size)
+        starts = None if start_times is None else start_times[part]
+        yield MetricFamily(family.name, family.type, family.help, all_series[part], values[part], starts)
 
 
-def select(family: MetricFamily, wanted: Sequence[bool]) -> MetricFamily:
-    """Keep the series whose turn in `wanted` is true."""
-    starts = None if family.start_times is None else list(compress(family.start_times, wanted))
-    series, values = list(compress(family.series, wanted)), array("d", compress(family.values, wanted))
-    return MetricFamily(family.name, family.type, family.help, series, values, starts)
+def select(family: MetricFamily, selected: Sequence[bool]) -> MetricFamily:
+    """Return the series of a family for which `selected` is true."""
+    start_times = None if family.start_times is None else list(compress(family.start_times, selected))
+    series, values = list(compress(family.series, selected)), array("d", compress(family.values, selected))
+    return MetricFamily(family.name, family.type, family.help, series, values, start_times)
 
 
 def reorder(family: MetricFamily, order: Sequence[int]) -> MetricFamily:
-    """Put the series of a family into another order; start times are not kept."""
+    """Return a family with its series in another order, without start times."""
     series = [family.series[place] for place in order]
     return MetricFamily(
         family.name, family.type, family.help, series, array("d", [family.values[place] for place in order])
@@ -279,11 +289,11 @@ def reorder(family: MetricFamily, order: Sequence[int]) -> MetricFamily:
 
 
 def merge_families(first: MetricFamily, families: Sequence[MetricFamily]) -> MetricFamily:
-    """Join families of one name and kind, those of `first`, in order."""
+    """Merge families with name and type of `first`, in order."""
     if len(families) == 1:
         return families[0]
-    text = next((family.help for family in families if family.help), first.help)
+    help_text = next((family.help for family in families if family.help), first.help)
     series = list(chain.from_iterable(family.series for family in families))
     values = array("d", chain.from_iterable(family.values for family in families))
-    starts = list(chain.from_iterable(family.start_times or repeat(UNSET, len(family)) for family in families))
-    return MetricFamily(first.name, first.type, text, series, values, starts if any(starts) else None)
+    start_times = list(chain.from_iterable(family.start_times or repeat(UNSET, len(family)) for family in families))
+    return MetricFamily(first.name, first.type, help_text, series, values, start_times if any(start_times) else None)

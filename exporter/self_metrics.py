@@ -18,7 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.metrics import Labels, MetricFamily, MetricType, Series
+from exporter.incremental import SeriesFactory
+from exporter.metrics import MetricFamily, MetricType, Series
 
 PREFIX: Final = "rollouts_exporter_"
 DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -118,7 +119,7 @@ class SelfMetrics:
         self._registry = CollectorRegistry()
         self._process_registry = CollectorRegistry()
         self._callbacks = _CallbackCollector()
-        self._series: dict[tuple[str, Labels], Series] = {}
+        self._factory = SeriesFactory()
         self._start_times: dict[str, float] = {}
         self._counters = {metric: self._counter(metric.value) for metric in _synchronous(MetricType.COUNTER)}
         self._gauges = {metric: self._gauge(metric.value) for metric in _synchronous(MetricType.GAUGE)}
@@ -168,7 +169,9 @@ class SelfMetrics:
     def families(self, *, process: bool = False) -> tuple[MetricFamily, ...]:
         """Return all own metrics; with `process`, also this process's CPU, memory and open files (E43)."""
         metrics = [*self._registry.collect(), *(self._process_registry.collect() if process else ())]
-        return tuple(self._family(metric) for metric in metrics if metric.samples)
+        families = tuple(self._family(metric) for metric in metrics if metric.samples)
+        self._factory.end_cycle()
+        return families
 
     def _family(self, metric: Metric) -> MetricFamily:
         """Convert the library's metric; it strips `_total` from a counter's name and adds `_created` samples."""
@@ -185,11 +188,7 @@ class SelfMetrics:
         return MetricFamily(name, kind, metric.documentation, series, values, start_times)
 
     def _intern(self, name: str, labels: Mapping[str, str]) -> Series:
-        """Return the same object for the same series at each export, so that the encoder finds its cached bytes."""
-        key = (name, (*labels.items(), ("instance", self._instance)))
-        if key not in self._series:
-            self._series[key] = Series(*key)
-        return self._series[key]
+        return self._factory.series(name, (*labels.items(), ("instance", self._instance)))
 
 
 class _CallbackCollector(Collector):

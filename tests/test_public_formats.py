@@ -55,7 +55,7 @@ from exporter.rollouts.model import (
 from exporter.rollouts.model import Transition as Event
 from exporter.rollouts.output.durations import HistogramState
 from exporter.rollouts.output.renderer import InfoSeries
-from exporter.rollouts.persistence import InvalidStateError, encode_state, decode_state
+from exporter.rollouts.persistence import InvalidStateError, decode_state, encode_state
 from exporter.rollouts.tracker import TrackerState
 from exporter.self_metrics import DEFINITIONS
 from exporter.service import views
@@ -189,7 +189,7 @@ def test_a_state_file_is_read(name: str) -> None:
 def test_a_state_file_with_another_key_is_unfit(key: str, other: str, error: str) -> None:
     text = (GOLDEN / "state-full.json").read_text()
     assert key in text
-    with pytest.raises(InvalidStateError, match=f"shape expected .{error}"):
+    with pytest.raises(InvalidStateError, match=f"structure is invalid .{error}"):
         decode_state(packed(text.replace(key, other).encode()), "eu")
 
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 RolloutKey = tuple[str, str]
 """Namespace and name of a rollout, spelled as the controller spells them."""
 
+
+def rollout_key(labels: Mapping[str, str]) -> RolloutKey:
+    """Return the rollout that a sample with these labels is about."""
+    return labels.get("namespace", ""), labels.get("name", "")
+
+
 PHASES: Final = ("InvalidSpec", "Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
 """Values of `rollout_info{phase}`. The controller computes them from conditions; `InvalidSpec` overrides the others."""
 UNKNOWN_PHASE: Final = "Unknown"

@@ -1,4 +1,4 @@
-"""What the user may decide about the domain."""
+"""What the settings decide about tracking."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import RolloutKey
 
 
-def _all(_: str) -> bool:
+def _all_families(_: str) -> bool:
     return True
 
 
-def _none(_: RolloutKey) -> bool:
+def _no_rollout(_: RolloutKey) -> bool:
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingPolicy:
-    """What is decided; times are in seconds.
+    """Settings of the tracker; times are in seconds.
 
-    `grace`: absence before it counts as deletion; longer than a failover (20 s, observed.md 3.2). `ended_info`: for how
-    long an info series whose label changed is said as 0. `hold_down`: after which a change of phase that no event
-    accounts for is real. `roles`: pod label, as kube-state-metrics spells it, to role by value. `named_router`:
-    rollouts that have a router although the controller names none. `watched`: namespaces looked at, None for all.
-    `passes`: families passed through unchanged. `sidecar`: say nothing of rollouts unless the controller leads.
+    `grace`: absence that counts as deletion; longer than a failover, which takes about 20 s (a lease of 15 s and the
+    new leader's first reconciliations). `ended_info`: how long a replaced info series is exported as 0. `hold_down`:
+    how long a phase without an event that explains it may be a flicker. `role_labels`: pod label, spelled as
+    kube-state-metrics spells it, to role by label value. `has_router`: rollouts that have a traffic router even if the
+    controller exports none. `namespace_allowed`: namespaces to track, None for all. `passes_through`: families to
+    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads.
     """
 
     grace: float = 60.0
     ended_info: float = 300.0
     hold_down: float = 20.0
-    roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    named_router: Callable[[RolloutKey], bool] = _none
-    watched: Callable[[str], bool] | None = None
-    passes: Callable[[str], bool] = _all
+    role_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    has_router: Callable[[RolloutKey], bool] = _no_rollout
+    namespace_allowed: Callable[[str], bool] | None = None
+    passes_through: Callable[[str], bool] = _all_families
     derive: bool = True
     sidecar: bool = False
-    most_series: int = 1_000_000
+    series_limit: int = 1_000_000

@@ -1,10 +1,12 @@
-"""The core: `step(at, pages)` turns one tick's pages into what is said, for run, once, replay and the tests alike.
+"""The core: `RolloutTracker.process(now, results)` turns the scrape results of a tick into a metrics snapshot.
 
-No I/O, no clock, no log: time and pages come in, a Cycle goes out, and what must outlive the process is a Memory.
+No I/O, no clock, no log: `run`, `once`, `replay` and the tests pass in time and results. What outlives the process is
+a `TrackerState`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -13,294 +15,300 @@ from exporter.metrics import MetricFamily, MetricsSnapshot, Source
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
 from exporter.rollouts.inference.state_machine import advance
-from exporter.rollouts.inputs import analysis_runs
-from exporter.rollouts.inputs.controller import Reader
-from exporter.rollouts.inputs.leadership import Controller, Verdict, judge
-from exporter.rollouts.inputs.sources import Hearing
-from exporter.rollouts.model import UNKNOWN_PHASE, Observation, Rollout, RolloutState, TickContext
-from exporter.rollouts.output import durations
-from exporter.rollouts.output.pass_through import Passing
-from exporter.rollouts.output.renderer import Infos, Sayer
-from exporter.rollouts.output.staleness import Held, Ledger
-from exporter.rollouts.output.targets import Target, Targets
+from exporter.rollouts.inputs.analysis_runs import RunsOnPage, count_finished, group_by_rollout
+from exporter.rollouts.inputs.controller import ControllerPageReader
+from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
+from exporter.rollouts.inputs.sources import SourceTracker
+from exporter.rollouts.model import UNKNOWN_PHASE, TickContext
+from exporter.rollouts.output.durations import DurationHistograms
+from exporter.rollouts.output.pass_through import PassThrough
+from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
+from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
+from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from exporter.metrics import Labels, ScrapeResult
-    from exporter.rollouts.model import ControllerProcess, ControllerView, Observation, RolloutKey
-    from exporter.rollouts.output.durations import Durations
+    from exporter.rollouts.model import (
+        ControllerProcess,
+        ControllerView,
+        Observation,
+        Rollout,
+        RolloutKey,
+        RolloutState,
+    )
+    from exporter.rollouts.output.durations import HistogramState
     from exporter.rollouts.policy import TrackingPolicy
 
-
-# No more series than allowed: the last ones are left out, and counted.
-
-
-def capped(families: Iterable[MetricFamily], most: int) -> tuple[tuple[MetricFamily, ...], int]:
-    """Return families of at most so many series together, and how many were left out."""
-    kept: list[MetricFamily] = []
-    room, overflow = most, 0
-    for family in families:
-        fitting = family if len(family) <= room else _first(family, room)
-        overflow += len(family) - len(fitting)
-        room -= len(fitting)
-        kept += [fitting] if len(fitting) else []
-    return tuple(kept), overflow
-
-
-def _first(family: MetricFamily, many: int) -> MetricFamily:
-    starts = None if family.start_times is None else family.start_times[:many]
-    return MetricFamily(family.name, family.type, family.help, family.series[:many], family.values[:many], starts)
-
-
-# rooms
-
-
-NO_RUNS: Final[Mapping[str, str]] = {}
-LONGEST: Final = 86_400.0
-"""Seconds after which a rollout that no leader shows is forgotten, leader or not."""
+_Runs = Mapping[str, str]
+NO_RUNS: Final[_Runs] = {}
+MAX_ABSENCE_SECONDS: Final = 86_400.0
+"""A rollout that no leader shows for so long is evicted even if no leader can prove that it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:
-    """What must outlive a restart: so much of the past that the next tick says what it would have said anyway."""
+    """What outlives a restart, so that the first tick after it exports what the running process would have."""
 
-    at: float = 0.0
-    lives: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
-    seen: Mapping[RolloutKey, float] = field(default_factory=dict)
-    led: frozenset[ControllerProcess] = frozenset()
-    infos: Infos = Infos()  # noqa: RUF009 - it is frozen
-    fading: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
-    durations: Mapping[tuple[str, str], Durations] = field(default_factory=dict)
+    updated_at: float = 0.0
+    rollout_states: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
+    last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
+    leaders: frozenset[ControllerProcess] = frozenset()
+    info_series: InfoSeries = InfoSeries()  # noqa: RUF009 - it is frozen
+    replaced_info_series: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
+    duration_histograms: Mapping[tuple[str, str], HistogramState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerStatus:
-    """What the last tick left, for readers on other threads: replaced after each tick, never changed."""
+    """What the last tick left, for readers on other threads: replaced after each tick, never changed.
+
+    `last_seen` is when a leader showed each rollout last (Unix seconds), `overflow` the series dropped beyond
+    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not know.
+    """
 
     rollouts: tuple[Rollout, ...] = ()
     last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
-    """When a leader exported each rollout last (Unix seconds)."""
-    targets: tuple[Target, ...] = ()
-    leading: bool = False
-    """Whether a controller leads."""
+    targets: tuple[TargetStatus, ...] = ()
+    has_leader: bool = False
     overflow: int = 0
-    """Series left out beyond `series.limit`."""
     unknown_phases: int = 0
-    """Rollouts in a phase that this exporter does not know."""
 
 
 class RolloutTracker:
-    """Watches a fleet from tick to tick; `status` is what other threads may read."""
+    """Tracks all rollouts from tick to tick; only `status` may be read by other threads."""
 
-    def __init__(self, rules: TrackingPolicy, memory: TrackerState | None = None) -> None:
-        memory = memory or TrackerState()
-        self._rules = rules
-        self._at = memory.at
-        self._lives = dict(memory.lives)
-        self._seen = dict(memory.seen)
-        self._known: dict[RolloutKey, Rollout] = {}
-        self._resting: set[RolloutKey] = set()
-        self._asked = AvailableSources(has_leader=False, has_workload_source=False)
-        self._led_at = float("-inf")
-        self._readers: dict[str, Reader] = {}
-        self._led = memory.led
-        self._hearing = Hearing(rules)
-        self._sayer = Sayer(memory.infos, dict(memory.fading))
-        self._histograms = durations.Histograms(dict(memory.durations))
-        self._passing = Passing(rules)
-        self._ledger = Ledger()
-        self._targets = Targets()
-        self.status = TrackerStatus(leading=bool(self._led))
+    def __init__(self, policy: TrackingPolicy, state: TrackerState | None = None) -> None:
+        state = state or TrackerState()
+        self._policy = policy
+        self._updated_at = state.updated_at
+        self._states = dict(state.rollout_states)
+        self._last_seen = dict(state.last_seen)
+        self._rollouts: dict[RolloutKey, Rollout] = {}
+        self._unchanged: set[RolloutKey] = set()
+        self._available_sources = AvailableSources(has_leader=False, has_workload_source=False)
+        self._had_leader_at = float("-inf")
+        self._readers: dict[str, ControllerPageReader] = {}
+        self._leaders = state.leaders
+        self._sources = SourceTracker(policy)
+        self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
+        self._durations = DurationHistograms(dict(state.duration_histograms))
+        self._pass_through = PassThrough(policy)
+        self._staleness = StalenessTracker()
+        self._targets = TargetTracker()
+        self.status = TrackerStatus(has_leader=bool(self._leaders))
 
     @property
-    def memory(self) -> TrackerState:
-        """What to keep for the next process."""
+    def state(self) -> TrackerState:
+        """What the next process needs."""
         return TrackerState(
-            self._at,
-            dict(self._lives),
-            dict(self._seen),
-            self._led,
-            self._sayer.infos,
-            dict(self._sayer.fading),
-            dict(self._histograms.kept),
+            self._updated_at,
+            dict(self._states),
+            dict(self._last_seen),
+            self._leaders,
+            self._renderer.info_series,
+            dict(self._renderer.replaced),
+            dict(self._durations.by_key),
         )
 
-    def process(self, at: float, pages: Iterable[ScrapeResult]) -> MetricsSnapshot:
-        """Take one tick's pages (those of sources that were not due are simply not there); `at` never goes back."""
-        at = max(at, self._at + 0.001)
-        pages = tuple(pages)
-        controllers = judge(pages, self._led)
-        leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
-        self._targets.saw(pages, controllers)
-        self._hearing.take(at, pages, self._lives)
-        if self._rules.sidecar and not leaders:
-            return self._silent(at, controllers)
-        if self._rules.sidecar and not any(one.process in self._led for one in leaders):
-            self._start_over()
-        readings: dict[RolloutKey, ControllerView] = {}
+    def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
+        """Process a tick; `results` lacks sources that are not due. Its time is never before that of the last tick."""
+        now = max(now, self._updated_at + 0.001)
+        results = tuple(results)
+        controllers = elect_leaders(results, self._leaders)
+        leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
+        self._targets.update(results, controllers)
+        self._sources.update(now, results, self._states)
+        if self._policy.sidecar and not leaders:
+            return self._standby_snapshot(now, controllers)
+        if self._policy.sidecar and not any(leader.process in self._leaders for leader in leaders):
+            self._reset()
+        views: dict[RolloutKey, ControllerView] = {}
         rollouts: tuple[Rollout, ...] = ()
-        if self._rules.derive:
-            readings = self._readings(leaders)
-            self._live(at, readings, leaders)
-            self._forget(at, readings, leaders)
-            rollouts = tuple(self._known[key] for key in sorted(self._lives))
-        families, overflow = self._families(at, rollouts, leaders)
-        ended = self._ledger.close(at, families, self._held(at, readings, controllers))
-        self._led = frozenset(one.process for one in leaders) | self._still_leading(controllers)
-        self._led_at = at if leaders else self._led_at
-        self._at = at
-        unknown_phases = sum(one.phase == UNKNOWN_PHASE for one in readings.values())
+        if self._policy.derive:
+            views = self._read_views(leaders)
+            self._advance_all(now, views, leaders)
+            self._evict_deleted(now, views, leaders)
+            rollouts = tuple(self._rollouts[key] for key in sorted(self._states))
+        families, overflow = self._families(now, rollouts, leaders)
+        stale = self._staleness.update(families, self._absence_policy(now, views, controllers))
+        self._leaders = frozenset(leader.process for leader in leaders) | self._unreachable_leaders(controllers)
+        self._had_leader_at = now if leaders else self._had_leader_at
+        self._updated_at = now
+        unknown_phases = sum(view.phase == UNKNOWN_PHASE for view in views.values())
         self.status = TrackerStatus(
-            rollouts, dict(self._seen), tuple(self._targets.all), bool(self._led), overflow, unknown_phases
+            rollouts, dict(self._last_seen), self._targets.statuses, bool(self._leaders), overflow, unknown_phases
         )
-        return MetricsSnapshot(at, families, ended)
+        return MetricsSnapshot(now, families, stale)
 
-    def _silent(self, at: float, controllers: Sequence[Controller]) -> MetricsSnapshot:
-        """Say nothing of rollouts: another sidecar's controller leads, and its series go on under the same names.
+    # Sidecar mode ---------------------------------------------------------------------------------------------------
 
-        While our own controller does not answer it may still lead, so nothing is forgotten before the grace ends.
+    def _standby_snapshot(self, now: float, controllers: Sequence[ScrapedController]) -> MetricsSnapshot:
+        """Export nothing about rollouts, without staleness markers: the leader's sidecar exports the same series.
+
+        While our own controller is down it may still be the leader, so nothing is reset before the grace period ends.
         """
-        down = any(one.verdict is Verdict.DOWN for one in controllers)
-        if not down or at - self._led_at > self._rules.grace:
-            self._start_over()
-        self._ledger = Ledger()
-        self._at = at
+        down = any(controller.role is ControllerRole.DOWN for controller in controllers)
+        if not down or now - self._had_leader_at > self._policy.grace:
+            self._reset()
+        self._staleness = StalenessTracker()
+        self._updated_at = now
         self.status = replace(
             self.status,
             rollouts=(),
-            last_seen=dict(self._seen),
-            targets=tuple(self._targets.all),
-            leading=bool(self._led),
+            last_seen=dict(self._last_seen),
+            targets=self._targets.statuses,
+            has_leader=bool(self._leaders),
         )
-        return MetricsSnapshot(at, self._targets.families(at))
+        return MetricsSnapshot(now, self._targets.families(now))
 
-    def _start_over(self) -> None:
-        """Forget all rollouts: another sidecar may have said them meanwhile, so our counters begin anew."""
-        self._lives.clear()
-        self._known.clear()
-        self._seen.clear()
-        self._resting.clear()
-        self._led = frozenset()
-        self._sayer = Sayer()
-        self._histograms = durations.Histograms()
+    def _reset(self) -> None:
+        """Remove all rollouts: another sidecar may have exported them meanwhile, so our counters start again."""
+        self._states.clear()
+        self._rollouts.clear()
+        self._last_seen.clear()
+        self._unchanged.clear()
+        self._leaders = frozenset()
+        self._renderer = FamilyRenderer()
+        self._durations = DurationHistograms()
 
-    def _still_leading(self, controllers: Sequence[Controller]) -> frozenset[ControllerProcess]:
-        """Keep a leader whose page only failed: the process may well be the same at the next tick."""
-        down = {one.page.target for one in controllers if one.verdict is Verdict.DOWN}
-        return frozenset(process for process in self._led if process.target in down)
+    # Inputs ---------------------------------------------------------------------------------------------------------
 
-    # Looking --------------------------------------------------------------------------------------------------------
+    def _unreachable_leaders(self, controllers: Sequence[ScrapedController]) -> frozenset[ControllerProcess]:
+        """Return the leaders whose scrape failed: at the next tick they may well lead on."""
+        down = {c.result.target for c in controllers if c.role is ControllerRole.DOWN}
+        return frozenset(process for process in self._leaders if process.target in down)
 
-    def _readings(self, leaders: Sequence[Controller]) -> dict[RolloutKey, ControllerView]:
-        readings: dict[RolloutKey, ControllerView] = {}
-        watched = self._rules.watched
-        self._readers = {one.page.target: self._readers.get(one.page.target) or Reader() for one in leaders}
-        for leader in leaders:
-            found = self._readers[leader.page.target].read(leader.page)
-            if watched is not None:
-                found = {key: reading for key, reading in found.items() if watched(key[0])}
-            readings = found | readings if readings else found
-        return readings
+    def _read_views(self, leaders: Sequence[ScrapedController]) -> dict[RolloutKey, ControllerView]:
+        """Return the view of each rollout; of one that two leaders show, that of the first one."""
+        results = [leader.result for leader in leaders]
+        self._readers = {r.target: self._readers.get(r.target) or ControllerPageReader() for r in results}
+        is_allowed = self._policy.namespace_allowed
+        views: dict[RolloutKey, ControllerView] = {}
+        for result in results:
+            page_views = self._readers[result.target].read(result)
+            if is_allowed is not None:
+                page_views = {key: view for key, view in page_views.items() if is_allowed(key[0])}
+            views = page_views | views if views else page_views
+        return views
 
-    def _runs(self, leaders: Iterable[Controller]) -> list[tuple[str, str, str]]:
-        return [run for one in leaders for run in self._readers[one.page.target].runs(one.page)]
+    def _read_runs(self, leaders: Iterable[ScrapedController]) -> list[tuple[str, str, str]]:
+        return [run for leader in leaders for run in self._readers[leader.result.target].runs(leader.result)]
 
-    # Lives ----------------------------------------------------------------------------------------------------------
+    # Inference ------------------------------------------------------------------------------------------------------
 
-    def _live(self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]) -> None:
-        """Take every rollout to this tick."""
-        asked = AvailableSources(bool(leaders), self._hearing.asked)
-        if asked != self._asked:
-            self._resting.clear()
-        self._asked = asked
-        steady = {one.process for one in leaders if one.steady} if at - self._at <= self._rules.grace else set()
-        owned = analysis_runs.by_rollout(self._runs(leaders), readings)
-        for key in {**self._lives, **readings}:
-            reading, known = readings.get(key), self._known.get(key)
-            if known is not None and self._rests(key, known, reading, owned):
+    def _advance_all(
+        self, now: float, views: Mapping[RolloutKey, ControllerView], leaders: Sequence[ScrapedController]
+    ) -> None:
+        """Advance every rollout to this tick."""
+        available = AvailableSources(bool(leaders), self._sources.has_workload_source)
+        if available != self._available_sources:
+            self._unchanged.clear()
+        self._available_sources = available
+        established = _established(leaders) if now - self._updated_at <= self._policy.grace else set()
+        runs_of = group_by_rollout(self._read_runs(leaders), views)
+        for key in {**self._states, **views}:
+            view, rollout, runs = views.get(key), self._rollouts.get(key), runs_of.get(key, NO_RUNS)
+            if rollout is not None and self._is_unchanged(key, rollout, view, runs):
                 continue
-            made = reading is not None and key not in self._lives and reading.process in steady
-            sighting = self._hearing.sighting(key, reading, first_deploy=made)
-            same = known is not None and known.observation == sighting
-            if not (same and key in self._resting and owned.get(key, NO_RUNS) == self._lives[key].runs):
-                whole = reading is not None and reading.process in steady
-                self._age(key, at, sighting, analysis_runs.Seen(owned.get(key, NO_RUNS), whole), same=same)
-        self._seen.update(dict.fromkeys(readings, at))
+            by_established = view is not None and view.process in established
+            first_deploy = by_established and key not in self._states
+            observation = self._sources.observe(key, view, first_deploy=first_deploy)
+            same = rollout is not None and rollout.observation == observation
+            if not (same and key in self._unchanged and runs == self._states[key].runs):
+                self._advance(key, now, observation, RunsOnPage(runs, by_established), same=same)
+        self._last_seen.update(dict.fromkeys(views, now))
 
-    def _rests(
-        self,
-        key: RolloutKey,
-        known: Rollout,
-        reading: ControllerView | None,
-        owned: Mapping[RolloutKey, Mapping[str, str]],
-    ) -> bool:
-        """Tell without a closer look that a rollout at rest stays so: nobody said anything new of it."""
-        if key not in self._resting or known.observation.view is not reading or self._hearing.stirred(key):
+    def _is_unchanged(self, key: RolloutKey, rollout: Rollout, view: ControllerView | None, runs: _Runs) -> bool:
+        """Return whether no source shows anything new of a rollout, without building its observation.
+
+        Nearly all rollouts are at rest, so this decides what a tick costs.
+        """
+        if key not in self._unchanged or rollout.observation.view is not view or self._sources.changed(key):
             return False
-        return owned.get(key, NO_RUNS) == known.state.runs
+        return runs == rollout.state.runs
 
-    def _age(self, key: RolloutKey, at: float, sighting: Observation, seen: analysis_runs.Seen, *, same: bool) -> None:
-        """Take one rollout to this tick; when the same sighting changes nothing twice, it is at rest from then on."""
-        life = self._lives.get(key)
-        aged = life
-        if sighting.view is not None:
-            when = TickContext(at, self._seen.get(key, at), self._rules.hold_down)
-            aged, ended = advance(life, when, sighting, sighting.view)
-            aged = analysis_runs.follow(aged, seen, first=life is None)
-            self._histograms.count(key[0], ended)
-        if aged is None:
+    def _advance(self, key: RolloutKey, now: float, observation: Observation, runs: RunsOnPage, *, same: bool) -> None:
+        """Advance one rollout; if the `same` observation as before changes nothing, it is unchanged from now on."""
+        previous = self._states.get(key)
+        state = previous
+        if observation.view is not None:
+            context = TickContext(now, self._last_seen.get(key, now), self._policy.hold_down)
+            state, completed = advance(previous, context, observation, observation.view)
+            state = count_finished(state, runs, first=previous is None)
+            self._durations.observe(key[0], completed)
+        if state is None:
             return
-        if same and aged == life:
-            if observed_after(sighting, aged.last_event_at) and aged.phases.debounced_from is None:
-                self._resting.add(key)
+        if same and state == previous:
+            # Time alone still changes a rollout whose hashes are outdated or whose phase may be a flicker.
+            if observed_after(observation, state.last_event_at) and state.phases.debounced_from is None:
+                self._unchanged.add(key)
             return
-        self._resting.discard(key)
-        self._lives[key] = aged
-        joined = join(key, aged, sighting, self._asked, router=self._rules.named_router(key))
-        self._known[key] = replace(joined, run_counts=_counted(aged.runs))
+        self._unchanged.discard(key)
+        self._states[key] = state
+        joined = join(key, state, observation, self._available_sources, router=self._policy.has_router(key))
+        self._rollouts[key] = replace(joined, run_counts=dict(Counter(state.runs.values())))
 
-    def _forget(self, at: float, readings: Mapping[RolloutKey, ControllerView], leaders: Sequence[Controller]) -> None:
-        """Let go of rollouts that are truly gone: unshown by the very process that showed them, or for long."""
-        steady = {one.process for one in leaders if one.steady}
-        led = {one.installation for one in steady}
-        for key in [key for key in self._lives if key not in readings]:
-            absent, process = at - self._seen.get(key, at), self._lives[key].process
-            shown_otherwise = process.installation in led and absent > self._rules.grace
-            if process in steady or shown_otherwise or absent > LONGEST:
-                for kept in (self._lives, self._known, self._seen):
-                    kept.pop(key, None)
-                self._resting.discard(key)
+    def _evict_deleted(
+        self, now: float, views: Mapping[RolloutKey, ControllerView], leaders: Sequence[ScrapedController]
+    ) -> None:
+        """Evict rollouts that the very process that showed them shows no more, or that are absent for long."""
+        established = _established(leaders)
+        installations = {process.installation for process in established}
+        for key in [key for key in self._states if key not in views]:
+            absence, process = now - self._last_seen.get(key, now), self._states[key].process
+            absent_elsewhere = process.installation in installations and absence > self._policy.grace
+            if process in established or absent_elsewhere or absence > MAX_ABSENCE_SECONDS:
+                for by_key in (self._states, self._rollouts, self._last_seen):
+                    by_key.pop(key, None)
+                self._unchanged.discard(key)
 
-    # Saying ---------------------------------------------------------------------------------------------------------
+    # Output ---------------------------------------------------------------------------------------------------------
 
     def _families(
-        self, at: float, rollouts: Sequence[Rollout], leaders: Sequence[Controller]
+        self, now: float, rollouts: Sequence[Rollout], leaders: Sequence[ScrapedController]
     ) -> tuple[tuple[MetricFamily, ...], int]:
-        """Return all families within the limit, and how many series are left out beyond it."""
-        said: list[MetricFamily] = []
-        if self._rules.derive:
-            said += self._sayer.families(rollouts, at, self._rules.ended_info)
-            histogram = self._histograms.family()
-            said += [histogram] if histogram is not None else []
-        said += self._targets.families(at)
-        pages = [one.page for one in leaders]
-        said += self._passing.families(pages, self._hearing.pages, self._hearing.pods)
-        return capped(said, self._rules.most_series)
+        """Return all families within the limit, and how many series are dropped beyond it."""
+        families: list[MetricFamily] = []
+        if self._policy.derive:
+            families += self._renderer.families(rollouts, now, self._policy.ended_info)
+            histogram = self._durations.family()
+            families += [histogram] if histogram is not None else []
+        families += self._targets.families(now)
+        results = [leader.result for leader in leaders]
+        families += self._pass_through.families(results, self._sources.workload_results, self._sources.pod_names)
+        return limit_series(families, self._policy.series_limit)
 
-    def _held(
-        self, at: float, readings: Mapping[RolloutKey, ControllerView], controllers: Sequence[Controller]
-    ) -> Held:
-        """Say what stays open: what a controller lacks has gone only where every installation's leader is steady."""
-        leaders = [one for one in controllers if one.verdict is Verdict.LEADER]
-        led = {one.process.installation for one in leaders}
-        steady = all(one.steady for one in leaders) and led == {one.process.installation for one in controllers}
-        proven = self._hearing.proven | ({Source.ARGO} if leaders and steady else set())
-        return Held(at, self._rules.grace, self._lives, readings.keys(), proven)
+    def _absence_policy(
+        self, now: float, views: Mapping[RolloutKey, ControllerView], controllers: Sequence[ScrapedController]
+    ) -> AbsencePolicy:
+        """Return the policy of this tick: controllers are complete if each installation has an established leader."""
+        leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
+        led = {leader.process.installation for leader in leaders}
+        established = all(leader.established for leader in leaders)
+        complete = bool(leaders) and established and led == {c.process.installation for c in controllers}
+        complete_sources = self._sources.complete_sources | ({Source.ARGO} if complete else set())
+        return AbsencePolicy(now, self._policy.grace, self._states, views.keys(), complete_sources)
 
 
-def _counted(own: Mapping[str, str]) -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for phase in own.values():
-        counted[phase] = counted.get(phase, 0) + 1
-    return counted
+def _established(leaders: Iterable[ScrapedController]) -> set[ControllerProcess]:
+    return {leader.process for leader in leaders if leader.established}
+
+
+def limit_series(families: Iterable[MetricFamily], limit: int) -> tuple[tuple[MetricFamily, ...], int]:
+    """Return families of at most `limit` series together, and how many series are dropped: always the last ones."""
+    limited: list[MetricFamily] = []
+    room, overflow = limit, 0
+    for family in families:
+        fitting = family if len(family) <= room else _first_series(family, room)
+        overflow += len(family) - len(fitting)
+        room -= len(fitting)
+        limited += [fitting] if len(fitting) else []
+    return tuple(limited), overflow
+
+
+def _first_series(family: MetricFamily, count: int) -> MetricFamily:
+    start_times = None if family.start_times is None else family.start_times[:count]
+    series, values = family.series[:count], family.values[:count]
+    return MetricFamily(family.name, family.type, family.help, series, values, start_times)

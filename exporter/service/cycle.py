@@ -1,4 +1,4 @@
-"""One tick: ask everybody, take a step, keep the memory, hand the points to delivery."""
+"""One tick: scrape, process, write the state file, enqueue requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricsSnapshot, Source
 from exporter.self_metrics import OwnMetric
-from exporter.service.target_log import Notices
+from exporter.service.target_log import TargetStateLogger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,112 +24,125 @@ if TYPE_CHECKING:
     from exporter.service.state_file import StateFile
     from exporter.service.worker import Worker
 
-_SWEEP_EVERY: Final = 40
+_EVICTION_TICKS: Final = 40
+"""Ticks between evictions: each walks all cached series, and a cache grows little in ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
-    """What a cycle is made of; `courier` is None when nothing is pushed, `memory` when nothing is kept."""
+    """The parts of a cycle; without `producer` nothing is pushed, without `state_file` no state is kept."""
 
     scraper: Scraper[ScrapeResult]
-    watch: RolloutTracker
-    interner: ScrapeCache
-    telemetry: SelfMetrics
+    tracker: RolloutTracker
+    scrape_cache: ScrapeCache
+    self_metrics: SelfMetrics
     worker: Worker
-    courier: RequestProducer | None = None
-    memory: StateFile | None = None
+    producer: RequestProducer | None = None
+    state_file: StateFile | None = None
     sidecar: bool = False
     gzip: bool = True
 
 
 class CycleRunner:
-    """Goes round; `latest` is what was said last, `ended` when (Unix seconds) the last round ended well.
+    """Runs cycles; `latest` is the last snapshot, `completed_at` when (Unix seconds) the last cycle succeeded.
 
-    `saying` is held from when everybody has answered until all is in the queue: nobody should stop a round within.
+    `publish_lock` is held from the end of the scrapes until all requests are queued: a cycle cancelled within would
+    export a tick in part.
     """
 
-    def __init__(self, parts: CycleDependencies, tick: float) -> None:
-        self._parts = parts
+    def __init__(self, dependencies: CycleDependencies, tick: float) -> None:
+        self._dependencies = dependencies
         self._tick = tick
-        self._number = 0
-        self._notices = Notices(parts.telemetry)
+        self._tick_number = 0
+        self._target_log = TargetStateLogger(dependencies.self_metrics)
         self.latest = MetricsSnapshot(0.0)
-        self.ended = 0.0
-        self.saying = asyncio.Lock()
+        self.completed_at = 0.0
+        self.publish_lock = asyncio.Lock()
 
-    async def turn(self, gone_by: int, at: float) -> MetricsSnapshot:
-        """Go round once for the tick at `at`; `gone_by` counts the ticks since the last round."""
-        parts, began = self._parts, time.monotonic()
-        parts.telemetry.add(OwnMetric.CYCLES_SKIPPED, amount=gone_by - 1)
-        async with _Held(parts.telemetry):
-            pages = await parts.scraper.scrape(at, self._due)
-            self._number += gone_by
-            self._notices.take(pages)
-            async with self.saying:
-                cycle = await self._say(at, pages)
-        parts.telemetry.set(OwnMetric.CYCLE_SECONDS, time.monotonic() - began)
-        parts.telemetry.add(OwnMetric.CYCLES)
-        self.ended = time.time()
-        return cycle
+    async def run(self, elapsed_ticks: int, now: float) -> MetricsSnapshot:
+        """Run the cycle of a tick; `elapsed_ticks` counts the ticks since the last one, 1 if none was skipped."""
+        dependencies, started = self._dependencies, time.monotonic()
+        self_metrics = dependencies.self_metrics
+        self_metrics.add(OwnMetric.CYCLES_SKIPPED, amount=elapsed_ticks - 1)
+        async with _LoopLagMonitor(self_metrics):
+            results = await dependencies.scraper.scrape(now, self._due)
+            self._tick_number += elapsed_ticks
+            self._target_log.record(results)
+            async with self.publish_lock:
+                snapshot = await self._publish(now, results)
+        self_metrics.set(OwnMetric.CYCLE_SECONDS, time.monotonic() - started)
+        self_metrics.add(OwnMetric.CYCLES)
+        self.completed_at = time.time()
+        return snapshot
 
-    async def _say(self, at: float, pages: Sequence[ScrapeResult]) -> MetricsSnapshot:
-        parts = self._parts
-        cycle = await parts.worker.run(parts.watch.process, at, pages)
-        self.latest = cycle
-        self._count(cycle)
-        if self._number % _SWEEP_EVERY == 0:
-            self._sweep()
-        if parts.memory is not None:
-            content = await parts.worker.run(lambda file: file.encode(parts.watch.memory), parts.memory)
-            well = await asyncio.to_thread(parts.memory.write, content)
-            parts.telemetry.add(OwnMetric.STATE_WRITES, "ok" if well else "failed")
-        if parts.courier is not None:
-            whole = replace(cycle, families=cycle.families + parts.telemetry.families())
-            await parts.courier.offer(whole, time.time(), gzip=parts.gzip)
-        return cycle
+    async def _publish(self, now: float, results: Sequence[ScrapeResult]) -> MetricsSnapshot:
+        dependencies = self._dependencies
+        snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)
+        self.latest = snapshot
+        self._count(snapshot)
+        if self._tick_number % _EVICTION_TICKS == 0:
+            self._evict_unused()
+        if dependencies.state_file is not None:
+            await self._write_state(dependencies.state_file)
+        if dependencies.producer is not None:
+            families = snapshot.families + dependencies.self_metrics.families()
+            await dependencies.producer.enqueue(
+                replace(snapshot, families=families), time.time(), gzip=dependencies.gzip
+            )
+        return snapshot
+
+    async def _write_state(self, state_file: StateFile) -> None:
+        """Encode the state on the worker, which owns it, and write it in another thread, since fsync may take long."""
+        dependencies = self._dependencies
+        content = await dependencies.worker.run(lambda: state_file.encode(dependencies.tracker.state))
+        ok = await asyncio.to_thread(state_file.write, content)
+        dependencies.self_metrics.add(OwnMetric.STATE_WRITES, "ok" if ok else "failed")
 
     def _due(self, source: Source, section: ScrapeSource) -> bool:
-        """Tell whether a source is asked at this tick; only a leading sidecar asks kube-state-metrics."""
-        if self._parts.sidecar and source is not Source.ARGO and not self._parts.watch.status.leading:
+        """Return whether a source is scraped at this tick; only a leading sidecar scrapes kube-state-metrics."""
+        if (
+            self._dependencies.sidecar
+            and source is not Source.ARGO
+            and not self._dependencies.tracker.status.has_leader
+        ):
             return False
-        return self._number % max(round(section.interval / self._tick), 1) == 0
+        return self._tick_number % max(round(section.interval / self._tick), 1) == 0
 
-    def _sweep(self) -> None:
-        """Forget the series of no target's last whole page; those of a target that fails come back as they were."""
-        self._parts.interner.evict(
-            {(one.page.source, one.page.installation, one.page.target) for one in self._parts.watch.status.targets}
-        )
+    def _evict_unused(self) -> None:
+        """Evict series that no target's last complete page shows; a target that fails keeps its series."""
+        results = [target.result for target in self._dependencies.tracker.status.targets]
+        self._dependencies.scrape_cache.evict({(r.source, r.installation, r.target) for r in results})
 
-    def _count(self, cycle: MetricsSnapshot) -> None:
-        telemetry, status = self._parts.telemetry, self._parts.watch.status
-        telemetry.set(OwnMetric.SERIES, sum(len(family) for family in cycle.families))
-        telemetry.add(OwnMetric.SERIES_OVERFLOW, amount=status.overflow)
-        telemetry.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
+    def _count(self, snapshot: MetricsSnapshot) -> None:
+        self_metrics, status = self._dependencies.self_metrics, self._dependencies.tracker.status
+        self_metrics.set(OwnMetric.SERIES, sum(len(family) for family in snapshot.families))
+        self_metrics.add(OwnMetric.SERIES_OVERFLOW, amount=status.overflow)
+        self_metrics.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
 
 
-class _Held:
-    """Measures, while a round is under way, for how long the event loop was held at most."""
+class _LoopLagMonitor:
+    """Measures the longest time for which the event loop was held during a cycle."""
 
-    _EVERY: Final = 0.02
+    _INTERVAL: Final = 0.02
 
-    def __init__(self, telemetry: SelfMetrics) -> None:
-        self._telemetry = telemetry
-        self._longest = 0.0
+    def __init__(self, self_metrics: SelfMetrics) -> None:
+        self._self_metrics = self_metrics
+        self._max_lag = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._look(), name="event loop watch")
+        self._task = asyncio.create_task(self._measure(), name="loop lag monitor")
         await asyncio.sleep(0)
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             await asyncio.sleep(0)
             self._task.cancel()
-        self._telemetry.set(OwnMetric.MAX_LOOP_HOLD, self._longest)
+        self._self_metrics.set(OwnMetric.MAX_LOOP_HOLD, self._max_lag)
 
-    async def _look(self) -> None:
+    async def _measure(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + self._EVERY
-            await asyncio.sleep(self._EVERY)
-            self._longest = max(self._longest, loop.time() - due)
+            due = loop.time() + self._INTERVAL
+            await asyncio.sleep(self._INTERVAL)
+            self._max_lag = max(self._max_lag, loop.time() - due)

@@ -1,4 +1,4 @@
-"""What of the targets is worth a line in the log: one for each change, never one for each scrape."""
+"""Log events of targets: one for each change of state, never one for each scrape."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
     from exporter.self_metrics import SelfMetrics
 
 _log = logging.getLogger(__name__)
-_Who = tuple[str, str, str]
 
 
-class Notices:
-    """Counts scrapes and malformed lines, and says when a target fails, fails otherwise, or is well again."""
+class TargetStateLogger:
+    """Counts scrapes and parse errors, and logs when a target fails, fails for another reason, or recovers."""
 
-    def __init__(self, telemetry: SelfMetrics) -> None:
-        self._telemetry = telemetry
-        self._said: dict[_Who, str] = {}
+    def __init__(self, self_metrics: SelfMetrics) -> None:
+        self._self_metrics = self_metrics
+        self._last_states: dict[tuple[str, str, str], str] = {}
 
-    def take(self, pages: Sequence[ScrapeResult]) -> None:
-        """Take the pages of a tick."""
-        for page in pages:
-            self._count(page)
-            who = (page.source.value, page.installation, page.target)
-            before, now = self._said.get(who, ""), _state(page)
-            if before != now:
-                self._said[who] = now
-                self._say(page, well=not now)
+    def record(self, results: Sequence[ScrapeResult]) -> None:
+        """Record the results of a tick."""
+        for result in results:
+            self._count(result)
+            key = (result.source.value, result.installation, result.target)
+            state = _state(result)
+            if state != self._last_states.get(key, ""):
+                self._last_states[key] = state
+                _log_state(result)
 
-    def _count(self, page: ScrapeResult) -> None:
-        result = page.failure.reason if page.failure is not None else "ok"
-        self._telemetry.add(OwnMetric.SCRAPES, page.source.value, result)
-        for reason, count in page.parse_errors.items():
-            self._telemetry.add(OwnMetric.MALFORMED, page.source.value, reason, amount=count)
-
-    def _say(self, page: ScrapeResult, *, well: bool) -> None:
-        who = {"source": page.source.value, "installation": page.installation, "target": page.target}
-        if well:
-            _log.info("target is well again", extra=fields(**who))
-        elif page.failure is not None:
-            _log.warning("target fails", extra=fields(**who, why=page.failure.message))
-        else:
-            lines = ", ".join(f"{count} {reason}" for reason, count in sorted(page.parse_errors.items()))
-            cure = "each costs itself alone; the command record keeps the page for a report"
-            _log.warning("page has lines that are no exposition", extra=fields(**who, lines=lines, cure=cure))
+    def _count(self, result: ScrapeResult) -> None:
+        outcome = result.failure.reason if result.failure is not None else "ok"
+        self._self_metrics.add(OwnMetric.SCRAPES, result.source.value, outcome)
+        for reason, count in result.parse_errors.items():
+            self._self_metrics.add(OwnMetric.PARSE_ERRORS, result.source.value, reason, amount=count)
 
 
-def _state(page: ScrapeResult) -> str:
-    """Say in a word what ails a page, "" when nothing does."""
-    return page.failure.reason if page.failure is not None else " ".join(sorted(page.parse_errors))
+def _log_state(result: ScrapeResult) -> None:
+    target = {"source": result.source.value, "installation": result.installation, "target": result.target}
+    if result.failure is not None:
+        _log.warning("target failing", extra=fields(**target, reason=result.failure.message))
+    elif result.parse_errors:
+        lines = ", ".join(f"{count} {reason}" for reason, count in sorted(result.parse_errors.items()))
+        hint = "only these lines are dropped; run the command record to save the page for a report"
+        _log.warning("page has malformed lines", extra=fields(**target, lines=lines, hint=hint))
+    else:
+        _log.info("target recovered", extra=fields(**target))
+
+
+def _state(result: ScrapeResult) -> str:
+    """Return the reasons of failures or parse errors, "" if there are none."""
+    return result.failure.reason if result.failure is not None else " ".join(sorted(result.parse_errors))

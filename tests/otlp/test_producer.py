@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from exporter.incremental import GENERATION_CYCLES, GenerationalCache
 from exporter.net.gzip import gunzip_body
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
@@ -73,30 +72,3 @@ async def test_other_tasks_run_between_two_requests() -> None:
     producer = RequestProducer(Encoder(IDENTITY, max_points=300), queue, accounting, lambda: None, on_worker)
     await asyncio.gather(producer.enqueue(SNAPSHOT, TIMESTAMP), other_task())
     assert produced == [300, 600, 900]
-
-
-def test_used_entries_stay_and_unused_ones_are_evicted() -> None:
-    cache: GenerationalCache[str, int] = GenerationalCache()
-    computed: list[str] = []
-
-    def compute(key: str) -> int:
-        computed.append(key)
-        return len(computed)
-
-    assert cache.get_all(["used", "left"], compute) == [1, 2]
-    for _ in range(3 * GENERATION_CYCLES):
-        assert cache.get_all(["used"], compute) == [1]
-        cache.end_cycle()
-    assert "used" in cache
-    assert "left" not in cache
-    assert computed == ["used", "left"]
-
-
-def test_memory_does_not_grow_if_every_entry_changes() -> None:
-    cache: GenerationalCache[int, int] = GenerationalCache()
-    max_size = 0
-    for cycle in range(200):
-        cache.get_all(range(cycle * 10, cycle * 10 + 10), int)
-        cache.end_cycle()
-        max_size = max(max_size, len(cache))
-    assert max_size <= 60

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.config.settings import Settings
 from exporter.demo.simulator.cluster import SimulatedCluster
-from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, SetWeight, RolloutSpec
+from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, RolloutSpec, SetWeight
 from exporter.metrics import Failure, ScrapeResult, Source
-from exporter.rollouts.persistence import dump, load
+from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
@@ -202,6 +202,6 @@ def watched(life: Life, variant: str, acts: Iterable[Act], hitches: Sequence[Hit
         for now in life.frames(act.wait, act.apart):
             hitch = SMOOTH if act.smooth else next(happening)
             if hitch.restart:
-                watch = RolloutTracker(RULES, load(dump(watch.memory, "eu"), "eu"))
+                watch = RolloutTracker(RULES, decode_state(encode_state(watch.state, "eu"), "eu"))
             at = now - hitch.back
             yield Seen(at, watch.process(at, life.pages(variant, at, hitch)), watch, life.truth)

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.settings import Settings
 from exporter.metrics import ScrapeResult, Source
-from exporter.rollouts.inputs.leadership import judge
+from exporter.rollouts.inputs.leadership import elect_leaders
 from exporter.rollouts.model import ControllerProcess
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
@@ -41,15 +41,15 @@ def idle(at: float, start: float, *lines: str, target: str = "a") -> ScrapeResul
     ],
 )
 def test_an_address_is_judged_by_what_its_page_shows(page: ScrapeResult, verdict: str, evidence: str) -> None:
-    (one,) = judge([page], frozenset())
-    assert one.verdict == verdict
+    (one,) = elect_leaders([page], frozenset())
+    assert one.role == verdict
     assert evidence in one.evidence
 
 
 def test_real_pages_of_a_failover_are_judged_as_it_went(recordings: Recordings) -> None:
     verdicts: list[tuple[str, ...]] = []
     for _, _, watch in recordings.play("leader-failover", "argo-only"):
-        now = tuple(str(target.verdict) for target in watch.status.targets)
+        now = tuple(str(target.role) for target in watch.status.targets)
         if verdicts[-1:] != [now]:
             verdicts.append(now)
     assert verdicts == [
@@ -74,9 +74,9 @@ def test_of_two_that_seem_to_lead_the_one_that_led_before_is_heard() -> None:
 
 def test_a_new_leader_is_steady_only_at_its_second_page() -> None:
     led = frozenset({ControllerProcess("a", 1.0)})
-    assert judge([controller(30, CART)], led)[0].steady
-    assert not judge([controller(30, CART, start=2)], led)[0].steady
-    assert not judge([controller(30, CART, target="b")], led)[0].steady
+    assert elect_leaders([controller(30, CART)], led)[0].established
+    assert not elect_leaders([controller(30, CART, start=2)], led)[0].established
+    assert not elect_leaders([controller(30, CART, target="b")], led)[0].established
 
 
 def rollouts(cycle: MetricsSnapshot) -> set[str]:

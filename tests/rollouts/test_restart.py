@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.commands.series import DERIVED_FAMILIES
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Source
-from exporter.rollouts.inputs.kube_state_metrics import believable
-from exporter.rollouts.output.catalogue import ROWS
-from exporter.rollouts.persistence import VERSION, UnfitMemoryError, dump, load
+from exporter.rollouts.inputs.kube_state_metrics import is_complete_page
+from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
+from exporter.rollouts.persistence import VERSION, InvalidStateError, decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from tests.recorded import NAMES, thin_out
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OF_PODS = (
     "argo_rollouts_canary_fraction",
     "argo_rollouts_unknown",
-    *(row.name for row in ROWS if row.source is Source.KUBE_STATE_METRICS),
+    *(row.name for row in DERIVED_FAMILIES if row.source is Source.KUBE_STATE_METRICS),
 )
 Said = dict[str, tuple[float, float]]
 
@@ -39,7 +39,7 @@ def said(cycle: MetricsSnapshot) -> Said:
     return {
         repr(series): (family.values[place], family.start_times[place] if family.start_times is not None else 0.0)
         for family in cycle.families
-        if family.name in DERIVED_FAMILIES and family.name != "rollouts_exporter_source_age_seconds"
+        if family.name in DERIVED_FAMILY_NAMES and family.name != "rollouts_exporter_source_age_seconds"
         for place, series in enumerate(family.series)
     }
 
@@ -51,7 +51,7 @@ def test_a_restart_before_any_frame_changes_no_series(recordings: Recordings, na
     for variant in recordings.variants(name):
         steady, restarted = RolloutTracker(recordings.policy), RolloutTracker(recordings.policy)
         for tick in thin_out(recordings.ticks(name, variant), seconds):
-            restarted = RolloutTracker(recordings.policy, load(dump(restarted.memory, "eu"), "eu"))
+            restarted = RolloutTracker(recordings.policy, decode_state(encode_state(restarted.state, "eu"), "eu"))
             now, always = said(restarted.process(tick.timestamp, tick.results)), said(steady.process(tick.timestamp, tick.results))
             assert without_pods(now) == without_pods(always)
             assert now == always or silent(tick.results)
@@ -62,58 +62,58 @@ def without_pods(found: Said) -> Said:
 
 
 def silent(pages: Iterable[ScrapeResult]) -> bool:
-    return any(page.source is Source.KUBE_STATE_METRICS and not believable(page) for page in pages)
+    return any(page.source is Source.KUBE_STATE_METRICS and not is_complete_page(page) for page in pages)
 
 
 @pytest.fixture(scope="module")
 def memory(recordings: Recordings) -> TrackerState:
     """A memory with everything in it: an update under way, results, runs, durations, fading info series."""
     watches = [watch for tick, _, watch in recordings.play("analysis", "full") if tick.timestamp < 1_795_446_155]
-    found = watches[-1].memory
-    assert found.lives
-    assert found.led
-    assert found.infos
-    assert found.fading
-    assert found.durations
+    found = watches[-1].state
+    assert found.rollout_states
+    assert found.leaders
+    assert found.info_series
+    assert found.replaced_info_series
+    assert found.duration_histograms
     return found
 
 
 def test_a_memory_is_read_back_as_it_was_written(memory: TrackerState) -> None:
-    assert load(dump(memory, "eu"), "eu") == memory
+    assert decode_state(encode_state(memory, "eu"), "eu") == memory
 
 
 def test_a_memory_cut_short_at_any_byte_is_unfit(memory: TrackerState) -> None:
-    kept = dump(memory, "eu")
+    kept = encode_state(memory, "eu")
     for length in range(len(kept)):
-        with pytest.raises(UnfitMemoryError):
-            load(kept[:length], "eu")
+        with pytest.raises(InvalidStateError):
+            decode_state(kept[:length], "eu")
 
 
 def test_a_memory_with_any_byte_changed_is_unfit(memory: TrackerState) -> None:
-    kept = dump(memory, "eu")
+    kept = encode_state(memory, "eu")
     for place in range(len(kept)):
-        with pytest.raises(UnfitMemoryError):
-            load(kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :], "eu")
+        with pytest.raises(InvalidStateError):
+            decode_state(kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :], "eu")
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda kept: kept.replace(b'"cluster": "eu"', b'"cluster": "us"'), "of cluster 'us', not 'eu'"),
-        (lambda kept: kept.replace(b'"version": %d' % VERSION, b'"version": 99'), "of version 99, not"),
-        (lambda kept: kept.replace(b'"version"', b'"colour"'), "of version None, not"),
-        (lambda _: b"", "no JSON"),
-        (lambda _: b"[]", "no JSON object"),
-        (lambda _: b"[" * 100_000, "no JSON"),
-        (lambda kept: kept.partition(b"\n")[0], "cut or changed"),
-        (lambda kept: kept + b"more", "cut or changed"),
+        (lambda kept: kept.replace(b'"cluster": "eu"', b'"cluster": "us"'), "cluster is 'us', not 'eu'"),
+        (lambda kept: kept.replace(b'"version": %d' % VERSION, b'"version": 99'), "version is 99, not"),
+        (lambda kept: kept.replace(b'"version"', b'"colour"'), "version is None, not"),
+        (lambda _: b"", "not JSON"),
+        (lambda _: b"[]", "not a JSON object"),
+        (lambda _: b"[" * 100_000, "not JSON"),
+        (lambda kept: kept.partition(b"\n")[0], "truncated or was changed"),
+        (lambda kept: kept + b"more", "truncated or was changed"),
     ],
 )
 def test_what_is_no_memory_of_this_cluster_and_version_is_unfit_and_says_why(
     memory: TrackerState, change: Callable[[bytes], bytes], why: str
 ) -> None:
-    with pytest.raises(UnfitMemoryError, match=why):
-        load(change(dump(memory, "eu")), "eu")
+    with pytest.raises(InvalidStateError, match=why):
+        decode_state(change(encode_state(memory, "eu")), "eu")
 
 
 JSON = st.recursive(
@@ -133,13 +133,13 @@ def sealed(body: object) -> bytes:
 @given(part=st.sampled_from(PARTS), strange=JSON)
 def test_a_sealed_text_of_another_shape_is_unfit_or_a_memory_and_nothing_else(part: str, strange: object) -> None:
     whole: dict[str, object] = {**{part: [] for part in PARTS}, "at": 1.0}
-    assert load(sealed(whole), "eu").at == 1.0
-    with contextlib.suppress(UnfitMemoryError):
-        load(sealed({**whole, part: strange}), "eu")
+    assert decode_state(sealed(whole), "eu").updated_at == 1.0
+    with contextlib.suppress(InvalidStateError):
+        decode_state(sealed({**whole, part: strange}), "eu")
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
 @given(strange=JSON)
 def test_a_sealed_text_of_no_shape_at_all_is_unfit(strange: object) -> None:
-    with pytest.raises(UnfitMemoryError):
-        load(sealed(strange), "eu")
+    with pytest.raises(InvalidStateError):
+        decode_state(sealed(strange), "eu")

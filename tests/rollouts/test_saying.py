@@ -9,7 +9,7 @@ import pytest
 from exporter.config.settings import NamespacesSection, SeriesSection, Settings
 from exporter.metrics import Source
 from exporter.rollouts.inputs.analysis_runs import owning_rollout
-from exporter.rollouts.persistence import dump, load
+from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
@@ -31,7 +31,7 @@ def mid_update(*, restart: bool = False) -> RolloutTracker:
     watch.process(15, [controller(15, REST), kube(15, *OLD)])
     before = watch.process(30, [controller(30, GOING), kube(30, *BOTH)])
     assert named(before.families, PODS)["cart-new-0", "new-0", "canary", "new", "2", "n"] == 1
-    return RolloutTracker(tracking_policy(Settings()), load(dump(watch.memory, "eu"), "eu")) if restart else watch
+    return RolloutTracker(tracking_policy(Settings()), decode_state(encode_state(watch.state, "eu"), "eu")) if restart else watch
 
 
 def infos_of_new_0(watch: RolloutTracker, at: float) -> tuple[dict[str, float], bool]:

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config.settings import Settings
-from exporter.rollouts.persistence import encode_state, decode_state
+from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.told import Told, controller, dead, named, results

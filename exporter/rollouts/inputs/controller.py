@@ -1,19 +1,27 @@
-"""A controller's page → a Reading of each rollout."""
+"""A controller's page → a `ControllerView` of each rollout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.incremental import Notes, rollout
-from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, ReplicaCounts, RolloutKey
+from exporter.incremental import BatchMemo, per_sample
+from exporter.rollouts.model import (
+    PHASES,
+    UNKNOWN_PHASE,
+    ControllerProcess,
+    ControllerView,
+    ReplicaCounts,
+    RolloutKey,
+    rollout_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.metrics import SampleBatch, ScrapeResult, Series
+    from exporter.metrics import SampleBatch, ScrapeResult
 
-WANTED: Final = frozenset({
+REQUIRED_FAMILIES: Final = frozenset({
     "analysis_run_info",
     "process_start_time_seconds",
     "rollout_events_total",
@@ -26,6 +34,8 @@ WANTED: Final = frozenset({
     "workqueue_adds_total",
 })  # fmt: skip # a table
 _EVENT: Final = "event "
+# The event reasons that inference reads, each with its field name: names are made once, since fields are stored for
+# every rollout.
 EVENTS: Final = {
     reason: _EVENT + reason
     for reason in (
@@ -46,137 +56,132 @@ _GAUGES: Final = {
 }
 _NO_EVENTS: Final[Mapping[str, float]] = {}
 _INFO: Final = "rollout_info"
-Fact = Callable[[Mapping[str, str], float], "_Fact | None"]
-_Fact = tuple[str, Any]
-"""What a sample says of its rollout: a name for it, and it."""
+_Field = tuple[str, Any]
+"""A field of a rollout that one sample holds: its name and its value."""
+_Extract = Callable[[Mapping[str, str], float], _Field | None]
 
 
-def samples(page: ScrapeResult, name: str) -> Iterable[tuple[Series, float]]:
-    """Return the samples of one family of a page, none when the page lacks it."""
-    family = page.families.get(name)
-    return family.samples() if family is not None else ()
+def process_start_time(result: ScrapeResult) -> float:
+    """Return when the scraped process started (Unix seconds), 0 if its page does not show it."""
+    return next((value for _, value in result.samples("process_start_time_seconds")), 0.0)
 
 
-def started(page: ScrapeResult) -> float:
-    """Return when the process behind a page started (Unix seconds), 0 when it does not say."""
-    return next((value for _, value in samples(page, "process_start_time_seconds")), 0.0)
-
-
-def _info(labels: Mapping[str, str], value: float) -> _Fact | None:
+def _info(labels: Mapping[str, str], value: float) -> _Field | None:
     return (_INFO, tuple(labels.get(name, "") for name in ("strategy", "traffic_router", "phase"))) if value else None
 
 
-def _event(labels: Mapping[str, str], value: float) -> _Fact | None:
+def _event(labels: Mapping[str, str], value: float) -> _Field | None:
     reason = labels.get("reason", "")
     return (EVENTS[reason], (reason, value)) if reason in EVENTS else None
 
 
-def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Fact]:
+def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Field]:
     return lambda _, value: (name, value)
 
 
-FACTS: Final[Mapping[str, Fact]] = {
+_EXTRACTORS: Final[Mapping[str, _Extract]] = {
     _INFO: _info,
     "rollout_events_total": _event,
     **{family: _gauge(gauge) for family, gauge in _GAUGES.items()},
 }
-"""What a sample of each family says of a rollout."""
 
 
-class Reader:
-    """Reads one leader's pages, one after another: only of what has changed something is worked out."""
+class ControllerPageReader:
+    """Reads one leader's pages, one after another; builds views only of rollouts whose samples changed."""
 
     def __init__(self) -> None:
-        self._strips: dict[str, tuple[SampleBatch, ...]] = {}
-        self._facts: dict[RolloutKey, dict[str, Any]] = {}
-        self._readings: dict[RolloutKey, ControllerView] = {}
+        self._batches: dict[str, tuple[SampleBatch, ...]] = {}
+        self._fields: dict[RolloutKey, dict[str, Any]] = {}
+        self._views: dict[RolloutKey, ControllerView] = {}
         self._process: ControllerProcess | None = None
-        self._runs = Notes("analysis_run_info", analysis_run)
-        self._phases = Notes("rollout_phase", _deprecated)
+        self._runs = BatchMemo(per_sample(_analysis_run))
+        self._phases = BatchMemo(per_sample(_deprecated_phase))
 
-    def runs(self, page: ScrapeResult) -> list[tuple[str, str, str]]:
+    def runs(self, result: ScrapeResult) -> list[tuple[str, str, str]]:
         """Return namespace, name and phase of each AnalysisRun on the page."""
-        return self._runs.of([page])
+        return self._runs.collect(result.batches("analysis_run_info"))
 
-    def read(self, page: ScrapeResult) -> dict[RolloutKey, ControllerView]:
-        """Return what the page says of every rollout on it; nobody may change it."""
-        process = ControllerProcess(page.target, started(page), page.installation)
-        touched: set[RolloutKey] = set()
-        for name, fact in FACTS.items():
-            self._follow(page, name, fact, touched)
-        if not len(page.families.get(_INFO, ())):
-            return self._without_info(self._phases.of([page]), process)
+    def read(self, result: ScrapeResult) -> dict[RolloutKey, ControllerView]:
+        """Return the view of every rollout on the page; the caller must not change the mapping."""
+        process = ControllerProcess(result.target, process_start_time(result), result.installation)
+        changed: set[RolloutKey] = set()
+        for name, extract in _EXTRACTORS.items():
+            changed |= self._apply_diff(name, result.batches(name), extract)
+        if not len(result.families.get(_INFO, ())):
+            return self._from_rollout_phase(result, process)
         if process != self._process:
-            self._process, touched = process, set(self._facts)
-        for key in touched:
-            reading = self._reading(process, self._facts.get(key, {}))
-            if reading is None:
-                self._readings.pop(key, None)
+            self._process, changed = process, set(self._fields)
+        for key in changed:
+            view = _view(process, self._fields.get(key, {}))
+            if view is None:
+                self._views.pop(key, None)
             else:
-                self._readings[key] = reading
-        return self._readings
+                self._views[key] = view
+        return self._views
 
-    def _follow(self, page: ScrapeResult, name: str, fact: Fact, touched: set[RolloutKey]) -> None:
-        """Bring the facts of one family to what its strips say now; put into `touched` which rollouts that is about."""
-        family = page.families.get(name)
-        strips = family.batches if family is not None else ()
-        before, self._strips[name] = self._strips.get(name, ()), strips
-        known, present = set(before), set(strips)
-        for strip in before:
-            if strip not in present:
-                for key, (what, _) in _facts(strip, fact):
-                    touched.add(key)
-                    self._facts[key].pop(what, None)
-                    if not self._facts[key]:
-                        del self._facts[key]
-        for strip in strips:
-            if strip not in known:
-                for key, (what, told) in _facts(strip, fact):
-                    touched.add(key)
-                    self._facts.setdefault(key, {})[what] = told
+    def _apply_diff(self, name: str, batches: tuple[SampleBatch, ...], extract: _Extract) -> set[RolloutKey]:
+        """Bring the fields of one family up to date; return the rollouts in batches that came or went.
 
-    def _reading(self, process: ControllerProcess, facts: Mapping[str, Any]) -> ControllerView | None:
-        if _INFO not in facts:
-            return None
-        strategy, router, phase = facts[_INFO]
-        gauges: list[float] = [facts[gauge] for gauge in _GAUGES.values() if gauge in facts]
-        replicas = ReplicaCounts(*gauges) if len(gauges) == len(_GAUGES) else None
-        events = dict(told for what, told in facts.items() if what.startswith(_EVENT))
-        said = phase if phase in PHASES else UNKNOWN_PHASE
-        return ControllerView(process, strategy, router, said, replicas, events or _NO_EVENTS)
+        Fields of a batch that is gone are extracted again: a `BatchMemo` would keep 15 tuples for each rollout.
+        """
+        previous, self._batches[name] = self._batches.get(name, ()), batches
+        before, now = set(previous), set(batches)
+        changed: set[RolloutKey] = set()
+        for batch in previous:
+            if batch not in now:
+                for key, (field, _) in _extract_fields(batch, extract):
+                    changed.add(key)
+                    self._fields[key].pop(field, None)
+                    if not self._fields[key]:
+                        del self._fields[key]
+        for batch in batches:
+            if batch not in before:
+                for key, (field, value) in _extract_fields(batch, extract):
+                    changed.add(key)
+                    self._fields.setdefault(key, {})[field] = value
+        return changed
 
-    def _without_info(
-        self, told: Iterable[tuple[RolloutKey, str, str]], process: ControllerProcess
-    ) -> dict[RolloutKey, ControllerView]:
-        """Take phases from the deprecated `rollout_phase`, where only that exists."""
+    def _from_rollout_phase(self, result: ScrapeResult, process: ControllerProcess) -> dict[RolloutKey, ControllerView]:
+        """Return views with phases of the deprecated `rollout_phase`, for a controller without `rollout_info`."""
         self._process = None
-        readings: dict[RolloutKey, ControllerView] = {}
-        for key, strategy, phase in _deprecated_phases(told):
-            facts = {**self._facts.get(key, {}), _INFO: (strategy, "", phase)}
-            reading = self._reading(process, facts)
-            if reading is not None:
-                readings[key] = reading
-        return readings
+        views: dict[RolloutKey, ControllerView] = {}
+        for key, strategy, phase in _join_phases(self._phases.collect(result.batches("rollout_phase"))):
+            view = _view(process, {**self._fields.get(key, {}), _INFO: (strategy, "", phase)})
+            if view is not None:
+                views[key] = view
+        return views
 
 
-def _facts(strip: SampleBatch, fact: Fact) -> Iterator[tuple[RolloutKey, _Fact]]:
-    for series, value in zip(strip.series, strip.values, strict=True):
+def _view(process: ControllerProcess, fields: Mapping[str, Any]) -> ControllerView | None:
+    """Build a view of the fields of a rollout, None without `rollout_info`."""
+    if _INFO not in fields:
+        return None
+    strategy, router, phase = fields[_INFO]
+    gauges: list[float] = [fields[gauge] for gauge in _GAUGES.values() if gauge in fields]
+    replicas = ReplicaCounts(*gauges) if len(gauges) == len(_GAUGES) else None
+    event_counts = dict(value for field, value in fields.items() if field.startswith(_EVENT))
+    known_phase = phase if phase in PHASES else UNKNOWN_PHASE
+    return ControllerView(process, strategy, router, known_phase, replicas, event_counts or _NO_EVENTS)
+
+
+def _extract_fields(batch: SampleBatch, extract: _Extract) -> Iterator[tuple[RolloutKey, _Field]]:
+    for series, value in zip(batch.series, batch.values, strict=True):
         labels = dict(series.labels)
-        told = fact(labels, value)
-        if told is not None:
-            yield rollout(labels), told
+        field = extract(labels, value)
+        if field is not None:
+            yield rollout_key(labels), field
 
 
-def _deprecated(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, str]:
-    """Note one of six 0/1 series a rollout: its strategy, and the phase if it is that one."""
-    return rollout(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
+def _deprecated_phase(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, str]:
+    """Return rollout, strategy and phase of one of the six 0/1 series of a rollout, phase "" if the value is 0."""
+    return rollout_key(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
 
 
-def _deprecated_phases(told: Iterable[tuple[RolloutKey, str, str]]) -> Iterator[tuple[RolloutKey, str, str]]:
-    """Join what was noted of each rollout; all zero is the seventh phase, InvalidSpec, which has no series."""
+def _join_phases(samples: Iterable[tuple[RolloutKey, str, str]]) -> Iterator[tuple[RolloutKey, str, str]]:
+    """Yield each rollout's strategy and phase; if all six are 0 it is the seventh, InvalidSpec, which has no series."""
     strategies: dict[RolloutKey, str] = {}
     phases: dict[RolloutKey, str] = {}
-    for key, strategy, phase in told:
+    for key, strategy, phase in samples:
         strategies[key] = strategy
         if phase:
             phases[key] = phase
@@ -184,6 +189,6 @@ def _deprecated_phases(told: Iterable[tuple[RolloutKey, str, str]]) -> Iterator[
         yield key, strategy, phases.get(key, "InvalidSpec")
 
 
-def analysis_run(labels: Mapping[str, str], _: float) -> tuple[str, str, str]:
-    """Note namespace, name and phase of an AnalysisRun."""
-    return (*rollout(labels), labels.get("phase", ""))
+def _analysis_run(labels: Mapping[str, str], _: float) -> tuple[str, str, str]:
+    """Return namespace, name and phase of an AnalysisRun."""
+    return (*rollout_key(labels), labels.get("phase", ""))

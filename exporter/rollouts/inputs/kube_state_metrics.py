@@ -1,26 +1,26 @@
-"""kube-state-metrics' pages (every shard's) → a Workload of each rollout.
+"""kube-state-metrics' pages (every shard's) → a `Workload` of each rollout.
 
-The chain is pod → ReplicaSet → Rollout, by owners; it needs no allow-list. The hash is the ReplicaSet's name less
-`<rollout>-` (facts/kube-state-metrics.md 0.2); pod names are no key, since they may be cut.
+Pods are joined to ReplicaSets and those to rollouts by their owners, which kube-state-metrics exports without an
+allow-list. The pod template hash is the ReplicaSet's name without `<rollout>-`: the controller names it so. Names of
+pods are not parsed, since Kubernetes truncates long ones.
 """
 
 from __future__ import annotations
 
 import math
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.incremental import Notes
-from exporter.metrics import Source
-from exporter.rollouts.inputs.controller import samples
+from exporter.incremental import KeyedView, OneToManyIndex, per_sample
+from exporter.metrics import Source, family_batches
 from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exporter.metrics import ScrapeResult
 
-WANTED: Final = frozenset({
+REQUIRED_FAMILIES: Final = frozenset({
     "kube_pod_deletion_timestamp",
     "kube_pod_info",
     "kube_pod_labels",
@@ -34,209 +34,179 @@ WANTED: Final = frozenset({
 })  # fmt: skip # a table
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
-_Owned = tuple[str, str]
-_Uid = tuple[str, str, str]
+_ReplicaSetKey = tuple[str, str]
+_PodKey = tuple[str, str, str]
+NO_REPLICA_SET: Final[_ReplicaSetKey] = ("", "")
 K = TypeVar("K")
 V = TypeVar("V")
-H = TypeVar("H")
-T = TypeVar("T")
-NOWHERE: Final[_Owned] = ("", "")
 
 
-def believable(page: ScrapeResult) -> bool:
-    """Tell a page that shows pods from one of a process that is still filling up (observed.md 3.5.3 and 3.5.4).
+def is_complete_page(result: ScrapeResult) -> bool:
+    """Return whether a page shows pods, as that of a kube-state-metrics whose caches are filled.
 
-    A restarted kube-state-metrics answers 200 with nothing, then with ReplicaSets and no pods.
+    After a restart it answers 200 with an empty page, then with ReplicaSets and no pods, for seconds each.
     """
-    if page.failure is not None:
+    if result.failure is not None:
         return False
-    if len(page.families.get("kube_pod_info", ())):
+    if len(result.families.get("kube_pod_info", ())):
         return True
-    owners = page.families.get("kube_replicaset_owner")
-    sizes = sum(value for _, value in samples(page, "kube_replicaset_status_replicas"))
-    return owners is not None and len(owners) > 0 and sizes == 0
+    owners = result.families.get("kube_replicaset_owner")
+    pod_count = sum(value for _, value in result.samples("kube_replicaset_status_replicas"))
+    return owners is not None and len(owners) > 0 and pod_count == 0
 
 
-class Workloads:
-    """Joins kube-state-metrics' pages, from tick to tick: only of what has changed something is worked out.
+class WorkloadIndex:
+    """Joins kube-state-metrics' pages from tick to tick; builds workloads only of rollouts whose samples changed.
 
-    `roles` maps a pod label (as kube-state-metrics spells it) to role by value.
+    `role_labels` maps a pod label, spelled as kube-state-metrics spells it, to role by label value.
     """
 
-    def __init__(self, roles: Mapping[str, Mapping[str, str]]) -> None:
-        self._owners = Table(Notes("kube_replicaset_owner", _owner))
-        self._created = Table(Notes("kube_replicaset_created", _of_set))
-        self._wanted = Table(Notes("kube_replicaset_spec_replicas", _of_set))
-        self._sizes = Table(Notes("kube_replicaset_status_replicas", _of_set))
-        self._revisions = Table(Notes("kube_replicaset_annotations", _revision))
-        self._terminating = Table(Notes("kube_pod_deletion_timestamp", lambda labels, _: (_uid(labels), True)))
-        self._finished = Table(Notes("kube_pod_status_phase", _finished))
-        self._ready = Table(Notes("kube_pod_status_ready", _ready))
-        self._claimed = Table(Notes("kube_pod_labels", lambda labels, _: _claimed(labels, roles)))
-        self._infos = Table(Notes("kube_pod_info", _info))
-        self._sets_of: Index[RolloutKey, _Owned] = Index()
-        self._pods_of: Index[_Owned, _Uid] = Index()
-        self._found: dict[RolloutKey, Workload] = {}
+    def __init__(self, role_labels: Mapping[str, Mapping[str, str]]) -> None:
+        self._owners = _Table("kube_replicaset_owner", _owner)
+        self._created = _Table("kube_replicaset_created", _replica_set_value)
+        self._desired = _Table("kube_replicaset_spec_replicas", _replica_set_value)
+        self._pod_counts = _Table("kube_replicaset_status_replicas", _replica_set_value)
+        self._revisions = _Table("kube_replicaset_annotations", _revision)
+        self._terminating = _Table("kube_pod_deletion_timestamp", lambda labels, _: (_pod_key(labels), True))
+        self._finished = _Table("kube_pod_status_phase", _finished)
+        self._ready = _Table("kube_pod_status_ready", _ready)
+        self._label_roles = _Table("kube_pod_labels", lambda labels, _: _label_role(labels, role_labels))
+        self._pod_infos = _Table("kube_pod_info", _pod_info)
+        self._replica_sets_of: OneToManyIndex[RolloutKey, _ReplicaSetKey] = OneToManyIndex()
+        self._pods_of: OneToManyIndex[_ReplicaSetKey, _PodKey] = OneToManyIndex()
+        self._workloads: dict[RolloutKey, Workload] = {}
 
-    def read(self, pages: Sequence[ScrapeResult], at: float) -> dict[RolloutKey, Workload]:
-        """Join all shards' pages, said `at` a time (Unix seconds); what stays the same keeps the time it was made."""
-        pages = [page for page in pages if page.source is Source.KUBE_STATE_METRICS and page.failure is None]
-        of_sets = (self._owners, self._created, self._wanted, self._sizes, self._revisions)
-        of_pods = (self._terminating, self._finished, self._ready, self._claimed)
-        sets: set[_Owned] = set()
-        for table in of_sets:
-            sets |= table.follow(pages)
-        pods = self._infos.follow(pages)
-        for other in of_pods:
-            pods |= other.follow(pages)
-        touched = {self._sets_of.home.get(owned) for owned in sets}
-        for uid in pods:
-            touched.add(self._sets_of.home.get(self._pods_of.home.get(uid, NOWHERE)))
-            info = self._infos.by.get(uid)
-            self._pods_of.put(uid, (uid[0], info[0]) if info is not None else None)
-            sets.add(self._pods_of.home.get(uid, NOWHERE))
-        for owned in sets:
-            self._sets_of.put(owned, self._rollout(owned))
-        touched.update(map(self._sets_of.home.get, sets))
-        for key in filter(None, touched):
-            self._anew(key, at)
-        return dict(self._found)
+    def read(self, results: Sequence[ScrapeResult], now: float) -> dict[RolloutKey, Workload]:
+        """Return the workload of each rollout on all shards' pages; an unchanged one keeps its `observed_at`."""
+        results = [r for r in results if r.source is Source.KUBE_STATE_METRICS and r.failure is None]
+        replica_sets: set[_ReplicaSetKey] = set()
+        for table in (self._owners, self._created, self._desired, self._pod_counts, self._revisions):
+            replica_sets |= table.follow(results)
+        pods = self._pod_infos.follow(results)
+        for pod_table in (self._terminating, self._finished, self._ready, self._label_roles):
+            pods |= pod_table.follow(results)
+        # A pod or ReplicaSet that moves changes two rollouts: look up the parents before and after the move.
+        changed = {self._replica_sets_of.parents.get(replica_set) for replica_set in replica_sets}
+        for pod in pods:
+            changed.add(self._replica_sets_of.parents.get(self._pods_of.parents.get(pod, NO_REPLICA_SET)))
+            info = self._pod_infos.values.get(pod)
+            self._pods_of.put(pod, (pod[0], info[0]) if info is not None else None)
+            replica_sets.add(self._pods_of.parents.get(pod, NO_REPLICA_SET))
+        for replica_set in replica_sets:
+            self._replica_sets_of.put(replica_set, self._owner_key(replica_set))
+        changed.update(map(self._replica_sets_of.parents.get, replica_sets))
+        for key in filter(None, changed):
+            self._rebuild(key, now)
+        return dict(self._workloads)
 
-    def _rollout(self, owned: _Owned) -> RolloutKey | None:
-        """Return the rollout, or the experiment, that has a ReplicaSet."""
-        owner = self._owners.by.get(owned)
-        return (owned[0], owner[1]) if owner is not None else None
+    def _owner_key(self, replica_set: _ReplicaSetKey) -> RolloutKey | None:
+        """Return the rollout or experiment that owns a ReplicaSet."""
+        owner = self._owners.values.get(replica_set)
+        return (replica_set[0], owner[1]) if owner is not None else None
 
-    def _anew(self, key: RolloutKey, at: float) -> None:
-        """Make the workload of a rollout anew."""
-        owned = self._sets_of.within(key)
-        sets = {one.hash: one for one in map(self._replica_set, owned) if one is not None}
-        pods = sorted(filter(None, map(self._pod, self._uids(owned))), key=attrgetter("name"))
-        if sets or pods:
-            self._found[key] = Workload(sets, tuple(pods), at)
+    def _rebuild(self, key: RolloutKey, now: float) -> None:
+        keys = self._replica_sets_of.children(key)
+        replica_sets = {built.hash: built for built in map(self._replica_set, keys) if built is not None}
+        pods = sorted(filter(None, map(self._pod, self._pod_keys(keys))), key=attrgetter("name"))
+        if replica_sets or pods:
+            self._workloads[key] = Workload(replica_sets, tuple(pods), now)
         else:
-            self._found.pop(key, None)
+            self._workloads.pop(key, None)
 
-    def _uids(self, sets: Iterable[_Owned]) -> Iterator[_Uid]:
-        for owned in sets:
-            yield from self._pods_of.within(owned)
+    def _pod_keys(self, replica_sets: Iterable[_ReplicaSetKey]) -> Iterator[_PodKey]:
+        for replica_set in replica_sets:
+            yield from self._pods_of.children(replica_set)
 
-    def _replica_set(self, owned: _Owned) -> ReplicaSet | None:
-        kind, owner = self._owners.by[owned]
-        digest = _digest(owned[1], owner)
-        if kind != "Rollout" or digest is None:
+    def _replica_set(self, key: _ReplicaSetKey) -> ReplicaSet | None:
+        kind, owner = self._owners.values[key]
+        pod_template_hash = _pod_template_hash(key[1], owner)
+        if kind != "Rollout" or pod_template_hash is None:
             return None
         return ReplicaSet(
-            digest,
-            self._revisions.by.get(owned),
-            self._created.by.get(owned, math.nan),
-            self._wanted.by.get(owned, 0),
-            self._sizes.by.get(owned, 0),
+            pod_template_hash,
+            self._revisions.values.get(key),
+            self._created.values.get(key, math.nan),
+            self._desired.values.get(key, 0),
+            self._pod_counts.values.get(key, 0),
         )
 
-    def _pod(self, uid: _Uid) -> Pod | None:
-        if uid in self._terminating.by or uid in self._finished.by:
+    def _pod(self, key: _PodKey) -> Pod | None:
+        if key in self._terminating.values or key in self._finished.values:
             return None
-        name, node = self._infos.by[uid]
-        kind, owner = self._owners.by[uid[0], name]
+        replica_set, node = self._pod_infos.values[key]
+        kind, owner = self._owners.values[key[0], replica_set]
         experiment = kind == "Experiment"
-        digest = "" if experiment else name[len(owner) + 1 :]
-        claimed = self._claimed.by.get(uid, "")
-        return Pod(uid[1], uid[2], node, name, digest, uid in self._ready.by, experiment, claimed)
+        return Pod(
+            name=key[1],
+            uid=key[2],
+            node=node,
+            replica_set=replica_set,
+            hash="" if experiment else replica_set[len(owner) + 1 :],
+            ready=key in self._ready.values,
+            experiment=experiment,
+            label_role=self._label_roles.values.get(key, ""),
+        )
 
 
-class Table(Generic[K, V]):
-    """Notes of one family that are pairs, as a mapping that follows the pages."""
+class _Table(KeyedView[K, V]):
+    """The samples of one family on all shards' pages, as a mapping."""
 
-    def __init__(self, notes: Notes[tuple[K, V]]) -> None:
-        self._notes = notes
-        self._many = 0
-        self.by: dict[K, V] = {}
+    def __init__(self, family: str, extract: Callable[[Mapping[str, str], float], tuple[K, V] | None]) -> None:
+        super().__init__(per_sample(extract))
+        self._family = family
 
-    def follow(self, pages: Iterable[ScrapeResult]) -> set[K]:
-        """Take the pages of a tick; return the keys of which another thing is noted, or perhaps the same anew."""
-        gone, come = self._notes.changes(pages)
-        self._many += len(come) - len(gone)
-        for key, _ in gone:
-            self.by.pop(key, None)
-        self.by.update(come)
-        touched = {key for key, _ in (*gone, *come)}
-        if self._many != len(self.by):  # two pages show the same, so that what one shows no longer may be on the other
-            self.by = dict(self._notes.all)
-        return touched
+    def follow(self, results: Iterable[ScrapeResult]) -> set[K]:
+        """Follow the pages; return the keys whose value may have changed."""
+        return self.apply(family_batches(results, self._family))
 
 
-class Index(Generic[H, T]):
-    """What is within what: `home` says where each thing is."""
-
-    def __init__(self) -> None:
-        self.home: dict[T, H] = {}
-        self._within: dict[H, dict[T, None]] = {}
-
-    def put(self, one: T, home: H | None) -> None:
-        """Put a thing somewhere, or nowhere."""
-        before = self.home.get(one)
-        if before == home:
-            return
-        if before is not None:
-            inside = self._within[before]
-            del inside[one], self.home[one]
-            if not inside:
-                del self._within[before]
-        if home is not None:
-            self.home[one] = home
-            self._within.setdefault(home, {})[one] = None
-
-    def within(self, home: H) -> Iterable[T]:
-        """Return what is somewhere."""
-        return self._within.get(home, ())
-
-
-def _digest(name: str, owner: str) -> str | None:
-    """Return the hash in a ReplicaSet's name, None when it is not named after its owner."""
+def _pod_template_hash(name: str, owner: str) -> str | None:
+    """Return the hash in a ReplicaSet's name, None if it is not named after its owner."""
     return name[len(owner) + 1 :] if name.startswith(f"{owner}-") else None
 
 
-def _owner(labels: Mapping[str, str], _: float) -> tuple[_Owned, tuple[str, str]] | None:
-    """Note the owner of a ReplicaSet of a Rollout or an Experiment: (kind, owner's name)."""
+def _owner(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, tuple[str, str]] | None:
+    """Return kind and name of a ReplicaSet's owner, if that is a Rollout or an Experiment."""
     kind = labels.get("owner_kind", "")
-    return (_set(labels), (kind, labels.get("owner_name", ""))) if kind in ("Rollout", "Experiment") else None
+    if kind not in ("Rollout", "Experiment"):
+        return None
+    return _replica_set_key(labels), (kind, labels.get("owner_name", ""))
 
 
-def _of_set(labels: Mapping[str, str], value: float) -> tuple[_Owned, float]:
-    return _set(labels), value
+def _replica_set_value(labels: Mapping[str, str], value: float) -> tuple[_ReplicaSetKey, float]:
+    return _replica_set_key(labels), value
 
 
-def _revision(labels: Mapping[str, str], _: float) -> tuple[_Owned, int] | None:
-    """Note a revision annotation, compared as a number; a ReplicaSet taken up again has the highest one."""
+def _revision(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, int] | None:
+    """Return the revision annotation as a number; a rollback gives an old ReplicaSet the highest one."""
     text = labels.get(_REVISION, "")
-    return (_set(labels), int(text)) if text.isascii() and text.isdigit() else None
+    return (_replica_set_key(labels), int(text)) if text.isascii() and text.isdigit() else None
 
 
-def _set(labels: Mapping[str, str]) -> _Owned:
+def _replica_set_key(labels: Mapping[str, str]) -> _ReplicaSetKey:
     return labels.get("namespace", ""), labels.get("replicaset", "")
 
 
-def _uid(labels: Mapping[str, str]) -> _Uid:
+def _pod_key(labels: Mapping[str, str]) -> _PodKey:
     return labels.get("namespace", ""), labels.get("pod", ""), labels.get("uid", "")
 
 
-def _finished(labels: Mapping[str, str], value: float) -> tuple[_Uid, bool] | None:
-    return (_uid(labels), True) if value and labels.get("phase", "") in _FINISHED else None
+def _finished(labels: Mapping[str, str], value: float) -> tuple[_PodKey, bool] | None:
+    return (_pod_key(labels), True) if value and labels.get("phase", "") in _FINISHED else None
 
 
-def _ready(labels: Mapping[str, str], value: float) -> tuple[_Uid, bool] | None:
-    return (_uid(labels), True) if value and labels.get("condition", "") == "true" else None
+def _ready(labels: Mapping[str, str], value: float) -> tuple[_PodKey, bool] | None:
+    return (_pod_key(labels), True) if value and labels.get("condition", "") == "true" else None
 
 
-def _claimed(labels: Mapping[str, str], roles: Mapping[str, Mapping[str, str]]) -> tuple[_Uid, str] | None:
-    """Note the role that an ephemeral-metadata label claims."""
-    claims = [role for label, by_value in roles.items() if (role := by_value.get(labels.get(label, ""), ""))]
-    return (_uid(labels), claims[-1]) if claims else None
+def _label_role(labels: Mapping[str, str], role_labels: Mapping[str, Mapping[str, str]]) -> tuple[_PodKey, str] | None:
+    """Return the role in a pod's ephemeral-metadata label."""
+    roles = [role for label, by_value in role_labels.items() if (role := by_value.get(labels.get(label, ""), ""))]
+    return (_pod_key(labels), roles[-1]) if roles else None
 
 
-def _info(labels: Mapping[str, str], _: float) -> tuple[_Uid, tuple[str, str]] | None:
-    """Note a pod of a ReplicaSet: which one's, and its node."""
+def _pod_info(labels: Mapping[str, str], _: float) -> tuple[_PodKey, tuple[str, str]] | None:
+    """Return ReplicaSet and node of a pod, None for the pod of another owner."""
     if labels.get("created_by_kind", "") != "ReplicaSet":
         return None
-    return _uid(labels), (labels.get("created_by_name", ""), labels.get("node", ""))
+    return _pod_key(labels), (labels.get("created_by_name", ""), labels.get("node", ""))

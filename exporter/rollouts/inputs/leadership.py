@@ -1,7 +1,7 @@
-"""Every controller address, judged: leader, standby, starting or down, with the evidence.
+"""Elects the leader among all controller addresses.
 
-A standby answers 200 with an idle page, so being up says nothing (facts/observed.md 3.2). A process that ever had
-work in its queues leads until it ends: it exits when it loses the lease.
+A standby answers 200 with a page without rollouts, so a successful scrape does not make a leader. A process that has
+worked its queues is the leader until it ends, since a controller exits when it loses the lease.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Source
-from exporter.rollouts.inputs.controller import samples, started
+from exporter.rollouts.inputs.controller import process_start_time
 from exporter.rollouts.model import ControllerProcess
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from exporter.metrics import ScrapeResult
 
-_STARTING: Final = 30.0
-_LEADING: Final = ("rollout_info", "rollout_phase", "rollout_events_total", "analysis_run_info")
+_STARTING_SECONDS: Final = 30.0
+"""Time for a new process to take the lease and export rollouts: the lease of a dead leader expires after 15 s."""
+_LEADER_FAMILIES: Final = ("rollout_info", "rollout_phase", "rollout_events_total", "analysis_run_info")
 
 
-class Verdict(StrEnum):
+class ControllerRole(StrEnum):
     """What a controller address is."""
 
     LEADER = "leader"
@@ -33,45 +34,49 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Controller:
-    """One judged address. `steady`: the same process led at the last tick, too, and its page is whole.
+class ScrapedController:
+    """A controller address with its role and the evidence for it.
 
-    A new leader's first page may be incomplete (observed.md 3.2.3), so only a steady one's silence proves anything.
+    `established`: the process led at the previous tick, too, and its page has no parse errors. The first page of a new
+    leader may be incomplete, so only what an established one does not show is gone.
     """
 
-    page: ScrapeResult
+    result: ScrapeResult
     process: ControllerProcess
-    verdict: Verdict
+    role: ControllerRole
     evidence: str
-    steady: bool = False
+    established: bool = False
 
 
-def judge(pages: Iterable[ScrapeResult], led: Collection[ControllerProcess]) -> list[Controller]:
-    """Judge the controllers' pages, those that go on leading first; `led` are the processes that led before."""
-    judged = [_judge(page, led) for page in pages if page.source is Source.ARGO]
-    taken = {one.page.installation for one in judged if one.verdict is Verdict.LEADER}
-    judged = [_beside_leader(one) if one.page.installation in taken else one for one in judged]
-    return sorted(judged, key=lambda one: (not one.steady, -one.process.start_time, one.page.target))
+def elect_leaders(results: Iterable[ScrapeResult], previous: Collection[ControllerProcess]) -> list[ScrapedController]:
+    """Return all controllers, established leaders first; `previous` are the processes that led at the last tick."""
+    controllers = [_controller(result, previous) for result in results if result.source is Source.ARGO]
+    led = {c.result.installation for c in controllers if c.role is ControllerRole.LEADER}
+    controllers = [_demote_starting(c) if c.result.installation in led else c for c in controllers]
+    return sorted(controllers, key=lambda c: (not c.established, -c.process.start_time, c.result.target))
 
 
-def _beside_leader(one: Controller) -> Controller:
-    """Tell a process that has just started for a standby when another one of its installation leads."""
-    if one.verdict is not Verdict.STARTING:
-        return one
-    return replace(one, verdict=Verdict.STANDBY, evidence="it shows no rollouts, and another controller leads")
+def _demote_starting(controller: ScrapedController) -> ScrapedController:
+    """Make a starting process a standby if another one of its installation leads."""
+    if controller.role is not ControllerRole.STARTING:
+        return controller
+    evidence = "it shows no rollouts, and another controller leads"
+    return replace(controller, role=ControllerRole.STANDBY, evidence=evidence)
 
 
-def _judge(page: ScrapeResult, led: Collection[ControllerProcess]) -> Controller:
-    process = ControllerProcess(page.target, started(page), page.installation)
-    if page.failure is not None:
-        return Controller(page, process, Verdict.DOWN, page.failure.message)
-    shown = next((name for name in _LEADING if len(page.families.get(name, ()))), "")
-    if shown:
-        steady = process in led and not page.parse_errors
-        return Controller(page, process, Verdict.LEADER, f"its page shows {shown}", steady)
-    if any(value > 0 for _, value in samples(page, "workqueue_adds_total")):
-        steady = process in led and not page.parse_errors
-        return Controller(page, process, Verdict.LEADER, "its work queues have had work", steady)
-    if page.scraped_at - process.start_time < _STARTING:
-        return Controller(page, process, Verdict.STARTING, "it has just started, and shows no rollouts")
-    return Controller(page, process, Verdict.STANDBY, "its page shows no rollouts, its work queues no work")
+def _controller(result: ScrapeResult, previous: Collection[ControllerProcess]) -> ScrapedController:
+    process = ControllerProcess(result.target, process_start_time(result), result.installation)
+    if result.failure is not None:
+        return ScrapedController(result, process, ControllerRole.DOWN, result.failure.message)
+    established = process in previous and not result.parse_errors
+    family = next((name for name in _LEADER_FAMILIES if len(result.families.get(name, ()))), "")
+    if family:
+        return ScrapedController(result, process, ControllerRole.LEADER, f"its page shows {family}", established)
+    if any(value > 0 for _, value in result.samples("workqueue_adds_total")):
+        evidence = "its work queues have had work"
+        return ScrapedController(result, process, ControllerRole.LEADER, evidence, established)
+    if result.scraped_at - process.start_time < _STARTING_SECONDS:
+        evidence = "it has just started, and shows no rollouts"
+        return ScrapedController(result, process, ControllerRole.STARTING, evidence)
+    evidence = "its page shows no rollouts, its work queues no work"
+    return ScrapedController(result, process, ControllerRole.STANDBY, evidence)

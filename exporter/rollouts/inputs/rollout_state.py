@@ -1,16 +1,16 @@
-"""Pages of custom-resource state → a State of each rollout.
+"""Pages of custom-resource state → a `RolloutStatus` of each rollout.
 
-The families are those of the configuration that ships with the chart (charts/, custom-resource state); prefix and
-labels as kube-state-metrics makes them from 2.8 on (facts/kube-state-metrics.md 4).
+The families are those of the CustomResourceStateMetrics configuration in the chart; kube-state-metrics spells prefix
+and labels so since 2.8.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import Notes, rollout
-from exporter.rollouts.model import RolloutKey, RolloutStatus
+from exporter.incremental import KeyedView, OneToManyIndex, per_sample
+from exporter.metrics import family_batches
+from exporter.rollouts.model import RolloutKey, RolloutStatus, rollout_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,75 +26,85 @@ _GAUGES: Final = (
     "generation",
     "observed_generation",
 )
-WANTED: Final = frozenset(
+REQUIRED_FAMILIES: Final = frozenset(
     _PREFIX + name for name in (*_GAUGES, "status_info", "status_phase", "traffic_weight", "pause_start_time")
 )
 
 
-def shows_rollouts(page: ScrapeResult) -> bool:
-    """Tell a page that shows rollouts from that of a process just started, empty for 3 s (observed.md 3.5.3)."""
-    return any(len(family) and name.startswith(_PREFIX) for name, family in page.families.items())
+def is_complete_page(result: ScrapeResult) -> bool:
+    """Return whether a page shows rollouts; for about 3 s after its start kube-state-metrics serves an empty page."""
+    return any(len(family) and name.startswith(_PREFIX) for name, family in result.families.items())
 
 
-class States:
-    """Reads pages of custom-resource state, from tick to tick."""
+class RolloutStatusReader:
+    """Reads pages of custom-resource state; builds the status only of rollouts whose samples changed."""
 
     def __init__(self) -> None:
-        self._gauges = {name: Notes(_PREFIX + name, _of_rollout) for name in _GAUGES}
-        self._weights = Notes(_PREFIX + "traffic_weight", _canary_weight)
-        self._healths = Notes(_PREFIX + "status_phase", _health)
-        self._hashes = Notes(_PREFIX + "status_info", _hashes)
-        self._pauses = Notes(_PREFIX + "pause_start_time", _pause)
+        self._gauges = {name: KeyedView(per_sample(_gauge)) for name in _GAUGES}
+        self._weights = KeyedView(per_sample(_canary_weight))
+        self._healths = KeyedView(per_sample(_health))
+        self._hashes = KeyedView(per_sample(_hashes))
+        self._pauses = KeyedView(per_sample(_pause))
+        self._pauses_of: OneToManyIndex[RolloutKey, tuple[RolloutKey, str]] = OneToManyIndex()
+        self._statuses: dict[RolloutKey, RolloutStatus] = {}
 
-    def read(self, pages: Sequence[ScrapeResult], at: float) -> dict[RolloutKey, RolloutStatus]:
-        """Return the state of every rollout that any page shows; `at` is when (Unix seconds)."""
-        gauges = {name: dict(notes.of(pages)) for name, notes in self._gauges.items()}
-        gauges["canary_weight"] = dict(self._weights.of(pages)) | gauges["canary_weight"]
-        healths = dict(self._healths.of(pages))
-        hashes = dict(self._hashes.of(pages))
-        pauses: defaultdict[RolloutKey, dict[str, float]] = defaultdict(dict)
-        for key, reason, start in self._pauses.of(pages):
-            pauses[key][reason] = start
-        return {
-            key: RolloutStatus(
-                stable_hash=hashes.get(key, ("", ""))[0],
-                current_hash=hashes.get(key, ("", ""))[1],
-                weight=gauges["canary_weight"].get(key),
-                max_weight=gauges["max_traffic_weight"].get(key) or 100.0,
-                step_index=gauges["current_step_index"].get(key),
-                health=healths.get(key, ""),
-                aborted=bool(gauges["abort"].get(key)),
-                generation_observed=_observed(gauges, key),
-                pauses=tuple(pauses[key].items()) if key in pauses else (),
-                observed_at=at,
-            )
-            for key in {**hashes, **gauges["generation"]}
-        }
+    def read(self, results: Sequence[ScrapeResult], now: float) -> dict[RolloutKey, RolloutStatus]:
+        """Return the status of each rollout on any page; an unchanged one keeps its `observed_at`."""
+        changed: set[RolloutKey] = set()
+        for name, view in self._gauges.items():
+            changed |= view.apply(family_batches(results, _PREFIX + name))
+        changed |= self._weights.apply(family_batches(results, _PREFIX + "traffic_weight"))
+        changed |= self._healths.apply(family_batches(results, _PREFIX + "status_phase"))
+        changed |= self._hashes.apply(family_batches(results, _PREFIX + "status_info"))
+        for pause in self._pauses.apply(family_batches(results, _PREFIX + "pause_start_time")):
+            self._pauses_of.put(pause, pause[0] if pause in self._pauses.values else None)
+            changed.add(pause[0])
+        for key in changed:
+            if key in self._hashes.values or key in self._gauges["generation"].values:
+                self._statuses[key] = self._status(key, now)
+            else:
+                self._statuses.pop(key, None)
+        return dict(self._statuses)
+
+    def _status(self, key: RolloutKey, now: float) -> RolloutStatus:
+        stable_hash, current_hash = self._hashes.values.get(key, ("", ""))
+        generation = self._gauge(key, "generation")
+        pauses = [(reason, self._pauses.values[key, reason]) for _, reason in self._pauses_of.children(key)]
+        return RolloutStatus(
+            stable_hash=stable_hash,
+            current_hash=current_hash,
+            weight=self._gauges["canary_weight"].values.get(key, self._weights.values.get(key)),
+            max_weight=self._gauge(key, "max_traffic_weight") or 100.0,
+            step_index=self._gauge(key, "current_step_index"),
+            health=self._healths.values.get(key, ""),
+            aborted=bool(self._gauge(key, "abort")),
+            # `status.phase` is valid only for the generation that the controller last reconciled.
+            generation_observed=generation is not None and self._gauge(key, "observed_generation") == generation,
+            pauses=tuple(sorted(pauses, key=lambda pause: pause[::-1])),
+            observed_at=now,
+        )
+
+    def _gauge(self, key: RolloutKey, name: str) -> float | None:
+        return self._gauges[name].values.get(key)
 
 
-def _observed(gauges: dict[str, dict[RolloutKey, float]], key: RolloutKey) -> bool:
-    """Tell whether the status is of the present spec: only then is its phase valid (argo-rollouts.md 4)."""
-    generation = gauges["generation"].get(key)
-    return generation is not None and gauges["observed_generation"].get(key) == generation
-
-
-def _of_rollout(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float]:
-    return rollout(labels), value
+def _gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float]:
+    return rollout_key(labels), value
 
 
 def _hashes(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str, str]]:
-    """Note the stable and the current hash; a rollout whose spec was never valid has none."""
-    return rollout(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
+    """Return stable and current hash; a rollout whose spec was never valid has none."""
+    return rollout_key(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
 
 
 def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
-    return (rollout(labels), value) if labels.get("role", "") == "canary" else None
+    return (rollout_key(labels), value) if labels.get("role", "") == "canary" else None
 
 
 def _health(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str] | None:
-    return (rollout(labels), labels.get("phase", "")) if value == 1 else None
+    return (rollout_key(labels), labels.get("phase", "")) if value == 1 else None
 
 
-def _pause(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, float]:
-    """Note when a pause condition began, and its reason (argo-rollouts.md 4)."""
-    return rollout(labels), labels.get("reason", ""), value
+def _pause(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float]:
+    """Return rollout, reason and start of a pause condition."""
+    return (rollout_key(labels), labels.get("reason", "")), value

@@ -1,4 +1,4 @@
-"""What kube-state-metrics and rollout state last said, kept between their answers, and how far it can be believed."""
+"""What kube-state-metrics and rollout state last exported, and whether it is all that there is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.metrics import Source
+from exporter.rollouts.inputs import kube_state_metrics, rollout_state
 from exporter.rollouts.inputs.analysis_runs import owning_rollout
-from exporter.rollouts.inputs.kube_state_metrics import Workloads, believable
-from exporter.rollouts.inputs.rollout_state import States, shows_rollouts
+from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
+from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
 from exporter.rollouts.model import Observation, RolloutKey, RolloutStatus, Workload
 
 if TYPE_CHECKING:
@@ -19,122 +20,138 @@ if TYPE_CHECKING:
     from exporter.rollouts.policy import TrackingPolicy
 
 T = TypeVar("T")
-_BELIEVABLE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {
-    Source.KUBE_STATE_METRICS: believable,
-    Source.ROLLOUT_STATE: shows_rollouts,
+_IS_COMPLETE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {
+    Source.KUBE_STATE_METRICS: kube_state_metrics.is_complete_page,
+    Source.ROLLOUT_STATE: rollout_state.is_complete_page,
 }
 
 
-class Hearing:
-    """Takes each tick's pages; a source that was not due is heard as it was last, for as long as the grace.
+class SourceTracker:
+    """Follows both sources; one that was not due at a tick counts as unchanged, for the grace period at most.
 
-    `asked`: kube-state-metrics was ever asked. `proven`: sources whose last pages can be believed to be all.
+    `has_workload_source`: kube-state-metrics was scraped at least once. `complete_sources`: sources whose last pages
+    show everything, so that what is absent from them is gone.
     """
 
-    def __init__(self, rules: TrackingPolicy) -> None:
-        self._rules = rules
+    def __init__(self, policy: TrackingPolicy) -> None:
+        self._policy = policy
+        self._workload_index = WorkloadIndex(policy.role_labels)
+        self._status_reader = RolloutStatusReader()
         self._workloads: dict[RolloutKey, Workload] = {}
-        self._states: dict[RolloutKey, RolloutStatus] = {}
-        self._late: Mapping[RolloutKey, Workload] = {}
-        self._said = float("-inf")
-        self._heard = dict.fromkeys(Source, float("-inf"))
-        self._workloads_of = Workloads(rules.roles)
-        self._states_of = States()
-        self._stirred: Collection[RolloutKey] | None = None
-        self.asked = False
-        self.proven: set[Source] = set()
-        self.pages: tuple[ScrapeResult, ...] = ()
+        self._statuses: dict[RolloutKey, RolloutStatus] = {}
+        self._carried_over: Mapping[RolloutKey, Workload] = {}
+        self._last_scraped = dict.fromkeys(Source, float("-inf"))
+        self._last_update = dict.fromkeys(Source, float("-inf"))
+        self._changed: Collection[RolloutKey] | None = None
+        self.has_workload_source = False
+        self.complete_sources: set[Source] = set()
+        self.workload_results: tuple[ScrapeResult, ...] = ()
 
-    def take(self, at: float, pages: Sequence[ScrapeResult], known: Collection[RolloutKey]) -> None:
-        """Take a tick's pages; `known` are the rollouts that may own an experiment's pods."""
-        before = self._workloads, self._states, self._whole
+    def update(self, now: float, results: Sequence[ScrapeResult], rollouts: Collection[RolloutKey]) -> None:
+        """Process the results of a tick; `rollouts` may own the pods of experiments."""
+        workloads, statuses, complete = self._workloads, self._statuses, self._workloads_complete
         for source in (Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE):
-            own = tuple(page for page in pages if page.source is source)
-            if own:
-                self._heard[source] = at
-            elif at - self._heard[source] <= self._rules.grace:
+            source_results = tuple(result for result in results if result.source is source)
+            if source_results:
+                self._last_scraped[source] = now
+            elif now - self._last_scraped[source] <= self._policy.grace:
                 continue
-            self._prove(source, own)
+            self._check_completeness(source, source_results)
             if source is Source.ROLLOUT_STATE:
-                self._states = self._states_of.read(own, at)
+                self._statuses = self._status_reader.read(source_results, now)
             else:
-                self._take_workloads(at, own, known)
-        workloads, states, whole = before
-        self._stirred = None
-        if whole == self._whole:
-            self._stirred = {*_differing(workloads, self._workloads), *_differing(states, self._states)}
+                self._update_workloads(now, source_results, rollouts)
+            self._last_update[source] = now
+        self._changed = None
+        if complete == self._workloads_complete:
+            self._changed = _changed_keys(workloads, self._workloads) | _changed_keys(statuses, self._statuses)
 
-    def stirred(self, key: RolloutKey) -> bool:
-        """Tell whether at the last tick something else was heard of a rollout than before, or in another way."""
-        return self._stirred is None or key in self._stirred
+    def changed(self, key: RolloutKey) -> bool:
+        """Return whether the last tick may have changed the observation of a rollout."""
+        return self._changed is None or key in self._changed
 
-    def _prove(self, source: Source, pages: Sequence[ScrapeResult]) -> None:
-        if pages and all(map(_BELIEVABLE[source], pages)):
-            self.proven.add(source)
-        else:
-            self.proven.discard(source)
+    def observe(self, key: RolloutKey, view: ControllerView | None, *, first_deploy: bool = False) -> Observation:
+        """Return all sources' view of one rollout at this tick."""
+        workload, status = self._workload(key), self._status(key)
+        if view is None and status is None:
+            # The last actions of a terminating leader are never scraped, so remembered roles may be outdated.
+            workload = None
+        elif workload is not None and not _shows_all_pods(workload, view, complete=self._workloads_complete):
+            workload = None
+        return Observation(view, workload, status, first_deploy)
 
     @property
-    def _whole(self) -> bool:
-        return Source.KUBE_STATE_METRICS in self.proven
+    def pod_names(self) -> set[tuple[str, str]]:
+        """Namespace and name of every pod of a rollout."""
+        return {(key[0], pod.name) for key, workload in self._workloads.items() for pod in workload.pods}
 
-    def _take_workloads(self, at: float, pages: tuple[ScrapeResult, ...], known: Collection[RolloutKey]) -> None:
-        self.asked = self.asked or bool(pages)
-        self.pages = pages
-        found = _with_experiments(self._workloads_of.read(pages, at), known)
-        partial = bool(pages) and not self._whole
-        absent = [key for key in self._workloads if key not in found] if partial else []
-        self._late = {key: late for key in absent if (late := self._workload(key)) is not None}
-        self._workloads = {**self._late, **found}
-        self._said = at
+    @property
+    def _workloads_complete(self) -> bool:
+        return Source.KUBE_STATE_METRICS in self.complete_sources
+
+    def _check_completeness(self, source: Source, results: Sequence[ScrapeResult]) -> None:
+        if results and all(map(_IS_COMPLETE[source], results)):
+            self.complete_sources.add(source)
+        else:
+            self.complete_sources.discard(source)
+
+    def _update_workloads(
+        self, now: float, results: tuple[ScrapeResult, ...], rollouts: Collection[RolloutKey]
+    ) -> None:
+        self.has_workload_source = self.has_workload_source or bool(results)
+        self.workload_results = results
+        workloads = _with_experiments(self._workload_index.read(results, now), rollouts)
+        partial = bool(results) and not self._workloads_complete
+        absent = [key for key in self._workloads if key not in workloads] if partial else []
+        self._carried_over = {key: carried for key in absent if (carried := self._workload(key)) is not None}
+        self._workloads = {**self._carried_over, **workloads}
 
     def _workload(self, key: RolloutKey) -> Workload | None:
-        """Return what was said of a rollout's pods, with the time when that was."""
-        found = self._workloads.get(key)
-        if found is None or key in self._late or found.observed_at == self._said:
-            return found
-        return replace(found, observed_at=self._said)
+        """Return a rollout's pods, observed when they were last on a page."""
+        workload = self._workloads.get(key)
+        if (
+            workload is None
+            or key in self._carried_over
+            or workload.observed_at == self._last_update[Source.KUBE_STATE_METRICS]
+        ):
+            return workload
+        return replace(workload, observed_at=self._last_update[Source.KUBE_STATE_METRICS])
 
-    @property
-    def pods(self) -> set[tuple[str, str]]:
-        """Every pod (namespace, name) of a rollout."""
-        return {(key[0], pod.name) for key, found in self._workloads.items() for pod in found.pods}
-
-    def sighting(self, key: RolloutKey, reading: ControllerView | None, *, first_deploy: bool = False) -> Observation:
-        """Return all that is known of one rollout at this tick."""
-        found, state = self._workload(key), self._states.get(key)
-        if reading is None and state is None:
-            found = None  # a dying leader's last deeds go unseen, so roles remembered may be wrong
-        elif found is not None and not _complete(found, reading, whole=self._whole):
-            found = None
-        return Observation(reading, found, state, first_deploy)
+    def _status(self, key: RolloutKey) -> RolloutStatus | None:
+        """Return a rollout's status, observed when it was last on a page."""
+        status = self._statuses.get(key)
+        if status is None or status.observed_at == self._last_update[Source.ROLLOUT_STATE]:
+            return status
+        return replace(status, observed_at=self._last_update[Source.ROLLOUT_STATE])
 
 
-def _differing(before: Mapping[RolloutKey, T], now: Mapping[RolloutKey, T]) -> Collection[RolloutKey]:
-    """Return the rollouts of which something else is said."""
-    if before is now:
-        return frozenset()
-    return {key for key in before.keys() | now.keys() if not _alike(before.get(key), now.get(key))}
+def _changed_keys(previous: Mapping[RolloutKey, T], current: Mapping[RolloutKey, T]) -> set[RolloutKey]:
+    """Return the rollouts whose value differs, appeared or disappeared."""
+    if previous is current:
+        return set()
+    return {key for key in previous.keys() | current.keys() if not _equal(previous.get(key), current.get(key))}
 
 
-def _alike(one: T | None, other: T | None) -> bool:
-    return one is other or one == other
+def _equal(left: T | None, right: T | None) -> bool:
+    return left is right or left == right
 
 
-def _complete(found: Workload, reading: ControllerView | None, *, whole: bool) -> bool:
-    """Tell whether the pods shown are all there are: a shard may be down, or a store still filling."""
-    own = sum(not pod.experiment for pod in found.pods)
-    total = reading.replicas.total if reading is not None and reading.replicas is not None else None
-    if whole:
-        return own > 0 or not total
-    return total is not None and own == total
+def _shows_all_pods(workload: Workload, view: ControllerView | None, *, complete: bool) -> bool:
+    """Return whether no pods are missing: a shard may be down, or kube-state-metrics still filling its caches."""
+    pod_count = sum(not pod.experiment for pod in workload.pods)
+    total = view.replicas.total if view is not None and view.replicas is not None else None
+    if complete:
+        return pod_count > 0 or not total
+    return total is not None and pod_count == total
 
 
-def _with_experiments(found: dict[RolloutKey, Workload], known: Collection[RolloutKey]) -> dict[RolloutKey, Workload]:
-    """Give the pods of experiments to the rollouts that own them."""
-    for key in [key for key in found if key not in known and any(pod.experiment for pod in found[key].pods)]:
-        mine = owning_rollout(*key, known)
-        if mine is not None:
-            whole = found.get(mine, Workload())
-            found[mine] = replace(whole, pods=whole.pods + found.pop(key).pods)
-    return found
+def _with_experiments(
+    workloads: dict[RolloutKey, Workload], rollouts: Collection[RolloutKey]
+) -> dict[RolloutKey, Workload]:
+    """Move the pods of experiments to the rollouts that own them."""
+    for key in [k for k in workloads if k not in rollouts and any(pod.experiment for pod in workloads[k].pods)]:
+        owner = owning_rollout(*key, rollouts)
+        if owner is not None:
+            workload = workloads.get(owner, Workload())
+            workloads[owner] = replace(workload, pods=workload.pods + workloads.pop(key).pods)
+    return workloads

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DerivedFamily:
     """A family of the catalogue.
 
     `labels` come after namespace and name. `identity` counts how many of them tell one thing (a pod, a revision)
@@ -27,23 +27,23 @@ class Row:
     """
 
     name: str
-    kind: MetricType
+    type: MetricType
     labels: tuple[str, ...]
     help: str
-    say: Callable[[Rollout], Iterable[samples.Said]]
+    samples: Callable[[Rollout], Iterable[samples.LabelledValue]]
     source: Source = Source.ARGO
-    identity: int = 0
+    identity_labels: int = 0
 
 
-ROWS: Final = (
-    Row(
+DERIVED_FAMILIES: Final = (
+    DerivedFamily(
         "argo_rollouts_phase",
         MetricType.GAUGE,
         ("phase",),
         "The rollout's phase, one of seven is 1 (Unknown: a phase this exporter does not know).",
         samples.phase,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_health",
         MetricType.GAUGE,
         ("health",),
@@ -51,14 +51,14 @@ ROWS: Final = (
         samples.health,
         source=Source.ROLLOUT_STATE,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_phase_start_timestamp_seconds",
         MetricType.GAUGE,
         (),
         "When the present phase was first seen (Unix seconds).",
         samples.phase_start,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_pause_start_timestamp_seconds",
         MetricType.GAUGE,
         ("reason",),
@@ -66,42 +66,42 @@ ROWS: Final = (
         samples.pauses,
         source=Source.ROLLOUT_STATE,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_phase_transitions_total",
         MetricType.COUNTER,
         ("phase",),
         "Entries into each phase since the rollout was first seen.",
         samples.transitions,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_update_in_progress",
         MetricType.GAUGE,
         ("strategy",),
         "1 while the wanted revision differs from the stable one and is not aborted; absent while unknown.",
         samples.in_progress,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_canary_fraction",
         MetricType.GAUGE,
         (),
         "Share of traffic on the canary, 0 to 1, by the best method known; absent while unknown.",
         samples.fraction,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_canary_fraction_estimate",
         MetricType.GAUGE,
         ("method",),
         "The canary's share by each method that could be computed.",
         samples.estimates,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_updated_fraction",
         MetricType.GAUGE,
         (),
         "Updated replicas per desired one, unclamped: 1 at rest.",
         samples.updated_fraction,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_canary_step_index",
         MetricType.GAUGE,
         (),
@@ -109,14 +109,14 @@ ROWS: Final = (
         samples.step,
         source=Source.ROLLOUT_STATE,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_replicas",
         MetricType.GAUGE,
         ("state",),
         "The controller's replica counts; old is available + unavailable - updated.",
         samples.replicas,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_pods",
         MetricType.GAUGE,
         ("role",),
@@ -124,7 +124,7 @@ ROWS: Final = (
         samples.pods,
         source=Source.KUBE_STATE_METRICS,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_pods_ready",
         MetricType.GAUGE,
         ("role",),
@@ -132,56 +132,56 @@ ROWS: Final = (
         samples.pods_ready,
         source=Source.KUBE_STATE_METRICS,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_pod_info",
         MetricType.GAUGE,
         ("pod", "uid", "role", "pod_template_hash", "revision", "node"),
         "1 for each pod: its role, revision and node.",
         samples.pod_info,
         source=Source.KUBE_STATE_METRICS,
-        identity=2,
+        identity_labels=2,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_revision_info",
         MetricType.GAUGE,
         ("pod_template_hash", "revision", "role"),
         "1 for each revision that has pods.",
         samples.revision_info,
         source=Source.KUBE_STATE_METRICS,
-        identity=1,
+        identity_labels=1,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_updates_total",
         MetricType.COUNTER,
         ("result",),
         "Updates that ended: promoted, aborted, rolled_back, superseded.",
         samples.updates,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_last_update_duration_seconds",
         MetricType.GAUGE,
         ("result",),
         "How long the last update that ended so took.",
         samples.last_update,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_pause_seconds_total", MetricType.COUNTER, (), "Time spent Paused during updates.", samples.paused
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_analysis_runs",
         MetricType.GAUGE,
         ("phase",),
         "AnalysisRuns that exist, by phase: a stock, old runs are kept.",
         samples.analysis_runs,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_analysis_runs_total",
         MetricType.COUNTER,
         ("phase",),
         "AnalysisRuns that were seen to finish.",
         samples.finished_runs,
     ),
-    Row(
+    DerivedFamily(
         "argo_rollouts_unknown",
         MetricType.GAUGE,
         ("reason",),
@@ -189,4 +189,4 @@ ROWS: Final = (
         samples.unknown,
     ),
 )
-BY_NAME: Final = {row.name: row for row in ROWS}
+DERIVED_BY_NAME: Final = {row.name: row for row in DERIVED_FAMILIES}

@@ -1,41 +1,49 @@
-"""Rollouts → families, by the catalogue's table; an info series whose label changed is said as 0 for a while."""
+"""Rollouts → metric families, by the table of the catalogue.
+
+A rollout is rendered again only if it changed, and rollouts are grouped into blocks whose sample batches are reused
+while none of them changes, so that a rollout at rest costs a dictionary lookup from here to the network.
+"""
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import eq
 from typing import TYPE_CHECKING, Final
 
+from exporter.incremental import KeyedMemo
 from exporter.metrics import Labels, MetricFamily, MetricType, SampleBatch, Series, series_difference
-from exporter.rollouts.output.catalogue import BY_NAME, ROWS, Row
+from exporter.rollouts.output.catalogue import DERIVED_BY_NAME, DERIVED_FAMILIES, DerivedFamily
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from exporter.rollouts.model import Rollout, RolloutKey
 
-Fading = dict[tuple[str, Labels], float]
-"""Info series that are said as 0: (family, labels) → until when."""
-_EXTRAS_KEPT: Final = 10_000
-BLOCK: Final = 32
-"""About how many rollouts make a block."""
+InfoKey = tuple[str, Labels]
+"""Family name and labels of an info series."""
+ReplacedInfoSeries = dict[InfoKey, float]
+"""Info series that are exported as 0, each with the time (Unix seconds) at which that ends."""
+_MAX_SHARED_LABELS: Final = 10_000
+_BLOCK_ROLLOUTS: Final = 32
+"""Average rollouts in a block: a change of one costs the encoding of a block, and each block costs memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Infos:
-    """Info series that count as said: those `shown` at the last tick, and the last ones of rollouts not heard of."""
+class InfoSeries:
+    """Info series that are exported: those of the last tick, and the `carried` ones of rollouts without pod data."""
 
-    shown: Mapping[str, Sequence[SampleBatch]] = field(default_factory=dict)
-    unheard: frozenset[tuple[str, Labels]] = frozenset()
+    current: Mapping[str, Sequence[SampleBatch]] = field(default_factory=dict)
+    carried: frozenset[InfoKey] = frozenset()
 
-    def all(self) -> frozenset[tuple[str, Labels]]:
-        """Return (family, labels) of each."""
-        shown = ((name, one.labels) for name, strips in self.shown.items() for strip in strips for one in strip.series)
-        return self.unheard.union(shown)
+    def all(self) -> frozenset[InfoKey]:
+        """Return family name and labels of each."""
+        batches = ((name, batch) for name, family_batches in self.current.items() for batch in family_batches)
+        return self.carried.union((name, series.labels) for name, batch in batches for series in batch.series)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Infos) and self.all() == other.all()
+        return isinstance(other, InfoSeries) and self.all() == other.all()
 
     def __hash__(self) -> int:
         return hash(self.all())
@@ -44,13 +52,13 @@ class Infos:
         return bool(self.all())
 
 
-class Said(Series):
-    """A series of a rollout: its labels are the rollout's own, and some that many rollouts have."""
+class RolloutSeries(Series):
+    """A series of a rollout: its labels are namespace and name, and extra ones that many rollouts share."""
 
     __slots__ = ("_extra",)
 
-    def __init__(self, name: str, own: Labels, extra: Labels) -> None:
-        super().__init__(name, own)
+    def __init__(self, name: str, rollout_labels: Labels, extra: Labels) -> None:
+        super().__init__(name, rollout_labels)
         self._extra = extra
 
     @property
@@ -60,195 +68,191 @@ class Said(Series):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Saying:
-    """What is said of one rollout: series and values of one row of the catalogue after another, `ends` where each ends.
+class RenderedRollout:
+    """Series and values of one rollout, family after family of the catalogue; `offsets` are where each family ends.
 
-    `former` are series said of it before, so that one that comes back is the same object again. `heads`: it begins a
-    block.
+    `previous_series` are series exported before, so that one that returns is the same object. `starts_block`: a block
+    of batches starts with this rollout.
     """
 
     rollout: Rollout
     series: tuple[Series, ...]
     values: array[float]
-    ends: tuple[int, ...]
-    former: dict[tuple[str, Labels], Series]
-    heads: bool
+    offsets: tuple[int, ...]
+    previous_series: dict[InfoKey, Series]
+    starts_block: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Rollouts that follow each other, and a strip of them for each row: handed out again while nothing changes."""
-
-    sayings: tuple[_Saying, ...] = ()
-    strips: tuple[SampleBatch, ...] = ()
+_Batches = tuple[SampleBatch, ...]
 
 
-class Sayer:
-    """Says rollouts anew only where something has changed, so that one at rest costs next to nothing.
+class FamilyRenderer:
+    """Renders rollouts from tick to tick.
 
-    `fading` are the info series that are said as 0; with `infos` they outlive a restart.
+    If a label of an info series changes, the series with the old labels is exported as 0 for a while: a join on its
+    identity labels would otherwise match both until the old one is stale. `replaced` and `info_series` outlive a
+    restart.
     """
 
-    def __init__(self, infos: Infos | None = None, fading: Fading | None = None) -> None:
-        self._sayings: dict[RolloutKey, _Saying] = {}
-        self._blocks: dict[RolloutKey, _Block] = {}
-        self._shown: dict[str, tuple[SampleBatch, ...]] = {}
-        self._unheard = set(infos.all() if infos is not None else ())
-        self._zeros: dict[str, tuple[SampleBatch]] = {}
-        self._lone: dict[tuple[str, Labels], Series] = {}
-        self._extras: dict[Labels, Labels] = {}
-        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self.fading: Fading = dict(fading or {})
+    def __init__(self, info_series: InfoSeries | None = None, replaced: ReplacedInfoSeries | None = None) -> None:
+        self._rendered: KeyedMemo[RolloutKey, Rollout, RenderedRollout] = KeyedMemo(self._render)
+        self._blocks: KeyedMemo[RolloutKey, tuple[RenderedRollout, ...], _Batches] = KeyedMemo(_build_block, same=eq)
+        self._current_info: dict[str, _Batches] = {}
+        self._carried_info = set(info_series.all() if info_series is not None else ())
+        self._replaced_batches: dict[str, _Batches] = {}
+        self._label_tuples: dict[Labels, Labels] = {}
+        self._offset_tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self.replaced: ReplacedInfoSeries = dict(replaced or {})
 
     @property
-    def infos(self) -> Infos:
-        """The info series that count as said."""
-        return Infos(dict(self._shown), frozenset(self._unheard))
+    def info_series(self) -> InfoSeries:
+        """The info series that are exported."""
+        return InfoSeries(dict(self._current_info), frozenset(self._carried_info))
 
-    def families(self, rollouts: Sequence[Rollout], at: float, fade: float) -> tuple[MetricFamily, ...]:
-        """Say all rollouts; `fade` is for how long (seconds) a former info series is said as 0."""
-        before, self._sayings = self._sayings, {}
-        for rollout in rollouts:
-            saying = before.get(rollout.key)
-            if saying is None or saying.rollout is not rollout:
-                saying = self._say(rollout, saying)
-            self._sayings[rollout.key] = saying
-        self._cut()
-        columns = zip(*(block.strips for block in self._blocks.values()), strict=True)
-        said = [
-            MetricFamily.from_batches(row.name, row.kind, row.help, filter(len, c))
-            for row, c in zip(ROWS, columns, strict=False)
+    def families(self, rollouts: Sequence[Rollout], now: float, replaced_seconds: float) -> tuple[MetricFamily, ...]:
+        """Return the derived families; a replaced info series is exported as 0 for `replaced_seconds`."""
+        rendered = self._rendered.update({rollout.key: rollout for rollout in rollouts})
+        blocks = self._blocks.update(_group_blocks(rendered.values()))
+        families = [
+            MetricFamily.from_batches(row.name, row.type, row.help, filter(len, batches))
+            for row, batches in zip(DERIVED_FAMILIES, zip(*blocks.values(), strict=True), strict=False)
         ]
-        self._fade(said, at, fade, {rollout.key for rollout in rollouts if rollout.observation.workload is None})
-        families = (self._with_zeros(row, family) for row, family in zip(ROWS, said, strict=False))
-        return tuple(family for family in families if len(family))
+        without_pods = {rollout.key for rollout in rollouts if rollout.observation.workload is None}
+        self._track_replaced(families, now, replaced_seconds, without_pods)
+        complete = (self._with_replaced(row, family) for row, family in zip(DERIVED_FAMILIES, families, strict=False))
+        return tuple(family for family in complete if len(family))
 
-    def _cut(self) -> None:
-        """Cut the sayings into blocks, at places that stay when rollouts come and go."""
-        before, self._blocks = self._blocks, {}
-        block: list[_Saying] = []
-        for saying in (*self._sayings.values(), None):
-            if block and (saying is None or saying.heads):
-                key = block[0].rollout.key
-                known = before.get(key, _Block())
-                if known.sayings != tuple(block):
-                    known = _anew(block, known)
-                self._blocks[key] = known
-                block = []
-            if saying is not None:
-                block.append(saying)
-
-    def _fade(self, said: Sequence[MetricFamily], at: float, fade: float, unheard: Collection[RolloutKey]) -> None:
-        """Note which info series were replaced; of rollouts `unheard` of at this tick the last ones are kept."""
-        come, gone = self._changes(said)
-        former = (self._unheard | gone) - come
-        if former:
-            told = {(name, _identity(BY_NAME[name], labels)) for name, labels in come}
-            for name, labels in former:
-                if (name, _identity(BY_NAME[name], labels)) in told:
-                    self.fading[name, labels] = at + fade
-        self.fading = {
+    def _track_replaced(
+        self,
+        families: Sequence[MetricFamily],
+        now: float,
+        replaced_seconds: float,
+        without_pods: Collection[RolloutKey],
+    ) -> None:
+        """Note which info series were replaced; those of rollouts without pod data at this tick are carried on."""
+        added, removed = self._info_changes(families)
+        gone = (self._carried_info | removed) - added
+        if gone:
+            identities = {(name, _identity(DERIVED_BY_NAME[name], labels)) for name, labels in added}
+            for name, labels in gone:
+                if (name, _identity(DERIVED_BY_NAME[name], labels)) in identities:
+                    self.replaced[name, labels] = now + replaced_seconds
+        self.replaced = {
             key: until
-            for key, until in self.fading.items()
-            if until > at and key not in come and _key(key[1]) in self._sayings
+            for key, until in self.replaced.items()
+            if until > now and key not in added and _rollout_of(key[1]) in self._rendered.values
         }
-        self._unheard = {one for one in former if _key(one[1]) in unheard}
+        self._carried_info = {key for key in gone if _rollout_of(key[1]) in without_pods}
 
-    def _changes(self, said: Sequence[MetricFamily]) -> tuple[set[tuple[str, Labels]], set[tuple[str, Labels]]]:
-        """Return the info series that are said since this tick, and those that were until the last one."""
-        before, self._shown = self._shown, {one.name: one.batches for one in said if BY_NAME[one.name].identity}
-        names = {**before, **self._shown}
-        come = {
-            (name, one.labels)
-            for name in names
-            for one in series_difference(self._shown.get(name, ()), before.get(name, ()))
-        }
-        gone = {
-            (name, one.labels)
-            for name in names
-            for one in series_difference(before.get(name, ()), self._shown.get(name, ()))
-        }
-        return come, gone - come
+    def _info_changes(self, families: Sequence[MetricFamily]) -> tuple[set[InfoKey], set[InfoKey]]:
+        """Return the info series that are new at this tick, and those that are gone."""
+        previous, self._current_info = self._current_info, _info_batches(families)
+        added: set[InfoKey] = set()
+        removed: set[InfoKey] = set()
+        for name in {**previous, **self._current_info}:
+            old, new = previous.get(name, ()), self._current_info.get(name, ())
+            added.update((name, series.labels) for series in series_difference(new, old))
+            removed.update((name, series.labels) for series in series_difference(old, new))
+        return added, removed - added
 
-    def _with_zeros(self, row: Row, family: MetricFamily) -> MetricFamily:
-        zeros = tuple(self._zero(name, labels) for name, labels in self.fading if name == row.name)
-        if not zeros:
+    def _with_replaced(self, row: DerivedFamily, family: MetricFamily) -> MetricFamily:
+        series = tuple(self._replaced_series(name, labels) for name, labels in self.replaced if name == row.name)
+        if not series:
             return family
-        strip = _again(SampleBatch(zeros, array("d", [0.0] * len(zeros)), interned=True), self._zeros.get(row.name, ()))
-        self._zeros[row.name] = (strip,)
-        return MetricFamily.from_batches(row.name, row.kind, row.help, [*family.batches, strip])
+        zeros = SampleBatch(series, array("d", [0.0] * len(series)), interned=True)
+        batch = _reuse_batch(zeros, self._replaced_batches.get(row.name, ()))
+        self._replaced_batches[row.name] = (batch,)
+        return MetricFamily.from_batches(row.name, row.type, row.help, [*family.batches, batch])
 
-    def _zero(self, name: str, labels: Labels) -> Series:
-        """Return the very series that was said as 1, while its rollout is known."""
-        about = dict(labels)
-        saying = self._sayings.get((about["namespace"], about["name"]))
-        return (saying.former if saying is not None else self._lone).setdefault((name, labels), Series(name, labels))
+    def _replaced_series(self, name: str, labels: Labels) -> Series:
+        """Return the same object that was exported as 1."""
+        rendered = self._rendered.values[_rollout_of(labels)]
+        return rendered.previous_series.setdefault((name, labels), Series(name, labels))
 
-    def _say(self, rollout: Rollout, before: _Saying | None) -> _Saying:
-        """Say one rollout by every row."""
-        former = _by_labels(before)
-        extras = self._extras
-        own = (("namespace", rollout.key[0]), ("name", rollout.key[1]))
+    def _render(self, key: RolloutKey, rollout: Rollout, previous: RenderedRollout | None) -> RenderedRollout:
+        """Render one rollout by every row of the catalogue."""
+        previous_series = _series_by_labels(previous)
+        shared = self._label_tuples
+        rollout_labels = (("namespace", key[0]), ("name", key[1]))
         series: list[Series] = []
         values = array("d")
-        ends: list[int] = []
-        for row in ROWS:
-            for extra, value in row.say(rollout):
-                told = tuple([pair for pair in zip(row.labels, extra, strict=True) if pair[1]])
-                told = told if row.identity else extras.setdefault(told, told)
-                known = former.pop((row.name, (*own, *told)), None) if former else None
-                series.append(known or Said(row.name, own, told))
+        offsets: list[int] = []
+        for row in DERIVED_FAMILIES:
+            for label_values, value in row.samples(rollout):
+                extra = tuple([pair for pair in zip(row.labels, label_values, strict=True) if pair[1]])
+                extra = extra if row.identity_labels else shared.setdefault(extra, extra)
+                existing = previous_series.pop((row.name, (*rollout_labels, *extra)), None) if previous_series else None
+                series.append(existing or RolloutSeries(row.name, rollout_labels, extra))
                 values.append(value)
-            ends.append(len(series))
-        if len(extras) > _EXTRAS_KEPT:
-            extras.clear()
-        if len(former) > 4 * len(series) + 200:
-            former = {}
-        shape = self._shapes.setdefault(tuple(ends), tuple(ends))
-        heads = blake2b("/".join(rollout.key).encode(), digest_size=1).digest()[0] % BLOCK == 0
-        return _Saying(rollout, tuple(series), values, shape, former, heads)
+            offsets.append(len(series))
+        if len(shared) > _MAX_SHARED_LABELS:
+            shared.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
+        if len(previous_series) > 4 * len(series) + 200:
+            previous_series = {}  # pods come and go: without a limit each update would add its pods' series for ever
+        shared_offsets = self._offset_tuples.setdefault(tuple(offsets), tuple(offsets))
+        return RenderedRollout(
+            rollout, tuple(series), values, shared_offsets, previous_series, starts_block=_starts_block(key)
+        )
 
 
-def _by_labels(saying: _Saying | None) -> dict[tuple[str, Labels], Series]:
-    if saying is None:
-        return {}
-    return saying.former | {(one.name, one.labels): one for one in saying.series}
+def _starts_block(key: RolloutKey) -> bool:
+    """Return whether a block starts with a rollout: by a hash of its key, so that others come and go without effect."""
+    return blake2b("/".join(key).encode(), digest_size=1).digest()[0] % _BLOCK_ROLLOUTS == 0
 
 
-def _anew(sayings: Sequence[_Saying], known: _Block) -> _Block:
-    """Put a block together, with as much of what it was before as is still so."""
-    strips = []
-    for place, row in enumerate(ROWS):
+def _group_blocks(rendered: Collection[RenderedRollout]) -> dict[RolloutKey, tuple[RenderedRollout, ...]]:
+    """Group consecutive rollouts into blocks, each by the key of its first rollout."""
+    blocks: list[list[RenderedRollout]] = []
+    for rollout in rendered:
+        if rollout.starts_block or not blocks:
+            blocks.append([])
+        blocks[-1].append(rollout)
+    return {block[0].rollout.key: tuple(block) for block in blocks}
+
+
+def _build_block(_: RolloutKey, rendered: Sequence[RenderedRollout], previous: _Batches | None) -> _Batches:
+    """Return a batch for each family; a batch that did not change is the previous object."""
+    batches = []
+    for place, row in enumerate(DERIVED_FAMILIES):
         series: list[Series] = []
         values = array("d")
-        starts = array("d") if row.kind is MetricType.COUNTER else None
-        for one in sayings:
-            first, end = (one.ends[place - 1] if place else 0), one.ends[place]
-            series += one.series[first:end]
-            values += one.values[first:end]
-            if starts is not None:
-                starts.extend([one.rollout.state.first_seen] * (end - first))
-        strips.append(
-            _again(SampleBatch(tuple(series), values, starts, interned=True), known.strips[place : place + 1])
-        )
-    return _Block(tuple(sayings), tuple(strips))
+        start_times = array("d") if row.type is MetricType.COUNTER else None
+        for rollout in rendered:
+            start, end = (rollout.offsets[place - 1] if place else 0), rollout.offsets[place]
+            series += rollout.series[start:end]
+            values += rollout.values[start:end]
+            if start_times is not None:
+                start_times.extend([rollout.rollout.state.first_seen] * (end - start))
+        batch = SampleBatch(tuple(series), values, start_times, interned=True)
+        batches.append(_reuse_batch(batch, previous[place : place + 1] if previous is not None else ()))
+    return tuple(batches)
 
 
-def _again(strip: SampleBatch, former: Sequence[SampleBatch]) -> SampleBatch:
-    """Return the former strip if it says the same, else the new one, with its series if they are the same."""
-    if not former or former[0].series != strip.series:
-        return strip
-    if former[0].values == strip.values and former[0].start_times == strip.start_times:
-        return former[0]
-    return SampleBatch(former[0].series, strip.values, strip.start_times, interned=True)
+def _reuse_batch(batch: SampleBatch, previous: Sequence[SampleBatch]) -> SampleBatch:
+    """Return the previous batch if it is equal, else the new one, with the previous series if those are equal."""
+    if not previous or previous[0].series != batch.series:
+        return batch
+    if previous[0].values == batch.values and previous[0].start_times == batch.start_times:
+        return previous[0]
+    return SampleBatch(previous[0].series, batch.values, batch.start_times, interned=True)
 
 
-def _key(labels: Labels) -> RolloutKey:
-    named = dict(labels)
-    return named["namespace"], named["name"]
+def _series_by_labels(rendered: RenderedRollout | None) -> dict[InfoKey, Series]:
+    if rendered is None:
+        return {}
+    return rendered.previous_series | {(series.name, series.labels): series for series in rendered.series}
 
 
-def _identity(row: Row, labels: Labels) -> Labels:
-    """Return the labels that tell one thing from another: namespace, name and the row's first ones."""
-    wanted = {"namespace", "name", *row.labels[: row.identity]}
-    return tuple(pair for pair in labels if pair[0] in wanted)
+def _info_batches(families: Sequence[MetricFamily]) -> dict[str, _Batches]:
+    return {family.name: family.batches for family in families if DERIVED_BY_NAME[family.name].identity_labels}
+
+
+def _rollout_of(labels: Labels) -> RolloutKey:
+    by_name = dict(labels)
+    return by_name["namespace"], by_name["name"]
+
+
+def _identity(row: DerivedFamily, labels: Labels) -> Labels:
+    """Return the labels that identify what an info series is about: namespace, name and the row's first ones."""
+    names = {"namespace", "name", *row.labels[: row.identity_labels]}
+    return tuple(pair for pair in labels if pair[0] in names)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from exporter.rollouts.model import Rollout
 
-Said = tuple[tuple[str, ...], float]
+LabelledValue = tuple[tuple[str, ...], float]
 """Values of the extra labels, and the value of the series."""
 
 
-def phase(rollout: Rollout) -> Iterator[Said]:
+def phase(rollout: Rollout) -> Iterator[LabelledValue]:
     """One of the seven phases is 1, or the eighth, Unknown."""
     reading = rollout.observation.view
     if reading is not None:
@@ -28,7 +28,7 @@ def phase(rollout: Rollout) -> Iterator[Said]:
             yield (UNKNOWN_PHASE,), 1.0
 
 
-def health(rollout: Rollout) -> Iterator[Said]:
+def health(rollout: Rollout) -> Iterator[LabelledValue]:
     """One of status.phase's four values is 1, when the status is of the present spec."""
     state = rollout.observation.status
     if state is not None and state.generation_observed and state.health:
@@ -36,13 +36,13 @@ def health(rollout: Rollout) -> Iterator[Said]:
             yield (health,), float(health == state.health)
 
 
-def phase_start(rollout: Rollout) -> Iterator[Said]:
+def phase_start(rollout: Rollout) -> Iterator[LabelledValue]:
     """When the phase began."""
     if rollout.observation.view is not None:
         yield (), rollout.state.phases.started_at
 
 
-def pauses(rollout: Rollout) -> Iterator[Said]:
+def pauses(rollout: Rollout) -> Iterator[LabelledValue]:
     """When each pause condition began."""
     state = rollout.observation.status
     if state is not None:
@@ -50,48 +50,48 @@ def pauses(rollout: Rollout) -> Iterator[Said]:
             yield (reason,), start
 
 
-def transitions(rollout: Rollout) -> Iterator[Said]:
+def transitions(rollout: Rollout) -> Iterator[LabelledValue]:
     """Entries into each phase."""
     entries = rollout.state.phases.transition_counts
     for phase in PHASES:
         yield (phase,), float(entries.get(phase, 0))
 
 
-def in_progress(rollout: Rollout) -> Iterator[Said]:
+def in_progress(rollout: Rollout) -> Iterator[LabelledValue]:
     """Whether an update is under way; nothing while that is unknown."""
     life = rollout.state
     if rollout.observation.view is not None and life.update_state is not UpdateState.UNKNOWN:
         yield (life.strategy,), float(life.update_state is UpdateState.UPDATING)
 
 
-def fraction(rollout: Rollout) -> Iterator[Said]:
+def fraction(rollout: Rollout) -> Iterator[LabelledValue]:
     """The canary's share by the best method."""
     if rollout.fraction is not None and rollout.fraction.value is not None:
         yield (), rollout.fraction.value
 
 
-def estimates(rollout: Rollout) -> Iterator[Said]:
+def estimates(rollout: Rollout) -> Iterator[LabelledValue]:
     """The canary's share by each method."""
     if rollout.fraction is not None:
         for method, value in rollout.fraction.estimates.items():
             yield (method,), value
 
 
-def updated_fraction(rollout: Rollout) -> Iterator[Said]:
+def updated_fraction(rollout: Rollout) -> Iterator[LabelledValue]:
     """The article's formula, unclamped."""
     reading = rollout.observation.view
     if reading is not None and reading.replicas is not None and reading.replicas.desired:
         yield (), reading.replicas.updated / reading.replicas.desired
 
 
-def step(rollout: Rollout) -> Iterator[Said]:
+def step(rollout: Rollout) -> Iterator[LabelledValue]:
     """The index of the canary step."""
     state = rollout.observation.status
     if state is not None and state.step_index is not None:
         yield (), state.step_index
 
 
-def replicas(rollout: Rollout) -> Iterator[Said]:
+def replicas(rollout: Rollout) -> Iterator[LabelledValue]:
     """The controller's four gauges, and the pods of other revisions."""
     reading = rollout.observation.view
     if reading is not None and reading.replicas is not None:
@@ -103,7 +103,7 @@ def replicas(rollout: Rollout) -> Iterator[Said]:
         yield ("old",), replicas.old
 
 
-def _by_role(rollout: Rollout, counted: Counter[PodRole]) -> Iterator[Said]:
+def _by_role(rollout: Rollout, counted: Counter[PodRole]) -> Iterator[LabelledValue]:
     if rollout.observation.workload is None:
         return
     moving = {CANARY: PodRole.CANARY, BLUE_GREEN: PodRole.PREVIEW}.get(rollout.state.strategy)
@@ -113,12 +113,12 @@ def _by_role(rollout: Rollout, counted: Counter[PodRole]) -> Iterator[Said]:
             yield (role.value,), float(counted[role])
 
 
-def pods(rollout: Rollout) -> Iterator[Said]:
+def pods(rollout: Rollout) -> Iterator[LabelledValue]:
     """Pods by role."""
     return _by_role(rollout, Counter(role for _, role in rollout.pod_roles))
 
 
-def pods_ready(rollout: Rollout) -> Iterator[Said]:
+def pods_ready(rollout: Rollout) -> Iterator[LabelledValue]:
     """Ready pods by role."""
     return _by_role(rollout, Counter(role for pod, role in rollout.pod_roles if pod.ready))
 
@@ -129,13 +129,13 @@ def _revision(rollout: Rollout, digest: str) -> str:
     return "" if one is None or one.revision is None else str(one.revision)
 
 
-def pod_info(rollout: Rollout) -> Iterator[Said]:
+def pod_info(rollout: Rollout) -> Iterator[LabelledValue]:
     """Each pod, with its role."""
     for pod, role in rollout.pod_roles:
         yield (pod.name, pod.uid, role.value, pod.hash, _revision(rollout, pod.hash), pod.node), 1.0
 
 
-def revision_info(rollout: Rollout) -> Iterator[Said]:
+def revision_info(rollout: Rollout) -> Iterator[LabelledValue]:
     """Each revision that has pods."""
     seen: dict[str, PodRole] = {}
     for pod, role in rollout.pod_roles:
@@ -145,37 +145,37 @@ def revision_info(rollout: Rollout) -> Iterator[Said]:
         yield (digest, _revision(rollout, digest), role.value), 1.0
 
 
-def updates(rollout: Rollout) -> Iterator[Said]:
+def updates(rollout: Rollout) -> Iterator[LabelledValue]:
     """Updates by how they ended."""
     for result in UPDATE_RESULTS:
         yield (result.value,), float(rollout.state.result_counts.get(result, 0))
 
 
-def last_update(rollout: Rollout) -> Iterator[Said]:
+def last_update(rollout: Rollout) -> Iterator[LabelledValue]:
     """How long the last update took, by how it ended."""
     for result, seconds in rollout.state.last_durations.items():
         yield (str(result),), seconds
 
 
-def paused(rollout: Rollout) -> Iterator[Said]:
+def paused(rollout: Rollout) -> Iterator[LabelledValue]:
     """Time paused during updates."""
     yield (), rollout.state.paused_seconds
 
 
-def analysis_runs(rollout: Rollout) -> Iterator[Said]:
+def analysis_runs(rollout: Rollout) -> Iterator[LabelledValue]:
     """AnalysisRuns by phase."""
     if rollout.observation.view is not None and (rollout.run_counts or rollout.state.runs):
-        for phase in runs.PHASES:
+        for phase in runs.RUN_PHASES:
             yield (phase,), float(rollout.run_counts.get(phase, 0))
 
 
-def finished_runs(rollout: Rollout) -> Iterator[Said]:
+def finished_runs(rollout: Rollout) -> Iterator[LabelledValue]:
     """AnalysisRuns seen to finish."""
-    for phase in runs.FINISHED:
+    for phase in runs.FINISHED_PHASES:
         yield (phase,), float(rollout.state.finished_run_counts.get(phase, 0))
 
 
-def unknown(rollout: Rollout) -> Iterator[Said]:
+def unknown(rollout: Rollout) -> Iterator[LabelledValue]:
     """What is not known."""
     for reason in rollout.unknown_reasons:
         yield (reason,), 1.0

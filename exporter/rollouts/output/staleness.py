@@ -1,4 +1,4 @@
-"""What was said and is said no longer: each series gets one end marker, unless its absence proves nothing yet."""
+"""Finds series that went stale: each gets one staleness marker, unless its absence may be temporary."""
 
 from __future__ import annotations
 
@@ -6,94 +6,98 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.metrics import MetricFamily, Source, series_difference
-from exporter.rollouts.output.catalogue import BY_NAME
+from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
 from exporter.rollouts.output.pass_through import POD_LABELS
-from exporter.rollouts.output.targets import ROWS as TARGET_ROWS
+from exporter.rollouts.output.targets import TARGET_FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exporter.metrics import Series
+    from exporter.metrics import SampleBatch, Series
     from exporter.rollouts.model import RolloutKey
 
 
-class Ledger:
-    """The series that are open, by family. Telling what has gone costs a comparison of lists where nothing has."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, MetricFamily] = {}
-        self._held: dict[str, dict[Series, float]] = {}
-
-    def close(
-        self, at: float, families: Iterable[MetricFamily], held: Callable[[str, Series, float], bool]
-    ) -> tuple[MetricFamily, ...]:
-        """Return the series that end now. `held(family, series, since)` says which of the absent ones stay open."""
-        said = {family.name: family for family in families}
-        ended = []
-        for name, last in {**said, **self._said}.items():
-            gone = self._gone(name, said.get(name), at, held)
-            if gone:
-                ended.append(MetricFamily(name, last.type, last.help, gone, [0.0] * len(gone)))
-        absent = [family for name, family in self._said.items() if name not in said and name in self._held]
-        self._said = said | {one.name: MetricFamily.from_batches(one.name, one.type, one.help, ()) for one in absent}
-        return tuple(ended)
-
-    def _gone(
-        self, name: str, now: MetricFamily | None, at: float, held: Callable[[str, Series, float], bool]
-    ) -> Sequence[Series]:
-        before = self._said[name].batches if name in self._said else ()
-        strips = now.batches if now is not None else ()
-        waiting = self._held.get(name, {})
-        if not waiting and before == strips:
-            return ()
-        gone = series_difference(before, strips)
-        if not waiting and not gone:
-            return ()
-        absent = _absent(waiting, gone, series_difference(strips, before), at)
-        kept = {one: since for one, since in absent.items() if held(name, one, since)}
-        self._held.pop(name, None)
-        if kept:
-            self._held[name] = kept
-        return [one for one in absent if one not in kept]
-
-
-def _absent(
-    waiting: Mapping[Series, float], gone: Iterable[Series], come: Sequence[Series], at: float
-) -> dict[Series, float]:
-    """Return the series that are said no more, neither the very same nor another of their labels, and since when."""
-    absent = {one: waiting.get(one, at) for one in (*waiting, *gone)}
-    for one in come:
-        absent.pop(one, None)
-    if not absent or not come:
-        return absent
-    told = {(one.name, frozenset(one.labels)) for one in come}
-    return {one: since for one, since in absent.items() if (one.name, frozenset(one.labels)) not in told}
-
-
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Says which absent series stay open: those whose absence proves nothing before the grace ends.
+class AbsencePolicy:
+    """Decides which absent series do not go stale yet, since their absence may be temporary.
 
-    `lives` are the rollouts that are not gone, `shown` those that a leader shows at this tick. `proven` are the
-    sources whose pages, every target's, can be believed to be all there is.
+    `rollouts` are those that are not deleted, `visible_rollouts` those that a leader shows at this tick. The last
+    pages of all targets of `complete_sources` show everything.
     """
 
-    at: float
+    now: float
     grace: float
-    lives: Collection[RolloutKey]
-    shown: Collection[RolloutKey]
-    proven: Collection[Source]
+    rollouts: Collection[RolloutKey]
+    visible_rollouts: Collection[RolloutKey]
+    complete_sources: Collection[Source]
 
-    def __call__(self, family: str, series: Series, since: float) -> bool:
-        """Judge a series that has been absent since a time (Unix seconds)."""
-        if self.at - since >= self.grace:
+    def defers(self, family: str, series: Series, absent_since: float) -> bool:
+        """Return whether a series that is absent since a time (Unix seconds) does not go stale yet."""
+        if self.now - absent_since >= self.grace:
             return False
-        row = BY_NAME.get(family)
+        row = DERIVED_BY_NAME.get(family)
         if row is not None:
             key = (series.label("namespace"), series.label("name"))
-            if key not in self.lives:
+            if key not in self.rollouts:
                 return False
-            return key not in self.shown or (row.source is not Source.ARGO and row.source not in self.proven)
+            if key not in self.visible_rollouts:
+                return True
+            return row.source is not Source.ARGO and row.source not in self.complete_sources
         if family == POD_LABELS:
-            return Source.KUBE_STATE_METRICS not in self.proven
-        return Source.ARGO not in self.proven and family not in TARGET_ROWS
+            return Source.KUBE_STATE_METRICS not in self.complete_sources
+        return Source.ARGO not in self.complete_sources and family not in TARGET_FAMILIES
+
+
+class StalenessTracker:
+    """Compares the families of each tick with those of the tick before.
+
+    A family that did not change costs a comparison of batch identities, since its batches are the same objects.
+    """
+
+    def __init__(self) -> None:
+        self._exposed: dict[str, MetricFamily] = {}
+        self._pending: dict[str, dict[Series, float]] = {}
+
+    def update(self, families: Iterable[MetricFamily], policy: AbsencePolicy) -> tuple[MetricFamily, ...]:
+        """Return the series that go stale at this tick."""
+        previous, current = self._exposed, {family.name: family for family in families}
+        stale = []
+        for name, last in {**current, **previous}.items():
+            batches = current[name].batches if name in current else ()
+            series = self._stale(name, previous[name].batches if name in previous else (), batches, policy)
+            if series:
+                stale.append(MetricFamily(name, last.type, last.help, series, [0.0] * len(series)))
+        absent = [family for name, family in previous.items() if name not in current and name in self._pending]
+        self._exposed = current | {f.name: MetricFamily.from_batches(f.name, f.type, f.help, ()) for f in absent}
+        return tuple(stale)
+
+    def _stale(
+        self, name: str, previous: Sequence[SampleBatch], current: Sequence[SampleBatch], policy: AbsencePolicy
+    ) -> Sequence[Series]:
+        """Return the series of a family that go stale; those that the policy defers are pending."""
+        pending = self._pending.get(name, {})
+        if not pending and previous == current:
+            return ()
+        removed = series_difference(previous, current)
+        if not pending and not removed:
+            return ()
+        absent_since = _absent_since(pending, removed, series_difference(current, previous), policy.now)
+        deferred = {series: since for series, since in absent_since.items() if policy.defers(name, series, since)}
+        self._pending.pop(name, None)
+        if deferred:
+            self._pending[name] = deferred
+        return [series for series in absent_since if series not in deferred]
+
+
+def _absent_since(
+    pending: Mapping[Series, float], removed: Iterable[Series], added: Sequence[Series], now: float
+) -> dict[Series, float]:
+    """Return since when each absent series is absent; a series with the labels of an added one is not."""
+    absent_since = {series: pending.get(series, now) for series in (*pending, *removed)}
+    for series in added:
+        absent_since.pop(series, None)
+    if not absent_since or not added:
+        return absent_since
+    # Two objects may stand for one series: another leader's page, or a replaced cache.
+    present = {(series.name, frozenset(series.labels)) for series in added}
+    return {s: since for s, since in absent_since.items() if (s.name, frozenset(s.labels)) not in present}

@@ -1,101 +1,97 @@
-"""The series of each target address: whether it answered, which controller leads, how old what it said is."""
+"""The series of each target address: whether its scrape succeeded, which controller leads, how old its data is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.incremental import SeriesFactory
 from exporter.metrics import MetricFamily, MetricType, Series, Source, family_from_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from exporter.metrics import ScrapeResult
-    from exporter.rollouts.inputs.leadership import Controller, Verdict
+    from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController
 
-ROWS: Final = {
-    "argo_rollouts_controller_leader": "1 for the controller that leads, 0 for a standby or one that does not answer.",
-    "rollouts_exporter_target_up": "1 when the target's last answer was whole.",
-    "rollouts_exporter_target_scrape_duration_seconds": "How long the target's last answer took.",
-    "rollouts_exporter_target_samples": "Samples of wanted families in the target's last answer.",
-    "rollouts_exporter_source_age_seconds": "Age of the target's last whole answer.",
+TARGET_FAMILIES: Final = {
+    "argo_rollouts_controller_leader": "1 for the leading controller, 0 for a standby or one whose scrape failed.",
+    "rollouts_exporter_target_up": "1 if the last scrape of the target succeeded.",
+    "rollouts_exporter_target_scrape_duration_seconds": "Duration of the last scrape of the target.",
+    "rollouts_exporter_target_samples": "Samples of selected families in the last scrape of the target.",
+    "rollouts_exporter_source_age_seconds": "Time since the last successful scrape of the target.",
 }
-LABELS: Final = ("source", "installation", "instance")
+TARGET_LABELS: Final = ("source", "installation", "instance")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """An address as it was last seen; `good` is the time of its last whole answer, None before the first."""
+class TargetStatus:
+    """An address and its last scrape; `last_success` (Unix seconds) is None before the first successful one."""
 
-    page: ScrapeResult
-    good: float | None
-    controller: Controller | None = None
+    result: ScrapeResult
+    last_success: float | None
+    controller: ScrapedController | None = None
 
     @property
-    def verdict(self) -> Verdict | None:
-        """What a controller address was judged to be."""
-        return self.controller.verdict if self.controller is not None else None
+    def role(self) -> ControllerRole | None:
+        """The role of a controller address, None for other sources."""
+        return self.controller.role if self.controller is not None else None
 
 
-class Targets:
-    """All addresses that the last answers named; one that its source names no longer is gone."""
+class TargetTracker:
+    """All current addresses; one that the last resolution of its source does not contain is gone."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], Target] = {}
-        self._series: dict[tuple[str, tuple[str, str, str]], Series] = {}
+        self._targets: dict[tuple[str, str, str], TargetStatus] = {}
+        self._factory = SeriesFactory()
 
     @property
-    def all(self) -> Sequence[Target]:
+    def statuses(self) -> tuple[TargetStatus, ...]:
         """Every target, in the order of source, installation and instance."""
-        return [self._known[key] for key in sorted(self._known)]
+        return tuple(self._targets[key] for key in sorted(self._targets))
 
-    def saw(self, pages: Iterable[ScrapeResult], controllers: Iterable[Controller]) -> None:
-        """Take the pages of a tick."""
-        judged = {id(one.page): one for one in controllers}
-        pages = list(pages)
-        asked = {page.source for page in pages}
-        before, self._known = self._known, {key: one for key, one in self._known.items() if key[0] not in asked}
-        for page in pages:
-            key = (page.source.value, page.installation, page.target)
-            last = before.get(key)
-            good = page.scraped_at if page.failure is None else last.good if last is not None else None
-            self._known[key] = Target(page, good, judged.get(id(page)))
+    def update(self, results: Iterable[ScrapeResult], controllers: Iterable[ScrapedController]) -> None:
+        """Process the results of a tick."""
+        by_result = {id(controller.result): controller for controller in controllers}
+        results = list(results)
+        scraped_sources = {result.source for result in results}
+        previous = self._targets
+        self._targets = {key: target for key, target in previous.items() if key[0] not in scraped_sources}
+        for result in results:
+            key = (result.source.value, result.installation, result.target)
+            last_success = previous[key].last_success if key in previous else None
+            if result.failure is None:
+                last_success = result.scraped_at
+            self._targets[key] = TargetStatus(result, last_success, by_result.get(id(result)))
 
-    def families(self, at: float) -> tuple[MetricFamily, ...]:
-        """Return the families of ROWS at a tick."""
-        rows = {name: self._samples(name, at) for name in ROWS}
-        kept = {key: one for key, one in self._series.items() if key[1] in self._known}
-        self._series = kept
+    def families(self, now: float) -> tuple[MetricFamily, ...]:
+        """Return TARGET_FAMILIES at a tick."""
+        samples = {name: self._samples(name, now) for name in TARGET_FAMILIES}
+        self._factory.end_cycle()
         return tuple(
-            family_from_samples(name, MetricType.GAUGE, ROWS[name], samples)
-            for name, samples in rows.items()
-            if samples
+            family_from_samples(name, MetricType.GAUGE, TARGET_FAMILIES[name], rows)
+            for name, rows in samples.items()
+            if rows
         )
 
-    def _samples(self, name: str, at: float) -> list[tuple[Series, float]]:
+    def _samples(self, name: str, now: float) -> list[tuple[Series, float]]:
         return [
-            (self._one(name, key), value)
-            for key, target in sorted(self._known.items())
-            if (value := _value(name, target, at)) is not None
+            (self._factory.series(name, tuple(zip(TARGET_LABELS, key, strict=True))), value)
+            for key, target in sorted(self._targets.items())
+            if (value := _value(name, target, now)) is not None
         ]
 
-    def _one(self, name: str, key: tuple[str, str, str]) -> Series:
-        series = self._series.get((name, key))
-        if series is None:
-            series = self._series[name, key] = Series(name, tuple(zip(LABELS, key, strict=True)))
-        return series
 
-
-def _value(name: str, target: Target, at: float) -> float | None:
-    page = target.page
+def _value(name: str, target: TargetStatus, now: float) -> float | None:
+    result = target.result
     match name:
         case "argo_rollouts_controller_leader":
-            return float(target.verdict == "leader") if page.source is Source.ARGO else None
+            return float(target.role == "leader") if result.source is Source.ARGO else None
         case "rollouts_exporter_target_up":
-            return float(page.failure is None)
+            return float(result.failure is None)
         case "rollouts_exporter_target_scrape_duration_seconds":
-            return page.duration
+            return result.duration
         case "rollouts_exporter_target_samples":
-            return float(page.samples)
+            return float(result.sample_count)
         case _:
-            return None if target.good is None else max(at - target.good, 0.0)
+            return None if target.last_success is None else max(now - target.last_success, 0.0)

@@ -11,7 +11,6 @@ import click
 from exporter.cli.options import (
     AnswersCommand,
     DurationParam,
-    exit_on_user_error,
     print_lines,
     prompt_answer,
     prompt_credential,
@@ -94,7 +93,6 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
 @click.option("--every", "step", type=DurationParam(), help="With --at and --until: interval between the start times.")
 @click.option("--for", "max_duration", type=DurationParam(), help="Terminate the run after this time, as a step does.")
-@exit_on_user_error
 def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate against the real endpoint.
 
@@ -116,7 +114,6 @@ def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: t
     "--cases", type=click.Path(path_type=Path), help="Recorded runs to simulate instead, a JSON object a line."
 )
 @click.option("--for", "max_duration", type=DurationParam(), help="Maximum simulated time. Default: 1h.")
-@exit_on_user_error
 def simulate(
     file: str | None,
     *,
@@ -169,7 +166,6 @@ def simulate(
     "--read-delay", type=DurationParam(), default="30s", show_default=True, help="Delay until a sample can be read."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
-@exit_on_user_error
 def lint(
     paths: Sequence[str],
     output_format: str,
@@ -205,7 +201,6 @@ def lint(
 @click.option(
     "--part", type=click.Choice(["template", "secret", "rollout"]), help="Print only this part. Default: all."
 )
-@exit_on_user_error
 def render(
     file: Path | None,
     credential_file: Path | None,

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from exporter.config.values import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
 
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -33,29 +33,31 @@ class DurationParam(click.ParamType[float]):
             self.fail(f"{value!r} is not a duration; write 20s or 2m", param, ctx)
 
 
+DURATION: Final = DurationParam()
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines to standard output."""
     for line in lines:
         click.echo(line)
 
 
-def exit_on_user_error(command: Callable[P, T]) -> Callable[P, T]:
-    """Print a user error as one line and exit with its code; exit with 0 if the reader of the output has gone."""
+class UserErrorGroup(click.Group):
+    """A group that prints a user error of a command as one line and exits with its code."""
 
-    @wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as in click
+        """Run the command; exit with 0 if the reader of the output has gone."""
         from exporter.commands.errors import EXIT_CODES, USER_ERRORS
 
         try:
-            return command(*args, **kwargs)
+            return super().invoke(ctx)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit does not fail
             sys.exit(0)
         except USER_ERRORS as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(EXIT_CODES.get(type(error), 1))
-
-    return guarded
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -8,30 +8,27 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from exporter import __version__, log
 from exporter.cli.gate import gate
-from exporter.cli.options import DurationParam, exit_on_user_error, print_lines, run_async
+from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json")
 
-
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=UserErrorGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(__version__, prog_name="rollouts-exporter")
 @click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    envvar=CONFIG_VARIABLE,
-    help="Configuration file: YAML, or .env.",
+    "-c", "--config", "file", type=click.Path(path_type=Path), envvar=CONFIG_VARIABLE, help="YAML or .env file."
 )
 @click.option("-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
 @click.pass_context
@@ -76,7 +73,6 @@ def _report_problems(problems: Sequence[str]) -> None:
 
 @main.command("run")
 @click.pass_context
-@exit_on_user_error
 def run(context: click.Context) -> None:
     """Run the exporter (default).
 
@@ -95,11 +91,9 @@ def run(context: click.Context) -> None:
     "output_format",
     type=click.Choice(["prom", "otlp-json", "targets"]),
     default="prom",
-    show_default=True,
     help="Print the metrics as Prometheus text or OTLP JSON, or the result of each target.",
 )
 @click.pass_context
-@exit_on_user_error
 def once(context: click.Context, output_format: str) -> None:
     """Run one scrape cycle and print the metrics.
 
@@ -123,7 +117,6 @@ def once(context: click.Context, output_format: str) -> None:
 @main.command("check")
 @click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
 @click.pass_context
-@exit_on_user_error
 def check(context: click.Context, file: Path | None) -> None:
     """Validate the configuration.
 
@@ -139,7 +132,6 @@ def check(context: click.Context, file: Path | None) -> None:
 
 @main.command("config")
 @click.pass_context
-@exit_on_user_error
 def config(context: click.Context) -> None:
     """Print the settings in effect, each with its origin.
 
@@ -151,7 +143,6 @@ def config(context: click.Context) -> None:
 @main.command("series")
 @click.option("--estimate", is_flag=True, help="Run one scrape cycle and count series and data points.")
 @click.pass_context
-@exit_on_user_error
 def series(context: click.Context, *, estimate: bool) -> None:
     """Print the catalogue of derived series.
 
@@ -175,15 +166,13 @@ def series(context: click.Context, *, estimate: bool) -> None:
 
 @main.command("record")
 @click.argument("directory", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--for", "seconds", type=DurationParam(), default="2m", show_default=True, help="Duration of the recording."
-)
+@click.option("--for", "seconds", type=DURATION, default="2m", help="Duration of the recording.")
 @click.pass_context
-@exit_on_user_error
 def record(context: click.Context, directory: Path, seconds: float) -> None:
     """Record the responses of all targets.
 
-    A recording is for bug reports, replay and tests. Writes DIRECTORY/frames.jsonl and the response bodies to DIRECTORY/pages.
+    A recording is for bug reports, replay and tests. Writes DIRECTORY/frames.jsonl and the response bodies to
+    DIRECTORY/pages.
     """
     from exporter.commands import record as recording
 
@@ -193,18 +182,10 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
 
 
 @main.command("replay")
-@click.argument("frames", metavar="FRAMES", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(REPLAY_FORMATS),
-    default="jsonl",
-    show_default=True,
-    help="Output format.",
-)
+@click.argument("frames", metavar="FRAMES", type=FILE)
+@click.option("--format", "output_format", type=click.Choice(["jsonl", "prom", "otlp-json"]), default="jsonl")
 @click.option("--passthrough", is_flag=True, help="With jsonl: also print the families that pass through.")
 @click.pass_context
-@exit_on_user_error
 def replay(context: click.Context, frames: Path, output_format: str, *, passthrough: bool) -> None:
     """Replay a recording and print the metrics after each frame.
 
@@ -228,16 +209,10 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
 
 @main.command("explain")
 @click.argument("rollout", metavar="NAMESPACE/NAME")
-@click.option("--address", default="http://127.0.0.1:9464", show_default=True, help="URL of a running exporter.")
-@click.option(
-    "--recording",
-    "frames",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Use a recording instead (its frames.jsonl).",
-)
+@click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
+@click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
 @click.option("--at", "timestamp", type=float, help="With --recording: Unix time in seconds; default: its end.")
 @click.pass_context
-@exit_on_user_error
 def explain(context: click.Context, rollout: str, address: str, frames: Path | None, timestamp: float | None) -> None:
     """Explain the state of a rollout and the evidence for it.
 
@@ -255,14 +230,8 @@ def explain(context: click.Context, rollout: str, address: str, frames: Path | N
 
 
 @main.command("demo")
-@click.option("--for", "seconds", type=DurationParam(), help="Stop after this duration; default: when interrupted.")
-@click.option(
-    "--replay",
-    "frames",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Replay a recording instead (its frames.jsonl).",
-)
-@exit_on_user_error
+@click.option("--for", "seconds", type=DURATION, help="Stop after this duration; default: when interrupted.")
+@click.option("--replay", "frames", type=FILE, help="Replay a recording instead (its frames.jsonl).")
 def demo(seconds: float | None, frames: Path | None) -> None:
     """Run a demo with a simulated cluster and backend.
 
@@ -279,18 +248,10 @@ def demo(seconds: float | None, frames: Path | None) -> None:
 
 
 @main.command("verify")
-@click.option(
-    "--timeout",
-    "seconds",
-    type=DurationParam(),
-    default="2m",
-    show_default=True,
-    help="How long to wait for the heartbeat.",
-)
+@click.option("--timeout", "seconds", type=DURATION, default="2m", help="How long to wait for the heartbeat.")
 @click.option("--address", help="URL of a running exporter, such as http://127.0.0.1:9464: also look for its series.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
-@exit_on_user_error
 def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
     """Push a heartbeat and read it back from the store.
 
@@ -300,21 +261,17 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     from exporter.commands.verify import report
     from exporter.commands.verify.heartbeat import verify
 
-    result = run_async(
-        verify(_load_settings(context).settings, seconds, address, lambda line: click.echo(line, err=True))
-    )
+    settings = _load_settings(context).settings
+    result = run_async(verify(settings, seconds, address, lambda line: click.echo(line, err=True)))
     print_lines([report.report_json(result)] if as_json else report.report_lines(result))
     sys.exit(0 if result.ok else 1)
 
 
 @main.command("spool")
 @click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
-@click.option(
-    "--for", "seconds", type=DurationParam(), default="5m", show_default=True, help="With drain: maximum duration."
-)
+@click.option("--for", "seconds", type=DURATION, default="5m", help="With drain: maximum duration.")
 @click.option("--yes", is_flag=True, help="With clear: confirm, since the queue is lost.")
 @click.pass_context
-@exit_on_user_error
 def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
     """List, verify, drain or clear the queue on disk.
 
@@ -329,10 +286,10 @@ def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> 
         result = run_async(spool_commands.drain(settings, seconds))
     elif action == "clear" and yes:
         result = spool_commands.discard_all(settings)
+    elif action == "verify":
+        result = spool_commands.verify_segments(settings)
     else:
-        result = (
-            spool_commands.verify_segments(settings) if action == "verify" else spool_commands.list_segments(settings)
-        )
+        result = spool_commands.list_segments(settings)
     print_lines(result.lines)
     if action == "clear" and not yes:
         raise click.UsageError("nothing was discarded; add --yes to discard the queue")

@@ -91,31 +91,33 @@ def iter_fields(model: type[Section], path: SettingPath = ()) -> Iterator[tuple[
             yield from iter_fields(section, (*path, name))
 
 
-def iter_sections(section: Section, path: SettingPath = ()) -> Iterator[tuple[SettingPath, Section]]:
-    """Yield a section and all sections in it, with their paths."""
-    yield path, section
+def _children(section: Section, path: SettingPath) -> Iterator[SettingValue]:
+    """Yield the values directly in a section, each section of a list separately."""
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if is_section_list(field):
-            for index, item in enumerate(value):
-                yield from iter_sections(item, (*path, name, index))
-        elif section_of(field):
-            yield from iter_sections(value, (*path, name))
+            yield from (SettingValue((*path, name, index), item, field) for index, item in enumerate(value))
+        else:
+            yield SettingValue((*path, name), value, field)
+
+
+def iter_sections(section: Section, path: SettingPath = ()) -> Iterator[tuple[SettingPath, Section]]:
+    """Yield a section and all sections in it, with their paths."""
+    yield path, section
+    for child in _children(section, path):
+        if isinstance(child.value, Section):
+            yield from iter_sections(child.value, child.path)
 
 
 def iter_settings(section: Section, path: SettingPath = ()) -> Iterator[SettingValue]:
-    """Yield every setting in the order of the model."""
-    for name, field in type(section).model_fields.items():
-        value, field_path = getattr(section, name), (*path, name)
-        if is_section_list(field):
-            for index, item in enumerate(value):
-                yield from iter_settings(item, (*field_path, index))
-        elif section_of(field):
-            yield from iter_settings(value, field_path)
-        elif is_mapping(field) and value:
-            yield from (SettingValue((*field_path, key), item, field) for key, item in value.items())
+    """Yield every setting in the order of the model; each key of a mapping is a setting."""
+    for child in _children(section, path):
+        if isinstance(child.value, Section):
+            yield from iter_settings(child.value, child.path)
+        elif is_mapping(child.field) and child.value:
+            yield from (SettingValue((*child.path, key), item, child.field) for key, item in child.value.items())
         else:
-            yield SettingValue(field_path, value, field)
+            yield child
 
 
 def dotted(path: SettingPath, *, single_installation: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Fixtures that several packages of tests share."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def require_program() -> Callable[[str], str]:
-    """Return a finder of programs: one that is missing skips the test by name, and fails it where CI=true."""
+    """Return a function that finds a program; a missing one skips the test, or fails it if CI=true."""
 
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None and os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed, and CI must have it")
+            pytest.fail(f"{name} is not installed, and required in CI")
         return path or pytest.skip(f"{name} is not installed")
 
     return find
@@ -35,17 +35,17 @@ def promtool(require_program: Callable[[str], str]) -> str:
 
 @pytest.fixture(scope="session")
 def recordings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every recording, unpacked once."""
+    """Unpack all recordings once."""
     return unpack(tmp_path_factory.mktemp("recordings"))
 
 
 @pytest.fixture(scope="session")
 def recording(recordings_folder: Path) -> Callable[[str], Path]:
-    """The folder of one recording, by its name."""
+    """Return the folder of a recording by name."""
     return lambda name: recordings_folder / name
 
 
 @pytest.fixture(scope="session")
 def recordings(recordings_folder: Path) -> Recordings:
-    """Every recording, each page parsed once."""
+    """Return all recordings; each page is parsed once."""
     return Recordings(recordings_folder)

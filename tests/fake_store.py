@@ -1,4 +1,4 @@
-"""A stand-in for a store: takes OTLP, translates as told, is scraped, and answers the few queries that verify asks."""
+"""A fake store: accepts OTLP, translates names, can be scraped, and answers the queries of `verify`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def as_prometheus_names(name: str, *, counts: bool) -> str:
 
 @dataclass
 class FakeStore:
-    """What it holds by name and labels, and how it misbehaves.
+    """Stored samples by name and labels, and the faults to simulate.
 
-    `rename` translates a metric's name; `relabel` an attribute's, None drops it; `keeps` says which metrics it takes.
-    `hidden` answers are empty before any shows what is there; `troubles` are given before any other answer, an
-    HTTP status each, `pushes` likewise to a push. `rejected` points it owns to reject. It takes what it gets for a
-    `neighbour`'s as well, another cluster.
+    `translate_name` translates the name of a metric, `translate_attribute` that of an attribute (None drops it);
+    `accepts` selects the metrics to store. `empty_responses` queries return nothing before the first that returns data;
+    `query_errors` and `push_errors` are HTTP statuses that are returned first. `rejected_points` is the number in the
+    partial success. Every point is also stored for `other_cluster`, if set.
     """
 
     translate_name: Callable[..., str] = lambda name, **_: name
@@ -61,16 +61,16 @@ class FakeStore:
         export_request = ExportMetricsServiceRequest.FromString(await request.read())
         for resource in export_request.resource_metrics:
             for scope in resource.scope_metrics:
-                for metric in filter(lambda one: self.accepts(one.name), scope.metrics):
-                    self._store(metric)
+                for metric in filter(lambda metric: self.accepts(metric.name), scope.metrics):
+                    self._store_metric(metric)
         partial = ExportMetricsPartialSuccess(rejected_data_points=self.rejected_points, error_message="odd")
         response = ExportMetricsServiceResponse(partial_success=partial if self.rejected_points else None)
         return web.Response(body=response.SerializeToString(), content_type="application/x-protobuf")
 
-    def _store(self, metric: Metric) -> None:
+    def _store_metric(self, metric: Metric) -> None:
         name = self.translate_name(metric.name, counts=metric.WhichOneof("data") == "sum")
         for point in getattr(metric, str(metric.WhichOneof("data"))).data_points:
-            renamed = ((self.translate_attribute(one.key), one.value.string_value) for one in point.attributes)
+            renamed = ((self.translate_attribute(item.key), item.value.string_value) for item in point.attributes)
             labels = tuple(sorted((key, value) for key, value in renamed if key is not None))
             for suffix, more, value in _samples(point):
                 if self.other_cluster:
@@ -78,8 +78,11 @@ class FakeStore:
                 self.samples[name + suffix, (*more, *labels)] = value
 
     async def metrics_page(self, _: web.Request) -> web.Response:
-        """Show a page: the one it is given, else what it holds."""
-        lines = (f"{name}{{{_format_labels(labels)}}} {value:.0f}\n" for (name, labels), value in sorted(self.samples.items()))
+        """Serve `page` if set, else the stored samples."""
+        lines = (
+            f"{name}{{{_format_labels(labels)}}} {value:.0f}\n"
+            for (name, labels), value in sorted(self.samples.items())
+        )
         return web.Response(text=self.page or "".join(lines))
 
     async def query(self, request: web.Request) -> web.Response:

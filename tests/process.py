@@ -1,4 +1,4 @@
-"""The real exporter as its users run it: a process of its own, told by a file and by signals."""
+"""The exporter as a process, configured by a file and stopped by signals."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TIMEOUT_SECONDS = 20.0
 
 @dataclass(slots=True)
 class ExporterProcess:
-    """A running process; `log` is what it has written on standard error so far."""
+    """A running process; `log` is its standard error so far."""
 
     process: asyncio.subprocess.Process
     port: int = 0
     log: str = ""
 
     async def wait_for_log(self, text: str) -> str:
-        """Wait until a word is in the log, and return the line that has it."""
+        """Wait for a line of the log that contains a text, and return it."""
         assert self.process.stderr is not None
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
@@ -34,7 +34,7 @@ class ExporterProcess:
                 self.log += line
                 if text in line:
                     return line
-                assert line, f"it ended without saying {text!r}:\n{self.log}"
+                assert line, f"it ended without logging {text!r}:\n{self.log}"
 
     async def stop(self) -> int:
         """Send SIGTERM and return the exit status."""
@@ -43,7 +43,7 @@ class ExporterProcess:
         return await self.wait()
 
     async def wait(self) -> int:
-        """Wait for the end and return the exit status."""
+        """Wait for the exit and return the exit status."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             _, rest = await self.process.communicate()
         self.log += (rest or b"").decode()
@@ -53,7 +53,7 @@ class ExporterProcess:
 
 @asynccontextmanager
 async def start_exporter(config: Path, *arguments: str, **environment: str) -> AsyncIterator[ExporterProcess]:
-    """Start `rollouts-exporter -c CONFIG …`; it is ended with the context."""
+    """Start `rollouts-exporter -c CONFIG …`; it is killed with the context."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

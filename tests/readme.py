@@ -1,4 +1,4 @@
-"""The tables of the README that are made: `python -m tests.readme --write` makes them anew."""
+"""The generated tables of the README: `python -m tests.readme --write` writes them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ ALERTS = ROOT / "charts/rollouts-exporter/rules/alerts.yaml"
 
 
 def series_table() -> str:
-    """Return the catalogue as a Markdown table."""
+    """Return the derived series as a Markdown table."""
     lines = ["| series | kind | labels | meaning |", "|---|---|---|---|"]
     for name, kind, labels, text in series_rows():
-        labels = ", ".join(label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels)
-        lines.append(f"| `{name}` | {kind} | {labels} | {text} |")
+        extra_labels = ", ".join(
+            label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels
+        )
+        lines.append(f"| `{name}` | {kind} | {extra_labels} | {text} |")
     return "\n".join(lines)
 
 
@@ -39,11 +41,11 @@ def rule_table() -> str:
 
 
 def alert_table() -> str:
-    """Return the alerts as a Markdown table; what a template fills in is told by its name."""
+    """Return the alerts as a Markdown table; label templates are replaced by the label names."""
     lines = ["| alert | severity | `for` | summary |", "|---|---|---|---|"]
     for group in yaml.safe_load(ALERTS.read_text())["groups"]:
         for rule in group["rules"]:
-            text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), rule["annotations"]["summary"])
+            text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: match[1].upper(), rule["annotations"]["summary"])
             text = re.sub(r"\{\{ \$value.*?\}\}", "…", text)
             lines.append(
                 f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule.get('for', 'at once')} | {text} |"
@@ -56,11 +58,11 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "alerts": alert_table,
     "rules": rule_table,
 }
-"""The tables that are made, by the mark around them."""
+"""The tables by the marks around them."""
 
 
 def split_section(text: str, mark: str) -> tuple[str, str, str]:
-    """Cut a text into what is before, inside and after the comments `<!-- mark… -->` and `<!-- /mark -->`."""
+    """Return the text before, inside and after the comments `<!-- mark… -->` and `<!-- /mark -->`."""
     before, _, rest = text.partition(f"<!-- {mark}")
     head, _, rest = rest.partition("-->\n")
     inside, end, after = rest.partition(f"<!-- /{mark} -->")

@@ -1,4 +1,4 @@
-"""Real stores as programs of their own, on loopback: Prometheus and VictoriaMetrics."""
+"""Real stores as processes on loopback: Prometheus and VictoriaMetrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STARTUP_TIMEOUT = 20.0
 async def prometheus(
     program: str, folder: Path, targets: Sequence[str] = (), arguments: Sequence[str] = (), interval: str = "100ms"
 ) -> AsyncIterator[str]:
-    """Run a Prometheus that scrapes the targets every so often; yields its address."""
+    """Run a Prometheus that scrapes the targets; yield its address."""
     scrape_config = {"job_name": "store", "static_configs": [{"targets": list(targets)}], "honor_labels": True}
     config = folder / "prometheus.yml"
     config.write_text(
@@ -35,7 +35,7 @@ async def prometheus(
 
 @asynccontextmanager
 async def victoria_metrics(program: str, folder: Path, *arguments: str, port: int = 0) -> AsyncIterator[str]:
-    """Run a VictoriaMetrics that answers as soon as it can; yields its address, OTLP is at /opentelemetry."""
+    """Run a VictoriaMetrics with the minimum query latency; yield its address (OTLP: /opentelemetry)."""
     port = port or free_port()
     flags = (f"-storageDataPath={folder / 'vm'}", "-search.latencyOffset=1s", "-loggerLevel=ERROR", *arguments)
     async with _run_server(program, f"-httpListenAddr=127.0.0.1:{port}", *flags, ready=f"{port}/health"):
@@ -43,7 +43,7 @@ async def victoria_metrics(program: str, folder: Path, *arguments: str, port: in
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

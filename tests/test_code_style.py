@@ -1,4 +1,4 @@
-"""The rules of the house, held by tools: style, types, floors."""
+"""Style, layout, types and import layers of the repository, checked by their tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOOLS = {
     "style": ("ruff", "check"),
     "layout": ("ruff", "format", "--check"),
     "types": ("mypy",),
-    "floors": ("lint-imports",),
+    "layers": ("lint-imports",),
 }
 
 
@@ -28,9 +28,9 @@ def test_style_layout_types_and_layers(tool: str) -> None:
 
 
 def test_top_level_files_are_listed() -> None:
-    agreed = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "charts", "exporter", "pyproject.toml", "tests"}
+    allowed = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "charts", "exporter", "pyproject.toml", "tests"}
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")
-    found = {line.partition("/")[0] for line in listed.stdout.splitlines()}
-    assert {name for name in found if not name.startswith(".")} <= agreed | {"requirements.lock"}
+    names = {line.partition("/")[0] for line in listed.stdout.splitlines()}
+    assert {name for name in names if not name.startswith(".")} <= allowed | {"requirements.lock"}

@@ -1,4 +1,4 @@
-"""From recorded pages over HTTP through the real process to an OTLP receiver that decodes what arrives."""
+"""End to end: recorded pages over HTTP, the exporter process, and an OTLP receiver that decodes the requests."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import aiohttp
 import pytest
 import yaml
 
-from exporter.demo.fake_backend import Ledger, last9
-from exporter.demo.replay_server import replay
+from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
+from exporter.demo.servers import serve_recording
 from exporter.metrics import Source
-from tests.process import Exporter, exporter
+from tests.process import ExporterProcess, start_exporter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 SECRET = "very-secret-4711"
-CONTROLLER_CHOSE = re.compile(r"rollout_reconcile_error|notification_send|non-histogram|counter metrics should")
+CONTROLLER_NAMES = re.compile(r"rollout_reconcile_error|notification_send|non-histogram|counter metrics should")
 
 
-def configuration(folder: Path, endpoint: str, sources: dict[Source, list[str]]) -> Path:
+def write_config(folder: Path, endpoint: str, sources: dict[Source, list[str]]) -> Path:
     file = folder / "config.yaml"
     authorization = folder / "authorization"
     authorization.write_text("Basic ZGVtbzp2ZXJ5LXNlY3JldC00NzEx\n")
@@ -45,26 +45,28 @@ def configuration(folder: Path, endpoint: str, sources: dict[Source, list[str]])
 
 
 @asynccontextmanager
-async def everything(folder: Path, recording: Path, speed: float) -> AsyncIterator[tuple[Exporter, Ledger, str]]:
-    """A recording played fast, a Last9 stand-in, and the process between them, which has pushed its first points."""
-    ledger, begun = Ledger(), list[float]()
+async def run_pipeline(
+    folder: Path, recording: Path, speed: float
+) -> AsyncIterator[tuple[ExporterProcess, ReceivedMetrics, str]]:
+    """Run the exporter between a recording and a fake backend; yield after its first push."""
+    received, started = ReceivedMetrics(), list[float]()
 
     def elapsed() -> float:
-        return (time.monotonic() - begun[0]) * speed if begun else 0.0
+        return (time.monotonic() - started[0]) * speed if started else 0.0
 
     async with (
-        last9(ledger, username="demo", password=SECRET) as endpoint,
-        replay(recording / "full.jsonl", elapsed) as (played, _),
+        fake_backend(received, username="demo", password=SECRET) as endpoint,
+        serve_recording(recording / "full.jsonl", elapsed) as (targets, _),
     ):
         sources: dict[Source, list[str]] = {}
-        for one in played:
-            sources.setdefault(one.source, []).append(one.address)
-        async with exporter(configuration(folder, endpoint, sources)) as process:
-            port = re.search(r"port (\d+)", await process.say("started"))
+        for target in targets:
+            sources.setdefault(target.source, []).append(target.address)
+        async with start_exporter(write_config(folder, endpoint, sources)) as process:
+            port = re.search(r"port (\d+)", await process.wait_for_log("started"))
             assert port
-            await until(lambda: ledger.requests > 0)
-            begun.append(time.monotonic())
-            yield process, ledger, f"http://127.0.0.1:{port[1]}"
+            await wait_until(lambda: received.requests > 0)
+            started.append(time.monotonic())
+            yield process, received, f"http://127.0.0.1:{port[1]}"
 
 
 async def get(url: str) -> tuple[int, str]:
@@ -72,35 +74,33 @@ async def get(url: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def until(what: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not what():
+        while not condition():
             await asyncio.sleep(0.05)
 
 
-async def test_a_canary_arrives_step_by_step_and_the_books_balance_at_the_end(
-    tmp_path: Path, recording: Callable[[str], Path]
-) -> None:
+async def test_canary_fractions_arrive_step_by_step(tmp_path: Path, recording: Callable[[str], Path]) -> None:
     fractions: list[float] = []
-    async with everything(tmp_path, recording("basic-canary"), speed=10) as (process, ledger, _):
+    async with run_pipeline(tmp_path, recording("basic-canary"), speed=10) as (process, received, _):
 
-        def settled() -> bool:
-            now = fraction_of(ledger, "shop", "checkout")
+        def update_completed() -> bool:
+            now = canary_fraction(received, "shop", "checkout")
             if now is not None and now not in fractions[-1:]:
                 fractions.append(now)
             return len(fractions) > 2 and now == 0.0
 
-        await until(settled)
+        await wait_until(update_completed)
         assert await process.stop() == 0
     assert fractions[0] == 0.0
     assert {0.2, 0.4} <= set(fractions)
-    assert not ledger.refused
+    assert not received.rejected
     assert SECRET not in process.log
     assert process.log.count("\n") < 20, "one line per change, not per scrape"
 
 
-def fraction_of(ledger: Ledger, namespace: str, name: str) -> float | None:
-    for (metric, labels), value in ledger.series.items():
+def canary_fraction(received: ReceivedMetrics, namespace: str, name: str) -> float | None:
+    for (metric, labels), value in received.series.items():
         if (
             metric == "argo_rollouts_canary_fraction"
             and ("namespace", namespace) in labels
@@ -111,56 +111,52 @@ def fraction_of(ledger: Ledger, namespace: str, name: str) -> float | None:
     return None
 
 
-async def test_metrics_are_what_promtool_takes_but_for_names_that_the_controller_chose(
+async def test_promtool_accepts_all_metrics_except_names_of_the_controller(
     tmp_path: Path, recording: Callable[[str], Path], promtool: str
 ) -> None:
-    async with everything(tmp_path, recording("abort"), speed=10) as (_, ledger, url):
-        await until(lambda: ledger.requests > 3)
+    async with run_pipeline(tmp_path, recording("abort"), speed=10) as (_, received, url):
+        await wait_until(lambda: received.requests > 3)
         _, text = await get(f"{url}/metrics")
     assert "argo_rollouts_phase{" in text
     assert "rollout_info{" in text
     assert SECRET not in text
-    done = await asyncio.to_thread(
+    result = await asyncio.to_thread(
         subprocess.run, [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
-    complaints = [line for line in (done.stdout + done.stderr).splitlines() if not CONTROLLER_CHOSE.search(line)]
+    complaints = [line for line in (result.stdout + result.stderr).splitlines() if not CONTROLLER_NAMES.search(line)]
     assert complaints == []
 
 
-async def test_the_pages_tell_a_reader_and_a_probe_what_is_going_on(
-    tmp_path: Path, recording: Callable[[str], Path]
-) -> None:
-    async with everything(tmp_path, recording("abort"), speed=5) as (_, ledger, url):
-        await until(lambda: ledger.requests > 2)
+async def test_pages_probes_and_api_show_the_rollouts(tmp_path: Path, recording: Callable[[str], Path]) -> None:
+    async with run_pipeline(tmp_path, recording("abort"), speed=5) as (_, received, url):
+        await wait_until(lambda: received.requests > 2)
         assert (await get(f"{url}/healthz"))[0] == 200
         assert (await get(f"{url}/readyz"))[0] == 200
         rollouts = json.loads((await get(f"{url}/api/rollouts"))[1])["rollouts"]
         page = (await get(url))[1]
-    assert {one["name"] for one in rollouts} >= {"checkout", "ledger"}
+    assert {rollout["name"] for rollout in rollouts} >= {"checkout", "ledger"}
     assert "checkout" in page
     assert "leader" in page
 
 
-async def test_a_restart_goes_on_where_the_last_process_stopped(
-    tmp_path: Path, recording: Callable[[str], Path]
-) -> None:
-    def aborted(ledger: Ledger) -> float:
+async def test_counters_continue_after_a_restart(tmp_path: Path, recording: Callable[[str], Path]) -> None:
+    def aborted(received: ReceivedMetrics) -> float:
         return sum(
             value
-            for (name, labels), value in ledger.series.items()
+            for (name, labels), value in received.series.items()
             if name == "argo_rollouts_updates_total" and ("result", "aborted") in labels
         )
 
-    async with everything(tmp_path, recording("abort"), speed=10) as (first, ledger, _):
-        await until(lambda: aborted(ledger) >= 2)
-        before = aborted(ledger)
+    async with run_pipeline(tmp_path, recording("abort"), speed=10) as (first, received, _):
+        await wait_until(lambda: aborted(received) >= 2)
+        aborted_before = aborted(received)
         first.process.kill()
         await first.wait()
-        async with exporter(tmp_path / "config.yaml") as second:
-            await second.say("started")
-            requests = ledger.requests
-            await until(lambda: ledger.requests > requests + 2)
-            assert aborted(ledger) >= before
+        async with start_exporter(tmp_path / "config.yaml") as second:
+            await second.wait_for_log("started")
+            requests = received.requests
+            await wait_until(lambda: received.requests > requests + 2)
+            assert aborted(received) >= aborted_before
             assert await second.stop() == 0
 
 
@@ -174,15 +170,13 @@ async def test_a_restart_goes_on_where_the_last_process_stopped(
         ({"argo": {"targts": []}}, "targets"),
     ],
 )
-async def test_what_cannot_start_says_which_setting_cures_it(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
+async def test_startup_error_names_the_setting(tmp_path: Path, change: dict[str, object], message: str) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    file = configuration(tmp_path, "http://127.0.0.1:9", {Source.ARGO: ["127.0.0.1:9"]})
+    file = write_config(tmp_path, "http://127.0.0.1:9", {Source.ARGO: ["127.0.0.1:9"]})
     settings = yaml.safe_load(file.read_text()) | change
     file.write_text(yaml.safe_dump(settings).replace("PORT", str(port)))
-    async with server, exporter(file) as process:
+    async with server, start_exporter(file) as process:
         assert await process.wait() in {1, 2}
     assert message in process.log
     assert "Traceback" not in process.log

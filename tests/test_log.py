@@ -81,14 +81,14 @@ def test_json_is_one_object_a_line_with_numbers_as_numbers(lines: io.StringIO) -
     }
 
 
-def test_a_line_stays_a_line_whatever_a_page_said(text: io.StringIO) -> None:
+def test_control_characters_are_escaped(text: io.StringIO) -> None:
     LOG.info("one\ntwo \x1b[31m", extra=fields(message='three\nfour="5"', bell="\x07"))
     assert text.getvalue().count("\n") == 1
     assert "\x1b" not in text.getvalue()
     assert 'message="three\\nfour=\\"5\\"" bell="\\u0007"' in text.getvalue()
 
 
-def test_a_traceback_stands_on_the_lines_after(text: io.StringIO) -> None:
+def test_a_traceback_follows_the_event_line(text: io.StringIO) -> None:
     try:
         fail()
     except ValueError:
@@ -100,7 +100,7 @@ def test_a_traceback_stands_on_the_lines_after(text: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("layout", ["text", "json"])
-def test_a_hidden_secret_is_nowhere_in_any_layout(layout: log.Layout) -> None:
+def test_a_registered_secret_is_redacted_in_every_layout(layout: log.Layout) -> None:
     stream = io.StringIO()
     log.configure("info", layout, stream)
     log_everywhere()
@@ -112,31 +112,31 @@ def test_a_hidden_secret_is_nowhere_in_any_layout(layout: log.Layout) -> None:
     assert stream.getvalue()[offset:].count("***") > 5
 
 
-def test_a_secret_is_known_in_a_url_too(text: io.StringIO) -> None:
+def test_a_url_encoded_secret_is_redacted(text: io.StringIO) -> None:
     log.register_secrets(SECRET)
     LOG.info("at", extra=fields(url="http://u:p%40ss%20%22word%22%2F%2B%5C%C3%A9@h/"))
     assert "url=http://u:***@h/" in text.getvalue()
 
 
-def test_of_two_secrets_the_longer_one_is_masked_whole(text: io.StringIO) -> None:
+def test_the_longer_of_overlapping_secrets_is_redacted(text: io.StringIO) -> None:
     log.register_secrets("abc", "abcdef")
     LOG.info("say abcdef and abc")
     assert "say *** and ***\n" in text.getvalue()
 
 
-def test_an_empty_secret_hides_nothing(text: io.StringIO) -> None:
+def test_an_empty_secret_redacts_nothing(text: io.StringIO) -> None:
     log.register_secrets("")
     LOG.info("plain")
     assert "plain" in text.getvalue()
 
 
-def test_a_number_that_is_a_secret_is_masked(lines: io.StringIO) -> None:
+def test_a_numeric_secret_is_redacted(lines: io.StringIO) -> None:
     log.register_secrets("12345")
     LOG.info("in", extra=fields(pin=12345, floating=12345.5))
     assert "12345" not in lines.getvalue()
 
 
-def test_a_later_handler_is_not_given_what_an_earlier_one_hid(text: io.StringIO) -> None:
+def test_a_later_handler_receives_redacted_records(text: io.StringIO) -> None:
     log.register_secrets(SECRET)
     later = BufferingHandler(10)
     logging.getLogger().addHandler(later)
@@ -146,26 +146,26 @@ def test_a_later_handler_is_not_given_what_an_earlier_one_hid(text: io.StringIO)
     assert not [record for record in later.buffer if "word" in repr(vars(record))]
 
 
-def test_a_secret_in_a_source_line_of_a_stack_is_masked(text: io.StringIO) -> None:
+def test_a_secret_in_a_source_line_of_a_stack_is_redacted(text: io.StringIO) -> None:
     log.register_secrets("hunter" + "2")
     LOG.info("here", stack_info=True)  # hunter2 stands in this line
     assert "# *** stands in this line" in text.getvalue()
 
 
-def test_a_library_whose_arguments_do_not_fit_is_logged_and_not_broken(text: io.StringIO) -> None:
+def test_mismatched_logging_arguments_are_logged_without_an_error(text: io.StringIO) -> None:
     log.register_secrets(SECRET)
     LOG.info("%d points", SECRET)
     assert "INFO %d points ('***',)" in text.getvalue()
 
 
-def test_the_level_leaves_out_what_is_below(text: io.StringIO) -> None:
+def test_records_below_the_level_are_not_logged(text: io.StringIO) -> None:
     LOG.debug("unseen")
     logging.getLogger("aiohttp").info("seen")
     assert "seen" in text.getvalue()
     assert "unseen" not in text.getvalue()
 
 
-def test_to_configure_again_replaces_what_was(text: io.StringIO, lines: io.StringIO) -> None:
+def test_reconfiguring_replaces_the_handler(text: io.StringIO, lines: io.StringIO) -> None:
     LOG.info("once")
     assert text.getvalue() == ""
     assert lines.getvalue().count("once") == 1

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from exporter.commands.once import OnceResult, run_cycle
 from exporter.config import Settings
-from exporter.demo.replay_server import Played, listening, replay
+from exporter.demo.servers import ReplayedTarget, serve_path, serve_recording
 from exporter.metrics import Source
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ CLOSED_PORT = "127.0.0.1:1"
 
 
 @asynccontextmanager
-async def recorded_targets(recording: Path) -> AsyncIterator[dict[str, Played]]:
+async def recorded_targets(recording: Path) -> AsyncIterator[dict[str, ReplayedTarget]]:
     """Serve the first pages of a recording; yield the targets by name."""
-    async with replay(recording / "no-state.jsonl", lambda: 0.0) as (targets, _):
+    async with serve_recording(recording / "no-state.jsonl", lambda: 0.0) as (targets, _):
         yield {target.name: target for target in targets}
 
 
@@ -35,11 +35,11 @@ async def once(argo: list[str], kube: list[str]) -> OnceResult:
     )
 
 
-def kube_state_metrics(targets: dict[str, Played]) -> str:
+def kube_state_metrics(targets: dict[str, ReplayedTarget]) -> str:
     return next(target.address for target in targets.values() if target.source is Source.KUBE_STATE_METRICS)
 
 
-async def test_a_leader_and_a_standby_and_kube_state_metrics_lack_nothing(recording: Callable[[str], Path]) -> None:
+async def test_a_leader_with_standby_and_kube_state_metrics_has_no_problems(recording: Callable[[str], Path]) -> None:
     async with recorded_targets(recording("leader-failover")) as targets:
         result = await once([targets["argo-a"].address, targets["argo-b"].address], [kube_state_metrics(targets)])
     assert result.problems == ()
@@ -48,11 +48,11 @@ async def test_a_leader_and_a_standby_and_kube_state_metrics_lack_nothing(record
     assert lines[0].endswith(" samples")
 
 
-async def test_standbys_alone_lead_nowhere(recording: Callable[[str], Path]) -> None:
+async def test_standbys_without_a_leader_are_reported(recording: Callable[[str], Path]) -> None:
     async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]
         first_result = await once(pair, [])
-        leader = next(target.page.target for target in first_result.targets if target.verdict == "leader")
+        leader = next(target.result.target for target in first_result.targets if target.role == "leader")
         result = await once([target for target in pair if target != leader], [kube_state_metrics(targets)])
     (problem,) = result.problems
     assert problem.startswith("no leading controller: ")
@@ -63,7 +63,7 @@ async def test_each_installation_needs_a_leader_of_its_own(recording: Callable[[
     async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]
         first_result = await once(pair, [])
-        (standby,) = (target.page.target for target in first_result.targets if target.verdict == "standby")
+        (standby,) = (target.result.target for target in first_result.targets if target.role == "standby")
         installations = [{"name": "shop", "targets": pair}, {"name": "pay", "targets": [standby]}]
         settings = {"argo": installations, "kube_state_metrics": {"targets": []}}
         result = await run_cycle(Settings.model_validate(settings))
@@ -72,26 +72,26 @@ async def test_each_installation_needs_a_leader_of_its_own(recording: Callable[[
     ]
 
 
-async def test_silence_of_kube_state_metrics_is_told_with_its_reason(recording: Callable[[str], Path]) -> None:
+async def test_unreachable_kube_state_metrics_is_reported_with_the_reason(recording: Callable[[str], Path]) -> None:
     async with recorded_targets(recording("leader-failover")) as targets:
         result = await once([targets["argo-a"].address, targets["argo-b"].address], [CLOSED_PORT])
     assert result.problems[0].startswith(f"kube_state_metrics {CLOSED_PORT}: {CLOSED_PORT} refused the connection")
     assert result.problems[1:] == ("no kube-state-metrics target could be scraped; check kube_state_metrics.targets",)
 
 
-async def test_a_kube_state_metrics_that_has_no_pods_is_told(recording: Callable[[str], Path]) -> None:
-    """As one with custom-resource state only answers when it is asked for pods: 200 and nothing."""
+async def test_kube_state_metrics_without_pods_is_reported(recording: Callable[[str], Path]) -> None:
+    """A kube-state-metrics with custom-resource state only returns 200 and an empty page."""
 
     async def nothing(_: web.Request) -> web.Response:
         return web.Response(text="", content_type="text/plain")
 
-    async with recorded_targets(recording("leader-failover")) as targets, listening(nothing) as empty:
+    async with recorded_targets(recording("leader-failover")) as targets, serve_path(nothing) as empty:
         result = await once([targets["argo-a"].address, targets["argo-b"].address], [empty])
     (problem,) = result.problems
     assert problem.startswith("kube-state-metrics exports no pods")
 
 
-async def test_the_command_says_who_answered_and_fails_with_what_is_lacking(recording: Callable[[str], Path]) -> None:
+async def test_the_command_prints_the_targets_and_fails_with_the_problems(recording: Callable[[str], Path]) -> None:
     async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]
         for kube, code in ((kube_state_metrics(targets), 0), (CLOSED_PORT, 1)):

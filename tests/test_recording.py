@@ -36,7 +36,7 @@ class FakeController:
         self.response = web.Response(body=PAGE, content_type="text/plain")
         self.target = ""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         del request
         response = self.response
         return web.Response(body=response.body, status=response.status, headers=response.headers)
@@ -46,8 +46,8 @@ class FakeController:
 async def controller() -> AsyncIterator[FakeController]:
     fake = FakeController()
     app = web.Application()
-    app.router.add_get("/metrics", fake.answer)
-    app.router.add_get("/other", fake.answer)
+    app.router.add_get("/metrics", fake.respond)
+    app.router.add_get("/other", fake.respond)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -73,7 +73,7 @@ async def record_and_read(
     return frames
 
 
-async def test_a_recording_reads_back_as_it_was_answered(controller: FakeController, tmp_path: Path) -> None:
+async def test_a_recording_reads_back_as_it_was_scraped(controller: FakeController, tmp_path: Path) -> None:
     first, second = await record_and_read(tmp_path / "new" / "folder", ticks(100.25, 115.25), controller.target)
     assert (first.timestamp, second.timestamp) == (100.25, 115.25)
     (page,) = first.pages
@@ -83,7 +83,7 @@ async def test_a_recording_reads_back_as_it_was_answered(controller: FakeControl
     assert page.installation == "default"
 
 
-async def test_the_lines_are_those_of_the_fixed_format(controller: FakeController, tmp_path: Path) -> None:
+async def test_lines_have_the_documented_format(controller: FakeController, tmp_path: Path) -> None:
     await record_and_read(tmp_path, ticks(100.25), controller.target)
     (line,) = (tmp_path / FRAMES_FILE).read_text().splitlines()
     frame = json.loads(line)
@@ -94,7 +94,7 @@ async def test_the_lines_are_those_of_the_fixed_format(controller: FakeControlle
     assert gzip.decompress((tmp_path / page["file"]).read_bytes()) == PAGE
 
 
-async def test_a_body_that_says_nothing_new_is_not_stored_again(controller: FakeController, tmp_path: Path) -> None:
+async def test_an_unchanged_body_is_stored_once(controller: FakeController, tmp_path: Path) -> None:
     async def changing() -> AsyncIterator[float]:
         for timestamp, body in enumerate([b"a 1\n", b"a 1\n", b"a 2\n", b"a 2\n", b"a 1\n"]):
             controller.response = web.Response(body=body)
@@ -105,7 +105,7 @@ async def test_a_body_that_says_nothing_new_is_not_stored_again(controller: Fake
     assert len({frame.pages[0].file for frame in frames}) == 3
 
 
-async def test_a_refusal_is_kept_with_its_words(controller: FakeController, tmp_path: Path) -> None:
+async def test_an_error_status_is_recorded_with_its_body(controller: FakeController, tmp_path: Path) -> None:
     controller.response = web.Response(status=500, body=b"collected metric before")
     ((page,),) = [frame.pages for frame in await record_and_read(tmp_path, ticks(1), controller.target)]
     assert (page.status, page.error, page.body()) == (500, None, b"collected metric before")
@@ -117,21 +117,21 @@ async def test_an_empty_page_has_a_status_and_no_file(controller: FakeController
     assert (page.status, page.file, page.error, page.body()) == (200, None, None, b"")
 
 
-async def test_who_did_not_answer_is_kept_with_the_reason(controller: FakeController, tmp_path: Path) -> None:
-    async def nowhere(host: str) -> list[str]:
+async def test_a_failed_scrape_is_recorded_with_its_reason(controller: FakeController, tmp_path: Path) -> None:
+    async def failing_lookup(host: str) -> list[str]:
         raise OSError(host)
 
     settings = Settings.model_validate(
         {"argo": {"targets": ["127.0.0.1:1", controller.target], "limits": {"body": 10}},
          "kube_state_metrics": {"targets": ["nowhere.test:1"]}}
     )  # fmt: skip # as in a file
-    assert await record(tmp_path, settings, ticks(1), nowhere) == 1
-    ((refused, oversized, lost),) = [frame.pages for frame in read_frames(tmp_path / FRAMES_FILE)]
-    for page, reason in ((refused, "refused: "), (oversized, "body_limit: "), (lost, "dns: ")):
+    assert await record(tmp_path, settings, ticks(1), failing_lookup) == 1
+    ((refused, oversized, unresolved),) = [frame.pages for frame in read_frames(tmp_path / FRAMES_FILE)]
+    for page, reason in ((refused, "refused: "), (oversized, "body_limit: "), (unresolved, "dns: ")):
         assert (page.status, page.file, dict(page.headers)) == (None, None, {})
         assert page.error is not None
         assert page.error.startswith(reason)
-    assert lost.target == "nowhere.test:1"
+    assert unresolved.target == "nowhere.test:1"
 
 
 async def test_secrets_are_not_recorded(controller: FakeController, tmp_path: Path) -> None:
@@ -150,9 +150,7 @@ async def test_secrets_are_not_recorded(controller: FakeController, tmp_path: Pa
     assert "kept" in text
 
 
-async def test_targets_whose_names_look_alike_in_files_keep_their_own_bodies(
-    controller: FakeController, tmp_path: Path
-) -> None:
+async def test_targets_with_equal_file_names_have_separate_bodies(controller: FakeController, tmp_path: Path) -> None:
     urls = [controller.target, f"http://{controller.target}/other", f"http://{controller.target}/other/../other"]
     argo = [{"name": name, "targets": urls} for name in ("blue", "green")]
     ((*pages,),) = [frame.pages for frame in await record_and_read(tmp_path, ticks(1), argo=argo)]
@@ -161,14 +159,14 @@ async def test_targets_whose_names_look_alike_in_files_keep_their_own_bodies(
     assert all(page.file is not None and tmp_path in page.file.resolve().parents for page in pages)
 
 
-async def test_a_recording_is_never_written_over(controller: FakeController, tmp_path: Path) -> None:
-    before = await record_and_read(tmp_path, ticks(1), controller.target)
+async def test_a_recording_is_never_overwritten(controller: FakeController, tmp_path: Path) -> None:
+    frames = await record_and_read(tmp_path, ticks(1), controller.target)
     with pytest.raises(RecordingError, match="already holds a recording; choose another directory"):
         await record_and_read(tmp_path, ticks(2), controller.target)
-    assert list(read_frames(tmp_path / FRAMES_FILE)) == before
+    assert list(read_frames(tmp_path / FRAMES_FILE)) == frames
 
 
-async def test_a_directory_that_cannot_be_written_is_told(controller: FakeController, tmp_path: Path) -> None:
+async def test_an_unwritable_directory_is_reported(controller: FakeController, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RecordingError, match=r"file/folder cannot be written: Not a directory; choose another"):
         await record_and_read(tmp_path / "file" / "folder", ticks(1), controller.target)
@@ -191,7 +189,7 @@ async def test_a_directory_that_cannot_be_written_is_told(controller: FakeContro
         ('{"at": 1, "pages": [{"source": "argo", "target": "\\ud800"}]}', "line 2: "),
     ],
 )
-def test_a_line_that_is_no_frame_is_told_by_its_number(tmp_path: Path, line: str, message: str) -> None:
+def test_an_invalid_line_is_reported_with_its_number(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / FRAMES_FILE
     path.write_text(f'{{"at": 1, "pages": []}}\n{line}\n{{"at": 2, "pages": []}}\n')
     frames = read_frames(path)
@@ -200,7 +198,7 @@ def test_a_line_that_is_no_frame_is_told_by_its_number(tmp_path: Path, line: str
         next(frames)
 
 
-def test_a_frame_needs_no_more_than_who_was_asked(tmp_path: Path) -> None:
+def test_a_frame_needs_only_source_and_target(tmp_path: Path) -> None:
     path = tmp_path / FRAMES_FILE
     (tmp_path / "plain.prom").write_bytes(PAGE)
     page = {"source": "argo", "target": "a", "status": 200, "file": "plain.prom", "added later": 1}
@@ -211,7 +209,7 @@ def test_a_frame_needs_no_more_than_who_was_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"plain", gzip.compress(PAGE)[:-4], b""])
-def test_a_body_that_cannot_be_unpacked_is_told(tmp_path: Path, stored: bytes) -> None:
+def test_a_corrupt_body_is_reported(tmp_path: Path, stored: bytes) -> None:
     file = tmp_path / "a.prom.gz"
     file.write_bytes(stored)
     page = RecordedPage(Source.ARGO, "a", 200, file=file)
@@ -223,12 +221,12 @@ def test_a_body_that_cannot_be_unpacked_is_told(tmp_path: Path, stored: bytes) -
         page.body()
 
 
-def test_a_recording_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_recording_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"frames.jsonl cannot be read: No such file or directory; name a"):
         list(read_frames(tmp_path / FRAMES_FILE))
 
 
-async def test_ticks_come_at_once_then_every_so_often_and_late_ones_are_left_out() -> None:
+async def test_intervals_start_at_once_and_skip_late_ticks() -> None:
     loop = asyncio.get_running_loop()
     started_at = loop.time()
     times = []

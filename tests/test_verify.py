@@ -20,8 +20,8 @@ from exporter.commands.verify.heartbeat import (
 )
 from exporter.config import ReadSection, Settings
 from exporter.metrics import MetricType
-from tests.real_stores import prometheus, victoria_metrics
 from tests.fake_store import FakeStore, as_prometheus_names, serve
+from tests.real_stores import prometheus, victoria_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,40 +57,42 @@ async def verify_with(store: FakeStore, seconds: float = 5.0, address: str | Non
 
 
 def states(report: VerifyReport) -> dict[str, str]:
-    return {one.sent.name.removeprefix(HEARTBEAT_NAME): one.state for one in report.heartbeat_families}
+    return {family.sent.name.removeprefix(HEARTBEAT_NAME): family.state for family in report.heartbeat_families}
 
 
-def test_a_heartbeat_has_every_kind_and_nothing_but_the_time_as_values() -> None:
+def test_a_heartbeat_has_every_metric_type_and_the_time_as_value() -> None:
     families = heartbeat(1_700_000_000.0).families
-    assert [one.type for one in families] == [
+    assert [family.type for family in families] == [
         MetricType.GAUGE,
         MetricType.COUNTER,
         MetricType.COUNTER,
         MetricType.HISTOGRAM,
     ]
-    assert {value for one in families for value in one.values} == {1_700_000_000.0}
-    assert not {one.name for one in families} & DERIVED_FAMILY_NAMES
+    assert {value for family in families for value in family.values} == {1_700_000_000.0}
+    assert not {family.name for family in families} & DERIVED_FAMILY_NAMES
 
 
-async def test_what_arrives_as_it_was_sent_is_told_so() -> None:
+async def test_unchanged_families_are_reported_as_arrived() -> None:
     report = await verify_with(FakeStore())
     assert report.ok
     assert report.latency < 2
     assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "arrived", "_seconds": "arrived"}
-    assert {one.attribute: one.label for one in report.identity} == {key: key for key in IDENTITY}
+    assert {mapping.attribute: mapping.label for mapping in report.identity} == {key: key for key in IDENTITY}
     assert report.added_labels == {}
 
 
-async def test_names_and_labels_that_the_store_changes_are_told() -> None:
+async def test_changed_names_and_labels_are_reported() -> None:
     store = FakeStore(as_prometheus_names, lambda key: key.replace(".", "_"))
     report = await verify_with(store)
     assert report.ok
     assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
     assert report.heartbeat_families[2].names == (f"{HEARTBEAT_NAME}_runs_total",)
-    assert {one.attribute: one.label for one in report.identity} == {key: key.replace(".", "_") for key in IDENTITY}
+    assert {mapping.attribute: mapping.label for mapping in report.identity} == {
+        key: key.replace(".", "_") for key in IDENTITY
+    }
 
 
-async def test_it_waits_until_the_heartbeat_shows_and_never_asks_the_same_twice() -> None:
+async def test_verify_polls_until_the_heartbeat_is_stored_with_distinct_queries() -> None:
     store = FakeStore(empty_responses=3, query_errors=[503, 429])
     report = await verify_with(store)
     assert report.ok
@@ -98,21 +100,21 @@ async def test_it_waits_until_the_heartbeat_shows_and_never_asks_the_same_twice(
     assert len(store.queries) == len(set(store.queries)) == 6
 
 
-async def test_a_kind_that_the_store_drops_is_missing() -> None:
+async def test_a_dropped_metric_type_is_missing() -> None:
     report = await verify_with(FakeStore(accepts=lambda name: not name.endswith("_seconds")), seconds=0.5)
     assert not report.ok
     assert states(report)["_seconds"] == "missing"
 
 
-async def test_an_attribute_that_becomes_no_label_is_missing() -> None:
+async def test_an_attribute_without_a_label_is_missing() -> None:
     report = await verify_with(FakeStore(translate_attribute=lambda key: None if key.startswith("deployment") else key))
     assert report.is_readable
     assert not report.ok
-    assert [one.attribute for one in report.identity if not one.label] == ["deployment.environment"]
+    assert [mapping.attribute for mapping in report.identity if not mapping.label] == ["deployment.environment"]
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-async def test_a_heartbeat_that_never_shows_is_missing_after_the_time_given(*, earlier: bool) -> None:
+async def test_a_heartbeat_that_is_not_stored_is_missing_after_the_timeout(*, earlier: bool) -> None:
     store = FakeStore(accepts=lambda _: False)
     if earlier:
         store.samples[HEARTBEAT_NAME, ()] = 5.0
@@ -121,17 +123,17 @@ async def test_a_heartbeat_that_never_shows_is_missing_after_the_time_given(*, e
     assert (report.is_readable, report.initial_delay, report.has_earlier_heartbeats) == (False, None, earlier)
 
 
-async def test_another_clusters_heartbeat_of_the_same_second_is_not_taken_for_ours() -> None:
+async def test_a_simultaneous_heartbeat_of_another_cluster_is_ignored() -> None:
     assert (await verify_with(FakeStore(other_cluster="c2"))).ok
 
 
-async def test_points_that_are_rejected_are_remarked() -> None:
+async def test_rejected_points_are_reported() -> None:
     report = await verify_with(FakeStore(rejected_points=1))
     assert report.message == "rejected 1 of 4 points: odd"
 
 
 class TestSeriesOfARunningExporter:
-    async def test_are_told_as_arrived_renamed_or_missing(self) -> None:
+    async def test_are_arrived_renamed_or_missing(self) -> None:
         store = FakeStore(page=PAGE)
         identity = tuple(IDENTITY.items())
         for phase in ("Paused", "Error"):
@@ -139,22 +141,22 @@ class TestSeriesOfARunningExporter:
         store.samples["rollout_reconcile_error_total", identity] = 3.0
         report = await verify_with(store, address="there")
         assert report.ok
-        assert [(one.sent.name, one.state) for one in report.families] == [
+        assert [(family.sent.name, family.state) for family in report.families] == [
             ("argo_rollouts_phase", "arrived"),
             ("rollout_reconcile_error", "renamed"),
         ]
         assert '{__name__=~"(.+_)?(argo_rollouts_phase|rollout_reconcile_error)' in store.queries[-1]
         assert '"k8s.cluster.name"="c1"' in store.queries[-1]
 
-    async def test_that_lack_some_or_all_are_not_whole(self) -> None:
+    async def test_with_missing_series_are_incomplete_or_missing(self) -> None:
         store = FakeStore(page=PAGE)
         store.samples["argo_rollouts_phase", (("phase", "Paused"),)] = 1.0
         report = await verify_with(store, seconds=1, address="there")
-        assert [one.state for one in report.families] == ["incomplete", "missing"]
+        assert [family.state for family in report.families] == ["incomplete", "missing"]
         assert report.is_readable
         assert not report.ok
 
-    async def test_are_not_looked_for_at_an_address_that_shows_none(self) -> None:
+    async def test_need_an_address_with_metrics(self) -> None:
         async with serve(FakeStore(page="<html>\n")) as store:
             with pytest.raises(NotConfiguredError, match=r"has no metrics .*; check --address"):
                 await verify(settings(store.address), 1, store.address)
@@ -165,17 +167,17 @@ class TestSeriesOfARunningExporter:
     ("troubles", "message"),
     [([401], "requires a credential"), ([404], "check read.address"), ([302], "check read.address")],
 )
-async def test_a_reading_that_is_refused_ends_at_once(troubles: list[int], message: str) -> None:
+async def test_a_rejected_query_fails_at_once(troubles: list[int], message: str) -> None:
     with pytest.raises(ReadBackError, match=message):
         await verify_with(FakeStore(query_errors=troubles), seconds=20)
 
 
-async def test_a_reading_that_fails_to_the_end_is_refused() -> None:
+async def test_queries_that_fail_until_the_timeout_are_an_error() -> None:
     with pytest.raises(ReadBackError, match="503 Service Unavailable"):
         await verify_with(FakeStore(query_errors=[503] * 99), seconds=0.5)
 
 
-async def test_a_push_that_is_refused_ends_at_once_and_one_put_off_is_tried_again() -> None:
+async def test_a_rejected_push_fails_at_once_and_a_retryable_one_is_retried() -> None:
     with pytest.raises(PushError, match=r"401 Unauthorized: push refused; see otlp\.headers, otlp\."):
         await verify_with(FakeStore(push_errors=[401]), seconds=20)
     with pytest.raises(PushError, match="does not accept the heartbeat: odd"):
@@ -183,7 +185,7 @@ async def test_a_push_that_is_refused_ends_at_once_and_one_put_off_is_tried_agai
     assert (await verify_with(FakeStore(push_errors=[503]))).ok
 
 
-async def test_what_is_not_configured_is_told_with_its_cure() -> None:
+async def test_missing_settings_are_reported_with_their_names() -> None:
     with pytest.raises(NotConfiguredError, match=r"otlp\.endpoint is not set"):
         await verify(Settings(), 1)
     with pytest.raises(NotConfiguredError, match=r"read\.address is not set"):
@@ -195,7 +197,7 @@ def write_config(file: Path, push: str, read: dict[str, str]) -> Path:
     return file
 
 
-async def command(store: FakeStore, folder: Path, *, reads: bool = True) -> tuple[int, str, str]:
+async def run_command(store: FakeStore, folder: Path, *, reads: bool = True) -> tuple[int, str, str]:
     """Run `rollouts-exporter verify --json`; return its exit status and what it wrote."""
     pipe = asyncio.subprocess.PIPE
     async with serve(store):
@@ -208,13 +210,13 @@ async def command(store: FakeStore, folder: Path, *, reads: bool = True) -> tupl
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_the_exit_code_tells_scripts_what_came_of_it_and_no_secret_is_written(tmp_path: Path) -> None:
+async def test_the_exit_code_names_the_result_and_no_secret_is_printed(tmp_path: Path) -> None:
     results = await asyncio.gather(
-        command(FakeStore(), tmp_path),
-        command(FakeStore(accepts=lambda _: False), tmp_path),
-        command(FakeStore(), tmp_path, reads=False),
-        command(FakeStore(push_errors=[403]), tmp_path),
-        command(FakeStore(query_errors=[403]), tmp_path),
+        run_command(FakeStore(), tmp_path),
+        run_command(FakeStore(accepts=lambda _: False), tmp_path),
+        run_command(FakeStore(), tmp_path, reads=False),
+        run_command(FakeStore(push_errors=[403]), tmp_path),
+        run_command(FakeStore(query_errors=[403]), tmp_path),
     )
     assert [code for code, _, _ in results] == [0, 1, 2, 3, 4]
     assert [json.loads(out)["ok"] for _, out, _ in results[:2]] == [True, False]
@@ -222,9 +224,7 @@ async def test_the_exit_code_tells_scripts_what_came_of_it_and_no_secret_is_writ
     assert SECRET not in str(results)
 
 
-async def test_a_real_prometheus_shows_what_a_gateway_made_of_it(
-    require_program: Callable[[str], str], tmp_path: Path
-) -> None:
+async def test_prometheus_behind_a_gateway_is_verified(require_program: Callable[[str], str], tmp_path: Path) -> None:
     gateway = FakeStore(as_prometheus_names, lambda key: key.replace(".", "_"))
     async with (
         serve(gateway),
@@ -233,12 +233,16 @@ async def test_a_real_prometheus_shows_what_a_gateway_made_of_it(
         report = await verify(settings(gateway.address, address), 15)
     assert report.ok
     assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
-    assert [one.label for one in report.identity] == ["deployment_environment", "k8s_cluster_name", "service_name"]
+    assert [mapping.label for mapping in report.identity] == [
+        "deployment_environment",
+        "k8s_cluster_name",
+        "service_name",
+    ]
     assert set(report.added_labels) == {"instance", "job"}
     assert report.added_labels["job"] == "store"
 
 
-async def test_a_real_victoria_metrics_keeps_names_and_labels_or_changes_them_as_it_is_told(
+async def test_victoria_metrics_with_and_without_prometheus_naming_is_verified(
     require_program: Callable[[str], str], tmp_path: Path
 ) -> None:
     program = require_program("victoria-metrics")
@@ -253,8 +257,8 @@ async def test_a_real_victoria_metrics_keeps_names_and_labels_or_changes_them_as
     assert plain.ok
     assert translated.ok
     assert set(states(plain).values()) == {"arrived"}
-    assert [one.label for one in plain.identity] == [one.attribute for one in plain.identity]
+    assert [mapping.label for mapping in plain.identity] == [mapping.attribute for mapping in plain.identity]
     assert states(translated)["_runs"] == "renamed"
     assert translated.heartbeat_families[2].names == (f"{HEARTBEAT_NAME}_runs_total",)
-    assert {one.label for one in translated.identity} == {key.replace(".", "_") for key in IDENTITY}
+    assert {mapping.label for mapping in translated.identity} == {key.replace(".", "_") for key in IDENTITY}
     assert translated.added_labels["scope_name"] == "rollouts-exporter"

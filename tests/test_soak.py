@@ -12,7 +12,7 @@ from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Spool, SpoolLimits
-from tests.otlp.helpers import NOBODY, gauge
+from tests.otlp.helpers import IDENTITY, gauge
 from tests.soak.backend import ReceivedBody
 from tests.soak.ledger import Ledger
 from tests.soak.observer import SpoolObserver
@@ -45,7 +45,7 @@ async def test_nothing_is_lost_when_the_exporter_is_killed_during_an_outage(tmp_
 
 def body(timestamp: float, value: float) -> bytes:
     family = gauge("queue", ({"name": "a"}, value), ({"name": "b"}, value))
-    (request,) = Encoder(NOBODY).requests(MetricsSnapshot(timestamp, (family,)))
+    (request,) = Encoder(IDENTITY).requests(MetricsSnapshot(timestamp, (family,)))
     return gzip.compress(request.body)
 
 

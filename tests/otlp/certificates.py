@@ -1,4 +1,4 @@
-"""Certificates as files, turned as Kubernetes turns a secret: the new file takes the old one's place."""
+"""Certificate files, replaced atomically, as Kubernetes replaces the files of a Secret."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
     import trustme
 
 
-def written(file: Path, text: str | bytes) -> Path:
-    fresh = file.with_suffix(".fresh")
-    fresh.write_bytes(text if isinstance(text, bytes) else text.encode())
-    fresh.replace(file)
+def replace_file(file: Path, text: str | bytes) -> Path:
+    new_file = file.with_suffix(".new")
+    new_file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    new_file.replace(file)
     return file
 
 
-def serving(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    """Return the TLS of a server with such a certificate."""
+def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    """Return the TLS context of a server with a certificate for these names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
     return context
 
 
-def trusting(authority: trustme.CA, folder: Path, server_name: str | None = None) -> ClientTlsLoader:
-    """Trust an authority, by a file in a folder."""
-    ca_file = written(folder / "ca.pem", authority.cert_pem.bytes())
+def client_tls(ca: trustme.CA, directory: Path, server_name: str | None = None) -> ClientTlsLoader:
+    """Return client TLS that trusts a CA."""
+    ca_file = replace_file(directory / "ca.pem", ca.cert_pem.bytes())
     return ClientTlsLoader(ClientTlsSection(ca_file=ca_file, server_name=server_name))
 
 
-def proving(authority: trustme.CA, folder: Path, server_name: str | None = None) -> ClientTlsLoader:
-    """Trust an authority, and show the certificate in the folder, which `prove` writes."""
-    ca_file = written(folder / "ca.pem", authority.cert_pem.bytes())
-    cert, key = folder / "cert.pem", folder / "key.pem"
+def mutual_tls(ca: trustme.CA, directory: Path, server_name: str | None = None) -> ClientTlsLoader:
+    """Return client TLS that trusts a CA and sends the certificate that `write_client_certificate` writes."""
+    ca_file = replace_file(directory / "ca.pem", ca.cert_pem.bytes())
+    cert, key = directory / "cert.pem", directory / "key.pem"
     return ClientTlsLoader(ClientTlsSection(ca_file=ca_file, cert_file=cert, key_file=key, server_name=server_name))
 
 
-def prove(issuer: trustme.CA, folder: Path) -> None:
-    """Write a client certificate of an issuer."""
-    mine = issuer.issue_cert("me.test")
-    written(folder / "cert.pem", mine.cert_chain_pems[0].bytes())
-    written(folder / "key.pem", mine.private_key_pem.bytes())
+def write_client_certificate(ca: trustme.CA, directory: Path) -> None:
+    """Write a client certificate issued by a CA."""
+    certificate = ca.issue_cert("me.test")
+    replace_file(directory / "cert.pem", certificate.cert_chain_pems[0].bytes())
+    replace_file(directory / "key.pem", certificate.private_key_pem.bytes())

@@ -9,15 +9,15 @@ import pytest
 from exporter.log import REDACTOR
 from exporter.otlp.transport.credentials import Destination, RequestCredentials
 
-from .certificates import written
+from .certificates import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_a_file_overrides_the_settings_and_the_authorization_file_overrides_both(tmp_path: Path) -> None:
-    headers = written(tmp_path / "headers", "X-Org=2,authorization=Basic%20b25lOm9uZQ==\nX-More: 3\n")
-    authorization = written(tmp_path / "authorization", "Basic dHdvOnR3bw==\n")
+    headers = replace_file(tmp_path / "headers", "X-Org=2,authorization=Basic%20b25lOm9uZQ==\nX-More: 3\n")
+    authorization = replace_file(tmp_path / "authorization", "Basic dHdvOnR3bw==\n")
     destination = Destination(
         "", {"x-org": "1", "X-Plain": "0", "Authorization": "Basic emVybw=="}, headers, authorization
     )
@@ -30,10 +30,10 @@ def test_a_file_overrides_the_settings_and_the_authorization_file_overrides_both
 
 
 def test_headers_are_reloaded_when_their_file_changes(tmp_path: Path) -> None:
-    file = written(tmp_path / "headers", "x-key=one")
+    file = replace_file(tmp_path / "headers", "x-key=one")
     credentials = RequestCredentials(Destination("", headers_file=file))
     assert (credentials.headers(), credentials.changed()) == ({"x-key": "one"}, False)
-    written(file, "x-key=two")
+    replace_file(file, "x-key=two")
     assert (credentials.changed(), credentials.headers()) == (True, {"x-key": "two"})
 
 
@@ -55,7 +55,7 @@ def test_an_unusable_file_is_reported_with_its_setting_and_not_shown(
 ) -> None:
     file = tmp_path / "file"
     if content is not None:
-        written(file, content)
+        replace_file(file, content)
     destination = (
         Destination("", headers_file=file) if setting == "headers_file" else Destination("", authorization_file=file)
     )
@@ -67,7 +67,7 @@ def test_an_unusable_file_is_reported_with_its_setting_and_not_shown(
 
 
 def test_sent_credentials_are_redacted_in_the_log(tmp_path: Path) -> None:
-    file = written(tmp_path / "headers", "x-key=hush-from-a-file")
+    file = replace_file(tmp_path / "headers", "x-key=hush-from-a-file")
     destination = Destination("", {"authorization": "Basic hush-from-settings"}, headers_file=file)
     RequestCredentials(destination).headers()
     assert "hush" not in REDACTOR.redact("hush-from-a-file, hush-from-settings, Basic hush-from-settings") + repr(

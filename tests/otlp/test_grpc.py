@@ -26,7 +26,7 @@ from exporter.otlp.transport.grpc import GrpcTransport
 from exporter.otlp.transport.grpc_status import GrpcResponse
 from exporter.otlp.transport.response import NotSent, ResponseTooLarge, TransportOutcome, classify
 
-from .certificates import prove, proving, trusting, written
+from .certificates import client_tls, mutual_tls, replace_file, write_client_certificate
 from .grpc_backend import GrpcBackend, fail, reject_value, reply_with, respond_late, retry_info
 from .pipeline import build_pipeline
 from .raw_server import respond, serve_raw, tunnel
@@ -115,13 +115,13 @@ async def test_a_permanent_error_drops_the_request_and_delivery_continues(backen
 async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(
     backend: GrpcBackend, tmp_path: Path, code: str
 ) -> None:
-    file = written(tmp_path / "headers", "authorization=Basic%20d3Jvbmc=")
+    file = replace_file(tmp_path / "headers", "authorization=Basic%20d3Jvbmc=")
     backend.replies = [fail(code)] * 2
 
     async def correct_file() -> None:
         if len(pipeline.clock.sleeps) == 3:
             assert pipeline.accounting.state is DeliveryState.BLOCKED
-            written(file, "authorization=Basic%20cmlnaHQ=")
+            replace_file(file, "authorization=Basic%20cmlnaHQ=")
 
     async with grpc_pipeline(Destination(backend.target, headers_file=file)) as pipeline:
         pipeline.clock.after_sleep = correct_file
@@ -223,10 +223,10 @@ async def restart(backend: GrpcBackend, tls: object) -> None:
 async def test_tls_verifies_the_name_which_a_setting_overrides(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restart(backend, server_credentials(authority, "ingest.example"))
-    rejected = classify(await post(Destination(backend.target, tls=trusting(authority, tmp_path))), 1, 0)
+    rejected = classify(await post(Destination(backend.target, tls=client_tls(authority, tmp_path))), 1, 0)
     assert isinstance(rejected, Retryable)
     assert "otlp.tls" in rejected.message
-    verified = trusting(authority, tmp_path, "ingest.example")
+    verified = client_tls(authority, tmp_path, "ingest.example")
     assert await post(Destination(backend.target, tls=verified)) == GrpcResponse()
     assert isinstance(classify(await post(Destination(backend.target)), 1, 0), Retryable)
 
@@ -234,14 +234,14 @@ async def test_tls_verifies_the_name_which_a_setting_overrides(backend: GrpcBack
 async def test_certificates_are_reloaded_when_they_change(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restart(backend, server_credentials(authority, "ingest.example", mutual=True))
-    prove(trustme.CA(), tmp_path)
+    write_client_certificate(trustme.CA(), tmp_path)
 
     async def correct_file() -> None:
         if len(pipeline.clock.sleeps) == 2:
-            prove(authority, tmp_path)
+            write_client_certificate(authority, tmp_path)
 
     async with grpc_pipeline(
-        Destination(backend.target, tls=proving(authority, tmp_path, "ingest.example"))
+        Destination(backend.target, tls=mutual_tls(authority, tmp_path, "ingest.example"))
     ) as pipeline:
         pipeline.clock.after_sleep = correct_file
         await pipeline.deliver(1)
@@ -256,13 +256,13 @@ async def test_certificates_are_reloaded_when_they_change(backend: GrpcBackend, 
 async def test_a_connection_is_reused_until_the_certificates_change(backend: GrpcBackend, tmp_path: Path) -> None:
     authority = trustme.CA()
     await restart(backend, server_credentials(authority, "ingest.example", mutual=True))
-    prove(authority, tmp_path)
+    write_client_certificate(authority, tmp_path)
     async with GrpcTransport(
-        Destination(backend.target, tls=proving(authority, tmp_path, "ingest.example"))
+        Destination(backend.target, tls=mutual_tls(authority, tmp_path, "ingest.example"))
     ) as transport:
         for attempt in range(4):
             if attempt == 2:
-                prove(authority, tmp_path)
+                write_client_certificate(authority, tmp_path)
                 assert transport.credentials_changed()
             assert await transport.post(b"") == GrpcResponse()
     assert [backend.peers.index(peer) for peer in backend.peers] == [0, 0, 2, 2]

@@ -15,7 +15,7 @@ from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.http import HttpTransport
 from exporter.otlp.transport.response import NoResponse, classify
 
-from .certificates import prove, proving, serving, trusting
+from .certificates import client_tls, mutual_tls, server_tls, write_client_certificate
 from .pipeline import http_pipeline
 from .raw_server import (
     OK,
@@ -129,12 +129,12 @@ async def test_a_name_that_does_not_resolve_is_retried_soon() -> None:
 
 async def test_a_wrong_tls_name_is_retried_and_server_name_overrides_it(tmp_path: Path) -> None:
     authority = trustme.CA()
-    async with serve_raw(tls=serving(authority, "ingest.example")) as server:
+    async with serve_raw(tls=server_tls(authority, "ingest.example")) as server:
         endpoint = url(server.port, "https")
-        async with HttpTransport(Destination(endpoint, tls=trusting(authority, tmp_path))) as transport:
+        async with HttpTransport(Destination(endpoint, tls=client_tls(authority, tmp_path))) as transport:
             outcome = await transport.post(b"")
         async with HttpTransport(
-            Destination(endpoint, tls=trusting(authority, tmp_path, "ingest.example"))
+            Destination(endpoint, tls=client_tls(authority, tmp_path, "ingest.example"))
         ) as transport:
             assert (await transport.post(b"")).code == "200"
         async with HttpTransport(Destination(endpoint)) as transport:
@@ -146,14 +146,14 @@ async def test_a_wrong_tls_name_is_retried_and_server_name_overrides_it(tmp_path
 
 async def test_ca_certificates_are_reloaded_when_their_file_changes(tmp_path: Path) -> None:
     authority = trustme.CA()
-    tls = trusting(trustme.CA(), tmp_path, "ingest.example")
+    tls = client_tls(trustme.CA(), tmp_path, "ingest.example")
 
     async def correct_files() -> None:
         if len(pipeline.clock.sleeps) == 2:
-            trusting(authority, tmp_path)
+            client_tls(authority, tmp_path)
 
     async with (
-        serve_raw(tls=serving(authority, "ingest.example")) as server,
+        serve_raw(tls=server_tls(authority, "ingest.example")) as server,
         http_pipeline(Destination(url(server.port, "https"), tls=tls)) as pipeline,
     ):
         pipeline.clock.after_sleep = correct_files
@@ -164,19 +164,19 @@ async def test_ca_certificates_are_reloaded_when_their_file_changes(tmp_path: Pa
 
 async def test_a_client_certificate_is_sent_and_reloaded_when_it_changes(tmp_path: Path) -> None:
     authority = trustme.CA()
-    server_tls = serving(authority, "ingest.example")
-    authority.configure_trust(server_tls)
-    server_tls.verify_mode = ssl.CERT_REQUIRED
-    prove(trustme.CA(), tmp_path)
+    server_context = server_tls(authority, "ingest.example")
+    authority.configure_trust(server_context)
+    server_context.verify_mode = ssl.CERT_REQUIRED
+    write_client_certificate(trustme.CA(), tmp_path)
 
     async def correct_files() -> None:
         if len(pipeline.clock.sleeps) == 2:
-            prove(authority, tmp_path)
+            write_client_certificate(authority, tmp_path)
 
     async with (
-        serve_raw(tls=server_tls) as server,
+        serve_raw(tls=server_context) as server,
         http_pipeline(
-            Destination(url(server.port, "https"), tls=proving(authority, tmp_path, "ingest.example"))
+            Destination(url(server.port, "https"), tls=mutual_tls(authority, tmp_path, "ingest.example"))
         ) as pipeline,
     ):
         pipeline.clock.after_sleep = correct_files
@@ -188,17 +188,17 @@ async def test_a_client_certificate_is_sent_and_reloaded_when_it_changes(tmp_pat
 
 async def test_a_missing_certificate_blocks_delivery_until_it_is_back(tmp_path: Path) -> None:
     authority = trustme.CA()
-    tls = trusting(authority, tmp_path, "ingest.example")
+    tls = client_tls(authority, tmp_path, "ingest.example")
     (tmp_path / "ca.pem").unlink()
 
     async def correct_files() -> None:
         if len(pipeline.clock.sleeps) == 4:
             assert pipeline.accounting.state is DeliveryState.BLOCKED
             assert f"otlp.tls: {tmp_path}/ca.pem cannot be read" in pipeline.accounting.state_reason
-            trusting(authority, tmp_path)
+            client_tls(authority, tmp_path)
 
     async with (
-        serve_raw(tls=serving(authority, "ingest.example")) as server,
+        serve_raw(tls=server_tls(authority, "ingest.example")) as server,
         http_pipeline(Destination(url(server.port, "https"), tls=tls)) as pipeline,
     ):
         pipeline.clock.after_sleep = correct_files
@@ -211,9 +211,9 @@ async def test_https_uses_the_proxy_of_the_environment_and_verifies_the_server_n
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
-    async with serve_raw(tls=serving(authority, "ingest.test")) as server, tunnel(server.port) as proxy:
+    async with serve_raw(tls=server_tls(authority, "ingest.test")) as server, tunnel(server.port) as proxy:
         monkeypatch.setenv("https_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
-        tls = trusting(authority, tmp_path)
+        tls = client_tls(authority, tmp_path)
         async with http_pipeline(Destination("https://ingest.test/v1/metrics", tls=tls)) as pipeline:
             await pipeline.deliver(1)
     assert pipeline.accounting.delivered == 1

@@ -1,4 +1,4 @@
-"""The producer counts what it queues and does not block the event loop; the generational cache evicts."""
+"""The producer counts what it queues and does not block the event loop."""
 
 from __future__ import annotations
 

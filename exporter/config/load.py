@@ -14,18 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from exporter.config import schema
 from exporter.config.env import above_file, below_file
 from exporter.config.errors import ConfigError, ConfigIssue, IssueCollector, Origin, quoted, suggest
-from exporter.config.schema import (
-    SettingPath,
-    deepest_field,
-    dotted,
-    is_mapping,
-    is_secret,
-    is_section_list,
-    section_of,
-    value_format,
-)
+from exporter.config.schema import SettingPath
 from exporter.config.settings import Settings
 from exporter.config.validation import CHECKS, CrossFieldIssue, file_issues, volatile_attributes
 from exporter.config.values import error_hint
@@ -132,8 +124,8 @@ def _nest(path: SettingPath, value: object) -> object:
 def _parse_dotted_path(dotted_path: str) -> SettingPath:
     """Split a dotted path; below a mapping the remainder is one key, dots included."""
     keys: SettingPath = tuple(dotted_path.split("."))
-    known_path, field_info = deepest_field(keys)
-    if field_info is None or not is_mapping(field_info) or known_path == keys:
+    known_path, field_info = schema.deepest_field(keys)
+    if field_info is None or not schema.is_mapping(field_info) or known_path == keys:
         return keys
     return (*known_path, dotted_path.split(".", len(known_path))[-1])
 
@@ -165,7 +157,7 @@ class _Flattener:
             key = str(name)
             field_info = model.model_fields.get(key)
             if field_info is None:
-                section_name = f"in {dotted(path)}" if path else "at the top level"
+                section_name = f"in {schema.dotted(path)}" if path else "at the top level"
                 self.issues.add_error(
                     self.origin((*path, key)).location,
                     f"unknown key {quoted(key)} {section_name}",
@@ -175,12 +167,12 @@ class _Flattener:
                 self._field(field_info, item, (*path, key))
 
     def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
-        model = section_of(field_info)
-        if model and is_section_list(field_info):
+        model = schema.section_of(field_info)
+        if model and schema.is_section_list(field_info):
             self._section_list(model, value, path)
         elif model:
             self.section(model, value, path)
-        elif is_mapping(field_info):
+        elif schema.is_mapping(field_info):
             self._mapping(field_info, value, path)
         else:
             self.layer[path] = SourcedValue(value, self.origin(path))
@@ -196,7 +188,7 @@ class _Flattener:
             self.section(model, item, (*path, index))
 
     def _mapping(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
-        mapping_format = value_format(field_info)
+        mapping_format = schema.value_format(field_info)
         try:
             if mapping_format.parse_pairs and isinstance(value, str) and not value.lstrip().startswith("{"):
                 tree: Any = mapping_format.parse_pairs(value)
@@ -223,7 +215,7 @@ class _Flattener:
             return None
 
     def _add_error(self, path: SettingPath, message: str, hint: str) -> None:
-        text = f"{dotted(path)}: {message}" if path else message
+        text = f"{schema.dotted(path)}: {message}" if path else message
         self.issues.add_error(self.origin(path).location, text, hint, str(path[-1]) if path else "")
 
 
@@ -244,7 +236,7 @@ def merge(layers: Iterable[Layer], issues: IssueCollector) -> Layer:
             elif is_ambiguous:
                 issues.add_error(
                     sourced.origin.location,
-                    f"{dotted(path)}: there are several installations",
+                    f"{schema.dotted(path)}: there are several installations",
                     "set it in the file under one installation, or set the complete list as JSON",
                 )
             else:
@@ -305,11 +297,11 @@ def _overlaps(location: SettingPath, path: SettingPath) -> bool:
 def _add_validation_error(details: ErrorDetails, layer: Layer, issues: IssueCollector) -> None:
     location = details["loc"]
     path = next((path for path in layer if location[: len(path)] == path), location)
-    field_path, field_info = deepest_field(path)
+    field_path, field_info = schema.deepest_field(path)
     value = layer[path].value if location in layer else details["input"]
-    message, hint = _format_error(details, None if field_info is None or is_secret(field_info) else value)
+    message, hint = _format_error(details, None if field_info is None or schema.is_secret(field_info) else value)
     origins = {path: sourced.origin for path, sourced in layer.items()}
-    kind = value_format(field_info).kind if field_info else "one of the known settings"
+    kind = schema.value_format(field_info).kind if field_info else "one of the known settings"
     issues.add_error(
         origin_of(origins, path).location,
         f"{_setting_name(path, origins)}: {message}",
@@ -328,7 +320,7 @@ def _format_error(details: ErrorDetails, value: object) -> tuple[str, str]:
 
 def _setting_name(path: SettingPath, origins: Origins) -> str:
     has_several = any(setting[:2] == ("argo", 1) for setting in origins)
-    return dotted(path, single_installation=not has_several)
+    return schema.dotted(path, single_installation=not has_several)
 
 
 def _cross_validate(settings: Settings, origins: Origins, issues: IssueCollector) -> None:

@@ -111,7 +111,7 @@ class QueueSection(Section):
 
 
 class OtlpSection(Section):
-    """Push over OTLP."""
+    """Push over OTLP; off without an endpoint."""
 
     endpoint: (
         Annotated[
@@ -139,13 +139,9 @@ class OtlpSection(Section):
     grace: NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()
-    """TLS for the endpoint."""
     request: RequestSection = RequestSection()
-    """Maximum size of a request."""
     retry: RetrySection = RetrySection()
-    """Back-off after a failed request."""
     queue: QueueSection = QueueSection()
-    """Queue of requests while the backend is unavailable."""
 
     @property
     def url(self) -> str:
@@ -171,7 +167,6 @@ class WebSection(Section):
     basic_auth: BasicAuthSection = BasicAuthSection()
     """User name and password of the pages; /healthz and /readyz need none."""
     tls: ServerTlsSection = ServerTlsSection()
-    """Server certificate."""
 
     @property
     def address(self) -> tuple[str | None, int]:
@@ -196,7 +191,7 @@ def check_read_address(text: str) -> str:
 
 
 class Last9Section(Section):
-    """A cluster of Last9, from which the Read URL is built (Cluster > Settings > Read Data shows it)."""
+    """A cluster of Last9 instead of `address`: its Read URL (Cluster > Settings > Read Data shows it)."""
 
     cluster: str = Field(default="", pattern=_SLUG)
     """Cluster id, also the default user name; empty: `address` is used."""
@@ -210,7 +205,6 @@ class ReadSection(Section):
     address: Annotated[str, AfterValidator(check_read_address), ValueFormat("URL")] | None = None
     """URL of a Prometheus HTTP API, without /api/v1; unset: `last9` is used, or nothing is read."""
     last9: Last9Section = Last9Section()
-    """A cluster of Last9, instead of `address`."""
     username: str = ""
     """User name of basic authentication; empty: the cluster id of `last9`, or no authentication."""
     password: SecretStr | None = None
@@ -220,7 +214,6 @@ class ReadSection(Section):
     authorization_file: SecretFilePath | None = None
     """File with the complete value of the Authorization header, instead of user name and password; unset: none."""
     tls: ClientTlsSection = ClientTlsSection()
-    """TLS for the address."""
     timeout: PositiveSeconds = 30.0
     """Timeout of a request."""
 

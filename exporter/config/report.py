@@ -9,18 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
+from exporter.config import schema
 from exporter.config.load import origin_of
-from exporter.config.schema import (
-    SettingPath,
-    SettingValue,
-    dotted,
-    is_mapping,
-    is_secret,
-    iter_fields,
-    iter_settings,
-    section_of,
-    value_format,
-)
+from exporter.config.schema import SettingPath, SettingValue
 from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,11 +48,11 @@ def effective_settings(loaded: LoadedConfig) -> list[EffectiveSetting]:
     is_single = len(loaded.settings.argo) == 1
     return [
         EffectiveSetting(
-            dotted(setting.path, single_installation=is_single),
+            schema.dotted(setting.path, single_installation=is_single),
             _value_text(setting),
             origin_of(loaded.origins, setting.path),
         )
-        for setting in iter_settings(loaded.settings)
+        for setting in schema.iter_settings(loaded.settings)
     ]
 
 
@@ -75,12 +66,12 @@ def settings_reference() -> list[SettingReference]:
     return [
         SettingReference(
             ".".join(map(str, path)),
-            value_format(field).kind,
+            schema.value_format(field).kind,
             _default_text(path, field),
             " ".join((field.description or "").split()),
         )
-        for path, field in iter_fields(Settings)
-        if section_of(field) is None
+        for path, field in schema.iter_fields(Settings)
+        if schema.section_of(field) is None
     ]
 
 
@@ -89,17 +80,17 @@ def _default_text(path: SettingPath, field: FieldInfo) -> str:
     for key in path:
         section = value[0] if isinstance(value, tuple) else value
         value = getattr(section, str(key))
-    if is_mapping(field):
-        return _flow_yaml(value_format(field).format(value))
+    if schema.is_mapping(field):
+        return _flow_yaml(schema.value_format(field).format(value))
     return _value_text(SettingValue(path, value, field))
 
 
 def _value_text(setting: SettingValue) -> str:
     if setting.value is None or setting.value == {}:
         return _flow_yaml(setting.value)
-    if is_secret(setting.field):
+    if schema.is_secret(setting.field):
         return _flow_yaml(MASK)
-    formatter = str if is_mapping(setting.field) else value_format(setting.field).format
+    formatter = str if schema.is_mapping(setting.field) else schema.value_format(setting.field).format
     return _flow_yaml(formatter(setting.value))
 
 
@@ -111,7 +102,7 @@ def _flow_yaml(value: object) -> str:
 def _yaml_lines(loaded: LoadedConfig) -> Iterator[str]:
     is_single = len(loaded.settings.argo) == 1
     previous: SettingPath = ()
-    for setting in iter_settings(loaded.settings):
+    for setting in schema.iter_settings(loaded.settings):
         path = tuple(key for key in setting.path if isinstance(key, str) or not is_single)
         common = _common_length(previous, path)
         for level in range(common, len(path) - 1):

@@ -16,7 +16,7 @@ class Section(BaseModel):
 
 
 class ClientTlsSection(Section):
-    """TLS of requests: how to verify the server, and the client certificate."""
+    """TLS of requests over https://: how to verify the server, and the client certificate."""
 
     ca_file: FilePath | None = None
     """PEM file with the certificate authorities to trust; unset: those of the system."""

@@ -130,37 +130,27 @@ class LogSection(Section):
 
 
 class Settings(Section):
-    """All settings; `Settings()` has the defaults."""
+    """All settings; `Settings()` has the defaults. The docstring of a section describes its field."""
 
     mode: Annotated[Literal["deployment", "sidecar"], BeforeValidator(lowercase)] = "deployment"
     """deployment: one exporter per cluster; sidecar: one per controller pod, exporting while that one leads."""
     argo: tuple[InstallationSource, ...] = ()
     """Controllers of Argo Rollouts: a mapping, or a list of mappings with one per installation."""
     kube_state_metrics: KubeStateMetricsSource = KubeStateMetricsSource()
-    """kube-state-metrics, the source of pods and ReplicaSets."""
     rollout_state: RolloutStateSource = RolloutStateSource()
-    """State of the Rollout objects; off without targets."""
     otlp: OtlpSection = OtlpSection()
-    """Push over OTLP; off without an endpoint."""
     read: ReadSection = ReadSection()
-    """Read access to the store; off without an address."""
     web: WebSection = WebSection()
-    """The exporter's own pages."""
     attributes: Annotated[Mapping[AttributeKey, str], AfterValidator(_with_service_name), ATTRIBUTES_FORMAT] = Field(
         default_factory=dict
     )
     """Identity attributes of the resource and of every data point, such as k8s.cluster.name (or cluster) and
     deployment.environment; the value none omits an attribute; service.name is rollouts-exporter by default."""
     namespaces: NamespacesSection = NamespacesSection()
-    """Namespaces whose rollouts are exported."""
     series: SeriesSection = SeriesSection()
-    """Series to export."""
     lifecycle: LifecycleSection = LifecycleSection()
-    """Timing of deletions, phases and info series, and the roles of pods."""
     memory: MemorySection = MemorySection()
-    """State that survives a restart."""
     log: LogSection = LogSection()
-    """The exporter's log."""
 
     @field_validator("argo", mode="before")
     @classmethod

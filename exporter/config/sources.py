@@ -30,7 +30,7 @@ def _default_timeout(fields: dict[str, Any]) -> float:
 
 
 class ScrapeLimits(Section):
-    """Limits of one response; a scrape that exceeds the first two fails."""
+    """Limits of one response; a scrape that exceeds `body` or `samples` fails."""
 
     body: ByteSize = 64 * MIB
     """Maximum size of a response after decompression, in bytes."""
@@ -59,13 +59,10 @@ class ScrapeSource(Section):
     path: str = Field(default="/metrics", pattern=r"^/[!-~]*$")
     """Path and query of the request, for targets that are not URLs with a path."""
     limits: ScrapeLimits = ScrapeLimits()
-    """Limits of one response."""
     tls: ClientTlsSection = ClientTlsSection()
-    """TLS for targets that are https:// URLs."""
     bearer_token_file: SecretFilePath | None = None
     """File with a token to send as `Authorization: Bearer`; reloaded when it changes; unset: no token."""
     basic_auth: BasicAuthSection = BasicAuthSection()
-    """Basic authentication to the targets."""
     headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS_FORMAT] = Field(default_factory=dict)
     """Additional HTTP headers; the values are secret."""
 
@@ -81,7 +78,7 @@ class InstallationSource(ScrapeSource):
 
 
 class KubeStateMetricsSource(ScrapeSource):
-    """All shards of kube-state-metrics."""
+    """All shards of kube-state-metrics, the source of pods and ReplicaSets."""
 
     targets: TargetList = ("kube-state-metrics.kube-system.svc:8080",)
     """Shards to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
@@ -90,11 +87,10 @@ class KubeStateMetricsSource(ScrapeSource):
     path: str = Field(default="/metrics?resources=pods,replicasets", pattern=r"^/[!-~]*$")
     """Path and query of the request, for targets that are not URLs with a path."""
     limits: KubeStateMetricsLimits = KubeStateMetricsLimits()
-    """Limits of one response."""
 
 
 class RolloutStateSource(ScrapeSource):
-    """A kube-state-metrics that exports the state of Rollout objects (custom-resource state)."""
+    """A kube-state-metrics with the state of Rollout objects (custom-resource state); off without targets."""
 
     targets: TargetList = ()
     """Targets with the state of Rollout objects, as host:port or URLs; empty: off."""

@@ -48,9 +48,8 @@ class FramedPoints:
             split_count, split_at = split_count + 1, end
         if split_count == self.count:
             return self, None
-        return FramedPoints(split_count, self.body[:split_at]), FramedPoints(
-            self.count - split_count, self.body[split_at:]
-        )
+        first = FramedPoints(split_count, self.body[:split_at])
+        return first, FramedPoints(self.count - split_count, self.body[split_at:])
 
     def without_first(self) -> FramedPoints | None:
         """Return the points after the first, None if there are none."""
@@ -63,7 +62,7 @@ def frame_points(points: Sequence[bytes]) -> FramedPoints:
     return FramedPoints(len(points), b"".join([length_prefix(len(point)) + point for point in points]))
 
 
-@lru_cache(4096)
+@lru_cache(4096)  # points of one family have few distinct sizes
 def length_prefix(size: int) -> bytes:
     """Return the field key and the length (a varint) that precede a point of `size` bytes."""
     length = bytearray()
@@ -119,9 +118,8 @@ class PointTemplate:
 def make_template(points: Sequence[bytes], shared_size: int) -> PointTemplate:
     """Return the template of encoded points, given without their shared prefix of `shared_size` bytes."""
     prefixes = [length_prefix(shared_size + len(point)) for point in points]
-    return PointTemplate(
-        [*prefixes[:1], *(rest + after for rest, after in zip(points, [*prefixes[1:], b""], strict=True))]
-    )
+    following = [*prefixes[1:], b""]
+    return PointTemplate([*prefixes[:1], *(point + after for point, after in zip(points, following, strict=True))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +157,8 @@ class EncodedBatchCache:
 
     def __init__(self, encoder: BatchEncoder) -> None:
         self._encoder = encoder
-        self._by_series: GenerationalCache[int, _CachedBatch] = (
-            GenerationalCache()
-        )  # by the identity of `series`, which outlives values
+        # By id(batch.series): the tuple stays the same object while only values change.
+        self._by_series: GenerationalCache[int, _CachedBatch] = GenerationalCache()
 
     def render(self, family: MetricFamily, timestamp: float) -> tuple[Iterator[FramedPoints], set[bytes]] | None:
         """Return the points of a family, rendered batch by batch on iteration, and their keys.
@@ -202,6 +199,6 @@ class EncodedBatchCache:
         encoded = self._encoder.encode_batch(name, batch)
         if encoded is None:
             return _CachedBatch(batch, None)
-        return _CachedBatch(
-            batch, make_template(encoded.points, len(self._encoder.shared_prefix(1.0))), encoded.point_keys
-        )
+        # The length of the prefix is the same at any time: timestamps are fixed64.
+        template = make_template(encoded.points, len(self._encoder.shared_prefix(1.0)))
+        return _CachedBatch(batch, template, encoded.point_keys)

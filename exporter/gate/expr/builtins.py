@@ -5,7 +5,6 @@ To add a function, add a row to `_BUILTINS`.
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -41,7 +40,7 @@ from exporter.gate.expr.types import (
     reflected_type,
     unknown,
 )
-from exporter.gate.expr.values import Time, Value, as_text, format_value, get, get_or_nil
+from exporter.gate.expr.values import Time, Value, format_value, get, get_or_nil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -249,6 +248,10 @@ def _one_of(kinds: set[TypeKind], returns: Type | None, message: str) -> TypeRul
     return TypeRule(rule)
 
 
+def _argument(name: str, kinds: set[TypeKind], returns: Type | None) -> TypeRule:
+    return _one_of(kinds, returns, f"invalid argument for {name} (type {{}})")
+
+
 def _element_of_list(which: str) -> TypeRule:
     def rule(arguments: Sequence[Type], _engine: Engine) -> Type:
         argument = _one_argument(arguments)
@@ -367,6 +370,10 @@ def _now(context: EvalContext) -> Value:
     return Time(context.now)
 
 
+def _default(context: EvalContext, _value: Value, fallback: Value) -> Value:
+    return fallback if context.result is None else context.result
+
+
 def _refuse_call(*_: object) -> Value:
     raise UnsupportedError("a function is called that is not supported")
 
@@ -383,15 +390,18 @@ _SPLIT: Final = _accepts(STRINGS, (_S, _S), (_S, _S, INT))
 _SORT: Final = _accepts(
     LIST, (LIST, _S), (INTS, _S), (FLOATS, _S), (STRINGS, _S), (LIST,), (FLOATS,), (STRINGS,), (INTS,)
 )
+_JOIN: Final = _accepts(STRING, (STRINGS, _S), (LIST, _S), (LIST,), (STRINGS, _S), (STRINGS,))
 _TEST: Final = Iteration(lambda *_: BOOL)
 _FIND: Final = Iteration(_element)
 _FIND_INDEX: Final = Iteration(lambda *_: INT)
 _AND_OPTIONAL: Final = (Parameter(), Parameter(predicate=True), Parameter(optional=True))
 _OPTIONAL_PREDICATE: Final = (Parameter(), Parameter(predicate=True, optional=True))
-
-
-def _number(name: str, message_name: str | None = None) -> TypeRule:
-    return _one_of(_NUMBERS, FLOAT, f"invalid argument for {message_name or name} (type {{}})")
+_MAP: Final = Iteration(lambda _, predicate, engine: list_of(predicate, engine), boolean=False, pointers=("index",))
+_REDUCE: Final = Iteration(lambda _, predicate, __: predicate, _AND_OPTIONAL, boolean=False, pointers=("index", "acc"))
+_SORT_BY: Final = Iteration(lambda collection, *_: collection, _AND_OPTIONAL, boolean=False)
+_SUM: Final = Iteration(
+    lambda _, predicate, engine: reflected_type(predicate, engine), _OPTIONAL_PREDICATE, boolean=False
+)
 
 
 _BUILTINS: Final = (
@@ -401,12 +411,7 @@ _BUILTINS: Final = (
     Function("any", _TEST, _V115, collections.any_matches),
     Function("one", _TEST, _V115, lambda context, *nodes: collections.count_matches(context, *nodes) == 1),
     Function("filter", Iteration(_filtered), _V115, collections.filter_items),
-    Function(
-        "map",
-        Iteration(lambda _, predicate, engine: list_of(predicate, engine), boolean=False, pointers=("index",)),
-        _V115,
-        collections.map_items,
-    ),
+    Function("map", _MAP, _V115, collections.map_items),
     Function("count", Iteration(lambda *_: INT), _V115, collections.count_matches),
     Function("count", Iteration(lambda *_: INT, _OPTIONAL_PREDICATE), _V117, collections.count_matches),
     Function("find", _FIND, _V115, collections.find()),
@@ -414,21 +419,11 @@ _BUILTINS: Final = (
     Function("findIndex", _FIND_INDEX, _V115, collections.find(index=True)),
     Function("findLastIndex", _FIND_INDEX, _V115, collections.find(backwards=True, index=True)),
     Function("groupBy", Iteration(lambda *_: GROUPS, boolean=False), _V115, collections.group_by),
-    Function(
-        "reduce",
-        Iteration(lambda _, predicate, __: predicate, _AND_OPTIONAL, boolean=False, pointers=("index", "acc")),
-        _V115,
-        collections.reduce,
-    ),
+    Function("reduce", _REDUCE, _V115, collections.reduce),
     Function("sortBy", _UNSUPPORTED, _V115, _refuse_call),  # 1.15 sorts by the name of a field
-    Function(
-        "sortBy",
-        Iteration(lambda collection, *_: collection, _AND_OPTIONAL, boolean=False),
-        _V117,
-        collections.sort_by,
-    ),
+    Function("sortBy", _SORT_BY, _V117, collections.sort_by),
     # on lists and maps
-    Function("len", _one_of(_SIZED, INT, "invalid argument for len (type {})"), _V115, _versioned(collections.length)),
+    Function("len", _argument("len", _SIZED, INT), _V115, _versioned(collections.length)),
     Function("first", _element_of_list("first"), _V115, lambda _, value: get_or_nil(value, 0)),
     Function("last", _element_of_list("last"), _V115, lambda _, value: get_or_nil(value, -1)),
     Function("get", NodeRule(_get), _V115, _pure(get_or_nil)),
@@ -447,21 +442,20 @@ _BUILTINS: Final = (
     Function("flatten", _one_of(_LISTS, LIST, "cannot flatten {}"), _V117, _pure(collections.flatten)),
     Function("concat", TypeRule(_concat), _V117, _pure(collections.concat)),
     # on numbers
-    Function("abs", _one_of(_NUMBERS, None, "invalid argument for abs (type {})"), _V115, _pure(numbers.absolute)),
-    Function("ceil", _number("ceil"), _V115, _pure(numbers.rounding("ceil", math.ceil))),
-    Function("floor", _number("floor"), _V115, _pure(numbers.rounding("floor", math.floor))),
+    Function("abs", _argument("abs", _NUMBERS, None), _V115, _pure(numbers.absolute)),
+    Function("ceil", _argument("ceil", _NUMBERS, FLOAT), _V115, _pure(numbers.rounding("ceil", math.ceil))),
+    Function("floor", _argument("floor", _NUMBERS, FLOAT), _V115, _pure(numbers.rounding("floor", math.floor))),
     # 1.15 names floor in the message of round
-    Function("round", _number("round", "floor"), _V115, _pure(numbers.rounding("round", numbers.round_half_away))),
-    Function("round", _number("round"), _V117, _pure(numbers.rounding("round", numbers.round_half_away))),
+    Function(
+        "round", _argument("floor", _NUMBERS, FLOAT), _V115, _pure(numbers.rounding("round", numbers.round_half_away))
+    ),
+    Function(
+        "round", _argument("round", _NUMBERS, FLOAT), _V117, _pure(numbers.rounding("round", numbers.round_half_away))
+    ),
     Function("max", _extreme("max"), _V115, _versioned(numbers.extreme("max", "<"))),
     Function("min", _extreme("min"), _V115, _versioned(numbers.extreme("min", ">"))),
     Function("sum", _one_of(_LISTS, ANY, "cannot sum {}"), _V115, _pure(numbers.sum_v115)),
-    Function(
-        "sum",
-        Iteration(lambda _, predicate, engine: reflected_type(predicate, engine), _OPTIONAL_PREDICATE, boolean=False),
-        _V117,
-        collections.sum_items,
-    ),
+    Function("sum", _SUM, _V117, collections.sum_items),
     Function("mean", _one_of(_LISTS, FLOAT, "cannot avg {}"), _V115, _versioned(numbers.mean)),
     Function("mean", _extreme("mean"), _V117, _versioned(numbers.mean)),
     Function("median", _one_of(_LISTS, FLOAT, "cannot median {}"), _V115, _versioned(numbers.median)),
@@ -477,18 +471,8 @@ _BUILTINS: Final = (
     # on strings, and conversions
     Function("type", _accepts(STRING, (ANY,)), _V115, _pure(collections.type_of)),
     Function("string", _accepts(STRING, (ANY,)), _V115, _pure(format_value)),
-    Function(
-        "int",
-        _one_of(_NUMBERS | {TypeKind.STRING}, INT, "invalid argument for int (type {})"),
-        _V115,
-        _versioned(strings.to_int),
-    ),
-    Function(
-        "float",
-        _one_of(_NUMBERS | {TypeKind.STRING}, FLOAT, "invalid argument for float (type {})"),
-        _V115,
-        _pure(strings.to_float),
-    ),
+    Function("int", _argument("int", _NUMBERS | _TEXTS, INT), _V115, _versioned(strings.to_int)),
+    Function("float", _argument("float", _NUMBERS | _TEXTS, FLOAT), _V115, _pure(strings.to_float)),
     Function("trim", _accepts(STRING, (_S,), (_S, _S)), _V115, _pure(strings.trim)),
     Function("trimPrefix", _TRIM_END, _V115, _pure(strings.trim_prefix)),
     Function("trimSuffix", _TRIM_END, _V115, _pure(strings.trim_suffix)),
@@ -498,19 +482,12 @@ _BUILTINS: Final = (
     Function("splitAfter", _SPLIT, _V115, _pure(strings.split_after)),
     Function("replace", _accepts(STRING, (_S, _S, _S, INT), (_S, _S, _S)), _V115, _pure(strings.replace)),
     Function("repeat", _accepts(STRING, (_S, INT)), _V115, _versioned(strings.repeat)),
-    Function(
-        "join",
-        _accepts(STRING, (STRINGS, _S), (LIST, _S), (LIST,), (STRINGS, _S), (STRINGS,)),
-        _V115,
-        _pure(strings.join),
-    ),
+    Function("join", _JOIN, _V115, _pure(strings.join)),
     Function("indexOf", _accepts(INT, (_S, _S)), _V115, _pure(strings.index_of)),
     Function("lastIndexOf", _accepts(INT, (_S, _S)), _V115, _pure(strings.last_index_of)),
     Function("hasPrefix", _accepts(BOOL, (_S, _S)), _V115, _pure(strings.has_prefix)),
     Function("hasSuffix", _accepts(BOOL, (_S, _S)), _V115, _pure(strings.has_suffix)),
-    Function(
-        "toBase64", _accepts(STRING, (_S,)), _V115, lambda _, text: base64.b64encode(as_text(text).encode()).decode()
-    ),
+    Function("toBase64", _accepts(STRING, (_S,)), _V115, _pure(strings.to_base64)),
     Function("fromBase64", _UNSUPPORTED, _V115, _refuse_call),
     Function("toJSON", _UNSUPPORTED, _V115, _refuse_call),
     Function("fromJSON", _UNSUPPORTED, _V115, _refuse_call),
@@ -542,12 +519,7 @@ CONTROLLER_FUNCTIONS: Final[Mapping[str, Function]] = {
         Function("isInf", _accepts(BOOL, (FLOAT,)), _V115, lambda _, value: math.isinf(numbers.only_float(value))),
         # these two look at the result, not at their argument (the controller's utils/evaluate)
         Function("isNil", _accepts(BOOL, (ANY,)), _V115, lambda context, _: context.result is None),
-        Function(
-            "default",
-            _accepts(ANY, (ANY, ANY)),
-            _V115,
-            lambda context, _, fallback: fallback if context.result is None else context.result,
-        ),
+        Function("default", _accepts(ANY, (ANY, ANY)), _V115, _default),
     )
 }
 """The functions that the controller itself adds to conditions."""

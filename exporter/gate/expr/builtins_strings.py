@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from typing import TYPE_CHECKING, Final
@@ -228,6 +229,11 @@ def has_prefix(text: Value, prefix: Value) -> Value:
 def has_suffix(text: Value, suffix: Value) -> Value:
     """Return whether text ends with a suffix."""
     return as_text(text).endswith(as_text(suffix))
+
+
+def to_base64(text: Value) -> Value:
+    """Return the base64 of text."""
+    return base64.b64encode(as_text(text).encode()).decode()
 
 
 # Regular expressions: the subset of RE2 that Python's `re` matches identically. Conditions match with it, and the

@@ -61,7 +61,7 @@ class ObservedRollout:
         """Return the leader's event counts by reason."""
         leader = self.cluster.controllers.leader
         assert leader
-        return {event.reason: count for event, count in leader.counters.events.items() if event.key == self.key}
+        return {reason: count for (key, reason), count in leader.counters.events.items() if key == self.key}
 
     def _record(self) -> None:
         ground_truth = self.ground_truth

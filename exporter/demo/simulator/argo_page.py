@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.demo.simulator import conditions
 from exporter.demo.simulator.controllers import RECONCILE_BOUNDS
-from exporter.demo.simulator.exposition import FamilyHeader, SampleRow, format_number, render_family
+from exporter.demo.simulator.exposition import SampleRow, format_number, parse_headers, render_family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from exporter.demo.simulator.controllers import DurationHistogram, SimulatedController
+    from exporter.demo.simulator.exposition import LabelPair
     from exporter.demo.simulator.objects import ObjectKey, SimulatedRollout
 
     PageRows = Callable[["PageInput"], Iterable[SampleRow]]
@@ -21,12 +22,45 @@ COMMIT = "49fa1516cf71672b69e265267da4e1d16e1fe114"
 GO_VERSION = "go1.26.8"
 PHASES = ("Abort", "Completed", "Error", "Paused", "Progressing", "Timeout")
 QUEUES = ("AnalysisRuns", "DestinationRules", "Experiments", "Ingresses", "Rollouts", "Services")
+ITEM_SECONDS = 0.0005
+"""How long an item waits in a work queue, and is worked on."""
+WARNINGS = (conditions.ABORTED,)
+"""Events of the type Warning."""
 QUEUE_BOUNDS = (1e-08, 1e-07, 1e-06, 9.999999999999999e-06, 9.999999999999999e-05, 0.001, 0.01, 0.1, 1.0, 10.0)
-UNFINISHED_WORK_HELP = (
-    "[ALPHA] How many seconds of work has done that is in progress and hasn't been observed by work_duration. Large "
-    "values indicate stuck threads. One can deduce the number of stuck threads by observing the rate at which this "
-    "increases."
-)
+FAMILIES = parse_headers("""
+argo_rollouts_controller_info gauge Running Argo-rollouts version
+build_info gauge A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.
+go_goroutines gauge Number of goroutines that currently exist.
+go_info gauge Information about the Go environment.
+notification_send histogram Notification send performance.
+process_cpu_seconds_total counter Total user and system CPU time spent in seconds.
+process_max_fds gauge Maximum number of open file descriptors.
+process_open_fds gauge Number of open file descriptors.
+process_resident_memory_bytes gauge Resident memory size in bytes.
+process_start_time_seconds gauge Start time of the process since unix epoch in seconds.
+process_virtual_memory_bytes gauge Virtual memory size in bytes.
+process_virtual_memory_max_bytes gauge Maximum amount of virtual memory available in bytes.
+rollout_events_total counter Count of rollout events
+rollout_info gauge Information about rollout.
+rollout_info_replicas_available gauge The number of available replicas per rollout.
+rollout_info_replicas_desired gauge The number of desired replicas per rollout.
+rollout_info_replicas_unavailable gauge The number of unavailable replicas per rollout.
+rollout_info_replicas_updated gauge The number of updated replicas per rollout.
+rollout_phase gauge Information on the state of the rollout (DEPRECATED - use rollout_info)
+rollout_reconcile histogram Rollout reconciliation performance.
+rollout_reconcile_error counter Error occurring during the rollout
+workqueue_adds_total counter [ALPHA] Total number of adds handled by workqueue
+workqueue_depth gauge [ALPHA] Current depth of workqueue
+workqueue_longest_running_processor_seconds gauge [ALPHA] How many seconds has the longest running processor for \
+workqueue been running.
+workqueue_queue_duration_seconds histogram [ALPHA] How long in seconds an item stays in workqueue before being \
+requested.
+workqueue_retries_total counter [ALPHA] Total number of retries handled by workqueue
+workqueue_unfinished_work_seconds gauge [ALPHA] How many seconds of work has done that is in progress and hasn't been \
+observed by work_duration. Large values indicate stuck threads. One can deduce the number of stuck threads by \
+observing the rate at which this increases.
+workqueue_work_duration_seconds histogram [ALPHA] How long in seconds processing an item from workqueue takes.
+""")
 
 
 class PageInput(NamedTuple):
@@ -45,7 +79,7 @@ def render_argo_page(
     """Return the page, with the rollouts that this process has reconciled, and no family without rows."""
     visible = [rollout for key, rollout in rollouts.items() if key in controller.counters.observed_rollouts]
     page = PageInput(controller, to_unix_time(controller.started_at), visible)
-    families = [(FamilyHeader(name, kind, text), list(rows(page))) for name, kind, text, rows in FAMILIES]
+    families = [(header, list(ROWS[header.name](page))) for header in FAMILIES]
     return "".join(render_family(header, rows) for header, rows in families if rows).encode()
 
 
@@ -63,24 +97,18 @@ def _gauge(read: Callable[[SimulatedRollout], float]) -> PageRows:
     return rows
 
 
-def _histograms(
-    read: Callable[[PageInput], Mapping[ObjectKey, DurationHistogram]],
-) -> PageRows:
+def _histograms(read: Callable[[PageInput], Mapping[ObjectKey, DurationHistogram]]) -> PageRows:
     """Return a function that makes a histogram for each rollout."""
 
     def rows(page: PageInput) -> Iterable[SampleRow]:
-        for key, timing in sorted(read(page).items(), key=lambda one: (one[0].name, one[0].namespace)):
+        for key, timing in sorted(read(page).items(), key=lambda item: (item[0].name, item[0].namespace)):
             yield from _histogram(_key_labels(key), RECONCILE_BOUNDS, timing.bucket_counts, timing.total, timing.count)
 
     return rows
 
 
 def _histogram(
-    labels: tuple[tuple[str, str], ...],
-    bounds: tuple[float, ...],
-    bucket_counts: Iterable[int],
-    total: float,
-    count: int,
+    labels: tuple[LabelPair, ...], bounds: tuple[float, ...], bucket_counts: list[int], total: float, count: int
 ) -> Iterable[SampleRow]:
     for bound, amount in zip(bounds, bucket_counts, strict=True):
         yield SampleRow((*labels, ("le", format_number(bound))), amount, "_bucket")
@@ -89,67 +117,63 @@ def _histogram(
     yield SampleRow(labels, count, "_count")
 
 
-def _queue_counts(page: PageInput) -> Iterable[tuple[str, int]]:
-    """Return how many items each work queue has processed; only rollouts are simulated."""
-    processed = sum(timing.count for timing in page.controller.counters.reconciles.values())
-    return [(name, processed if name == "Rollouts" else 0) for name in QUEUES]
+def _reconcile_count(page: PageInput) -> int:
+    return sum(timing.count for timing in page.controller.counters.reconciles.values())
+
+
+def _queue_counts(page: PageInput) -> Iterable[tuple[tuple[LabelPair, ...], int]]:
+    """Return the labels of each work queue and how many items it has processed; only rollouts are simulated."""
+    return [((("name", name),), _reconcile_count(page) if name == "Rollouts" else 0) for name in QUEUES]
 
 
 def _queue_gauge(page: PageInput) -> Iterable[SampleRow]:
-    return [SampleRow((("name", name),), 0) for name, _ in _queue_counts(page)]
+    return [SampleRow(labels, 0) for labels, _ in _queue_counts(page)]
 
 
 def _queue_counter(page: PageInput) -> Iterable[SampleRow]:
-    return [SampleRow((("name", name),), count) for name, count in _queue_counts(page)]
+    return [SampleRow(labels, count) for labels, count in _queue_counts(page)]
 
 
 def _queue_histogram(page: PageInput) -> Iterable[SampleRow]:
-    for name, count in _queue_counts(page):
-        bucket_counts = [count if bound >= 0.001 else 0 for bound in QUEUE_BOUNDS]  # noqa: PLR2004 - each item takes half of that
-        yield from _histogram((("name", name),), QUEUE_BOUNDS, bucket_counts, count * 0.0005, count)
+    for labels, count in _queue_counts(page):
+        bucket_counts = [count if bound >= ITEM_SECONDS else 0 for bound in QUEUE_BOUNDS]
+        yield from _histogram(labels, QUEUE_BOUNDS, bucket_counts, count * ITEM_SECONDS, count)
 
 
 def _event_rows(page: PageInput) -> Iterable[SampleRow]:
     rows = []
-    for event, count in page.controller.counters.events.items():
-        kind = "Warning" if event.warning else "Normal"
-        rows.append(SampleRow((*_key_labels(event.key), ("reason", event.reason), ("type", kind)), count))
+    for (key, reason), count in page.controller.counters.events.items():
+        kind = "Warning" if reason in WARNINGS else "Normal"
+        rows.append(SampleRow((*_key_labels(key), ("reason", reason), ("type", kind)), count))
     return _sorted_rows(rows)
 
 
 def _error_rows(page: PageInput) -> Iterable[SampleRow]:
-    return _sorted_rows(
-        SampleRow(_key_labels(key), count) for key, count in page.controller.counters.errors.items() if count
-    )
+    errors = page.controller.counters.errors.items()
+    return _sorted_rows(SampleRow(_key_labels(key), count) for key, count in errors if count)
 
 
 def _info_rows(page: PageInput) -> Iterable[SampleRow]:
-    return _sorted_rows(
-        SampleRow(
-            (
-                *_key_labels(rollout.key),
-                ("phase", conditions.phase(rollout.status)),
-                ("strategy", rollout.spec.strategy.label),
-                ("traffic_router", rollout.spec.router),
-            ),
-            1,
-        )
-        for rollout in page.rollouts
-    )
+    rows = []
+    for rollout in page.rollouts:
+        labels = (*_phase_labels(rollout, conditions.phase(rollout.status)), ("traffic_router", rollout.spec.router))
+        rows.append(SampleRow(labels, 1))
+    return _sorted_rows(rows)
 
 
 def _phase_rows(page: PageInput) -> Iterable[SampleRow]:
     return _sorted_rows(
-        SampleRow(
-            (*_key_labels(rollout.key), ("phase", phase), ("strategy", rollout.spec.strategy.label)),
-            phase == conditions.phase(rollout.status),
-        )
+        SampleRow(_phase_labels(rollout, phase), phase == conditions.phase(rollout.status))
         for rollout in page.rollouts
         for phase in PHASES
     )
 
 
-def _key_labels(key: ObjectKey) -> tuple[tuple[str, str], ...]:
+def _phase_labels(rollout: SimulatedRollout, phase: str) -> tuple[LabelPair, ...]:
+    return (*_key_labels(rollout.key), ("phase", phase), ("strategy", rollout.spec.strategy.label))
+
+
+def _key_labels(key: ObjectKey) -> tuple[LabelPair, ...]:
     return (("name", key.name), ("namespace", key.namespace))
 
 
@@ -158,98 +182,33 @@ def _sorted_rows(rows: Iterable[SampleRow]) -> list[SampleRow]:
     return sorted(rows, key=lambda row: [value for _, value in row.labels])
 
 
-FAMILIES: tuple[tuple[str, str, str, PageRows], ...] = (
-    ("argo_rollouts_controller_info", "gauge", "Running Argo-rollouts version", _constant(1, version=VERSION)),
-    (
-        "build_info",
-        "gauge",
-        "A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.",
-        _constant(1, commit=COMMIT, goarch="amd64", goversion=GO_VERSION, version=VERSION),
-    ),
-    ("go_goroutines", "gauge", "Number of goroutines that currently exist.", _constant(234)),
-    ("go_info", "gauge", "Information about the Go environment.", _constant(1, version=GO_VERSION)),
-    (
-        "notification_send",
-        "histogram",
-        "Notification send performance.",
-        _histograms(lambda page: page.controller.counters.notifications),
-    ),
-    (
-        "process_cpu_seconds_total",
-        "counter",
-        "Total user and system CPU time spent in seconds.",
-        lambda page: [SampleRow((), 0.05 + sum(count for _, count in _queue_counts(page)) / 100)],
-    ),
-    ("process_max_fds", "gauge", "Maximum number of open file descriptors.", _constant(20000)),
-    ("process_open_fds", "gauge", "Number of open file descriptors.", _constant(21)),
-    ("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", _constant(100212736)),
-    (
-        "process_start_time_seconds",
-        "gauge",
-        "Start time of the process since unix epoch in seconds.",
-        lambda page: [SampleRow((), round(page.start_time, 2))],
-    ),
-    ("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", _constant(5738913792)),
-    (
-        "process_virtual_memory_max_bytes",
-        "gauge",
-        "Maximum amount of virtual memory available in bytes.",
-        _constant(1.8446744073709552e19),
-    ),
-    ("rollout_events_total", "counter", "Count of rollout events", _event_rows),
-    ("rollout_info", "gauge", "Information about rollout.", _info_rows),
-    (
-        "rollout_info_replicas_available",
-        "gauge",
-        "The number of available replicas per rollout.",
-        _gauge(lambda rollout: rollout.status.available),
-    ),
-    (
-        "rollout_info_replicas_desired",
-        "gauge",
-        "The number of desired replicas per rollout.",
-        _gauge(lambda rollout: rollout.spec.replicas),
-    ),
-    (
-        "rollout_info_replicas_unavailable",
-        "gauge",
-        "The number of unavailable replicas per rollout.",
-        _gauge(lambda rollout: rollout.status.replicas - rollout.status.available),
-    ),
-    (
-        "rollout_info_replicas_updated",
-        "gauge",
-        "The number of updated replicas per rollout.",
-        _gauge(lambda rollout: rollout.status.updated),
-    ),
-    ("rollout_phase", "gauge", "Information on the state of the rollout (DEPRECATED - use rollout_info)", _phase_rows),
-    (
-        "rollout_reconcile",
-        "histogram",
-        "Rollout reconciliation performance.",
-        _histograms(lambda page: page.controller.counters.reconciles),
-    ),
-    ("rollout_reconcile_error", "counter", "Error occurring during the rollout", _error_rows),
-    ("workqueue_adds_total", "counter", "[ALPHA] Total number of adds handled by workqueue", _queue_counter),
-    ("workqueue_depth", "gauge", "[ALPHA] Current depth of workqueue", _queue_gauge),
-    (
-        "workqueue_longest_running_processor_seconds",
-        "gauge",
-        "[ALPHA] How many seconds has the longest running processor for workqueue been running.",
-        _queue_gauge,
-    ),
-    (
-        "workqueue_queue_duration_seconds",
-        "histogram",
-        "[ALPHA] How long in seconds an item stays in workqueue before being requested.",
-        _queue_histogram,
-    ),
-    ("workqueue_retries_total", "counter", "[ALPHA] Total number of retries handled by workqueue", _queue_gauge),
-    ("workqueue_unfinished_work_seconds", "gauge", UNFINISHED_WORK_HELP, _queue_gauge),
-    (
-        "workqueue_work_duration_seconds",
-        "histogram",
-        "[ALPHA] How long in seconds processing an item from workqueue takes.",
-        _queue_histogram,
-    ),
-)
+ROWS: dict[str, PageRows] = {
+    "argo_rollouts_controller_info": _constant(1, version=VERSION),
+    "build_info": _constant(1, commit=COMMIT, goarch="amd64", goversion=GO_VERSION, version=VERSION),
+    "go_goroutines": _constant(234),
+    "go_info": _constant(1, version=GO_VERSION),
+    "notification_send": _histograms(lambda page: page.controller.counters.notifications),
+    "process_cpu_seconds_total": lambda page: [SampleRow((), 0.05 + _reconcile_count(page) / 100)],
+    "process_max_fds": _constant(20000),
+    "process_open_fds": _constant(21),
+    "process_resident_memory_bytes": _constant(100212736),
+    "process_start_time_seconds": lambda page: [SampleRow((), round(page.start_time, 2))],
+    "process_virtual_memory_bytes": _constant(5738913792),
+    "process_virtual_memory_max_bytes": _constant(1.8446744073709552e19),
+    "rollout_events_total": _event_rows,
+    "rollout_info": _info_rows,
+    "rollout_info_replicas_available": _gauge(lambda rollout: rollout.status.available),
+    "rollout_info_replicas_desired": _gauge(lambda rollout: rollout.spec.replicas),
+    "rollout_info_replicas_unavailable": _gauge(lambda rollout: rollout.status.replicas - rollout.status.available),
+    "rollout_info_replicas_updated": _gauge(lambda rollout: rollout.status.updated),
+    "rollout_phase": _phase_rows,
+    "rollout_reconcile": _histograms(lambda page: page.controller.counters.reconciles),
+    "rollout_reconcile_error": _error_rows,
+    "workqueue_adds_total": _queue_counter,
+    "workqueue_depth": _queue_gauge,
+    "workqueue_longest_running_processor_seconds": _queue_gauge,
+    "workqueue_queue_duration_seconds": _queue_histogram,
+    "workqueue_retries_total": _queue_gauge,
+    "workqueue_unfinished_work_seconds": _queue_gauge,
+    "workqueue_work_duration_seconds": _queue_histogram,
+}

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 from exporter.demo.simulator.argo_page import render_argo_page
-from exporter.demo.simulator.controllers import (
-    CLEANUP_SECONDS,
-    ControllerGroup,
-    DurationHistogram,
-    EventKey,
-    SimulatedController,
-)
+from exporter.demo.simulator.controllers import CLEANUP_SECONDS, ControllerGroup, DurationHistogram
 from exporter.demo.simulator.ground_truth import ground_truth_of
 from exporter.demo.simulator.kube_page import render_kube_page
 from exporter.demo.simulator.kubelet import Kubelet, next_change
-from exporter.demo.simulator.objects import NEVER, ObjectKey, SimulatedReplicaSet, SimulatedRollout
+from exporter.demo.simulator.objects import ObjectKey, SimulatedReplicaSet, SimulatedRollout
 from exporter.demo.simulator.reconciler import RECONCILE_DELAY, reconcile
 from exporter.demo.simulator.state_page import render_state_page
 
 if TYPE_CHECKING:
+    from exporter.demo.simulator.controllers import SimulatedController
     from exporter.demo.simulator.ground_truth import GroundTruth
     from exporter.demo.simulator.objects import RolloutSpec
 
@@ -89,7 +85,7 @@ class SimulatedCluster:
         if leader:
             leader.counters.observed_rollouts.discard(rollout.key)
             leader.counters.cleanups.append((self._time + CLEANUP_SECONDS, rollout.key))
-            self._count_event(leader, rollout.key, "RolloutDeleted", warning=False)
+            self._count_event(leader, rollout.key, "RolloutDeleted")
 
     def apply(self, spec: RolloutSpec) -> None:
         """Replace a Rollout's spec."""
@@ -138,9 +134,7 @@ class SimulatedCluster:
     def rollback(self, namespace: str, name: str) -> None:
         """Deploy the image of the stable revision, or outside an update that of the revision before it."""
         rollout = self.rollouts[ObjectKey(namespace, name)]
-        earlier = (
-            rollout.stable_replica_set if not rollout.is_promoted else next(iter(rollout.other_replica_sets), None)
-        )
+        earlier = next(iter(rollout.other_replica_sets), None) if rollout.is_promoted else rollout.stable_replica_set
         if earlier is None:
             raise ValueError(f"{namespace}/{name} has no earlier revision; deploy another image first")
         self.deploy(namespace, name, earlier.image)
@@ -166,11 +160,8 @@ class SimulatedCluster:
 
     def kube_state_metrics_page(self, *, allow_lists: bool = True, resources: frozenset[str] = RESOURCES) -> bytes:
         """Return kube-state-metrics' page; `allow_lists` adds the pods' hash label and the ReplicaSets' revision."""
-        replica_sets = [
-            replica_set for rollout in self.rollouts.values() for replica_set in rollout.replica_sets.values()
-        ]
         return render_kube_page(
-            replica_sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists
+            self._replica_sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists
         )
 
     def state_page(self) -> bytes:
@@ -181,6 +172,10 @@ class SimulatedCluster:
         """Return the true state of each rollout, from the objects."""
         return {key: ground_truth_of(rollout) for key, rollout in self.rollouts.items()}
 
+    @property
+    def _replica_sets(self) -> list[SimulatedReplicaSet]:
+        return [replica_set for rollout in self.rollouts.values() for replica_set in rollout.replica_sets.values()]
+
     def _spec(self, namespace: str, name: str) -> RolloutSpec:
         return self.rollouts[ObjectKey(namespace, name)].spec
 
@@ -189,22 +184,16 @@ class SimulatedCluster:
             rollout.next_reconcile_at = min(rollout.next_reconcile_at, self._time + RECONCILE_DELAY)
 
     def _next_event_at(self) -> float:
-        times = [
-            next_change(replica_set)
-            for rollout in self.rollouts.values()
-            for replica_set in rollout.replica_sets.values()
-        ]
-        times += [next_change(replica_set) for replica_set in self.orphans]
+        times = [next_change(replica_set) for replica_set in [*self._replica_sets, *self.orphans]]
         times.append(self.controllers.next_change())
         if self.controllers.leader:
             times += [rollout.next_reconcile_at for rollout in self.rollouts.values()]
-        return min(times, default=NEVER)
+        return min(times)
 
     def _process_due(self) -> None:
         for rollout in self.rollouts.values():
-            changes = [
-                self._kubelet.reconcile(replica_set, self._time) for replica_set in rollout.replica_sets.values()
-            ]
+            replica_sets = rollout.replica_sets.values()
+            changes = [self._kubelet.reconcile(replica_set, self._time) for replica_set in replica_sets]
             if any(changes):
                 self._schedule_reconcile(rollout)
         for replica_set in self.orphans:
@@ -213,17 +202,14 @@ class SimulatedCluster:
         if self.controllers.advance(self._time):
             for index, rollout in enumerate(self.rollouts.values(), 1):
                 rollout.next_reconcile_at = self._time + index * INFORM_INTERVAL
-        leader = self.controllers.leader
-        for rollout in list(self.rollouts.values()) if leader else []:
-            if leader and rollout.next_reconcile_at <= self._time:
-                self._reconcile(leader, rollout)
+        if leader := self.controllers.leader:
+            for rollout in self.rollouts.values():
+                if rollout.next_reconcile_at <= self._time:
+                    self._reconcile(leader, rollout)
 
     def _reconcile(self, leader: SimulatedController, rollout: SimulatedRollout) -> None:
         counters, key = leader.counters, rollout.key
-
-        def record(reason: str, *, warning: bool = False) -> None:
-            self._count_event(leader, key, reason, warning=warning)
-
+        record = partial(self._count_event, leader, key)
         if key not in counters.observed_rollouts:
             counters.observed_rollouts.add(key)
             record("RolloutAddedToInformer")
@@ -233,6 +219,6 @@ class SimulatedCluster:
         counters.errors[key] += bool(has_conflict)
         counters.reconciles.setdefault(key, DurationHistogram()).observe(self._random.uniform(0.002, 0.03))
 
-    def _count_event(self, leader: SimulatedController, key: ObjectKey, reason: str, *, warning: bool) -> None:
-        leader.counters.events[EventKey(key, reason, warning)] += 1
+    def _count_event(self, leader: SimulatedController, key: ObjectKey, reason: str) -> None:
+        leader.counters.events[key, reason] += 1
         leader.counters.notifications.setdefault(key, DurationHistogram()).observe(self._random.uniform(1e-5, 5e-5))

@@ -53,7 +53,7 @@ def update_conditions(context: ReconcileContext) -> None:
     if context.aborted:
         if status.reason != ABORTED:
             status.reason = ABORTED
-            context.record_event(ABORTED, warning=True)
+            context.record_event(ABORTED)
     elif healthy:
         status.reason = AVAILABLE
     elif worsened or _has_progressed(context):
@@ -83,7 +83,7 @@ def _time_out(context: ReconcileContext) -> None:
     context.status.reason = TIMED_OUT
     if context.rollout.spec.progress_deadline_abort:
         context.adds_abort = True
-        context.record_event(ABORTED, warning=True)
+        context.record_event(ABORTED)
 
 
 def _is_healthy(context: ReconcileContext) -> bool:

@@ -18,13 +18,8 @@ CLEANUP_SECONDS = 65.0
 RECONCILE_BOUNDS = (0.01, 0.15, 0.25, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class EventKey:
-    """What a series of rollout_events_total counts."""
-
-    key: ObjectKey
-    reason: str
-    warning: bool
+EventKey = tuple[ObjectKey, str]
+"""What a series of rollout_events_total counts: the rollout and the reason, which also decides the type."""
 
 
 @dataclass(slots=True)
@@ -58,7 +53,7 @@ class ControllerCounters:
         """Remove the counters of rollouts whose clean-up is due."""
         for time, key in [cleanup for cleanup in self.cleanups if cleanup[0] <= now]:
             self.cleanups.remove((time, key))
-            self.events = Counter({event: count for event, count in self.events.items() if event.key != key})
+            self.events = Counter({event: count for event, count in self.events.items() if event[0] != key})
             del self.errors[key]
             self.reconciles.pop(key, None)
             self.notifications.pop(key, None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LabelPairs = tuple[tuple[str, str], ...]
+LabelPair = tuple[str, str]
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 MAX_PLAIN_EXPONENT = 6
 MIN_PLAIN_EXPONENT = -4
@@ -28,9 +28,14 @@ class FamilyHeader:
 class SampleRow:
     """A sample; its name is the family's and `suffix`."""
 
-    labels: LabelPairs
+    labels: tuple[LabelPair, ...]
     value: float
     suffix: str = ""
+
+
+def parse_headers(text: str) -> tuple[FamilyHeader, ...]:
+    """Parse a table of families: in each line a name, a type and the help text."""
+    return tuple(FamilyHeader(*line.split(" ", 2)) for line in text.strip().splitlines())
 
 
 def render_family(header: FamilyHeader, rows: Iterable[SampleRow]) -> str:
@@ -49,6 +54,6 @@ def format_number(value: float) -> str:
     return f"{mantissa}e{int(exponent):+03d}"
 
 
-def _format_labels(labels: LabelPairs) -> str:
+def _format_labels(labels: tuple[LabelPair, ...]) -> str:
     pairs = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in labels)
     return f"{{{pairs}}}" if pairs else ""

@@ -6,350 +6,253 @@ Only families that the exporter joins have rows.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from exporter.demo.simulator.exposition import FamilyHeader, LabelPairs, SampleRow, render_family
+from exporter.demo.simulator.exposition import SampleRow, parse_headers, render_family
 from exporter.demo.simulator.kubelet import TERMINATION_GRACE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator, Mapping
 
+    from exporter.demo.simulator.exposition import FamilyHeader, LabelPair
     from exporter.demo.simulator.objects import SimulatedPod, SimulatedReplicaSet
 
-    ToUnixTime = Callable[[float], float]
-    PodRows = Callable[[SimulatedReplicaSet, SimulatedPod, ToUnixTime], Iterable[SampleRow]]
-    ReplicaSetRows = Callable[[SimulatedReplicaSet, ToUnixTime], Iterable[SampleRow]]
+KubeObject = TypeVar("KubeObject")
 
-
-def _gauge(name: str, text: str) -> FamilyHeader:
-    return FamilyHeader(name, "gauge", text)
-
-
-def _counter(name: str, text: str) -> FamilyHeader:
-    return FamilyHeader(name, "counter", text)
-
-
-POD_FAMILIES = (
-    _gauge("kube_pod_completion_time", "[STABLE] Completion time in unix timestamp for a pod."),
-    _gauge("kube_pod_container_info", "[STABLE] Information about a container in a pod."),
-    _gauge(
-        "kube_pod_container_resource_limits",
-        "[STABLE] The number of requested limit resource by a container. It is recommended to use the "
-        "kube_pod_resource_limits metric exposed by kube-scheduler instead, as it is more precise.",
-    ),
-    _gauge(
-        "kube_pod_container_resource_requests",
-        "[STABLE] The number of requested request resource by a container. It is recommended to use the "
-        "kube_pod_resource_requests metric exposed by kube-scheduler instead, as it is more precise.",
-    ),
-    _gauge("kube_pod_container_state_started", "[STABLE] Start time in unix timestamp for a pod container."),
-    _gauge(
-        "kube_pod_container_status_last_terminated_reason",
-        "Describes the last reason the container was in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_container_status_last_terminated_exitcode",
-        "Describes the exit code for the last container in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_container_status_last_terminated_timestamp",
-        "Last terminated time for a pod container in unix timestamp.",
-    ),
-    _gauge("kube_pod_container_status_ready", "[STABLE] Describes whether the containers readiness check succeeded."),
-    _counter("kube_pod_container_status_restarts_total", "[STABLE] The number of container restarts per container."),
-    _gauge(
-        "kube_pod_container_status_running",
-        "[STABLE] Describes whether the container is currently in running state.",
-    ),
-    _gauge(
-        "kube_pod_container_status_terminated",
-        "[STABLE] Describes whether the container is currently in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_container_status_terminated_reason",
-        "Describes the reason the container is currently in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_container_status_waiting",
-        "[STABLE] Describes whether the container is currently in waiting state.",
-    ),
-    _gauge(
-        "kube_pod_container_status_waiting_reason",
-        "[STABLE] Describes the reason the container is currently in waiting state.",
-    ),
-    _gauge("kube_pod_created", "[STABLE] Unix creation timestamp"),
-    _gauge("kube_pod_deletion_timestamp", "Unix deletion timestamp"),
-    _gauge("kube_pod_info", "[STABLE] Information about pod."),
-    _gauge("kube_pod_ips", "Pod IP addresses"),
-    _gauge("kube_pod_init_container_info", "[STABLE] Information about an init container in a pod."),
-    _gauge("kube_pod_init_container_resource_limits", "The number of requested limit resource by an init container."),
-    _gauge(
-        "kube_pod_init_container_resource_requests",
-        "The number of requested request resource by an init container.",
-    ),
-    _gauge("kube_pod_init_container_state_started", "Start time in unix timestamp for a pod init container."),
-    _gauge(
-        "kube_pod_init_container_status_last_terminated_reason",
-        "Describes the last reason the init container was in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_last_terminated_exitcode",
-        "Describes the exit code for the last init container in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_last_terminated_timestamp",
-        "Last terminated time for a pod init container in unix timestamp.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_ready",
-        "[STABLE] Describes whether the init containers readiness check succeeded.",
-    ),
-    _counter(
-        "kube_pod_init_container_status_restarts_total",
-        "[STABLE] The number of restarts for the init container.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_running",
-        "[STABLE] Describes whether the init container is currently in running state.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_terminated",
-        "[STABLE] Describes whether the init container is currently in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_terminated_reason",
-        "Describes the reason the init container is currently in terminated state.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_waiting",
-        "[STABLE] Describes whether the init container is currently in waiting state.",
-    ),
-    _gauge(
-        "kube_pod_init_container_status_waiting_reason",
-        "Describes the reason the init container is currently in waiting state.",
-    ),
-    _gauge("kube_pod_annotations", "Kubernetes annotations converted to Prometheus labels."),
-    _gauge("kube_pod_labels", "[STABLE] Kubernetes labels converted to Prometheus labels."),
-    _gauge("kube_pod_overhead_cpu_cores", "The pod overhead in regards to cpu cores associated with running a pod."),
-    _gauge("kube_pod_overhead_memory_bytes", "The pod overhead in regards to memory associated with running a pod."),
-    _gauge("kube_pod_owner", "[STABLE] Information about the Pod's owner."),
-    _gauge(
-        "kube_pod_resourceclaim_info",
-        "Information about a DRA ResourceClaim referenced by a pod, one series per pod.spec.resourceClaims "
-        "entry; claim_name is the pod-local reference and resourceclaim_name is the resolved ResourceClaim "
-        "object name.",
-    ),
-    _gauge("kube_pod_restart_policy", "[STABLE] Describes the restart policy in use by this pod."),
-    _gauge("kube_pod_runtimeclass_name_info", "The runtimeclass associated with the pod."),
-    _gauge(
-        "kube_pod_spec_volumes_persistentvolumeclaims_info",
-        "[STABLE] Information about persistentvolumeclaim and ephemeral volumes in a pod.",
-    ),
-    _gauge(
-        "kube_pod_spec_volumes_persistentvolumeclaims_readonly",
-        "[STABLE] Describes whether a persistentvolumeclaim is mounted read only. Ephemeral volumes always "
-        "report 0 since the ephemeral volume source does not support a read-only flag.",
-    ),
-    _gauge("kube_pod_start_time", "[STABLE] Start time in unix timestamp for a pod."),
-    _gauge("kube_pod_status_phase", "[STABLE] The pods current phase."),
-    _gauge("kube_pod_status_qos_class", "The pods current qosClass."),
-    _gauge("kube_pod_status_ready", "[STABLE] Describes whether the pod is ready to serve requests."),
-    _gauge("kube_pod_status_ready_time", "Readiness achieved time in unix timestamp for a pod."),
-    _gauge("kube_pod_status_initialized_time", "Initialized time in unix timestamp for a pod."),
-    _gauge("kube_pod_status_container_ready_time", "Readiness achieved time in unix timestamp for a pod containers."),
-    _gauge("kube_pod_status_reason", "The pod status reasons"),
-    _gauge("kube_pod_status_disruption_reason", "The pod disruption condition reason"),
-    _gauge("kube_pod_status_scheduled", "[STABLE] Describes the status of the scheduling process for the pod."),
-    _gauge("kube_pod_status_scheduled_time", "[STABLE] Unix timestamp when pod moved into scheduled status"),
-    _gauge("kube_pod_status_unschedulable", "[STABLE] Describes the unschedulable status for the pod."),
-    _gauge("kube_pod_status_unscheduled_time", "Unix timestamp when pod moved into unscheduled status"),
-    _gauge("kube_pod_tolerations", "Information about the pod tolerations"),
-    _gauge("kube_pod_service_account", "The service account for a pod."),
-    _gauge("kube_pod_scheduler", "The scheduler for a pod."),
-)
-REPLICASET_FAMILIES = (
-    _gauge("kube_replicaset_created", "[STABLE] Unix creation timestamp"),
-    _gauge("kube_replicaset_status_replicas", "[STABLE] The number of replicas per ReplicaSet."),
-    _gauge(
-        "kube_replicaset_status_fully_labeled_replicas",
-        "[STABLE] The number of fully labeled replicas per ReplicaSet.",
-    ),
-    _gauge("kube_replicaset_status_ready_replicas", "[STABLE] The number of ready replicas per ReplicaSet."),
-    _gauge("kube_replicaset_status_terminating_replicas", "The number of terminating replicas per ReplicaSet."),
-    _gauge(
-        "kube_replicaset_status_observed_generation",
-        "[STABLE] The generation observed by the ReplicaSet controller.",
-    ),
-    _gauge("kube_replicaset_spec_replicas", "[STABLE] Number of desired pods for a ReplicaSet."),
-    _gauge(
-        "kube_replicaset_metadata_generation",
-        "[STABLE] Sequence number representing a specific generation of the desired state.",
-    ),
-    _gauge("kube_replicaset_owner", "[STABLE] Information about the ReplicaSet's owner."),
-    _gauge("kube_replicaset_annotations", "Kubernetes annotations converted to Prometheus labels."),
-    _gauge("kube_replicaset_labels", "[STABLE] Kubernetes labels converted to Prometheus labels."),
-)
+POD_FAMILIES = parse_headers("""
+kube_pod_completion_time gauge [STABLE] Completion time in unix timestamp for a pod.
+kube_pod_container_info gauge [STABLE] Information about a container in a pod.
+kube_pod_container_resource_limits gauge [STABLE] The number of requested limit resource by a container. It is \
+recommended to use the kube_pod_resource_limits metric exposed by kube-scheduler instead, as it is more precise.
+kube_pod_container_resource_requests gauge [STABLE] The number of requested request resource by a container. It is \
+recommended to use the kube_pod_resource_requests metric exposed by kube-scheduler instead, as it is more precise.
+kube_pod_container_state_started gauge [STABLE] Start time in unix timestamp for a pod container.
+kube_pod_container_status_last_terminated_reason gauge Describes the last reason the container was in terminated state.
+kube_pod_container_status_last_terminated_exitcode gauge Describes the exit code for the last container in terminated \
+state.
+kube_pod_container_status_last_terminated_timestamp gauge Last terminated time for a pod container in unix timestamp.
+kube_pod_container_status_ready gauge [STABLE] Describes whether the containers readiness check succeeded.
+kube_pod_container_status_restarts_total counter [STABLE] The number of container restarts per container.
+kube_pod_container_status_running gauge [STABLE] Describes whether the container is currently in running state.
+kube_pod_container_status_terminated gauge [STABLE] Describes whether the container is currently in terminated state.
+kube_pod_container_status_terminated_reason gauge Describes the reason the container is currently in terminated state.
+kube_pod_container_status_waiting gauge [STABLE] Describes whether the container is currently in waiting state.
+kube_pod_container_status_waiting_reason gauge [STABLE] Describes the reason the container is currently in waiting \
+state.
+kube_pod_created gauge [STABLE] Unix creation timestamp
+kube_pod_deletion_timestamp gauge Unix deletion timestamp
+kube_pod_info gauge [STABLE] Information about pod.
+kube_pod_ips gauge Pod IP addresses
+kube_pod_init_container_info gauge [STABLE] Information about an init container in a pod.
+kube_pod_init_container_resource_limits gauge The number of requested limit resource by an init container.
+kube_pod_init_container_resource_requests gauge The number of requested request resource by an init container.
+kube_pod_init_container_state_started gauge Start time in unix timestamp for a pod init container.
+kube_pod_init_container_status_last_terminated_reason gauge Describes the last reason the init container was in \
+terminated state.
+kube_pod_init_container_status_last_terminated_exitcode gauge Describes the exit code for the last init container in \
+terminated state.
+kube_pod_init_container_status_last_terminated_timestamp gauge Last terminated time for a pod init container in unix \
+timestamp.
+kube_pod_init_container_status_ready gauge [STABLE] Describes whether the init containers readiness check succeeded.
+kube_pod_init_container_status_restarts_total counter [STABLE] The number of restarts for the init container.
+kube_pod_init_container_status_running gauge [STABLE] Describes whether the init container is currently in running \
+state.
+kube_pod_init_container_status_terminated gauge [STABLE] Describes whether the init container is currently in \
+terminated state.
+kube_pod_init_container_status_terminated_reason gauge Describes the reason the init container is currently in \
+terminated state.
+kube_pod_init_container_status_waiting gauge [STABLE] Describes whether the init container is currently in waiting \
+state.
+kube_pod_init_container_status_waiting_reason gauge Describes the reason the init container is currently in waiting \
+state.
+kube_pod_annotations gauge Kubernetes annotations converted to Prometheus labels.
+kube_pod_labels gauge [STABLE] Kubernetes labels converted to Prometheus labels.
+kube_pod_overhead_cpu_cores gauge The pod overhead in regards to cpu cores associated with running a pod.
+kube_pod_overhead_memory_bytes gauge The pod overhead in regards to memory associated with running a pod.
+kube_pod_owner gauge [STABLE] Information about the Pod's owner.
+kube_pod_resourceclaim_info gauge Information about a DRA ResourceClaim referenced by a pod, one series per \
+pod.spec.resourceClaims entry; claim_name is the pod-local reference and resourceclaim_name is the resolved \
+ResourceClaim object name.
+kube_pod_restart_policy gauge [STABLE] Describes the restart policy in use by this pod.
+kube_pod_runtimeclass_name_info gauge The runtimeclass associated with the pod.
+kube_pod_spec_volumes_persistentvolumeclaims_info gauge [STABLE] Information about persistentvolumeclaim and \
+ephemeral volumes in a pod.
+kube_pod_spec_volumes_persistentvolumeclaims_readonly gauge [STABLE] Describes whether a persistentvolumeclaim is \
+mounted read only. Ephemeral volumes always report 0 since the ephemeral volume source does not support a read-only \
+flag.
+kube_pod_start_time gauge [STABLE] Start time in unix timestamp for a pod.
+kube_pod_status_phase gauge [STABLE] The pods current phase.
+kube_pod_status_qos_class gauge The pods current qosClass.
+kube_pod_status_ready gauge [STABLE] Describes whether the pod is ready to serve requests.
+kube_pod_status_ready_time gauge Readiness achieved time in unix timestamp for a pod.
+kube_pod_status_initialized_time gauge Initialized time in unix timestamp for a pod.
+kube_pod_status_container_ready_time gauge Readiness achieved time in unix timestamp for a pod containers.
+kube_pod_status_reason gauge The pod status reasons
+kube_pod_status_disruption_reason gauge The pod disruption condition reason
+kube_pod_status_scheduled gauge [STABLE] Describes the status of the scheduling process for the pod.
+kube_pod_status_scheduled_time gauge [STABLE] Unix timestamp when pod moved into scheduled status
+kube_pod_status_unschedulable gauge [STABLE] Describes the unschedulable status for the pod.
+kube_pod_status_unscheduled_time gauge Unix timestamp when pod moved into unscheduled status
+kube_pod_tolerations gauge Information about the pod tolerations
+kube_pod_service_account gauge The service account for a pod.
+kube_pod_scheduler gauge The scheduler for a pod.
+""")
+REPLICASET_FAMILIES = parse_headers("""
+kube_replicaset_created gauge [STABLE] Unix creation timestamp
+kube_replicaset_status_replicas gauge [STABLE] The number of replicas per ReplicaSet.
+kube_replicaset_status_fully_labeled_replicas gauge [STABLE] The number of fully labeled replicas per ReplicaSet.
+kube_replicaset_status_ready_replicas gauge [STABLE] The number of ready replicas per ReplicaSet.
+kube_replicaset_status_terminating_replicas gauge The number of terminating replicas per ReplicaSet.
+kube_replicaset_status_observed_generation gauge [STABLE] The generation observed by the ReplicaSet controller.
+kube_replicaset_spec_replicas gauge [STABLE] Number of desired pods for a ReplicaSet.
+kube_replicaset_metadata_generation gauge [STABLE] Sequence number representing a specific generation of the desired \
+state.
+kube_replicaset_owner gauge [STABLE] Information about the ReplicaSet's owner.
+kube_replicaset_annotations gauge Kubernetes annotations converted to Prometheus labels.
+kube_replicaset_labels gauge [STABLE] Kubernetes labels converted to Prometheus labels.
+""")
 
 NODES = 3
 PHASES = ("Pending", "Succeeded", "Failed", "Unknown", "Running")
+CONTAINER = ("container", "app")
+"""The label of a pod's only container."""
 ALLOW_LISTED = ("kube_pod_labels", "kube_replicaset_annotations")
 """Families that have rows only if an allow-list names a label or annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodOnPage:
+    """A pod on the page."""
+
+    replica_set: SimulatedReplicaSet
+    pod: SimulatedPod
+    to_unix_time: Callable[[float], float]
+
+    def row(self, value: float, *labels: LabelPair) -> SampleRow:
+        """Return a row about the pod."""
+        namespace = self.replica_set.owner.namespace
+        return SampleRow((("namespace", namespace), ("pod", self.pod.name), ("uid", self.pod.uid), *labels), value)
+
+    def time_row(self, time: float) -> SampleRow:
+        """Return a row with a time of the simulation."""
+        return self.row(int(self.to_unix_time(time)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetOnPage:
+    """A ReplicaSet on the page."""
+
+    replica_set: SimulatedReplicaSet
+    to_unix_time: Callable[[float], float]
+
+    def row(self, value: float, *labels: LabelPair) -> list[SampleRow]:
+        """Return the only row about the ReplicaSet."""
+        name, namespace = self.replica_set.name, self.replica_set.owner.namespace
+        return [SampleRow((("namespace", namespace), ("replicaset", name), *labels), value)]
 
 
 def render_kube_page(
     replica_sets: list[SimulatedReplicaSet],
     orphans: list[SimulatedReplicaSet],
-    to_unix_time: ToUnixTime,
+    to_unix_time: Callable[[float], float],
     *,
     resources: frozenset[str],
     allow_lists: bool,
 ) -> bytes:
     """Return the page; a resource's headers are there once it has an object, even without rows."""
-    pods = [(replica_set, pod) for replica_set in [*replica_sets, *orphans] for pod in replica_set.pods]
-    texts = []
-    for header in POD_FAMILIES if pods and "pods" in resources else ():
-        rows = POD_ROWS.get(header.name) if allow_lists or header.name not in ALLOW_LISTED else None
-        texts.append(
-            render_family(
-                header,
-                [row for replica_set, pod in pods for row in rows(replica_set, pod, to_unix_time)] if rows else (),
-            )
-        )
-    for header in REPLICASET_FAMILIES if replica_sets and "replicasets" in resources else ():
-        read = REPLICASET_ROWS.get(header.name) if allow_lists or header.name not in ALLOW_LISTED else None
-        texts.append(
-            render_family(
-                header, [row for replica_set in replica_sets for row in read(replica_set, to_unix_time)] if read else ()
-            )
-        )
+    hidden = () if allow_lists else ALLOW_LISTED
+    texts: list[str] = []
+    if "pods" in resources:
+        owners = [*replica_sets, *orphans]
+        pods = [PodOnPage(replica_set, pod, to_unix_time) for replica_set in owners for pod in replica_set.pods]
+        texts += _render_families(POD_FAMILIES, POD_ROWS, pods, hidden)
+    if "replicasets" in resources:
+        shown = [ReplicaSetOnPage(replica_set, to_unix_time) for replica_set in replica_sets]
+        texts += _render_families(REPLICASET_FAMILIES, REPLICASET_ROWS, shown, hidden)
     return "".join(texts).encode()
 
 
-def _pod_labels(replica_set: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
-    return (("namespace", replica_set.owner.namespace), ("pod", pod.name), ("uid", pod.uid))
+def _render_families(
+    headers: tuple[FamilyHeader, ...],
+    rows_by_family: Mapping[str, Callable[[KubeObject], list[SampleRow]]],
+    objects: list[KubeObject],
+    hidden: tuple[str, ...],
+) -> Iterator[str]:
+    for header in headers if objects else ():
+        rows = rows_by_family.get(header.name) if header.name not in hidden else None
+        yield render_family(header, [row for item in objects for row in rows(item)] if rows else ())
 
 
-def _container_labels(replica_set: SimulatedReplicaSet, pod: SimulatedPod) -> LabelPairs:
-    return (*_pod_labels(replica_set, pod), ("container", "app"))
-
-
-def _owner_labels(kind: str, name: str) -> LabelPairs:
+def _owner(kind: str, name: str) -> tuple[LabelPair, ...]:
     return (("owner_kind", kind), ("owner_name", name), ("owner_is_controller", "true"))
 
 
-def _pod_info(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    node = zlib.crc32(pod.uid.encode()) % NODES + 1
+def _pod_info(item: PodOnPage) -> list[SampleRow]:
+    pod, node = item.pod, zlib.crc32(item.pod.uid.encode()) % NODES + 1
     labels = (
         ("host_ip", f"192.168.49.{node + 1}"),
         ("pod_ip", f"10.244.{pod.number // 250}.{pod.number % 250 + 2}" if pod.running else ""),
         ("node", f"node-{node}"),
         ("created_by_kind", "ReplicaSet"),
-        ("created_by_name", replica_set.name),
+        ("created_by_name", item.replica_set.name),
         ("priority_class", ""),
         ("host_network", "false"),
     )
-    yield SampleRow(_pod_labels(replica_set, pod) + labels, 1)
+    return [item.row(1, *labels)]
 
 
-def _container_info(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    name, digest = replica_set.image.rpartition(":")[0], f"{zlib.crc32(replica_set.image.encode()):08x}" * 8
+def _container_info(item: PodOnPage) -> list[SampleRow]:
+    image = item.replica_set.image
+    name, digest = image.rpartition(":")[0], f"{zlib.crc32(image.encode()):08x}" * 8
     labels = (
-        ("image_spec", replica_set.image),
-        ("image", replica_set.image),
+        ("image_spec", image),
+        ("image", image),
         ("image_id", f"docker-pullable://{name}@sha256:{digest}"),
-        ("container_id", f"containerd://{pod.uid.replace('-', '') * 2}"),
+        ("container_id", f"containerd://{item.pod.uid.replace('-', '') * 2}"),
     )
-    yield SampleRow(_container_labels(replica_set, pod) + labels, 1)
+    return [item.row(1, CONTAINER, *labels)]
 
 
-def _pod_label_row(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow((*_pod_labels(replica_set, pod), ("label_rollouts_pod_template_hash", replica_set.hash)), 1)
+def _pod_phase(item: PodOnPage) -> list[SampleRow]:
+    current = "Running" if item.pod.running else "Pending"
+    return [item.row(phase == current, ("phase", phase)) for phase in PHASES]
 
 
-def _pod_owner(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(_pod_labels(replica_set, pod) + _owner_labels("ReplicaSet", replica_set.name), 1)
+def _pod_ready(item: PodOnPage) -> list[SampleRow]:
+    values = {"true": item.pod.ready, "false": not item.pod.ready, "unknown": False}
+    return [item.row(value, ("condition", name)) for name, value in values.items()]
 
 
-def _pod_phase(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    current = "Running" if pod.running else "Pending"
-    return [SampleRow((*_pod_labels(replica_set, pod), ("phase", phase)), phase == current) for phase in PHASES]
+def _deletion_timestamp(item: PodOnPage) -> list[SampleRow]:
+    return [item.time_row(item.pod.deleted_at + TERMINATION_GRACE_SECONDS)] if item.pod.terminating else []
 
 
-def _pod_ready(replica_set: SimulatedReplicaSet, pod: SimulatedPod, _: ToUnixTime) -> Iterable[SampleRow]:
-    values = {"true": pod.ready, "false": not pod.ready, "unknown": False}
-    return [SampleRow((*_pod_labels(replica_set, pod), ("condition", name)), value) for name, value in values.items()]
-
-
-def _deletion_timestamp(
-    replica_set: SimulatedReplicaSet, pod: SimulatedPod, to_unix_time: ToUnixTime
-) -> Iterable[SampleRow]:
-    if pod.terminating:
-        yield SampleRow(_pod_labels(replica_set, pod), int(to_unix_time(pod.deleted_at + TERMINATION_GRACE_SECONDS)))
-
-
-def _pod_time(read: Callable[[SimulatedPod], float | None]) -> PodRows:
-    """Return a function that makes a row for a pod's timestamp, if it has that."""
-
-    def rows(replica_set: SimulatedReplicaSet, pod: SimulatedPod, to_unix_time: ToUnixTime) -> Iterable[SampleRow]:
-        time = read(pod)
-        if time is not None:
-            yield SampleRow(_pod_labels(replica_set, pod), int(to_unix_time(time)))
-
-    return rows
-
-
-def _container_value(read: Callable[[SimulatedPod], float]) -> PodRows:
-    """Return a function that makes a row for the pod's only container."""
-    return lambda replica_set, pod, _: [SampleRow(_container_labels(replica_set, pod), read(pod))]
-
-
-def _replica_set_value(read: Callable[[SimulatedReplicaSet], float]) -> ReplicaSetRows:
-    """Return a function that makes a row for each ReplicaSet."""
-    return lambda replica_set, _: [SampleRow(_replica_set_labels(replica_set), read(replica_set))]
-
-
-def _replica_set_labels(replica_set: SimulatedReplicaSet) -> LabelPairs:
-    return (("namespace", replica_set.owner.namespace), ("replicaset", replica_set.name))
-
-
-def _replica_set_owner(replica_set: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(_replica_set_labels(replica_set) + _owner_labels("Rollout", replica_set.owner.name), 1)
-
-
-def _replica_set_annotations(replica_set: SimulatedReplicaSet, _: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(
-        (*_replica_set_labels(replica_set), ("annotation_rollout_argoproj_io_revision", str(replica_set.revision))), 1
-    )
-
-
-def _replica_set_created(replica_set: SimulatedReplicaSet, to_unix_time: ToUnixTime) -> Iterable[SampleRow]:
-    yield SampleRow(_replica_set_labels(replica_set), int(to_unix_time(replica_set.created_at)))
-
-
-POD_ROWS: dict[str, PodRows] = {
+POD_ROWS: dict[str, Callable[[PodOnPage], list[SampleRow]]] = {
     "kube_pod_container_info": _container_info,
-    "kube_pod_container_status_ready": _container_value(lambda pod: pod.ready),
-    "kube_pod_container_status_restarts_total": _container_value(lambda _: 0),
-    "kube_pod_container_status_running": _container_value(lambda pod: pod.running),
-    "kube_pod_container_status_waiting": _container_value(lambda pod: not pod.running),
-    "kube_pod_created": _pod_time(lambda pod: pod.created_at),
+    "kube_pod_container_status_ready": lambda item: [item.row(item.pod.ready, CONTAINER)],
+    "kube_pod_container_status_restarts_total": lambda item: [item.row(0, CONTAINER)],
+    "kube_pod_container_status_running": lambda item: [item.row(item.pod.running, CONTAINER)],
+    "kube_pod_container_status_waiting": lambda item: [item.row(not item.pod.running, CONTAINER)],
+    "kube_pod_created": lambda item: [item.time_row(item.pod.created_at)],
     "kube_pod_deletion_timestamp": _deletion_timestamp,
     "kube_pod_info": _pod_info,
-    "kube_pod_labels": _pod_label_row,
-    "kube_pod_owner": _pod_owner,
-    "kube_pod_start_time": _pod_time(lambda pod: pod.created_at),
+    "kube_pod_labels": lambda item: [item.row(1, ("label_rollouts_pod_template_hash", item.replica_set.hash))],
+    "kube_pod_owner": lambda item: [item.row(1, *_owner("ReplicaSet", item.replica_set.name))],
+    "kube_pod_start_time": lambda item: [item.time_row(item.pod.created_at)],
     "kube_pod_status_phase": _pod_phase,
     "kube_pod_status_ready": _pod_ready,
-    "kube_pod_status_ready_time": _pod_time(lambda pod: pod.ready_at if pod.ready else None),
+    "kube_pod_status_ready_time": lambda item: [item.time_row(item.pod.ready_at)] if item.pod.ready else [],
 }
-REPLICASET_ROWS: dict[str, ReplicaSetRows] = {
-    "kube_replicaset_annotations": _replica_set_annotations,
-    "kube_replicaset_created": _replica_set_created,
-    "kube_replicaset_metadata_generation": _replica_set_value(lambda replica_set: replica_set.generation),
-    "kube_replicaset_owner": _replica_set_owner,
-    "kube_replicaset_spec_replicas": _replica_set_value(lambda replica_set: replica_set.desired),
-    "kube_replicaset_status_fully_labeled_replicas": _replica_set_value(lambda replica_set: replica_set.replicas),
-    "kube_replicaset_status_observed_generation": _replica_set_value(lambda replica_set: replica_set.generation),
-    "kube_replicaset_status_ready_replicas": _replica_set_value(lambda replica_set: replica_set.available),
-    "kube_replicaset_status_replicas": _replica_set_value(lambda replica_set: replica_set.replicas),
+REVISION_LABEL = "annotation_rollout_argoproj_io_revision"
+REPLICASET_ROWS: dict[str, Callable[[ReplicaSetOnPage], list[SampleRow]]] = {
+    "kube_replicaset_annotations": lambda item: item.row(1, (REVISION_LABEL, str(item.replica_set.revision))),
+    "kube_replicaset_created": lambda item: item.row(int(item.to_unix_time(item.replica_set.created_at))),
+    "kube_replicaset_metadata_generation": lambda item: item.row(item.replica_set.generation),
+    "kube_replicaset_owner": lambda item: item.row(1, *_owner("Rollout", item.replica_set.owner.name)),
+    "kube_replicaset_spec_replicas": lambda item: item.row(item.replica_set.desired),
+    "kube_replicaset_status_fully_labeled_replicas": lambda item: item.row(item.replica_set.replicas),
+    "kube_replicaset_status_observed_generation": lambda item: item.row(item.replica_set.generation),
+    "kube_replicaset_status_ready_replicas": lambda item: item.row(item.replica_set.available),
+    "kube_replicaset_status_replicas": lambda item: item.row(item.replica_set.replicas),
 }

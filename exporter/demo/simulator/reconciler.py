@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 
 from exporter.demo.simulator import bluegreen, canary, conditions
 from exporter.demo.simulator.objects import NEVER, BlueGreenStrategy, SimulatedReplicaSet
-from exporter.demo.simulator.shared import (
-    ReconcileContext,
-    is_scaling_event,
-    pause_duration,
-    update_pause_status,
-)
+from exporter.demo.simulator.shared import ReconcileContext, is_scaling_event, pause_duration, update_pause_status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.demo.simulator.objects import SimulatedRollout
-    from exporter.demo.simulator.shared import EventRecorder
 
 RECONCILE_DELAY = 0.012
 """Seconds from a change to the reconciliation that it triggers."""
@@ -27,7 +23,7 @@ INITIAL_BACKOFF = 0.005
 """Seconds until an invalid spec is reconciled again; doubles each time. Even a fix is only noticed then."""
 
 
-def reconcile(rollout: SimulatedRollout, now: float, record: EventRecorder) -> None:
+def reconcile(rollout: SimulatedRollout, now: float, record: Callable[[str], None]) -> None:
     """Change ReplicaSets and status in place, count events, and set when the next reconciliation is due."""
     if rollout.spec.error:
         _reject_spec(rollout, now)
@@ -65,7 +61,7 @@ def _reject_spec(rollout: SimulatedRollout, now: float) -> None:
     rollout.retries += 1
 
 
-def _current_replica_set(rollout: SimulatedRollout, now: float, record: EventRecorder) -> SimulatedReplicaSet:
+def _current_replica_set(rollout: SimulatedRollout, now: float, record: Callable[[str], None]) -> SimulatedReplicaSet:
     """Return the ReplicaSet of the current template, created if need be; it always gets the highest revision."""
     template, spec, existing = rollout.current_hash, rollout.spec, rollout.new_replica_set
     others = (replica_set for replica_set in rollout.replica_sets.values() if replica_set.hash != template)

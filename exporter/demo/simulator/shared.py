@@ -6,7 +6,7 @@ Follows `rollout/{sync,replicaset,pause}.go` of Argo Rollouts v1.8.3, without an
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from exporter.demo.simulator import arithmetic
 from exporter.demo.simulator.arithmetic import ReplicaBounds, ReplicaSetSize
@@ -21,30 +21,25 @@ from exporter.demo.simulator.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from exporter.demo.simulator.objects import SimulatedRollout
-
 
 SYNC_SECONDS = 0.3
 """Seconds until a resized ReplicaSet creates or deletes pods."""
 
 
-class EventRecorder(Protocol):
-    """Counts an event by its reason, and whether it is a Warning."""
-
-    def __call__(self, reason: str, *, warning: bool = False) -> None:
-        """Count an event of the rollout."""
-
-
 @dataclass(slots=True)
 class ReconcileContext:
-    """One reconciliation: `previous` is the status before it; it writes the rollout's own status."""
+    """One reconciliation: `previous` is the status before it; it writes the rollout's own status.
+
+    `record_event` counts an event of the rollout by its reason.
+    """
 
     rollout: SimulatedRollout
     new: SimulatedReplicaSet
     now: float
-    record_event: EventRecorder
+    record_event: Callable[[str], None]
     previous: SimulatedStatus = field(init=False)
     adds_pause: str = ""
     ends_pause: bool = False

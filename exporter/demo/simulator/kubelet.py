@@ -26,45 +26,37 @@ class Kubelet:
 
     def reconcile(self, replica_set: SimulatedReplicaSet, now: float) -> bool:
         """Advance a ReplicaSet's pods to `now`; return whether any was created, changed or deleted."""
-        changed = [self._update_pod(pod, now) for pod in replica_set.pods]
-        gone = [pod for pod in replica_set.pods if pod.gone_at <= now]
+        changes = [_update_pod(pod, now) for pod in replica_set.pods]
+        changes += [pod.gone_at <= now for pod in replica_set.pods]
         replica_set.pods = [pod for pod in replica_set.pods if pod.gone_at > now]
-        resized = False
         if replica_set.sync_at <= now:
             replica_set.sync_at = NEVER
-            resized = self._resize(replica_set, now)
-        return any(changed) or bool(gone) or resized
+            changes.append(self._resize(replica_set, now))
+        return any(changes)
 
     def _resize(self, replica_set: SimulatedReplicaSet, now: float) -> bool:
         active = replica_set.active_pods
-        for pod in self._deletion_order(active)[: max(0, len(active) - replica_set.desired)]:
+        active.sort(key=lambda pod: (pod.ready, -pod.number))  # deletes pods that are not ready, then the newest
+        for pod in active[: max(0, len(active) - replica_set.desired)]:
             pod.deleted_at, pod.gone_at = now, now + self._random.uniform(*POD_STOP_SECONDS)
         replica_set.pods += [self._new_pod(replica_set, now) for _ in range(replica_set.desired - len(active))]
         return len(active) != replica_set.desired
-
-    @staticmethod
-    def _deletion_order(pods: list[SimulatedPod]) -> list[SimulatedPod]:
-        """Return pods in the order of deletion: first those that are not ready, then the newest."""
-        return sorted(pods, key=lambda pod: (pod.ready, -pod.number))
-
-    @staticmethod
-    def _update_pod(pod: SimulatedPod, now: float) -> bool:
-        previous = (pod.running, pod.ready)
-        pod.running = pod.running or pod.starts_at <= now
-        pod.ready = pod.ready or (pod.ready_at <= now and not pod.terminating)
-        return (pod.running, pod.ready) != previous
 
     def _new_pod(self, replica_set: SimulatedReplicaSet, now: float) -> SimulatedPod:
         self._pod_count += 1
         suffix = "".join(self._random.choices(ALPHABET, k=5))
         uid = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         starts = now + self._random.uniform(*POD_START_SECONDS)
-        ready = (
-            NEVER
-            if replica_set.image.rpartition(":")[2].startswith("bad")
-            else starts + self._random.uniform(*POD_READY_SECONDS)
-        )
+        is_bad = replica_set.image.rpartition(":")[2].startswith("bad")
+        ready = NEVER if is_bad else starts + self._random.uniform(*POD_READY_SECONDS)
         return SimulatedPod(f"{replica_set.name}-{suffix}", uid, self._pod_count, now, starts, ready)
+
+
+def _update_pod(pod: SimulatedPod, now: float) -> bool:
+    previous = (pod.running, pod.ready)
+    pod.running = pod.running or pod.starts_at <= now
+    pod.ready = pod.ready or (pod.ready_at <= now and not pod.terminating)
+    return (pod.running, pod.ready) != previous
 
 
 def next_change(replica_set: SimulatedReplicaSet) -> float:

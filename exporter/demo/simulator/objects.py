@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 FULL_WEIGHT = 100
 NEVER = math.inf
@@ -36,6 +36,7 @@ CanaryStep = SetWeight | Pause
 class CanaryStrategy:
     """The canary strategy; delays in seconds, `router` is the controller's `traffic_router` label ("" for none)."""
 
+    label: ClassVar = "canary"
     steps: tuple[CanaryStep, ...] = ()
     router: str = ""
     max_surge: float = 0.25
@@ -43,26 +44,17 @@ class CanaryStrategy:
     scale_down_delay: float = 30.0
     abort_scale_down_delay: float = 30.0
 
-    @property
-    def label(self) -> str:
-        """The label `strategy` of the controller's metrics."""
-        return "canary"
-
 
 @dataclass(frozen=True, slots=True)
 class BlueGreenStrategy:
     """The blue-green strategy; a switch waits for a user (`manual`), for `auto_promotion` seconds, or not at all."""
 
+    label: ClassVar = "blueGreen"
     manual: bool = False
     auto_promotion: float = 0.0
     preview_replicas: int | None = None
     scale_down_delay: float = 30.0
     abort_scale_down_delay: float = 30.0
-
-    @property
-    def label(self) -> str:
-        """The label `strategy` of the controller's metrics."""
-        return "blueGreen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +256,8 @@ class SimulatedRollout:
     @property
     def other_replica_sets(self) -> list[SimulatedReplicaSet]:
         """The ReplicaSets that are neither current nor stable, highest revision first."""
-        others = [
-            replica_set
-            for replica_set in self.replica_sets.values()
-            if replica_set.hash not in {self.current_hash, self.status.stable_hash}
-        ]
+        in_use = {self.current_hash, self.status.stable_hash}
+        others = [replica_set for replica_set in self.replica_sets.values() if replica_set.hash not in in_use]
         return sorted(others, key=lambda replica_set: -replica_set.revision)
 
     @property

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import log
 from exporter.config import load
-from exporter.demo.display import DisplayState, ReceivedStats, RolloutLine, TargetLine, open_display, received_line
+from exporter.demo.display import DisplayState, RolloutLine, TargetLine, open_display, received_line
 from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
 from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
 from exporter.net.auth import basic_auth
+from exporter.rollouts.model import CanaryFraction
 from exporter.service.app import App
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class DemoResult:
 
     produced: int
     delivered: int
-    received: ReceivedStats
+    received: ReceivedMetrics
 
     @property
     def ok(self) -> bool:
@@ -63,7 +64,7 @@ async def run_demo(console: Console, seconds: float | None, frames: Path | None 
         seconds = seconds if seconds is not None else duration
         app = App(load(None, {}, _settings(endpoint, sources)), "demo")
         await _run_exporter(app, received, console, seconds)
-    return DemoResult(app.accounting.produced, app.accounting.delivered, _received_stats(received))
+    return DemoResult(app.accounting.produced, app.accounting.delivered, received)
 
 
 async def _run_exporter(app: App, received: ReceivedMetrics, console: Console, seconds: float | None) -> None:
@@ -95,7 +96,7 @@ def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str
         "lifecycle.ended_info": 5,
     }
     for source in Source:
-        overrides[f"{source}.targets"] = list(sources.get(source, ()))
+        overrides[f"{source}.targets"] = list(sources[source])
         overrides[f"{source}.interval"] = TICK_SECONDS
     return overrides
 
@@ -108,23 +109,14 @@ DemoSources = tuple[dict[Source, tuple[str, ...]], float | None]
 async def _cluster() -> AsyncIterator[DemoSources]:
     scenario = Scenario(time.time())
     async with serve_cluster(scenario.cluster, lambda: scenario.advance(time.time())) as addresses:
-        yield (
-            {
-                Source.ARGO: addresses.argo,
-                Source.KUBE_STATE_METRICS: (addresses.kube_state_metrics,),
-                Source.ROLLOUT_STATE: (addresses.rollout_state,),
-            },
-            None,
-        )
+        yield addresses, None
 
 
 @asynccontextmanager
 async def _recording(path: Path) -> AsyncIterator[DemoSources]:
     started = time.monotonic()
     async with serve_recording(path, lambda: time.monotonic() - started) as (targets, seconds):
-        sources: dict[Source, tuple[str, ...]] = {}
-        for target in targets:
-            sources[target.source] = (*sources.get(target.source, ()), target.address)
+        sources = {source: tuple(target.address for target in targets if target.source is source) for source in Source}
         yield sources, seconds + DRAIN_SECONDS
 
 
@@ -133,32 +125,22 @@ def _display_state(app: App, received: ReceivedMetrics, elapsed: float) -> Displ
         elapsed,
         tuple(_rollout_line(rollout) for rollout in app.tracker.status.rollouts),
         tuple(_target_line(status) for status in app.tracker.status.targets),
-        _received_stats(received),
+        received,
     )
 
 
 def _rollout_line(rollout: Rollout) -> RolloutLine:
-    view, fraction = rollout.observation.view, rollout.fraction
-    return RolloutLine(
-        *rollout.key,
-        view.phase if view is not None else "?",
-        fraction.value if fraction is not None else None,
-        fraction.method if fraction is not None else "",
-        Counter(role.value for _, role in rollout.pod_roles),
-    )
+    view, fraction = rollout.observation.view, rollout.fraction or CanaryFraction()
+    pods = Counter(role.value for _, role in rollout.pod_roles)
+    phase = view.phase if view is not None else "?"
+    return RolloutLine(*rollout.key, phase, fraction.value, fraction.method, pods)
 
 
 def _target_line(status: TargetStatus) -> TargetLine:
     result = status.result
     state = status.role.value if status.role is not None else "down" if result.failure is not None else "up"
-    detail = result.failure.message if result.failure is not None else f"{result.samples} samples"
+    detail = result.failure.message if result.failure is not None else f"{result.sample_count} samples"
     return TargetLine(result.source.value, result.target, state, detail)
-
-
-def _received_stats(received: ReceivedMetrics) -> ReceivedStats:
-    return ReceivedStats(
-        received.points, received.requests, len(received.series), len(received.stale), received.rejected.total()
-    )
 
 
 def summary_line(result: DemoResult) -> str:

@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from exporter.demo.fake_backend import ReceivedMetrics
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -54,24 +56,13 @@ class TargetLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedStats:
-    """What the fake backend has received; `stale` counts series, `rejected` requests."""
-
-    points: int = 0
-    requests: int = 0
-    series: int = 0
-    stale: int = 0
-    rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class DisplayState:
     """Everything on display at one moment; `elapsed` are the seconds since the demo started."""
 
     elapsed: float
     rollouts: tuple[RolloutLine, ...] = ()
     targets: tuple[TargetLine, ...] = ()
-    received: ReceivedStats = ReceivedStats()
+    received: ReceivedMetrics = field(default_factory=ReceivedMetrics)
 
 
 @contextmanager
@@ -103,10 +94,11 @@ def bar(fraction: float | None) -> str:
     return FULL * cells + EMPTY * (BAR_WIDTH - cells)
 
 
-def received_line(received: ReceivedStats) -> str:
+def received_line(received: ReceivedMetrics) -> str:
     """Return what was received as a line."""
-    text = f"received {received.points} points in {received.requests} requests, {received.series} active series"
-    return f"{text}, {received.stale} stale, {received.rejected} requests rejected"
+    series = f"{len(received.series)} active series, {len(received.stale)} stale"
+    rejected = f"{received.rejected.total()} requests rejected"
+    return f"received {received.points} points in {received.requests} requests, {series}, {rejected}"
 
 
 class ChangeLines:

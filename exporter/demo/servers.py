@@ -11,13 +11,13 @@ from aiohttp import web
 
 from exporter.commands.record import RecordedFrame, RecordedPage, RecordingError, read_frames
 from exporter.demo.simulator.cluster import RESOURCES
+from exporter.metrics import Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from exporter.demo.simulator.cluster import SimulatedCluster
-    from exporter.metrics import Source
 
 HOST = "127.0.0.1"
 PATH = "/metrics"
@@ -54,23 +54,14 @@ def drop_connection(request: web.Request) -> web.Response:
 # A simulated cluster
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterAddresses:
-    """The addresses of a served cluster, as `host:port`; `argo` in the order of the cluster's controllers."""
-
-    argo: tuple[str, ...]
-    kube_state_metrics: str
-    rollout_state: str
-
-
 @asynccontextmanager
 async def serve_cluster(
     cluster: SimulatedCluster, advance: Callable[[], None], *, allow_lists: bool = True
-) -> AsyncIterator[ClusterAddresses]:
-    """Serve a cluster on free ports; `advance` is called before each page and brings the cluster to the present.
+) -> AsyncIterator[dict[Source, tuple[str, ...]]]:
+    """Serve a cluster on free ports; yield the addresses (`host:port`), of controllers in the cluster's order.
 
-    A controller that is down drops the connection. Only controllers compress: kube-state-metrics does so only with a
-    flag.
+    `advance` is called before each page and brings the cluster to the present. A controller that is down drops the
+    connection. Only controllers compress: kube-state-metrics does so only with a flag.
     """
 
     def controller(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -96,7 +87,7 @@ async def serve_cluster(
         argo = [await stack.enter_async_context(serve_path(controller(name))) for name in names]
         kube = await stack.enter_async_context(serve_path(kube_state_metrics))
         state = await stack.enter_async_context(serve_path(rollout_state))
-        yield ClusterAddresses(tuple(argo), kube, state)
+        yield {Source.ARGO: tuple(argo), Source.KUBE_STATE_METRICS: (kube,), Source.ROLLOUT_STATE: (state,)}
 
 
 def _page(body: bytes, content_type: str, *, compressed: bool = False) -> web.Response:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,6 @@ from rich.console import Console
 from exporter.demo.display import (
     ChangeLines,
     DisplayState,
-    ReceivedStats,
     RolloutLine,
     TargetLine,
     bar,
@@ -17,6 +17,7 @@ from exporter.demo.display import (
     received_line,
     render_display,
 )
+from exporter.demo.fake_backend import ReceivedMetrics
 
 CANARY = RolloutLine("shop", "checkout", "Paused", 0.4, "ready_pods", {"stable": 6, "canary": 4, "old": 0})
 SETTLED = RolloutLine("shop", "cart", "Completed")
@@ -27,7 +28,7 @@ STATE = DisplayState(
         TargetLine("argo", "argo-a", "leader", "184 samples"),
         TargetLine("argo", "argo-b", "down", "connection [refused]"),
     ),
-    ReceivedStats(points=1200, requests=3, series=400, stale=2, rejected=1),
+    ReceivedMetrics(3, 1200, Counter({400: 1}), {("x", ()): 0.0}, {("y", ()), ("z", ())}),
 )
 
 
@@ -68,7 +69,7 @@ def test_each_change_is_one_line() -> None:
         "  12.3s argo argo-a leader",
         "  12.3s argo argo-b down connection [refused]",
     ]
-    assert lines.new(replace(STATE, elapsed=13.0, received=ReceivedStats(points=9999))) == []
+    assert lines.new(replace(STATE, elapsed=13.0, received=ReceivedMetrics(points=9999))) == []
     changed = replace(STATE, elapsed=14.0, rollouts=(replace(CANARY, phase="Abort"), SETTLED))
     assert lines.new(changed) == ["  14.0s shop/checkout Abort canary 0.40 (ready_pods) 6 stable, 4 canary"]
 

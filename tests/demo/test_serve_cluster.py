@@ -9,6 +9,7 @@ from aiohttp import ClientSession, ServerDisconnectedError
 from exporter.demo.servers import PATH, serve_cluster
 from exporter.demo.simulator.cluster import SimulatedCluster
 from exporter.demo.simulator.objects import CanaryStrategy, RolloutSpec, SetWeight
+from exporter.metrics import Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,21 +45,26 @@ async def get(session: ClientSession, address: str, query: str = "", **headers: 
 async def test_each_component_has_its_own_port(cluster: SimulatedCluster, session: ClientSession) -> None:
     async with serve_cluster(cluster, no_time_passes) as addresses:
         argo = TEXT + "; escaping=values"
-        for address, name in zip(addresses.argo, ("argo-a", "argo-b"), strict=True):
+        for address, name in zip(addresses[Source.ARGO], ("argo-a", "argo-b"), strict=True):
             page = cluster.argo_page(name)
             assert page
             assert await get(session, address, **{"Accept-Encoding": "identity"}) == (200, argo, "", page)
-        assert await get(session, addresses.kube_state_metrics) == (200, TEXT, "", cluster.kube_state_metrics_page())
-        assert await get(session, addresses.rollout_state) == (200, TEXT, "", cluster.state_page())
+        assert await get(session, addresses[Source.KUBE_STATE_METRICS][0]) == (
+            200,
+            TEXT,
+            "",
+            cluster.kube_state_metrics_page(),
+        )
+        assert await get(session, addresses[Source.ROLLOUT_STATE][0]) == (200, TEXT, "", cluster.state_page())
 
 
 async def test_controllers_compress_on_request_and_kube_state_metrics_never(
     cluster: SimulatedCluster, session: ClientSession
 ) -> None:
     async with serve_cluster(cluster, no_time_passes) as addresses:
-        *_, encoding, body = await get(session, addresses.argo[0], **{"Accept-Encoding": "gzip"})
+        *_, encoding, body = await get(session, addresses[Source.ARGO][0], **{"Accept-Encoding": "gzip"})
         assert (encoding, gzip.decompress(body)) == ("gzip", cluster.argo_page("argo-a"))
-        *_, encoding, body = await get(session, addresses.kube_state_metrics, **{"Accept-Encoding": "gzip"})
+        *_, encoding, body = await get(session, addresses[Source.KUBE_STATE_METRICS][0], **{"Accept-Encoding": "gzip"})
         assert (encoding, body) == ("", cluster.kube_state_metrics_page())
 
 
@@ -66,20 +72,20 @@ async def test_kube_state_metrics_serves_the_requested_resources(
     cluster: SimulatedCluster, session: ClientSession
 ) -> None:
     async with serve_cluster(cluster, no_time_passes, allow_lists=False) as addresses:
-        full_page = await get(session, addresses.kube_state_metrics, "?resources=pods,replicasets")
+        full_page = await get(session, addresses[Source.KUBE_STATE_METRICS][0], "?resources=pods,replicasets")
         assert full_page[-1] == cluster.kube_state_metrics_page(allow_lists=False)
-        replica_sets = await get(session, addresses.kube_state_metrics, "?resources=replicasets")
+        replica_sets = await get(session, addresses[Source.KUBE_STATE_METRICS][0], "?resources=replicasets")
         assert replica_sets[-1].startswith(b"# HELP kube_replicaset_created")
-        assert (await get(session, addresses.kube_state_metrics, "?resources=nothing"))[-1] == b""
-        assert (await get(session, addresses.rollout_state, "?resources=pods"))[-1] == b""
+        assert (await get(session, addresses[Source.KUBE_STATE_METRICS][0], "?resources=nothing"))[-1] == b""
+        assert (await get(session, addresses[Source.ROLLOUT_STATE][0], "?resources=pods"))[-1] == b""
 
 
 async def test_each_request_advances_the_cluster(cluster: SimulatedCluster, session: ClientSession) -> None:
     times = iter([cluster.now + 1, cluster.now + 30])
     async with serve_cluster(cluster, lambda: cluster.advance(next(times))) as addresses:
-        previous = await get(session, addresses.rollout_state)
+        previous = await get(session, addresses[Source.ROLLOUT_STATE][0])
         cluster.deploy("shop", "checkout", "app:v2")
-        assert await get(session, addresses.rollout_state) != previous
+        assert await get(session, addresses[Source.ROLLOUT_STATE][0]) != previous
 
 
 async def test_a_controller_that_is_down_drops_the_connection(
@@ -88,13 +94,13 @@ async def test_a_controller_that_is_down_drops_the_connection(
     cluster.kill_controller("argo-a")
     async with serve_cluster(cluster, no_time_passes) as addresses:
         with pytest.raises(ServerDisconnectedError):
-            await get(session, addresses.argo[0])
-        assert (await get(session, addresses.argo[1]))[0] == 200
+            await get(session, addresses[Source.ARGO][0])
+        assert (await get(session, addresses[Source.ARGO][1]))[0] == 200
 
 
 async def test_other_paths_are_not_found(cluster: SimulatedCluster, session: ClientSession) -> None:
     async with (
         serve_cluster(cluster, no_time_passes) as addresses,
-        session.get(f"http://{addresses.argo[0]}/") as response,
+        session.get(f"http://{addresses[Source.ARGO][0]}/") as response,
     ):
         assert response.status == 404

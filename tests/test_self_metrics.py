@@ -28,8 +28,8 @@ def samples(families: Iterable[MetricFamily]) -> dict[str, float]:
     }
 
 
-def named(families: Iterable[MetricFamily], own: OwnMetric) -> MetricFamily:
-    return next(family for family in families if family.name == own.value.name)
+def find_family(families: Iterable[MetricFamily], metric: OwnMetric) -> MetricFamily:
+    return next(family for family in families if family.name == metric.value.name)
 
 
 def test_every_name_is_one_that_stores_do_not_change() -> None:
@@ -61,7 +61,7 @@ def test_label_values_are_passed_in_the_order_of_the_definition(telemetry: SelfM
 
 def test_a_histogram_is_exported_as_buckets_sum_and_count(telemetry: SelfMetrics) -> None:
     telemetry.observe(OwnMetric.REQUEST_SECONDS, 0.3)
-    family = named(telemetry.families(), OwnMetric.REQUEST_SECONDS)
+    family = find_family(telemetry.families(), OwnMetric.REQUEST_SECONDS)
     exported = samples([family])
     assert family.type is MetricType.HISTOGRAM
     assert exported['rollouts_exporter_request_seconds_bucket{le="0.25"}'] == 0
@@ -81,9 +81,9 @@ def test_every_series_carries_the_instance_and_none_is_a_creation_time(telemetry
 
 def test_a_counter_has_a_start_time_and_a_gauge_has_none(telemetry: SelfMetrics) -> None:
     families = telemetry.families()
-    assert list(named(families, OwnMetric.CYCLES).start_times or ()) == [STARTED]
-    assert set(named(families, OwnMetric.REQUEST_SECONDS).start_times or ()) == {STARTED}
-    assert named(families, OwnMetric.SERIES).start_times is None
+    assert list(find_family(families, OwnMetric.CYCLES).start_times or ()) == [STARTED]
+    assert set(find_family(families, OwnMetric.REQUEST_SECONDS).start_times or ()) == {STARTED}
+    assert find_family(families, OwnMetric.SERIES).start_times is None
 
 
 def test_a_series_is_the_same_object_at_each_export(telemetry: SelfMetrics) -> None:
@@ -124,10 +124,10 @@ def test_observable_metrics_are_read_at_one_moment_and_balance(telemetry: SelfMe
             OwnMetric.POINTS_DROPPED,
             OwnMetric.POINTS_QUEUED,
         ]
-        total = sum(sum(named(families, own).values) for own in destinations)
-        assert sum(named(families, OwnMetric.POINTS_MADE).values) == pytest.approx(total)
+        total = sum(sum(find_family(families, metric).values) for metric in destinations)
+        assert sum(find_family(families, OwnMetric.POINTS_MADE).values) == pytest.approx(total)
     assert samples(families)['rollouts_exporter_points_dropped_total{reason="size"}'] == pytest.approx(8)
-    assert named(families, OwnMetric.POINTS_MADE).type is MetricType.COUNTER
+    assert find_family(families, OwnMetric.POINTS_MADE).type is MetricType.COUNTER
 
 
 def test_a_metric_that_a_callback_omits_is_not_exported(telemetry: SelfMetrics) -> None:

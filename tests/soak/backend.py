@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from exporter.demo.fake_backend import CONTENT_TYPE, PATH
-from exporter.demo.replay_server import HOST
+from exporter.demo.servers import HOST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from exporter.demo.replay_server import Addresses, serve
+from exporter.demo.servers import serve_cluster
 from exporter.demo.simulator.scenario import Scenario
-from tests.process import Exporter, exporter
+from exporter.metrics import Source
+from tests.process import ExporterProcess, start_exporter
 from tests.soak.backend import FlakyBackend, flaky_backend
 from tests.soak.ledger import Ledger
 from tests.soak.observer import SpoolObserver
@@ -48,13 +49,11 @@ class SoakRun:
     log: str = ""
 
 
-def configuration(directory: Path, endpoint: str, addresses: Addresses, tick: float) -> Path:
+def configuration(directory: Path, endpoint: str, addresses: dict[Source, tuple[str, ...]], tick: float) -> Path:
     """Write the configuration of the exporter under test."""
     interval = {"interval": f"{tick * 1000:.0f}ms"}
     settings = {
-        "argo": {"targets": list(addresses.argo), **interval},
-        "kube_state_metrics": {"targets": [addresses.kube_state_metrics], **interval},
-        "rollout_state": {"targets": [addresses.rollout_state], **interval},
+        **{source.value: {"targets": list(addresses[source]), **interval} for source in Source},
         "otlp": {"endpoint": endpoint, "queue": {"directory": str(directory / "spool")}},
         "attributes": {"k8s.cluster.name": "soak"},
         "memory": {"directory": str(directory / "memory")},
@@ -73,12 +72,12 @@ class ExporterUnderTest:
         self._observer = observer
         self._soak = soak
         self._process_stack = AsyncExitStack()
-        self._process: Exporter | None = None
+        self._process: ExporterProcess | None = None
 
     async def start(self) -> None:
         """Start a process."""
-        self._process = await self._process_stack.enter_async_context(exporter(self._config))
-        await self._process.say("started")
+        self._process = await self._process_stack.enter_async_context(start_exporter(self._config))
+        await self._process.wait_for_log("started")
 
     async def kill(self) -> None:
         """Stop the process (SIGSTOP), read the spool, kill the process, and start another."""
@@ -109,7 +108,10 @@ async def run(directory: Path, plan: Plan, tick: float, seed: int, log: Callable
     """Perform a plan; return what happened."""
     soak, observer = SoakRun(), SpoolObserver(directory / "spool")
     stage = Scenario(time.time(), seed=seed)
-    async with flaky_backend() as backend, serve(stage.cluster, lambda: stage.advance(time.time())) as addresses:
+    async with (
+        flaky_backend() as backend,
+        serve_cluster(stage.cluster, lambda: stage.advance(time.time())) as addresses,
+    ):
         exporter_under_test = ExporterUnderTest(
             configuration(directory, backend.endpoint, addresses, tick), observer, soak
         )

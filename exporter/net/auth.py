@@ -12,30 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pydantic import SecretStr
+
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class SecretText(Protocol):
-    """A secret that its repr does not show, as pydantic's SecretStr."""
-
-    def get_secret_value(self) -> str:
-        """Return the secret."""
 
 
 class BasicCredential(Protocol):
     """A user name and a password or the file that holds it; a section of the settings fits."""
 
-    @property
-    def username(self) -> str:
-        """User name; "" for no authentication."""
-
-    @property
-    def password(self) -> SecretText | None:
-        """Password, if `password_file` is None."""
-
-    @property
-    def password_file(self) -> Path | None:
-        """File that holds the password."""
+    username: str
+    """User name; "" for no authentication."""
+    password: SecretStr | None
+    """Password, if `password_file` is None."""
+    password_file: Path | None
+    """File that holds the password."""
 
 
 def basic_auth(username: str, password: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import zlib
-from enum import Enum, auto
+from enum import Enum
 from typing import Final
 
 import aiohttp
@@ -21,52 +21,34 @@ class ResponseTooLargeError(aiohttp.ClientError):
 
 
 class ErrorKind(Enum):
-    """What went wrong between a request and its complete response."""
+    """What went wrong between a request and its complete response, and the exceptions by which it is recognised.
 
-    TIMEOUT = auto()
-    RESPONSE_TOO_LARGE = auto()
-    INVALID_URL = auto()
-    UNTRUSTED_CERTIFICATE = auto()
-    TLS_HANDSHAKE = auto()
-    TLS = auto()
+    The first kind that fits an exception or its cause counts, so a subclass stands before its base class.
+    """
+
+    RESPONSE_TOO_LARGE = (ResponseTooLargeError,)
+    INVALID_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+    UNTRUSTED_CERTIFICATE = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
+    TLS_HANDSHAKE = (aiohttp.ClientSSLError,)
+    TLS = (ssl.SSLError,)
     """A TLS error after the handshake, as when the server rejects our certificate in TLS 1.3."""
-    PROXY = auto()
-    DNS = auto()
-    REFUSED = auto()
-    RESET_ON_CONNECT = auto()
-    CONNECT = auto()
-    RESET = auto()
-    DISCONNECTED = auto()
+    PROXY = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)
+    DNS = (aiohttp.ClientConnectorDNSError,)
+    REFUSED = (ConnectionRefusedError,)
+    CONNECT = (aiohttp.ClientConnectorError,)
+    RESET = (ConnectionError,)
+    DISCONNECTED = (aiohttp.ServerDisconnectedError,)
     """The server closed the connection before it sent a response."""
-    INCOMPLETE = auto()
+    INCOMPLETE = (aiohttp.ClientPayloadError,)
     """The connection ended in the middle of the body."""
-    NOT_HTTP = auto()
-    GZIP = auto()
-    OS_ERROR = auto()
-    CLIENT_ERROR = auto()
-    OTHER = auto()
-
-
-# The first row that fits the exception or its cause counts, so a subclass stands before its base class.
-_KINDS: Final[tuple[tuple[ErrorKind, tuple[type[BaseException], ...]], ...]] = (
-    (ErrorKind.RESPONSE_TOO_LARGE, (ResponseTooLargeError,)),
-    (ErrorKind.INVALID_URL, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)),
-    (ErrorKind.UNTRUSTED_CERTIFICATE, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)),
-    (ErrorKind.TLS_HANDSHAKE, (aiohttp.ClientSSLError,)),
-    (ErrorKind.TLS, (ssl.SSLError,)),
-    (ErrorKind.PROXY, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)),
-    (ErrorKind.DNS, (aiohttp.ClientConnectorDNSError,)),
-    (ErrorKind.REFUSED, (ConnectionRefusedError,)),
-    (ErrorKind.CONNECT, (aiohttp.ClientConnectorError,)),
-    (ErrorKind.RESET, (ConnectionError,)),
-    (ErrorKind.DISCONNECTED, (aiohttp.ServerDisconnectedError,)),
-    (ErrorKind.INCOMPLETE, (aiohttp.ClientPayloadError,)),
-    (ErrorKind.NOT_HTTP, (aiohttp.ClientResponseError,)),
-    (ErrorKind.GZIP, (zlib.error,)),
-    (ErrorKind.OS_ERROR, (OSError,)),
-    (ErrorKind.CLIENT_ERROR, (aiohttp.ClientError,)),
-    (ErrorKind.OTHER, (BaseException,)),
-)
+    NOT_HTTP = (aiohttp.ClientResponseError,)
+    GZIP = (zlib.error,)
+    OS_ERROR = (OSError,)
+    CLIENT_ERROR = (aiohttp.ClientError,)
+    OTHER = (BaseException,)
+    # Every exception fits a kind above; these two are recognised by `classify_error` itself.
+    TIMEOUT = (TimeoutError,)
+    RESET_ON_CONNECT = (aiohttp.ClientConnectorError, ConnectionError)
 
 
 def classify_error(error: BaseException) -> ErrorKind:
@@ -74,7 +56,7 @@ def classify_error(error: BaseException) -> ErrorKind:
     if isinstance(error, TimeoutError):  # not as a cause: a handshake that the system gave up is CONNECT
         return ErrorKind.TIMEOUT
     chain = [link for link in (error.__cause__, error) if link is not None]
-    kind = next(kind for kind, types in _KINDS if any(isinstance(link, types) for link in chain))
+    kind = next(kind for kind in ErrorKind if any(isinstance(link, kind.value) for link in chain))
     if kind is ErrorKind.CONNECT and isinstance(error.__cause__, ConnectionError):
         return ErrorKind.RESET_ON_CONNECT
     return kind

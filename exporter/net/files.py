@@ -18,9 +18,9 @@ class ReloadingFile(Generic[T]):
 
     __slots__ = ("_build", "_cached", "_files", "_versions")
 
-    def __init__(self, build: Callable[[], T], *files: Path) -> None:
+    def __init__(self, build: Callable[[], T], *files: Path | None) -> None:
         self._build = build
-        self._files = files
+        self._files = tuple(filter(None, files))
         self._versions: tuple[FileVersion | None, ...] | None = None
         self._cached: tuple[T] | None = None  # a tuple, since the value itself may be None
 
@@ -54,22 +54,17 @@ def _file_version(file: Path) -> FileVersion | None:
 
 
 class SecretFile:
-    """A secret in a file, read again whenever the file changes; never shown in a repr."""
+    """A secret in a file, without surrounding white space; never shown in a repr.
 
-    __slots__ = ("_secret", "path")
+    `read` loads it again whenever the file changes. It raises OSError if the file cannot be read, ValueError if it is
+    not UTF-8.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._secret = ReloadingFile(self._read, path)
+        self.read = ReloadingFile(self._decode, path).load
 
-    def read(self) -> str:
-        """Return the secret without surrounding white space.
-
-        Raises OSError if the file cannot be read, ValueError if it is not UTF-8.
-        """
-        return self._secret.load()
-
-    def _read(self) -> str:
+    def _decode(self) -> str:
         try:
             return self.path.read_bytes().decode().strip()
         except UnicodeDecodeError:

@@ -92,7 +92,7 @@ class PrometheusClient(SessionClient):
         """Send a request to a path below /api/v1 and return the HTTP response, whatever its status."""
         context = self._context(path)
         try:
-            tls = self._endpoint.tls.load_context() if self._endpoint.tls else True
+            tls = self._endpoint.tls.load().context if self._endpoint.tls else True
         except (OSError, ValueError) as error:
             message = f"{context.origin} is not queried: {error}; check {context.hints.tls}"
             return _redacted(Failure("tls", message))

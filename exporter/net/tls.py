@@ -15,25 +15,16 @@ if TYPE_CHECKING:
 class TlsFiles(Protocol):
     """Paths of the PEM files of a TLS client; a section of the settings fits."""
 
-    @property
-    def ca_file(self) -> Path | None:
-        """Authorities to trust; None for the system's."""
-
-    @property
-    def cert_file(self) -> Path | None:
-        """Client certificate; None for no client certificate."""
-
-    @property
-    def key_file(self) -> Path | None:
-        """Private key of `cert_file`."""
-
-    @property
-    def server_name(self) -> str | None:
-        """Name to verify and to send as SNI; None for the host's name."""
-
-    @property
-    def insecure_skip_verify(self) -> bool:
-        """Whether any server certificate is accepted."""
+    ca_file: Path | None
+    """Authorities to trust; None for the system's."""
+    cert_file: Path | None
+    """Client certificate; None for no client certificate."""
+    key_file: Path | None
+    """Private key of `cert_file`."""
+    server_name: str | None
+    """Name to verify and to send as SNI; None for the host's name."""
+    insecure_skip_verify: bool
+    """Whether any server certificate is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +43,17 @@ class TlsMaterial:
         return self.ca_pem or "".join(map(ssl.DER_cert_to_PEM_cert, system_roots)).encode() or None
 
 
-class ClientTlsLoader:
-    """The TLS of one client, as its files are now."""
+class ClientTlsLoader(ReloadingFile[TlsMaterial]):
+    """The TLS of one client, as its files are now; `load` raises OSError and ValueError, whose text has no secret."""
 
     def __init__(self, tls: TlsFiles) -> None:
         self.server_name = tls.server_name
-        files = (file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file is not None)
-        self._material = ReloadingFile(lambda: _load_material(tls), *files)
-
-    def load_context(self) -> ssl.SSLContext:
-        """Return the context for the current files. Raises OSError and ValueError, whose text has no secret."""
-        return self.load().context
-
-    def load(self) -> TlsMaterial:
-        """Return the same object for as long as the files are the same. Raises OSError and ValueError."""
-        return self._material.load()
-
-    def changed(self) -> bool:
-        """Return whether a file changed since the last load."""
-        return self._material.changed()
+        files = (tls.ca_file, tls.cert_file, tls.key_file)
+        super().__init__(lambda: TlsMaterial(_create_context(tls), *map(_read_optional, files)), *files)
 
 
-def _load_material(tls: TlsFiles) -> TlsMaterial:
-    texts = [None if file is None else file.read_bytes() for file in (tls.ca_file, tls.cert_file, tls.key_file)]
-    return TlsMaterial(_create_context(tls), *texts)
+def _read_optional(file: Path | None) -> bytes | None:
+    return file.read_bytes() if file is not None else None
 
 
 def _create_context(tls: TlsFiles) -> ssl.SSLContext:

@@ -89,7 +89,7 @@ class ScrapeClient:
 
     async def _request(self, session: aiohttp.ClientSession, address: Address, sink: Sink) -> Failure | None:
         try:
-            tls = self._tls.load_context() if address.target.scheme == "https" else False
+            tls = self._tls.load().context if address.target.scheme == "https" else False
         except (OSError, ValueError) as error:
             return self._bad_credentials("tls", error)
         try:

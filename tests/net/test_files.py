@@ -72,7 +72,7 @@ def test_certificates_are_the_same_object_until_one_of_their_files_changes(tmp_p
     loader = ClientTlsLoader(ClientTlsSection(ca_file=ca, cert_file=cert, key_file=key))
     previous = loader.load()
     assert loader.load() is previous
-    assert loader.load_context() is previous.context
+    assert loader.load().context is previous.context
     assert (previous.root_ca_pem, previous.cert_pem, previous.key_pem) == (
         ca.read_bytes(),
         cert.read_bytes(),

@@ -1,7 +1,7 @@
-"""What real controllers, and the engines of their conditions, made of what we judge.
+"""Recorded results of real controllers, and of the engines of their conditions.
 
 `cases-V.jsonl.xz`: 547 AnalysisRuns as a controller of version V left them, with the answers that its store gave.
-`conditions.jsonl.xz`: conditions with results, and what expr 1.15.5 and 1.17.7 made of each, compiled and run as the
+`conditions.jsonl.xz`: conditions with results, and the results of expr 1.15.5 and 1.17.7, compiled and run as the
 controller does: ["ok", "true"], ["type", message], ["run", message] or ["compile", message].
 """
 
@@ -25,8 +25,8 @@ def lines(name: str) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def unpacked(version: str, folder: Path) -> Path:
-    """Unpack the cases of a version for a command that reads a file."""
+def unpack_runs(version: str, folder: Path) -> Path:
+    """Write the runs of a version to a file for a command that reads it."""
     file = folder / f"cases-{version}.jsonl"
     file.write_bytes(lzma.decompress((HERE / f"cases-{version}.jsonl.xz").read_bytes()))
     return file

@@ -35,12 +35,12 @@ def run(*arguments: str | Path, stdin: str = "", env: dict[str, str] | None = No
     ("rule", "strict", "code"),
     [("empty", False, 1), ("gap", False, 0), ("gap", True, 1), ("empty", True, 1)],
 )
-def test_errors_fail_a_build_and_warnings_when_strict(rule: str, code: int, *, strict: bool) -> None:
+def test_errors_exit_with_1_and_warnings_only_with_strict(rule: str, code: int, *, strict: bool) -> None:
     assert run("lint", PAIRS / f"{rule}.bad.yaml", *(["--strict"] if strict else [])).exit_code == code
     assert run("lint", PAIRS / f"{rule}.good.yaml", "--strict").exit_code == 0
 
 
-def test_a_directory_is_read_whole_and_standard_input_too(tmp_path: Path) -> None:
+def test_directory_and_standard_input_are_read(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
     (deep / "gate.yml").write_text((PAIRS / "empty.bad.yaml").read_text())
@@ -54,7 +54,7 @@ def test_a_directory_is_read_whole_and_standard_input_too(tmp_path: Path) -> Non
     assert of_directory.exit_code == of_stdin.exit_code == 1
 
 
-def test_a_secret_of_another_file_is_looked_into(tmp_path: Path) -> None:
+def test_secret_in_another_file_is_checked(tmp_path: Path) -> None:
     gate, _, secret = (PAIRS / "header-newline.bad.yaml").read_text().partition("---\n")
     (tmp_path / "gate.yaml").write_text(gate)
     (tmp_path / "secret.yaml").write_text(secret)
@@ -62,25 +62,25 @@ def test_a_secret_of_another_file_is_looked_into(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "replicas: 3\n", "kind: Deployment\nmetadata: {name: x}\n"])
-def test_nothing_to_look_at_is_no_success(text: str) -> None:
-    done = run("lint", "-", stdin=text)
-    assert done.exit_code == 2
-    assert "no AnalysisTemplate" in done.output
+def test_input_without_gates_exits_with_2(text: str) -> None:
+    result = run("lint", "-", stdin=text)
+    assert result.exit_code == 2
+    assert "no AnalysisTemplate" in result.output
 
 
 @pytest.mark.parametrize("arguments", [["nowhere.yaml"], ["-", "--controller", "2.x"], ["-", "--format", "xml"]])
-def test_what_cannot_be_done_is_said_with_exit_code_2(arguments: list[str]) -> None:
+def test_unusable_options_exit_with_2(arguments: list[str]) -> None:
     assert run("lint", *arguments, stdin="kind: Rollout").exit_code == 2
 
 
-def test_json_holds_every_finding() -> None:
-    told = json.loads(run("lint", ARTICLE, "--format", "json").output)
-    assert {"rule", "severity", "file", "line", "why", "cure"} == set(told["findings"][0])
-    assert told["errors"] == sum(one["severity"] == "error" for one in told["findings"])
-    assert told["gates"] == 1
+def test_json_contains_every_finding() -> None:
+    document = json.loads(run("lint", ARTICLE, "--format", "json").output)
+    assert {"rule", "severity", "file", "line", "why", "cure"} == set(document["findings"][0])
+    assert document["errors"] == sum(finding["severity"] == "error" for finding in document["findings"])
+    assert document["gates"] == 1
 
 
-def test_github_shows_every_finding_at_its_line(tmp_path: Path) -> None:
+def test_github_format_has_one_line_per_finding(tmp_path: Path) -> None:
     odd = tmp_path / "50%, odd:name.yaml"
     odd.write_text(ARTICLE.read_text())
     lines = run("lint", odd, "--format", "github").output.splitlines()
@@ -90,15 +90,15 @@ def test_github_shows_every_finding_at_its_line(tmp_path: Path) -> None:
     assert len(lines) == len(json.loads(run("lint", odd, "--format", "json").output)["findings"])
 
 
-def test_what_is_rendered_lints_clean_as_it_stands() -> None:
-    made = run("render", *BASE, *LAST9, "--credential-env", "TOKEN", env={"TOKEN": "user:hidden"})
-    assert made.exit_code == 0
-    assert [one["kind"] for one in yaml.safe_load_all(made.output) if one] == ["Secret", "AnalysisTemplate"]
-    assert "# In the Rollout checkout:" in made.output
-    assert run("lint", "-", "--strict", stdin=made.output).output == "1 gate: 0 errors, 0 warnings\n"
+def test_rendered_gate_has_no_findings() -> None:
+    rendered = run("render", *BASE, *LAST9, "--credential-env", "TOKEN", env={"TOKEN": "user:hidden"})
+    assert rendered.exit_code == 0
+    assert [item["kind"] for item in yaml.safe_load_all(rendered.output) if item] == ["Secret", "AnalysisTemplate"]
+    assert "# In the Rollout checkout:" in rendered.output
+    assert run("lint", "-", "--strict", stdin=rendered.output).output == "1 gate: 0 errors, 0 warnings\n"
 
 
-def test_a_credential_comes_from_a_file_a_variable_or_a_person(tmp_path: Path) -> None:
+def test_credential_comes_from_a_file_a_variable_or_a_prompt(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("Basic dXNlcjpo\naWRkZW4=\n")
     ways = [
@@ -106,13 +106,13 @@ def test_a_credential_comes_from_a_file_a_variable_or_a_person(tmp_path: Path) -
         run("render", *BASE, *LAST9, "--part", "secret", "--credential-env", "T", env={"T": "user:hidden"}),
         run("render", *BASE, *LAST9, "--part", "secret", "--ask-credential", stdin="user:hidden\n"),
     ]
-    for done in ways:
-        assert yaml.safe_load(done.stdout)["stringData"] == {"authorization": "Basic dXNlcjpoaWRkZW4="}
-        assert "hidden" not in done.output
+    for result in ways:
+        assert yaml.safe_load(result.stdout)["stringData"] == {"authorization": "Basic dXNlcjpoaWRkZW4="}
+        assert "hidden" not in result.output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "expected"),
     [
         (["--service", "x", "--namespace", "n", *LAST9], "--signal"),
         (BASE, "--address"),
@@ -142,13 +142,13 @@ def test_a_credential_comes_from_a_file_a_variable_or_a_person(tmp_path: Path) -
         ),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(arguments: list[str], named: str) -> None:
-    done = run("render", *arguments)
-    assert done.exit_code == 2
-    assert named in done.output
+def test_missing_or_wrong_answer_is_named(arguments: list[str], expected: str) -> None:
+    result = run("render", *arguments)
+    assert result.exit_code == 2
+    assert expected in result.output
 
 
-def test_a_person_at_a_terminal_is_asked_for_what_is_missing() -> None:
+def test_terminal_prompts_for_missing_answers() -> None:
     """On a real terminal; the credential that is typed is seen in the Secret alone."""
     program = str(Path(sys.executable).parent / "rollouts-exporter")
     typed = {
@@ -167,40 +167,40 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_missing() -> None:
         start_new_session=True,
     )
     os.close(theirs)
-    told = b""
+    output = b""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            told += os.read(terminal, 4096)
+            output += os.read(terminal, 4096)
         except OSError:
             break  # it has ended
-        asked = next((question for question in typed if question in told), None)
-        if asked and told.rstrip().endswith(b":"):
-            os.write(terminal, typed.pop(asked) + b"\n")
+        prompt = next((question for question in typed if question in output), None)
+        if prompt and output.rstrip().endswith(b":"):
+            os.write(terminal, typed.pop(prompt) + b"\n")
     assert child.wait(30) == 0
     os.close(terminal)
     assert typed == {}
-    assert b"Basic dXNlcjpoaWRkZW4=" in told
-    assert b"hidden" not in told
+    assert b"Basic dXNlcjpoaWRkZW4=" in output
+    assert b"hidden" not in output
 
 
-def test_answers_come_from_a_file_and_an_option_wins(tmp_path: Path) -> None:
+def test_option_overrides_the_answer_file(tmp_path: Path) -> None:
     file = tmp_path / "answers.yaml"
     file.write_text("signal: latency\nservice: a\nnamespace: n\naddress: http://p:9090\nread-delay: 1m\ncount: 7\n")
-    done = run("render", "--answers", file, "--count", "9", "--part", "template")
-    (made,) = yaml.safe_load_all(done.output)
-    assert made["spec"]["metrics"][0]["count"] == 9
-    assert made["spec"]["metrics"][0]["initialDelay"] == "3m"
+    result = run("render", "--answers", file, "--count", "9", "--part", "template")
+    (template,) = yaml.safe_load_all(result.output)
+    assert template["spec"]["metrics"][0]["count"] == 9
+    assert template["spec"]["metrics"][0]["initialDelay"] == "3m"
 
 
-def test_what_lint_would_warn_of_is_said_at_once() -> None:
-    done = run("render", *BASE, "--address", "https://app.last9.io/api/v1/prometheus")
-    assert done.exit_code == 0
-    assert "warning: app.last9.io/api/v1/prometheus is not an address" in done.stderr
-    assert "warning" not in done.stdout
+def test_render_prints_lint_warnings() -> None:
+    result = run("render", *BASE, "--address", "https://app.last9.io/api/v1/prometheus")
+    assert result.exit_code == 0
+    assert "warning: app.last9.io/api/v1/prometheus is not an address" in result.stderr
+    assert "warning" not in result.stdout
 
 
-def test_there_is_an_option_for_every_answer() -> None:
-    told = run("render", "--help").output
+def test_every_answer_has_an_option() -> None:
+    help_text = run("render", "--help").output
     for name in QUESTIONS:
-        assert f"--{name.replace('_', '-')}" in told
+        assert f"--{name.replace('_', '-')}" in help_text

@@ -1,4 +1,4 @@
-"""What `gate run` refuses to try, each with its cure."""
+"""Errors of `gate run`, each with a hint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_what_cannot_be_tried_is_refused_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unusable_gate_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = article(tmp_path, "http://127.0.0.1:9")
     with pytest.raises(GateError, match=r"args\.service-name was not resolved; set it with --arg service-name=…"):
         await run(GateSource(file), run_options())
@@ -29,19 +29,19 @@ async def test_what_cannot_be_tried_is_refused_with_its_cure(tmp_path: Path, mon
         await run(GateSource(file, arguments=SERVICE), run_options())
     monkeypatch.setenv("GATE_ARG_SERVICE_NAME", "checkout")
     monkeypatch.setenv("GATE_ARG_LAST9_AUTH", "Basic abcdefgh")
-    assert await run(GateSource(file), run_options(as_json=True)) == 2, "the address answers nobody"
+    assert await run(GateSource(file), run_options(as_json=True)) == 2, "nothing listens at the address"
     with pytest.raises(GateError, match="--until and --every need each other, and --at"):
         await run(GateSource(file), run_options(end=2.0, step=1.0))
 
 
-async def test_a_condition_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
+async def test_unsupported_condition_is_an_error(tmp_path: Path) -> None:
     async with api(says(vector(({}, 0.01)))) as served:
         file = gate(tmp_path, served.address, "up", successCondition="toJSON(result) == ''")
         with pytest.raises(GateError, match=r"only the controller can evaluate this condition: .*toJSON"):
             await run(GateSource(file), run_options())
 
 
-async def test_an_argument_of_the_rollout_must_be_given(tmp_path: Path) -> None:
+async def test_argument_from_the_rollout_must_be_set(tmp_path: Path) -> None:
     file = tmp_path / "gate.yaml"
     args = [{"name": "hash", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['x']"}}}]
     file.write_text(json.dumps({"kind": "AnalysisTemplate", "spec": {"args": args, "metrics": []}}))
@@ -49,7 +49,7 @@ async def test_an_argument_of_the_rollout_must_be_given(tmp_path: Path) -> None:
         await run(GateSource(str(file)), run_options())
 
 
-async def test_a_run_without_its_arguments_is_an_error_as_in_the_cluster(
+async def test_run_without_arguments_ends_in_error_as_in_the_cluster(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "run.json"
@@ -59,7 +59,7 @@ async def test_a_run_without_its_arguments_is_an_error_as_in_the_cluster(
     assert 'Unable to resolve metric arguments: argument "x" was not supplied' in capsys.readouterr().out
 
 
-async def test_a_rule_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
+async def test_unsupported_dry_run_rule_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "gate.yaml"
     metric = {"name": "m", "provider": {"prometheus": {"address": "http://127.0.0.1:9", "query": "up"}}}
     spec = {"metrics": [metric], "dryRun": [{"metricName": "(?i)M"}]}
@@ -68,12 +68,12 @@ async def test_a_rule_that_is_not_judged_here_is_said(tmp_path: Path) -> None:
         await run(GateSource(str(file)), run_options())
 
 
-def test_the_command_refuses_in_one_line_and_with_2(tmp_path: Path) -> None:
-    for arguments, words in (
+def test_errors_are_one_line_and_exit_with_2(tmp_path: Path) -> None:
+    for arguments, message in (
         ([str(tmp_path / "none.yaml")], "cannot be read"),
         ([article(tmp_path, "http://a"), "--controller", "2.0"], "takes 1.6 to 1.11"),
         ([article(tmp_path, "http://a"), "--at", "yesterday"], "write 2026-11-24T10:00:00Z"),
     ):
-        done = CliRunner().invoke(main, ["gate", "run", *arguments])
-        assert done.exit_code == 2
-        assert words in done.output
+        result = CliRunner().invoke(main, ["gate", "run", *arguments])
+        assert result.exit_code == 2
+        assert message in result.output

@@ -1,4 +1,4 @@
-"""`gate run` against a real Prometheus that holds known data."""
+"""`gate run` against a real Prometheus that contains known data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ INCIDENT = range(40, 60)
 """Minutes after the start of the history in which 30 % of the requests fail."""
 
 
-async def test_the_articles_validation_is_17_of_17(
+async def test_validation_of_the_article_succeeds_17_times_of_17(
     require_program: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """rollout_phase{phase="Error"} every 30 s, result[0] == 0: 17 of 17 consecutive successes."""
@@ -41,7 +41,7 @@ async def test_the_articles_validation_is_17_of_17(
         api(says(PAGE, kind="text/plain; version=0.0.4")) as page,
         prometheus(program, tmp_path, [page.address.removeprefix("http://")]) as address,
     ):
-        await _scraped(address)
+        await _wait_for_scrape(address)
         metric: dict[str, Any] = {"interval": "30s", "count": 17, "successCondition": "result[0] == 0"}
         file = gate(tmp_path, address, 'rollout_phase{phase="Error"}', **metric)
         code = await run(GateSource(file), RunOptions(parse_version("1.8.3"), as_json=True, speed=240.0))
@@ -49,13 +49,13 @@ async def test_the_articles_validation_is_17_of_17(
     result = status["metricResults"][0]
     assert (code, status["phase"]) == (0, "Successful")
     assert (result["successful"], result["count"], result["consecutiveSuccess"]) == (17, 17, 17)
-    assert {one["value"] for one in result["measurements"]} == {"[0]"}
+    assert {item["value"] for item in result["measurements"]} == {"[0]"}
 
 
-async def _scraped(address: str) -> None:
-    """Wait for the first scrape, of which a young Prometheus takes its time."""
+async def _wait_for_scrape(address: str) -> None:
+    """Wait for the first scrape, which takes a moment after the start."""
     async with asyncio.timeout(STARTUP_TIMEOUT), PrometheusClient(PrometheusEndpoint(address)) as reader:
-        while not isinstance(found := await reader.query("rollout_phase"), QueryResult) or found.value == Vector(()):
+        while not isinstance(result := await reader.query("rollout_phase"), QueryResult) or result.value == Vector(()):
             await asyncio.sleep(0.1)
 
 
@@ -69,7 +69,7 @@ def _history(start: int) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-async def test_the_past_tells_during_which_starts_the_gate_would_have_failed(
+async def test_replay_fails_for_starts_during_the_incident(
     require_program: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program, promtool = require_program("prometheus"), require_program("promtool")
@@ -91,8 +91,8 @@ async def test_the_past_tells_during_which_starts_the_gate_would_have_failed(
         file = gate(tmp_path, address, query, interval="1m", count=5, failureLimit=1, **conditions)
         options = RunOptions(parse_version("1.9.1"), as_json=True, start=start + 600.0, end=start + 5400.0, step=600.0)
         assert await run(GateSource(file), options) == 1
-        tries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        ends = [(int(one["at"] - start) // 60, one["status"]["phase"]) for one in tries]
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        ends = [(int(line["at"] - start) // 60, line["status"]["phase"]) for line in lines]
         assert ends == [
             (10, "Successful"),
             (20, "Successful"),

@@ -1,4 +1,4 @@
-"""`gate run` asks as the controller asks, and ends as the controller ends."""
+"""`gate run` sends the queries of the controller, and ends as the controller does."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 GOOD, GAP, BAD = (vector(({}, value)) for value in (0.01, 0.07, 0.5))
 
 
-def in_turn(*bodies: str | int) -> Behaviour:
-    """Answer one body, or one HTTP status, after the other, the last one for ever."""
-    left: Iterator[str | int] = iter(bodies[:-1])
+def responses_in_turn(*bodies: str | int) -> Behaviour:
+    """Respond with each body or HTTP status in turn; the last one repeats."""
+    remaining: Iterator[str | int] = iter(bodies[:-1])
 
     async def reply(_: web.BaseRequest) -> web.StreamResponse:
-        body = next(left, bodies[-1])
+        body = next(remaining, bodies[-1])
         if isinstance(body, int):
             return web.Response(status=body)
         return web.Response(body=body.encode(), headers={"Content-Type": "application/json"})
@@ -38,8 +38,8 @@ def in_turn(*bodies: str | int) -> Behaviour:
     return reply
 
 
-async def tried(file: str, served: Api, capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, Any]:
-    """Try a gate for programs; return the exit code and the status."""
+async def run_gate(file: str, served: Api, capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, Any]:
+    """Run a gate with --json; return the exit code and the status."""
     code = await run(GateSource(file, arguments=options.pop("arguments", ())), run_options(as_json=True, **options))
     out, err = capsys.readouterr()
     assert TOKEN not in out + err
@@ -59,7 +59,7 @@ async def tried(file: str, served: Api, capsys: pytest.CaptureFixture[str], **op
         ((500, 500, 500, 500, GOOD), 0, "Successful", {"error": 4, "successful": 8, "count": 8}),
     ],
 )
-async def test_the_articles_gate_on_good_bad_absent_and_odd_data(
+async def test_gate_of_the_article_with_good_bad_and_missing_data(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     answers: tuple[str, ...],
@@ -67,41 +67,41 @@ async def test_the_articles_gate_on_good_bad_absent_and_odd_data(
     phase: str,
     counts: dict[str, int],
 ) -> None:
-    async with api(in_turn(*answers)) as served:
-        done, status = await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    async with api(responses_in_turn(*answers)) as served:
+        exit_code, status = await run_gate(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
     result = status["metricResults"][0]
-    assert (done, status["phase"]) == (code, phase)
+    assert (exit_code, status["phase"]) == (code, phase)
     assert {key: result[key] for key in counts} == counts
 
 
-async def test_it_posts_a_form_with_the_headers_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with api(in_turn(GAP)) as served:
-        await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
-    (asked,) = served.requests
-    assert (asked.method, asked.path) == ("POST", "/api/v1/query")
-    assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
-    assert asked.headers["Authorization"] == f"Basic {TOKEN}"
-    assert asked.form["query"].startswith('sum(rate(http_requests_total{service="checkout", status=~"5.."}[5m]))\n/')
-    assert set(asked.form) == {"query", "time"}
+async def test_query_is_a_posted_form_with_unchanged_headers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with api(responses_in_turn(GAP)) as served:
+        await run_gate(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    (request,) = served.requests
+    assert (request.method, request.path) == ("POST", "/api/v1/query")
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert request.headers["Authorization"] == f"Basic {TOKEN}"
+    assert request.form["query"].startswith('sum(rate(http_requests_total{service="checkout", status=~"5.."}[5m]))\n/')
+    assert set(request.form) == {"query", "time"}
 
 
-async def test_however_fast_it_goes_the_store_is_asked_for_the_present(
+async def test_queries_are_for_the_current_time_at_any_speed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with api(says(GOOD)) as served:
-        _, status = await tried(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
-    assert all(abs(float(one.form["time"]) - time.time()) < 30 for one in served.requests)
+        _, status = await run_gate(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
+    assert all(abs(float(request.form["time"]) - time.time()) < 30 for request in served.requests)
     took = (datetime.fromisoformat(status[end]).timestamp() for end in ("startedAt", "completedAt"))
     assert -next(took) + next(took) >= 7 * 120
 
 
-async def test_it_asks_again_with_get_where_post_is_not_allowed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_query_falls_back_to_get(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with api(only_get(says(GOOD))) as served:
-        code, _ = await tried(gate(tmp_path, served.address, "up"), served, capsys)
+        code, _ = await run_gate(gate(tmp_path, served.address, "up"), served, capsys)
     assert code == 0
-    assert [one.method for one in served.requests] == ["POST", "GET"]
+    assert [request.method for request in served.requests] == ["POST", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -114,16 +114,17 @@ async def test_it_asks_again_with_get_where_post_is_not_allowed(
         ('{"status":"success","data":{"resultType":"string","result":[1,"x"]}}', 200, "unexpected value type"),
     ],
 )
-async def test_what_the_store_refuses_is_an_error_in_the_controllers_words(
+async def test_query_error_has_the_message_of_the_controller(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, status: int, message: str
 ) -> None:
     async with api(says(body, status)) as served:
-        code, told = await tried(gate(tmp_path, served.address, "up", consecutiveErrorLimit=0), served, capsys)
+        file = gate(tmp_path, served.address, "up", consecutiveErrorLimit=0)
+        code, run_status = await run_gate(file, served, capsys)
     assert code == 2
-    assert message in told["metricResults"][0]["message"]
+    assert message in run_status["metricResults"][0]["message"]
 
 
-async def test_a_line_break_in_the_secret_is_found_before_it_is_sent(
+async def test_line_break_in_a_secret_is_reported_before_sending(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with api(says(GOOD)) as served:
@@ -139,12 +140,10 @@ async def test_a_line_break_in_the_secret_is_found_before_it_is_sent(
     assert "bmV2ZXI6c2hvd24=" not in out
 
 
-async def test_a_store_that_repeats_the_secret_does_not_have_it_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_secret_in_an_error_body_is_redacted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def echo(request: web.BaseRequest) -> web.StreamResponse:
-        said = {"status": "error", "errorType": "bad_data", "error": request.headers["Authorization"]}
-        return web.json_response(said, status=400)
+        error = {"status": "error", "errorType": "bad_data", "error": request.headers["Authorization"]}
+        return web.json_response(error, status=400)
 
     async with api(echo) as served:
         file = article(tmp_path, served.address)
@@ -157,7 +156,7 @@ async def test_a_store_that_repeats_the_secret_does_not_have_it_shown(
     assert "bad_data: ***" in out
 
 
-async def test_an_address_with_a_user_proves_itself_with_it_and_does_not_show_it(
+async def test_user_in_the_address_is_sent_and_never_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with api(says("{}", 401)) as served:
@@ -169,38 +168,36 @@ async def test_an_address_with_a_user_proves_itself_with_it_and_does_not_show_it
     assert "never-shown" not in out + err
 
 
-async def test_a_slow_answer_is_given_up_after_the_timeout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_query_times_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def slow(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(5)
         return web.Response()
 
     async with api(slow) as served:
         file = gate(tmp_path, served.address, "up", consecutiveErrorLimit=0, prometheus={"timeout": 1})
-        code, told = await tried(file, served, capsys)
+        code, status = await run_gate(file, served, capsys)
     assert code == 2
-    assert "did not respond within 1 s" in told["metricResults"][0]["message"]
+    assert "did not respond within 1 s" in status["metricResults"][0]["message"]
 
 
-async def test_a_gate_without_an_end_is_terminated_as_a_step_terminates_it(
+async def test_endless_gate_is_terminated_after_max_duration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with api(says(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", interval="1m", successCondition="result[0] < 1")
-        code, status = await tried(file, served, capsys, max_duration=150.0, speed=100.0)
+        code, status = await run_gate(file, served, capsys, max_duration=150.0, speed=100.0)
     assert (code, status["phase"], status["message"]) == (0, "Successful", "Run Terminated")
     assert status["metricResults"][0]["count"] == 3
 
 
-async def test_the_past_is_asked_at_its_own_times_and_each_but_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_replay_queries_each_past_time_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = 1_700_000_000.0
     async with api(says(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", interval="1m", count=3, initialDelay="30s")
         code = await run(GateSource(file), run_options(start=start, end=start + 120, step=60.0))
     out, _ = capsys.readouterr()
     assert code == 0
-    assert [float(one.form["time"]) - start for one in served.requests] == [30, 90, 150, 210, 270]
+    assert [float(request.form["time"]) - start for request in served.requests] == [30, 90, 150, 210, 270]
     assert out.splitlines() == [
         "2023-11-14 22:13:20Z Successful (m 3 of 3)",
         "2023-11-14 22:14:20Z Successful (m 3 of 3)",
@@ -208,34 +205,30 @@ async def test_the_past_is_asked_at_its_own_times_and_each_but_once(
     ]
 
 
-async def test_a_range_query_asks_a_range_and_judges_all_its_values(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_range_query_evaluates_all_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = [[1_700_000_000, "0.01"], [1_700_000_015, "0.2"]]
     data = {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}
     ranged = {"rangeQuery": {"start": 'now() - duration("5m")', "end": "now()", "step": "15s"}}
     async with api(says(json.dumps({"status": "success", "data": data}))) as served:
         file = gate(tmp_path, served.address, "up", prometheus=ranged, successCondition="all(result, # < 0.05)")
-        code, status = await tried(file, served, capsys, start=1_700_000_100.0)
-    (asked,) = served.requests
-    assert asked.path == "/api/v1/query_range"
-    assert asked.form == {"query": "up", "start": "1699999800", "end": "1700000100", "step": "15"}
+        code, status = await run_gate(file, served, capsys, start=1_700_000_100.0)
+    (request,) = served.requests
+    assert request.path == "/api/v1/query_range"
+    assert request.form == {"query": "up", "start": "1699999800", "end": "1700000100", "step": "15"}
     assert (code, status["metricResults"][0]["measurements"][0]["value"]) == (1, "[0.01,0.2]")
 
 
-async def test_an_older_controller_drops_what_it_does_not_know(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_older_controller_drops_unsupported_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranged = {"rangeQuery": {"start": "now()", "end": "now()", "step": "15s"}}
     async with api(says(GOOD)) as served:
-        await tried(gate(tmp_path, served.address, "up", prometheus=ranged), served, capsys, version="1.7.2")
+        await run_gate(gate(tmp_path, served.address, "up", prometheus=ranged), served, capsys, version="1.7.2")
     assert served.requests[0].path == "/api/v1/query"
 
 
-async def test_the_explanation_tells_value_sub_expressions_and_why(
+async def test_explanation_shows_value_sub_expressions_and_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with api(in_turn(GOOD, GOOD, GAP)) as served:
+    async with api(responses_in_turn(GOOD, GOOD, GAP)) as served:
         await run(GateSource(article(tmp_path, served.address), arguments=SERVICE), run_options(explain=True))
     lines = [line[21:] if line.startswith("20") else line for line in capsys.readouterr().out.splitlines()]
     assert lines == [

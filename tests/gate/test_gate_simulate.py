@@ -1,4 +1,4 @@
-"""`gate simulate` tells what the controller would make of answers, without a network and without waiting."""
+"""`gate simulate` ends as the controller would with the same answers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def simulated(file: str, answers: Any, folder: Path, *options: str) -> Any:
+def run_simulate(file: str, answers: Any, folder: Path, *options: str) -> Any:
     (folder / "answers.json").write_text(json.dumps(answers))
     arguments = ["gate", "simulate", file, "--answers", str(folder / "answers.json"), *options]
     return CliRunner().invoke(main, arguments)
 
 
-def test_the_articles_gate_after_three_failures_and_a_fourth(tmp_path: Path) -> None:
+def test_gate_of_the_article_fails_at_the_fourth_failure(tmp_path: Path) -> None:
     file = article(tmp_path, "https://read.example")
-    done = simulated(file, {"error-rate": [[0.01], [0.2]]}, tmp_path, "--arg", "service-name=a", "--json")
-    assert done.exit_code == 1, done.output
-    status = json.loads(done.output)
+    result = run_simulate(file, {"error-rate": [[0.01], [0.2]]}, tmp_path, "--arg", "service-name=a", "--json")
+    assert result.exit_code == 1, result.output
+    status = json.loads(result.output)
     assert status["message"] == 'Metric "error-rate" assessed Failed due to failed (4) > failureLimit (3)'
-    assert [one["value"] for one in status["metricResults"][0]["measurements"]] == ["[0.01]", *4 * ["[0.2]"]]
+    assert [item["value"] for item in status["metricResults"][0]["measurements"]] == ["[0.01]", *4 * ["[0.2]"]]
     assert 'service="a"' in status["metricResults"][0]["metadata"]["ResolvedPrometheusQuery"]
 
 
@@ -51,24 +51,24 @@ def test_the_articles_gate_after_three_failures_and_a_fourth(tmp_path: Path) -> 
         ),
     ],
 )
-def test_no_data_is_told_as_each_version_tells_it(tmp_path: Path, version: str, message: str) -> None:
+def test_empty_result_has_the_message_of_each_version(tmp_path: Path, version: str, message: str) -> None:
     file = gate(tmp_path, "http://a", "up", successCondition="result[0] < 0.05")
-    done = simulated(file, {"up": [[]]}, tmp_path, "--controller", version, "--json")
-    assert done.exit_code == 2
-    result = json.loads(done.output)["metricResults"][0]
-    assert (result["message"], result["consecutiveError"]) == (message, 5)
+    result = run_simulate(file, {"up": [[]]}, tmp_path, "--controller", version, "--json")
+    assert result.exit_code == 2
+    metric_result = json.loads(result.output)["metricResults"][0]
+    assert (metric_result["message"], metric_result["consecutiveError"]) == (message, 5)
 
 
-def test_a_gate_without_an_end_is_left_as_it_stands(tmp_path: Path) -> None:
+def test_endless_gate_is_undecided(tmp_path: Path) -> None:
     file = gate(tmp_path, "http://a", "up", interval="10m")
-    done = simulated(file, {"up": [[1]]}, tmp_path, "--for", "1h")
-    assert done.exit_code == 4
-    assert "m: Running, 7 of 7 successful" in done.output
-    assert "Running: not decided yet" in done.output
+    result = run_simulate(file, {"up": [[1]]}, tmp_path, "--for", "1h")
+    assert result.exit_code == 4
+    assert "m: Running, 7 of 7 successful" in result.output
+    assert "Running: not decided yet" in result.output
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("answers", "expected"),
     [
         ({"up": ["x"]}, "'x' is not an answer; it must be a list of numbers"),
         ({"up": [200]}, "200 is not an answer"),
@@ -76,10 +76,10 @@ def test_a_gate_without_an_end_is_left_as_it_stands(tmp_path: Path) -> None:
         ([], 'must be one JSON object: {"QUERY": [answer, answer, …]}'),
     ],
 )
-def test_answers_of_no_known_form_are_refused(tmp_path: Path, answers: Any, words: str) -> None:
-    done = simulated(gate(tmp_path, "http://a", "up"), answers, tmp_path)
-    assert done.exit_code == 2
-    assert words in done.output
+def test_unknown_answer_format_is_an_error(tmp_path: Path, answers: Any, expected: str) -> None:
+    result = run_simulate(gate(tmp_path, "http://a", "up"), answers, tmp_path)
+    assert result.exit_code == 2
+    assert expected in result.output
 
 
 @pytest.mark.parametrize(
@@ -97,24 +97,24 @@ def test_answers_of_no_known_form_are_refused(tmp_path: Path, answers: Any, word
         ("http://a/hot/v1/metrics/c/sender/o", " a\t", None),
     ],
 )
-def test_addresses_and_headers_that_no_answer_can_save(
+def test_bad_address_or_header_is_an_error_whatever_the_answer(
     tmp_path: Path, address: str, header: str, message: str | None
 ) -> None:
     headers = [{"key": "authorization", "value": header}]
     file = gate(tmp_path, address, "up", prometheus={"headers": headers}, consecutiveErrorLimit=0)
-    done = simulated(file, {"up": [[1]]}, tmp_path, "--json")
-    status = json.loads(done.output)
-    assert done.exit_code == (0 if message is None else 2)
+    result = run_simulate(file, {"up": [[1]]}, tmp_path, "--json")
+    status = json.loads(result.output)
+    assert result.exit_code == (0 if message is None else 2)
     assert message is None or message in status["metricResults"][0]["message"]
 
 
-def test_a_file_or_cases_must_be_given() -> None:
-    done = CliRunner().invoke(main, ["gate", "simulate"])
-    assert done.exit_code == 2
-    assert "give a FILE and --answers, or --cases" in done.output
+def test_file_or_cases_is_required() -> None:
+    result = CliRunner().invoke(main, ["gate", "simulate"])
+    assert result.exit_code == 2
+    assert "give a FILE and --answers, or --cases" in result.output
 
 
-def test_a_terminal_sees_a_table() -> None:
+def test_terminal_shows_a_table() -> None:
     metrics = [
         {
             "name": "a[b]",
@@ -128,33 +128,33 @@ def test_a_terminal_sees_a_table() -> None:
     spec = read_spec({"metrics": metrics, "dryRun": [{"metricName": "late"}]})
     plan = make_plan(spec, parse_version())
     assert isinstance(plan, AnalysisPlan)
-    done = simulate(spec, AnswerSequence({"q": [[0.5], [0.7]]}).next, RunContext(parse_version(), 0.0, 70.0))
+    result = simulate(spec, AnswerSequence({"q": [[0.5], [0.7]]}).next, RunContext(parse_version(), 0.0, 70.0))
     console = Console(file=StringIO(), width=160, force_terminal=True, color_system=None)
     with RunDisplay(console, plan) as run_display:
-        run_display.update(done.status, done.traces, 120.0)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "next measurement 1970-01-01 00:02:00Z" in shown
-    assert "2 of 5" in shown
-    assert "[0.7]" in shown
-    assert "late (dry run)" in shown
-    assert status_table(plan, done.status).row_count == 2
+        run_display.update(result.status, result.traces, 120.0)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "next measurement 1970-01-01 00:02:00Z" in output
+    assert "2 of 5" in output
+    assert "[0.7]" in output
+    assert "late (dry run)" in output
+    assert status_table(plan, result.status).row_count == 2
 
 
-def test_a_secret_that_is_not_there_ends_a_recorded_run_before_it_begins(tmp_path: Path) -> None:
+def test_missing_secret_ends_a_recorded_run_before_it_starts(tmp_path: Path) -> None:
     metric = {"name": "m", "provider": {"prometheus": {"address": "http://a", "query": "q"}}}
     args = [{"name": "auth", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k"}}}]
     case = {"name": "x", "spec": {"args": args, "metrics": [metric]}, "answers": {"q": [[1]]}}
     (tmp_path / "cases.jsonl").write_text(json.dumps(case))
-    done = CliRunner().invoke(main, ["gate", "simulate", "--cases", str(tmp_path / "cases.jsonl")])
-    assert json.loads(done.output)["status"] == {
+    result = CliRunner().invoke(main, ["gate", "simulate", "--cases", str(tmp_path / "cases.jsonl")])
+    assert json.loads(result.output)["status"] == {
         "message": 'Unable to resolve metric arguments: secrets "none" not found',
         "phase": "Error",
     }
 
 
-def test_a_question_without_an_answer_is_fed_as_it_was_told(tmp_path: Path) -> None:
+def test_query_without_a_response_has_the_given_message(tmp_path: Path) -> None:
     file = gate(tmp_path, "http://a", "up")
-    done = simulated(file, {"up": [{"error": "dial tcp: connection refused"}, [1]]}, tmp_path, "--json")
-    assert done.exit_code == 0
-    first, second = json.loads(done.output)["metricResults"][0]["measurements"]
+    result = run_simulate(file, {"up": [{"error": "dial tcp: connection refused"}, [1]]}, tmp_path, "--json")
+    assert result.exit_code == 0
+    first, second = json.loads(result.output)["metricResults"][0]["measurements"]
     assert (first["message"], second["value"]) == ("dial tcp: connection refused", "[1]")

@@ -1,4 +1,4 @@
-"""YAML → documents that know their lines."""
+"""Kubernetes YAML is parsed with the line of every value."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def read(text: str) -> list[KubernetesObject | ManifestIssue]:
     return list(parse_manifest(ManifestFile("x.yaml", text)))
 
 
-def test_every_object_is_found_those_of_lists_too() -> None:
-    found = read(TEXT)
-    assert [(one.kind, one.name) for one in found if isinstance(one, KubernetesObject)] == [
+def test_every_object_is_found_also_in_lists() -> None:
+    items = read(TEXT)
+    assert [(item.kind, item.name) for item in items if isinstance(item, KubernetesObject)] == [
         ("AnalysisTemplate", "a"),
         ("AnalysisTemplate", "b"),
         ("Secret", "c"),
@@ -50,8 +50,8 @@ def test_every_object_is_found_those_of_lists_too() -> None:
     ]
 
 
-def test_every_value_knows_its_line_and_an_absent_one_that_of_what_holds_it() -> None:
-    template, second, _, rollout = (one for one in read(TEXT) if isinstance(one, KubernetesObject))
+def test_absent_value_has_the_line_of_its_parent() -> None:
+    template, second, _, rollout = (item for item in read(TEXT) if isinstance(item, KubernetesObject))
     assert template.line(("spec", "metrics", 0, "failureLimit")) == 8
     assert template.line(("spec", "metrics", 0, "provider", "prometheus", "query")) == 11
     assert template.line(("spec", "metrics", 0, "interval")) == 7
@@ -60,30 +60,30 @@ def test_every_value_knows_its_line_and_an_absent_one_that_of_what_holds_it() ->
     assert rollout.line(("kind",)) == 25
 
 
-def test_comments_are_those_beside_and_above() -> None:
-    template = next(one for one in read(TEXT) if isinstance(one, KubernetesObject))
+def test_comments_are_those_beside_and_above_a_value() -> None:
+    template = next(item for item in read(TEXT) if isinstance(item, KubernetesObject))
     assert template.comments(("spec", "metrics", 0, "failureLimit")) == ("and then no more",)
     assert template.comments(("spec", "metrics", 0)) == ("tolerated: two",)
     assert template.comments(("spec", "metrics", 0, "provider", "prometheus", "query")) == ()
 
 
-def test_a_fault_costs_its_own_document_alone() -> None:
-    found = read("kind: A\n---\nb: [\n---\nkind: C\n")
-    assert [one.line if isinstance(one, ManifestIssue) else one.kind for one in found] == ["A", 4, "C"]
+def test_syntax_error_affects_only_its_document() -> None:
+    items = read("kind: A\n---\nb: [\n---\nkind: C\n")
+    assert [item.line if isinstance(item, ManifestIssue) else item.kind for item in items] == ["A", 4, "C"]
 
 
-def test_windows_line_ends_and_json_are_read() -> None:
-    (found,) = read('{"kind": "AnalysisTemplate",\r\n "metadata": {"name": "j"}}\r\n')
-    assert isinstance(found, KubernetesObject)
-    assert found.name == "j"
-    assert found.line(("metadata", "name")) == 2
+def test_windows_line_ends_and_json_are_parsed() -> None:
+    (parsed,) = read('{"kind": "AnalysisTemplate",\r\n "metadata": {"name": "j"}}\r\n')
+    assert isinstance(parsed, KubernetesObject)
+    assert parsed.name == "j"
+    assert parsed.line(("metadata", "name")) == 2
 
 
-def test_anchors_and_merges_are_followed() -> None:
-    (found,) = read("kind: AnalysisTemplate\nspec:\n  args: &a\n    - &b {name: x}\n    - <<: *b\n      value: y\n")
-    assert isinstance(found, KubernetesObject)
-    assert found.get("spec", "args", 1) == {"name": "x", "value": "y"}
-    assert found.line(("spec", "args", 1, "name")) == 4
+def test_anchors_and_merge_keys_are_resolved() -> None:
+    (parsed,) = read("kind: AnalysisTemplate\nspec:\n  args: &a\n    - &b {name: x}\n    - <<: *b\n      value: y\n")
+    assert isinstance(parsed, KubernetesObject)
+    assert parsed.get("spec", "args", 1) == {"name": "x", "value": "y"}
+    assert parsed.line(("spec", "args", 1, "name")) == 4
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_anchors_and_merges_are_followed() -> None:
     ],
     ids=["circle", "bomb"],
 )
-def test_aliases_that_never_end_are_refused(text: str) -> None:
-    (found,) = read(text)
-    assert isinstance(found, ManifestIssue)
-    assert "alias" in found.reason
+def test_circular_and_exploding_aliases_are_refused(text: str) -> None:
+    (parsed,) = read(text)
+    assert isinstance(parsed, ManifestIssue)
+    assert "alias" in parsed.reason
 
 
 def test_a_date_stays_text() -> None:
-    (found,) = read("kind: Secret\nstringData: {day: 2026-11-25}\n")
-    assert isinstance(found, KubernetesObject)
-    assert found.get("stringData", "day") == "2026-11-25"
+    (parsed,) = read("kind: Secret\nstringData: {day: 2026-11-25}\n")
+    assert isinstance(parsed, KubernetesObject)
+    assert parsed.get("stringData", "day") == "2026-11-25"

@@ -1,4 +1,4 @@
-"""What can be told of a query's answer without asking."""
+"""Static analysis of queries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from exporter.gate.promql import PromQLError, ResultType
 
 VECTOR, SCALAR, MATRIX = ResultType.VECTOR, ResultType.SCALAR, ResultType.MATRIX
 
-KNOWN = [
-    # query, shape, one series, may be empty, may be NaN
+CASES = [
+    # query, expected_type, single series, may be empty, may be NaN
     ("sum(rate(a[5m]))", VECTOR, True, True, False),
     ("sum(rate(a[5m])) / sum(rate(b[5m]))", VECTOR, True, True, True),
     ("sum(rate(a[5m])) / (sum(rate(b[5m])) > 0)", VECTOR, True, True, False),
@@ -43,17 +43,17 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("query", "shape", "single", "empty", "nan"), KNOWN, ids=[row[0] for row in KNOWN])
-def test_the_answer_is_foretold(query: str, shape: ResultType, *, single: bool, empty: bool, nan: bool) -> None:
-    found = promql.parse(query).expression
-    assert promql.result_type(found) is shape
-    assert (promql.single_series_labels(found) is not None) is single
-    assert promql.may_be_empty(found) is empty
-    assert promql.may_be_nan(found) is nan
+@pytest.mark.parametrize(("query", "expected_type", "single", "empty", "nan"), CASES, ids=[row[0] for row in CASES])
+def test_result_is_predicted(query: str, expected_type: ResultType, *, single: bool, empty: bool, nan: bool) -> None:
+    expression = promql.parse(query).expression
+    assert promql.result_type(expression) is expected_type
+    assert (promql.single_series_labels(expression) is not None) is single
+    assert promql.may_be_empty(expression) is empty
+    assert promql.may_be_nan(expression) is nan
 
 
 @pytest.mark.parametrize(
-    ("query", "guessed"),
+    ("query", "unknown"),
     [
         ('up{job="{{args.job}}"}', False),
         ("up{job=~'x-{{ args.job }}-.+'}", False),
@@ -66,18 +66,18 @@ def test_the_answer_is_foretold(query: str, shape: ResultType, *, single: bool, 
         ("{{args.query}}", True),
     ],
 )
-def test_arguments_may_stand_anywhere(query: str, *, guessed: bool) -> None:
-    assert promql.parse(query).has_unknown_name is guessed
+def test_placeholders_may_occur_anywhere(query: str, *, unknown: bool) -> None:
+    assert promql.parse(query).has_unknown_name is unknown
 
 
-def test_a_range_given_by_an_argument_is_not_judged() -> None:
+def test_range_from_a_placeholder_is_unknown() -> None:
     assert list(promql.ranges(promql.parse("rate(a[{{args.range}}]) + rate(b[5m])").expression)) == [("rate", 300.0)]
 
 
 @pytest.mark.parametrize(
     "query", ["sum(", "rate(a)", "a b", "", "a{b}", "sum(a) default 0", "(" * 9999 + "a" + ")" * 9999]
 )
-def test_what_is_no_promql_is_said(query: str) -> None:
+def test_invalid_promql_is_an_error(query: str) -> None:
     with pytest.raises(PromQLError):
         promql.parse(query)
 
@@ -94,7 +94,7 @@ def test_what_is_no_promql_is_said(query: str) -> None:
         ("histogram_quantile(0.9, sum(rate(native[5m])))", False),
     ],
 )
-def test_lost_buckets_are_found(query: str, *, lost: bool) -> None:
+def test_lost_le_label_is_found(query: str, *, lost: bool) -> None:
     assert promql.loses_le_label(promql.parse(query).expression) is lost
 
 
@@ -109,5 +109,5 @@ def test_lost_buckets_are_found(query: str, *, lost: bool) -> None:
         ("sum(a)", False),
     ],
 )
-def test_a_share_is_told_from_an_average(query: str, *, share: bool) -> None:
+def test_share_differs_from_average(query: str, *, share: bool) -> None:
     assert promql.is_share(promql.parse(query).expression) is share

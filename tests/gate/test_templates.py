@@ -1,4 +1,4 @@
-"""Files → templates, and arguments put in place, as the controller does both."""
+"""Templates are loaded and arguments substituted as in the controller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.gate.gates import ARTICLE, SECRET, TOKEN
 QUERY = Metric("m", prometheus=PrometheusProvider("http://a", "up"))
 
 
-def test_the_articles_gate_is_read_whole() -> None:
+def test_gate_of_the_article_is_loaded() -> None:
     objects = read_objects(ARTICLE + SECRET)
     (template,) = objects.templates
     assert (template.kind, template.name, template.namespace) == (ObjectKind.TEMPLATE, "last9-error-rate", "production")
@@ -49,7 +49,7 @@ def test_the_articles_gate_is_read_whole() -> None:
     assert TOKEN not in repr(objects)
 
 
-def test_data_of_a_secret_is_decoded_as_it_is() -> None:
+def test_data_of_a_secret_is_decoded_unchanged() -> None:
     text = "kind: Secret\nmetadata: {name: s}\ndata: {a: eAo=}\nstringData: {b: y}\n"
     assert read_objects(text).secrets == {("s", "a"): "x\n", ("s", "b"): "y"}
 
@@ -71,18 +71,18 @@ def test_data_of_a_secret_is_decoded_as_it_is() -> None:
         ),
     ],
 )
-def test_what_no_cluster_takes_is_refused_with_its_place(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(TemplateError) as found:
+def test_wrong_type_is_an_error_with_its_path(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(TemplateError) as error:
         read_spec({"metrics": [{"name": "m", **fields}]})
-    assert str(found.value) == message
+    assert str(error.value) == message
 
 
-def test_a_file_that_is_no_yaml_says_so() -> None:
+def test_invalid_yaml_is_an_error() -> None:
     with pytest.raises(TemplateError, match="it is not YAML: "):
         read_objects("a: [")
 
 
-def test_the_template_that_no_other_refers_to_is_meant() -> None:
+def test_unreferenced_template_is_selected() -> None:
     text = """
 kind: AnalysisTemplate
 metadata: {name: whole}
@@ -101,9 +101,9 @@ spec: {metrics: [{name: b}]}
     templates = read_objects(text).templates
     template = select(templates, None)
     assert template.name == "whole"
-    found = resolve_spec(template, templates, {"y": "2"})
-    assert [metric.name for metric in found.metrics] == ["a", "b"]
-    assert found.args == (Argument("x", "1"), Argument("y", "2"))
+    spec = resolve_spec(template, templates, {"y": "2"})
+    assert [metric.name for metric in spec.metrics] == ["a", "b"]
+    assert spec.args == (Argument("x", "1"), Argument("y", "2"))
     assert select(templates, "part").name == "part"
     with pytest.raises(TemplateError, match="select one of the file's templates with --template: whole, part, shared"):
         select(templates, "other")
@@ -111,18 +111,18 @@ spec: {metrics: [{name: b}]}
         resolve_spec(template, templates[:1], {})
 
 
-def test_a_value_is_put_in_place_wherever_it_stands_and_quoted_for_it() -> None:
+def test_argument_is_substituted_and_quoted_everywhere() -> None:
     metric = replace(
         QUERY,
         success_condition="result[0] < {{ args.limit }}",
         count="{{args.n}}",
         prometheus=PrometheusProvider("{{args.a}}", 'up{x="{{args.limit}}"}', headers=(HttpHeader("A", "{{args.a}}"),)),
     )
-    found = resolve(metric, {"limit": '0.05"\n\\', "n": "3", "a": "http://b"})
-    assert found.success_condition == 'result[0] < 0.05"\n\\'
-    assert found.count == "3"
-    assert effective_count(found) == 3
-    assert found.prometheus == PrometheusProvider(
+    resolved = resolve(metric, {"limit": '0.05"\n\\', "n": "3", "a": "http://b"})
+    assert resolved.success_condition == 'result[0] < 0.05"\n\\'
+    assert resolved.count == "3"
+    assert effective_count(resolved) == 3
+    assert resolved.prometheus == PrometheusProvider(
         "http://b", 'up{x="0.05"\n\\"}', headers=(HttpHeader("A", "http://b"),)
     )
 
@@ -137,15 +137,15 @@ def test_a_value_is_put_in_place_wherever_it_stands_and_quoted_for_it() -> None:
         ("{{args.x}}", {"x": "\a"}, "invalid character 'a' in string escape code"),
     ],
 )
-def test_what_cannot_be_put_in_place_is_told_as_the_controller_tells_it(
+def test_unresolved_placeholder_has_the_message_of_the_controller(
     query: str, values: dict[str, str | None], message: str
 ) -> None:
-    with pytest.raises(ResolutionError) as found:
+    with pytest.raises(ResolutionError) as error:
         resolve(replace(QUERY, prometheus=PrometheusProvider("http://a", query)), values)
-    assert str(found.value) == message
+    assert str(error.value) == message
 
 
-def test_a_stray_brace_swallows_what_follows_it_as_in_the_controller() -> None:
+def test_unclosed_placeholder_extends_to_the_next_braces_as_in_the_controller() -> None:
     with pytest.raises(ResolutionError, match=r'^failed to resolve \{\{ up","authentication"'):
         resolve(replace(QUERY, prometheus=PrometheusProvider("http://a", "{{ up")), {})
 
@@ -158,16 +158,16 @@ TEXT = st.text(
 
 @given(query=TEXT, value=TEXT, condition=TEXT)
 @settings(max_examples=150, deadline=None)
-def test_putting_nothing_in_place_changes_nothing(query: str, value: str, condition: str) -> None:
+def test_resolving_without_arguments_changes_nothing(query: str, value: str, condition: str) -> None:
     metric = replace(QUERY, success_condition=condition, prometheus=PrometheusProvider(value, query), failure_limit=0)
     assert resolve(metric, {}) == metric
-    asked = resolve(replace(metric, prometheus=PrometheusProvider("a", "{{args.x}}")), {"x": value}).prometheus
-    assert asked is not None
-    assert asked.query == value
+    provider = resolve(replace(metric, prometheus=PrometheusProvider("a", "{{args.x}}")), {"x": value}).prometheus
+    assert provider is not None
+    assert provider.query == value
     assert '"failureLimit":0' in metric_json(metric)
 
 
-def test_given_arguments_win_and_must_be_known() -> None:
+def test_values_override_arguments_and_must_exist() -> None:
     template = (Argument("a", "1"), Argument("b"), Argument("c", secret=SecretKeyRef("s", "k")))
     assert merge_args(template, {"a": "2", "b": "3"}) == (Argument("a", "2"), Argument("b", "3"), template[2])
     with pytest.raises(ResolutionError, match=r"args\.b was not resolved"):
@@ -185,7 +185,7 @@ def test_given_arguments_win_and_must_be_known() -> None:
         ("1µs", 1000),
     ],
 )
-def test_durations_are_gos(text: str, nanoseconds: int) -> None:
+def test_durations_are_parsed_as_in_go(text: str, nanoseconds: int) -> None:
     assert go_format.parse_duration(text) == nanoseconds
 
 
@@ -201,10 +201,10 @@ def test_durations_are_gos(text: str, nanoseconds: int) -> None:
         ("1h 5m", 'time: unknown unit "h " in duration "1h 5m"'),
     ],
 )
-def test_what_is_no_duration_is_told_as_go_tells_it(text: str, message: str) -> None:
-    with pytest.raises(ValueError) as found:  # noqa: PT011 - the whole message is compared
+def test_invalid_duration_has_the_message_of_go(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the whole message is compared
         go_format.parse_duration(text)
-    assert str(found.value) == message
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,11 @@ def test_what_is_no_duration_is_told_as_go_tells_it(text: str, message: str) -> 
         (float("-inf"), "-Inf", "-Inf"),
     ],
 )
-def test_numbers_are_written_as_go_writes_them(number: float, plain: str, general: str) -> None:
+def test_numbers_are_formatted_as_in_go(number: float, plain: str, general: str) -> None:
     assert (go_format.format_plain(number), go_format.format_general(number)) == (plain, general)
 
 
-def test_versions() -> None:
+def test_features_depend_on_the_version() -> None:
     assert parse_version("v1.10.0-rc1").supports(Feature.NAMED_CONDITIONS)
     assert not parse_version("1.9.1").supports(Feature.EXPR_1_17)
     assert parse_version("1.11").supports(Feature.BASIC_AUTH)

@@ -39,7 +39,7 @@ class LintRule:
     check: Check
 
 
-_ROWS: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
+RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     # Manifest
     ("yaml", E, "text that is not YAML", manifests.check_yaml),
     ("repeated-key", E, "the same key twice in a mapping", manifests.check_repeated_key),
@@ -119,7 +119,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("metric-clash", E, "the same metric name in two templates of an analysis", references.check_metric_clash),
     ("diluted", W, "a share of all traffic that the canary's weight cannot move to failure", conditions.check_diluted),
 )
-RULES: Final = tuple(LintRule(*row) for row in _ROWS)
+RULES: Final = tuple(LintRule(*row) for row in RULE_TABLE)
 
 
 def lint(lint_input: LintInput) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""What is said of each rule's bad file: `python -m tests.gate.lint.golden` writes it anew."""
+"""The findings of each rule's bad file: `python -m tests.gate.lint.golden` writes them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Final
 
 from exporter.gate.controller import DEFAULT_VERSION
 from exporter.gate.lint.rules import RULES
-from tests.gate.lint.helpers import said
+from tests.gate.lint.helpers import findings_text
 
 PAIRS: Final = Path(__file__).parent / "rules"
 ARTICLE: Final = Path(__file__).parent / "article"
 VERSIONS: Final = {"too-early": "1.7.2", "result-type": "1.7.2"}
-"""The controller of a pair, where it is not the newest."""
+"""The controller of a pair, if it is not the default."""
 
 
 def expected(rule: str) -> str:
-    """Return what a person reads of a rule's bad file."""
-    return said((PAIRS / f"{rule}.bad.yaml").read_text(), VERSIONS.get(rule, DEFAULT_VERSION), f"{rule}.bad.yaml")
+    """Return the text of the findings in a rule's bad file."""
+    return findings_text(
+        (PAIRS / f"{rule}.bad.yaml").read_text(), VERSIONS.get(rule, DEFAULT_VERSION), f"{rule}.bad.yaml"
+    )
 
 
 if __name__ == "__main__":
     for row in RULES:
         (PAIRS / f"{row.name}.txt").write_text(expected(row.name))
-    (ARTICLE / "findings.txt").write_text(said((ARTICLE / "gate.yaml").read_text(), "1.8.3"))
+    (ARTICLE / "findings.txt").write_text(findings_text((ARTICLE / "gate.yaml").read_text(), "1.8.3"))

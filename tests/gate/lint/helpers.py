@@ -1,4 +1,4 @@
-"""Texts → what `gate lint` finds in them."""
+"""Lints texts."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from exporter.gate.lint.findings import Finding
 
 
-def gates(
+def parse_texts(
     *texts: str, version: str = DEFAULT_VERSION, name: str = "gate.yaml", scrape: float = 30.0, delay: float = 30.0
 ) -> LintInput:
-    """Read texts as files of one name."""
-    return read_input((ManifestFile(name, one) for one in texts), LintContext(parse_version(version), scrape, delay))
+    """Parse texts as files of the same name."""
+    return read_input((ManifestFile(name, text) for text in texts), LintContext(parse_version(version), scrape, delay))
 
 
 def findings(
     *texts: str, version: str = DEFAULT_VERSION, name: str = "gate.yaml", scrape: float = 30.0, delay: float = 30.0
 ) -> tuple[Finding, ...]:
-    """Return what is found."""
-    return lint(gates(*texts, version=version, name=name, scrape=scrape, delay=delay))
+    """Return the findings."""
+    return lint(parse_texts(*texts, version=version, name=name, scrape=scrape, delay=delay))
 
 
 def rules(*texts: str, version: str = DEFAULT_VERSION) -> list[str]:
-    """Return the names of the rules that find something, in the order of lines."""
-    return [one.rule for one in findings(*texts, version=version)]
+    """Return the names of the broken rules, in the order of lines."""
+    return [finding.rule for finding in findings(*texts, version=version)]
 
 
-def said(source: str, version: str = DEFAULT_VERSION, name: str = "gate.yaml") -> str:
-    """Return what a person reads."""
-    given = gates(source, version=version, name=name)
-    return "".join(f"{line}\n" for line in format_text(lint(given), len(given.gates)))
+def findings_text(source: str, version: str = DEFAULT_VERSION, name: str = "gate.yaml") -> str:
+    """Return the findings as text."""
+    lint_input = parse_texts(source, version=version, name=name)
+    return "".join(f"{line}\n" for line in format_text(lint(lint_input), len(lint_input.gates)))

@@ -1,4 +1,4 @@
-"""What lint says of a gate is what the controller does with it, as simulation holds it against real ones."""
+"""The linter agrees with the validation and evaluation of the controller, and with recorded runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exporter.gate.provider import evaluate_result
 from exporter.gate.template import read_spec
 from exporter.gate.validation import first_error
 from exporter.net.prometheus_response import QuerySample, Vector
-from tests.gate.lint.helpers import gates, rules
+from tests.gate.lint.helpers import parse_texts, rules
 from tests.gate.recorded import lines
 
 VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1"])
@@ -68,7 +68,7 @@ def run(*metrics: dict[str, Any], **more: Any) -> str:
         [{"prometheus": {"query": "up"}}, {}, {"prometheus": {"query": "up"}, "web": {"url": "x"}}]
     ),
 )
-def test_what_the_controller_refuses_lint_finds_and_nothing_else(
+def test_lint_finds_exactly_the_specs_that_the_controller_refuses(
     version: str, limits: dict[str, Any], names: list[str], provider: dict[str, Any]
 ) -> None:
     if not parse_version(version).minor >= (1, 8):
@@ -80,14 +80,14 @@ def test_what_the_controller_refuses_lint_finds_and_nothing_else(
 
 
 @pytest.mark.parametrize("version", ["1.7.2", "1.9.1"])
-def test_every_small_limit_is_refused_as_the_controller_refuses_it(version: str) -> None:
+def test_limits_are_refused_as_by_the_controller(version: str) -> None:
     names = ("count", "failureLimit", "inconclusiveLimit", *(["consecutiveSuccessLimit"] if version == "1.9.1" else []))
     for values in product((None, -1, 0, 1, 2, 3), repeat=len(names)):
         limits = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         metric = {"name": "m", "interval": "1m", "provider": {"prometheus": {"query": "up"}}, **limits}
         refused = first_error(read_spec({"metrics": [metric]}).metrics, parse_version(version)) is not None
         head = {"kind": "AnalysisRun", "spec": {"metrics": [metric]}}
-        assert bool([*check_refused(gates(json.dumps(head), version=version))]) is refused, limits
+        assert bool([*check_refused(parse_texts(json.dumps(head), version=version))]) is refused, limits
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -97,58 +97,61 @@ def test_every_small_limit_is_refused_as_the_controller_refuses_it(version: str)
     failure=st.sampled_from(CONDITIONS),
     values=st.lists(st.sampled_from([0.0, 0.01, 0.05, 0.07, 0.1, 0.5, float("nan"), float("inf")]), max_size=3),
 )
-def test_the_judge_judges_as_the_controller(version: str, success: str, failure: str, values: list[float]) -> None:
+def test_probe_agrees_with_the_controller(version: str, success: str, failure: str, values: list[float]) -> None:
     metric = {"name": "m", "provider": {"prometheus": {"query": "up", "address": "http://p:9090"}}}
     metric |= {name: text for name, text in (("successCondition", success), ("failureCondition", failure)) if text}
-    answer = Vector(tuple(QuerySample((), 0.0, one) for one in values))
-    (probe,) = probes(gates(run(metric), version=version))
+    answer = Vector(tuple(QuerySample((), 0.0, value) for value in values))
+    (probe,) = probes(parse_texts(run(metric), version=version))
     if probe.is_evaluable:
         (typed,) = read_spec({"metrics": [metric]}).metrics
         assert probe.phase(*values) is evaluate_result(typed, answer, parse_version(version)).outcome.phase
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_a_condition_that_fails_with_every_answer_is_found(condition: str) -> None:
+def test_condition_that_fails_for_every_result_is_found(condition: str) -> None:
     metric = {"name": "m", "provider": {"prometheus": {"query": "up"}}, "successCondition": condition}
     (typed,) = read_spec({"metrics": [metric]}).metrics
     answers = [
-        Vector(tuple(QuerySample((), 0.0, one) for one in values)) for values in ([0.0], [1.0], [0.0, 1.0], [1.0, 0.0])
+        Vector(tuple(QuerySample((), 0.0, value) for value in values))
+        for values in ([0.0], [1.0], [0.0, 1.0], [1.0, 0.0])
     ]
     never = all(evaluate_result(typed, answer, parse_version("1.9.1")).outcome.phase == "Error" for answer in answers)
     assert ("condition" in rules(run(metric))) is never
 
 
-UNASKED = ("server_error", "client_error", "bad_data", "unmarshaler", "prometheus address", "invalid header")
+QUERY_ERRORS = ("server_error", "client_error", "bad_data", "unmarshaler", "prometheus address", "invalid header")
 SPEC = REFUSED | {"argument-unresolved", "argument-without-value", "matches-nothing"}
 
 
 @pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
-def test_every_recorded_run_that_a_real_controller_refused_is_found(version: str) -> None:
-    for name, status, found in looked_at(version):
+def test_refused_recorded_runs_are_found(version: str) -> None:
+    for name, status, broken in lint_recorded_runs(version):
         refused = str(status.get("message", "")).startswith(("Analysis spec invalid", "Unable to resolve"))
-        assert bool(SPEC & found) is refused, name
+        assert bool(SPEC & broken) is refused, name
 
 
 @pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
-def test_every_recorded_error_of_a_condition_is_found_and_no_condition_that_judged(version: str) -> None:
+def test_recorded_condition_errors_are_found_without_false_positives(version: str) -> None:
     """Without those whose answers are of another kind than their query's, which no linter can know."""
-    for name, status, found in looked_at(version):
+    for name, status, broken in lint_recorded_runs(version):
         message = str(status.get("message", ""))
-        if "Error Message" in message and not any(word in message for word in UNASKED):
-            assert found & {"condition", "empty"} or name.startswith("a-t-"), name
+        if "Error Message" in message and not any(word in message for word in QUERY_ERRORS):
+            assert broken & {"condition", "empty"} or name.startswith("a-t-"), name
         if status.get("phase") in {"Successful", "Failed", "Inconclusive"}:
-            assert "condition" not in found or name.startswith("a-t-"), name
+            assert "condition" not in broken or name.startswith("a-t-"), name
 
 
 @cache
-def looked_at(version: str) -> list[tuple[str, dict[str, Any], set[str]]]:
-    """Return the name of each recorded run, its status, and which rules it breaks; equal specs are looked at once."""
-    known: dict[str, set[str]] = {}
+def lint_recorded_runs(version: str) -> list[tuple[str, dict[str, Any], set[str]]]:
+    """Return name, status and broken rules of each recorded run; equal specs are linted once."""
+    rules_by_text: dict[str, set[str]] = {}
     runs = []
     for case in lines(f"cases-{version}"):
-        text = run(*case["spec"]["metrics"], **{name: one for name, one in case["spec"].items() if name != "metrics"})
+        text = run(
+            *case["spec"]["metrics"], **{name: value for name, value in case["spec"].items() if name != "metrics"}
+        )
         text = text.replace(case["name"], "up")
-        if text not in known:
-            known[text] = set(rules(text, version=version))
-        runs.append((case["name"], case["status"] or {}, known[text]))
+        if text not in rules_by_text:
+            rules_by_text[text] = set(rules(text, version=version))
+        runs.append((case["name"], case["status"] or {}, rules_by_text[text]))
     return runs

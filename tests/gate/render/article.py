@@ -1,4 +1,4 @@
-"""What the article answers to the questions of `gate render`."""
+"""The answers of `gate render` for the gate of the article."""
 
 from __future__ import annotations
 

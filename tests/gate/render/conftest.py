@@ -1,4 +1,4 @@
-"""Texts that are held exactly: UPDATE=1 writes them anew."""
+"""Golden files: UPDATE=1 writes them."""
 
 from __future__ import annotations
 

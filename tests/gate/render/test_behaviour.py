@@ -1,4 +1,4 @@
-"""What is rendered, as each controller would run it: good, bad, absent and NaN answers end as was asked for."""
+"""Rendered gates end as their answers ask, in each controller: with good, bad, absent and NaN results."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from exporter.gate.analysis_run import AnalysisRunStatus
 
 VERSIONS = ("1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1", "1.11.0")
-GIVEN = ("service-name", "canary-hash", "namespace", "rollout-name")
+ROLLOUT_ARGS = ("service-name", "canary-hash", "namespace", "rollout-name")
 
 
-def ended(answers: Answers, measured: list[Any]) -> AnalysisRunStatus:
-    """Run a rendered gate on answers, one after the other, the last for ever."""
+def final_status(answers: Answers, measured: list[Any]) -> AnalysisRunStatus:
+    """Run a rendered gate on results in turn; the last one repeats."""
     text = template(answers)
-    (found,) = read_objects(text).templates
-    arguments = {name: "x" for name in GIVEN if name in argument_names(text)}
-    left = [parse_answer(one) for one in measured]
+    (rendered,) = read_objects(text).templates
+    arguments = {name: "x" for name in ROLLOUT_ARGS if name in argument_names(text)}
+    remaining = [parse_answer(result) for result in measured]
     context = RunContext(parse_version(answers.controller), 0.0, 7200.0)
-    spec = resolve_spec(found, (found,), arguments)
-    return simulate(spec, lambda _: left.pop(0) if len(left) > 1 else left[0], context).status
+    spec = resolve_spec(rendered, (rendered,), arguments)
+    return simulate(spec, lambda _: remaining.pop(0) if len(remaining) > 1 else remaining[0], context).status
 
 
-def story(status: AnalysisRunStatus) -> tuple[str, int, float]:
-    """Return how it ended, after how many measurements, and when."""
+def summary(status: AnalysisRunStatus) -> tuple[str, int, float]:
+    """Return phase, number of measurements and end."""
     (result,) = status.results
     assert status.completed_at is not None
     return str(status.phase), result.counts.count + result.counts.error, status.completed_at
@@ -58,18 +58,18 @@ def story(status: AnalysisRunStatus) -> tuple[str, int, float]:
         pytest.param([500, 500, 500, 500, [0.01]], ("Successful", 9, 670), id="no answer at first"),
     ],
 )
-def test_the_articles_flow_ends_as_its_table_says(
+def test_gate_ends_as_the_table_of_the_article_shows(
     measured: list[Any], end: tuple[str, int, float], version: str
 ) -> None:
-    assert story(ended(Answers.model_validate({**ARTICLE, "controller": version}), measured)) == end
+    assert summary(final_status(Answers.model_validate({**ARTICLE, "controller": version}), measured)) == end
 
 
-@pytest.mark.parametrize("signal", [one for one in Signal if one is not Signal.PROMQL])
+@pytest.mark.parametrize("signal", [signal for signal in Signal if signal is not Signal.PROMQL])
 @pytest.mark.parametrize(("no_data", "phase"), [("pause", "Inconclusive"), ("fail", "Failed"), ("pass", "Successful")])
 @pytest.mark.parametrize("absent", [[], [nan]], ids=["empty", "NaN"])
-def test_no_data_means_what_was_asked_for(signal: Signal, no_data: str, phase: str, absent: list[float]) -> None:
-    made = Answers.model_validate({**ARTICLE, "signal": signal, "no_data": no_data})
-    assert str(ended(made, [absent]).phase) == phase
+def test_no_data_has_the_chosen_meaning(signal: Signal, no_data: str, phase: str, absent: list[float]) -> None:
+    answers = Answers.model_validate({**ARTICLE, "signal": signal, "no_data": no_data})
+    assert str(final_status(answers, [absent]).phase) == phase
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -84,27 +84,27 @@ def test_no_data_means_what_was_asked_for(signal: Signal, no_data: str, phase: s
         ([[]], "Inconclusive"),
     ],
 )
-def test_every_series_of_several_is_judged(measured: list[Any], phase: str, version: str) -> None:
-    made = Answers.model_validate({**ARTICLE, "signal": "promql", "query": "errors:share", "controller": version})
-    assert str(ended(made, measured).phase) == phase
+def test_every_series_is_evaluated(measured: list[Any], phase: str, version: str) -> None:
+    answers = Answers.model_validate({**ARTICLE, "signal": "promql", "query": "errors:share", "controller": version})
+    assert str(final_status(answers, measured).phase) == phase
 
 
 @pytest.mark.parametrize(
     ("measured", "phase"),
     [({"scalar": 0.01}, "Successful"), ({"scalar": 0.2}, "Failed"), ({"scalar": nan}, "Inconclusive")],
 )
-def test_a_scalar_is_judged_as_a_number(measured: Any, phase: str) -> None:
-    made = Answers.model_validate({**ARTICLE, "signal": "promql", "query": "scalar(sum(x))"})
-    assert str(ended(made, [measured]).phase) == phase
+def test_scalar_is_evaluated_as_a_number(measured: Any, phase: str) -> None:
+    answers = Answers.model_validate({**ARTICLE, "signal": "promql", "query": "scalar(sum(x))"})
+    assert str(final_status(answers, [measured]).phase) == phase
 
 
 @pytest.mark.parametrize(("measured", "phase"), [([[0.99]], "Successful"), ([[0.5]], "Failed"), ([[]], "Inconclusive")])
-def test_higher_may_be_better(measured: list[Any], phase: str) -> None:
-    asked = {"signal": "promql", "query": "sum(up)", "higher_is_better": True, "success": 0.95, "failure": 0.9}
-    assert str(ended(Answers.model_validate({**ARTICLE, **asked}), measured).phase) == phase
+def test_higher_is_better_reverses_the_thresholds(measured: list[Any], phase: str) -> None:
+    overrides = {"signal": "promql", "query": "sum(up)", "higher_is_better": True, "success": 0.95, "failure": 0.9}
+    assert str(final_status(Answers.model_validate({**ARTICLE, **overrides}), measured).phase) == phase
 
 
-def test_the_snippet_says_how_long_a_good_gate_takes() -> None:
-    made = Answers.model_validate(ARTICLE)
-    assert story(ended(made, [[0.01]]))[2] == 630
-    assert "10m30s if every measurement is good" in snippet(made)
+def test_snippet_contains_the_duration_of_a_good_gate() -> None:
+    answers = Answers.model_validate(ARTICLE)
+    assert summary(final_status(answers, [[0.01]]))[2] == 630
+    assert "10m30s if every measurement is good" in snippet(answers)

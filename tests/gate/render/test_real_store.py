@@ -1,4 +1,4 @@
-"""A rendered gate, tried on the past of a real Prometheus: good, bad, between, no traffic, nothing there."""
+"""A rendered gate replayed against a real Prometheus: good, bad, between, no traffic, no series."""
 
 from __future__ import annotations
 
@@ -26,53 +26,53 @@ SERIES = 'http_requests_total{service="checkout",pod="checkout-abc-x",status="%s
 STABLE = 'http_requests_total{service="checkout",pod="checkout-old-x",status="200"} %s %s\n'
 
 
-async def test_each_quarter_of_an_hour_ends_as_it_should(require_program: Callable[[str], str], tmp_path: Path) -> None:
-    began = int(time.time()) // 3600 * 3600 - 7 * 3600
-    past(require_program("promtool"), tmp_path, began)
+async def test_each_quarter_of_an_hour_has_its_result(require_program: Callable[[str], str], tmp_path: Path) -> None:
+    start = int(time.time()) // 3600 * 3600 - 7 * 3600
+    write_history(require_program("promtool"), tmp_path, start)
     async with prometheus(require_program("prometheus"), tmp_path) as address:
         gate = tmp_path / "gate.yaml"
         gate.write_text(rendered(address))
-        found = {name: await tried(gate, began + place * SPAN) for place, name in enumerate(ENDS)}
-    assert found == ENDS
+        results = {name: await replay(gate, start + place * SPAN) for place, name in enumerate(ENDS)}
+    assert results == ENDS
 
 
 def rendered(address: str) -> str:
-    """Return the article's gate, asked of the canary's own pods."""
-    said = {"signal": "error-rate", "service": "checkout", "namespace": "shop", "address": address}
-    made = Answers.model_validate({**said, "success": 0.05, "failure": 0.10, "failures": 3})
-    return f"{secret(made, Credential('user', 'token'))}---\n{template(made)}"
+    """Return the article's gate, for the pods of the canary."""
+    options = {"signal": "error-rate", "service": "checkout", "namespace": "shop", "address": address}
+    answers = Answers.model_validate({**options, "success": 0.05, "failure": 0.10, "failures": 3})
+    return f"{secret(answers, Credential('user', 'token'))}---\n{template(answers)}"
 
 
-async def tried(gate: Path, at: float) -> tuple[int, int]:
+async def replay(gate: Path, at: float) -> tuple[int, int]:
     """Run `gate run --at`; return its exit code and how many measurements it took."""
     arguments = ["--arg", "service-name=checkout", "--arg", "canary-hash=abc", "--at", str(at), "--json"]
     program = str(Path(sys.executable).parent / "rollouts-exporter")
     child = await asyncio.create_subprocess_exec(
         program, "gate", "run", str(gate), *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    told, wrong = await child.communicate()
-    assert told, wrong.decode()
-    (result,) = json.loads(told)["metricResults"]
+    output, errors = await child.communicate()
+    assert output, errors.decode()
+    (result,) = json.loads(output)["metricResults"]
     assert child.returncode is not None
     return child.returncode, result["count"]
 
 
-def past(promtool: str, folder: Path, began: int) -> None:
+def write_history(promtool: str, folder: Path, start: int) -> None:
     """Write the blocks of a Prometheus that has seen it all."""
     text = folder / "past.txt"
-    text.write_text("".join(samples(began)) + "# EOF\n")
-    made = ["tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "tsdb")]
-    subprocess.run([promtool, *made], check=True, capture_output=True)
+    text.write_text("".join(samples(start)) + "# EOF\n")
+    arguments = ["tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "tsdb")]
+    subprocess.run([promtool, *arguments], check=True, capture_output=True)
 
 
-def samples(began: int) -> Iterator[str]:
+def samples(start: int) -> Iterator[str]:
     """Return the requests of the canary, and of a stable pod that never fails."""
     yield "# TYPE http_requests counter\n"
-    moments = range(began, began + (len(SHARES) + 1) * SPAN, STEP)
+    moments = range(start, start + (len(SHARES) + 1) * SPAN, STEP)
     shares = [*SHARES.values(), None]
     good, bad = [0.0], [0.0]
     for at in moments:
-        share = shares[(at - began) // SPAN]
+        share = shares[(at - start) // SPAN]
         more = (0.0, 0.0) if share is None else (100 * (1 - share), 100 * share)
         good.append(good[-1] + more[0])
         bad.append(bad[-1] + more[1])

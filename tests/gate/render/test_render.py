@@ -1,4 +1,4 @@
-"""What `gate render` writes lints clean, is what was asked for, and shows a credential in one place alone."""
+"""`gate render` writes gates without findings that contain the answers; only the Secret contains the credential."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.gate.render.answers import Answers, Credential, NoData, Signal, pa
 from tests.gate.lint.helpers import findings
 from tests.gate.render.article import ARTICLE
 
-PROOF = Credential("c1", "hidden-token")
+CREDENTIAL = Credential("c1", "hidden-token")
 QUERIES = [
     'sum(rate(x_total{service="{{args.service-name}}"}[5m]))',
     'x{pod=~".+-{{args.canary-hash}}-.+"}',
@@ -31,13 +31,13 @@ QUERIES = [
 
 def rollout(answers: Answers) -> str:
     """Return a whole Rollout with the snippet in it."""
-    found = yaml.safe_load(manifest.snippet(answers))
+    steps = yaml.safe_load(manifest.snippet(answers))
     head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
-    return yaml.safe_dump({**head, "metadata": {"name": answers.rollout_name, "namespace": answers.namespace}, **found})
+    return yaml.safe_dump({**head, "metadata": {"name": answers.rollout_name, "namespace": answers.namespace}, **steps})
 
 
-def whole(answers: Answers) -> str:
-    return "---\n".join((manifest.secret(answers, PROOF), manifest.template(answers), rollout(answers)))
+def with_rollout(answers: Answers) -> str:
+    return "---\n".join((manifest.secret(answers, CREDENTIAL), manifest.template(answers), rollout(answers)))
 
 
 @st.composite
@@ -47,7 +47,7 @@ def answers(draw: st.DrawFn) -> Answers:
     scrape = draw(st.sampled_from([10, 15, 30, 60]))
     interval = scrape * draw(st.integers(1, 10))
     count = draw(st.integers(1, 12))
-    low, high = sorted(draw(st.lists(st.floats(0.001, 100).map(lambda one: round(one, 4)), min_size=2, max_size=2)))
+    low, high = sorted(draw(st.lists(st.floats(0.001, 100).map(lambda value: round(value, 4)), min_size=2, max_size=2)))
     better = draw(st.booleans())
     try:
         return Answers(
@@ -79,48 +79,53 @@ def answers(draw: st.DrawFn) -> Answers:
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)
-@given(made=answers())
-def test_whatever_is_asked_for_lints_clean(made: Answers) -> None:
-    found = findings(whole(made), version=made.controller, scrape=made.scrape_interval, delay=made.read_delay)
-    assert found == ()
+@given(gate_answers=answers())
+def test_any_answers_give_a_gate_without_findings(gate_answers: Answers) -> None:
+    result = findings(
+        with_rollout(gate_answers),
+        version=gate_answers.controller,
+        scrape=gate_answers.scrape_interval,
+        delay=gate_answers.read_delay,
+    )
+    assert result == ()
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(made=answers())
-def test_what_was_asked_for_is_what_is_written(made: Answers) -> None:
-    (template,) = yaml.safe_load_all(manifest.template(made))
+@given(gate_answers=answers())
+def test_gate_contains_the_answers(gate_answers: Answers) -> None:
+    (template,) = yaml.safe_load_all(manifest.template(gate_answers))
     (metric,) = template["spec"]["metrics"]
-    given = {row["name"]: row.get("value") for row in template["spec"]["args"]}
-    assert template["kind"] == ("ClusterAnalysisTemplate" if made.cluster_scope else "AnalysisTemplate")
-    assert parse_duration(metric["interval"]) == made.interval * 10**9
-    assert parse_duration(metric["initialDelay"]) >= (made.range + made.read_delay) * 10**9
-    assert metric["failureLimit"] == made.failures - 1
-    assert metric["count"] == made.count
-    assert float(given["success"]) == made.success
-    assert float(given["failure"]) == made.failure
-    assert given["address"] == "https://read-app-tsdb.last9.io/hot/v1/metrics/c1/sender/acme"
-    assert ("basicAuth" in manifest.template(made)) is (made.controller == "1.11.0")
-    if made.signal is Signal.PROMQL:
-        assert metric["provider"]["prometheus"]["query"].strip("\n") == made.query
+    values = {row["name"]: row.get("value") for row in template["spec"]["args"]}
+    assert template["kind"] == ("ClusterAnalysisTemplate" if gate_answers.cluster_scope else "AnalysisTemplate")
+    assert parse_duration(metric["interval"]) == gate_answers.interval * 10**9
+    assert parse_duration(metric["initialDelay"]) >= (gate_answers.range + gate_answers.read_delay) * 10**9
+    assert metric["failureLimit"] == gate_answers.failures - 1
+    assert metric["count"] == gate_answers.count
+    assert float(values["success"]) == gate_answers.success
+    assert float(values["failure"]) == gate_answers.failure
+    assert values["address"] == "https://read-app-tsdb.last9.io/hot/v1/metrics/c1/sender/acme"
+    assert ("basicAuth" in manifest.template(gate_answers)) is (gate_answers.controller == "1.11.0")
+    if gate_answers.signal is Signal.PROMQL:
+        assert metric["provider"]["prometheus"]["query"].strip("\n") == gate_answers.query
 
 
-@pytest.mark.parametrize("signal", [one for one in Signal if one is not Signal.PROMQL])
-def test_each_signal_is_exactly_this_gate(signal: Signal, golden: Any) -> None:
+@pytest.mark.parametrize("signal", [signal for signal in Signal if signal is not Signal.PROMQL])
+def test_gate_of_each_signal_is_unchanged(signal: Signal, golden: Any) -> None:
     golden(f"{signal}.yaml", manifest.template(Answers.model_validate({**ARTICLE, "signal": signal})))
 
 
-def test_the_rollout_and_the_secret_are_exactly_these(golden: Any) -> None:
-    made = Answers.model_validate(ARTICLE)
-    golden("rollout.yaml", manifest.snippet(made))
-    golden("secret.yaml", manifest.secret(made, Credential("user", "pass")))
+def test_rollout_and_secret_are_unchanged(golden: Any) -> None:
+    gate_answers = Answers.model_validate(ARTICLE)
+    golden("rollout.yaml", manifest.snippet(gate_answers))
+    golden("secret.yaml", manifest.secret(gate_answers, Credential("user", "pass")))
 
 
-def test_the_credential_is_in_the_secret_and_nowhere_else() -> None:
-    made = Answers.model_validate(ARTICLE)
-    assert PROOF.header.split()[1] in manifest.secret(made, PROOF)
-    for text in (manifest.template(made), manifest.snippet(made), repr(PROOF), str(PROOF)):
+def test_only_the_secret_contains_the_credential() -> None:
+    gate_answers = Answers.model_validate(ARTICLE)
+    assert CREDENTIAL.header.split()[1] in manifest.secret(gate_answers, CREDENTIAL)
+    for text in (manifest.template(gate_answers), manifest.snippet(gate_answers), repr(CREDENTIAL), str(CREDENTIAL)):
         assert "hidden-token" not in text
-        assert PROOF.header.split()[1] not in text
+        assert CREDENTIAL.header.split()[1] not in text
 
 
 @pytest.mark.parametrize(
@@ -134,12 +139,12 @@ def test_the_credential_is_in_the_secret_and_nowhere_else() -> None:
         base64.b64encode(b"user:pa ss\n").decode(),
     ],
 )
-def test_a_credential_in_whatever_form_becomes_one_line(text: str) -> None:
+def test_credential_in_any_form_becomes_one_header(text: str) -> None:
     assert parse_credential(text).header == "Basic dXNlcjpwYSBzcw=="
 
 
 @pytest.mark.parametrize("text", ["", "Bearer abc", "Basic", "Basic !!!", "s3cret", ":x", "x:", "Basic dXNlcg=="])
-def test_what_is_no_credential_is_refused_unseen(text: str) -> None:
+def test_invalid_credential_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(ValueError, match="user:password") as refused:
         parse_credential(text)
     assert text in {"", "Basic", ":x", "x:"} or text not in str(refused.value)
@@ -164,17 +169,17 @@ def test_what_is_no_credential_is_refused_unseen(text: str) -> None:
         ({"sevrice": "x"}, "Extra"),
     ],
 )
-def test_what_contradicts_itself_is_refused_with_its_cure(wrong: dict[str, Any], why: str) -> None:
+def test_contradicting_answers_are_an_error_with_a_hint(wrong: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         Answers.model_validate({**ARTICLE, **wrong})
 
 
-def test_thresholds_the_wrong_way_round_are_refused() -> None:
+def test_reversed_thresholds_are_an_error() -> None:
     with pytest.raises(ValueError, match="--failure"):
         manifest.template(Answers.model_validate({**ARTICLE, "success": 0.2}))
 
 
 @pytest.mark.parametrize("query", ["sum(", '"text"', "x[2m]"])
-def test_a_query_that_no_controller_can_judge_is_refused(query: str) -> None:
+def test_query_without_conditions_is_an_error(query: str) -> None:
     with pytest.raises(ValueError, match=r"bracket|parenthes|instant vector|PromQL"):
         manifest.template(Answers.model_validate({**ARTICLE, "signal": "promql", "query": query}))

@@ -1,1 +1,5 @@
-"""From rollouts to metric families."""
+"""Rollouts → metric families.
+
+`catalogue` is the table of derived series and `samples` computes them for one rollout. `renderer` builds the families
+of all rollouts, `durations`, `targets` and `pass_through` add the others, and `staleness` finds what went stale.
+"""

@@ -1,6 +1,6 @@
-"""The derived series: one table, a row a family.
+"""The table of derived series, one row for each family.
 
-Adding a series is a row here and a function in `said`.
+To add a series, add a row here and a function to `samples`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class DerivedFamily:
     """A family of the catalogue.
 
-    `labels` come after namespace and name. `identity` counts how many of them tell one thing (a pod, a revision)
-    from another in an info series: when only the others change, the former series is said as 0 for a while.
-    `source` is who must answer before an absence means anything.
+    `labels` follow namespace and name. `samples` returns label values and value of each series of a rollout. A series
+    that is absent is stale only if the last pages of `source` show everything. In an info family the first
+    `identity_labels` labels identify a thing (a pod, a revision): if only others change, the series with the old labels
+    is exported as 0 for a while.
     """
 
     name: str
@@ -40,14 +41,14 @@ DERIVED_FAMILIES: Final = (
         "argo_rollouts_phase",
         MetricType.GAUGE,
         ("phase",),
-        "The rollout's phase, one of seven is 1 (Unknown: a phase this exporter does not know).",
+        "1 for the phase of the rollout, 0 for the other six (Unknown: a phase this exporter does not know).",
         samples.phase,
     ),
     DerivedFamily(
         "argo_rollouts_health",
         MetricType.GAUGE,
         ("health",),
-        "The object's own status.phase, one of four is 1; with rollout state only.",
+        "1 for the value of status.phase, 0 for the other three; needs rollout state.",
         samples.health,
         source=Source.ROLLOUT_STATE,
     ),
@@ -55,14 +56,14 @@ DERIVED_FAMILIES: Final = (
         "argo_rollouts_phase_start_timestamp_seconds",
         MetricType.GAUGE,
         (),
-        "When the present phase was first seen (Unix seconds).",
+        "When the current phase was first seen (Unix seconds).",
         samples.phase_start,
     ),
     DerivedFamily(
         "argo_rollouts_pause_start_timestamp_seconds",
         MetricType.GAUGE,
         ("reason",),
-        "Since when it is paused, and why (Unix seconds); with rollout state only.",
+        "Start of each pause condition, by reason (Unix seconds); needs rollout state.",
         samples.pauses,
         source=Source.ROLLOUT_STATE,
     ),
@@ -70,42 +71,42 @@ DERIVED_FAMILIES: Final = (
         "argo_rollouts_phase_transitions_total",
         MetricType.COUNTER,
         ("phase",),
-        "Entries into each phase since the rollout was first seen.",
+        "Transitions into each phase since the rollout was first seen.",
         samples.transitions,
     ),
     DerivedFamily(
         "argo_rollouts_update_in_progress",
         MetricType.GAUGE,
         ("strategy",),
-        "1 while the wanted revision differs from the stable one and is not aborted; absent while unknown.",
+        "1 while the current revision differs from the stable one and is not aborted; absent while unknown.",
         samples.in_progress,
     ),
     DerivedFamily(
         "argo_rollouts_canary_fraction",
         MetricType.GAUGE,
         (),
-        "Share of traffic on the canary, 0 to 1, by the best method known; absent while unknown.",
+        "The canary's share of traffic, 0 to 1, by the best available method; absent while unknown.",
         samples.fraction,
     ),
     DerivedFamily(
         "argo_rollouts_canary_fraction_estimate",
         MetricType.GAUGE,
         ("method",),
-        "The canary's share by each method that could be computed.",
+        "The canary's share of traffic by each method that can be computed.",
         samples.estimates,
     ),
     DerivedFamily(
         "argo_rollouts_updated_fraction",
         MetricType.GAUGE,
         (),
-        "Updated replicas per desired one, unclamped: 1 at rest.",
+        "Updated replicas divided by desired replicas, not clamped; 1 at rest.",
         samples.updated_fraction,
     ),
     DerivedFamily(
         "argo_rollouts_canary_step_index",
         MetricType.GAUGE,
         (),
-        "Index of the present canary step; with rollout state only.",
+        "Index of the current canary step; needs rollout state.",
         samples.step,
         source=Source.ROLLOUT_STATE,
     ),
@@ -113,14 +114,14 @@ DERIVED_FAMILIES: Final = (
         "argo_rollouts_replicas",
         MetricType.GAUGE,
         ("state",),
-        "The controller's replica counts; old is available + unavailable - updated.",
+        "Replica counts of the controller; old is available + unavailable - updated.",
         samples.replicas,
     ),
     DerivedFamily(
         "argo_rollouts_pods",
         MetricType.GAUGE,
         ("role",),
-        "Pods that are not terminating, by role.",
+        "Pods by role, without terminating ones.",
         samples.pods,
         source=Source.KUBE_STATE_METRICS,
     ),
@@ -136,7 +137,7 @@ DERIVED_FAMILIES: Final = (
         "argo_rollouts_pod_info",
         MetricType.GAUGE,
         ("pod", "uid", "role", "pod_template_hash", "revision", "node"),
-        "1 for each pod: its role, revision and node.",
+        "1 for each pod, with its role, revision and node.",
         samples.pod_info,
         source=Source.KUBE_STATE_METRICS,
         identity_labels=2,
@@ -154,38 +155,42 @@ DERIVED_FAMILIES: Final = (
         "argo_rollouts_updates_total",
         MetricType.COUNTER,
         ("result",),
-        "Updates that ended: promoted, aborted, rolled_back, superseded.",
+        "Completed updates, by result: promoted, aborted, rolled_back, superseded.",
         samples.updates,
     ),
     DerivedFamily(
         "argo_rollouts_last_update_duration_seconds",
         MetricType.GAUGE,
         ("result",),
-        "How long the last update that ended so took.",
+        "Duration of the last update with each result.",
         samples.last_update,
     ),
     DerivedFamily(
-        "argo_rollouts_pause_seconds_total", MetricType.COUNTER, (), "Time spent Paused during updates.", samples.paused
+        "argo_rollouts_pause_seconds_total",
+        MetricType.COUNTER,
+        (),
+        "Time spent in phase Paused during updates.",
+        samples.paused,
     ),
     DerivedFamily(
         "argo_rollouts_analysis_runs",
         MetricType.GAUGE,
         ("phase",),
-        "AnalysisRuns that exist, by phase: a stock, old runs are kept.",
+        "Existing AnalysisRuns, by phase; finished ones exist until they are deleted.",
         samples.analysis_runs,
     ),
     DerivedFamily(
         "argo_rollouts_analysis_runs_total",
         MetricType.COUNTER,
         ("phase",),
-        "AnalysisRuns that were seen to finish.",
+        "AnalysisRuns that finished while they were watched, by phase.",
         samples.finished_runs,
     ),
     DerivedFamily(
         "argo_rollouts_unknown",
         MetricType.GAUGE,
         ("reason",),
-        "1 while something of this rollout is not known, and why.",
+        "1 for each reason why a series of the rollout is absent.",
         samples.unknown,
     ),
 )

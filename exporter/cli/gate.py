@@ -20,6 +20,7 @@ from exporter.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from exporter.commands.gate.load import GateSource
     from exporter.gate.controller import ControllerVersion
 
 
@@ -85,6 +86,13 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _pop_source(file: str, options: dict[str, Any]) -> GateSource:
+    """Remove the options that select the gate and its arguments, and return them."""
+    from exporter.commands.gate.load import GateSource
+
+    return GateSource(file, options.pop("template"), options.pop("arguments"), options.pop("files"))
+
+
 @gate.command("run")
 @click.argument("file", metavar="FILE")
 @gate_options
@@ -93,16 +101,15 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
 @click.option("--every", "step", type=DurationParam(), help="With --at and --until: interval between the start times.")
 @click.option("--for", "max_duration", type=DurationParam(), help="Terminate the run after this time, as a step does.")
-def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
+def run(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate against the real endpoint.
 
     Performs the AnalysisRun of FILE (- for standard input) as the controller would. Exit code 0: Successful, 1: Failed,
     2: Error, or the gate could not be run, 3: Inconclusive; of several runs the worst.
     """
     from exporter.commands.gate import run as command
-    from exporter.commands.gate.load import GateSource
 
-    source = GateSource(file, template, arguments, files)
+    source = _pop_source(file, options)
     sys.exit(run_async(command.run(source, command.RunOptions(**options))))
 
 
@@ -114,16 +121,7 @@ def run(file: str, *, template: str | None, arguments: tuple[str, ...], files: t
     "--cases", type=click.Path(path_type=Path), help="Recorded runs to simulate instead, a JSON object a line."
 )
 @click.option("--for", "max_duration", type=DurationParam(), help="Maximum simulated time. Default: 1h.")
-def simulate(
-    file: str | None,
-    *,
-    template: str | None,
-    arguments: tuple[str, ...],
-    files: tuple[str, ...],
-    answers: Path | None,
-    cases: Path | None,
-    **options: Any,  # noqa: ANN401 - click's
-) -> None:
+def simulate(file: str | None, *, answers: Path | None, cases: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate on prepared answers, without a network.
 
     Performs the AnalysisRun of FILE without waiting; exit codes are those of run, and 4 if it does not end in time.
@@ -133,7 +131,6 @@ def simulate(
     last one repeats.
     """
     from exporter.commands.gate import simulate as command
-    from exporter.commands.gate.load import GateSource
     from exporter.commands.gate.run import RunOptions
 
     if cases is not None:
@@ -141,7 +138,8 @@ def simulate(
         return
     if file is None or answers is None:
         raise click.UsageError("give a FILE and --answers, or --cases")
-    sys.exit(command.simulate(GateSource(file, template, arguments, files), answers, RunOptions(**options)))
+    source = _pop_source(file, options)
+    sys.exit(command.simulate(source, answers, RunOptions(**options)))
 
 
 @gate.command("lint")

@@ -38,7 +38,7 @@ def read_objects(text: str) -> GateObjects:
     for item in parse_manifest(ManifestFile("", text)):
         if isinstance(item, KubernetesObject):
             objects.append(item)
-        elif not item.is_duplicate_key:  # of duplicate keys the last one applies, as in Kubernetes
+        elif not item.is_duplicate_key:  # `gate lint` reports those; here the last one applies
             raise TemplateError(f"it is not YAML: line {item.line}: {item.reason}")
     kinds = set(ObjectKind)
     templates = tuple(read_template(item.content) for item in objects if item.kind in kinds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from exporter.config.settings import Settings
-from exporter.rollouts.inference.phases import observe_phase
+from exporter.rollouts.inference.state_machine import observe_phase
 from exporter.rollouts.model import PhaseHistory
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import Told, controller, named
+from tests.rollouts.told import PageRollout, controller_page, series_values
 
 Tick = tuple[float, str, bool]
 """Time (seconds), phase, and whether an event explains a change."""
@@ -63,16 +63,17 @@ def test_a_phase_without_an_event_counts_once_it_lasts_even_if_nothing_else_chan
     tracker = RolloutTracker(tracking_policy(Settings()))
     entries = []
     for number, phase in enumerate(["Paused", *["Progressing"] * 4], 1):
-        snapshot = tracker.process(number * 15.0, [controller(number * 15.0, Told(phase, (4, 1, 4, 0)))])
-        entries.append(named(snapshot.families, "argo_rollouts_phase_transitions_total")["Progressing",])
+        snapshot = tracker.process(number * 15.0, [controller_page(number * 15.0, PageRollout(phase, (4, 1, 4, 0)))])
+        entries.append(series_values(snapshot.families, "argo_rollouts_phase_transitions_total")["Progressing",])
     assert entries == [0, 0, 0, 1, 1]
-    assert named(snapshot.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 30.0}
+    assert series_values(snapshot.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 30.0}
 
 
 def test_the_phase_is_exported_at_once_even_if_it_may_be_a_flicker() -> None:
     tracker = RolloutTracker(tracking_policy(Settings()))
-    tracker.process(15, [controller(15, Told("Paused", (4, 1, 4, 0)))])
-    phases = named(
-        tracker.process(30, [controller(30, Told("Progressing", (4, 1, 4, 0)))]).families, "argo_rollouts_phase"
+    tracker.process(15, [controller_page(15, PageRollout("Paused", (4, 1, 4, 0)))])
+    phases = series_values(
+        tracker.process(30, [controller_page(30, PageRollout("Progressing", (4, 1, 4, 0)))]).families,
+        "argo_rollouts_phase",
     )
     assert [phase for (phase,), value in phases.items() if value] == ["Progressing"]

@@ -2,5 +2,5 @@
 
 Data flows from an `Observation` and the remembered `RolloutState` through `classify` (which update state, by which
 evidence) and `state_machine` (which transitions, next state) to `join` (pod roles, canary fraction → `Rollout`).
-Imports go the other way: `model` ← `phases`, `revisions`, `transitions`, `fraction` ← `classify` ← `state_machine`.
+Imports go the other way: `model` ← `revisions`, `transitions`, `fraction` ← `classify` ← `state_machine`.
 """

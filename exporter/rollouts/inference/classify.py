@@ -65,10 +65,10 @@ def classify_update(
         return by_revisions
     update_state, evidence = _by_events(previous, observation, view, deltas)
     if is_outdated or (revisions is not None and revisions.stable):
-        return Classification(update_state, evidence, carry_forward(update_state, hashes, deltas))
-    return Classification(
-        update_state, evidence, revisions or hashes_by_size(observation, update_state, hashes, deltas)
-    )
+        hashes = carry_forward(update_state, hashes, deltas)
+    else:
+        hashes = revisions or hashes_by_size(observation, update_state, hashes, deltas)
+    return Classification(update_state, evidence, hashes)
 
 
 def _by_status(
@@ -133,11 +133,8 @@ def _by_events(
     if view.phase == "Completed":
         return UpdateState.SETTLED, "phase Completed"
     if view.phase == "Abort":
-        return (
-            (previous, "aborted at rest")
-            if _aborted_at_rest(previous, view, deltas)
-            else (UpdateState.ABORTED, "phase Abort")
-        )
+        at_rest = _aborted_at_rest(previous, view, deltas)
+        return (previous, "aborted at rest") if at_rest else (UpdateState.ABORTED, "phase Abort")
     if observation.first_deploy and (deltas is None or deltas.updates <= 1):
         return UpdateState.SETTLED, "first deploy: there is no other revision"
     if deltas is not None and (deltas.completions or deltas.updates):

@@ -11,14 +11,7 @@ from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, PodRole, Revision
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from exporter.rollouts.model import (
-        CanaryFraction,
-        ControllerView,
-        Observation,
-        Pod,
-        RolloutKey,
-        RolloutState,
-    )
+    from exporter.rollouts.model import CanaryFraction, ControllerView, Observation, Pod, RolloutKey, RolloutState
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,9 +75,8 @@ def hashes_by_revision(
     wrong if a promotion and the next update fall into one interval; Completed alone while the page lags behind.
     """
     replica_sets, view = observation.replica_sets, observation.view
-    ordered = sorted(
-        (replica_set for replica_set in replica_sets.values() if replica_set.revision is not None), key=_revision
-    )
+    numbered = [replica_set for replica_set in replica_sets.values() if replica_set.revision is not None]
+    ordered = sorted(numbered, key=lambda replica_set: replica_set.revision or 0)
     if not ordered or view is None:
         return None
     current = ordered[-1]
@@ -90,23 +89,15 @@ def hashes_by_revision(
     return RevisionHashes(current.hash, stable or _only_possible_stable(replica_sets, view, current))
 
 
-def _revision(replica_set: ReplicaSet) -> int:
-    return replica_set.revision or 0
-
-
 def _promoted_hash(
-    view: ControllerView,
-    update_state: UpdateState,
-    previous_current: str,
-    deltas: EventDeltas,
-    ordered: list[ReplicaSet],
+    view: ControllerView, update_state: UpdateState, previous_hash: str, deltas: EventDeltas, ordered: list[ReplicaSet]
 ) -> str:
     """Return which revision a counted promotion made stable; `ordered` are the ReplicaSets by revision."""
     current = ordered[-1].hash
     if not is_mid_update(view):
         return current
-    if update_state is UpdateState.UPDATING and previous_current:
-        return previous_current
+    if update_state is UpdateState.UPDATING and previous_hash:
+        return previous_hash
     return ordered[-2].hash if deltas.updates > deltas.completions and len(ordered) > 1 else current
 
 
@@ -127,14 +118,10 @@ def _only_possible_stable(replica_sets: Mapping[str, ReplicaSet], view: Controll
     """Return the stable hash without having seen its promotion, if only one ReplicaSet can have it."""
     if len(replica_sets) == 1:
         return current.hash
-    others = [
-        replica_set
-        for replica_set in replica_sets.values()
-        if replica_set.hash != current.hash and replica_set.desired > 0
-    ]
+    others = [name for name, replica_set in replica_sets.items() if name != current.hash and replica_set.desired > 0]
     replicas = view.replicas
     is_updating = view.phase in ("Abort", "Paused") or (replicas is not None and current.desired < replicas.desired)
-    return others[0].hash if is_updating and len(others) == 1 else ""
+    return others[0] if is_updating and len(others) == 1 else ""
 
 
 # By sizes of ReplicaSets, without revision annotations
@@ -205,14 +192,10 @@ def _match_by_size(
 ) -> RevisionHashes:
     """Take as current the only ReplicaSet whose pod count is the controller's count of updated pods."""
     updated = view.replicas.updated if view.replicas is not None else None
-    with_pods = [replica_set for replica_set in replica_sets.values() if replica_set.pod_count > 0]
-    matches = [
-        replica_set.hash
-        for replica_set in with_pods
-        if replica_set.pod_count == updated and replica_set.hash != remembered.stable
-    ]
+    sizes = {name: replica_set.pod_count for name, replica_set in replica_sets.items() if replica_set.pod_count > 0}
+    matches = [name for name, size in sizes.items() if size == updated and name != remembered.stable]
     if len(matches) != 1:
         return replace(remembered, current="")
-    others = [replica_set.hash for replica_set in with_pods if replica_set.hash != matches[0]]
+    others = [name for name in sizes if name != matches[0]]
     stable = remembered.stable or (others[0] if len(others) == 1 else "")
     return replace(remembered, current=matches[0], stable=stable)

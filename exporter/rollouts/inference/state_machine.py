@@ -9,7 +9,8 @@
                                aborted ─── rolled back, promoted ─▶ settled
 
 The update state is classified from evidence, not derived from transitions. Transitions only explain how the rollout
-got there, so that updates that start and end between two ticks are counted, too.
+got there, so that updates that start and end between two ticks are counted, too. A phase is remembered since when it
+is shown; a flicker is no phase.
 """
 
 from __future__ import annotations
@@ -18,14 +19,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, classify_update
-from exporter.rollouts.inference.phases import observe_phase
 from exporter.rollouts.inference.revisions import ahead_of_counters, event_deltas
-from exporter.rollouts.inference.transitions import (
-    NEXT_STATE,
-    UPDATE_RESULTS,
-    infer_transitions,
-    summarize_interval,
-)
+from exporter.rollouts.inference.transitions import NEXT_STATE, UPDATE_RESULTS, infer_transitions, summarize_interval
 from exporter.rollouts.model import (
     BLUE_GREEN,
     CompletedUpdate,
@@ -37,7 +32,7 @@ from exporter.rollouts.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.rollouts.model import ControllerView, EventDeltas, Observation, RevisionHashes, TickContext
 
@@ -55,11 +50,10 @@ def advance(
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
     interval = summarize_interval(state.hashes, hashes, deltas)
     was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
+    explained = deltas.explains_phase_change
     updated = replace(
         state,
-        phases=observe_phase(
-            state.phases, view.phase, tick.now, tick.hold_down, explained=deltas.explains_phase_change
-        ),
+        phases=observe_phase(state.phases, view.phase, tick.now, tick.hold_down, explained=explained),
         process=view.process,
         event_counts=view.event_counts,
         evidence=result.evidence if result.evidence is not NOTHING_NEW else state.evidence,
@@ -191,3 +185,35 @@ def _next_update(
         return None
     is_new = transition in (Transition.STARTED, Transition.RETRIED, Transition.SUPERSEDED)
     return new_update if is_new else update
+
+
+# Phases
+
+
+def observe_phase(history: PhaseHistory, phase: str, now: float, hold_down: float, *, explained: bool) -> PhaseHistory:
+    """Add the phase shown at a tick (Unix seconds); `explained`: a counted event can have changed it.
+
+    While a paused rollout is scaled, each pod that becomes ready turns the phase to Progressing for 10 to 30 ms, with
+    no event. A scrape can hit that, so an unexplained change from Paused to Progressing counts only once it has lasted
+    for `hold_down` seconds.
+    """
+    if history.debounced_from is not None and phase == history.debounced_from[0] and not explained:
+        return PhaseHistory(phase, history.debounced_from[1], history.transition_counts)
+    if phase == history.phase:
+        is_real = explained or now - history.since >= hold_down
+        return _confirmed(history) if history.debounced_from and is_real else history
+    left = _confirmed(history)
+    if left.phase == "Paused" and phase == "Progressing" and not explained:
+        return PhaseHistory(phase, now, left.transition_counts, (left.phase, left.since))
+    return PhaseHistory(phase, now, _count(left.transition_counts, phase))
+
+
+def _confirmed(history: PhaseHistory) -> PhaseHistory:
+    """Count the entry into a debounced phase."""
+    if history.debounced_from is None:
+        return history
+    return replace(history, transition_counts=_count(history.transition_counts, history.phase), debounced_from=None)
+
+
+def _count(counts: Mapping[str, int], phase: str) -> Mapping[str, int]:
+    return {**counts, phase: counts.get(phase, 0) + 1}

@@ -125,8 +125,7 @@ _TRANSITION_RULES: Final[Mapping[tuple[UpdateState, UpdateState], Callable[[Inte
     (UpdateState.UPDATING, UpdateState.SETTLED): _completed,
     (UpdateState.UPDATING, UpdateState.UPDATING): _continued,
     (UpdateState.UPDATING, UpdateState.ABORTED): lambda interval: (
-        *((Transition.SUPERSEDED,) if interval.revision_changed else ()),
-        Transition.ABORTED,
+        (Transition.SUPERSEDED, Transition.ABORTED) if interval.revision_changed else (Transition.ABORTED,)
     ),
     (UpdateState.ABORTED, UpdateState.SETTLED): _settled_after_abort,
     (UpdateState.ABORTED, UpdateState.UPDATING): lambda interval: (_restart(interval),),

@@ -48,12 +48,13 @@ class ClientTlsLoader(ReloadingFile[TlsMaterial]):
 
     def __init__(self, tls: TlsFiles) -> None:
         self.server_name = tls.server_name
-        files = (tls.ca_file, tls.cert_file, tls.key_file)
-        super().__init__(lambda: TlsMaterial(_create_context(tls), *map(_read_optional, files)), *files)
+        super().__init__(lambda: _load_material(tls), tls.ca_file, tls.cert_file, tls.key_file)
 
 
-def _read_optional(file: Path | None) -> bytes | None:
-    return file.read_bytes() if file is not None else None
+def _load_material(tls: TlsFiles) -> TlsMaterial:
+    # The files are read before OpenSSL reads them, whose error for a missing file does not name it.
+    texts = [None if file is None else file.read_bytes() for file in (tls.ca_file, tls.cert_file, tls.key_file)]
+    return TlsMaterial(_create_context(tls), *texts)
 
 
 def _create_context(tls: TlsFiles) -> ssl.SSLContext:

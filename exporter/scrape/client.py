@@ -81,34 +81,31 @@ class ScrapeClient:
         except TimeoutError:
             return Failure("timeout", self.timeout_message(_describe(address)))
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
-            return _failure(_describe(address), error, self._setting)
+            return self._failure(address, _ERROR_MESSAGES.get(classify_error(error), _FAILED), error_reason(error))
 
     def timeout_message(self, subject: str) -> str:
         """Return the message for something that did not respond in time."""
         return f"{subject} did not respond within {self._section.timeout:g} s; raise {self._setting}.timeout"
 
     async def _request(self, session: aiohttp.ClientSession, address: Address, sink: Sink) -> Failure | None:
+        key = "tls"
         try:
             tls = self._tls.load().context if address.target.scheme == "https" else False
-        except (OSError, ValueError) as error:
-            return self._bad_credentials("tls", error)
-        try:
+            key = "bearer_token_file" if self._section.bearer_token_file else "basic_auth"
             headers = self._headers(address)
         except (OSError, ValueError) as error:
-            key = "bearer_token_file" if self._section.bearer_token_file else "basic_auth"
-            return self._bad_credentials(key, error)
-        server_name = self._section.tls.server_name or address.target.host
-        request = session.get(
+            reason = error_reason(error) if isinstance(error, OSError) else str(error)
+            return Failure("credentials", f"scrape skipped: {reason}; check {self._setting}.{key}")
+        async with session.get(
             URL(address.url, encoded=True),
             headers=headers,
             allow_redirects=False,
             ssl=tls,
-            server_hostname=server_name,
-        )
-        async with request as response:
+            server_hostname=self._section.tls.server_name or address.target.host,
+        ) as response:
             sink.start(response.status, response.headers)
             if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
-                return self._redirected(address, response)
+                return self._failure(address, _REDIRECT, f"{response.status}{_redirect_location(response)}")
             return await self._stream_body(address, response, sink)
 
     def _headers(self, address: Address) -> CIMultiDict[str]:
@@ -131,7 +128,9 @@ class ScrapeClient:
         is_ok = response.status == HTTPStatus.OK
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in _ENCODINGS:
-            return self._unsupported_encoding(address, encoding) if is_ok else None
+            return (
+                self._failure(address, _UNSUPPORTED_ENCODING, f"Content-Encoding {encoding[:20]!r}") if is_ok else None
+            )
         gunzip = GunzipStream() if _ENCODINGS[encoding] else None
         size = 0
         clock = asyncio.get_running_loop().time
@@ -140,7 +139,7 @@ class ScrapeClient:
             for block in gunzip.feed(chunk) if gunzip else _blocks(chunk):
                 size += len(block)
                 if size >= self._section.limits.body:
-                    return self._body_too_large(address)
+                    return self._failure(address, _BODY_LIMIT, self._section.limits.body)
                 sink.feed(block if is_ok else log.REDACTOR.redact_bytes(block))
                 if clock() - turn_started > MAX_BLOCKING_SECONDS:
                     await asyncio.sleep(0)
@@ -148,37 +147,33 @@ class ScrapeClient:
                 if sink.aborted:
                     return None
         if gunzip and not gunzip.complete and not sink.aborted:
-            message = f"{_describe(address)} sent incomplete gzip; if this persists, check any proxy in between"
-            return Failure("cut_short", message)
+            return self._failure(address, _INCOMPLETE_GZIP)
         return None
 
-    def _body_too_large(self, address: Address) -> Failure:
-        limit = self._section.limits.body
-        message = f"{_describe(address)} responds with {limit} bytes or more; raise {self._setting}.limits.body"
-        return Failure("body_limit", message)
-
-    def _unsupported_encoding(self, address: Address, encoding: str) -> Failure:
-        message = f"{_describe(address)} responds in Content-Encoding {encoding[:20]!r}, but only gzip is accepted"
-        return Failure("encoding", f"{message}; check any proxy in between, and {self._setting}.headers")
-
-    def _redirected(self, address: Address, response: aiohttp.ClientResponse) -> Failure:
-        location = _redirect_location(response)
-        message = f"{_describe(address)} responds HTTP {response.status}{location}, and redirects are not followed"
-        return Failure("redirect", f"{message}; correct the URL in {self._setting}.targets")
-
-    def _bad_credentials(self, key: str, error: Exception) -> Failure:
-        reason = error_reason(error) if isinstance(error, OSError) else str(error)
-        return Failure("credentials", f"scrape skipped: {reason}; check {self._setting}.{key}")
+    def _failure(self, address: Address, message: tuple[str, str], detail: object = "") -> Failure:
+        reason, text = message
+        return Failure(reason, f"{_describe(address)} {text.format(detail=detail, setting=self._setting)}")
 
 
-_UNREACHABLE: Final = ("unreachable", "cannot be reached ({reason}); check {setting}.targets and any network policy")
-_FAILED: Final = ("failed", "could not be scraped ({reason}); check {setting}")
-_RESET: Final = ("reset", "reset the connection ({reason}); if this persists, check its log")
-_TLS: Final = ("tls", "fails the TLS handshake ({reason}); check https:// in {setting}.targets, and {setting}.tls")
+# Each message is the reason, and the rest of the sentence that begins with the address.
+_REDIRECT: Final = (
+    "redirect",
+    "responds HTTP {detail}, and redirects are not followed; correct the URL in {setting}.targets",
+)
+_UNSUPPORTED_ENCODING: Final = (
+    "encoding",
+    "responds in {detail}, but only gzip is accepted; check any proxy in between, and {setting}.headers",
+)
+_BODY_LIMIT: Final = ("body_limit", "responds with {detail} bytes or more; raise {setting}.limits.body")
+_INCOMPLETE_GZIP: Final = ("cut_short", "sent incomplete gzip; if this persists, check any proxy in between")
+_UNREACHABLE: Final = ("unreachable", "cannot be reached ({detail}); check {setting}.targets and any network policy")
+_FAILED: Final = ("failed", "could not be scraped ({detail}); check {setting}")
+_RESET: Final = ("reset", "reset the connection ({detail}); if this persists, check its log")
+_TLS: Final = ("tls", "fails the TLS handshake ({detail}); check https:// in {setting}.targets, and {setting}.tls")
 _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.UNTRUSTED_CERTIFICATE: (
         "tls",
-        "presents an untrusted certificate ({reason}); set {setting}.tls.ca_file, or {setting}.tls.server_name",
+        "presents an untrusted certificate ({detail}); set {setting}.tls.ca_file, or {setting}.tls.server_name",
     ),
     ErrorKind.TLS_HANDSHAKE: _TLS,
     ErrorKind.TLS: _TLS,
@@ -198,21 +193,15 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ),
     ErrorKind.NOT_HTTP: (
         "not_http",
-        "sent a response that is not HTTP ({reason}); check the port and http:// or https:// in {setting}.targets",
+        "sent a response that is not HTTP ({detail}); check the port and http:// or https:// in {setting}.targets",
     ),
-    ErrorKind.GZIP: ("encoding", "sent invalid gzip ({reason}); check any proxy in between"),
+    ErrorKind.GZIP: ("encoding", "sent invalid gzip ({detail}); check any proxy in between"),
     ErrorKind.CONNECT: _UNREACHABLE,
     ErrorKind.DNS: _UNREACHABLE,
     ErrorKind.PROXY: _UNREACHABLE,
     ErrorKind.OS_ERROR: _UNREACHABLE,
 }
-"""By kind: the reason, and the rest of the sentence that begins with the address; _FAILED for all other kinds."""
-
-
-def _failure(subject: str, error: Exception, setting: str) -> Failure:
-    """Return the Failure of an exception in an exchange with `subject`, a target of the section `setting`."""
-    reason, text = _ERROR_MESSAGES.get(classify_error(error), _FAILED)
-    return Failure(reason, f"{subject} {text.format(reason=error_reason(error), setting=setting)}")
+"""By kind of an exception; _FAILED for all other kinds."""
 
 
 def _describe(address: Address) -> str:

@@ -12,8 +12,7 @@ import math
 import re
 from array import array
 from collections import Counter
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.metrics import MetricFamily, MetricType, SampleBatch, merge_batches
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES: Final = 64 * 1024
 """Bytes of a line, its line feed included: a bound for what is buffered of a line that never ends."""
-NO_FAMILIES: Final[Mapping[str, MetricFamily]] = MappingProxyType({})
 _GROUPED_TYPES: Final = {MetricType.HISTOGRAM, MetricType.SUMMARY}
 """Types of which several samples make one data point: a batch ends between two points, or it could not be encoded
 alone."""
@@ -65,33 +63,20 @@ class Exposition:
     samples: int
 
 
+@dataclass(slots=True, eq=False)
 class FamilyBuilder:
     """Collects the batches of one family of a page; `previous` are its batches on the target's previous page."""
 
-    __slots__ = (
-        "_series",
-        "_values",
-        "batches",
-        "has_type",
-        "help",
-        "name",
-        "previous",
-        "sample_count",
-        "series_cache",
-        "type",
-    )
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.type = MetricType.UNTYPED
-        self.help = ""
-        self.has_type = False
-        self.series_cache: SeriesCache | None = None
-        self.previous: PreviousBatches | None = None
-        self.batches: list[SampleBatch] = []
-        self.sample_count = 0
-        self._series: list[Series] = []
-        self._values = array("d")
+    name: str
+    type: MetricType = MetricType.UNTYPED
+    help: str = ""
+    has_type: bool = False
+    series_cache: SeriesCache | None = None
+    previous: PreviousBatches | None = None
+    batches: list[SampleBatch] = field(default_factory=list)
+    sample_count: int = 0
+    _series: list[Series] = field(default_factory=list)
+    _values: array[float] = field(default_factory=lambda: array("d"))
 
     def append_batch(self, batch: SampleBatch) -> None:
         """Add a batch."""
@@ -119,39 +104,32 @@ class FamilyBuilder:
         """
         self.flush()
         batches = tuple(self.batches)
-        if previous is not None and previous.batches == batches and previous.type is self.type:
-            return MetricFamily.from_batches(self.name, self.type, self.help, batches), 0
-        if self.series_cache is not None and not self.series_cache.retained:
+        unchanged = previous is not None and previous.batches == batches and previous.type is self.type
+        if unchanged or (self.series_cache is not None and not self.series_cache.retained):
             return MetricFamily.from_batches(self.name, self.type, self.help, batches), 0
         family = merge_batches(self.name, self.type, self.help, batches)
         return family, self.sample_count - len(family)
 
 
+@dataclass(slots=True, eq=False)
 class ExpositionParser:
     """Parses one page: the families that `is_selected` selects by name, at most `sample_limit` samples (0: no limit).
 
     `previous_families` are those of the target's previous page, which this one mostly equals.
     """
 
-    def __init__(
-        self,
-        cache: ScrapeCache,
-        is_selected: Callable[[str], bool],
-        sample_limit: int = 0,
-        previous_families: Mapping[str, MetricFamily] = NO_FAMILIES,
-    ) -> None:
-        self._cache = cache
-        self._is_selected = is_selected
-        self._sample_limit = sample_limit
-        self._previous_families = previous_families
-        self._builders: dict[str, FamilyBuilder] = {}
-        self._current: FamilyBuilder | None = None
-        self._saw_header = False  # before the first header the family of a line is the one that its series names
-        self._saw_sample = False
-        self._parse_errors: Counter[str] = Counter()
-        self._sample_count = 0
-        self._tail = b""
-        self._in_long_line = False
+    cache: ScrapeCache
+    is_selected: Callable[[str], bool]
+    sample_limit: int = 0
+    previous_families: Mapping[str, MetricFamily] = field(default_factory=dict)
+    _builders: dict[str, FamilyBuilder] = field(default_factory=dict)
+    _current: FamilyBuilder | None = None
+    _saw_header: bool = False  # before the first header the family of a line is the one that its series names
+    _saw_sample: bool = False
+    _parse_errors: Counter[str] = field(default_factory=Counter)
+    _sample_count: int = 0
+    _tail: bytes = b""
+    _in_long_line: bool = False
 
     def feed(self, block: bytes) -> None:
         """Parse the next bytes of the page. Raises ExpositionError `sample_limit`."""
@@ -177,7 +155,7 @@ class ExpositionParser:
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
         families: dict[str, MetricFamily] = {}
         for name, builder in self._builders.items():
-            families[name], duplicates = builder.build(self._previous_families.get(name))
+            families[name], duplicates = builder.build(self.previous_families.get(name))
             self._parse_errors["duplicate_series"] += duplicates
         return Exposition(families, dict(+self._parse_errors), self._sample_count)
 
@@ -225,13 +203,13 @@ class ExpositionParser:
                     builder.append_batch(batch)
                     self._sample_count += len(batch)
                     pos += batch.text_size
-            if self._sample_limit and self._sample_count > self._sample_limit:
-                message = f"the page has more than {self._sample_limit} samples of wanted families"
+            if self.sample_limit and self._sample_count > self.sample_limit:
+                message = f"the page has more than {self.sample_limit} samples of wanted families"
                 raise ExpositionError("sample_limit", message)
         return pos
 
     def _previous_batches(self, builder: FamilyBuilder) -> PreviousBatches:
-        family = self._previous_families.get(builder.name)
+        family = self.previous_families.get(builder.name)
         builder.previous = PreviousBatches(family.batches if family is not None and family.type is builder.type else ())
         return builder.previous
 
@@ -292,13 +270,13 @@ class ExpositionParser:
 
     def _builder(self, name: str) -> FamilyBuilder | None:
         builder = self._builders.get(name)
-        if builder is None and self._is_selected(name):
+        if builder is None and self.is_selected(name):
             builder = self._builders[name] = FamilyBuilder(name)
         return builder
 
     def _series_cache(self, builder: FamilyBuilder) -> SeriesCache:
         if builder.series_cache is None:
-            builder.series_cache = self._cache.series_cache(builder.name, builder.type)
+            builder.series_cache = self.cache.series_cache(builder.name, builder.type)
         return builder.series_cache
 
     def _parse_regular(self, builder: FamilyBuilder, part: bytes) -> bool:

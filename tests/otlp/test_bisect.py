@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.otlp.delivery.bisect import RequestBisector, Span
+from exporter.otlp.delivery.bisect import RequestBisector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 PROBES = 20
 
 
-def bisect(points: int, reject: Callable[[Span], str]) -> tuple[list[int], list[int], int]:
+def bisect(points: int, reject: Callable[[range], str]) -> tuple[list[int], list[int], int]:
     """Bisect a rejected request; return the accepted points, the dropped points, and the number of requests sent."""
-    bisector = RequestBisector(points, PROBES, too_large=reject(Span(0, points)) == "large")
+    bisector = RequestBisector(points, PROBES, too_large=reject(range(points)) == "large")
     accepted: list[int] = []
     sent = 0
     while span := bisector.next():
@@ -27,15 +27,15 @@ def bisect(points: int, reject: Callable[[Span], str]) -> tuple[list[int], list[
             bisector.rejected(span, too_large=error == "large")
         else:
             bisector.accepted()
-            accepted.extend(range(span.first, span.end))
-    return accepted, [point for span in bisector.bad_spans for point in range(span.first, span.end)], sent
+            accepted.extend(span)
+    return accepted, [point for span in bisector.bad_spans for point in span], sent
 
 
-def rejecting(*bad: int) -> Callable[[Span], str]:
-    return lambda span: "bad" if any(span.first <= index < span.end for index in bad) else ""
+def rejecting(*bad: int) -> Callable[[range], str]:
+    return lambda span: "bad" if any(index in span for index in bad) else ""
 
 
-def too_large_over(max_points: int) -> Callable[[Span], str]:
+def too_large_over(max_points: int) -> Callable[[range], str]:
     return lambda span: "large" if len(span) > max_points else ""
 
 
@@ -44,7 +44,7 @@ def too_large_over(max_points: int) -> Callable[[Span], str]:
 def test_every_point_is_accepted_or_dropped_once_within_twenty_probes(
     points: int, bad: set[int], max_points: int
 ) -> None:
-    def reject(span: Span) -> str:
+    def reject(span: range) -> str:
         return too_large_over(max_points)(span) or rejecting(*bad)(span)
 
     accepted, dropped, sent = bisect(points, reject)
@@ -75,8 +75,8 @@ def test_a_request_that_is_only_too_large_is_split_without_loss(parts: int) -> N
 
 
 def test_one_huge_point_is_dropped_alone() -> None:
-    def reject(span: Span) -> str:
-        return "large" if span.first <= 700 < span.end else ""
+    def reject(span: range) -> str:
+        return "large" if 700 in span else ""
 
     accepted, dropped, _ = bisect(1000, reject)
     assert dropped == [700]
@@ -91,13 +91,13 @@ def test_if_every_point_is_bad_all_are_dropped() -> None:
 
 @pytest.mark.parametrize("bad", range(8))
 def test_a_point_is_dropped_only_after_it_was_rejected_by_itself_if_probes_are_left(bad: int) -> None:
-    rejected: list[Span] = []
+    rejected: list[range] = []
 
-    def reject(span: Span) -> str:
+    def reject(span: range) -> str:
         error = rejecting(bad)(span)
         if error:
             rejected.append(span)
         return error
 
     bisect(8, reject)
-    assert Span(bad, bad + 1) in rejected
+    assert range(bad, bad + 1) in rejected

@@ -13,21 +13,10 @@ An untested span is probably good: sending a long one delivers many points with 
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """The points of a request from `first` to before `end`."""
-
-    first: int
-    end: int
-
-    def __len__(self) -> int:
-        return self.end - self.first
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A span that holds a bad point, or is `too_large`: its parts may then be good."""
+    """A span of points that holds a bad one, or is `too_large`: its parts may then be good."""
 
-    span: Span
+    span: range
     too_large: bool
 
 
@@ -40,16 +29,16 @@ class RequestBisector:
     """
 
     def __init__(self, points: int, max_probes: int, *, too_large: bool) -> None:
-        self.bad_spans: list[Span] = []
+        self.bad_spans: list[range] = []
         self._probes_left = max_probes
-        self._candidates = [Candidate(Span(0, points), too_large)]
-        self._untested: list[Span] = []
+        self._candidates = [Candidate(range(points), too_large)]
+        self._untested: list[range] = []
         self._second_half: Candidate | None = None
 
-    def next(self) -> Span | None:
+    def next(self) -> range | None:
         """Return the span to send, None when all is decided; report its result with `accepted` or `rejected`."""
         while self._candidates or self._untested:
-            untested = max(self._untested, key=len, default=Span(0, 0))
+            untested = max(self._untested, key=len, default=range(0))
             candidate = max(self._candidates, key=lambda item: len(item.span), default=None)
             if candidate is None or UNTESTED_WEIGHT * len(candidate.span) < len(untested):
                 self._untested.remove(untested)
@@ -71,27 +60,27 @@ class RequestBisector:
         else:
             self._candidates.append(second_half)
 
-    def rejected(self, sent: Span, *, too_large: bool) -> None:
+    def rejected(self, sent: range, *, too_large: bool) -> None:
         """Report that the span sent last was rejected; `too_large`: for its size."""
         self._candidates.append(Candidate(sent, too_large))
         second_half, self._second_half = self._second_half, None
         if second_half is not None:
             self._untested.append(second_half.span if too_large else self._merge_following(second_half.span))
 
-    def _halve(self, candidate: Candidate) -> Span | None:
+    def _halve(self, candidate: Candidate) -> range | None:
         """Return the first half; None for a single point, or if too few probes are left for both halves."""
         span = candidate.span
         if len(span) == 1 or self._probes_left < len(self._untested) + 2:
             return None
-        middle = (span.first + span.end) // 2
+        middle = len(span) // 2
         self._probes_left -= 1
-        self._second_half = Candidate(Span(middle, span.end), candidate.too_large)
-        return Span(span.first, middle)
+        self._second_half = Candidate(span[middle:], candidate.too_large)
+        return span[:middle]
 
-    def _merge_following(self, span: Span) -> Span:
+    def _merge_following(self, span: range) -> range:
         """Return a span merged with the untested one that follows it."""
-        following = next((item for item in self._untested if item.first == span.end), None)
+        following = next((item for item in self._untested if item.start == span.stop), None)
         if following is None:
             return span
         self._untested.remove(following)
-        return Span(span.first, following.end)
+        return range(span.start, following.stop)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from exporter import log
 from exporter.net.gzip import gunzip_body, gzip_body, is_gzip
 from exporter.otlp.delivery.accounting import DeliveryState
-from exporter.otlp.delivery.bisect import RequestBisector, Span
+from exporter.otlp.delivery.bisect import RequestBisector
 from exporter.otlp.delivery.queue import Drop, QueuedRequest
 from exporter.otlp.encode.protobuf import ExportRequest, slice_request
 from exporter.otlp.result import Accepted, Blocked, Permanent, Retryable
@@ -297,8 +297,8 @@ class Sender:
             self._last_logged[event] = now
 
 
-def _slice(request: QueuedRequest, span: Span) -> QueuedRequest:
+def _slice(request: QueuedRequest, span: range) -> QueuedRequest:
     """Return some points of a request as a request, compressed if that was."""
-    plain = slice_request(ExportRequest(gunzip_body(request.body), request.points), span.first, span.end)
+    plain = slice_request(ExportRequest(gunzip_body(request.body), request.points), span.start, span.stop)
     body = gzip_body(plain.body) if is_gzip(request.body) else plain.body
     return QueuedRequest(body, plain.points, request.timestamp)

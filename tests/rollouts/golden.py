@@ -1,8 +1,8 @@
-"""What is said of every recording, as text that people can read: a line a rollout where something of it changes.
+"""The derived series of every recording as a readable text: a line for a rollout when something about it changes.
 
     python -m tests.rollouts.golden [--write]
 
-prints the texts, or writes them into golden/, where a test holds them. Lines with # are what was done to the cluster.
+prints the texts, or writes them into golden/, where a test compares them. Lines with # are actions on the cluster.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricFamily, MetricsSnapshot
     from exporter.rollouts.model import Rollout
 
-TEXTS: Final = Path(__file__).parent / "golden"
+GOLDEN_FOLDER: Final = Path(__file__).parent / "golden"
 Key = tuple[str, str]
-Told = dict[str, dict[str, float]]
+SeriesOfRollout = dict[str, dict[str, float]]
 """Family → values of the other labels → value."""
 
 
-def text(recordings: Recordings, name: str) -> str:
-    """Tell what is said of one recording, by all its sources."""
+def golden_text(recordings: Recordings, name: str) -> str:
+    """Return the text of one recording, with all its sources."""
     variant = "full" if "full" in recordings.variants(name) else "argo-only"
     ticks = recordings.ticks(name, variant)
     start = ticks[0].timestamp
-    deeds = deque((at, what) for at, what in _deeds(recordings.folder / name / "events.jsonl") if at >= start)
+    actions = deque((at, action) for at, action in _actions(recordings.folder / name / "events.jsonl") if at >= start)
     lines = [f"{name}/{variant}: {len(ticks)} frames"]
     for at, line in _lines(recordings, name, variant, start):
-        while deeds and deeds[0][0] <= at:
-            when, what = deeds.popleft()
-            lines.append(f"{when - start:+7.1f} # {what}")
+        while actions and actions[0][0] <= at:
+            action_at, action = actions.popleft()
+            lines.append(f"{action_at - start:+7.1f} # {action}")
         lines.append(line)
     return "\n".join(lines) + "\n"
 
 
 def _lines(recordings: Recordings, name: str, variant: str, start: float) -> Iterator[tuple[float, str]]:
-    """Yield a time and a line for each rollout of which something changes, and in the end its sums."""
-    before: dict[Key, str] = {}
-    told: dict[Key, Told] = {}
-    for tick, cycle, watch in recordings.play(name, variant):
-        told, offset = _told(cycle.families), f"{tick.timestamp - start:+7.1f}"
-        known = {rollout.key: rollout for rollout in watch.status.rollouts}
-        lines = {key: _line(about, known.get(key), start) for key, about in told.items()}
-        for key in sorted(key for key, line in lines.items() if before.get(key) != line):
+    """Yield time and line of each change of a rollout, and sums at the end."""
+    previous: dict[Key, str] = {}
+    rollouts: dict[Key, SeriesOfRollout] = {}
+    for tick, snapshot, tracker in recordings.play(name, variant):
+        rollouts, offset = _by_rollout(snapshot.families), f"{tick.timestamp - start:+7.1f}"
+        tracked = {rollout.key: rollout for rollout in tracker.status.rollouts}
+        lines = {key: _line(series, tracked.get(key), start) for key, series in rollouts.items()}
+        for key in sorted(key for key, line in lines.items() if previous.get(key) != line):
             yield tick.timestamp, f"{offset} {'/'.join(key)} {lines[key]}"
-        before = lines
-        yield from ((tick.timestamp, f"{offset} {line}") for line in _endings(cycle))
-    yield from ((inf, f"   last {line}") for line in _sums(told))
+        previous = lines
+        yield from ((tick.timestamp, f"{offset} {line}") for line in _stale_lines(snapshot))
+    yield from ((inf, f"   last {line}") for line in _sums(rollouts))
 
 
-def _deeds(file: Path) -> Iterator[tuple[float, str]]:
+def _actions(file: Path) -> Iterator[tuple[float, str]]:
     for line in file.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)
         yield event["unix"], event["what"]
 
 
-def _told(families: Iterable[MetricFamily]) -> dict[Key, Told]:
-    """Sort what the derived series say by rollout."""
-    found: dict[Key, Told] = {}
+def _by_rollout(families: Iterable[MetricFamily]) -> dict[Key, SeriesOfRollout]:
+    """Group the derived series by rollout."""
+    rollouts: dict[Key, SeriesOfRollout] = {}
     for family in families:
         if not family.name.startswith("argo_rollouts_"):
             continue
@@ -75,48 +75,50 @@ def _told(families: Iterable[MetricFamily]) -> dict[Key, Told]:
             key = (series.label("namespace"), series.label("name"))
             rest = " ".join(text for label, text in series.labels if label not in ("namespace", "name"))
             if all(key):
-                found.setdefault(key, {}).setdefault(family.name, {})[rest] = value
-    return found
+                rollouts.setdefault(key, {}).setdefault(family.name, {})[rest] = value
+    return rollouts
 
 
-def _line(told: Told, rollout: Rollout | None, start: float) -> str:
-    columns = (column(told, rollout, start) for column in COLUMNS)
+def _line(series: SeriesOfRollout, rollout: Rollout | None, start: float) -> str:
+    columns = (column(series, rollout, start) for column in COLUMNS)
     return " | ".join(column for column in columns if column)
 
 
-def _phase(told: Told, _: Rollout | None, start: float) -> str:
-    phase = " ".join(phase for phase, one in told.get("argo_rollouts_phase", {}).items() if one) or "?"
-    since = told.get("argo_rollouts_phase_start_timestamp_seconds", {}).get("")
+def _phase(series: SeriesOfRollout, _: Rollout | None, start: float) -> str:
+    phase = " ".join(phase for phase, value in series.get("argo_rollouts_phase", {}).items() if value) or "?"
+    since = series.get("argo_rollouts_phase_start_timestamp_seconds", {}).get("")
     return f"{phase} since {since - start:+.1f}" if since is not None else phase
 
 
-def _progress(told: Told, rollout: Rollout | None, _: float) -> str:
-    moving = told.get("argo_rollouts_update_in_progress")
-    standing = f"{rollout.state.update_state} ({rollout.state.evidence})" if rollout else ""
-    return f"updating {_counted(moving) if moving else '?'}: {standing}"
+def _progress(series: SeriesOfRollout, rollout: Rollout | None, _: float) -> str:
+    in_progress = series.get("argo_rollouts_update_in_progress")
+    state = f"{rollout.state.update_state} ({rollout.state.evidence})" if rollout else ""
+    return f"updating {_counted(in_progress) if in_progress else '?'}: {state}"
 
 
-def _fraction(told: Told, rollout: Rollout | None, _: float) -> str:
-    best = told.get("argo_rollouts_canary_fraction", {}).get("")
+def _fraction(series: SeriesOfRollout, rollout: Rollout | None, _: float) -> str:
+    best = series.get("argo_rollouts_canary_fraction", {}).get("")
     method = rollout.fraction.method if rollout and rollout.fraction else ""
-    step = told.get("argo_rollouts_canary_step_index", {}).get("")
+    step = series.get("argo_rollouts_canary_step_index", {}).get("")
     at_step = f" at step {step:g}" if step is not None else ""
     return f"fraction {'?' if best is None else format(best, '.4g')} {method}".rstrip() + at_step
 
 
-def _pods(told: Told, _: Rollout | None, __: float) -> str:
-    ready = told.get("argo_rollouts_pods_ready", {})
-    counted = told.get("argo_rollouts_pods", {}).items()
-    return "pods " + (" ".join(f"{role} {ready[role]:g}/{count:g}" for role, count in counted if count) or "?")
+def _pods(series: SeriesOfRollout, _: Rollout | None, __: float) -> str:
+    ready = series.get("argo_rollouts_pods_ready", {})
+    counts = series.get("argo_rollouts_pods", {}).items()
+    return "pods " + (" ".join(f"{role} {ready[role]:g}/{count:g}" for role, count in counts if count) or "?")
 
 
-def _health(told: Told, _: Rollout | None, __: float) -> str:
-    return "health " + (" ".join(name for name, one in told.get("argo_rollouts_health", {}).items() if one) or "?")
+def _health(series: SeriesOfRollout, _: Rollout | None, __: float) -> str:
+    return "health " + (
+        " ".join(name for name, value in series.get("argo_rollouts_health", {}).items() if value) or "?"
+    )
 
 
-def _entries(family: str, title: str) -> Callable[[Told, Rollout | None, float], str]:
-    def column(told: Told, _: Rollout | None, __: float) -> str:
-        counted = _counted({name: value for name, value in told.get(family, {}).items() if value})
+def _counts_column(family: str, title: str) -> Callable[[SeriesOfRollout, Rollout | None, float], str]:
+    def column(series: SeriesOfRollout, _: Rollout | None, __: float) -> str:
+        counted = _counted({name: value for name, value in series.get(family, {}).items() if value})
         return f"{title} {counted}" if counted else ""
 
     return column
@@ -126,30 +128,30 @@ def _counted(values: dict[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
-COLUMNS: Final[Sequence[Callable[[Told, Rollout | None, float], str]]] = (
+COLUMNS: Final[Sequence[Callable[[SeriesOfRollout, Rollout | None, float], str]]] = (
     _phase,
     _progress,
     _fraction,
     _pods,
     _health,
-    _entries("argo_rollouts_updates_total", "updates"),
-    _entries("argo_rollouts_last_update_duration_seconds", "took"),
-    _entries("argo_rollouts_phase_transitions_total", "entered"),
-    _entries("argo_rollouts_analysis_runs_total", "analyses"),
-    _entries("argo_rollouts_unknown", "unknown"),
+    _counts_column("argo_rollouts_updates_total", "updates"),
+    _counts_column("argo_rollouts_last_update_duration_seconds", "took"),
+    _counts_column("argo_rollouts_phase_transitions_total", "entered"),
+    _counts_column("argo_rollouts_analysis_runs_total", "analyses"),
+    _counts_column("argo_rollouts_unknown", "unknown"),
 )
 
 
-def _endings(cycle: MetricsSnapshot) -> Iterator[str]:
-    """Count the derived series of rollouts that ended, by rollout and family."""
-    for key, told in sorted(_told(cycle.stale).items()):
-        counted = Counter({family.removeprefix("argo_rollouts_"): len(series) for family, series in told.items()})
-        yield f"{'/'.join(key)} ended: {_counted(dict(counted))}"
+def _stale_lines(snapshot: MetricsSnapshot) -> Iterator[str]:
+    """Count the derived series that go stale, by rollout and family."""
+    for key, families in sorted(_by_rollout(snapshot.stale).items()):
+        counts = Counter({name.removeprefix("argo_rollouts_"): len(series) for name, series in families.items()})
+        yield f"{'/'.join(key)} ended: {_counted(dict(counts))}"
 
 
-def _sums(told: dict[Key, Told]) -> Iterator[str]:
-    for key in sorted(told):
-        paused = told[key].get("argo_rollouts_pause_seconds_total", {}).get("", 0.0)
+def _sums(rollouts: dict[Key, SeriesOfRollout]) -> Iterator[str]:
+    for key in sorted(rollouts):
+        paused = rollouts[key].get("argo_rollouts_pause_seconds_total", {}).get("", 0.0)
         yield f"{'/'.join(key)} paused for {paused:.1f} s"
 
 
@@ -157,15 +159,15 @@ def main() -> None:
     """Print or write the texts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write them into golden/, to be reviewed as a diff")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         recordings = Recordings(unpack(Path(directory)))
         for name in recordings.names:
-            if chosen.write:
-                TEXTS.mkdir(exist_ok=True)
-                (TEXTS / f"{name}.txt").write_text(text(recordings, name))
+            if arguments.write:
+                GOLDEN_FOLDER.mkdir(exist_ok=True)
+                (GOLDEN_FOLDER / f"{name}.txt").write_text(golden_text(recordings, name))
             else:
-                print(text(recordings, name))
+                print(golden_text(recordings, name))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Generated lives: one rollout in the simulated cluster, watched as the exporter would, beside what truly happened."""
+"""Generated histories: one rollout in the simulated cluster, scraped and tracked, beside the ground truth."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
     from exporter.scrape.response import ResponseParser
 
-RULES: Final = tracking_policy(Settings())
-DEAD: Final = Failure("refused", "nobody listens")
+POLICY: Final = tracking_policy(Settings())
+NO_ANSWER: Final = Failure("refused", "connection refused")
 KEY: Final = ObjectKey("shop", "checkout")
 CONTROLLERS: Final = ("argo-a", "argo-b")
 STEPS: Final = (SetWeight(20), Pause(3), SetWeight(50), Pause(), SetWeight(80))
@@ -35,44 +35,44 @@ STRATEGIES: Final = (
     CanaryStrategy(STEPS, "Nginx", scale_down_delay=6, abort_scale_down_delay=4),
     BlueGreenStrategy(manual=True, scale_down_delay=6, abort_scale_down_delay=4),
 )
-DEEDS: Final[Mapping[str, Callable[[SimulatedCluster, int], None]]] = {
+ACTIONS: Final[Mapping[str, Callable[[SimulatedCluster, int], None]]] = {
     "deploy": lambda cluster, number: cluster.deploy(*KEY, f"app:v{number}"),
     "break": lambda cluster, number: cluster.deploy(*KEY, f"app:bad-{number}"),
     "scale": lambda cluster, number: cluster.scale(*KEY, number),
     "pause": lambda cluster, _: cluster.pause(*KEY),
     "resume": lambda cluster, _: cluster.resume(*KEY),
     "promote": lambda cluster, _: cluster.promote_full(*KEY),
-    "abort": lambda cluster, _: abort(cluster),
+    "abort": lambda cluster, _: abort_if_updating(cluster),
     "retry": lambda cluster, _: cluster.retry(*KEY),
-    "back": lambda cluster, _: go_back(cluster),
+    "back": lambda cluster, _: rollback_if_possible(cluster),
     "failover": lambda cluster, _: cluster.failover(),
     "wait": lambda _cluster, _number: None,
 }
 
 
-def go_back(cluster: SimulatedCluster) -> None:
-    """Roll back, where there is something to go back to."""
+def rollback_if_possible(cluster: SimulatedCluster) -> None:
+    """Roll back if there is a previous revision."""
     rollout = cluster.rollouts[KEY]
     if not rollout.is_promoted or rollout.other_replica_sets:
         cluster.rollback(*KEY)
 
 
-def abort(cluster: SimulatedCluster) -> None:
-    """Abort an update; a rollout at rest is left alone (test_state_machine aborts that, too)."""
+def abort_if_updating(cluster: SimulatedCluster) -> None:
+    """Abort an update; test_state_machine also aborts a rollout at rest."""
     if cluster.ground_truth()[KEY].updating:
         cluster.abort(*KEY)
 
 
-class Watched(SimulatedCluster):
-    """A cluster that notes how each update truly ended, turn by turn of its controller."""
+class ObservedCluster(SimulatedCluster):
+    """A cluster that counts the true result of each update, at each reconciliation."""
 
     results: Counter[str]
-    before: tuple[str, str, bool] = ("", "", False)
+    previous: tuple[str, str, bool] = ("", "", False)
 
     def _reconcile(self, leader: SimulatedController, rollout: SimulatedRollout) -> None:
-        stable, current, aborted = self.before
+        stable, current, aborted = self.previous
         super()._reconcile(leader, rollout)
-        self.before = now_stable, now_current, now_aborted = _where(rollout)
+        self.previous = now_stable, now_current, now_aborted = _revision_state(rollout)
         if not stable or stable == current:
             return
         if now_stable != stable:
@@ -87,93 +87,95 @@ class Watched(SimulatedCluster):
             self.results["aborted"] += 1
 
 
-def _where(rollout: SimulatedRollout) -> tuple[str, str, bool]:
+def _revision_state(rollout: SimulatedRollout) -> tuple[str, str, bool]:
     status = rollout.status
     return status.stable_hash, status.current_hash, bool(status.abort)
 
 
 @dataclass(frozen=True, slots=True)
-class Hitch:
-    """What goes wrong at one frame: sources that are not `asked`, `dead`, or `late` by a frame.
+class Disturbance:
+    """What goes wrong at one tick: sources that are not due, that fail, or whose page is that of the tick before.
 
-    `restart`: the exporter was restarted before. `back`: its clock was set back by so many seconds.
+    `exporter_restart`: the exporter restarts before the tick. `clock_set_back`: by how many seconds its clock is wrong.
     """
 
-    unasked: frozenset[Source] = frozenset()
-    dead: frozenset[Source] = frozenset()
-    late: frozenset[Source] = frozenset()
-    restart: bool = False
-    back: float = 0.0
+    not_due: frozenset[Source] = frozenset()
+    failed: frozenset[Source] = frozenset()
+    delayed: frozenset[Source] = frozenset()
+    exporter_restart: bool = False
+    clock_set_back: float = 0.0
 
 
-SMOOTH: Final = Hitch()
+UNDISTURBED: Final = Disturbance()
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """Something done to the rollout, and how long (seconds) until the next, in frames so far `apart`.
+class ScriptedAction:
+    """An action on the rollout, how long (seconds) to watch it, and the interval of the ticks meanwhile.
 
-    `smooth`: nothing goes wrong meanwhile.
+    `undisturbed`: nothing goes wrong meanwhile.
     """
 
-    deed: str
+    name: str
     number: int
-    wait: float
-    apart: float = 1.0
-    smooth: bool = False
+    seconds: float
+    interval: float = 1.0
+    undisturbed: bool = False
 
 
-OPENING: Final = Act("wait", 0, 1.5, smooth=True)
+FIRST_ACTION: Final = ScriptedAction("wait", 0, 1.5, undisturbed=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame: when it was, what was said, and what was the case."""
+class ObservedTick:
+    """A tick: its time, the snapshot, and the ground truth."""
 
-    at: float
-    cycle: MetricsSnapshot
-    watch: RolloutTracker
+    timestamp: float
+    snapshot: MetricsSnapshot
+    tracker: RolloutTracker
     truth: GroundTruth
 
 
 @dataclass
-class Life:
-    """A rollout's life in a cluster, settled before anyone looks."""
+class RolloutHistory:
+    """The history of a rollout in a cluster; it is settled before the first scrape."""
 
     strategy: CanaryStrategy | BlueGreenStrategy
     replicas: int = 5
     seed: int = 1
 
     def __post_init__(self) -> None:
-        self.cluster = Watched(self.seed)
+        self.cluster = ObservedCluster(self.seed)
         self.cluster.results = Counter()
         self.cluster.create(RolloutSpec(*KEY, "app:v1", self.replicas, self.strategy, progress_deadline=15))
         self.cluster.advance(self.cluster.now + 8)
-        self._readers = parser_factory(Settings())
-        self._before: tuple[ScrapeResult, ...] = ()
+        self._parsers = parser_factory(Settings())
+        self._previous: tuple[ScrapeResult, ...] = ()
 
     @property
     def truth(self) -> GroundTruth:
-        """What is the case now."""
+        """The ground truth at this time."""
         return self.cluster.ground_truth()[KEY]
 
-    def frames(self, seconds: float, apart: float = 1.0) -> Iterator[float]:
-        """Let so many seconds pass, and stop at each frame (Unix seconds)."""
+    def ticks(self, seconds: float, interval: float = 1.0) -> Iterator[float]:
+        """Advance the cluster, and yield the time (Unix seconds) at each tick."""
         end = self.cluster.now + seconds
         while self.cluster.now < end:
-            self.cluster.advance(min(self.cluster.now + apart, end))
+            self.cluster.advance(min(self.cluster.now + interval, end))
             yield self.cluster.now
 
-    def pages(self, variant: str, at: float, hitch: Hitch = SMOOTH) -> tuple[ScrapeResult, ...]:
-        """Ask everybody whom a variant asks."""
-        now = tuple(self._read(ScrapeRequest(source, target, at), body) for source, target, body in self._bodies(variant))
-        before, self._before = self._before or now, now
-        late = (
-            replace(old, scraped_at=at) if old.source in hitch.late else new
-            for old, new in zip(before, now, strict=True)
+    def scrape(self, variant: str, now: float, disturbance: Disturbance = UNDISTURBED) -> tuple[ScrapeResult, ...]:
+        """Return the results of all targets of a variant."""
+        results = tuple(
+            self._parse(ScrapeRequest(source, target, now), body) for source, target, body in self._bodies(variant)
         )
-        asked = (page for page in late if page.source not in hitch.unasked)
-        return tuple(replace(page, families={}, failure=DEAD) if page.source in hitch.dead else page for page in asked)
+        previous, self._previous = self._previous or results, results
+        delayed = (
+            replace(old, scraped_at=now) if old.source in disturbance.delayed else new
+            for old, new in zip(previous, results, strict=True)
+        )
+        due = (result for result in delayed if result.source not in disturbance.not_due)
+        return tuple(replace(r, families={}, failure=NO_ANSWER) if r.source in disturbance.failed else r for r in due)
 
     def _bodies(self, variant: str) -> Iterator[tuple[Source, str, bytes | None]]:
         cluster = self.cluster
@@ -184,24 +186,30 @@ class Life:
         if variant == "full":
             yield Source.ROLLOUT_STATE, "state", cluster.state_page()
 
-    def _read(self, asked: ScrapeRequest, body: bytes | None) -> ScrapeResult:
-        reader: ResponseParser = self._readers(asked)
+    def _parse(self, request: ScrapeRequest, body: bytes | None) -> ScrapeResult:
+        parser: ResponseParser = self._parsers(request)
         if body is None:
-            return reader.finish(DEAD, 0.0)
-        reader.start(200, {"Content-Type": "text/plain; version=0.0.4"})
-        reader.feed(body)
-        return reader.finish(None, 0.01)
+            return parser.finish(NO_ANSWER, 0.0)
+        parser.start(200, {"Content-Type": "text/plain; version=0.0.4"})
+        parser.feed(body)
+        return parser.finish(None, 0.01)
 
 
-def watched(life: Life, variant: str, acts: Iterable[Act], hitches: Sequence[Hitch] = ()) -> Iterator[Seen]:
-    """Play a life, with a hitch at each frame, over and over."""
-    watch = RolloutTracker(RULES)
-    happening = cycle(hitches or (SMOOTH,))
-    for act in (OPENING, *acts):
-        DEEDS[act.deed](life.cluster, act.number)
-        for now in life.frames(act.wait, act.apart):
-            hitch = SMOOTH if act.smooth else next(happening)
-            if hitch.restart:
-                watch = RolloutTracker(RULES, decode_state(encode_state(watch.state, "eu"), "eu"))
-            at = now - hitch.back
-            yield Seen(at, watch.process(at, life.pages(variant, at, hitch)), watch, life.truth)
+def observe(
+    history: RolloutHistory,
+    variant: str,
+    script: Iterable[ScriptedAction],
+    disturbances: Sequence[Disturbance] = (),
+) -> Iterator[ObservedTick]:
+    """Run a script, and yield each tick; the disturbances are applied to the ticks in turn, again and again."""
+    tracker = RolloutTracker(POLICY)
+    turn = cycle(disturbances or (UNDISTURBED,))
+    for action in (FIRST_ACTION, *script):
+        ACTIONS[action.name](history.cluster, action.number)
+        for cluster_time in history.ticks(action.seconds, action.interval):
+            disturbance = UNDISTURBED if action.undisturbed else next(turn)
+            if disturbance.exporter_restart:
+                tracker = RolloutTracker(POLICY, decode_state(encode_state(tracker.state, "eu"), "eu"))
+            now = cluster_time - disturbance.clock_set_back
+            snapshot = tracker.process(now, history.scrape(variant, now, disturbance))
+            yield ObservedTick(now, snapshot, tracker, history.truth)

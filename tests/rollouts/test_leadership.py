@@ -1,4 +1,4 @@
-"""Which controller leads, and what its silence proves."""
+"""Which controller leads, and when what it does not show is gone."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from exporter.rollouts.model import ControllerProcess
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import Told, controller, dead, named, read
+from tests.rollouts.told import PageRollout, controller_page, failed_scrape, parse_page, series_values
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
     from tests.recorded import Recordings
 
-RULES: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(Settings())
 PHASE: Final = "argo_rollouts_phase"
-CART, PAY = Told(), Told(name="pay")
+CART, PAY = PageRollout(), PageRollout(name="pay")
 IDLE: Final = 'workqueue_adds_total{name="Rollouts"} 0'
 BUSY: Final = 'workqueue_adds_total{name="Rollouts"} 3'
 
 
-def idle(at: float, start: float, *lines: str, target: str = "a") -> ScrapeResult:
-    return read(ScrapeRequest(Source.ARGO, target, at), f"process_start_time_seconds {start}", *lines)
+def idle_page(now: float, start_time: float, *lines: str, target: str = "a") -> ScrapeResult:
+    return parse_page(ScrapeRequest(Source.ARGO, target, now), f"process_start_time_seconds {start_time}", *lines)
 
 
 @pytest.mark.parametrize(
-    ("page", "verdict", "evidence"),
+    ("result", "role", "evidence"),
     [
-        (controller(100, CART), "leader", "its page shows rollout_info"),
-        (idle(100, 1, BUSY), "leader", "its work queues have had work"),
-        (idle(100, 1, IDLE), "standby", "its work queues no work"),
-        (idle(100, 90, IDLE), "starting", "it has just started"),
-        (dead(100), "down", "nobody listens"),
+        (controller_page(100, CART), "leader", "its page shows rollout_info"),
+        (idle_page(100, 1, BUSY), "leader", "its work queues have had work"),
+        (idle_page(100, 1, IDLE), "standby", "its work queues no work"),
+        (idle_page(100, 90, IDLE), "starting", "it has just started"),
+        (failed_scrape(100), "down", "connection refused"),
     ],
 )
-def test_an_address_is_judged_by_what_its_page_shows(page: ScrapeResult, verdict: str, evidence: str) -> None:
-    (one,) = elect_leaders([page], frozenset())
-    assert one.role == verdict
-    assert evidence in one.evidence
+def test_the_role_of_an_address_follows_from_its_page(result: ScrapeResult, role: str, evidence: str) -> None:
+    (scraped,) = elect_leaders([result], frozenset())
+    assert scraped.role == role
+    assert evidence in scraped.evidence
 
 
-def test_real_pages_of_a_failover_are_judged_as_it_went(recordings: Recordings) -> None:
-    verdicts: list[tuple[str, ...]] = []
-    for _, _, watch in recordings.play("leader-failover", "argo-only"):
-        now = tuple(str(target.role) for target in watch.status.targets)
-        if verdicts[-1:] != [now]:
-            verdicts.append(now)
-    assert verdicts == [
+def test_the_roles_in_a_recorded_failover_are_those_that_happened(recordings: Recordings) -> None:
+    roles: list[tuple[str, ...]] = []
+    for _, _, tracker in recordings.play("leader-failover", "argo-only"):
+        now = tuple(str(target.role) for target in tracker.status.targets)
+        if roles[-1:] != [now]:
+            roles.append(now)
+    assert roles == [
         ("leader", "standby"),
         ("down", "starting"),
         ("down", "standby"),
@@ -63,67 +63,87 @@ def test_real_pages_of_a_failover_are_judged_as_it_went(recordings: Recordings) 
     ]
 
 
-def test_of_two_that_seem_to_lead_the_one_that_led_before_is_heard() -> None:
-    old, new = controller(30, CART), controller(30, Told("Paused"), target="b", start=20)
-    for pages in ([old, new], [new, old]):
-        watch = RolloutTracker(RULES)
-        watch.process(15, [controller(15, CART)])
-        phases = named(watch.process(30, pages).families, "argo_rollouts_phase")
+def test_of_two_leaders_the_one_that_led_before_is_used() -> None:
+    old, new = controller_page(30, CART), controller_page(30, PageRollout("Paused"), target="b", start_time=20)
+    for results in ([old, new], [new, old]):
+        tracker = RolloutTracker(POLICY)
+        tracker.process(15, [controller_page(15, CART)])
+        phases = series_values(tracker.process(30, results).families, "argo_rollouts_phase")
         assert phases["Completed",] == 1
 
 
-def test_a_new_leader_is_steady_only_at_its_second_page() -> None:
-    led = frozenset({ControllerProcess("a", 1.0)})
-    assert elect_leaders([controller(30, CART)], led)[0].established
-    assert not elect_leaders([controller(30, CART, start=2)], led)[0].established
-    assert not elect_leaders([controller(30, CART, target="b")], led)[0].established
+def test_a_leader_is_established_only_at_its_second_page() -> None:
+    previous = frozenset({ControllerProcess("a", 1.0)})
+    assert elect_leaders([controller_page(30, CART)], previous)[0].established
+    assert not elect_leaders([controller_page(30, CART, start_time=2)], previous)[0].established
+    assert not elect_leaders([controller_page(30, CART, target="b")], previous)[0].established
 
 
-def rollouts(cycle: MetricsSnapshot) -> set[str]:
-    """Return the rollouts of which anything ends, but for what was not known of them."""
-    ended = (family for family in cycle.stale if family.name != "argo_rollouts_unknown")
-    return {series.label("name") for family in ended for series in family.series}
+def stale_rollouts(snapshot: MetricsSnapshot) -> set[str]:
+    """Return the rollouts of which series go stale, `argo_rollouts_unknown` aside."""
+    stale = (family for family in snapshot.stale if family.name != "argo_rollouts_unknown")
+    return {series.label("name") for family in stale for series in family.series}
 
 
-def test_what_a_failover_leaves_out_for_a_while_ends_nothing() -> None:
-    watch = RolloutTracker(RULES)
-    watch.process(15, [controller(15, CART, PAY), controller(15, target="b")])
-    cycles = [watch.process(at, [dead(at), controller(at, target="b")]) for at in (30, 45)]
-    cycles.append(watch.process(60, [dead(60), controller(60, CART, target="b")]))
-    cycles.append(watch.process(75, [dead(75), controller(75, CART, PAY, target="b")]))
-    assert [rollouts(cycle) for cycle in cycles] == [set()] * 4
+def test_nothing_goes_stale_while_a_failover_hides_rollouts() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller_page(15, CART, PAY), controller_page(15, target="b")])
+    snapshots = [tracker.process(at, [failed_scrape(at), controller_page(at, target="b")]) for at in (30, 45)]
+    snapshots.append(tracker.process(60, [failed_scrape(60), controller_page(60, CART, target="b")]))
+    snapshots.append(tracker.process(75, [failed_scrape(75), controller_page(75, CART, PAY, target="b")]))
+    assert [stale_rollouts(snapshot) for snapshot in snapshots] == [set()] * 4
 
 
-def test_what_a_new_leader_never_shows_has_gone_once_the_grace_is_over() -> None:
-    watch = RolloutTracker(RULES)
-    watch.process(15, [controller(15, CART, PAY)])
-    cycles = [watch.process(at, [dead(at), controller(at, CART, target="b")]) for at in range(30, 106, 15)]
-    ended = {
-        name: [one.timestamp for one in cycles if named(one.stale, name, "pay")] for name in ("rollout_info", PHASE)
+def test_what_a_new_leader_never_shows_goes_stale_after_the_grace_period() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller_page(15, CART, PAY)])
+    snapshots = [
+        tracker.process(at, [failed_scrape(at), controller_page(at, CART, target="b")]) for at in range(30, 106, 15)
+    ]
+    stale_at = {
+        name: [snapshot.timestamp for snapshot in snapshots if series_values(snapshot.stale, name, "pay")]
+        for name in ("rollout_info", PHASE)
     }
-    assert ended == {"rollout_info": [45.0], PHASE: [90.0]}, "its page's own series go with its second page"
+    assert stale_at == {"rollout_info": [45.0], PHASE: [90.0]}, (
+        "families of the page itself go stale with its second page"
+    )
 
 
-def test_another_installations_leader_proves_nothing() -> None:
-    watch = RolloutTracker(RULES)
-    east, west = Told(name="cart"), Told(name="pay")
+def test_the_leader_of_another_installation_proves_no_deletion() -> None:
+    tracker = RolloutTracker(POLICY)
+    east, west = PageRollout(name="cart"), PageRollout(name="pay")
     for at in (15.0, 30.0):
-        watch.process(at, [controller(at, east, home="east"), controller(at, west, target="b", home="west")])
-    first = watch.process(45, [controller(45, east, home="east"), dead(45, "b", "west")])
-    assert rollouts(first) == set()
-    assert named(first.families, "argo_rollouts_unknown", "pay") in ({("no_leader",): 1.0}, {("not_shown",): 1.0})
-    last = {
-        at: watch.process(at, [controller(at, east, home="east"), dead(at, "b", "west")]) for at in range(60, 600, 15)
+        tracker.process(
+            at,
+            [
+                controller_page(at, east, installation="east"),
+                controller_page(at, west, target="b", installation="west"),
+            ],
+        )
+    first = tracker.process(45, [controller_page(45, east, installation="east"), failed_scrape(45, "b", "west")])
+    assert stale_rollouts(first) == set()
+    assert series_values(first.families, "argo_rollouts_unknown", "pay") in (
+        {("no_leader",): 1.0},
+        {("not_shown",): 1.0},
+    )
+    snapshots = {
+        at: tracker.process(at, [controller_page(at, east, installation="east"), failed_scrape(at, "b", "west")])
+        for at in range(60, 600, 15)
     }
-    assert named(last[585].families, "argo_rollouts_updates_total", "pay"), "counters go on: nothing says it has gone"
-    gone = [at for at, cycle in last.items() if named(cycle.stale, "rollout_info", "pay")]
-    assert gone == [105], "gauges end with the grace"
+    assert series_values(snapshots[585].families, "argo_rollouts_updates_total", "pay"), (
+        "counters go on: nothing proves a deletion"
+    )
+    stale_at = [at for at, snapshot in snapshots.items() if series_values(snapshot.stale, "rollout_info", "pay")]
+    assert stale_at == [105], "gauges go stale when the grace period ends"
 
 
-def test_an_installations_own_steady_leader_proves_a_deletion_whatever_the_others_do() -> None:
-    watch = RolloutTracker(RULES)
+def test_an_established_leader_proves_deletions_in_its_own_installation() -> None:
+    tracker = RolloutTracker(POLICY)
     for at in (15.0, 30.0):
-        watch.process(at, [controller(at, CART, PAY, home="east"), controller(at, target="b", home="west")])
-    cycle = watch.process(45, [controller(45, CART, home="east"), dead(45, "b", "west")])
-    assert named(cycle.stale, "argo_rollouts_phase", "pay")
-    assert rollouts(cycle) == {"pay"}
+        tracker.process(
+            at,
+            [controller_page(at, CART, PAY, installation="east"), controller_page(at, target="b", installation="west")],
+        )
+    snapshot = tracker.process(45, [controller_page(45, CART, installation="east"), failed_scrape(45, "b", "west")])
+    assert series_values(snapshot.stale, "argo_rollouts_phase", "pay")
+    assert stale_rollouts(snapshot) == {"pay"}

@@ -1,4 +1,4 @@
-"""What holds of everything that is said of any life of a rollout, whatever is done to it and to us."""
+"""Properties of the snapshots of any history of a rollout, whatever happens to it and to the exporter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricType, Source
-from tests.rollouts.lives import DEEDS, STRATEGIES, Act, Hitch, Life, watched
+from tests.rollouts.lives import ACTIONS, STRATEGIES, Disturbance, RolloutHistory, ScriptedAction, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,61 +16,67 @@ if TYPE_CHECKING:
     from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy
     from exporter.metrics import Labels, MetricsSnapshot
 
-Name = tuple[str, "Labels"]
+SeriesKey = tuple[str, "Labels"]
 VARIANTS = ("full", "no-state", "plain", "argo-only")
 WORKLOAD = frozenset({Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE})
-STILL = frozenset(DEEDS) - {"pause"}
-# A rollout whose spec is paused while it is scaled keeps its status for ever: nobody could tell what it is doing.
+WITHOUT_PAUSE = frozenset(ACTIONS) - {"pause"}
+# A rollout whose spec is paused while it is scaled never updates its status, so its progress cannot be inferred.
 
 strategies = st.sampled_from(STRATEGIES)
 variants = st.sampled_from(VARIANTS)
 replicas = st.integers(0, 8)
 
 
-def acts(deeds: Iterable[str]) -> st.SearchStrategy[list[Act]]:
-    one = st.builds(Act, st.sampled_from(sorted(deeds)), st.integers(0, 7), st.floats(1.5, 7, allow_nan=False))
-    return st.lists(one, max_size=7)
+def scripts(names: Iterable[str]) -> st.SearchStrategy[list[ScriptedAction]]:
+    action = st.builds(
+        ScriptedAction, st.sampled_from(sorted(names)), st.integers(0, 7), st.floats(1.5, 7, allow_nan=False)
+    )
+    return st.lists(action, max_size=7)
 
 
-RESTARTS = st.lists(st.builds(Hitch, restart=st.booleans()), max_size=4)
+RESTARTS = st.lists(st.builds(Disturbance, exporter_restart=st.booleans()), max_size=4)
 GAPS = st.lists(
-    st.builds(Hitch, unasked=st.sampled_from([frozenset(), WORKLOAD]), dead=st.sampled_from([frozenset(), WORKLOAD])),
+    st.builds(
+        Disturbance, not_due=st.sampled_from([frozenset(), WORKLOAD]), failed=st.sampled_from([frozenset(), WORKLOAD])
+    ),
     max_size=4,
 )
-SKEW = st.lists(st.builds(Hitch, late=st.sampled_from([frozenset(), WORKLOAD, frozenset({Source.ARGO})])), max_size=4)
+SKEW = st.lists(
+    st.builds(Disturbance, delayed=st.sampled_from([frozenset(), WORKLOAD, frozenset({Source.ARGO})])), max_size=4
+)
 ANYTHING = st.lists(
     st.builds(
-        Hitch,
-        unasked=st.sampled_from([frozenset(), WORKLOAD]),
-        dead=st.sampled_from([frozenset(), frozenset(Source), WORKLOAD]),
-        late=st.sampled_from([frozenset(), WORKLOAD, frozenset({Source.ARGO})]),
-        restart=st.booleans(),
-        back=st.sampled_from([0.0, 0.5, 30.0]),
+        Disturbance,
+        not_due=st.sampled_from([frozenset(), WORKLOAD]),
+        failed=st.sampled_from([frozenset(), frozenset(Source), WORKLOAD]),
+        delayed=st.sampled_from([frozenset(), WORKLOAD, frozenset({Source.ARGO})]),
+        exporter_restart=st.booleans(),
+        clock_set_back=st.sampled_from([0.0, 0.5, 30.0]),
     ),
     max_size=5,
 )
 
 
-def said(cycle: MetricsSnapshot) -> dict[Name, tuple[float, float, MetricType]]:
-    """Return value, start and kind of every series; fails where one is said twice."""
-    found: dict[Name, tuple[float, float, MetricType]] = {}
-    for family in cycle.families:
+def samples(snapshot: MetricsSnapshot) -> dict[SeriesKey, tuple[float, float, MetricType]]:
+    """Return value, start time and type of every series; fails if one is exported twice."""
+    found: dict[SeriesKey, tuple[float, float, MetricType]] = {}
+    for family in snapshot.families:
         for place, series in enumerate(family.series):
-            name = (series.name, series.labels)
-            assert name not in found, f"{series} is said twice"
+            key = (series.name, series.labels)
+            assert key not in found, f"{series} is exported twice"
             start = family.start_times[place] if family.start_times is not None else 0.0
-            found[name] = (family.values[place], start, family.type)
+            found[key] = (family.values[place], start, family.type)
     return found
 
 
-def values(cycle: MetricsSnapshot, name: str) -> list[float]:
-    return [value for family in cycle.families if family.name == name for value in family.values]
+def values(snapshot: MetricsSnapshot, name: str) -> list[float]:
+    return [value for family in snapshot.families if family.name == name for value in family.values]
 
 
-def results(cycle: MetricsSnapshot) -> dict[str, float]:
+def results(snapshot: MetricsSnapshot) -> dict[str, float]:
     return {
         series.label("result"): value
-        for family in cycle.families
+        for family in snapshot.families
         if family.name == "argo_rollouts_updates_total"
         for series, value in zip(family.series, family.values, strict=True)
         if value
@@ -78,74 +84,94 @@ def results(cycle: MetricsSnapshot) -> dict[str, float]:
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
-@given(strategies, replicas, variants, acts(DEEDS), ANYTHING)
-def test_every_cycle_of_any_life_is_sound(
-    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+@given(strategies, replicas, variants, scripts(ACTIONS), ANYTHING)
+def test_every_snapshot_of_any_history_is_consistent(
+    strategy: CanaryStrategy | BlueGreenStrategy,
+    count: int,
+    variant: str,
+    script: list[ScriptedAction],
+    disturbances: list[Disturbance],
 ) -> None:
-    before: dict[Name, tuple[float, float, MetricType]] = {}
-    for seen in watched(Life(strategy, count), variant, script, hitches):
-        now = said(seen.cycle)
-        phases = values(seen.cycle, "argo_rollouts_phase")
+    previous: dict[SeriesKey, tuple[float, float, MetricType]] = {}
+    for tick in observe(RolloutHistory(strategy, count), variant, script, disturbances):
+        now = samples(tick.snapshot)
+        phases = values(tick.snapshot, "argo_rollouts_phase")
         assert not phases or (len(phases), sum(phases)) == (7, 1.0)
-        assert all(0 <= value <= 1 for value in values(seen.cycle, "argo_rollouts_canary_fraction"))
-        for name, (value, start, kind) in now.items():
-            if kind is MetricType.COUNTER and name[0].startswith("argo_rollouts_") and name in before:
-                assert start > before[name][1] or value >= before[name][0]
-        before |= now
+        assert all(0 <= value <= 1 for value in values(tick.snapshot, "argo_rollouts_canary_fraction"))
+        for name, (value, start_time, kind) in now.items():
+            if kind is MetricType.COUNTER and name[0].startswith("argo_rollouts_") and name in previous:
+                assert start_time > previous[name][1] or value >= previous[name][0]
+        previous |= now
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
-@given(strategies, replicas, variants, acts(STILL), RESTARTS | GAPS | SKEW)
-def test_results_add_up_to_the_updates_that_happened(
-    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+@given(strategies, replicas, variants, scripts(WITHOUT_PAUSE), RESTARTS | GAPS | SKEW)
+def test_results_are_those_of_the_updates_that_happened(
+    strategy: CanaryStrategy | BlueGreenStrategy,
+    count: int,
+    variant: str,
+    script: list[ScriptedAction],
+    disturbances: list[Disturbance],
 ) -> None:
-    """Blind spot: a blue-green rollback under a new leader, told by events alone, counts as superseded, too."""
+    """Limit: a blue-green rollback under a new leader, inferred from events alone, counts as superseded, too."""
     if strategy.label == "blueGreen":
-        script = [act for act in script if act.deed != "failover"]
-    life = Life(strategy, count)
-    *_, last = watched(life, variant, [*script, Act("resume", 0, 24, smooth=True)], hitches)
-    assert results(last.cycle) == {name: count for name, count in life.cluster.results.items() if count}
+        script = [action for action in script if action.name != "failover"]
+    history = RolloutHistory(strategy, count)
+    *_, last = observe(history, variant, [*script, ScriptedAction("resume", 0, 24, undisturbed=True)], disturbances)
+    assert results(last.snapshot) == {name: count for name, count in history.cluster.results.items() if count}
 
 
 @settings(max_examples=20, derandomize=True, deadline=None)
-@given(strategies, replicas, variants, acts(DEEDS), GAPS)
-def test_whatever_happened_everything_settles_and_is_known_again(
-    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+@given(strategies, replicas, variants, scripts(ACTIONS), GAPS)
+def test_after_any_history_a_settled_rollout_has_no_unknown_values(
+    strategy: CanaryStrategy | BlueGreenStrategy,
+    count: int,
+    variant: str,
+    script: list[ScriptedAction],
+    disturbances: list[Disturbance],
 ) -> None:
-    ending = [Act("resume", 0, 2), Act("deploy", 99, 22, apart=2), Act("promote", 0, 45, apart=5, smooth=True)]
-    *_, last = watched(Life(strategy, count), variant, [*script, *ending], hitches)
+    ending = [
+        ScriptedAction("resume", 0, 2),
+        ScriptedAction("deploy", 99, 22, interval=2),
+        ScriptedAction("promote", 0, 45, interval=5, undisturbed=True),
+    ]
+    *_, last = observe(RolloutHistory(strategy, count), variant, [*script, *ending], disturbances)
     assert last.truth.phase == "Completed"
-    assert values(last.cycle, "argo_rollouts_update_in_progress") == [0.0]
-    assert values(last.cycle, "argo_rollouts_canary_fraction") == ([0.0] if last.truth.strategy == "canary" else [])
-    assert {reason for rollout in last.watch.status.rollouts for reason in rollout.unknown_reasons} <= {"roles"}
-    assert variant == "plain" or values(last.cycle, "argo_rollouts_unknown") == []
+    assert values(last.snapshot, "argo_rollouts_update_in_progress") == [0.0]
+    assert values(last.snapshot, "argo_rollouts_canary_fraction") == ([0.0] if last.truth.strategy == "canary" else [])
+    assert {reason for rollout in last.tracker.status.rollouts for reason in rollout.unknown_reasons} <= {"roles"}
+    assert variant == "plain" or values(last.snapshot, "argo_rollouts_unknown") == []
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)
-@given(strategies, replicas, st.sampled_from(["full", "no-state"]), acts(STILL))
-def test_progress_and_roles_are_those_of_the_objects(
-    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act]
+@given(strategies, replicas, st.sampled_from(["full", "no-state"]), scripts(WITHOUT_PAUSE))
+def test_progress_and_pod_roles_are_those_of_the_ground_truth(
+    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[ScriptedAction]
 ) -> None:
-    for seen in watched(Life(strategy, count), variant, script):
-        truth = seen.truth
-        progress = values(seen.cycle, "argo_rollouts_update_in_progress")
+    for tick in observe(RolloutHistory(strategy, count), variant, script):
+        truth = tick.truth
+        progress = values(tick.snapshot, "argo_rollouts_update_in_progress")
         assert not progress or progress == [float(bool(truth.updating))]
-        roles = {pod.uid: role.value for rollout in seen.watch.status.rollouts for pod, role in rollout.pod_roles}
+        roles = {pod.uid: role.value for rollout in tick.tracker.status.rollouts for pod, role in rollout.pod_roles}
         true = {pod.uid: pod.role for pod in truth.pods if not pod.terminating and pod.role}
         assert {uid: role for uid, role in roles.items() if role != "unknown" and role != true.get(uid, role)} == {}
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)
-@given(strategies, replicas, variants, acts(DEEDS), GAPS | SKEW)
-def test_a_series_ends_once_when_it_is_gone_for_good_and_not_while_it_is_said(
-    strategy: CanaryStrategy | BlueGreenStrategy, count: int, variant: str, script: list[Act], hitches: list[Hitch]
+@given(strategies, replicas, variants, scripts(ACTIONS), GAPS | SKEW)
+def test_a_series_goes_stale_exactly_once_after_it_is_gone(
+    strategy: CanaryStrategy | BlueGreenStrategy,
+    count: int,
+    variant: str,
+    script: list[ScriptedAction],
+    disturbances: list[Disturbance],
 ) -> None:
-    opened: set[Name] = set()
-    quiet = Act("wait", 0, 600, apart=30, smooth=True)
-    for seen in watched(Life(strategy, count), variant, [*script, quiet], hitches):
-        now = said(seen.cycle).keys()
-        gone = [(series.name, series.labels) for family in seen.cycle.stale for series in family.series]
-        assert len(set(gone)) == len(gone)
-        assert set(gone) <= opened - now
-        opened = (opened | now) - set(gone)
-    assert opened == now
+    active: set[SeriesKey] = set()
+    quiet = ScriptedAction("wait", 0, 600, interval=30, undisturbed=True)
+    for tick in observe(RolloutHistory(strategy, count), variant, [*script, quiet], disturbances):
+        now = samples(tick.snapshot).keys()
+        stale = [(series.name, series.labels) for family in tick.snapshot.stale for series in family.series]
+        assert len(set(stale)) == len(stale)
+        assert set(stale) <= active - now
+        active = (active | now) - set(stale)
+    assert active == now

@@ -1,4 +1,4 @@
-"""A restart of the exporter changes nothing that is said, and a memory that is not whole is never taken for one."""
+"""A restart of the exporter changes no series, and a damaged state is never decoded."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from exporter.rollouts.tracker import TrackerState
     from tests.recorded import Recordings
 
-OF_PODS = (
+POD_FAMILIES = (
     "argo_rollouts_canary_fraction",
     "argo_rollouts_unknown",
     *(row.name for row in DERIVED_FAMILIES if row.source is Source.KUBE_STATE_METRICS),
 )
-Said = dict[str, tuple[float, float]]
+Samples = dict[str, tuple[float, float]]
 
 
-def said(cycle: MetricsSnapshot) -> Said:
-    """Return what the derived series say, without how old a source is: value, and from when a counter counts."""
+def samples(snapshot: MetricsSnapshot) -> Samples:
+    """Return value and start time of each derived series, without the age of sources."""
     return {
         repr(series): (family.values[place], family.start_times[place] if family.start_times is not None else 0.0)
-        for family in cycle.families
+        for family in snapshot.families
         if family.name in DERIVED_FAMILY_NAMES and family.name != "rollouts_exporter_source_age_seconds"
         for place, series in enumerate(family.series)
     }
@@ -46,74 +46,75 @@ def said(cycle: MetricsSnapshot) -> Said:
 
 @pytest.mark.parametrize("seconds", [0.0, 15.0])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_restart_before_any_frame_changes_no_series(recordings: Recordings, name: str, seconds: float) -> None:
-    """Documented exception: pods that only the old process had heard of, while kube-state-metrics is silent."""
+def test_a_restart_before_any_tick_changes_no_series(recordings: Recordings, name: str, seconds: float) -> None:
+    """Documented exception: pods that only the old process scraped, while kube-state-metrics is incomplete."""
     for variant in recordings.variants(name):
-        steady, restarted = RolloutTracker(recordings.policy), RolloutTracker(recordings.policy)
+        continuous, restarted = RolloutTracker(recordings.policy), RolloutTracker(recordings.policy)
         for tick in thin_out(recordings.ticks(name, variant), seconds):
             restarted = RolloutTracker(recordings.policy, decode_state(encode_state(restarted.state, "eu"), "eu"))
-            now, always = said(restarted.process(tick.timestamp, tick.results)), said(steady.process(tick.timestamp, tick.results))
-            assert without_pods(now) == without_pods(always)
-            assert now == always or silent(tick.results)
+            now = samples(restarted.process(tick.timestamp, tick.results))
+            expected = samples(continuous.process(tick.timestamp, tick.results))
+            assert without_pods(now) == without_pods(expected)
+            assert now == expected or lacks_pods(tick.results)
 
 
-def without_pods(found: Said) -> Said:
-    return {one: value for one, value in found.items() if not one.startswith(OF_PODS)}
+def without_pods(values: Samples) -> Samples:
+    return {series: value for series, value in values.items() if not series.startswith(POD_FAMILIES)}
 
 
-def silent(pages: Iterable[ScrapeResult]) -> bool:
-    return any(page.source is Source.KUBE_STATE_METRICS and not is_complete_page(page) for page in pages)
+def lacks_pods(results: Iterable[ScrapeResult]) -> bool:
+    return any(r.source is Source.KUBE_STATE_METRICS and not is_complete_page(r) for r in results)
 
 
 @pytest.fixture(scope="module")
-def memory(recordings: Recordings) -> TrackerState:
-    """A memory with everything in it: an update under way, results, runs, durations, fading info series."""
-    watches = [watch for tick, _, watch in recordings.play("analysis", "full") if tick.timestamp < 1_795_446_155]
-    found = watches[-1].state
-    assert found.rollout_states
-    assert found.leaders
-    assert found.info_series
-    assert found.replaced_info_series
-    assert found.duration_histograms
-    return found
+def state(recordings: Recordings) -> TrackerState:
+    """A state with all of its parts: a running update, results, runs, durations, replaced info series."""
+    trackers = [tracker for tick, _, tracker in recordings.play("analysis", "full") if tick.timestamp < 1_795_446_155]
+    tracker_state = trackers[-1].state
+    assert tracker_state.rollout_states
+    assert tracker_state.leaders
+    assert tracker_state.info_series
+    assert tracker_state.replaced_info_series
+    assert tracker_state.duration_histograms
+    return tracker_state
 
 
-def test_a_memory_is_read_back_as_it_was_written(memory: TrackerState) -> None:
-    assert decode_state(encode_state(memory, "eu"), "eu") == memory
+def test_a_state_is_decoded_as_it_was_encoded(state: TrackerState) -> None:
+    assert decode_state(encode_state(state, "eu"), "eu") == state
 
 
-def test_a_memory_cut_short_at_any_byte_is_unfit(memory: TrackerState) -> None:
-    kept = encode_state(memory, "eu")
-    for length in range(len(kept)):
+def test_a_state_truncated_at_any_byte_is_invalid(state: TrackerState) -> None:
+    content = encode_state(state, "eu")
+    for length in range(len(content)):
         with pytest.raises(InvalidStateError):
-            decode_state(kept[:length], "eu")
+            decode_state(content[:length], "eu")
 
 
-def test_a_memory_with_any_byte_changed_is_unfit(memory: TrackerState) -> None:
-    kept = encode_state(memory, "eu")
-    for place in range(len(kept)):
+def test_a_state_with_any_byte_changed_is_invalid(state: TrackerState) -> None:
+    content = encode_state(state, "eu")
+    for place in range(len(content)):
         with pytest.raises(InvalidStateError):
-            decode_state(kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :], "eu")
+            decode_state(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], "eu")
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "message"),
     [
-        (lambda kept: kept.replace(b'"cluster": "eu"', b'"cluster": "us"'), "cluster is 'us', not 'eu'"),
-        (lambda kept: kept.replace(b'"version": %d' % VERSION, b'"version": 99'), "version is 99, not"),
-        (lambda kept: kept.replace(b'"version"', b'"colour"'), "version is None, not"),
+        (lambda content: content.replace(b'"cluster": "eu"', b'"cluster": "us"'), "cluster is 'us', not 'eu'"),
+        (lambda content: content.replace(b'"version": %d' % VERSION, b'"version": 99'), "version is 99, not"),
+        (lambda content: content.replace(b'"version"', b'"colour"'), "version is None, not"),
         (lambda _: b"", "not JSON"),
         (lambda _: b"[]", "not a JSON object"),
         (lambda _: b"[" * 100_000, "not JSON"),
-        (lambda kept: kept.partition(b"\n")[0], "truncated or was changed"),
-        (lambda kept: kept + b"more", "truncated or was changed"),
+        (lambda content: content.partition(b"\n")[0], "truncated or was changed"),
+        (lambda content: content + b"more", "truncated or was changed"),
     ],
 )
-def test_what_is_no_memory_of_this_cluster_and_version_is_unfit_and_says_why(
-    memory: TrackerState, change: Callable[[bytes], bytes], why: str
+def test_a_state_of_another_cluster_or_version_is_invalid_with_a_message(
+    state: TrackerState, change: Callable[[bytes], bytes], message: str
 ) -> None:
-    with pytest.raises(InvalidStateError, match=why):
-        decode_state(change(encode_state(memory, "eu")), "eu")
+    with pytest.raises(InvalidStateError, match=message):
+        decode_state(change(encode_state(state, "eu")), "eu")
 
 
 JSON = st.recursive(
@@ -124,22 +125,22 @@ JSON = st.recursive(
 PARTS = ("at", "lives", "seen", "led", "infos", "fading", "durations")
 
 
-def sealed(body: object) -> bytes:
+def with_checksum(body: object) -> bytes:
     packed = zlib.compress(json.dumps(body).encode())
     return json.dumps({"version": VERSION, "cluster": "eu", "crc": zlib.crc32(packed)}).encode() + b"\n" + packed
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
-@given(part=st.sampled_from(PARTS), strange=JSON)
-def test_a_sealed_text_of_another_shape_is_unfit_or_a_memory_and_nothing_else(part: str, strange: object) -> None:
-    whole: dict[str, object] = {**{part: [] for part in PARTS}, "at": 1.0}
-    assert decode_state(sealed(whole), "eu").updated_at == 1.0
+@given(part=st.sampled_from(PARTS), value=JSON)
+def test_any_json_with_a_valid_checksum_is_a_state_or_invalid(part: str, value: object) -> None:
+    valid: dict[str, object] = {**{part: [] for part in PARTS}, "at": 1.0}
+    assert decode_state(with_checksum(valid), "eu").updated_at == 1.0
     with contextlib.suppress(InvalidStateError):
-        decode_state(sealed({**whole, part: strange}), "eu")
+        decode_state(with_checksum({**valid, part: value}), "eu")
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
-@given(strange=JSON)
-def test_a_sealed_text_of_no_shape_at_all_is_unfit(strange: object) -> None:
+@given(value=JSON)
+def test_any_other_json_with_a_valid_checksum_is_invalid(value: object) -> None:
     with pytest.raises(InvalidStateError):
-        decode_state(sealed(strange), "eu")
+        decode_state(with_checksum(value), "eu")

@@ -1,4 +1,4 @@
-"""What ends and when, and what is said meanwhile: the rules T41 to T43, T47 to T49 and T57."""
+"""When series go stale, and what is exported before: the rules T41 to T43, T47 to T49 and T57."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ if TYPE_CHECKING:
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
 
-READERS: Final = parser_factory(Settings())
+PARSERS: Final = parser_factory(Settings())
 GRACE: Final = Settings().lifecycle.grace
 KUBE: Final = Source.KUBE_STATE_METRICS
 UP: Final = "rollouts_exporter_target_up"
 
 
-def shown(at: float, phases: dict[str, str], target: str = "a:8090") -> ScrapeResult:
-    """The page of a controller that shows rollouts by name and phase; with none, that of a standby."""
+def controller_page(now: float, phases: dict[str, str], target: str = "a:8090") -> ScrapeResult:
+    """Return the page of a controller with rollouts by name and phase; without any it is that of a standby."""
     lines = (
         f'rollout_info{{name="{name}",namespace="shop",phase="{phase}",strategy="canary"}} 1'
         for name, phase in phases.items()
     )
-    return read(ScrapeRequest(Source.ARGO, target, at), "process_start_time_seconds 1", *lines)
+    return parse_page(ScrapeRequest(Source.ARGO, target, now), "process_start_time_seconds 1", *lines)
 
 
-def kube(at: float) -> ScrapeResult:
-    """The page of a kube-state-metrics that knows one pod of one rollout."""
-    return read(
-        ScrapeRequest(KUBE, "a:8090", at),
+def kube_page(now: float) -> ScrapeResult:
+    """Return the page of kube-state-metrics with one pod of one rollout."""
+    return parse_page(
+        ScrapeRequest(KUBE, "a:8090", now),
         'kube_replicaset_owner{namespace="shop",replicaset="cart-1",owner_kind="Rollout",owner_name="cart"} 1',
         'kube_replicaset_status_replicas{namespace="shop",replicaset="cart-1"} 1',
         'kube_pod_info{namespace="shop",pod="p",uid="u",created_by_kind="ReplicaSet",created_by_name="cart-1"} 1',
     )
 
 
-def read(asked: ScrapeRequest, *lines: str) -> ScrapeResult:
-    reader = READERS(asked)
-    reader.start(200, {})
-    reader.feed("".join(f"{line}\n" for line in lines).encode())
-    return reader.finish(None, 0.01)
+def parse_page(request: ScrapeRequest, *lines: str) -> ScrapeResult:
+    parser = PARSERS(request)
+    parser.start(200, {})
+    parser.feed("".join(f"{line}\n" for line in lines).encode())
+    return parser.finish(None, 0.01)
 
 
-def failed(at: float, source: Source = Source.ARGO) -> ScrapeResult:
-    return ScrapeResult(source, "a:8090", at, failure=Failure("refused", "nobody listens"))
+def failed_scrape(now: float, source: Source = Source.ARGO) -> ScrapeResult:
+    return ScrapeResult(source, "a:8090", now, failure=Failure("refused", "connection refused"))
 
 
-def watched(at: float = 0.0) -> RolloutTracker:
-    """A watch whose leader is known from a tick before."""
-    watch = RolloutTracker(tracking_policy(Settings()))
-    watch.process(at, [shown(at, {"cart": "Completed", "pay": "Completed"})])
-    return watch
+def tracker_with_leader(now: float = 0.0) -> RolloutTracker:
+    """Return a tracker with a leader, which its next page makes an established one."""
+    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker.process(now, [controller_page(now, {"cart": "Completed", "pay": "Completed"})])
+    return tracker
 
 
-def named(families: Iterable[MetricFamily], name: str = "", rollout: str = "") -> dict[str, float]:
+def series_values(families: Iterable[MetricFamily], name: str = "", rollout: str = "") -> dict[str, float]:
     return {
         repr(series): value
         for family in families
@@ -69,102 +69,109 @@ def named(families: Iterable[MetricFamily], name: str = "", rollout: str = "") -
     }
 
 
-def up(cycle: MetricsSnapshot) -> dict[str, float]:
-    return {one.rpartition("=")[2][1:-2]: value for one, value in named(cycle.families, UP).items()}
+def up(snapshot: MetricsSnapshot) -> dict[str, float]:
+    return {series.rpartition("=")[2][1:-2]: value for series, value in series_values(snapshot.families, UP).items()}
 
 
-def test_what_a_steady_leader_shows_no_longer_is_ended_once() -> None:
-    watch = watched()
-    before = watch.process(15, [shown(15, {"cart": "Completed", "pay": "Completed"})])
-    gone = watch.process(30, [shown(30, {"cart": "Completed"})])
-    assert named(gone.stale).keys() == named(before.families, rollout="pay").keys()
-    assert named(gone.stale).keys().isdisjoint(named(gone.families))
-    assert watch.process(45, [shown(45, {"cart": "Completed"})]).stale == ()
+def test_what_an_established_leader_shows_no_longer_goes_stale_once() -> None:
+    tracker = tracker_with_leader()
+    before = tracker.process(15, [controller_page(15, {"cart": "Completed", "pay": "Completed"})])
+    after = tracker.process(30, [controller_page(30, {"cart": "Completed"})])
+    assert series_values(after.stale).keys() == series_values(before.families, rollout="pay").keys()
+    assert series_values(after.stale).keys().isdisjoint(series_values(after.families))
+    assert tracker.process(45, [controller_page(45, {"cart": "Completed"})]).stale == ()
 
 
-def test_a_failed_scrape_is_told_and_ends_nothing_before_the_grace_does_and_then_all_of_it_once() -> None:
-    watch = watched()
-    before = watch.process(15, [shown(15, {"cart": "Paused"})])
+def test_after_a_failed_scrape_series_go_stale_once_when_the_grace_period_ends() -> None:
+    tracker = tracker_with_leader()
+    before = tracker.process(15, [controller_page(15, {"cart": "Paused"})])
     for at in (30, 45, 60, 75):
-        cycle = watch.process(at, [failed(at)])
-        assert (up(cycle), cycle.stale) == ({"a:8090": 0}, ())
-        assert named(cycle.families, "rollout_info") == {}
-    last = watch.process(30 + GRACE, [failed(30 + GRACE)])
-    assert named(last.stale).keys() >= named(before.families, "rollout_info").keys()
-    assert watch.process(45 + GRACE, [failed(45 + GRACE)]).stale == ()
+        snapshot = tracker.process(at, [failed_scrape(at)])
+        assert (up(snapshot), snapshot.stale) == ({"a:8090": 0}, ())
+        assert series_values(snapshot.families, "rollout_info") == {}
+    last = tracker.process(30 + GRACE, [failed_scrape(30 + GRACE)])
+    assert series_values(last.stale).keys() >= series_values(before.families, "rollout_info").keys()
+    assert tracker.process(45 + GRACE, [failed_scrape(45 + GRACE)]).stale == ()
 
 
-def test_a_leader_that_is_back_within_the_grace_has_ended_nothing() -> None:
-    watch = watched()
-    assert watch.process(15, [failed(15)]).stale == ()
-    back = watch.process(30, [shown(30, {"cart": "Completed", "pay": "Completed"})])
+def test_a_leader_that_returns_within_the_grace_period_leaves_nothing_stale() -> None:
+    tracker = tracker_with_leader()
+    assert tracker.process(15, [failed_scrape(15)]).stale == ()
+    back = tracker.process(30, [controller_page(30, {"cart": "Completed", "pay": "Completed"})])
     assert {family.name for family in back.stale} == {"argo_rollouts_unknown"}
-    assert len(named(back.families, "rollout_info")) == 2
+    assert len(series_values(back.families, "rollout_info")) == 2
 
 
 @pytest.mark.parametrize("leads", [1.0, 0.0])
-def test_a_target_that_its_source_names_no_longer_ends_at_once_with_all_its_own_series(leads: float) -> None:
-    watch = watched()
-    both = watch.process(15, [shown(15, {"cart": "Completed"}), shown(15, {}, "b:8090")])
+def test_all_series_of_a_removed_target_go_stale_at_once(leads: float) -> None:
+    tracker = tracker_with_leader()
+    both = tracker.process(15, [controller_page(15, {"cart": "Completed"}), controller_page(15, {}, "b:8090")])
     assert up(both) == {"a:8090": 1, "b:8090": 1}
-    one = watch.process(30, [shown(30, {"cart": "Completed"}) if leads else failed(30)])
-    assert up(one) == {"a:8090": leads}
-    own = [name for name in named(both.families) if '"b:8090"' in name]
-    assert len(own) == 5
-    assert sorted(named(one.stale)) == sorted(own)
+    rest = tracker.process(30, [controller_page(30, {"cart": "Completed"}) if leads else failed_scrape(30)])
+    assert up(rest) == {"a:8090": leads}
+    own_series = [name for name in series_values(both.families) if '"b:8090"' in name]
+    assert len(own_series) == 5
+    assert sorted(series_values(rest.stale)) == sorted(own_series)
 
 
-def test_the_first_page_of_a_new_leader_proves_nothing() -> None:
-    watch = watched()
-    first = watch.process(15, [failed(15), shown(15, {"cart": "Completed"}, "b:8090")])
-    assert named(first.stale) == {}
-    assert named(first.families, "argo_rollouts_phase_transitions_total", "pay"), "a counter goes on"
-    assert not named(first.families, "argo_rollouts_update_in_progress", "pay"), "a gauge is withheld"
+def test_the_first_page_of_a_new_leader_proves_no_deletion() -> None:
+    tracker = tracker_with_leader()
+    first = tracker.process(15, [failed_scrape(15), controller_page(15, {"cart": "Completed"}, "b:8090")])
+    assert series_values(first.stale) == {}
+    assert series_values(first.families, "argo_rollouts_phase_transitions_total", "pay"), "counters go on"
+    assert not series_values(first.families, "argo_rollouts_update_in_progress", "pay"), "gauges are absent"
 
 
-def test_what_a_page_with_a_bad_line_lacks_has_not_gone() -> None:
-    watch = watched()
-    assert watch.process(15, [shown(15, {"cart": "Completed", 'pay",name="pay': "Completed"})]).stale == ()
-    assert named(watch.process(30, [shown(30, {"cart": "Completed"})]).stale)
+def test_what_a_page_with_a_malformed_line_lacks_is_not_stale() -> None:
+    tracker = tracker_with_leader()
+    assert tracker.process(15, [controller_page(15, {"cart": "Completed", 'pay",name="pay': "Completed"})]).stale == ()
+    assert series_values(tracker.process(30, [controller_page(30, {"cart": "Completed"})]).stale)
 
 
-def test_the_empty_page_of_a_standby_ends_nothing_of_its_leaders() -> None:
-    watch = watched()
+def test_the_empty_page_of_a_standby_leaves_nothing_stale() -> None:
+    tracker = tracker_with_leader()
     alive = {"cart": "Completed", "pay": "Completed"}
-    assert watch.process(15, [shown(15, {}, "b:8090"), shown(15, alive)]).stale == ()
-    assert watch.process(30, [shown(30, {}, "b:8090"), failed(30)]).stale == ()
-    assert watch.process(45, [shown(45, {}, "b:8090"), shown(45, {})]).stale == ()
+    assert tracker.process(15, [controller_page(15, {}, "b:8090"), controller_page(15, alive)]).stale == ()
+    assert tracker.process(30, [controller_page(30, {}, "b:8090"), failed_scrape(30)]).stale == ()
+    assert tracker.process(45, [controller_page(45, {}, "b:8090"), controller_page(45, {})]).stale == ()
 
 
-def test_a_change_of_phase_ends_the_old_info_and_flips_the_one_hot_without_a_gap() -> None:
-    watch = watched()
-    cycle = watch.process(15, [shown(15, {"cart": "Progressing", "pay": "Completed"})])
-    (ended,) = named(cycle.stale)
-    assert ended == 'rollout_info{name="cart",namespace="shop",phase="Completed",strategy="canary"}'
-    phases = named(cycle.families, "argo_rollouts_phase", "cart")
+def test_a_phase_change_makes_the_old_info_stale_and_changes_the_phase_series_without_a_gap() -> None:
+    tracker = tracker_with_leader()
+    snapshot = tracker.process(15, [controller_page(15, {"cart": "Progressing", "pay": "Completed"})])
+    (stale,) = series_values(snapshot.stale)
+    assert stale == 'rollout_info{name="cart",namespace="shop",phase="Completed",strategy="canary"}'
+    phases = series_values(snapshot.families, "argo_rollouts_phase", "cart")
     assert phases['argo_rollouts_phase{namespace="shop",name="cart",phase="Completed"}'] == 0
     assert phases['argo_rollouts_phase{namespace="shop",name="cart",phase="Progressing"}'] == 1
 
 
-def test_what_follows_from_a_source_that_is_silent_is_withheld_and_ends_with_the_grace() -> None:
-    watch = watched()
+def test_series_of_a_failed_source_are_absent_and_go_stale_when_the_grace_period_ends() -> None:
+    tracker = tracker_with_leader()
     argo = {"cart": "Completed"}
-    before = watch.process(15, [shown(15, argo), kube(15)])
-    pods = named(before.families, "argo_rollouts_pod").keys()
+    before = tracker.process(15, [controller_page(15, argo), kube_page(15)])
+    pods = series_values(before.families, "argo_rollouts_pod").keys()
     assert len(pods) > 2
-    silent = [watch.process(at, [shown(at, argo), failed(at, source=KUBE)]) for at in range(30, 121, 15)]
-    assert [named(cycle.families, "argo_rollouts_pod") for cycle in silent] == [{}] * len(silent)
-    assert [cycle.timestamp for cycle in silent if named(cycle.stale).keys() >= pods] == [30 + GRACE]
-    assert [cycle.timestamp for cycle in (before, *silent)] == [*range(15, 121, 15)]
+    snapshots = [
+        tracker.process(at, [controller_page(at, argo), failed_scrape(at, source=KUBE)]) for at in range(30, 121, 15)
+    ]
+    assert [series_values(snapshot.families, "argo_rollouts_pod") for snapshot in snapshots] == [{}] * len(snapshots)
+    assert [snapshot.timestamp for snapshot in snapshots if series_values(snapshot.stale).keys() >= pods] == [
+        30 + GRACE
+    ]
+    assert [snapshot.timestamp for snapshot in (before, *snapshots)] == [*range(15, 121, 15)]
 
 
-def test_a_source_that_is_not_due_is_heard_as_it_was_last_and_for_the_grace_at_most() -> None:
-    watch = watched()
+def test_a_source_that_is_not_due_counts_as_unchanged_for_the_grace_period_at_most() -> None:
+    tracker = tracker_with_leader()
     argo = {"cart": "Completed"}
-    watch.process(15, [shown(15, argo), kube(15)])
-    told = {
-        at: named(watch.process(at, [shown(at, argo)]).families, "argo_rollouts_pod_info") for at in range(30, 106, 15)
+    tracker.process(15, [controller_page(15, argo), kube_page(15)])
+    pods = {
+        at: series_values(tracker.process(at, [controller_page(at, argo)]).families, "argo_rollouts_pod_info")
+        for at in range(30, 106, 15)
     }
-    assert [at for at, pods in told.items() if pods] == [at for at in told if at <= 15 + GRACE]
-    ages = named(watch.process(120, [shown(120, argo)]).families, "rollouts_exporter_source_age_seconds")
+    assert [now for now, infos in pods.items() if infos] == [now for now in pods if now <= 15 + GRACE]
+    ages = series_values(
+        tracker.process(120, [controller_page(120, argo)]).families, "rollouts_exporter_source_age_seconds"
+    )
     assert sorted(ages.values()) == [0, 105]

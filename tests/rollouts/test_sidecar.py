@@ -1,4 +1,4 @@
-"""A sidecar beside each controller: takeover and failback double no update and resurrect no counter."""
+"""A sidecar beside each controller: after takeover and failback no update counts twice, no counter continues."""
 
 from __future__ import annotations
 
@@ -12,103 +12,103 @@ from exporter.config.settings import Settings
 from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import Told, controller, dead, named, results
+from tests.rollouts.told import PageRollout, controller_page, failed_scrape, series_values, update_results
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
     from exporter.rollouts.tracker import TrackerState
     from tests.recorded import Recordings
 
-RULES: Final = tracking_policy(Settings(mode="sidecar"))
-TURNS: Final = {"leader-failover": 2, "leader-failover-v1.6.6": 2, "api-outage": 1, "restart": 0}
-"""How often the lead passes from one controller to the other in a recording."""
+POLICY: Final = tracking_policy(Settings(mode="sidecar"))
+TAKEOVERS: Final = {"leader-failover": 2, "leader-failover-v1.6.6": 2, "api-outage": 1, "restart": 0}
+"""How often another controller takes the lead in a recording."""
 Counters = dict[str, tuple[float, float]]
 
 
-def counters(cycle: MetricsSnapshot) -> Counters:
-    """Return value and start of every derived counter."""
+def counters(snapshot: MetricsSnapshot) -> Counters:
+    """Return value and start time of every derived counter."""
     return {
         repr(series): (value, start)
-        for family in cycle.families
+        for family in snapshot.families
         if family.name in DERIVED_FAMILY_NAMES and family.start_times is not None
         for series, value, start in zip(family.series, family.values, family.start_times, strict=True)
     }
 
 
-def rollouts(cycle: MetricsSnapshot) -> bool:
-    """Tell whether a cycle says anything of rollouts."""
-    return any(series.label("namespace") for family in cycle.families for series in family.series)
+def has_rollouts(snapshot: MetricsSnapshot) -> bool:
+    """Return whether a snapshot has series of rollouts."""
+    return any(series.label("namespace") for family in snapshot.families for series in family.series)
 
 
-def again(memory: TrackerState) -> RolloutTracker:
-    return RolloutTracker(RULES, decode_state(encode_state(memory, "eu"), "eu"))
+def restarted(state: TrackerState) -> RolloutTracker:
+    return RolloutTracker(POLICY, decode_state(encode_state(state, "eu"), "eu"))
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-@pytest.mark.parametrize("name", TURNS)
-def test_two_sidecars_never_say_one_rollout_at_once_and_a_counter_never_falls_without_a_new_start(
+@pytest.mark.parametrize("name", TAKEOVERS)
+def test_two_sidecars_never_export_one_rollout_at_once_and_counters_fall_only_with_a_new_start_time(
     recordings: Recordings, name: str, *, restarts: bool
 ) -> None:
-    watches = {"argo-a": RolloutTracker(RULES), "argo-b": RolloutTracker(RULES)}
-    before: Counters = {}
-    spoke = []
+    trackers = {"argo-a": RolloutTracker(POLICY), "argo-b": RolloutTracker(POLICY)}
+    previous: Counters = {}
+    exporting = []
     for tick in recordings.ticks(name, "argo-only"):
-        watches = {target: again(one.state) for target, one in watches.items()} if restarts else watches
-        cycles = {
-            target: watch.process(tick.timestamp, [page for page in tick.results if page.target == target])
-            for target, watch in watches.items()
+        if restarts:
+            trackers = {target: restarted(tracker.state) for target, tracker in trackers.items()}
+        snapshots = {
+            target: tracker.process(tick.timestamp, [result for result in tick.results if result.target == target])
+            for target, tracker in trackers.items()
         }
-        speaking = [target for target, cycle in cycles.items() if rollouts(cycle)]
-        assert len(speaking) <= 1
-        spoke += speaking
-        for target in speaking:
-            now = counters(cycles[target])
-            for series, (value, start) in now.items():
-                was = before.get(series, (0.0, 0.0))
-                assert start > was[1] or (start == was[1] and value >= was[0]), series
-            before |= now
-    turns = sum(one != other for one, other in pairwise(spoke))
-    assert turns == TURNS[name]
+        leading = [target for target, snapshot in snapshots.items() if has_rollouts(snapshot)]
+        assert len(leading) <= 1
+        exporting += leading
+        for target in leading:
+            now = counters(snapshots[target])
+            for series, (value, start_time) in now.items():
+                last_value, last_start = previous.get(series, (0.0, 0.0))
+                assert start_time > last_start or (start_time == last_start and value >= last_value), series
+            previous |= now
+    takeovers = sum(first != second for first, second in pairwise(exporting))
+    assert takeovers == TAKEOVERS[name]
 
 
-def test_updates_of_all_series_lives_together_are_those_that_happened(recordings: Recordings) -> None:
-    lives: dict[float, float] = {}
+def test_the_counters_of_both_sidecars_together_count_each_update_once(recordings: Recordings) -> None:
+    counts: dict[float, float] = {}
     for target in ("argo-a", "argo-b"):
-        watch = RolloutTracker(RULES)
+        tracker = RolloutTracker(POLICY)
         for tick in recordings.ticks("leader-failover", "argo-only"):
-            cycle = watch.process(tick.timestamp, [page for page in tick.results if page.target == target])
-            for series, (value, start) in counters(cycle).items():
+            snapshot = tracker.process(tick.timestamp, [result for result in tick.results if result.target == target])
+            for series, (value, start_time) in counters(snapshot).items():
                 if 'name="checkout",result="promoted"' in series and 'namespace="shop"' in series:
-                    lives[start] = value
-    assert sum(lives.values()) == 1
+                    counts[start_time] = value
+    assert sum(counts.values()) == 1
 
 
-def test_a_sidecar_whose_controller_loses_the_lead_falls_silent_and_marks_nothing() -> None:
-    watch = RolloutTracker(RULES)
-    watch.process(15, [controller(15, Told())])
-    silent = watch.process(30, [controller(30, start=20)])
-    assert not rollouts(silent)
-    assert silent.stale == ()
+def test_a_sidecar_whose_controller_loses_the_lead_exports_nothing_and_sends_no_markers() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller_page(15, PageRollout())])
+    standby = tracker.process(30, [controller_page(30, start_time=20)])
+    assert not has_rollouts(standby)
+    assert standby.stale == ()
 
 
-def test_after_a_failback_counters_begin_anew_though_the_memory_still_has_the_old_ones() -> None:
-    watch = RolloutTracker(RULES)
-    watch.process(15, [controller(15, Told(events={"RolloutUpdated": 1}))])
-    done = Told(events={"RolloutUpdated": 2, "RolloutCompleted": 1})
-    assert results(watch.process(30, [controller(30, done)])) == {"promoted": 1.0}
-    restarted = again(watch.state)
-    goes_on = restarted.process(45, [controller(45, done)])
-    assert results(goes_on) == {"promoted": 1.0}, "the very process that led before goes on leading"
-    taken_over = again(watch.state).process(3600, [controller(3600, done, start=3000)])
-    assert results(taken_over) == {}
+def test_after_a_failback_counters_start_again_although_the_state_file_has_the_old_ones() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller_page(15, PageRollout(events={"RolloutUpdated": 1}))])
+    done = PageRollout(events={"RolloutUpdated": 2, "RolloutCompleted": 1})
+    assert update_results(tracker.process(30, [controller_page(30, done)])) == {"promoted": 1.0}
+    continued = restarted(tracker.state).process(45, [controller_page(45, done)])
+    assert update_results(continued) == {"promoted": 1.0}, "the process that led before still leads"
+    taken_over = restarted(tracker.state).process(3600, [controller_page(3600, done, start_time=3000)])
+    assert update_results(taken_over) == {}
     assert {start for _, start in counters(taken_over).values()} == {3600.0}
 
 
-def test_a_page_that_fails_once_costs_a_leading_sidecar_nothing() -> None:
-    watch = RolloutTracker(RULES)
-    paused = Told("Paused", (4, 1, 4, 0))
-    watch.process(15, [controller(15, paused)])
-    assert not rollouts(watch.process(30, [dead(30)]))
-    back = watch.process(45, [controller(45, paused)])
+def test_one_failed_scrape_does_not_reset_a_leading_sidecar() -> None:
+    tracker = RolloutTracker(POLICY)
+    paused = PageRollout("Paused", (4, 1, 4, 0))
+    tracker.process(15, [controller_page(15, paused)])
+    assert not has_rollouts(tracker.process(30, [failed_scrape(30)]))
+    back = tracker.process(45, [controller_page(45, paused)])
     assert {start for _, start in counters(back).values()} == {15.0}
-    assert named(back.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 15.0}
+    assert series_values(back.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 15.0}

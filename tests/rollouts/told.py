@@ -1,4 +1,4 @@
-"""Pages as short tables: what a controller and kube-state-metrics say of a few rollouts."""
+"""Pages of a controller and of kube-state-metrics with a few rollouts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
 
-READERS: Final = parser_factory(Settings())
+PARSERS: Final = parser_factory(Settings())
 GAUGES: Final = ("desired", "updated", "available", "unavailable")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a controller's page says of one rollout; `replicas` are desired, updated, available, unavailable."""
+class PageRollout:
+    """A rollout on a controller's page; `replicas` are desired, updated, available and unavailable ones."""
 
     phase: str = "Completed"
     replicas: tuple[int, int, int, int] = (4, 4, 4, 0)
@@ -32,67 +32,76 @@ class Told:
     router: str = ""
 
     def lines(self) -> Iterable[str]:
-        """Write it as a controller does."""
-        who = f'name="{self.name}",namespace="{self.namespace}"'
-        how = f'phase="{self.phase}",strategy="{self.strategy}",traffic_router="{self.router}"'
-        yield f"rollout_info{{{who},{how}}} 1"
+        """Yield its lines on the page."""
+        labels = f'name="{self.name}",namespace="{self.namespace}"'
+        info = f'phase="{self.phase}",strategy="{self.strategy}",traffic_router="{self.router}"'
+        yield f"rollout_info{{{labels},{info}}} 1"
         for gauge, number in zip(GAUGES, self.replicas, strict=True):
-            yield f"rollout_info_replicas_{gauge}{{{who}}} {number}"
+            yield f"rollout_info_replicas_{gauge}{{{labels}}} {number}"
         for reason, count in self.events.items():
-            yield f'rollout_events_total{{{who},reason="{reason}",type="Normal"}} {count}'
+            yield f'rollout_events_total{{{labels},reason="{reason}",type="Normal"}} {count}'
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
-    """A ReplicaSet of shop/cart with so many ready pods."""
+class PageReplicaSet:
+    """A ReplicaSet of shop/cart with `pod_count` ready pods."""
 
     hash: str
     revision: int
-    pods: int
-    created: float = 1.0
+    pod_count: int
+    created_at: float = 1.0
 
     def lines(self) -> Iterable[str]:
-        """Write it as kube-state-metrics does, its pods with it."""
+        """Yield its lines and those of its pods."""
         name = f'namespace="shop",replicaset="cart-{self.hash}"'
         yield f'kube_replicaset_owner{{{name},owner_kind="Rollout",owner_name="cart"}} 1'
         yield f'kube_replicaset_annotations{{{name},annotation_rollout_argoproj_io_revision="{self.revision}"}} 1'
-        yield f"kube_replicaset_created{{{name}}} {self.created}"
-        yield f"kube_replicaset_spec_replicas{{{name}}} {self.pods}"
-        yield f"kube_replicaset_status_replicas{{{name}}} {self.pods}"
-        for number in range(self.pods):
+        yield f"kube_replicaset_created{{{name}}} {self.created_at}"
+        yield f"kube_replicaset_spec_replicas{{{name}}} {self.pod_count}"
+        yield f"kube_replicaset_status_replicas{{{name}}} {self.pod_count}"
+        for number in range(self.pod_count):
             pod = f'namespace="shop",pod="cart-{self.hash}-{number}",uid="{self.hash}-{number}"'
             yield f'kube_pod_info{{{pod},node="n",created_by_kind="ReplicaSet",created_by_name="cart-{self.hash}"}} 1'
             yield f'kube_pod_status_ready{{{pod},condition="true"}} 1'
 
 
-def controller(
-    at: float, *rollouts: Told, target: str = "a", start: float = 1.0, home: str = "default"
+def controller_page(
+    now: float, *rollouts: PageRollout, target: str = "a", start_time: float = 1.0, installation: str = "default"
 ) -> ScrapeResult:
-    """A controller's page; without rollouts that of a standby. `home` is its installation."""
-    lines = [line for one in rollouts for line in one.lines()]
-    return read(ScrapeRequest(Source.ARGO, target, at, home), f"process_start_time_seconds {start}", *lines)
+    """Return a controller's page; without rollouts it is that of a standby."""
+    lines = [line for rollout in rollouts for line in rollout.lines()]
+    return parse_page(
+        ScrapeRequest(Source.ARGO, target, now, installation), f"process_start_time_seconds {start_time}", *lines
+    )
 
 
-def kube(at: float, *sets: Set) -> ScrapeResult:
-    """kube-state-metrics' page."""
-    return read(ScrapeRequest(Source.KUBE_STATE_METRICS, "ksm", at), *(line for one in sets for line in one.lines()))
+def kube_page(now: float, *replica_sets: PageReplicaSet) -> ScrapeResult:
+    """Return kube-state-metrics' page."""
+    return parse_page(
+        ScrapeRequest(Source.KUBE_STATE_METRICS, "ksm", now),
+        *(line for replica_set in replica_sets for line in replica_set.lines()),
+    )
 
 
-def dead(at: float, target: str = "a", home: str = "default", source: Source = Source.ARGO) -> ScrapeResult:
-    """A target that did not answer."""
-    return ScrapeResult(source, target, at, failure=Failure("refused", "nobody listens"), installation=home)
+def failed_scrape(
+    now: float, target: str = "a", installation: str = "default", source: Source = Source.ARGO
+) -> ScrapeResult:
+    """Return the result of a scrape without an answer."""
+    return ScrapeResult(
+        source, target, now, failure=Failure("refused", "connection refused"), installation=installation
+    )
 
 
-def read(asked: ScrapeRequest, *lines: str) -> ScrapeResult:
-    """Read lines as the answer of a target."""
-    reader = READERS(asked)
-    reader.start(200, {})
-    reader.feed("".join(f"{line}\n" for line in lines).encode())
-    return reader.finish(None, 0.01)
+def parse_page(request: ScrapeRequest, *lines: str) -> ScrapeResult:
+    """Return the result of a scrape whose body is these lines."""
+    parser = PARSERS(request)
+    parser.start(200, {})
+    parser.feed("".join(f"{line}\n" for line in lines).encode())
+    return parser.finish(None, 0.01)
 
 
-def named(families: Iterable[MetricFamily], name: str, rollout: str = "cart") -> dict[tuple[str, ...], float]:
-    """Return what a family says of a rollout, by the values of its labels without namespace and name."""
+def series_values(families: Iterable[MetricFamily], name: str, rollout: str = "cart") -> dict[tuple[str, ...], float]:
+    """Return the values of a rollout's series in one family, by their labels but namespace and name."""
     return {
         tuple(text for label, text in series.labels if label not in ("namespace", "name")): value
         for family in families
@@ -102,6 +111,10 @@ def named(families: Iterable[MetricFamily], name: str, rollout: str = "cart") ->
     }
 
 
-def results(cycle: MetricsSnapshot) -> dict[str, float]:
-    """Return how many updates ended how."""
-    return {result: n for (result,), n in named(cycle.families, "argo_rollouts_updates_total").items() if n}
+def update_results(snapshot: MetricsSnapshot) -> dict[str, float]:
+    """Return the completed updates by result."""
+    return {
+        result: count
+        for (result,), count in series_values(snapshot.families, "argo_rollouts_updates_total").items()
+        if count
+    }

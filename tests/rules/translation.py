@@ -58,7 +58,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     followed(
         "T07", "Without explicit timestamps all points of a scrape have one time",
-        STALE("test_what_follows_from_a_source_that_is_silent_is_withheld_and_ends_with_the_grace"),
+        STALE("test_series_of_a_failed_source_are_absent_and_go_stale_when_the_grace_period_ends"),
         HISTOGRAMS("test_a_histogram_is_one_point_whose_counts_are_differences"),
         ORACLE("test_every_sample_is_one_point_with_its_labels_and_value"),
     ),
@@ -174,7 +174,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     followed(
         "T33", "A sample with a duplicate label is dropped; the rest of the page is parsed",
         MALFORMED("test_an_invalid_line_is_skipped_and_counted"), PUSHED("t33-dup-label"),
-        STALE("test_what_a_page_with_a_bad_line_lacks_has_not_gone"),
+        STALE("test_what_a_page_with_a_malformed_line_lacks_is_not_stale"),
     ),
     adapted(
         "T34", "`otel_scope_*` labels become the scope; without them it is the product's name and version",
@@ -193,7 +193,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     adapted(
         "T36", "The address, port and scheme of the target are on the resource, not on points",
         "One resource holds the series of all targets; a target's own series have its address as `instance`.",
-        STALE("test_a_failed_scrape_is_told_and_ends_nothing_before_the_grace_does_and_then_all_of_it_once"),
+        STALE("test_after_a_failed_scrape_series_go_stale_once_when_the_grace_period_ends"),
     ),
     not_applicable("T37", "`target_info` becomes resource attributes", "A family of OpenMetrics; no source has it."),
     followed(
@@ -216,17 +216,17 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "Only if absence proves that it is gone: on a complete page of the controller that led before. The first page"
         " of a new leader, a standby's page and a source that is still filling up prove nothing before the grace "
         "period ends.",
-        STALE("test_what_a_steady_leader_shows_no_longer_is_ended_once"),
+        STALE("test_what_an_established_leader_shows_no_longer_goes_stale_once"),
         ENCODE("test_a_stale_series_gets_one_marker_without_value"),
-        STALE("test_the_first_page_of_a_new_leader_proves_nothing"),
+        STALE("test_the_first_page_of_a_new_leader_proves_no_deletion"),
         PUSHED("rec-basic-canary", "t26-hist-reset-stale"),
     ),
     adapted(
         "T42", "A failed scrape is reported, makes all its series stale at once, and no partial page is exported",
         "A failover takes 15 to 20 s, so gauges are withheld and go stale with the grace period; a malformed line "
         "drops one sample, and then no series that is absent from the page goes stale.",
-        STALE("test_a_failed_scrape_is_told_and_ends_nothing_before_the_grace_does_and_then_all_of_it_once"),
-        STALE("test_a_leader_that_is_back_within_the_grace_has_ended_nothing"),
+        STALE("test_after_a_failed_scrape_series_go_stale_once_when_the_grace_period_ends"),
+        STALE("test_a_leader_that_returns_within_the_grace_period_leaves_nothing_stale"),
         READ("test_an_unusable_page_yields_nothing"), SILENT("t42-http-500"),
         PUSHED("t42-parse-error", "t42-sample-limit"),
     ),
@@ -234,7 +234,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "T43", "The series of a target that is gone go stale after 2.1 intervals",
         "An address that its name no longer resolves to is a deleted pod: its own series go stale at once, those that"
         " it exposed by T42.",
-        STALE("test_a_target_that_its_source_names_no_longer_ends_at_once_with_all_its_own_series"),
+        STALE("test_all_series_of_a_removed_target_go_stale_at_once"),
     ),
     followed(
         "T44", "The exporter's shutdown makes no series stale",
@@ -252,11 +252,11 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     followed(
         "T47", "The empty page of a standby makes none of the leader's series stale",
-        STALE("test_the_empty_page_of_a_standby_ends_nothing_of_its_leaders"), PUSHED("t51-empty"),
+        STALE("test_the_empty_page_of_a_standby_leaves_nothing_stale"), PUSHED("t51-empty"),
     ),
     followed(
         "T48", "A change of phase makes the previous info series stale and switches the phase series without a gap",
-        STALE("test_a_change_of_phase_ends_the_old_info_and_flips_the_one_hot_without_a_gap"),
+        STALE("test_a_phase_change_makes_the_old_info_stale_and_changes_the_phase_series_without_a_gap"),
         PUSHED("rec-basic-canary"),
     ),
     adapted(
@@ -264,8 +264,8 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "Named `rollouts_exporter_target_*`: a scrape of /metrics creates its own `up`, and general alerts would "
         "fire. Samples after relabelling and series added are not exported; exceeded limits are a reason of "
         "`rollouts_exporter_scrapes_total`.",
-        STALE("test_a_target_that_its_source_names_no_longer_ends_at_once_with_all_its_own_series"),
-        STALE("test_a_failed_scrape_is_told_and_ends_nothing_before_the_grace_does_and_then_all_of_it_once"),
+        STALE("test_all_series_of_a_removed_target_go_stale_at_once"),
+        STALE("test_after_a_failed_scrape_series_go_stale_once_when_the_grace_period_ends"),
     ),
     followed(
         "T50", "The body limit applies to decompressed bytes, and equality exceeds it",
@@ -300,21 +300,21 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "The best estimate has no method label, so that its series is stable; each method has its own in "
         "`…_estimate`. The article's formula is exported unclamped as `argo_rollouts_updated_fraction`. While a new "
         "leader does not expose a rollout yet, its fraction is absent without a reason.",
-        DERIVED("test_a_share_is_in_0_to_1_and_named_by_its_method", "test_blue_green_has_no_share"),
-        DERIVED("test_a_canary_at_rest_has_a_share_of_0_though_all_its_pods_are_updated"),
-        DERIVED("test_a_share_that_is_not_known_is_absent_with_its_reason"),
+        DERIVED("test_a_canary_fraction_is_in_0_to_1_and_named_by_its_method", "test_a_blue_green_rollout_has_no_canary_fraction"),
+        DERIVED("test_a_canary_at_rest_has_fraction_0_although_all_its_pods_are_updated"),
+        DERIVED("test_an_unknown_fraction_is_absent_with_its_reason"),
     ),
     followed(
         "T56", "One of seven phases is 1; an unrecognised one is Unknown and counted; legacy pages, too",
-        DERIVED("test_one_phase_of_seven_is_1_and_their_sum_is_1"),
-        DERIVED("test_a_phase_never_heard_of_is_unknown_and_counted"),
-        DERIVED("test_the_deprecated_family_tells_the_phase_where_it_is_alone"),
+        DERIVED("test_one_of_seven_phases_is_1_and_their_sum_is_1"),
+        DERIVED("test_an_unrecognised_phase_is_unknown_and_counted"),
+        DERIVED("test_the_deprecated_family_gives_the_phase_if_it_is_the_only_one"),
     ),
     adapted(
         "T57", "Derived series have the time of their inputs; from inputs that are too old nothing is derived",
         "The tick is the time of all series derived at it. A source that is scraped less often is carried over for "
         "the grace period; its age is `rollouts_exporter_source_age_seconds`.",
-        STALE("test_what_follows_from_a_source_that_is_silent_is_withheld_and_ends_with_the_grace"),
-        STALE("test_a_source_that_is_not_due_is_heard_as_it_was_last_and_for_the_grace_at_most"),
+        STALE("test_series_of_a_failed_source_are_absent_and_go_stale_when_the_grace_period_ends"),
+        STALE("test_a_source_that_is_not_due_counts_as_unchanged_for_the_grace_period_at_most"),
     ),
 )  # fmt: skip # a table

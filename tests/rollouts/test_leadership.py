@@ -13,7 +13,7 @@ from exporter.rollouts.model import ControllerProcess
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import PageRollout, controller_page, failed_scrape, parse_page, series_values
+from tests.rollouts.pages import PageRollout, controller_page, failed_scrape, parse_page, series_values
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot

@@ -9,7 +9,7 @@ from exporter.rollouts.inference.state_machine import observe_phase
 from exporter.rollouts.model import PhaseHistory
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import PageRollout, controller_page, series_values
+from tests.rollouts.pages import PageRollout, controller_page, series_values
 
 Tick = tuple[float, str, bool]
 """Time (seconds), phase, and whether an event explains a change."""

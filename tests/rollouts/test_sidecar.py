@@ -12,7 +12,7 @@ from exporter.config.settings import Settings
 from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import PageRollout, controller_page, failed_scrape, series_values, update_results
+from tests.rollouts.pages import PageRollout, controller_page, failed_scrape, series_values, update_results
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot

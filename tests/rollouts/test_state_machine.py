@@ -10,7 +10,7 @@ import pytest
 from exporter.config.settings import Settings
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import PageRollout, controller_page, series_values, update_results
+from tests.rollouts.pages import PageRollout, controller_page, series_values, update_results
 
 POLICY: Final = tracking_policy(Settings())
 SETTLED: Final = PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1})

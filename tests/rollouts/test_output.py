@@ -13,7 +13,7 @@ from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
-from tests.rollouts.told import (
+from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
     controller_page,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricType, Source
-from tests.rollouts.lives import ACTIONS, STRATEGIES, Disturbance, RolloutHistory, ScriptedAction, observe
+from tests.rollouts.histories import ACTIONS, STRATEGIES, Disturbance, RolloutHistory, ScriptedAction, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

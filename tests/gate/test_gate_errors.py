@@ -37,7 +37,7 @@ async def test_unusable_gate_is_an_error_with_a_hint(tmp_path: Path, monkeypatch
 async def test_unsupported_condition_is_an_error(tmp_path: Path) -> None:
     async with api(says(vector(({}, 0.01)))) as served:
         file = gate(tmp_path, served.address, "up", successCondition="toJSON(result) == ''")
-        with pytest.raises(GateError, match=r"only the controller can evaluate this condition: .*toJSON"):
+        with pytest.raises(GateError, match=r"only the controller can evaluate this gate: .*toJSON"):
             await run(GateSource(file), run_options())
 
 

@@ -199,5 +199,5 @@ def print_result(result: AnalysisRunResult, options: RunOptions) -> int:
 
 
 def unsupported(error: UnsupportedError) -> GateError:
-    """Return the error of a condition that only the controller can evaluate."""
-    return GateError(f"only the controller can evaluate this condition: {error.message}")
+    """Return the error of a condition or rule that only the controller can evaluate."""
+    return GateError(f"only the controller can evaluate this gate: {error.message}")

@@ -51,6 +51,9 @@ class ErrorKind(Enum):
     RESET_ON_CONNECT = (aiohttp.ClientConnectorError, ConnectionError)
 
 
+CONNECT_KINDS: Final = (ErrorKind.REFUSED, ErrorKind.RESET_ON_CONNECT, ErrorKind.CONNECT)
+
+
 def classify_error(error: BaseException) -> ErrorKind:
     """Return the kind of an exception that aiohttp, the system or zlib raised."""
     if isinstance(error, TimeoutError):  # not as a cause: a handshake that the system gave up is CONNECT

@@ -9,10 +9,10 @@ import aiohttp
 
 from exporter import __version__
 from exporter.net.errors import ResponseTooLargeError
+from exporter.net.response import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Self
 
 USER_AGENT: Final = f"rollouts-exporter/{__version__}"
@@ -59,21 +59,20 @@ class SessionClient:
         self._open = self._open_session()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._open:
             await self._open.close()
 
 
-async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Return the body of a response. Raises ResponseTooLargeError if it is longer than `max_bytes`."""
+async def read_response(response: aiohttp.ClientResponse, max_bytes: int) -> HttpResponse:
+    """Return a response with its body. Raises ResponseTooLargeError if that is longer than `max_bytes`."""
     body = bytearray()
     async for block in response.content.iter_chunked(BLOCK_BYTES):
         body += block
         if len(body) > max_bytes:
             raise ResponseTooLargeError
-    return bytes(body)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpResponse(response.status, headers, bytes(body))
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:

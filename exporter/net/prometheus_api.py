@@ -11,10 +11,10 @@ from yarl import URL
 
 from exporter import log
 from exporter.metrics import Failure
-from exporter.net.errors import ErrorKind, classify_error
-from exporter.net.http import SessionClient, read_body
+from exporter.net.errors import CONNECT_KINDS, ErrorKind, classify_error
+from exporter.net.http import SessionClient, read_response
 from exporter.net.prometheus_response import Hints, QueryContext, parse_query, parse_response, parse_series
-from exporter.net.response import HttpResponse, excerpt
+from exporter.net.response import excerpt
 
 if TYPE_CHECKING:
     import ssl
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from exporter.metrics import Labels
     from exporter.net.prometheus_response import QueryResult
+    from exporter.net.response import HttpResponse
     from exporter.net.tls import ClientTlsLoader
 
     Form = Mapping[str, str | float | None]
@@ -129,8 +130,7 @@ class PrometheusClient(SessionClient):
             server_hostname=self._endpoint.tls.server_name if self._endpoint.tls else None,
             proxy=self._endpoint.proxy,
         ) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return HttpResponse(response.status, headers, await read_body(response, MAX_RESPONSE_BYTES))
+            return await read_response(response, MAX_RESPONSE_BYTES)
 
     def _failure(self, context: QueryContext, error: Exception) -> Failure:
         reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
@@ -140,7 +140,6 @@ class PrometheusClient(SessionClient):
         return Failure(reason, f"{context.origin} {message}")
 
 
-_CONNECT: Final = ("unreachable", "cannot be reached ({reason}); check {hints.address}")
 _BROKEN: Final = ("unreachable", "broke the connection ({reason}); retry, and check its log if this persists")
 _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TIMEOUT: ("timeout", "did not respond within {seconds:g} s; raise {hints.timeout} if it is only slow"),
@@ -150,9 +149,7 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TLS_HANDSHAKE: ("tls", "fails the TLS handshake; check {hints.tls}, and https:// or http://"),
     ErrorKind.PROXY: ("unreachable", "cannot be reached through the proxy; check HTTPS_PROXY and NO_PROXY"),
     ErrorKind.DNS: ("unreachable", "does not resolve; check {hints.address}"),
-    ErrorKind.REFUSED: _CONNECT,
-    ErrorKind.RESET_ON_CONNECT: _CONNECT,
-    ErrorKind.CONNECT: _CONNECT,
+    **dict.fromkeys(CONNECT_KINDS, ("unreachable", "cannot be reached ({reason}); check {hints.address}")),
     ErrorKind.INCOMPLETE: (
         "unreachable",
         "closed the connection in the middle of the response; retry, and check its log if this persists",

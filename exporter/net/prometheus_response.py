@@ -153,18 +153,12 @@ def _point(pair: tuple[float, str]) -> tuple[float, float]:
     return float(timestamp), float(number)
 
 
-def _vector(result: list[Any]) -> Vector:
-    return Vector(tuple(QuerySample(_labels(series["metric"]), *_point(series["value"])) for series in result))
+def _sample(series: Mapping[str, Any]) -> QuerySample:
+    return QuerySample(_labels(series["metric"]), *_point(series["value"]))
 
 
-def _matrix(result: list[Any]) -> Matrix:
-    return Matrix(
-        tuple(RangeSeries(_labels(series["metric"]), tuple(map(_point, series["values"]))) for series in result)
-    )
-
-
-def _scalar(result: tuple[float, str]) -> Scalar:
-    return Scalar(*_point(result))
+def _range_series(series: Mapping[str, Any]) -> RangeSeries:
+    return RangeSeries(_labels(series["metric"]), tuple(map(_point, series["values"])))
 
 
 def _string(result: tuple[float, str]) -> StringValue:
@@ -173,9 +167,9 @@ def _string(result: tuple[float, str]) -> StringValue:
 
 
 _VALUE_PARSERS: Final[Mapping[str, Callable[[Any], QueryValue]]] = {
-    "vector": _vector,
-    "matrix": _matrix,
-    "scalar": _scalar,
+    "vector": lambda result: Vector(tuple(map(_sample, result))),
+    "matrix": lambda result: Matrix(tuple(map(_range_series, result))),
+    "scalar": lambda result: Scalar(*_point(result)),
     "string": _string,
 }
 """By the `resultType` of a response."""

@@ -67,16 +67,13 @@ def _create_context(tls: TlsFiles) -> ssl.SSLContext:
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if tls.cert_file is not None:
-        _load_client_cert(context, tls.cert_file, tls.key_file)
-    return context
-
-
-def _load_client_cert(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     try:
-        context.load_cert_chain(cert, key, password=reject_encrypted_key)
+        if tls.cert_file is not None:
+            context.load_cert_chain(tls.cert_file, tls.key_file, password=reject_encrypted_key)
     except ssl.SSLError:
-        raise ValueError(f"{cert} and {key or 'the key in it'} are not a PEM certificate and its key") from None
+        key = tls.key_file or "the key in it"
+        raise ValueError(f"{tls.cert_file} and {key} are not a PEM certificate and its key") from None
+    return context
 
 
 def reject_encrypted_key() -> str:

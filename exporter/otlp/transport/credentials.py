@@ -43,13 +43,9 @@ class Destination:
     gzip: bool = True
 
 
-def _parse_authorization(text: str) -> Mapping[str, str]:
-    return {"authorization": check_header_value(text)}
-
-
 PARSERS: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {
     "headers_file": parse_headers,
-    "authorization_file": _parse_authorization,
+    "authorization_file": lambda text: {"authorization": check_header_value(text)},
 }
 """The parser of each file, by setting; a later one overrides headers of an earlier one."""
 
@@ -63,8 +59,7 @@ class RequestCredentials:
     def __init__(self, destination: Destination) -> None:
         self._tls = destination.tls
         self._static_headers = {name.lower(): value for name, value in destination.headers.items()}
-        files = {"headers_file": destination.headers_file, "authorization_file": destination.authorization_file}
-        self._files = {setting: path for setting, path in files.items() if path is not None}
+        self._files = {"headers_file": destination.headers_file, "authorization_file": destination.authorization_file}
         self._headers = ReloadingFile(self._load_headers, *self._files.values())
         log.register_auth_headers(*self._static_headers.values())
 
@@ -72,9 +67,9 @@ class RequestCredentials:
         """Return whether a file of headers or certificates changed since it was last loaded."""
         return self._headers.changed() or (self._tls is not None and self._tls.changed())
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> Mapping[str, str]:
         """Return the headers, by lower-case name."""
-        return dict(self._headers.load())
+        return self._headers.load()
 
     def tls_material(self) -> TlsMaterial | None:
         """Return the certificates, the same object while their files are the same; None for plain text."""
@@ -88,7 +83,8 @@ class RequestCredentials:
     def _load_headers(self) -> Mapping[str, str]:
         headers = dict(self._static_headers)
         for setting, path in self._files.items():
-            headers |= _headers_of(setting, path)
+            if path is not None:
+                headers |= _headers_of(setting, path)
         log.register_auth_headers(*headers.values())
         return headers
 

@@ -17,8 +17,7 @@ from exporter.otlp.transport.grpc_status import RESOURCE_EXHAUSTED, GrpcResponse
 from exporter.otlp.transport.response import NotSent, ResponseTooLarge, TransportOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
     from exporter.net.tls import TlsMaterial
@@ -54,20 +53,15 @@ class GrpcTransport:
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
         self._credentials = RequestCredentials(destination)
+        self.credentials_changed = self._credentials.changed
         self._channel: Any = None
         self._tls_in_use: TlsMaterial | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._close_channel()
-
-    def credentials_changed(self) -> bool:
-        """Return whether a credential or certificate changed since the last request."""
-        return self._credentials.changed()
 
     async def post(self, body: bytes) -> TransportOutcome:
         """Send a request, given compressed or not: gRPC compresses the message itself (E17)."""
@@ -83,7 +77,8 @@ class GrpcTransport:
             call = export(_decompressed(body), timeout=timeout, metadata=metadata, compression=compression)
             return GrpcResponse(body=await call)
         except grpc.aio.AioRpcError as error:
-            if self._channel.get_state() is not grpc.ChannelConnectivity.READY or _timed_out(error):
+            is_ready = self._channel.get_state() is grpc.ChannelConnectivity.READY
+            if not is_ready or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 await self._close_channel()
             return _outcome(error)
 
@@ -92,7 +87,7 @@ class GrpcTransport:
         if self._channel is not None and self._tls_in_use is tls:
             return
         await self._close_channel()
-        options = [*CHANNEL_OPTIONS, *self._proxy_option(), *self._server_name_option()]
+        options = list(self._options())
         if tls is None:
             self._channel = grpc.aio.insecure_channel(self._destination.endpoint, options)
         else:
@@ -105,17 +100,16 @@ class GrpcTransport:
             channel, self._channel = self._channel, None
             await channel.close()
 
-    def _proxy_option(self) -> Iterator[tuple[str, object]]:
+    def _options(self) -> Iterator[tuple[str, object]]:
+        yield from CHANNEL_OPTIONS
         host = self._destination.endpoint.rpartition(":")[0].strip("[]")
         proxy = environment_proxy("https" if self._destination.tls else "http", host)
         yield ("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0)
-
-    def _server_name_option(self) -> Iterator[tuple[str, object]]:
         if self._destination.tls is not None and self._destination.tls.server_name:
             yield "grpc.ssl_target_name_override", self._destination.tls.server_name
 
 
-def _metadata(headers: dict[str, str]) -> Iterator[tuple[str, str | bytes]]:
+def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
     """Turn headers into metadata (E13) without those that HTTP sets. Raises ValueError, which shows no value."""
     for name, value in headers.items():
         if not _METADATA_KEY.fullmatch(name) or not _METADATA_VALUE.fullmatch(value):
@@ -130,10 +124,6 @@ def _decompressed(body: bytes) -> bytes:
         return gunzip_body(body)
     except GZIP_ERRORS:
         return body
-
-
-def _timed_out(error: Any) -> bool:  # noqa: ANN401 - gRPC ships no types
-    return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def _outcome(error: Any) -> TransportOutcome:  # noqa: ANN401 - gRPC ships no types

@@ -11,19 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # it ships no types
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.otlp.result import (
-    CREDENTIAL_SETTINGS,
-    ENDPOINT_SETTING,
-    MAX_RETRY_AFTER,
-    SIZE_SETTINGS,
-    Accepted,
-    Blocked,
-    Permanent,
-    RequestResult,
-    Retryable,
-    partial_success,
-    redacted_excerpt,
-)
+from exporter.otlp import result
 
 OK: Final = "OK"
 RESOURCE_EXHAUSTED: Final = "RESOURCE_EXHAUSTED"
@@ -37,12 +25,12 @@ _TOO_LARGE: Final = re.compile(r"larger than|too large|too big|exceeds? .*(size|
 """RESOURCE_EXHAUSTED is also the code of a quota; only the text tells a request that is too large from that."""
 HINTS: Final = {
     "DEADLINE_EXCEEDED": "otlp.timeout",
-    "UNAVAILABLE": f"{ENDPOINT_SETTING} and otlp.tls, if this persists",
-    "UNAUTHENTICATED": CREDENTIAL_SETTINGS,
-    "PERMISSION_DENIED": CREDENTIAL_SETTINGS,
-    "NOT_FOUND": ENDPOINT_SETTING,
-    "UNIMPLEMENTED": f"{ENDPOINT_SETTING}, otlp.protocol and otlp.compression",
-    "INVALID_ARGUMENT": ENDPOINT_SETTING,
+    "UNAVAILABLE": f"{result.ENDPOINT_SETTING} and otlp.tls, if this persists",
+    "UNAUTHENTICATED": result.CREDENTIAL_SETTINGS,
+    "PERMISSION_DENIED": result.CREDENTIAL_SETTINGS,
+    "NOT_FOUND": result.ENDPOINT_SETTING,
+    "UNIMPLEMENTED": f"{result.ENDPOINT_SETTING}, otlp.protocol and otlp.compression",
+    "INVALID_ARGUMENT": result.ENDPOINT_SETTING,
 }
 """The settings to check, by status."""
 
@@ -57,29 +45,29 @@ class GrpcResponse:
     details: bytes = field(default=b"", repr=False)
 
 
-def classify_grpc(response: GrpcResponse, points: int) -> RequestResult:
+def classify_grpc(response: GrpcResponse, points: int) -> result.RequestResult:
     """Classify the response to a request of `points` points."""
     code = response.code
     if code == OK:
         return _accepted(response, points)
     retry_after = retry_info(response.details)
     too_large = code == RESOURCE_EXHAUSTED and _TOO_LARGE.search(response.message) is not None
-    hint = SIZE_SETTINGS if too_large else HINTS.get(code, "")
-    text = redacted_excerpt(response.message)
+    hint = result.SIZE_SETTINGS if too_large else HINTS.get(code, "")
+    text = result.redacted_excerpt(response.message)
     message = f"{code}{f': {text}' if text else ''}{f'; see {hint}' if hint else ''}"
     if code in _RETRYABLE or (code == RESOURCE_EXHAUSTED and retry_after is not None):
-        return Retryable(message, retry_after or None, unanswered=code in _UNANSWERED)
+        return result.Retryable(message, retry_after or None, unanswered=code in _UNANSWERED)
     if code in _BLOCKING:
-        return Blocked(message)
+        return result.Blocked(message)
     can_split = too_large or code == "INVALID_ARGUMENT"
-    return Permanent(f"grpc_{code.lower()}", message, can_split=can_split, too_large=too_large)
+    return result.Permanent(f"grpc_{code.lower()}", message, can_split=can_split, too_large=too_large)
 
 
-def _accepted(response: GrpcResponse, points: int) -> Accepted:
+def _accepted(response: GrpcResponse, points: int) -> result.Accepted:
     try:
-        return partial_success(ExportMetricsServiceResponse.FromString(response.body), points)
+        return result.partial_success(ExportMetricsServiceResponse.FromString(response.body), points)
     except DecodeError:
-        return Accepted(points, message=f"OK, with a response that is not OTLP; see {ENDPOINT_SETTING}")
+        return result.Accepted(points, message=f"OK, with a response that is not OTLP; see {result.ENDPOINT_SETTING}")
 
 
 def retry_info(details: bytes) -> float | None:
@@ -89,7 +77,7 @@ def retry_info(details: bytes) -> float | None:
             info = RetryInfo()
             if detail.Unpack(info):
                 delay: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
-                return min(max(delay, 0.0), MAX_RETRY_AFTER)
+                return min(max(delay, 0.0), result.MAX_RETRY_AFTER)
     except DecodeError:
         return None
     return None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter.net.errors import ErrorKind, ResponseTooLargeError, classify_error
+from exporter.net.errors import CONNECT_KINDS, ErrorKind, ResponseTooLargeError, classify_error
 from exporter.net.gzip import decompress_prefix, is_gzip
-from exporter.net.http import SessionClient, environment_proxy, open_session, read_body
-from exporter.net.response import HttpResponse
+from exporter.net.http import SessionClient, environment_proxy, open_session, read_response
 from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, OTLP_USER_AGENT, RequestCredentials
 from exporter.otlp.transport.http_status import PROTOBUF
 from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, TransportOutcome
@@ -78,14 +78,6 @@ class Attempt:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RequestAuth:
-    """The headers and the TLS (True: the default) of one request."""
-
-    headers: CIMultiDict[str] = field(repr=False)
-    tls: ssl.SSLContext | bool
-
-
 class HttpTransport(SessionClient):
     """Posts to one destination, one request at a time over a persistent connection; use it with `async with`."""
 
@@ -93,6 +85,7 @@ class HttpTransport(SessionClient):
         super().__init__()
         self._destination = destination
         self._credentials = RequestCredentials(destination)
+        self.credentials_changed = self._credentials.changed
 
     def _open_session(self) -> aiohttp.ClientSession:
         sockets = ConnectTimeoutSockets()
@@ -109,24 +102,34 @@ class HttpTransport(SessionClient):
             auto_decompress=False,  # the limit counts decompressed bytes, so they are decompressed here
         )
 
-    def credentials_changed(self) -> bool:
-        """Return whether a credential or certificate changed since the last request."""
-        return self._credentials.changed()
-
     async def post(self, body: bytes) -> TransportOutcome:
         """Send a request; once more at once over a new connection if the reused one was stale (E20)."""
         try:
             tls = self._credentials.tls_material()
-            auth = RequestAuth(self._headers(body), tls.context if tls else True)
+            headers = self._headers(body)
         except ValueError as error:
             return NotSent(str(error))
+        send = partial(self._post, body, headers, tls=tls.context if tls else True)
         attempt = Attempt()
-        outcome = await self._post(body, auth, attempt)
-        return await self._post(body, auth, Attempt()) if attempt.stale else outcome
+        outcome = await send(attempt)
+        return await send(Attempt()) if attempt.stale else outcome
 
-    async def _post(self, body: bytes, auth: RequestAuth, attempt: Attempt) -> TransportOutcome:
+    async def _post(
+        self, body: bytes, headers: CIMultiDict[str], attempt: Attempt, *, tls: ssl.SSLContext | bool
+    ) -> TransportOutcome:
         try:
-            return await self._exchange(body, auth, attempt)
+            url = URL(self._destination.endpoint)
+            async with self._session.post(
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                ssl=tls,
+                server_hostname=self._destination.tls.server_name if self._destination.tls else None,
+                proxy=environment_proxy(url.scheme, url.host or ""),
+                trace_request_ctx=attempt,
+            ) as response:
+                return await _read(response)
         except (aiohttp.ClientError, OSError) as error:
             is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
             attempt.stale = attempt.reused and is_closed
@@ -134,20 +137,6 @@ class HttpTransport(SessionClient):
         except ValueError:
             message = "otlp.endpoint and otlp.headers are no valid HTTP request: a line break, or credentials in both"
             return NotSent(message)
-
-    async def _exchange(self, body: bytes, auth: RequestAuth, attempt: Attempt) -> TransportOutcome:
-        url = URL(self._destination.endpoint)
-        async with self._session.post(
-            url,
-            data=body,
-            headers=auth.headers,
-            allow_redirects=False,
-            ssl=auth.tls,
-            server_hostname=self._destination.tls.server_name if self._destination.tls else None,
-            proxy=environment_proxy(url.scheme, url.host or ""),
-            trace_request_ctx=attempt,
-        ) as response:
-            return await _read(response)
 
     def _headers(self, body: bytes) -> CIMultiDict[str]:
         headers = CIMultiDict(self._credentials.headers())
@@ -165,28 +154,22 @@ async def _mark_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: o
 async def _read(response: aiohttp.ClientResponse) -> TransportOutcome:
     """Read a response and decompress it up to the limit; a body that is not compressed as it claims stays (E24)."""
     try:
-        body = await read_body(response, MAX_RESPONSE_BYTES)
+        result = await read_response(response, MAX_RESPONSE_BYTES)
     except ResponseTooLargeError:
         return ResponseTooLarge(str(response.status))
     if response.headers.get("Content-Encoding", "").lower() in {"gzip", "deflate"}:
-        body = decompress_prefix(body, MAX_RESPONSE_BYTES + 1)
-    if len(body) > MAX_RESPONSE_BYTES:
-        return ResponseTooLarge(str(response.status))
-    return HttpResponse(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+        result = replace(result, body=decompress_prefix(result.body, MAX_RESPONSE_BYTES + 1))
+    return result if len(result.body) <= MAX_RESPONSE_BYTES else ResponseTooLarge(result.code)
 
 
 _BROKEN: Final = ("broken", "the connection broke before the response was complete")
-_CONNECT: Final = ("connect", "no connection; see otlp.endpoint")
-_PROXY: Final = ("proxy", "no connection through the proxy; see HTTPS_PROXY and NO_PROXY")
 _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TIMEOUT: ("timeout", "no response in time; see otlp.timeout"),
     ErrorKind.UNTRUSTED_CERTIFICATE: ("tls", "its certificate is not trusted; see otlp.tls"),
     ErrorKind.TLS_HANDSHAKE: ("tls", "no TLS connection; see otlp.tls"),
-    ErrorKind.PROXY: _PROXY,
+    ErrorKind.PROXY: ("proxy", "no connection through the proxy; see HTTPS_PROXY and NO_PROXY"),
     ErrorKind.DNS: ("dns", "its name does not resolve; see otlp.endpoint"),
-    ErrorKind.REFUSED: _CONNECT,
-    ErrorKind.RESET_ON_CONNECT: _CONNECT,
-    ErrorKind.CONNECT: _CONNECT,
+    **dict.fromkeys(CONNECT_KINDS, ("connect", "no connection; see otlp.endpoint")),
     ErrorKind.NOT_HTTP: ("not_http", "its response is not HTTP; see otlp.endpoint"),
 }
 """By kind: the code that requests are counted by, and the message; _BROKEN for all other kinds."""

@@ -175,14 +175,12 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
         "tls",
         "presents an untrusted certificate ({detail}); set {setting}.tls.ca_file, or {setting}.tls.server_name",
     ),
-    ErrorKind.TLS_HANDSHAKE: _TLS,
-    ErrorKind.TLS: _TLS,
+    **dict.fromkeys((ErrorKind.TLS_HANDSHAKE, ErrorKind.TLS), _TLS),
     ErrorKind.REFUSED: (
         "refused",
         "refused the connection; check that the component runs, and the port in {setting}.targets",
     ),
-    ErrorKind.RESET_ON_CONNECT: _RESET,
-    ErrorKind.RESET: _RESET,
+    **dict.fromkeys((ErrorKind.RESET_ON_CONNECT, ErrorKind.RESET), _RESET),
     ErrorKind.DISCONNECTED: (
         "reset",
         "closed the connection without a response; check https:// in {setting}.targets, and {setting}.tls.cert_file",
@@ -196,10 +194,7 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
         "sent a response that is not HTTP ({detail}); check the port and http:// or https:// in {setting}.targets",
     ),
     ErrorKind.GZIP: ("encoding", "sent invalid gzip ({detail}); check any proxy in between"),
-    ErrorKind.CONNECT: _UNREACHABLE,
-    ErrorKind.DNS: _UNREACHABLE,
-    ErrorKind.PROXY: _UNREACHABLE,
-    ErrorKind.OS_ERROR: _UNREACHABLE,
+    **dict.fromkeys((ErrorKind.CONNECT, ErrorKind.DNS, ErrorKind.PROXY, ErrorKind.OS_ERROR), _UNREACHABLE),
 }
 """By kind of an exception; _FAILED for all other kinds."""
 

@@ -81,48 +81,42 @@ class ResponseParser:
     @property
     def aborted(self) -> bool:
         """Whether the rest of the body is not needed."""
-        if self._failure is not None:
-            return True
-        return self._parser is None and len(self._error_body) >= _MAX_ERROR_BODY
+        return self._failure is not None or (self._parser is None and len(self._error_body) >= _MAX_ERROR_BODY)
 
     def feed(self, block: bytes) -> None:
         """Parse the next decompressed bytes of the body."""
         if self._failure is not None:
             return
-        if self._parser is None:
-            self._error_body += block[: _MAX_ERROR_BODY - len(self._error_body)]
-            return
         try:
-            self._parser.feed(block)
+            if self._parser is not None:
+                self._parser.feed(block)
+            else:
+                self._error_body += block[: _MAX_ERROR_BODY - len(self._error_body)]
         except ExpositionError as error:
             self._failure = self._parse_failure(error)
 
     def finish(self, failure: Failure | None, seconds: float) -> ScrapeResult:
         """Return the result; `failure` is what went wrong in the exchange, None if the body is complete."""
         failure = self._failure or failure
-        exposition = None
+        exposition = Exposition({}, {}, 0)
         if failure is None and self._parser is None:
             failure = self._http_failure()
-        elif failure is None:
+        elif failure is None and self._parser is not None:
             try:
-                exposition = self._parser.finish() if self._parser else None
+                exposition = self._parser.finish()
+                self.cache.store(self.request.target_key, exposition.families)
             except ExpositionError as error:
                 failure = self._parse_failure(error)
-        if exposition is not None:
-            self.cache.store(self.request.target_key, exposition.families)
-        return self._result(exposition, failure, seconds)
-
-    def _result(self, exposition: Exposition | None, failure: Failure | None, seconds: float) -> ScrapeResult:
         return ScrapeResult(
             source=self.request.source,
             target=self.request.target,
             scraped_at=self.request.timestamp,
-            families=exposition.families if exposition else {},
+            families=exposition.families,
             failure=failure,
             installation=self.request.installation,
-            parse_errors=exposition.parse_errors if exposition else {},
+            parse_errors=exposition.parse_errors,
             duration=seconds,
-            sample_count=exposition.samples if exposition else 0,
+            sample_count=exposition.samples,
         )
 
     def _parse_failure(self, error: ExpositionError) -> Failure:
@@ -139,13 +133,10 @@ class ResponseParser:
         if duplicates:
             return Failure("duplicate_metric", f"HTTP {self._status}: {_format_duplicates(duplicates)}")
         error = excerpt(text, _MAX_EXCERPT)
-        message = f"HTTP {self._status}{': ' if error else ''}{error}"
-        return Failure("http_status", f"{message}; {self._status_hint()}")
-
-    def _status_hint(self) -> str:
+        hint = f"check {self._setting('targets')} and {self._setting('path')}"
         if self._status in (401, 403):
-            return f"set a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
-        return f"check {self._setting('targets')} and {self._setting('path')}"
+            hint = f"set a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
+        return Failure("http_status", f"HTTP {self._status}{': ' if error else ''}{error}; {hint}")
 
     def _setting(self, key: str) -> str:
         return f"{self.request.source}.{key}"
@@ -165,12 +156,10 @@ def _duplicate_metric_objects(text: str) -> dict[str, dict[str, None]]:
 
 def _format_duplicates(names_by_object: Mapping[str, Iterable[str]]) -> str:
     duplicates = [
-        f"{item} repeats the metric name {_join_limited(list(names))}" for item, names in names_by_object.items()
+        f"{name} repeats the metric name {_join_limited(list(names_by_object[name]))}" for name in names_by_object
     ]
-    return (
-        f"{_join_limited(duplicates, '; ')}; this breaks the controller's complete metrics page: give the metrics of "
-        "each object different names"
-    )
+    hint = "this breaks the controller's complete metrics page: give the metrics of each object different names"
+    return f"{_join_limited(duplicates, '; ')}; {hint}"
 
 
 def _join_limited(items: Sequence[str], separator: str = ", ") -> str:

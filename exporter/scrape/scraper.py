@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from exporter.config.sources import InstallationSource
 from exporter.metrics import Failure, Source
 from exporter.scrape.client import ScrapeClient, Sink, open_session
 from exporter.scrape.response import ScrapeRequest
-from exporter.scrape.targets import Resolution, SystemResolver, Target, parse_targets, resolve
+from exporter.scrape.targets import Resolution, SystemResolver, parse_targets, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.config.sources import ScrapeSource
-    from exporter.scrape.targets import Address, Resolver
+    from exporter.scrape.targets import Address, Resolver, Target
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -34,19 +33,15 @@ class ResponseSink(Sink, Protocol[T_co]):
         """Return the result; `failure` is what went wrong in the exchange, None if the response is complete."""
 
 
-def _always_due(_source: Source, _section: ScrapeSource) -> bool:
-    return True
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _SourceScraper:
-    """A section of the settings with its targets and its client."""
+    """A section of the settings with its targets and its client. Raises ValueError for a target that is no address."""
 
-    source: Source
-    installation: str
-    settings: ScrapeSource
-    targets: tuple[Target, ...]
-    client: ScrapeClient
+    def __init__(self, source: Source, settings: ScrapeSource) -> None:
+        self.source = source
+        self.settings = settings
+        self.installation = settings.name if isinstance(settings, InstallationSource) else "default"
+        self.targets = parse_targets(settings.targets, settings.path)
+        self.client = ScrapeClient(settings, source)
 
     def request(self, label: str, timestamp: float) -> ScrapeRequest:
         return ScrapeRequest(self.source, label, timestamp, self.installation, self.settings.limits.samples)
@@ -64,13 +59,13 @@ class Scraper(Generic[T]):
         open_sink: Callable[[ScrapeRequest], ResponseSink[T]],
         resolver: Resolver | None = None,
     ) -> None:
-        self._sources = tuple(_source_scraper(source, section) for source, section in settings.sources())
+        self._sources = tuple(_SourceScraper(source, section) for source, section in settings.sources())
         self._open_sink = open_sink
         self._resolver = resolver or SystemResolver()
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
 
-    async def scrape(self, now: float, is_due: Callable[[Source, ScrapeSource], bool] = _always_due) -> list[T]:
+    async def scrape(self, now: float, is_due: Callable[[Source, ScrapeSource], bool] = lambda *_: True) -> list[T]:
         """Scrape the sources that are due at the tick `now` (Unix seconds); results in the order of the settings.
 
         Each target has the `timeout` of its source, name resolution and waiting for a slot included.
@@ -144,13 +139,6 @@ class _ScrapeRound:
     def claim(self, source: _SourceScraper, address: Address) -> bool:
         """Return whether an address is new in this round: two targets may resolve to the same one."""
         key = (source, address.label)
-        if key in self._claimed:
-            return False
+        is_new = key not in self._claimed
         self._claimed.add(key)
-        return True
-
-
-def _source_scraper(source: Source, settings: ScrapeSource) -> _SourceScraper:
-    targets = parse_targets(settings.targets, settings.path)
-    installation = settings.name if isinstance(settings, InstallationSource) else "default"
-    return _SourceScraper(source, installation, settings, targets, ScrapeClient(settings, source))
+        return is_new

@@ -26,7 +26,6 @@ Resolver = Callable[[str], Awaitable[Sequence[str]]]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PRINTABLE: Final = re.compile(r"[!-~]+")
-_LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +114,21 @@ async def resolve(target: Target, resolver: Resolver, max_addresses: int, settin
     If a name has addresses of both kinds, only IPv4 is used, or each dual-stack pod would be scraped twice. For the
     same reason `localhost` is 127.0.0.1 alone. Raises nothing but CancelledError; the caller sets the deadline.
     """
-    if _is_ip(target.host):
-        return Resolution((Address(target, target.host),))
-    if target.host == "localhost":
-        return Resolution((Address(target, _LOOPBACK),))
+    host = "127.0.0.1" if target.host == "localhost" else target.host
+    if _is_ip(host):
+        return Resolution((Address(target, host),))
     try:
         all_ips = await resolver(target.host)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         return Resolution(failure=_unresolved(target, reason, setting))
     ips = _preferred_addresses(all_ips)
+    failure = None
     if not ips:
-        return Resolution(failure=_unresolved(target, "it has no address", setting))
-    failure = _limit_exceeded(target, len(ips), max_addresses, setting) if len(ips) > max_addresses else None
+        failure = _unresolved(target, "it has no address", setting)
+    elif len(ips) > max_addresses:
+        message = f"{target.host} has {len(ips)} addresses, only {max_addresses} are scraped"
+        failure = Failure("addresses", f"{message}; raise {setting}.limits.addresses")
     return Resolution(tuple(Address(target, ip) for ip in ips[:max_addresses]), failure)
 
 
@@ -140,11 +141,6 @@ def _preferred_addresses(ips: Iterable[str]) -> list[str]:
 def _unresolved(target: Target, reason: str, setting: str) -> Failure:
     message = f"{target.host} does not resolve ({reason}); check {setting}.targets, and that the Service exists"
     return Failure("dns", message)
-
-
-def _limit_exceeded(target: Target, count: int, max_addresses: int, setting: str) -> Failure:
-    message = f"{target.host} has {count} addresses, only {max_addresses} are scraped; raise {setting}.limits.addresses"
-    return Failure("addresses", message)
 
 
 def _is_ip(host: str) -> bool:

@@ -101,7 +101,7 @@ def latest_checkpoint(content: bytes) -> Checkpoint | None:
 
 
 class CheckpointFile:
-    """The open checkpoint file. All methods but `close` raise OSError."""
+    """The open checkpoint file. Its constructor and `write` raise OSError."""
 
     def __init__(self, directory: Path) -> None:
         self.file = SpoolFile(directory / CHECKPOINT_FILE, os.O_RDWR | os.O_CREAT)
@@ -113,7 +113,3 @@ class CheckpointFile:
     def write(self, checkpoint: Checkpoint) -> None:
         """Overwrite the older slot."""
         self.file.write(encode_slot(checkpoint), checkpoint.generation % 2 * SLOT_BYTES)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter.otlp.spool.record import SEGMENT_HEADER
@@ -67,13 +67,9 @@ class SpoolFile:
         """Return another descriptor of the file, for a thread to sync and close."""
         return os.dup(self._descriptor)
 
-    def try_lock(self) -> bool:
-        """Lock the file until it is closed or the process dies; return whether no other process holds the lock."""
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    def lock(self) -> None:
+        """Lock the file until it is closed or the process dies; BlockingIOError if another process holds the lock."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:
         """Close the file."""
@@ -137,20 +133,20 @@ def segment_number(name: str) -> int | None:
 def lock_directory(directory: Path) -> SpoolFile:
     """Lock the directory; return the lock file. Raises OSError, and InUseError if another process holds the lock."""
     file = SpoolFile(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT)
-    try:
-        if file.try_lock():
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n".encode(), 0)
-            return file
-    except OSError:
-        file.close()
-        raise
-    owner = file.read(0, 20).decode(errors="replace").strip() or "unknown"
-    file.close()
-    raise InUseError(
-        f"otlp.queue.directory {directory} is in use by another process (its pid: {owner}); "
-        "give each exporter a directory of its own, or stop the other first"
-    )
+    with ExitStack() as opened:
+        opened.callback(file.close)
+        try:
+            file.lock()
+        except BlockingIOError:
+            owner = file.read(0, 20).decode(errors="replace").strip() or "unknown"
+            raise InUseError(
+                f"otlp.queue.directory {directory} is in use by another process (its pid: {owner}); "
+                "give each exporter a directory of its own, or stop the other first"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode(), 0)
+        opened.pop_all()
+    return file
 
 
 def fsync_all(descriptors: Sequence[int]) -> OSError | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from exporter.net.gzip import is_gzip
@@ -35,6 +36,7 @@ _NAME: Final = b"rxspool\n"
 _SEGMENT_HEADER: Final = struct.Struct(">8sII")
 _MARKER: Final = b"\xf5RXR"  # F5 is not valid in UTF-8, so no label contains it
 _HEADER: Final = struct.Struct(">4sBBHQQIdII")
+_NUMBERS: Final = attrgetter("sequence", "total_points", "points", "timestamp", "body_length", "body_crc")
 _CRC: Final = struct.Struct(">I")
 _BLOCK: Final = 64 * 1024
 
@@ -102,15 +104,7 @@ class Corruption:
 
 def encode_record(header: RecordHeader, body: bytes) -> bytes:
     """Return the bytes of a record."""
-    numbers = (
-        header.sequence,
-        header.total_points,
-        header.points,
-        header.timestamp,
-        header.body_length,
-        header.body_crc,
-    )
-    packed = _HEADER.pack(_MARKER, VERSION, header.flags, 0, *numbers)
+    packed = _HEADER.pack(_MARKER, VERSION, header.flags, 0, *_NUMBERS(header))
     return packed + _CRC.pack(zlib.crc32(packed)) + body
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,52 +66,61 @@ class RequestQueue(Protocol):
     def __len__(self) -> int: ...
 
 
-class MemoryQueue:
-    """A queue of at most `max_bytes` bytes of bodies, none older than `max_age` seconds; it drops its oldest first."""
+class RequestBuffer:
+    """Requests in memory, in order; `bytes` is the size of their bodies, plus `overhead` bytes for each."""
 
-    def __init__(self, max_bytes: int, max_age: float) -> None:
-        self._max_bytes = max_bytes
-        self._max_age = max_age
+    def __init__(self, overhead: int = 0) -> None:
+        self._overhead = overhead
         self._requests: deque[QueuedRequest] = deque()
-        self._bytes = 0
-        self._points = 0
+        self.bytes = self.points = 0
 
     def __len__(self) -> int:
         return len(self._requests)
 
-    @property
-    def bytes(self) -> int:
-        """The size of the queue in bytes."""
-        return self._bytes
+    def peek(self) -> QueuedRequest | None:
+        """Return the oldest request, None if there is none."""
+        return self._requests[0] if self._requests else None
 
-    @property
-    def points(self) -> int:
-        """The number of queued points."""
-        return self._points
+    def append(self, request: QueuedRequest) -> None:
+        """Append a request."""
+        self._requests.append(request)
+        self.bytes += len(request.body) + self._overhead
+        self.points += request.points
 
-    @property
-    def degraded_reason(self) -> str:
-        """Always "": memory is what was configured."""
-        return ""
+    def pop(self) -> int:
+        """Remove the oldest request; return its points."""
+        request = self._requests.popleft()
+        self.bytes -= len(request.body) + self._overhead
+        self.points -= request.points
+        return request.points
+
+
+class MemoryQueue(RequestBuffer):
+    """A queue of at most `max_bytes` bytes of bodies, none older than `max_age` seconds; it drops its oldest first."""
+
+    degraded_reason: Final = ""  # memory is what was configured
+
+    def __init__(self, max_bytes: int, max_age: float) -> None:
+        super().__init__()
+        self._max_bytes = max_bytes
+        self._max_age = max_age
 
     def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
         """Append a request; return what was dropped to make room, or the request if it exceeds the queue by itself."""
         if len(request.body) > self._max_bytes:
             return drops("queue_full", request.points)
         expired = self.expire(now)
-        self._requests.append(request)
-        self._bytes += len(request.body)
-        self._points += request.points
+        self.append(request)
         overflow = 0
-        while self._bytes > self._max_bytes:
-            overflow += self._pop()
+        while self.bytes > self._max_bytes:
+            overflow += self.pop()
         return (*expired, *drops("queue_full", overflow))
 
     def expire(self, now: float) -> tuple[Drop, ...]:
         """Drop requests that are too old (E36)."""
         expired = 0
-        while self._requests and self.oldest_age(now) > self._max_age:
-            expired += self._pop()
+        while self.oldest_age(now) > self._max_age:
+            expired += self.pop()
         return drops("expired", expired)
 
     async def commit(self) -> None:
@@ -122,31 +131,18 @@ class MemoryQueue:
 
     def close(self) -> tuple[Drop, ...]:
         """Drop everything: memory ends with the process."""
-        points = self._points
-        self._requests.clear()
-        self._bytes = self._points = 0
-        return drops("shutdown", points)
-
-    def peek(self) -> QueuedRequest | None:
-        """Return the oldest request, None if the queue is empty."""
-        return self._requests[0] if self._requests else None
+        return drops("shutdown", sum(self.pop() for _ in range(len(self))))
 
     def ack(self, request: QueuedRequest) -> bool:
         """Remove the oldest request if it is this one; return whether it was (it may have been dropped meanwhile)."""
-        if self.peek() is not request:
-            return False
-        self._pop()
-        return True
+        is_oldest = self.peek() is request
+        if is_oldest:
+            self.pop()
+        return is_oldest
 
     def oldest_age(self, now: float) -> float:
         """Return the age of the oldest request in seconds, 0 if the queue is empty."""
         return now - self._requests[0].timestamp if self._requests else 0.0
-
-    def _pop(self) -> int:
-        request = self._requests.popleft()
-        self._bytes -= len(request.body)
-        self._points -= request.points
-        return request.points
 
 
 def drops(reason: str, points: int) -> tuple[Drop, ...]:

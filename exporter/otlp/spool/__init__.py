@@ -1,6 +1,6 @@
 """The spool: a queue on disk that outlives the process, made of segment files and a checkpoint file beside them.
 
-Flow: `Spool.put` → `MemoryBuffer` → `SegmentStore` → a record in a segment file; `peek` reads it back, `ack` releases
+Flow: `Spool.put` → `RequestBuffer` → `SegmentStore` → a record in a segment file; `peek` reads it back, `ack` releases
 it, `commit` writes the checkpoint. At start, `recovery` scans the segments from the checkpoint on.
 
 Guarantees. A request that `put` accepted while `degraded_reason` is "" is delivered at least once, whenever the process

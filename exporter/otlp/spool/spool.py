@@ -15,12 +15,11 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
 from exporter.log import fields
-from exporter.otlp.delivery.queue import drops
+from exporter.otlp.delivery.queue import RequestBuffer, drops
 from exporter.otlp.spool.checkpoint import Checkpoint
 from exporter.otlp.spool.files import InUseError, fsync_all
-from exporter.otlp.spool.messages import error_message, log_recovery, misplaced_message
 from exporter.otlp.spool.record import OVERHEAD, RecordHeader, encode_record
-from exporter.otlp.spool.store import SegmentStore, StoredRecord, read_boot_id
+from exporter.otlp.spool.store import SegmentStore, StoredRecord, error_message, log_recovery, read_boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,36 +65,6 @@ class SpoolLimits:
         return max(self.max_bytes // 64, self.min_segment)
 
 
-class MemoryBuffer:
-    """Requests in memory, in order; `bytes` is the size that their records would have on disk."""
-
-    def __init__(self) -> None:
-        self._requests: deque[QueuedRequest] = deque()
-        self.bytes = 0
-        self.points = 0
-
-    def __len__(self) -> int:
-        return len(self._requests)
-
-    @property
-    def oldest(self) -> QueuedRequest:
-        """The oldest request. Raises IndexError if there is none."""
-        return self._requests[0]
-
-    def append(self, request: QueuedRequest) -> None:
-        """Append a request."""
-        self._requests.append(request)
-        self.bytes += OVERHEAD + len(request.body)
-        self.points += request.points
-
-    def pop(self) -> QueuedRequest:
-        """Remove and return the oldest request."""
-        request = self._requests.popleft()
-        self.bytes -= OVERHEAD + len(request.body)
-        self.points -= request.points
-        return request
-
-
 class Spool:
     """A `RequestQueue` in a directory of its own. The constructor raises InUseError; nothing else raises.
 
@@ -119,7 +88,7 @@ class Spool:
         self._store = SegmentStore(directory, limits.segment_size)
         self._stored: deque[StoredRecord] = deque()
         self._stored_bytes = self._stored_points = 0
-        self._buffer = MemoryBuffer()
+        self._buffer = RequestBuffer(OVERHEAD)
         self._head: QueuedRequest | None = None
         self._next_sequence = self._total_points = 0
         self._checkpoint_dirty, self._clean_shutdown, self._was_complete = False, False, True
@@ -149,8 +118,12 @@ class Spool:
     @property
     def degraded_reason(self) -> str:
         """Why not all requests are on disk, with a hint; "" if they are."""
-        unlinked, buffered = self._store.has_unlinked, bool(self._buffer)
-        return self._error or misplaced_message(self._directory, unlinked=unlinked, buffered=buffered)
+        if self._error:
+            return self._error
+        if self._store.has_unlinked:
+            reason = "was removed or replaced; its queued requests are held in open files"
+            return f"otlp.queue.directory {self._directory} {reason}"
+        return "requests in memory are being written back to otlp.queue.directory" if self._buffer else ""
 
     def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
         """Append a request; return what was dropped to make room, or the request if it exceeds the queue by itself."""
@@ -170,7 +143,7 @@ class Spool:
     def expire(self, now: float) -> tuple[Drop, ...]:
         """Drop requests that are too old (E36)."""
         expired = 0
-        while len(self) and now - self._oldest_timestamp() > self._limits.max_age:
+        while now - self._oldest_timestamp() > self._limits.max_age:
             expired += self._remove_oldest()
         return drops("expired", expired)
 
@@ -181,8 +154,7 @@ class Spool:
             self._head = stored.read()
             if self._head is None:
                 self._drop_damaged(stored, self._remove_oldest())
-        if self._head is None and self._buffer:
-            self._head = self._buffer.oldest
+        self._head = self._head or self._buffer.peek()
         return self._head
 
     def ack(self, request: QueuedRequest) -> bool:
@@ -194,7 +166,7 @@ class Spool:
 
     def oldest_age(self, now: float) -> float:
         """Return the age of the oldest request in seconds, 0 if the queue is empty or the clock was set back."""
-        return max(now - self._oldest_timestamp(), 0.0) if len(self) else 0.0
+        return max(now - self._oldest_timestamp(), 0.0)
 
     async def commit(self) -> None:
         """Write the checkpoint after a change of the accounting; with fsync `always`, sync it, too."""
@@ -224,7 +196,7 @@ class Spool:
         descriptors, drained = self._begin_sync()
         self._end_sync(fsync_all(descriptors), drained)
         self._store.close()
-        self._stored, self._buffer, self._head = deque(), MemoryBuffer(), None
+        self._stored, self._buffer, self._head = deque(), RequestBuffer(OVERHEAD), None
         self._stored_bytes = self._stored_points = 0
         return drops("shutdown", lost)
 
@@ -244,11 +216,12 @@ class Spool:
         except (OSError, InUseError) as error:
             self._enter_memory_mode(error)
         else:
-            self._leave_memory_mode()
+            if self._error:
+                self._error = ""
+                _log.info("spool back on disk", extra=fields(directory=str(self._directory)))
 
     def _write_buffer(self, max_bytes: float) -> None:
-        while self._buffer and max_bytes > 0:
-            request = self._buffer.oldest
+        while max_bytes > 0 and (request := self._buffer.peek()) is not None:
             header = RecordHeader.for_request(request, self._next_sequence, self._total_points + request.points)
             segment, offset = self._store.append(encode_record(header, request.body))
             self._stored.append(StoredRecord(segment, replace(header, offset=offset)))
@@ -282,16 +255,12 @@ class Spool:
         if not previous:
             _log.error("spool degraded, queueing in memory", extra=fields(reason=self._error))
 
-    def _leave_memory_mode(self) -> None:
-        """Note and log that the disk works again."""
-        if self._error:
-            self._error = ""
-            _log.info("spool back on disk", extra=fields(directory=str(self._directory)))
-
     # The oldest request -----------------------------------------------------------------------------------------------
 
     def _oldest_timestamp(self) -> float:
-        return self._stored[0].header.timestamp if self._stored else self._buffer.oldest.timestamp
+        """Return the time of the oldest request, infinity if there is none."""
+        oldest = self._stored[0].header if self._stored else self._buffer.peek()
+        return inf if oldest is None else oldest.timestamp
 
     def _remove_oldest(self) -> int:
         """Remove the oldest request; return its points."""
@@ -310,7 +279,7 @@ class Spool:
         if not self._stored:
             self._head = None
         self._checkpoint_dirty = True
-        return self._buffer.pop().points
+        return self._buffer.pop()
 
     def _drop_damaged(self, stored: StoredRecord, points: int) -> None:
         self._accounting.count_dropped(drops("damaged", points))

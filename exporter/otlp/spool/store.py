@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exporter.log import fields
 from exporter.otlp.spool.checkpoint import Checkpoint, CheckpointFile
-from exporter.otlp.spool.files import Segment, SpoolFile, lock_directory
+from exporter.otlp.spool.files import InUseError, Segment, SpoolFile, lock_directory
 from exporter.otlp.spool.record import Corruption, RecordHeader, read_request
 from exporter.otlp.spool.recovery import PendingRecords, SegmentScan, list_segments, scan_segment
 
@@ -18,7 +21,27 @@ if TYPE_CHECKING:
 
     from exporter.otlp.delivery.queue import QueuedRequest
 
+_log: Final = logging.getLogger(__name__)
+
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+MAX_LOGGED: Final = 20
+"""Corruptions that are logged one by one; a destroyed disk must not flood the log."""
+
+_FULL: Final = "has no space left: free some, or lower otlp.queue.bytes"
+_DENIED: Final = "is not writable: check its owner, its mode, and the pod's fsGroup"
+_NO_DIRECTORY: Final = "is not a directory: choose another"
+HINTS: Final = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "is read-only: mount it writable",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.ENOTDIR: _NO_DIRECTORY,
+    errno.EEXIST: _NO_DIRECTORY,
+    errno.ENOENT: "does not exist and cannot be created: mount it",
+}
+"""The problem with the directory and its remedy, by error number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,18 +262,14 @@ class SegmentStore:
 
 
 def _open_spool_files(directory: Path) -> SpoolFiles:
-    lock = lock_directory(directory)
-    try:
+    with ExitStack() as opened:
+        lock = lock_directory(directory)
+        opened.callback(lock.close)
         directory_file = SpoolFile(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        lock.close()
-        raise
-    try:
-        return SpoolFiles(lock, directory_file, CheckpointFile(directory))
-    except OSError:
-        directory_file.close()
-        lock.close()
-        raise
+        opened.callback(directory_file.close)
+        files = SpoolFiles(lock, directory_file, CheckpointFile(directory))
+        opened.pop_all()
+    return files
 
 
 def read_boot_id() -> str:
@@ -259,3 +278,25 @@ def read_boot_id() -> str:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def error_message(error: OSError | InUseError, directory: Path) -> str:
+    """Return why a directory cannot be used, with a hint."""
+    if isinstance(error, InUseError):
+        return str(error)
+    text = HINTS.get(error.errno or 0, f"fails ({error.strerror}): check its volume")
+    return f"otlp.queue.directory {directory} {text}"
+
+
+def log_recovery(directory: Path, recovery: Recovery) -> None:
+    """Log what a directory contained when it was opened: pending and damaged records."""
+    pending = recovery.pending
+    if recovery.records or pending.missing_points:
+        counts = {"records": len(recovery.records), "points": pending.points, "lost": pending.missing_points}
+        _log.info("spool recovered", extra=fields(directory=str(directory), **counts))
+    for name, corruption in recovery.corruptions[:MAX_LOGGED]:
+        place = {"file": name, "offset": corruption.offset, "bytes": corruption.size}
+        extra = fields(**place, points=corruption.points, reason=corruption.reason)
+        _log.warning("spool has a damaged record", extra=extra)
+    if len(recovery.corruptions) > MAX_LOGGED:
+        _log.warning("spool has more damaged records", extra=fields(places=len(recovery.corruptions) - MAX_LOGGED))

@@ -57,7 +57,7 @@ async def _enqueue(service: DeliveryService, *numbers: float) -> None:
 
 
 async def _until_sent(service: DeliveryService) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while service.accounting.queued:
             await asyncio.sleep(0.005)
 
@@ -115,7 +115,7 @@ async def test_drained_segments_are_deleted_by_the_periodic_sync(backend: Backen
     async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as service:
         await _enqueue(service, *range(40_000))
         await _until_sent(service)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while any(name.endswith(".spool") for name in os.listdir(tmp_path)):  # noqa: PTH208 - the loop may wait
                 await asyncio.sleep(0.05)
 

@@ -232,12 +232,12 @@ class ScrapeResult:
     sample_count: int = 0
 
     def batches(self, name: str) -> tuple[SampleBatch, ...]:
-        """Return the batches of one family, none if the page lacks it."""
+        """Return the batches of one family, none if it is not on the page."""
         family = self.families.get(name)
         return family.batches if family is not None else ()
 
     def samples(self, name: str) -> Iterable[tuple[Series, float]]:
-        """Return the samples of one family, none if the page lacks it."""
+        """Return the samples of one family, none if it is not on the page."""
         family = self.families.get(name)
         return family.samples() if family is not None else ()
 

@@ -7,12 +7,10 @@ unchanged rollout is recognised by identity or by one comparison.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 RolloutKey = tuple[str, str]
 """Namespace and name of a rollout, spelled as the controller spells them."""
@@ -121,6 +119,10 @@ class Pod:
     label_role: str = ""
 
 
+PodRoles = tuple[tuple[Pod, PodRole], ...]
+"""Pods of a rollout, each with its role."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
     """A ReplicaSet of a rollout; `revision` is None if kube-state-metrics does not export the annotation."""
@@ -132,6 +134,10 @@ class ReplicaSet:
     pod_count: float
 
 
+ReplicaSets = Mapping[str, ReplicaSet]
+"""The ReplicaSets of a rollout by hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What kube-state-metrics exports about a rollout: its ReplicaSets by hash and its pods, without terminating ones.
@@ -139,7 +145,7 @@ class Workload:
     `observed_at` (Unix seconds) is the time of the scrape.
     """
 
-    replica_sets: Mapping[str, ReplicaSet] = field(default_factory=dict)
+    replica_sets: ReplicaSets = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     observed_at: float = field(default=math.inf, compare=False)
 
@@ -174,7 +180,7 @@ class Observation:
     first_deploy: bool = False
 
     @property
-    def replica_sets(self) -> Mapping[str, ReplicaSet]:
+    def replica_sets(self) -> ReplicaSets:
         """The ReplicaSets by hash, none if kube-state-metrics shows none."""
         return self.workload.replica_sets if self.workload is not None else {}
 
@@ -324,7 +330,7 @@ class Rollout:
     key: RolloutKey
     state: RolloutState
     observation: Observation
-    pod_roles: tuple[tuple[Pod, PodRole], ...] = ()
+    pod_roles: PodRoles = ()
     fraction: CanaryFraction | None = None
     run_counts: Mapping[str, int] = field(default_factory=dict)
     unknown_reasons: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ class StateEncoder:
         """Return a line with version, cluster and checksum, then compressed JSON."""
         body = {
             "at": state.updated_at,
-            "seen": [[*key, at] for key, at in state.last_seen.items() if at != state.updated_at],
+            "seen": [[*key, time] for key, time in state.last_seen.items() if time != state.updated_at],
             "led": sorted([process.target, process.start_time, process.installation] for process in state.leaders),
             "fading": [[name, list(labels), until] for (name, labels), until in state.replaced_info_series.items()],
             "durations": [

@@ -113,7 +113,7 @@ class RolloutTracker:
         )
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
-        """Process a tick; `results` lacks sources that are not due. Its time is never before that of the last tick."""
+        """Process a tick; `results` has only sources that are due. Its time is never before that of the last tick."""
         now = max(now, self._updated_at + 0.001)
         results = tuple(results)
         controllers = elect_leaders(results, self._leaders)

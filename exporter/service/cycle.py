@@ -30,7 +30,7 @@ _EVICTION_TICKS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
-    """The parts of a cycle; without `producer` nothing is pushed, without `state_file` no state is kept."""
+    """The parts of a cycle; without `producer` nothing is pushed, without `state_file` no state outlives a restart."""
 
     scraper: Scraper[ScrapeResult]
     tracker: RolloutTracker

@@ -10,13 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.inference.revisions import (
-    ahead_of_counters,
-    carry_forward,
-    hashes_by_revision,
-    hashes_by_size,
-    is_mid_update,
-)
+from exporter.rollouts.inference import revisions
 from exporter.rollouts.model import NO_HASHES, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
@@ -59,15 +53,15 @@ def classify_update(
         return by_status
     workload = observation.workload
     is_outdated = _is_outdated(state, now, workload.observed_at if workload is not None else -math.inf, deltas)
-    revisions = hashes_by_revision(observation, previous, hashes, deltas)
-    by_revisions = None if is_outdated else _by_revisions(revisions, hashes, view, deltas)
+    annotated = revisions.hashes_by_revision(observation, previous, hashes, deltas)
+    by_revisions = None if is_outdated else _by_revisions(annotated, hashes, view, deltas)
     if by_revisions is not None:
         return by_revisions
     update_state, evidence = _by_events(previous, observation, view, deltas)
-    if is_outdated or (revisions is not None and revisions.stable):
-        hashes = carry_forward(update_state, hashes, deltas)
+    if is_outdated or (annotated is not None and annotated.stable):
+        hashes = revisions.carry_forward(update_state, hashes, deltas)
     else:
-        hashes = revisions or hashes_by_size(observation, update_state, hashes, deltas)
+        hashes = annotated or revisions.hashes_by_size(observation, update_state, hashes, deltas)
     return Classification(update_state, evidence, hashes)
 
 
@@ -88,14 +82,14 @@ def _by_status(
 
 
 def _by_revisions(
-    revisions: RevisionHashes | None, previous: RevisionHashes, view: ControllerView, deltas: EventDeltas | None
+    hashes: RevisionHashes | None, previous: RevisionHashes, view: ControllerView, deltas: EventDeltas | None
 ) -> Classification | None:
     """Classify by the revisions of the ReplicaSets; None if these are incomplete or behind the counters."""
-    if revisions is None or not revisions.stable or not _consistent_with_counters(revisions, previous, deltas):
+    if hashes is None or not hashes.stable or not _consistent_with_counters(hashes, previous, deltas):
         return None
     # The page may still show the abort of the revision before while a new ReplicaSet exists.
-    aborted = view.phase == "Abort" and not ahead_of_counters(previous.current, revisions.current, deltas)
-    return Classification(_by_hashes(revisions, aborted=aborted), "ReplicaSet revisions", revisions, from_hashes=True)
+    aborted = view.phase == "Abort" and not revisions.ahead_of_counters(previous.current, hashes.current, deltas)
+    return Classification(_by_hashes(hashes, aborted=aborted), "ReplicaSet revisions", hashes, from_hashes=True)
 
 
 def _is_outdated(state: RolloutState | None, now: float, observed_at: float, deltas: EventDeltas | None) -> bool:
@@ -160,9 +154,9 @@ def _by_event_counts(previous: UpdateState, view: ControllerView, deltas: EventD
     """
     if deltas.completions:
         is_open = deltas.updates > (0 if previous is UpdateState.UPDATING else deltas.completions)
-        if is_open and is_mid_update(view):
+        if is_open and revisions.is_mid_update(view):
             return UpdateState.UPDATING, "RolloutUpdated counted after RolloutCompleted"
         return UpdateState.SETTLED, "RolloutCompleted counted"
-    if deltas.step_skips and not (deltas.updates > 1 and is_mid_update(view)):
+    if deltas.step_skips and not (deltas.updates > 1 and revisions.is_mid_update(view)):
         return UpdateState.SETTLED, "SkipSteps counted: back to the stable revision"
     return UpdateState.UPDATING, "RolloutUpdated counted"

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Final
 from exporter.rollouts.model import CANARY, CanaryFraction, PodRole, UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from exporter.rollouts.model import ControllerView, Pod, ReplicaCounts, RolloutStatus
+    from exporter.rollouts.model import ControllerView, PodRoles, ReplicaCounts, RolloutStatus
 
 ESTIMATE_METHODS: Final = ("weight", "ready_pods", "pods", "replicas")
 
 
 def canary_fraction(
-    update_state: UpdateState,
-    view: ControllerView,
-    status: RolloutStatus | None,
-    pod_roles: Sequence[tuple[Pod, PodRole]],
-    *,
-    router: bool,
+    update_state: UpdateState, view: ControllerView, status: RolloutStatus | None, pod_roles: PodRoles, *, router: bool
 ) -> CanaryFraction | None:
     """Return the canary's share of traffic; None for any other strategy.
 
@@ -36,15 +31,10 @@ def canary_fraction(
     # The router's weight drops at once, but canary pods stay for abortScaleDownDelaySeconds (30 s by default).
     if update_state is UpdateState.ABORTED and router and "weight" not in estimates:
         return CanaryFraction(0.0, "aborted", "an abort takes the weight off the canary at once", estimates)
-    if view.phase == "Completed":
-        return _while_page_lags(estimates)
+    if view.phase == "Completed":  # an update runs, but the controller's gauges are still about the revision before
+        reason = "the controller's page does not show the new revision yet"
+        return CanaryFraction(estimates.get("weight"), "weight" if "weight" in estimates else "", reason, estimates)
     return _best_estimate(estimates, router=router)
-
-
-def _while_page_lags(estimates: Mapping[str, float]) -> CanaryFraction:
-    """Use the weight alone: an update runs, but the controller's gauges are still about the revision before."""
-    reason = "the controller's page does not show the new revision yet"
-    return CanaryFraction(estimates.get("weight"), "weight" if "weight" in estimates else "", reason, estimates)
 
 
 def _best_estimate(estimates: Mapping[str, float], *, router: bool) -> CanaryFraction:
@@ -65,11 +55,7 @@ def _best_estimate(estimates: Mapping[str, float], *, router: bool) -> CanaryFra
 
 
 def _estimates(
-    replicas: ReplicaCounts | None,
-    status: RolloutStatus | None,
-    pod_roles: Sequence[tuple[Pod, PodRole]],
-    *,
-    router: bool,
+    replicas: ReplicaCounts | None, status: RolloutStatus | None, pod_roles: PodRoles, *, router: bool
 ) -> dict[str, float]:
     estimates: dict[str, float] = {}
     if status is not None and status.weight is not None:

@@ -13,7 +13,7 @@ from exporter.rollouts.model import EventDeltas, ReplicaSet, RevisionHashes, Upd
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.model import ControllerView, Observation
+    from exporter.rollouts.model import ControllerView, Observation, ReplicaSets
 
 
 def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *, same_process: bool) -> EventDeltas:
@@ -114,7 +114,7 @@ def _sizes_match(replica_sets: Iterable[ReplicaSet], current: ReplicaSet, view: 
     return (current.pod_count, pod_count) == (replicas.updated, replicas.total)
 
 
-def _only_possible_stable(replica_sets: Mapping[str, ReplicaSet], view: ControllerView, current: ReplicaSet) -> str:
+def _only_possible_stable(replica_sets: ReplicaSets, view: ControllerView, current: ReplicaSet) -> str:
     """Return the stable hash without having seen its promotion, if only one ReplicaSet can have it."""
     if len(replica_sets) == 1:
         return current.hash
@@ -165,12 +165,7 @@ def _hash_when_settled(remembered: RevisionHashes, deltas: EventDeltas | None) -
 
 
 def _hashes_mid_update(
-    replica_sets: Mapping[str, ReplicaSet],
-    view: ControllerView,
-    remembered: RevisionHashes,
-    deltas: EventDeltas | None,
-    *,
-    new: str,
+    replica_sets: ReplicaSets, view: ControllerView, remembered: RevisionHashes, deltas: EventDeltas | None, *, new: str
 ) -> RevisionHashes:
     """Find the current revision of an update: a new ReplicaSet's, the remembered one, or the one whose size matches.
 
@@ -187,9 +182,7 @@ def _hashes_mid_update(
     return _match_by_size(replica_sets, view, replace(remembered, stable=stable))
 
 
-def _match_by_size(
-    replica_sets: Mapping[str, ReplicaSet], view: ControllerView, remembered: RevisionHashes
-) -> RevisionHashes:
+def _match_by_size(replica_sets: ReplicaSets, view: ControllerView, remembered: RevisionHashes) -> RevisionHashes:
     """Take as current the only ReplicaSet whose pod count is the controller's count of updated pods."""
     updated = view.replicas.updated if view.replicas is not None else None
     sizes = {name: replica_set.pod_count for name, replica_set in replica_sets.items() if replica_set.pod_count > 0}

@@ -68,8 +68,8 @@ def advance(
     transitions = infer_transitions(state.update_state, result.update_state, interval)
     if not transitions and state.update_state is result.update_state:
         return updated, ()
-    new_update = Update(_update_kind(view, result.hashes, observation, deltas), tick.now)
-    return _apply_transitions(updated, transitions, result, new_update)
+    kind = _update_kind(view, result.hashes, observation, deltas)
+    return _apply_transitions(updated, transitions, result, kind, tick.now)
 
 
 def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
@@ -144,18 +144,19 @@ def _update_kind(
 
 
 def _apply_transitions(
-    state: RolloutState, transitions: Iterable[Transition], result: Classification, new_update: Update
+    state: RolloutState, transitions: Iterable[Transition], result: Classification, kind: str, now: float
 ) -> tuple[RolloutState, tuple[CompletedUpdate, ...]]:
-    """Apply transitions and count the updates that they end; `new_update` is an update that starts at this tick."""
+    """Apply transitions and count the updates that they end; `kind` is that of an update that starts at this tick."""
     update_state, update = state.update_state, state.update
     completed: list[CompletedUpdate] = []
     for transition in transitions:
         if update is not None and transition in UPDATE_RESULTS and update_state is UpdateState.UPDATING:
-            completed.append(CompletedUpdate(transition, _duration(update, new_update)))
+            duration = now - update.started_at if update.started_at is not None else None
+            completed.append(CompletedUpdate(transition, duration))
         update_state = NEXT_STATE.get((update_state, transition), update_state)
-        update = _next_update(update_state, transition, update, new_update)
+        update = _next_update(update_state, transition, update, Update(kind, now))
     if update_state is not result.update_state:  # evidence came late, and no transition explains it
-        update = replace(new_update, started_at=None) if result.update_state is UpdateState.UPDATING else None
+        update = Update(kind, None) if result.update_state is UpdateState.UPDATING else None
     result_counts, last_durations = dict(state.result_counts), dict(state.last_durations)
     for ended in completed:
         result_counts[ended.result] = result_counts.get(ended.result, 0) + 1
@@ -169,13 +170,6 @@ def _apply_transitions(
         last_durations=last_durations,
     )
     return state, tuple(completed)
-
-
-def _duration(update: Update, new_update: Update) -> float | None:
-    """Return the duration of an update that ends at this tick, which is when `new_update` would start (seconds)."""
-    if update.started_at is None or new_update.started_at is None:
-        return None
-    return new_update.started_at - update.started_at
 
 
 def _next_update(

@@ -125,17 +125,17 @@ class ControllerPageReader:
         Fields of a batch that is gone are extracted again: a `BatchMemo` would keep 15 tuples for each rollout.
         """
         previous, self._batches[name] = self._batches.get(name, ()), batches
-        before, now = set(previous), set(batches)
+        previous_set, current_set = set(previous), set(batches)
         changed: set[RolloutKey] = set()
         for batch in previous:
-            if batch not in now:
+            if batch not in current_set:
                 for key, (field, _) in _extract_fields(batch, extract):
                     changed.add(key)
                     self._fields[key].pop(field, None)
                     if not self._fields[key]:
                         del self._fields[key]
         for batch in batches:
-            if batch not in before:
+            if batch not in previous_set:
                 for key, (field, value) in _extract_fields(batch, extract):
                     changed.add(key)
                     self._fields.setdefault(key, {})[field] = value

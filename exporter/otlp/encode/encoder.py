@@ -14,7 +14,7 @@ from exporter.metrics import MetricType
 from exporter.otlp.encode.batch_cache import BatchEncoder, EncodedBatchCache, frame_points
 from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, HistogramEncoder
 from exporter.otlp.encode.numbers import NumberEncoder
-from exporter.otlp.encode.protobuf import CUMULATIVE, ExportRequest, RawPointsRequest, attributes, set_points
+from exporter.otlp.encode.protobuf import CUMULATIVE, POINT_FIELDS, ExportRequest, RawPointsRequest, attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -159,9 +159,8 @@ class RequestBuilder:
     def _finish_metric(self) -> None:
         """Join the points of the current metric."""
         if self._family is not None:
-            metric_type = self._family.type
-            data = b"".join([_METRIC_DATA_HEADER.get(metric_type, b""), *self._bodies])
-            set_points(self._metrics[-1], metric_type, data)
+            data = b"".join([_METRIC_DATA_HEADER.get(self._family.type, b""), *self._bodies])
+            setattr(self._metrics[-1], POINT_FIELDS[self._family.type], data)
             self._bodies = []
 
     def build(self) -> ExportRequest:

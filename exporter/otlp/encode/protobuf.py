@@ -21,10 +21,9 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from exporter.metrics import MetricType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableSequence
+    from collections.abc import Iterable
 
     from google.protobuf.message import Message
-    from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
     from exporter.metrics import Labels
 
@@ -45,28 +44,22 @@ NO_RECORDED_VALUE: Final = int(metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MA
 """The flag of a staleness marker (T41)."""
 
 
-def _raw_points_request() -> type[metrics_service_pb2.ExportMetricsServiceRequest]:
+def _raw_points_request() -> type[ExportMetricsServiceRequest]:
     """Return the message class of a request in which the points of each metric are one field of bytes."""
     pool = descriptor_pool.DescriptorPool()
     for module in (common_pb2, resource_pb2, metrics_pb2, metrics_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
-        for descriptor in (item for message in file.message_type for item in message.field):
-            if descriptor.name in POINT_FIELDS.values():
-                descriptor.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-                descriptor.ClearField("type_name")
+        for field_descriptor in (item for message in file.message_type for item in message.field):
+            if field_descriptor.name in POINT_FIELDS.values():
+                field_descriptor.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+                field_descriptor.ClearField("type_name")
         pool.Add(file)
-    name = metrics_service_pb2.ExportMetricsServiceRequest.DESCRIPTOR.full_name
-    request = message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
-    return cast("type[metrics_service_pb2.ExportMetricsServiceRequest]", request)
+    descriptor = pool.FindMessageTypeByName(ExportMetricsServiceRequest.DESCRIPTOR.full_name)
+    return cast("type[ExportMetricsServiceRequest]", message_factory.GetMessageClass(descriptor))
 
 
 RawPointsRequest: Final = _raw_points_request()
-
-
-def set_points(metric: metrics_pb2.Metric, metric_type: MetricType, points: bytes) -> None:
-    """Set the encoded points, and the fields beside them, of a metric in a RawPointsRequest."""
-    setattr(metric, POINT_FIELDS[metric_type], points)
 
 
 def attributes(labels: Iterable[tuple[str, str]]) -> list[common_pb2.KeyValue]:
@@ -130,41 +123,22 @@ class ExportRequest:
 def slice_request(request: ExportRequest, first: int, end: int) -> ExportRequest:
     """Return a request of the points from `first` to before `end`, in order.
 
-    Resource, scope and metadata are complete (T05). Raises google.protobuf.message.DecodeError.
+    Resource, scope and metadata are complete (T05). Empty metrics are deleted: some stores reject a request with one
+    (T53). Raises google.protobuf.message.DecodeError.
     """
     message = ExportMetricsServiceRequest.FromString(request.body)
-    position = 0
-    for resource in message.resource_metrics:
-        for scope in resource.scope_metrics:
-            for metric in scope.metrics:
-                position += _keep_range(_points(metric), first - position, end - position)
-            _delete_empty(scope.metrics, [bool(_points(metric)) for metric in scope.metrics])
-        _delete_empty(resource.scope_metrics, [bool(scope.metrics) for scope in resource.scope_metrics])
-    _delete_empty(message.resource_metrics, [bool(resource.scope_metrics) for resource in message.resource_metrics])
+    metrics = message.resource_metrics[0].scope_metrics[0].metrics  # a request has one resource and one scope
+    position = request.points
+    for index in reversed(range(len(metrics))):
+        points = getattr(metrics[index], metrics[index].WhichOneof("data") or "gauge").data_points
+        position -= len(points)
+        del points[max(end - position, 0) :]
+        del points[: max(first - position, 0)]
+        if not points:
+            del metrics[index]
     return ExportRequest(message.SerializeToString(), end - first)
 
 
 def otlp_json(body: bytes) -> dict[str, Any]:
     """Return a request in the OTLP/JSON mapping: camelCase, 64-bit integers and NaN as strings, enums as numbers."""
-    message = ExportMetricsServiceRequest.FromString(body)
-    mapped: dict[str, Any] = json_format.MessageToDict(message, use_integers_for_enums=True)
-    return mapped
-
-
-def _points(metric: Metric) -> MutableSequence[Any]:
-    points: MutableSequence[Any] = getattr(metric, metric.WhichOneof("data") or "gauge").data_points
-    return points
-
-
-def _keep_range(points: MutableSequence[Any], first: int, end: int) -> int:
-    """Delete the points outside a range; return how many there were before."""
-    count = len(points)
-    del points[max(end, 0) :]
-    del points[: max(first, 0)]
-    return count
-
-
-def _delete_empty(parts: MutableSequence[Any], is_filled: list[bool]) -> None:
-    """Delete empty parts: some stores reject a request that contains an empty metric (T53)."""
-    for index in reversed([place for place, full in enumerate(is_filled) if not full]):
-        del parts[index]
+    return json_format.MessageToDict(ExportMetricsServiceRequest.FromString(body), use_integers_for_enums=True)

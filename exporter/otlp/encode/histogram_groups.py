@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
@@ -103,18 +103,13 @@ class PointGroups:
 
     def _read_group(self, name: str, series: list[Series], start: int) -> PointGroup:
         """Read and cache the group that starts at a position."""
-        group_labels = [series[start].labels]
-        point_labels = self._point_labels(group_labels[0])
-        for item in islice(series, start + 1, None):
-            labels = item.labels
-            if self._point_labels(labels) != point_labels:
-                break
-            group_labels.append(labels)
-        group_series = series[start : start + len(group_labels)]
-        names_and_labels = list(zip([item.name for item in group_series], group_labels, strict=True))
-        layout = _layout(name, names_and_labels, self._bound_label)
+        point_labels = self._point_labels(series[start].labels)
+        following = ((item.name, item.labels) for item in islice(series, start, None))
+        members = list(takewhile(lambda member: self._point_labels(member[1]) == point_labels, following))
+        layout = _layout(name, members, self._bound_label)
         layout = self._layouts.get(layout) or self._layouts.put(layout, layout)  # equal layouts share one object
-        return self._groups.put(series[start], PointGroup(group_series, self._encode_attributes(point_labels), layout))
+        group = PointGroup(series[start : start + layout.width], self._encode_attributes(point_labels), layout)
+        return self._groups.put(series[start], group)
 
     def _point_labels(self, labels: Labels) -> Labels:
         return tuple(sorted([label for label in labels if label[0] != self._bound_label.label]))

@@ -16,20 +16,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Summa
 from exporter.metrics import MetricFamily, MetricType
 from exporter.otlp.encode.batch_cache import EncodedBatch
 from exporter.otlp.encode.histogram_groups import BoundLabel, GroupLayout, PointGroup, PointGroups
-from exporter.otlp.encode.protobuf import (
-    NO_RECORDED_VALUE,
-    PointMessage,
-    encoded_attributes,
-    fixed64_prefix,
-    nanoseconds,
-)
+from exporter.otlp.encode.protobuf import NO_RECORDED_VALUE, encoded_attributes, fixed64_prefix, nanoseconds
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from exporter.metrics import Labels, SampleBatch
-    from exporter.otlp.encode.protobuf import Identity
+    from exporter.otlp.encode.protobuf import Identity, PointMessage
 
 BLOCK_POINTS: Final = 500
 """Points encoded at once: bounds the memory of a family that is encoded without cache."""
@@ -177,11 +171,10 @@ def _encode_histograms(layout: GroupLayout, values: array[float], nanos: int) ->
 
 
 def _encode_histogram_marker(layout: GroupLayout, nanos: int) -> bytes:
-    zeros = [0] * (len(layout.bounds) + 1)
-    marker = HistogramDataPoint(time_unix_nano=nanos, sum=0, flags=NO_RECORDED_VALUE)
-    marker.explicit_bounds.extend(layout.bounds)
-    marker.bucket_counts.extend(zeros)
-    return marker.SerializeToString()
+    bounds, zeros = layout.bounds, [0] * (len(layout.bounds) + 1)
+    return HistogramDataPoint(
+        time_unix_nano=nanos, sum=0, flags=NO_RECORDED_VALUE, explicit_bounds=bounds, bucket_counts=zeros
+    ).SerializeToString()
 
 
 def _encode_summaries(layout: GroupLayout, values: array[float], nanos: int) -> list[bytes] | None:
@@ -193,19 +186,16 @@ def _encode_summaries(layout: GroupLayout, values: array[float], nanos: int) -> 
     return [_encode_summary(layout, row, count, nanos) for row, count in rows]
 
 
-def _encode_summary(layout: GroupLayout, row: Sequence[float], count: int, nanos: int) -> bytes:
+def _encode_summary(layout: GroupLayout, row: Sequence[float], count: int, nanos: int, flags: int = 0) -> bytes:
     total = 0.0 if layout.sum_position is None else row[layout.sum_position]
-    point = SummaryDataPoint(time_unix_nano=nanos, count=count, sum=total)
+    point = SummaryDataPoint(time_unix_nano=nanos, count=count, sum=total, flags=flags)
     for quantile, position in zip(layout.bounds, layout.bound_positions, strict=True):
         point.quantile_values.add(quantile=quantile, value=row[position])
     return point.SerializeToString()
 
 
 def _encode_summary_marker(layout: GroupLayout, nanos: int) -> bytes:
-    point = SummaryDataPoint(time_unix_nano=nanos, flags=NO_RECORDED_VALUE)
-    for quantile in layout.bounds:
-        point.quantile_values.add(quantile=quantile)
-    return point.SerializeToString()
+    return _encode_summary(layout, [0.0] * layout.width, 0, nanos, NO_RECORDED_VALUE)
 
 
 def _integer_columns(columns: Sequence[array[float]]) -> list[list[int]] | None:
@@ -216,12 +206,7 @@ def _integer_columns(columns: Sequence[array[float]]) -> list[list[int]] | None:
     return counts if max(map(max, counts)) < _COUNT_LIMIT else None
 
 
-HISTOGRAM: Final = PointFormat(
-    BoundLabel("le", "_bucket", -sys.float_info.max, inf),
-    HistogramDataPoint,
-    _encode_histograms,
-    _encode_histogram_marker,
-)
-SUMMARY: Final = PointFormat(
-    BoundLabel("quantile", "", 0, 1), SummaryDataPoint, _encode_summaries, _encode_summary_marker
-)
+_LE: Final = BoundLabel("le", "_bucket", -sys.float_info.max, inf)
+_QUANTILE: Final = BoundLabel("quantile", "", 0, 1)
+HISTOGRAM: Final = PointFormat(_LE, HistogramDataPoint, _encode_histograms, _encode_histogram_marker)
+SUMMARY: Final = PointFormat(_QUANTILE, SummaryDataPoint, _encode_summaries, _encode_summary_marker)

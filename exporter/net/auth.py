@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.net.files import SecretFile
@@ -50,10 +51,8 @@ def authorization(bearer_token_file: Path | None, basic: BasicCredential) -> Cal
         return lambda: f"Bearer {_read_line(token)}"
     if not basic.username:
         return None
-    if basic.password_file is not None:
-        file = SecretFile(basic.password_file)
-        return lambda: basic_auth(basic.username, _read_line(file))
-    password = password_reader(basic)
+    file = basic.password_file
+    password = password_reader(basic) if file is None else partial(_read_line, SecretFile(file))
     return lambda: basic_auth(basic.username, password())
 
 

@@ -31,7 +31,8 @@ T = TypeVar("T")
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 _POST_NOT_SUPPORTED: Final = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 """Statuses of a server that takes no POST; the Go client then sends the query by GET, and so does this one."""
-_MAX_REASON: Final = 300
+_MAX_DETAIL: Final = 300
+"""Characters of an exception's own text in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,10 @@ class PrometheusClient(SessionClient):
                     response = await self._send("GET", context.url, fields, tls=tls)
                 return response
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
-            return _redacted(self._failure(context, error))
+            reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
+            detail = excerpt(str(error), _MAX_DETAIL)
+            message = text.format(detail=detail, hints=context.hints, seconds=self._endpoint.timeout)
+            return _redacted(Failure(reason, f"{context.origin} {message}"))
 
     def parse(self, path: str, response: HttpResponse) -> Mapping[str, Any] | Failure:
         """Return the JSON of a response to a request of `path`, else what is wrong with it."""
@@ -132,15 +136,8 @@ class PrometheusClient(SessionClient):
         ) as response:
             return await read_response(response, MAX_RESPONSE_BYTES)
 
-    def _failure(self, context: QueryContext, error: Exception) -> Failure:
-        reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
-        message = text.format(
-            reason=excerpt(str(error), _MAX_REASON), hints=context.hints, seconds=self._endpoint.timeout
-        )
-        return Failure(reason, f"{context.origin} {message}")
 
-
-_BROKEN: Final = ("unreachable", "broke the connection ({reason}); retry, and check its log if this persists")
+_BROKEN: Final = ("unreachable", "broke the connection ({detail}); retry, and check its log if this persists")
 _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TIMEOUT: ("timeout", "did not respond within {seconds:g} s; raise {hints.timeout} if it is only slow"),
     ErrorKind.RESPONSE_TOO_LARGE: ("query", "responds with more than 64 MiB; narrow the query"),
@@ -149,7 +146,7 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TLS_HANDSHAKE: ("tls", "fails the TLS handshake; check {hints.tls}, and https:// or http://"),
     ErrorKind.PROXY: ("unreachable", "cannot be reached through the proxy; check HTTPS_PROXY and NO_PROXY"),
     ErrorKind.DNS: ("unreachable", "does not resolve; check {hints.address}"),
-    **dict.fromkeys(CONNECT_KINDS, ("unreachable", "cannot be reached ({reason}); check {hints.address}")),
+    **dict.fromkeys(CONNECT_KINDS, ("unreachable", "cannot be reached ({detail}); check {hints.address}")),
     ErrorKind.INCOMPLETE: (
         "unreachable",
         "closed the connection in the middle of the response; retry, and check its log if this persists",

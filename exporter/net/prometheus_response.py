@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 METRIC_NAME: Final = "__name__"
 _MAX_EXCERPT: Final = 300
 """Characters of a server's own error text in a message: a PromQL parse error with its position fits."""
-_CREDENTIAL_STATUSES: Final = {401, 403}
-_QUERY_STATUSES: Final = {400, 422}
-_BUSY_STATUSES: Final = {408, 429}
 _LAST9_DOMAIN: Final = "last9.io"
 _LAST9_ADDRESS: Final = "the cluster's Read URL, https://read-app-tsdb.last9.io/hot/v1/metrics/<cluster>/sender/<org>"
 _LAST9_CREDENTIAL: Final = "the cluster id and a read token of that cluster, not the credential of OTLP"
@@ -182,32 +179,26 @@ def parse_response(response: HttpResponse, context: QueryContext) -> Mapping[str
     """
     document = _json_object(response.body)
     message = _error_text(document, response)
-    if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-        return _success_failure(response, document, context) or document
+    is_success = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
+    if is_success and document.get("status") == "success":
+        return document
+    if document.get("status") == "error" and (is_success or response.status in {400, 422}):
+        return Failure("query", f"{context.origin} rejects the query: {message}")
+    if is_success:
+        content = "a web page" if _is_html(response) else "other JSON" if document else "something that is not JSON"
+        text = f"{context.origin} responds with {content}, not as a Prometheus API; {_address_hint(context)}"
+        return Failure("address", text)
     status = f"{status_text(response.status)}{f': {message}' if message else ''}"
     match response.status:
-        case code if code in _CREDENTIAL_STATUSES:
+        case 401 | 403:
             return Failure("credential", _credential_message(status, context))
-        case code if code in _QUERY_STATUSES and document.get("status") == "error":
-            return Failure("query", f"{context.origin} rejects the query: {message}")
-        case code if code in _BUSY_STATUSES or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        case code if code in {408, 429} or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             hint = f"retry later; if this persists, check {context.hints.address}"
             return Failure("busy", f"{context.origin} responds {status}; {hint}")
         case code if HTTPStatus.MULTIPLE_CHOICES <= code < HTTPStatus.BAD_REQUEST:
             location = response.redirect_host or "another path"
             status = f"{status_text(code)} to {location}, which is not followed,"
     return Failure("address", f"{context.origin} responds {status} at {context.path}; {_address_hint(context)}")
-
-
-def _success_failure(response: HttpResponse, document: Mapping[str, Any], context: QueryContext) -> Failure | None:
-    """Return what is wrong with a response whose status is a success, None if nothing is."""
-    if document.get("status") == "success":
-        return None
-    if document.get("status") == "error":
-        return Failure("query", f"{context.origin} rejects the query: {_error_text(document, response)}")
-    content = "a web page" if _is_html(response) else "other JSON" if document else "something that is not JSON"
-    message = f"{context.origin} responds with {content}, not as a Prometheus API; {_address_hint(context)}"
-    return Failure("address", message)
 
 
 def _credential_message(status: str, context: QueryContext) -> str:

@@ -196,16 +196,13 @@ def _canonical_text(name: str, text: str, pairs: list[tuple[str, str]]) -> str:
 
 
 def _format_series(name: str, pairs: list[tuple[str, str]]) -> str:
-    labels = ",".join([f'{key}="{value}"' for key, value in sorted(pairs, key=_label_order)])
+    ordered = sorted(pairs, key=lambda pair: (pair[0] == "le", pair[0]))
+    labels = ",".join([f'{key}="{value}"' for key, value in ordered])
     return f"{name}{{{labels}}}" if pairs else name
 
 
 def _escape_label(pair: tuple[str, str]) -> tuple[str, str]:
     return pair[0], pair[1].translate(_ESCAPED)
-
-
-def _label_order(pair: tuple[str, str]) -> tuple[bool, str]:
-    return pair[0] == "le", pair[0]
 
 
 class ScrapeCache:
@@ -231,8 +228,7 @@ class ScrapeCache:
         """Return the cache of one family; the type decides which sample names belong to it."""
         cache = self._families.get((name, metric_type))
         if cache is None:
-            cache = SeriesCache(name, metric_type, retained=self._retains(name))
-            self._families[name, metric_type] = cache
+            cache = self._families[name, metric_type] = SeriesCache(name, metric_type, retained=self._retains(name))
         return cache
 
     def evict(self, target_keys: Collection[Hashable]) -> None:

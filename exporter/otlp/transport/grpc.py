@@ -6,6 +6,7 @@ Imported only if the protocol is grpc: loading the library takes 9 MB of memory.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped] # it ships no types
@@ -120,10 +121,9 @@ def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
 
 def _decompressed(body: bytes) -> bytes:
     """Return a body without its compression; one that is damaged is sent as it is, and the server rejects it."""
-    try:
+    with suppress(*GZIP_ERRORS):
         return gunzip_body(body)
-    except GZIP_ERRORS:
-        return body
+    return body
 
 
 def _outcome(error: Any) -> TransportOutcome:  # noqa: ANN401 - gRPC ships no types

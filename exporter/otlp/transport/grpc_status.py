@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -72,12 +73,10 @@ def _accepted(response: GrpcResponse, points: int) -> result.Accepted:
 
 def retry_info(details: bytes) -> float | None:
     """Return the delay in seconds of the RetryInfo in the details of a status; None without one."""
-    try:
+    with suppress(DecodeError):
         for detail in Status.FromString(details).details:
             info = RetryInfo()
             if detail.Unpack(info):
                 delay: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
                 return min(max(delay, 0.0), result.MAX_RETRY_AFTER)
-    except DecodeError:
-        return None
     return None

@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_MS: Final = 2000
 """Limit of a TCP handshake. The kernel repeats a lost SYN after 1 s, then waits 2 s and longer; a short limit lets a
 retry reach a backend soon after it returns."""
-
 KEEP_ALIVE_SECONDS: Final = 55.0
 """How long an idle connection stays open; the common load balancers close theirs after 60 s."""
-
 # Only Linux has this option; elsewhere only the timeout of the complete request applies.
 _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 

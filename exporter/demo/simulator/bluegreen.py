@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 def reconcile(context: ReconcileContext) -> None:
     """Reconcile a blue-green rollout once."""
-    fast = context.new.scale_down_at is not None
     rollout, previous = context.rollout, context.previous
     if not rollout.spec.paused and rollout.canary_service_hash != context.new.hash:
         rollout.canary_service_hash = context.new.hash
@@ -21,8 +20,8 @@ def reconcile(context: ReconcileContext) -> None:
     changed = bool(previous.current_hash) and previous.current_hash != context.new.hash
     if not changed:
         resize(context)
-        _reconcile_pause(context, fast=fast)
-        _switch(context, fast=fast)
+        _reconcile_pause(context)
+        _switch(context)
     _write_status(context, changed=changed)
 
 
@@ -33,20 +32,17 @@ def resize(context: ReconcileContext) -> None:
     if context.stable:
         shared.scale(context, context.stable, context.desired)
     shared.scale_new_replica_set(context, _new_size(context))
+    active = {context.rollout.stable_service_hash, context.previous.active_hash}
     for replica_set in context.rollout.other_replica_sets:
-        if replica_set.desired and replica_set.hash not in {
-            context.rollout.stable_service_hash,
-            context.previous.active_hash,
-        }:
+        if replica_set.desired and replica_set.hash not in active:
             shared.scale(context, replica_set, shared.replicas_until_deadline(context, replica_set, context.desired))
 
 
 def refresh(context: ReconcileContext) -> None:
     """Count the available pods: of the active ReplicaSet, or of all if there is none."""
     active = context.rollout.replica_sets.get(context.status.active_hash)
-    context.status.available = shared.count_available(
-        [active] if active else list(context.rollout.replica_sets.values())
-    )
+    replica_sets = [active] if active else context.rollout.replica_sets.values()
+    context.status.available = shared.count_available(replica_sets)
 
 
 def _strategy(context: ReconcileContext) -> BlueGreenStrategy:
@@ -63,17 +59,14 @@ def _new_size(context: ReconcileContext) -> int:
     return context.desired if resumed and previous.current_hash == context.new.hash else preview
 
 
-def _reconcile_pause(context: ReconcileContext, *, fast: bool) -> None:
+def _reconcile_pause(context: ReconcileContext) -> None:
     """Start or end the pause before the switch (reconcileBlueGreenPause)."""
-    size, strategy = _new_size(context), _strategy(context)
-    if (
-        context.previous.abort
-        or context.rollout.spec.paused
-        or not context.new.desired == context.new.available == size
-    ):
+    strategy = _strategy(context)
+    is_ready = context.new.desired == context.new.available == _new_size(context)
+    if context.previous.abort or context.rollout.spec.paused or not is_ready:
         return
     needs_pause = strategy.manual or strategy.auto_promotion > 0
-    if _fast_tracked(context, fast=fast) or context.previous.preview_approved or not needs_pause:
+    if _fast_tracked(context) or context.previous.preview_approved or not needs_pause:
         context.ends_pause = True
     elif context.previous.pause is not None:
         context.ends_pause = _pause_over(context)
@@ -81,9 +74,10 @@ def _reconcile_pause(context: ReconcileContext, *, fast: bool) -> None:
         context.adds_pause = "BlueGreenPause"
 
 
-def _fast_tracked(context: ReconcileContext, *, fast: bool) -> bool:
+def _fast_tracked(context: ReconcileContext) -> bool:
     """Return whether the switch needs no pause (isBlueGreenFastTracked)."""
-    return fast or context.previous.promote_full or context.rollout.stable_service_hash in {"", context.new.hash}
+    fast = context.had_scale_down_deadline or context.previous.promote_full
+    return fast or context.rollout.stable_service_hash in {"", context.new.hash}
 
 
 def _pause_over(context: ReconcileContext) -> bool:
@@ -98,13 +92,13 @@ def _pause_over(context: ReconcileContext) -> bool:
     return context.previous.pause is not None and shared.is_pause_over(context, strategy.auto_promotion)
 
 
-def _switch(context: ReconcileContext, *, fast: bool) -> None:
+def _switch(context: ReconcileContext) -> None:
     """Point the active Service at the current pods once all of them are ready (reconcileActiveService)."""
     new = context.new
     if context.rollout.spec.paused or not new.desired == new.available == new.rollout_replicas == context.desired:
         return
     selector = context.rollout.stable_service_hash
-    if _fast_tracked(context, fast=fast) or _pause_over(context):
+    if _fast_tracked(context) or _pause_over(context):
         selector = context.new.hash
     if context.previous.abort:
         selector = context.previous.stable_hash

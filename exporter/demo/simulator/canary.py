@@ -85,22 +85,17 @@ def _sizes(context: ReconcileContext, weight: int) -> tuple[int, int]:
 def _scale_down_others(context: ReconcileContext) -> bool:
     """Scale down ReplicaSets that are neither current nor stable (scaleDownOldReplicaSetsForCanary)."""
     others = [replica_set for replica_set in context.rollout.other_replica_sets if replica_set.desired]
-    scaled = [
-        replica_set
-        for replica_set in others
-        if replica_set.available < replica_set.desired and shared.scale(context, replica_set, replica_set.available)
-    ]
+    scaled = False
+    for replica_set in others:
+        if replica_set.available < replica_set.desired:
+            scaled = shared.scale(context, replica_set, replica_set.available)
     spare = shared.count_available(context.rollout.replica_sets.values()) - context.bounds.min_available
     for replica_set in others:
-        if spare <= 0:
-            break
-        size = replica_set.desired
-        if _may_receive_traffic(context, replica_set):
-            continue
-        if shared.scale(context, replica_set, _remaining(context, replica_set, spare)):
-            scaled.append(replica_set)
+        if spare > 0 and not _may_receive_traffic(context, replica_set):
+            size = replica_set.desired
+            scaled |= shared.scale(context, replica_set, _remaining(context, replica_set, spare))
             spare -= size - replica_set.desired
-    return bool(scaled)
+    return scaled
 
 
 def _remaining(context: ReconcileContext, replica_set: SimulatedReplicaSet, spare: int) -> int:
@@ -181,13 +176,10 @@ def _has_desired_size(context: ReconcileContext) -> bool:
 
 def _reconcile_pause(context: ReconcileContext) -> None:
     """Start the pause of a pause step."""
-    halted = context.rollout.spec.paused or context.previous.promote_full
-    if (
-        isinstance(context.step, Pause)
-        and not halted
-        and context.previous.pause is None
-        and not context.previous.controller_pause
-    ):
+    previous = context.previous
+    halted = context.rollout.spec.paused or previous.promote_full
+    paused = previous.pause is not None or previous.controller_pause
+    if isinstance(context.step, Pause) and not halted and not paused:
         context.adds_pause = "CanaryPauseStep"
 
 
@@ -220,8 +212,6 @@ def _is_step_complete(context: ReconcileContext) -> bool:
     """Return whether the current step is complete."""
     if context.rollout.spec.paused or context.previous.promote_full or context.step is None:
         return False
-    return (
-        shared.is_pause_over(context, context.step.seconds)
-        if isinstance(context.step, Pause)
-        else _has_desired_size(context)
-    )
+    if isinstance(context.step, Pause):
+        return shared.is_pause_over(context, context.step.seconds)
+    return _has_desired_size(context)

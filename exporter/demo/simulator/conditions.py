@@ -61,7 +61,10 @@ def update_conditions(context: ReconcileContext) -> None:
         status.reason = NOT_AVAILABLE if worsened and promoted else UPDATED
         status.progressed_at = context.now
     elif has_timed_out(context):
-        _time_out(context)
+        status.reason = TIMED_OUT
+        if context.rollout.spec.progress_deadline_abort:
+            context.adds_abort = True
+            context.record_event(ABORTED)  # like the controller, count the event here and again at the abort
     status.completed = context.rollout.is_promoted
     if not status.completed and previous.completed is not False:
         context.record_event("RolloutNotCompleted")
@@ -76,14 +79,6 @@ def _update_healthy_condition(context: ReconcileContext, *, healthy: bool) -> bo
         context.status.healthy = False
         return context.previous.healthy
     return False
-
-
-def _time_out(context: ReconcileContext) -> None:
-    """Time out, and abort if the spec says so; like the controller, count the event here and again at the abort."""
-    context.status.reason = TIMED_OUT
-    if context.rollout.spec.progress_deadline_abort:
-        context.adds_abort = True
-        context.record_event(ABORTED)
 
 
 def _is_healthy(context: ReconcileContext) -> bool:

@@ -33,7 +33,8 @@ SYNC_SECONDS = 0.3
 class ReconcileContext:
     """One reconciliation: `previous` is the status before it; it writes the rollout's own status.
 
-    `record_event` counts an event of the rollout by its reason.
+    `record_event` counts an event of the rollout by its reason. `had_scale_down_deadline`: the current revision is one
+    that the rollout has just left.
     """
 
     rollout: SimulatedRollout
@@ -41,6 +42,7 @@ class ReconcileContext:
     now: float
     record_event: Callable[[str], None]
     previous: SimulatedStatus = field(init=False)
+    had_scale_down_deadline: bool = field(init=False)
     adds_pause: str = ""
     ends_pause: bool = False
     clears_pause: bool = False
@@ -49,6 +51,7 @@ class ReconcileContext:
 
     def __post_init__(self) -> None:
         self.previous = replace(self.rollout.status)
+        self.had_scale_down_deadline = self.new.scale_down_at is not None
 
     @property
     def status(self) -> SimulatedStatus:

@@ -85,11 +85,8 @@ def basic_canary_sizes(
     if others:
         return next_new, next_stable
     growing = desired_new >= new.desired
-    removable = (
-        new.replicas_for_scale_down(is_growing=not growing)
-        + stable.replicas_for_scale_down(is_growing=growing)
-        - limits.min_available
-    )
+    removable = new.replicas_for_scale_down(is_growing=not growing) - limits.min_available
+    removable += stable.replicas_for_scale_down(is_growing=growing)
     if removable <= 0:
         return next_new, next_stable
     if growing:

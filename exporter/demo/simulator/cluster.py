@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INFORM_INTERVAL = 0.0015
 """Seconds between the first reconciliations of a new leader: a real one took 63 ms for 44 rollouts."""
 RESTART_SECONDS = 5.0
+CONTROLLERS = ("argo-a", "argo-b")
 DEFAULT_START = 1_795_446_000.0
 RESOURCES = frozenset({"pods", "replicasets"})
 
@@ -35,19 +36,12 @@ class SimulatedCluster:
     happens between two calls of `advance`.
     """
 
-    def __init__(
-        self,
-        seed: int = 0,
-        *,
-        start: float = DEFAULT_START,
-        speed: float = 1.0,
-        controllers: tuple[str, ...] = ("argo-a", "argo-b"),
-    ) -> None:
+    def __init__(self, seed: int = 0, *, start: float = DEFAULT_START, speed: float = 1.0) -> None:
         random = Random(seed)  # noqa: S311 - the same seed must give the same cluster
         self.start, self.speed = start, speed
         self.rollouts: dict[ObjectKey, SimulatedRollout] = {}
         self.orphans: list[SimulatedReplicaSet] = []
-        self.controllers = ControllerGroup(controllers, start, random)
+        self.controllers = ControllerGroup(CONTROLLERS, start, random)
         self._random = random
         self._kubelet = Kubelet(random)
         self._time = start

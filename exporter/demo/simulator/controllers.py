@@ -115,12 +115,9 @@ class ControllerGroup:
             controller.counters.drop_deleted(now)
             if controller.restarts_at <= now:
                 self.start(controller.name, now)
-        successor = min(
-            (controller for controller in self.by_name.values() if controller.is_up),
-            key=lambda controller: controller.started_at,
-            default=None,
-        )
-        if self._lease_free_at > now or successor is None:
+        running = [controller for controller in self.by_name.values() if controller.is_up]
+        if self._lease_free_at > now or not running:
             return None
+        successor = min(running, key=lambda controller: controller.started_at)
         self._lease_free_at, successor.is_leader = NEVER, True
         return successor

@@ -38,7 +38,6 @@ class GroundTruth:
     health: str
     stable_hash: str
     current_hash: str
-    aborted: bool
     updating: bool | None
     step_index: int | None
     weight: int | None
@@ -61,7 +60,6 @@ def ground_truth_of(rollout: SimulatedRollout) -> GroundTruth:
         health=status.health,
         stable_hash=status.stable_hash,
         current_hash=status.current_hash,
-        aborted=bool(status.abort),
         updating=not rollout.is_promoted and not status.abort if has_stable else None,
         step_index=status.step_index,
         weight=weight,
@@ -76,10 +74,8 @@ def ground_truth_of(rollout: SimulatedRollout) -> GroundTruth:
 
 def _pods(rollout: SimulatedRollout) -> tuple[PodGroundTruth, ...]:
     return tuple(
-        PodGroundTruth(
-            pod.name, pod.uid, replica_set.hash, _role(rollout, replica_set.hash), pod.ready, pod.terminating
-        )
-        for replica_set in rollout.replica_sets.values()
+        PodGroundTruth(pod.name, pod.uid, pod_hash, _role(rollout, pod_hash), pod.ready, pod.terminating)
+        for pod_hash, replica_set in rollout.replica_sets.items()
         for pod in replica_set.pods
     )
 

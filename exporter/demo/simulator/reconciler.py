@@ -28,13 +28,13 @@ def reconcile(rollout: SimulatedRollout, now: float, record: Callable[[str], Non
     if rollout.spec.error:
         _reject_spec(rollout, now)
         return
-    snapshot = _snapshot(rollout)
+    previous = _snapshot(rollout)
     rollout.retries = 0
     new = _current_replica_set(rollout, now, record)
     conditions.check_paused(rollout, now)
     _reconcile_strategy(ReconcileContext(rollout, new, now, record))
     _delete_old_replica_sets(rollout)
-    has_changed = _snapshot(rollout) != snapshot
+    has_changed = _snapshot(rollout) != previous
     rollout.next_reconcile_at = now + RECONCILE_DELAY if has_changed else _next_reconcile_at(rollout, now)
 
 
@@ -90,8 +90,8 @@ def _delete_old_replica_sets(rollout: SimulatedRollout) -> None:
 def _next_reconcile_at(rollout: SimulatedRollout, now: float) -> float:
     """Return when time alone makes a difference: a pause ends, a delay or the progress deadline passes."""
     status = rollout.status
-    with_pods = [replica_set for replica_set in rollout.replica_sets.values() if replica_set.desired]
-    times = [replica_set.scale_down_at for replica_set in with_pods if replica_set.scale_down_at is not None]
+    deadlines = [replica_set.scale_down_at for replica_set in rollout.replica_sets.values() if replica_set.desired]
+    times = [deadline for deadline in deadlines if deadline is not None]
     seconds = pause_duration(rollout)
     if status.pause and seconds is not None:
         times.append(status.pause.started_at + seconds)
@@ -102,14 +102,9 @@ def _next_reconcile_at(rollout: SimulatedRollout, now: float) -> float:
 
 def _snapshot(rollout: SimulatedRollout) -> tuple[object, ...]:
     """Return all that a reconciliation may change, for comparison."""
+    services = (rollout.stable_service_hash, rollout.canary_service_hash)
     replica_sets = [
         (replica_set.hash, replica_set.desired, replica_set.scale_down_at, replica_set.rollout_replicas)
         for replica_set in rollout.replica_sets.values()
     ]
-    return (
-        replace(rollout.status),
-        rollout.revision,
-        rollout.stable_service_hash,
-        rollout.canary_service_hash,
-        replica_sets,
-    )
+    return replace(rollout.status), rollout.revision, services, replica_sets

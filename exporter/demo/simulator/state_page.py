@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
     from exporter.demo.simulator.objects import SimulatedRollout
 
+    ToUnixTime = Callable[[float], float]
+    StateRows = Callable[[SimulatedRollout, ToUnixTime], list[SampleRow]]
+
 PREFIX = "kube_customresource_"
 HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")
 
 
-def render_state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: Callable[[float], float]) -> bytes:
+def render_state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: ToUnixTime) -> bytes:
     """Return the page, empty without rollouts; a family without rows has its header."""
     rollouts = list(rollouts)
     if not rollouts:
@@ -43,7 +46,7 @@ def _rows(rollout: SimulatedRollout, value: float | None, **labels: str) -> list
     return [SampleRow(tuple(sorted(all_labels.items())), value)]
 
 
-def _hash_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
+def _hash_rows(rollout: SimulatedRollout, _: ToUnixTime) -> list[SampleRow]:
     status = rollout.status
     hashes = {"stable_hash": status.stable_hash, "current_hash": status.current_hash}
     if isinstance(rollout.spec.strategy, BlueGreenStrategy):
@@ -51,29 +54,28 @@ def _hash_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[S
     return _rows(rollout, 1 if any(hashes.values()) else None, **hashes)
 
 
-def _weight_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
+def _weight_rows(rollout: SimulatedRollout, _: ToUnixTime) -> list[SampleRow]:
     weights, name = rollout.status.weights, rollout.spec.name
     if weights is None:
         return []
-    canary = _rows(
-        rollout, weights.canary, role="canary", pod_template_hash=weights.canary_hash, service=f"{name}-canary"
-    )
-    stable = 100 - weights.canary
-    return canary + _rows(
-        rollout, stable, role="stable", pod_template_hash=weights.stable_hash, service=f"{name}-stable"
-    )
+    roles = {"canary": (weights.canary, weights.canary_hash), "stable": (100 - weights.canary, weights.stable_hash)}
+    return [
+        row
+        for role, (weight, pod_hash) in roles.items()
+        for row in _rows(rollout, weight, role=role, pod_template_hash=pod_hash, service=f"{name}-{role}")
+    ]
 
 
-def _health_rows(rollout: SimulatedRollout, _: Callable[[float], float]) -> list[SampleRow]:
+def _health_rows(rollout: SimulatedRollout, _: ToUnixTime) -> list[SampleRow]:
     return [row for health in HEALTHS for row in _rows(rollout, health == rollout.status.health, phase=health)]
 
 
-def _pause_rows(rollout: SimulatedRollout, to_unix_time: Callable[[float], float]) -> list[SampleRow]:
+def _pause_rows(rollout: SimulatedRollout, to_unix_time: ToUnixTime) -> list[SampleRow]:
     waiting = rollout.status.pause
     return _rows(rollout, int(to_unix_time(waiting.started_at)), reason=waiting.reason) if waiting else []
 
 
-def _aborted_at_rows(rollout: SimulatedRollout, to_unix_time: Callable[[float], float]) -> list[SampleRow]:
+def _aborted_at_rows(rollout: SimulatedRollout, to_unix_time: ToUnixTime) -> list[SampleRow]:
     time = rollout.status.aborted_at
     return _rows(rollout, None if time is None else int(to_unix_time(time)))
 
@@ -84,14 +86,12 @@ def _hpa_replicas(rollout: SimulatedRollout) -> float:
     return active.replicas if active else rollout.status.replicas
 
 
-def _field(
-    read: Callable[[SimulatedRollout], float | None],
-) -> Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]:
+def _field(read: Callable[[SimulatedRollout], float | None]) -> StateRows:
     """Return a function that makes a row for each rollout that has a field."""
     return lambda rollout, _: _rows(rollout, read(rollout))
 
 
-FAMILIES: tuple[tuple[str, str, Callable[[SimulatedRollout, Callable[[float], float]], list[SampleRow]]], ...] = (
+FAMILIES: tuple[tuple[str, str, StateRows], ...] = (
     ("rollout_status_info", "Hashes a Rollout tracks", _hash_rows),
     ("rollout_traffic_weight", "Traffic weight last set, by role", _weight_rows),
     (

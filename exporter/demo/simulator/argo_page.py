@@ -90,11 +90,7 @@ def _constant(value: float, **labels: str) -> PageRows:
 
 def _gauge(read: Callable[[SimulatedRollout], float]) -> PageRows:
     """Return a function that makes a row for each rollout."""
-
-    def rows(page: PageInput) -> Iterable[SampleRow]:
-        return _sorted_rows(SampleRow(_key_labels(rollout.key), read(rollout)) for rollout in page.rollouts)
-
-    return rows
+    return lambda page: _sorted_rows(SampleRow(_key_labels(rollout.key), read(rollout)) for rollout in page.rollouts)
 
 
 def _histograms(read: Callable[[PageInput], Mapping[ObjectKey, DurationHistogram]]) -> PageRows:

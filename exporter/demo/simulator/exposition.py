@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +14,7 @@ MAX_PLAIN_EXPONENT = 6
 MIN_PLAIN_EXPONENT = -4
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyHeader:
+class FamilyHeader(NamedTuple):
     """The content of a family's HELP and TYPE lines."""
 
     name: str
@@ -24,8 +22,7 @@ class FamilyHeader:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class SampleRow:
+class SampleRow(NamedTuple):
     """A sample; its name is the family's and `suffix`."""
 
     labels: tuple[LabelPair, ...]

@@ -6,8 +6,7 @@ Only families that the exporter joins have rows.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from exporter.demo.simulator.exposition import SampleRow, parse_headers, render_family
 from exporter.demo.simulator.kubelet import TERMINATION_GRACE_SECONDS
@@ -121,8 +120,7 @@ ALLOW_LISTED = ("kube_pod_labels", "kube_replicaset_annotations")
 """Families that have rows only if an allow-list names a label or annotation."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodOnPage:
+class PodOnPage(NamedTuple):
     """A pod on the page."""
 
     replica_set: SimulatedReplicaSet
@@ -139,8 +137,7 @@ class PodOnPage:
         return self.row(int(self.to_unix_time(time)))
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaSetOnPage:
+class ReplicaSetOnPage(NamedTuple):
     """A ReplicaSet on the page."""
 
     replica_set: SimulatedReplicaSet

@@ -121,12 +121,9 @@ async def _recording(path: Path) -> AsyncIterator[DemoSources]:
 
 
 def _display_state(app: App, received: ReceivedMetrics, elapsed: float) -> DisplayState:
-    return DisplayState(
-        elapsed,
-        tuple(_rollout_line(rollout) for rollout in app.tracker.status.rollouts),
-        tuple(_target_line(status) for status in app.tracker.status.targets),
-        received,
-    )
+    rollouts = tuple(_rollout_line(rollout) for rollout in app.tracker.status.rollouts)
+    targets = tuple(_target_line(status) for status in app.tracker.status.targets)
+    return DisplayState(elapsed, rollouts, targets, received)
 
 
 def _rollout_line(rollout: Rollout) -> RolloutLine:

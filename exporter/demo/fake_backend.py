@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 
 from exporter.demo.servers import serve_path
@@ -25,12 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-    from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-        HistogramDataPoint,
-        Metric,
-        NumberDataPoint,
-        SummaryDataPoint,
-    )
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint
 
     Point = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
 
@@ -55,7 +47,7 @@ class ReceivedMetrics:
     series: dict[SeriesIdentity, float] = field(default_factory=dict)
     stale: set[SeriesIdentity] = field(default_factory=set)
 
-    def add(self, request: ExportMetricsServiceRequest) -> None:
+    def add(self, request: metrics_service_pb2.ExportMetricsServiceRequest) -> None:
         """Add an accepted request."""
         self.requests += 1
         for resource in request.resource_metrics:
@@ -97,20 +89,20 @@ async def fake_backend(received: ReceivedMetrics, *, username: str, password: st
             received.rejected[error.status] += 1
             return web.Response(status=error.status, text=str(error))
         received.add(decoded)
-        response = ExportMetricsServiceResponse().SerializeToString()
+        response = metrics_service_pb2.ExportMetricsServiceResponse().SerializeToString()
         return web.Response(body=response, content_type=CONTENT_TYPE)
 
     async with serve_path(receive, path=PATH, method="POST") as address:
         yield f"http://{address}"
 
 
-def decode_request(body: bytes) -> ExportMetricsServiceRequest:
+def decode_request(body: bytes) -> metrics_service_pb2.ExportMetricsServiceRequest:
     """Decode the body of a request.
 
     Raise RejectedRequestError (400) if it is invalid or contains a metric that real stores reject.
     """
     try:
-        request = ExportMetricsServiceRequest.FromString(body)
+        request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
     except DecodeError as error:
         raise RejectedRequestError(400, f"the body is not an ExportMetricsServiceRequest: {error}") from error
     scopes = (scope for resource in request.resource_metrics for scope in resource.scope_metrics)

@@ -180,5 +180,5 @@ def test_series_that_are_gone_are_evicted() -> None:
             )
         )
     numbers = encoder._encoders[MetricType.GAUGE]
-    assert len(numbers._attribute_bytes) < 1000  # type: ignore[attr-defined]
-    assert len(numbers._overridden_identity) < 1000  # type: ignore[attr-defined]
+    assert len(numbers._attribute_bytes) < 1000  # type: ignore[union-attr]
+    assert len(numbers._overridden_identity) < 1000  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from isal import isal_zlib
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, NumberDataPoint
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exporter.metrics import MetricFamily, SampleBatch
+    from exporter.otlp.encode.histograms import HistogramEncoder
+    from exporter.otlp.encode.numbers import NumberEncoder
 
 
 _DATA_POINTS_KEY: Final = Gauge(data_points=[NumberDataPoint()]).SerializeToString()[:-1]  # the same in Gauge, Sum, …
@@ -53,8 +55,7 @@ class FramedPoints:
 
     def without_first(self) -> FramedPoints | None:
         """Return the points after the first, None if there are none."""
-        first_end = _point_end(self.body, 0)
-        return FramedPoints(self.count - 1, self.body[first_end:]) if self.count > 1 else None
+        return self.split(1, len(self.body))[1]
 
 
 def frame_points(points: Sequence[bytes]) -> FramedPoints:
@@ -123,29 +124,8 @@ def make_template(points: Sequence[bytes], shared_size: int) -> PointTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedBatch:
-    """The points of a batch without their shared prefix; `point_keys` detect points that span two batches."""
-
-    points: Sequence[bytes]
-    point_keys: Sequence[bytes] = ()
-
-
-class BatchEncoder(Protocol):
-    """Encodes the points of a batch for the cache."""
-
-    def shared_prefix(self, timestamp: float) -> bytes:
-        """Encode the prefix that all points of a snapshot share."""
-
-    def encode_batch(self, name: str, batch: SampleBatch) -> EncodedBatch | None:
-        """Encode the points of a batch without their shared prefix; None if it cannot be cached."""
-
-    def value_prefixes(self, batch: SampleBatch) -> Sequence[bytes] | None:
-        """Return each point's encoded value prefix if the value occurs nowhere else, else None."""
-
-
-@dataclass(frozen=True, slots=True)
 class _CachedBatch:
-    """A batch and its points; no template if they cannot be cached."""
+    """A batch and its points; no template if they cannot be cached. `point_keys` detect points that span batches."""
 
     batch: SampleBatch
     template: PointTemplate | None
@@ -155,7 +135,7 @@ class _CachedBatch:
 class EncodedBatchCache:
     """Caches the encoded points of the batches of one encoder."""
 
-    def __init__(self, encoder: BatchEncoder) -> None:
+    def __init__(self, encoder: NumberEncoder | HistogramEncoder) -> None:
         self._encoder = encoder
         # By id(batch.series): the tuple stays the same object while only values change.
         self._by_series: GenerationalCache[int, _CachedBatch] = GenerationalCache()
@@ -199,6 +179,7 @@ class EncodedBatchCache:
         encoded = self._encoder.encode_batch(name, batch)
         if encoded is None:
             return _CachedBatch(batch, None)
+        points, point_keys = encoded
         # The length of the prefix is the same at any time: timestamps are fixed64.
-        template = make_template(encoded.points, len(self._encoder.shared_prefix(1.0)))
-        return _CachedBatch(batch, template, encoded.point_keys)
+        template = make_template(points, len(self._encoder.shared_prefix(1.0)))
+        return _CachedBatch(batch, template, point_keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum
@@ -11,7 +11,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from exporter import metrics
 from exporter.metrics import MetricType
-from exporter.otlp.encode.batch_cache import BatchEncoder, EncodedBatchCache, frame_points
+from exporter.otlp.encode.batch_cache import EncodedBatchCache, frame_points
 from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, HistogramEncoder
 from exporter.otlp.encode.numbers import NumberEncoder
 from exporter.otlp.encode.protobuf import CUMULATIVE, POINT_FIELDS, ExportRequest, RawPointsRequest, attributes
@@ -31,19 +31,6 @@ MAX_BYTES: Final = 4_000_000  # below 4 MiB, the default limit of gRPC servers
 _FRAMING_OVERHEAD: Final = 64  # above the size of a metric's key and length, its data header, and outer lengths
 
 
-class FamilyEncoder(BatchEncoder, Protocol):
-    """Encodes families of some metric types: batch by batch for the cache, or any family without cache."""
-
-    def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield the encoded points of a family, in blocks; skip points with keys in `seen_keys`, and add the others."""
-
-    def encode_stale(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield encoded staleness markers for the points of a family whose keys are not in `seen_keys`."""
-
-    def end_cycle(self) -> None:
-        """End a cycle: evict what was not used lately."""
-
-
 class Encoder:
     """Encodes snapshots; caches what does not change between them.
 
@@ -57,7 +44,7 @@ class Encoder:
         self._max_points = max_points
         self._max_bytes = max_bytes
         numbers = NumberEncoder(identity, self.skipped)
-        self._encoders: Mapping[MetricType, FamilyEncoder] = {
+        self._encoders: Mapping[MetricType, NumberEncoder | HistogramEncoder] = {
             MetricType.GAUGE: numbers,
             MetricType.UNTYPED: numbers,
             MetricType.COUNTER: numbers,

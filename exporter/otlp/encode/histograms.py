@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, SummaryDataPoint
 
 from exporter.metrics import MetricFamily, MetricType
-from exporter.otlp.encode.batch_cache import EncodedBatch
 from exporter.otlp.encode.histogram_groups import BoundLabel, GroupLayout, PointGroup, PointGroups
 from exporter.otlp.encode.protobuf import NO_RECORDED_VALUE, encoded_attributes, fixed64_prefix, nanoseconds
 
@@ -60,8 +59,11 @@ class HistogramEncoder:
         """Encode the time; the identity is among the attributes of each group, which are sorted together."""
         return self._format.message(time_unix_nano=nanoseconds(timestamp)).SerializeToString()
 
-    def encode_batch(self, name: str, batch: SampleBatch) -> EncodedBatch | None:
-        """Encode each group without the time; None if anything in the batch has to be skipped."""
+    def encode_batch(self, name: str, batch: SampleBatch) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+        """Encode each group without the time; None if anything in the batch has to be skipped.
+
+        The second result are the keys of the points, to detect one that spans two batches.
+        """
         ordered, groups = self._groups.group(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (batch,)))
         points: list[bytes] = []
         for same_layout, values in _blocks(groups, array("d", ordered.values)):
@@ -72,10 +74,11 @@ class HistogramEncoder:
             if tails is None:
                 return None
             points += [group.attribute_bytes + tail for group, tail in zip(same_layout, tails, strict=True)]
-        return EncodedBatch(points, [group.attribute_bytes for group in groups])
+        return points, [group.attribute_bytes for group in groups]
 
-    def value_prefixes(self, _: SampleBatch) -> None:
+    def value_prefixes(self, _: SampleBatch) -> Sequence[bytes] | None:
         """Return None: values occur at several places of such a point."""
+        return None
 
     def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
         """Yield points in bounded blocks; add their attributes to `seen_keys`."""

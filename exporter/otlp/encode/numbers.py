@@ -11,7 +11,6 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from exporter import metrics
 from exporter.incremental import GenerationalCache
-from exporter.otlp.encode.batch_cache import EncodedBatch
 from exporter.otlp.encode.protobuf import NO_RECORDED_VALUE, encoded_attributes, fixed64_prefix, nanoseconds
 
 if TYPE_CHECKING:
@@ -43,14 +42,17 @@ class NumberEncoder:
         """Encode the time and the identity, which every point starts with."""
         return NumberDataPoint(time_unix_nano=nanoseconds(timestamp)).SerializeToString() + self._identity_attributes
 
-    def encode_batch(self, _: str, batch: SampleBatch) -> EncodedBatch | None:
-        """Encode value, labels and start time of each series; None if a label overlaps the identity."""
+    def encode_batch(self, _: str, batch: SampleBatch) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+        """Encode value, labels and start time of each series; None if a label overlaps the identity.
+
+        The second result is empty: no point spans two batches.
+        """
         labels = [_normalised(series.labels) for series in batch.series]
         if any(map(self._identity.overlaps, labels)):
             return None
         attributes = [b"".join(self._label_bytes.get_all(item, _encode_label)) for item in labels]
         points = list(map(add, self.value_prefixes(batch), attributes))
-        return EncodedBatch(points if batch.start_times is None else _with_start_times(points, batch.start_times))
+        return points if batch.start_times is None else _with_start_times(points, batch.start_times), ()
 
     def value_prefixes(self, batch: SampleBatch) -> Sequence[bytes]:
         """Encode the values, which come before the labels."""

@@ -11,7 +11,7 @@ from exporter.config.errors import ConfigError, ConfigIssue, Origin
 from exporter.config.load import LoadedConfig, load
 from exporter.config.outputs import Endpoint, OtlpSection, ReadSection
 from exporter.config.pass_through import PassThroughSelection
-from exporter.config.report import EffectiveSetting, SettingReference, as_yaml, effective_settings, settings_reference
+from exporter.config.report import as_yaml
 from exporter.config.settings import Settings
 from exporter.config.values import decode_headers
 from exporter.net.files import SecretFile
@@ -20,7 +20,6 @@ __all__ = [
     "CONFIG_VARIABLE",
     "ConfigError",
     "ConfigIssue",
-    "EffectiveSetting",
     "Endpoint",
     "LoadedConfig",
     "Origin",
@@ -28,11 +27,8 @@ __all__ = [
     "PassThroughSelection",
     "ReadSection",
     "SecretFile",
-    "SettingReference",
     "Settings",
     "as_yaml",
     "decode_headers",
-    "effective_settings",
     "load",
-    "settings_reference",
 ]

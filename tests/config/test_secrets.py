@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import ConfigError, SecretFile, as_yaml, effective_settings, load
+from exporter.config import ConfigError, SecretFile, as_yaml, load
 from exporter.config.errors import Origin
 from exporter.config.load import SourcedValue
 from exporter.config.yaml_lines import Variable
@@ -68,7 +68,6 @@ def test_a_secret_in_use_is_never_printed(
         repr(result),
         str(result.settings),
         as_yaml(result),
-        repr(effective_settings(result)),
         str(result.warnings),
         caplog.text,
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from exporter.net.gzip import gzip_body
@@ -21,40 +21,33 @@ if TYPE_CHECKING:
     RunOnWorker = Callable[[EncodeNext], Awaitable[ExportRequest | None]]
 
 
+@dataclass(frozen=True, slots=True)
 class RequestProducer:
     """Turns snapshots into queued requests, and calls `wake` after each.
 
     The encoder belongs to the worker thread, so each request is encoded and compressed there, by `run_on_worker`.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        queue: RequestQueue,
-        accounting: DeliveryAccounting,
-        wake: Callable[[], None],
-        run_on_worker: RunOnWorker,
-    ) -> None:
-        self._encoder = encoder
-        self._queue = queue
-        self._accounting = accounting
-        self._wake = wake
-        self._run_on_worker = run_on_worker
+    encoder: Encoder
+    queue: RequestQueue
+    accounting: DeliveryAccounting
+    wake: Callable[[], None]
+    run_on_worker: RunOnWorker
 
     async def enqueue(self, snapshot: MetricsSnapshot, now: float, *, gzip: bool = True) -> int:
         """Encode and queue a snapshot at `now` (Unix seconds); return the number of its points."""
-        requests = self._encoder.requests(snapshot)
+        requests = self.encoder.requests(snapshot)
 
         def encode_next() -> ExportRequest | None:
             request = next(requests, None)
             return request if request is None or not gzip else replace(request, body=gzip_body(request.body))
 
         points = 0
-        while (request := await self._run_on_worker(encode_next)) is not None:
+        while (request := await self.run_on_worker(encode_next)) is not None:
             points += request.points
-            self._accounting.count_enqueued(request.points)
+            self.accounting.count_enqueued(request.points)
             queued = QueuedRequest(request.body, request.points, snapshot.timestamp)
-            self._accounting.count_dropped(self._queue.put(queued, now))
-            self._wake()
-            await self._queue.commit()
+            self.accounting.count_dropped(self.queue.put(queued, now))
+            self.wake()
+            await self.queue.commit()
         return points

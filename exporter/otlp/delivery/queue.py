@@ -56,14 +56,8 @@ class RequestQueue(Protocol):
         """The size of the queue in bytes."""
 
     @property
-    def points(self) -> int:
-        """The number of queued points."""
-
-    @property
     def degraded_reason(self) -> str:
         """Why requests are not stored as configured, with a hint; "" if they are."""
-
-    def __len__(self) -> int: ...
 
 
 class RequestBuffer:

@@ -113,31 +113,23 @@ class DeliveryResult:
     accepted: int = 0
     rejected: int = 0
     drops: list[Drop] = field(default_factory=list)
-    any_accepted: bool = False
     message: str = ""
 
 
+@dataclass(slots=True, eq=False)
 class Sender:
     """Delivers queued requests over a transport, one at a time, and accounts for their points."""
 
-    def __init__(
-        self,
-        queue: RequestQueue,
-        transport: Transport,
-        accounting: DeliveryAccounting,
-        backoff: BackoffPolicy | None = None,
-        clock: SenderClock | None = None,
-    ) -> None:
-        self._queue = queue
-        self._transport = transport
-        self._accounting = accounting
-        self._backoff = backoff or BackoffPolicy()
-        self._clock = clock or SenderClock()
-        self._wakeup = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._finishing = False
-        self._last_logged: dict[str, float] = {}
-        self._unlogged_points: Counter[str] = Counter()
+    queue: RequestQueue
+    transport: Transport
+    accounting: DeliveryAccounting
+    backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+    clock: SenderClock = field(default_factory=SenderClock)
+    _wakeup: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _finishing: bool = field(default=False, init=False)
+    _last_logged: dict[str, float] = field(default_factory=dict, init=False)
+    _unlogged_points: Counter[str] = field(default_factory=Counter, init=False)
 
     def wake(self) -> None:
         """Wake `run` up: a request was queued."""
@@ -159,15 +151,15 @@ class Sender:
             await self._wakeup.wait()
 
     async def _drain(self) -> None:
-        while request := self._queue.peek():
+        while request := self.queue.peek():
             result = await self._deliver_guarded(request)
             if result is None:
                 continue
-            if self._queue.ack(request):
-                self._accounting.count_acked(result.accepted, result.rejected, result.drops)
-                await self._queue.commit()
-            state = DeliveryState.DELIVERING if result.any_accepted else DeliveryState.REJECTED
-            self._set_state(state, result.message)
+            if self.queue.ack(request):
+                self.accounting.count_acked(result.accepted, result.rejected, result.drops)
+                await self.queue.commit()
+            any_accepted = result.accepted + result.rejected > 0  # every point of an accepted request is one of these
+            self._set_state(DeliveryState.DELIVERING if any_accepted else DeliveryState.REJECTED, result.message)
 
     async def _deliver_guarded(self, request: QueuedRequest) -> DeliveryResult | None:
         """Deliver a request; a bug of the exporter costs this request, but never stops delivery."""
@@ -175,9 +167,8 @@ class Sender:
             return await self._deliver(request)
         except Exception:  # noqa: BLE001 - whatever the bug is, the next request may be fine
             _log.exception("delivery failed with an internal error; please report this")
-            return DeliveryResult(
-                drops=[Drop("fault", request.points)], message="internal error of the exporter; see its log"
-            )
+            drops = [Drop("fault", request.points)]
+            return DeliveryResult(drops=drops, message="internal error of the exporter; see its log")
 
     async def _deliver(self, request: QueuedRequest) -> DeliveryResult | None:
         """Send a request, in parts if it is rejected as a unit; None when the queue dropped it meanwhile."""
@@ -219,45 +210,42 @@ class Sender:
         previous: type[RequestResult] | None = None
         attempt = 0
         while True:
-            self._accounting.count_dropped(self._queue.expire(self._clock.now()))
-            if self._queue.peek() is not request:
+            self.accounting.count_dropped(self.queue.expire(self.clock.now()))
+            if self.queue.peek() is not request:
                 return None
-            started = self._clock.monotonic()
-            result = await self._send(piece)
+            started = self.clock.monotonic()
+            outcome = await self.transport.post(piece.body)
+            self.accounting.requests[outcome.code] += 1
+            result = classify(outcome, piece.points, self.clock.now())
             if isinstance(result, Accepted | Permanent):
                 return result
             attempt = attempt + 1 if type(result) is previous else 0
             previous = type(result)
-            await self._back_off(result, attempt, self._clock.monotonic() - started)
-
-    async def _send(self, piece: QueuedRequest) -> RequestResult:
-        outcome = await self._transport.post(piece.body)
-        self._accounting.requests[outcome.code] += 1
-        return classify(outcome, piece.points, self._clock.now())
+            await self._back_off(result, attempt, self.clock.monotonic() - started)
 
     async def _back_off(self, result: Retryable | Blocked, attempt: int, elapsed: float) -> None:
-        self._accounting.retries += 1
-        jitter = self._clock.jitter()
+        self.accounting.retries += 1
+        jitter = self.clock.jitter()
         match result:
             case Retryable(message, retry_after, unanswered):
                 self._set_state(DeliveryState.RETRYING, message)
                 elapsed = elapsed if unanswered else 0.0
-                await self._sleep(self._backoff.retry_delay(attempt, retry_after, jitter, elapsed))
+                await self._sleep(self.backoff.retry_delay(attempt, retry_after, jitter, elapsed))
             case Blocked(message):
                 self._set_state(DeliveryState.BLOCKED, message)
-                await self._sleep_blocked(self._backoff.blocked_delay(attempt, jitter))
+                await self._sleep_blocked(self.backoff.blocked_delay(attempt, jitter))
 
     async def _sleep_blocked(self, seconds: float) -> None:
         """Sleep, but no longer than until the credential changes."""
         while seconds > 0:
             hurried = await self._sleep(min(seconds, CREDENTIAL_POLL))
-            if hurried or self._transport.credentials_changed():
+            if hurried or self.transport.credentials_changed():
                 return
             seconds -= CREDENTIAL_POLL
 
     async def _sleep(self, seconds: float) -> bool:
         """Sleep; return whether `finish` cut it short. It does so once: later retries keep their back-off."""
-        await self._clock.sleep(seconds, self._hurry)
+        await self.clock.sleep(seconds, self._hurry)
         hurried = self._hurry.is_set()
         self._hurry.clear()
         return hurried
@@ -265,15 +253,12 @@ class Sender:
     def _note_accepted(self, piece: QueuedRequest, outcome: Accepted, result: DeliveryResult) -> None:
         result.accepted += outcome.accepted
         result.rejected += outcome.rejected
-        result.any_accepted = True
         result.message = outcome.message or result.message
-        now = self._clock.now()
-        self._accounting.last_success = now
-        self._accounting.last_lag = now - piece.timestamp
+        self.accounting.last_success = self.clock.now()
+        self.accounting.last_lag = self.accounting.last_success - piece.timestamp
         if outcome.message or outcome.rejected:
-            self._accounting.warnings += 1
-            event = "points accepted with a warning"
-            self._log_limited(event, outcome.rejected, piece.points, outcome.message)
+            self.accounting.warnings += 1
+            self._log_limited("points accepted with a warning", outcome.rejected, piece.points, outcome.message)
 
     def _note_dropped(self, points: int, request: QueuedRequest, failure: Permanent, result: DeliveryResult) -> None:
         if points:
@@ -283,16 +268,16 @@ class Sender:
 
     def _set_state(self, state: DeliveryState, reason: str) -> None:
         """Enter a state; log it if it is another."""
-        self._accounting.state_reason = log.REDACTOR.redact(reason)
-        if state is not self._accounting.state:
-            self._accounting.state = state
+        self.accounting.state_reason = log.REDACTOR.redact(reason)
+        if state is not self.accounting.state:
+            self.accounting.state = state
             level, event = _STATE_EVENTS[state]
-            _log.log(level, event, extra=log.fields(reason=self._accounting.state_reason))
+            _log.log(level, event, extra=log.fields(reason=self.accounting.state_reason))
 
     def _log_limited(self, event: str, points: int, of: int, reason: str) -> None:
         """Log lost points at most once per LOG_INTERVAL, with the sum since the previous line."""
         self._unlogged_points[event] += points
-        if (now := self._clock.now()) >= self._last_logged.get(event, 0.0) + LOG_INTERVAL:
+        if (now := self.clock.now()) >= self._last_logged.get(event, 0.0) + LOG_INTERVAL:
             _log.warning(event, extra=log.fields(points=self._unlogged_points.pop(event), of=of, reason=reason))
             self._last_logged[event] = now
 

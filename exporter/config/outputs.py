@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
+from exporter.config import values
 from exporter.config.errors import quoted
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
-from exporter.config.values import (
-    HEADERS_FORMAT,
-    MIB,
-    ByteSize,
-    DirectoryPath,
-    HeaderName,
-    HeaderValue,
-    ListenAddress,
-    NonNegativeSeconds,
-    PositiveInt,
-    PositiveSeconds,
-    SecretFilePath,
-    ValueFormat,
-    lowercase,
-    split_address,
-    value_error,
-)
 
 METRICS_PATH = "/v1/metrics"
 LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
@@ -52,7 +35,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """URL for OTLP/HTTP: /v1/metrics is appended after one slash, unless the path ends with it (E01)."""
-        parts = split_address(self.text)
+        parts = values.split_address(self.text)
         if self.exact:
             return parts._replace(path=parts.path or "/").geturl()
         path = parts.path.rstrip("/").removesuffix(METRICS_PATH)
@@ -65,47 +48,52 @@ class Endpoint:
 def parse_endpoint(value: object) -> Endpoint:
     """Parse an endpoint; whether it needs a scheme depends on the protocol and is checked later."""
     endpoint = value if isinstance(value, Endpoint) else Endpoint(str(value).strip())
-    split_address(endpoint.text)
+    values.split_address(endpoint.text)
     return endpoint
+
+
+_ENDPOINT_FORMAT = values.ValueFormat("URL; for grpc also host:port")
+EndpointSetting = Annotated[Endpoint, PlainValidator(parse_endpoint), PlainSerializer(str), _ENDPOINT_FORMAT]
 
 
 def parse_protocol(value: object) -> object:
     """Return the protocol in lower case. Raise on http/json (E08)."""
-    protocol = lowercase(value)
+    protocol = values.lowercase(value)
     if protocol == "http/json":
-        raise value_error("http/json is not supported, since backends answer 400 to it", "write http/protobuf or grpc")
+        message = "http/json is not supported, since backends answer 400 to it"
+        raise values.value_error(message, "write http/protobuf or grpc")
     return protocol
 
 
 class RequestSection(Section):
     """Maximum size of an OTLP request."""
 
-    points: PositiveInt = 5000
+    points: values.PositiveInt = 5000
     """Maximum number of data points in a request."""
-    bytes: ByteSize = Field(default=4 * MIB, le=64 * MIB)
+    bytes: values.ByteSize = Field(default=4 * values.MIB, le=64 * values.MIB)
     """Maximum size of a request before compression; most gRPC servers accept at most 4MiB."""
 
 
 class RetrySection(Section):
     """Back-off after a failed request; a server's Retry-After is a minimum."""
 
-    initial: PositiveSeconds = 0.5
+    initial: values.PositiveSeconds = 0.5
     """First back-off; it doubles after each failure, with jitter."""
-    longest: PositiveSeconds = 1.5
+    longest: values.PositiveSeconds = 1.5
     """Maximum back-off: delivery resumes at most this long after the backend is available again."""
 
 
 class QueueSection(Section):
     """Queue of requests while the backend is unavailable; the oldest request is dropped first, and counted."""
 
-    bytes: ByteSize = 64 * MIB
+    bytes: values.ByteSize = 64 * values.MIB
     """Maximum size of the queue, in bytes of compressed requests."""
-    age: PositiveSeconds = 86_400.0
+    age: values.PositiveSeconds = 86_400.0
     """Maximum age of a queued request; older ones are dropped."""
-    directory: DirectoryPath | None = None
+    directory: values.DirectoryPath | None = None
     """Directory for the queue, not shared with another exporter; it survives restarts and kills; unset: the queue is
     in memory only."""
-    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(lowercase)] = "interval"
+    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(values.lowercase)] = "interval"
     """When the queue is synced to disk: after each write, every second (interval), or when the system does it (never).
     It matters if the machine crashes; a crash of the process loses nothing."""
 
@@ -113,30 +101,25 @@ class QueueSection(Section):
 class OtlpSection(Section):
     """Push over OTLP; off without an endpoint."""
 
-    endpoint: (
-        Annotated[
-            Endpoint, PlainValidator(parse_endpoint), PlainSerializer(str), ValueFormat("URL; for grpc also host:port")
-        ]
-        | None
-    ) = None
+    endpoint: EndpointSetting | None = None
     """Base URL to push to, such as https://otlp.last9.io; for HTTP, /v1/metrics is appended unless the URL ends with
     it; unset: no push, only /metrics is served."""
     protocol: Annotated[Literal["http/protobuf", "grpc"], BeforeValidator(parse_protocol)] = "http/protobuf"
     """Protocol of the push."""
     insecure: bool = False
     """For grpc and an endpoint without scheme: true for plain text, false for TLS (E04)."""
-    headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS_FORMAT] = Field(default_factory=dict)
+    headers: values.Headers = Field(default_factory=dict)
     """Headers of each request, or gRPC metadata; the values are secret."""
-    headers_file: SecretFilePath | None = None
+    headers_file: values.SecretFilePath | None = None
     """File with additional headers in the format of OTEL_EXPORTER_OTLP_HEADERS, or one per line; they override
     `headers`; reloaded when it changes; unset: none."""
-    authorization_file: SecretFilePath | None = None
+    authorization_file: values.SecretFilePath | None = None
     """File with the complete value of the Authorization header; reloaded when it changes; unset: none."""
-    compression: Annotated[Literal["gzip", "none"], BeforeValidator(lowercase)] = "gzip"
+    compression: Annotated[Literal["gzip", "none"], BeforeValidator(values.lowercase)] = "gzip"
     """Compression of each request."""
-    timeout: NonNegativeSeconds = 10.0
+    timeout: values.NonNegativeSeconds = 10.0
     """Timeout of a request; 0: no limit."""
-    grace: NonNegativeSeconds = 10.0
+    grace: values.NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()
     request: RequestSection = RequestSection()
@@ -153,7 +136,7 @@ class OtlpSection(Section):
         """The host:port for gRPC ("": nothing is pushed), and whether to use TLS: a scheme beats `insecure` (E04)."""
         if self.endpoint is None:
             return "", False
-        parts = split_address(self.endpoint.text)
+        parts = values.split_address(self.endpoint.text)
         use_tls = parts.scheme == "https" if parts.scheme else not self.insecure
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{host}:{parts.port or (443 if use_tls else 80)}", use_tls
@@ -162,7 +145,7 @@ class OtlpSection(Section):
 class WebSection(Section):
     """The exporter's own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
 
-    listen: ListenAddress = ":9464"
+    listen: values.ListenAddress = ":9464"
     """Address to listen on; without a host: all addresses."""
     basic_auth: BasicAuthSection = BasicAuthSection()
     """User name and password of the pages; /healthz and /readyz need none."""
@@ -178,15 +161,16 @@ class WebSection(Section):
 def check_read_address(text: str) -> str:
     """Check the address of a Prometheus HTTP API: the URL before /api/v1."""
     address = text.strip()
-    parts = split_address(address)
+    parts = values.split_address(address)
     if not parts.scheme:
-        raise value_error(f"{quoted(address)} has no scheme", f"write https://{address} (http:// for plain text)")
+        hint = f"write https://{address} (http:// for plain text)"
+        raise values.value_error(f"{quoted(address)} has no scheme", hint)
     if parts.query or parts.fragment:
-        raise value_error("has a query or a fragment", "write the address alone")
+        raise values.value_error("has a query or a fragment", "write the address alone")
     if _API_PATH.search(parts.path):
-        raise value_error("ends in /api/v1, which is appended to it", "write the part before /api/v1")
+        raise values.value_error("ends in /api/v1, which is appended to it", "write the part before /api/v1")
     if parts.path.rstrip("/").endswith("/write"):
-        raise value_error("is a remote write URL", "write the address to read from; at Last9 it is the Read URL")
+        raise values.value_error("is a remote write URL", "write the address to read from; at Last9 it is the Read URL")
     return address.rstrip("/")
 
 
@@ -202,19 +186,19 @@ class Last9Section(Section):
 class ReadSection(Section):
     """Read access to the store, for the command `verify`; off without an address."""
 
-    address: Annotated[str, AfterValidator(check_read_address), ValueFormat("URL")] | None = None
+    address: Annotated[str, AfterValidator(check_read_address), values.ValueFormat("URL")] | None = None
     """URL of a Prometheus HTTP API, without /api/v1; unset: `last9` is used, or nothing is read."""
     last9: Last9Section = Last9Section()
     username: str = ""
     """User name of basic authentication; empty: the cluster id of `last9`, or no authentication."""
     password: SecretStr | None = None
     """Password, at Last9 a read token of the cluster; `password_file` is preferred."""
-    password_file: SecretFilePath | None = None
+    password_file: values.SecretFilePath | None = None
     """File with the password."""
-    authorization_file: SecretFilePath | None = None
+    authorization_file: values.SecretFilePath | None = None
     """File with the complete value of the Authorization header, instead of user name and password; unset: none."""
     tls: ClientTlsSection = ClientTlsSection()
-    timeout: PositiveSeconds = 30.0
+    timeout: values.PositiveSeconds = 30.0
     """Timeout of a request."""
 
     @property

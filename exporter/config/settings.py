@@ -8,23 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from exporter.config import values
 from exporter.config.outputs import OtlpSection, ReadSection, WebSection
 from exporter.config.pass_through import PassThroughSetting, parse_pass_through
 from exporter.config.section import Section
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
-from exporter.config.values import (
-    ATTRIBUTES_FORMAT,
-    DirectoryPath,
-    GlobList,
-    NonNegativeSeconds,
-    ObjectGlobList,
-    PositiveInt,
-    StringList,
-    ValueFormat,
-    lowercase,
-    parse_attributes,
-    value_error,
-)
 from exporter.metrics import Source
 
 SERVICE_NAME = "rollouts-exporter"
@@ -49,25 +37,28 @@ def _with_service_name(attributes: Mapping[str, str]) -> dict[str, str]:
     for key in attributes:
         other = labels.setdefault("".join(c if c.isalnum() else "_" for c in key), key)
         if other != key:
-            raise value_error(f"{other} and {key} become the same label", "keep one of them")
+            raise values.value_error(f"{other} and {key} become the same label", "keep one of them")
     return {"service.name": SERVICE_NAME, **attributes}
 
 
-def _with_default_roles(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**DEFAULT_ROLE_VALUES, **values}
+def _with_default_roles(roles: Mapping[str, Any]) -> dict[str, Any]:
+    return {**DEFAULT_ROLE_VALUES, **roles}
 
 
-ROLES_FORMAT = ValueFormat("mapping of values to stable, canary or preview", dict, parse_attributes)
-AttributeKey = Annotated[str, Field(pattern=r"^[!-~]+$")]
-ConfiguredRole = Annotated[Literal["stable", "canary", "preview"], BeforeValidator(lowercase)]
+_ROLES_FORMAT = values.ValueFormat("mapping of values to stable, canary or preview", str, values.parse_attributes)
+_Role = Annotated[Literal["stable", "canary", "preview"], BeforeValidator(values.lowercase)]
+RoleValues = Annotated[Mapping[str, _Role], AfterValidator(_with_default_roles), _ROLES_FORMAT]
+_ATTRIBUTES_FORMAT = values.ValueFormat("attributes", str, values.parse_attributes)
+_AttributeKey = Annotated[str, Field(pattern=r"^[!-~]+$")]
+Attributes = Annotated[Mapping[_AttributeKey, str], AfterValidator(_with_service_name), _ATTRIBUTES_FORMAT]
 
 
 class NamespacesSection(Section):
     """Namespaces whose rollouts are exported."""
 
-    include: GlobList = ()
+    include: values.GlobList = ()
     """Namespaces to export, as globs (* and ?); empty: all."""
-    exclude: GlobList = ()
+    exclude: values.GlobList = ()
     """Namespaces to omit, as globs; overrides `include`; empty: none."""
 
     def allows(self, namespace: str) -> bool:
@@ -84,27 +75,25 @@ class SeriesSection(Section):
     pass_through: PassThroughSetting = parse_pass_through("article")
     """Controller families to export unchanged: a preset, or a list of regular expressions that match complete names;
     none: derived series only."""
-    limit: PositiveInt = 1_000_000
+    limit: values.PositiveInt = 1_000_000
     """Maximum number of series; further series are not exported, and counted."""
 
 
 class LifecycleSection(Section):
     """Timing of deletions, phases and info series, and the roles of pods."""
 
-    grace: NonNegativeSeconds = 60.0
+    grace: values.NonNegativeSeconds = 60.0
     """How long an object must be absent before it counts as deleted; longer than a failover (15 to 20 s)."""
-    ended_info: NonNegativeSeconds = 300.0
+    ended_info: values.NonNegativeSeconds = 300.0
     """How long an info series is exported as 0 after a label changed, before it goes stale; 0: stale at once."""
-    hold_down: NonNegativeSeconds = 20.0
+    hold_down: values.NonNegativeSeconds = 20.0
     """How long a phase without an event must last to count: scaling changes the phase of a paused rollout for
     milliseconds, and a scrape may catch it; 0: every scraped phase counts."""
-    role_label: StringList = ("role",)
+    role_label: values.StringList = ("role",)
     """Keys of the pod label that ephemeral metadata (canaryMetadata, stableMetadata) sets; empty: not used."""
-    role_values: Annotated[Mapping[str, ConfiguredRole], AfterValidator(_with_default_roles), ROLES_FORMAT] = Field(
-        default_factory=dict
-    )
+    role_values: RoleValues = Field(default_factory=dict)
     """Role (stable, canary, preview) of each value of that label; added to the defaults."""
-    traffic_router: ObjectGlobList = ()
+    traffic_router: values.ObjectGlobList = ()
     """Rollouts with a traffic router although their label traffic_router is empty (Gateway API, plugins),
     as namespace/name globs; empty: none."""
 
@@ -116,23 +105,23 @@ class LifecycleSection(Section):
 class MemorySection(Section):
     """State that survives a restart."""
 
-    directory: DirectoryPath | None = None
+    directory: values.DirectoryPath | None = None
     """Directory of the state file; unset: no state survives a restart, and the first minutes after it are unknown."""
 
 
 class LogSection(Section):
     """The exporter's log, on standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lowercase)] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(values.lowercase)] = "info"
     """Minimum level of log events."""
-    format: Annotated[Literal["text", "json"], BeforeValidator(lowercase)] = "text"
+    format: Annotated[Literal["text", "json"], BeforeValidator(values.lowercase)] = "text"
     """Format of an event: a line of text, or a JSON object."""
 
 
 class Settings(Section):
     """All settings; `Settings()` has the defaults. The docstring of a section describes its field."""
 
-    mode: Annotated[Literal["deployment", "sidecar"], BeforeValidator(lowercase)] = "deployment"
+    mode: Annotated[Literal["deployment", "sidecar"], BeforeValidator(values.lowercase)] = "deployment"
     """deployment: one exporter per cluster; sidecar: one per controller pod, exporting while that one leads."""
     argo: tuple[InstallationSource, ...] = ()
     """Controllers of Argo Rollouts: a mapping, or a list of mappings with one per installation."""
@@ -141,9 +130,7 @@ class Settings(Section):
     otlp: OtlpSection = OtlpSection()
     read: ReadSection = ReadSection()
     web: WebSection = WebSection()
-    attributes: Annotated[Mapping[AttributeKey, str], AfterValidator(_with_service_name), ATTRIBUTES_FORMAT] = Field(
-        default_factory=dict
-    )
+    attributes: Attributes = Field(default_factory=dict)
     """Identity attributes of the resource and of every data point, such as k8s.cluster.name (or cluster) and
     deployment.environment; the value none omits an attribute; service.name is rollouts-exporter by default."""
     namespaces: NamespacesSection = NamespacesSection()

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
+from exporter.config import values
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section
-from exporter.config.values import (
-    HEADERS_FORMAT,
-    MIB,
-    ByteSize,
-    HeaderName,
-    HeaderValue,
-    PositiveInt,
-    PositiveSeconds,
-    SecretFilePath,
-    TargetList,
-)
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds, as in Prometheus."""
@@ -32,38 +21,38 @@ def _default_timeout(fields: dict[str, Any]) -> float:
 class ScrapeLimits(Section):
     """Limits of one response; a scrape that exceeds `body` or `samples` fails."""
 
-    body: ByteSize = 64 * MIB
+    body: values.ByteSize = 64 * values.MIB
     """Maximum size of a response after decompression, in bytes."""
-    samples: PositiveInt = 1_000_000
+    samples: values.PositiveInt = 1_000_000
     """Maximum number of samples in a response; samples of unused families do not count."""
-    addresses: PositiveInt = 64
+    addresses: values.PositiveInt = 64
     """Maximum number of addresses that a name may resolve to; further addresses are not scraped, and counted."""
 
 
 class KubeStateMetricsLimits(ScrapeLimits):
     """Limits of kube-state-metrics, whose responses are large."""
 
-    body: ByteSize = 512 * MIB
+    body: values.ByteSize = 512 * values.MIB
     """Maximum size of a response after decompression, in bytes."""
 
 
 class ScrapeSource(Section):
     """A kind of component to scrape."""
 
-    targets: TargetList = ()
+    targets: values.TargetList = ()
     """Targets to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
-    interval: PositiveSeconds = 15.0
+    interval: values.PositiveSeconds = 15.0
     """Interval between scrapes of a target; a multiple of the smallest interval of all sources."""
-    timeout: PositiveSeconds = Field(default_factory=_default_timeout)
+    timeout: values.PositiveSeconds = Field(default_factory=_default_timeout)
     """Timeout of a scrape, at most the interval; unset: 10s, or the interval if that is shorter."""
     path: str = Field(default="/metrics", pattern=r"^/[!-~]*$")
     """Path and query of the request, for targets that are not URLs with a path."""
     limits: ScrapeLimits = ScrapeLimits()
     tls: ClientTlsSection = ClientTlsSection()
-    bearer_token_file: SecretFilePath | None = None
+    bearer_token_file: values.SecretFilePath | None = None
     """File with a token to send as `Authorization: Bearer`; reloaded when it changes; unset: no token."""
     basic_auth: BasicAuthSection = BasicAuthSection()
-    headers: Annotated[Mapping[HeaderName, HeaderValue], HEADERS_FORMAT] = Field(default_factory=dict)
+    headers: values.Headers = Field(default_factory=dict)
     """Additional HTTP headers; the values are secret."""
 
 
@@ -72,7 +61,7 @@ class InstallationSource(ScrapeSource):
 
     name: str = Field(default="default", min_length=1)
     """Unique name of the installation, the value of the label `installation`."""
-    targets: TargetList = ()
+    targets: values.TargetList = ()
     """Controllers to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape;
     unset: argo-rollouts-metrics.argo-rollouts.svc:8090, or 127.0.0.1:8090 in mode sidecar."""
 
@@ -80,9 +69,9 @@ class InstallationSource(ScrapeSource):
 class KubeStateMetricsSource(ScrapeSource):
     """All shards of kube-state-metrics, the source of pods and ReplicaSets."""
 
-    targets: TargetList = ("kube-state-metrics.kube-system.svc:8080",)
+    targets: values.TargetList = ("kube-state-metrics.kube-system.svc:8080",)
     """Shards to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
-    interval: PositiveSeconds = 30.0
+    interval: values.PositiveSeconds = 30.0
     """Interval between scrapes of a shard; a multiple of the smallest interval of all sources."""
     path: str = Field(default="/metrics?resources=pods,replicasets", pattern=r"^/[!-~]*$")
     """Path and query of the request, for targets that are not URLs with a path."""
@@ -92,5 +81,5 @@ class KubeStateMetricsSource(ScrapeSource):
 class RolloutStateSource(ScrapeSource):
     """A kube-state-metrics with the state of Rollout objects (custom-resource state); off without targets."""
 
-    targets: TargetList = ()
+    targets: values.TargetList = ()
     """Targets with the state of Rollout objects, as host:port or URLs; empty: off."""

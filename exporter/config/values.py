@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from exporter.config.errors import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -281,5 +282,4 @@ SecretFilePath = Annotated[Path, ValueFormat("secret file")]
 DirectoryPath = Annotated[Path, ValueFormat("directory")]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_check_secret_header_value)]
-HEADERS_FORMAT = ValueFormat("headers", dict, parse_headers, str.lower)
-ATTRIBUTES_FORMAT = ValueFormat("attributes", dict, parse_attributes)
+Headers = Annotated[Mapping[HeaderName, HeaderValue], ValueFormat("headers", str, parse_headers, str.lower)]

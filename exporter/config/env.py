@@ -170,28 +170,16 @@ MAPPING_PREFIXES: dict[str, SettingPath] = {
 """Prefixes of the variables for keys of a mapping: the remainder of the name is the key."""
 
 
-def below_file(variables: Iterable[Variable], issues: IssueCollector) -> Iterator[SourcedAssignment]:
-    """Yield the assignments that the file overrides, lowest precedence first."""
-    yield from _apply_rules(BELOW_FILE, _non_empty(variables), issues)
+def assignments(
+    variables: Iterable[Variable], issues: IssueCollector
+) -> tuple[list[SourcedAssignment], list[SourcedAssignment]]:
+    """Return the assignments that a file overrides, and those that override it, each lowest precedence first.
 
-
-def above_file(variables: Iterable[Variable], issues: IssueCollector) -> Iterator[SourcedAssignment]:
-    """Yield the assignments that override the file, lowest precedence first; unknown prefixed names are errors."""
-    by_name = _non_empty(variables)
-    yield from _apply_rules(ABOVE_FILE, by_name, issues)
-    for name in sorted(filter(_is_prefixed, by_name)):
-        path = _prefixed_path(name)
-        if path is not None:
-            yield by_name[name], path, by_name[name].text
-            continue
-        match = closest_match(name.upper().removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in PREFIXED))
-        hint = f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
-        issues.add_error(by_name[name].location, "matches no setting", hint)
-
-
-def _non_empty(variables: Iterable[Variable]) -> dict[str, Variable]:
-    """Return the variables by name; an empty one counts as unset (E05)."""
-    return {variable.name: variable for variable in variables if variable.text.strip()}
+    An empty variable counts as unset (E05).
+    """
+    by_name = {variable.name: variable for variable in variables if variable.text.strip()}
+    below_file = list(_apply_rules(BELOW_FILE, by_name, issues))
+    return below_file, [*_apply_rules(ABOVE_FILE, by_name, issues), *_prefixed(by_name, issues)]
 
 
 def _apply_rules(
@@ -209,16 +197,22 @@ def _apply_rules(
                 break
 
 
-def _is_prefixed(name: str) -> bool:
-    return name.startswith(PREFIX) and name != CONFIG_VARIABLE and not _SERVICE_LINK.fullmatch(name)
+def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterator[SourcedAssignment]:
+    """Yield the assignments of ROLLOUTS_EXPORTER_* in any case; names of no setting are errors."""
+    for name, variable in sorted(by_name.items()):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _SERVICE_LINK.fullmatch(name):
+            continue
+        path = _prefixed_path(name)
+        if path is not None:
+            yield variable, path, variable.text
+            continue
+        match = closest_match(name.upper().removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in PREFIXED))
+        hint = f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
+        issues.add_error(variable.location, "matches no setting", hint)
 
 
 def _prefixed_path(name: str) -> SettingPath | None:
-    """Return the setting of a prefixed variable in any case, None if there is none."""
+    """Return the setting of a prefixed variable, None if there is none."""
     upper = name.upper()
-    if upper in PREFIXED:
-        return PREFIXED[upper]
-    for prefix, path in MAPPING_PREFIXES.items():
-        if upper.startswith(prefix):
-            return (*path, name[len(prefix) :])
-    return None
+    mappings = ((*path, name[len(prefix) :]) for prefix, path in MAPPING_PREFIXES.items() if upper.startswith(prefix))
+    return PREFIXED.get(upper) or next(mappings, None)

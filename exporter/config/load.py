@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from exporter.config import schema
-from exporter.config.env import above_file, below_file
+from exporter.config.env import assignments
 from exporter.config.errors import ConfigError, ConfigIssue, IssueCollector, Origin, quoted, suggest
 from exporter.config.schema import SettingPath
 from exporter.config.settings import Settings
@@ -111,7 +111,8 @@ def _variable_layers(variables: list[Variable], issues: IssueCollector) -> tuple
         variable, path, value = assignment
         return flatten(_nest(path, value), lambda _: variable.origin, issues)
 
-    return list(map(layer, below_file(variables, issues))), list(map(layer, above_file(variables, issues)))
+    below, above = assignments(variables, issues)
+    return list(map(layer, below)), list(map(layer, above))
 
 
 def _nest(path: SettingPath, value: object) -> object:

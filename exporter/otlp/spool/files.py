@@ -33,7 +33,7 @@ class SpoolFile:
     def __init__(self, path: Path, flags: int) -> None:
         self.path = path
         self.dirty = False
-        self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        self.descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
 
     def is_linked(self) -> bool:
         """Return whether the path still leads to this file: it may have been removed or replaced."""
@@ -41,39 +41,27 @@ class SpoolFile:
             status = self.path.stat()
         except OSError:
             return False
-        return os.path.samestat(status, os.fstat(self._descriptor))
+        return os.path.samestat(status, os.fstat(self.descriptor))
 
     def size(self) -> int:
         """Return the size in bytes."""
-        return os.fstat(self._descriptor).st_size
+        return os.fstat(self.descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from an offset on, fewer only at the end of the file."""
-        return os.pread(self._descriptor, length, offset)
+        return os.pread(self.descriptor, length, offset)
 
     def write(self, content: bytes, offset: int) -> None:
         """Write all bytes at an offset."""
         self.dirty = True
         left = memoryview(content)
         while left:
-            written = os.pwrite(self._descriptor, left, offset)
+            written = os.pwrite(self.descriptor, left, offset)
             left, offset = left[written:], offset + written
-
-    def truncate(self, size: int) -> None:
-        """Cut the file to a size in bytes."""
-        os.ftruncate(self._descriptor, size)
-
-    def duplicate(self) -> int:
-        """Return another descriptor of the file, for a thread to sync and close."""
-        return os.dup(self._descriptor)
-
-    def lock(self) -> None:
-        """Lock the file until it is closed or the process dies; BlockingIOError if another process holds the lock."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
 
 class Segment:
@@ -99,11 +87,6 @@ class Segment:
             raise
         return cls(file, len(SEGMENT_HEADER))
 
-    @property
-    def name(self) -> str:
-        """The name of the file."""
-        return self.file.path.name
-
     def append(self, record: bytes) -> int:
         """Append a record; return its offset. Raises OSError, and leaves no partial record behind then."""
         offset = self.size
@@ -111,7 +94,7 @@ class Segment:
             self.file.write(record, offset)
         except OSError:
             with suppress(OSError):
-                self.file.truncate(offset)
+                os.ftruncate(self.file.descriptor, offset)
             raise
         self.size += len(record)
         return offset
@@ -136,14 +119,14 @@ def lock_directory(directory: Path) -> SpoolFile:
     with ExitStack() as opened:
         opened.callback(file.close)
         try:
-            file.lock()
+            fcntl.flock(file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = file.read(0, 20).decode(errors="replace").strip() or "unknown"
             raise InUseError(
                 f"otlp.queue.directory {directory} is in use by another process (its pid: {owner}); "
                 "give each exporter a directory of its own, or stop the other first"
             ) from None
-        file.truncate(0)
+        os.ftruncate(file.descriptor, 0)
         file.write(f"{os.getpid()}\n".encode(), 0)
         opened.pop_all()
     return file

@@ -283,7 +283,7 @@ class Spool:
 
     def _drop_damaged(self, stored: StoredRecord, points: int) -> None:
         self._accounting.count_dropped(drops("damaged", points))
-        place = {"file": stored.segment.name, "offset": stored.header.offset, "bytes": stored.header.size}
+        place = {"file": stored.segment.file.path.name, "offset": stored.header.offset, "bytes": stored.header.size}
         _log.warning("spool dropped a damaged record", extra=fields(**place, points=points))
 
     # The checkpoint ---------------------------------------------------------------------------------------------------

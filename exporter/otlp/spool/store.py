@@ -114,9 +114,7 @@ class SegmentStore:
 
     def open(self) -> Recovery:
         """Open the directory, created if missing, and scan it, unless segments that are open here are still in it."""
-        if self._open_files is not None:
-            self._open_files.close()
-            self._open_files = None
+        self._close_files()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._open_files = _open_spool_files(self._directory)
         checkpoint = self._open_files.checkpoint_file.latest
@@ -146,7 +144,7 @@ class SegmentStore:
             corruptions += [(path.name, corruption) for corruption in scan.corruptions]
             records += self._adopt(file, scan, pending)
         if self._active is not None:
-            self._active.file.truncate(self._active.size)
+            os.ftruncate(self._active.file.descriptor, self._active.size)
         return Recovery(records, pending, corruptions)
 
     def _undo_open(self, previous: Sequence[Segment]) -> None:
@@ -156,9 +154,7 @@ class SegmentStore:
         self._segments = list(previous)
         self._drained = [segment for segment in self._drained if segment in previous]
         self._active = None
-        if self._open_files is not None:
-            self._open_files.close()
-            self._open_files = None
+        self._close_files()
 
     def _adopt(self, file: SpoolFile, scan: SegmentScan, pending: PendingRecords) -> list[StoredRecord]:
         """Add a segment file; the last one becomes active: new records follow its last valid one."""
@@ -219,7 +215,7 @@ class SegmentStore:
         dirty = [file for file in self._all_files() if file.dirty]
         with ExitStack() as stack:
             for file in dirty:
-                descriptors.append(file.duplicate())
+                descriptors.append(os.dup(file.descriptor))
                 stack.callback(os.close, descriptors[-1])
             stack.pop_all()
         for file in dirty:
@@ -251,14 +247,17 @@ class SegmentStore:
         """Whether records are pending in unlinked segments, so that they would not outlive this process."""
         return any(segment.unlinked and segment.pending for segment in self._segments)
 
+    def _close_files(self) -> None:
+        if self._open_files is not None:
+            self._open_files.close()
+            self._open_files = None
+
     def close(self) -> None:
         """Close all files, which releases the lock."""
         for segment in self._segments:
             segment.file.close()
         self._segments.clear()
-        if self._open_files is not None:
-            self._open_files.close()
-            self._open_files = None
+        self._close_files()
 
 
 def _open_spool_files(directory: Path) -> SpoolFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -41,8 +42,7 @@ class Encoder:
     def __init__(self, identity: Identity, max_points: int = MAX_POINTS, max_bytes: int = MAX_BYTES) -> None:
         self.skipped: Counter[str] = Counter()
         self._identity = identity
-        self._max_points = max_points
-        self._max_bytes = max_bytes
+        self._new_builder = partial(RequestBuilder, identity, max_points, max_bytes)
         numbers = NumberEncoder(identity, self.skipped)
         self._encoders: Mapping[MetricType, NumberEncoder | HistogramEncoder] = {
             MetricType.GAUGE: numbers,
@@ -70,9 +70,6 @@ class Encoder:
         for encoder, cache in self._caches.items():
             encoder.end_cycle()
             cache.end_cycle()
-
-    def _new_builder(self) -> RequestBuilder:
-        return RequestBuilder(self._identity, self._max_points, self._max_bytes)
 
     def _encode_snapshot(self, snapshot: MetricsSnapshot) -> Iterator[tuple[MetricFamily, FramedPoints]]:
         """Yield encoded points by family, active before stale ones of a name, so that no series is both (T40)."""

@@ -8,18 +8,20 @@ returns all its values at one moment, so that made, delivered, dropped and queue
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.incremental import SeriesFactory
 from exporter.metrics import MetricFamily, MetricType, Series
+
+T = TypeVar("T")
 
 PREFIX: Final = "rollouts_exporter_"
 DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -118,25 +120,22 @@ class SelfMetrics:
         self._start_time = start_time
         self._registry = CollectorRegistry()
         self._process_registry = CollectorRegistry()
-        self._callbacks = _CallbackCollector()
+        self._callbacks: list[Callable[[], ObservedValues]] = []
         self._factory = SeriesFactory()
         self._start_times: dict[str, float] = {}
-        self._counters = {metric: self._counter(metric.value) for metric in _synchronous(MetricType.COUNTER)}
-        self._gauges = {metric: self._gauge(metric.value) for metric in _synchronous(MetricType.GAUGE)}
-        self._histograms = {metric: self._histogram(metric.value) for metric in _synchronous(MetricType.HISTOGRAM)}
-        self._registry.register(self._callbacks)
+        self._counters = self._register(MetricType.COUNTER, Counter)
+        self._gauges = self._register(MetricType.GAUGE, Gauge)
+        self._histograms = self._register(MetricType.HISTOGRAM, partial(Histogram, buckets=DURATION_BUCKETS))
         ProcessCollector(registry=self._process_registry)
         self.set(OwnMetric.BUILD, 1, version)
 
-    def _counter(self, definition: OwnMetricDefinition) -> Counter:
-        return Counter(definition.name, definition.help, definition.labels, registry=self._registry)
-
-    def _gauge(self, definition: OwnMetricDefinition) -> Gauge:
-        return Gauge(definition.name, definition.help, definition.labels, registry=self._registry)
-
-    def _histogram(self, definition: OwnMetricDefinition) -> Histogram:
-        name, text, labels = definition.name, definition.help, definition.labels
-        return Histogram(name, text, labels, registry=self._registry, buckets=DURATION_BUCKETS)
+    def _register(self, kind: MetricType, new: Callable[..., T]) -> dict[OwnMetric, T]:
+        """Register all metrics of a type with the library, except for the observable ones."""
+        metrics = (metric for metric in OwnMetric if metric.value.type is kind and not metric.value.observable)
+        return {
+            metric: new(metric.value.name, metric.value.help, metric.value.labels, registry=self._registry)
+            for metric in metrics
+        }
 
     def add(self, metric: OwnMetric, *labels: str, amount: float = 1) -> None:
         """Increment a counter; `labels` are label values in the definition's order."""
@@ -160,7 +159,7 @@ class SelfMetrics:
         """
         if others := [metric.value.name for metric in callback() if not metric.value.observable]:
             raise ValueError(f"not observable, use add, set or observe: {', '.join(others)}")
-        self._callbacks.callbacks.append(callback)
+        self._callbacks.append(callback)
 
     def set_start_time(self, start_time: float, *counters: OwnMetric) -> None:
         """Set when these counters began (Unix seconds), for counts that an earlier process started."""
@@ -168,7 +167,8 @@ class SelfMetrics:
 
     def families(self, *, process: bool = False) -> tuple[MetricFamily, ...]:
         """Return all own metrics; with `process`, also this process's CPU, memory and open files (E43)."""
-        metrics = [*self._registry.collect(), *(self._process_registry.collect() if process else ())]
+        process_metrics = self._process_registry.collect() if process else ()
+        metrics = (*self._registry.collect(), *self._observe_callbacks(), *process_metrics)
         families = tuple(self._family(metric) for metric in metrics if metric.samples)
         self._factory.end_cycle()
         return families
@@ -180,33 +180,20 @@ class SelfMetrics:
         values = array("d")
         for sample in metric.samples:
             if not sample.name.endswith("_created"):
-                series.append(self._intern(sample.name, sample.labels))
+                labels = (*sample.labels.items(), ("instance", self._instance))
+                series.append(self._factory.series(sample.name, labels))
                 values.append(sample.value)
         name = f"{metric.name}_total" if kind is MetricType.COUNTER else metric.name
         start_time = self._start_times.get(name, self._start_time)
         start_times = None if kind is MetricType.GAUGE else array("d", [start_time]) * len(series)
         return MetricFamily(name, kind, metric.documentation, series, values, start_times)
 
-    def _intern(self, name: str, labels: Mapping[str, str]) -> Series:
-        return self._factory.series(name, (*labels.items(), ("instance", self._instance)))
-
-
-class _CallbackCollector(Collector):
-    """Presents the observable metrics to the library's registry."""
-
-    def __init__(self) -> None:
-        self.callbacks: list[Callable[[], ObservedValues]] = []
-
-    def collect(self) -> Iterable[Metric]:
+    def _observe_callbacks(self) -> Iterator[Metric]:
         # All callbacks run before the first family is built, so that their values are of one moment.
-        observations = [callback() for callback in self.callbacks]
+        observations = [callback() for callback in self._callbacks]
         for observation in observations:
             for metric, value in observation.items():
                 yield _library_metric(metric.value, value)
-
-
-def _synchronous(kind: MetricType) -> list[OwnMetric]:
-    return [metric for metric in OwnMetric if metric.value.type is kind and not metric.value.observable]
 
 
 def _library_metric(definition: OwnMetricDefinition, values: float | Mapping[str, float]) -> Metric:

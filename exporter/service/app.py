@@ -24,8 +24,8 @@ from exporter.service.cycle import CycleDependencies, CycleRunner
 from exporter.service.state_file import StateFile
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
+from exporter.web.html import DeliveryStatus, StatusPage
 from exporter.web.server import DataSources, serve
-from exporter.web.views import DeliveryStatus, StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

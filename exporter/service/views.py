@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from exporter.web.views import RolloutRow, TargetRow
+from exporter.web.html import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
     from exporter.rollouts.model import Rollout

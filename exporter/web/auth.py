@@ -44,8 +44,5 @@ def basic_auth_middleware(settings: BasicAuthSection) -> Middleware | None:
 def credentials_match(authorization: str, expected: str) -> bool:
     """Return whether a basic Authorization header has the `expected` "name:password"; compares in constant time."""
     scheme, _, token = authorization.partition(" ")
-    return hmac.compare_digest(_bytes(token.strip()), b64encode(expected.encode())) and scheme.lower() == "basic"
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    sent = token.strip().encode("utf-8", "surrogateescape")
+    return hmac.compare_digest(sent, b64encode(expected.encode())) and scheme.lower() == "basic"

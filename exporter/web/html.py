@@ -1,7 +1,11 @@
-"""StatusPage → HTML. Every text passes `escape`; the page loads nothing but its style sheet."""
+"""The status page: its values, which `service.views` fills in, and their HTML.
+
+Every text passes `escape`; the page loads nothing but its style sheet.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -11,12 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.web.views import DeliveryStatus, RolloutRow, StatusPage, TargetRow
-
 MAX_ROWS: Final = 200
-MINUTE: Final = 60
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
 BADGE_CLASSES: Final = {
     "good": ("leader", "up", "delivering", "Completed"),
     "calm": ("standby", "idle", "stopped"),
@@ -25,6 +24,57 @@ BADGE_CLASSES: Final = {
     "bad": ("down", "holding", "refused", "InvalidSpec", "Timeout", "Error", "Abort"),
 }
 BADGE_CLASS_OF: Final = {word: badge_class for badge_class, words in BADGE_CLASSES.items() for word in words}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """One target; `state` is its controller role, else up or down; `last_success_age` in seconds, None for never."""
+
+    source: str
+    address: str
+    state: str
+    installation: str = ""
+    last_success_age: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRow:
+    """One rollout; `fraction` in [0,1] with its method; None and "" are unknown, `unknown` holds the reasons."""
+
+    namespace: str
+    name: str
+    phase: str = ""
+    strategy: str = ""
+    fraction: float | None = None
+    method: str = ""
+    updating: bool | None = None
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """The delivery section; `last_success_age` in seconds, None for never; `queued` and `dropped` count points."""
+
+    state: str
+    endpoint: str = ""
+    last_success_age: float | None = None
+    queued: int = 0
+    dropped: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """The complete page; `uptime` in seconds; `delivery` is None if no endpoint is set."""
+
+    version: str
+    instance: str
+    uptime: float
+    targets: tuple[TargetRow, ...] = ()
+    rollouts: tuple[RolloutRow, ...] = ()
+    delivery: DeliveryStatus | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @cache
@@ -50,14 +100,14 @@ def page(status: StatusPage) -> str:
 
 def duration(seconds: float) -> str:
     """Format a duration for people: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`."""
-    total = max(int(seconds), 0)
-    if total < MINUTE:
-        return f"{total} s"
-    if total < HOUR:
-        return f"{total // MINUTE} min"
-    if total < DAY:
-        return f"{total // HOUR} h {total % HOUR // MINUTE} min"
-    return f"{total // DAY} d {total % DAY // HOUR} h"
+    minutes, full_seconds = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{full_seconds} s"
 
 
 def _summary(status: StatusPage) -> str:

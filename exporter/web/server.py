@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.config.outputs import WebSection
     from exporter.config.section import ServerTlsSection
     from exporter.metrics import MetricFamily
-    from exporter.web.views import StatusPage
+    from exporter.web.html import StatusPage
 
 
 MAX_LINE_BYTES: Final = 8_190  # what common servers allow for a request line
@@ -102,14 +102,14 @@ def application(data_sources: DataSources, auth: Middleware | None = None) -> we
     return app
 
 
+@dataclass(frozen=True, slots=True)
 class _Handlers:
     """One method per path."""
 
-    def __init__(self, data_sources: DataSources) -> None:
-        self._data_sources = data_sources
+    data_sources: DataSources
 
     async def page(self, _: web.Request) -> web.Response:
-        return web.Response(text=html.page(self._data_sources.status()), content_type="text/html", charset="utf-8")
+        return web.Response(text=html.page(self.data_sources.status()), content_type="text/html", charset="utf-8")
 
     async def style(self, _: web.Request) -> web.Response:
         return web.Response(text=html.asset("style.css"), content_type="text/css", charset="utf-8")
@@ -119,7 +119,7 @@ class _Handlers:
         response = web.StreamResponse(
             headers={"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
         )
-        blocks = exposition_writer.render(self._data_sources.families())
+        blocks = exposition_writer.render(self.data_sources.families())
         if request.method == "HEAD":
             return response
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
@@ -131,14 +131,14 @@ class _Handlers:
         return response
 
     async def rollouts(self, _: web.Request) -> web.Response:
-        body = json.dumps(self._data_sources.rollouts(), allow_nan=False)
+        body = json.dumps(self.data_sources.rollouts(), allow_nan=False)
         return web.Response(text=body, content_type="application/json")
 
     async def health(self, _: web.Request) -> web.Response:
-        return _probe(self._data_sources.liveness_errors())
+        return _probe(self.data_sources.liveness_errors())
 
     async def readiness(self, _: web.Request) -> web.Response:
-        return _probe(self._data_sources.readiness_errors())
+        return _probe(self.data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
         return web.Response(status=404, text="unknown path; available: /, /metrics, /api/rollouts, /healthz, /readyz\n")

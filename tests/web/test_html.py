@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter.web import html
-from exporter.web.views import DeliveryStatus, RolloutRow, StatusPage, TargetRow
+from exporter.web.html import DeliveryStatus, RolloutRow, StatusPage, TargetRow
 
 HOSTILE = "<script>alert('x')</script>\"&$version"
 EMPTY = StatusPage("1.2.3", "exporter-0", 12.0)

@@ -16,8 +16,8 @@ import trustme
 
 from exporter.config.outputs import WebSection
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
+from exporter.web.html import StatusPage
 from exporter.web.server import DataSources, ListenError, serve
-from exporter.web.views import StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from exporter.gate.expr import operators, syntax
 from exporter.gate.expr.builtins import CONTROLLER_FUNCTIONS, Iteration, builtins
 from exporter.gate.expr.builtins_collections import length
 from exporter.gate.expr.errors import EvaluationError, UnsupportedError
-from exporter.gate.expr.optimizer import is_filter, literal_set
+from exporter.gate.expr.optimizer import LITERAL_TYPES, is_filter, literal_set
 from exporter.gate.expr.syntax import Binary, Builtin, Call, Identifier, Integer, Member, Node, Pointer, Slice, Unary
-from exporter.gate.expr.types import INT, STRING, Type, TypeKind
+from exporter.gate.expr.types import Type, TypeKind
 from exporter.gate.expr.values import (
     STRING_MAP,
     IterationScope,
@@ -34,13 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from exporter.gate.expr.builtins import Function
-    from exporter.gate.expr.engine import Engine
+    from exporter.gate.expr.syntax import Engine
 
 _MEMORY_BUDGET: Final = 1_000_000
 """The engine's limit of list elements in an evaluation; it reports more with its own message."""
 _MAX_STEPS: Final = 300_000
 """Our limit of steps, for which the engine has none. A gate's condition on 10,000 series takes a tenth of it."""
-_LITERAL_TYPES: Final[Mapping[type[Node], Type]] = {syntax.Integer: INT, syntax.String: STRING}
 
 
 class NilShortCircuitError(Exception):
@@ -78,7 +77,7 @@ class Evaluation:
 
     def value(self, node: Node) -> Value:
         """Evaluate a node. Raises EvaluationError."""
-        value = _VISITORS[type(node)](self, node)
+        value = self._visitors[type(node)](self, node)
         if len(self.steps) >= _MAX_STEPS:
             raise UnsupportedError(f"an evaluation of more than {_MAX_STEPS} steps is not supported")
         self.steps.append(Step(node, value, tuple(scope.index for scope in self.scopes)))
@@ -91,32 +90,29 @@ class Evaluation:
             raise EvaluationError("memory budget exceeded")
 
     def _type(self, node: Node) -> Type | None:
-        return _LITERAL_TYPES.get(type(node)) or self._types.get(id(node))
+        return LITERAL_TYPES.get(type(node)) or self._types.get(id(node))
 
     # Names
 
-    def identifier(self, node: Identifier) -> Value:
-        """Return the value of a variable."""
+    def _identifier(self, node: Identifier) -> Value:
         if node.name not in self._variables:  # only below a node that the engine does not check
             raise UnsupportedError(f"{node.name} as a value is not supported", node.start)
         return self._variables[node.name]
 
-    def pointer(self, node: Pointer) -> Value:
+    def _pointer(self, node: Pointer) -> Value:
         """Return the current element, #index or #acc."""
         scope = self.scopes[-1]
         if node.name:
             return scope.index if node.name == "index" else scope.accumulator
         return scope.element()
 
-    def let(self, node: syntax.Let) -> Value:
-        """Evaluate `let name = value; body`."""
+    def _let(self, node: syntax.Let) -> Value:
         self._variables[node.name] = self.value(node.value)
         return self.value(node.body)
 
     # Members and slices
 
-    def member(self, node: Member) -> Value:
-        """Evaluate base[key]."""
+    def _member(self, node: Member) -> Value:
         base = self.value(node.base)
         if node.optional and base is None:
             raise NilShortCircuitError
@@ -132,14 +128,14 @@ class Evaluation:
             return lambda index, size: f"index out of range: {index} (array length is {size})"
         return lambda *_: "reflect: slice index out of range"
 
-    def optional_chain(self, node: syntax.OptionalChain) -> Value:
+    def _optional_chain(self, node: syntax.OptionalChain) -> Value:
         """Evaluate a chain of `?.`: nil if one of its bases is."""
         try:
             return self.value(node.link)
         except NilShortCircuitError:
             return None
 
-    def slice(self, node: Slice) -> Value:
+    def _slice(self, node: Slice) -> Value:
         """Evaluate base[low:high]; a string is sliced by bytes."""
         base = self.value(node.base)
         high = self._size(base) if node.high is None else self.value(node.high)
@@ -156,8 +152,7 @@ class Evaluation:
 
     # Operators
 
-    def unary(self, node: Unary) -> Value:
-        """Evaluate a sign or a negation."""
+    def _unary(self, node: Unary) -> Value:
         operand = self.value(node.operand)
         match node.operator:
             case "!" | "not":
@@ -166,8 +161,7 @@ class Evaluation:
                 return operators.negate(operand)
         return operand
 
-    def binary(self, node: Binary) -> Value:
-        """Evaluate an operator between two operands."""
+    def _binary(self, node: Binary) -> Value:
         match node.operator:
             case "and" | "&&":
                 left = self.value(node.left)
@@ -223,14 +217,12 @@ class Evaluation:
             self.grow(size)
         return ListValue("[]int", tuple(range(low, low + size)))
 
-    def conditional(self, node: syntax.Conditional) -> Value:
-        """Evaluate the branch that the test selects."""
+    def _conditional(self, node: syntax.Conditional) -> Value:
         return self.value(node.then if as_bool(self.value(node.test)) else node.otherwise)
 
     # Calls
 
-    def call(self, node: Call) -> Value:
-        """Call one of the controller's functions."""
+    def _call(self, node: Call) -> Value:
         arguments = [self.value(argument) for argument in node.arguments]
         if not isinstance(node.callee, Identifier) or node.callee.name not in CONTROLLER_FUNCTIONS:
             callee = self.value(node.callee)
@@ -240,8 +232,7 @@ class Evaluation:
             raise UnsupportedError("calling a value that is not a function is not supported", node.start)
         return self._invoke(CONTROLLER_FUNCTIONS[node.callee.name], node, arguments)
 
-    def builtin(self, node: Builtin) -> Value:
-        """Call one of the engine's functions."""
+    def _builtin(self, node: Builtin) -> Value:
         function = self._builtins[node.name]
         if isinstance(function.signature, Iteration):
             return self._invoke(function, node, node.arguments)
@@ -261,47 +252,43 @@ class Evaluation:
 
     # Lists and maps
 
-    def sequence(self, node: syntax.Sequence) -> Value:
-        """Evaluate `a; b`."""
+    def _sequence(self, node: syntax.Sequence) -> Value:
         return [self.value(part) for part in node.nodes][-1]
 
-    def array(self, node: syntax.Array) -> Value:
-        """Evaluate a list."""
+    def _array(self, node: syntax.Array) -> Value:
         items = [self.value(item) for item in node.items]
         self.grow(len(items))
         return list_value(items)
 
-    def map(self, node: syntax.Map) -> Value:
+    def _map(self, node: syntax.Map) -> Value:
         """Evaluate a map; of equal keys the first wins, since the engine pops the pairs off its stack."""
         pairs = [(self.value(key), self.value(value)) for key, value in zip(node.keys, node.values, strict=True)]
         self.grow(len(pairs))
         return MapValue(STRING_MAP, {as_text(key): value for key, value in reversed(pairs)})
 
+    # The method of each kind of node
+
+    _visitors: ClassVar[Mapping[type[Node], Callable[[Any, Any], Value]]] = {
+        **dict.fromkeys((syntax.Bool, syntax.Integer, syntax.Float, syntax.String), lambda _, node: node.value),
+        syntax.Nil: lambda *_: None,
+        syntax.Identifier: _identifier,
+        syntax.Pointer: _pointer,
+        syntax.Unary: _unary,
+        syntax.Binary: _binary,
+        syntax.OptionalChain: _optional_chain,
+        syntax.Member: _member,
+        syntax.Slice: _slice,
+        syntax.Call: _call,
+        syntax.Builtin: _builtin,
+        syntax.Predicate: lambda evaluation, node: evaluation.value(node.body),
+        syntax.Let: _let,
+        syntax.Sequence: _sequence,
+        syntax.Conditional: _conditional,
+        syntax.Array: _array,
+        syntax.Map: _map,
+    }
+
 
 def _bounds(low: Value, high: Value, size: int) -> slice:
     start, end = (max(size + index if index < 0 else index, 0) for index in (as_int(low), as_int(high)))
     return slice(min(start, end, size), min(end, size))
-
-
-_VISITORS: Final[Mapping[type[Node], Callable[[Evaluation, Any], Value]]] = {
-    syntax.Nil: lambda *_: None,
-    syntax.Bool: lambda _, node: node.value,
-    syntax.Integer: lambda _, node: node.value,
-    syntax.Float: lambda _, node: node.value,
-    syntax.String: lambda _, node: node.value,
-    syntax.Identifier: Evaluation.identifier,
-    syntax.Pointer: Evaluation.pointer,
-    syntax.Unary: Evaluation.unary,
-    syntax.Binary: Evaluation.binary,
-    syntax.OptionalChain: Evaluation.optional_chain,
-    syntax.Member: Evaluation.member,
-    syntax.Slice: Evaluation.slice,
-    syntax.Call: Evaluation.call,
-    syntax.Builtin: Evaluation.builtin,
-    syntax.Predicate: lambda evaluation, node: evaluation.value(node.body),
-    syntax.Let: Evaluation.let,
-    syntax.Sequence: Evaluation.sequence,
-    syntax.Conditional: Evaluation.conditional,
-    syntax.Array: Evaluation.array,
-    syntax.Map: Evaluation.map,
-}

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from operator import ge, gt, le, lt
+from typing import TYPE_CHECKING, Any, Final
 
+from exporter.gate.expr import types
 from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import EvaluationError
-from exporter.gate.expr.types import (
-    BOOL,
-    DURATION,
-    FLOAT,
-    INT,
-    INTS,
-    STRING,
-    TIME,
-    Kinds,
-    Type,
-    TypeKind,
-    common_type,
-    integer_kinds,
-    list_of,
-    number_kinds,
-    unknown,
-)
+from exporter.gate.expr.syntax import Engine
+from exporter.gate.expr.types import Kinds, Type, TypeKind
 from exporter.gate.expr.values import (
     ANY_SLICE,
     Duration,
@@ -45,9 +32,7 @@ from exporter.gate.expr.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from exporter.gate.expr.engine import Engine
+    from collections.abc import Callable, Mapping, Sequence
 
 
 # Types
@@ -62,78 +47,56 @@ class OperandRule:
     returns: Type | None
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorSignature:
-    """The rules of an operator, tried in order.
+def operator_type(operator: str, left: Type, right: Type, engine: Engine) -> Type | None:
+    """Return the type of the result of an operator, None if it does not accept the operands.
 
-    If one operand's type is unknown, the other must be of the kinds in `with_unknown`; the result is `unknown_returns`.
+    Without ==, !=, in and ??, which the type checker handles itself.
     """
-
-    rules: tuple[OperandRule, ...]
-    with_unknown: Kinds
-    unknown_returns: Type
-
-    def result(self, left: Type, right: Type, engine: Engine) -> Type | None:
-        """Return the type of the result, None if the operator does not accept the operands."""
-        for rule in self.rules:
-            if left.kind in rule.left and right.kind in rule.right:
-                return rule.returns or common_type(left, right, engine)
-        accepted = self.with_unknown | {TypeKind.ANY}
-        if (left.is_any and right.kind in accepted) or (right.is_any and left.kind in accepted):
-            return self.unknown_returns
+    rules = _RULES[engine][operator]
+    for rule in rules:
+        if left.kind in rule.left and right.kind in rule.right:
+            return rule.returns or types.common_type(left, right, engine)
+    accepted = {TypeKind.ANY}.union(*(rule.left | rule.right for rule in rules))
+    if not (left.is_any and right.kind in accepted) and not (right.is_any and left.kind in accepted):
         return None
+    same_type = rules[0].returns if len({rule.returns for rule in rules}) == 1 else None
+    return same_type or types.unknown(engine)
 
 
-_BOOLS: Final = frozenset({TypeKind.BOOL})
-_STRINGS: Final = frozenset({TypeKind.STRING})
-_TIMES: Final = frozenset({TypeKind.TIME})
-_DURATIONS: Final = frozenset({TypeKind.DURATION})
-
-
-def _same(kinds: Kinds, returns: Type | None) -> OperandRule:
-    return OperandRule(kinds, kinds, returns)
-
-
-def operator_signatures(engine: Engine) -> Mapping[str, OperatorSignature]:
-    """Return the signatures of all operators except ==, !=, in and ??, which the type checker handles itself."""
-    integers, numbers = integer_kinds(engine), number_kinds(engine)
-    durations = _DURATIONS if engine.v117 else frozenset()  # to 1.15 a duration is a number
-    logic = OperatorSignature((_same(_BOOLS, BOOL),), _BOOLS, BOOL)
-    text = OperatorSignature((_same(_STRINGS, BOOL),), _STRINGS, BOOL)
-    power = OperatorSignature((_same(numbers, FLOAT),), numbers, FLOAT)
-    ordered = (numbers, _STRINGS, _TIMES, durations)
-    order = OperatorSignature(tuple(_same(kinds, BOOL) for kinds in ordered), frozenset().union(*ordered), BOOL)
-    range_type = list_of(INT, engine) if engine.v117 else INTS
-    plus = (
-        _same(numbers, None),
-        _same(_STRINGS, STRING),
-        OperandRule(_TIMES, _DURATIONS, TIME),
-        OperandRule(_DURATIONS, _TIMES, TIME),
-        _same(durations, DURATION),
+def _rules(engine: Engine) -> Mapping[str, Sequence[OperandRule]]:
+    """Return the rules of each operator, in the order in which they are tried."""
+    bools, strings, times, spans = (
+        frozenset({kind}) for kind in (TypeKind.BOOL, TypeKind.STRING, TypeKind.TIME, TypeKind.DURATION)
     )
-    minus = (
-        _same(numbers, None),
-        _same(_TIMES, DURATION),
-        OperandRule(_TIMES, _DURATIONS, TIME),
-        _same(durations, DURATION),
-    )
-    times = (
-        _same(numbers, None),
-        OperandRule(numbers, durations, DURATION),
-        OperandRule(durations, numbers | durations, DURATION),
-    )
-    modulo = INT if engine.v117 else None
+    integers, numbers = types.integer_kinds(engine), types.number_kinds(engine)
+    durations = spans if engine.v117 else frozenset()  # to 1.15 a duration is a number
+
+    def same(kinds: Kinds, returns: Type | None) -> OperandRule:
+        return OperandRule(kinds, kinds, returns)
+
+    order = [same(kinds, types.BOOL) for kinds in (numbers, strings, times, durations)]
+    shift = OperandRule(times, spans, types.TIME)
+    plus = [same(numbers, None), same(strings, types.STRING), shift, OperandRule(spans, times, types.TIME)]
+    minus = [same(numbers, None), same(times, types.DURATION), shift, same(durations, types.DURATION)]
+    product = [
+        same(numbers, None),
+        OperandRule(numbers, durations, types.DURATION),
+        OperandRule(durations, numbers | durations, types.DURATION),
+    ]
     return {
-        **dict.fromkeys(("or", "||", "and", "&&"), logic),
-        **dict.fromkeys(("matches", "contains", "startsWith", "endsWith"), text),
+        **dict.fromkeys(("or", "||", "and", "&&"), (same(bools, types.BOOL),)),
+        **dict.fromkeys(("matches", "contains", "startsWith", "endsWith"), (same(strings, types.BOOL),)),
         **dict.fromkeys(("<", ">", ">=", "<="), order),
-        **dict.fromkeys(("/", "**", "^"), power),
-        "+": OperatorSignature(plus, numbers | _STRINGS | _TIMES | _DURATIONS, unknown(engine)),
-        "-": OperatorSignature(minus, numbers | _TIMES | durations, unknown(engine)),
-        "*": OperatorSignature(times, numbers | durations, unknown(engine)),
-        "%": OperatorSignature((_same(integers, modulo),), integers, modulo or unknown(engine)),
-        "..": OperatorSignature((_same(integers, range_type),), integers, range_type),
+        **dict.fromkeys(("/", "**", "^"), (same(numbers, types.FLOAT),)),
+        "+": [*plus, same(durations, types.DURATION)],
+        "-": minus,
+        "*": product,
+        "%": [same(integers, types.INT if engine.v117 else None)],
+        "..": [same(integers, types.list_of(types.INT, engine) if engine.v117 else types.INTS)],
     }
+
+
+_RULES: Final = {engine: _rules(engine) for engine in Engine}
 
 
 # Comparison
@@ -180,12 +143,7 @@ def _sort_key(value: Value) -> object:
     return as_bytes(value) if isinstance(value, str) else value
 
 
-_COMPARISONS: Final[Mapping[str, Callable[[object, object], bool]]] = {
-    "<": lambda a, b: a < b,  # type: ignore[operator]
-    ">": lambda a, b: a > b,  # type: ignore[operator]
-    "<=": lambda a, b: a <= b,  # type: ignore[operator]
-    ">=": lambda a, b: a >= b,  # type: ignore[operator]
-}
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"<": lt, ">": gt, "<=": le, ">=": ge}
 
 
 def _invalid(operator: str, left: Value, right: Value) -> EvaluationError:
@@ -287,14 +245,8 @@ def negate(value: Value) -> Value:
 
 
 ARITHMETIC: Final[Mapping[str, Callable[[Value, Value], Value]]] = {
-    "+": add,
-    "-": subtract,
-    "*": multiply,
-    "/": divide,
-    "%": modulo,
-    "**": power,
-    "^": power,
-}
+    "+": add, "-": subtract, "*": multiply, "/": divide, "%": modulo, "**": power, "^": power,
+}  # fmt: skip
 
 
 # Membership

@@ -32,13 +32,13 @@ from exporter.gate.expr.types import FLOAT, INT, STRING, NodeTypes, Type, TypeKi
 from exporter.gate.expr.values import wrap_int64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 # Constant folding
 
 
 _NUMBERS: Final = (Integer, Float)
-_LITERAL_TYPES: Final[Mapping[type[Node], Type]] = {Integer: INT, Float: FLOAT, String: STRING}
+LITERAL_TYPES: Final[Mapping[type[Node], Type]] = {Integer: INT, Float: FLOAT, String: STRING}
 
 
 class ConstantFolder:
@@ -53,12 +53,13 @@ class ConstantFolder:
         if isinstance(node, Integer) and id(node) in self._float_literals:
             return self._typed(Float(node.start, node.end, float(node.value)), FLOAT)
         rebuilt = self._fold_children(node)
-        fold = _FOLDS.get(type(rebuilt))
-        folded = fold(rebuilt) if fold else None
-        if folded is None:
-            return rebuilt
-        literal_type = _LITERAL_TYPES.get(type(folded))
-        return self._typed(folded, literal_type) if literal_type else folded
+        folded = rebuilt
+        if isinstance(rebuilt, Unary):
+            folded = _fold_unary(rebuilt)
+        elif isinstance(rebuilt, Binary):
+            folded = _fold_binary(rebuilt)
+        literal_type = LITERAL_TYPES.get(type(folded))
+        return self._typed(folded, literal_type) if folded is not rebuilt and literal_type else folded
 
     def _typed(self, node: Node, node_type: Type) -> Node:
         self._types[id(node)] = node_type
@@ -83,8 +84,7 @@ class ConstantFolder:
         return self._typed(rebuilt, self._types[id(node)]) if id(node) in self._types else rebuilt
 
 
-def _fold_unary(node: Node) -> Node | None:
-    assert isinstance(node, Unary)
+def _fold_unary(node: Unary) -> Node:
     operand = node.operand
     match node.operator, operand:
         case "-", Integer(value=value):
@@ -95,11 +95,10 @@ def _fold_unary(node: Node) -> Node | None:
             return replace(operand, start=node.start)
         case (("!" | "not"), Bool(value=truth)):
             return Bool(node.start, node.end, not truth)
-    return None
+    return node
 
 
-def _fold_binary(node: Node) -> Node | None:
-    assert isinstance(node, Binary)
+def _fold_binary(node: Binary) -> Node:
     left, right = node.left, node.right
     match node.operator:
         case "and" | "&&":
@@ -117,7 +116,7 @@ def _fold_binary(node: Node) -> Node | None:
             return _fold_numbers(node, left.value, right.value)
         case "+" | "-" | "*" | "/" | "**" | "^" if isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
             return _fold_numbers(node, left.value, right.value)
-    return None
+    return node
 
 
 def _fold_numbers(node: Binary, left: float, right: float) -> Node:
@@ -128,7 +127,7 @@ def _fold_numbers(node: Binary, left: float, right: float) -> Node:
     return Integer(node.start, node.end, value)
 
 
-def _fold_logic(node: Binary, *, neutral: bool) -> Node | None:
+def _fold_logic(node: Binary, *, neutral: bool) -> Node:
     """Fold `and` (neutral: true) or `or` (neutral: false) if one side is constant, even if the other would fail."""
     left, right = node.left, node.right
     if isinstance(left, Bool) and left.value is neutral:
@@ -137,10 +136,7 @@ def _fold_logic(node: Binary, *, neutral: bool) -> Node | None:
         return left
     if isinstance(left, Bool) or isinstance(right, Bool):
         return Bool(node.start, node.end, not neutral)
-    return None
-
-
-_FOLDS: Final[Mapping[type[Node], Callable[[Node], Node | None]]] = {Unary: _fold_unary, Binary: _fold_binary}
+    return node
 
 
 # Rewrites that the evaluator has to imitate
@@ -185,8 +181,7 @@ _SHORT_CIRCUIT: Final = {"and", "&&", "or", "||", "??"}
 def refuse_stack_leaks(root: Node) -> None:
     """Raise UnsupportedError if the bug would corrupt an operand."""
     for node in walk(root):
-        late_operands = _LATE_OPERANDS.get(type(node))
-        for operand in late_operands(node) if late_operands else ():
+        for operand in _late_operands(node):
             leaking = next(filter(_leaks, walk(operand)), None)
             if leaking is not None:
                 raise UnsupportedError(
@@ -205,35 +200,15 @@ def _leaks(node: Node) -> bool:
     return node.name in _LEAKING or (node.name == "last" and is_filter(node.arguments[0]))
 
 
-def _binary_operands(node: Node) -> Sequence[Node]:
-    assert isinstance(node, Binary)
-    return () if node.operator in _SHORT_CIRCUIT else (node.right,)
-
-
-def _builtin_operands(node: Node) -> Sequence[Node]:
-    """Return all arguments but the first; a predicate only if the function keeps elements on the stack meanwhile."""
-    assert isinstance(node, Builtin)
-    if node.name in _ACCUMULATING:
-        return node.arguments[1:]
-    return [argument for argument in node.arguments[1:] if not isinstance(argument, Predicate)]
-
-
-def _call_operands(node: Node) -> Sequence[Node]:
-    assert isinstance(node, Call)
-    return node.arguments[1:]
-
-
-def _after_first(node: Node) -> Sequence[Node]:
-    return list(children(node))[1:]
-
-
-_LATE_OPERANDS: Final[Mapping[type[Node], Callable[[Node], Sequence[Node]]]] = {
-    Binary: _binary_operands,
-    Builtin: _builtin_operands,
-    Call: _call_operands,
-    Member: _after_first,
-    Slice: _after_first,
-    Array: _after_first,
-    Map: _after_first,
-}
-"""The children of a node that are evaluated while others wait on the stack."""
+def _late_operands(node: Node) -> Sequence[Node]:
+    """Return the children of a node that are evaluated while others wait on the stack."""
+    match node:
+        case Binary():
+            return () if node.operator in _SHORT_CIRCUIT else (node.right,)
+        case Builtin() if node.name not in _ACCUMULATING:  # these keep elements on the stack during the predicate, too
+            return [argument for argument in node.arguments[1:] if not isinstance(argument, Predicate)]
+        case Builtin() | Call():
+            return node.arguments[1:]
+        case Member() | Slice() | Array() | Map():
+            return list(children(node))[1:]
+    return ()

@@ -1,12 +1,27 @@
-"""A condition as a tree of frozen nodes, which the engine, the explanation and the lint rules walk."""
+"""The language of conditions: its releases, and the tree of frozen nodes that the engine and the lint rules walk."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class Engine(StrEnum):
+    """Which release of expr a controller's go.mod names."""
+
+    EXPR_1_15 = "expr 1.15"
+    """antonmedv/expr 1.15: Argo Rollouts 1.6 to 1.9."""
+    EXPR_1_17 = "expr 1.17"
+    """expr-lang/expr 1.17: Argo Rollouts 1.10 and later."""
+
+    @property
+    def v117(self) -> bool:
+        """True for 1.17, which adds raw strings, `if`, sequences, `?.[`, chained comparisons and builtins."""
+        return self is Engine.EXPR_1_17
 
 
 @dataclass(frozen=True, slots=True)

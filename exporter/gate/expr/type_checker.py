@@ -3,61 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from exporter.gate.expr import syntax, types
 from exporter.gate.expr.builtins import builtins
 from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
-from exporter.gate.expr.operators import operator_signatures
-from exporter.gate.expr.syntax import (
-    Array,
-    Binary,
-    Bool,
-    Builtin,
-    Call,
-    Conditional,
-    Float,
-    Identifier,
-    Integer,
-    Let,
-    Map,
-    Member,
-    Nil,
-    Node,
-    OptionalChain,
-    Pointer,
-    Predicate,
-    Sequence,
-    Slice,
-    String,
-    Unary,
-)
-from exporter.gate.expr.types import (
-    BOOL,
-    FLOAT,
-    INT,
-    LIST,
-    STRING,
-    STRING_KEYED,
-    NodeTypes,
-    PredicateScope,
-    Type,
-    TypeKind,
-    integer_kinds,
-    is_assignable,
-    is_comparable,
-    list_of,
-    nil,
-    number_kinds,
-    reflected_kind,
-    unknown,
-)
+from exporter.gate.expr.operators import operator_type
+from exporter.gate.expr.syntax import Builtin, Identifier, Member, Node, String
+from exporter.gate.expr.types import NodeTypes, PredicateScope, Type, TypeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporter.gate.expr.builtins import Function
-    from exporter.gate.expr.engine import Engine
+    from exporter.gate.expr.syntax import Engine
 
 
 @dataclass(slots=True)
@@ -79,14 +39,13 @@ class TypeChecker:
 
     def visit(self, node: Node) -> Type:
         """Return the type of a node, and store it."""
-        node_type = _VISITORS[type(node)](self, node)
+        node_type = self._visitors[type(node)](self, node)
         self.types[id(node)] = node_type
         return node_type
 
     # Names
 
-    def identifier(self, node: Identifier) -> Type:
-        """Look a name up."""
+    def _identifier(self, node: Identifier) -> Type:
         if node.name in self.let_variables:
             return self.let_variables[node.name]
         if node.name in self.variables:
@@ -95,20 +54,19 @@ class TypeChecker:
             raise UnsupportedError(f"{node.name} as a value is not supported", node.start)
         raise ConditionError(f"unknown name {node.name}", node.start)
 
-    def pointer(self, node: Pointer) -> Type:
+    def _pointer(self, node: syntax.Pointer) -> Type:
         """Return the type of the current element, or of #index and #acc."""
         if not self.scopes:
             place = "predicate" if self.engine.v117 else "closure"
             raise ConditionError(f"cannot use pointer accessor outside {place}", node.start)
         scope = self.scopes[-1]
         if not node.name:
-            return scope.collection.element or unknown(self.engine)
+            return scope.collection.element or types.unknown(self.engine)
         if node.name not in scope.pointers:
             raise ConditionError(f"unknown pointer #{node.name}", node.start)
         return scope.pointers[node.name]
 
-    def let(self, node: Let) -> Type:
-        """Check `let name = value; body`."""
+    def _let(self, node: syntax.Let) -> Type:
         if node.name in self.variables or node.name in self.functions:
             raise ConditionError(f"cannot redeclare {node.name}", node.start)
         if node.name in builtins(self.engine):
@@ -122,22 +80,20 @@ class TypeChecker:
 
     # Operators
 
-    def unary(self, node: Unary) -> Type:
-        """Check a sign or a negation."""
+    def _unary(self, node: syntax.Unary) -> Type:
         operand = self.visit(node.operand)
         if node.operator in {"!", "not"} and (operand.is_any or operand.kind is TypeKind.BOOL):
-            return BOOL
-        if node.operator in {"+", "-"} and (operand.is_any or operand.kind in number_kinds(self.engine)):
-            return unknown(self.engine) if operand.is_any else operand
+            return types.BOOL
+        if node.operator in {"+", "-"} and (operand.is_any or operand.kind in types.number_kinds(self.engine)):
+            return types.unknown(self.engine) if operand.is_any else operand
         message = f"invalid operation: {node.operator} (mismatched type {operand.name})"
         raise ConditionError(message, node.start)
 
-    def binary(self, node: Binary) -> Type:
-        """Check an operator between two operands."""
+    def _binary(self, node: syntax.Binary) -> Type:
         left, right = self.visit(node.left), self.visit(node.right)
         match node.operator:
             case "==" | "!=":
-                result = BOOL if is_comparable(left, right, self.engine) else None
+                result = types.BOOL if types.is_comparable(left, right, self.engine) else None
             case "in":
                 result = self._in(node, left, right)
             case "??":
@@ -145,56 +101,54 @@ class TypeChecker:
             case _:
                 if node.operator == "matches" and isinstance(node.right, String):
                     compile_regex(node.right.value, node.right.start)
-                result = operator_signatures(self.engine)[node.operator].result(left, right, self.engine)
+                result = operator_type(node.operator, left, right, self.engine)
         if result is None:
             message = f"invalid operation: {node.operator} (mismatched types {left.name} and {right.name})"
             raise ConditionError(message, node.start)
         return result
 
-    def _in(self, node: Binary, left: Type, right: Type) -> Type | None:
+    def _in(self, node: syntax.Binary, left: Type, right: Type) -> Type | None:
         if right.key is not None:
             if not self._is_key(left, right.key):
                 raise ConditionError(f"cannot use {left.name} as type {right.key.name} in map key", node.start)
-            return BOOL
+            return types.BOOL
         if right.is_list:
             for element in (right.element, right.hint):
-                if element is not None and not is_comparable(left, element, self.engine):
+                if element is not None and not types.is_comparable(left, element, self.engine):
                     raise ConditionError(f"cannot use {left.name} as type {element.name} in array", node.start)
-            return BOOL
-        return BOOL if right.is_any or (left.is_any and right.kind in {TypeKind.STRING, TypeKind.TIME}) else None
+            return types.BOOL
+        return types.BOOL if right.is_any or (left.is_any and right.kind in {TypeKind.STRING, TypeKind.TIME}) else None
 
     def _is_key(self, node_type: Type, key: Type) -> bool:
         """Return whether a value of a type can be a map's key; 1.15 accepts nil."""
         is_any_or_nil = node_type.is_any or (node_type.is_nil and not self.engine.v117)
-        return is_any_or_nil or is_assignable(node_type, key, self.engine)
+        return is_any_or_nil or types.is_assignable(node_type, key, self.engine)
 
     def _coalesce(self, left: Type, right: Type) -> Type:
         if left.is_nil or right.is_nil:
             return left if right.is_nil else right
-        return left if is_assignable(right, left, self.engine) else unknown(self.engine)
+        return left if types.is_assignable(right, left, self.engine) else types.unknown(self.engine)
 
-    def conditional(self, node: Conditional) -> Type:
-        """Check `test ? then : otherwise`."""
+    def _conditional(self, node: syntax.Conditional) -> Type:
         test = self.visit(node.test)
         if not test.is_any and test.kind is not TypeKind.BOOL:
             raise ConditionError(f"non-bool expression (type {test.name}) used as condition", node.test.start)
         then, otherwise = self.visit(node.then), self.visit(node.otherwise)
         if then.is_nil or otherwise.is_nil:
             return _strip_hint(then if otherwise.is_nil else otherwise)
-        if not is_assignable(then, otherwise, self.engine):
-            return unknown(self.engine)
+        if not types.is_assignable(then, otherwise, self.engine):
+            return types.unknown(self.engine)
         if self.engine.v117 and then.is_list and otherwise.is_list and then.element != otherwise.element:
-            return LIST
+            return types.LIST
         return _strip_hint(then)
 
     # Members, slices, calls
 
-    def member(self, node: Member) -> Type:
-        """Check `base[key]` and `base.name`."""
+    def _member(self, node: Member) -> Type:
         base, key = self.visit(node.base), self.visit(node.key)
         name = node.key.value if isinstance(node.key, String) else None
         if base.is_any:
-            return unknown(self.engine)
+            return types.unknown(self.engine)
         if base.kind in {TypeKind.TIME, TypeKind.DURATION} and name is not None:
             raise UnsupportedError(f"fields and methods of {base.name} are not supported", node.start)
         if base.is_nil and name is not None:
@@ -202,32 +156,31 @@ class TypeChecker:
         if base.key is not None:
             if not self._is_key(key, base.key):
                 raise ConditionError(f"cannot use {key.name} to get an element from {base.name}", node.key.start)
-            return base.element or unknown(self.engine)
+            return base.element or types.unknown(self.engine)
         if base.is_list:
-            if not key.is_any and key.kind not in integer_kinds(self.engine):
+            if not key.is_any and key.kind not in types.integer_kinds(self.engine):
                 message = f"array elements can only be selected using an integer (got {key.name})"
                 raise ConditionError(message, node.key.start)
-            return base.element or unknown(self.engine)
+            return base.element or types.unknown(self.engine)
         if self.engine.v117 and name is not None:
             message = f"type {base.name} has no {'method' if node.method else 'field'} {name}"
             raise ConditionError(message, node.start)
         raise ConditionError(f"type {base.name}[{key.name}] is undefined", node.start)
 
-    def slice(self, node: Slice) -> Type:
-        """Check `base[low:high]`."""
+    def _slice(self, node: syntax.Slice) -> Type:
         base = self.visit(node.base)
         if base.is_any and self.engine.v117:
-            return unknown(self.engine)
+            return types.unknown(self.engine)
         if not base.is_any and base.kind not in {TypeKind.STRING, TypeKind.SLICE}:
             raise ConditionError(f"cannot slice {base.name}", node.start)
         for bound in (node.low, node.high):
             if bound is not None:
                 index = self.visit(bound)
-                if not index.is_any and index.kind not in integer_kinds(self.engine):
+                if not index.is_any and index.kind not in types.integer_kinds(self.engine):
                     raise ConditionError(f"non-integer slice index {index.name}", bound.start)
         return _strip_hint(base)
 
-    def call(self, node: Call) -> Type:
+    def _call(self, node: syntax.Call) -> Type:
         """Check a call of one of the controller's functions, or of something that is not a function."""
         callee_node = node.callee
         if isinstance(callee_node, Identifier) and callee_node.name not in self.let_variables:
@@ -237,35 +190,62 @@ class TypeChecker:
                 return function.signature.check(self, call)
         callee = self.visit(callee_node)
         if callee.is_any:
-            return unknown(self.engine)
+            return types.unknown(self.engine)
         if callee.is_nil:
             raise ConditionError(f"{_callee_name(callee_node)} is nil; cannot call nil as function", node.start)
         raise ConditionError(f"{callee.name} is not callable", node.start)
 
-    def builtin(self, node: Builtin) -> Type:
-        """Check a call of one of the engine's functions."""
+    def _builtin(self, node: Builtin) -> Type:
         return builtins(self.engine)[node.name].signature.check(self, node)
 
     # Lists and maps
 
-    def sequence(self, node: Sequence) -> Type:
-        """Check `a; b`."""
+    def _sequence(self, node: syntax.Sequence) -> Type:
         return [self.visit(part) for part in node.nodes][-1]
 
-    def array(self, node: Array) -> Type:
+    def _array(self, node: syntax.Array) -> Type:
         """Check a list; its element type is that of the last item if all are of the same kind."""
         items = [self.visit(item) for item in node.items]
-        is_uniform = len({reflected_kind(item.kind) for item in items}) <= 1
+        is_uniform = len({types.reflected_kind(item.kind) for item in items}) <= 1
         if self.engine.v117:
-            return list_of(items[-1] if items else unknown(self.engine), self.engine) if is_uniform else LIST
-        return replace(LIST, hint=items[-1]) if items and is_uniform and not items[-1].is_nil else LIST
+            return (
+                types.list_of(items[-1] if items else types.unknown(self.engine), self.engine)
+                if is_uniform
+                else types.LIST
+            )
+        return replace(types.LIST, hint=items[-1]) if items and is_uniform and not items[-1].is_nil else types.LIST
 
-    def map(self, node: Map) -> Type:
+    def _map(self, node: syntax.Map) -> Type:
         """Check a map; a key that is not a string fails only at run time."""
         for key, value in zip(node.keys, node.values, strict=True):
             self.visit(key)
             self.visit(value)
-        return STRING_KEYED
+        return types.STRING_KEYED
+
+    # The method of each kind of node
+
+    _visitors: ClassVar[Mapping[type[Node], Callable[[Any, Any], Type]]] = {
+        syntax.Nil: lambda checker, _: types.nil(checker.engine),
+        syntax.Bool: lambda _, __: types.BOOL,
+        syntax.Integer: lambda _, __: types.INT,
+        syntax.Float: lambda _, __: types.FLOAT,
+        String: lambda _, __: types.STRING,
+        Identifier: _identifier,
+        syntax.Pointer: _pointer,
+        syntax.Unary: _unary,
+        syntax.Binary: _binary,
+        syntax.OptionalChain: lambda checker, node: checker.visit(node.link),
+        Member: _member,
+        syntax.Slice: _slice,
+        syntax.Call: _call,
+        Builtin: _builtin,
+        syntax.Predicate: lambda checker, node: checker.visit(node.body),
+        syntax.Let: _let,
+        syntax.Sequence: _sequence,
+        syntax.Conditional: _conditional,
+        syntax.Array: _array,
+        syntax.Map: _map,
+    }
 
 
 def _strip_hint(node_type: Type) -> Type:
@@ -279,27 +259,3 @@ def _callee_name(callee: Node) -> str:
     if isinstance(callee, Member) and isinstance(callee.key, String):
         return callee.key.value
     return "function"
-
-
-_VISITORS: Final[Mapping[type[Node], Callable[[TypeChecker, Any], Type]]] = {
-    Nil: lambda checker, _: nil(checker.engine),
-    Bool: lambda _, __: BOOL,
-    Integer: lambda _, __: INT,
-    Float: lambda _, __: FLOAT,
-    String: lambda _, __: STRING,
-    Identifier: TypeChecker.identifier,
-    Pointer: TypeChecker.pointer,
-    Unary: TypeChecker.unary,
-    Binary: TypeChecker.binary,
-    OptionalChain: lambda checker, node: checker.visit(node.link),
-    Member: TypeChecker.member,
-    Slice: TypeChecker.slice,
-    Call: TypeChecker.call,
-    Builtin: TypeChecker.builtin,
-    Predicate: lambda checker, node: checker.visit(node.body),
-    Let: TypeChecker.let,
-    Sequence: TypeChecker.sequence,
-    Conditional: TypeChecker.conditional,
-    Array: TypeChecker.array,
-    Map: TypeChecker.map,
-}

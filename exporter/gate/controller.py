@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.expr.engine import Engine
+from exporter.gate.expr.syntax import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

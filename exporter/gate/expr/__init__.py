@@ -18,9 +18,9 @@ from exporter.gate.expr.condition import (
     parse,
     trace,
 )
-from exporter.gate.expr.engine import Engine
 from exporter.gate.expr.errors import ConditionError, EngineFailure, UnsupportedError
 from exporter.gate.expr.evaluator import Step
+from exporter.gate.expr.syntax import Engine
 
 __all__ = [
     "SCALAR",

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 from exporter.gate.expr import builtins_collections as collections
 from exporter.gate.expr import builtins_numbers as numbers
 from exporter.gate.expr import builtins_strings as strings
-from exporter.gate.expr.engine import Engine
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
-from exporter.gate.expr.syntax import Binary, Builtin, Integer, Node, Unary
+from exporter.gate.expr.syntax import Binary, Builtin, Engine, Integer, Node, Unary
 from exporter.gate.expr.types import (
     ANY,
     ANY_KEYED,

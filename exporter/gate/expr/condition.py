@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.gate.expr.builtins import Function
-    from exporter.gate.expr.engine import Engine
-    from exporter.gate.expr.syntax import Node
+    from exporter.gate.expr.syntax import Engine, Node
     from exporter.gate.expr.types import NodeTypes, Type
 
 VECTOR: Final = FLOATS

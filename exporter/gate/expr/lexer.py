@@ -14,18 +14,20 @@ from exporter.gate.go_format import quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from exporter.gate.expr.engine import Engine
+    from exporter.gate.expr.syntax import Engine
 
 
 # String literals
 
 
 _HEX: Final = "[0-9a-fA-F]"
-_ESCAPES: Final = rf"[abfnrtv\\\\]|[0-7]{{3}}|x{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}"
+_VALID_ESCAPES: Final = rf"[abfnrtv\\\\]|[0-7]{{3}}|x{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}"
+_ESCAPE: Final = re.compile(r"\\(?:x(..)|u\{(.*?)\}|u(....)|U(.{8})|([0-7]{3})|(.))")
 _SIMPLE_ESCAPES: Final[Mapping[str, str]] = {
     **dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True)),
     **{char: char for char in "\\'\"`?"},
 }
+_MAX_BYTE: Final = 0xFF
 _MAX_RUNE: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 
@@ -34,7 +36,7 @@ def read_string(text: str, start: int, *, v117: bool) -> tuple[str, int]:
     """Return the text of the literal whose quote is at `start`, and where it ends. Raises ConditionError."""
     quote = text[start]
     braced = rf"|u\{{{_HEX}{{1,6}}\}}" if v117 else ""
-    literal = re.compile(rf"(?:[^\\\n{quote}]|\\(?:{_ESCAPES}|{quote}{braced}))*")
+    literal = re.compile(rf"(?:[^\\\n{quote}]|\\(?:{_VALID_ESCAPES}|{quote}{braced}))*")
     body = literal.match(text, start + 1)
     assert body is not None
     end = body.end()
@@ -44,26 +46,15 @@ def read_string(text: str, start: int, *, v117: bool) -> tuple[str, int]:
         case "" | "\n":
             raise ConditionError("literal not terminated", end)
     raw = body[0].replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"\\(u\{.*?\}|[xuU0-7][0-9a-fA-F]*|.)", lambda escape: _unescape(escape[1], start), raw), end + 1
+    return _ESCAPE.sub(lambda escape: _unescape(escape, start), raw), end + 1
 
 
-def _unescape(escape: str, position: int) -> str:
-    """Return the character of an escape, and the text that the pattern matched after it."""
-    kind = escape[0]
-    if kind in _SIMPLE_ESCAPES:
-        return _SIMPLE_ESCAPES[kind] + escape[1:]
-    if kind in "4567":  # an octal escape above 0o377 is not a byte
-        raise ConditionError("unable to unescape string", position)
-    if kind in "0123":
-        return _rune(int(escape[:3], 8), position) + escape[3:]
-    if escape[1:2] == "{":
-        return _rune(int(escape[2:-1], 16), position)
-    width = {"x": 2, "u": 4, "U": 8}[kind]
-    return _rune(int(escape[1 : 1 + width], 16), position) + escape[1 + width :]
-
-
-def _rune(code: int, position: int) -> str:
-    if code > _MAX_RUNE:
+def _unescape(escape: re.Match[str], position: int) -> str:
+    *hexadecimal, octal, char = escape.groups()
+    if char:
+        return _SIMPLE_ESCAPES[char]
+    code = int(octal, 8) if octal else int(next(filter(None, hexadecimal)), 16)
+    if code > (_MAX_BYTE if octal else _MAX_RUNE):
         raise ConditionError("unable to unescape string", position)
     return "\ufffd" if code in _SURROGATES else chr(code)  # Go replaces a lone surrogate
 
@@ -73,8 +64,9 @@ def _rune(code: int, position: int) -> str:
 
 _DIGITS: Final = "0123456789_"
 _BASES: Final = (("xX", "0123456789abcdefABCDEF_"), ("oO", "01234567_"), ("bB", "01_"))
-_WORD_OPERATORS: Final = {"in", "or", "and", "matches", "contains", "startsWith", "endsWith", "let", "not"}
-_NEGATABLE: Final = {"in", "matches", "contains", "startsWith", "endsWith"}
+NEGATABLE: Final = {"in", "matches", "contains", "startsWith", "endsWith"}
+"""The operators that can follow `not`."""
+_WORD_OPERATORS: Final = NEGATABLE | {"or", "and", "let", "not"}
 _SINGLE_CHAR_OPERATORS: Final = ",;%+-^"
 _DOUBLED_OPERATORS: Final = "&!=*<>"
 _SPACES: Final = "\t\n\v\f\r \x85\xa0"
@@ -110,11 +102,8 @@ class Token:
 
 def is_identifier_char(char: str) -> bool:
     """Return whether a character can be part of a name; digits are, though not at the start."""
-    return char in {"_", "$"} or (char != "" and (unicodedata.category(char)[0] == "L" or _is_digit(char)))
-
-
-def _is_digit(char: str) -> bool:
-    return unicodedata.category(char) == "Nd"
+    category = unicodedata.category(char) if char else ""
+    return char in {"_", "$"} or category == "Nd" or category.startswith("L")
 
 
 def _is_space(char: str) -> bool:
@@ -196,7 +185,7 @@ class Lexer:
 
     def _dot(self, _char: str) -> Iterator[Token]:
         if (following := self._peek()) and following in "0123456789":
-            return self._rest_of_number()
+            return self._number(".")
         return self._operator(".")
 
     def _slash(self, _char: str) -> Iterator[Token]:
@@ -212,11 +201,9 @@ class Lexer:
         else:
             yield self._token(TokenKind.OPERATOR)
 
-    def _number(self, _char: str) -> Iterator[Token]:
-        self._offset = self._start
-        return self._rest_of_number()
-
-    def _rest_of_number(self) -> Iterator[Token]:
+    def _number(self, first: str) -> Iterator[Token]:
+        if first != ".":  # read again from the first digit on, which may begin a prefix
+            self._offset = self._start
         if not self._scan_number():
             raise self._error(f"bad number syntax: {quote(self._word())}")
         yield self._token(TokenKind.NUMBER)
@@ -253,7 +240,7 @@ class Lexer:
         self._accept_run(" ")
         self._start = after_spaces = self._offset
         self._scan_name()
-        if self._word() in _NEGATABLE:
+        if self._word() in NEGATABLE:
             yield self._token(TokenKind.OPERATOR)
         else:
             self._offset = after_spaces

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from math import isinf
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.gate.expr import syntax
 from exporter.gate.expr.builtins import Iteration, Parameter, builtins
 from exporter.gate.expr.errors import ConditionError
-from exporter.gate.expr.lexer import Lexer, Token, TokenKind, is_identifier_char
-from exporter.gate.expr.syntax import (
-    Array,
-    Binary,
-    Bool,
-    Builtin,
-    Call,
-    Conditional,
-    Float,
-    Identifier,
-    Integer,
-    Let,
-    Map,
-    Member,
-    Nil,
-    Node,
-    OptionalChain,
-    Pointer,
-    Predicate,
-    Sequence,
-    Slice,
-    String,
-    Unary,
-)
+from exporter.gate.expr.lexer import NEGATABLE, Lexer, Token, TokenKind, is_identifier_char
+from exporter.gate.expr.syntax import Binary, Builtin, Float, Integer, Member, Node, OptionalChain, String, Unary
 from exporter.gate.go_format import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from exporter.gate.expr.engine import Engine
+    from exporter.gate.expr.syntax import Engine
 
 _UNARY_PRECEDENCE: Final[Mapping[str, int]] = {"not": 50, "!": 50, "-": 90, "+": 90}
 _BINARY_PRECEDENCE: Final[Mapping[str, int]] = {
@@ -55,7 +33,6 @@ _BINARY_PRECEDENCE: Final[Mapping[str, int]] = {
 }  # fmt: skip
 _RIGHT_ASSOCIATIVE: Final = {"**", "^"}
 _COMPARISONS: Final = {"<", ">", ">=", "<="}
-_NEGATABLE: Final = {"contains", "matches", "startsWith", "endsWith", "in"}
 _MAX_NODES: Final = 10_000
 """The default of 1.17's option MaxNodes; 1.15 has no limit."""
 _MAP_KEY: Final = (
@@ -180,43 +157,41 @@ def _number_error(kind: str, function: str, text: str, reason: str, token: Token
     return ConditionError(f"invalid {kind} literal: strconv.{function}: parsing {quote(text)}: {reason}", token.start)
 
 
-# Operands: literals, names, calls, lists, maps, and the dots and brackets that follow them
-
-
-class OperandParser(TokenStream):
-    """Parses the operands of operators; the subclass parses the operators between them."""
+class Parser(TokenStream):
+    """Parses one condition, once."""
 
     _predicate_depth = 0
 
-    @abstractmethod
-    def expression(self, min_precedence: int) -> Node:
-        """Parse an expression of operators with at least this precedence."""
+    def parse(self) -> Node:
+        """Return the tree. Raises ConditionError."""
+        node = self._body()
+        if not self.current.matches(TokenKind.EOF):
+            raise self.unexpected_token()
+        return node
 
-    @abstractmethod
-    def sequence(self) -> Node:
-        """Parse expressions separated by semicolons."""
-
-    def body(self) -> Node:
+    def _body(self) -> Node:
         """Parse a sequence, which 1.15 does not have: there, an expression."""
-        return self.sequence() if self.v117 else self.expression(0)
+        return self._sequence() if self.v117 else self._expression(0)
 
-    def operand(self) -> Node:
+    # Operands: literals, names, calls, lists, maps, and the dots and brackets that follow them
+
+    def _operand(self) -> Node:
         """Parse an operand with all that follows it."""
         token = self.current
         if token.kind is TokenKind.OPERATOR and token.text in _UNARY_PRECEDENCE:
             self.next()
-            operand = self.expression(_UNARY_PRECEDENCE[token.text])
+            operand = self._expression(_UNARY_PRECEDENCE[token.text])
             return self._postfix(self.counted(Unary(token.start, self.previous_end, token.text, operand)))
         if self.at_bracket("("):
             self.next()
-            node = self.body()
+            node = self._body()
             self.expect(TokenKind.BRACKET, ")")
             return self._postfix(node)
         if self.at_operator("#") or self.at_operator("."):
             return self._pointer(token)
         if self.v117 and self.at_operator("::"):
             self.next()
-            return self._postfix(self.call(self.expect(TokenKind.IDENTIFIER)))
+            return self._postfix(self._call(self.expect(TokenKind.IDENTIFIER)))
         return self._primary(token)
 
     def _pointer(self, token: Token) -> Node:
@@ -229,7 +204,7 @@ class OperandParser(TokenStream):
             self.next()
             if self.current.matches(TokenKind.IDENTIFIER):
                 name = self.next().text
-        return self._postfix(self.counted(Pointer(token.start, max(self.previous_end, token.start), name)))
+        return self._postfix(self.counted(syntax.Pointer(token.start, max(self.previous_end, token.start), name)))
 
     def _primary(self, token: Token) -> Node:
         if token.kind is TokenKind.IDENTIFIER:
@@ -250,52 +225,40 @@ class OperandParser(TokenStream):
 
     def _name(self, token: Token) -> Node:
         if token.text == "nil":
-            return self.counted(Nil(token.start, token.end))
+            return self.counted(syntax.Nil(token.start, token.end))
         if token.text in {"true", "false"}:
-            return self.counted(Bool(token.start, token.end, token.text == "true"))
+            return self.counted(syntax.Bool(token.start, token.end, token.text == "true"))
         if self.at_bracket("("):
-            return self._postfix(self.call(token))
-        return self._postfix(self.counted(Identifier(token.start, token.end, token.text)))
+            return self._postfix(self._call(token))
+        return self._postfix(self.counted(syntax.Identifier(token.start, token.end, token.text)))
 
     def _array(self) -> Node:
         start = self.expect(TokenKind.BRACKET, "[").start
-        items: list[Node] = []
-        while not self.at_bracket("]"):
-            if items:
-                self.expect(TokenKind.OPERATOR, ",")
-                if self.at_bracket("]"):
-                    break
-            items.append(self.expression(0))
-        self.expect(TokenKind.BRACKET, "]")
-        return self.counted(Array(start, self.previous_end, tuple(items)))
+        items = tuple([self._expression(0) for _ in self._separated("]")])
+        return self.counted(syntax.Array(start, self.previous_end, items))
 
     def _map(self) -> Node:
         start = self.expect(TokenKind.BRACKET, "{").start
         keys: list[Node] = []
         values: list[Node] = []
-        while not self.at_bracket("}"):
-            if keys:
-                self.expect(TokenKind.OPERATOR, ",")
-                if self.at_bracket("}"):
-                    break
-                if self.at_operator(","):
-                    raise self.unexpected_token()
+        for _ in self._separated("}"):
+            if keys and self.at_operator(","):
+                raise self.unexpected_token()
             keys.append(self._map_key())
             self.expect(TokenKind.OPERATOR, ":")
-            values.append(self.expression(0))
+            values.append(self._expression(0))
             self.counted(keys[-1])  # the engine has a node for the pair
-        self.expect(TokenKind.BRACKET, "}")
-        return self.counted(Map(start, self.previous_end, tuple(keys), tuple(values)))
+        return self.counted(syntax.Map(start, self.previous_end, tuple(keys), tuple(values)))
 
     def _map_key(self) -> Node:
         if self.current.kind in {TokenKind.NUMBER, TokenKind.STRING, TokenKind.IDENTIFIER}:
             token = self.next()
             return self.counted(String(token.start, token.end, token.text))
         if self.at_bracket("("):
-            return self.expression(0)
+            return self._expression(0)
         raise self.error(_MAP_KEY.format(self.current))
 
-    def call(self, name: Token, piped: Node | None = None) -> Node:
+    def _call(self, name: Token, piped: Node | None = None) -> Node:
         """Parse the arguments of a call; `piped` is the operand before a `|`, which is the first argument."""
         first = () if piped is None else (piped,)
         start = name.start if piped is None else piped.start
@@ -306,9 +269,9 @@ class OperandParser(TokenStream):
         if function:
             arguments = first + self._arguments()
             return self.counted(Builtin(start, self.previous_end, name.text, arguments))
-        callee = self.counted(Identifier(name.start, name.end, name.text))
+        callee = self.counted(syntax.Identifier(name.start, name.end, name.text))
         arguments = first + self._arguments()
-        return self.counted(Call(start, self.previous_end, callee, arguments))
+        return self.counted(syntax.Call(start, self.previous_end, callee, arguments))
 
     def _iteration_arguments(self, parameters: tuple[Parameter, ...]) -> tuple[Node, ...]:
         self.expect(TokenKind.BRACKET, "(")
@@ -322,7 +285,7 @@ class OperandParser(TokenStream):
                 break
             if index:
                 self.expect(TokenKind.OPERATOR, ",")
-            arguments.append(self._predicate() if parameter.predicate else self.expression(0))
+            arguments.append(self._predicate() if parameter.predicate else self._expression(0))
         if self.v117 and self.at_operator(","):
             self.next()
         self.expect(TokenKind.BRACKET, ")")
@@ -330,15 +293,19 @@ class OperandParser(TokenStream):
 
     def _arguments(self) -> tuple[Node, ...]:
         self.expect(TokenKind.BRACKET, "(")
-        arguments: list[Node] = []
-        while not self.at_bracket(")"):
-            if arguments:
+        return tuple([self._expression(0) for _ in self._separated(")", trailing_comma=self.v117)])
+
+    def _separated(self, closing: str, *, trailing_comma: bool = True) -> Iterator[None]:
+        """Step over the commas between items and over the closing bracket; yield where an item begins."""
+        is_first = True
+        while not self.at_bracket(closing):
+            if not is_first:
                 self.expect(TokenKind.OPERATOR, ",")
-                if self.v117 and self.at_bracket(")"):
+                if trailing_comma and self.at_bracket(closing):
                     break
-            arguments.append(self.expression(0))
-        self.expect(TokenKind.BRACKET, ")")
-        return tuple(arguments)
+            yield
+            is_first = False
+        self.expect(TokenKind.BRACKET, closing)
 
     def _predicate(self) -> Node:
         start = self.current.start
@@ -346,13 +313,13 @@ class OperandParser(TokenStream):
         if braced:
             self.next()
         self._predicate_depth += 1
-        body = self.body() if braced else self.expression(0)
+        body = self._body() if braced else self._expression(0)
         if self.v117 and not braced and self.at_operator(";"):
             raise self.error("wrap predicate with brackets { and }")
         self._predicate_depth -= 1
         if braced:
             self.expect(TokenKind.BRACKET, "}")
-        return self.counted(Predicate(start, self.previous_end, body))
+        return self.counted(syntax.Predicate(start, self.previous_end, body))
 
     def _postfix(self, node: Node) -> Node:
         """Parse all the dots and brackets that follow an operand."""
@@ -380,63 +347,47 @@ class OperandParser(TokenStream):
         link: Node = self.counted(Member(base.start, self.previous_end, base, key, optional, is_method))
         if is_method:
             arguments = self._arguments()
-            link = self.counted(Call(base.start, self.previous_end, link, arguments))
+            link = self.counted(syntax.Call(base.start, self.previous_end, link, arguments))
         if is_chained or optional:
             return self.counted(OptionalChain(base.start, self.previous_end, link))
         return link
 
     def _indexed(self, node: Node, *, optional: bool) -> Node:
         self.next()
-        low = None if self.at_operator(":") else self.expression(0)
+        low = None if self.at_operator(":") else self._expression(0)
         if not self.at_operator(":"):
             assert low is not None
             self.expect(TokenKind.BRACKET, "]")
             member = self.counted(Member(node.start, self.previous_end, node, low, optional))
             return self.counted(OptionalChain(node.start, self.previous_end, member)) if optional else member
         self.next()
-        high = None if self.at_bracket("]") else self.expression(0)
+        high = None if self.at_bracket("]") else self._expression(0)
         self.expect(TokenKind.BRACKET, "]")
-        return self.counted(Slice(node.start, self.previous_end, node, low, high))
+        return self.counted(syntax.Slice(node.start, self.previous_end, node, low, high))
 
+    # Operators, `let`, `if` and `?:`
 
-def _is_identifier(text: str) -> bool:
-    return all(map(is_identifier_char, text)) and not text[0].isdigit()
-
-
-# Operators, `let`, `if` and `?:`
-
-
-class Parser(OperandParser):
-    """Parses one condition, once."""
-
-    def parse(self) -> Node:
-        """Return the tree. Raises ConditionError."""
-        node = self.body()
-        if not self.current.matches(TokenKind.EOF):
-            raise self.unexpected_token()
-        return node
-
-    def sequence(self) -> Node:
+    def _sequence(self) -> Node:
         """Parse expressions separated by semicolons."""
-        nodes = [self.expression(0)]
+        nodes = [self._expression(0)]
         while self.at_operator(";"):
             self.next()
             if self.current.matches(TokenKind.EOF):
                 break
-            nodes.append(self.expression(0))
+            nodes.append(self._expression(0))
         if len(nodes) == 1:
             return nodes[0]
-        return self.counted(Sequence(nodes[0].start, self.previous_end, tuple(nodes)))
+        return self.counted(syntax.Sequence(nodes[0].start, self.previous_end, tuple(nodes)))
 
-    def expression(self, min_precedence: int) -> Node:
+    def _expression(self, min_precedence: int) -> Node:
         """Parse an expression of operators with at least this precedence."""
         if min_precedence:
-            return self._operations(self.operand(), min_precedence)
+            return self._operations(self._operand(), min_precedence)
         if self.at_operator("let"):
             return self._let()
         if self.v117 and self.at_operator("if"):
             return self._if()
-        return self._conditional(self._operations(self.operand(), 0))
+        return self._conditional(self._operations(self._operand(), 0))
 
     def _operations(self, left: Node, min_precedence: int) -> Node:
         previous_operator = ""
@@ -459,7 +410,7 @@ class Parser(OperandParser):
         if not self.at_operator("not"):
             return False
         negation = self.next()
-        if self.v117 and self.current.text not in _NEGATABLE:
+        if self.v117 and self.current.text not in NEGATABLE:
             raise self.unexpected_token()
         if self.v117 and _BINARY_PRECEDENCE[self.current.text] < min_precedence:
             self.step_back_to(negation)
@@ -467,7 +418,7 @@ class Parser(OperandParser):
 
     def _operation(self, left: Node, token: Token, previous_operator: str, *, is_negated: bool) -> Node:
         if token.text == "|":
-            return self.call(self.expect(TokenKind.IDENTIFIER), left)
+            return self._call(self.expect(TokenKind.IDENTIFIER), left)
         if previous_operator == "??" and token.text != "??":
             raise self.error(
                 f"Operator ({token.text}) and coalesce expressions (??) cannot be mixed. Wrap either by parentheses.",
@@ -475,7 +426,7 @@ class Parser(OperandParser):
             )
         if self.v117 and token.text in _COMPARISONS:
             return self._comparison(left, token)
-        right = self.expression(_BINARY_PRECEDENCE[token.text] + (token.text not in _RIGHT_ASSOCIATIVE))
+        right = self._expression(_BINARY_PRECEDENCE[token.text] + (token.text not in _RIGHT_ASSOCIATIVE))
         node: Node = self.counted(Binary(left.start, self.previous_end, token.text, left, right))
         return self.counted(Unary(left.start, self.previous_end, "not", node)) if is_negated else node
 
@@ -483,7 +434,7 @@ class Parser(OperandParser):
         """Parse `a < b < c`, which means a < b && b < c."""
         chain: Node | None = None
         while True:
-            right = self.expression(_BINARY_PRECEDENCE[token.text] + 1)
+            right = self._expression(_BINARY_PRECEDENCE[token.text] + 1)
             link = self.counted(Binary(left.start, self.previous_end, token.text, left, right))
             chain = link if chain is None else self.counted(Binary(chain.start, self.previous_end, "&&", chain, link))
             left, token = right, self.current
@@ -495,30 +446,34 @@ class Parser(OperandParser):
         start = self.next().start
         name = self.expect(TokenKind.IDENTIFIER).text
         self.expect(TokenKind.OPERATOR, "=")
-        value = self.expression(0)
+        value = self._expression(0)
         self.expect(TokenKind.OPERATOR, ";")
-        body = self.body()
-        return self.counted(Let(start, self.previous_end, name, value, body))
+        body = self._body()
+        return self.counted(syntax.Let(start, self.previous_end, name, value, body))
 
     def _if(self) -> Node:
         start = self.next().start
-        test = self.expression(0)
+        test = self._expression(0)
         then = self._block()
         self.expect(TokenKind.OPERATOR, "else")
         otherwise = self._if() if self.at_operator("if") else self._block()
-        return Conditional(start, self.previous_end, test, then, otherwise)
+        return syntax.Conditional(start, self.previous_end, test, then, otherwise)
 
     def _block(self) -> Node:
         self.expect(TokenKind.BRACKET, "{")
-        node = self.sequence()
+        node = self._sequence()
         self.expect(TokenKind.BRACKET, "}")
         return node
 
     def _conditional(self, node: Node) -> Node:
         while self.at_operator("?"):
             self.next()
-            then = node if self.at_operator(":") else self.expression(0)
+            then = node if self.at_operator(":") else self._expression(0)
             self.expect(TokenKind.OPERATOR, ":")
-            otherwise = self.expression(0)
-            node = self.counted(Conditional(node.start, self.previous_end, node, then, otherwise))
+            otherwise = self._expression(0)
+            node = self.counted(syntax.Conditional(node.start, self.previous_end, node, then, otherwise))
         return node
+
+
+def _is_identifier(text: str) -> bool:
+    return all(map(is_identifier_char, text)) and not text[0].isdigit()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.gate.expr.engine import Engine
-    from exporter.gate.expr.syntax import Node
+    from exporter.gate.expr.syntax import Engine, Node
 
 
 class TypeKind(StrEnum):

@@ -60,10 +60,7 @@ class HistogramEncoder:
         return self._format.message(time_unix_nano=nanoseconds(timestamp)).SerializeToString()
 
     def encode_batch(self, name: str, batch: SampleBatch) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
-        """Encode each group without the time; None if anything in the batch has to be skipped.
-
-        The second result are the keys of the points, to detect one that spans two batches.
-        """
+        """Encode each group without the time, and its key; None if anything in the batch has to be skipped."""
         ordered, groups = self._groups.group(MetricFamily.from_batches(name, MetricType.UNTYPED, "", (batch,)))
         points: list[bytes] = []
         for same_layout, values in _blocks(groups, array("d", ordered.values)):
@@ -95,9 +92,14 @@ class HistogramEncoder:
         """
         ordered, groups = self._groups.group(family)
         for same_layout, _ in _blocks(groups, array("d", ordered.values)):
-            new = [group for group in same_layout if group.attribute_bytes not in seen_keys]
+            new = [group.attribute_bytes for group in same_layout if group.attribute_bytes not in seen_keys]
             self._skipped["duplicate"] += len(same_layout) - len(new)
-            yield [] if self._skip_invalid_bounds(new) else self._encode_markers(new, nanoseconds(timestamp))
+            layout = same_layout[0].layout
+            if layout.invalid_bounds:
+                self._skipped["bad_edge"] += len(new)
+            else:
+                marker = self._format.encode_stale(layout, nanoseconds(timestamp))
+                yield [attributes + marker for attributes in new]
 
     def end_cycle(self) -> None:
         """End a cycle: evict what was not used lately."""
@@ -105,7 +107,8 @@ class HistogramEncoder:
 
     def _encode_points(self, groups: Sequence[PointGroup], values: array[float], nanos: int) -> list[bytes]:
         layout = groups[0].layout
-        if self._skip_invalid_bounds(groups):
+        if layout.invalid_bounds:
+            self._skipped["bad_edge"] += len(groups)
             return []
         if layout.count_position is None:
             self._skipped["no_count"] += len(groups)  # T23, T29
@@ -119,15 +122,6 @@ class HistogramEncoder:
         # Encoded again one by one, so that only invalid points are skipped.
         rows = zip(groups, _rows(values, layout.width), strict=True)
         return [point for group, row in rows for point in self._encode_points([group], row, nanos)]
-
-    def _encode_markers(self, groups: Sequence[PointGroup], nanos: int) -> list[bytes]:
-        marker = self._format.encode_stale(groups[0].layout, nanos) if groups else b""
-        return [group.attribute_bytes + marker for group in groups]
-
-    def _skip_invalid_bounds(self, groups: Sequence[PointGroup]) -> bool:
-        invalid = bool(groups) and groups[0].layout.invalid_bounds
-        self._skipped["bad_edge"] += invalid * len(groups)
-        return invalid
 
     def _encode_attributes(self, labels: Labels) -> bytes:
         return encoded_attributes(self._format.message, self._identity.with_labels(labels))

@@ -43,10 +43,7 @@ class NumberEncoder:
         return NumberDataPoint(time_unix_nano=nanoseconds(timestamp)).SerializeToString() + self._identity_attributes
 
     def encode_batch(self, _: str, batch: SampleBatch) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
-        """Encode value, labels and start time of each series; None if a label overlaps the identity.
-
-        The second result is empty: no point spans two batches.
-        """
+        """Encode value, labels and start time of each series, with no keys; None if a label overlaps the identity."""
         labels = [_normalised(series.labels) for series in batch.series]
         if any(map(self._identity.overlaps, labels)):
             return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOCK_FILE: Final = "spool.lock"
 CHECKPOINT_FILE: Final = "spool.cursor"
-_SEGMENT: Final = re.compile(r"([0-9]{12})\.spool")
+SEGMENT_NAME: Final = re.compile(r"([0-9]{12})\.spool")
 
 
 class InUseError(Exception):
@@ -105,12 +105,6 @@ class Segment:
         self.file.close()
         if is_linked:
             self.file.path.unlink(missing_ok=True)
-
-
-def segment_number(name: str) -> int | None:
-    """Return the number in the name of a segment file, None for any other name."""
-    match = _SEGMENT.fullmatch(name)
-    return int(match[1]) if match else None
 
 
 def lock_directory(directory: Path) -> SpoolFile:

@@ -53,7 +53,7 @@ def segment_header(version: int = VERSION) -> bytes:
 SEGMENT_HEADER: Final = segment_header()
 
 
-def segment_version(start: bytes) -> int | None:
+def version_of(start: bytes) -> int | None:
     """Return the version in the first bytes of a file, None if they are not a valid segment header."""
     if len(start) < _SEGMENT_HEADER.size:
         return None

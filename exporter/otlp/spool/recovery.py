@@ -7,16 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, latest_checkpoint
-from exporter.otlp.spool.files import CHECKPOINT_FILE, SpoolFile, segment_number
-from exporter.otlp.spool.record import (
-    SEGMENT_HEADER,
-    VERSION,
-    Corruption,
-    RecordHeader,
-    read_request,
-    scan,
-    segment_version,
-)
+from exporter.otlp.spool.files import CHECKPOINT_FILE, SEGMENT_NAME, SpoolFile
+from exporter.otlp.spool.record import SEGMENT_HEADER, VERSION, Corruption, RecordHeader, read_request, scan, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,7 +74,7 @@ def scan_segment(read: ReadAt, size: int) -> SegmentScan:
     """Scan a segment of `size` bytes. Never raises: what cannot be read is a corruption."""
     try:
         start = read(0, len(SEGMENT_HEADER))
-        version = segment_version(start)
+        version = version_of(start)
         if version not in {None, VERSION}:
             return SegmentScan(size, (), [Corruption(0, size, f"version {version} is not supported; the file is kept")])
         records = list(scan(read, size))
@@ -99,8 +91,8 @@ def scan_segment(read: ReadAt, size: int) -> SegmentScan:
 
 def list_segments(directory: Path) -> list[tuple[int, Path]]:
     """Return the number and path of each segment, in order. Raises OSError."""
-    named = ((segment_number(path.name), path) for path in directory.iterdir())
-    return sorted((number, path) for number, path in named if number is not None)
+    matches = ((SEGMENT_NAME.fullmatch(path.name), path) for path in directory.iterdir())
+    return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 def verify_bodies(read: ReadAt, segment: SegmentScan) -> Iterator[Corruption]:

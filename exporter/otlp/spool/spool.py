@@ -153,7 +153,7 @@ class Spool:
             stored = self._stored[0]
             self._head = stored.read()
             if self._head is None:
-                self._drop_damaged(stored, self._remove_oldest())
+                self._drop_damaged(stored)
         self._head = self._head or self._buffer.peek()
         return self._head
 
@@ -281,7 +281,8 @@ class Spool:
         self._checkpoint_dirty = True
         return self._buffer.pop()
 
-    def _drop_damaged(self, stored: StoredRecord, points: int) -> None:
+    def _drop_damaged(self, stored: StoredRecord) -> None:
+        points = self._remove_oldest()
         self._accounting.count_dropped(drops("damaged", points))
         place = {"file": stored.segment.file.path.name, "offset": stored.header.offset, "bytes": stored.header.size}
         _log.warning("spool dropped a damaged record", extra=fields(**place, points=points))
@@ -323,7 +324,7 @@ class Spool:
         Both slots are written before segments are deleted: an older checkpoint would count their records as missing.
         """
         self._store.close_if_idle(MAX_IDLE_BYTES)
-        drained = self._store.drained
+        drained = tuple(self._store.drained)
         for _ in range(2 if drained else 1):
             self._checkpoint_dirty = self._checkpoint_dirty or bool(drained)
             self._write_checkpoint()

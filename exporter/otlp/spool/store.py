@@ -100,7 +100,7 @@ class SegmentStore:
         self._open_files: SpoolFiles | None = None
         self._segments: list[Segment] = []
         self._active: Segment | None = None
-        self._drained: list[Segment] = []
+        self.drained: list[Segment] = []
         self._next_number = 0
         self._generation = 0
 
@@ -152,7 +152,7 @@ class SegmentStore:
         for segment in self._segments[len(previous) :]:
             segment.file.close()
         self._segments = list(previous)
-        self._drained = [segment for segment in self._drained if segment in previous]
+        self.drained = [segment for segment in self.drained if segment in previous]
         self._active = None
         self._close_files()
 
@@ -167,7 +167,7 @@ class SegmentStore:
         segment.pending = len(records)
         self._segments.append(segment)
         if not records:
-            self._drained.append(segment)
+            self.drained.append(segment)
         elif scan.valid_header and scan.end < self._segment_size:
             self._active = segment
         return records
@@ -183,7 +183,7 @@ class SegmentStore:
     def _new_segment(self) -> Segment:
         full, self._active = self._active, None
         if full is not None and not full.pending:
-            self._drained.append(full)
+            self.drained.append(full)
         number, self._next_number = self._next_number, self._next_number + 1
         segment = Segment.create(self._directory, number)
         self._segments.append(segment)
@@ -195,12 +195,12 @@ class SegmentStore:
         """Count one record of a segment as no longer pending."""
         segment.pending -= 1
         if not segment.pending and segment is not self._active:
-            self._drained.append(segment)
+            self.drained.append(segment)
 
     def close_if_idle(self, max_size: int) -> None:
         """Retire the active segment if it is drained and larger than `max_size` bytes, so that its space is freed."""
         if self._active is not None and not self._active.pending and self._active.size > max_size:
-            self._drained.append(self._active)
+            self.drained.append(self._active)
             self._active = None
 
     def write_checkpoint(self, checkpoint: Callable[[int], Checkpoint]) -> None:
@@ -212,7 +212,10 @@ class SegmentStore:
     def duplicate_dirty(self) -> list[int]:
         """Return descriptors of the files written since the last call; the caller syncs and closes them."""
         descriptors: list[int] = []
-        dirty = [file for file in self._all_files() if file.dirty]
+        files = [segment.file for segment in self._segments]
+        if self._open_files is not None:
+            files = [self._open_files.directory, self._open_files.checkpoint_file.file, *files]
+        dirty = [file for file in files if file.dirty]
         with ExitStack() as stack:
             for file in dirty:
                 descriptors.append(os.dup(file.descriptor))
@@ -222,25 +225,14 @@ class SegmentStore:
             file.dirty = False
         return descriptors
 
-    @property
-    def drained(self) -> Sequence[Segment]:
-        """The segments without pending records."""
-        return tuple(self._drained)
-
     def remove_drained(self, drained: Sequence[Segment]) -> None:
         """Delete drained segments after a sync of the checkpoint; what cannot be deleted is at the next start."""
         for segment in drained:
-            if segment in self._drained:
-                self._drained.remove(segment)
+            if segment in self.drained:
+                self.drained.remove(segment)
                 self._segments.remove(segment)
                 with suppress(OSError):
                     segment.remove()
-
-    def _all_files(self) -> Sequence[SpoolFile]:
-        files = [segment.file for segment in self._segments]
-        if self._open_files is None:
-            return files
-        return [self._open_files.directory, self._open_files.checkpoint_file.file, *files]
 
     @property
     def has_unlinked(self) -> bool:

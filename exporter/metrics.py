@@ -30,6 +30,14 @@ class MetricType(StrEnum):
     UNTYPED = "untyped"
 
 
+SAMPLE_SUFFIXES: Final[Mapping[MetricType, tuple[str, ...]]] = {
+    **dict.fromkeys(MetricType, ("",)),
+    MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
+    MetricType.SUMMARY: ("", "_sum", "_count"),
+}
+"""What the names of a family's samples append to the family's name, by type."""
+
+
 class Source(StrEnum):
     """The kind of component behind a target; also the section of the configuration that lists it."""
 

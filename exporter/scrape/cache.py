@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, overload
 
 from isal import isal_zlib
 
-from exporter.metrics import Labels, MetricType, Series
+from exporter.metrics import SAMPLE_SUFFIXES, Labels, MetricType, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -43,10 +43,6 @@ _ESCAPE: Final = re.compile(r"\\([\\n\"])")
 _HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
 _UNESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
-_SUFFIXES: Final = {
-    MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
-    MetricType.SUMMARY: ("", "_sum", "_count"),
-}
 
 
 class LineError(ValueError):
@@ -114,7 +110,7 @@ class SeriesCache:
         self.retained = retained
         self._by_text: dict[bytes, Series] = {}
         self._by_canonical_text: dict[int, Series] = {}
-        self._sample_names = {name + suffix: name + suffix for suffix in _SUFFIXES.get(metric_type, ("",))}
+        self._sample_names = {name + suffix: name + suffix for suffix in SAMPLE_SUFFIXES[metric_type]}
         self.get: Callable[[bytes], Series | None] = self._by_text.get
 
     def intern(self, text: bytes) -> Series | None:

@@ -40,7 +40,7 @@ from exporter.service.delivery import transport
 from exporter.service.wiring import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.commands.verify.matching import AttributeMapping, StoredFamily
     from exporter.config.outputs import ReadSection
@@ -117,7 +117,7 @@ async def verify(
     async with PrometheusClient(endpoint) as client:
         poller = StorePoller(client, started_at + max_wait)
         samples, stored = await poller.poll(
-            lambda number: f"{_heartbeat_selector(number)} == {sent_at:.0f}", HEARTBEAT_FAMILIES, _count_samples
+            lambda number: f"{_heartbeat_selector(number)} == {sent_at:.0f}", HEARTBEAT_FAMILIES, lambda _: 1
         )
         latency = time.monotonic() - started_at
         labels = _labels_of_this_cluster(settings, samples)
@@ -189,14 +189,12 @@ class StorePoller:
         self._query_number = 0
 
     async def poll(
-        self,
-        build_query: Callable[[int], str],
-        sent: Sequence[SentFamily],
-        count_series: Callable[[Sequence[QuerySample]], Mapping[str, int]],
+        self, build_query: Callable[[int], str], sent: Sequence[SentFamily], series_count: Callable[[QuerySample], int]
     ) -> tuple[Sequence[QuerySample], tuple[StoredFamily, ...]]:
         """Query until every family is complete or the deadline has passed; return the last result.
 
-        `build_query` makes the query from its number. Raises ReadBackError.
+        `build_query` makes the query from its number, `series_count` is how many series a sample of the result stands
+        for. Raises ReadBackError.
         """
         pause = MIN_POLL_INTERVAL
         while True:
@@ -208,7 +206,10 @@ class StorePoller:
                     raise ReadBackError(result.message)
             else:
                 samples = result.value.samples if isinstance(result.value, Vector) else ()
-                stored = match_families(sent, count_series(samples))
+                counts: Counter[str] = Counter()
+                for sample in samples:
+                    counts[sample.label(METRIC_NAME)] += series_count(sample)
+                stored = match_families(sent, counts)
                 if is_last or all(family.complete for family in stored):
                     return samples, stored
             await asyncio.sleep(pause)
@@ -224,14 +225,6 @@ def _heartbeat_selector(number: int) -> str:
     return f'{{{METRIC_NAME}=~".*{HEARTBEAT_NAME}.*",{cache_buster(number)}}}'
 
 
-def _count_samples(samples: Sequence[QuerySample]) -> Mapping[str, int]:
-    return Counter(sample.label(METRIC_NAME) for sample in samples)
-
-
-def _counts_by_name(samples: Sequence[QuerySample]) -> Mapping[str, int]:
-    return {sample.label(METRIC_NAME): int(sample.value) for sample in samples}
-
-
 def _labels_of_this_cluster(settings: Settings, samples: Sequence[QuerySample]) -> Sequence[Labels]:
     """Return the labels of the samples with our complete identity, in case another cluster sent at the same second."""
     values = set(settings.identity().values())
@@ -245,9 +238,11 @@ async def _stored_families(
     if not exported:
         return ()
     names = [family.name for family in exported]
-    _, stored = await poller.poll(
-        lambda number: f"count by ({METRIC_NAME}) ({selector(names, attributes, number)})", exported, _counts_by_name
-    )
+
+    def build_query(number: int) -> str:
+        return f"count by ({METRIC_NAME}) ({selector(names, attributes, number)})"
+
+    _, stored = await poller.poll(build_query, exported, lambda sample: int(sample.value))
     return stored
 
 

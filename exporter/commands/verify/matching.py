@@ -7,20 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from exporter.metrics import MetricType
+from exporter.metrics import SAMPLE_SUFFIXES
 from exporter.net.prometheus_response import METRIC_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.metrics import Labels
+    from exporter.metrics import Labels, MetricType
 
-SUFFIXES: Final[Mapping[MetricType, tuple[str, ...]]] = {
-    MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"),
-    MetricType.SUMMARY: ("", "_sum", "_count"),
-}
-"""Suffixes of sample names by family type; all other types have samples of the family's name only."""
-_NO_SUFFIX: Final = ("",)
 _SEPARATORS: Final = re.compile(r"[^a-zA-Z0-9]+")
 _PLAIN_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NOT_IDENTITY: Final = {METRIC_NAME, "le", "quantile"}
@@ -78,7 +72,7 @@ def match_families(sent: Sequence[SentFamily], stored_counts: Mapping[str, int])
 
 
 def _stored_family(sent: SentFamily, counts: Mapping[str, int]) -> StoredFamily:
-    suffixes = SUFFIXES.get(sent.type, _NO_SUFFIX)
+    suffixes = SAMPLE_SUFFIXES[sent.type]
     suffix_of = {name: _suffix(name, suffixes) for name in counts}
     names = {name.removesuffix(suffix) for name, suffix in suffix_of.items()}
     missing = tuple(suffix for suffix in suffixes if suffix not in suffix_of.values())

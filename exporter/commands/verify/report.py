@@ -85,10 +85,6 @@ def _family(family: StoredFamily) -> str:
     return f"{family.sent.type} {family.sent.name}: {DESCRIPTIONS[family.state](family)}"
 
 
-def _renamed(family: StoredFamily) -> str:
-    return f"arrived as {', '.join(family.names)}: use this name in queries"
-
-
 def _incomplete(family: StoredFamily) -> str:
     missing = f", without {', '.join(family.missing_suffixes)}" if family.missing_suffixes else ""
     count = f"{family.series_count} of {family.sent.series_count} series"
@@ -97,7 +93,7 @@ def _incomplete(family: StoredFamily) -> str:
 
 DESCRIPTIONS: Final[Mapping[StoredState, Callable[[StoredFamily], str]]] = {
     "arrived": lambda family: f"arrived, {family.sent.series_count} series",
-    "renamed": _renamed,
+    "renamed": lambda family: f"arrived as {', '.join(family.names)}: use this name in queries",
     "incomplete": _incomplete,
     "missing": lambda _: "missing; the store dropped it, or it was not pushed",
 }
@@ -112,11 +108,7 @@ def _attribute(attribute: AttributeMapping) -> str:
 
 def report_json(report: VerifyReport) -> str:
     """Return the report as one JSON object, for scripts."""
-    return json.dumps(_document(report), ensure_ascii=False)
-
-
-def _document(report: VerifyReport) -> dict[str, Any]:
-    return {
+    document = {
         "ok": report.ok,
         "sent_at": report.sent_at,
         "write_to_read_seconds": round(report.latency, 3) if report.is_readable else None,
@@ -130,6 +122,7 @@ def _document(report: VerifyReport) -> dict[str, Any]:
         "added_labels": dict(report.added_labels),
         "series": [_family_json(family) for family in report.families],
     }
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _family_json(family: StoredFamily) -> dict[str, Any]:

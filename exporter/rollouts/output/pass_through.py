@@ -46,6 +46,7 @@ class PassThrough:
         if pod_labels:
             of_pods = self._pod_labels.filter(_merge(pod_labels), pods.__contains__)
             selected.setdefault(POD_LABELS, []).append(of_pods)
+        self._namespaces = {name: by_namespace for name, by_namespace in self._namespaces.items() if name in selected}
         allowed = (self._in_allowed_namespaces(_merge(families)) for families in selected.values())
         return tuple(family for family in allowed if len(family))
 

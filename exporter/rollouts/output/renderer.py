@@ -25,7 +25,8 @@ InfoKey = tuple[str, Labels]
 """Family name and labels of an info series."""
 ReplacedInfoSeries = dict[InfoKey, float]
 """Info series that are exported as 0, each with the time (Unix seconds) at which that ends."""
-_MAX_SHARED_LABELS: Final = 10_000
+_MAX_SHARED_TUPLES: Final = 10_000
+"""Equal tuples are stored once for all rollouts; label values may be unlimited, so the tables are not."""
 _BLOCK_ROLLOUTS: Final = 32
 """Average rollouts in a block: a change of one costs the encoding of a block, and each block costs memory."""
 
@@ -185,8 +186,9 @@ class FamilyRenderer:
                 series.append(existing or RolloutSeries(row.name, rollout_labels, extra))
                 values.append(value)
             offsets.append(len(series))
-        if len(shared) > _MAX_SHARED_LABELS:
-            shared.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
+        for table in (shared, self._offset_tuples):
+            if len(table) > _MAX_SHARED_TUPLES:
+                table.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
         if len(previous_series) > 4 * len(series) + 200:
             previous_series = {}  # pods come and go: without a limit each update would add its pods' series for ever
         shared_offsets = self._offset_tuples.setdefault(tuple(offsets), tuple(offsets))

@@ -1,28 +1,17 @@
-"""Parses queries with `{{args.name}}` in them, and finds the parts of a syntax tree: selectors, ranges, operators."""
+"""Static analysis of PromQL: parses queries with `{{args.name}}` in them, and derives what their result can be.
+
+Text → `parse` → `Query` → questions about its syntax tree: selectors and ranges, the type and labels of the result.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice, product
 from typing import TYPE_CHECKING, Final
 
-import promql_parser
-from promql_parser import (
-    AggModifierType,
-    AggregateExpr,
-    BinaryExpr,
-    Call,
-    Expr,
-    MatchOp,
-    MatrixSelector,
-    NumberLiteral,
-    ParenExpr,
-    StringLiteral,
-    SubqueryExpr,
-    UnaryExpr,
-    VectorSelector,
-)
+import promql_parser as ast
 
 from exporter.gate.arguments import PLACEHOLDER
 
@@ -38,15 +27,23 @@ MAX_DEPTH: Final = 100
 """Nested brackets; with more the parser would run out of stack."""
 SERIES_SELECTING: Final = {"topk", "bottomk", "limitk", "limit_ratio"}
 """Aggregations that return input series unchanged."""
-_RANGE_FUNCTIONS: Final = {"rate", "irate", "increase", "delta", "idelta", "deriv"}
+TWO_SAMPLE_FUNCTIONS: Final = {"rate", "irate", "increase", "delta", "idelta", "deriv"}
+"""Functions that return nothing for a range with fewer than two samples."""
 _COMPARISONS: Final = {"==", "!=", ">", "<", ">=", "<="}
+ANY_LABELS: Final = frozenset({"*"})
+"""The labels of a single series that are unknown: different from those of any other series."""
+_ERROR_NAME: Final = re.compile(r"err|fail|5xx", re.IGNORECASE)
+_NAN_FUNCTIONS: Final = {
+    "histogram_quantile", "scalar", "sqrt", "ln", "log2", "log10", "acos", "asin", "acosh", "atanh",
+}  # fmt: skip
+"""Functions that return NaN for some number, or for an empty vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A query that parses; `has_unknown_name` if a placeholder stands for a name, so that the result is unknown."""
 
-    expression: Expr
+    expression: ast.Expr
     has_unknown_name: bool
 
 
@@ -61,7 +58,7 @@ def parse(text: str) -> Query:
     message = "it is empty"
     for candidate, has_unknown_name in islice(_candidates(text), MAX_CANDIDATES):
         try:
-            return Query(promql_parser.parse(candidate), has_unknown_name)
+            return Query(ast.parse(candidate), has_unknown_name)
         except ValueError as error:
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
@@ -120,100 +117,246 @@ class ResultType(StrEnum):
     VECTOR = "vector"
 
 
-def result_type(node: Expr) -> ResultType:
+def result_type(node: ast.Expr) -> ResultType:
     """Return the type of a query's result."""
     match node:
-        case NumberLiteral():
+        case ast.NumberLiteral():
             return ResultType.SCALAR
-        case StringLiteral():
+        case ast.StringLiteral():
             return ResultType.STRING
-        case MatrixSelector() | SubqueryExpr():
+        case ast.MatrixSelector() | ast.SubqueryExpr():
             return ResultType.MATRIX
-        case ParenExpr() | UnaryExpr():
+        case ast.ParenExpr() | ast.UnaryExpr():
             return result_type(node.expr)
-        case Call():
+        case ast.Call():
             return ResultType.SCALAR if node.func.name in {"scalar", "time", "pi"} else ResultType.VECTOR
-        case BinaryExpr():
+        case ast.BinaryExpr():
             operands = {result_type(node.lhs), result_type(node.rhs)}
             return ResultType.SCALAR if operands == {ResultType.SCALAR} else ResultType.VECTOR
         case _:
             return ResultType.VECTOR
 
 
-def fixed_labels(node: Expr) -> frozenset[str]:
+def _fixed_labels(node: ast.Expr) -> frozenset[str]:
     """Return the labels that every selector of a query fixes to one value."""
     labels = [
-        frozenset(matcher.name for matcher in selector.matchers.matchers if matcher.op == MatchOp.Equal)
+        frozenset(matcher.name for matcher in selector.matchers.matchers if matcher.op == ast.MatchOp.Equal)
         for selector in selectors(node)
     ]
     return frozenset.intersection(*labels) if labels else frozenset()
 
 
-def ranges(node: Expr) -> Iterator[tuple[str, float]]:
+def ranges(node: ast.Expr) -> Iterator[tuple[str, float]]:
     """Yield every known range of a query: the function around it ("" for none) and its seconds."""
     for part, function in _parts(node, ""):
-        if isinstance(part, MatrixSelector):
+        if isinstance(part, ast.MatrixSelector):
             seconds = part.range.total_seconds()
             if seconds != UNKNOWN_RANGE_SECONDS:
                 yield function, seconds
 
 
-def needs_two_samples(function: str) -> bool:
-    """Return whether a function returns nothing for a range with fewer than two samples."""
-    return function in _RANGE_FUNCTIONS
-
-
-def loses_le_label(node: Expr) -> bool:
+def loses_le_label(node: ast.Expr) -> bool:
     """Return whether an aggregation below a histogram_quantile drops the label le."""
     return any(
-        isinstance(part, Call) and part.func.name == "histogram_quantile" and _drops_le(part.args[1])
+        isinstance(part, ast.Call) and part.func.name == "histogram_quantile" and _drops_le(part.args[1])
         for part, _ in _parts(node, "")
     )
 
 
-def _drops_le(node: Expr) -> bool:
-    if isinstance(node, ParenExpr):
+def _drops_le(node: ast.Expr) -> bool:
+    if isinstance(node, ast.ParenExpr):
         return _drops_le(node.expr)
-    if not isinstance(node, AggregateExpr) or str(node.op) in SERIES_SELECTING:
+    if not isinstance(node, ast.AggregateExpr) or str(node.op) in SERIES_SELECTING:
         return False
-    drops = node.modifier is None or (("le" in node.modifier.labels) == (node.modifier.type == AggModifierType.Without))
+    modifier = node.modifier
+    drops = not modifier or (("le" in modifier.labels) == (modifier.type == ast.AggModifierType.Without))
     return drops and any((selector.name or "").endswith("_bucket") for selector in selectors(node))
 
 
-def selectors(node: Expr) -> Iterator[VectorSelector]:
+def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
     """Yield every vector selector of a query."""
     for part, _ in _parts(node, ""):
-        if isinstance(part, VectorSelector):
+        if isinstance(part, ast.VectorSelector):
             yield part
-        elif isinstance(part, MatrixSelector):
+        elif isinstance(part, ast.MatrixSelector):
             yield part.vector_selector
 
 
-def _parts(node: Expr, function: str) -> Iterator[tuple[Expr, str]]:
+def _parts(node: ast.Expr, function: str) -> Iterator[tuple[ast.Expr, str]]:
     """Yield every node of a query, with the function or aggregation directly around it."""
     yield node, function
     match node:
-        case Call():
+        case ast.Call():
             for argument in node.args:
                 yield from _parts(argument, node.func.name)
-        case BinaryExpr():
+        case ast.BinaryExpr():
             yield from _parts(node.lhs, function)
             yield from _parts(node.rhs, function)
-        case ParenExpr() | UnaryExpr() | SubqueryExpr():
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
             yield from _parts(node.expr, function)
-        case AggregateExpr():
+        case ast.AggregateExpr():
             yield from _parts(node.expr, str(node.op))
 
 
-def operator(node: BinaryExpr) -> str:
+def operator(node: ast.BinaryExpr) -> str:
     """Return a binary operator without its `bool`."""
     return str(node.op).split()[0]
 
 
-def is_filter(node: BinaryExpr) -> bool:
+def is_filter(node: ast.BinaryExpr) -> bool:
     """Return whether a comparison drops series, instead of returning 0 or 1."""
     return (
         operator(node) in _COMPARISONS
         and not (node.modifier and node.modifier.return_bool)
         and ResultType.VECTOR in {result_type(node.lhs), result_type(node.rhs)}
     )
+
+
+# What the result can be
+
+
+def single_series_labels(node: ast.Expr) -> frozenset[str] | None:
+    """Return the label names of a query's series if it returns at most one, None if it may return several."""
+    match node:
+        case ast.NumberLiteral() | ast.StringLiteral():
+            return frozenset()
+        case ast.ParenExpr() | ast.UnaryExpr():
+            return single_series_labels(node.expr)
+        case ast.AggregateExpr():
+            return _labels_of_aggregation(node)
+        case ast.Call():
+            return _labels_of_call(node)
+        case ast.BinaryExpr():
+            return _labels_of_binary(node)
+        case _:
+            return None
+
+
+def _labels_of_aggregation(node: ast.AggregateExpr) -> frozenset[str] | None:
+    if str(node.op) in SERIES_SELECTING:
+        is_one = isinstance(node.param, ast.NumberLiteral) and node.param.val == 1 and not node.modifier
+        return ANY_LABELS if is_one and str(node.op) != "limit_ratio" else None
+    if str(node.op) == "count_values":
+        return None
+    if node.modifier is None:
+        return frozenset()
+    if node.modifier.type == ast.AggModifierType.Without:
+        return None
+    labels = frozenset(node.modifier.labels)
+    return labels if labels <= _fixed_labels(node.expr) or single_series_labels(node.expr) is not None else None
+
+
+def _labels_of_call(node: ast.Call) -> frozenset[str] | None:
+    name = node.func.name
+    if name in {"vector", "time", "scalar", "pi", "absent", "absent_over_time"}:
+        return frozenset()
+    if name == "histogram_quantile":
+        return _labels_of_quantile(node.args[1])
+    vectors = [single_series_labels(argument) for argument in node.args if result_type(argument) is ResultType.VECTOR]
+    return frozenset() if not node.args else vectors[0] if len(vectors) == 1 else None
+
+
+def _labels_of_quantile(node: ast.Expr) -> frozenset[str] | None:
+    """Return the labels of a histogram once its buckets have become a quantile."""
+    if isinstance(node, ast.ParenExpr):
+        return _labels_of_quantile(node.expr)
+    if isinstance(node, ast.AggregateExpr) and node.modifier and node.modifier.type == ast.AggModifierType.By:
+        labels = frozenset(node.modifier.labels) - {"le"}
+        return labels if labels <= _fixed_labels(node.expr) else None
+    return single_series_labels(node)
+
+
+def _labels_of_binary(node: ast.BinaryExpr) -> frozenset[str] | None:
+    left, right = single_series_labels(node.lhs), single_series_labels(node.rhs)
+    if operator(node) == "or":
+        return left if left is not None and left == right else None
+    if operator(node) in {"and", "unless"} or result_type(node.rhs) is ResultType.SCALAR:
+        return left
+    if result_type(node.lhs) is ResultType.SCALAR:
+        return right
+    cardinality = node.modifier.card if node.modifier else ast.VectorMatchCardinality.OneToOne
+    if cardinality == ast.VectorMatchCardinality.ManyToOne:
+        return left
+    if cardinality == ast.VectorMatchCardinality.OneToMany:
+        return right
+    return left if left is not None else right
+
+
+def may_be_empty(node: ast.Expr) -> bool:
+    """Return whether a query may return no series."""
+    match node:
+        case ast.NumberLiteral() | ast.StringLiteral():
+            return False
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.AggregateExpr():
+            return may_be_empty(node.expr)
+        case ast.Call():
+            if node.func.name in {"vector", "scalar", "time", "pi"} or not node.args:
+                return False
+            return node.func.name.startswith("absent") or any(may_be_empty(argument) for argument in node.args)
+        case ast.BinaryExpr():
+            left, right = may_be_empty(node.lhs), may_be_empty(node.rhs)
+            if operator(node) == "or":
+                return left and right
+            return left or right or is_filter(node) or operator(node) in {"and", "unless"}
+        case _:
+            return True
+
+
+def may_be_nan(node: ast.Expr) -> bool:
+    """Return whether a query may return NaN although no sample is NaN: 0/0, a quantile of nothing."""
+    match node:
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.AggregateExpr() | ast.SubqueryExpr():
+            return may_be_nan(node.expr)
+        case ast.Call():
+            return node.func.name in _NAN_FUNCTIONS or any(may_be_nan(argument) for argument in node.args)
+        case ast.BinaryExpr():
+            return _binary_may_be_nan(node)
+        case ast.NumberLiteral():
+            return bool(node.val != node.val)
+        case _:
+            return False
+
+
+def _binary_may_be_nan(node: ast.BinaryExpr) -> bool:
+    if is_filter(node) and operator(node) != "!=":
+        return False  # a comparison with NaN is false, except !=
+    if operator(node) in {"and", "unless"}:
+        return may_be_nan(node.lhs)
+    may_divide_by_zero = operator(node) in {"/", "%"} and not _is_never_zero(node.rhs)
+    return may_divide_by_zero or may_be_nan(node.lhs) or may_be_nan(node.rhs)
+
+
+def _is_never_zero(node: ast.Expr) -> bool:
+    match node:
+        case ast.ParenExpr():
+            return _is_never_zero(node.expr)
+        case ast.NumberLiteral():
+            return bool(node.val)
+        case ast.BinaryExpr():
+            return is_filter(node) and operator(node) in {">", "!="}
+        case ast.Call():
+            return node.func.name == "clamp_min" and _is_never_zero(node.args[1])
+        case _:
+            return False
+
+
+def is_share(node: ast.Expr) -> bool:
+    """Return whether a query returns a share: a part of a metric, or its errors, divided by all of it."""
+    match node:
+        case ast.ParenExpr():
+            return is_share(node.expr)
+        case ast.BinaryExpr():
+            if operator(node) == "or":
+                return is_share(node.lhs)
+            return operator(node) == "/" and _is_part_of(node.lhs, node.rhs)
+        case _:
+            return False
+
+
+def _is_part_of(part: ast.Expr, total: ast.Expr) -> bool:
+    names, total_names = _metric_names(part), _metric_names(total)
+    return bool(names and total_names) and all(name in total_names or _ERROR_NAME.search(name) for name in names)
+
+
+def _metric_names(node: ast.Expr) -> set[str]:
+    return {selector.name for selector in selectors(node) if selector.name}

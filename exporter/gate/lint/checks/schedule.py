@@ -39,11 +39,9 @@ def check_no_delay(lint_input: LintInput) -> Iterator[Issue]:
     for metric in lint_input.prometheus_metrics:
         if metric.raw("initialDelay") is None and not metric.gate.is_run:
             delay = format_duration(lint_input.context.read_delay + max_range_seconds(metric))
-            yield metric.issue(
-                (),
-                "without initialDelay the first measurement covers the time before the canary had traffic",
-                f"add initialDelay: {delay} (the query's range plus the delay until a sample can be read)",
-            )
+            reason = "without initialDelay the first measurement covers the time before the canary had traffic"
+            hint = f"add initialDelay: {delay} (the query's range plus the delay until a sample can be read)"
+            yield metric.issue((), reason, hint)
 
 
 def check_short_delay(lint_input: LintInput) -> Iterator[Issue]:
@@ -52,11 +50,9 @@ def check_short_delay(lint_input: LintInput) -> Iterator[Issue]:
     for metric in lint_input.prometheus_metrics:
         delay = _duration_seconds(metric, "initialDelay")
         if delay is not None and delay < read_delay:
-            yield metric.issue(
-                ("initialDelay",),
-                f"initialDelay is shorter than the {format_duration(read_delay)} until a sample can be read",
-                f"write {format_duration(read_delay + max_range_seconds(metric))}; `verify` measures the delay",
-            )
+            reason = f"initialDelay is shorter than the {format_duration(read_delay)} until a sample can be read"
+            hint = f"write {format_duration(read_delay + max_range_seconds(metric))}; `verify` measures the delay"
+            yield metric.issue(("initialDelay",), reason, hint)
 
 
 def check_short_interval(lint_input: LintInput) -> Iterator[Issue]:
@@ -78,7 +74,7 @@ def check_short_range(lint_input: LintInput) -> Iterator[Issue]:
     for metric in lint_input.prometheus_metrics:
         query = parse_query(metric)
         for function, seconds in promql.ranges(query.expression) if query else ():
-            if promql.needs_two_samples(function) and seconds < min_range:
+            if function in promql.TWO_SAMPLE_FUNCTIONS and seconds < min_range:
                 yield metric.issue(
                     QUERY,
                     f"{function}(…[{format_duration(seconds)}]) needs two samples, and the scrape interval is"
@@ -95,12 +91,11 @@ def check_overlap(lint_input: LintInput) -> Iterator[Issue]:
         if interval and limit > 0 and ceil(max_range_seconds(metric) / interval) > limit:
             count = ceil(max_range_seconds(metric) / interval)
             every, length = format_duration(interval), format_duration(max_range_seconds(metric))
-            yield metric.issue(
-                QUERY,
+            reason = (
                 f"one bad moment is part of {count} measurements ([{length}] every {every}), but failureLimit tolerates"
-                f" only {limit}: it gives no protection",
-                f"shorten the range to [{every}], or raise failureLimit to {count}",
+                f" only {limit}: it gives no protection"
             )
+            yield metric.issue(QUERY, reason, f"shorten the range to [{every}], or raise failureLimit to {count}")
 
 
 def max_range_seconds(metric: MetricView) -> float:

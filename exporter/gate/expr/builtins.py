@@ -6,6 +6,8 @@ To add a function, add a row to `_BUILTINS`.
 from __future__ import annotations
 
 import math
+import operator
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +41,7 @@ from exporter.gate.expr.types import (
     reflected_type,
     unknown,
 )
-from exporter.gate.expr.values import Time, Value, format_value, get, get_or_nil
+from exporter.gate.expr.values import Time, Value, as_bytes, as_text, format_value, get, get_or_nil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +54,6 @@ _SIZED: Final = {TypeKind.SLICE, TypeKind.MAP, TypeKind.STRING, TypeKind.ANY}
 _LISTS: Final = {TypeKind.SLICE, TypeKind.ANY}
 _MAPS: Final = {TypeKind.MAP, TypeKind.ANY}
 _TEXTS: Final = {TypeKind.STRING, TypeKind.ANY}
-_PAIR: Final = 2
 
 
 class ArgumentMismatchError(ConditionError):
@@ -124,17 +125,30 @@ def _mark_as_floats(context: TypeContext, node: Node) -> None:
         _mark_as_floats(context, node.right)
 
 
+def _check_count(call: Builtin, *expected: int) -> None:
+    if len(call.arguments) not in expected:
+        counts = " or ".join(map(str, expected))
+        message = f"invalid number of arguments (expected {counts}, got {len(call.arguments)})"
+        raise ConditionError(message, call.start)
+
+
 @dataclass(frozen=True, slots=True)
 class TypeRule:
-    """A function from the types of the arguments to that of the call; it raises ArgumentMismatchError."""
+    """A function from the types of the arguments to that of the call; it raises ArgumentMismatchError.
 
-    rule: Callable[[Sequence[Type], Engine], Type]
+    `counts` are the numbers of arguments that a call can have; empty: the function checks it.
+    """
+
+    rule: Callable[[Engine, Sequence[Type]], Type]
+    counts: Sequence[int] = ()
 
     def check(self, context: TypeContext, call: Builtin) -> Type:
         """Return the type of a call. Raises ConditionError."""
         arguments = [context.visit(argument) for argument in call.arguments]
+        if self.counts:
+            _check_count(call, *self.counts)
         try:
-            returns = self.rule([ANY if argument.is_any else argument for argument in arguments], context.engine)
+            returns = self.rule(context.engine, [ANY if argument.is_any else argument for argument in arguments])
         except ArgumentMismatchError as mismatch:
             raise ConditionError(mismatch.message, call.start) from None
         return reflected_type(returns, context.engine)
@@ -148,23 +162,16 @@ class NodeRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a function with a predicate."""
-
-    predicate: bool = False
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Iteration:
-    """A function with a predicate; its implementation takes the nodes of the arguments, not their values.
+    """A function of a list, a predicate and perhaps a third argument; its implementation takes their nodes, not values.
 
     `returns` gives the type of the call from those of the list and the predicate; `boolean`: the predicate must be one;
     `pointers`: the names beside `#` that the predicate can use.
     """
 
     returns: Callable[[Type, Type, Engine], Type]
-    parameters: tuple[Parameter, ...] = (Parameter(), Parameter(predicate=True))
+    min_arguments: int = 2
+    max_arguments: int = 2
     boolean: bool = True
     pointers: tuple[str, ...] = ()
 
@@ -225,45 +232,38 @@ def _accepts(returns: Type, *parameters: tuple[Type, ...]) -> Overloads:
     return Overloads(returns, parameters)
 
 
-def _one_argument(arguments: Sequence[Type]) -> Type:
-    if len(arguments) != 1:
-        raise ArgumentMismatchError(f"invalid number of arguments (expected 1, got {len(arguments)})")
-    return arguments[0]
-
-
 def _name(argument: Type) -> str:
     return "%!s(<nil>)" if argument.is_nil else argument.name  # the engine formats a nil reflect.Type with %s
 
 
-def _one_of(kinds: set[TypeKind], returns: Type | None, message: str) -> TypeRule:
-    """Return the rule of a function of one argument; `returns` None: the argument's type."""
+def _of_kinds(
+    returns: Type | Callable[[Type], Type], *parameters: tuple[set[TypeKind], str], optional: int = 0
+) -> TypeRule:
+    """Return the rule of a function whose parameters are of these kinds, with the message for each other argument.
 
-    def rule(arguments: Sequence[Type], _engine: Engine) -> Type:
-        argument = _one_argument(arguments)
-        if argument.kind not in kinds:
-            raise ArgumentMismatchError(message.format(_name(argument)))
-        return returns or argument
+    `returns` is the type of a call, or a function of the first argument's type.
+    """
 
-    return TypeRule(rule)
+    def rule(_engine: Engine, arguments: Sequence[Type]) -> Type:
+        for argument, (kinds, message) in zip(arguments, parameters, strict=False):
+            if argument.kind not in kinds:
+                raise ArgumentMismatchError(message.format(_name(argument)))
+        return returns if isinstance(returns, Type) else returns(arguments[0])
+
+    return TypeRule(rule, range(len(parameters) - optional, len(parameters) + 1))
 
 
-def _argument(name: str, kinds: set[TypeKind], returns: Type | None) -> TypeRule:
-    return _one_of(kinds, returns, f"invalid argument for {name} (type {{}})")
+def _argument(name: str, kinds: set[TypeKind], returns: Type) -> TypeRule:
+    return _of_kinds(returns, (kinds, f"invalid argument for {name} (type {{}})"))
 
 
-def _element_of_list(which: str) -> TypeRule:
-    def rule(arguments: Sequence[Type], _engine: Engine) -> Type:
-        argument = _one_argument(arguments)
-        if argument.kind not in _LISTS:
-            raise ArgumentMismatchError(f"cannot get {which} element from {_name(argument)}")
-        # Go's reflection does not know the elements of []interface {}, even where the engine does
-        return argument.element if argument.element and argument.name != LIST.name else ANY
-
-    return TypeRule(rule)
+def _list_element(argument: Type) -> Type:
+    # Go's reflection does not know the elements of []interface {}, even where the engine does
+    return argument.element if argument.element and argument.name != LIST.name else ANY
 
 
 def _extreme(name: str) -> TypeRule:
-    def rule(arguments: Sequence[Type], engine: Engine) -> Type:
+    def rule(engine: Engine, arguments: Sequence[Type]) -> Type:
         if not arguments:
             raise ArgumentMismatchError(f"not enough arguments to call {name}")
         for argument in arguments:
@@ -276,33 +276,12 @@ def _extreme(name: str) -> TypeRule:
     return TypeRule(rule)
 
 
-def _take(arguments: Sequence[Type], _engine: Engine) -> Type:
-    if len(arguments) != _PAIR:
-        raise ArgumentMismatchError(f"invalid number of arguments (expected 2, got {len(arguments)})")
-    items, count = arguments
-    if items.kind not in _LISTS:
-        raise ArgumentMismatchError(f"cannot take from {_name(items)}")
-    if count.kind not in _COUNTS:
-        raise ArgumentMismatchError(f"cannot take {_name(count)} elements")
-    return items
-
-
-def _concat(arguments: Sequence[Type], _engine: Engine) -> Type:
+def _concat(_engine: Engine, arguments: Sequence[Type]) -> Type:
     if not arguments:
         raise ArgumentMismatchError("invalid number of arguments (expected at least 1, got 0)")
     for argument in arguments:
         if argument.kind not in _LISTS:
             raise ArgumentMismatchError(f"cannot concat {_name(argument)}")
-    return LIST
-
-
-def _sort_v115(arguments: Sequence[Type], _engine: Engine) -> Type:
-    if len(arguments) not in {1, 2}:
-        raise ArgumentMismatchError(f"invalid number of arguments (expected 1 or 2, got {len(arguments)})")
-    if arguments[0].kind not in _LISTS:
-        raise ArgumentMismatchError(f"cannot sort {_name(arguments[0])}")
-    if arguments[1:] and arguments[1].kind not in _TEXTS:
-        raise ArgumentMismatchError(f"invalid argument for sort (expected string, got {_name(arguments[1])})")
     return LIST
 
 
@@ -315,35 +294,28 @@ def _element(collection: Type, _predicate: Type, engine: Engine) -> Type:
 
 
 def _now_v117(_context: TypeContext, call: Builtin) -> Type:
-    if call.arguments:
-        message = f"invalid number of arguments (expected 0, got {len(call.arguments)})"
-        raise ConditionError(message, call.start)
+    _check_count(call, 0)
     return TIME
 
 
 def _get(context: TypeContext, call: Builtin) -> Type:
-    if len(call.arguments) != _PAIR:
-        message = f"invalid number of arguments (expected 2, got {len(call.arguments)})"
-        raise ConditionError(message, call.start)
-    source, index = call.arguments
+    _check_count(call, 2)
+    engine, (source, index) = context.engine, call.arguments
     base = context.visit(source)
-    if context.engine.v117 or base.kind in {TypeKind.SLICE, TypeKind.MAP}:
+    is_indexable = base.is_list or base.key is not None
+    if engine.v117 or is_indexable:
         key = context.visit(index)
     if base.is_any:
-        return unknown(context.engine)
-    if base.is_list:
-        if key.is_nil and not context.engine.v117:
-            raise ConditionError("cannot use nil as slice index", index.start)
-        if not key.is_any and key.kind not in integer_kinds(context.engine):
-            raise ConditionError(f"non-integer slice index {key.name}", index.start)
-        return base.element or ANY
-    if base.key is not None:
-        if key.is_nil and not context.engine.v117:
-            raise ConditionError("cannot use nil as map index", index.start)
-        if not key.is_any and not is_assignable(key, base.key, context.engine):
-            raise ConditionError(f"cannot use {key.name} to get an element from {base.name}", index.start)
-        return base.element or ANY
-    raise ConditionError(f"type {base.name} does not support indexing", source.start)
+        return unknown(engine)
+    if not is_indexable:
+        raise ConditionError(f"type {base.name} does not support indexing", source.start)
+    if key.is_nil and not engine.v117:
+        raise ConditionError(f"cannot use nil as {'slice' if base.is_list else 'map'} index", index.start)
+    if base.is_list and not key.is_any and key.kind not in integer_kinds(engine):
+        raise ConditionError(f"non-integer slice index {key.name}", index.start)
+    if base.key is not None and not key.is_any and not is_assignable(key, base.key, engine):
+        raise ConditionError(f"cannot use {key.name} to get an element from {base.name}", index.start)
+    return base.element or ANY
 
 
 def _refuse(_context: TypeContext, call: Builtin) -> Type:
@@ -383,36 +355,48 @@ def _refuse_call(*_: object) -> Value:
 _S: Final = STRING
 _V115, _V117 = Engine.EXPR_1_15, Engine.EXPR_1_17
 _UNSUPPORTED: Final = NodeRule(_refuse)
+_ONE_STRING: Final = _accepts(STRING, (_S,))
+_STRING_TEST: Final = _accepts(BOOL, (_S, _S))
+_POSITION: Final = _accepts(INT, (_S, _S))
 _BITS: Final = _accepts(INT, (INT, INT))
+_SAME_NUMBER: Final = _of_kinds(lambda number: number, (_NUMBERS, "invalid argument for abs (type {})"))
+_FIRST: Final = _of_kinds(_list_element, (_LISTS, "cannot get first element from {}"))
+_LAST: Final = _of_kinds(_list_element, (_LISTS, "cannot get last element from {}"))
+_TAKE: Final = _of_kinds(lambda items: items, (_LISTS, "cannot take from {}"), (_COUNTS, "cannot take {} elements"))
+_SORT_V115: Final = _of_kinds(
+    LIST,
+    (_LISTS, "cannot sort {}"),
+    (_TEXTS, "invalid argument for sort (expected string, got {})"),
+    optional=1,
+)
 _TRIM_END: Final = _accepts(STRING, (_S, _S), (_S,))
 _SPLIT: Final = _accepts(STRINGS, (_S, _S), (_S, _S, INT))
 _SORT: Final = _accepts(
     LIST, (LIST, _S), (INTS, _S), (FLOATS, _S), (STRINGS, _S), (LIST,), (FLOATS,), (STRINGS,), (INTS,)
 )
 _JOIN: Final = _accepts(STRING, (STRINGS, _S), (LIST, _S), (LIST,), (STRINGS, _S), (STRINGS,))
+_ROUND: Final = _pure(numbers.rounding("round", numbers.round_half_away))
 _TEST: Final = Iteration(lambda *_: BOOL)
 _FIND: Final = Iteration(_element)
 _FIND_INDEX: Final = Iteration(lambda *_: INT)
-_AND_OPTIONAL: Final = (Parameter(), Parameter(predicate=True), Parameter(optional=True))
-_OPTIONAL_PREDICATE: Final = (Parameter(), Parameter(predicate=True, optional=True))
 _MAP: Final = Iteration(lambda _, predicate, engine: list_of(predicate, engine), boolean=False, pointers=("index",))
-_REDUCE: Final = Iteration(lambda _, predicate, __: predicate, _AND_OPTIONAL, boolean=False, pointers=("index", "acc"))
-_SORT_BY: Final = Iteration(lambda collection, *_: collection, _AND_OPTIONAL, boolean=False)
-_SUM: Final = Iteration(
-    lambda _, predicate, engine: reflected_type(predicate, engine), _OPTIONAL_PREDICATE, boolean=False
+_REDUCE: Final = Iteration(
+    lambda _, predicate, __: predicate, max_arguments=3, boolean=False, pointers=("index", "acc")
 )
+_SORT_BY: Final = Iteration(lambda collection, *_: collection, max_arguments=3, boolean=False)
+_SUM: Final = Iteration(lambda _, predicate, engine: reflected_type(predicate, engine), min_arguments=1, boolean=False)
 
 
 _BUILTINS: Final = (
     # with a predicate
-    Function("all", _TEST, _V115, collections.all_match),
-    Function("none", _TEST, _V115, collections.none_match),
-    Function("any", _TEST, _V115, collections.any_matches),
+    Function("all", _TEST, _V115, collections.test(all)),
+    Function("none", _TEST, _V115, collections.test(lambda results: not any(results))),
+    Function("any", _TEST, _V115, collections.test(any)),
     Function("one", _TEST, _V115, lambda context, *nodes: collections.count_matches(context, *nodes) == 1),
     Function("filter", Iteration(_filtered), _V115, collections.filter_items),
     Function("map", _MAP, _V115, collections.map_items),
     Function("count", Iteration(lambda *_: INT), _V115, collections.count_matches),
-    Function("count", Iteration(lambda *_: INT, _OPTIONAL_PREDICATE), _V117, collections.count_matches),
+    Function("count", Iteration(lambda *_: INT, min_arguments=1), _V117, collections.count_matches),
     Function("find", _FIND, _V115, collections.find()),
     Function("findLast", _FIND, _V115, collections.find(backwards=True)),
     Function("findIndex", _FIND_INDEX, _V115, collections.find(index=True)),
@@ -423,49 +407,48 @@ _BUILTINS: Final = (
     Function("sortBy", _SORT_BY, _V117, collections.sort_by),
     # on lists and maps
     Function("len", _argument("len", _SIZED, INT), _V115, _versioned(collections.length)),
-    Function("first", _element_of_list("first"), _V115, lambda _, value: get_or_nil(value, 0)),
-    Function("last", _element_of_list("last"), _V115, lambda _, value: get_or_nil(value, -1)),
+    Function("first", _FIRST, _V115, lambda _, value: get_or_nil(value, 0)),
+    Function("last", _LAST, _V115, lambda _, value: get_or_nil(value, -1)),
     Function("get", NodeRule(_get), _V115, _pure(get_or_nil)),
     Function("get", NodeRule(_get), _V117, _pure(get)),
-    Function("take", TypeRule(_take), _V115, _pure(collections.take)),
-    Function("keys", _one_of(_MAPS, LIST, "cannot get keys from {}"), _V115, _pure(collections.keys)),
-    Function("values", _one_of(_MAPS, LIST, "cannot get values from {}"), _V115, _pure(collections.values)),
-    Function("toPairs", _one_of(_MAPS, LIST, "cannot transform {} to pairs"), _V115, _pure(collections.to_pairs)),
+    Function("take", _TAKE, _V115, _pure(collections.take)),
+    Function("keys", _of_kinds(LIST, (_MAPS, "cannot get keys from {}")), _V115, _pure(collections.keys)),
+    Function("values", _of_kinds(LIST, (_MAPS, "cannot get values from {}")), _V115, _pure(collections.values)),
+    Function("toPairs", _of_kinds(LIST, (_MAPS, "cannot transform {} to pairs")), _V115, _pure(collections.to_pairs)),
     Function(
-        "fromPairs", _one_of(_LISTS, ANY_KEYED, "cannot transform {} from pairs"), _V115, _pure(collections.from_pairs)
+        "fromPairs",
+        _of_kinds(ANY_KEYED, (_LISTS, "cannot transform {} from pairs")),
+        _V115,
+        _pure(collections.from_pairs),
     ),
-    Function("sort", TypeRule(_sort_v115), _V115, _versioned(collections.sort)),
+    Function("sort", _SORT_V115, _V115, _versioned(collections.sort)),
     Function("sort", _SORT, _V117, _versioned(collections.sort)),
-    Function("reverse", _one_of(_LISTS, LIST, "cannot reverse {}"), _V117, _pure(collections.reverse)),
-    Function("uniq", _one_of(_LISTS, LIST, "cannot uniq {}"), _V117, _pure(collections.uniq)),
-    Function("flatten", _one_of(_LISTS, LIST, "cannot flatten {}"), _V117, _pure(collections.flatten)),
+    Function("reverse", _of_kinds(LIST, (_LISTS, "cannot reverse {}")), _V117, _pure(collections.reverse)),
+    Function("uniq", _of_kinds(LIST, (_LISTS, "cannot uniq {}")), _V117, _pure(collections.uniq)),
+    Function("flatten", _of_kinds(LIST, (_LISTS, "cannot flatten {}")), _V117, _pure(collections.flatten)),
     Function("concat", TypeRule(_concat), _V117, _pure(collections.concat)),
     # on numbers
-    Function("abs", _argument("abs", _NUMBERS, None), _V115, _pure(numbers.absolute)),
+    Function("abs", _SAME_NUMBER, _V115, _pure(numbers.absolute)),
     Function("ceil", _argument("ceil", _NUMBERS, FLOAT), _V115, _pure(numbers.rounding("ceil", math.ceil))),
     Function("floor", _argument("floor", _NUMBERS, FLOAT), _V115, _pure(numbers.rounding("floor", math.floor))),
     # 1.15 names floor in the message of round
-    Function(
-        "round", _argument("floor", _NUMBERS, FLOAT), _V115, _pure(numbers.rounding("round", numbers.round_half_away))
-    ),
-    Function(
-        "round", _argument("round", _NUMBERS, FLOAT), _V117, _pure(numbers.rounding("round", numbers.round_half_away))
-    ),
+    Function("round", _argument("floor", _NUMBERS, FLOAT), _V115, _ROUND),
+    Function("round", _argument("round", _NUMBERS, FLOAT), _V117, _ROUND),
     Function("max", _extreme("max"), _V115, _versioned(numbers.extreme("max", "<"))),
     Function("min", _extreme("min"), _V115, _versioned(numbers.extreme("min", ">"))),
-    Function("sum", _one_of(_LISTS, ANY, "cannot sum {}"), _V115, _pure(numbers.sum_v115)),
+    Function("sum", _of_kinds(ANY, (_LISTS, "cannot sum {}")), _V115, _pure(numbers.sum_v115)),
     Function("sum", _SUM, _V117, collections.sum_items),
-    Function("mean", _one_of(_LISTS, FLOAT, "cannot avg {}"), _V115, _versioned(numbers.mean)),
+    Function("mean", _of_kinds(FLOAT, (_LISTS, "cannot avg {}")), _V115, _versioned(numbers.mean)),
     Function("mean", _extreme("mean"), _V117, _versioned(numbers.mean)),
-    Function("median", _one_of(_LISTS, FLOAT, "cannot median {}"), _V115, _versioned(numbers.median)),
+    Function("median", _of_kinds(FLOAT, (_LISTS, "cannot median {}")), _V115, _versioned(numbers.median)),
     Function("median", _extreme("median"), _V117, _versioned(numbers.median)),
-    Function("bitand", _BITS, _V117, _pure(numbers.bitwise("bitand", lambda a, b: a & b))),
-    Function("bitor", _BITS, _V117, _pure(numbers.bitwise("bitor", lambda a, b: a | b))),
-    Function("bitxor", _BITS, _V117, _pure(numbers.bitwise("bitxor", lambda a, b: a ^ b))),
+    Function("bitand", _BITS, _V117, _pure(numbers.bitwise("bitand", operator.and_))),
+    Function("bitor", _BITS, _V117, _pure(numbers.bitwise("bitor", operator.or_))),
+    Function("bitxor", _BITS, _V117, _pure(numbers.bitwise("bitxor", operator.xor))),
     Function("bitnand", _BITS, _V117, _pure(numbers.bitwise("bitnand", lambda a, b: a & ~b))),
-    Function("bitshl", _BITS, _V117, _pure(numbers.bit_shift("bitshl", numbers.shift_left))),
-    Function("bitshr", _BITS, _V117, _pure(numbers.bit_shift("bitshr", numbers.shift_right))),
-    Function("bitushr", _BITS, _V117, _pure(numbers.bit_shift("bitushr", numbers.shift_right_unsigned))),
+    Function("bitshl", _BITS, _V117, _pure(numbers.bit_shift("bitshl", lambda a, n: a << n))),
+    Function("bitshr", _BITS, _V117, _pure(numbers.bit_shift("bitshr", lambda a, n: a >> n))),
+    Function("bitushr", _BITS, _V117, _pure(numbers.bit_shift("bitushr", lambda a, n: (a % 2**64) >> n))),
     Function("bitnot", _accepts(INT, (INT,)), _V117, _pure(numbers.bit_not)),
     # on strings, and conversions
     Function("type", _accepts(STRING, (ANY,)), _V115, _pure(collections.type_of)),
@@ -473,20 +456,20 @@ _BUILTINS: Final = (
     Function("int", _argument("int", _NUMBERS | _TEXTS, INT), _V115, _versioned(strings.to_int)),
     Function("float", _argument("float", _NUMBERS | _TEXTS, FLOAT), _V115, _pure(strings.to_float)),
     Function("trim", _accepts(STRING, (_S,), (_S, _S)), _V115, _pure(strings.trim)),
-    Function("trimPrefix", _TRIM_END, _V115, _pure(strings.trim_prefix)),
-    Function("trimSuffix", _TRIM_END, _V115, _pure(strings.trim_suffix)),
-    Function("upper", _accepts(STRING, (_S,)), _V115, _pure(strings.upper)),
-    Function("lower", _accepts(STRING, (_S,)), _V115, _pure(strings.lower)),
+    Function("trimPrefix", _TRIM_END, _V115, lambda _, text, end=" ": as_text(text).removeprefix(as_text(end))),
+    Function("trimSuffix", _TRIM_END, _V115, lambda _, text, end=" ": as_text(text).removesuffix(as_text(end))),
+    Function("upper", _ONE_STRING, _V115, lambda _, text: strings.map_case(as_text(text), str.upper)),
+    Function("lower", _ONE_STRING, _V115, lambda _, text: strings.map_case(as_text(text), str.lower)),
     Function("split", _SPLIT, _V115, _pure(strings.split)),
     Function("splitAfter", _SPLIT, _V115, _pure(strings.split_after)),
     Function("replace", _accepts(STRING, (_S, _S, _S, INT), (_S, _S, _S)), _V115, _pure(strings.replace)),
     Function("repeat", _accepts(STRING, (_S, INT)), _V115, _versioned(strings.repeat)),
     Function("join", _JOIN, _V115, _pure(strings.join)),
-    Function("indexOf", _accepts(INT, (_S, _S)), _V115, _pure(strings.index_of)),
-    Function("lastIndexOf", _accepts(INT, (_S, _S)), _V115, _pure(strings.last_index_of)),
-    Function("hasPrefix", _accepts(BOOL, (_S, _S)), _V115, _pure(strings.has_prefix)),
-    Function("hasSuffix", _accepts(BOOL, (_S, _S)), _V115, _pure(strings.has_suffix)),
-    Function("toBase64", _accepts(STRING, (_S,)), _V115, _pure(strings.to_base64)),
+    Function("indexOf", _POSITION, _V115, lambda _, text, part: as_bytes(text).find(as_bytes(part))),
+    Function("lastIndexOf", _POSITION, _V115, lambda _, text, part: as_bytes(text).rfind(as_bytes(part))),
+    Function("hasPrefix", _STRING_TEST, _V115, lambda _, text, end: as_text(text).startswith(as_text(end))),
+    Function("hasSuffix", _STRING_TEST, _V115, lambda _, text, end: as_text(text).endswith(as_text(end))),
+    Function("toBase64", _ONE_STRING, _V115, lambda _, text: b64encode(as_text(text).encode()).decode()),
     Function("fromBase64", _UNSUPPORTED, _V115, _refuse_call),
     Function("toJSON", _UNSUPPORTED, _V115, _refuse_call),
     Function("fromJSON", _UNSUPPORTED, _V115, _refuse_call),

@@ -237,22 +237,14 @@ def _evaluated(context: EvalContext, body: Node, *, backwards: bool = False) -> 
         yield context.value(body)
 
 
-def all_match(context: EvalContext, source: Node, body: Node) -> Value:
-    """Return whether the predicate is true for all elements."""
-    with _iteration(context, source):
-        return all(as_bool(value) for value in _evaluated(context, body))
+def test(combine: Callable[[Iterator[bool]], bool]) -> Callable[[EvalContext, Node, Node], Value]:
+    """Return a function that combines the predicate's results, of as many elements as `combine` takes."""
 
+    def function(context: EvalContext, source: Node, body: Node) -> Value:
+        with _iteration(context, source):
+            return combine(map(as_bool, _evaluated(context, body)))
 
-def none_match(context: EvalContext, source: Node, body: Node) -> Value:
-    """Return whether the predicate is true for no element."""
-    with _iteration(context, source):
-        return all(not as_bool(value) for value in _evaluated(context, body))
-
-
-def any_matches(context: EvalContext, source: Node, body: Node) -> Value:
-    """Return whether the predicate is true for an element."""
-    with _iteration(context, source):
-        return any(as_bool(value) for value in _evaluated(context, body))
+    return function
 
 
 def count_matches(context: EvalContext, source: Node, body: Node | None = None) -> int:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _INT64_BITS: Final = 64
-_UINT64_MASK: Final = 2**64 - 1
 _HALF: Final = 0.5
 
 
@@ -91,24 +90,9 @@ def bit_shift(name: str, operation: Callable[[int, int], int]) -> Callable[[Valu
     def shift(value: int, count: int) -> int:
         if count < 0:
             raise EvaluationError(f"invalid operation: negative shift count {count} (type int)")
-        return operation(value, count)
+        return operation(value, min(count, _INT64_BITS))  # Python would build an integer of `count` bits
 
     return bitwise(name, shift)
-
-
-def shift_left(value: int, count: int) -> int:
-    """Shift left; Python would build an integer of `count` bits."""
-    return value << count if count < _INT64_BITS else 0
-
-
-def shift_right(value: int, count: int) -> int:
-    """Shift right, keeping the sign."""
-    return value >> min(count, _INT64_BITS)
-
-
-def shift_right_unsigned(value: int, count: int) -> int:
-    """Shift right, filling with zeros."""
-    return (value & _UINT64_MASK) >> count
 
 
 # Many numbers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,7 @@ from exporter.gate.expr.values import (
     Int64,
     ListValue,
     Value,
-    as_bytes,
+    as_float,
     as_int,
     as_text,
     format_value,
@@ -72,9 +71,7 @@ def to_float(value: Value) -> Value:
         if number is None:
             raise EvaluationError(f"invalid operation: float({value})")
         return number
-    if is_number(value):
-        return float(value)
-    raise EvaluationError(f"invalid operation: float({type_name(value)})")
+    return as_float(value)
 
 
 def to_duration(value: Value) -> Value:
@@ -138,27 +135,7 @@ def trim(text: Value, characters: Value = _SPACES) -> Value:
     return as_text(text).strip(as_text(characters))
 
 
-def trim_prefix(text: Value, prefix: Value = " ") -> Value:
-    """Return text without a prefix."""
-    return as_text(text).removeprefix(as_text(prefix))
-
-
-def trim_suffix(text: Value, suffix: Value = " ") -> Value:
-    """Return text without a suffix."""
-    return as_text(text).removesuffix(as_text(suffix))
-
-
-def upper(text: Value) -> Value:
-    """Return text in upper case."""
-    return _map_case(as_text(text), str.upper)
-
-
-def lower(text: Value) -> Value:
-    """Return text in lower case."""
-    return _map_case(as_text(text), str.lower)
-
-
-def _map_case(text: str, convert: Callable[[str], str]) -> str:
+def map_case(text: str, convert: Callable[[str], str]) -> str:
     """Convert each character on its own, as Go does: Python turns some, such as "ß", into two."""
     return "".join(converted if len(converted := convert(char)) == 1 else char for char in text)
 
@@ -209,31 +186,6 @@ def join(items: Value, separator: Value = "") -> Value:
     if isinstance(items, ListValue) and items.name in {"[]string", "[]interface {}"}:
         return glue.join([as_text(item) for item in items.items])
     raise EvaluationError(f"invalid argument for join (type {type_name(items)})")
-
-
-def index_of(text: Value, part: Value) -> Value:
-    """Return the byte offset of the first occurrence, -1 if there is none."""
-    return as_bytes(text).find(as_bytes(part))
-
-
-def last_index_of(text: Value, part: Value) -> Value:
-    """Return the byte offset of the last occurrence, -1 if there is none."""
-    return as_bytes(text).rfind(as_bytes(part))
-
-
-def has_prefix(text: Value, prefix: Value) -> Value:
-    """Return whether text begins with a prefix."""
-    return as_text(text).startswith(as_text(prefix))
-
-
-def has_suffix(text: Value, suffix: Value) -> Value:
-    """Return whether text ends with a suffix."""
-    return as_text(text).endswith(as_text(suffix))
-
-
-def to_base64(text: Value) -> Value:
-    """Return the base64 of text."""
-    return base64.b64encode(as_text(text).encode()).decode()
 
 
 # Regular expressions: the subset of RE2 that Python's `re` matches identically. Conditions match with it, and the

@@ -7,7 +7,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.gate.expr import syntax
-from exporter.gate.expr.builtins import Iteration, Parameter, builtins
+from exporter.gate.expr.builtins import Iteration, builtins
 from exporter.gate.expr.errors import ConditionError
 from exporter.gate.expr.lexer import NEGATABLE, Lexer, Token, TokenKind, is_identifier_char
 from exporter.gate.expr.syntax import Binary, Builtin, Float, Integer, Member, Node, OptionalChain, String, Unary
@@ -264,7 +264,7 @@ class Parser(TokenStream):
         start = name.start if piped is None else piped.start
         function = self.builtins.get(name.text)
         if function and isinstance(function.signature, Iteration):
-            arguments = first + self._iteration_arguments(function.signature.parameters[len(first) :])
+            arguments = first + self._iteration_arguments(function.signature, len(first))
             return self.counted(Builtin(start, self.previous_end, name.text, arguments))
         if function:
             arguments = first + self._arguments()
@@ -273,19 +273,21 @@ class Parser(TokenStream):
         arguments = first + self._arguments()
         return self.counted(syntax.Call(start, self.previous_end, callee, arguments))
 
-    def _iteration_arguments(self, parameters: tuple[Parameter, ...]) -> tuple[Node, ...]:
+    def _iteration_arguments(self, signature: Iteration, first: int) -> tuple[Node, ...]:
+        """Parse the arguments of a function with a predicate, from the argument of this index on."""
         self.expect(TokenKind.BRACKET, "(")
         arguments: list[Node] = []
-        for index, parameter in enumerate(parameters):
-            if self.at_bracket(")") and parameter.optional:
+        for index in range(first, signature.max_arguments):
+            is_optional = index >= signature.min_arguments
+            if self.at_bracket(")") and is_optional:
                 break
             if self.at_bracket(")") and self.v117:
-                raise self.error(f"expected at least {len(parameters)} arguments")
-            if parameter.optional and not self.v117 and not self.at_operator(","):
+                raise self.error(f"expected at least {signature.max_arguments - first} arguments")
+            if is_optional and not self.v117 and not self.at_operator(","):
                 break
-            if index:
+            if arguments:
                 self.expect(TokenKind.OPERATOR, ",")
-            arguments.append(self._predicate() if parameter.predicate else self._expression(0))
+            arguments.append(self._predicate() if index == 1 else self._expression(0))
         if self.v117 and self.at_operator(","):
             self.next()
         self.expect(TokenKind.BRACKET, ")")

@@ -31,22 +31,16 @@ def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
     for metric in lint_input.prometheus_metrics:
         address, url = metric.text(*ADDRESS), _parse(metric)
         if address and "{{" not in address and not (url and url.scheme and url.netloc):
-            yield metric.issue(
-                ADDRESS,
-                "the address has no scheme or no host: every measurement is an Error",
-                "start it with https:// or http://",
-            )
+            reason = "the address has no scheme or no host: every measurement is an Error"
+            yield metric.issue(ADDRESS, reason, "start it with https:// or http://")
 
 
 def check_credential(lint_input: LintInput) -> Iterator[Issue]:
     """Report user and password in an address."""
     for metric, url in _urls(lint_input):
         if "@" in url.netloc:
-            yield metric.issue(
-                ADDRESS,
-                "the address contains a credential, which everyone who may read AnalysisRuns can see",
-                "remove it, and send it as header Authorization from a Secret",
-            )
+            reason = "the address contains a credential, which everyone who may read AnalysisRuns can see"
+            yield metric.issue(ADDRESS, reason, "remove it, and send it as header Authorization from a Secret")
 
 
 def check_api_path(lint_input: LintInput) -> Iterator[Issue]:
@@ -54,22 +48,16 @@ def check_api_path(lint_input: LintInput) -> Iterator[Issue]:
     for metric, url in _urls(lint_input):
         match = _API_PATH.search(url.path)
         if match:
-            yield metric.issue(
-                ADDRESS,
-                f"the controller appends /api/v1/query to the address, which already ends in {match[0]}",
-                "end the address before /api",
-            )
+            reason = f"the controller appends /api/v1/query to the address, which already ends in {match[0]}"
+            yield metric.issue(ADDRESS, reason, "end the address before /api")
 
 
 def check_query_part(lint_input: LintInput) -> Iterator[Issue]:
     """Report addresses with a query or a fragment."""
     for metric, url in _urls(lint_input):
         if url.query or url.fragment:
-            yield metric.issue(
-                ADDRESS,
-                "the address contains ? or #: the controller replaces what follows with its own path and query",
-                "end the address with its path",
-            )
+            reason = "the address contains ? or #: the controller replaces what follows with its own path and query"
+            yield metric.issue(ADDRESS, reason, "end the address with its path")
 
 
 def check_last9(lint_input: LintInput) -> Iterator[Issue]:
@@ -79,22 +67,17 @@ def check_last9(lint_input: LintInput) -> Iterator[Issue]:
         if host.endswith("last9.io") and not _API_PATH.search(url.path):
             is_read_url = host.startswith("read-") and (_READ_PATH.match(url.path) or "{{" in url.path)
             if not is_read_url:
-                yield metric.issue(
-                    ADDRESS,
-                    f"{host}{url.path} is not an address at which Last9 answers queries",
-                    f"use the cluster's Read URL (Cluster > Settings > Read Data): {READ_URL}",
-                )
+                reason = f"{host}{url.path} is not an address at which Last9 answers queries"
+                hint = f"use the cluster's Read URL (Cluster > Settings > Read Data): {READ_URL}"
+                yield metric.issue(ADDRESS, reason, hint)
 
 
 def check_missing(lint_input: LintInput) -> Iterator[Issue]:
     """Report gates that leave the address to a variable of the controller."""
     for metric in lint_input.prometheus_metrics:
         if not metric.raw(*ADDRESS):
-            yield metric.issue(
-                ADDRESS,
-                "there is no address: the controller uses its own ARGO_ROLLOUTS_PROMETHEUS_ADDRESS, if it is set",
-                "set the address",
-            )
+            reason = "there is no address: the controller uses its own ARGO_ROLLOUTS_PROMETHEUS_ADDRESS, if it is set"
+            yield metric.issue(ADDRESS, reason, "set the address")
 
 
 def check_plain_http(lint_input: LintInput) -> Iterator[Issue]:
@@ -111,22 +94,18 @@ def check_no_credential(lint_input: LintInput) -> Iterator[Issue]:
     for metric, url in _urls(lint_input):
         is_last9 = (url.hostname or "").endswith("last9.io")
         if is_last9 and "@" not in url.netloc and not sends_credential(metric):
-            yield metric.issue(
-                ADDRESS,
-                "Last9 requires a credential: every measurement is an Error (401)",
-                "send header Authorization with the value '{{args.NAME}}', from a Secret that contains 'Basic …'",
-            )
+            reason = "Last9 requires a credential: every measurement is an Error (401)"
+            hint = "send header Authorization with the value '{{args.NAME}}', from a Secret that contains 'Basic …'"
+            yield metric.issue(ADDRESS, reason, hint)
 
 
 def check_insecure(lint_input: LintInput) -> Iterator[Issue]:
     """Report TLS without verification of the certificate."""
     for metric in lint_input.prometheus_metrics:
         if metric.raw(*INSECURE) is True:
-            yield metric.issue(
-                INSECURE,
-                "insecure: true does not verify the certificate: the credential goes to whatever server answers",
-                "remove it; if the certificate is signed by your own CA, mount that CA in the controller",
-            )
+            reason = "insecure: true does not verify the certificate: the credential goes to whatever server answers"
+            hint = "remove it; if the certificate is signed by your own CA, mount that CA in the controller"
+            yield metric.issue(INSECURE, reason, hint)
 
 
 def check_timeout(lint_input: LintInput) -> Iterator[Issue]:

@@ -32,11 +32,8 @@ def check_missing(lint_input: LintInput) -> Iterator[Issue]:
     """Report Prometheus metrics without a condition."""
     for metric in lint_input.prometheus_metrics:
         if not metric.text(SUCCESS) and not metric.text(FAILURE):
-            yield metric.issue(
-                (),
-                f"metric {metric.name} has no condition: every result is Successful",
-                "add a successCondition, such as: len(result) > 0 && result[0] < 0.05",
-            )
+            reason = f"metric {metric.name} has no condition: every result is Successful"
+            yield metric.issue((), reason, "add a successCondition, such as: len(result) > 0 && result[0] < 0.05")
 
 
 def check_malformed(lint_input: LintInput) -> Iterator[Issue]:
@@ -46,11 +43,9 @@ def check_malformed(lint_input: LintInput) -> Iterator[Issue]:
             error = probe.error(name)
             if error and not probe.is_unsupported:
                 kind = "a number" if probe.is_scalar else "a list of numbers"
-                yield probe.metric.issue(
-                    (name,),
-                    f"every measurement is an Error: {error} (result is {kind} here, {probe.engine})",
-                    "write result < 0.05" if probe.is_scalar else "write len(result) > 0 && result[0] < 0.05",
-                )
+                reason = f"every measurement is an Error: {error} (result is {kind} here, {probe.engine})"
+                hint = "write result < 0.05" if probe.is_scalar else "write len(result) > 0 && result[0] < 0.05"
+                yield probe.metric.issue((name,), reason, hint)
 
 
 def check_unsupported(lint_input: LintInput) -> Iterator[Issue]:
@@ -58,11 +53,9 @@ def check_unsupported(lint_input: LintInput) -> Iterator[Issue]:
     for probe in probes(lint_input):
         for name in probe.texts:
             if probe.is_unsupported and probe.error(name):
-                yield probe.metric.issue(
-                    (name,),
-                    f"the linter cannot evaluate this condition: {probe.error(name)}",
-                    "test it on the controller, then allow it: # gate-lint: allow condition-unknown",
-                )
+                reason = f"the linter cannot evaluate this condition: {probe.error(name)}"
+                hint = "test it on the controller, then allow it: # gate-lint: allow condition-unknown"
+                yield probe.metric.issue((name,), reason, hint)
 
 
 def check_empty(lint_input: LintInput) -> Iterator[Issue]:
@@ -72,11 +65,9 @@ def check_empty(lint_input: LintInput) -> Iterator[Issue]:
         if probe.is_scalar or (query and not promql.may_be_empty(query.expression)):
             continue
         if probe.phase() is AnalysisPhase.ERROR:
-            yield probe.metric.issue(
-                (probe.first_field,),
-                "an empty result (no traffic, no such series) is an Error, and five in a row abort the rollout",
-                "decide what no data means: len(result) > 0 && … (not good), or len(result) == 0 || … (good)",
-            )
+            reason = "an empty result (no traffic, no such series) is an Error, and five in a row abort the rollout"
+            hint = "decide what no data means: len(result) > 0 && … (not good), or len(result) == 0 || … (good)"
+            yield probe.metric.issue((probe.first_field,), reason, hint)
 
 
 def check_nan_passes(lint_input: LintInput) -> Iterator[Issue]:
@@ -95,11 +86,9 @@ def check_nan_undecided(lint_input: LintInput) -> Iterator[Issue]:
     """Report conditions of which neither is true for NaN."""
     for probe in _with_nan(lint_input):
         if probe.phase(math.nan) is AnalysisPhase.INCONCLUSIVE:
-            yield probe.metric.issue(
-                (SUCCESS,),
-                "NaN (0/0: no traffic) makes neither condition true: Inconclusive, which pauses the rollout",
-                "decide what NaN means: !isNaN(result[0]) && … (pause), or isNaN(result[0]) || … in a condition",
-            )
+            reason = "NaN (0/0: no traffic) makes neither condition true: Inconclusive, which pauses the rollout"
+            hint = "decide what NaN means: !isNaN(result[0]) && … (pause), or isNaN(result[0]) || … in a condition"
+            yield probe.metric.issue((SUCCESS,), reason, hint)
 
 
 def check_overlap(lint_input: LintInput) -> Iterator[Issue]:
@@ -107,11 +96,8 @@ def check_overlap(lint_input: LintInput) -> Iterator[Issue]:
     for probe in _decidable(lint_input):
         values = [value for value in probe.probe_values if probe.is_both(value)]
         if values:
-            yield probe.metric.issue(
-                (FAILURE,),
-                f"{_format(values)} is both success and failure: failure takes precedence",
-                "change a threshold so that no value meets both conditions",
-            )
+            reason = f"{_format(values)} is both success and failure: failure takes precedence"
+            yield probe.metric.issue((FAILURE,), reason, "change a threshold so that no value meets both conditions")
 
 
 def check_gap(lint_input: LintInput) -> Iterator[Issue]:
@@ -132,11 +118,9 @@ def check_constant(lint_input: LintInput) -> Iterator[Issue]:
     for probe in _decidable(lint_input):
         phases = {probe.phase(value) for value in probe.probe_values}
         if len(phases) == 1 and AnalysisPhase.ERROR not in phases:
-            yield probe.metric.issue(
-                (probe.first_field,),
-                f"every value is {phases.pop()}: the gate decides nothing",
-                "compare result[0] with a threshold that it can reach",
-            )
+            reason = f"every value is {phases.pop()}: the gate decides nothing"
+            hint = "compare result[0] with a threshold that it can reach"
+            yield probe.metric.issue((probe.first_field,), reason, hint)
 
 
 def check_several_series(lint_input: LintInput) -> Iterator[Issue]:
@@ -148,11 +132,9 @@ def check_several_series(lint_input: LintInput) -> Iterator[Issue]:
         if promql.single_series_labels(query.expression) is not None or probe.metric.raw(*RANGE_QUERY) is not None:
             continue
         if _uses_first_value_only(probe):
-            yield probe.metric.issue(
-                QUERY,
-                "the query may return several series in any order, and the conditions evaluate only the first",
-                "aggregate: sum(…), max(…); or evaluate all: all(result, {# < 0.05})",
-            )
+            reason = "the query may return several series in any order, and the conditions evaluate only the first"
+            hint = "aggregate: sum(…), max(…); or evaluate all: all(result, {# < 0.05})"
+            yield probe.metric.issue(QUERY, reason, hint)
 
 
 def check_diluted(lint_input: LintInput) -> Iterator[Issue]:

@@ -111,11 +111,9 @@ def check_comment(lint_input: LintInput) -> Iterator[Issue]:
             continue
         for text in metric.gate.document.comments(metric.path("failureLimit")):
             if _failures_in_comment(text) == limit > 0:
-                yield metric.issue(
-                    ("failureLimit",),
-                    f"failureLimit {limit} ends the gate at failure {limit + 1}, but the comment names {limit}",
-                    f"write failureLimit: {limit - 1}, or write in the comment that {limit} are tolerated",
-                )
+                reason = f"failureLimit {limit} ends the gate at failure {limit + 1}, but the comment names {limit}"
+                hint = f"write failureLimit: {limit - 1}, or write in the comment that {limit} are tolerated"
+                yield metric.issue(("failureLimit",), reason, hint)
                 break
 
 

@@ -79,12 +79,11 @@ def check_metric_name(lint_input: LintInput) -> Iterator[Issue]:
         names: set[str] = set()
         for metric in gate.metrics:
             if metric.name in names:
-                yield metric.issue(
-                    ("name",),
+                reason = (
                     f"two metrics have the name {metric.name}: every run ends in Error, and while this object exists"
-                    " the controller's metrics page answers 500",
-                    "rename one of them",
+                    " the controller's metrics page answers 500"
                 )
+                yield metric.issue(("name",), reason, "rename one of them")
             names.add(metric.name)
 
 

@@ -44,11 +44,8 @@ def check_lost_buckets(lint_input: LintInput) -> Iterator[Issue]:
     for metric in lint_input.prometheus_metrics:
         query = parse_query(metric)
         if query and promql.loses_le_label(query.expression):
-            yield metric.issue(
-                QUERY,
-                "histogram_quantile needs the label le, which the aggregation inside drops: it returns nothing",
-                "write sum by (le) (…)",
-            )
+            reason = "histogram_quantile needs the label le, which the aggregation inside drops: it returns nothing"
+            yield metric.issue(QUERY, reason, "write sum by (le) (…)")
 
 
 def check_result_type(lint_input: LintInput) -> Iterator[Issue]:

@@ -149,11 +149,9 @@ def check_endless(lint_input: LintInput) -> Iterator[Issue]:
     for analysis, metric in _awaited_metrics(lint_input):
         count = metric.raw("count")
         if metric.raw("interval") and (count is None or limit_value(metric, "count") == 0):
-            yield metric.issue(
-                ("interval",) if count is None else ("count",),
-                f"metric {metric.name} never ends, and Rollout {analysis.rollout.name} waits for it: InvalidSpec",
-                "add count, such as 5 (only a background analysis may run without a count)",
-            )
+            reason = f"metric {metric.name} never ends, and Rollout {analysis.rollout.name} waits for it: InvalidSpec"
+            hint = "add count, such as 5 (only a background analysis may run without a count)"
+            yield metric.issue(("interval",) if count is None else ("count",), reason, hint)
 
 
 def check_dummy_value(lint_input: LintInput) -> Iterator[Issue]:
@@ -177,11 +175,8 @@ def check_metric_clash(lint_input: LintInput) -> Iterator[Issue]:
             for metric in gate.metrics:
                 other = templates_by_metric.setdefault(metric.name, gate.document.name)
                 if other != gate.document.name:
-                    yield analysis.issue(
-                        ("templates", index),
-                        f"{other} and {gate.document.name} both have a metric {metric.name}: InvalidSpec",
-                        "rename one of the metrics",
-                    )
+                    reason = f"{other} and {gate.document.name} both have a metric {metric.name}: InvalidSpec"
+                    yield analysis.issue(("templates", index), reason, "rename one of the metrics")
 
 
 def check_namespace(lint_input: LintInput) -> Iterator[Issue]:

@@ -87,7 +87,7 @@ class Encoder:
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
         encoder = self._encoders[active.type]
         cached: tuple[Iterator[FramedPoints], set[bytes]] | None = None
-        if not any(self._identity.overlaps(series.labels) for series in stale.series):
+        if not self._identity.overlaps(series.labels for series in stale.series):
             cached = self._caches[encoder].render(active, timestamp)
         seen_keys: set[bytes] = set()
         if cached is not None:
@@ -111,9 +111,10 @@ class RequestBuilder:
         self.points = 0
         self._max_points = max_points
         self._request = RawPointsRequest()
-        resource = self._request.resource_metrics.add()
-        resource.MergeFromString(_resource_header(identity))
-        self._metrics = resource.scope_metrics[0].metrics
+        scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME))
+        header = ResourceMetrics(resource=Resource(attributes=attributes(identity.resource)), scope_metrics=[scope])
+        self._request.resource_metrics.add().MergeFromString(header.SerializeToString())
+        self._metrics = self._request.resource_metrics[0].scope_metrics[0].metrics
         self._capacity = self._remaining_bytes = max_bytes - self._request.ByteSize() - _FRAMING_OVERHEAD
         self._family: MetricFamily | None = None
         self._bodies: list[bytes] = []
@@ -159,13 +160,6 @@ def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
         if len(family):
             by_name.setdefault(family.name, []).append(family)
     return by_name
-
-
-def _resource_header(identity: Identity) -> bytes:
-    """Encode the resource and the scope that enclose the metrics."""
-    scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME))
-    resource = Resource(attributes=attributes(identity.resource))
-    return ResourceMetrics(resource=resource, scope_metrics=[scope]).SerializeToString()
 
 
 def _metric_header(family: MetricFamily) -> bytes:

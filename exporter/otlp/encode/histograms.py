@@ -124,7 +124,8 @@ class HistogramEncoder:
         return [point for group, row in rows for point in self._encode_points([group], row, nanos)]
 
     def _encode_attributes(self, labels: Labels) -> bytes:
-        return encoded_attributes(self._format.message, self._identity.with_labels(labels))
+        all_labels = tuple(sorted((*self._identity.attributes_for(labels), *labels)))
+        return encoded_attributes(self._format.message, all_labels)
 
 
 def _blocks(groups: Iterable[PointGroup], values: array[float]) -> Iterator[tuple[list[PointGroup], array[float]]]:

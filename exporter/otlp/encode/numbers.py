@@ -45,7 +45,7 @@ class NumberEncoder:
     def encode_batch(self, _: str, batch: SampleBatch) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
         """Encode value, labels and start time of each series, with no keys; None if a label overlaps the identity."""
         labels = [_normalised(series.labels) for series in batch.series]
-        if any(map(self._identity.overlaps, labels)):
+        if self._identity.overlaps(labels):
             return None
         attributes = [b"".join(self._label_bytes.get_all(item, _encode_label)) for item in labels]
         points = list(map(add, self.value_prefixes(batch), attributes))

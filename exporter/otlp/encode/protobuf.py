@@ -7,7 +7,7 @@ concatenation of encoded parts of a message is an encoding of the message: point
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
@@ -93,23 +93,16 @@ class Identity:
 
     resource: Labels
     point: Labels = ()
-    _keys: frozenset[str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_keys", frozenset(key for key, _ in self.point))
-
-    def overlaps(self, labels: Labels) -> bool:
-        """Return whether a label has the key of an attribute of every point."""
-        return not self._keys.isdisjoint(dict(labels))
+    def overlaps(self, label_sets: Iterable[Labels]) -> bool:
+        """Return whether a label of a point has the key of an attribute of every point."""
+        keys = {key for labels in label_sets for key, _ in labels}
+        return not keys.isdisjoint(dict(self.point))
 
     def attributes_for(self, labels: Labels) -> Labels:
         """Return the attributes that a point with these labels gets from the identity."""
         overridden = {key for key, value in labels if value}
         return tuple((key, value) for key, value in self.point if key not in overridden)
-
-    def with_labels(self, labels: Labels) -> Labels:
-        """Return all attributes of a point with these labels, sorted."""
-        return tuple(sorted((*self.attributes_for(labels), *labels)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,12 @@ class Sender:
 
     async def _drain(self) -> None:
         while request := self.queue.peek():
-            result = await self._deliver_guarded(request)
+            try:
+                result = await self._deliver(request)
+            except Exception:  # noqa: BLE001 - a bug of the exporter costs one request, but never stops delivery
+                _log.exception("delivery failed with an internal error; please report this")
+                drops = [Drop("fault", request.points)]
+                result = DeliveryResult(drops=drops, message="internal error of the exporter; see its log")
             if result is None:
                 continue
             if self.queue.ack(request):
@@ -160,15 +165,6 @@ class Sender:
                 await self.queue.commit()
             any_accepted = result.accepted + result.rejected > 0  # every point of an accepted request is one of these
             self._set_state(DeliveryState.DELIVERING if any_accepted else DeliveryState.REJECTED, result.message)
-
-    async def _deliver_guarded(self, request: QueuedRequest) -> DeliveryResult | None:
-        """Deliver a request; a bug of the exporter costs this request, but never stops delivery."""
-        try:
-            return await self._deliver(request)
-        except Exception:  # noqa: BLE001 - whatever the bug is, the next request may be fine
-            _log.exception("delivery failed with an internal error; please report this")
-            drops = [Drop("fault", request.points)]
-            return DeliveryResult(drops=drops, message="internal error of the exporter; see its log")
 
     async def _deliver(self, request: QueuedRequest) -> DeliveryResult | None:
         """Send a request, in parts if it is rejected as a unit; None when the queue dropped it meanwhile."""

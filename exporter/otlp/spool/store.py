@@ -28,17 +28,11 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 MAX_LOGGED: Final = 20
 """Corruptions that are logged one by one; a destroyed disk must not flood the log."""
 
-_FULL: Final = "has no space left: free some, or lower otlp.queue.bytes"
-_DENIED: Final = "is not writable: check its owner, its mode, and the pod's fsGroup"
-_NO_DIRECTORY: Final = "is not a directory: choose another"
 HINTS: Final = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "has no space left: free some, or lower otlp.queue.bytes"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "is not writable: check its owner, its mode, and the pod's fsGroup"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "is not a directory: choose another"),
     errno.EROFS: "is read-only: mount it writable",
-    errno.EACCES: _DENIED,
-    errno.EPERM: _DENIED,
-    errno.ENOTDIR: _NO_DIRECTORY,
-    errno.EEXIST: _NO_DIRECTORY,
     errno.ENOENT: "does not exist and cannot be created: mount it",
 }
 """The problem with the directory and its remedy, by error number."""

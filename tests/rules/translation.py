@@ -300,7 +300,8 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "The best estimate has no method label, so that its series is stable; each method has its own in "
         "`…_estimate`. The article's formula is exported unclamped as `argo_rollouts_updated_fraction`. While a new "
         "leader does not expose a rollout yet, its fraction is absent without a reason.",
-        DERIVED("test_a_canary_fraction_is_in_0_to_1_and_named_by_its_method", "test_a_blue_green_rollout_has_no_canary_fraction"),
+        DERIVED("test_a_canary_fraction_is_in_0_to_1_and_named_by_its_method"),
+        DERIVED("test_a_blue_green_rollout_has_no_canary_fraction"),
         DERIVED("test_a_canary_at_rest_has_fraction_0_although_all_its_pods_are_updated"),
         DERIVED("test_an_unknown_fraction_is_absent_with_its_reason"),
     ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from exporter.metrics import MetricFamily, SampleBatch, Series
 
@@ -25,17 +26,16 @@ def render(families: Iterable[MetricFamily]) -> Iterator[bytes]:
     labels, the first value is written. Families without samples are omitted. A counter's name gets no suffix. A scraped
     series is written as it was scraped.
     """
-    for name, group in sorted(_by_name(families).items()):
+    by_name = attrgetter("name")
+    for name, same_name in groupby(sorted(families, key=by_name), by_name):
+        group = list(same_name)
         header = _family_header(name, group).encode()
-        blocks = _render_interned(group[0]) if _is_all_interned(group) else _blocks(_deduplicated_lines(group))
+        # A single family of series that the scrape cache interned cannot have duplicates.
+        is_interned = len(group) == 1 and all(batch.interned for batch in group[0].batches)
+        blocks = _render_interned(group[0]) if is_interned else _blocks(_deduplicated_lines(group))
         for block in blocks:
             yield header + block
             header = b""
-
-
-def _is_all_interned(group: Sequence[MetricFamily]) -> bool:
-    """Return whether the group cannot have duplicate series, since the scrape cache interned all of them."""
-    return len(group) == 1 and all(batch.interned for batch in group[0].batches)
 
 
 def _render_interned(family: MetricFamily) -> Iterator[bytes]:
@@ -71,13 +71,6 @@ def format_value(value: float) -> str:
     """Format a value without loss of precision: `1`, `0.25`, `1e+22`, `NaN`, `+Inf`, `-Inf`."""
     text = repr(float(value))
     return text.removesuffix(".0") if text[-1].isdigit() else SPECIAL_VALUES[text]
-
-
-def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
-    groups: dict[str, list[MetricFamily]] = {}
-    for family in families:
-        groups.setdefault(family.name, []).append(family)
-    return groups
 
 
 def _family_header(name: str, group: Iterable[MetricFamily]) -> str:

@@ -149,7 +149,7 @@ class RecordingSink:
     def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Store the status, and the headers that cannot hold a secret."""
         safe_headers = {
-            name: _redact_header(name, value) for name, value in headers.items() if not _SECRET_HEADER.search(name)
+            name: _safe_value(name, value) for name, value in headers.items() if not _SECRET_HEADER.search(name)
         }
         self._page = replace(self._page, status=status, headers=safe_headers)
 
@@ -167,14 +167,10 @@ class RecordingSink:
         return RecordedResponse(self._page, compressed, self._digest.digest())
 
 
-def _redact_header(name: str, value: str) -> str:
-    """Redact secrets that a header may echo; not in Content-* headers, which a replay needs."""
-    return _to_json_text(value if name.lower().startswith("content-") else REDACTOR.redact(value))
-
-
-def _to_json_text(value: str) -> str:
-    """Replace the lone surrogates of a header that is not UTF-8; JSON cannot hold them."""
-    return value.encode("utf-8", "replace").decode()
+def _safe_value(name: str, value: str) -> str:
+    """Redact secrets that a header may echo, but not in Content-* headers, which a replay needs."""
+    text = value if name.lower().startswith("content-") else REDACTOR.redact(value)
+    return text.encode("utf-8", "replace").decode()  # JSON cannot hold the lone surrogates of bytes that are not UTF-8
 
 
 class Recorder:

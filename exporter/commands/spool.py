@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.spool import Spool, SpoolLimits
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from exporter.config.settings import Settings
     from exporter.otlp.spool.record import Corruption, RecordHeader
     from exporter.otlp.spool.recovery import SegmentReport
-
-NOT_SET: Final = "otlp.queue.directory is not set, so there is no spool; set it"
 
 
 class SpoolError(Exception):
@@ -103,7 +101,7 @@ def _segment_reports(settings: Settings, *, bodies: bool) -> list[SegmentReport]
 
 def _directory(settings: Settings) -> Path:
     if settings.otlp.queue.directory is None:
-        raise SpoolError(NOT_SET)
+        raise SpoolError("otlp.queue.directory is not set, so there is no spool; set it")
     return settings.otlp.queue.directory
 
 

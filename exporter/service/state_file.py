@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from exporter.rollouts.tracker import TrackerState
 
 FILE_NAME: Final = "fleet.memory"
-_HINT: Final = "check memory.directory"
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +36,7 @@ class StateFile:
         except InvalidStateError as error:
             self._quarantine(str(error))
         except OSError as error:
-            _log.warning("state file cannot be read", extra=fields(reason=error.strerror, hint=_HINT))
+            _warn("state file cannot be read", error)
         return None
 
     def encode(self, state: TrackerState) -> bytes:
@@ -56,18 +55,20 @@ class StateFile:
             partial_path.replace(self._path)
         except OSError as error:
             if not self._write_failed:
-                _log.warning("state file cannot be written", extra=fields(reason=error.strerror, hint=_HINT))
+                _warn("state file cannot be written", error)
             self._write_failed = True
-            return False
-        self._write_failed = False
-        return True
+        else:
+            self._write_failed = False
+        return not self._write_failed
 
     def _quarantine(self, reason: str) -> None:
-        quarantine_path = self._path.with_suffix(".unfit")
-        _log.warning(
-            "unusable state file renamed", extra=fields(reason=reason, file=str(quarantine_path), hint="delete it")
-        )
+        renamed = self._path.with_suffix(".unfit")
+        _log.warning("unusable state file renamed", extra=fields(reason=reason, file=str(renamed), hint="delete it"))
         try:
-            self._path.replace(quarantine_path)
+            self._path.replace(renamed)
         except OSError as error:
-            _log.warning("state file cannot be renamed", extra=fields(reason=error.strerror, hint=_HINT))
+            _warn("state file cannot be renamed", error)
+
+
+def _warn(event: str, error: OSError) -> None:
+    _log.warning(event, extra=fields(reason=error.strerror, hint="check memory.directory"))

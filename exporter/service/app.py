@@ -176,7 +176,7 @@ class App:
     def _delivery_status(self, now: float) -> DeliveryStatus | None:
         if self._delivery is None:
             return None
-        accounting = self.accounting
+        accounting = self._delivery.accounting
         return DeliveryStatus(
             state=accounting.state.value,
             endpoint=str(self._settings.otlp.endpoint),
@@ -217,17 +217,12 @@ def _state_file_of(settings: Settings) -> StateFile | None:
     return StateFile(directory, identity.get("k8s.cluster.name") or identity.get("cluster") or "")
 
 
-def instance_name() -> str:
-    """Return the `instance` label of the own metrics: the pod name (Kubernetes sets HOSTNAME to it)."""
-    return os.environ.get("HOSTNAME") or socket.gethostname()
-
-
 async def run(loaded: LoadedConfig) -> bool:
     """Run until SIGTERM or SIGINT; a second signal ends the process at once. Return whether no points were lost.
 
     Raises ListenError and InUseError.
     """
-    app = App(loaded, instance_name())
+    app = App(loaded, os.environ.get("HOSTNAME") or socket.gethostname())  # Kubernetes sets HOSTNAME to the pod's name
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+T_co = TypeVar("T_co", covariant=True)
 
-class LoadConfig(Protocol):
+
+class Load(Protocol[T_co]):
     """Load the text of a file (None: no file) with an environment and overrides."""
 
     def __call__(
@@ -22,19 +24,11 @@ class LoadConfig(Protocol):
         environment: Mapping[str, str] | None = None,
         overrides: Mapping[str, object] | None = None,
         name: str = "x.yaml",
-    ) -> LoadedConfig: ...
+    ) -> T_co: ...
 
 
-class LoadIssues(Protocol):
-    """Load an invalid configuration and return its issues as text, without the directory of the file."""
-
-    def __call__(
-        self,
-        text: str | bytes | None = None,
-        environment: Mapping[str, str] | None = None,
-        overrides: Mapping[str, object] | None = None,
-        name: str = "x.yaml",
-    ) -> list[str]: ...
+LoadConfig = Load[LoadedConfig]
+LoadIssues = Load[list[str]]
 
 
 @pytest.fixture
@@ -56,14 +50,11 @@ def load_config(tmp_path: Path) -> LoadConfig:
 
 @pytest.fixture
 def load_issues(load_config: LoadConfig, tmp_path: Path) -> LoadIssues:
-    def read(
-        text: str | bytes | None = None,
-        environment: Mapping[str, str] | None = None,
-        overrides: Mapping[str, object] | None = None,
-        name: str = "x.yaml",
-    ) -> list[str]:
+    """Load an invalid configuration and return its issues as text, without the directory of the file."""
+
+    def read(*arguments: Any, **more: Any) -> list[str]:
         with pytest.raises(ConfigError) as caught:
-            load_config(text, environment, overrides, name)
+            load_config(*arguments, **more)
         assert str(caught.value).splitlines() == [str(issue) for issue in caught.value.issues]
         return [str(issue).replace(f"{tmp_path}/", "") for issue in caught.value.issues]
 

@@ -8,11 +8,13 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
+from tests.otlp.backend import Backend
 from tests.recorded import Recordings, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 
@@ -58,3 +60,12 @@ def recording(recordings_folder: Path) -> Callable[[str], Path]:
 def recordings(recordings_folder: Path) -> Recordings:
     """Return all recordings; each page is parsed once."""
     return Recordings(recordings_folder)
+
+
+@pytest_asyncio.fixture
+async def backend() -> AsyncIterator[Backend]:
+    """Serve an OTLP/HTTP backend that accepts every request, unless a test sets other replies."""
+    server = Backend()
+    await server.start()
+    yield server
+    await server.stop()

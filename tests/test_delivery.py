@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-import pytest_asyncio
 import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
@@ -36,14 +35,6 @@ if TYPE_CHECKING:
 SECRET = "c2VjcmV0OnZlcnktc2VjcmV0"
 EXIT_POINTS_LOST = 3
 CLOSED_ADDRESS = "127.0.0.1:9"
-
-
-@pytest_asyncio.fixture
-async def backend() -> AsyncIterator[Backend]:
-    server = Backend()
-    await server.start()
-    yield server
-    await server.stop()
 
 
 @asynccontextmanager

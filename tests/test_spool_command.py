@@ -8,7 +8,6 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 from click.testing import CliRunner
 
 from exporter.cli import main
@@ -22,20 +21,11 @@ from .otlp.helpers import gauge, snapshot
 from .otlp.spool.harness import NOW, SpoolHarness
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from exporter.config.settings import Settings
 
 STARTED = NOW + 60
-
-
-@pytest_asyncio.fixture
-async def backend() -> AsyncIterator[Backend]:
-    server = Backend()
-    await server.start()
-    yield server
-    await server.stop()
 
 
 def _options(directory: Path | None, url: str = "http://127.0.0.1:1") -> dict[str, str]:

@@ -22,7 +22,6 @@ from exporter.net.prometheus_response import parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
     from typing import Self
 
     from exporter.gate.controller import ControllerVersion
@@ -63,19 +62,14 @@ class MetricProvider:
             await self._stack.enter_async_context(client)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     async def measure(self, metric: Metric, now: float) -> MetricEvaluation:
         """Measure a metric at a time (Unix seconds). Raises UnsupportedError for a condition."""
         resolved = self._metrics[metric.name]  # with the values of Secrets, which the plan's metric redacts
         assert resolved.prometheus is not None, "other providers are refused before"
-        outcome = provider_error(resolved.prometheus)
-        if outcome is not None:
-            return MetricEvaluation(outcome)
-        outcome = client_error(resolved.prometheus)
+        outcome = provider_error(resolved.prometheus) or client_error(resolved.prometheus)
         if outcome is not None:
             return MetricEvaluation(outcome, hint=LINE_BREAK_HINT if "header field value" in outcome.message else "")
         query = self._build_query(resolved.prometheus, time.time() if self._live else now)
@@ -122,9 +116,7 @@ class MetricProvider:
         if self._live:
             return await client.request(path, form)
         key = (metric.name, str(sorted(form.items())))
-        if key not in self._responses:
-            response = await client.request(path, form)
-            if isinstance(response, Failure):
-                return response
+        response = self._responses.get(key) or await client.request(path, form)
+        if not isinstance(response, Failure):
             self._responses[key] = response
-        return self._responses[key]
+        return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from exporter.gate.analysis_run import AnalysisPlan, AnalysisRunStatus, Measurement, due_metrics, next_time, reconcile
 from exporter.gate.simulation import AnalysisRunResult, MeasurementTrace
@@ -22,18 +22,8 @@ if TYPE_CHECKING:
     """Called after each step with the status, the new measurements, and the time when the next metric is due."""
 
 
-class RunClock(Protocol):
-    """The time of a run, in Unix seconds."""
-
-    def now(self) -> float:
-        """Return the current time."""
-
-    async def sleep_until(self, timestamp: float) -> None:
-        """Wait for a time."""
-
-
 class RealClock:
-    """Real time from now on, or `speed` times as fast."""
+    """Real time from now on, or `speed` times as fast; in Unix seconds."""
 
     def __init__(self, speed: float = 1.0) -> None:
         self._speed = speed
@@ -61,6 +51,9 @@ class ReplayClock:
     async def sleep_until(self, timestamp: float) -> None:
         """Advance to a time."""
         self._now = max(timestamp, self._now)
+
+
+RunClock = RealClock | ReplayClock
 
 
 async def run(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from exporter.cli import main
-from exporter.commands.gate.display import RunDisplay, status_table
+from exporter.commands.gate.display import status_table, step_display
 from exporter.gate.analysis_run import AnalysisPlan, make_plan
 from exporter.gate.controller import parse_version
 from exporter.gate.simulation import AnswerSequence, RunContext, simulate
@@ -130,8 +130,8 @@ def test_terminal_shows_a_table() -> None:
     assert isinstance(plan, AnalysisPlan)
     result = simulate(spec, AnswerSequence({"q": [[0.5], [0.7]]}).next, RunContext(parse_version(), 0.0, 70.0))
     console = Console(file=StringIO(), width=160, force_terminal=True, color_system=None)
-    with RunDisplay(console, plan) as run_display:
-        run_display.update(result.status, result.traces, 120.0)
+    with step_display(console, plan) as show_step:
+        show_step(result.status, result.traces, 120.0)
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert "next measurement 1970-01-01 00:02:00Z" in output
     assert "2 of 5" in output

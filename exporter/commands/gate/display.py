@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,12 +16,11 @@ from exporter.gate.template import effective_count, int_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
 
     from rich.console import Console
 
     from exporter.gate.analysis_run import AnalysisPlan
+    from exporter.gate.runner import OnStep
     from exporter.gate.simulation import MeasurementTrace
     from exporter.gate.template import Metric
 
@@ -57,40 +57,22 @@ def format_time(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-class RunDisplay:
-    """Shows a run while it goes on; use it with `with`."""
+@contextmanager
+def step_display(console: Console, plan: AnalysisPlan) -> Iterator[OnStep]:
+    """Yield what shows each step of a run: a live table, or without a terminal a line per measurement."""
+    if not console.is_terminal:
+        yield lambda _, traces, __: _print_measurements(console, traces)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda status, _, next_due: live.update(status_table(plan, status, next_due), refresh=True)
 
-    def __init__(self, console: Console, plan: AnalysisPlan) -> None:
-        self._console = console
-        self._plan = plan
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
-    def update(self, status: AnalysisRunStatus, traces: Sequence[MeasurementTrace], next_due: float | None) -> None:
-        """Show a step: the status, the new measurements, and when the next one is due."""
-        if self._live:
-            self._live.update(status_table(self._plan, status, next_due), refresh=True)
-            return
-        for trace in traces:
-            outcome = trace.evaluation.outcome
-            message = log.REDACTOR.redact(outcome.message or trace.evaluation.hint)
-            self._console.print(
-                f"{format_time(trace.measured_at)} {trace.metric.name} {outcome.value or '-'} {outcome.phase}"
-                f"{message and f' ({message})'}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+def _print_measurements(console: Console, traces: Sequence[MeasurementTrace]) -> None:
+    for trace in traces:
+        outcome = trace.evaluation.outcome
+        message = log.REDACTOR.redact(outcome.message or trace.evaluation.hint)
+        text = f"{format_time(trace.measured_at)} {trace.metric.name} {outcome.value or '-'} {outcome.phase}"
+        console.print(f"{text}{message and f' ({message})'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def status_table(plan: AnalysisPlan, status: AnalysisRunStatus, next_due: float | None = None) -> Table:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from exporter import log
 from exporter.commands.gate import display
-from exporter.commands.gate.load import GateError, LoadedGate, load_gate, with_address
+from exporter.commands.gate.load import GateError, load_gate, with_address
 from exporter.config.section import ClientTlsSection
 from exporter.config.values import parse_duration
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan, status_json
@@ -35,10 +35,10 @@ from exporter.net.tls import ClientTlsLoader
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from exporter.commands.gate.load import GateSource
+    from exporter.commands.gate.load import GateSource, LoadedGate
     from exporter.gate.analysis_run import AnalysisPlan
     from exporter.gate.controller import ControllerVersion
-    from exporter.gate.runner import OnStep, RunClock
+    from exporter.gate.runner import OnStep
     from exporter.gate.template import PrometheusProvider
 
 
@@ -98,7 +98,8 @@ def parse_time(text: str) -> float:
 async def run(source: GateSource, options: RunOptions) -> int:
     """Run a gate, print the result, and return the exit code, of several runs the worst. Raises GateError."""
     try:
-        gate = _with_controller_address(load_gate(source, need_secrets=True))
+        gate = load_gate(source, need_secrets=True)
+        gate = replace(gate, spec=with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")))
         plan = make_plan(gate.spec, options.controller)
         if isinstance(plan, AnalysisRunStatus):
             return print_result(AnalysisRunResult(plan), options)
@@ -109,26 +110,18 @@ async def run(source: GateSource, options: RunOptions) -> int:
         raise unsupported(error) from None
 
 
-def _with_controller_address(gate: LoadedGate) -> LoadedGate:
-    return LoadedGate(gate.name, with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")), gate.secrets)
-
-
 async def _run_once(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -> int:
-    with display.RunDisplay(Console(stderr=options.as_json), plan) as run_display:
-        (result,) = [result async for _, result in _runs(gate, plan, options, run_display.update)]
+    with display.step_display(Console(stderr=options.as_json), plan) as on_step:
+        (result,) = [result async for _, result in _runs(gate, plan, options, on_step)]
     return print_result(result, options)
 
 
 async def _run_several(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -> int:
     code = 0
-    async for start, result in _runs(gate, plan, options, _ignore_step):
+    async for start, result in _runs(gate, plan, options, lambda *_: None):
         code = max(code, display.exit_code(result.status), key=EXIT_CODE_ORDER.index)
         _print_line(start, result, options)
     return code
-
-
-def _ignore_step(*_: object) -> None:
-    pass
 
 
 async def _runs(
@@ -140,7 +133,7 @@ async def _runs(
     starts = options.starts()
     async with MetricProvider(metrics, endpoints, options.controller, live=not starts) as provider:
         for start in starts or (time.time(),):
-            clock: RunClock = ReplayClock(start) if starts else RealClock(options.speed)
+            clock = ReplayClock(start) if starts else RealClock(options.speed)
             default = MAX_REPLAY_SECONDS if starts else None
             max_duration = default if options.max_duration is None else options.max_duration
             yield start, await run_analysis(plan, provider.measure, clock, on_step, max_duration)

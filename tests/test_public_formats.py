@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from exporter.cli import main
 from exporter.commands.gate import render
+from exporter.commands.gate.load import GateError
 from exporter.commands.record import FRAMES_FILE, RecordedFrame, RecordedPage, RecordedResponse, Recorder, read_frames
 from exporter.gate.analysis_run import AnalysisPhase
 from exporter.gate.lint.findings import Finding, Severity
@@ -28,7 +29,7 @@ from exporter.gate.lint.findings import format_json as lint_json
 from exporter.gate.lint.rules import RULES
 from exporter.gate.render.answers import NoData, Signal
 from exporter.metrics import MetricType, SampleBatch, Series, Source
-from exporter.otlp.delivery.accounting import DeliveryState as DeliveryState
+from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.spool import checkpoint
 from exporter.otlp.spool import record as frame
@@ -135,9 +136,15 @@ def full_state() -> TrackerState:
     info = Series("argo_rollouts_info", (("namespace", "shop"), ("name", "cart")))
     return TrackerState(
         updated_at=1300.25,
-        rollout_states={("shop", "checkout"): full_life(), ("shop", "cart"): default_life(), ("shop", "blog"): partly_life()},
+        rollout_states={
+            ("shop", "checkout"): full_life(),
+            ("shop", "cart"): default_life(),
+            ("shop", "blog"): partly_life(),
+        },
         last_seen={("shop", "checkout"): 1300.25, ("shop", "cart"): 1285.0, ("shop", "blog"): 1300.25},
-        leaders=frozenset({ControllerProcess("10.0.0.1:8090", 900.0, "blue"), ControllerProcess("10.0.0.2:8090", 901.0)}),
+        leaders=frozenset(
+            {ControllerProcess("10.0.0.1:8090", 900.0, "blue"), ControllerProcess("10.0.0.2:8090", 901.0)}
+        ),
         info_series=InfoSeries(
             {"argo_rollouts_info": [SampleBatch([info], [1.0])]},
             frozenset({("argo_rollouts_pod_info", (("namespace", "shop"), ("pod", "checkout-ü")))}),
@@ -228,7 +235,9 @@ def slot(content: bytes) -> bytes:
 
 
 def test_a_checkpoint_with_a_key_left_out_has_its_default_and_with_another_key_is_not_sound() -> None:
-    assert checkpoint.decode_slot(slot(b'{"next":7,"dropped":{"expired":1}}')) == Checkpoint(next_sequence=7, dropped={"expired": 1})
+    assert checkpoint.decode_slot(slot(b'{"next":7,"dropped":{"expired":1}}')) == Checkpoint(
+        next_sequence=7, dropped={"expired": 1}
+    )
     assert checkpoint.decode_slot(slot(b'{"next":7,"following":8}')) is None
     assert checkpoint.decode_slot(slot(b"[7]")) is None
 
@@ -263,7 +272,9 @@ def recorded_pages() -> tuple[RecordedResponse, ...]:
             b"digest",
         ),
         RecordedResponse(RecordedPage(Source.KUBE_STATE_METRICS, "10.0.0.3:8080", 204), b"", b""),
-        RecordedResponse(RecordedPage(Source.ROLLOUT_STATE, "10.0.0.4:8080", error="refused: nobody listens"), b"", b""),
+        RecordedResponse(
+            RecordedPage(Source.ROLLOUT_STATE, "10.0.0.4:8080", error="refused: nobody listens"), b"", b""
+        ),
     )
 
 
@@ -422,9 +433,9 @@ def rendered_gate() -> str:
 
 def test_a_wrong_answer_is_named_by_its_option() -> None:
     for name, value in {"next-weight": 200, "secret-key": "a b", "no-data": "stop"}.items():
-        with pytest.raises(render.RenderError, match=f"^--{name}: "):
+        with pytest.raises(GateError, match=f"^--{name}: "):
             answers_read({key.replace("-", "_"): answer for key, answer in {**ANSWERS, name: value}.items()})
-    with pytest.raises(render.RenderError, match=r"^--colour-scheme: Extra inputs"):
+    with pytest.raises(GateError, match=r"^--colour-scheme: Extra inputs"):
         answers_read({"colour_scheme": 1, **{key.replace("-", "_"): answer for key, answer in ANSWERS.items()}})
 
 

@@ -3,9 +3,7 @@
 from typing import Final
 
 from exporter.commands.explain import ExplainError
-from exporter.commands.gate.lint import LintError
 from exporter.commands.gate.load import GateError
-from exporter.commands.gate.render import RenderError
 from exporter.commands.record import RecordingError
 from exporter.commands.spool import SpoolError
 from exporter.commands.verify.heartbeat import NotConfiguredError, PushError, ReadBackError, VerifyError
@@ -16,18 +14,14 @@ USER_ERRORS: Final = (
     ExplainError,
     GateError,
     InUseError,
-    LintError,
     ListenError,
     RecordingError,
-    RenderError,
     SpoolError,
     VerifyError,
 )
 
 EXIT_CODES: Final[dict[type[Exception], int]] = {
     GateError: 2,
-    LintError: 2,
-    RenderError: 2,
     NotConfiguredError: 2,
     PushError: 3,
     ReadBackError: 4,

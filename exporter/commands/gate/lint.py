@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exporter.commands.gate.load import GateError
 from exporter.gate.kubernetes import ManifestFile
 from exporter.gate.lint.inputs import LintContext, LintInput, read_input
 
@@ -16,15 +17,11 @@ STDIN: Final = "-"
 SUFFIXES: Final = {".yaml", ".yml", ".json"}
 
 
-class LintError(Exception):
-    """Input that cannot be read, or that contains nothing to check."""
-
-
 def load_files(paths: tuple[str, ...], stdin: TextIO, context: LintContext) -> LintInput:
-    """Read all paths. Raises LintError."""
+    """Read all paths. Raises GateError."""
     lint_input = read_input((file for path in paths for file in _read_files(path, stdin)), context)
     if not lint_input.is_relevant:
-        raise LintError(f"nothing to check: no AnalysisTemplate, AnalysisRun or Rollout in {', '.join(paths)}")
+        raise GateError(f"nothing to check: no AnalysisTemplate, AnalysisRun or Rollout in {', '.join(paths)}")
     return lint_input
 
 
@@ -40,7 +37,7 @@ def _read_files(path: str, stdin: TextIO) -> Iterator[ManifestFile]:
         try:
             yield ManifestFile(str(file), file.read_text(encoding="utf-8-sig"), is_explicit=file == root)
         except UnicodeDecodeError:
-            raise LintError(f"{file} is not UTF-8 text") from None
+            raise GateError(f"{file} is not UTF-8 text") from None
         except OSError as error:
             message = f"{file} cannot be read: {error.strerror}; give an existing file, a directory, or -"
-            raise LintError(message) from None
+            raise GateError(message) from None

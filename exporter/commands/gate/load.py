@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class GateError(Exception):
-    """A gate that cannot be run or simulated; the message says how to fix it."""
+    """A gate, answer or file that a `gate` command cannot use; the message says how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)

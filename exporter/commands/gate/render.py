@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import ValidationError
 
+from exporter.commands.gate.load import GateError
 from exporter.gate.kubernetes import ManifestFile
 from exporter.gate.lint.findings import Severity
 from exporter.gate.lint.inputs import LintContext, read_input
@@ -24,34 +25,30 @@ PROMPTED: Final = ("signal", "service", "namespace")
 """Answers that are always prompted for if missing; then the address, and what the signal needs."""
 
 
-class RenderError(Exception):
-    """An answer from which no gate can be generated."""
-
-
 def read_answers(path: Path | None) -> dict[str, Any]:
-    """Read answers from a YAML file. Raises RenderError."""
+    """Read answers from a YAML file. Raises GateError."""
     if path is None:
         return {}
     try:
         answers = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RenderError(f"--answers {path} cannot be read: {' '.join(str(error).split())}") from None
+        raise GateError(f"--answers {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(answers, dict):
-        raise RenderError(f"--answers {path} is not a mapping; write lines such as service: checkout")
+        raise GateError(f"--answers {path} is not a mapping; write lines such as service: checkout")
     return {str(key).replace("-", "_"): value for key, value in answers.items()}
 
 
 def complete_answers(answers: Mapping[str, Any], prompt: Callable[[str, str], str] | None) -> Answers:
-    """Validate the answers; prompt for missing ones, if there is a terminal. Raises RenderError."""
+    """Validate the answers; prompt for missing ones, if there is a terminal. Raises GateError."""
     completed = dict(answers)
     for name in _missing_answers(completed):
         if prompt is None:
-            raise RenderError(f"{_option(name)} is missing; set it, or run the command in a terminal to be prompted")
+            raise GateError(f"{_option(name)} is missing; set it, or run the command in a terminal to be prompted")
         completed[name] = prompt(name, str(QUESTIONS[name].description))
     try:
         return Answers.model_validate(completed)
     except ValidationError as error:
-        raise RenderError("; ".join(_message(item) for item in error.errors())) from None
+        raise GateError("; ".join(_message(item) for item in error.errors())) from None
 
 
 def _missing_answers(answers: Mapping[str, Any]) -> list[str]:
@@ -64,26 +61,24 @@ def _missing_answers(answers: Mapping[str, Any]) -> list[str]:
 
 
 def render(answers: Answers, part: str | None, credential: Credential | None) -> str:
-    """Return the complete gate, or one part of it. Raises RenderError."""
+    """Return the complete gate, or one part of it. Raises GateError."""
     unknown = manifest.unknown_arguments(answers)
     if unknown:
         names = ", ".join(manifest.ROLLOUT_ARGS)
-        raise RenderError(
-            f"--query uses {{{{args.{unknown[0]}}}}}, which the Rollout does not pass; use one of: {names}"
-        )
+        raise GateError(f"--query uses {{{{args.{unknown[0]}}}}}, which the Rollout does not pass; use one of: {names}")
     try:
         return _parts(answers, part, credential)
     except ValueError as error:
-        raise RenderError(str(error)) from None
+        raise GateError(str(error)) from None
 
 
 def lint_warnings(answers: Answers) -> tuple[str, ...]:
-    """Return the warnings of `gate lint` for the generated gate. Raises RenderError for an error of it."""
+    """Return the warnings of `gate lint` for the generated gate. Raises GateError for an error of it."""
     context = LintContext(answers.version, answers.scrape_interval, answers.read_delay)
     findings = lint(read_input([ManifestFile("gate", manifest.template(answers))], context))
     for finding in findings:
         if finding.severity is Severity.ERROR:
-            raise RenderError(f"{finding.reason}; {finding.hint}")
+            raise GateError(f"{finding.reason}; {finding.hint}")
     return tuple(f"{finding.reason}; {finding.hint} [{finding.rule}]" for finding in findings)
 
 
@@ -93,7 +88,7 @@ def _parts(answers: Answers, part: str | None, credential: Credential | None) ->
     secret = manifest.secret(answers, credential) if credential else ""
     if part == "secret":
         if not secret:
-            raise RenderError("the Secret needs a credential: --credential-file, --credential-env or --ask-credential")
+            raise GateError("the Secret needs a credential: --credential-file, --credential-env or --ask-credential")
         return secret
     template = manifest.template(answers)
     if part == "template":
@@ -105,7 +100,7 @@ def _parts(answers: Answers, part: str | None, credential: Credential | None) ->
 
 
 def load_credential(file: Path | None, variable: str | None, prompt: Callable[[], str] | None) -> Credential | None:
-    """Read the credential, None if no source is given. Raises RenderError, which does not contain it."""
+    """Read the credential, None if no source is given. Raises GateError, which does not contain it."""
     try:
         if file is not None:
             return parse_credential(file.read_text())
@@ -113,13 +108,13 @@ def load_credential(file: Path | None, variable: str | None, prompt: Callable[[]
             return parse_credential(os.environ[variable])
         return parse_credential(prompt()) if prompt is not None else None
     except KeyError:
-        raise RenderError(f"--credential-env {variable}: this variable is not set") from None
+        raise GateError(f"--credential-env {variable}: this variable is not set") from None
     except OSError as error:
-        raise RenderError(f"--credential-file {file} cannot be read: {error.strerror}") from None
+        raise GateError(f"--credential-file {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise RenderError(f"{file} is not text") from None
+        raise GateError(f"{file} is not text") from None
     except ValueError as error:
-        raise RenderError(str(error)) from None
+        raise GateError(str(error)) from None
 
 
 def _message(error: Any) -> str:  # noqa: ANN401 - an error of pydantic

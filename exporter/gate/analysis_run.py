@@ -64,14 +64,20 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasurementCounts:
-    """The number of measurements of a metric by phase; `count` excludes errors."""
+class PhaseCounts:
+    """A number of metrics or measurements, and how many of them ended in each phase."""
 
     count: int = 0
     successful: int = 0
     failed: int = 0
     inconclusive: int = 0
     error: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementCounts(PhaseCounts):
+    """The measurements of a metric; `count` excludes errors."""
+
     consecutive_error: int = 0
     consecutive_success: int = 0
 
@@ -95,17 +101,6 @@ class MetricResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
-    """The number of metrics, and of those completed in each phase."""
-
-    count: int = 0
-    successful: int = 0
-    failed: int = 0
-    inconclusive: int = 0
-    error: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class AnalysisRunStatus:
     """The state of a run; times are Unix seconds, None if they have not come."""
 
@@ -114,8 +109,9 @@ class AnalysisRunStatus:
     results: tuple[MetricResult, ...] = ()
     started_at: float | None = None
     completed_at: float | None = None
-    summary: RunSummary | None = None
-    dry_run_summary: RunSummary | None = None
+    summary: PhaseCounts | None = None
+    """The metrics, and the completed ones by phase."""
+    dry_run_summary: PhaseCounts | None = None
 
     def result(self, name: str) -> MetricResult | None:
         """Return the state of a metric, None before its first measurement."""
@@ -302,18 +298,16 @@ def _first_result(plan: AnalysisPlan, metric: Metric, measurement: Measurement) 
 
 
 def _add_to_counts(counts: MeasurementCounts, phase: AnalysisPhase) -> MeasurementCounts:
-    match phase:
-        case AnalysisPhase.SUCCESSFUL:
-            successes = counts.consecutive_success + 1
-            counts = replace(counts, successful=counts.successful + 1, consecutive_success=successes)
-        case AnalysisPhase.FAILED:
-            counts = replace(counts, failed=counts.failed + 1, consecutive_success=0)
-        case AnalysisPhase.INCONCLUSIVE:
-            counts = replace(counts, inconclusive=counts.inconclusive + 1, consecutive_success=0)
-        case _:
-            errors = counts.consecutive_error + 1
-            return replace(counts, error=counts.error + 1, consecutive_error=errors, consecutive_success=0)
-    return replace(counts, count=counts.count + 1, consecutive_error=0)
+    is_success, is_error = phase is AnalysisPhase.SUCCESSFUL, phase is AnalysisPhase.ERROR
+    return MeasurementCounts(
+        count=counts.count + (not is_error),
+        successful=counts.successful + is_success,
+        failed=counts.failed + (phase is AnalysisPhase.FAILED),
+        inconclusive=counts.inconclusive + (phase is AnalysisPhase.INCONCLUSIVE),
+        error=counts.error + is_error,
+        consecutive_error=counts.consecutive_error + 1 if is_error else 0,
+        consecutive_success=counts.consecutive_success + 1 if is_success else 0,
+    )
 
 
 def _with_phase(plan: AnalysisPlan, result: MetricResult, *, ending: bool) -> MetricResult:
@@ -351,16 +345,13 @@ def exceeded_limit(metric: Metric, result: MetricResult) -> tuple[AnalysisPhase 
     failures, inconclusives = int_value(metric.failure_limit), int_value(metric.inconclusive_limit)
     limit = metric.consecutive_error_limit
     errors = DEFAULT_ERROR_LIMIT if limit is None else int_value(limit)
-    exceeded: tuple[AnalysisPhase | None, str] = None, ""
+    if (count := counts.consecutive_error) > errors:
+        return AnalysisPhase.ERROR, f"consecutiveErrors ({count}) > consecutiveErrorLimit ({errors})"
+    if (count := counts.inconclusive) > inconclusives:
+        return AnalysisPhase.INCONCLUSIVE, f"inconclusive ({count}) > inconclusiveLimit ({inconclusives})"
     if 0 <= failures < counts.failed:
-        exceeded = AnalysisPhase.FAILED, f"failed ({counts.failed}) > failureLimit ({failures})"
-    if counts.inconclusive > inconclusives:
-        text = f"inconclusive ({counts.inconclusive}) > inconclusiveLimit ({inconclusives})"
-        exceeded = AnalysisPhase.INCONCLUSIVE, text
-    if counts.consecutive_error > errors:
-        text = f"consecutiveErrors ({counts.consecutive_error}) > consecutiveErrorLimit ({errors})"
-        exceeded = AnalysisPhase.ERROR, text
-    return exceeded
+        return AnalysisPhase.FAILED, f"failed ({counts.failed}) > failureLimit ({failures})"
+    return None, ""
 
 
 def _run_phase(plan: AnalysisPlan, completed: Sequence[MetricResult], *, ending: bool) -> tuple[AnalysisPhase, str]:
@@ -396,10 +387,10 @@ def _with_dry_run_note(plan: AnalysisPlan, result: MetricResult) -> MetricResult
     return replace(result, message=f"Metric assessed {result.phase} due to {limit}")
 
 
-def _summary(plan: AnalysisPlan, completed: Sequence[MetricResult], *, dry_run: bool) -> RunSummary:
+def _summary(plan: AnalysisPlan, completed: Sequence[MetricResult], *, dry_run: bool) -> PhaseCounts:
     """Count the completed metrics; one that no limit ended counts as a success."""
     phases = [exceeded_limit(_metric(plan, result), result)[0] for result in completed if result.dry_run is dry_run]
-    return RunSummary(
+    return PhaseCounts(
         count=sum((metric.name in plan.dry_run) is dry_run for metric in plan.metrics),
         successful=phases.count(None),
         failed=phases.count(AnalysisPhase.FAILED),

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from enum import Enum
+from typing import Final
 
 from exporter.gate.expr.syntax import Engine
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MinorVersion = tuple[int, int]
 DEFAULT_VERSION: Final = "1.9.1"
@@ -24,32 +21,26 @@ NEWEST: Final[MinorVersion] = (1, 11)
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(\.\d+.*)?")
 
 
-class Feature(StrEnum):
-    """A feature that not every supported version has."""
+class Feature(Enum):
+    """A feature that not every supported version has, with the minor version that introduced it."""
 
-    HEADERS = "headers"
+    HEADERS = "headers", (1, 6)
     """`provider.prometheus.headers`."""
-    OAUTH2 = "authentication.oauth2"
-    RANGE_QUERY = "rangeQuery"
+    OAUTH2 = "authentication.oauth2", (1, 7)
+    RANGE_QUERY = "rangeQuery", (1, 8)
     """`rangeQuery`; and a matrix result is read as the list of all its values."""
-    CONSECUTIVE_SUCCESS_LIMIT = "consecutiveSuccessLimit"
+    CONSECUTIVE_SUCCESS_LIMIT = "consecutiveSuccessLimit", (1, 8)
     """`consecutiveSuccessLimit`; and a failureLimit of -1 disables that limit."""
-    EXPR_1_17 = "expr 1.17"
+    EXPR_1_17 = "expr 1.17", (1, 10)
     """Conditions are compiled by expr 1.17, not 1.15."""
-    NAMED_CONDITIONS = "named conditions"
+    NAMED_CONDITIONS = "named conditions", (1, 10)
     """The message of a measurement names the condition that failed to evaluate, and an empty result as the reason."""
-    BASIC_AUTH = "authentication.basicAuth"
+    BASIC_AUTH = "authentication.basicAuth", (1, 11)
 
-
-INTRODUCED_IN: Final[Mapping[Feature, MinorVersion]] = {
-    Feature.HEADERS: (1, 6),
-    Feature.OAUTH2: (1, 7),
-    Feature.RANGE_QUERY: (1, 8),
-    Feature.CONSECUTIVE_SUCCESS_LIMIT: (1, 8),
-    Feature.EXPR_1_17: (1, 10),
-    Feature.NAMED_CONDITIONS: (1, 10),
-    Feature.BASIC_AUTH: (1, 11),
-}
+    @property
+    def since(self) -> MinorVersion:
+        """Return the version that introduced it."""
+        return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +52,7 @@ class ControllerVersion:
 
     def supports(self, feature: Feature) -> bool:
         """Return whether this version has a feature."""
-        return self.minor >= INTRODUCED_IN[feature]
+        return self.minor >= feature.since
 
     @property
     def engine(self) -> Engine:

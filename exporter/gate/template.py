@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from exporter.gate.controller import INTRODUCED_IN, Feature, MinorVersion
+from exporter.gate.controller import Feature, MinorVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,8 +137,8 @@ class Authentication:
     """How the provider authenticates, apart from headers."""
 
     sigv4: Sigv4 = _map("sigv4", Sigv4, Sigv4())
-    oauth2: OAuth2 = _map("oauth2", OAuth2, OAuth2(), since=INTRODUCED_IN[Feature.OAUTH2])
-    basic_auth: BasicAuth = _map("basicAuth", BasicAuth, BasicAuth(), since=INTRODUCED_IN[Feature.BASIC_AUTH])
+    oauth2: OAuth2 = _map("oauth2", OAuth2, OAuth2(), since=Feature.OAUTH2.since)
+    basic_auth: BasicAuth = _map("basicAuth", BasicAuth, BasicAuth(), since=Feature.BASIC_AUTH.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +159,12 @@ class PrometheusProvider:
     authentication: Authentication = _map("authentication", Authentication, Authentication())
     timeout: int | None = _field("timeout", FieldType.INTEGER, None)
     insecure: bool = _field("insecure", FieldType.FLAG, default=False)
-    headers: tuple[HttpHeader, ...] = _list("headers", HttpHeader, since=INTRODUCED_IN[Feature.HEADERS])
-    range_query: RangeQuery | None = _map("rangeQuery", RangeQuery, since=INTRODUCED_IN[Feature.RANGE_QUERY])
+    headers: tuple[HttpHeader, ...] = _list("headers", HttpHeader, since=Feature.HEADERS.since)
+    range_query: RangeQuery | None = _map("rangeQuery", RangeQuery, since=Feature.RANGE_QUERY.since)
 
 
-def _limit(path: str, **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
-    return _field(path, FieldType.INT_OR_TEXT, None, **options)
+def _limit(path: str, since: MinorVersion = ALWAYS) -> Any:  # noqa: ANN401 - as dataclasses.field
+    return _field(path, FieldType.INT_OR_TEXT, None, since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,7 @@ class Metric:
     inconclusive_limit: IntOrText = _limit("inconclusiveLimit")
     consecutive_error_limit: IntOrText = _limit("consecutiveErrorLimit")
     prometheus: PrometheusProvider | None = _map("provider.prometheus", PrometheusProvider)
-    consecutive_success_limit: IntOrText = _limit(
-        "consecutiveSuccessLimit", since=INTRODUCED_IN[Feature.CONSECUTIVE_SUCCESS_LIMIT]
-    )
+    consecutive_success_limit: IntOrText = _limit("consecutiveSuccessLimit", Feature.CONSECUTIVE_SUCCESS_LIMIT.since)
     other_providers: tuple[str, ...] = ()
     """The names of the providers other than Prometheus."""
 

@@ -117,7 +117,7 @@ def retention_limits(
     """Return how many measurements of each metric are retained. Raises as `match_rules` does."""
     matches = match_rules([rule.metric_name for rule in rules], "measurementRetention", metrics)
     if not controller.supports(Feature.RANGE_QUERY):
-        # Before 1.8 it is built with a Go whose loop variable is shared: the last rule applies to every metric.
+        # Before 1.8 the limit of the last rule applies to every metric that any rule matches.
         matches = dict.fromkeys(matches, len(rules) - 1)
     limits = {name: rules[index].limit for name, index in matches.items()}
     return {

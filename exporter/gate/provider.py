@@ -137,31 +137,11 @@ def evaluate_result(
     metric: Metric, value: QueryValue, controller: ControllerVersion, warnings: tuple[str, ...] = ()
 ) -> MetricEvaluation:
     """Evaluate the conditions of a metric for a query result. Raises UnsupportedError for a condition."""
-    result: float | list[float]
-    match value:
-        case Scalar(value=number):
-            result, text = number, go_format.format_plain(number)
-        case Vector(samples=samples):
-            result = [sample.value for sample in samples]
-            text = format_values(result)
-        case Matrix(series=series) if controller.supports(Feature.RANGE_QUERY):
-            result = [number for row in series for _, number in row.points]
-            text = format_values(result)
-        case StringValue():
-            return MetricEvaluation(error_outcome('unmarshalerDecoder: unexpected value type "string"'))
-        case _:
-            return MetricEvaluation(error_outcome("Prometheus metric type not supported"))
-    return _apply_conditions(metric, result, text, controller, warnings)
-
-
-def format_values(values: list[float]) -> str:
-    """Return the value of a measurement that is a list."""
-    return f"[{','.join(map(go_format.format_plain, values))}]"
-
-
-def _apply_conditions(
-    metric: Metric, result: float | list[float], text: str, controller: ControllerVersion, warnings: tuple[str, ...]
-) -> MetricEvaluation:
+    if isinstance(value, StringValue):
+        return MetricEvaluation(error_outcome('unmarshalerDecoder: unexpected value type "string"'))
+    if isinstance(value, Matrix) and not controller.supports(Feature.RANGE_QUERY):
+        return MetricEvaluation(error_outcome("Prometheus metric type not supported"))
+    result = plain_result(value)
     success = _trace(metric.success_condition, result, controller)
     if success and isinstance(success.outcome, EngineFailure):
         message = _failure_message("successCondition", metric.success_condition, result, success.outcome, controller)
@@ -170,8 +150,27 @@ def _apply_conditions(
     if failure and isinstance(failure.outcome, EngineFailure):
         message = _failure_message("failureCondition", metric.failure_condition, result, failure.outcome, controller)
         return MetricEvaluation(error_outcome(message), success, failure)
+    text = format_result(result)
     phase = decide_phase(*(None if condition is None else bool(condition.outcome) for condition in (success, failure)))
     return MetricEvaluation(MeasurementOutcome(phase, text, warnings=warnings), success, failure)
+
+
+def plain_result(value: Scalar | Vector | Matrix) -> float | list[float]:
+    """Return what the conditions call `result`: a number, or the list of all values."""
+    match value:
+        case Scalar(value=number):
+            return number
+        case Vector(samples=samples):
+            return [sample.value for sample in samples]
+        case Matrix(series=series):
+            return [number for row in series for _, number in row.points]
+
+
+def format_result(result: float | list[float]) -> str:
+    """Return the value of a measurement."""
+    if isinstance(result, list):
+        return f"[{','.join(map(go_format.format_plain, result))}]"
+    return go_format.format_plain(result)
 
 
 def decide_phase(success: bool | None, failure: bool | None) -> AnalysisPhase:  # noqa: FBT001 - a truth table

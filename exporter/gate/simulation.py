@@ -6,7 +6,7 @@ result types, a number from 400 on is an HTTP status, and {"error": "text"} is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -29,7 +29,8 @@ from exporter.gate.provider import (
     client_error,
     error_outcome,
     evaluate_result,
-    format_values,
+    format_result,
+    plain_result,
     provider_error,
     status_error,
 )
@@ -247,58 +248,40 @@ class RecordedAnswers:
 
 def _recorded_text(answer: SimulatedAnswer) -> str:
     """Return what a status records of an answer."""
-    match answer:
-        case int():
-            return status_error(answer, STUB_ERROR_BODY % answer) or ""
-        case Scalar(value=value):
-            return go_format.format_plain(value)
-        case Vector(samples=samples):
-            return format_values([sample.value for sample in samples])
-        case Matrix(series=series):
-            return format_values([value for row in series for _, value in row.points])
-        case StringValue() | NoAnswer():
-            return ""
+    if isinstance(answer, int):
+        return status_error(answer, STUB_ERROR_BODY % answer) or ""
+    return "" if isinstance(answer, StringValue | NoAnswer) else format_result(plain_result(answer))
 
 
-@dataclass(slots=True)
-class RecordedRun:
-    """A run that a real controller performed: its spec, the answers of its queries, and its last status."""
+def simulate_recorded(run: Mapping[str, Any], controller: ControllerVersion) -> dict[str, Any] | None:
+    """Return the status that the controller would write for a recorded run, None if that does not end in time.
 
-    name: str
-    document: Mapping[str, Any] = field(repr=False)
+    A run has a `spec`, the `answers` of its queries, the time `created`, and its last `status`. Raises
+    UnsupportedError, AnswerError and TemplateError for a run that cannot be simulated.
+    """
+    answers_by_query = {
+        query: RecordedAnswers([parse_answer(answer) for answer in answers], _recorded_measurements(run, query))
+        for query, answers in run["answers"].items()
+        if answers
+    }
 
-    def simulate(self, controller: ControllerVersion) -> dict[str, Any] | None:
-        """Return the status that the controller would write, None if the run does not end in time.
+    def answer(metric: Metric) -> SimulatedAnswer:
+        query = metric.prometheus.query if metric.prometheus else ""
+        if query not in answers_by_query:
+            raise AnswerError(f"there is no answer for the query {query!r}")
+        return answers_by_query[query].next()
 
-        Raises UnsupportedError, AnswerError and TemplateError for a run that cannot be simulated.
-        """
-        answers_by_query = {query: self._answers(query) for query, series in self.document["answers"].items() if series}
-
-        def answer(metric: Metric) -> SimulatedAnswer:
-            query = metric.prometheus.query if metric.prometheus else ""
-            answers = answers_by_query.get(query)
-            if answers is None:
-                raise AnswerError(f"there is no answer for the query {query!r}")
-            return answers.next()
-
-        context = RunContext(controller, _timestamp(self.document.get("created")), MAX_RECORDED_SECONDS, {})
-        status = simulate(read_spec(self.document["spec"]), answer, context).status
-        return status_json(status) if status.phase is not None and status.phase.completed else None
-
-    def _answers(self, query: str) -> RecordedAnswers:
-        answers = [parse_answer(answer) for answer in self.document["answers"][query]]
-        return RecordedAnswers(answers, self._measurements(query))
-
-    def _measurements(self, query: str) -> list[str]:
-        """Return the recorded measurements of a query, none if the oldest were not retained."""
-        status = self.document.get("status") or {}
-        for result in status.get("metricResults", ()):
-            if (result.get("metadata") or {}).get("ResolvedPrometheusQuery") == query:
-                measurements = result.get("measurements", ())
-                if len(measurements) == result.get("count", 0) + result.get("error", 0):
-                    return [item.get("value") or item.get("message", "") for item in measurements]
-        return []
+    start = datetime.fromisoformat(run["created"]).timestamp() if run.get("created") else 0.0
+    status = simulate(read_spec(run["spec"]), answer, RunContext(controller, start, MAX_RECORDED_SECONDS, {})).status
+    return status_json(status) if status.phase is not None and status.phase.completed else None
 
 
-def _timestamp(text: str | None) -> float:
-    return datetime.fromisoformat(text).timestamp() if text else 0.0
+def _recorded_measurements(run: Mapping[str, Any], query: str) -> list[str]:
+    """Return the recorded measurements of a query, none if the oldest were not retained."""
+    status = run.get("status") or {}
+    for result in status.get("metricResults", ()):
+        if (result.get("metadata") or {}).get("ResolvedPrometheusQuery") == query:
+            measurements = result.get("measurements", ())
+            if len(measurements) == result.get("count", 0) + result.get("error", 0):
+                return [item.get("value") or item.get("message", "") for item in measurements]
+    return []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.commands.gate.load import GateError, load_gate
 from exporter.commands.gate.run import RunOptions, print_result, unsupported
+from exporter.gate import simulation
 from exporter.gate.arguments import REDACTED
 from exporter.gate.expr import UnsupportedError
-from exporter.gate.simulation import AnalysisRunResult, AnswerError, AnswerSequence, RecordedRun, RunContext
-from exporter.gate.simulation import simulate as simulate_run
+from exporter.gate.simulation import AnalysisRunResult, AnswerError, AnswerSequence, RunContext
 from exporter.gate.template import TemplateError
 
 if TYPE_CHECKING:
@@ -38,17 +38,15 @@ def _simulate(gate: LoadedGate, answers: Path, options: RunOptions) -> AnalysisR
     max_duration = options.max_duration or DEFAULT_MAX_SECONDS
     context = RunContext(options.controller, time.time(), max_duration, _secrets(gate))
     try:
-        return simulate_run(gate.spec, AnswerSequence(_read_answers(answers)).next, context)
+        return simulation.simulate(gate.spec, AnswerSequence(_read_answers(answers)).next, context)
     except AnswerError as error:
         raise GateError(f"{answers}: {error}") from None
 
 
 def _secrets(gate: LoadedGate) -> dict[str, str] | None:
     """Return the values of Secrets, a stand-in for an unknown one; None if all are unknown."""
-    secrets = {
-        argument.name: gate.secrets.get(argument.name, REDACTED) for argument in gate.spec.args if argument.secret
-    }
-    return secrets if gate.secrets else None
+    names = (argument.name for argument in gate.spec.args if argument.secret)
+    return {name: gate.secrets.get(name, REDACTED) for name in names} if gate.secrets else None
 
 
 def _read_answers(file: Path) -> dict[str, list[object]]:
@@ -78,14 +76,14 @@ def simulate_recorded(file: Path, controller: ControllerVersion) -> Iterator[str
             if line.strip():
                 document = _parse_json(line, f"{file}:{number}")
                 try:
-                    recorded_run = RecordedRun(document["name"], document)  # type: ignore[index, arg-type]
-                    yield json.dumps(_result(recorded_run, controller), sort_keys=True)
+                    yield json.dumps(_recorded_result(document, controller), sort_keys=True)
                 except (KeyError, TypeError, ValueError) as error:
                     raise GateError(f"{file}:{number} is not a recorded run: {error}") from None
 
 
-def _result(recorded_run: RecordedRun, controller: ControllerVersion) -> dict[str, object]:
+def _recorded_result(document: Any, controller: ControllerVersion) -> dict[str, object]:  # noqa: ANN401 - any JSON
+    name = document["name"]
     try:
-        return {"name": recorded_run.name, "status": recorded_run.simulate(controller)}
+        return {"name": name, "status": simulation.simulate_recorded(document, controller)}
     except (UnsupportedError, AnswerError, TemplateError) as error:
-        return {"name": recorded_run.name, "status": None, "unsupported": str(error)}
+        return {"name": name, "status": None, "unsupported": str(error)}

@@ -18,22 +18,15 @@ if TYPE_CHECKING:
 
 BASIC_AUTH: Final = "basicAuth"
 SPEC_SCHEMA: Final = crd_schema()
-_TYPES: Final[Mapping[FieldType, tuple[type, ...]]] = {
-    FieldType.TEXT: (str,),
-    FieldType.INT_OR_TEXT: (int, str),
-    FieldType.INTEGER: (int,),
-    FieldType.FLAG: (bool,),
-    FieldType.MAP: (dict,),
-    FieldType.LIST: (list,),
+_TYPES: Final[Mapping[FieldType, tuple[str, tuple[type, ...]]]] = {
+    FieldType.TEXT: ("text", (str,)),
+    FieldType.INT_OR_TEXT: ("a whole number", (int, str)),
+    FieldType.INTEGER: ("a whole number", (int,)),
+    FieldType.FLAG: ("true or false", (bool,)),
+    FieldType.MAP: ("a map", (dict,)),
+    FieldType.LIST: ("a list", (list,)),
 }
-_TYPE_NAMES: Final[Mapping[FieldType, str]] = {
-    FieldType.TEXT: "text",
-    FieldType.INT_OR_TEXT: "a whole number",
-    FieldType.INTEGER: "a whole number",
-    FieldType.FLAG: "true or false",
-    FieldType.MAP: "a map",
-    FieldType.LIST: "a list",
-}
+"""The name in messages, and the types of a YAML value."""
 
 
 def check_yaml(lint_input: LintInput) -> Iterator[Issue]:
@@ -151,7 +144,7 @@ def check_wrong_type(lint_input: LintInput) -> Iterator[Issue]:
     for use in _fields(lint_input):
         if use.schema is None or use.value is None or use.name == "timeout" or _fits(use.value, use.schema.field_type):
             continue  # a rule of its own reports timeout
-        expected = _TYPE_NAMES[use.schema.field_type]
+        expected, _ = _TYPES[use.schema.field_type]
         is_text = use.schema.field_type is FieldType.TEXT
         hint = f"write it in quotes{_example(use)}" if is_text else f"write {expected}"
         yield use.issue(f"{use.name} must be {expected}: the API server refuses the object", hint)
@@ -164,7 +157,8 @@ def _example(use: FieldUse) -> str:
 
 
 def _fits(value: object, field_type: FieldType) -> bool:
-    return isinstance(value, _TYPES[field_type]) and (field_type is FieldType.FLAG or not isinstance(value, bool))
+    _, types = _TYPES[field_type]
+    return isinstance(value, types) and (field_type is FieldType.FLAG or not isinstance(value, bool))
 
 
 def _early_fields(lint_input: LintInput) -> Iterator[FieldUse]:

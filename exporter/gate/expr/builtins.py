@@ -363,11 +363,9 @@ _SAME_NUMBER: Final = _of_kinds(lambda number: number, (_NUMBERS, "invalid argum
 _FIRST: Final = _of_kinds(_list_element, (_LISTS, "cannot get first element from {}"))
 _LAST: Final = _of_kinds(_list_element, (_LISTS, "cannot get last element from {}"))
 _TAKE: Final = _of_kinds(lambda items: items, (_LISTS, "cannot take from {}"), (_COUNTS, "cannot take {} elements"))
+_FROM_PAIRS: Final = _of_kinds(ANY_KEYED, (_LISTS, "cannot transform {} from pairs"))
 _SORT_V115: Final = _of_kinds(
-    LIST,
-    (_LISTS, "cannot sort {}"),
-    (_TEXTS, "invalid argument for sort (expected string, got {})"),
-    optional=1,
+    LIST, (_LISTS, "cannot sort {}"), (_TEXTS, "invalid argument for sort (expected string, got {})"), optional=1
 )
 _TRIM_END: Final = _accepts(STRING, (_S, _S), (_S,))
 _SPLIT: Final = _accepts(STRINGS, (_S, _S), (_S, _S, INT))
@@ -380,9 +378,7 @@ _TEST: Final = Iteration(lambda *_: BOOL)
 _FIND: Final = Iteration(_element)
 _FIND_INDEX: Final = Iteration(lambda *_: INT)
 _MAP: Final = Iteration(lambda _, predicate, engine: list_of(predicate, engine), boolean=False, pointers=("index",))
-_REDUCE: Final = Iteration(
-    lambda _, predicate, __: predicate, max_arguments=3, boolean=False, pointers=("index", "acc")
-)
+_REDUCE: Final = Iteration(lambda _, result, __: result, max_arguments=3, boolean=False, pointers=("index", "acc"))
 _SORT_BY: Final = Iteration(lambda collection, *_: collection, max_arguments=3, boolean=False)
 _SUM: Final = Iteration(lambda _, predicate, engine: reflected_type(predicate, engine), min_arguments=1, boolean=False)
 
@@ -415,12 +411,7 @@ _BUILTINS: Final = (
     Function("keys", _of_kinds(LIST, (_MAPS, "cannot get keys from {}")), _V115, _pure(collections.keys)),
     Function("values", _of_kinds(LIST, (_MAPS, "cannot get values from {}")), _V115, _pure(collections.values)),
     Function("toPairs", _of_kinds(LIST, (_MAPS, "cannot transform {} to pairs")), _V115, _pure(collections.to_pairs)),
-    Function(
-        "fromPairs",
-        _of_kinds(ANY_KEYED, (_LISTS, "cannot transform {} from pairs")),
-        _V115,
-        _pure(collections.from_pairs),
-    ),
+    Function("fromPairs", _FROM_PAIRS, _V115, _pure(collections.from_pairs)),
     Function("sort", _SORT_V115, _V115, _versioned(collections.sort)),
     Function("sort", _SORT, _V117, _versioned(collections.sort)),
     Function("reverse", _of_kinds(LIST, (_LISTS, "cannot reverse {}")), _V117, _pure(collections.reverse)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
-from functools import cmp_to_key
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -11,14 +11,11 @@ from exporter.gate.expr.errors import EvaluationError, UnsupportedError
 from exporter.gate.expr.operators import add, compare, equal
 from exporter.gate.expr.optimizer import is_literal_array
 from exporter.gate.expr.syntax import Array, Builtin, Node
+from exporter.gate.expr.types import ANY_KEYED, GROUPS
 from exporter.gate.expr.values import (
-    ANY_MAP,
-    GROUPS_MAP,
-    Duration,
     IterationScope,
     ListValue,
     MapValue,
-    Time,
     Value,
     as_bool,
     as_int,
@@ -55,18 +52,13 @@ def length(value: Value, *, v117: bool) -> Value:
     raise EvaluationError(f"invalid argument for len (type {type_name(value)})")
 
 
-_TYPES: Final = (  # a bool is an int to isinstance, so it comes first
-    (bool, "bool"), (int, "int"), (float, "float"), (str, "string"), (ListValue, "array"), (MapValue, "map"),
-)  # fmt: skip
+_TYPES: Final = {"invalid": "nil", "int64": "int", "float64": "float", "slice": "array"}
 
 
 def type_of(value: Value) -> Value:
     """Return type(value)."""
-    if value is None:
-        return "nil"
-    if isinstance(value, Time | Duration):
-        return type_name(value)
-    return next(name for python_type, name in _TYPES if isinstance(value, python_type))
+    name = kind_name(value)
+    return _TYPES.get(name, name)
 
 
 def take(items: Value, count: Value) -> Value:
@@ -112,8 +104,8 @@ def from_pairs(value: Value) -> Value:
             raise EvaluationError(f"invalid pair {format_value(pair)}")
         if len(pair.items) != _PAIR_LENGTH:
             raise EvaluationError(f"invalid pair length {format_value(pair)}")
-        entries[map_key(MapValue(ANY_MAP, {}), pair.items[0])] = pair.items[1]
-    return MapValue(ANY_MAP, entries)
+        entries[map_key(MapValue(ANY_KEYED.name, {}), pair.items[0])] = pair.items[1]
+    return MapValue(ANY_KEYED.name, entries)
 
 
 def _list_items(name: str, value: Value) -> list[Value]:
@@ -188,7 +180,7 @@ def _sorted_by(items: Sequence[Value], sort_values: Sequence[Value], *, descendi
 
     pairs = list(zip(sort_values, items, strict=True))
     if len(pairs) > _MAX_INSERTION_SORT:
-        return [item for _, item in sorted(pairs, key=cmp_to_key(compare_pairs))]
+        return [item for _, item in sorted(pairs, key=functools.cmp_to_key(compare_pairs))]
     for end in range(1, len(pairs)):
         index = end
         while index > 0 and less(pairs[index], pairs[index - 1]):
@@ -279,19 +271,13 @@ def map_items(context: EvalContext, source: Node, body: Node) -> Value:
 def sum_items(context: EvalContext, source: Node, body: Node | None = None) -> Value:
     """Return the sum of the elements, or of the predicate's values."""
     if body is None and isinstance(source, Array) and len(source.items) > 1 and not is_literal_array(source):
-        return _sum_from_end([context.value(item) for item in source.items])
+        # the optimizer rewrites sum([a, b, c]) to a + (b + c)
+        items = [context.value(item) for item in source.items]
+        return functools.reduce(lambda total, item: add(item, total), reversed(items))
     total: Value = 0
     with _iteration(context, source) as scope:
         for value in _evaluated(context, body) if body else scope.items:
             total = add(value, total)
-    return total
-
-
-def _sum_from_end(items: list[Value]) -> Value:
-    """Add from the last item on: the optimizer rewrites sum([a, b, c]) to a + (b + c)."""
-    *others, total = items
-    for item in reversed(others):
-        total = add(item, total)
     return total
 
 
@@ -318,7 +304,7 @@ def group_by(context: EvalContext, source: Node, body: Node) -> Value:
                 # 1.17 hashes with a later release of Go, which words the panic otherwise
                 raise EvaluationError(f"hash of unhashable type: {name}" if context.v117 else f"{prefix} {name}")
             groups.setdefault(key, []).append(scope.element())
-    return MapValue(GROUPS_MAP, {key: list_value(items) for key, items in groups.items()})
+    return MapValue(GROUPS.name, {key: list_value(items) for key, items in groups.items()})
 
 
 def sort_by(context: EvalContext, source: Node, body: Node, order: Node | None = None) -> Value:

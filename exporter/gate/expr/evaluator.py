@@ -5,30 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from exporter.gate.expr import operators, syntax
+from exporter.gate.expr import operators, syntax, types, values
 from exporter.gate.expr.builtins import CONTROLLER_FUNCTIONS, Iteration, builtins
 from exporter.gate.expr.builtins_collections import length
 from exporter.gate.expr.errors import EvaluationError, UnsupportedError
 from exporter.gate.expr.optimizer import LITERAL_TYPES, is_filter, literal_set
 from exporter.gate.expr.syntax import Binary, Builtin, Call, Identifier, Integer, Member, Node, Pointer, Slice, Unary
 from exporter.gate.expr.types import Type, TypeKind
-from exporter.gate.expr.values import (
-    STRING_MAP,
-    IterationScope,
-    ListValue,
-    MapValue,
-    Value,
-    as_bool,
-    as_bytes,
-    as_int,
-    as_text,
-    conversion_error,
-    fetch,
-    format_value,
-    list_value,
-    type_name,
-    wrap_int64,
-)
+from exporter.gate.expr.values import IterationScope, ListValue, MapValue, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +103,7 @@ class Evaluation:
         key = self.value(node.key)
         if isinstance(base, str):
             raise UnsupportedError("indexing a string is not supported")
-        return fetch(base, key, self._out_of_range_message(node))
+        return values.fetch(base, key, self._out_of_range_message(node))
 
     def _out_of_range_message(self, node: Member) -> Callable[[int, int], str]:
         # the optimizer of 1.17 turns the first or last element of a filter into a loop, which fails as 1.15 does
@@ -141,14 +125,14 @@ class Evaluation:
         high = self._size(base) if node.high is None else self.value(node.high)
         low = 0 if node.low is None else self.value(node.low)
         if isinstance(base, str):
-            raw = as_bytes(base)
+            raw = values.as_bytes(base)
             return raw[_bounds(low, high, len(raw))].decode("utf-8", "surrogateescape")
         if isinstance(base, ListValue):
             return ListValue(base.name, base.items[_bounds(low, high, len(base.items))])
-        raise EvaluationError(f"cannot slice {format_value(low)}")
+        raise EvaluationError(f"cannot slice {values.format_value(low)}")
 
     def _size(self, base: Value) -> Value:
-        return len(as_bytes(base)) if isinstance(base, str) else length(base, v117=self.v117)
+        return len(values.as_bytes(base)) if isinstance(base, str) else length(base, v117=self.v117)
 
     # Operators
 
@@ -156,7 +140,7 @@ class Evaluation:
         operand = self.value(node.operand)
         match node.operator:
             case "!" | "not":
-                return not as_bool(operand)
+                return not values.as_bool(operand)
             case "-":
                 return operators.negate(operand)
         return operand
@@ -165,10 +149,10 @@ class Evaluation:
         match node.operator:
             case "and" | "&&":
                 left = self.value(node.left)
-                return self.value(node.right) if as_bool(left) else left
+                return self.value(node.right) if values.as_bool(left) else left
             case "or" | "||":
                 left = self.value(node.left)
-                return left if as_bool(left) else self.value(node.right)
+                return left if values.as_bool(left) else self.value(node.right)
             case "??":
                 return self._coalesce(node)
             case "in" if (literals := literal_set(node.right, self._type(node.left))) is not None:
@@ -195,7 +179,7 @@ class Evaluation:
             case "in":
                 return operators.is_member(left, right, v117=self.v117)
             case "..":
-                return self._range(node, as_int(left), as_int(right))
+                return self._range(node, values.as_int(left), values.as_int(right))
             case "matches" | "contains" | "startsWith" | "endsWith":
                 return operators.matches(node.operator, left, right, v117=self.v117)
         return operators.ARITHMETIC[node.operator](left, right)
@@ -205,20 +189,20 @@ class Evaluation:
         kinds = {node_type.kind if node_type else None for node_type in (self._type(node.left), self._type(node.right))}
         for value in (left, right):
             if kinds == {TypeKind.INT} and type(value) is not int:
-                raise conversion_error(value, "int")
+                raise values.conversion_error(value, "int")
             if kinds == {TypeKind.STRING} and not isinstance(value, str):
-                raise conversion_error(value, "string")
+                raise values.conversion_error(value, "string")
         return operators.equal(left, right, v117=self.v117)
 
     def _range(self, node: Binary, low: int, high: int) -> Value:
-        size = max(wrap_int64(high - low + 1), 0)
+        size = max(values.wrap_int64(high - low + 1), 0)
         is_literal = isinstance(node.left, Integer) and isinstance(node.right, Integer)
         if self.v117 or not is_literal or size > _MEMORY_BUDGET:  # 1.15 folds a literal range, which costs no memory
             self.grow(size)
         return ListValue("[]int", tuple(range(low, low + size)))
 
     def _conditional(self, node: syntax.Conditional) -> Value:
-        return self.value(node.then if as_bool(self.value(node.test)) else node.otherwise)
+        return self.value(node.then if values.as_bool(self.value(node.test)) else node.otherwise)
 
     # Calls
 
@@ -227,7 +211,7 @@ class Evaluation:
         if not isinstance(node.callee, Identifier) or node.callee.name not in CONTROLLER_FUNCTIONS:
             callee = self.value(node.callee)
             if self.v117:
-                description = "nil" if callee is None else f"non-function of type {type_name(callee)}"
+                description = "nil" if callee is None else f"non-function of type {values.type_name(callee)}"
                 raise EvaluationError(f"invalid operation: cannot call {description}")
             raise UnsupportedError("calling a value that is not a function is not supported", node.start)
         return self._invoke(CONTROLLER_FUNCTIONS[node.callee.name], node, arguments)
@@ -258,13 +242,13 @@ class Evaluation:
     def _array(self, node: syntax.Array) -> Value:
         items = [self.value(item) for item in node.items]
         self.grow(len(items))
-        return list_value(items)
+        return values.list_value(items)
 
     def _map(self, node: syntax.Map) -> Value:
         """Evaluate a map; of equal keys the first wins, since the engine pops the pairs off its stack."""
         pairs = [(self.value(key), self.value(value)) for key, value in zip(node.keys, node.values, strict=True)]
         self.grow(len(pairs))
-        return MapValue(STRING_MAP, {as_text(key): value for key, value in reversed(pairs)})
+        return MapValue(types.STRING_KEYED.name, {values.as_text(key): value for key, value in reversed(pairs)})
 
     # The method of each kind of node
 
@@ -290,5 +274,5 @@ class Evaluation:
 
 
 def _bounds(low: Value, high: Value, size: int) -> slice:
-    start, end = (max(size + index if index < 0 else index, 0) for index in (as_int(low), as_int(high)))
+    start, end = (max(size + index if index < 0 else index, 0) for index in (values.as_int(low), values.as_int(high)))
     return slice(min(start, end, size), min(end, size))

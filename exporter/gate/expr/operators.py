@@ -7,29 +7,12 @@ from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.expr import types
+from exporter.gate.expr import types, values
 from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import EvaluationError
 from exporter.gate.expr.syntax import Engine
 from exporter.gate.expr.types import Kinds, Type, TypeKind
-from exporter.gate.expr.values import (
-    ANY_SLICE,
-    Duration,
-    ListValue,
-    MapValue,
-    Number,
-    Time,
-    Value,
-    as_bytes,
-    as_float,
-    as_text,
-    has_key,
-    is_integer,
-    is_number,
-    truncate,
-    type_name,
-    wrap_int64,
-)
+from exporter.gate.expr.values import Duration, ListValue, MapValue, Number, Time, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,11 +90,11 @@ _ORDERED_TYPES: Final = (str, Time, Duration)
 
 def equal(left: Value, right: Value, *, v117: bool) -> bool:
     """Compare as == does: numbers by value, lists item by item."""
-    if is_number(left) and is_number(right):
+    if values.is_number(left) and values.is_number(right):
         return left == right
     if isinstance(left, ListValue) and isinstance(right, ListValue):
         return _lists_equal(left, right, v117=v117)
-    if isinstance(left, bool) or isinstance(right, bool) or is_number(left) or is_number(right):
+    if isinstance(left, bool) or isinstance(right, bool) or values.is_number(left) or values.is_number(right):
         return left is right
     return left == right
 
@@ -120,11 +103,11 @@ def _lists_equal(left: ListValue, right: ListValue, *, v117: bool) -> bool:
     """Compare two lists: 1.15 requires identical item types (reflect.DeepEqual), 1.17 compares items with ==."""
     if not v117 and left.name == right.name and left.items is right.items:
         return True  # DeepEqual does not look into a slice that it compares with itself, not even at NaN
-    mixed = v117 and ANY_SLICE in {left.name, right.name}
+    mixed = v117 and types.LIST.name in {left.name, right.name}
     if len(left.items) != len(right.items) or not (mixed or left.name == right.name):
         return False
     return all(
-        (mixed or type_name(a) == type_name(b)) and equal(a, b, v117=v117)
+        (mixed or values.type_name(a) == values.type_name(b)) and equal(a, b, v117=v117)
         for a, b in zip(left.items, right.items, strict=True)
     )
 
@@ -132,7 +115,7 @@ def _lists_equal(left: ListValue, right: ListValue, *, v117: bool) -> bool:
 def compare(operator: str, left: Value, right: Value) -> bool:
     """Compare as <, >, <= and >= do. Raises EvaluationError for values without an order."""
     comparable = any(isinstance(left, kind) and isinstance(right, kind) for kind in _ORDERED_TYPES)
-    if not comparable and not (is_number(left) and is_number(right)):
+    if not comparable and not (values.is_number(left) and values.is_number(right)):
         raise _invalid(operator, left, right)
     return _COMPARISONS[operator](_sort_key(left), _sort_key(right))
 
@@ -140,14 +123,14 @@ def compare(operator: str, left: Value, right: Value) -> bool:
 def _sort_key(value: Value) -> object:
     if isinstance(value, Time | Duration):
         return value.nanoseconds
-    return as_bytes(value) if isinstance(value, str) else value
+    return values.as_bytes(value) if isinstance(value, str) else value
 
 
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"<": lt, ">": gt, "<=": le, ">=": ge}
 
 
 def _invalid(operator: str, left: Value, right: Value) -> EvaluationError:
-    return EvaluationError(f"invalid operation: {type_name(left)} {operator} {type_name(right)}")
+    return EvaluationError(f"invalid operation: {values.type_name(left)} {operator} {values.type_name(right)}")
 
 
 # Arithmetic
@@ -155,7 +138,7 @@ def _invalid(operator: str, left: Value, right: Value) -> EvaluationError:
 
 def add(left: Value, right: Value) -> Value:
     """Return a + b."""
-    if is_number(left) and is_number(right):
+    if values.is_number(left) and values.is_number(right):
         return _compute(left, right, lambda a, b: a + b)
     match left, right:
         case str(), str():
@@ -163,17 +146,17 @@ def add(left: Value, right: Value) -> Value:
         case (Time(a), Duration(b)) | (Duration(a), Time(b)):
             return Time(a + b)
         case Duration(a), Duration(b):
-            return Duration(wrap_int64(a + b))
+            return Duration(values.wrap_int64(a + b))
     raise _invalid("+", left, right)
 
 
 def subtract(left: Value, right: Value) -> Value:
     """Return a - b."""
-    if is_number(left) and is_number(right):
+    if values.is_number(left) and values.is_number(right):
         return _compute(left, right, lambda a, b: a - b)
     match left, right:
         case (Time(a), Time(b)) | (Duration(a), Duration(b)):
-            return Duration(wrap_int64(a - b))
+            return Duration(values.wrap_int64(a - b))
         case Time(a), Duration(b):
             return Time(a - b)
     raise _invalid("-", left, right)
@@ -181,7 +164,9 @@ def subtract(left: Value, right: Value) -> Value:
 
 def multiply(left: Value, right: Value) -> Value:
     """Return a * b; a duration times a float is a float."""
-    if not (is_number(left) or isinstance(left, Duration)) or not (is_number(right) or isinstance(right, Duration)):
+    if not (values.is_number(left) or isinstance(left, Duration)) or not (
+        values.is_number(right) or isinstance(right, Duration)
+    ):
         raise _invalid("*", left, right)
     product = _compute(_magnitude(left), _magnitude(right), lambda a, b: a * b)
     has_duration = isinstance(left, Duration) or isinstance(right, Duration)
@@ -194,15 +179,15 @@ def _magnitude(value: Number | Duration) -> Number:
 
 def _compute(left: Number, right: Number, operation: Callable[[Number, Number], Number]) -> Number:
     if isinstance(left, int) and isinstance(right, int):
-        return wrap_int64(int(operation(int(left), int(right))))
+        return values.wrap_int64(int(operation(int(left), int(right))))
     return operation(float(left), float(right))
 
 
 def divide(left: Value, right: Value) -> float:
     """Return a / b, always a float: Inf or NaN for a division by zero."""
-    if not (is_number(left) and is_number(right)):
+    if not (values.is_number(left) and values.is_number(right)):
         raise _invalid("/", left, right)
-    dividend, divisor = as_float(left), as_float(right)
+    dividend, divisor = values.as_float(left), values.as_float(right)
     if divisor:
         return dividend / divisor
     if math.isnan(dividend) or not dividend:
@@ -212,9 +197,9 @@ def divide(left: Value, right: Value) -> float:
 
 def modulo(left: Value, right: Value) -> int:
     """Return a % b of integers, with the sign of the first, as in Go."""
-    if not (is_integer(left) and is_integer(right)):
+    if not (values.is_integer(left) and values.is_integer(right)):
         raise _invalid("%", left, right)
-    dividend, divisor = truncate(left), truncate(right)
+    dividend, divisor = values.truncate(left), values.truncate(right)
     if not divisor:
         raise EvaluationError("runtime error: integer divide by zero")
     remainder = abs(dividend) % abs(divisor)
@@ -223,7 +208,7 @@ def modulo(left: Value, right: Value) -> int:
 
 def power(left: Value, right: Value) -> float:
     """Return a ** b, always a float: Inf or NaN where Python's pow raises."""
-    base, exponent = as_float(left), as_float(right)
+    base, exponent = values.as_float(left), values.as_float(right)
     is_odd = math.isfinite(exponent) and exponent % 2 in {1, -1}
     try:
         return math.pow(base, exponent)
@@ -239,9 +224,9 @@ def negate(value: Value) -> Value:
     """Return -a."""
     if isinstance(value, float):
         return -value
-    if is_integer(value):
-        return type(value)(wrap_int64(-value))
-    raise EvaluationError(f"invalid operation: - {type_name(value)}")
+    if values.is_integer(value):
+        return type(value)(values.wrap_int64(-value))
+    raise EvaluationError(f"invalid operation: - {values.type_name(value)}")
 
 
 ARITHMETIC: Final[Mapping[str, Callable[[Value, Value], Value]]] = {
@@ -260,8 +245,8 @@ def is_member(item: Value, container: Value, *, v117: bool) -> bool:
         case ListValue():
             return any(equal(member, item, v117=v117) for member in container.items)
         case MapValue():
-            return has_key(container, item)
-    raise EvaluationError(f'operator "in" not defined on {type_name(container)}')
+            return values.has_key(container, item)
+    raise EvaluationError(f'operator "in" not defined on {values.type_name(container)}')
 
 
 def is_in_literals(value: Value, literals: Mapping[object, object]) -> bool:
@@ -270,9 +255,9 @@ def is_in_literals(value: Value, literals: Mapping[object, object]) -> bool:
     if value is None:
         return zero in literals
     expected = "int" if zero == 0 else "string"
-    if not (is_integer(value) if zero == 0 else isinstance(value, str)):
+    if not (values.is_integer(value) if zero == 0 else isinstance(value, str)):
         raise EvaluationError(
-            f"reflect.Value.MapIndex: value of type {type_name(value)} is not assignable to type {expected}"
+            f"reflect.Value.MapIndex: value of type {values.type_name(value)} is not assignable to type {expected}"
         )
     return value in literals
 
@@ -282,9 +267,9 @@ def matches(operator: str, left: Value, right: Value, *, v117: bool) -> bool:
     if v117 and (left is None or right is None):
         return False
     if operator == "matches":
-        pattern = as_text(right)
-        return compile_regex(pattern).search(as_text(left)) is not None
-    return _TEXT_TESTS[operator](as_bytes(left), as_bytes(right))
+        pattern = values.as_text(right)
+        return compile_regex(pattern).search(values.as_text(left)) is not None
+    return _TEXT_TESTS[operator](values.as_bytes(left), values.as_bytes(right))
 
 
 _TEXT_TESTS: Final[Mapping[str, Callable[[bytes, bytes], bool]]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
 from exporter.gate.expr.errors import EvaluationError, UnsupportedError
+from exporter.gate.expr.types import GROUPS, LIST
 from exporter.gate.go_format import format_general
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 _INT64_SPAN: Final = 2**64
 _INT64_END: Final = 2**63
 _INT64_MIN: Final = -_INT64_END
-FLOAT_SLICE: Final = "[]float64"
-ANY_SLICE: Final = "[]interface {}"
-STRING_MAP: Final = "map[string]interface {}"
-ANY_MAP: Final = "map[interface {}]interface {}"
-GROUPS_MAP: Final = "map[interface {}][]interface {}"
 
 
 class Int64(int):
@@ -196,7 +192,7 @@ def as_float(value: Value) -> float:
 
 def list_value(items: Sequence[Value]) -> ListValue:
     """Return the `[]interface {}` that the engine builds from items."""
-    return ListValue(ANY_SLICE, tuple(items))
+    return ListValue(LIST.name, tuple(items))
 
 
 def format_value(value: Value) -> str:
@@ -230,7 +226,7 @@ def fetch(base: Value, key: Value, out_of_range: Callable[[int, int], str]) -> V
             raise EvaluationError(out_of_range(index, len(base.items)))
         return base.items[index]
     if isinstance(base, MapValue):
-        return base.entries.get(map_key(base, key), list_value(()) if base.name == GROUPS_MAP else None)
+        return base.entries.get(map_key(base, key), list_value(()) if base.name == GROUPS.name else None)
     raise EvaluationError(f"cannot fetch {format_value(key)} from {type_name(base)}")
 
 

@@ -1,6 +1,6 @@
 """The table of functions that conditions can call: name, signature, first release, implementation.
 
-To add a function, add a row to `_BUILTINS`.
+To add a function, add a row to `_ROWS`.
 """
 
 from __future__ import annotations
@@ -383,7 +383,7 @@ _SORT_BY: Final = Iteration(lambda collection, *_: collection, max_arguments=3, 
 _SUM: Final = Iteration(lambda _, predicate, engine: reflected_type(predicate, engine), min_arguments=1, boolean=False)
 
 
-_BUILTINS: Final = (
+_ROWS: Final = (
     # with a predicate
     Function("all", _TEST, _V115, collections.test(all)),
     Function("none", _TEST, _V115, collections.test(lambda results: not any(results))),
@@ -472,17 +472,11 @@ _BUILTINS: Final = (
     Function("timezone", _UNSUPPORTED, _V117, _refuse_call),
 )
 
-_TABLES: Final[Mapping[Engine, Mapping[str, Function]]] = {
-    _V115: {row.name: row for row in _BUILTINS if row.since is _V115},
-    _V117: {row.name: row for row in _BUILTINS},
+BUILTINS: Final[Mapping[Engine, Mapping[str, Function]]] = {
+    _V115: {row.name: row for row in _ROWS if row.since is _V115},
+    _V117: {row.name: row for row in _ROWS},
 }
-
-
-def builtins(engine: Engine) -> Mapping[str, Function]:
-    """Return the functions of an engine by name."""
-    return _TABLES[engine]
-
-
+"""The functions of each engine by name."""
 CONTROLLER_FUNCTIONS: Final[Mapping[str, Function]] = {
     row.name: row
     for row in (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from exporter.gate.expr import operators, syntax, types, values
-from exporter.gate.expr.builtins import CONTROLLER_FUNCTIONS, Iteration, builtins
+from exporter.gate.expr.builtins import BUILTINS, CONTROLLER_FUNCTIONS, Iteration
 from exporter.gate.expr.builtins_collections import length
 from exporter.gate.expr.errors import EvaluationError, UnsupportedError
 from exporter.gate.expr.optimizer import LITERAL_TYPES, is_filter, literal_set
@@ -51,7 +51,7 @@ class Evaluation:
         self.steps: list[Step] = []
         self._variables = dict(variables)
         self._types = types
-        self._builtins = builtins(engine)
+        self._builtins = BUILTINS[engine]
         self._memory_used = 0
 
     @property
@@ -122,7 +122,7 @@ class Evaluation:
     def _slice(self, node: Slice) -> Value:
         """Evaluate base[low:high]; a string is sliced by bytes."""
         base = self.value(node.base)
-        high = self._size(base) if node.high is None else self.value(node.high)
+        high = length(base, v117=False) if node.high is None else self.value(node.high)
         low = 0 if node.low is None else self.value(node.low)
         if isinstance(base, str):
             raw = values.as_bytes(base)
@@ -130,9 +130,6 @@ class Evaluation:
         if isinstance(base, ListValue):
             return ListValue(base.name, base.items[_bounds(low, high, len(base.items))])
         raise EvaluationError(f"cannot slice {values.format_value(low)}")
-
-    def _size(self, base: Value) -> Value:
-        return len(values.as_bytes(base)) if isinstance(base, str) else length(base, v117=self.v117)
 
     # Operators
 
@@ -236,9 +233,6 @@ class Evaluation:
 
     # Lists and maps
 
-    def _sequence(self, node: syntax.Sequence) -> Value:
-        return [self.value(part) for part in node.nodes][-1]
-
     def _array(self, node: syntax.Array) -> Value:
         items = [self.value(item) for item in node.items]
         self.grow(len(items))
@@ -266,7 +260,7 @@ class Evaluation:
         syntax.Builtin: _builtin,
         syntax.Predicate: lambda evaluation, node: evaluation.value(node.body),
         syntax.Let: _let,
-        syntax.Sequence: _sequence,
+        syntax.Sequence: lambda evaluation, node: [evaluation.value(part) for part in node.nodes][-1],
         syntax.Conditional: _conditional,
         syntax.Array: _array,
         syntax.Map: _map,

@@ -245,7 +245,7 @@ def is_member(item: Value, container: Value, *, v117: bool) -> bool:
         case ListValue():
             return any(equal(member, item, v117=v117) for member in container.items)
         case MapValue():
-            return values.has_key(container, item)
+            return values.map_key(container, item) in container.entries
     raise EvaluationError(f'operator "in" not defined on {values.type_name(container)}')
 
 

@@ -7,9 +7,9 @@ from math import isinf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.gate.expr import syntax
-from exporter.gate.expr.builtins import Iteration, builtins
+from exporter.gate.expr.builtins import BUILTINS, Iteration
 from exporter.gate.expr.errors import ConditionError
-from exporter.gate.expr.lexer import NEGATABLE, Lexer, Token, TokenKind, is_identifier_char
+from exporter.gate.expr.lexer import NEGATABLE, Lexer, Token, TokenKind
 from exporter.gate.expr.syntax import Binary, Builtin, Float, Integer, Member, Node, OptionalChain, String, Unary
 from exporter.gate.go_format import quote
 
@@ -51,7 +51,7 @@ class TokenStream:
 
     def __init__(self, text: str, engine: Engine) -> None:
         self.v117 = engine.v117
-        self.builtins = builtins(engine)
+        self.builtins = BUILTINS[engine]
         lexer = iter(Lexer(text, engine))
         # 1.15 splits the entire text first, so an invalid character anywhere comes before any parser error
         self._tokens: Iterator[Token] = lexer if self.v117 else iter(list(lexer))
@@ -338,9 +338,8 @@ class Parser(TokenStream):
         if self.v117 and optional and self.at_bracket("["):
             return self._indexed(node, optional=True)
         name = self.next()
-        if name.kind is not TokenKind.IDENTIFIER and not (
-            name.kind is TokenKind.OPERATOR and _is_identifier(name.text)
-        ):
+        is_name = name.kind is TokenKind.IDENTIFIER or (name.kind is TokenKind.OPERATOR and name.text.isalpha())
+        if not is_name:
             raise self.error("expected name")
         is_chained = isinstance(node, OptionalChain)
         base = node.link if isinstance(node, OptionalChain) else node
@@ -475,7 +474,3 @@ class Parser(TokenStream):
             otherwise = self._expression(0)
             node = self.counted(syntax.Conditional(node.start, self.previous_end, node, then, otherwise))
         return node
-
-
-def _is_identifier(text: str) -> bool:
-    return all(map(is_identifier_char, text)) and not text[0].isdigit()

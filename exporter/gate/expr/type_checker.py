@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from exporter.gate.expr import syntax, types
-from exporter.gate.expr.builtins import builtins
+from exporter.gate.expr.builtins import BUILTINS
 from exporter.gate.expr.builtins_strings import compile_regex
 from exporter.gate.expr.errors import ConditionError, UnsupportedError
 from exporter.gate.expr.operators import operator_type
@@ -50,7 +50,7 @@ class TypeChecker:
             return self.let_variables[node.name]
         if node.name in self.variables:
             return self.variables[node.name]
-        if node.name == "$env" or node.name in self.functions or node.name in builtins(self.engine):
+        if node.name == "$env" or node.name in self.functions or node.name in BUILTINS[self.engine]:
             raise UnsupportedError(f"{node.name} as a value is not supported", node.start)
         raise ConditionError(f"unknown name {node.name}", node.start)
 
@@ -69,7 +69,7 @@ class TypeChecker:
     def _let(self, node: syntax.Let) -> Type:
         if node.name in self.variables or node.name in self.functions:
             raise ConditionError(f"cannot redeclare {node.name}", node.start)
-        if node.name in builtins(self.engine):
+        if node.name in BUILTINS[self.engine]:
             raise ConditionError(f"cannot redeclare builtin {node.name}", node.start)
         if node.name in self.let_variables:
             raise ConditionError(f"cannot redeclare variable {node.name}", node.start)
@@ -195,13 +195,7 @@ class TypeChecker:
             raise ConditionError(f"{_callee_name(callee_node)} is nil; cannot call nil as function", node.start)
         raise ConditionError(f"{callee.name} is not callable", node.start)
 
-    def _builtin(self, node: Builtin) -> Type:
-        return builtins(self.engine)[node.name].signature.check(self, node)
-
     # Lists and maps
-
-    def _sequence(self, node: syntax.Sequence) -> Type:
-        return [self.visit(part) for part in node.nodes][-1]
 
     def _array(self, node: syntax.Array) -> Type:
         """Check a list; its element type is that of the last item if all are of the same kind."""
@@ -238,10 +232,10 @@ class TypeChecker:
         Member: _member,
         syntax.Slice: _slice,
         syntax.Call: _call,
-        Builtin: _builtin,
+        Builtin: lambda checker, node: BUILTINS[checker.engine][node.name].signature.check(checker, node),
         syntax.Predicate: lambda checker, node: checker.visit(node.body),
         syntax.Let: _let,
-        syntax.Sequence: _sequence,
+        syntax.Sequence: lambda checker, node: [checker.visit(part) for part in node.nodes][-1],
         syntax.Conditional: _conditional,
         syntax.Array: _array,
         syntax.Map: _map,

@@ -249,11 +249,6 @@ def map_key(base: MapValue, key: Value) -> Value:
     return key
 
 
-def has_key(base: MapValue, key: Value) -> bool:
-    """Return whether a map has a key. Raises EvaluationError for an invalid key."""
-    return map_key(base, key) in base.entries
-
-
 def get_or_nil(base: Value, key: Value) -> Value:
     """Return base[key], or nil for a missing element or an invalid base or key."""
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.commands.verify.heartbeat import read_endpoint
-from exporter.config import ReadSection
+from exporter.config.outputs import ReadSection
 
 if TYPE_CHECKING:
     from pathlib import Path

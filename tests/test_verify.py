@@ -18,7 +18,8 @@ from exporter.commands.verify.heartbeat import (
     heartbeat,
     verify,
 )
-from exporter.config import ReadSection, Settings
+from exporter.config import Settings
+from exporter.config.outputs import ReadSection
 from exporter.metrics import MetricType
 from tests.fake_store import FakeStore, as_prometheus_names, serve
 from tests.real_stores import prometheus, victoria_metrics

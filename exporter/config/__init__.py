@@ -7,28 +7,9 @@ settings against each other. `schema` looks up settings of the model by path. `r
 """
 
 from exporter.config.env import CONFIG_VARIABLE
-from exporter.config.errors import ConfigError, ConfigIssue, Origin
+from exporter.config.errors import ConfigError
 from exporter.config.load import LoadedConfig, load
-from exporter.config.outputs import Endpoint, OtlpSection, ReadSection
-from exporter.config.pass_through import PassThroughSelection
 from exporter.config.report import as_yaml
 from exporter.config.settings import Settings
-from exporter.config.values import decode_headers
-from exporter.net.files import SecretFile
 
-__all__ = [
-    "CONFIG_VARIABLE",
-    "ConfigError",
-    "ConfigIssue",
-    "Endpoint",
-    "LoadedConfig",
-    "Origin",
-    "OtlpSection",
-    "PassThroughSelection",
-    "ReadSection",
-    "SecretFile",
-    "Settings",
-    "as_yaml",
-    "decode_headers",
-    "load",
-]
+__all__ = ["CONFIG_VARIABLE", "ConfigError", "LoadedConfig", "Settings", "as_yaml", "load"]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import ReadSection, as_yaml
+from exporter.config import as_yaml
+from exporter.config.outputs import ReadSection
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import ConfigError, SecretFile, as_yaml, load
+from exporter.config import ConfigError, as_yaml, load
 from exporter.config.errors import Origin
 from exporter.config.load import SourcedValue
 from exporter.config.yaml_lines import Variable
+from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from exporter.config import Endpoint, OtlpSection, PassThroughSelection, Settings
-from exporter.config.pass_through import EXPLICIT_ONLY
+from exporter.config import Settings
+from exporter.config.outputs import Endpoint, OtlpSection
+from exporter.config.pass_through import EXPLICIT_ONLY, PassThroughSelection
 from exporter.config.values import MIB
 from exporter.metrics import Source
 

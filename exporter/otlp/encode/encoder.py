@@ -86,9 +86,8 @@ class Encoder:
 
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
         encoder = self._encoders[active.type]
-        cached: tuple[Iterator[FramedPoints], set[bytes]] | None = None
-        if not self._identity.overlaps(series.labels for series in stale.series):
-            cached = self._caches[encoder].render(active, timestamp)
+        overlaps = self._identity.overlaps(series.labels for series in stale.series)
+        cached = None if overlaps else self._caches[encoder].render(active, timestamp)
         seen_keys: set[bytes] = set()
         if cached is not None:
             batches, seen_keys = cached

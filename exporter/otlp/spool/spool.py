@@ -59,11 +59,6 @@ class SpoolLimits:
     max_memory: int = 64 * MIB
     min_segment: int = 64 * 1024
 
-    @property
-    def segment_size(self) -> int:
-        """The size in bytes from which on a segment is full."""
-        return max(self.max_bytes // 64, self.min_segment)
-
 
 class Spool:
     """A `RequestQueue` in a directory of its own. The constructor raises InUseError; nothing else raises.
@@ -85,7 +80,7 @@ class Spool:
         self._limits = limits
         self._accounting = accounting
         self._fsync = fsync
-        self._store = SegmentStore(directory, limits.segment_size)
+        self._store = SegmentStore(directory, max(limits.max_bytes // 64, limits.min_segment))
         self._stored: deque[StoredRecord] = deque()
         self._stored_bytes = self._stored_points = 0
         self._buffer = RequestBuffer(OVERHEAD)

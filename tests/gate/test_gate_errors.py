@@ -12,7 +12,7 @@ from exporter.cli import main
 from exporter.commands.gate.load import GateError, GateSource
 from exporter.commands.gate.run import run
 from tests.gate.gates import SERVICE, article, gate, run_options
-from tests.net.prometheus import api, says, vector
+from tests.net.prometheus import api, respond_with, vector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ async def test_unusable_gate_is_an_error_with_a_hint(tmp_path: Path, monkeypatch
 
 
 async def test_unsupported_condition_is_an_error(tmp_path: Path) -> None:
-    async with api(says(vector(({}, 0.01)))) as served:
+    async with api(respond_with(vector(({}, 0.01)))) as served:
         file = gate(tmp_path, served.address, "up", successCondition="toJSON(result) == ''")
         with pytest.raises(GateError, match=r"only the controller can evaluate this gate: .*toJSON"):
             await run(GateSource(file), run_options())

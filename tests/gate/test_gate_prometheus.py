@@ -13,7 +13,7 @@ from exporter.gate.controller import parse_version
 from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
 from exporter.net.prometheus_response import QueryResult, Vector
 from tests.gate.gates import gate
-from tests.net.prometheus import api, says
+from tests.net.prometheus import api, respond_with
 from tests.real_stores import STARTUP_TIMEOUT, prometheus
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def test_validation_of_the_article_succeeds_17_times_of_17(
     """rollout_phase{phase="Error"} every 30 s, result[0] == 0: 17 of 17 consecutive successes."""
     program = require_program("prometheus")
     async with (
-        api(says(PAGE, kind="text/plain; version=0.0.4")) as page,
+        api(respond_with(PAGE, media_type="text/plain; version=0.0.4")) as page,
         prometheus(program, tmp_path, [page.address.removeprefix("http://")]) as address,
     ):
         await _wait_for_scrape(address)
@@ -54,8 +54,8 @@ async def test_validation_of_the_article_succeeds_17_times_of_17(
 
 async def _wait_for_scrape(address: str) -> None:
     """Wait for the first scrape, which takes a moment after the start."""
-    async with asyncio.timeout(STARTUP_TIMEOUT), PrometheusClient(PrometheusEndpoint(address)) as reader:
-        while not isinstance(result := await reader.query("rollout_phase"), QueryResult) or result.value == Vector(()):
+    async with asyncio.timeout(STARTUP_TIMEOUT), PrometheusClient(PrometheusEndpoint(address)) as client:
+        while not isinstance(result := await client.query("rollout_phase"), QueryResult) or result.value == Vector(()):
             await asyncio.sleep(0.1)
 
 
@@ -64,8 +64,8 @@ def _history(start: int) -> str:
     lines, good, bad = ["# TYPE requests counter"], 0, 0
     for minute in range(120):
         good, bad = (good + 42, bad + 18) if minute in INCIDENT else (good + 60, bad)
-        at = start + 60 * minute
-        lines += [f'requests_total{{code="200"}} {good} {at}', f'requests_total{{code="500"}} {bad} {at}']
+        timestamp = start + 60 * minute
+        lines += [f'requests_total{{code="200"}} {good} {timestamp}', f'requests_total{{code="500"}} {bad} {timestamp}']
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -75,15 +75,8 @@ async def test_replay_fails_for_starts_during_the_incident(
     program, promtool = require_program("prometheus"), require_program("promtool")
     start = int(time.time()) // 7200 * 7200 - 4 * 7200
     (tmp_path / "history.txt").write_text(_history(start))
-    making = [
-        promtool,
-        "tsdb",
-        "create-blocks-from",
-        "openmetrics",
-        str(tmp_path / "history.txt"),
-        str(tmp_path / "tsdb"),
-    ]
-    process = await asyncio.create_subprocess_exec(*making, stdout=asyncio.subprocess.DEVNULL)
+    arguments = ["tsdb", "create-blocks-from", "openmetrics", str(tmp_path / "history.txt"), str(tmp_path / "tsdb")]
+    process = await asyncio.create_subprocess_exec(promtool, *arguments, stdout=asyncio.subprocess.DEVNULL)
     assert await process.wait() == 0
     query = 'sum(rate(requests_total{code="500"}[5m])) / sum(rate(requests_total[5m]))'
     conditions: dict[str, Any] = {"successCondition": "result[0] < 0.05", "failureCondition": "result[0] >= 0.10"}

@@ -14,7 +14,7 @@ from aiohttp import web
 from exporter.commands.gate.load import GateSource
 from exporter.commands.gate.run import run
 from tests.gate.gates import SERVICE, TOKEN, article, gate, run_options
-from tests.net.prometheus import Api, api, only_get, says, vector
+from tests.net.prometheus import Api, api, only_get, respond_with, vector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ async def test_query_is_a_posted_form_with_unchanged_headers(
 async def test_queries_are_for_the_current_time_at_any_speed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with api(says(GOOD)) as served:
+    async with api(respond_with(GOOD)) as served:
         _, status = await run_gate(article(tmp_path, served.address), served, capsys, arguments=SERVICE)
     assert all(abs(float(request.form["time"]) - time.time()) < 30 for request in served.requests)
     took = (datetime.fromisoformat(status[end]).timestamp() for end in ("startedAt", "completedAt"))
@@ -98,7 +98,7 @@ async def test_queries_are_for_the_current_time_at_any_speed(
 
 
 async def test_query_falls_back_to_get(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with api(only_get(says(GOOD))) as served:
+    async with api(only_get(respond_with(GOOD))) as served:
         code, _ = await run_gate(gate(tmp_path, served.address, "up"), served, capsys)
     assert code == 0
     assert [request.method for request in served.requests] == ["POST", "GET"]
@@ -117,7 +117,7 @@ async def test_query_falls_back_to_get(tmp_path: Path, capsys: pytest.CaptureFix
 async def test_query_error_has_the_message_of_the_controller(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, status: int, message: str
 ) -> None:
-    async with api(says(body, status)) as served:
+    async with api(respond_with(body, status)) as served:
         file = gate(tmp_path, served.address, "up", consecutiveErrorLimit=0)
         code, run_status = await run_gate(file, served, capsys)
     assert code == 2
@@ -127,7 +127,7 @@ async def test_query_error_has_the_message_of_the_controller(
 async def test_line_break_in_a_secret_is_reported_before_sending(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with api(says(GOOD)) as served:
+    async with api(respond_with(GOOD)) as served:
         file = article(tmp_path, served.address)
         secret = tmp_path / "secret"
         secret.write_text("Basic bmV2ZXI6c2hvd24=\n")
@@ -159,7 +159,7 @@ async def test_secret_in_an_error_body_is_redacted(tmp_path: Path, capsys: pytes
 async def test_user_in_the_address_is_sent_and_never_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with api(says("{}", 401)) as served:
+    async with api(respond_with("{}", 401)) as served:
         address = served.address.replace("://", "://someone:never-shown@")
         code = await run(GateSource(gate(tmp_path, address, "up", consecutiveErrorLimit=0)), run_options(explain=True))
     out, err = capsys.readouterr()
@@ -183,7 +183,7 @@ async def test_query_times_out(tmp_path: Path, capsys: pytest.CaptureFixture[str
 async def test_endless_gate_is_terminated_after_max_duration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with api(says(GOOD)) as served:
+    async with api(respond_with(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", interval="1m", successCondition="result[0] < 1")
         code, status = await run_gate(file, served, capsys, max_duration=150.0, speed=100.0)
     assert (code, status["phase"], status["message"]) == (0, "Successful", "Run Terminated")
@@ -192,7 +192,7 @@ async def test_endless_gate_is_terminated_after_max_duration(
 
 async def test_replay_queries_each_past_time_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = 1_700_000_000.0
-    async with api(says(GOOD)) as served:
+    async with api(respond_with(GOOD)) as served:
         file = gate(tmp_path, served.address, "up", interval="1m", count=3, initialDelay="30s")
         code = await run(GateSource(file), run_options(start=start, end=start + 120, step=60.0))
     out, _ = capsys.readouterr()
@@ -209,7 +209,7 @@ async def test_range_query_evaluates_all_values(tmp_path: Path, capsys: pytest.C
     values = [[1_700_000_000, "0.01"], [1_700_000_015, "0.2"]]
     data = {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}
     ranged = {"rangeQuery": {"start": 'now() - duration("5m")', "end": "now()", "step": "15s"}}
-    async with api(says(json.dumps({"status": "success", "data": data}))) as served:
+    async with api(respond_with(json.dumps({"status": "success", "data": data}))) as served:
         file = gate(tmp_path, served.address, "up", prometheus=ranged, successCondition="all(result, # < 0.05)")
         code, status = await run_gate(file, served, capsys, start=1_700_000_100.0)
     (request,) = served.requests
@@ -220,7 +220,7 @@ async def test_range_query_evaluates_all_values(tmp_path: Path, capsys: pytest.C
 
 async def test_older_controller_drops_unsupported_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranged = {"rangeQuery": {"start": "now()", "end": "now()", "step": "15s"}}
-    async with api(says(GOOD)) as served:
+    async with api(respond_with(GOOD)) as served:
         await run_gate(gate(tmp_path, served.address, "up", prometheus=ranged), served, capsys, version="1.7.2")
     assert served.requests[0].path == "/api/v1/query"
 

@@ -36,7 +36,9 @@ class Api:
     requests: list[ReceivedRequest] = field(default_factory=list)
 
 
-def says(body: bytes | str, status: int = 200, media_type: str = "application/json", **headers: str) -> Behaviour:
+def respond_with(
+    body: bytes | str, status: int = 200, media_type: str = "application/json", **headers: str
+) -> Behaviour:
     """Send the same response to every request."""
 
     async def reply(_: web.BaseRequest) -> web.StreamResponse:

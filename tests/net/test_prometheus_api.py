@@ -17,7 +17,7 @@ from exporter.net.auth import basic_auth
 from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
 from exporter.net.prometheus_response import QueryResult, QuerySample, Vector
 from exporter.net.tls import ClientTlsLoader
-from tests.net.prometheus import api, only_get, says, vector
+from tests.net.prometheus import api, only_get, respond_with, vector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ async def query(
 
 
 async def test_a_query_is_posted_as_a_form_with_unchanged_headers() -> None:
-    async with api(says(ONE_SAMPLE)) as server:
+    async with api(respond_with(ONE_SAMPLE)) as server:
         headers = {"Authorization": f"Basic {SECRET}", "X-Scope-OrgID": "Team A"}
         assert await query(PrometheusEndpoint(f"{server.address}/base/", headers), "a + b & c", 1700000000.25) == RESULT
     (request,) = server.requests
@@ -49,20 +49,20 @@ async def test_a_query_is_posted_as_a_form_with_unchanged_headers() -> None:
 
 @pytest.mark.parametrize("status", [405, 501])
 async def test_a_server_that_rejects_post_is_queried_by_get(status: int) -> None:
-    async with api(only_get(says(ONE_SAMPLE), status)) as server:
+    async with api(only_get(respond_with(ONE_SAMPLE), status)) as server:
         assert await query(PrometheusEndpoint(server.address), 'x{a="b&c"}') == RESULT
     assert [request.method for request in server.requests] == ["POST", "GET"]
     assert server.requests[1].form == {"query": 'x{a="b&c"}'}
 
 
 async def test_other_errors_of_a_post_are_not_retried() -> None:
-    async with api(only_get(says(ONE_SAMPLE), 400)) as server:
+    async with api(only_get(respond_with(ONE_SAMPLE), 400)) as server:
         assert isinstance(await query(PrometheusEndpoint(server.address)), Failure)
     assert len(server.requests) == 1
 
 
 async def test_range_queries_and_series_searches_have_their_own_forms() -> None:
-    series_response = says('{"status": "success", "data": [{"__name__": "up"}]}')
+    series_response = respond_with('{"status": "success", "data": [{"__name__": "up"}]}')
     async with api(series_response) as server, PrometheusClient(PrometheusEndpoint(server.address)) as client:
         series = await client.series('{job="a"}', start=5.0, end=1e9)
         failure = await client.query_range("up", 0.0, 60.0, 15.0)
@@ -80,7 +80,7 @@ def test_user_name_and_password_make_a_basic_header() -> None:
 
 
 async def test_a_credential_is_in_no_repr_and_in_no_message_even_if_the_server_echoes_it() -> None:
-    async with api(says(f"you sent Basic {SECRET}", 401, "text/plain")) as server:
+    async with api(respond_with(f"you sent Basic {SECRET}", 401, "text/plain")) as server:
         endpoint = PrometheusEndpoint(server.address, {"Authorization": f"Basic {SECRET}"})
         failure = await query(endpoint)
     assert isinstance(failure, Failure)
@@ -154,7 +154,7 @@ async def test_an_endpoint_that_makes_no_request_is_reported_with_a_hint(
 
 
 async def test_a_line_break_in_a_credential_is_reported_with_a_hint() -> None:
-    async with api(says(ONE_SAMPLE)) as server:
+    async with api(respond_with(ONE_SAMPLE)) as server:
         failure = await query(PrometheusEndpoint(server.address, {"Authorization": "Basic a\nb"}))
     assert isinstance(failure, Failure)
     assert failure.reason == "credential"
@@ -178,11 +178,11 @@ class TestTls:
     ) -> None:
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         loader = ClientTlsLoader(ClientTlsSection(ca_file=tmp_path / "ca.pem", server_name="server.example"))
-        async with api(says(ONE_SAMPLE), tls) as server:
+        async with api(respond_with(ONE_SAMPLE), tls) as server:
             assert await query(PrometheusEndpoint(server.address, tls=loader)) == RESULT
 
     async def test_an_untrusted_certificate_is_reported_with_a_hint(self, tls: ssl.SSLContext) -> None:
-        async with api(says(ONE_SAMPLE), tls) as server:
+        async with api(respond_with(ONE_SAMPLE), tls) as server:
             failure = await query(PrometheusEndpoint(server.address, tls=ClientTlsLoader(ClientTlsSection())))
         assert isinstance(failure, Failure)
         assert failure == Failure("tls", f"{server.address} presents an untrusted certificate; check read.tls")

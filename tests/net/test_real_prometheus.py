@@ -1,4 +1,4 @@
-"""Asking a real Prometheus."""
+"""PrometheusClient with a real Prometheus."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-AT = 1_700_000_000.25
+TIMESTAMP = 1_700_000_000.25
 
 
 @pytest.fixture
-async def reader(require_program: Callable[[str], str], tmp_path: Path) -> AsyncIterator[PrometheusClient]:
+async def client(require_program: Callable[[str], str], tmp_path: Path) -> AsyncIterator[PrometheusClient]:
     program = require_program("prometheus")
-    async with prometheus(program, tmp_path) as address, PrometheusClient(PrometheusEndpoint(address)) as asking:
-        yield asking
+    async with prometheus(program, tmp_path) as address, PrometheusClient(PrometheusEndpoint(address)) as client:
+        yield client
 
 
-async def test_every_type_of_answer_is_read_and_every_refusal_told(reader: PrometheusClient) -> None:
-    assert await reader.query("2.5", AT) == QueryResult(Scalar(AT, 2.5))
-    assert await reader.query('"héllo\\n"', AT) == QueryResult(StringValue(AT, "héllo\n"))
-    assert await reader.query('label_replace(vector(-1/0), "a", "x\\"y", "", "")', AT) == QueryResult(
-        Vector((QuerySample((("a", 'x"y'),), AT, float("-inf")),))
+async def test_results_of_every_type_and_rejected_queries_are_parsed(client: PrometheusClient) -> None:
+    assert await client.query("2.5", TIMESTAMP) == QueryResult(Scalar(TIMESTAMP, 2.5))
+    assert await client.query('"héllo\\n"', TIMESTAMP) == QueryResult(StringValue(TIMESTAMP, "héllo\n"))
+    assert await client.query('label_replace(vector(-1/0), "a", "x\\"y", "", "")', TIMESTAMP) == QueryResult(
+        Vector((QuerySample((("a", 'x"y'),), TIMESTAMP, float("-inf")),))
     )
-    assert await reader.query("absent_over_time(x[5m]) > 2", AT) == QueryResult(Vector(()))
-    ranged = await reader.query_range("vector(1)", AT, AT + 30, 15)
-    assert isinstance(ranged, QueryResult)
-    assert isinstance(ranged.value, Matrix)
-    assert ranged.value.series[0].points == ((AT, 1.0), (AT + 15, 1.0), (AT + 30, 1.0))
-    assert await reader.series("{nothing='here'}") == ()
-    for promql, words in (("sum((", "parse error: unclosed left parenthesis"), ("a + on(b) up{", "parse error")):
-        told = await reader.query(promql)
-        assert isinstance(told, Failure)
-        assert told.reason == "query"
-        assert "rejects the query: bad_data: invalid parameter" in told.message
-        assert words in told.message
+    assert await client.query("absent_over_time(x[5m]) > 2", TIMESTAMP) == QueryResult(Vector(()))
+    result = await client.query_range("vector(1)", TIMESTAMP, TIMESTAMP + 30, 15)
+    assert isinstance(result, QueryResult)
+    assert isinstance(result.value, Matrix)
+    assert result.value.series[0].points == ((TIMESTAMP, 1.0), (TIMESTAMP + 15, 1.0), (TIMESTAMP + 30, 1.0))
+    assert await client.series("{nothing='here'}") == ()
+    for promql, text in (("sum((", "parse error: unclosed left parenthesis"), ("a + on(b) up{", "parse error")):
+        failure = await client.query(promql)
+        assert isinstance(failure, Failure)
+        assert failure.reason == "query"
+        assert "rejects the query: bad_data: invalid parameter" in failure.message
+        assert text in failure.message
 
 
-async def test_an_address_with_the_path_already_in_it_is_told_so(reader: PrometheusClient) -> None:
-    async with PrometheusClient(PrometheusEndpoint(f"{reader._endpoint.address}/api/v1/query")) as wrong:
-        told = await wrong.query("up")
-    assert isinstance(told, Failure)
-    assert told.reason == "address"
-    assert told.message.endswith("leave /api/v1/query out of read.address: it is appended")
+async def test_an_address_with_the_path_of_the_api_is_a_failure_with_a_hint(client: PrometheusClient) -> None:
+    async with PrometheusClient(PrometheusEndpoint(f"{client._endpoint.address}/api/v1/query")) as other:
+        failure = await other.query("up")
+    assert isinstance(failure, Failure)
+    assert failure.reason == "address"
+    assert failure.message.endswith("leave /api/v1/query out of read.address: it is appended")

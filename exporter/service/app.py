@@ -19,8 +19,7 @@ from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.scraper import Scraper
 from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
-from exporter.service.clock import offset, ticks
-from exporter.service.cycle import CycleDependencies, CycleRunner
+from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
 from exporter.service.state_file import StateFile
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
@@ -54,9 +53,8 @@ class App:
         self._state_file = _state_file_of(settings)
         scrape_cache = ScrapeCache(settings.series.pass_through.matches)
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
-        self.tracker = RolloutTracker(
-            tracking_policy(settings), self._state_file.read() if self._state_file is not None else None
-        )
+        state = self._state_file.read() if self._state_file is not None else None
+        self.tracker = RolloutTracker(tracking_policy(settings), state)
         dependencies = CycleDependencies(
             self._scraper,
             self.tracker,
@@ -107,10 +105,10 @@ class App:
             _log.info("started", extra=log.fields(serving=address, pushing=str(otlp.endpoint), version=__version__))
 
     async def _run_cycles(self) -> None:
-        offset_in_tick = offset(f"{self._instance} {self._settings.identity()}", self._settings.tick)
+        process = f"{self._instance} {self._settings.identity()}"
         frozen_count = 0
         gc.disable()  # nearly everything that the first cycle allocates stays alive, so there is no garbage to find
-        async for elapsed_ticks, now in ticks(self._settings.tick, offset_in_tick):
+        async for elapsed_ticks, now in ticks(self._settings.tick, process):
             await self._run_cycle_guarded(elapsed_ticks, now)
             frozen_count = freeze_heap(sum(map(len, self._cycle_runner.latest.families)), frozen_count)
 

@@ -1,31 +1,53 @@
-"""One tick: scrape, process, write the state file, enqueue requests."""
+"""When ticks are due, and what happens at each: scrape, process, write the state file, enqueue requests."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import MetricsSnapshot, Source
-from exporter.self_metrics import OwnMetric
-from exporter.service.target_log import TargetStateLogger
+from exporter.log import fields
+from exporter.metrics import MetricsSnapshot, ScrapeResult, Source
+from exporter.self_metrics import OwnMetric, SelfMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from exporter.config.sources import ScrapeSource
-    from exporter.metrics import ScrapeResult
     from exporter.otlp.delivery.producer import RequestProducer
     from exporter.rollouts.tracker import RolloutTracker
     from exporter.scrape.cache import ScrapeCache
     from exporter.scrape.scraper import Scraper
-    from exporter.self_metrics import SelfMetrics
     from exporter.service.state_file import StateFile
     from exporter.service.worker import Worker
 
+_log = logging.getLogger(__name__)
 _EVICTION_TICKS: Final = 40
 """Ticks between evictions: each walks all cached series, and a cache grows little in ten minutes."""
+
+
+async def ticks(tick: float, process: str) -> AsyncIterator[tuple[int, float]]:
+    """Yield (ticks elapsed since the last one, Unix seconds): now, then at each multiple of `tick` plus an offset.
+
+    The offset is a hash of the name of the process, so that replicas do not push at once. More than one tick elapsed
+    means that the cycle before took longer than a tick.
+    """
+    offset = zlib.crc32(process.encode()) / 2**32 * tick
+    number = math.floor((time.time() - offset) / tick)
+    yield 1, time.time()
+    while True:
+        due = (number + 1) * tick + offset
+        await asyncio.sleep(max(due - time.time(), 0.0))
+        now = time.time()
+        reached = max(math.floor((now - offset) / tick + 1e-6), number + 1)
+        if reached - number > 1 and now < due:
+            reached = number + 1  # the clock was set back
+        yield reached - number, now
+        number = math.floor((time.time() - offset) / tick) if time.time() < due else reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +74,7 @@ class CycleRunner:
 
     def __init__(self, dependencies: CycleDependencies, tick: float) -> None:
         self._dependencies = dependencies
+        self._self_metrics = dependencies.self_metrics
         self._tick = tick
         self._tick_number = 0
         self._target_log = TargetStateLogger(dependencies.self_metrics)
@@ -61,17 +84,16 @@ class CycleRunner:
 
     async def run(self, elapsed_ticks: int, now: float) -> MetricsSnapshot:
         """Run the cycle of a tick; `elapsed_ticks` counts the ticks since the last one, 1 if none was skipped."""
-        dependencies, started = self._dependencies, time.monotonic()
-        self_metrics = dependencies.self_metrics
-        self_metrics.add(OwnMetric.CYCLES_SKIPPED, amount=elapsed_ticks - 1)
-        async with _LoopLagMonitor(self_metrics):
-            results = await dependencies.scraper.scrape(now, self._due)
+        started = time.monotonic()
+        self._self_metrics.add(OwnMetric.CYCLES_SKIPPED, amount=elapsed_ticks - 1)
+        async with _LoopLagMonitor(self._self_metrics):
+            results = await self._dependencies.scraper.scrape(now, self._due)
             self._tick_number += elapsed_ticks
             self._target_log.record(results)
             async with self.publish_lock:
                 snapshot = await self._publish(now, results)
-        self_metrics.set(OwnMetric.CYCLE_SECONDS, time.monotonic() - started)
-        self_metrics.add(OwnMetric.CYCLES)
+        self._self_metrics.set(OwnMetric.CYCLE_SECONDS, time.monotonic() - started)
+        self._self_metrics.add(OwnMetric.CYCLES)
         self.completed_at = time.time()
         return snapshot
 
@@ -85,26 +107,21 @@ class CycleRunner:
         if dependencies.state_file is not None:
             await self._write_state(dependencies.state_file)
         if dependencies.producer is not None:
-            families = snapshot.families + dependencies.self_metrics.families()
-            await dependencies.producer.enqueue(
-                replace(snapshot, families=families), time.time(), gzip=dependencies.gzip
-            )
+            pushed = replace(snapshot, families=snapshot.families + self._self_metrics.families())
+            await dependencies.producer.enqueue(pushed, time.time(), gzip=dependencies.gzip)
         return snapshot
 
     async def _write_state(self, state_file: StateFile) -> None:
         """Encode the state on the worker, which owns it, and write it in another thread, since fsync may take long."""
-        dependencies = self._dependencies
-        content = await dependencies.worker.run(lambda: state_file.encode(dependencies.tracker.state))
+        tracker = self._dependencies.tracker
+        content = await self._dependencies.worker.run(lambda: state_file.encode(tracker.state))
         ok = await asyncio.to_thread(state_file.write, content)
-        dependencies.self_metrics.add(OwnMetric.STATE_WRITES, "ok" if ok else "failed")
+        self._self_metrics.add(OwnMetric.STATE_WRITES, "ok" if ok else "failed")
 
     def _due(self, source: Source, section: ScrapeSource) -> bool:
         """Return whether a source is scraped at this tick; only a leading sidecar scrapes kube-state-metrics."""
-        if (
-            self._dependencies.sidecar
-            and source is not Source.ARGO
-            and not self._dependencies.tracker.status.has_leader
-        ):
+        leads = self._dependencies.tracker.status.has_leader or not self._dependencies.sidecar
+        if source is not Source.ARGO and not leads:
             return False
         return self._tick_number % max(round(section.interval / self._tick), 1) == 0
 
@@ -114,10 +131,10 @@ class CycleRunner:
         self._dependencies.scrape_cache.evict({(r.source, r.installation, r.target) for r in results})
 
     def _count(self, snapshot: MetricsSnapshot) -> None:
-        self_metrics, status = self._dependencies.self_metrics, self._dependencies.tracker.status
-        self_metrics.set(OwnMetric.SERIES, sum(len(family) for family in snapshot.families))
-        self_metrics.add(OwnMetric.SERIES_OVERFLOW, amount=status.overflow)
-        self_metrics.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
+        status = self._dependencies.tracker.status
+        self._self_metrics.set(OwnMetric.SERIES, sum(map(len, snapshot.families)))
+        self._self_metrics.add(OwnMetric.SERIES_OVERFLOW, amount=status.overflow)
+        self._self_metrics.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
 
 
 class _LoopLagMonitor:
@@ -146,3 +163,37 @@ class _LoopLagMonitor:
             due = loop.time() + self._INTERVAL
             await asyncio.sleep(self._INTERVAL)
             self._max_lag = max(self._max_lag, loop.time() - due)
+
+
+class TargetStateLogger:
+    """Counts scrapes and parse errors; logs changes of a target's state, never an event for each scrape."""
+
+    def __init__(self, self_metrics: SelfMetrics) -> None:
+        self._self_metrics = self_metrics
+        self._last_states: dict[tuple[str, str, str], str] = {}
+
+    def record(self, results: Sequence[ScrapeResult]) -> None:
+        """Record the results of a tick."""
+        for result in results:
+            outcome = result.failure.reason if result.failure is not None else "ok"
+            self._self_metrics.add(OwnMetric.SCRAPES, result.source.value, outcome)
+            for reason, count in result.parse_errors.items():
+                self._self_metrics.add(OwnMetric.PARSE_ERRORS, result.source.value, reason, amount=count)
+            key = (result.source.value, result.installation, result.target)
+            # The reasons of a failure or of parse errors, "" if there are none.
+            state = result.failure.reason if result.failure is not None else " ".join(sorted(result.parse_errors))
+            if state != self._last_states.get(key, ""):
+                self._last_states[key] = state
+                _log_state(result)
+
+
+def _log_state(result: ScrapeResult) -> None:
+    target = {"source": result.source.value, "installation": result.installation, "target": result.target}
+    if result.failure is not None:
+        _log.warning("target failing", extra=fields(**target, reason=result.failure.message))
+    elif result.parse_errors:
+        lines = ", ".join(f"{count} {reason}" for reason, count in sorted(result.parse_errors.items()))
+        hint = "only these lines are dropped; run the command record to save the page for a report"
+        _log.warning("page has malformed lines", extra=fields(**target, lines=lines, hint=hint))
+    else:
+        _log.info("target recovered", extra=fields(**target))

@@ -81,74 +81,74 @@ Seconds = Annotated[int, BeforeValidator(_seconds)]
 class Answers(BaseModel):
     """The answers from which a gate is generated. The text under a field is the question, and the help of the option.
 
-    The aliases are public: the keys of answer files and, with hyphens, the names of the options.
+    The names are public: the keys of answer files and, with hyphens, the options.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    signal: Signal = Field(alias="signal")
+    signal: Signal
     """What to measure."""
-    service: LabelValue = Field(alias="service", min_length=1)
+    service: LabelValue = Field(min_length=1)
     """The service: value of the label --service-label."""
-    namespace: ObjectName = Field(alias="namespace", default="")
+    namespace: ObjectName = ""
     """Namespace of the Rollout, the template and the Secret."""
-    address: str = Field(alias="address", default="")
+    address: str = ""
     """Read address: the part before /api/v1."""
-    cluster_id: LabelValue = Field(alias="cluster_id", default="")
+    cluster_id: LabelValue = ""
     """Last9 cluster id; with the organization it gives the read address."""
-    organization: LabelValue = Field(alias="organization", default="")
+    organization: LabelValue = ""
     """Last9 organization."""
-    query: str = Field(alias="query", default="")
+    query: str = ""
     """With promql: the query. It may use {{args.X}} of service-name, canary-hash, namespace, rollout-name."""
-    success: float | None = Field(alias="success", default=None)
+    success: float | None = None
     """A measurement below this is good. Default: depends on the signal."""
-    failure: float | None = Field(alias="failure", default=None)
+    failure: float | None = None
     """A measurement at or above this is bad; between success and failure it is inconclusive."""
-    higher_is_better: bool = Field(alias="higher_is_better", default=False)
+    higher_is_better: bool = False
     """Good is above --success, bad at or below --failure."""
-    no_data: NoData = Field(alias="no_data", default=NoData.PAUSE)
+    no_data: NoData = NoData.PAUSE
     """Meaning of no traffic, no series or NaN: pause (inconclusive), fail, or pass."""
-    interval: Seconds = Field(alias="interval", default=120)
+    interval: Seconds = 120
     """Time between measurements."""
-    count: int = Field(alias="count", default=5, ge=1, le=1000)
+    count: int = Field(default=5, ge=1, le=1000)
     """Number of measurements."""
-    failures: int = Field(alias="failures", default=3, ge=1)
+    failures: int = Field(default=3, ge=1)
     """Number of bad measurements at which the gate fails."""
-    inconclusives: int = Field(alias="inconclusives", default=3, ge=1)
+    inconclusives: int = Field(default=3, ge=1)
     """Number of inconclusive measurements at which the rollout pauses."""
-    window: Seconds | None = Field(alias="window", default=None)
+    window: Seconds | None = None
     """Range of each measurement. Default: the interval, and at least four scrapes."""
-    scrape_interval: Seconds = Field(alias="scrape_interval", default=30)
+    scrape_interval: Seconds = 30
     """Interval at which the metrics are scraped or pushed."""
-    read_delay: Seconds = Field(alias="read_delay", default=30)
+    read_delay: Seconds = 30
     """Delay until a sample can be read; `rollouts-exporter verify` measures it."""
-    weight: int = Field(alias="weight", default=10, ge=1, le=99)
+    weight: int = Field(default=10, ge=1, le=99)
     """The canary's weight in percent while the gate runs."""
-    next_weight: int = Field(alias="next_weight", default=25, ge=2, le=100)
+    next_weight: int = Field(default=25, ge=2, le=100)
     """The weight in percent after the gate has passed."""
-    cluster_scope: bool = Field(alias="cluster_scope", default=False)
+    cluster_scope: bool = False
     """Write a ClusterAnalysisTemplate, for all namespaces; each needs the Secret."""
-    name: ObjectName = Field(alias="name", default="")
+    name: ObjectName = ""
     """Name of the template. Default: last9-SIGNAL."""
-    rollout: ObjectName = Field(alias="rollout", default="")
+    rollout: ObjectName = ""
     """Name of the Rollout. Default: the service."""
-    secret_name: ObjectName = Field(alias="secret_name", default="last9-read", min_length=1)
+    secret_name: ObjectName = Field(default="last9-read", min_length=1)
     """Name of the Secret."""
-    secret_key: str = Field(alias="secret_key", default="authorization", pattern=r"^[-._a-zA-Z0-9]+$")
+    secret_key: str = Field(default="authorization", pattern=r"^[-._a-zA-Z0-9]+$")
     """Key of the Secret that contains the header."""
-    controller: Annotated[str, AfterValidator(_supported)] = Field(alias="controller", default=DEFAULT_VERSION)
+    controller: Annotated[str, AfterValidator(_supported)] = DEFAULT_VERSION
     """Version of the Argo Rollouts controller."""
-    metric: MetricName = Field(alias="metric", default="")
+    metric: MetricName = ""
     """Metric to query. Default: depends on the signal."""
-    service_label: LabelName = Field(alias="service_label", default="service", min_length=1)
+    service_label: LabelName = Field(default="service", min_length=1)
     """Label that contains the service."""
-    pod_label: LabelName = Field(alias="pod_label", default="pod")
+    pod_label: LabelName = "pod"
     """Label that contains the pod; empty if the metrics have none: then canary and stable are measured together."""
-    errors: str = Field(alias="errors", default='status=~"5.."')
+    errors: str = 'status=~"5.."'
     """Label matcher of bad requests."""
-    environment: LabelValue = Field(alias="environment", default="prod")
+    environment: LabelValue = "prod"
     """With apm: the value of the label env."""
-    quantile: float = Field(alias="quantile", default=0.95, gt=0, lt=1)
+    quantile: float = Field(default=0.95, gt=0, lt=1)
     """With latency: the quantile."""
 
     @property
@@ -200,37 +200,25 @@ class Answers(BaseModel):
 
     def _contradictions(self) -> tuple[tuple[Any, str], ...]:
         """Return whether each pair of answers contradicts itself, and the message."""
+        needs_more, two_scrapes = "needs a --count of at least as many", 2 * self.scrape_interval
         return (
             (bool(self.cluster_id) != bool(self.organization), "--cluster-id and --organization must be set together"),
             ((self.signal is Signal.PROMQL) != bool(self.query), "--query and --signal promql must be set together"),
-            (
-                self.failures > self.count,
-                f"--failures {self.failures} needs a --count of at least as many measurements",
-            ),
-            (
-                self.inconclusives > self.count,
-                f"--inconclusives {self.inconclusives} needs a --count of at least as many",
-            ),
+            (self.failures > self.count, f"--failures {self.failures} {needs_more} measurements"),
+            (self.inconclusives > self.count, f"--inconclusives {self.inconclusives} {needs_more}"),
             (self.interval < self.scrape_interval, "--interval is shorter than --scrape-interval"),
-            (
-                0 < self.range < 2 * self.scrape_interval,
-                "--window (or the query's range) contains fewer than two scrapes",
-            ),
+            (0 < self.range < two_scrapes, "--window (or the query's range) contains fewer than two scrapes"),
             (self.next_weight <= self.weight, "--next-weight must be above --weight"),
+            # One bad moment is part of more measurements than are tolerated.
             (
-                self.window_too_long,
+                1 < self.failures <= -(-self.range // self.interval),
                 "one bad moment is enough to reach --failures: raise --interval or shorten --window",
             ),
         )
 
-    @property
-    def window_too_long(self) -> bool:
-        """Return whether one bad moment is part of more measurements than are tolerated."""
-        return 1 < self.failures <= -(-self.range // self.interval)
 
-
-QUESTIONS: Final[Mapping[str, FieldInfo]] = {str(field.alias): field for field in Answers.model_fields.values()}
-"""Each field by its public name, in the order of the options."""
+QUESTIONS: Final[Mapping[str, FieldInfo]] = Answers.model_fields
+"""Each field by its name, in the order of the options."""
 
 
 @dataclass(frozen=True, slots=True)

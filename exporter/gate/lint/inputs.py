@@ -52,7 +52,7 @@ class GateView:
     @cached_property
     def arguments(self) -> tuple[ArgumentView, ...]:
         """Return its arguments in order."""
-        return tuple(ArgumentView(index, row) for index, row in enumerate(rows(self.document.get("spec", "args"))))
+        return tuple(_argument(index, row) for index, row in enumerate(rows(self.document.get("spec", "args"))))
 
     @cached_property
     def literals(self) -> Mapping[str, str]:
@@ -69,36 +69,29 @@ class GateView:
         return issue(self.document, path, reason, hint)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArgumentView:
-    """An argument of a gate."""
+    """An argument of a gate: its literal value, None without one, or the Secret that contains the value."""
 
     index: int
     row: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
-        return str(self.row.get("name", ""))
-
-    @property
-    def secret(self) -> SecretKeyRef | None:
-        """Return the key of the Secret that contains its value."""
-        reference = mapping(self.row.get("valueFrom")).get("secretKeyRef")
-        return (
-            SecretKeyRef(str(reference.get("name")), str(reference.get("key"))) if isinstance(reference, dict) else None
-        )
-
-    @property
-    def value(self) -> str | None:
-        """Return its literal value, None if it has none or comes from a Secret."""
-        value = self.row.get("value")
-        return value if isinstance(value, str) and self.secret is None else None
+    name: str
+    value: str | None
+    secret: SecretKeyRef | None
 
     @property
     def is_set(self) -> bool:
         """Return whether the gate itself has its value or the source of it."""
         return self.value is not None or self.row.get("valueFrom") is not None
+
+
+def _argument(index: int, row: Mapping[str, Any]) -> ArgumentView:
+    reference, value = mapping(row.get("valueFrom")).get("secretKeyRef"), row.get("value")
+    name = str(row.get("name", ""))
+    if isinstance(reference, dict):
+        secret = SecretKeyRef(str(reference.get("name")), str(reference.get("key")))
+        return ArgumentView(index, row, name, None, secret)
+    return ArgumentView(index, row, name, value if isinstance(value, str) else None, None)
 
 
 @dataclass(frozen=True)

@@ -106,10 +106,6 @@ def is_identifier_char(char: str) -> bool:
     return char in {"_", "$"} or category == "Nd" or category.startswith("L")
 
 
-def _is_space(char: str) -> bool:
-    return char in _SPACES or unicodedata.category(char) in {"Zs", "Zl", "Zp"}
-
-
 class Lexer:
     """Iterates over the tokens of one condition. Raises ConditionError for text that is not of the language."""
 
@@ -152,7 +148,7 @@ class Lexer:
     def _next(self) -> Iterator[Token]:
         char = self._peek()
         self._offset += 1
-        if _is_space(char):
+        if char in _SPACES or unicodedata.category(char) in {"Zs", "Zl", "Zp"}:
             return
         for first_chars, read in self._readers():
             if char in first_chars:

@@ -164,17 +164,18 @@ def subtract(left: Value, right: Value) -> Value:
 
 def multiply(left: Value, right: Value) -> Value:
     """Return a * b; a duration times a float is a float."""
-    if not (values.is_number(left) or isinstance(left, Duration)) or not (
-        values.is_number(right) or isinstance(right, Duration)
-    ):
+    first, second = _magnitude(left), _magnitude(right)
+    if first is None or second is None:
         raise _invalid("*", left, right)
-    product = _compute(_magnitude(left), _magnitude(right), lambda a, b: a * b)
+    product = _compute(first, second, lambda a, b: a * b)
     has_duration = isinstance(left, Duration) or isinstance(right, Duration)
     return Duration(product) if has_duration and isinstance(product, int) else product
 
 
-def _magnitude(value: Number | Duration) -> Number:
-    return value.nanoseconds if isinstance(value, Duration) else value
+def _magnitude(value: Value) -> Number | None:
+    if isinstance(value, Duration):
+        return value.nanoseconds
+    return value if values.is_number(value) else None
 
 
 def _compute(left: Number, right: Number, operation: Callable[[Number, Number], Number]) -> Number:

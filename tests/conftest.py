@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _restored_log_level() -> Iterator[None]:
-    """Restore the root logger's level: a command that runs in this process sets the one that its settings name."""
-    level = logging.getLogger().level
+def _restored_root_logger() -> Iterator[None]:
+    """Restore level and handlers of the root logger: a command that runs in this process configures it."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     yield
-    logging.getLogger().setLevel(level)
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

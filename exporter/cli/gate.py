@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exporter.cli.options import (
+    DURATION,
+    FILE,
     AnswersCommand,
-    DurationParam,
     print_lines,
     prompt_answer,
     prompt_credential,
@@ -62,12 +63,9 @@ class TimeParam(click.ParamType[float]):
             self.fail(f"{error}; write 2026-11-24T10:00:00Z, Unix seconds, or -2h for two hours ago", param, ctx)
 
 
+PATH: Final = click.Path(path_type=Path)
 CONTROLLER = click.option(
-    "--controller",
-    type=ControllerVersionParam(),
-    default="1.9.1",
-    show_default=True,
-    help="Version of the Argo Rollouts controller.",
+    "--controller", type=ControllerVersionParam(), default="1.9.1", help="Version of the Argo Rollouts controller."
 )
 GATE_OPTIONS = (
     click.option("--template", help="Name of the template. Default: the only one that no other refers to."),
@@ -99,8 +97,8 @@ def _pop_source(file: str, options: dict[str, Any]) -> GateSource:
 @click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Factor by which time runs faster.")
 @click.option("--at", "start", type=TimeParam(), help="Evaluate against past data starting at TIME, without waiting.")
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
-@click.option("--every", "step", type=DurationParam(), help="With --at and --until: interval between the start times.")
-@click.option("--for", "max_duration", type=DurationParam(), help="Terminate the run after this time, as a step does.")
+@click.option("--every", "step", type=DURATION, help="With --at and --until: interval between the start times.")
+@click.option("--for", "max_duration", type=DURATION, help="Terminate the run after this time, as a step does.")
 def run(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate against the real endpoint.
 
@@ -116,11 +114,9 @@ def run(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
 @gate.command("simulate")
 @click.argument("file", metavar="[FILE]", required=False)
 @gate_options
-@click.option("--answers", type=click.Path(path_type=Path), help='JSON file: {"QUERY": [answer, answer, …]}.')
-@click.option(
-    "--cases", type=click.Path(path_type=Path), help="Recorded runs to simulate instead, a JSON object a line."
-)
-@click.option("--for", "max_duration", type=DurationParam(), help="Maximum simulated time. Default: 1h.")
+@click.option("--answers", type=PATH, help='JSON file: {"QUERY": [answer, answer, …]}.')
+@click.option("--cases", type=PATH, help="Recorded runs to simulate instead, a JSON object a line.")
+@click.option("--for", "max_duration", type=DURATION, help="Maximum simulated time. Default: 1h.")
 def simulate(file: str | None, *, answers: Path | None, cases: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate on prepared answers, without a network.
 
@@ -149,20 +145,11 @@ def simulate(file: str | None, *, answers: Path | None, cases: Path | None, **op
     "output_format",
     type=click.Choice(["text", "json", "github"]),
     default="text",
-    show_default=True,
     help="Format of the findings.",
 )
 @CONTROLLER
-@click.option(
-    "--scrape-interval",
-    type=DurationParam(),
-    default="30s",
-    show_default=True,
-    help="Scrape interval of the queried metrics.",
-)
-@click.option(
-    "--read-delay", type=DurationParam(), default="30s", show_default=True, help="Delay until a sample can be read."
-)
+@click.option("--scrape-interval", type=DURATION, default="30s", help="Scrape interval of the queried metrics.")
+@click.option("--read-delay", type=DURATION, default="30s", help="Delay until a sample can be read.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
 def lint(
     paths: Sequence[str],
@@ -182,8 +169,7 @@ def lint(
     from exporter.commands.gate.lint import load_files
     from exporter.gate.lint.findings import FORMATS
     from exporter.gate.lint.inputs import LintContext
-    from exporter.gate.lint.rules import is_failure
-    from exporter.gate.lint.rules import lint as apply_rules
+    from exporter.gate.lint.rules import apply_rules, is_failure
 
     lint_input = load_files(tuple(paths), sys.stdin, LintContext(controller, scrape_interval, read_delay))
     findings = apply_rules(lint_input)
@@ -192,8 +178,8 @@ def lint(
 
 
 @gate.command("render", cls=AnswersCommand)
-@click.option("--answers", "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML file of answers.")
-@click.option("--credential-file", type=click.Path(path_type=Path, dir_okay=False), help="File: user:token or Basic ….")
+@click.option("--answers", "file", type=FILE, help="YAML file of answers.")
+@click.option("--credential-file", type=FILE, help="File: user:token or Basic ….")
 @click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential.")
 @click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echo.")
 @click.option(
@@ -216,9 +202,8 @@ def render(
     from exporter.commands.gate import render as command
 
     options = {name: value for name, value in answers.items() if value is not None}
-    completed = command.complete_answers(
-        {**command.read_answers(file), **options}, prompt_answer if sys.stdin.isatty() else None
-    )
+    prompt = prompt_answer if sys.stdin.isatty() else None
+    completed = command.complete_answers({**command.read_answers(file), **options}, prompt)
     credential = command.load_credential(credential_file, credential_env, prompt_credential if ask_credential else None)
     text = command.render(completed, part, credential)
     for warning in command.lint_warnings(completed):

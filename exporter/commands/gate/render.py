@@ -12,7 +12,7 @@ from exporter.commands.gate.load import GateError
 from exporter.gate.kubernetes import ManifestFile
 from exporter.gate.lint.findings import Severity
 from exporter.gate.lint.inputs import LintContext, read_input
-from exporter.gate.lint.rules import lint
+from exporter.gate.lint.rules import apply_rules
 from exporter.gate.render import manifest
 from exporter.gate.render.answers import QUESTIONS, Answers, Credential, Signal, parse_credential
 
@@ -75,7 +75,7 @@ def render(answers: Answers, part: str | None, credential: Credential | None) ->
 def lint_warnings(answers: Answers) -> tuple[str, ...]:
     """Return the warnings of `gate lint` for the generated gate. Raises GateError for an error of it."""
     context = LintContext(answers.version, answers.scrape_interval, answers.read_delay)
-    findings = lint(read_input([ManifestFile("gate", manifest.template(answers))], context))
+    findings = apply_rules(read_input([ManifestFile("gate", manifest.template(answers))], context))
     for finding in findings:
         if finding.severity is Severity.ERROR:
             raise GateError(f"{finding.reason}; {finding.hint}")

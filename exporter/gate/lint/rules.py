@@ -122,7 +122,7 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
 RULES: Final = tuple(LintRule(*row) for row in RULE_TABLE)
 
 
-def lint(lint_input: LintInput) -> tuple[Finding, ...]:
+def apply_rules(lint_input: LintInput) -> tuple[Finding, ...]:
     """Apply all rules; return the findings that no comment allows, in the order of files and lines."""
     return tuple(sorted({finding for rule in RULES for finding in _findings(rule, lint_input)}))
 

@@ -8,7 +8,7 @@ from exporter.gate.controller import DEFAULT_VERSION, parse_version
 from exporter.gate.kubernetes import ManifestFile
 from exporter.gate.lint.findings import format_text
 from exporter.gate.lint.inputs import LintContext, LintInput, read_input
-from exporter.gate.lint.rules import lint
+from exporter.gate.lint.rules import apply_rules
 
 if TYPE_CHECKING:
     from exporter.gate.lint.findings import Finding
@@ -25,7 +25,7 @@ def findings(
     *texts: str, version: str = DEFAULT_VERSION, name: str = "gate.yaml", scrape: float = 30.0, delay: float = 30.0
 ) -> tuple[Finding, ...]:
     """Return the findings."""
-    return lint(parse_texts(*texts, version=version, name=name, scrape=scrape, delay=delay))
+    return apply_rules(parse_texts(*texts, version=version, name=name, scrape=scrape, delay=delay))
 
 
 def rules(*texts: str, version: str = DEFAULT_VERSION) -> list[str]:
@@ -36,4 +36,4 @@ def rules(*texts: str, version: str = DEFAULT_VERSION) -> list[str]:
 def findings_text(source: str, version: str = DEFAULT_VERSION, name: str = "gate.yaml") -> str:
     """Return the findings as text."""
     lint_input = parse_texts(source, version=version, name=name)
-    return "".join(f"{line}\n" for line in format_text(lint(lint_input), len(lint_input.gates)))
+    return "".join(f"{line}\n" for line in format_text(apply_rules(lint_input), len(lint_input.gates)))

@@ -76,10 +76,8 @@ def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
     """Report Authorization values without a scheme."""
     for header in _sent_headers(lint_input):
         if header.is_authorization and len(header.value.split()) == 1:
-            yield header.issue(
-                "header Authorization has a credential without a scheme: the server answers 401",
-                "put 'Basic ' before it",
-            )
+            reason = "header Authorization has a credential without a scheme: the server answers 401"
+            yield header.issue(reason, "put 'Basic ' before it")
 
 
 def check_shape(lint_input: LintInput) -> Iterator[Issue]:
@@ -89,10 +87,9 @@ def check_shape(lint_input: LintInput) -> Iterator[Issue]:
         if header.is_authorization and scheme.lower() == "basic" and credential:
             decoded = _decode("".join(credential.split()))
             if decoded is None or b":" not in decoded:
-                yield header.issue(
-                    "the text after Basic is not base64 of user:password: the server answers 401",
-                    f"use the cluster id as user and its read token as password at Last9; {_RENDER_HINT}",
-                )
+                reason = "the text after Basic is not base64 of user:password: the server answers 401"
+                hint = f"use the cluster id as user and its read token as password at Last9; {_RENDER_HINT}"
+                yield header.issue(reason, hint)
 
 
 def check_literal(lint_input: LintInput) -> Iterator[Issue]:

@@ -50,9 +50,8 @@ def check_no_metrics(lint_input: LintInput) -> Iterator[Issue]:
     """Report gates without metrics."""
     for gate in lint_input.gates:
         if not gate.metrics and not gate.document.get("spec", "templates"):
-            yield gate.issue(
-                ("spec", "metrics"), "there is no metric: the run ends in Error at once", "add one to spec.metrics"
-            )
+            reason = "there is no metric: the run ends in Error at once"
+            yield gate.issue(("spec", "metrics"), reason, "add one to spec.metrics")
 
 
 def check_provider(lint_input: LintInput) -> Iterator[Issue]:
@@ -120,10 +119,8 @@ def check_too_early(lint_input: LintInput) -> Iterator[Issue]:
         if use.name != BASIC_AUTH and use.schema:
             since = ".".join(map(str, use.schema.since))
             version = lint_input.context.controller.version
-            yield use.issue(
-                f"{use.name} exists since {since}; {version} refuses it, or drops it silently",
-                f"remove it, or lint with --controller {since} if that is your version",
-            )
+            reason = f"{use.name} exists since {since}; {version} refuses it, or drops it silently"
+            yield use.issue(reason, f"remove it, or lint with --controller {since} if that is your version")
 
 
 def check_unknown(lint_input: LintInput) -> Iterator[Issue]:

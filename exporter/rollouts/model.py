@@ -42,7 +42,7 @@ class PodRole(StrEnum):
 
 
 class UpdateState(StrEnum):
-    """How far a rollout is between its stable and its current revision."""
+    """How far a rollout is between its stable and its desired revision."""
 
     UNKNOWN = "unknown"
     SETTLED = "settled"

@@ -10,10 +10,9 @@ from exporter.gate import go_format
 from exporter.gate.expr import EngineFailure, evaluate_time
 from exporter.gate.provider import (
     MetricEvaluation,
-    client_error,
     error_outcome,
     evaluate_result,
-    provider_error,
+    request_error,
     status_error,
 )
 from exporter.metrics import Failure
@@ -69,7 +68,7 @@ class MetricProvider:
         """Measure a metric at a time (Unix seconds). Raises UnsupportedError for a condition."""
         resolved = self._metrics[metric.name]  # with the values of Secrets, which the plan's metric redacts
         assert resolved.prometheus is not None, "other providers are refused before"
-        outcome = provider_error(resolved.prometheus) or client_error(resolved.prometheus)
+        outcome = request_error(resolved.prometheus)
         if outcome is not None:
             return MetricEvaluation(outcome, hint=LINE_BREAK_HINT if "header field value" in outcome.message else "")
         query = self._build_query(resolved.prometheus, time.time() if self._live else now)

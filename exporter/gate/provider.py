@@ -53,16 +53,20 @@ def error_outcome(message: str, *, was_queried: bool = True) -> MeasurementOutco
     return MeasurementOutcome(AnalysisPhase.ERROR, message=message, was_queried=was_queried)
 
 
-def provider_error(provider: PrometheusProvider, default_address: str = "") -> MeasurementOutcome | None:
-    """Return the outcome of a metric whose provider the controller cannot create, None if it can."""
-    message = _provider_message(provider, provider.address or default_address)
-    return None if message is None else error_outcome(message, was_queried=False)
+def request_error(provider: PrometheusProvider) -> MeasurementOutcome | None:
+    """Return the outcome of a metric for which the controller sends no request, None if it does."""
+    message = _provider_message(provider)
+    if message is not None:
+        return error_outcome(message, was_queried=False)
+    message = _client_message(provider)
+    return None if message is None else error_outcome(message)
 
 
-def _provider_message(provider: PrometheusProvider, address: str) -> str | None:
-    if not address:
+def _provider_message(provider: PrometheusProvider) -> str | None:
+    """Return why the controller cannot create a provider."""
+    if not provider.address:
         return "prometheus address is not configured"
-    if not is_url(address):
+    if not is_url(provider.address):
         return "prometheus address is not is url format"  # sic
     basic, oauth2 = provider.authentication.basic_auth, provider.authentication.oauth2
     if bool(basic.username) != bool(basic.password):
@@ -90,26 +94,20 @@ def is_url(text: str) -> bool:
         return False
 
 
-def client_error(provider: PrometheusProvider, default_address: str = "") -> MeasurementOutcome | None:
-    """Return the outcome of a request that Go's client refuses to send, as with a line break in a header, else None."""
-    address = provider.address or default_address
-    url = f"{address.rstrip('/')}/api/v1/query{'' if provider.range_query is None else '_range'}"
-    prefix = f'Post "{_without_password(url)}":'
-    scheme = urlsplit(address).scheme
+def _client_message(provider: PrometheusProvider) -> str | None:
+    """Return why Go's client refuses to send a request, as with a line break in a header."""
+    url = f"{provider.address.rstrip('/')}/api/v1/query{'' if provider.range_query is None else '_range'}"
+    masked_url = re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", url)  # as Go's errors do
+    scheme = urlsplit(provider.address).scheme
     if scheme not in {"http", "https"}:
-        return error_outcome(f"{prefix} unsupported protocol scheme {go_format.quote(scheme)}")
+        return f'Post "{masked_url}": unsupported protocol scheme {go_format.quote(scheme)}'
     for header in provider.headers:
         name = "-".join(part.capitalize() for part in header.key.split("-"))
         if not _HEADER_NAME.fullmatch(header.key):
-            return error_outcome(f"{prefix} net/http: invalid header field name {go_format.quote(header.key)}")
+            return f'Post "{masked_url}": net/http: invalid header field name {go_format.quote(header.key)}'
         if _CONTROL.search(header.value):
-            return error_outcome(f"{prefix} net/http: invalid header field value for {go_format.quote(name)}")
+            return f'Post "{masked_url}": net/http: invalid header field value for {go_format.quote(name)}'
     return None
-
-
-def _without_password(url: str) -> str:
-    """Return a URL with its password masked, as Go's errors do."""
-    return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", url)
 
 
 def status_error(status: int, body: bytes = b"") -> str | None:

@@ -26,12 +26,11 @@ from exporter.gate.analysis_run import (
 from exporter.gate.arguments import ResolutionError, resolve
 from exporter.gate.provider import (
     MetricEvaluation,
-    client_error,
     error_outcome,
     evaluate_result,
     format_result,
     plain_result,
-    provider_error,
+    request_error,
     status_error,
 )
 from exporter.gate.template import drop_unsupported, read_spec
@@ -192,7 +191,7 @@ def resolve_with_secrets(
 def _measure(metric: Metric, answer: Callable[[Metric], SimulatedAnswer], context: RunContext) -> MetricEvaluation:
     if metric.prometheus is None:
         raise AnswerError(f"metric {metric.name!r} uses another provider; only prometheus is simulated")
-    outcome = provider_error(metric.prometheus) or client_error(metric.prometheus)
+    outcome = request_error(metric.prometheus)
     if outcome is not None:
         return MetricEvaluation(outcome)
     result = answer(metric)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-PARTS: Final = ("template", "secret", "rollout")
 PROMPTED: Final = ("signal", "service", "namespace")
 """Answers that are always prompted for if missing; then the address, and what the signal needs."""
 

@@ -31,7 +31,7 @@ NO_DATA_COMMENTS: Final = {
 }
 ENVIRONMENT: Final = "environment"
 TOKEN, USER, PASSWORD = "authorization", "username", "password"
-USER_KEY, PASSWORD_KEY = "username", "password"
+"""Arguments of the credential; username and password are the keys of the Secret, too."""
 
 
 def quoted(text: str) -> str:
@@ -93,7 +93,7 @@ def _environment(answers: Answers) -> str:
 def _secret_arguments(answers: Answers) -> str:
     """Return the arguments that come from the Secret: only a template's own arguments can."""
     name = quoted(answers.secret_name)
-    keys = {USER: USER_KEY, PASSWORD: PASSWORD_KEY} if _uses_basic_auth(answers) else {TOKEN: answers.secret_key}
+    keys = {USER: USER, PASSWORD: PASSWORD} if _uses_basic_auth(answers) else {TOKEN: answers.secret_key}
     namespace = "each Rollout's namespace" if answers.cluster_scope else "this namespace"
     return f"# The controller reads this from the Secret in {namespace}; a Rollout cannot pass it.\n" + "".join(
         f"- name: {argument}\n  valueFrom:\n    secretKeyRef: {{name: {name}, key: {quoted(key)}}}\n"
@@ -149,7 +149,7 @@ def _query(answers: Answers) -> str:
 def secret(answers: Answers, credential: Credential) -> str:
     """Return the Secret, the only text that contains the credential."""
     if _uses_basic_auth(answers):
-        data = f"  {USER_KEY}: {quoted(credential.user)}\n  {PASSWORD_KEY}: {quoted(credential.password)}\n"
+        data = f"  {USER}: {quoted(credential.user)}\n  {PASSWORD}: {quoted(credential.password)}\n"
     else:
         data = f"  {quoted(answers.secret_key)}: {quoted(credential.header)}\n"
     return f"""\

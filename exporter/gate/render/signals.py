@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
@@ -79,7 +80,7 @@ def _apm(answers: Answers) -> str:
 
 
 def _comparison(answers: Answers) -> str:
-    canary, stable = (_indent(_share_of_role(answers, role)) for role in ("canary", "stable"))
+    canary, stable = (indent(_share_of_role(answers, role), "  ") for role in ("canary", "stable"))
     return f"(\n{canary}\n)\n-\n(\n{stable}\n)"
 
 
@@ -90,10 +91,6 @@ def _share_of_role(answers: Answers, role: str) -> str:
     join = f" * on (namespace, pod) group_left (role, name) ({pods} == 1)"
     bad, total = f"{name}{_braces(namespace, answers.errors)}", f"{name}{_braces(namespace)}"
     return _share(bad, total, format_duration(answers.range), join)
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.split("\n"))
 
 
 def _dilution_remarks(answers: Answers) -> tuple[str, ...]:

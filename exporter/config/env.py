@@ -35,7 +35,7 @@ _SERVICE_LINK = re.compile(
 """Variables that Kubernetes sets in every pod for a Service named rollouts-exporter or rollouts-exporter-…."""
 _AUTHORIZATION_NAME = re.compile(r"authorization\s*[=:]\s*", re.IGNORECASE)
 
-SourcedAssignment = tuple["Variable", SettingPath, object]
+Assignment = tuple["Variable", SettingPath, object]
 """A variable, the setting that it sets, and the value."""
 
 
@@ -130,9 +130,8 @@ def _is_basic(value: str) -> bool:
 
 
 def _otlp_rule(option: str, path: SettingPath, parse: Callable[[str], ParsedVariable]) -> VariableRule:
-    return VariableRule(
-        (f"OTEL_EXPORTER_OTLP_METRICS_{option}", f"OTEL_EXPORTER_OTLP_{option}"), ("otlp", *path), parse
-    )
+    variables = (f"OTEL_EXPORTER_OTLP_METRICS_{option}", f"OTEL_EXPORTER_OTLP_{option}")
+    return VariableRule(variables, ("otlp", *path), parse)
 
 
 BELOW_FILE: tuple[VariableRule, ...] = (
@@ -170,9 +169,7 @@ MAPPING_PREFIXES: dict[str, SettingPath] = {
 """Prefixes of the variables for keys of a mapping: the remainder of the name is the key."""
 
 
-def assignments(
-    variables: Iterable[Variable], issues: IssueCollector
-) -> tuple[list[SourcedAssignment], list[SourcedAssignment]]:
+def assignments(variables: Iterable[Variable], issues: IssueCollector) -> tuple[list[Assignment], list[Assignment]]:
     """Return the assignments that a file overrides, and those that override it, each lowest precedence first.
 
     An empty variable counts as unset (E05).
@@ -184,7 +181,7 @@ def assignments(
 
 def _apply_rules(
     rules: Iterable[VariableRule], by_name: Mapping[str, Variable], issues: IssueCollector
-) -> Iterator[SourcedAssignment]:
+) -> Iterator[Assignment]:
     for rule in rules:
         for variable in (by_name[name] for name in rule.variables if name in by_name):
             parsed = rule.parse(variable.text)
@@ -197,7 +194,7 @@ def _apply_rules(
                 break
 
 
-def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterator[SourcedAssignment]:
+def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterator[Assignment]:
     """Yield the assignments of ROLLOUTS_EXPORTER_* in any case; names of no setting are errors."""
     for name, variable in sorted(by_name.items()):
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _SERVICE_LINK.fullmatch(name):

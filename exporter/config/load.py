@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-    from exporter.config.env import SourcedAssignment
+    from exporter.config.env import Assignment
     from exporter.config.section import Section
 
 DEFAULT = Origin("default")
@@ -107,7 +107,7 @@ def _file_layers(file: Path, issues: IssueCollector) -> tuple[list[Layer], list[
 def _variable_layers(variables: list[Variable], issues: IssueCollector) -> tuple[list[Layer], list[Layer]]:
     """Return the layers of variables that a file overrides, and of those that override it."""
 
-    def layer(assignment: SourcedAssignment) -> Layer:
+    def layer(assignment: Assignment) -> Layer:
         variable, path, value = assignment
         return flatten(_nest(path, value), lambda _: variable.origin, issues)
 
@@ -279,11 +279,8 @@ def _validate(layer: Layer, issues: IssueCollector) -> Settings | None:
         errors = [details for details in error.errors(include_url=False) if details["type"] != _DEPENDENT_DEFAULT]
     for details in errors:
         _add_validation_error(details, layer, issues)
-    valid = {
-        path: sourced
-        for path, sourced in layer.items()
-        if not any(_overlaps(details["loc"], path) for details in errors)
-    }
+    invalid = [details["loc"] for details in errors]
+    valid = {path: value for path, value in layer.items() if not any(_overlaps(location, path) for location in invalid)}
     try:
         return Settings.model_validate(unflatten(valid))
     except ValidationError:

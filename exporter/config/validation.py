@@ -42,11 +42,8 @@ class CrossFieldIssue:
 
 
 def _enabled_sources(settings: Settings) -> list[tuple[SettingPath, ScrapeSource]]:
-    return [
-        (path, section)
-        for path, section in iter_sections(settings)
-        if isinstance(section, ScrapeSource) and section.targets
-    ]
+    sections = iter_sections(settings)
+    return [(path, section) for path, section in sections if isinstance(section, ScrapeSource) and section.targets]
 
 
 def installations(settings: Settings) -> Iterator[CrossFieldIssue]:
@@ -116,11 +113,8 @@ def single_credentials(settings: Settings) -> Iterator[CrossFieldIssue]:
         }
         yield from _single_credential(path, is_set)
     otlp = settings.otlp
-    is_set = {
-        "authorization_file": otlp.authorization_file is not None,
-        "headers.authorization": "authorization" in otlp.headers,
-    }
-    yield from _single_credential(("otlp",), is_set)
+    has_file, has_header = otlp.authorization_file is not None, "authorization" in otlp.headers
+    yield from _single_credential(("otlp",), {"authorization_file": has_file, "headers.authorization": has_header})
 
 
 def _single_credential(path: SettingPath, is_set: Mapping[str, bool]) -> Iterator[CrossFieldIssue]:

@@ -85,13 +85,8 @@ def format_duration(value: float) -> str:
         return f"{round(value * 1000, 6):g}ms" if value else "0s"
     hours, remainder = divmod(round(value, 6), 3600)
     minutes, seconds = divmod(remainder, 60)
-    seconds_text = f"{seconds:.6f}".rstrip("0").rstrip(".")
-    parts = (
-        f"{hours:.0f}h" if hours else "",
-        f"{minutes:.0f}m" if minutes else "",
-        f"{seconds_text}s" if seconds else "",
-    )
-    return "".join(parts)
+    text = (f"{hours:.0f}h" if hours else "") + (f"{minutes:.0f}m" if minutes else "")
+    return text + (f"{seconds:.6f}".rstrip("0").rstrip(".") + "s" if seconds else "")
 
 
 def parse_size(value: object) -> object:
@@ -129,9 +124,8 @@ def parse_list(value: object) -> object:
 def split_address(text: str) -> SplitResult:
     """Split a URL or host:port. Raise on anything else; the error never quotes the text, which may hold a password."""
     if "@" in text:
-        raise value_error(
-            "has a user name before an @", "set credentials in their own settings, and write the address alone"
-        )
+        hint = "set credentials in their own settings, and write the address alone"
+        raise value_error("has a user name before an @", hint)
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
         port = parts.port
@@ -174,9 +168,8 @@ def reject_duplicates(values: tuple[str, ...]) -> tuple[str, ...]:
 def check_object_glob(text: str) -> str:
     """Check a "namespace/name" glob."""
     if text.count("/") != 1:
-        raise value_error(
-            f"{quoted(text)} is not of the form namespace/name", "write namespace/name; * and ? match any text"
-        )
+        hint = "write namespace/name; * and ? match any text"
+        raise value_error(f"{quoted(text)} is not of the form namespace/name", hint)
     return text
 
 
@@ -259,23 +252,19 @@ def parse_attributes(text: str) -> Mapping[str, str]:
     return attributes
 
 
-_Seconds = Annotated[float, BeforeValidator(parse_duration)]
+_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
 _UniqueList = Annotated[tuple[T, ...], BeforeValidator(parse_list), AfterValidator(reject_duplicates)]
 
-PositiveSeconds = Annotated[_Seconds, Field(gt=0, allow_inf_nan=False), ValueFormat("duration", format_duration)]
-NonNegativeSeconds = Annotated[
-    _Seconds, Field(ge=0, allow_inf_nan=False), ValueFormat("duration or 0", format_duration)
-]
+PositiveSeconds = Annotated[_Seconds, Field(gt=0), ValueFormat("duration", format_duration)]
+NonNegativeSeconds = Annotated[_Seconds, Field(ge=0), ValueFormat("duration or 0", format_duration)]
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0), ValueFormat("size", format_size)]
 PositiveInt = Annotated[int, Field(gt=0), ValueFormat("count", int)]
 StringList = Annotated[_UniqueList[str], ValueFormat("list of text", list)]
 GlobList = Annotated[_UniqueList[str], ValueFormat("list of globs", list)]
-ObjectGlobList = Annotated[
-    _UniqueList[Annotated[str, AfterValidator(check_object_glob)]], ValueFormat("list of namespace/name globs", list)
-]
-TargetList = Annotated[
-    _UniqueList[Annotated[str, AfterValidator(check_target)]], ValueFormat("list of host:port or URL", list)
-]
+_ObjectGlob = Annotated[str, AfterValidator(check_object_glob)]
+ObjectGlobList = Annotated[_UniqueList[_ObjectGlob], ValueFormat("list of namespace/name globs", list)]
+_Target = Annotated[str, AfterValidator(check_target)]
+TargetList = Annotated[_UniqueList[_Target], ValueFormat("list of host:port or URL", list)]
 ListenAddress = Annotated[str, BeforeValidator(check_listen_address), ValueFormat("[host]:port")]
 FilePath = Annotated[Path, ValueFormat("file")]
 SecretFilePath = Annotated[Path, ValueFormat("secret file")]

@@ -86,9 +86,8 @@ class _TreeBuilder:
     def build(self, node: yaml.Node, path: SettingPath = ()) -> object:
         self._nodes += 1
         if self._nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
-            raise _UnsupportedYamlError(
-                node, "has too many values, or is nested too deep", "write it without nested aliases"
-            )
+            message = "has too many values, or is nested too deep"
+            raise _UnsupportedYamlError(node, message, "write it without nested aliases")
         if not node.tag.startswith(yaml_nodes.CORE_TAG):
             raise _UnsupportedYamlError(node, f"has the tag {quoted(node.tag)}", "write the value without a tag")
         self.lines.setdefault(path, yaml_nodes.line(node))

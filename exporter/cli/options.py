@@ -109,14 +109,9 @@ def _answer_option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pyd
     default = None if field.is_required() else field.get_default()
     if default not in {None, "", False}:
         help_text = f"{help_text.rstrip('.')}; default: {_default_text(name, default)}."
-    is_flag = default is False
-    return click.Option(
-        [f"--{name.replace('_', '-')}", name],
-        help=help_text,
-        is_flag=is_flag,
-        default=None,
-        type=bool if is_flag else str,
-    )
+    names = [f"--{name.replace('_', '-')}", name]
+    kind = bool if default is False else str
+    return click.Option(names, help=help_text, is_flag=kind is bool, default=None, type=kind)
 
 
 def _default_text(name: str, default: object) -> str:

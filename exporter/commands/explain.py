@@ -49,9 +49,8 @@ async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
     try:
         async with open_session(timeout=_TIMEOUT) as session, session.get(url) as response:
             if response.status != HTTPStatus.OK:
-                raise ExplainError(
-                    f"{url} returned status {response.status}; check that --address is a rollouts-exporter"
-                )
+                hint = "check that --address is a rollouts-exporter"
+                raise ExplainError(f"{url} returned status {response.status}; {hint}")
             document = await response.json()
     except (ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
         raise ExplainError(f"{url} cannot be read ({error}); check --address, or use --recording") from None

@@ -55,20 +55,16 @@ class OnceResult:
         for installation in dict.fromkeys(result.installation for result in self._results(Source.ARGO)):
             if installation not in led_installations:
                 location = "" if installation == "default" else f" in the installation {installation}"
-                yield (
-                    f"no leading controller{location}: no target exports rollouts; check argo.targets, "
-                    "and that there is a Rollout"
-                )
+                hint = "check argo.targets, and that there is a Rollout"
+                yield f"no leading controller{location}: no target exports rollouts; {hint}"
 
     def _missing_pods(self) -> Iterator[str]:
         results = self._results(Source.KUBE_STATE_METRICS)
         if results and all(result.failure is not None for result in results):
             yield "no kube-state-metrics target could be scraped; check kube_state_metrics.targets"
         elif results and not any(len(family) for result in results for family in result.families.values()):
-            yield (
-                "kube-state-metrics exports no pods; check kube_state_metrics.targets, "
-                "and that its --resources include pods and replicasets"
-            )
+            hint = "check kube_state_metrics.targets, and that its --resources include pods and replicasets"
+            yield f"kube-state-metrics exports no pods; {hint}"
 
     def _results(self, source: Source | None = None) -> list[ScrapeResult]:
         return [target.result for target in self.targets if source in (None, target.result.source)]
@@ -109,8 +105,6 @@ def family_costs(snapshot: MetricsSnapshot, tick: float) -> list[FamilyCost]:
     """Return the cost of each family; all series of one histogram or summary are one point per tick."""
     rows = []
     for family in snapshot.families:
-        points = len(
-            {tuple(pair for pair in series.labels if pair[0] not in _POINT_LABELS) for series in family.series}
-        )
-        rows.append(FamilyCost(family.name, len(family), round(points * SECONDS_PER_DAY / tick)))
+        points = {tuple(pair for pair in series.labels if pair[0] not in _POINT_LABELS) for series in family.series}
+        rows.append(FamilyCost(family.name, len(family), round(len(points) * SECONDS_PER_DAY / tick)))
     return rows

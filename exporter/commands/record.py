@@ -91,9 +91,8 @@ def _frame(line: bytes, folder: Path, location: str) -> RecordedFrame:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise RecordingError(
-            f"{location}: {key + ': ' if key else ''}{first['msg']}; is this a recording of `record`?"
-        ) from None
+        message = f"{key}: {first['msg']}" if key else first["msg"]
+        raise RecordingError(f"{location}: {message}; is this a recording of `record`?") from None
     pages = tuple(page if page.file is None else replace(page, file=folder / page.file) for page in frame.pages)
     for page in pages:
         if page.file is not None and not page.file.is_file():
@@ -148,10 +147,8 @@ class RecordingSink:
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Store the status, and the headers that cannot hold a secret."""
-        safe_headers = {
-            name: _safe_value(name, value) for name, value in headers.items() if not _SECRET_HEADER.search(name)
-        }
-        self._page = replace(self._page, status=status, headers=safe_headers)
+        safe = {name: _safe_value(name, value) for name, value in headers.items() if not _SECRET_HEADER.search(name)}
+        self._page = replace(self._page, status=status, headers=safe)
 
     def feed(self, block: bytes) -> None:
         """Add a block of the body."""

@@ -15,14 +15,14 @@ from exporter.service import views
 from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from exporter.commands.record import RecordedFrame, RecordedPage
     from exporter.config.settings import Settings
     from exporter.metrics import MetricsSnapshot, ScrapeResult
     from exporter.rollouts.tracker import TrackerState
-    from exporter.scrape.response import ResponseParser
+    from exporter.service.wiring import ParserFactory
 
 
 def replay_frames(
@@ -35,16 +35,12 @@ def replay_frames(
         yield frame, tracker.process(frame.timestamp, scrape_results(frame, new_parser)), tracker
 
 
-def scrape_results(
-    frame: RecordedFrame, new_parser: Callable[[ScrapeRequest], ResponseParser]
-) -> tuple[ScrapeResult, ...]:
+def scrape_results(frame: RecordedFrame, new_parser: ParserFactory) -> tuple[ScrapeResult, ...]:
     """Parse the pages of a frame as if they had just been scraped. Raises RecordingError."""
     return tuple(_scrape_result(page, frame.timestamp, new_parser) for page in frame.pages)
 
 
-def _scrape_result(
-    page: RecordedPage, timestamp: float, new_parser: Callable[[ScrapeRequest], ResponseParser]
-) -> ScrapeResult:
+def _scrape_result(page: RecordedPage, timestamp: float, new_parser: ParserFactory) -> ScrapeResult:
     parser = new_parser(ScrapeRequest(page.source, page.target, timestamp, page.installation))
     if page.status is None:
         return parser.finish(Failure("unanswered", page.error or "no response was recorded"), 0.0)

@@ -44,13 +44,10 @@ def list_segments(settings: Settings) -> CommandResult:
 def verify_segments(settings: Settings) -> CommandResult:
     """Check every byte; the last record may be reported while a running exporter writes it."""
     reports = _segment_reports(settings, bodies=True)
-    lines = [
-        f"{report.name}: {_describe_corruption(corruption)}" for report in reports for corruption in report.corruptions
-    ]
+    lines = [f"{report.name}: {_describe_corruption(item)}" for report in reports for item in report.corruptions]
     records = sum(len(report.scan.headers) for report in reports)
-    return CommandResult(
-        [*lines, f"{records:,} requests in {len(reports)} files, {len(lines)} corruptions"], ok=not lines
-    )
+    total = f"{records:,} requests in {len(reports)} files, {len(lines)} corruptions"
+    return CommandResult([*lines, total], ok=not lines)
 
 
 async def drain(settings: Settings, seconds: float) -> CommandResult:

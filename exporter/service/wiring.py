@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +15,11 @@ from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import ResponseParser, ScrapeRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from exporter.config.settings import Settings
+
+ParserFactory = Callable[[ScrapeRequest], ResponseParser]
 
 _CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
 _INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
@@ -56,9 +59,7 @@ def _role_labels(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str
     return {f"label_{label.lower()}": values for label in valid}
 
 
-def parser_factory(
-    settings: Settings, scrape_cache: ScrapeCache | None = None
-) -> Callable[[ScrapeRequest], ResponseParser]:
+def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> ParserFactory:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
     passes_through = settings.series.pass_through.matches
     needed = _DERIVATION_FAMILIES if settings.series.derive else _RELAY_ONLY_FAMILIES

@@ -14,14 +14,8 @@ from urllib.parse import urlsplit
 from aiohttp import ClientError
 
 from exporter.commands.series import DERIVED_FAMILY_NAMES
-from exporter.commands.verify.matching import (
-    SentFamily,
-    added_labels,
-    cache_buster,
-    map_attributes,
-    match_families,
-    selector,
-)
+from exporter.commands.verify import matching
+from exporter.commands.verify.matching import SentFamily
 from exporter.commands.verify.report import VerifyReport
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
 from exporter.net.auth import basic_auth, password_reader
@@ -42,7 +36,6 @@ from exporter.service.wiring import identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.commands.verify.matching import AttributeMapping, StoredFamily
     from exporter.config.outputs import ReadSection
     from exporter.config.settings import Settings
     from exporter.metrics import Labels
@@ -121,10 +114,10 @@ async def verify(
         )
         latency = time.monotonic() - started_at
         labels = _labels_of_this_cluster(settings, samples)
-        attributes = map_attributes(settings.identity(), labels)
+        attributes = matching.map_attributes(settings.identity(), labels)
         has_earlier = not samples and await poller.has_series(_heartbeat_selector(0), sent_at - SECONDS_PER_DAY)
         families = await _stored_families(poller, exported, attributes) if samples else ()
-    added = added_labels(attributes, labels)
+    added = matching.added_labels(attributes, labels)
     return VerifyReport(sent_at, latency, message, stored, attributes, added, families, has_earlier)
 
 
@@ -190,7 +183,7 @@ class StorePoller:
 
     async def poll(
         self, build_query: Callable[[int], str], sent: Sequence[SentFamily], series_count: Callable[[QuerySample], int]
-    ) -> tuple[Sequence[QuerySample], tuple[StoredFamily, ...]]:
+    ) -> tuple[Sequence[QuerySample], tuple[matching.StoredFamily, ...]]:
         """Query until every family is complete or the deadline has passed; return the last result.
 
         `build_query` makes the query from its number, `series_count` is how many series a sample of the result stands
@@ -209,7 +202,7 @@ class StorePoller:
                 counts: Counter[str] = Counter()
                 for sample in samples:
                     counts[sample.label(METRIC_NAME)] += series_count(sample)
-                stored = match_families(sent, counts)
+                stored = matching.match_families(sent, counts)
                 if is_last or all(family.complete for family in stored):
                     return samples, stored
             await asyncio.sleep(pause)
@@ -222,7 +215,7 @@ class StorePoller:
 
 
 def _heartbeat_selector(number: int) -> str:
-    return f'{{{METRIC_NAME}=~".*{HEARTBEAT_NAME}.*",{cache_buster(number)}}}'
+    return f'{{{METRIC_NAME}=~".*{HEARTBEAT_NAME}.*",{matching.cache_buster(number)}}}'
 
 
 def _labels_of_this_cluster(settings: Settings, samples: Sequence[QuerySample]) -> Sequence[Labels]:
@@ -233,14 +226,14 @@ def _labels_of_this_cluster(settings: Settings, samples: Sequence[QuerySample]) 
 
 
 async def _stored_families(
-    poller: StorePoller, exported: Sequence[SentFamily], attributes: Sequence[AttributeMapping]
-) -> tuple[StoredFamily, ...]:
+    poller: StorePoller, exported: Sequence[SentFamily], attributes: Sequence[matching.AttributeMapping]
+) -> tuple[matching.StoredFamily, ...]:
     if not exported:
         return ()
     names = [family.name for family in exported]
 
     def build_query(number: int) -> str:
-        return f"count by ({METRIC_NAME}) ({selector(names, attributes, number)})"
+        return f"count by ({METRIC_NAME}) ({matching.selector(names, attributes, number)})"
 
     _, stored = await poller.poll(build_query, exported, lambda sample: int(sample.value))
     return stored

@@ -116,9 +116,8 @@ def register_auth_headers(*headers: str) -> None:
     for header in headers:
         token = header.rpartition(" ")[2]
         plain = _decoded(token)
-        register_secrets(
-            *(part for part in (header, token, plain, plain.partition(":")[2]) if len(part) >= MIN_SECRET_LENGTH)
-        )
+        parts = (header, token, plain, plain.partition(":")[2])
+        register_secrets(*(part for part in parts if len(part) >= MIN_SECRET_LENGTH))
 
 
 def configure(level: Level = "info", layout: Layout = "text", stream: TextIO | None = None) -> None:

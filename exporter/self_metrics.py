@@ -131,11 +131,8 @@ class SelfMetrics:
 
     def _register(self, kind: MetricType, new: Callable[..., T]) -> dict[OwnMetric, T]:
         """Register all metrics of a type with the library, except for the observable ones."""
-        metrics = (metric for metric in OwnMetric if metric.value.type is kind and not metric.value.observable)
-        return {
-            metric: new(metric.value.name, metric.value.help, metric.value.labels, registry=self._registry)
-            for metric in metrics
-        }
+        rows = (row for row in OwnMetric if row.value.type is kind and not row.value.observable)
+        return {row: new(row.value.name, row.value.help, row.value.labels, registry=self._registry) for row in rows}
 
     def add(self, metric: OwnMetric, *labels: str, amount: float = 1) -> None:
         """Increment a counter; `labels` are label values in the definition's order."""

@@ -81,13 +81,11 @@ class DeliveryService:
         self._queue = _queue(settings, self.accounting, self_metrics)
         self._transport = transport(settings)
         instrumented = InstrumentedTransport(self._transport, self_metrics)
-        self._sender = Sender(
-            self._queue, instrumented, self.accounting, BackoffPolicy(otlp.retry.initial, otlp.retry.longest)
-        )
+        backoff = BackoffPolicy(otlp.retry.initial, otlp.retry.longest)
+        self._sender = Sender(self._queue, instrumented, self.accounting, backoff)
         encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
-        self.producer = RequestProducer(
-            encoder, self._queue, self.accounting, self._sender.wake, (worker or Worker()).run
-        )
+        run = (worker or Worker()).run
+        self.producer = RequestProducer(encoder, self._queue, self.accounting, self._sender.wake, run)
         self._send_task: asyncio.Task[None] | None = None
         self._sync_task: asyncio.Task[None] | None = None
         self._lost_points: int | None = None

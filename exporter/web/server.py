@@ -116,9 +116,8 @@ class _Handlers:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Send text format 0.0.4, whatever the client accepts, and let the event loop run between blocks."""
-        response = web.StreamResponse(
-            headers={"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        )
+        headers = {"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        response = web.StreamResponse(headers=headers)
         blocks = exposition_writer.render(self.data_sources.families())
         if request.method == "HEAD":
             return response

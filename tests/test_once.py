@@ -30,9 +30,8 @@ async def recorded_targets(recording: Path) -> AsyncIterator[dict[str, ReplayedT
 
 
 async def once(argo: list[str], kube: list[str]) -> OnceResult:
-    return await run_cycle(
-        Settings.model_validate({"argo": {"targets": argo}, "kube_state_metrics": {"targets": kube}})
-    )
+    sections = {"argo": {"targets": argo}, "kube_state_metrics": {"targets": kube}}
+    return await run_cycle(Settings.model_validate(sections))
 
 
 def kube_state_metrics(targets: dict[str, ReplayedTarget]) -> str:

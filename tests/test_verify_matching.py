@@ -57,11 +57,8 @@ def test_a_family_is_arrived_renamed_incomplete_or_missing(
 
 def test_a_stored_name_belongs_to_the_longest_sent_name_in_it() -> None:
     counts = {"beat": 2, "beat_errors_total": 1, **ALL_PARTS}
-    assert [stored_family.names for stored_family in match_families((GAUGE, COUNTER, HISTOGRAM), counts)] == [
-        ("beat",),
-        ("beat_errors_total",),
-        ("beat_seconds",),
-    ]
+    names = [family.names for family in match_families((GAUGE, COUNTER, HISTOGRAM), counts)]
+    assert names == [("beat",), ("beat_errors_total",), ("beat_seconds",)]
 
 
 def test_missing_suffixes_of_a_histogram_are_listed() -> None:
@@ -96,10 +93,8 @@ def test_an_attribute_must_be_a_label_of_every_series() -> None:
 
 
 def test_labels_that_were_not_sent_are_added_by_the_store() -> None:
-    stored = [
-        (("__name__", "beat"), ("cluster", "c1"), ("scope", "s")),
-        (("cluster", "c1"), ("le", "1"), ("scope", "s")),
-    ]
+    cluster, scope = ("cluster", "c1"), ("scope", "s")
+    stored = [(("__name__", "beat"), cluster, scope), (cluster, ("le", "1"), scope)]
     labels = (AttributeMapping("k8s.cluster.name", "c1", "cluster"),)
     assert added_labels(labels, stored) == {"scope": "s"}
     assert added_labels(labels, []) == {}

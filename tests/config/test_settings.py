@@ -125,22 +125,13 @@ class TestNamespaces:
 
 def test_a_traffic_router_can_be_declared_by_glob() -> None:
     lifecycle = Settings.model_validate({"lifecycle": {"traffic_router": ["shop/*", "*/web"]}}).lifecycle
-    assert [lifecycle.has_traffic_router(*rollout) for rollout in (("shop", "a"), ("x", "web"), ("x", "a"))] == [
-        True,
-        True,
-        False,
-    ]
+    rollouts = (("shop", "a"), ("x", "web"), ("x", "a"))
+    assert [lifecycle.has_traffic_router(*rollout) for rollout in rollouts] == [True, True, False]
 
 
 def test_role_values_add_to_the_defaults() -> None:
-    values = Settings.model_validate({"lifecycle": {"role_values": {"blue": "Stable"}}}).lifecycle.role_values
-    assert values == {
-        "canary": "canary",
-        "stable": "stable",
-        "preview": "preview",
-        "active": "stable",
-        "blue": "stable",
-    }
+    roles = Settings.model_validate({"lifecycle": {"role_values": {"blue": "Stable"}}}).lifecycle.role_values
+    assert roles == {"canary": "canary", "stable": "stable", "preview": "preview", "active": "stable", "blue": "stable"}
 
 
 @pytest.mark.parametrize(
@@ -186,9 +177,8 @@ def test_for_grpc_a_scheme_beats_insecure_and_ports_default(
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_for_http_the_scheme_alone_decides_on_tls(scheme: str, *, insecure: bool) -> None:
     """Rule E04."""
-    assert (
-        OtlpSection(endpoint=Endpoint(f"{scheme}://h:4318"), insecure=insecure).url == f"{scheme}://h:4318/v1/metrics"
-    )
+    endpoint = Endpoint(f"{scheme}://h:4318")
+    assert OtlpSection(endpoint=endpoint, insecure=insecure).url == f"{scheme}://h:4318/v1/metrics"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
+from exporter.metrics import SAMPLE_SUFFIXES, MetricFamily, MetricType, Series, family_from_samples
 from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.web.exposition_writer import BLOCK_SAMPLES, format_value, render
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 ParsedFamilies = dict[tuple[str, str, str], dict[tuple[str, frozenset[tuple[str, str]]], str]]
 
-SUFFIXES = {MetricType.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricType.SUMMARY: ("", "_sum", "_count")}
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 LABELS = st.dictionaries(st.sampled_from(["namespace", "name", "phase", "_x9"]), TEXT.filter(bool))
 
@@ -38,11 +37,8 @@ def family_strategy(draw: st.DrawFn, name: str) -> MetricFamily:
     name += draw(st.sampled_from(["", "_total"])) if kind is MetricType.COUNTER else ""
     drawn = draw(st.lists(st.tuples(LABELS, st.floats()), min_size=1, max_size=6))
     unique = {tuple(sorted(labels.items())): value for labels, value in drawn}
-    pairs = [
-        (Series(f"{name}{suffix}", labels), value)
-        for suffix in SUFFIXES.get(kind, ("",))
-        for labels, value in unique.items()
-    ]
+    names = [f"{name}{suffix}" for suffix in SAMPLE_SUFFIXES[kind]]
+    pairs = [(Series(sample_name, labels), value) for sample_name in names for labels, value in unique.items()]
     return family_from_samples(name, kind, draw(TEXT.map(str.strip)), pairs)
 
 
@@ -158,9 +154,7 @@ def test_promtool_accepts_the_own_and_derived_metrics(promtool: str) -> None:
     self_metrics.add(OwnMetric.SAMPLES_DROPPED, "namespace")
     self_metrics.observe(OwnMetric.REQUEST_SECONDS, 0.2)
     observable = [metric for metric in OwnMetric if metric.value.observable]
-    self_metrics.register_callback(
-        lambda: {metric: {"a": 1.0} if metric.value.labels else 1.0 for metric in observable}
-    )
+    self_metrics.register_callback(lambda: {row: {"a": 1.0} if row.value.labels else 1.0 for row in observable})
     rollout = {"namespace": "shop", "name": "cart"}
     derived = [
         gauge("argo_rollouts_phase", ({**rollout, "phase": "Paused"}, 1), ({**rollout, "phase": "Error"}, 0)),

@@ -29,9 +29,8 @@ def explanation_lines(trace: MeasurementTrace) -> Iterator[str]:
     outcome = trace.evaluation.outcome
     yield f"{trace.metric.name}: {outcome.value or 'no value'} → {outcome.phase}"
     for name, text, condition in _conditions(trace):
-        if condition is not None:
-            yield f"  {name}: {text}"
-            yield from _step_lines(text, condition)
+        yield f"  {name}: {text}"
+        yield from _step_lines(text, condition)
     yield f"  {phase_reason(trace)}"
     if trace.evaluation.hint:
         yield f"  {trace.evaluation.hint}"
@@ -51,13 +50,9 @@ def explanation_json(trace: MeasurementTrace) -> dict[str, Any]:
                 "condition": name,
                 "text": text,
                 "outcome": _outcome(condition),
-                "steps": [
-                    {"text": _source(text, step), "value": _format(step.value)}
-                    for step in _informative_steps(condition)
-                ],
+                "steps": [{"text": source, "value": value} for source, value in _informative_steps(text, condition)],
             }
             for name, text, condition in _conditions(trace)
-            if condition is not None
         ],
     }
 
@@ -66,18 +61,18 @@ def _outcome(condition: ConditionTrace) -> bool | str:
     return condition.outcome.message if isinstance(condition.outcome, EngineFailure) else condition.outcome
 
 
-def _conditions(trace: MeasurementTrace) -> tuple[tuple[str, str, ConditionTrace | None], ...]:
-    return (
-        ("successCondition", trace.metric.success_condition, trace.evaluation.success),
-        ("failureCondition", trace.metric.failure_condition, trace.evaluation.failure),
-    )
+def _conditions(trace: MeasurementTrace) -> Iterator[tuple[str, str, ConditionTrace]]:
+    """Yield the name, text and trace of each condition that was reached."""
+    if trace.evaluation.success:
+        yield "successCondition", trace.metric.success_condition, trace.evaluation.success
+    if trace.evaluation.failure:
+        yield "failureCondition", trace.metric.failure_condition, trace.evaluation.failure
 
 
 def _step_lines(text: str, condition: ConditionTrace) -> Iterator[str]:
-    steps = _informative_steps(condition)
-    rows = [(_source(text, step), _format(step.value)) for step in steps[:MAX_STEPS]]
-    width = max((len(source) for source, _ in rows), default=0)
-    for source, value in rows:
+    steps = _informative_steps(text, condition)
+    width = max((len(source) for source, _ in steps[:MAX_STEPS]), default=0)
+    for source, value in steps[:MAX_STEPS]:
         yield f"    {source:{width}} = {value}"
     if len(steps) > MAX_STEPS:
         yield f"    … and {len(steps) - MAX_STEPS} more"
@@ -85,15 +80,15 @@ def _step_lines(text: str, condition: ConditionTrace) -> Iterator[str]:
         yield f"    ✗ {condition.outcome.message}"
 
 
-def _informative_steps(condition: ConditionTrace) -> list[Step]:
-    """Return the steps without literals and repetitions."""
+def _informative_steps(text: str, condition: ConditionTrace) -> list[tuple[str, str]]:
+    """Return text and value of the steps, without literals and repetitions."""
     keys: set[object] = set()
     steps = []
     for step in condition.steps:
         key = (step.node.start, step.node.end, type(step.node), step.elements)
         if not isinstance(step.node, UNINFORMATIVE_NODES) and key not in keys:
             keys.add(key)
-            steps.append(step)
+            steps.append((_source(text, step), _format(step.value)))
     return steps
 
 

@@ -17,6 +17,7 @@ HASH: Final = "{{args.canary-hash}}"
 NAMESPACE: Final = "{{args.namespace}}"
 SERVICE: Final = "{{args.service-name}}"
 ROLLOUT: Final = "{{args.rollout-name}}"
+ERROR_SHARE: Final = "share of bad requests, 0 to 1"
 SUCCESS, FAILURE = "{{args.success}}", "{{args.failure}}"
 
 
@@ -118,12 +119,10 @@ def _comparison_remarks(_: Answers) -> tuple[str, ...]:
 
 
 SIGNALS: Final[Mapping[Signal, SignalTemplate]] = {
-    Signal.ERROR_RATE: SignalTemplate(
-        "error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _error_rate, _dilution_remarks
-    ),
+    Signal.ERROR_RATE: SignalTemplate("error-rate", ERROR_SHARE, 0.05, 0.10, _error_rate, _dilution_remarks),
     Signal.LATENCY: SignalTemplate("latency", "seconds", 0.5, 1.0, _latency, _dilution_remarks),
     Signal.SATURATION: SignalTemplate("saturation", "share of the CPU limit, 0 to 1", 0.8, 0.95, _saturation),
-    Signal.APM: SignalTemplate("apm-error-rate", "share of bad requests, 0 to 1", 0.05, 0.10, _apm, _dilution_remarks),
+    Signal.APM: SignalTemplate("apm-error-rate", ERROR_SHARE, 0.05, 0.10, _apm, _dilution_remarks),
     Signal.COMPARISON: SignalTemplate(
         "canary-versus-stable",
         "the canary's share of bad requests minus the stable's",

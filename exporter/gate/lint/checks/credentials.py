@@ -117,19 +117,13 @@ def check_secret_key(lint_input: LintInput) -> Iterator[Issue]:
 def check_secret_namespace(lint_input: LintInput) -> Iterator[Issue]:
     """Report arguments whose Secret is in the input, but not in the namespace of the runs."""
     for gate in lint_input.gates:
-        for argument in gate.arguments:
-            namespace = gate.document.namespace
-            secrets = [
-                secret
-                for secret in lint_input.of_kind("Secret")
-                if argument.secret and secret.name == argument.secret.name
-            ]
-            if secrets and namespace and all(secret.namespace not in {"", namespace} for secret in secrets):
+        namespace = gate.document.namespace
+        for argument in gate.arguments if namespace else ():
+            name = argument.secret.name if argument.secret else None
+            namespaces = [secret.namespace for secret in lint_input.of_kind("Secret") if secret.name == name]
+            if namespaces and not {"", namespace} & set(namespaces):
                 path = ("spec", "args", argument.index, "valueFrom", "secretKeyRef", "name")
-                found = secrets[0]
-                reason = (
-                    f"Secret {found.name} is in {found.namespace}, and a run reads only Secrets of its own namespace"
-                )
+                reason = f"Secret {name} is in {namespaces[0]}, and a run reads only Secrets of its own namespace"
                 yield gate.issue(path, reason, f"create the Secret in {namespace}")
 
 

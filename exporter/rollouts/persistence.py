@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from isal import isal_zlib
 
@@ -27,11 +27,12 @@ from exporter.rollouts.output.renderer import InfoSeries
 from exporter.rollouts.tracker import TrackerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.metrics import Labels, SampleBatch
     from exporter.rollouts.model import RolloutKey
 
+T = TypeVar("T")
 VERSION: Final = 1
 _COMPACT: Final = (",", ":")
 _ROWS_PER_CHUNK: Final = 200
@@ -81,7 +82,10 @@ def encode_state(state: TrackerState, cluster: str) -> bytes:
 
 
 def _state_text(key: RolloutKey, state: RolloutState, _: str | None) -> str:
-    return json.dumps([*key, _document(state)], separators=_COMPACT)
+    """Return the row of a rollout, without members that have their default."""
+    members = _members(state).items()
+    document = {member: value for member, value in members if member in _REQUIRED or value != _DEFAULTS[member]}
+    return json.dumps([*key, document], separators=_COMPACT, default=_members)
 
 
 def _batch_text(batch: SampleBatch) -> tuple[str]:
@@ -100,58 +104,40 @@ def _json_array(name: str, rows: Sequence[str]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _document(state: RolloutState) -> dict[str, Any]:
-    """Return a state by the keys of the file, without those that have their default."""
-    optional = {key: value for key, value in _optional(state).items() if value != _DEFAULTS[key]}
-    return {
-        "born": state.first_seen,
-        "phases": {
-            "phase": state.phases.phase,
-            "since": state.phases.since,
-            "entries": state.phases.transition_counts,
-            "held": state.phases.debounced_from,
-        },
-        "process": {
-            "target": state.process.target,
-            "start": state.process.start_time,
-            "installation": state.process.installation,
-        },
-        "events": state.event_counts,
-        **optional,
-    }
+def _members(value: object) -> dict[str, Any]:
+    """Return the members of a dataclass by the keys of the file."""
+    return {key: getattr(value, attribute) for key, attribute in _FILE_KEYS[type(value)].items()}
 
 
-def _optional(state: RolloutState) -> dict[str, Any]:
-    """Return the keys that the file leaves out if they have their default, in its order."""
-    update, hashes = state.update, state.hashes
-    return {
-        "standing": state.update_state,
-        "evidence": state.evidence,
-        "update": {"kind": update.kind, "since": update.started_at} if update is not None else None,
-        "hashes": {"current": hashes.current, "stable": hashes.stable, "newest": hashes.newest_created_at},
-        "router": state.has_router,
-        "strategy": state.strategy,
-        "deployed": state.had_revision,
-        "news": state.last_event_at,
-        "early": state.ahead_of_counters,
-        "results": state.result_counts,
-        "last_seconds": state.last_durations,
-        "paused_seconds": state.paused_seconds,
-        "runs": state.runs,
-        "runs_finished": state.finished_run_counts,
-    }
-
-
-_DEFAULT: Final = RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {})
-_DEFAULTS: Final = _optional(_DEFAULT)
-_STATE_REQUIRED: Final = frozenset({"born", "phases", "process", "events"})
-_STATE_KEYS: Final = _STATE_REQUIRED | frozenset(_DEFAULTS)
-_PHASES_REQUIRED: Final = frozenset({"phase", "since"})
-_PHASES_KEYS: Final = _PHASES_REQUIRED | {"entries", "held"}
-_PROCESS_REQUIRED: Final = frozenset({"target", "start"})
-_PROCESS_KEYS: Final = _PROCESS_REQUIRED | {"installation"}
-_UPDATE_KEYS: Final = frozenset({"kind", "since"})
-_HASHES_KEYS: Final = frozenset({"current", "stable", "newest"})
+_FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
+    RolloutState: {
+        "born": "first_seen",
+        "phases": "phases",
+        "process": "process",
+        "events": "event_counts",
+        "standing": "update_state",
+        "evidence": "evidence",
+        "update": "update",
+        "hashes": "hashes",
+        "router": "has_router",
+        "strategy": "strategy",
+        "deployed": "had_revision",
+        "news": "last_event_at",
+        "early": "ahead_of_counters",
+        "results": "result_counts",
+        "last_seconds": "last_durations",
+        "paused_seconds": "paused_seconds",
+        "runs": "runs",
+        "runs_finished": "finished_run_counts",
+    },
+    PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "debounced_from"},
+    ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
+    Update: {"kind": "kind", "since": "started_at"},
+    RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at"},
+}
+"""The keys of each dataclass in the file, in its order, with the attributes: the file outlives a renaming."""
+_DEFAULTS: Final = _members(RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {}))
+_REQUIRED: Final = frozenset({"born", "phases", "process", "events"})
 
 
 def decode_state(content: bytes, cluster: str) -> TrackerState:
@@ -188,11 +174,11 @@ def _tracker_state(body: dict[str, Any]) -> TrackerState:
         updated_at=updated_at,
         rollout_states=states,
         last_seen=dict.fromkeys(states, updated_at) | absent,
-        leaders=frozenset(_leader(*row) for row in body["led"]),
+        leaders=frozenset(ControllerProcess(*row) for row in body["led"]),
         info_series=InfoSeries(carried=frozenset((name, _labels(labels)) for name, labels in body["infos"])),
         replaced_info_series={(name, _labels(labels)): until for name, labels, until in body["fading"]},
         duration_histograms={
-            tuple(key): HistogramState(counts=tuple(counts), total=total) for *key, counts, total in body["durations"]
+            tuple(key): HistogramState(tuple(counts), total) for *key, counts, total in body["durations"]
         },
     )
 
@@ -203,71 +189,22 @@ def _labels(pairs: list[list[str]]) -> Labels:
 
 def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple[RolloutKey, RolloutState]:
     """Return a state by the keys of the file. Raises KeyError, TypeError or ValueError for any other shape."""
-    phases, update, hashes = _phases(document["phases"]), document.get("update"), document.get("hashes")
-    process = _process(document["process"])
-    update_state = UpdateState(document.get("standing", _DEFAULT.update_state))
-    _check(document, _STATE_REQUIRED, _STATE_KEYS)
-    return (namespace, name), RolloutState(
-        first_seen=document["born"],
-        phases=phases,
-        process=process,
-        event_counts=document["events"],
-        update_state=update_state,
-        evidence=document.get("evidence", _DEFAULT.evidence),
-        update=_update(update) if update else None,
-        hashes=_hashes(hashes) if hashes else NO_HASHES,
-        has_router=document.get("router", _DEFAULT.has_router),
-        strategy=document.get("strategy", _DEFAULT.strategy),
-        had_revision=document.get("deployed", _DEFAULT.had_revision),
-        last_event_at=document.get("news", _DEFAULT.last_event_at),
-        ahead_of_counters=document.get("early", _DEFAULT.ahead_of_counters),
-        result_counts=document.get("results", _DEFAULT.result_counts),
-        last_durations=document.get("last_seconds", _DEFAULT.last_durations),
-        paused_seconds=document.get("paused_seconds", _DEFAULT.paused_seconds),
-        runs=document.get("runs", _DEFAULT.runs),
-        finished_run_counts=document.get("runs_finished", _DEFAULT.finished_run_counts),
-    )
-
-
-def _phases(phases: dict[str, Any]) -> PhaseHistory:
+    phases, update, hashes = document["phases"], document.get("update"), document.get("hashes")
     held = phases.get("held")
-    _check(phases, _PHASES_REQUIRED, _PHASES_KEYS)
-    return PhaseHistory(
-        phase=phases["phase"],
-        since=phases["since"],
-        transition_counts=phases.get("entries", _DEFAULT.phases.transition_counts),
-        debounced_from=tuple(held) if held else None,
-    )
+    members = {
+        **document,
+        "phases": _dataclass(PhaseHistory, {**phases, "held": tuple(held) if held else None}),
+        "process": _dataclass(ControllerProcess, document["process"]),
+        "standing": UpdateState(document.get("standing", UpdateState.UNKNOWN)),
+        "update": _dataclass(Update, update) if update else None,
+        "hashes": _dataclass(RevisionHashes, hashes) if hashes else NO_HASHES,
+    }
+    return (namespace, name), _dataclass(RolloutState, members)
 
 
-def _process(process: dict[str, Any]) -> ControllerProcess:
-    _check(process, _PROCESS_REQUIRED, _PROCESS_KEYS)
-    return ControllerProcess(
-        target=process["target"],
-        start_time=process["start"],
-        installation=process.get("installation", _DEFAULT.process.installation),
-    )
-
-
-def _update(update: dict[str, Any]) -> Update:
-    _check(update, _UPDATE_KEYS, _UPDATE_KEYS)
-    return Update(kind=update["kind"], started_at=update["since"])
-
-
-def _hashes(hashes: dict[str, Any]) -> RevisionHashes:
-    _check(hashes, frozenset(), _HASHES_KEYS)
-    return RevisionHashes(
-        current=hashes.get("current", NO_HASHES.current),
-        stable=hashes.get("stable", NO_HASHES.stable),
-        newest_created_at=hashes.get("newest", NO_HASHES.newest_created_at),
-    )
-
-
-def _leader(target: str, start: float, installation: str = _DEFAULT.process.installation) -> ControllerProcess:
-    return ControllerProcess(target=target, start_time=start, installation=installation)
-
-
-def _check(document: object, required: frozenset[str], allowed: frozenset[str]) -> None:
-    """Raise TypeError unless a document has all required keys and no other than the allowed."""
-    if not isinstance(document, dict) or not required <= document.keys() <= allowed:
-        raise TypeError("keys are missing or unknown")
+def _dataclass(kind: type[T], members: dict[str, Any]) -> T:
+    """Return a dataclass of members by the keys of the file. Raises TypeError if keys are missing or unknown."""
+    attributes = _FILE_KEYS[kind]
+    if not members.keys() <= attributes.keys():
+        raise TypeError("keys are unknown")
+    return kind(**{attributes[key]: value for key, value in members.items()})

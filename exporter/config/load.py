@@ -24,7 +24,7 @@ from exporter.config.values import error_hint
 from exporter.config.yaml_lines import Variable, read_dotenv, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from pydantic.fields import FieldInfo
@@ -96,12 +96,12 @@ def _file_layers(file: Path, issues: IssueCollector) -> tuple[list[Layer], list[
     if file.name.endswith(".env"):
         return _variable_layers(read_dotenv(file, issues), issues)
     tree, lines = read_yaml(file, issues)
+    return [], [flatten(tree, lambda path: Origin("file", f"{file}:{lines.get(_closest(path, lines), 1)}"), issues)]
 
-    def origin(path: SettingPath) -> Origin:
-        located = next((path[:length] for length in range(len(path), 0, -1) if path[:length] in lines), ())
-        return Origin("file", f"{file}:{lines.get(located, 1)}")
 
-    return [], [flatten(tree, origin, issues)]
+def _closest(path: SettingPath, paths: Collection[SettingPath]) -> SettingPath:
+    """Return the path if it is one of `paths`, else the closest one above it; () if there is none."""
+    return next((path[:length] for length in range(len(path), 0, -1) if path[:length] in paths), ())
 
 
 def _variable_layers(variables: list[Variable], issues: IssueCollector) -> tuple[list[Layer], list[Layer]]:
@@ -264,11 +264,8 @@ def unflatten(layer: Layer) -> dict[str, Any]:
 
 def origin_of(origins: Origins, path: SettingPath) -> Origin:
     """Return the origin of a path, of the closest path above it, of the first below it, or the default."""
-    for length in range(len(path), 0, -1):
-        if path[:length] in origins:
-            return origins[path[:length]]
     below = (origin for setting, origin in origins.items() if setting[: len(path)] == path)
-    return next(below, DEFAULT)
+    return origins.get(_closest(path, origins)) or next(below, DEFAULT)
 
 
 def _validate(layer: Layer, issues: IssueCollector) -> Settings | None:
@@ -322,12 +319,10 @@ def _setting_name(path: SettingPath, origins: Origins) -> str:
 
 
 def _cross_validate(settings: Settings, origins: Origins, issues: IssueCollector) -> None:
-    for check, keys in CHECKS:
-        if not keys & issues.invalid_keys:
-            for issue in check(settings):
-                issues.add_error(*_locate(issue, origins))
-    for issue in file_issues(settings):
-        issues.add_error(*_locate(issue, origins))
+    checks = [check for check, keys in CHECKS if not keys & issues.invalid_keys]
+    for check in (*checks, file_issues):
+        for issue in check(settings):
+            issues.add_error(*_locate(issue, origins))
     for issue in volatile_attributes(settings):
         issues.add_warning(*_locate(issue, origins))
 

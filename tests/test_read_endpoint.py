@@ -23,13 +23,11 @@ def authorization(section: dict[str, object]) -> str:
 
 def test_last9_uses_the_cluster_as_user_name(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
-    endpoint_settings = read_endpoint(
-        ReadSection.model_validate({**LAST9, "password_file": tmp_path / "token", "timeout": "5s"})
-    )
+    section = {**LAST9, "password_file": tmp_path / "token", "timeout": "5s"}
+    endpoint_settings = read_endpoint(ReadSection.model_validate(section))
     assert endpoint_settings.address == "https://read-app-tsdb.last9.io/hot/v1/metrics/c-1/sender/acme"
-    assert (
-        base64.b64decode(endpoint_settings.headers["Authorization"].removeprefix("Basic ")) == f"c-1:{SECRET}".encode()
-    )
+    credential = endpoint_settings.headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(credential) == f"c-1:{SECRET}".encode()
     assert endpoint_settings.timeout == 5
     assert endpoint_settings.tls is not None
     assert endpoint_settings.hints.address == "read.last9"

@@ -135,16 +135,11 @@ async def test_a_failed_scrape_is_recorded_with_its_reason(controller: FakeContr
 
 
 async def test_secrets_are_not_recorded(controller: FakeController, tmp_path: Path) -> None:
-    secrets = {
-        "Set-Cookie": "a=hunter2",
-        "WWW-Authenticate": "hunter2",
-        "X-Auth-Token": "hunter2",
-        "Location": "hunter2",
-    }
-    controller.response = web.Response(body=PAGE, headers={"X-Plain": "kept", **secrets})
-    await record_and_read(
-        tmp_path, ticks(1), controller.target, argo={"targets": [controller.target], "headers": {"k": "hunter2"}}
-    )
+    secrets = dict.fromkeys(("WWW-Authenticate", "X-Auth-Token", "Location"), "hunter2")
+    headers = {"X-Plain": "kept", "Set-Cookie": "a=hunter2", **secrets}
+    controller.response = web.Response(body=PAGE, headers=headers)
+    argo = {"targets": [controller.target], "headers": {"k": "hunter2"}}
+    await record_and_read(tmp_path, ticks(1), controller.target, argo=argo)
     text = (tmp_path / FRAMES_FILE).read_text()
     assert "hunter2" not in text
     assert "kept" in text

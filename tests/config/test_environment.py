@@ -139,12 +139,11 @@ def test_http_json_is_rejected_by_name(load_issues: LoadIssues) -> None:
 
 def test_certificates_come_from_the_standard_variables(load_config: LoadConfig, tmp_path: Any) -> None:
     """Rule E10."""
-    variables = {"CERTIFICATE": "ca", "CLIENT_KEY": "key", "CLIENT_CERTIFICATE": "cert"}
-    for name in variables.values():
+    names = {"CERTIFICATE": "ca", "CLIENT_KEY": "key", "CLIENT_CERTIFICATE": "cert"}
+    for name in names.values():
         (tmp_path / name).write_text("x")
-    tls = load_config(
-        None, {f"OTEL_EXPORTER_OTLP_{key}": f"{tmp_path}/{name}" for key, name in variables.items()}
-    ).settings.otlp.tls
+    variables = {f"OTEL_EXPORTER_OTLP_{key}": f"{tmp_path}/{name}" for key, name in names.items()}
+    tls = load_config(None, variables).settings.otlp.tls
     assert [file and file.name for file in (tls.ca_file, tls.key_file, tls.cert_file)] == ["ca", "key", "cert"]
 
 
@@ -209,15 +208,10 @@ class TestLast9:
 class TestAttributes:
     def test_configured_attributes_override_those_of_the_environment(self, load_config: LoadConfig) -> None:
         """Rule E14."""
-        variables = {
-            "OTEL_RESOURCE_ATTRIBUTES": "cluster=env,zone=%61%2Cb,service.name=low",
-            "OTEL_SERVICE_NAME": "high",
-        }
-        assert load_config("attributes: {cluster: file}", variables).settings.identity() == {
-            "cluster": "file",
-            "zone": "a,b",
-            "service.name": "high",
-        }
+        attributes = "cluster=env,zone=%61%2Cb,service.name=low"
+        variables = {"OTEL_RESOURCE_ATTRIBUTES": attributes, "OTEL_SERVICE_NAME": "high"}
+        identity = load_config("attributes: {cluster: file}", variables).settings.identity()
+        assert identity == {"cluster": "file", "zone": "a,b", "service.name": "high"}
         assert load_config("attributes: {service.name: file}", variables).settings.identity()["service.name"] == "file"
 
     @pytest.mark.parametrize("text", ["a=1,b=%zz", "a=1,b", "a=1,=2", "a=%ff"])
@@ -229,13 +223,11 @@ class TestAttributes:
         assert "the variable is ignored" in warned(result)[0]
 
     def test_an_attribute_that_changes_with_each_restart_causes_a_warning(self, load_config: LoadConfig) -> None:
-        result = load_config(None, {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"})
-        (warning,) = warned(result)
+        variables = {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"}
+        (warning,) = warned(load_config(None, variables))
         assert warning.startswith("OTEL_RESOURCE_ATTRIBUTES: attributes.service.instance.id: changes with each restart")
         assert warning.endswith("; remove it, or set `attributes: {service.instance.id: none}`")
-        assert not load_config(
-            "attributes: {service.instance.id: none}", {"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=x"}
-        ).warnings
+        assert not load_config("attributes: {service.instance.id: none}", variables).warnings
 
     @pytest.mark.parametrize("attribute", ["k8s.cluster.name=c", "cluster=c", "k8s.cluster.name=none"])
     def test_a_push_needs_a_cluster_attribute_or_its_explicit_omission(

@@ -46,9 +46,8 @@ def test_a_file_that_is_not_text_has_exactly_this_issue(load_issues: LoadIssues,
 
 def test_all_errors_are_reported_together(load_issues: LoadIssues) -> None:
     text = "log:\n  level: loud\nargo:\n  targets: [a]\n  intervall: 3\notlp:\n  endpoint: http://h\n"
-    issues = load_issues(
-        text, {"ROLLOUTS_EXPORTER_AGRO__PATH": "/", "ROLLOUTS_EXPORTER_SERIES__LIMIT": "-1"}, {"web.listen": "x"}
-    )
+    variables = {"ROLLOUTS_EXPORTER_AGRO__PATH": "/", "ROLLOUTS_EXPORTER_SERIES__LIMIT": "-1"}
+    issues = load_issues(text, variables, {"web.listen": "x"})
     assert [issue.partition(";")[0] for issue in issues] == [
         "x.yaml:5: unknown key 'intervall' in argo",
         "ROLLOUTS_EXPORTER_AGRO__PATH: matches no setting",

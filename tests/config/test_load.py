@@ -80,16 +80,12 @@ def test_a_file_sets_its_settings(load_config: LoadConfig, text: str, path: str,
 class TestPrecedence:
     def test_a_later_layer_wins(self, load_config: LoadConfig) -> None:
         """Defaults < file < environment < command line."""
-        text, environment, overrides = (
-            "log: {level: warning}",
-            {"ROLLOUTS_EXPORTER_LOG__LEVEL": "error"},
-            {"log.level": "debug"},
-        )
+        text, environment = "log: {level: warning}", {"ROLLOUTS_EXPORTER_LOG__LEVEL": "error"}
         levels = [
             load_config().settings.log.level,
             load_config(text).settings.log.level,
             load_config(text, environment).settings.log.level,
-            load_config(text, environment, overrides).settings.log.level,
+            load_config(text, environment, {"log.level": "debug"}).settings.log.level,
         ]
         assert levels == ["info", "warning", "error", "debug"]
 
@@ -107,9 +103,8 @@ class TestPrecedence:
 
     def test_header_names_ignore_case(self, load_config: LoadConfig) -> None:
         """Rule E13: the last wins, whatever the case."""
-        settings = load_config(
-            "otlp: {headers: {X-Scope: a, x-Team: b}}", {"OTEL_EXPORTER_OTLP_HEADERS": "X-SCOPE=c"}
-        ).settings
+        text = "otlp: {headers: {X-Scope: a, x-Team: b}}"
+        settings = load_config(text, {"OTEL_EXPORTER_OTLP_HEADERS": "X-SCOPE=c"}).settings
         header_texts = {name: value.get_secret_value() for name, value in settings.otlp.headers.items()}
         assert header_texts == {"x-scope": "c", "x-team": "b"}
 
@@ -123,9 +118,8 @@ class TestPrecedence:
 
 class TestInstallations:
     def test_a_variable_sets_the_only_installation(self, load_config: LoadConfig) -> None:
-        settings = load_config(
-            "argo: [{name: blue, targets: [a:1]}]", {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "b:1"}
-        ).settings
+        text = "argo: [{name: blue, targets: [a:1]}]"
+        settings = load_config(text, {"ROLLOUTS_EXPORTER_ARGO__TARGETS": "b:1"}).settings
         assert [(installation.name, installation.targets) for installation in settings.argo] == [("blue", ("b:1",))]
 
     def test_a_variable_for_one_of_several_installations_is_an_error(self, load_issues: LoadIssues) -> None:

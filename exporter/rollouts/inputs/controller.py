@@ -6,54 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.incremental import BatchMemo, per_sample
-from exporter.rollouts.model import (
-    PHASES,
-    UNKNOWN_PHASE,
-    ControllerProcess,
-    ControllerView,
-    ReplicaCounts,
-    RolloutKey,
-    rollout_key,
-)
+from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, ReplicaCounts, rollout_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from exporter.metrics import SampleBatch, ScrapeResult
+    from exporter.rollouts.model import RolloutKey
 
-REQUIRED_FAMILIES: Final = frozenset({
-    "analysis_run_info",
-    "process_start_time_seconds",
-    "rollout_events_total",
-    "rollout_info",
-    "rollout_info_replicas_available",
-    "rollout_info_replicas_desired",
-    "rollout_info_replicas_unavailable",
-    "rollout_info_replicas_updated",
-    "rollout_phase",
-    "workqueue_adds_total",
-})  # fmt: skip # a table
-_EVENT: Final = "event "
-# The event reasons that inference reads, each with its field name: names are made once, since fields are stored for
-# every rollout.
-EVENTS: Final = {
-    reason: _EVENT + reason
-    for reason in (
-        "NewReplicaSetCreated",
-        "RolloutAborted",
-        "RolloutCompleted",
-        "RolloutDeleted",
-        "RolloutPaused",
-        "RolloutResumed",
-        "RolloutStepCompleted",
-        "RolloutUpdated",
-        "SkipSteps",
-        "TrafficWeightUpdated",
-    )
-}  # fmt: skip # a table
-_GAUGES: Final = {
-    f"rollout_info_replicas_{gauge}": gauge for gauge in ("desired", "updated", "available", "unavailable")
-}
+_EVENTS: Final = {reason: reason for reason in (
+    "NewReplicaSetCreated", "RolloutAborted", "RolloutCompleted", "RolloutDeleted", "RolloutPaused", "RolloutResumed",
+    "RolloutStepCompleted", "RolloutUpdated", "SkipSteps", "TrafficWeightUpdated",
+)}  # fmt: skip # a table
+"""The event reasons that inference reads, each by itself: one string for all rollouts instead of one for each."""
+_GAUGES: Final = ("desired", "updated", "available", "unavailable")
 _NO_EVENTS: Final[Mapping[str, float]] = {}
 _INFO: Final = "rollout_info"
 _Field = tuple[str, Any]
@@ -61,9 +27,10 @@ _Field = tuple[str, Any]
 _Extract = Callable[[Mapping[str, str], float], _Field | None]
 
 
-def process_start_time(result: ScrapeResult) -> float:
-    """Return when the scraped process started (Unix seconds), 0 if its page does not show it."""
-    return next((value for _, value in result.samples("process_start_time_seconds")), 0.0)
+def scraped_process(result: ScrapeResult) -> ControllerProcess:
+    """Return the process that was scraped; its start is 0 if the page does not show it."""
+    start_time = next((value for _, value in result.samples("process_start_time_seconds")), 0.0)
+    return ControllerProcess(result.target, start_time, result.installation)
 
 
 def _info(labels: Mapping[str, str], value: float) -> _Field | None:
@@ -72,7 +39,7 @@ def _info(labels: Mapping[str, str], value: float) -> _Field | None:
 
 def _event(labels: Mapping[str, str], value: float) -> _Field | None:
     reason = labels.get("reason", "")
-    return (EVENTS[reason], (reason, value)) if reason in EVENTS else None
+    return (_EVENTS[reason], value) if reason in _EVENTS else None
 
 
 def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Field]:
@@ -82,8 +49,11 @@ def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Field]:
 _EXTRACTORS: Final[Mapping[str, _Extract]] = {
     _INFO: _info,
     "rollout_events_total": _event,
-    **{family: _gauge(gauge) for family, gauge in _GAUGES.items()},
+    **{f"rollout_info_replicas_{gauge}": _gauge(gauge) for gauge in _GAUGES},
 }
+REQUIRED_FAMILIES: Final = frozenset(
+    {*_EXTRACTORS, "analysis_run_info", "process_start_time_seconds", "rollout_phase", "workqueue_adds_total"}
+)
 
 
 class ControllerPageReader:
@@ -103,7 +73,7 @@ class ControllerPageReader:
 
     def read(self, result: ScrapeResult) -> dict[RolloutKey, ControllerView]:
         """Return the view of every rollout on the page; the caller must not change the mapping."""
-        process = ControllerProcess(result.target, process_start_time(result), result.installation)
+        process = scraped_process(result)
         changed: set[RolloutKey] = set()
         for name, extract in _EXTRACTORS.items():
             changed |= self._apply_diff(name, result.batches(name), extract)
@@ -112,11 +82,11 @@ class ControllerPageReader:
         if process != self._process:
             self._process, changed = process, set(self._fields)
         for key in changed:
-            view = _view(process, self._fields.get(key, {}))
-            if view is None:
-                self._views.pop(key, None)
+            fields = self._fields.get(key, {})
+            if _INFO in fields:
+                self._views[key] = _view(process, fields)
             else:
-                self._views[key] = view
+                self._views.pop(key, None)
         return self._views
 
     def _apply_diff(self, name: str, batches: tuple[SampleBatch, ...], extract: _Extract) -> set[RolloutKey]:
@@ -142,24 +112,23 @@ class ControllerPageReader:
         return changed
 
     def _from_rollout_phase(self, result: ScrapeResult, process: ControllerProcess) -> dict[RolloutKey, ControllerView]:
-        """Return views with phases of the deprecated `rollout_phase`, for a controller without `rollout_info`."""
+        """Return views with phases of the deprecated `rollout_phase`, for a controller without `rollout_info`.
+
+        It has six 0/1 series for each rollout; if all are 0 the phase is the seventh, InvalidSpec, which has no series.
+        """
         self._process = None
-        views: dict[RolloutKey, ControllerView] = {}
-        for key, strategy, phase in _join_phases(self._phases.collect(result.batches("rollout_phase"))):
-            view = _view(process, {**self._fields.get(key, {}), _INFO: (strategy, "", phase)})
-            if view is not None:
-                views[key] = view
-        return views
+        infos: dict[RolloutKey, tuple[str, str, str]] = {}
+        for key, strategy, phase in self._phases.collect(result.batches("rollout_phase")):
+            if phase or key not in infos:
+                infos[key] = (strategy, "", phase or "InvalidSpec")
+        return {key: _view(process, {**self._fields.get(key, {}), _INFO: info}) for key, info in infos.items()}
 
 
-def _view(process: ControllerProcess, fields: Mapping[str, Any]) -> ControllerView | None:
-    """Build a view of the fields of a rollout, None without `rollout_info`."""
-    if _INFO not in fields:
-        return None
+def _view(process: ControllerProcess, fields: Mapping[str, Any]) -> ControllerView:
     strategy, router, phase = fields[_INFO]
-    gauges: list[float] = [fields[gauge] for gauge in _GAUGES.values() if gauge in fields]
+    gauges: list[float] = [fields[gauge] for gauge in _GAUGES if gauge in fields]
     replicas = ReplicaCounts(*gauges) if len(gauges) == len(_GAUGES) else None
-    event_counts = dict(value for field, value in fields.items() if field.startswith(_EVENT))
+    event_counts = {reason: fields[reason] for reason in _EVENTS if reason in fields}
     known_phase = phase if phase in PHASES else UNKNOWN_PHASE
     return ControllerView(process, strategy, router, known_phase, replicas, event_counts or _NO_EVENTS)
 
@@ -173,20 +142,8 @@ def _extract_fields(batch: SampleBatch, extract: _Extract) -> Iterator[tuple[Rol
 
 
 def _deprecated_phase(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, str]:
-    """Return rollout, strategy and phase of one of the six 0/1 series of a rollout, phase "" if the value is 0."""
+    """Return rollout, strategy and phase, "" if the value is 0."""
     return rollout_key(labels), labels.get("strategy", ""), labels.get("phase", "") if value else ""
-
-
-def _join_phases(samples: Iterable[tuple[RolloutKey, str, str]]) -> Iterator[tuple[RolloutKey, str, str]]:
-    """Yield each rollout's strategy and phase; if all six are 0 it is the seventh, InvalidSpec, which has no series."""
-    strategies: dict[RolloutKey, str] = {}
-    phases: dict[RolloutKey, str] = {}
-    for key, strategy, phase in samples:
-        strategies[key] = strategy
-        if phase:
-            phases[key] = phase
-    for key, strategy in strategies.items():
-        yield key, strategy, phases.get(key, "InvalidSpec")
 
 
 def _analysis_run(labels: Mapping[str, str], _: float) -> tuple[str, str, str]:

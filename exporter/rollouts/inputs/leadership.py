@@ -11,13 +11,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Source
-from exporter.rollouts.inputs.controller import process_start_time
-from exporter.rollouts.model import ControllerProcess
+from exporter.rollouts.inputs.controller import scraped_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from exporter.metrics import ScrapeResult
+    from exporter.rollouts.model import ControllerProcess
 
 _STARTING_SECONDS: Final = 30.0
 """Time for a new process to take the lease and export rollouts: the lease of a dead leader expires after 15 s."""
@@ -52,31 +52,29 @@ def elect_leaders(results: Iterable[ScrapeResult], previous: Collection[Controll
     """Return all controllers, established leaders first; `previous` are the processes that led at the last tick."""
     controllers = [_controller(result, previous) for result in results if result.source is Source.ARGO]
     led = {c.result.installation for c in controllers if c.role is ControllerRole.LEADER}
-    controllers = [_demote_starting(c) if c.result.installation in led else c for c in controllers]
+    for place, controller in enumerate(controllers):
+        if controller.role is ControllerRole.STARTING and controller.result.installation in led:
+            evidence = "it shows no rollouts, and another controller leads"
+            controllers[place] = replace(controller, role=ControllerRole.STANDBY, evidence=evidence)
     return sorted(controllers, key=lambda c: (not c.established, -c.process.start_time, c.result.target))
 
 
-def _demote_starting(controller: ScrapedController) -> ScrapedController:
-    """Make a starting process a standby if another one of its installation leads."""
-    if controller.role is not ControllerRole.STARTING:
-        return controller
-    evidence = "it shows no rollouts, and another controller leads"
-    return replace(controller, role=ControllerRole.STANDBY, evidence=evidence)
-
-
 def _controller(result: ScrapeResult, previous: Collection[ControllerProcess]) -> ScrapedController:
-    process = ControllerProcess(result.target, process_start_time(result), result.installation)
+    process = scraped_process(result)
+    role, evidence = _role(result, process.start_time)
+    established = role is ControllerRole.LEADER and process in previous and not result.parse_errors
+    return ScrapedController(result, process, role, evidence, established)
+
+
+def _role(result: ScrapeResult, start_time: float) -> tuple[ControllerRole, str]:
+    """Return the role of a controller by its own page, and the evidence."""
     if result.failure is not None:
-        return ScrapedController(result, process, ControllerRole.DOWN, result.failure.message)
-    established = process in previous and not result.parse_errors
+        return ControllerRole.DOWN, result.failure.message
     family = next((name for name in _LEADER_FAMILIES if len(result.families.get(name, ()))), "")
     if family:
-        return ScrapedController(result, process, ControllerRole.LEADER, f"its page shows {family}", established)
+        return ControllerRole.LEADER, f"its page shows {family}"
     if any(value > 0 for _, value in result.samples("workqueue_adds_total")):
-        evidence = "its work queues have had work"
-        return ScrapedController(result, process, ControllerRole.LEADER, evidence, established)
-    if result.scraped_at - process.start_time < _STARTING_SECONDS:
-        evidence = "it has just started, and shows no rollouts"
-        return ScrapedController(result, process, ControllerRole.STARTING, evidence)
-    evidence = "its page shows no rollouts, its work queues no work"
-    return ScrapedController(result, process, ControllerRole.STANDBY, evidence)
+        return ControllerRole.LEADER, "its work queues have had work"
+    if result.scraped_at - start_time < _STARTING_SECONDS:
+        return ControllerRole.STARTING, "it has just started, and shows no rollouts"
+    return ControllerRole.STANDBY, "its page shows no rollouts, its work queues no work"

@@ -68,6 +68,7 @@ def parse_protocol(value: object) -> object:
 class RequestSection(Section):
     """Maximum size of an OTLP request."""
 
+    # More than the usual 1,000 points (E19), since each request costs a round trip, which may be 50 ms.
     points: values.PositiveInt = 5000
     """Maximum number of data points in a request."""
     bytes: values.ByteSize = Field(default=4 * values.MIB, le=64 * values.MIB)

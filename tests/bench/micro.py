@@ -142,7 +142,7 @@ def _encode_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
         encoder = _encoder()
 
         def once() -> float:
-            return sum(request.points for request in (encoder if warm else _encoder()).requests(next(snapshots)))
+            return sum(request.point_count for request in (encoder if warm else _encoder()).requests(next(snapshots)))
 
         return once
 

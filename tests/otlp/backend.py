@@ -52,8 +52,8 @@ async def answer_too_late(_: web.BaseRequest) -> web.StreamResponse:
     return web.Response()
 
 
-def reject_larger_than(max_points: int, code: int = 413) -> Reply:
-    """Return a reply that rejects requests of more than `max_points` points."""
+def refuse_larger_than(max_points: int, code: int = 413) -> Reply:
+    """Return a reply that refuses requests of more than `max_points` points."""
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=code if len(values(await request.read())) > max_points else 200)
@@ -61,8 +61,8 @@ def reject_larger_than(max_points: int, code: int = 413) -> Reply:
     return reply
 
 
-def reject_value(bad: float) -> Reply:
-    """Return a reply that rejects requests with a value."""
+def refuse_value(bad: float) -> Reply:
+    """Return a reply that refuses requests with a value."""
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=400 if bad in values(await request.read()) else 200)

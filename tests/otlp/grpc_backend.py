@@ -53,7 +53,7 @@ async def respond_late(_: bytes, __: Any) -> bytes:
     return b""
 
 
-def reject_value(bad: float) -> GrpcReply:
+def refuse_value(bad: float) -> GrpcReply:
     async def reply(body: bytes, context: Any) -> bytes:
         return await fail("INVALID_ARGUMENT", "bad point")(body, context) if bad in values(body) else b""
 

@@ -61,7 +61,7 @@ async def never_read(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
     await asyncio.sleep(30)
 
 
-async def reject_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def refuse_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Respond before the request is complete, as servers do that check its length."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -122,14 +122,14 @@ class Proxy:
 
 
 @asynccontextmanager
-async def tunnel(port: int, rejection: bytes = b"") -> AsyncIterator[Proxy]:
-    """Tunnel every CONNECT to a port of this machine, whatever its target; or send a rejection."""
+async def tunnel(port: int, refusal: bytes = b"") -> AsyncIterator[Proxy]:
+    """Tunnel every CONNECT to a port of this machine, whatever its target; or send a refusal."""
     proxy = Proxy()
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.connect_requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        if rejection:
-            writer.write(rejection)
+        if refusal:
+            writer.write(refusal)
             await writer.drain()
             return
         target_reader, target_writer = await asyncio.open_connection("127.0.0.1", port)

@@ -33,8 +33,8 @@ def points(encoder: Encoder, snapshot: MetricsSnapshot) -> list[str]:
     for _, point in pairs:
         point.attributes.sort(key=lambda attribute: attribute.key)  # attributes have no order
     texts = [f"{metric.name} {metric.WhichOneof('data')} {point}" for metric, point in pairs]
-    assert sum(request.points for request in requests) == len(texts)
-    assert all(request.points <= 9 for request in requests)
+    assert sum(request.point_count for request in requests) == len(texts)
+    assert all(request.point_count <= 9 for request in requests)
     return sorted(texts)
 
 

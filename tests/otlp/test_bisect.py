@@ -1,4 +1,4 @@
-"""Bisection of a rejected request: every point is sent and accepted once, or dropped."""
+"""Bisection of a refused request: every point is sent and accepted once, or dropped."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from exporter.otlp.delivery.bisect import RequestBisector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROBES = 20
+TRIALS = 20
 
 
-def bisect(points: int, reject: Callable[[range], str]) -> tuple[list[int], list[int], int]:
-    """Bisect a rejected request; return the accepted points, the dropped points, and the number of requests sent."""
-    bisector = RequestBisector(points, PROBES, too_large=reject(range(points)) == "large")
+def bisect(points: int, refuse: Callable[[range], str]) -> tuple[list[int], list[int], int]:
+    """Bisect a refused request; return the accepted points, the dropped points, and the number of requests sent."""
+    bisector = RequestBisector(points, TRIALS, too_large=refuse(range(points)) == "large")
     accepted: list[int] = []
     sent = 0
     while span := bisector.next():
         sent += 1
-        if error := reject(span):
-            bisector.rejected(span, too_large=error == "large")
+        if error := refuse(span):
+            bisector.refused(span, too_large=error == "large")
         else:
             bisector.accepted()
             accepted.extend(span)
     return accepted, [point for span in bisector.bad_spans for point in span], sent
 
 
-def rejecting(*bad: int) -> Callable[[range], str]:
+def refusing(*bad: int) -> Callable[[range], str]:
     return lambda span: "bad" if any(index in span for index in bad) else ""
 
 
@@ -41,30 +41,30 @@ def too_large_over(max_points: int) -> Callable[[range], str]:
 
 @given(st.integers(2, 6000), st.sets(st.integers(0, 5999), min_size=1, max_size=8), st.integers(0, 6000))
 @settings(max_examples=300, deadline=None)
-def test_every_point_is_accepted_or_dropped_once_within_twenty_probes(
+def test_every_point_is_accepted_or_dropped_once_within_twenty_requests(
     points: int, bad: set[int], max_points: int
 ) -> None:
-    def reject(span: range) -> str:
-        return too_large_over(max_points)(span) or rejecting(*bad)(span)
+    def refuse(span: range) -> str:
+        return too_large_over(max_points)(span) or refusing(*bad)(span)
 
-    accepted, dropped, sent = bisect(points, reject)
+    accepted, dropped, sent = bisect(points, refuse)
     assert sorted(accepted + dropped) == list(range(points))
     assert {index for index in bad if index < points} <= set(dropped)
-    assert sent <= PROBES
+    assert sent <= TRIALS
 
 
 @given(st.integers(2, 5000), st.data())
 @settings(max_examples=300, deadline=None)
 def test_one_bad_point_of_five_thousand_is_dropped_alone(points: int, data: st.DataObject) -> None:
     bad = data.draw(st.integers(0, points - 1))
-    accepted, dropped, _ = bisect(points, rejecting(bad))
+    accepted, dropped, _ = bisect(points, refusing(bad))
     assert dropped == [bad]
     assert len(accepted) == points - 1
 
 
 @pytest.mark.parametrize(("bad", "max_dropped"), [((0, 999), 20), ((333, 334), 4), ((10, 500, 900), 130)])
 def test_a_few_bad_points_cost_few_others(bad: tuple[int, ...], max_dropped: int) -> None:
-    _, dropped, _ = bisect(1000, rejecting(*bad))
+    _, dropped, _ = bisect(1000, refusing(*bad))
     assert len(bad) <= len(dropped) <= max_dropped
 
 
@@ -75,10 +75,10 @@ def test_a_request_that_is_only_too_large_is_split_without_loss(parts: int) -> N
 
 
 def test_one_huge_point_is_dropped_alone() -> None:
-    def reject(span: range) -> str:
+    def refuse(span: range) -> str:
         return "large" if 700 in span else ""
 
-    accepted, dropped, _ = bisect(1000, reject)
+    accepted, dropped, _ = bisect(1000, refuse)
     assert dropped == [700]
     assert len(accepted) == 999
 
@@ -86,18 +86,18 @@ def test_one_huge_point_is_dropped_alone() -> None:
 def test_if_every_point_is_bad_all_are_dropped() -> None:
     accepted, dropped, sent = bisect(1000, lambda _: "bad")
     assert (accepted, len(dropped)) == ([], 1000)
-    assert sent <= PROBES
+    assert sent <= TRIALS
 
 
 @pytest.mark.parametrize("bad", range(8))
-def test_a_point_is_dropped_only_after_it_was_rejected_by_itself_if_probes_are_left(bad: int) -> None:
-    rejected: list[range] = []
+def test_a_point_is_dropped_only_after_it_was_refused_by_itself_if_trials_are_left(bad: int) -> None:
+    refused: list[range] = []
 
-    def reject(span: range) -> str:
-        error = rejecting(bad)(span)
+    def refuse(span: range) -> str:
+        error = refusing(bad)(span)
         if error:
-            rejected.append(span)
+            refused.append(span)
         return error
 
-    bisect(8, reject)
-    assert range(bad, bad + 1) in rejected
+    bisect(8, refuse)
+    assert range(bad, bad + 1) in refused

@@ -153,11 +153,11 @@ def test_an_active_series_gets_no_staleness_marker() -> None:
 def test_requests_have_limited_points_and_complete_metrics() -> None:
     family = gauge("x_total", *(({"i": str(i)}, i) for i in range(2500)), kind=MetricType.COUNTER)
     requests = list(Encoder(CLUSTER_IDENTITY, max_points=1000).requests(snapshot(family)))
-    assert [request.points for request in requests] == [1000, 1000, 500]
+    assert [request.point_count for request in requests] == [1000, 1000, 500]
     for request in requests:
         (metric,) = metrics(request)
         assert (metric.description, metric.sum.is_monotonic, len(metric.metadata)) == ("About x_total.", True, 1)
-        assert len(points(metric)) == request.points
+        assert len(points(metric)) == request.point_count
     encoded_values = [point.as_double for request in requests for point in points(metrics(request)[0])]
     assert encoded_values == list(range(2500))
 
@@ -167,7 +167,7 @@ def test_requests_have_limited_bytes_and_a_point_that_is_too_large_is_counted() 
     encoder = Encoder(IDENTITY, max_bytes=2000)
     requests = list(encoder.requests(snapshot(family)))
     assert max(len(request.body) for request in requests) <= 2000
-    assert sum(request.points for request in requests) == 99
+    assert sum(request.point_count for request in requests) == 99
     assert encoder.skipped["too_large"] == 1
 
 

@@ -58,8 +58,8 @@ def equal_or_nan(a: float, b: float) -> bool:
 def encode_by_key(encoder: Encoder, family: MetricFamily) -> dict[Key, Any]:
     requests = list(encoder.requests(snapshot(family)))
     encoded_points = [point for request in requests for metric in metrics(request) for point in points(metric)]
-    assert sum(request.points for request in requests) == len(encoded_points)
-    assert all(request.points <= 7 for request in requests)
+    assert sum(request.point_count for request in requests) == len(encoded_points)
+    assert all(request.point_count <= 7 for request in requests)
     by_key = {tuple(sorted(attributes(point).items())): point for point in encoded_points}
     assert len(by_key) == len(encoded_points)
     return by_key

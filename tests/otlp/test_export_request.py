@@ -49,17 +49,17 @@ def test_slices_of_a_request_contain_every_point_once_and_in_order(
     shape: list[tuple[MetricType, int]], data: st.DataObject
 ) -> None:
     full = request_of(shape)
-    split_points = sorted(data.draw(st.sets(st.integers(1, max(full.points - 1, 1)))))
-    bounds = [0, *(split_point for split_point in split_points if split_point < full.points), full.points]
+    split_points = sorted(data.draw(st.sets(st.integers(1, max(full.point_count - 1, 1)))))
+    bounds = [0, *(split_point for split_point in split_points if split_point < full.point_count), full.point_count]
     parts = [slice_request(full, first, end) for first, end in itertools.pairwise(bounds)]
     assert [row for part in parts for row in rows(part)] == list(rows(full))
-    assert all(part.points == len(list(rows(part))) for part in parts)
+    assert all(part.point_count == len(list(rows(part))) for part in parts)
 
 
 def test_each_slice_is_a_request_with_complete_metrics() -> None:
     full = request_of([(MetricType.COUNTER, 4), (MetricType.GAUGE, 1)])
     for half in (slice_request(full, 0, 3), slice_request(full, 3, 6)):
-        assert half.points == 3
+        assert half.point_count == 3
         assert decode(half).resource_metrics[0].resource == decode(full).resource_metrics[0].resource
         for metric in metrics(half):
             (source,) = [item for item in metrics(full) if item.name == metric.name]

@@ -27,7 +27,7 @@ from exporter.otlp.transport.grpc_status import GrpcResponse
 from exporter.otlp.transport.response import NotSent, ResponseTooLarge, TransportOutcome, classify
 
 from .certificates import client_tls, mutual_tls, replace_file, write_client_certificate
-from .grpc_backend import GrpcBackend, fail, reject_value, reply_with, respond_late, retry_info
+from .grpc_backend import GrpcBackend, fail, refuse_value, reply_with, respond_late, retry_info
 from .pipeline import build_pipeline
 from .raw_server import respond, serve_raw, tunnel
 
@@ -131,7 +131,7 @@ async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(
 
 
 async def test_one_bad_point_costs_itself_alone(backend: GrpcBackend) -> None:
-    backend.always = reject_value(77)
+    backend.always = refuse_value(77)
     async with grpc_pipeline(Destination(backend.target)) as pipeline:
         await pipeline.deliver(*range(1000))
     assert pipeline.accounting.dropped == {"grpc_invalid_argument": 1}

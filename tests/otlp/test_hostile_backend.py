@@ -22,7 +22,7 @@ from .raw_server import (
     close_write_side,
     never_read,
     read_request,
-    reject_early,
+    refuse_early,
     reset,
     reset_during_request,
     respond,
@@ -72,7 +72,7 @@ CASES = {
     ),
     "latency": Case(respond(b"", OK, pause=0.2), {"200": 1}, NO_DELAY),
     "early hints before the response": Case(respond(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK), {"200": 1}, NO_DELAY),
-    "a response before the end of the request": Case(reject_early, {"413": 1, "200": 2}, NO_DELAY),
+    "a response before the end of the request": Case(refuse_early, {"413": 1, "200": 2}, NO_DELAY),
     "an oversized response": Case(
         respond(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000), {"200": 1}, NO_DELAY, {"endless_answer": 2}
     ),

@@ -101,7 +101,7 @@ def test_other_statuses_are_permanent(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413])
-def test_a_rejected_request_may_be_split(status: int) -> None:
+def test_a_refused_request_may_be_split(status: int) -> None:
     result = classify_status(status)
     assert isinstance(result, Permanent)
     assert (result.can_split, result.too_large) == (True, status == 413)

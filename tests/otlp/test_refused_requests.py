@@ -1,4 +1,4 @@
-"""Rejected requests: their good points are delivered, and the others counted as dropped."""
+"""Refused requests: their good points are delivered, and the others counted as dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.transport.credentials import Destination
 
-from .backend import reject_larger_than, reject_value, status
+from .backend import refuse_larger_than, refuse_value, status
 from .helpers import TIMESTAMP, gauge, snapshot
 from .pipeline import http_pipeline
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def test_one_bad_point_is_dropped_and_the_rest_delivered(backend: Backend) -> None:
-    backend.default_reply = reject_value(777)
+    backend.default_reply = refuse_value(777)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.deliver(*range(5000))
         await pipeline.deliver(5)
@@ -31,23 +31,23 @@ async def test_one_bad_point_is_dropped_and_the_rest_delivered(backend: Backend)
 
 
 async def test_a_request_that_is_too_large_is_halved_until_it_fits(backend: Backend) -> None:
-    backend.default_reply = reject_larger_than(130)
+    backend.default_reply = refuse_larger_than(130)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.deliver(*range(500))
     assert sorted(backend.stored) == list(range(500))
     assert pipeline.accounting.dropped.total() == 0
 
 
-async def test_points_that_are_rejected_alone_are_dropped_once(backend: Backend) -> None:
-    backend.default_reply = reject_larger_than(0, 400)
+async def test_points_that_are_refused_alone_are_dropped_once(backend: Backend) -> None:
+    backend.default_reply = refuse_larger_than(0, 400)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.deliver(1, 2)
-    assert (pipeline.accounting.dropped, pipeline.accounting.state) == ({"http_400": 2}, DeliveryState.REJECTED)
+    assert (pipeline.accounting.dropped, pipeline.accounting.state) == ({"http_400": 2}, DeliveryState.REFUSED)
     assert len(backend.received) == 3
 
 
 async def test_a_bisection_ends_after_twenty_requests(backend: Backend) -> None:
-    backend.default_reply = reject_larger_than(0, 400)
+    backend.default_reply = refuse_larger_than(0, 400)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.deliver(*range(1000))
     assert (pipeline.accounting.dropped, len(backend.received)) == ({"http_400": 1000}, 1 + 19)
@@ -62,7 +62,7 @@ async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_
 
 
 async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
-    backend.default_reply = reject_larger_than(1, 413)
+    backend.default_reply = refuse_larger_than(1, 413)
     async with http_pipeline(Destination(backend.url, gzip=False)) as pipeline:
         await pipeline.producer.enqueue(snapshot(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), TIMESTAMP, gzip=False)
         await pipeline.deliver()
@@ -73,7 +73,7 @@ async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Ba
 async def test_points_dropped_by_a_bisection_are_logged_at_most_once_a_minute(
     backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend.default_reply = reject_value(7)
+    backend.default_reply = refuse_value(7)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         for _ in range(3):
             await pipeline.deliver(*range(100))

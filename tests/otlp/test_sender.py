@@ -317,11 +317,6 @@ async def test_each_change_of_state_is_logged_without_secrets(
 
 
 def test_delays_grow_to_a_maximum() -> None:
-    assert [BackoffPolicy().retry_delay(attempt, None, 0) for attempt in (0, 1, 2, 3, 10_000)] == [
-        0.2,
-        0.4,
-        0.8,
-        1.5,
-        1.5,
-    ]
-    assert BackoffPolicy().blocked_delay(10_000, 0) == 300
+    policy = BackoffPolicy(0.2, 1.5)
+    assert [policy.retry_delay(attempt, None, 0) for attempt in (0, 1, 2, 3, 10_000)] == [0.2, 0.4, 0.8, 1.5, 1.5]
+    assert policy.blocked_delay(10_000, 0) == 300

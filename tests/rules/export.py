@@ -19,7 +19,7 @@ HTTP_STATUS: Final = In("otlp/test_http_status.py")
 GRPC_STATUS: Final = In("otlp/test_grpc_status.py")
 SENDER: Final = In("otlp/test_sender.py")
 HOSTILE: Final = In("otlp/test_hostile_backend.py")
-REJECTED: Final = In("otlp/test_rejected_requests.py")
+REFUSED: Final = In("otlp/test_refused_requests.py")
 ENCODE: Final = In("otlp/test_encode.py")
 QUEUE: Final = In("otlp/test_queue.py")
 PRODUCER: Final = In("otlp/test_producer.py")
@@ -225,14 +225,14 @@ EXPORT: Final[tuple[Row, ...]] = (
         "401 and 403 block delivery until the credential is corrected (E27).",
         SENDER("test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected"),
         SENDER("test_blocked_delivery_is_retried_every_five_minutes_at_least"),
-        REJECTED("test_a_request_that_is_too_large_is_halved_until_it_fits"),
-        REJECTED("test_points_that_are_rejected_alone_are_dropped_once"),
+        REFUSED("test_a_request_that_is_too_large_is_halved_until_it_fits"),
+        REFUSED("test_points_that_are_refused_alone_are_dropped_once"),
     ),
     followed(
-        "E35", "A permanently rejected request is dropped once, counted by reason, and blocks nothing",
+        "E35", "A permanently refused request is dropped once, counted by reason, and blocks nothing",
         GRPC("test_a_permanent_error_drops_the_request_and_delivery_continues"),
-        REJECTED("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
-        REJECTED("test_a_bisection_ends_after_twenty_requests"),
+        REFUSED("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
+        REFUSED("test_a_bisection_ends_after_twenty_requests"),
     ),
     followed(
         "E36", "A request is retried while the queue holds it; expired requests are counted",

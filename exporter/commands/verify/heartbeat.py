@@ -163,9 +163,9 @@ async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) 
     body = gzip_body(request.body) if settings.otlp.compression == "gzip" else request.body
     async with transport(settings) as sender:
         while True:
-            result = classify(await sender.post(body), request.points, time.time())
+            result = classify(await sender.post(body), request.point_count, time.time())
             if isinstance(result, Accepted) and result.accepted:
-                rejected = f"rejected {result.rejected} of {request.points} points" if result.rejected else ""
+                rejected = f"rejected {result.rejected} of {request.point_count} points" if result.rejected else ""
                 return ": ".join(filter(None, (rejected, result.message)))
             if not isinstance(result, Retryable) or time.monotonic() >= deadline:
                 reason = result.message or ("it rejects every point" if isinstance(result, Accepted) else "")

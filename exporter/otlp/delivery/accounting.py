@@ -20,7 +20,7 @@ class DeliveryState(StrEnum):
     DELIVERING = "delivering"
     RETRYING = "retrying"
     BLOCKED = "holding"
-    REJECTED = "refused"
+    REFUSED = "refused"
 
 
 @dataclass(slots=True)

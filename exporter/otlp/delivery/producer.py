@@ -44,9 +44,9 @@ class RequestProducer:
 
         points = 0
         while (request := await self.run_on_worker(encode_next)) is not None:
-            points += request.points
-            self.accounting.count_enqueued(request.points)
-            queued = QueuedRequest(request.body, request.points, snapshot.timestamp)
+            points += request.point_count
+            self.accounting.count_enqueued(request.point_count)
+            queued = QueuedRequest(request.body, request.point_count, snapshot.timestamp)
             self.accounting.count_dropped(self.queue.put(queued, now))
             self.wake()
             await self.queue.commit()

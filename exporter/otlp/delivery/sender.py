@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-MAX_PROBES: Final = 20
-"""Requests that a bisection may cost: enough to isolate one bad point of 5,000 (see bisect.py)."""
+MAX_TRIAL_REQUESTS: Final = 20
+"""Requests that a bisection may send: enough to isolate one bad point of 5,000 (see bisect.py)."""
 
 CREDENTIAL_POLL: Final = 1.0
 """Seconds between checks for a new credential while delivery is blocked: a repaired Secret works at once."""
@@ -45,7 +45,7 @@ _STATE_EVENTS: Final = {
     DeliveryState.DELIVERING: (logging.INFO, "delivery working"),
     DeliveryState.RETRYING: (logging.WARNING, "delivery retrying"),
     DeliveryState.BLOCKED: (logging.ERROR, "delivery blocked: fix credential or endpoint"),
-    DeliveryState.REJECTED: (logging.ERROR, "delivery failing: the endpoint rejects the points"),
+    DeliveryState.REFUSED: (logging.ERROR, "delivery failing: the endpoint refuses the request"),
 }
 
 
@@ -56,8 +56,8 @@ class BackoffPolicy:
     `max_delay` is short since it bounds how late the return of a backend is noticed: delivery resumes within 2 s.
     """
 
-    initial_delay: float = 0.2
-    max_delay: float = 1.5
+    initial_delay: float
+    max_delay: float
     blocked_initial_delay: float = 1.0
     blocked_max_delay: float = 300.0
 
@@ -107,7 +107,7 @@ class Transport(Protocol):
 
 
 @dataclass(slots=True)
-class DeliveryResult:
+class DeliveryTally:
     """What happened to the points of one queued request, and the last message about them."""
 
     accepted: int = 0
@@ -123,7 +123,7 @@ class Sender:
     queue: RequestQueue
     transport: Transport
     accounting: DeliveryAccounting
-    backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+    backoff: BackoffPolicy
     clock: SenderClock = field(default_factory=SenderClock)
     _wakeup: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _hurry: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -153,53 +153,52 @@ class Sender:
     async def _drain(self) -> None:
         while request := self.queue.peek():
             try:
-                result = await self._deliver(request)
+                tally = await self._deliver(request)
             except Exception:  # noqa: BLE001 - a bug of the exporter costs one request, but never stops delivery
                 _log.exception("delivery failed with an internal error; please report this")
                 drops = [Drop("fault", request.points)]
-                result = DeliveryResult(drops=drops, message="internal error of the exporter; see its log")
-            if result is None:
+                tally = DeliveryTally(drops=drops, message="internal error of the exporter; see its log")
+            if tally is None:
                 continue
             if self.queue.ack(request):
-                self.accounting.count_acked(result.accepted, result.rejected, result.drops)
+                self.accounting.count_acked(tally.accepted, tally.rejected, tally.drops)
                 await self.queue.commit()
-            any_accepted = result.accepted + result.rejected > 0  # every point of an accepted request is one of these
-            self._set_state(DeliveryState.DELIVERING if any_accepted else DeliveryState.REJECTED, result.message)
+            # Points are accepted or rejected only by an accepted request; those of a refused one are dropped.
+            request_accepted = tally.accepted + tally.rejected > 0
+            self._set_state(DeliveryState.DELIVERING if request_accepted else DeliveryState.REFUSED, tally.message)
 
-    async def _deliver(self, request: QueuedRequest) -> DeliveryResult | None:
-        """Send a request, in parts if it is rejected as a unit; None when the queue dropped it meanwhile."""
-        result = DeliveryResult()
-        outcome = await self._send_until_final(request, request)
-        match outcome:
+    async def _deliver(self, request: QueuedRequest) -> DeliveryTally | None:
+        """Send a request, in parts if it is refused and can be split; None when the queue dropped it meanwhile."""
+        tally = DeliveryTally()
+        result = await self._send_until_final(request, request)
+        match result:
             case None:
                 return None
             case Accepted():
-                self._note_accepted(request, outcome, result)
+                self._note_accepted(request, result, tally)
             case Permanent(can_split=True) if request.points > 1:
-                return await self._bisect(request, outcome, result)
+                return await self._bisect(request, result, tally)
             case Permanent():
-                self._note_dropped(request.points, request, outcome, result)
-        return result
+                self._note_dropped(request.points, request, result, tally)
+        return tally
 
-    async def _bisect(
-        self, request: QueuedRequest, failure: Permanent, result: DeliveryResult
-    ) -> DeliveryResult | None:
-        """Deliver the acceptable parts of a rejected request; None when the queue dropped it meanwhile."""
-        bisector = RequestBisector(request.points, MAX_PROBES, too_large=failure.too_large)
+    async def _bisect(self, request: QueuedRequest, failure: Permanent, tally: DeliveryTally) -> DeliveryTally | None:
+        """Deliver the acceptable parts of a refused request; None when the queue dropped it meanwhile."""
+        bisector = RequestBisector(request.points, MAX_TRIAL_REQUESTS, too_large=failure.too_large)
         while span := bisector.next():
             piece = _slice(request, span)
-            outcome = await self._send_until_final(piece, request)
-            match outcome:
+            result = await self._send_until_final(piece, request)
+            match result:
                 case None:
                     return None
                 case Accepted():
                     bisector.accepted()
-                    self._note_accepted(piece, outcome, result)
+                    self._note_accepted(piece, result, tally)
                 case Permanent(too_large=too_large):
-                    bisector.rejected(span, too_large=too_large)
-                    failure = outcome
-        self._note_dropped(sum(map(len, bisector.bad_spans)), request, failure, result)
-        return result
+                    bisector.refused(span, too_large=too_large)
+                    failure = result
+        self._note_dropped(sum(map(len, bisector.bad_spans)), request, failure, tally)
+        return tally
 
     async def _send_until_final(self, piece: QueuedRequest, request: QueuedRequest) -> Accepted | Permanent | None:
         """Send a piece of a queued request until it is accepted or fails for good; None when the queue drops it."""
@@ -246,21 +245,23 @@ class Sender:
         self._hurry.clear()
         return hurried
 
-    def _note_accepted(self, piece: QueuedRequest, outcome: Accepted, result: DeliveryResult) -> None:
-        result.accepted += outcome.accepted
-        result.rejected += outcome.rejected
-        result.message = outcome.message or result.message
+    def _note_accepted(self, piece: QueuedRequest, result: Accepted, tally: DeliveryTally) -> None:
+        tally.accepted += result.accepted
+        tally.rejected += result.rejected
+        tally.message = result.message or tally.message
         self.accounting.last_success = self.clock.now()
         self.accounting.last_lag = self.accounting.last_success - piece.timestamp
-        if outcome.message or outcome.rejected:
+        if result.message or result.rejected:
             self.accounting.warnings += 1
-            self._log_limited("points accepted with a warning", outcome.rejected, piece.points, outcome.message)
+            self._log_limited("points accepted with a warning", result.rejected, piece.points, result.message)
 
-    def _note_dropped(self, points: int, request: QueuedRequest, failure: Permanent, result: DeliveryResult) -> None:
+    def _note_dropped(self, points: int, request: QueuedRequest, failure: Permanent, tally: DeliveryTally) -> None:
         if points:
-            result.drops.append(Drop(failure.reason, points))
-            result.message = failure.message
-            self._log_limited("points rejected and dropped", points, request.points, failure.message)
+            tally.drops.append(Drop(failure.reason, points))
+            tally.message = failure.message
+            self._log_limited(
+                "points dropped: the endpoint refuses the request", points, request.points, failure.message
+            )
 
     def _set_state(self, state: DeliveryState, reason: str) -> None:
         """Enter a state; log it if it is another."""
@@ -282,4 +283,4 @@ def _slice(request: QueuedRequest, span: range) -> QueuedRequest:
     """Return some points of a request as a request, compressed if that was."""
     plain = slice_request(ExportRequest(gunzip_body(request.body), request.points), span.start, span.stop)
     body = gzip_body(plain.body) if is_gzip(request.body) else plain.body
-    return QueuedRequest(body, plain.points, request.timestamp)
+    return QueuedRequest(body, plain.point_count, request.timestamp)

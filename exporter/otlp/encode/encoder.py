@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -27,19 +28,18 @@ if TYPE_CHECKING:
 SCOPE_NAME: Final = "rollouts-exporter"
 """The name of the scope. It has no version: some stores make that a label of every series (T34)."""
 
-MAX_POINTS: Final = 5000  # above the usual 1,000 (E19): 10,000 rollouts at a round trip of 50 ms need it
-MAX_BYTES: Final = 4_000_000  # below 4 MiB, the default limit of gRPC servers
-_FRAMING_OVERHEAD: Final = 64  # above the size of a metric's key and length, its data header, and outer lengths
+_FRAMING_BYTES: Final = 64
+"""Bytes reserved for each metric: more than its key and length, its fields beside the points, and outer lengths."""
 
 
 class Encoder:
     """Encodes snapshots; caches what does not change between them.
 
     `skipped` counts samples and points that were not encoded, by reason. Requests have at most `max_points` points and
-    `max_bytes` bytes before compression.
+    `max_bytes` bytes before compression; the limits are those of the settings.
     """
 
-    def __init__(self, identity: Identity, max_points: int = MAX_POINTS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, identity: Identity, max_points: int = sys.maxsize, max_bytes: int = sys.maxsize) -> None:
         self.skipped: Counter[str] = Counter()
         self._identity = identity
         self._new_builder = partial(RequestBuilder, identity, max_points, max_bytes)
@@ -59,13 +59,13 @@ class Encoder:
         for family, points in self._encode_snapshot(snapshot):
             rest: FramedPoints | None = points
             while rest is not None and (rest := builder.append(family, rest)) is not None:
-                if builder.points:
+                if builder.point_count:
                     yield builder.build()
                     builder = self._new_builder()
                 else:
                     self.skipped["too_large"] += 1
                     rest = rest.without_first()
-        if builder.points:
+        if builder.point_count:
             yield builder.build()
         for encoder, cache in self._caches.items():
             encoder.end_cycle()
@@ -86,15 +86,17 @@ class Encoder:
 
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
         encoder = self._encoders[active.type]
+        # A stale series with a label that repeats the identity may be an active series without that label. The cache
+        # cannot detect this, since it returns no attributes of numbers.
         overlaps = self._identity.overlaps(series.labels for series in stale.series)
         cached = None if overlaps else self._caches[encoder].render(active, timestamp)
-        seen_keys: set[bytes] = set()
+        seen_attributes: set[bytes] = set()
         if cached is not None:
-            batches, seen_keys = cached
+            batches, seen_attributes = cached
             yield from batches
         else:
-            yield from map(frame_points, filter(None, encoder.encode(active, timestamp, seen_keys)))
-        yield from map(frame_points, filter(None, encoder.encode_stale(stale, timestamp, seen_keys)))
+            yield from map(frame_points, filter(None, encoder.encode(active, timestamp, seen_attributes)))
+        yield from map(frame_points, filter(None, encoder.encode_stale(stale, timestamp, seen_attributes)))
 
     def _merge_same_type(self, first: MetricFamily, families: list[MetricFamily]) -> MetricFamily:
         """Merge families of the type of `first`, and skip the others: a name has one type (T06)."""
@@ -107,14 +109,15 @@ class RequestBuilder:
     """Builds one export request within the limits."""
 
     def __init__(self, identity: Identity, max_points: int, max_bytes: int) -> None:
-        self.points = 0
+        self.point_count = 0
         self._max_points = max_points
         self._request = RawPointsRequest()
         scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME))
-        header = ResourceMetrics(resource=Resource(attributes=attributes(identity.resource)), scope_metrics=[scope])
-        self._request.resource_metrics.add().MergeFromString(header.SerializeToString())
+        resource = Resource(attributes=attributes(identity.resource))
+        resource_part = ResourceMetrics(resource=resource, scope_metrics=[scope])
+        self._request.resource_metrics.add().MergeFromString(resource_part.SerializeToString())
         self._metrics = self._request.resource_metrics[0].scope_metrics[0].metrics
-        self._capacity = self._remaining_bytes = max_bytes - self._request.ByteSize() - _FRAMING_OVERHEAD
+        self._capacity = self._remaining_bytes = max_bytes - self._request.ByteSize() - _FRAMING_BYTES
         self._family: MetricFamily | None = None
         self._bodies: list[bytes] = []
 
@@ -123,34 +126,34 @@ class RequestBuilder:
 
         A request that is more than half full takes all of `points` or none: splitting them costs more than space.
         """
-        header = b"" if family is self._family else _metric_header(family)
-        remaining_bytes = self._remaining_bytes - (len(header) + _FRAMING_OVERHEAD if header else 0)
+        metric_part = b"" if family is self._family else _metric_without_points(family)
+        remaining_bytes = self._remaining_bytes - (len(metric_part) + _FRAMING_BYTES if metric_part else 0)
         fitting, rest = points, None
-        if points.count > self._max_points - self.points or len(points.body) > remaining_bytes:
-            if self.points > self._max_points // 2 or self._remaining_bytes < self._capacity // 2:
+        if points.count > self._max_points - self.point_count or len(points.body) > remaining_bytes:
+            if self.point_count > self._max_points // 2 or self._remaining_bytes < self._capacity // 2:
                 return points
-            fitting, rest = points.split(self._max_points - self.points, remaining_bytes)
+            fitting, rest = points.split(self._max_points - self.point_count, remaining_bytes)
         if fitting.count:
-            if header:
+            if metric_part:
                 self._finish_metric()
-                self._metrics.add().MergeFromString(header)
+                self._metrics.add().MergeFromString(metric_part)
                 self._family = family
             self._bodies.append(fitting.body)
             self._remaining_bytes = remaining_bytes - len(fitting.body)
-            self.points += fitting.count
+            self.point_count += fitting.count
         return rest
 
     def _finish_metric(self) -> None:
         """Join the points of the current metric."""
         if self._family is not None:
-            data = b"".join([_METRIC_DATA_HEADER.get(self._family.type, b""), *self._bodies])
+            data = b"".join([_DATA_FIELDS.get(self._family.type, b""), *self._bodies])
             setattr(self._metrics[-1], POINT_FIELDS[self._family.type], data)
             self._bodies = []
 
     def build(self) -> ExportRequest:
         """Return the finished request."""
         self._finish_metric()
-        return ExportRequest(self._request.SerializeToString(), self.points)
+        return ExportRequest(self._request.SerializeToString(), self.point_count)
 
 
 def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
@@ -161,14 +164,14 @@ def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:
     return by_name
 
 
-def _metric_header(family: MetricFamily) -> bytes:
+def _metric_without_points(family: MetricFamily) -> bytes:
     """Encode a metric without points: no unit, the exposed type in the metadata (T01-T05, T14-T16)."""
     metric_type = "unknown" if family.type is MetricType.UNTYPED else family.type
     metadata = attributes([("prometheus.type", metric_type)])
     return Metric(name=family.name, description=family.help, metadata=metadata).SerializeToString()
 
 
-_METRIC_DATA_HEADER: Final[Mapping[MetricType, bytes]] = {
+_DATA_FIELDS: Final[Mapping[MetricType, bytes]] = {
     MetricType.COUNTER: Sum(aggregation_temporality=CUMULATIVE, is_monotonic=True).SerializeToString(),
     MetricType.HISTOGRAM: Histogram(aggregation_temporality=CUMULATIVE).SerializeToString(),
 }

@@ -77,22 +77,24 @@ class HistogramEncoder:
         """Return None: values occur at several places of such a point."""
         return None
 
-    def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield points in bounded blocks; add their attributes to `seen_keys`."""
+    def encode(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield points in bounded blocks; add their attributes to `seen_attributes`."""
         ordered, groups = self._groups.group(family)
-        seen_keys.update(group.attribute_bytes for group in groups)
+        seen_attributes.update(group.attribute_bytes for group in groups)
         for same_layout, values in _blocks(groups, array("d", ordered.values)):
             self._skipped["surplus"] += same_layout[0].layout.ignored * len(same_layout)
             yield self._encode_points(same_layout, values, nanoseconds(timestamp))
 
-    def encode_stale(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+    def encode_stale(
+        self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]
+    ) -> Iterator[list[bytes]]:
         """Yield a staleness marker for each group (T41, T46).
 
         It has bounds, counts of zero and a sum of 0: without them some stores keep a part of the series alive.
         """
         ordered, groups = self._groups.group(family)
         for same_layout, _ in _blocks(groups, array("d", ordered.values)):
-            new = [group.attribute_bytes for group in same_layout if group.attribute_bytes not in seen_keys]
+            new = [group.attribute_bytes for group in same_layout if group.attribute_bytes not in seen_attributes]
             self._skipped["duplicate"] += len(same_layout) - len(new)
             layout = same_layout[0].layout
             if layout.invalid_bounds:

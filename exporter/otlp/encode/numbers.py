@@ -55,19 +55,21 @@ class NumberEncoder:
         """Encode the values, which come before the labels."""
         return [_WITH_VALUE(_VALUE, value) for value in batch.values]
 
-    def encode(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
-        """Yield the points of a family in bounded blocks; add the attributes of its series to `seen_keys`."""
+    def encode(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[list[bytes]]:
+        """Yield the points of a family in bounded blocks; add the attributes of its series to `seen_attributes`."""
         prefix = NumberDataPoint(time_unix_nano=nanoseconds(timestamp)).SerializeToString() + _VALUE
         pack = Struct(f"<{len(prefix)}sd").pack
-        for part, attributes in self._distinct_parts(family, seen_keys):
+        for part, attributes in self._distinct_parts(family, seen_attributes):
             rows = zip(attributes, self._identity_bytes(part.series), part.values, strict=True)
             points = [labels + identity + pack(prefix, value) for labels, identity, value in rows]
             yield points if part.start_times is None else _with_start_times(points, part.start_times)
 
-    def encode_stale(self, family: MetricFamily, timestamp: float, seen_keys: set[bytes]) -> Iterator[list[bytes]]:
+    def encode_stale(
+        self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]
+    ) -> Iterator[list[bytes]]:
         """Yield a staleness marker, which has no value, for each series of a family (T41, T46)."""
         marker = NumberDataPoint(time_unix_nano=nanoseconds(timestamp), flags=NO_RECORDED_VALUE).SerializeToString()
-        for part, attributes in self._distinct_parts(family, seen_keys):
+        for part, attributes in self._distinct_parts(family, seen_attributes):
             rows = zip(attributes, self._identity_bytes(part.series), strict=True)
             yield [labels + identity + marker for labels, identity in rows]
 
@@ -79,19 +81,19 @@ class NumberEncoder:
             self._overridden_identity = {key: value for key, value in overridden if key in self._attribute_bytes}
 
     def _distinct_parts(
-        self, family: MetricFamily, seen_keys: set[bytes]
+        self, family: MetricFamily, seen_attributes: set[bytes]
     ) -> Iterator[tuple[MetricFamily, list[bytes]]]:
         """Split a family into bounded parts with the encoded attributes of each series; skip duplicates (T40)."""
         for part in metrics.split(family, BLOCK_POINTS):
             attributes = self._attribute_bytes.get_all(part.series, self._encode_attributes)
             distinct = set(attributes)
-            if len(distinct) < len(attributes) or not seen_keys.isdisjoint(distinct):
-                is_first = _first_occurrences(attributes, seen_keys)
+            if len(distinct) < len(attributes) or not seen_attributes.isdisjoint(distinct):
+                is_first = _first_occurrences(attributes, seen_attributes)
                 self._skipped["duplicate"] += is_first.count(False)
                 yield metrics.select(part, is_first), list(compress(attributes, is_first))
             else:
                 yield part, attributes
-            seen_keys |= distinct
+            seen_attributes |= distinct
 
     def _encode_attributes(self, series: Series) -> bytes:
         """Encode the labels, except those that only repeat the identity."""
@@ -126,8 +128,8 @@ def _with_start_times(points: Sequence[bytes], start_times: Sequence[float]) -> 
     return [point + encoded[start] for point, start in zip(points, start_times, strict=True)]
 
 
-def _first_occurrences(attributes: Sequence[bytes], seen_keys: set[bytes]) -> list[bool]:
-    seen = set(seen_keys)
+def _first_occurrences(attributes: Sequence[bytes], seen_attributes: set[bytes]) -> list[bool]:
+    seen = set(seen_attributes)
     is_first = []
     for item in attributes:
         is_first.append(item not in seen)

@@ -110,18 +110,18 @@ class ExportRequest:
     """An encoded ExportMetricsServiceRequest, and the number of its points."""
 
     body: bytes
-    points: int
+    point_count: int
 
 
 def slice_request(request: ExportRequest, first: int, end: int) -> ExportRequest:
     """Return a request of the points from `first` to before `end`, in order.
 
-    Resource, scope and metadata are complete (T05). Empty metrics are deleted: some stores reject a request with one
+    Resource, scope and metadata are complete (T05). Empty metrics are deleted: some stores refuse a request with one
     (T53). Raises google.protobuf.message.DecodeError.
     """
     message = ExportMetricsServiceRequest.FromString(request.body)
     metrics = message.resource_metrics[0].scope_metrics[0].metrics  # a request has one resource and one scope
-    position = request.points
+    position = request.point_count
     for index in reversed(range(len(metrics))):
         points = getattr(metrics[index], metrics[index].WhichOneof("data") or "gauge").data_points
         position -= len(points)

@@ -120,7 +120,7 @@ def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
 
 
 def _decompressed(body: bytes) -> bytes:
-    """Return a body without its compression; one that is damaged is sent as it is, and the server rejects it."""
+    """Return a body without its compression; one that is damaged is sent as it is, and the server refuses it."""
     with suppress(*GZIP_ERRORS):
         return gunzip_body(body)
     return body

@@ -152,12 +152,12 @@ async def _mark_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: o
 async def _read(response: aiohttp.ClientResponse) -> TransportOutcome:
     """Read a response and decompress it up to the limit; a body that is not compressed as it claims stays (E24)."""
     try:
-        result = await read_response(response, MAX_RESPONSE_BYTES)
+        http_response = await read_response(response, MAX_RESPONSE_BYTES)
     except ResponseTooLargeError:
         return ResponseTooLarge(str(response.status))
     if response.headers.get("Content-Encoding", "").lower() in {"gzip", "deflate"}:
-        result = replace(result, body=decompress_prefix(result.body, MAX_RESPONSE_BYTES + 1))
-    return result if len(result.body) <= MAX_RESPONSE_BYTES else ResponseTooLarge(result.code)
+        http_response = replace(http_response, body=decompress_prefix(http_response.body, MAX_RESPONSE_BYTES + 1))
+    return http_response if len(http_response.body) <= MAX_RESPONSE_BYTES else ResponseTooLarge(http_response.code)
 
 
 _BROKEN: Final = ("broken", "the connection broke before the response was complete")

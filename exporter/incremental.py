@@ -17,12 +17,10 @@ from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from exporter.metrics import Series
+from exporter.metrics import Labels, SampleBatch, ScrapeResult, Series, family_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from exporter.metrics import Labels, SampleBatch
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -119,6 +117,18 @@ class KeyedView(Generic[K, V]):
             previous, self.values = self.values, dict(self._memo.values)
             changed |= {key for key, value in self.values.items() if previous.get(key) != value}
         return changed
+
+
+class FamilyView(KeyedView[K, V]):
+    """The pairs extracted from the samples of one family on all pages."""
+
+    def __init__(self, family: str, extract: Callable[[Mapping[str, str], float], tuple[K, V] | None]) -> None:
+        super().__init__(per_sample(extract))
+        self._family = family
+
+    def follow(self, results: Iterable[ScrapeResult]) -> set[K]:
+        """Follow the pages; return the keys whose value may have changed."""
+        return self.apply(family_batches(results, self._family))
 
 
 class OneToManyIndex(Generic[P, K]):

@@ -8,28 +8,21 @@ pods are not parsed, since Kubernetes truncates long ones.
 from __future__ import annotations
 
 import math
+from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import KeyedView, OneToManyIndex, per_sample
-from exporter.metrics import Source, family_batches
+from exporter.incremental import FamilyView, OneToManyIndex
 from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.metrics import ScrapeResult
 
 REQUIRED_FAMILIES: Final = frozenset({
-    "kube_pod_deletion_timestamp",
-    "kube_pod_info",
-    "kube_pod_labels",
-    "kube_pod_status_phase",
-    "kube_pod_status_ready",
-    "kube_replicaset_annotations",
-    "kube_replicaset_created",
-    "kube_replicaset_owner",
-    "kube_replicaset_spec_replicas",
+    "kube_pod_deletion_timestamp", "kube_pod_info", "kube_pod_labels", "kube_pod_status_phase", "kube_pod_status_ready",
+    "kube_replicaset_annotations", "kube_replicaset_created", "kube_replicaset_owner", "kube_replicaset_spec_replicas",
     "kube_replicaset_status_replicas",
 })  # fmt: skip # a table
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
@@ -37,8 +30,6 @@ _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _ReplicaSetKey = tuple[str, str]
 _PodKey = tuple[str, str, str]
 NO_REPLICA_SET: Final[_ReplicaSetKey] = ("", "")
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 def is_complete_page(result: ScrapeResult) -> bool:
@@ -62,23 +53,22 @@ class WorkloadIndex:
     """
 
     def __init__(self, role_labels: Mapping[str, Mapping[str, str]]) -> None:
-        self._owners = _Table("kube_replicaset_owner", _owner)
-        self._created = _Table("kube_replicaset_created", _replica_set_value)
-        self._desired = _Table("kube_replicaset_spec_replicas", _replica_set_value)
-        self._pod_counts = _Table("kube_replicaset_status_replicas", _replica_set_value)
-        self._revisions = _Table("kube_replicaset_annotations", _revision)
-        self._terminating = _Table("kube_pod_deletion_timestamp", lambda labels, _: (_pod_key(labels), True))
-        self._finished = _Table("kube_pod_status_phase", _finished)
-        self._ready = _Table("kube_pod_status_ready", _ready)
-        self._label_roles = _Table("kube_pod_labels", lambda labels, _: _label_role(labels, role_labels))
-        self._pod_infos = _Table("kube_pod_info", _pod_info)
+        self._owners = FamilyView("kube_replicaset_owner", _owner)
+        self._created = FamilyView("kube_replicaset_created", _replica_set_value)
+        self._desired = FamilyView("kube_replicaset_spec_replicas", _replica_set_value)
+        self._pod_counts = FamilyView("kube_replicaset_status_replicas", _replica_set_value)
+        self._revisions = FamilyView("kube_replicaset_annotations", _revision)
+        self._terminating = FamilyView("kube_pod_deletion_timestamp", lambda labels, _: (_pod_key(labels), True))
+        self._finished = FamilyView("kube_pod_status_phase", _finished)
+        self._ready = FamilyView("kube_pod_status_ready", _ready)
+        self._label_roles = FamilyView("kube_pod_labels", lambda labels, _: _label_role(labels, role_labels))
+        self._pod_infos = FamilyView("kube_pod_info", _pod_info)
         self._replica_sets_of: OneToManyIndex[RolloutKey, _ReplicaSetKey] = OneToManyIndex()
         self._pods_of: OneToManyIndex[_ReplicaSetKey, _PodKey] = OneToManyIndex()
         self._workloads: dict[RolloutKey, Workload] = {}
 
     def read(self, results: Sequence[ScrapeResult], now: float) -> dict[RolloutKey, Workload]:
         """Return the workload of each rollout on all shards' pages; an unchanged one keeps its `observed_at`."""
-        results = [r for r in results if r.source is Source.KUBE_STATE_METRICS and r.failure is None]
         replica_sets: set[_ReplicaSetKey] = set()
         for table in (self._owners, self._created, self._desired, self._pod_counts, self._revisions):
             replica_sets |= table.follow(results)
@@ -93,29 +83,22 @@ class WorkloadIndex:
             self._pods_of.put(pod, (pod[0], info[0]) if info is not None else None)
             replica_sets.add(self._pods_of.parents.get(pod, NO_REPLICA_SET))
         for replica_set in replica_sets:
-            self._replica_sets_of.put(replica_set, self._owner_key(replica_set))
+            owner = self._owners.values.get(replica_set)
+            self._replica_sets_of.put(replica_set, (replica_set[0], owner[1]) if owner is not None else None)
         changed.update(map(self._replica_sets_of.parents.get, replica_sets))
         for key in filter(None, changed):
             self._rebuild(key, now)
         return dict(self._workloads)
 
-    def _owner_key(self, replica_set: _ReplicaSetKey) -> RolloutKey | None:
-        """Return the rollout or experiment that owns a ReplicaSet."""
-        owner = self._owners.values.get(replica_set)
-        return (replica_set[0], owner[1]) if owner is not None else None
-
     def _rebuild(self, key: RolloutKey, now: float) -> None:
         keys = self._replica_sets_of.children(key)
         replica_sets = {built.hash: built for built in map(self._replica_set, keys) if built is not None}
-        pods = sorted(filter(None, map(self._pod, self._pod_keys(keys))), key=attrgetter("name"))
+        pod_keys = chain.from_iterable(map(self._pods_of.children, keys))
+        pods = sorted(filter(None, map(self._pod, pod_keys)), key=attrgetter("name"))
         if replica_sets or pods:
             self._workloads[key] = Workload(replica_sets, tuple(pods), now)
         else:
             self._workloads.pop(key, None)
-
-    def _pod_keys(self, replica_sets: Iterable[_ReplicaSetKey]) -> Iterator[_PodKey]:
-        for replica_set in replica_sets:
-            yield from self._pods_of.children(replica_set)
 
     def _replica_set(self, key: _ReplicaSetKey) -> ReplicaSet | None:
         kind, owner = self._owners.values[key]
@@ -146,18 +129,6 @@ class WorkloadIndex:
             experiment=experiment,
             label_role=self._label_roles.values.get(key, ""),
         )
-
-
-class _Table(KeyedView[K, V]):
-    """The samples of one family on all shards' pages, as a mapping."""
-
-    def __init__(self, family: str, extract: Callable[[Mapping[str, str], float], tuple[K, V] | None]) -> None:
-        super().__init__(per_sample(extract))
-        self._family = family
-
-    def follow(self, results: Iterable[ScrapeResult]) -> set[K]:
-        """Follow the pages; return the keys whose value may have changed."""
-        return self.apply(family_batches(results, self._family))
 
 
 def _pod_template_hash(name: str, owner: str) -> str | None:

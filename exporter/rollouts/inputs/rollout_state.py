@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import KeyedView, OneToManyIndex, per_sample
-from exporter.metrics import family_batches
+from exporter.incremental import FamilyView, OneToManyIndex
 from exporter.rollouts.model import RolloutKey, RolloutStatus, rollout_key
 
 if TYPE_CHECKING:
@@ -19,13 +18,8 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "kube_customresource_rollout_"
 _GAUGES: Final = (
-    "canary_weight",
-    "max_traffic_weight",
-    "current_step_index",
-    "abort",
-    "generation",
-    "observed_generation",
-)
+    "canary_weight", "max_traffic_weight", "current_step_index", "abort", "generation", "observed_generation",
+)  # fmt: skip # a table
 REQUIRED_FAMILIES: Final = frozenset(
     _PREFIX + name for name in (*_GAUGES, "status_info", "status_phase", "traffic_weight", "pause_start_time")
 )
@@ -40,23 +34,19 @@ class RolloutStatusReader:
     """Reads pages of custom-resource state; builds the status only of rollouts whose samples changed."""
 
     def __init__(self) -> None:
-        self._gauges = {name: KeyedView(per_sample(_gauge)) for name in _GAUGES}
-        self._weights = KeyedView(per_sample(_canary_weight))
-        self._healths = KeyedView(per_sample(_health))
-        self._hashes = KeyedView(per_sample(_hashes))
-        self._pauses = KeyedView(per_sample(_pause))
+        self._gauges = {name: FamilyView(_PREFIX + name, _gauge) for name in _GAUGES}
+        self._weights = FamilyView(_PREFIX + "traffic_weight", _canary_weight)
+        self._healths = FamilyView(_PREFIX + "status_phase", _health)
+        self._hashes = FamilyView(_PREFIX + "status_info", _hashes)
+        self._pauses = FamilyView(_PREFIX + "pause_start_time", _pause)
         self._pauses_of: OneToManyIndex[RolloutKey, tuple[RolloutKey, str]] = OneToManyIndex()
         self._statuses: dict[RolloutKey, RolloutStatus] = {}
 
     def read(self, results: Sequence[ScrapeResult], now: float) -> dict[RolloutKey, RolloutStatus]:
         """Return the status of each rollout on any page; an unchanged one keeps its `observed_at`."""
-        changed: set[RolloutKey] = set()
-        for name, view in self._gauges.items():
-            changed |= view.apply(family_batches(results, _PREFIX + name))
-        changed |= self._weights.apply(family_batches(results, _PREFIX + "traffic_weight"))
-        changed |= self._healths.apply(family_batches(results, _PREFIX + "status_phase"))
-        changed |= self._hashes.apply(family_batches(results, _PREFIX + "status_info"))
-        for pause in self._pauses.apply(family_batches(results, _PREFIX + "pause_start_time")):
+        changed = self._weights.follow(results) | self._healths.follow(results) | self._hashes.follow(results)
+        changed.update(*(gauge.follow(results) for gauge in self._gauges.values()))
+        for pause in self._pauses.follow(results):
             self._pauses_of.put(pause, pause[0] if pause in self._pauses.values else None)
             changed.add(pause[0])
         for key in changed:

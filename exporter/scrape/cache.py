@@ -33,8 +33,8 @@ _LABEL: Final = _BLANK + rb"([a-zA-Z_][a-zA-Z0-9_]*+)" + _BLANK + rb"=" + _BLANK
 _LABELS: Final = re.compile(_LABEL.decode())
 SERIES_PATTERN: Final = (
     _BLANK
-    + rb"(" + _NAME + rb")" + _BLANK
-    + rb"(?:\{((?:" + _LABEL + rb"(?:," + _LABEL + rb")*+,?)?)" + _BLANK + rb"\})?"
+    + rb"(?P<name>" + _NAME + rb")" + _BLANK
+    + rb"(?:\{(?P<labels>(?:" + _LABEL + rb"(?:," + _LABEL + rb")*+,?)?)" + _BLANK + rb"\})?"
     + _BLANK
 )  # fmt: skip # a grammar reads best on lines of its own
 _SERIES: Final = re.compile(SERIES_PATTERN.decode())
@@ -101,7 +101,8 @@ class LazySeries(Sequence[Series]):
 class SeriesCache:
     """The series of one family by their text; `get` is the hot look-up, `intern` the slow one for a new text.
 
-    `retained`: the family is exported again, so each series must be the same object for as long as a page has it.
+    `retained`: the family passes through, so each series must be the same object for as long as a page has it. The
+    series of other families are only read, and not stored.
     """
 
     __slots__ = ("_by_canonical_text", "_by_text", "_sample_names", "get", "retained")
@@ -122,10 +123,10 @@ class SeriesCache:
         match = _SERIES.fullmatch(decoded)
         if match is None:
             raise LineError("syntax")
-        name = self._sample_names.get(match[1])
+        name = self._sample_names.get(match["name"])
         if name is None:
             return None
-        canonical = _canonical_text(name, decoded, _LABELS.findall(match[2] or ""))
+        canonical = _canonical_text(name, decoded, _LABELS.findall(match["labels"] or ""))
         if not self.retained:
             return ScrapedSeries(name, text)
         series = self._by_text.get(canonical.encode()) or self._find_by_canonical_text(canonical)
@@ -204,7 +205,7 @@ def _escape_label(pair: tuple[str, str]) -> tuple[str, str]:
 class ScrapeCache:
     """The series of all pages by family, shared by all parsers, so that all controllers share one `Series` of each.
 
-    `retains` selects by name the families that are exported again and keep their series.
+    `retains` selects by name the families that pass through; the series of others are not stored.
     """
 
     def __init__(self, retains: Callable[[str], bool] = lambda _: True) -> None:

@@ -23,15 +23,15 @@ _LOOKAHEAD: Final = 3
 """Batches of the previous page that are searched for after a change, so that two of them may have disappeared."""
 _MAX_MISSES: Final = 8
 """Failed searches in a row after which the rest of the family is parsed as new, since its order has changed."""
-_MAX_HASH_PROBES: Final = 16
-"""Occurrences of `#` within lines that are skipped one by one before `\\n#` is searched for."""
+_MAX_NUMBER_SIGNS: Final = 16
+"""Number signs (`#`) within lines that are skipped one by one before `\\n#` is searched for."""
 _LINE_FEED: Final = ord("\n")
 
 
 def next_comment(text: bytes, pos: int, end: int) -> int:
     """Return where the next line that begins with `#` starts, `end` if none does before."""
     offset = pos
-    for _ in range(_MAX_HASH_PROBES):  # bytes.find is ten times as fast for one byte as for two
+    for _ in range(_MAX_NUMBER_SIGNS):  # bytes.find is ten times as fast for one byte as for two
         offset = text.find(b"#", offset, end)
         if offset < 0:
             return end

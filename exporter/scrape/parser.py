@@ -1,4 +1,4 @@
-"""Text format 0.0.4, as it streams in → metric families; families that nobody wants are skipped to the next `#`.
+"""Text format 0.0.4, as it streams in → metric families; families that are not selected are skipped to the next `#`.
 
 A batch of lines that equals one of the target's previous page is not parsed again: its `SampleBatch` is reused. New
 lines are split at the last space: the left part is the series key, which is looked up in the cache, the right part the
@@ -37,7 +37,9 @@ _NUMBER: Final = re.compile(
 _SAMPLE: Final = re.compile(
     rb"(?P<series>" + SERIES_PATTERN + rb")(?<=[ \t}])(?P<number>[^ \t]++)(?:[ \t]++[+-]?[0-9]++)?", re.DOTALL
 )
-_HEADER: Final = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++([^ \t]++)(?:[ \t](.*))?", re.DOTALL)
+_METADATA_LINE: Final = re.compile(
+    rb"#[ \t]++(?P<keyword>HELP|TYPE)[ \t]++(?P<name>[^ \t]++)(?:[ \t](?P<text>.*))?", re.DOTALL
+)
 # kube-state-metrics up to 2.16 writes the OpenMetrics types `info` and `stateset` of custom resources in text, too.
 _METRIC_TYPES: Final = {metric_type.value: metric_type for metric_type in MetricType} | {
     "info": MetricType.GAUGE,
@@ -56,7 +58,7 @@ class ExpositionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """A complete page: wanted families by name, even without samples; parse errors by reason; count of samples."""
+    """A complete page: selected families by name, even without samples; parse errors by reason; count of samples."""
 
     families: Mapping[str, MetricFamily]
     parse_errors: Mapping[str, int]
@@ -65,14 +67,14 @@ class Exposition:
 
 @dataclass(slots=True, eq=False)
 class FamilyBuilder:
-    """Collects the batches of one family of a page; `previous` are its batches on the target's previous page."""
+    """Collects the batches of one family of a page; `previous_batches` are those of the target's previous page."""
 
     name: str
     type: MetricType = MetricType.UNTYPED
     help: str = ""
     has_type: bool = False
     series_cache: SeriesCache | None = None
-    previous: PreviousBatches | None = None
+    previous_batches: PreviousBatches | None = None
     batches: list[SampleBatch] = field(default_factory=list)
     sample_count: int = 0
     _series: list[Series] = field(default_factory=list)
@@ -96,15 +98,17 @@ class FamilyBuilder:
             self.batches.append(SampleBatch(self._series, self._values))
             self._series, self._values = [], array("d")
 
-    def build(self, previous: MetricFamily | None) -> tuple[MetricFamily, int]:
-        """Return the family and its count of duplicate samples; `previous` is the family of the previous page.
+    def build(self, previous_family: MetricFamily | None) -> tuple[MetricFamily, int]:
+        """Return the family and its count of duplicate samples; `previous_family` is that of the previous page.
 
         Duplicates are searched for only if the batches changed and the series are retained: series that are not
-        retained are new objects at every read, so that comparing them finds nothing.
+        retained are new objects at each access, so that comparing them finds nothing.
         """
         self.flush()
         batches = tuple(self.batches)
-        unchanged = previous is not None and previous.batches == batches and previous.type is self.type
+        unchanged = (
+            previous_family is not None and previous_family.batches == batches and previous_family.type is self.type
+        )
         if unchanged or (self.series_cache is not None and not self.series_cache.retained):
             return MetricFamily.from_batches(self.name, self.type, self.help, batches), 0
         family = merge_batches(self.name, self.type, self.help, batches)
@@ -123,8 +127,8 @@ class ExpositionParser:
     sample_limit: int = 0
     previous_families: Mapping[str, MetricFamily] = field(default_factory=dict)
     _builders: dict[str, FamilyBuilder] = field(default_factory=dict)
-    _current: FamilyBuilder | None = None
-    _saw_header: bool = False  # before the first header the family of a line is the one that its series names
+    _current: FamilyBuilder | None = None  # None before the first metadata line, and in a family that is not selected
+    _saw_metadata: bool = False  # until then, each sample line belongs to the family that is named like its series
     _saw_sample: bool = False
     _parse_errors: Counter[str] = field(default_factory=Counter)
     _sample_count: int = 0
@@ -140,7 +144,7 @@ class ExpositionParser:
             start = text.index(b"\n") + 1
             self._in_long_line = False
         too_long = len(text) - end >= MAX_LINE_BYTES
-        self._tail = text[self._parse_lines(text, start, end, is_last=too_long) :]
+        self._tail = text[self._parse_lines(text, start, end, no_more_text=too_long) :]
         if too_long:
             self._count_long_line(self._tail)
             self._in_long_line, self._tail = True, b""
@@ -148,8 +152,8 @@ class ExpositionParser:
     def finish(self) -> Exposition:
         """Return the page. Raises ExpositionError `cut_short` (no final line feed) and `not_exposition`."""
         end = self._tail.rfind(b"\n") + 1
-        self._parse_lines(self._tail, 0, end, is_last=True)
-        if self._parse_errors and not self._saw_header and not self._saw_sample:
+        self._parse_lines(self._tail, 0, end, no_more_text=True)
+        if self._parse_errors and not self._saw_metadata and not self._saw_sample:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
         if self._in_long_line or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
@@ -160,18 +164,20 @@ class ExpositionParser:
         return Exposition(families, dict(+self._parse_errors), self._sample_count)
 
     def _count_long_line(self, line: bytes) -> None:
-        """Count a line that is skipped for its length, unless it belongs to a family that nobody wants."""
+        """Count a line that is skipped for its length, unless it belongs to a family that is not selected."""
         if not self._in_long_line and (line.startswith(b"#") or self._is_reading):
             self._parse_errors["too_long"] += 1
 
     @property
     def _is_reading(self) -> bool:
-        return self._current is not None or not self._saw_header
+        """Whether sample lines are parsed; those of a family that is not selected are skipped."""
+        return self._current is not None or not self._saw_metadata
 
-    def _parse_lines(self, text: bytes, pos: int, end: int, *, is_last: bool) -> int:
+    def _parse_lines(self, text: bytes, pos: int, end: int, *, no_more_text: bool) -> int:
         """Parse lines up to `end`; return where parsing stopped.
 
-        Unless `is_last`, it stops before sample lines that may be the beginning of a batch of the previous page.
+        It stops before sample lines that may be the beginning of a batch of the previous page, unless no later text can
+        extend the last batch (`no_more_text`).
         """
         while pos < end:
             if text.startswith(b"#", pos):
@@ -180,44 +186,45 @@ class ExpositionParser:
             else:
                 stop = next_comment(text, pos, end)
                 if self._is_reading:
-                    parsed = self._parse_samples(text, pos, stop, is_last=is_last or stop < end)
+                    parsed = self._parse_samples(text, pos, stop, no_more_text=no_more_text or stop < end)
                     if parsed < stop:
                         return parsed
             pos = stop
         return pos
 
-    def _parse_samples(self, text: bytes, pos: int, stop: int, *, is_last: bool) -> int:
+    def _parse_samples(self, text: bytes, pos: int, stop: int, *, no_more_text: bool) -> int:
         """Parse sample lines batch by batch, so that the work between two checks of the limit is bounded."""
         while pos < stop:
             builder = self._current
             if builder is None:
                 pos = self._parse_slice(text, pos, split_point(text, pos, stop))
             else:
-                previous = builder.previous or self._previous_batches(builder)
-                batch = previous.match_next(text, pos)
-                if batch is None and not is_last and stop - pos < previous.needed_bytes:
+                previous_batches = builder.previous_batches or self._previous_batches(builder)
+                batch = previous_batches.match_next(text, pos)
+                if batch is None and not no_more_text and stop - pos < previous_batches.needed_bytes:
                     return pos
                 if batch is None:
-                    pos = self._parse_changed(builder, previous, text, pos, stop)
+                    pos = self._parse_changed(builder, previous_batches, text, pos, stop)
                 else:
                     builder.append_batch(batch)
                     self._sample_count += len(batch)
                     pos += batch.text_size
             if self.sample_limit and self._sample_count > self.sample_limit:
-                message = f"the page has more than {self.sample_limit} samples of wanted families"
+                message = f"the page has more than {self.sample_limit} samples of selected families"
                 raise ExpositionError("sample_limit", message)
         return pos
 
     def _previous_batches(self, builder: FamilyBuilder) -> PreviousBatches:
         family = self.previous_families.get(builder.name)
-        builder.previous = PreviousBatches(family.batches if family is not None and family.type is builder.type else ())
-        return builder.previous
+        batches = family.batches if family is not None and family.type is builder.type else ()
+        builder.previous_batches = PreviousBatches(batches)
+        return builder.previous_batches
 
     def _parse_changed(
-        self, builder: FamilyBuilder, previous: PreviousBatches, text: bytes, pos: int, stop: int
+        self, builder: FamilyBuilder, previous_batches: PreviousBatches, text: bytes, pos: int, stop: int
     ) -> int:
         """Parse about a batch of new lines, at most up to where the previous page continues; return their end."""
-        resync = previous.find_resync(text, pos, stop)
+        resync = previous_batches.find_resync(text, pos, stop)
         if resync == pos:
             return pos
         if resync < 0 or resync - pos > 2 * BATCH_BYTES:
@@ -241,22 +248,22 @@ class ExpositionParser:
         if len(line) >= MAX_LINE_BYTES:
             self._count_long_line(line)
             return
-        match = _HEADER.fullmatch(line)
+        match = _METADATA_LINE.fullmatch(line)
         if match is None:
             return
-        self._saw_header = True
-        self._current = self._builder(match[2].decode(errors="replace"))
+        self._saw_metadata = True
+        self._current = self._builder(match["name"].decode(errors="replace"))
         if self._current is None:
             return
         try:
-            rest = (match[3] or b"").decode()
+            text = (match["text"] or b"").decode()
         except UnicodeDecodeError:
             self._parse_errors["utf8"] += 1
             return
-        if match[1] == b"HELP":
-            self._current.help = self._current.help or unescape(rest, quoted=False)
+        if match["keyword"] == b"HELP":
+            self._current.help = self._current.help or unescape(text, quoted=False)
         else:
-            self._set_type(self._current, rest.strip(" \t"))
+            self._set_type(self._current, text.strip(" \t"))
 
     def _set_type(self, builder: FamilyBuilder, type_name: str) -> None:
         metric_type = _METRIC_TYPES.get(type_name)
@@ -280,9 +287,10 @@ class ExpositionParser:
         return builder.series_cache
 
     def _parse_regular(self, builder: FamilyBuilder, part: bytes) -> bool:
-        """Parse a slice of `<series> <value>` lines of one family at once; False, without an effect, if one differs.
+        """Parse a slice of `<series> <value>` lines of one family at once.
 
-        Whole columns go through C functions here, with no Python code per line: this is the hottest path.
+        Return False if a line does not have this form; nothing is appended then. Whole columns go through C functions,
+        with no Python code per line: this is the hottest path.
         """
         rows = [line.rpartition(b" ") for line in part.split(b"\n")]
         rows.pop()
@@ -293,11 +301,11 @@ class ExpositionParser:
             values = array("d", map(float, numbers))
             cache = self._series_cache(builder)
             series = list(map(cache.get, [row[0] for row in rows]))
-            if None in series:
-                series = [known or cache.intern(row[0]) for known, row in zip(series, rows, strict=True)]
+            if None in series:  # texts that are not in the cache yet
+                series = [cached or cache.intern(row[0]) for cached, row in zip(series, rows, strict=True)]
         except ValueError:
             return False
-        # `float` turns 1e400 into an infinity, which Go rejects; None is a series of another family.
+        # `float` turns 1e400 into an infinity, which Go rejects. `intern` returned None for a series of another family.
         if None in series or math.inf in values or -math.inf in values:
             return False
         builder.append_batch(SampleBatch(self._reuse_series(builder, series, part), values, text=part, interned=True))
@@ -305,10 +313,12 @@ class ExpositionParser:
         return True
 
     def _reuse_series(self, builder: FamilyBuilder, series: Sequence[Any], part: bytes) -> Sequence[Series]:
-        """Return the series column of a batch: the same tuple for as long as only values change."""
+        """Return the series of a batch: the tuple of the previous page if it is equal; unless retained, a lazy one."""
         if not self._series_cache(builder).retained:
             return LazySeries(part, len(series))
-        return builder.previous.reuse_series(tuple(series)) if builder.previous is not None else tuple(series)
+        if builder.previous_batches is None:
+            return tuple(series)
+        return builder.previous_batches.reuse_series(tuple(series))
 
     def _parse_line(self, line: bytes) -> None:
         line = line.strip(b" \t")
@@ -333,7 +343,7 @@ class ExpositionParser:
         builder = self._current
         series = None if builder is None else self._series_cache(builder).intern(text)
         if series is None:
-            builder = self._builder(match[2].decode())
+            builder = self._builder(match["name"].decode())
             if builder is None:
                 return
             series = self._series_cache(builder).intern(text)

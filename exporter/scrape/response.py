@@ -38,7 +38,7 @@ _MAX_LISTED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ScrapeRequest:
-    """What is scraped and when (Unix seconds); `sample_limit` bounds the samples of wanted families, 0 for no limit."""
+    """What is scraped and when (Unix seconds); `sample_limit` bounds the samples of selected families, 0: no limit."""
 
     source: Source
     target: str

@@ -23,10 +23,10 @@ ParserFactory = Callable[[ScrapeRequest], ResponseParser]
 
 _CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
 _INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
-_DERIVATION_FAMILIES: Final = (
+_REQUIRED_TO_DERIVE: Final = (
     controller.REQUIRED_FAMILIES | kube_state_metrics.REQUIRED_FAMILIES | rollout_state.REQUIRED_FAMILIES
 )
-_RELAY_ONLY_FAMILIES: Final = frozenset({
+_REQUIRED_TO_PASS_THROUGH: Final = frozenset({
     "kube_pod_info",
     "kube_replicaset_owner",
     "kube_replicaset_status_replicas",
@@ -62,14 +62,14 @@ def _role_labels(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str
 def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> ParserFactory:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
     passes_through = settings.series.pass_through.matches
-    needed = _DERIVATION_FAMILIES if settings.series.derive else _RELAY_ONLY_FAMILIES
+    required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
 
     @cache
-    def is_used(family: str) -> bool:
-        return family in needed or passes_through(family)
+    def is_selected(family: str) -> bool:
+        return family in required or passes_through(family)
 
     scrape_cache = scrape_cache or ScrapeCache(passes_through)
-    return lambda request: ResponseParser(request, scrape_cache, is_used)
+    return lambda request: ResponseParser(request, scrape_cache, is_selected)
 
 
 def identity(settings: Settings) -> Identity:

@@ -37,7 +37,7 @@ FORMS: Final = (
 """Forms of a sample line; the first is that of client libraries."""
 
 
-def always_wanted(_: str) -> bool:
+def always_selected(_: str) -> bool:
     return True
 
 
@@ -45,7 +45,7 @@ def parse_page(
     page: bytes,
     cuts: Iterable[int] = (),
     cache: ScrapeCache | None = None,
-    is_selected: Callable[[str], bool] = always_wanted,
+    is_selected: Callable[[str], bool] = always_selected,
     sample_limit: int = 0,
 ) -> Exposition:
     """Parse a page that is fed in pieces that end at `cuts`."""

@@ -111,11 +111,11 @@ def test_the_first_type_before_the_samples_applies(
     assert exposition.parse_errors == parse_errors
 
 
-def test_a_page_without_headers_may_have_an_invalid_line() -> None:
+def test_a_page_without_metadata_may_have_an_invalid_line() -> None:
     assert parse_page(b"# a remark\ng 1\nbad\n").parse_errors == {"syntax": 1}
 
 
-def test_a_header_that_names_no_metric_ends_the_family_before_it() -> None:
+def test_a_metadata_line_that_names_no_metric_ends_the_family_before_it() -> None:
     exposition = parse_page(b'# TYPE g gauge\ng 1\n# HELP \xff x\n# TYPE "g.x" gauge\n{"g.x"} 1\n# TYPE h gauge\nh 1\n')
     assert [name for name, family in exposition.families.items() if len(family)] == ["g", "h"]
     assert exposition.parse_errors == {"syntax": 1}
@@ -127,7 +127,7 @@ def test_the_first_value_of_a_duplicate_series_counts() -> None:
     assert exposition.parse_errors == {"duplicate_series": 2}
 
 
-def test_an_invalid_line_in_an_unwanted_family_is_not_parsed() -> None:
+def test_an_invalid_line_in_a_family_that_is_not_selected_is_not_parsed() -> None:
     lines = b"# HELP u \xff\n# TYPE u what\nu 1_000\nu{\n# TYPE g gauge\ng 1\n"
     exposition = parse_page(lines, is_selected=lambda name: name == "g")
     assert (exposition.parse_errors, exposition.samples) == ({}, 1)

@@ -120,9 +120,9 @@ def test_timestamps_of_a_real_page_are_ignored(name: str) -> None:
 def test_skipping_families_equals_parsing_all_and_dropping_them(
     groups: Sequence[Group], places: set[int], cuts: Sequence[int]
 ) -> None:
-    groups_with_headers = sorted(groups, key=lambda group: group.has_type or group.help is not None)
+    groups_with_metadata = sorted(groups, key=lambda group: group.has_type or group.help is not None)
     names = {groups[place].name for place in places}
-    text = page(groups_with_headers)
+    text = page(groups_with_metadata)
     selected = parse_page(text, cuts, is_selected=lambda name: name in names)
     expected = {name: family for name, family in family_values(parse_page(text)).items() if name in names}
     assert family_values(selected) == expected
@@ -165,7 +165,7 @@ def test_a_line_of_64_kibibytes_is_too_long_however_it_is_split(length: int, ste
     assert len(exposition.families["g"]) == 1 + (line_start == "g" and length < MAX_LINE_BYTES)
 
 
-def test_an_indented_header_begins_a_family_however_the_page_is_split() -> None:
+def test_an_indented_metadata_line_begins_a_family_however_the_page_is_split() -> None:
     text = b'# TYPE g gauge\ng 1\n # TYPE u gauge\nu 1\ng{a="2"} 2\n# HELP g G.\n\t# TYPE h gauge\nh 3\n'
     all_families, only_g = parse_outcome(text, (), "guh"), parse_outcome(text, (), "g")
     assert [len(samples) for _, _, samples in all_families[0].values()] == [2, 1, 1]

@@ -13,7 +13,7 @@ from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import ResponseParser, ScrapeRequest
 
-from .parsing import LAW, always_wanted, real_page
+from .parsing import LAW, always_selected, real_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ HTML = b"<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n"
 
 def response_parser(sample_limit: int = 0) -> ResponseParser:
     return ResponseParser(
-        ScrapeRequest(Source.ARGO, "argo-a:8090", 7.0, "blue", sample_limit), ScrapeCache(), always_wanted
+        ScrapeRequest(Source.ARGO, "argo-a:8090", 7.0, "blue", sample_limit), ScrapeCache(), always_selected
     )
 
 
@@ -127,7 +127,7 @@ def test_samples_up_to_the_limit_are_a_page_and_one_more_is_a_failure() -> None:
     assert (page.families, page.sample_count) == ({}, 0)
     assert page.failure == Failure(
         "sample_limit",
-        "the page has more than 2 samples of wanted families; "
+        "the page has more than 2 samples of selected families; "
         "raise argo.limits.samples or export fewer families (series.pass_through)",
     )
 

@@ -82,7 +82,7 @@ def rollout_row(rollout: Rollout) -> RolloutRow:
 
 
 def target_row(target: TargetStatus, now: float) -> TargetRow:
-    """Return a target's row of the status result."""
+    """Return a target's row of the status page."""
     result = target.result
     state = target.role.value if target.role is not None else "down" if result.failure is not None else "up"
     return TargetRow(

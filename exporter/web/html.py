@@ -13,7 +13,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MAX_ROWS: Final = 200
 BADGE_CLASSES: Final = {
@@ -24,6 +24,9 @@ BADGE_CLASSES: Final = {
     "bad": ("down", "holding", "refused", "InvalidSpec", "Timeout", "Error", "Abort"),
 }
 BADGE_CLASS_OF: Final = {word: badge_class for badge_class, words in BADGE_CLASSES.items() for word in words}
+_TARGET_COLUMNS: Final = ("source", "installation", "address", "state", "last success")
+_ROLLOUT_COLUMNS: Final = ("rollout", "strategy", "phase", "update", "canary fraction", "unknown because")
+"""Heads of the columns, in the order of the cells of `_target` and `_rollout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,8 @@ def page(status: StatusPage) -> str:
         summary=_summary(status),
         warnings="".join(f'<p class="warning">{escape(warning)}</p>' for warning in status.warnings),
         delivery=_delivery(status.delivery),
-        targets=_rows(map(_target, status.targets), 5, "No target has been scraped yet."),
-        rollouts=_rows(map(_rollout, _by_urgency(status.rollouts)), 6, "No rollout has been seen yet."),
+        targets=_table(_TARGET_COLUMNS, map(_target, status.targets), "No target has been scraped yet."),
+        rollouts=_table(_ROLLOUT_COLUMNS, map(_rollout, _by_urgency(status.rollouts)), "No rollout has been seen yet."),
         more=_more_link(len(status.rollouts) - MAX_ROWS),
     )
 
@@ -180,8 +183,10 @@ def _more_link(count: int) -> str:
     return f'<p>And {count:,} more: <a href="api/rollouts">/api/rollouts</a> lists all.</p>' if count > 0 else ""
 
 
-def _rows(rows: Iterable[str], width: int, empty_text: str) -> str:
-    return "".join(rows) or f'<tr><td class="none" colspan="{width}">{empty_text}</td></tr>'
+def _table(columns: Sequence[str], rows: Iterable[str], empty_text: str) -> str:
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    body = "".join(rows) or f'<tr><td class="none" colspan="{len(columns)}">{empty_text}</td></tr>'
+    return f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>"
 
 
 def _row(*cells: str) -> str:

@@ -202,7 +202,7 @@ def test_drain_and_clear_are_rejected_while_an_exporter_runs(spool: Path, argume
 @pytest.mark.parametrize("action", ["ls", "verify", "drain"])
 def test_an_error_about_the_directory_names_the_setting(action: str, tmp_path: Path) -> None:
     code, lines = _run(action, directory=None)
-    assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set, so there is no spool; set it")
+    assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set; set it to the directory of the spool")
     if action != "drain":
         code, lines = _run(action, directory=tmp_path / "none")
         assert code == 1

@@ -68,7 +68,7 @@ CONTROLLER = click.option(
     "--controller", type=ControllerVersionParam(), default="1.9.1", help="Version of the Argo Rollouts controller."
 )
 GATE_OPTIONS = (
-    click.option("--template", help="Name of the template. Default: the only one that no other refers to."),
+    click.option("--template", help="Name of the template. Default: the only one to which no other template refers."),
     click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="Value of an argument; repeatable."),
     click.option("--arg-file", "files", multiple=True, metavar="NAME=FILE", help="File with the value; repeatable."),
     CONTROLLER,
@@ -98,12 +98,12 @@ def _pop_source(file: str, options: dict[str, Any]) -> GateSource:
 @click.option("--at", "start", type=TimeParam(), help="Evaluate against past data starting at TIME, without waiting.")
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
 @click.option("--every", "step", type=DURATION, help="With --at and --until: interval between the start times.")
-@click.option("--for", "max_duration", type=DURATION, help="Terminate the run after this time, as a step does.")
+@click.option("--for", "max_duration", type=DURATION, help="Terminate the run after this time, as a step's end does.")
 def run(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate against the real endpoint.
 
     Performs the AnalysisRun of FILE (- for standard input) as the controller would. Exit code 0: Successful, 1: Failed,
-    2: Error, or the gate could not be run, 3: Inconclusive; of several runs the worst.
+    2: Error, or the gate could not be run, 3: Inconclusive. Of several runs, the worst counts.
     """
     from exporter.commands.gate import run as command
 
@@ -114,16 +114,16 @@ def run(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
 @gate.command("simulate")
 @click.argument("file", metavar="[FILE]", required=False)
 @gate_options
-@click.option("--answers", type=PATH, help='JSON file: {"QUERY": [answer, answer, …]}.')
-@click.option("--cases", type=PATH, help="Recorded runs to simulate instead, a JSON object a line.")
+@click.option("--answers", type=PATH, help='JSON file: {"QUERY": [result, result, …]}.')
+@click.option("--cases", type=PATH, help="Recorded runs to simulate instead, one JSON object per line.")
 @click.option("--for", "max_duration", type=DURATION, help="Maximum simulated time. Default: 1h.")
 def simulate(file: str | None, *, answers: Path | None, cases: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's
-    """Run a gate on prepared answers, without a network.
+    """Run a gate on prepared query results, without a network.
 
-    Performs the AnalysisRun of FILE without waiting; exit codes are those of run, and 4 if it does not end in time.
+    Performs the AnalysisRun of FILE without waiting. Exit codes as for run, and 4 if it does not end in time.
 
-    An answer is a list of numbers (an instant vector), {"scalar": x}, {"string": "x"}, {"matrix": [[…], …]}, an HTTP
-    status from 400 on, or {"error": "text"} for a query without a response. Each query takes its answers in turn; the
+    A result is a list of numbers (an instant vector), {"scalar": x}, {"string": "x"}, {"matrix": [[…], …]}, an HTTP
+    status from 400 on, or {"error": "text"} for a query without a response. Each query takes its results in turn; the
     last one repeats.
     """
     from exporter.commands.gate import simulate as command
@@ -150,7 +150,7 @@ def simulate(file: str | None, *, answers: Path | None, cases: Path | None, **op
 @CONTROLLER
 @click.option("--scrape-interval", type=DURATION, default="30s", help="Scrape interval of the queried metrics.")
 @click.option("--read-delay", type=DURATION, default="30s", help="Delay until a sample can be read.")
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings, too.")
 def lint(
     paths: Sequence[str],
     output_format: str,
@@ -162,8 +162,8 @@ def lint(
 ) -> None:
     """Check gates for errors.
 
-    Prints each finding with its line, rule, reason and a hint how to fix it. A comment `# gate-lint: allow RULE` beside
-    a line, or above it, allows a rule there. Exit code 0: no errors (and with --strict no warnings), 1: errors, 2:
+    Prints each finding with its line, rule, reason and a hint on how to fix it. A comment `# gate-lint: allow RULE` on
+    a line, or above it, suppresses a finding. Exit code 0: no errors (and with --strict no warnings), 1: errors, 2:
     nothing to check.
     """
     from exporter.commands.gate.lint import load_files
@@ -181,7 +181,7 @@ def lint(
 @click.option("--answers", "file", type=FILE, help="YAML file of answers.")
 @click.option("--credential-file", type=FILE, help="File: user:token or Basic ….")
 @click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential.")
-@click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echo.")
+@click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echoing it.")
 @click.option(
     "--part", type=click.Choice(["template", "secret", "rollout"]), help="Print only this part. Default: all."
 )

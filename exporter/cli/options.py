@@ -100,7 +100,7 @@ def prompt_answer(name: str, question: str) -> str:
 
 
 def prompt_credential() -> str:
-    """Prompt for the credential without echo."""
+    """Prompt for the credential, without echoing it."""
     return str(click.prompt("user:token, its base64, or the complete header", hide_input=True, err=True))
 
 
@@ -108,7 +108,7 @@ def _answer_option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pyd
     help_text = str(field.description or "")
     default = None if field.is_required() else field.get_default()
     if default not in {None, "", False}:
-        help_text = f"{help_text.rstrip('.')}; default: {_default_text(name, default)}."
+        help_text = f"{help_text} Default: {_default_text(name, default)}."
     names = [f"--{name.replace('_', '-')}", name]
     kind = bool if default is False else str
     return click.Option(names, help=help_text, is_flag=kind is bool, default=None, type=kind)

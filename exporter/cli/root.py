@@ -97,7 +97,7 @@ def run(context: click.Context) -> None:
 def once(context: click.Context, output_format: str) -> None:
     """Run one scrape cycle and print the metrics.
 
-    Nothing is pushed. Exits with 1, and the reason, if no controller leads or a source is missing.
+    Nothing is pushed. Exits with 1 and prints the reason if no controller leads or a source is missing.
     """
     from exporter.commands.once import run_cycle, to_otlp_json
     from exporter.web.exposition_writer import render
@@ -211,12 +211,12 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
 @click.argument("rollout", metavar="NAMESPACE/NAME")
 @click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
 @click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
-@click.option("--at", "timestamp", type=float, help="With --recording: Unix time in seconds; default: its end.")
+@click.option("--at", "timestamp", type=float, help="With --recording: Unix time in seconds. Default: its end.")
 @click.pass_context
 def explain(context: click.Context, rollout: str, address: str, frames: Path | None, timestamp: float | None) -> None:
     """Explain the state of a rollout and the evidence for it.
 
-    Also prints the canary fraction and the method of its calculation. Reads a running exporter, or a recording.
+    Also prints the canary fraction and how it was estimated. Reads a running exporter, or a recording.
     """
     from exporter.commands import explain as explanation
 
@@ -230,13 +230,13 @@ def explain(context: click.Context, rollout: str, address: str, frames: Path | N
 
 
 @main.command("demo")
-@click.option("--for", "seconds", type=DURATION, help="Stop after this duration; default: when interrupted.")
+@click.option("--for", "seconds", type=DURATION, help="Stop after this duration. Default: run until interrupted.")
 @click.option("--replay", "frames", type=FILE, help="Replay a recording instead (its frames.jsonl).")
 def demo(seconds: float | None, frames: Path | None) -> None:
     """Run a demo with a simulated cluster and backend.
 
-    The simulated Argo Rollouts, the real exporter and a stand-in for Last9 run on this machine and on loopback only.
-    Exits with 0 only if the backend received every data point.
+    Simulated Argo Rollouts, the real exporter and a fake backend run on this machine, on loopback only. Exits with 0
+    only if the backend received every data point.
     """
     from rich.console import Console
 
@@ -270,14 +270,14 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
 @main.command("spool")
 @click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
 @click.option("--for", "seconds", type=DURATION, default="5m", help="With drain: maximum duration.")
-@click.option("--yes", is_flag=True, help="With clear: confirm, since the queue is lost.")
+@click.option("--yes", is_flag=True, help="With clear: confirm that the queue is discarded.")
 @click.pass_context
 def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
     """List, verify, drain or clear the queue on disk.
 
     The queue is in otlp.queue.directory. ls lists its segments. verify reads every record and exits with 1 if one is
-    damaged. drain sends the queue and exits with 1 if something is left. clear discards the queue. No exporter may be
-    running for drain and clear.
+    damaged. drain sends the queue and exits with 1 if something is left. clear discards the queue. Stop the exporter
+    before drain and clear.
     """
     from exporter.commands import spool as spool_commands
 

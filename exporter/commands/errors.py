@@ -1,4 +1,4 @@
-"""Errors that a user can cure, and the exit codes of commands that end with them."""
+"""Errors that a user can fix, and the exit codes of commands that end with them."""
 
 from typing import Final
 

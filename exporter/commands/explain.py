@@ -29,7 +29,7 @@ _METHODS: Final = {
 }
 _UNKNOWN: Final = {
     "no_leader": "no leading controller can be scraped at present",
-    "not_shown": "the leader does not export it, which does not yet prove that it was deleted",
+    "not_shown": "the leader does not export it, which does not prove yet that it was deleted",
     "update": "it was first observed during an update; the next event or phase change will decide",
     "fraction": "no method can estimate the canary fraction now",
     "pods": "kube-state-metrics does not export all of its pods",

@@ -42,7 +42,7 @@ class OnceResult:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that a working exporter needs and this cycle did not have, with hints."""
+        """What this cycle did not find although an exporter needs it, each with a hint."""
         return (*self._scrape_failures(), *self._missing_leaders(), *self._missing_pods())
 
     def _scrape_failures(self) -> Iterator[str]:

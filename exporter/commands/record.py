@@ -34,7 +34,7 @@ _SECRET_HEADER: Final = re.compile(r"auth|cookie|token|secret|session|api-?key|l
 
 
 class RecordingError(Exception):
-    """A recording cannot be read or written; the message names the place."""
+    """A recording cannot be read or written; the message names the file and the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _frame(line: bytes, folder: Path, location: str) -> RecordedFrame:
 
 
 async def intervals(interval: float, seconds: float) -> AsyncIterator[float]:
-    """Yield the time (Unix seconds) now and every `interval` for so many seconds; late ticks are skipped."""
+    """Yield the time (Unix seconds) now and every `interval` seconds for a duration; late ticks are skipped."""
     loop = asyncio.get_running_loop()
     started_at = loop.time()
     tick = 0

@@ -51,7 +51,7 @@ def verify_segments(settings: Settings) -> CommandResult:
 
 
 async def drain(settings: Settings, seconds: float) -> CommandResult:
-    """Send all records to otlp.endpoint for at most so many seconds. Raises InUseError while an exporter runs."""
+    """Send all records to otlp.endpoint, for a limited number of seconds. Raises InUseError while an exporter runs."""
     from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages are loaded only if needed
 
     _directory(settings)
@@ -98,7 +98,7 @@ def _segment_reports(settings: Settings, *, bodies: bool) -> list[SegmentReport]
 
 def _directory(settings: Settings) -> Path:
     if settings.otlp.queue.directory is None:
-        raise SpoolError("otlp.queue.directory is not set, so there is no spool; set it")
+        raise SpoolError("otlp.queue.directory is not set; set it to the directory of the spool")
     return settings.otlp.queue.directory
 
 

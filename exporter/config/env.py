@@ -99,14 +99,14 @@ def milliseconds_variable(text: str) -> ParsedVariable:
 def choice_variable(*choices: str, unsupported: tuple[str, ...] = ()) -> Callable[[str], ParsedVariable]:
     """Return a parser of one of the choices in any case; other words are ignored with a warning (E06).
 
-    `unsupported` words are passed on, so that the check of the setting rejects them with its own message.
+    `unsupported` words are passed on: the setting's own check rejects them with a better message.
     """
 
     def parse(text: str) -> ParsedVariable:
         word = text.strip().lower()
         if word in choices or word in unsupported:
             return ParsedVariable(word)
-        return ParsedVariable(warnings=(("is an unknown word; it is ignored", f"write {' or '.join(choices)}"),))
+        return ParsedVariable(warnings=(("is not a valid choice; it is ignored", f"write {' or '.join(choices)}"),))
 
     return parse
 
@@ -154,7 +154,7 @@ ABOVE_FILE: tuple[VariableRule, ...] = (
     _otlp_rule("CLIENT_KEY", ("tls", "key_file"), text_variable),
     _otlp_rule("CLIENT_CERTIFICATE", ("tls", "cert_file"), text_variable),
 )
-"""Rules that override the file and yield to ROLLOUTS_EXPORTER_*, lowest precedence first."""
+"""Rules that override the file, and that ROLLOUTS_EXPORTER_* overrides, lowest precedence first."""
 
 
 def _variable_name(path: SettingPath) -> str:

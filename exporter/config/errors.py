@@ -31,7 +31,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ConfigIssue:
-    """An error or warning: `location` is file:line, a variable's name, or "command line"; `hint` is the remedy."""
+    """An error or warning: `location` is file:line, a variable's name, or "command line"; `hint` is how to fix it."""
 
     location: str
     message: str
@@ -76,7 +76,7 @@ def suggest(word: str, words: Iterable[str]) -> str:
     """Return the hint for an unknown word: the closest of `words`, or all of them."""
     candidates = list(words)
     match = closest_match(word, candidates)
-    return f"did you mean {match}?" if match else f"known are {', '.join(candidates)}"
+    return f"did you mean {match}?" if match else f"use one of: {', '.join(candidates)}"
 
 
 def closest_match(word: str, words: Iterable[str]) -> str:

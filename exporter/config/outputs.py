@@ -60,7 +60,7 @@ def parse_protocol(value: object) -> object:
     """Return the protocol in lower case. Raise on http/json (E08)."""
     protocol = values.lowercase(value)
     if protocol == "http/json":
-        message = "http/json is not supported, since backends answer 400 to it"
+        message = "http/json is not supported, since backends reject it with status 400"
         raise values.value_error(message, "write http/protobuf or grpc")
     return protocol
 
@@ -134,7 +134,7 @@ class OtlpSection(Section):
 
     @property
     def grpc_target(self) -> tuple[str, bool]:
-        """The host:port for gRPC ("": nothing is pushed), and whether to use TLS: a scheme beats `insecure` (E04)."""
+        """Host:port for gRPC ("": nothing is pushed), and whether to use TLS; a scheme overrides `insecure` (E04)."""
         if self.endpoint is None:
             return "", False
         parts = values.split_address(self.endpoint.text)

@@ -169,7 +169,7 @@ def backoff(settings: Settings) -> Iterator[CrossFieldIssue]:
 
 
 def cluster_attribute(settings: Settings) -> Iterator[CrossFieldIssue]:
-    """Pushed series name their cluster, or omit it on purpose: else equal rollouts of two clusters merge."""
+    """Pushed series name their cluster, or omit it on purpose: otherwise equal rollouts of two clusters merge."""
     if settings.otlp.endpoint and not any(settings.attributes.get(key) for key in CLUSTER_ATTRIBUTES):
         message = "series are pushed without an attribute that names the cluster"
         hint = (

@@ -181,7 +181,7 @@ def lowercase(value: object) -> object:
 def check_header_name(name: str) -> str:
     """Return a header name in lower case, as gRPC requires; HTTP ignores the case (E13)."""
     if not _TOKEN.fullmatch(name):
-        raise value_error("a header name is not an HTTP token", "write letters, digits and dashes, such as x-scope")
+        raise value_error("is not a valid header name", "write letters, digits and dashes, as in x-scope")
     return name.lower()
 
 

@@ -33,7 +33,7 @@ DEMO_CREDENTIALS: Final = ("demo", "demo-password")
 TICK_SECONDS: Final = 0.5
 FRAMES_PER_SECOND: Final = 4
 DRAIN_SECONDS: Final = 2.0
-"""How much longer than its recording a demo runs, so that the last points are delivered."""
+"""Seconds that a demo runs longer than its recording, so that the last points are delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def _run_exporter(app: App, received: ReceivedMetrics, console: Console, s
     except asyncio.CancelledError:
         current = asyncio.current_task()
         if current is not None:
-            current.uncancel()  # interrupted: the summary is still to be printed
+            current.uncancel()  # interrupted: print the summary anyway
     stop.set()
     await task
 

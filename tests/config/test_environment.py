@@ -132,7 +132,7 @@ def test_http_json_is_rejected_by_name(load_issues: LoadIssues) -> None:
     """Rule E08."""
     (issue,) = load_issues(None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "HTTP/JSON"})
     assert issue.startswith(
-        "OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: http/json is not supported, since backends answer 400"
+        "OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: http/json is not supported, since backends reject it"
     )
     assert issue.endswith("; write http/protobuf or grpc")
 

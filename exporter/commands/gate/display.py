@@ -1,4 +1,4 @@
-"""Prints an analysis run: a live table on a terminal, else a line per measurement; the result; the explanations."""
+"""Prints an analysis run: its progress, its result and the explanations of its measurements."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def format_time(timestamp: float) -> str:
 
 @contextmanager
 def step_display(console: Console, plan: AnalysisPlan) -> Iterator[OnStep]:
-    """Yield what shows each step of a run: a live table, or without a terminal a line per measurement."""
+    """Yield a function that shows each step of a run: on a terminal a live table, else a line per measurement."""
     if not console.is_terminal:
         yield lambda _, traces, __: _print_measurements(console, traces)
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class GateError(Exception):
-    """A gate, answer or file that a `gate` command cannot use; the message says how to fix it."""
+    """A gate, answer or file that a `gate` command cannot use; the message contains a hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _take_secrets(
 
 
 def _require_arguments(arguments: Sequence[Argument], secrets: Mapping[str, str] | None) -> None:
-    """Raise GateError for arguments whose value only a cluster has; with `secrets` None those of Secrets are exempt."""
+    """Raise GateError for arguments whose value only the cluster has; with `secrets` None not for Secrets."""
     for argument in arguments:
         name = argument.name
         if argument.secret and secrets is not None and name not in secrets:

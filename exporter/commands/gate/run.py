@@ -49,7 +49,7 @@ TEMPLATE_HINTS: Final = Hints(
     timeout="provider.prometheus.timeout",
 )
 MAX_REPLAY_SECONDS: Final = 86_400.0
-"""Past time after which a gate without an end is terminated."""
+"""Seconds of past time after which a gate without an end is terminated."""
 EXIT_CODE_ORDER = (0, display.EXIT_UNDECIDED, 3, 2, 1)
 """Exit codes from good to bad; that of several runs is the worst."""
 
@@ -59,7 +59,7 @@ class RunOptions:
     """The options of `gate run` and `gate simulate`: the controller, the output, and when the gate runs.
 
     It runs now, `speed` times as fast; or from `start` on, and again every `step` seconds until `end`. It is terminated
-    after `max_duration` seconds, with None when it ends by itself.
+    after `max_duration` seconds; None: it runs to its end.
     """
 
     controller: ControllerVersion

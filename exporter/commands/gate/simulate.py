@@ -1,4 +1,4 @@
-"""`gate simulate`: runs a gate on answers from a file, or the recorded runs of real controllers."""
+"""`gate simulate`: runs a gate on query results from a file, or simulates the recorded runs of real controllers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.gate.controller import ControllerVersion
 
 DEFAULT_MAX_SECONDS: Final = 3600.0
-"""Simulated time after which a gate without an end is left as it is."""
+"""Seconds of simulated time after which the simulation of a gate without an end stops."""
 
 
 def simulate(source: GateSource, answers: Path, options: RunOptions) -> int:
@@ -44,7 +44,7 @@ def _simulate(gate: LoadedGate, answers: Path, options: RunOptions) -> AnalysisR
 
 
 def _secrets(gate: LoadedGate) -> dict[str, str] | None:
-    """Return the values of Secrets, a stand-in for an unknown one; None if all are unknown."""
+    """Return the values of Secrets, a placeholder for an unknown one; None if all are unknown."""
     names = (argument.name for argument in gate.spec.args if argument.secret)
     return {name: gate.secrets.get(name, REDACTED) for name in names} if gate.secrets else None
 
@@ -52,7 +52,7 @@ def _secrets(gate: LoadedGate) -> dict[str, str] | None:
 def _read_answers(file: Path) -> dict[str, list[object]]:
     document = _parse_json(file.read_text() if file.is_file() else "", str(file))
     if not isinstance(document, dict) or not all(isinstance(answers, list) for answers in document.values()):
-        raise GateError(f'{file} must be one JSON object: {{"QUERY": [answer, answer, …]}}')
+        raise GateError(f'{file} must be one JSON object: {{"QUERY": [result, result, …]}}')
     return document
 
 

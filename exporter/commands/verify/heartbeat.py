@@ -52,11 +52,11 @@ HEARTBEAT_FAMILIES: Final = (
 
 HELP: Final = "When rollouts-exporter verify last ran (Unix seconds)."
 PUSH_TIMEOUT: Final = 10.0
-"""Seconds in which a failed push is repeated; also the timeout for the page of a running exporter."""
+"""Seconds during which a failed push is retried; also the timeout for the page of a running exporter."""
 TRANSIENT_REASONS: Final = {"timeout", "unreachable", "busy"}
 """Failures of a query that may be over at the next one."""
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.2, 2.0
-"""Seconds between queries: short at first, as the latency is measured with this resolution, then gentle."""
+"""Seconds between queries: short at first, since they are the resolution of the measured latency, then longer."""
 PUSH_RETRY_INTERVAL: Final = 1.0
 SECONDS_PER_DAY: Final = 86_400.0
 
@@ -158,7 +158,7 @@ def _authorization(read: ReadSection) -> str:
 
 
 async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) -> str:
-    """Push, and repeat while the result is retryable; return the message of the endpoint. Raises PushError."""
+    """Push, and retry while the result is retryable; return the message of the endpoint. Raises PushError."""
     (request,) = Encoder(identity(settings)).requests(snapshot)
     body = gzip_body(request.body) if settings.otlp.compression == "gzip" else request.body
     async with transport(settings) as sender:
@@ -186,8 +186,8 @@ class StorePoller:
     ) -> tuple[Sequence[QuerySample], tuple[matching.StoredFamily, ...]]:
         """Query until every family is complete or the deadline has passed; return the last result.
 
-        `build_query` makes the query from its number, `series_count` is how many series a sample of the result stands
-        for. Raises ReadBackError.
+        `build_query` makes the query from its number, `series_count` returns how many series a sample of the result
+        counts. Raises ReadBackError.
         """
         pause = MIN_POLL_INTERVAL
         while True:

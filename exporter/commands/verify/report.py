@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DELAY_STEP: Final = 10
 DELAY_MARGIN: Final = 1.5
-"""The recommended initialDelay is 1.5 times the latency of one heartbeat, rounded up to 10 s: one is no statistic."""
+"""The recommended initialDelay is 1.5 times the latency, rounded up to 10 s: one heartbeat is too small a sample."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ def resolve_bounds(replicas: int, surge: float, unavailable: float) -> ReplicaBo
 def split_by_weight(replicas: int, weight: int, surge: int) -> tuple[int, int]:
     """Return canary and stable pods nearest to a weight (approximateWeightedCanaryStableReplicaCounts).
 
-    If there is no option (a tie at the top without a surge), the controller creates no canary; nor does this.
+    If there is no option (a tie at the top without a surge), the controller creates no canary, and neither does this
+    function.
     """
     if replicas == 0:
         return 0, 0

@@ -59,7 +59,7 @@ class BlueGreenStrategy:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never get ready."""
+    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never become ready."""
 
     namespace: str
     name: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RECONCILE_DELAY = 0.012
 """Seconds from a change to the reconciliation that it triggers."""
 INITIAL_BACKOFF = 0.005
-"""Seconds until an invalid spec is reconciled again; doubles each time. Even a fix is only noticed then."""
+"""Seconds until an invalid spec is reconciled again; doubles each time. A fix is noticed only then, too."""
 
 
 def reconcile(rollout: SimulatedRollout, now: float, record: Callable[[str], None]) -> None:

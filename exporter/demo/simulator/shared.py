@@ -33,8 +33,8 @@ SYNC_SECONDS = 0.3
 class ReconcileContext:
     """One reconciliation: `previous` is the status before it; it writes the rollout's own status.
 
-    `record_event` counts an event of the rollout by its reason. `had_scale_down_deadline`: the current revision is one
-    that the rollout has just left.
+    `record_event` counts an event of the rollout by its reason. `had_scale_down_deadline`: the current ReplicaSet was
+    about to be scaled down, since the rollout had just left it.
     """
 
     rollout: SimulatedRollout
@@ -80,7 +80,7 @@ class ReconcileContext:
 
     @property
     def aborted(self) -> bool:
-        """Whether the update is aborted, by what this reconciliation has found so far."""
+        """Whether the update is aborted, as far as this reconciliation has come."""
         return not self.clears_abort and (self.adds_abort or bool(self.previous.abort))
 
     @property

@@ -7,11 +7,10 @@ a `TrackerState`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.metrics import MetricFamily, MetricsSnapshot, Source
+from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
 from exporter.rollouts.inference.state_machine import advance
@@ -19,30 +18,19 @@ from exporter.rollouts.inputs.analysis_runs import RunsOnPage, count_finished, g
 from exporter.rollouts.inputs.controller import ControllerPageReader
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
-from exporter.rollouts.model import UNKNOWN_PHASE, TickContext
-from exporter.rollouts.output.durations import DurationHistograms
+from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, TickContext
+from exporter.rollouts.output.durations import DurationHistograms, HistogramState
 from exporter.rollouts.output.pass_through import PassThrough
 from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
 from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exporter.metrics import Labels, ScrapeResult
-    from exporter.rollouts.model import (
-        ControllerProcess,
-        ControllerView,
-        Observation,
-        Rollout,
-        RolloutKey,
-        RolloutState,
-    )
-    from exporter.rollouts.output.durations import HistogramState
+    from exporter.rollouts.model import ControllerView, Observation, Rollout, RolloutKey, RolloutState
     from exporter.rollouts.policy import TrackingPolicy
 
-_Runs = Mapping[str, str]
-NO_RUNS: Final[_Runs] = {}
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader shows for so long is evicted even if no leader can prove that it is deleted."""
 
@@ -74,6 +62,17 @@ class TrackerStatus:
     has_leader: bool = False
     overflow: int = 0
     unknown_phases: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """A tick: the controllers, those that lead, the processes of established leaders, and the views of the leaders."""
+
+    now: float
+    controllers: Sequence[ScrapedController]
+    leaders: Sequence[ScrapedController]
+    established: Collection[ControllerProcess]
+    views: Mapping[RolloutKey, ControllerView]
 
 
 class RolloutTracker:
@@ -124,15 +123,15 @@ class RolloutTracker:
             return self._standby_snapshot(now, controllers)
         if self._policy.sidecar and not any(leader.process in self._leaders for leader in leaders):
             self._reset()
-        views: dict[RolloutKey, ControllerView] = {}
-        rollouts: tuple[Rollout, ...] = ()
+        views = self._read_views(leaders) if self._policy.derive else {}
+        established = {leader.process for leader in leaders if leader.established}
+        tick = _Tick(now, controllers, leaders, established, views)
         if self._policy.derive:
-            views = self._read_views(leaders)
-            self._advance_all(now, views, leaders)
-            self._evict_deleted(now, views, leaders)
-            rollouts = tuple(self._rollouts[key] for key in sorted(self._states))
-        families, overflow = self._families(now, rollouts, leaders)
-        stale = self._staleness.update(families, self._absence_policy(now, views, controllers))
+            self._advance_all(tick)
+            self._evict_deleted(tick)
+        rollouts = tuple(self._rollouts[key] for key in sorted(self._states)) if self._policy.derive else ()
+        families, overflow = self._families(tick, rollouts)
+        stale = self._staleness.update(families, self._absence_policy(tick))
         self._leaders = frozenset(leader.process for leader in leaders) | self._unreachable_leaders(controllers)
         self._had_leader_at = now if leaders else self._had_leader_at
         self._updated_at = now
@@ -193,34 +192,32 @@ class RolloutTracker:
             views = page_views | views if views else page_views
         return views
 
-    def _read_runs(self, leaders: Iterable[ScrapedController]) -> list[tuple[str, str, str]]:
-        return [run for leader in leaders for run in self._readers[leader.result.target].runs(leader.result)]
-
     # Inference ------------------------------------------------------------------------------------------------------
 
-    def _advance_all(
-        self, now: float, views: Mapping[RolloutKey, ControllerView], leaders: Sequence[ScrapedController]
-    ) -> None:
+    def _advance_all(self, tick: _Tick) -> None:
         """Advance every rollout to this tick."""
-        available = AvailableSources(bool(leaders), self._sources.has_workload_source)
+        available = AvailableSources(bool(tick.leaders), self._sources.has_workload_source)
         if available != self._available_sources:
             self._unchanged.clear()
         self._available_sources = available
-        established = _established(leaders) if now - self._updated_at <= self._policy.grace else set()
-        runs_of = group_by_rollout(self._read_runs(leaders), views)
-        for key in {**self._states, **views}:
-            view, rollout, runs = views.get(key), self._rollouts.get(key), runs_of.get(key, NO_RUNS)
-            if rollout is not None and self._is_unchanged(key, rollout, view, runs):
+        established = tick.established if tick.now - self._updated_at <= self._policy.grace else ()
+        runs = [run for leader in tick.leaders for run in self._readers[leader.result.target].runs(leader.result)]
+        runs_of = group_by_rollout(runs, tick.views)
+        for key in {**self._states, **tick.views}:
+            view, rollout, rollout_runs = tick.views.get(key), self._rollouts.get(key), runs_of.get(key, {})
+            if rollout is not None and self._is_unchanged(key, rollout, view, rollout_runs):
                 continue
             by_established = view is not None and view.process in established
             first_deploy = by_established and key not in self._states
             observation = self._sources.observe(key, view, first_deploy=first_deploy)
             same = rollout is not None and rollout.observation == observation
-            if not (same and key in self._unchanged and runs == self._states[key].runs):
-                self._advance(key, now, observation, RunsOnPage(runs, by_established), same=same)
-        self._last_seen.update(dict.fromkeys(views, now))
+            if not (same and key in self._unchanged and rollout_runs == self._states[key].runs):
+                self._advance(key, tick.now, observation, RunsOnPage(rollout_runs, by_established), same=same)
+        self._last_seen.update(dict.fromkeys(tick.views, tick.now))
 
-    def _is_unchanged(self, key: RolloutKey, rollout: Rollout, view: ControllerView | None, runs: _Runs) -> bool:
+    def _is_unchanged(
+        self, key: RolloutKey, rollout: Rollout, view: ControllerView | None, runs: Mapping[str, str]
+    ) -> bool:
         """Return whether no source shows anything new of a rollout, without building its observation.
 
         Nearly all rollouts are at rest, so this decides what a tick costs.
@@ -250,50 +247,37 @@ class RolloutTracker:
         joined = join(key, state, observation, self._available_sources, router=self._policy.has_router(key))
         self._rollouts[key] = replace(joined, run_counts=dict(Counter(state.runs.values())))
 
-    def _evict_deleted(
-        self, now: float, views: Mapping[RolloutKey, ControllerView], leaders: Sequence[ScrapedController]
-    ) -> None:
+    def _evict_deleted(self, tick: _Tick) -> None:
         """Evict rollouts that the very process that showed them shows no more, or that are absent for long."""
-        established = _established(leaders)
-        installations = {process.installation for process in established}
-        for key in [key for key in self._states if key not in views]:
-            absence, process = now - self._last_seen.get(key, now), self._states[key].process
+        installations = {process.installation for process in tick.established}
+        for key in [key for key in self._states if key not in tick.views]:
+            absence, process = tick.now - self._last_seen.get(key, tick.now), self._states[key].process
             absent_elsewhere = process.installation in installations and absence > self._policy.grace
-            if process in established or absent_elsewhere or absence > MAX_ABSENCE_SECONDS:
+            if process in tick.established or absent_elsewhere or absence > MAX_ABSENCE_SECONDS:
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
                 self._unchanged.discard(key)
 
     # Output ---------------------------------------------------------------------------------------------------------
 
-    def _families(
-        self, now: float, rollouts: Sequence[Rollout], leaders: Sequence[ScrapedController]
-    ) -> tuple[tuple[MetricFamily, ...], int]:
+    def _families(self, tick: _Tick, rollouts: Sequence[Rollout]) -> tuple[tuple[MetricFamily, ...], int]:
         """Return all families within the limit, and how many series are dropped beyond it."""
         families: list[MetricFamily] = []
         if self._policy.derive:
-            families += self._renderer.families(rollouts, now, self._policy.ended_info)
-            histogram = self._durations.family()
-            families += [histogram] if histogram is not None else []
-        families += self._targets.families(now)
-        results = [leader.result for leader in leaders]
+            families += self._renderer.families(rollouts, tick.now, self._policy.ended_info)
+            families += self._durations.families()
+        families += self._targets.families(tick.now)
+        results = [leader.result for leader in tick.leaders]
         families += self._pass_through.families(results, self._sources.workload_results, self._sources.pod_names)
         return limit_series(families, self._policy.series_limit)
 
-    def _absence_policy(
-        self, now: float, views: Mapping[RolloutKey, ControllerView], controllers: Sequence[ScrapedController]
-    ) -> AbsencePolicy:
+    def _absence_policy(self, tick: _Tick) -> AbsencePolicy:
         """Return the policy of this tick: controllers are complete if each installation has an established leader."""
-        leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
-        led = {leader.process.installation for leader in leaders}
-        established = all(leader.established for leader in leaders)
-        complete = bool(leaders) and established and led == {c.process.installation for c in controllers}
+        led = {leader.process.installation for leader in tick.leaders}
+        established = all(leader.established for leader in tick.leaders)
+        complete = bool(led) and established and led == {c.process.installation for c in tick.controllers}
         complete_sources = self._sources.complete_sources | ({Source.ARGO} if complete else set())
-        return AbsencePolicy(now, self._policy.grace, self._states, views.keys(), complete_sources)
-
-
-def _established(leaders: Iterable[ScrapedController]) -> set[ControllerProcess]:
-    return {leader.process for leader in leaders if leader.established}
+        return AbsencePolicy(tick.now, self._policy.grace, self._states, tick.views.keys(), complete_sources)
 
 
 def limit_series(families: Iterable[MetricFamily], limit: int) -> tuple[tuple[MetricFamily, ...], int]:
@@ -301,14 +285,8 @@ def limit_series(families: Iterable[MetricFamily], limit: int) -> tuple[tuple[Me
     limited: list[MetricFamily] = []
     room, overflow = limit, 0
     for family in families:
-        fitting = family if len(family) <= room else _first_series(family, room)
-        overflow += len(family) - len(fitting)
-        room -= len(fitting)
-        limited += [fitting] if len(fitting) else []
+        count = min(len(family), room)
+        limited += [next(split(family, count))] if count else []
+        overflow += len(family) - count
+        room -= count
     return tuple(limited), overflow
-
-
-def _first_series(family: MetricFamily, count: int) -> MetricFamily:
-    start_times = None if family.start_times is None else family.start_times[:count]
-    series, values = family.series[:count], family.values[:count]
-    return MetricFamily(family.name, family.type, family.help, series, values, start_times)

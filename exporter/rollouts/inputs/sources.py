@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.metrics import Source
+from exporter.metrics import ScrapeResult, Source
 from exporter.rollouts.inputs import kube_state_metrics, rollout_state
 from exporter.rollouts.inputs.analysis_runs import owning_rollout
 from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
 from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
-from exporter.rollouts.model import Observation, RolloutKey, RolloutStatus, Workload
+from exporter.rollouts.model import ControllerView, Observation, RolloutKey, RolloutStatus, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from exporter.metrics import ScrapeResult
-    from exporter.rollouts.model import ControllerView
     from exporter.rollouts.policy import TrackingPolicy
 
-T = TypeVar("T")
+T = TypeVar("T", Workload, RolloutStatus)
 _IS_COMPLETE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {
     Source.KUBE_STATE_METRICS: kube_state_metrics.is_complete_page,
     Source.ROLLOUT_STATE: rollout_state.is_complete_page,
@@ -50,13 +48,15 @@ class SourceTracker:
     def update(self, now: float, results: Sequence[ScrapeResult], rollouts: Collection[RolloutKey]) -> None:
         """Process the results of a tick; `rollouts` may own the pods of experiments."""
         workloads, statuses, complete = self._workloads, self._statuses, self._workloads_complete
-        for source in (Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE):
+        for source, is_complete in _IS_COMPLETE.items():
             source_results = tuple(result for result in results if result.source is source)
             if source_results:
                 self._last_scraped[source] = now
             elif now - self._last_scraped[source] <= self._policy.grace:
                 continue
-            self._check_completeness(source, source_results)
+            self.complete_sources.discard(source)
+            if source_results and all(map(is_complete, source_results)):
+                self.complete_sources.add(source)
             if source is Source.ROLLOUT_STATE:
                 self._statuses = self._status_reader.read(source_results, now)
             else:
@@ -72,7 +72,8 @@ class SourceTracker:
 
     def observe(self, key: RolloutKey, view: ControllerView | None, *, first_deploy: bool = False) -> Observation:
         """Return all sources' view of one rollout at this tick."""
-        workload, status = self._workload(key), self._status(key)
+        workload = self._workload(key)
+        status = _as_of(self._statuses.get(key), self._last_update[Source.ROLLOUT_STATE])
         if view is None and status is None:
             # The last actions of a terminating leader are never scraped, so remembered roles may be outdated.
             workload = None
@@ -89,12 +90,6 @@ class SourceTracker:
     def _workloads_complete(self) -> bool:
         return Source.KUBE_STATE_METRICS in self.complete_sources
 
-    def _check_completeness(self, source: Source, results: Sequence[ScrapeResult]) -> None:
-        if results and all(map(_IS_COMPLETE[source], results)):
-            self.complete_sources.add(source)
-        else:
-            self.complete_sources.discard(source)
-
     def _update_workloads(
         self, now: float, results: tuple[ScrapeResult, ...], rollouts: Collection[RolloutKey]
     ) -> None:
@@ -109,31 +104,21 @@ class SourceTracker:
     def _workload(self, key: RolloutKey) -> Workload | None:
         """Return a rollout's pods, observed when they were last on a page."""
         workload = self._workloads.get(key)
-        if (
-            workload is None
-            or key in self._carried_over
-            or workload.observed_at == self._last_update[Source.KUBE_STATE_METRICS]
-        ):
-            return workload
-        return replace(workload, observed_at=self._last_update[Source.KUBE_STATE_METRICS])
+        carried = key in self._carried_over
+        return workload if carried else _as_of(workload, self._last_update[Source.KUBE_STATE_METRICS])
 
-    def _status(self, key: RolloutKey) -> RolloutStatus | None:
-        """Return a rollout's status, observed when it was last on a page."""
-        status = self._statuses.get(key)
-        if status is None or status.observed_at == self._last_update[Source.ROLLOUT_STATE]:
-            return status
-        return replace(status, observed_at=self._last_update[Source.ROLLOUT_STATE])
+
+def _as_of(item: T | None, timestamp: float) -> T | None:
+    """Return an item that was on the last page, too: the readers leave an unchanged one as it was first observed."""
+    return item if item is None or item.observed_at == timestamp else replace(item, observed_at=timestamp)
 
 
 def _changed_keys(previous: Mapping[RolloutKey, T], current: Mapping[RolloutKey, T]) -> set[RolloutKey]:
     """Return the rollouts whose value differs, appeared or disappeared."""
     if previous is current:
         return set()
-    return {key for key in previous.keys() | current.keys() if not _equal(previous.get(key), current.get(key))}
-
-
-def _equal(left: T | None, right: T | None) -> bool:
-    return left is right or left == right
+    changed = {key for key, item in current.items() if (old := previous.get(key)) is not item and old != item}
+    return changed | (previous.keys() - current.keys())
 
 
 def _shows_all_pods(workload: Workload, view: ControllerView | None, *, complete: bool) -> bool:

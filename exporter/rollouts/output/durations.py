@@ -47,8 +47,8 @@ class DurationHistograms:
                 key = (namespace, update.result.value)
                 self.by_key[key] = self.by_key.get(key, HistogramState()).observe(update.duration)
 
-    def family(self) -> MetricFamily | None:
-        """Return the family, None before the first update ended."""
+    def families(self) -> tuple[MetricFamily, ...]:
+        """Return the family, nothing before the first update ended."""
         samples: list[tuple[Series, float]] = []
         for key, histogram in sorted(self.by_key.items()):
             count = 0
@@ -58,7 +58,7 @@ class DurationHistograms:
             samples.append((self._series(key, "_sum"), histogram.total))
             samples.append((self._series(key, "_count"), float(count)))
         self._factory.end_cycle()
-        return family_from_samples(NAME, MetricType.HISTOGRAM, HELP, samples) if samples else None
+        return (family_from_samples(NAME, MetricType.HISTOGRAM, HELP, samples),) if samples else ()
 
     def _series(self, key: tuple[str, str], suffix: str, bound: str = "") -> Series:
         labels = (("namespace", key[0]), ("result", key[1]), *((("le", bound),) if bound else ()))

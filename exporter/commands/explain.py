@@ -18,7 +18,7 @@ _TIMEOUT: Final = 10.0
 _UPDATE_STATES: Final = {
     "settled": "no update is in progress",
     "updating": "an update is in progress",
-    "aborted": "the update was aborted; the desired revision is not fully deployed",
+    "aborted": "the update was aborted; the current revision is not fully deployed",
     "unknown": "unknown whether an update is in progress",
 }
 _METHODS: Final = {
@@ -94,7 +94,7 @@ def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
 
 def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
     revisions = rollout["revisions"]
-    yield f"  revisions: desired {revisions['wanted'] or 'unknown'}, stable {revisions['stable'] or 'unknown'}"
+    yield f"  revisions: current {revisions['wanted'] or 'unknown'}, stable {revisions['stable'] or 'unknown'}"
     if rollout["replicas"] is not None:
         yield "  replicas: " + ", ".join(f"{count:g} {state}" for state, count in rollout["replicas"].items())
     if rollout["pods"] is not None:

@@ -42,7 +42,7 @@ class PodRole(StrEnum):
 
 
 class UpdateState(StrEnum):
-    """How far a rollout is between its stable and its desired revision."""
+    """How far a rollout is between its stable and its current revision."""
 
     UNKNOWN = "unknown"
     SETTLED = "settled"
@@ -217,7 +217,7 @@ class EventDeltas:
 
 @dataclass(frozen=True, slots=True)
 class RevisionHashes:
-    """Pod template hashes of the current and of the stable (last promoted) revision; "" is unknown.
+    """Pod template hashes of the current (newest) and of the stable (last promoted) revision; "" is unknown.
 
     `newest_created_at` (Unix seconds) is the creation time of the newest ReplicaSet seen so far.
     """

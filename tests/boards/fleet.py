@@ -74,7 +74,7 @@ OVERVIEW: Final = (
     ),
     _stat(
         "Updating",
-        "Rollouts whose desired revision differs from the stable one. Progressing alone does not mean an update.",
+        "Rollouts whose current revision differs from the stable one. Progressing alone does not mean an update.",
         f"sum(max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}})) or vector(0)",
     ),
     _stat(

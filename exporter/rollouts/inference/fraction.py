@@ -25,7 +25,7 @@ def canary_fraction(
         return None
     estimates = _estimates(view.replicas, status, pod_roles, router=router)
     if update_state is UpdateState.SETTLED:
-        return CanaryFraction(0.0, "settled", "the desired revision is the stable one", estimates)
+        return CanaryFraction(0.0, "settled", "the current revision is the stable one", estimates)
     if update_state is UpdateState.UNKNOWN:
         return CanaryFraction(None, "", "it is not known whether an update is under way", estimates)
     # The router's weight drops at once, but canary pods stay for abortScaleDownDelaySeconds (30 s by default).

@@ -201,7 +201,7 @@ DERIVED_FAMILIES: Final = (
     DerivedFamily("argo_rollouts_phase_transitions_total", _COUNTER, ("phase",), _transitions,
         "Transitions into each phase since the rollout was first seen."),
     DerivedFamily("argo_rollouts_update_in_progress", _GAUGE, ("strategy",), _in_progress,
-        "1 while the desired revision differs from the stable one and is not aborted; absent while unknown."),
+        "1 while the current revision differs from the stable one and is not aborted; absent while unknown."),
     DerivedFamily("argo_rollouts_canary_fraction", _GAUGE, (), _fraction,
         "The canary's share of traffic, 0 to 1, by the best available method; absent while unknown."),
     DerivedFamily("argo_rollouts_canary_fraction_estimate", _GAUGE, ("method",), _estimates,

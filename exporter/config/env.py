@@ -203,7 +203,7 @@ def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterat
         if path is not None:
             yield variable, path, variable.text
             continue
-        match = closest_match(name.upper().removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in PREFIXED))
+        match = closest_match(name.upper().removeprefix(PREFIX), (item.removeprefix(PREFIX) for item in PREFIXED))
         hint = f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
         issues.add_error(variable.location, "matches no setting", hint)
 

@@ -66,9 +66,9 @@ class CrdField:
 
 def _field(path: str, kind: FieldType = FieldType.TEXT, default: Any = "", **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
     """Declare an attribute by its CRD path; `secret` hides it in a repr."""
-    shown = not options.pop("secret", False)
+    in_repr = not options.pop("secret", False)
     metadata = {"crd": CrdField(tuple(path.split(".")), kind, **options)}
-    return field(default=default, repr=shown, metadata=metadata)
+    return field(default=default, repr=in_repr, metadata=metadata)
 
 
 def _map(path: str, item: type[Any], default: Any = None, **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -254,7 +254,7 @@ def _crd_fields(cls: type[Any]) -> CrdFields:
     return _CRD_FIELDS[cls]
 
 
-# Reading: strict, as the API server is. The linter reads the raw values instead, since it reports what is refused here.
+# Reading: strict, as the API server is. The linter reads the raw values instead, since it reports what fails here.
 
 
 class SpecNode:

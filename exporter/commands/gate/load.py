@@ -95,13 +95,13 @@ def _take_secrets(
     template: AnalysisTemplate, values: dict[str, str], secrets: Mapping[tuple[str, str], str]
 ) -> dict[str, str]:
     """Remove the values of arguments that come from Secrets, and return them; else those of the file's Secrets."""
-    taken = {}
+    secret_values = {}
     for argument in template.spec.args:
         if argument.secret:
             value = values.pop(argument.name, secrets.get((argument.secret.name, argument.secret.key)))
             if value is not None:
-                taken[argument.name] = value
-    return taken
+                secret_values[argument.name] = value
+    return secret_values
 
 
 def _require_arguments(arguments: Sequence[Argument], secrets: Mapping[str, str] | None) -> None:

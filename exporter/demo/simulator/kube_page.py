@@ -165,8 +165,8 @@ def render_kube_page(
         pods = [PodOnPage(replica_set, pod, to_unix_time) for replica_set in owners for pod in replica_set.pods]
         texts += _render_families(POD_FAMILIES, POD_ROWS, pods, hidden)
     if "replicasets" in resources:
-        shown = [ReplicaSetOnPage(replica_set, to_unix_time) for replica_set in replica_sets]
-        texts += _render_families(REPLICASET_FAMILIES, REPLICASET_ROWS, shown, hidden)
+        on_page = [ReplicaSetOnPage(replica_set, to_unix_time) for replica_set in replica_sets]
+        texts += _render_families(REPLICASET_FAMILIES, REPLICASET_ROWS, on_page, hidden)
     return "".join(texts).encode()
 
 

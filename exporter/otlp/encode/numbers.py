@@ -129,9 +129,9 @@ def _with_start_times(points: Sequence[bytes], start_times: Sequence[float]) -> 
 
 
 def _first_occurrences(attributes: Sequence[bytes], seen_attributes: set[bytes]) -> list[bool]:
-    seen = set(seen_attributes)
+    occurred = set(seen_attributes)
     is_first = []
     for item in attributes:
-        is_first.append(item not in seen)
-        seen.add(item)
+        is_first.append(item not in occurred)
+        occurred.add(item)
     return is_first

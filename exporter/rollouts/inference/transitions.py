@@ -28,6 +28,7 @@ NEXT_STATE: Final[Mapping[tuple[UpdateState, Transition], UpdateState]] = {
     (UpdateState.ABORTED, Transition.RETRIED): UpdateState.UPDATING,
     (UpdateState.ABORTED, Transition.ROLLED_BACK): UpdateState.SETTLED,
 }
+"""A transition that is not listed for a state leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,17 @@ def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas
     A restarted process has not counted what happened before it led, so that a missing RolloutCompleted proves no
     rollback then.
     """
-    known = all((previous.stable, previous.current, current.stable, current.current))
-    promoted = previous.stable != current.stable if known else deltas.completions > 0
-    changed = (known and previous.current != current.current) or deltas.updates > 0
-    rolled_back = not promoted and (known or changed or deltas.step_skips > 0 or not deltas.process_restarted)
+    all_known = all((previous.stable, previous.current, current.stable, current.current))
+    promoted = previous.stable != current.stable if all_known else deltas.completions > 0
+    changed = (all_known and previous.current != current.current) or deltas.updates > 0
+    rolled_back = not promoted and (all_known or changed or deltas.step_skips > 0 or not deltas.process_restarted)
     return IntervalSummary(
+        # Hashes prove one promotion, even if a restarted controller has counted none.
         promotions=max(int(deltas.completions), 1) if promoted else 0,
         revision_changed=changed,
         aborted=deltas.aborts > 0,  # no count: progressDeadlineAbort emits RolloutAborted twice
         rolled_back=rolled_back,
+        # SkipSteps is counted on the way back to the stable revision; the second update left it again.
         left_again=deltas.step_skips > 0 and deltas.updates > 1,
     )
 
@@ -72,6 +75,7 @@ def infer_transitions(previous: UpdateState, current: UpdateState, interval: Int
 
 
 _FULL_UPDATE: Final = (Transition.STARTED, Transition.PROMOTED)
+"""An update that started and was promoted between two ticks."""
 
 
 def _stayed_settled(interval: IntervalSummary) -> Transitions:
@@ -89,6 +93,7 @@ def _started(interval: IntervalSummary) -> Transitions:
 def _completed(interval: IntervalSummary) -> Transitions:
     if interval.rolled_back:
         return (*_abort(interval), Transition.ROLLED_BACK)
+    # A promotion after an abort needs a retry or a new revision in between.
     if interval.aborted:
         return Transition.ABORTED, _restart(interval), Transition.PROMOTED
     if interval.revision_changed and interval.promotions == 1:

@@ -87,7 +87,7 @@ def check_secret_in_rollout(lint_input: LintInput) -> Iterator[Issue]:
             if "secretKeyRef" in mapping(row.get("valueFrom")):
                 yield analysis.issue(
                     ("args", index),
-                    "a Rollout's argument cannot have a secretKeyRef: kubectl refuses the Rollout, or it is dropped",
+                    "a Rollout's argument cannot have a secretKeyRef: kubectl rejects the Rollout, or it is dropped",
                     "delete the argument here, and put valueFrom.secretKeyRef into spec.args of the template",
                 )
 
@@ -95,11 +95,11 @@ def check_secret_in_rollout(lint_input: LintInput) -> Iterator[Issue]:
 def check_reference(lint_input: LintInput) -> Iterator[Issue]:
     """Report references to a template that is in the input, but in another namespace or scope."""
     for analysis in rollout_analyses(lint_input):
-        found = {index for index, _ in analysis.gates(lint_input)}
+        resolved = {index for index, _ in analysis.gates(lint_input)}
         for index, row in enumerate(analysis.rows("templates")):
             name = row.get("templateName")
             same_name = [gate.document for gate in lint_input.gates if gate.document.name == name and not gate.is_run]
-            if index not in found and same_name:
+            if index not in resolved and same_name:
                 reason, hint = _misplaced(same_name[0], analysis.rollout, cluster_scope=bool(row.get("clusterScope")))
                 yield analysis.issue(("templates", index), f"{name} {reason}: the Rollout is InvalidSpec", hint)
 

@@ -195,7 +195,7 @@ class AnalysisPlan:
 
 
 def make_plan(spec: AnalysisSpec, controller: ControllerVersion) -> AnalysisPlan | AnalysisRunStatus:
-    """Return the plan of a run, or its final status if the controller refuses the spec. Raises UnsupportedError."""
+    """Return the plan of a run, or its final status if the controller rejects the spec. Raises UnsupportedError."""
     try:
         values = redacted_values(spec.args)
         metrics = tuple(resolve(drop_unsupported(metric, controller), values) for metric in spec.metrics)

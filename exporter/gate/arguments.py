@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPEN: Final = "{{"
 PLACEHOLDER: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 REDACTED: Final = "temp-for-secret"
-"""The controller's stand-in for the value of a Secret, in the metric that is validated and written to the status."""
+"""The controller's placeholder for the value of a Secret, in the metric that is validated and written to the status."""
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _JSON_ESCAPES: Final = '"\\/bfnrtu'
 
@@ -69,7 +69,7 @@ def merge_args(
 
 
 def redacted_values(arguments: Sequence[Argument]) -> dict[str, str | None]:
-    """Return the values of arguments, a stand-in for those from Secrets."""
+    """Return the values of arguments, a placeholder for those from Secrets."""
     return {argument.name: REDACTED if argument.secret else argument.value for argument in arguments}
 
 

@@ -108,7 +108,7 @@ def _format(value: Value) -> str:
 
 
 def phase_reason(trace: MeasurementTrace) -> str:
-    """Return in plain words how the conditions lead to the phase."""
+    """Return a sentence on how the conditions lead to the phase."""
     outcome, success, failure = trace.evaluation.outcome, trace.evaluation.success, trace.evaluation.failure
     if outcome.phase is AnalysisPhase.ERROR:
         return f"an Error, measured again after 10 s: {outcome.message}"

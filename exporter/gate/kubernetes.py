@@ -1,4 +1,4 @@
-"""Kubernetes YAML → objects that know the line of each of their values; read by the linter and by `gate run`."""
+"""Kubernetes YAML → objects with the line of each of their values; read by the linter and by `gate run`."""
 
 from __future__ import annotations
 

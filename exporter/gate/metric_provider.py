@@ -38,7 +38,7 @@ LINE_BREAK_HINT: Final = (
 class MetricProvider:
     """The clients of a run's metrics, by the metrics' names; use it with `async with`.
 
-    With `live` the queries are for the current time, whatever the clock of the run, which may be faster.
+    With `live` the queries are for the current time, even if the clock of the run is faster.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class MetricProvider:
     async def measure(self, metric: Metric, now: float) -> MetricEvaluation:
         """Measure a metric at a time (Unix seconds). Raises UnsupportedError for a condition."""
         resolved = self._metrics[metric.name]  # with the values of Secrets, which the plan's metric redacts
-        assert resolved.prometheus is not None, "other providers are refused before"
+        assert resolved.prometheus is not None, "other providers are rejected before"
         outcome = request_error(resolved.prometheus)
         if outcome is not None:
             return MetricEvaluation(outcome, hint=LINE_BREAK_HINT if "header field value" in outcome.message else "")
@@ -110,7 +110,7 @@ class MetricProvider:
         return evaluate_result(metric, result.value, self._controller, result.warnings)
 
     async def _request(self, metric: Metric, path: str, form: Form) -> HttpResponse | Failure:
-        """Send a query; one of the past only once, since its result does not change."""
+        """Send a query; a query about the past is sent once only, since its result does not change."""
         client = self._clients[metric.name]
         if self._live:
             return await client.request(path, form)

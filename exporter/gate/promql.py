@@ -41,7 +41,7 @@ _NAN_FUNCTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query that parses; `has_unknown_name` if a placeholder stands for a name, so that the result is unknown."""
+    """A query that parses; `has_unknown_name` if a placeholder is a name, so that the result is unknown."""
 
     expression: ast.Expr
     has_unknown_name: bool
@@ -52,7 +52,7 @@ class PromQLError(ValueError):
 
 
 def parse(text: str) -> Query:
-    """Parse a query; each placeholder may be anything with which it parses. Raises PromQLError."""
+    """Parse a query; each placeholder is replaced by anything with which it parses. Raises PromQLError."""
     if _bracket_depth(text) > MAX_DEPTH:
         raise PromQLError(f"brackets are nested more than {MAX_DEPTH} deep")
     message = "it is empty"
@@ -79,7 +79,7 @@ def _candidates(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _replacements(prefix: str) -> tuple[str, ...]:
-    """Return what a placeholder after a text may stand for, the likeliest first."""
+    """Return what a placeholder after a text may be replaced by, the likeliest first."""
     if _in_quotes(prefix):
         return (NAME,)
     is_duration = prefix.rstrip().endswith(("[", ":", "offset"))

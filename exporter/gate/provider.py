@@ -1,4 +1,4 @@
-"""The controller's Prometheus provider without the network: which metrics it refuses, and how it evaluates a result.
+"""The controller's Prometheus provider without the network: which metrics it rejects, and how it evaluates a result.
 
 Error texts are the controller's, or those of the Go libraries that it uses.
 """
@@ -95,7 +95,7 @@ def is_url(text: str) -> bool:
 
 
 def _client_message(provider: PrometheusProvider) -> str | None:
-    """Return why Go's client refuses to send a request, as with a line break in a header."""
+    """Return why Go's client rejects to send a request, as with a line break in a header."""
     url = f"{provider.address.rstrip('/')}/api/v1/query{'' if provider.range_query is None else '_range'}"
     masked_url = re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", url)  # as Go's errors do
     scheme = urlsplit(provider.address).scheme

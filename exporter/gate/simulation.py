@@ -1,4 +1,4 @@
-"""Runs an AnalysisRun on prepared answers, without a network and without waiting. Pure.
+"""Runs an AnalysisRun on prepared answers (query results), without a network and without waiting. Pure.
 
 An answer is JSON: a list is an instant vector, {"scalar": x}, {"string": "x"} and {"matrix": [[…], …]} are the other
 result types, a number from 400 on is an HTTP status, and {"error": "text"} is a query without a response.
@@ -64,7 +64,7 @@ SimulatedAnswer = QueryValue | int | NoAnswer
 
 
 class AnswerError(ValueError):
-    """An answer of an unknown format, or a query without an answer."""
+    """An answer in an unknown format, or a query without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class MeasurementTrace:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRunResult:
-    """The status in which a run ended, or was when the time was up, and the traces of all its measurements."""
+    """The status at the end of the run or of the simulated time, and the traces of all measurements."""
 
     status: AnalysisRunStatus
     traces: tuple[MeasurementTrace, ...] = ()
@@ -104,7 +104,7 @@ def parse_answer(answer: object) -> SimulatedAnswer:
                 return Matrix(tuple(RangeSeries((), tuple((0.0, float(value)) for value in row)) for row in rows))
     except (TypeError, ValueError):
         pass
-    raise AnswerError(f"{answer!r} is not an answer; it must be {ANSWER_FORMAT}")
+    raise AnswerError(f"{answer!r} is not a query result; it must be {ANSWER_FORMAT}")
 
 
 class AnswerSequence:
@@ -120,7 +120,7 @@ class AnswerSequence:
         key = query if query in self._answers else metric.name
         answers = self._answers.get(key)
         if not answers:
-            raise AnswerError(f"there is no answer for the query {query!r} of metric {metric.name!r}")
+            raise AnswerError(f"there is no result for the query {query!r} of metric {metric.name!r}")
         position = self._positions.get(key, 0)
         self._positions[key] = position + 1
         return answers[min(position, len(answers) - 1)]
@@ -128,7 +128,7 @@ class AnswerSequence:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The controller, the start (Unix seconds), and after how many seconds the run is left as it is."""
+    """The controller, the start (Unix seconds), and the simulated time in seconds after which the simulation stops."""
 
     controller: ControllerVersion
     start: float
@@ -267,7 +267,7 @@ def simulate_recorded(run: Mapping[str, Any], controller: ControllerVersion) -> 
     def answer(metric: Metric) -> SimulatedAnswer:
         query = metric.prometheus.query if metric.prometheus else ""
         if query not in answers_by_query:
-            raise AnswerError(f"there is no answer for the query {query!r}")
+            raise AnswerError(f"there is no result for the query {query!r}")
         return answers_by_query[query].next()
 
     start = datetime.fromisoformat(run["created"]).timestamp() if run.get("created") else 0.0

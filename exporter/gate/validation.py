@@ -1,4 +1,4 @@
-"""The specs that the controller refuses before it measures anything, with its own error texts.
+"""The specs that the controller rejects before it measures anything, with its own error texts.
 
 `ValidateMetrics` of argo-rollouts' utils/analysis/factory.go; 1.8 changed the order and the limits of the checks.
 """
@@ -102,7 +102,7 @@ def match_rules(rules: Sequence[str], field: str, metrics: Sequence[Metric]) -> 
 
 
 def matches_name(rule: str, name: str) -> bool:
-    """Return whether a rule matches anywhere in a metric's name. Raises UnsupportedError."""
+    """Return whether a rule matches any part of a metric's name. Raises UnsupportedError."""
     try:
         return compile_regex(rule).search(name) is not None
     except UnsupportedError:

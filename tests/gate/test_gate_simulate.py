@@ -70,10 +70,10 @@ def test_endless_gate_is_undecided(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        ({"up": ["x"]}, "'x' is not an answer; it must be a list of numbers"),
-        ({"up": [200]}, "200 is not an answer"),
-        ({"up": []}, "there is no answer for the query 'up' of metric 'm'"),
-        ([], 'must be one JSON object: {"QUERY": [answer, answer, …]}'),
+        ({"up": ["x"]}, "'x' is not a query result; it must be a list of numbers"),
+        ({"up": [200]}, "200 is not a query result"),
+        ({"up": []}, "there is no result for the query 'up' of metric 'm'"),
+        ([], 'must be one JSON object: {"QUERY": [result, result, …]}'),
     ],
 )
 def test_unknown_answer_format_is_an_error(tmp_path: Path, answers: Any, expected: str) -> None:

@@ -95,7 +95,7 @@ def test_anchors_and_merge_keys_are_resolved() -> None:
     ],
     ids=["circle", "bomb"],
 )
-def test_circular_and_exploding_aliases_are_refused(text: str) -> None:
+def test_circular_and_exploding_aliases_are_rejected(text: str) -> None:
     (parsed,) = read(text)
     assert isinstance(parsed, ManifestIssue)
     assert "alias" in parsed.reason

@@ -50,7 +50,7 @@ VECTOR: Final = FLOATS
 """The type of `result` for a query that returns series: their values, in the order of the response."""
 SCALAR: Final = FLOAT
 """The type of `result` for a query that returns a single number, such as scalar(…)."""
-_TOO_DEEP: Final = "so many nested expressions are not supported"
+_TOO_DEEP: Final = "expressions nested this deep are not supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def check(condition: Condition, result: Type) -> None:
 
 
 def evaluate(condition: Condition, result: float | Sequence[float]) -> bool | EngineFailure:
-    """Evaluate a condition as the controller does: true, false, or why neither. Raises UnsupportedError."""
+    """Evaluate a condition as the controller does: true, false, or the reason for neither. Raises UnsupportedError."""
     return trace(condition, result).outcome
 
 

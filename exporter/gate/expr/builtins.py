@@ -115,7 +115,7 @@ def _check_argument(context: TypeContext, name: str, argument: Node, parameter: 
 
 
 def _mark_as_floats(context: TypeContext, node: Node) -> None:
-    """Mark the integer literals that stand for floats, as deep as the engine looks for them."""
+    """Mark the integer literals that the engine converts to floats, as deep as it looks for them."""
     if isinstance(node, Integer):
         context.float_literals.add(id(node))
     elif isinstance(node, Unary):

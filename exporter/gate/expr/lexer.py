@@ -263,7 +263,7 @@ class Lexer:
             self._offset += 1
             if not char:
                 raise self._error("literal not terminated")
-            if char == quote and not self._accept(quote):  # a doubled quote stands for one
+            if char == quote and not self._accept(quote):  # a doubled quote means one
                 break
             chars.append(char)
         yield self._token(TokenKind.STRING, "".join(chars))

@@ -1,4 +1,4 @@
-"""What the engine's optimizer does to a checked tree before it runs, and an engine bug that is refused here.
+"""What the engine's optimizer does to a checked tree before it runs, and an engine bug that is rejected here.
 
 Constant folding is visible: `x && false` becomes false without evaluating x.
 """

@@ -127,7 +127,7 @@ def parse_number(token: Token, *, v117: bool) -> Integer | Float:
 
 
 def _base_prefix(text: str, *, v117: bool) -> str:
-    """Return the letter of a base, "" for a decimal number; 1.15 knows only `x`, and takes it anywhere in the text."""
+    """Return the letter of a base, "" for a decimal number; 1.15 accepts only `x`, but anywhere in the text."""
     if v117:
         letter = text[1:2].lower()
         return letter if letter in _BASES and text.startswith("0") else ""

@@ -85,7 +85,7 @@ _INTEGERS: Final = frozenset({TypeKind.INT, TypeKind.INT64})
 
 @dataclass(frozen=True, slots=True)
 class NodeTypes:
-    """The types of a tree's nodes by `id(node)`, and the integer literals that stand for floats."""
+    """The types of a tree's nodes by `id(node)`, and the integer literals that the engine converts to floats."""
 
     types: dict[int, Type]
     float_literals: set[int]

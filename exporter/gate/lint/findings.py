@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """An error is refused or decides wrongly; a warning depends on what no manifest contains."""
+    """An error: the gate is rejected or decides wrongly; a warning depends on facts outside of the manifest."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A place that breaks a rule, the reason, and a hint how to fix it. Neither text contains a secret."""
+    """A place that breaks a rule, the reason, and a hint on how to fix it. Neither text contains a secret."""
 
     file: str
     line: int

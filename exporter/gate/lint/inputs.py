@@ -1,6 +1,6 @@
 """The input of the linter: templates, Rollouts and Secrets of all files, and what no manifest contains.
 
-The views address the raw values by path. They accept what the strict model of `exporter.gate.template` refuses, since
+The views address the raw values by path. They accept what the strict model of `exporter.gate.template` rejects, since
 the linter has to report it with its line; the fields of the CRD come from that model (`crd_schema`).
 """
 

@@ -116,7 +116,7 @@ class ConditionProbe:
 
     @property
     def is_unsupported(self) -> bool:
-        """Return whether a condition uses what this program cannot evaluate."""
+        """Return whether a condition uses a feature that this program cannot evaluate."""
         return any(isinstance(condition, UnsupportedError) for condition in self.conditions.values())
 
     def error(self, name: str) -> str:

@@ -49,15 +49,15 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("wrong-type", E, "a value of the wrong type, such as a number for an argument", manifests.check_wrong_type),
     ("no-metrics", E, "a gate without a metric", manifests.check_no_metrics),
     ("provider", E, "a metric with no provider, or with several", manifests.check_provider),
-    ("metric-name", E, "a metric name twice: breaks the controller's whole metrics page", manifests.check_metric_name),
+    ("metric-name", E, "a metric name twice: breaks the controller's entire metrics page", manifests.check_metric_name),
     ("namespace", W, "an AnalysisTemplate without a namespace", references.check_namespace),
     ("cluster-namespace", W, "a ClusterAnalysisTemplate with a namespace", references.check_cluster_namespace),
     # Counts and limits
     ("not-a-number", E, "a count or limit that is not a number: read as 0", limits.check_not_a_number),
-    ("limits", E, "counts and limits that the controller refuses", limits.check_refused),
+    ("limits", E, "counts and limits that the controller rejects", limits.check_refused),
     ("interval-missing", E, "a count above 1 without interval", limits.check_interval_missing),
     ("limit-unreachable", E, "a limit that the measurements cannot exceed", limits.check_unreachable),
-    ("limit-comment", W, "a failureLimit that is one off its comment", limits.check_comment),
+    ("limit-comment", W, "a failureLimit that differs by one from its comment", limits.check_comment),
     ("matches-nothing", E, "a dryRun or measurementRetention that matches no metric", limits.check_matches_nothing),
     ("all-dry", W, "a gate in which every metric is a dry run", limits.check_all_dry),
     # Time
@@ -80,7 +80,7 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("empty", E, "result[0] without a guard for an empty result", conditions.check_empty),
     ("nan-passes", E, "NaN counts as Successful", conditions.check_nan_passes),
     ("nan-undecided", W, "NaN makes neither condition true: Inconclusive", conditions.check_nan_undecided),
-    ("overlap", E, "a value that is both success and failure: failure wins", conditions.check_overlap),
+    ("overlap", E, "a value that is both success and failure: failure takes precedence", conditions.check_overlap),
     ("gap", W, "values between success and failure, and no inconclusiveLimit", conditions.check_gap),
     ("always", W, "the same phase for every value", conditions.check_constant),
     # Address

@@ -68,7 +68,7 @@ def run(*metrics: dict[str, Any], **more: Any) -> str:
         [{"prometheus": {"query": "up"}}, {}, {"prometheus": {"query": "up"}, "web": {"url": "x"}}]
     ),
 )
-def test_lint_finds_exactly_the_specs_that_the_controller_refuses(
+def test_lint_finds_exactly_the_specs_that_the_controller_rejects(
     version: str, limits: dict[str, Any], names: list[str], provider: dict[str, Any]
 ) -> None:
     if not parse_version(version).minor >= (1, 8):

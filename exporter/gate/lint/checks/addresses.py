@@ -1,4 +1,4 @@
-"""Addresses that are refused, that expose a credential, or that do not answer queries."""
+"""Addresses that are rejected, that expose a credential, or that do not serve queries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_credential(lint_input: LintInput) -> Iterator[Issue]:
     for metric, url in _urls(lint_input):
         if "@" in url.netloc:
             reason = "the address contains a credential, which everyone who may read AnalysisRuns can see"
-            yield metric.issue(ADDRESS, reason, "remove it, and send it as header Authorization from a Secret")
+            yield metric.issue(ADDRESS, reason, "remove it, and send it in the header Authorization, from a Secret")
 
 
 def check_api_path(lint_input: LintInput) -> Iterator[Issue]:
@@ -67,7 +67,7 @@ def check_last9(lint_input: LintInput) -> Iterator[Issue]:
         if host.endswith("last9.io") and not _API_PATH.search(url.path):
             is_read_url = host.startswith("read-") and (_READ_PATH.match(url.path) or "{{" in url.path)
             if not is_read_url:
-                reason = f"{host}{url.path} is not an address at which Last9 answers queries"
+                reason = f"{host}{url.path} is not an address at which Last9 serves queries"
                 hint = f"use the cluster's Read URL (Cluster > Settings > Read Data): {READ_URL}"
                 yield metric.issue(ADDRESS, reason, hint)
 
@@ -95,7 +95,7 @@ def check_no_credential(lint_input: LintInput) -> Iterator[Issue]:
         is_last9 = (url.hostname or "").endswith("last9.io")
         if is_last9 and "@" not in url.netloc and not sends_credential(metric):
             reason = "Last9 requires a credential: every measurement is an Error (401)"
-            hint = "send header Authorization with the value '{{args.NAME}}', from a Secret that contains 'Basic …'"
+            hint = "send the header Authorization with the value '{{args.NAME}}', from a Secret that contains 'Basic …'"
             yield metric.issue(ADDRESS, reason, hint)
 
 
@@ -103,25 +103,23 @@ def check_insecure(lint_input: LintInput) -> Iterator[Issue]:
     """Report TLS without verification of the certificate."""
     for metric in lint_input.prometheus_metrics:
         if metric.raw(*INSECURE) is True:
-            reason = "insecure: true does not verify the certificate: the credential goes to whatever server answers"
+            reason = "insecure: true does not verify the certificate: the credential goes to whichever server responds"
             hint = "remove it; if the certificate is signed by your own CA, mount that CA in the controller"
             yield metric.issue(INSECURE, reason, hint)
 
 
 def check_timeout(lint_input: LintInput) -> Iterator[Issue]:
-    """Report timeouts that are refused, that expire at once, or that are probably milliseconds."""
+    """Report timeouts that are rejected, that expire at once, or that are probably milliseconds."""
     for metric in lint_input.prometheus_metrics:
         value = metric.raw(*TIMEOUT)
         if value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool):
-            reason = "timeout must be a whole number of seconds: the API server refuses the object"
+            reason = "timeout must be a whole number of seconds: the API server rejects the object"
         elif value <= 0:
             reason = f"timeout {value} expires at once: every measurement is an Error"
         elif value > MAX_TIMEOUT:
-            reason = (
-                f"timeout {value} is {value // 60} minutes (it is in seconds): one slow query blocks the run so long"
-            )
+            reason = f"timeout {value} is {value // 60} minutes (it is in seconds): one slow query can block the run"
         else:
             continue
         yield metric.issue(TIMEOUT, reason, "write 30")

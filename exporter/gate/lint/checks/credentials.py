@@ -49,7 +49,7 @@ class SentHeader:
 
 
 def check_newline(lint_input: LintInput) -> Iterator[Issue]:
-    """Report values with a line break or another control character, which Go's client refuses to send."""
+    """Report values with a line break or another control character, which Go's client rejects to send."""
     for header in _sent_headers(lint_input):
         control = {char for char in header.value if (char < " " and char != "\t") or char == "\x7f"}
         if control:
@@ -76,7 +76,7 @@ def check_scheme(lint_input: LintInput) -> Iterator[Issue]:
     """Report Authorization values without a scheme."""
     for header in _sent_headers(lint_input):
         if header.is_authorization and len(header.value.split()) == 1:
-            reason = "header Authorization has a credential without a scheme: the server answers 401"
+            reason = "the header Authorization has a credential without a scheme: the server responds with status 401"
             yield header.issue(reason, "put 'Basic ' before it")
 
 
@@ -87,8 +87,8 @@ def check_shape(lint_input: LintInput) -> Iterator[Issue]:
         if header.is_authorization and scheme.lower() == "basic" and credential:
             decoded = _decode("".join(credential.split()))
             if decoded is None or b":" not in decoded:
-                reason = "the text after Basic is not base64 of user:password: the server answers 401"
-                hint = f"use the cluster id as user and its read token as password at Last9; {_RENDER_HINT}"
+                reason = "the text after Basic is not base64 of user:password: the server responds with status 401"
+                hint = f"at Last9, use the cluster id as user and its read token as password; {_RENDER_HINT}"
                 yield header.issue(reason, hint)
 
 
@@ -133,7 +133,7 @@ def check_secret_base64(lint_input: LintInput) -> Iterator[Issue]:
     for secret in secrets.values():
         for key, value in mapping(secret.get("data")).items():
             if not isinstance(value, str) or _decode("".join(value.split())) is None:
-                reason = f"{key} is not base64: the API server refuses the Secret"
+                reason = f"{key} is not base64: the API server rejects the Secret"
                 yield issue(secret, ("data", str(key)), reason, "move it to stringData")
 
 

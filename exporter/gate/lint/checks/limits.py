@@ -1,4 +1,4 @@
-"""Counts and limits: those that the controller refuses, and those that never take effect."""
+"""Counts and limits: those that the controller rejects, and those that never take effect."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_refused(lint_input: LintInput) -> Iterator[Issue]:
 
 
 def _limit_error(metric: MetricView, *, has_success_limit: bool) -> tuple[str, str, str] | None:
-    """Return field, reason and hint of what `ValidateMetric` of argo-rollouts' utils/analysis/factory.go refuses."""
+    """Return field, reason and hint of what `ValidateMetric` of argo-rollouts' utils/analysis/factory.go rejects."""
     count = limit_value(metric, "count") or 0
     failures = limit_value(metric, "failureLimit") or 0
     successes = (limit_value(metric, "consecutiveSuccessLimit") or 0) if has_success_limit else 0

@@ -42,7 +42,7 @@ def check_repeated_key(lint_input: LintInput) -> Iterator[Issue]:
     """Report keys that occur twice in a mapping."""
     for item in lint_input.manifest_issues:
         if item.is_duplicate_key:
-            reason = f"{item.reason}; kubectl refuses that, other tools use the last one"
+            reason = f"{item.reason}; kubectl rejects that, other tools use the last one"
             yield Issue(item.file, item.line, reason, "keep one of them")
 
 
@@ -73,7 +73,7 @@ def check_metric_name(lint_input: LintInput) -> Iterator[Issue]:
             if metric.name in names:
                 reason = (
                     f"two metrics have the name {metric.name}: every run ends in Error, and while this object exists"
-                    " the controller's metrics page answers 500"
+                    " the controller's metrics page responds with status 500"
                 )
                 yield metric.issue(("name",), reason, "rename one of them")
             names.add(metric.name)
@@ -119,7 +119,7 @@ def check_too_early(lint_input: LintInput) -> Iterator[Issue]:
         if use.name != BASIC_AUTH and use.schema:
             since = ".".join(map(str, use.schema.since))
             version = lint_input.context.controller.version
-            reason = f"{use.name} exists since {since}; {version} refuses it, or drops it silently"
+            reason = f"{use.name} exists since {since}; {version} rejects it, or drops it silently"
             yield use.issue(reason, f"remove it, or lint with --controller {since} if that is your version")
 
 
@@ -129,7 +129,7 @@ def check_unknown(lint_input: LintInput) -> Iterator[Issue]:
         if use.schema is None:
             similar = get_close_matches(use.name, use.siblings, 1)
             yield use.issue(
-                f"there is no field {use.name} here: kubectl refuses it, or the API server drops it silently",
+                f"there is no field {use.name} here: kubectl rejects it, or the API server drops it silently",
                 f"write {similar[0]}, if you meant that"
                 if similar
                 else f"use one of: {', '.join(sorted(use.siblings))}",
@@ -137,14 +137,14 @@ def check_unknown(lint_input: LintInput) -> Iterator[Issue]:
 
 
 def check_wrong_type(lint_input: LintInput) -> Iterator[Issue]:
-    """Report values of a type that the API server refuses."""
+    """Report values of a type that the API server rejects."""
     for use in _fields(lint_input):
         if use.schema is None or use.value is None or use.name == "timeout" or _fits(use.value, use.schema.field_type):
             continue  # a rule of its own reports timeout
         expected, _ = _TYPES[use.schema.field_type]
         is_text = use.schema.field_type is FieldType.TEXT
         hint = f"write it in quotes{_example(use)}" if is_text else f"write {expected}"
-        yield use.issue(f"{use.name} must be {expected}: the API server refuses the object", hint)
+        yield use.issue(f"{use.name} must be {expected}: the API server rejects the object", hint)
 
 
 def _example(use: FieldUse) -> str:

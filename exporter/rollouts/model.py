@@ -24,6 +24,7 @@ def rollout_key(labels: Mapping[str, str]) -> RolloutKey:
 PHASES: Final = ("InvalidSpec", "Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
 """Values of `rollout_info{phase}`. The controller computes them from conditions; `InvalidSpec` overrides the others."""
 UNKNOWN_PHASE: Final = "Unknown"
+"""Stands for a phase of a newer controller (T56)."""
 HEALTHS: Final = ("Healthy", "Progressing", "Paused", "Degraded")
 """Values of the API's `status.phase`, which differ from those of `rollout_info{phase}`."""
 CANARY: Final = "canary"
@@ -31,7 +32,7 @@ BLUE_GREEN: Final = "blueGreen"
 
 
 class PodRole(StrEnum):
-    """Which revision of its rollout a pod runs."""
+    """Which revision of its rollout a pod runs; the values are those of the label `role`."""
 
     STABLE = "stable"
     CANARY = "canary"
@@ -90,6 +91,7 @@ class ReplicaCounts:
     @property
     def old(self) -> float:
         """Pods of other revisions than the current one."""
+        # After a scaling the controller refreshes `available` at once, `updated` one reconciliation later.
         return max(self.total - self.updated, 0.0)
 
 
@@ -142,7 +144,8 @@ ReplicaSets = Mapping[str, ReplicaSet]
 class Workload:
     """What kube-state-metrics exports about a rollout: its ReplicaSets by hash and its pods, without terminating ones.
 
-    `observed_at` (Unix seconds) is the time of the scrape.
+    `observed_at` (Unix seconds) is the time of the scrape; it is not compared, so that a later scrape of the same pods
+    is no change.
     """
 
     replica_sets: ReplicaSets = field(default_factory=dict)
@@ -161,7 +164,7 @@ class RolloutStatus:
     stable_hash: str = ""
     current_hash: str = ""
     weight: float | None = None
-    max_weight: float = 100.0
+    max_weight: float = 100.0  # the default of maxTrafficWeight; only Nginx and plugins can have another
     step_index: float | None = None
     health: str = ""
     aborted: bool = False
@@ -234,18 +237,18 @@ NO_HASHES: Final = RevisionHashes()
 class PhaseHistory:
     """The phase that the controller shows, since when (Unix seconds), and how often each phase was entered.
 
-    While a phase may be a flicker, `debounced_from` holds the phase before it and since when that was shown.
+    During the hold-down of a phase, `hold_down_from` is the phase before it and since when that was shown.
     """
 
     phase: str
     since: float
     transition_counts: Mapping[str, int] = field(default_factory=dict)
-    debounced_from: tuple[str, float] | None = None
+    hold_down_from: tuple[str, float] | None = None
 
     @property
     def started_at(self) -> float:
-        """Start of the phase; during a possible flicker, start of the phase that it interrupts."""
-        return self.debounced_from[1] if self.debounced_from is not None else self.since
+        """Start of the phase; during its hold-down, start of the phase before it."""
+        return self.hold_down_from[1] if self.hold_down_from is not None else self.since
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 VERSION: Final = 1
+"""A file of another version is not read: it is renamed, and tracking starts anew."""
 _COMPACT: Final = (",", ":")
+"""No spaces: the complete state is encoded in every cycle."""
 _ROWS_PER_CHUNK: Final = 200
 """Rows that are joined before they are compressed: the JSON of all rollouts at once would double the peak memory."""
 
@@ -55,6 +57,7 @@ class StateEncoder:
         """Return a line with version, cluster and checksum, then compressed JSON."""
         body = {
             "at": state.updated_at,
+            # Nearly all rollouts were seen at the last tick, so only the others are listed.
             "seen": [[*key, time] for key, time in state.last_seen.items() if time != state.updated_at],
             "led": sorted([process.target, process.start_time, process.installation] for process in state.leaders),
             "fading": [[name, list(labels), until] for (name, labels), until in state.replaced_info_series.items()],
@@ -66,6 +69,7 @@ class StateEncoder:
         lives = list(self._state_texts.update(dict(state.rollout_states)).values())
         chunks = (*_json_array("infos", infos), *_json_array("lives", lives), b"}")
         compressor = isal_zlib.compressobj(1)
+        # Without its closing brace: the two long arrays follow in chunks.
         packed = compressor.compress(json.dumps(body, separators=_COMPACT)[:-1].encode())
         packed += b"".join(map(compressor.compress, chunks)) + compressor.flush()
         head = {"version": VERSION, "cluster": self._cluster, "crc": zlib.crc32(packed)}
@@ -130,7 +134,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "runs": "runs",
         "runs_finished": "finished_run_counts",
     },
-    PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "debounced_from"},
+    PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},
     ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
     Update: {"kind": "kind", "since": "started_at"},
     RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at"},
@@ -138,6 +142,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
 """The keys of each dataclass in the file, in its order, with the attributes: the file outlives a renaming."""
 _DEFAULTS: Final = _members(RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {}))
 _REQUIRED: Final = frozenset({"born", "phases", "process", "events"})
+"""The members that have no default, and so are always written."""
 
 
 def decode_state(content: bytes, cluster: str) -> TrackerState:
@@ -148,10 +153,12 @@ def decode_state(content: bytes, cluster: str) -> TrackerState:
         raise InvalidStateError(f"its version is {head.get('version')!r}, not {VERSION}")
     if head.get("cluster") != cluster:
         raise InvalidStateError(f"its cluster is {head.get('cluster')!r}, not {cluster!r}")
+    # The checksum is of the compressed bytes, so that nothing damaged is decompressed.
     if head.get("crc") != zlib.crc32(body):
         raise InvalidStateError("its checksum does not match: it is truncated or was changed")
     try:
         return _tracker_state(_object(zlib.decompress(body)))
+    # A valid checksum does not prove the shape: another build may have written the file.
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, zlib.error) as error:
         raise InvalidStateError(f"its structure is invalid ({type(error).__name__})") from error
 
@@ -159,7 +166,7 @@ def decode_state(content: bytes, cluster: str) -> TrackerState:
 def _object(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
         raise InvalidStateError("it is not JSON") from error
     if not isinstance(document, dict):
         raise InvalidStateError("it is not a JSON object")

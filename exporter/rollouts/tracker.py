@@ -113,10 +113,13 @@ class RolloutTracker:
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
         """Process a tick; `results` has only sources that are due. Its time is never before that of the last tick."""
+        # Prometheus refuses a request with a point older than the last one of its series. Times are sent in
+        # milliseconds.
         now = max(now, self._updated_at + 0.001)
         results = tuple(results)
         controllers = elect_leaders(results, self._leaders)
         leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
+        # Targets and sources are followed on a standby, too: its sidecar exports the series of its targets.
         self._targets.update(results, controllers)
         self._sources.update(now, results, self._states)
         if self._policy.sidecar and not leaders:
@@ -129,6 +132,7 @@ class RolloutTracker:
         if self._policy.derive:
             self._advance_all(tick)
             self._evict_deleted(tick)
+        # Sorted, since the renderer groups consecutive rollouts into blocks that it reuses.
         rollouts = tuple(self._rollouts[key] for key in sorted(self._states)) if self._policy.derive else ()
         families, overflow = self._families(tick, rollouts)
         stale = self._staleness.update(families, self._absence_policy(tick))
@@ -182,6 +186,7 @@ class RolloutTracker:
     def _read_views(self, leaders: Sequence[ScrapedController]) -> dict[RolloutKey, ControllerView]:
         """Return the view of each rollout; of one that two leaders show, that of the first one."""
         results = [leader.result for leader in leaders]
+        # Readers of addresses that lead no more go, and with them what they have cached.
         self._readers = {r.target: self._readers.get(r.target) or ControllerPageReader() for r in results}
         is_allowed = self._policy.namespace_allowed
         views: dict[RolloutKey, ControllerView] = {}
@@ -189,6 +194,7 @@ class RolloutTracker:
             page_views = self._readers[result.target].read(result)
             if is_allowed is not None:
                 page_views = {key: view for key, view in page_views.items() if is_allowed(key[0])}
+            # With one leader, the usual case, the mapping of all rollouts is not copied.
             views = page_views | views if views else page_views
         return views
 
@@ -197,9 +203,11 @@ class RolloutTracker:
     def _advance_all(self, tick: _Tick) -> None:
         """Advance every rollout to this tick."""
         available = AvailableSources(bool(tick.leaders), self._sources.has_workload_source)
+        # The reasons why something is unknown depend on the sources, of unchanged rollouts, too.
         if available != self._available_sources:
             self._unchanged.clear()
         self._available_sources = available
+        # After a longer gap, a rollout that is new to us need not be newly created.
         established = tick.established if tick.now - self._updated_at <= self._policy.grace else ()
         runs = [run for leader in tick.leaders for run in self._readers[leader.result.target].runs(leader.result)]
         runs_of = group_by_rollout(runs, tick.views)
@@ -238,8 +246,8 @@ class RolloutTracker:
         if state is None:
             return
         if same and state == previous:
-            # Time alone still changes a rollout whose hashes are outdated or whose phase may be a flicker.
-            if observed_after(observation, state.last_event_at) and state.phases.debounced_from is None:
+            # Time alone still changes a rollout whose hashes are outdated or whose phase is in its hold-down.
+            if observed_after(observation, state.last_event_at) and state.phases.hold_down_from is None:
                 self._unchanged.add(key)
             return
         self._unchanged.discard(key)
@@ -249,6 +257,7 @@ class RolloutTracker:
 
     def _evict_deleted(self, tick: _Tick) -> None:
         """Evict rollouts that the very process that showed them shows no more, or that are absent for long."""
+        # Only established leaders prove a deletion: the first page of a new leader may be incomplete.
         installations = {process.installation for process in tick.established}
         for key in [key for key in self._states if key not in tick.views]:
             absence, process = tick.now - self._last_seen.get(key, tick.now), self._states[key].process
@@ -263,6 +272,7 @@ class RolloutTracker:
     def _families(self, tick: _Tick, rollouts: Sequence[Rollout]) -> tuple[tuple[MetricFamily, ...], int]:
         """Return all families within the limit, and how many series are dropped beyond it."""
         families: list[MetricFamily] = []
+        # The limit drops the last series, so those that pass through come last.
         if self._policy.derive:
             families += self._renderer.families(rollouts, tick.now, self._policy.ended_info)
             families += self._durations.families()

@@ -262,7 +262,7 @@ def test_scaling_a_healthy_rollout_is_progress_without_an_update_as_in_scale(obs
     assert observed.phases == ["Completed", "Progressing", "Completed"]
 
 
-def test_scaling_a_paused_canary_flickers_and_stays_paused_as_in_scale(observe: Observe) -> None:
+def test_scaling_a_paused_canary_shows_progressing_briefly_as_in_scale(observe: Observe) -> None:
     observed = observe(basic(10, SetWeight(20), Pause(), SetWeight(50), Pause()))
     observed.deploy("v2")
     observed.advance_to(6)

@@ -1,4 +1,4 @@
-"""Phases: when they start, how often they are entered, and which changes are only a flicker."""
+"""Phases: when they start, how often they are entered, and which changes do not count."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HOLD_DOWN = 20.0
         ),
     ],
 )
-def test_a_phase_starts_when_it_is_entered_and_a_flicker_is_no_entry(
+def test_a_phase_starts_when_it_is_entered_and_does_not_count_if_it_ends_within_its_hold_down(
     ticks: list[Tick], phase: str, started_at: float, counts: dict[str, int]
 ) -> None:
     history = PhaseHistory("Completed", 0)
@@ -69,7 +69,7 @@ def test_a_phase_without_an_event_counts_once_it_lasts_even_if_nothing_else_chan
     assert series_values(snapshot.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 30.0}
 
 
-def test_the_phase_is_exported_at_once_even_if_it_may_be_a_flicker() -> None:
+def test_the_phase_is_exported_at_once_even_during_its_hold_down() -> None:
     tracker = RolloutTracker(tracking_policy(Settings()))
     tracker.process(15, [controller_page(15, PageRollout("Paused", (4, 1, 4, 0)))])
     phases = series_values(

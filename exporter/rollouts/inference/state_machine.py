@@ -10,7 +10,7 @@
 
 The update state is classified from evidence, not derived from transitions. Transitions only explain how the rollout
 got there, so that updates that start and end between two ticks are counted, too. A phase is remembered since when it
-is shown; a flicker is no phase.
+is shown; one that ends within its hold-down does not count.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def advance(
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
     interval = summarize_interval(state.hashes, hashes, deltas)
+    # An interval counts for the phase at its start; what happened within is unknown.
     was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
     explained = deltas.explains_phase_change
     updated = replace(
@@ -58,6 +59,7 @@ def advance(
         event_counts=view.event_counts,
         evidence=result.evidence if result.evidence is not NOTHING_NEW else state.evidence,
         hashes=result.hashes,
+        # Remembered: the counter that proves a router starts again with each controller process.
         has_router=state.has_router or _has_router(view, observation),
         strategy=view.strategy,
         had_revision=state.had_revision or _has_revision(view),
@@ -94,6 +96,7 @@ def _first_state(now: float, observation: Observation, view: ControllerView) -> 
     is_updating = result.update_state is UpdateState.UPDATING
     return RolloutState(
         first_seen=now,
+        # The phase at first sight is no transition: it may have begun long before.
         phases=PhaseHistory(view.phase, now),
         process=view.process,
         event_counts=view.event_counts,
@@ -138,6 +141,7 @@ def _update_kind(
     replica_sets = observation.replica_sets
     current, stable = replica_sets.get(hashes.current), replica_sets.get(hashes.stable)
     if current is not None and stable is not None:
+        # False if a creation time is unknown (NaN).
         return "rollback" if current.created_at < stable.created_at else "canary"
     # A rollback takes up the ReplicaSet of its revision, so that no new one is counted.
     return "rollback" if deltas is not None and deltas.updates and not deltas.new_replica_sets else "canary"
@@ -191,11 +195,12 @@ def observe_phase(history: PhaseHistory, phase: str, now: float, hold_down: floa
     no event. A scrape can hit that, so an unexplained change from Paused to Progressing counts only once it has lasted
     for `hold_down` seconds.
     """
-    if history.debounced_from is not None and phase == history.debounced_from[0] and not explained:
-        return PhaseHistory(phase, history.debounced_from[1], history.transition_counts)
+    if history.hold_down_from is not None and phase == history.hold_down_from[0] and not explained:
+        return PhaseHistory(phase, history.hold_down_from[1], history.transition_counts)
     if phase == history.phase:
+        # Time alone confirms it: an event may be counted without being one that this exporter reads.
         is_real = explained or now - history.since >= hold_down
-        return _confirmed(history) if history.debounced_from and is_real else history
+        return _confirmed(history) if history.hold_down_from and is_real else history
     left = _confirmed(history)
     if left.phase == "Paused" and phase == "Progressing" and not explained:
         return PhaseHistory(phase, now, left.transition_counts, (left.phase, left.since))
@@ -203,10 +208,10 @@ def observe_phase(history: PhaseHistory, phase: str, now: float, hold_down: floa
 
 
 def _confirmed(history: PhaseHistory) -> PhaseHistory:
-    """Count the entry into a debounced phase."""
-    if history.debounced_from is None:
+    """Count the entry into a phase, and end its hold-down."""
+    if history.hold_down_from is None:
         return history
-    return replace(history, transition_counts=_count(history.transition_counts, history.phase), debounced_from=None)
+    return replace(history, transition_counts=_count(history.transition_counts, history.phase), hold_down_from=None)
 
 
 def _count(counts: Mapping[str, int], phase: str) -> Mapping[str, int]:

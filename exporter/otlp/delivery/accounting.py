@@ -50,7 +50,7 @@ class DeliveryAccounting:
         self.delivered += delivered
         self.rejected += rejected
         self.dropped.update(dropped)
-        self.produced += delivered + rejected + sum(dropped.values())
+        self.produced += delivered + rejected + sum(dropped.values())  # so that the counts balance
 
     def count_enqueued(self, points: int) -> None:
         """Count points that were produced and are queued now."""

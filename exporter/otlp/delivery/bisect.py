@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 UNTESTED_WEIGHT: Final = 2
-"""An untested span is sent before the next candidate if it is more than so many times as long.
+"""An untested span is sent before the next candidate if it is longer than this multiple of it.
 
 An untested span is probably good: sending a long one delivers many points with one request.
 """
@@ -55,6 +55,7 @@ class RequestBisector:
         second_half, self._second_half = self._second_half, None
         if second_half is None:
             return
+        # Only a bad point must be in one of the halves; halves of a request that was too large may both be good.
         if second_half.too_large or len(second_half.span) == 1:
             self._untested.append(second_half.span)
         else:
@@ -65,11 +66,13 @@ class RequestBisector:
         self._candidates.append(Candidate(sent, too_large))
         second_half, self._second_half = self._second_half, None
         if second_half is not None:
+            # Merged, it could be too large again.
             self._untested.append(second_half.span if too_large else self._merge_following(second_half.span))
 
     def _halve(self, candidate: Candidate) -> range | None:
         """Return the first half; None for a single point, or if too few trials are left for both halves."""
         span = candidate.span
+        # Each untested span needs a trial of its own.
         if len(span) == 1 or self._trials_left < len(self._untested) + 2:
             return None
         middle = len(span) // 2

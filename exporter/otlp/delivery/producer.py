@@ -45,6 +45,7 @@ class RequestProducer:
         points = 0
         while (request := await self.run_on_worker(encode_next)) is not None:
             points += request.point_count
+            # Before `put`, which may drop the request: drops are subtracted from what is queued.
             self.accounting.count_enqueued(request.point_count)
             queued = QueuedRequest(request.body, request.point_count, snapshot.timestamp)
             self.accounting.count_dropped(self.queue.put(queued, now))

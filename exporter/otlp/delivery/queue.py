@@ -101,6 +101,7 @@ class MemoryQueue(RequestBuffer):
 
     def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
         """Append a request; return what was dropped to make room, or the request if it exceeds the queue by itself."""
+        # It would not fit even if everything else were dropped.
         if len(request.body) > self._max_bytes:
             return drops("queue_full", request.points)
         expired = self.expire(now)
@@ -129,7 +130,7 @@ class MemoryQueue(RequestBuffer):
 
     def ack(self, request: QueuedRequest) -> bool:
         """Remove the oldest request if it is this one; return whether it was (it may have been dropped meanwhile)."""
-        is_oldest = self.peek() is request
+        is_oldest = self.peek() is request  # by identity: two requests may be equal
         if is_oldest:
             self.pop()
         return is_oldest

@@ -59,7 +59,7 @@ class BackoffPolicy:
     initial_delay: float
     max_delay: float
     blocked_initial_delay: float = 1.0
-    blocked_max_delay: float = 300.0
+    blocked_max_delay: float = 300.0  # how late a correction is noticed that is not made in our files
 
     def retry_delay(self, attempt: int, retry_after: float | None, jitter: float, elapsed: float = 0.0) -> float:
         """Return the delay after attempt 0, 1, …, at least `retry_after` (E31).
@@ -160,6 +160,7 @@ class Sender:
                 tally = DeliveryTally(drops=drops, message="internal error of the exporter; see its log")
             if tally is None:
                 continue
+            # False if the queue dropped it meanwhile; its points are then counted as dropped.
             if self.queue.ack(request):
                 self.accounting.count_acked(tally.accepted, tally.rejected, tally.drops)
                 await self.queue.commit()
@@ -205,6 +206,7 @@ class Sender:
         previous: type[RequestResult] | None = None
         attempt = 0
         while True:
+            # Before each attempt: a request may become too old while it is retried.
             self.accounting.count_dropped(self.queue.expire(self.clock.now()))
             if self.queue.peek() is not request:
                 return None
@@ -214,6 +216,7 @@ class Sender:
             result = classify(outcome, piece.points, self.clock.now())
             if isinstance(result, Accepted | Permanent):
                 return result
+            # Another kind of failure has another cause, so its back-off starts anew.
             attempt = attempt + 1 if type(result) is previous else 0
             previous = type(result)
             await self._back_off(result, attempt, self.clock.monotonic() - started)

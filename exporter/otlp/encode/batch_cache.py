@@ -137,7 +137,8 @@ class EncodedBatchCache:
 
     def __init__(self, encoder: NumberEncoder | HistogramEncoder) -> None:
         self._encoder = encoder
-        # By id(batch.series): the tuple stays the same object while only values change.
+        # By id(batch.series): the tuple stays the same object while only values change. The entry holds the batch, so
+        # that the id is not reused.
         self._by_series: GenerationalCache[int, _CachedBatch] = GenerationalCache()
 
     def render(self, family: MetricFamily, timestamp: float) -> tuple[Iterator[FramedPoints], set[bytes]] | None:
@@ -158,7 +159,7 @@ class EncodedBatchCache:
         return (FramedPoints(template.count, template.render(shared_prefix)) for template in templates), distinct
 
     def end_cycle(self) -> None:
-        """End a cycle: evict what was not used lately."""
+        """End a cycle: evict what was not used recently."""
         self._by_series.end_cycle()
 
     def _cached_batches(self, family: MetricFamily) -> list[_CachedBatch]:

@@ -51,6 +51,7 @@ class Encoder:
             MetricType.HISTOGRAM: HistogramEncoder(HISTOGRAM, identity, self.skipped),
             MetricType.SUMMARY: HistogramEncoder(SUMMARY, identity, self.skipped),
         }
+        # By encoder: three types share one.
         self._caches = {encoder: EncodedBatchCache(encoder) for encoder in self._encoders.values()}
 
     def requests(self, snapshot: MetricsSnapshot) -> Iterator[ExportRequest]:
@@ -82,6 +83,7 @@ class Encoder:
                 for points in self._encode_metric(*merged, snapshot.timestamp):
                     yield first, points
             else:
+                # Stores refuse the whole request for one metric without a name.
                 self.skipped["unnamed"] += sum(map(len, (*active, *stale)))
 
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
@@ -115,6 +117,7 @@ class RequestBuilder:
         scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME))
         resource = Resource(attributes=attributes(identity.resource))
         resource_part = ResourceMetrics(resource=resource, scope_metrics=[scope])
+        # As bytes: a message of one descriptor pool cannot be assigned to that of another.
         self._request.resource_metrics.add().MergeFromString(resource_part.SerializeToString())
         self._metrics = self._request.resource_metrics[0].scope_metrics[0].metrics
         self._capacity = self._remaining_bytes = max_bytes - self._request.ByteSize() - _FRAMING_BYTES
@@ -168,6 +171,7 @@ def _metric_without_points(family: MetricFamily) -> bytes:
     """Encode a metric without points: no unit, the exposed type in the metadata (T01-T05, T14-T16)."""
     metric_type = "unknown" if family.type is MetricType.UNTYPED else family.type
     metadata = attributes([("prometheus.type", metric_type)])
+    # A unit would change names: Prometheus stores a gauge of unit "1" as `…_ratio`.
     return Metric(name=family.name, description=family.help, metadata=metadata).SerializeToString()
 
 

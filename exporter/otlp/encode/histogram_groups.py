@@ -34,6 +34,7 @@ class BoundLabel:
             bound = float(dict(labels).get(self.label, ""))
         except ValueError:
             return nan
+        # Comparisons with NaN are false, so a bound written as NaN is invalid, too.
         return bound if self.min_bound <= bound <= self.max_bound else nan
 
 
@@ -86,7 +87,7 @@ class PointGroups:
         return family, self._split(family.name, list(family.series), rebuild=True)
 
     def end_cycle(self) -> None:
-        """End a cycle: evict what was not used lately."""
+        """End a cycle: evict what was not used recently."""
         self._groups.end_cycle()
         self._layouts.end_cycle()
 
@@ -95,6 +96,7 @@ class PointGroups:
         position = 0
         while position < len(series):
             group = None if rebuild else self._groups.get(series[position])
+            # Compared by identity, since series are interned.
             if group is None or series[position : position + group.layout.width] != group.series:
                 group = self._read_group(name, series, position)
             groups.append(group)
@@ -126,6 +128,7 @@ def _layout(name: str, series: Sequence[tuple[str, Labels]], bound_label: BoundL
             other_positions.setdefault(series_name, position)
     sum_position, count_position = other_positions.get(f"{name}_sum"), other_positions.get(f"{name}_count")
     used = len(bound_positions) + (sum_position is not None) + (count_position is not None)
+    # The last bucket has no bound in OTLP; `_count` is its count (T25).
     bound_positions.pop(inf, None)
     bounds = tuple(sorted(bound_positions))
     return GroupLayout(

@@ -65,6 +65,7 @@ class HistogramEncoder:
         points: list[bytes] = []
         for same_layout, values in _blocks(groups, array("d", ordered.values)):
             layout = same_layout[0].layout
+            # What is skipped is counted at each encoding, which a cached batch would not repeat.
             if layout.ignored or layout.invalid_bounds or layout.count_position is None:
                 return None
             tails = self._format.encode(layout, values, 0)
@@ -104,7 +105,7 @@ class HistogramEncoder:
                 yield [attributes + marker for attributes in new]
 
     def end_cycle(self) -> None:
-        """End a cycle: evict what was not used lately."""
+        """End a cycle: evict what was not used recently."""
         self._groups.end_cycle()
 
     def _encode_points(self, groups: Sequence[PointGroup], values: array[float], nanos: int) -> list[bytes]:
@@ -154,11 +155,13 @@ def _encode_histograms(layout: GroupLayout, values: array[float], nanos: int) ->
     if counts is None:
         return None
     bucket_counts = [counts[0], *(list(map(sub, upper, lower)) for lower, upper in pairwise(counts))]
+    # Counts that decrease: as an unsigned number a negative difference would be huge (T26).
     if min(map(min, bucket_counts)) < 0:
         return None
     bucket_count = len(bucket_counts)
     count_prefix = HistogramDataPoint(time_unix_nano=nanos, explicit_bounds=layout.bounds).SerializeToString() + _COUNT
     buckets_prefix = fixed64_prefix(HistogramDataPoint(bucket_counts=[1] * bucket_count), bucket_count)
+    # One call for each point; the keys of the fields come from messages, so that no field number is repeated here.
     pack = Struct(f"<{len(count_prefix)}sQ{len(buckets_prefix)}s{bucket_count}Q").pack
     tails = [
         pack(count_prefix, count, buckets_prefix, *row)
@@ -200,13 +203,13 @@ def _encode_summary_marker(layout: GroupLayout, nanos: int) -> bytes:
 
 def _integer_columns(columns: Sequence[array[float]]) -> list[list[int]] | None:
     """Return columns of counts as integers, None if a value is not an integer."""
-    if not all(all(map(float.is_integer, column)) for column in columns):
+    if not all(all(map(float.is_integer, column)) for column in columns):  # false for NaN and infinities, too
         return None
     counts = [list(map(int, column)) for column in columns]
     return counts if max(map(max, counts)) < _COUNT_LIMIT else None
 
 
-_LE: Final = BoundLabel("le", "_bucket", -sys.float_info.max, inf)
+_LE: Final = BoundLabel("le", "_bucket", -sys.float_info.max, inf)  # -Inf is invalid
 _QUANTILE: Final = BoundLabel("quantile", "", 0, 1)
 HISTOGRAM: Final = PointFormat(_LE, HistogramDataPoint, _encode_histograms, _encode_histogram_marker)
 SUMMARY: Final = PointFormat(_QUANTILE, SummaryDataPoint, _encode_summaries, _encode_summary_marker)

@@ -24,6 +24,7 @@ BLOCK_POINTS: Final = 1000
 """Points encoded at once: bounds the memory of a family that is encoded without cache."""
 
 _VALUE: Final = fixed64_prefix(NumberDataPoint(as_double=1))
+# NaN and infinities are packed as any other value (T54).
 _WITH_VALUE: Final = Struct(f"<{len(_VALUE)}sd").pack
 
 
@@ -36,7 +37,7 @@ class NumberEncoder:
         self._skipped = skipped
         self._attribute_bytes: GenerationalCache[Series, bytes] = GenerationalCache()
         self._label_bytes: GenerationalCache[tuple[str, str], bytes] = GenerationalCache()
-        self._overridden_identity: dict[Series, bytes] = {}
+        self._overridden_identity: dict[Series, bytes] = {}  # of the few series that have a label of the identity
 
     def shared_prefix(self, timestamp: float) -> bytes:
         """Encode the time and the identity, which every point starts with."""
@@ -74,7 +75,7 @@ class NumberEncoder:
             yield [labels + identity + marker for labels, identity in rows]
 
     def end_cycle(self) -> None:
-        """End a cycle: evict what was not used lately."""
+        """End a cycle: evict what was not used recently."""
         self._label_bytes.end_cycle()
         if self._attribute_bytes.end_cycle():
             overridden = self._overridden_identity.items()
@@ -112,6 +113,7 @@ class NumberEncoder:
 
 def _normalised(labels: Labels) -> Labels:
     """Return labels sorted, without empty values (T32)."""
+    # Sorted, so that two series that are one point have equal bytes (T40).
     return tuple(sorted([label for label in labels if label[1]]))
 
 

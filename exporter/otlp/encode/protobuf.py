@@ -53,6 +53,7 @@ def _raw_points_request() -> type[ExportMetricsServiceRequest]:
         for field_descriptor in (item for message in file.message_type for item in message.field):
             if field_descriptor.name in POINT_FIELDS.values():
                 field_descriptor.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+                # On the wire a message and bytes are the same: a length and its content.
                 field_descriptor.ClearField("type_name")
         pool.Add(file)
     descriptor = pool.FindMessageTypeByName(ExportMetricsServiceRequest.DESCRIPTOR.full_name)
@@ -122,6 +123,7 @@ def slice_request(request: ExportRequest, first: int, end: int) -> ExportRequest
     message = ExportMetricsServiceRequest.FromString(request.body)
     metrics = message.resource_metrics[0].scope_metrics[0].metrics  # a request has one resource and one scope
     position = request.point_count
+    # From the end, since a deletion moves the metrics after it.
     for index in reversed(range(len(metrics))):
         points = getattr(metrics[index], metrics[index].WhichOneof("data") or "gauge").data_points
         position -= len(points)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{version('opentelemetry-exporter-otlp')}"
-"""The specification of OTLP asks for `OTel-OTLP-Exporter-<language>/<version>`; ours stands before it."""
+"""The specification of OTLP asks for `OTel-OTLP-Exporter-<language>/<version>`; our own name precedes it."""
 MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a response that are read (E25)."""
 
@@ -58,6 +58,7 @@ class RequestCredentials:
 
     def __init__(self, destination: Destination) -> None:
         self._tls = destination.tls
+        # Names of headers are case-insensitive (E13).
         self._static_headers = {name.lower(): value for name, value in destination.headers.items()}
         self._files = {"headers_file": destination.headers_file, "authorization_file": destination.authorization_file}
         self._headers = ReloadingFile(self._load_headers, *self._files.values())
@@ -91,6 +92,7 @@ class RequestCredentials:
 
 def _headers_of(setting: str, path: Path) -> Mapping[str, str]:
     try:
+        # `from None` below: the cause may contain the secret.
         return PARSERS[setting](_file_text(path))
     except PydanticCustomError as error:
         raise ValueError(f"otlp.{setting}: {path} {error.message()}; {error_hint(error)}") from None

@@ -28,21 +28,23 @@ METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export
 CHANNEL_OPTIONS: Final = (
     ("grpc.primary_user_agent", OTLP_USER_AGENT),
     ("grpc.enable_retries", 0),  # the sender retries, and counts every attempt
-    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.service_config_disable_resolution", 1),  # no look-up of TXT records
     ("grpc.use_local_subchannel_pool", 1),  # else a new channel could inherit the back-off of the one before
     ("grpc.min_reconnect_backoff_ms", 2500),  # despite its name also the limit to connect, TLS included
-    ("grpc.max_send_message_length", -1),
+    ("grpc.max_send_message_length", -1),  # otlp.request.bytes limits it
     ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 5_000),  # a peer that vanished is noticed within 25 s
 )
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _CLIENT_SIDE: Final = "CLIENT: "
 """How gRPC marks an error that it raised itself: RESOURCE_EXHAUSTED then means that the response is too large."""
+# What gRPC allows; checked here, so that no error of the library shows a value.
 _METADATA_KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _METADATA_VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _HTTP_HEADERS: Final = {"content-type", "content-encoding", "user-agent", "host", "te", "connection"}
+"""Headers that gRPC sets itself."""
 
 
 class GrpcTransport:
@@ -79,6 +81,7 @@ class GrpcTransport:
             return GrpcResponse(body=await call)
         except grpc.aio.AioRpcError as error:
             is_ready = self._channel.get_state() is grpc.ChannelConnectivity.READY
+            # After a timeout the connection may be dead, although its state is still ready.
             if not is_ready or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 await self._close_channel()
             return _outcome(error)
@@ -116,6 +119,7 @@ def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str | bytes]]:
         if not _METADATA_KEY.fullmatch(name) or not _METADATA_VALUE.fullmatch(value):
             raise ValueError(f"the header {name} is not gRPC metadata: letters, digits and -_. only; see otlp.headers")
         if name not in _HTTP_HEADERS:
+            # gRPC takes the values of `-bin` keys as bytes.
             yield name, value.encode() if name.endswith("-bin") else value
 
 

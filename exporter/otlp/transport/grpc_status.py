@@ -21,9 +21,9 @@ _UNANSWERED: Final = {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
 """The codes of the library itself when no response came. A server may send them, too; then the attempt was short, and
 so is what the sender subtracts from its wait."""
 _BLOCKING: Final = {"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "UNIMPLEMENTED"}
-"""UNIMPLEMENTED bends E29: gRPC maps a 404 to it, and a server without OTLP sends it."""
+"""UNIMPLEMENTED deviates from E29: gRPC maps a 404 to it, and a server without OTLP sends it."""
 _TOO_LARGE: Final = re.compile(r"larger than|too large|too big|exceeds? .*(size|limit|max)", re.IGNORECASE)
-"""RESOURCE_EXHAUSTED is also the code of a quota; only the text tells a request that is too large from that."""
+"""RESOURCE_EXHAUSTED is also the code of a quota; only the text shows that a request is too large."""
 HINTS: Final = {
     "DEADLINE_EXCEEDED": "otlp.timeout",
     "UNAVAILABLE": f"{result.ENDPOINT_SETTING} and otlp.tls, if this persists",
@@ -56,6 +56,7 @@ def classify_grpc(response: GrpcResponse, points: int) -> result.RequestResult:
     hint = result.SIZE_SETTINGS if too_large else HINTS.get(code, "")
     text = result.redacted_excerpt(response.message)
     message = f"{code}{f': {text}' if text else ''}{f'; see {hint}' if hint else ''}"
+    # Without RetryInfo, RESOURCE_EXHAUSTED is permanent (E30). A delay of 0 means the normal back-off (E31).
     if code in _RETRYABLE or (code == RESOURCE_EXHAUSTED and retry_after is not None):
         return result.Retryable(message, retry_after or None, unanswered=code in _UNANSWERED)
     if code in _BLOCKING:

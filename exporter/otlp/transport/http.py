@@ -90,6 +90,7 @@ class HttpTransport(SessionClient):
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_mark_reused)
         trace.on_connection_create_end.append(sockets.on_connected)
+        # One connection, since requests are sent one at a time (E41); no DNS cache, since a backend may move.
         connector = aiohttp.TCPConnector(
             limit=1, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=0, socket_factory=sockets.create
         )
@@ -121,7 +122,7 @@ class HttpTransport(SessionClient):
                 url,
                 data=body,
                 headers=headers,
-                allow_redirects=False,
+                allow_redirects=False,  # the credential would go with it (E20)
                 ssl=tls,
                 server_hostname=self._destination.tls.server_name if self._destination.tls else None,
                 proxy=environment_proxy(url.scheme, url.host or ""),
@@ -133,12 +134,13 @@ class HttpTransport(SessionClient):
             attempt.stale = attempt.reused and is_closed
             return _outcome(error)
         except ValueError:
-            message = "otlp.endpoint and otlp.headers are no valid HTTP request: a line break, or credentials in both"
+            message = "otlp.endpoint or otlp.headers is invalid: a line break, or credentials in both"
             return NotSent(message)
 
     def _headers(self, body: bytes) -> CIMultiDict[str]:
         headers = CIMultiDict(self._credentials.headers())
         headers.update({"Content-Type": PROTOBUF, "User-Agent": OTLP_USER_AGENT, "Accept-Encoding": "gzip"})
+        # The body decides, whatever otlp.headers has: at the wrong encoding stores answer 400.
         headers.pop("Content-Encoding", None)
         if is_gzip(body):
             headers["Content-Encoding"] = "gzip"
@@ -156,6 +158,7 @@ async def _read(response: aiohttp.ClientResponse) -> TransportOutcome:
     except ResponseTooLargeError:
         return ResponseTooLarge(str(response.status))
     if response.headers.get("Content-Encoding", "").lower() in {"gzip", "deflate"}:
+        # One byte more than the limit, to notice that it is exceeded.
         http_response = replace(http_response, body=decompress_prefix(http_response.body, MAX_RESPONSE_BYTES + 1))
     return http_response if len(http_response.body) <= MAX_RESPONSE_BYTES else ResponseTooLarge(http_response.code)
 

@@ -25,8 +25,9 @@ MAX_LABELS: Final = 64
 """Labels of a series: a bound for the cost of one line. Prometheus has no such limit unless it is configured."""
 _TEXTS_PER_SERIES: Final = 4
 _SPARE_TEXTS: Final = 64
-"""A family may hold so many texts for each live series, and so many more, before dead ones are evicted: rebuilding its
-table then costs little for each series that was added since, and small families are left alone."""
+"""The texts that a family may hold before dead ones are evicted: a number for each live series, and a constant. So
+rebuilding its table costs little for each series that was added since, and small families are left alone."""
+# Possessive quantifiers (`*+`, `++`) never backtrack: a line that does not match costs its length, no more.
 _BLANK: Final = rb"[ \t]*+"
 _NAME: Final = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL: Final = _BLANK + rb"([a-zA-Z_][a-zA-Z0-9_]*+)" + _BLANK + rb"=" + _BLANK + rb'"((?:[^"\\]++|\\.)*+)"' + _BLANK
@@ -86,6 +87,7 @@ class LazySeries(Sequence[Series]):
         return self._count
 
     def __iter__(self) -> Iterator[Series]:
+        # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`.
         for line in isal_zlib.decompress(self._compressed).splitlines():
             text = line[: line.rindex(b" ")]
             yield ScrapedSeries(text.partition(b"{")[0].strip().decode(), text)
@@ -112,6 +114,7 @@ class SeriesCache:
         self._by_text: dict[bytes, Series] = {}
         self._by_canonical_text: dict[int, Series] = {}
         self._sample_names = {name + suffix: name + suffix for suffix in SAMPLE_SUFFIXES[metric_type]}
+        # The bound method, so that the parser looks up a column of texts without Python code per line.
         self.get: Callable[[bytes], Series | None] = self._by_text.get
 
     def intern(self, text: bytes) -> Series | None:
@@ -126,6 +129,7 @@ class SeriesCache:
         name = self._sample_names.get(match["name"])
         if name is None:
             return None
+        # Before the return below, since it raises for labels that are not allowed.
         canonical = _canonical_text(name, decoded, _LABELS.findall(match["labels"] or ""))
         if not self.retained:
             return ScrapedSeries(name, text)
@@ -140,8 +144,8 @@ class SeriesCache:
     def _find_by_canonical_text(self, canonical: str) -> Series | None:
         """Return the series whose first text was not canonical.
 
-        The table holds hashes, not texts: almost every page is canonical, so that it is hardly ever searched. A hash
-        may be of another series, hence the comparison.
+        The table holds hashes, not texts: almost every page is canonical, so that it is hardly ever searched.
+        Another series may have the same hash, so the texts are compared, too.
         """
         series = self._by_canonical_text.get(hash(canonical))
         if series is None or _format_series(series.name, [*map(_escape_label, series.labels)]) != canonical:
@@ -160,6 +164,7 @@ def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
+        # Binary data is no sample at all; only a sample can be invalid UTF-8.
         if _SERIES_BYTES.fullmatch(text) is None:
             raise LineError("syntax") from None
         raise LineError("utf8") from None

@@ -99,7 +99,7 @@ class ScrapeClient:
         async with session.get(
             URL(address.url, encoded=True),
             headers=headers,
-            allow_redirects=False,
+            allow_redirects=False,  # the credential would go with it
             ssl=tls,
             server_hostname=self._section.tls.server_name or address.target.host,
         ) as response:
@@ -111,7 +111,9 @@ class ScrapeClient:
     def _headers(self, address: Address) -> CIMultiDict[str]:
         headers = CIMultiDict(
             {
+                # The URL has the IP address; virtual host and certificate are those of the name.
                 "Host": address.target.host_header,
+                # The one format that the parser reads; both components always offer it (T51).
                 "Accept": "text/plain;version=0.0.4",
                 "Accept-Encoding": "gzip",
                 "X-Prometheus-Scrape-Timeout-Seconds": f"{self._section.timeout:g}",
@@ -138,8 +140,9 @@ class ScrapeClient:
         while not sink.aborted and (chunk := await _next_chunk(response)):
             for block in gunzip.feed(chunk) if gunzip else _blocks(chunk):
                 size += len(block)
-                if size >= self._section.limits.body:
+                if size >= self._section.limits.body:  # decompressed; equality is too much (T50)
                     return self._failure(address, _BODY_LIMIT, self._section.limits.body)
+                # An error page may repeat the request with its credential.
                 sink.feed(block if is_ok else log.REDACTOR.redact_bytes(block))
                 if clock() - turn_started > MAX_BLOCKING_SECONDS:
                     await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """The diff of a family's text with the target's previous page, most of which is the same.
 
-A batch that stands at the expected place is recognised by the hash of its text. After a change, the place is searched
+A batch at the expected place is recognised by the hash of its text. After a change, the place is searched
 for where the previous page continues. Controllers and kube-state-metrics write their pages in the same order from
 one scrape to the next; of a page that is not, the diff gives up after a few misses.
 """
@@ -18,7 +18,7 @@ BATCH_BYTES: Final = 4096
 """About the bytes of text of a batch, 20 to 40 lines: each changed line costs parsing its batch, each batch an object
 and a hash."""
 RESYNC_WINDOW: Final = 4 * BATCH_BYTES
-"""Bytes that are searched for the place where the previous page continues: 16 KiB of new lines may stand between."""
+"""Bytes that are searched for the place where the previous page continues: 16 KiB of new lines may be in between."""
 _LOOKAHEAD: Final = 3
 """Batches of the previous page that are searched for after a change, so that two of them may have disappeared."""
 _MAX_MISSES: Final = 8
@@ -43,6 +43,7 @@ def next_comment(text: bytes, pos: int, end: int) -> int:
 
 def split_point(text: bytes, pos: int, stop: int, *, is_grouped: bool = False) -> int:
     """Return where to end a batch of about BATCH_BYTES; `is_grouped`: only where a histogram or summary ends."""
+    # Client libraries write `_count` as the last sample of a point.
     if is_grouped and (last := text.rfind(b"_count", pos, min(stop, pos + BATCH_BYTES))) >= 0:
         return text.index(b"\n", last) + 1
     if stop - pos <= BATCH_BYTES:
@@ -66,8 +67,9 @@ class PreviousBatches:
         return self._batches[self._next] if self._next < len(self._batches) else None
 
     def match_next(self, text: bytes, pos: int) -> SampleBatch | None:
-        """Return the expected batch if its text stands at `pos`, and expect the one after it."""
+        """Return the expected batch if its text is at `pos`, and expect the one after it."""
         batch = self.expected
+        # The previous text is not in memory, only its size and hash.
         if batch is None or hash(text[pos : pos + batch.text_size]) != batch.text_hash:
             return None
         self._next += 1
@@ -88,6 +90,7 @@ class PreviousBatches:
         for ahead, batch in enumerate(self._batches[self._next : self._next + _LOOKAHEAD]):
             prefix = _first_line_prefix(batch)
             if text.startswith(prefix, pos):
+                # The expected batch itself stands here, with other values: look for those after it.
                 if ahead:
                     self._next += ahead
                     return pos

@@ -34,6 +34,7 @@ _REGULAR_NUMBER_BYTES: Final = b"0123456789.eE+-"
 _NUMBER: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?)|nan", re.IGNORECASE
 )
+# Number and series are separated by a blank or a brace: `g-1` is not `g` with the value -1.
 _SAMPLE: Final = re.compile(
     rb"(?P<series>" + SERIES_PATTERN + rb")(?<=[ \t}])(?P<number>[^ \t]++)(?:[ \t]++[+-]?[0-9]++)?", re.DOTALL
 )
@@ -155,13 +156,14 @@ class ExpositionParser:
         self._parse_lines(self._tail, 0, end, no_more_text=True)
         if self._parse_errors and not self._saw_metadata and not self._saw_sample:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
+        # The last line ends with a line feed, too, so a page without one was cut.
         if self._in_long_line or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
         families: dict[str, MetricFamily] = {}
         for name, builder in self._builders.items():
             families[name], duplicates = builder.build(self.previous_families.get(name))
             self._parse_errors["duplicate_series"] += duplicates
-        return Exposition(families, dict(+self._parse_errors), self._sample_count)
+        return Exposition(families, dict(+self._parse_errors), self._sample_count)  # `+` drops zeros
 
     def _count_long_line(self, line: bytes) -> None:
         """Count a line that is skipped for its length, unless it belongs to a family that is not selected."""
@@ -201,6 +203,7 @@ class ExpositionParser:
             else:
                 previous_batches = builder.previous_batches or self._previous_batches(builder)
                 batch = previous_batches.match_next(text, pos)
+                # The rest of an expected batch may be in the next block.
                 if batch is None and not no_more_text and stop - pos < previous_batches.needed_bytes:
                     return pos
                 if batch is None:
@@ -269,6 +272,7 @@ class ExpositionParser:
         metric_type = _METRIC_TYPES.get(type_name)
         if metric_type is None:
             self._parse_errors["unknown_type"] += 1
+        # The first TYPE before the samples applies (T06).
         elif builder.has_type or builder.sample_count:
             if metric_type is not builder.type:
                 self._parse_errors["second_type"] += 1
@@ -293,7 +297,7 @@ class ExpositionParser:
         with no Python code per line: this is the hottest path.
         """
         rows = [line.rpartition(b" ") for line in part.split(b"\n")]
-        rows.pop()
+        rows.pop()  # the empty text after the last line feed
         numbers = [row[2] for row in rows]
         if b"".join(numbers).translate(None, _REGULAR_NUMBER_BYTES):
             return False
@@ -303,7 +307,7 @@ class ExpositionParser:
             series = list(map(cache.get, [row[0] for row in rows]))
             if None in series:  # texts that are not in the cache yet
                 series = [cached or cache.intern(row[0]) for cached, row in zip(series, rows, strict=True)]
-        except ValueError:
+        except ValueError:  # LineError, too: line by line, only the bad line is lost
             return False
         # `float` turns 1e400 into an infinity, which Go rejects. `intern` returned None for a series of another family.
         if None in series or math.inf in values or -math.inf in values:

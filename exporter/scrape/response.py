@@ -20,6 +20,7 @@ OK: Final = 200
 _MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error's body that are read: the controller lists every duplicate metric in it."""
 _MAX_EXCERPT: Final = 300
+"""Characters of an error's body in a message."""
 # Anything but these is parsed as text 0.0.4, also an empty or unknown type (T52): file servers send no better one.
 _UNSUPPORTED_TYPES: Final = {
     "text/html": "HTML",
@@ -34,6 +35,7 @@ _DUPLICATE_METRIC: Final = re.compile(
     rf"\{{(?P<labels>(?:{_LABEL.pattern})++)[^\n]{{0,99}}?\}} was collected before"
 )
 _MAX_LISTED: Final = 5
+"""Objects, and names of each, in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class ResponseParser:
 
     def finish(self, failure: Failure | None, seconds: float) -> ScrapeResult:
         """Return the result; `failure` is what went wrong in the exchange, None if the body is complete."""
+        # Our own first: an aborted parser ends the exchange early, which then fails, too.
         failure = self._failure or failure
         exposition = Exposition({}, {}, 0)
         if failure is None and self._parser is None:
@@ -104,6 +107,7 @@ class ResponseParser:
         elif failure is None and self._parser is not None:
             try:
                 exposition = self._parser.finish()
+                # Only a complete page: the next one is compared with it.
                 self.cache.store(self.request.target_key, exposition.families)
             except ExpositionError as error:
                 failure = self._parse_failure(error)

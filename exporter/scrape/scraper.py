@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 MAX_CONCURRENCY: Final = 64
-"""Requests at a time over all sources: enough for every shard and controller of a large cluster, few enough sockets."""
+"""Concurrent requests over all sources: enough for all shards and controllers of a large cluster, with few sockets."""
 
 
 class ResponseSink(Sink, Protocol[T_co]):
@@ -95,6 +95,7 @@ class Scraper(Generic[T]):
                 if scrape_round.claim(source, address)
             ]
         results = [task.result() for task in tasks]
+        # Too many addresses are a failure beside the results of those that are scraped.
         if resolution.failure is not None:
             sink = self._open_sink(source.request(target.name, scrape_round.timestamp))
             results.append(sink.finish(resolution.failure, scrape_round.elapsed()))
@@ -111,6 +112,7 @@ class Scraper(Generic[T]):
     async def _scrape_address(self, source: _SourceScraper, address: Address, scrape_round: _ScrapeRound) -> T:
         sink = self._open_sink(source.request(address.label, scrape_round.timestamp))
         async with self._slots:
+            # The wait for a slot is no part of the duration that is exported.
             started_at = scrape_round.elapsed()
             deadline = scrape_round.deadline(source)
             failure = await source.client.fetch(self._open_session(), address, sink, deadline)

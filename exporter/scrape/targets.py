@@ -171,6 +171,7 @@ class SystemResolver:
         if future is None:
             future = self._in_flight[host] = asyncio.get_running_loop().create_future()
             threading.Thread(target=self._look_up, args=(host, future), name=f"resolve {host}", daemon=True).start()
+        # A caller that gives up must not cancel the look-up that others share.
         result = await asyncio.shield(future)
         if isinstance(result, OSError):
             raise result
@@ -179,6 +180,7 @@ class SystemResolver:
     def _look_up(self, host: str, future: asyncio.Future[list[str] | OSError]) -> None:
         result: list[str] | OSError
         try:
+            # AI_ADDRCONFIG: no IPv6 addresses on a host that has none.
             infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
             result = [str(info[4][0]) for info in infos]
         except (OSError, UnicodeError) as error:

@@ -77,6 +77,7 @@ class App:
     async def run(self, stop: asyncio.Event) -> bool:
         """Run until `stop` is set; return whether no points were lost. Raises ListenError."""
         async with AsyncExitStack() as stack:
+            # Closed in reverse: delivery, pages, connections, worker.
             stack.callback(self._worker.close)
             stack.push_async_callback(self._scraper.aclose)
             port = await stack.enter_async_context(serve(self._settings.web, self._data_sources()))
@@ -126,6 +127,7 @@ class App:
     # The data sources of the web pages --------------------------------------------------------------------------------
 
     def _data_sources(self) -> DataSources:
+        # Functions, since each page shows the values of its moment.
         return DataSources(self._families, self._rollouts, self._status, self._liveness_errors, self._readiness_errors)
 
     def _families(self) -> tuple[MetricFamily, ...]:
@@ -191,7 +193,7 @@ def freeze_heap(series_count: int, frozen_count: int) -> int:
     `frozen_count` is what the call before returned.
     """
     # Series and caches live for hours and form no reference cycles: each full collection would visit millions of
-    # objects and free none. To wait for a doubling bounds how much memory that turns to garbage stays frozen.
+    # objects and free none. Waiting for a doubling bounds how much garbage stays frozen.
     if series_count > 2 * frozen_count:
         gc.freeze()
         frozen_count = series_count
@@ -226,6 +228,7 @@ async def run(loaded: LoadedConfig) -> bool:
 
     def on_signal() -> None:
         if stop.is_set():
+            # Not `sys.exit`, which would wait for tasks and threads that the first signal did not end.
             os._exit(0 if app.force_stop() else EXIT_POINTS_LOST)
         stop.set()
 

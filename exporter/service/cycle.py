@@ -36,6 +36,7 @@ async def ticks(tick: float, process: str) -> AsyncIterator[tuple[int, float]]:
     The offset is a hash of the name of the process, so that replicas do not push at once. More than one tick elapsed
     means that the cycle before took longer than a tick.
     """
+    # Not `hash`, which differs between processes: after a restart the ticks are where they were.
     offset = zlib.crc32(process.encode()) / 2**32 * tick
     number = math.floor((time.time() - offset) / tick)
     yield 1, time.time()
@@ -43,6 +44,7 @@ async def ticks(tick: float, process: str) -> AsyncIterator[tuple[int, float]]:
         due = (number + 1) * tick + offset
         await asyncio.sleep(max(due - time.time(), 0.0))
         now = time.time()
+        # 1e-6: at the tick itself the quotient may be a little less than the integer.
         reached = max(math.floor((now - offset) / tick + 1e-6), number + 1)
         if reached - number > 1 and now < due:
             reached = number + 1  # the clock was set back
@@ -104,9 +106,11 @@ class CycleRunner:
         self._count(snapshot)
         if self._tick_number % _EVICTION_TICKS == 0:
             self._evict_unused()
+        # The state before the requests: after a crash in between, no counter may be lower than what was sent.
         if dependencies.state_file is not None:
             await self._write_state(dependencies.state_file)
         if dependencies.producer is not None:
+            # `latest` has no self metrics, since /metrics adds those of its moment.
             pushed = replace(snapshot, families=snapshot.families + self._self_metrics.families())
             await dependencies.producer.enqueue(pushed, time.time(), gzip=dependencies.gzip)
         return snapshot
@@ -121,6 +125,7 @@ class CycleRunner:
     def _due(self, source: Source, section: ScrapeSource) -> bool:
         """Return whether a source is scraped at this tick; only a leading sidecar scrapes kube-state-metrics."""
         leads = self._dependencies.tracker.status.has_leader or not self._dependencies.sidecar
+        # A sidecar that does not lead exports no rollouts, so it would scrape these pages for nothing.
         if source is not Source.ARGO and not leads:
             return False
         return self._tick_number % max(round(section.interval / self._tick), 1) == 0
@@ -133,14 +138,14 @@ class CycleRunner:
     def _count(self, snapshot: MetricsSnapshot) -> None:
         status = self._dependencies.tracker.status
         self._self_metrics.set(OwnMetric.SERIES, sum(map(len, snapshot.families)))
-        self._self_metrics.add(OwnMetric.SERIES_OVERFLOW, amount=status.overflow)
+        self._self_metrics.add(OwnMetric.SERIES_OMITTED, amount=status.omitted_series)
         self._self_metrics.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
 
 
 class _LoopLagMonitor:
     """Measures the longest time for which the event loop was held during a cycle."""
 
-    _INTERVAL: Final = 0.02
+    _INTERVAL: Final = 0.02  # seconds
 
     def __init__(self, self_metrics: SelfMetrics) -> None:
         self._self_metrics = self_metrics
@@ -193,7 +198,7 @@ def _log_state(result: ScrapeResult) -> None:
         _log.warning("target failing", extra=fields(**target, reason=result.failure.message))
     elif result.parse_errors:
         lines = ", ".join(f"{count} {reason}" for reason, count in sorted(result.parse_errors.items()))
-        hint = "only these lines are dropped; run the command record to save the page for a report"
+        hint = "only these lines are skipped; save the page for a bug report with the command record"
         _log.warning("page has malformed lines", extra=fields(**target, lines=lines, hint=hint))
     else:
         _log.info("target recovered", extra=fields(**target))

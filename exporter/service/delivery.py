@@ -110,15 +110,16 @@ class DeliveryService:
         return self._queue.degraded_reason
 
     async def drain(self, seconds: float) -> bool:
-        """Deliver the queue for at most so many seconds, then close; return whether no points were lost."""
+        """Deliver the queue for at most `seconds`, then close; return whether no points were lost."""
         self._sender.finish()
         if self._send_task is not None:
-            await asyncio.wait({self._send_task}, timeout=seconds)
+            await asyncio.wait({self._send_task}, timeout=seconds)  # leaves the task running at the timeout
         await self._cancel_tasks()
         return self.close()
 
     def close(self) -> bool:
         """Close the queue now; return whether no points were lost."""
+        # Once: a second signal and the end of the context close it, too.
         if self._lost_points is None:
             drops = self._queue.close()
             self.accounting.count_dropped(drops)

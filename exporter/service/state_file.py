@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exporter.rollouts.tracker import TrackerState
 
 FILE_NAME: Final = "fleet.memory"
+"""Public like the format of the file: another name would lose the state at an upgrade."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,7 +52,7 @@ class StateFile:
             with partial_path.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before the renaming, or a crash could leave an empty file
             partial_path.replace(self._path)
         except OSError as error:
             if not self._write_failed:

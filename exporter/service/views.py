@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
     """Return a rollout as an object of /api/rollouts; `last_seen`: when a leader exported it last (Unix seconds)."""
+    # The keys are public; some are older than the names in the code.
     state, view = rollout.state, rollout.observation.view
     return {
         "namespace": rollout.key[0],
@@ -76,6 +77,7 @@ def rollout_row(rollout: Rollout) -> RolloutRow:
         strategy=rollout.state.strategy,
         fraction=fraction.value if fraction is not None else None,
         method=fraction.method if fraction is not None else "",
+        # None while the state is unknown.
         updating={"settled": False, "aborted": False, "updating": True}.get(rollout.state.update_state.value),
         unknown=rollout.unknown_reasons,
     )

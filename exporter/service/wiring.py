@@ -64,6 +64,7 @@ def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) 
     passes_through = settings.series.pass_through.matches
     required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
 
+    # Called for each family of each page, with patterns of the settings.
     @cache
     def is_selected(family: str) -> bool:
         return family in required or passes_through(family)

@@ -1,14 +1,14 @@
-"""The one thread that runs the core, so that CPU work of seconds never holds the event loop.
+"""The one thread that runs the core, so that seconds of CPU work never block the event loop.
 
 The worker owns all mutable state of the core: the tracker with everything below it (inputs, inference, renderer,
 staleness), the encoder with its caches, and the encoder of the state file. Nothing else calls them while the exporter
-runs; `once`, `replay` and the tests call them directly, since they have no loop to keep free.
+runs; `once`, `replay` and the tests call them directly, since they have no event loop that could be blocked.
 
 The event loop owns the rest: sockets, queue, accounting, self metrics, and the scrape cache, which the parser writes
 while pages arrive. The worker reads none of these; a cycle scrapes first and processes then, and cycles do not overlap.
 
-Between the two go values that nobody changes after they are handed over: scrape results in; metrics snapshots, the
-tracker's status and encoded requests out. A series or a sample batch may be read by both threads at once, since
+They exchange only values that are never changed afterwards: scrape results in; metrics snapshots, the tracker's
+status and encoded requests out. A series or a sample batch may be read by both threads at once, since
 neither caches anything when it is read.
 """
 

@@ -93,6 +93,7 @@ class KeyedMemo(Generic[K, P, V]):
             if value is None or not same(previous_inputs[key], value_input):
                 value = self._compute(key, value_input, value)
             values[key] = value
+        # The mapping itself is stored, so a caller passes a new one each time.
         self._inputs, self.values = inputs, values
         return values
 
@@ -136,6 +137,7 @@ class OneToManyIndex(Generic[P, K]):
 
     def __init__(self) -> None:
         self.parents: dict[K, P] = {}
+        # Dictionaries as sets that keep their order, so that results do not depend on hashes.
         self._children: dict[P, dict[K, None]] = {}
 
     def put(self, child: K, parent: P | None) -> None:
@@ -165,6 +167,7 @@ class GenerationalCache(Generic[K, V]):
     """
 
     def __init__(self) -> None:
+        # Two dictionaries, and no order of use as in an LRU: a hit costs one look-up, an eviction frees one dictionary.
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
         self._used = 0
@@ -189,6 +192,7 @@ class GenerationalCache(Generic[K, V]):
 
     def get_all(self, keys: Sequence[K], compute: Callable[[K], V]) -> list[V]:
         """Return the value of each key, computed if it is not cached."""
+        # One pass without Python code per key: in nearly all cycles every key is young.
         values = list(map(self._young.get, keys))
         self._used += len(keys)
         if None not in values:
@@ -217,6 +221,7 @@ class GenerationalCache(Generic[K, V]):
         self._max_used, self._used, self._cycles = max(self._max_used, self._used), 0, self._cycles + 1
         if self._cycles < GENERATION_CYCLES and len(self._young) <= 2 * self._max_used:
             return False
+        # What was used is young; what is still old was not used for a generation, and goes.
         self._old, self._young = self._young, {}
         self._max_used = self._cycles = 0
         return True

@@ -1,8 +1,8 @@
 """The data model that scrape, rollouts, OTLP and web share: series, sample batches, metric families, results.
 
-Series are interned: whoever creates one hands out the same object for the same name and labels. A family is two
-columns, series and values, divided into batches that are handed out again while they do not change. So what is new and
-what is gone is found by comparing references. Nothing here does I/O, reads a clock or logs.
+Series are interned: the same name and labels are the same object. A family is two columns, series and values, divided
+into batches; an unchanged batch is the same object as before. So added and removed series are found by comparing
+references. Nothing here does I/O, reads a clock or logs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 Labels = tuple[tuple[str, str], ...]
+"""Pairs in the order of the page; a tuple can be hashed and shared, which a mapping cannot."""
 
 
 class MetricType(StrEnum):
@@ -126,7 +127,7 @@ def series_difference(batches: Iterable[SampleBatch], other_batches: Iterable[Sa
 class MetricFamily:
     """A metric family as columns, stored as batches: `values[i]` is the value of `series[i]`.
 
-    `start_times`, if any, is when each counter of the family began to count (Unix seconds).
+    `start_times`, if any, are the times at which the counters of the family started (Unix seconds).
     """
 
     __slots__ = ("_sample_count", "batches", "help", "name", "type")
@@ -157,7 +158,7 @@ class MetricFamily:
     @property
     def series(self) -> Sequence[Series]:
         """All series, in order."""
-        if len(self.batches) == 1:
+        if len(self.batches) == 1:  # without a copy
             return self.batches[0].series
         return list(chain.from_iterable([batch.series for batch in self.batches]))
 
@@ -166,11 +167,12 @@ class MetricFamily:
         """The value of each series."""
         if len(self.batches) == 1:
             return self.batches[0].values
+        # An array takes 8 bytes a value; a list takes a pointer and an object.
         return array("d", chain.from_iterable([batch.values for batch in self.batches]))
 
     @property
     def start_times(self) -> Sequence[float] | None:
-        """When each series began to count (Unix seconds), None if that is unknown of all."""
+        """The time at which each series started to count (Unix seconds), None if that is unknown for all."""
         if not self.batches or self.batches[0].start_times is None:
             return None
         return array("d", chain.from_iterable([batch.start_times or () for batch in self.batches]))
@@ -190,6 +192,7 @@ class MetricFamily:
 def merge_batches(name: str, kind: MetricType, help_text: str, batches: Sequence[SampleBatch]) -> MetricFamily:
     """Return a family of batches; a series with several samples has the value of the first one (T40)."""
     sample_count = sum(map(len, batches))
+    # Nothing repeats, as on nearly every page, so the batches stay the same objects.
     if len(set(chain.from_iterable([batch.series for batch in batches]))) == sample_count:
         return MetricFamily.from_batches(name, kind, help_text, batches)
     first: dict[Series, float] = {}
@@ -213,7 +216,7 @@ def family_from_samples(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a scrape failed: a reason from a small fixed set, and a message that names setting and remedy."""
+    """Why a scrape failed: a reason from a small fixed set, and a message with a hint."""
 
     reason: str
     message: str
@@ -265,6 +268,7 @@ class MetricsSnapshot:
     stale: tuple[MetricFamily, ...] = ()
 
 
+# OTLP reads a start time of 0 as unknown.
 UNSET: Final = 0.0
 """The start time of a series whose start is unknown."""
 

@@ -155,7 +155,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class RolloutStatus:
-    """The status of a Rollout object, exported by custom-resource state; None and "" stand for absent fields.
+    """The status of a Rollout object, exported by custom-resource state; None and "" mean an absent field.
 
     `observed_at` (Unix seconds) is the time of the scrape. `pauses` are the pause conditions: reason and start (Unix
     seconds); a pause by `spec.paused` has none. `generation_observed`: the status is about the current spec.

@@ -42,7 +42,7 @@ _ROWS_PER_CHUNK: Final = 200
 
 
 class InvalidStateError(ValueError):
-    """The bytes are not a state of this cluster and version; the message says why."""
+    """The bytes are not a state of this cluster and version; the message is the reason."""
 
 
 class StateEncoder:

@@ -1,4 +1,4 @@
-"""Classifies the update state of a rollout at a tick by the strongest evidence at hand.
+"""Classifies the update state of a rollout at a tick by the strongest evidence available.
 
 First by the rollout's own status, then by the revisions of its ReplicaSets, then by the controller's page alone.
 Sources are scraped at their own intervals, so hashes count only if they show everything that the event counters show.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 NOTHING_NEW: Final = "nothing has happened since"
-"""Evidence of a tick without news; the state machine keeps the evidence of the tick before."""
+"""Evidence of a tick in which nothing happened; the state machine keeps the evidence of the previous tick."""
 _MID_UPDATE: Final[Mapping[UpdateState, tuple[str, ...]]] = {
     UpdateState.UNKNOWN: ("Paused", "Timeout"),
     UpdateState.SETTLED: ("Paused",),  # Timeout: old pods may drain for longer than a progress deadline
@@ -69,12 +69,14 @@ def _by_status(
     state: RolloutState | None, now: float, status: RolloutStatus | None, deltas: EventDeltas | None
 ) -> Classification | None:
     """Classify by the rollout's own status; None if that is unknown or behind the counters."""
+    # `status.stableRS` is empty until the first promotion.
     if status is None or not status.current_hash or not status.stable_hash:
         return None
     if _is_outdated(state, now, status.observed_at, deltas):
         return None
     hashes = RevisionHashes(status.current_hash, status.stable_hash)
     previous = state.hashes if state is not None else NO_HASHES
+    # The status is of another page, which may be older than the abort that the counters show.
     is_behind = deltas is not None and deltas.aborts and not status.aborted
     if is_behind or not _consistent_with_counters(hashes, previous, deltas):
         return None
@@ -96,6 +98,7 @@ def _is_outdated(state: RolloutState | None, now: float, observed_at: float, del
     """Return whether the counters showed a transition after a source was scraped (`observed_at`, Unix seconds)."""
     if state is None or deltas is None:
         return False
+    # All pages of a tick have its time, so an earlier time means a page of an earlier tick.
     return observed_at < now if deltas.has_transition else observed_at <= state.last_event_at
 
 
@@ -124,6 +127,7 @@ def _by_events(
     previous: UpdateState, observation: Observation, view: ControllerView, deltas: EventDeltas | None
 ) -> tuple[UpdateState, str]:
     """Classify by the controller's page alone: phase, event counters, replica gauges."""
+    # The controller sets Completed only if the stable revision is the current one.
     if view.phase == "Completed":
         return UpdateState.SETTLED, "phase Completed"
     if view.phase == "Abort":

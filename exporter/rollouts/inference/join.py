@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class AvailableSources:
     """Sources that can show a rollout at this tick: a leading controller, a configured kube-state-metrics."""
 
-    has_leader: bool
+    leader_was_scraped: bool
     has_workload_source: bool
 
 
@@ -44,14 +44,16 @@ def join(
 def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, from_status: bool) -> PodRole:
     """Return a pod's role by the hashes of the rollout's own status, else by its label, else by inferred hashes.
 
-    A label beats inferred hashes: the controller sets ephemeral metadata itself when a pod's role changes.
+    A label overrides inferred hashes: the controller sets ephemeral metadata itself when a pod's role changes.
     """
+    # An experiment has hashes of its own, so that its pods belong to no revision of the rollout.
     if pod.experiment:
         return PodRole.EXPERIMENT
     if pod.label_role and not from_status:
         return PodRole(pod.label_role)
     if hashes.stable and pod.hash == hashes.stable:
         return PodRole.STABLE
+    # With one hash alone, any other pod may be canary or old.
     if not hashes.stable or not hashes.current:
         return PodRole.UNKNOWN
     if pod.hash == hashes.current:
@@ -60,7 +62,7 @@ def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, from_status: bo
 
 
 def _pods_match_controller(observation: Observation, view: ControllerView, hashes: RevisionHashes) -> bool:
-    """Return whether pods can stand for traffic: only while they agree with the controller's newer gauges."""
+    """Return whether pods can be used to estimate traffic: only while they agree with the controller's newer gauges."""
     if observation.workload is None or view.replicas is None:
         return False
     pods = [pod for pod in observation.workload.pods if not pod.experiment]  # experiments' pods are in no gauge
@@ -76,7 +78,8 @@ def _unknown_reasons(
     sources: AvailableSources,
 ) -> Iterator[str]:
     """Yield why values are absent, as values of `argo_rollouts_unknown{reason}`."""
-    if not sources.has_leader:
+    # One reason of this chain at most: each is the cause of those below it.
+    if not sources.leader_was_scraped:
         yield "no_leader"
     elif observation.view is None:
         yield "not_shown"
@@ -84,7 +87,7 @@ def _unknown_reasons(
         yield "update"
     elif fraction is not None and fraction.value is None:
         yield "fraction"
-    if observation.workload is None and sources.has_workload_source and sources.has_leader:
+    if observation.workload is None and sources.has_workload_source and sources.leader_was_scraped:
         yield "pods"
     if PodRole.UNKNOWN in roles:
         yield "roles"

@@ -49,6 +49,7 @@ def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -
 def is_mid_update(view: ControllerView) -> bool:
     """Return whether, of two revisions in one interval, the later one is still being rolled out."""
     replicas = view.replicas
+    # `updated` counts pods of the current revision, whether they are ready or not.
     return view.phase == "Paused" or (replicas is not None and replicas.updated < replicas.desired)
 
 
@@ -79,6 +80,7 @@ def hashes_by_revision(
     ordered = sorted(numbered, key=lambda replica_set: replica_set.revision or 0)
     if not ordered or view is None:
         return None
+    # Not the youngest ReplicaSet: a rollback takes up an old one, with its old creation time.
     current = ordered[-1]
     stable = previous.stable if previous.stable in replica_sets else ""
     if deltas is not None and deltas.completions:
@@ -140,8 +142,10 @@ def hashes_by_size(
     if update_state is UpdateState.SETTLED:
         settled = _only_hash_with_pods(replica_sets.values(), view) or _hash_when_settled(remembered, deltas)
         return RevisionHashes(settled, settled, newest.created_at)
+    # Sizes alone prove nothing: above 50 % the canary is the larger one.
     if update_state is UpdateState.UNKNOWN:
         return RevisionHashes(newest_created_at=newest.created_at)
+    # 0: no ReplicaSets were shown before, so that none is new.
     new = newest.hash if 0 < previous.newest_created_at < newest.created_at else ""
     return _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
 
@@ -158,6 +162,7 @@ def _only_hash_with_pods(replica_sets: Iterable[ReplicaSet], view: ControllerVie
 def _hash_when_settled(remembered: RevisionHashes, deltas: EventDeltas | None) -> str:
     """Return the hash of the only revision of a rollout that settled or stays settled."""
     if deltas is not None and deltas.completions:
+        # Promoted and updated in one interval: the counters do not show in which order.
         return "" if deltas.updates else remembered.current
     if deltas is not None and deltas.updates:
         return remembered.stable  # settled with no promotion: back to the stable revision

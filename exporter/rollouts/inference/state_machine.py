@@ -75,7 +75,7 @@ def advance(
 
 
 def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
-    """Compare the event counters with the previous ones, without what is no news.
+    """Compare the event counters with the previous ones, without events that are already known.
 
     A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision that the hashes showed ahead of the
     counters is counted one tick late.
@@ -198,7 +198,6 @@ def observe_phase(history: PhaseHistory, phase: str, now: float, hold_down: floa
     if history.hold_down_from is not None and phase == history.hold_down_from[0] and not explained:
         return PhaseHistory(phase, history.hold_down_from[1], history.transition_counts)
     if phase == history.phase:
-        # Time alone confirms it: an event may be counted without being one that this exporter reads.
         is_real = explained or now - history.since >= hold_down
         return _confirmed(history) if history.hold_down_from and is_real else history
     left = _confirmed(history)

@@ -65,7 +65,7 @@ class OwnMetric(Enum):
     SAMPLES_DROPPED = _counter("samples_dropped_total", "Samples scraped but not used.", "reason")
     UNKNOWN_PHASES = _counter("unknown_phases_total", "Observations of a rollout in an unrecognised phase.")
     SERIES = _gauge("series", "Series exported in the last cycle.")
-    SERIES_OVERFLOW = _counter("series_overflow_total", "Series omitted because series.limit was reached.")
+    SERIES_OMITTED = _counter("series_overflow_total", "Series omitted because series.limit was reached.")
     POINTS_MADE = _counter("points_made_total", "Data points created for delivery.", observable=True)
     POINTS_DELIVERED = _counter("points_delivered_total", "Data points accepted by the endpoint.", observable=True)
     POINTS_REJECTED = _counter("points_rejected_total", "Data points rejected by the endpoint.", observable=True)
@@ -79,7 +79,9 @@ class OwnMetric(Enum):
     )
     QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", observable=True)
     SPOOL_ON_DISK = _gauge(
-        "spool_on_disk", "1 if the queue is stored in otlp.queue.directory, 0 if part is in memory.", observable=True
+        "spool_on_disk",
+        "1 if the queue is stored in otlp.queue.directory, 0 if some of it is in memory.",
+        observable=True,
     )
     REQUESTS = _counter(
         "requests_total", "Requests to the endpoint, by response status or failure reason.", "code", observable=True
@@ -90,14 +92,14 @@ class OwnMetric(Enum):
     )
     REQUEST_SECONDS = _histogram("request_seconds", "Duration of requests to the endpoint.")
     LAST_DELIVERY = _gauge(
-        "last_delivery_timestamp_seconds", "Time when the endpoint last accepted a request.", observable=True
+        "last_delivery_timestamp_seconds", "When the endpoint last accepted a request (Unix seconds).", observable=True
     )
     DELIVERY_LAG = _gauge(
         "delivery_lag_seconds", "Time from scrape to acknowledgement of the last delivered request.", observable=True
     )
     DELIVERY_STATE = _gauge("delivery_state", "1 for the current delivery state, else 0.", "state", observable=True)
     MAX_LOOP_HOLD = _gauge(
-        "event_loop_longest_hold_seconds", "Longest time the event loop was blocked in the last cycle."
+        "event_loop_longest_hold_seconds", "Longest time that the event loop was blocked in the last cycle."
     )
     CONFIG_WARNINGS = _gauge("config_warnings", "Configuration warnings; the check command lists them.")
     STATE_WRITES = _counter("memory_writes_total", "Writes of the state file, by result.", "result")
@@ -112,7 +114,7 @@ ObservedValues = Mapping[OwnMetric, float | Mapping[str, float]]
 class SelfMetrics:
     """The own metrics of one process; `instance` is a label of each series (two writers never share one).
 
-    `start_time` (Unix seconds) is when the process began to count: the start of every counter and histogram.
+    `start_time` (Unix seconds) is when the process started to count: the start of every counter and histogram.
     """
 
     def __init__(self, instance: str, start_time: float, version: str = __version__) -> None:
@@ -159,7 +161,7 @@ class SelfMetrics:
         self._callbacks.append(callback)
 
     def set_start_time(self, start_time: float, *counters: OwnMetric) -> None:
-        """Set when these counters began (Unix seconds), for counts that an earlier process started."""
+        """Set when these counters started (Unix seconds), for counts that an earlier process started."""
         self._start_times |= {metric.value.name: start_time for metric in counters}
 
     def families(self, *, process: bool = False) -> tuple[MetricFamily, ...]:

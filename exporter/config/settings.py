@@ -76,7 +76,7 @@ class SeriesSection(Section):
     """Controller families to export unchanged: a preset, or a list of regular expressions that match complete names;
     none: derived series only."""
     limit: values.PositiveInt = 1_000_000
-    """Maximum number of series; further series are not exported, and counted."""
+    """Maximum number of series; further series are omitted, and counted."""
 
 
 class LifecycleSection(Section):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from exporter.rollouts.policy import TrackingPolicy
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
-"""A rollout that no leader shows for so long is evicted even if no leader can prove that it is deleted."""
+"""A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,17 @@ class TrackerState:
 
 @dataclass(frozen=True, slots=True)
 class TrackerStatus:
-    """What the last tick left, for readers on other threads: replaced after each tick, never changed.
+    """The result of the last tick, for readers on other threads: replaced after each tick, never changed.
 
-    `last_seen` is when a leader showed each rollout last (Unix seconds), `overflow` the series dropped beyond
-    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not know.
+    `last_seen` is when a leader showed each rollout last (Unix seconds), `omitted_series` counts those beyond
+    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise.
     """
 
     rollouts: tuple[Rollout, ...] = ()
     last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
     targets: tuple[TargetStatus, ...] = ()
     has_leader: bool = False
-    overflow: int = 0
+    omitted_series: int = 0
     unknown_phases: int = 0
 
 
@@ -85,18 +85,19 @@ class RolloutTracker:
         self._states = dict(state.rollout_states)
         self._last_seen = dict(state.last_seen)
         self._rollouts: dict[RolloutKey, Rollout] = {}
-        self._unchanged: set[RolloutKey] = set()
-        self._available_sources = AvailableSources(has_leader=False, has_workload_source=False)
+        # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
+        self._at_rest: set[RolloutKey] = set()
+        self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
         self._had_leader_at = float("-inf")
         self._readers: dict[str, ControllerPageReader] = {}
-        self._leaders = state.leaders
+        self._leader_processes = state.leaders  # also leaders whose last scrape failed
         self._sources = SourceTracker(policy)
         self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
         self._durations = DurationHistograms(dict(state.duration_histograms))
         self._pass_through = PassThrough(policy)
         self._staleness = StalenessTracker()
         self._targets = TargetTracker()
-        self.status = TrackerStatus(has_leader=bool(self._leaders))
+        self.status = TrackerStatus(has_leader=bool(self._leader_processes))
 
     @property
     def state(self) -> TrackerState:
@@ -105,7 +106,7 @@ class RolloutTracker:
             self._updated_at,
             dict(self._states),
             dict(self._last_seen),
-            self._leaders,
+            self._leader_processes,
             self._renderer.info_series,
             dict(self._renderer.replaced),
             dict(self._durations.by_key),
@@ -117,14 +118,14 @@ class RolloutTracker:
         # milliseconds.
         now = max(now, self._updated_at + 0.001)
         results = tuple(results)
-        controllers = elect_leaders(results, self._leaders)
+        controllers = elect_leaders(results, self._leader_processes)
         leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
         # Targets and sources are followed on a standby, too: its sidecar exports the series of its targets.
         self._targets.update(results, controllers)
         self._sources.update(now, results, self._states)
         if self._policy.sidecar and not leaders:
             return self._standby_snapshot(now, controllers)
-        if self._policy.sidecar and not any(leader.process in self._leaders for leader in leaders):
+        if self._policy.sidecar and not any(leader.process in self._leader_processes for leader in leaders):
             self._reset()
         views = self._read_views(leaders) if self._policy.derive else {}
         established = {leader.process for leader in leaders if leader.established}
@@ -134,14 +135,16 @@ class RolloutTracker:
             self._evict_deleted(tick)
         # Sorted, since the renderer groups consecutive rollouts into blocks that it reuses.
         rollouts = tuple(self._rollouts[key] for key in sorted(self._states)) if self._policy.derive else ()
-        families, overflow = self._families(tick, rollouts)
+        families, omitted = self._families(tick, rollouts)
         stale = self._staleness.update(families, self._absence_policy(tick))
-        self._leaders = frozenset(leader.process for leader in leaders) | self._unreachable_leaders(controllers)
+        led = frozenset(leader.process for leader in leaders)
+        self._leader_processes = led | self._unreachable_leaders(controllers)
         self._had_leader_at = now if leaders else self._had_leader_at
         self._updated_at = now
+        has_leader = bool(self._leader_processes)
         unknown_phases = sum(view.phase == UNKNOWN_PHASE for view in views.values())
         self.status = TrackerStatus(
-            rollouts, dict(self._last_seen), self._targets.statuses, bool(self._leaders), overflow, unknown_phases
+            rollouts, dict(self._last_seen), self._targets.statuses, has_leader, omitted, unknown_phases
         )
         return MetricsSnapshot(now, families, stale)
 
@@ -162,7 +165,7 @@ class RolloutTracker:
             rollouts=(),
             last_seen=dict(self._last_seen),
             targets=self._targets.statuses,
-            has_leader=bool(self._leaders),
+            has_leader=bool(self._leader_processes),
         )
         return MetricsSnapshot(now, self._targets.families(now))
 
@@ -171,8 +174,8 @@ class RolloutTracker:
         self._states.clear()
         self._rollouts.clear()
         self._last_seen.clear()
-        self._unchanged.clear()
-        self._leaders = frozenset()
+        self._at_rest.clear()
+        self._leader_processes = frozenset()
         self._renderer = FamilyRenderer()
         self._durations = DurationHistograms()
 
@@ -181,7 +184,7 @@ class RolloutTracker:
     def _unreachable_leaders(self, controllers: Sequence[ScrapedController]) -> frozenset[ControllerProcess]:
         """Return the leaders whose scrape failed: at the next tick they may well lead on."""
         down = {c.result.target for c in controllers if c.role is ControllerRole.DOWN}
-        return frozenset(process for process in self._leaders if process.target in down)
+        return frozenset(process for process in self._leader_processes if process.target in down)
 
     def _read_views(self, leaders: Sequence[ScrapedController]) -> dict[RolloutKey, ControllerView]:
         """Return the view of each rollout; of one that two leaders show, that of the first one."""
@@ -205,7 +208,7 @@ class RolloutTracker:
         available = AvailableSources(bool(tick.leaders), self._sources.has_workload_source)
         # The reasons why something is unknown depend on the sources, of unchanged rollouts, too.
         if available != self._available_sources:
-            self._unchanged.clear()
+            self._at_rest.clear()
         self._available_sources = available
         # After a longer gap, a rollout that is new to us need not be newly created.
         established = tick.established if tick.now - self._updated_at <= self._policy.grace else ()
@@ -213,29 +216,29 @@ class RolloutTracker:
         runs_of = group_by_rollout(runs, tick.views)
         for key in {**self._states, **tick.views}:
             view, rollout, rollout_runs = tick.views.get(key), self._rollouts.get(key), runs_of.get(key, {})
-            if rollout is not None and self._is_unchanged(key, rollout, view, rollout_runs):
+            if rollout is not None and self._is_at_rest(key, rollout, view, rollout_runs):
                 continue
-            by_established = view is not None and view.process in established
-            first_deploy = by_established and key not in self._states
+            shown_by_established = view is not None and view.process in established
+            first_deploy = shown_by_established and key not in self._states
             observation = self._sources.observe(key, view, first_deploy=first_deploy)
             same = rollout is not None and rollout.observation == observation
-            if not (same and key in self._unchanged and rollout_runs == self._states[key].runs):
-                self._advance(key, tick.now, observation, RunsOnPage(rollout_runs, by_established), same=same)
+            if not (same and key in self._at_rest and rollout_runs == self._states[key].runs):
+                self._advance(key, tick.now, observation, RunsOnPage(rollout_runs, shown_by_established), same=same)
         self._last_seen.update(dict.fromkeys(tick.views, tick.now))
 
-    def _is_unchanged(
+    def _is_at_rest(
         self, key: RolloutKey, rollout: Rollout, view: ControllerView | None, runs: Mapping[str, str]
     ) -> bool:
         """Return whether no source shows anything new of a rollout, without building its observation.
 
         Nearly all rollouts are at rest, so this decides what a tick costs.
         """
-        if key not in self._unchanged or rollout.observation.view is not view or self._sources.changed(key):
+        if key not in self._at_rest or rollout.observation.view is not view or self._sources.changed(key):
             return False
         return runs == rollout.state.runs
 
     def _advance(self, key: RolloutKey, now: float, observation: Observation, runs: RunsOnPage, *, same: bool) -> None:
-        """Advance one rollout; if the `same` observation as before changes nothing, it is unchanged from now on."""
+        """Advance one rollout; if the `same` observation as before changes nothing, it is at rest from now on."""
         previous = self._states.get(key)
         state = previous
         if observation.view is not None:
@@ -248,31 +251,35 @@ class RolloutTracker:
         if same and state == previous:
             # Time alone still changes a rollout whose hashes are outdated or whose phase is in its hold-down.
             if observed_after(observation, state.last_event_at) and state.phases.hold_down_from is None:
-                self._unchanged.add(key)
+                self._at_rest.add(key)
             return
-        self._unchanged.discard(key)
+        self._at_rest.discard(key)
         self._states[key] = state
         joined = join(key, state, observation, self._available_sources, router=self._policy.has_router(key))
         self._rollouts[key] = replace(joined, run_counts=dict(Counter(state.runs.values())))
 
     def _evict_deleted(self, tick: _Tick) -> None:
-        """Evict rollouts that the very process that showed them shows no more, or that are absent for long."""
+        """Evict rollouts that are missing from the page of the established leader that showed them.
+
+        After a failover, another leader's page counts once the grace period is over. In any case a rollout is evicted
+        after MAX_ABSENCE_SECONDS.
+        """
         # Only established leaders prove a deletion: the first page of a new leader may be incomplete.
         installations = {process.installation for process in tick.established}
         for key in [key for key in self._states if key not in tick.views]:
             absence, process = tick.now - self._last_seen.get(key, tick.now), self._states[key].process
-            absent_elsewhere = process.installation in installations and absence > self._policy.grace
-            if process in tick.established or absent_elsewhere or absence > MAX_ABSENCE_SECONDS:
+            absent_after_failover = process.installation in installations and absence > self._policy.grace
+            if process in tick.established or absent_after_failover or absence > MAX_ABSENCE_SECONDS:
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
-                self._unchanged.discard(key)
+                self._at_rest.discard(key)
 
     # Output ---------------------------------------------------------------------------------------------------------
 
     def _families(self, tick: _Tick, rollouts: Sequence[Rollout]) -> tuple[tuple[MetricFamily, ...], int]:
-        """Return all families within the limit, and how many series are dropped beyond it."""
+        """Return all families within the limit, and how many series are omitted beyond it."""
         families: list[MetricFamily] = []
-        # The limit drops the last series, so those that pass through come last.
+        # The limit omits the last series, so those that pass through come last.
         if self._policy.derive:
             families += self._renderer.families(rollouts, tick.now, self._policy.ended_info)
             families += self._durations.families()
@@ -291,12 +298,12 @@ class RolloutTracker:
 
 
 def limit_series(families: Iterable[MetricFamily], limit: int) -> tuple[tuple[MetricFamily, ...], int]:
-    """Return families of at most `limit` series together, and how many series are dropped: always the last ones."""
+    """Return families of at most `limit` series together, and how many series are omitted: always the last ones."""
     limited: list[MetricFamily] = []
-    room, overflow = limit, 0
+    room, omitted = limit, 0
     for family in families:
         count = min(len(family), room)
         limited += [next(split(family, count))] if count else []
-        overflow += len(family) - count
+        omitted += len(family) - count
         room -= count
-    return tuple(limited), overflow
+    return tuple(limited), omitted

@@ -132,12 +132,14 @@ def status_json(status: AnalysisRunStatus) -> dict[str, Any]:
 
 
 def _json_object(**values: object) -> dict[str, Any]:
+    # Go's omitempty leaves out zero values: a recorded status has no `failed: 0` and no `dryRun: false`.
     return {key: value for key, value in sorted(values.items()) if value not in (None, "", 0, False, [])}
 
 
 def _time(timestamp: float | None) -> str | None:
     if timestamp is None:
         return None
+    # Kubernetes' metav1.Time has whole seconds.
     return datetime.fromtimestamp(int(timestamp), UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -158,6 +160,7 @@ def _result_json(result: MetricResult) -> dict[str, Any]:
 
 def _measurement_json(measurement: Measurement) -> dict[str, Any]:
     outcome = measurement.outcome
+    # One text for all warnings, their quotes not escaped, as the controller joins them.
     warnings = ", ".join(f'"{warning}"' for warning in outcome.warnings)
     return _json_object(
         finishedAt=_time(measurement.finished_at),
@@ -172,7 +175,7 @@ def _measurement_json(measurement: Measurement) -> dict[str, Any]:
 ERROR_RETRY_SECONDS: Final = 10.0
 """Delay after an error before the next measurement, whatever the interval: the controller's constant."""
 DEFAULT_ERROR_LIMIT: Final = 4
-"""The controller's default of consecutiveErrorLimit."""
+"""The controller's default of consecutiveErrorLimit: the fifth error in a row, after some 40 s, ends a metric."""
 SEVERITY_ORDER: Final = (
     AnalysisPhase.SUCCESSFUL,
     AnalysisPhase.RUNNING,
@@ -197,6 +200,8 @@ class AnalysisPlan:
 def make_plan(spec: AnalysisSpec, controller: ControllerVersion) -> AnalysisPlan | AnalysisRunStatus:
     """Return the plan of a run, or its final status if the controller rejects the spec. Raises UnsupportedError."""
     try:
+        # The plan is validated, displayed and written to the status, so it holds stand-ins for secrets. The order is
+        # the controller's: arguments, metrics, dryRun, measurementRetention; the first error is the run's message.
         values = redacted_values(spec.args)
         metrics = tuple(resolve(drop_unsupported(metric, controller), values) for metric in spec.metrics)
     except ResolutionError as error:
@@ -207,7 +212,7 @@ def make_plan(spec: AnalysisSpec, controller: ControllerVersion) -> AnalysisPlan
     try:
         dry_run = frozenset(validation.match_rules([rule.metric_name for rule in spec.dry_run], "dryRun", metrics))
         retention = validation.retention_limits(spec.retention, metrics, controller)
-    except UnsupportedError:
+    except UnsupportedError:  # a ValueError, too, but no verdict of the controller
         raise
     except ValueError as error:
         return AnalysisRunStatus(AnalysisPhase.ERROR, f"Analysis spec invalid: {error}")
@@ -233,11 +238,13 @@ def _due_at(metric: Metric, status: AnalysisRunStatus) -> float | None:
     if result is None or result.last is None:
         if not metric.initial_delay:
             return float("-inf")
+        # The first reconciliation only sets startedAt, from which the delay counts.
         return None if status.started_at is None else status.started_at + _seconds(metric.initial_delay)
     if result.phase.completed or _has_reached_count(metric, result):
         return None
     after_error = result.last.outcome.phase is AnalysisPhase.ERROR
     delay = _seconds(metric.interval) if metric.interval and not after_error else ERROR_RETRY_SECONDS
+    # From the end of the last measurement: a slow query delays all later ones.
     return result.last.finished_at + delay
 
 
@@ -263,6 +270,7 @@ def reconcile(
     status = replace(status, started_at=started_at, results=_add_measurements(plan, status, measurements))
     ending = is_terminating(plan, status)
     status = replace(status, results=tuple(_with_phase(plan, result, ending=ending) for result in status.results))
+    # In the order of the spec: of equally bad metrics the first one gives the run its message.
     completed = [result for metric in plan.metrics if (result := status.result(metric.name)) and result.phase.completed]
     status = replace(
         status,
@@ -273,6 +281,7 @@ def reconcile(
     phase, message = _run_phase(plan, completed, ending=ending)
     if phase is not status.phase:
         status = replace(status, phase=phase, message=message, completed_at=now if phase.completed else None)
+    # Retention comes last. The limits compare counters, which do not shrink with the measurements.
     return replace(status, results=tuple(_with_retention(plan, result) for result in status.results))
 
 
@@ -293,6 +302,7 @@ def _add_measurements(
 
 
 def _first_result(plan: AnalysisPlan, metric: Metric, measurement: Measurement) -> MetricResult:
+    # The controller writes ResolvedPrometheusQuery only once it has a provider.
     query = metric.prometheus.query if metric.prometheus and measurement.outcome.was_queried else ""
     return MetricResult(metric.name, dry_run=metric.name in plan.dry_run, query=query)
 
@@ -300,6 +310,7 @@ def _first_result(plan: AnalysisPlan, metric: Metric, measurement: Measurement) 
 def _add_to_counts(counts: MeasurementCounts, phase: AnalysisPhase) -> MeasurementCounts:
     is_success, is_error = phase is AnalysisPhase.SUCCESSFUL, phase is AnalysisPhase.ERROR
     return MeasurementCounts(
+        # Without errors: a store that never answers ends the metric by consecutiveErrorLimit, not by count.
         count=counts.count + (not is_error),
         successful=counts.successful + is_success,
         failed=counts.failed + (phase is AnalysisPhase.FAILED),
@@ -324,18 +335,22 @@ def _metric(plan: AnalysisPlan, result: MetricResult) -> Metric:
 
 def metric_phase(metric: Metric, result: MetricResult, *, ending: bool) -> AnalysisPhase:
     """Return the phase of a metric from its counts; `ending` means that the run ends now."""
+    # Final, even if the limits would decide otherwise now.
     if result.phase.completed:
         return result.phase
     limit_phase, _ = exceeded_limit(metric, result)
     if limit_phase is not None:
         return limit_phase
     success_limit = int_value(metric.consecutive_success_limit)
+    # 0 before 1.8, where drop_unsupported has removed the field.
     if 0 < success_limit <= result.counts.consecutive_success:
         return AnalysisPhase.SUCCESSFUL
     if _has_reached_count(metric, result):
         if success_limit > 0:
+            # The count is used up before enough successes in a row: undecided if failures are limited, else failed.
             return AnalysisPhase.INCONCLUSIVE if int_value(metric.failure_limit) >= 0 else AnalysisPhase.FAILED
         return AnalysisPhase.SUCCESSFUL
+    # The controller calls a metric that is cut short successful, whatever was measured.
     return AnalysisPhase.SUCCESSFUL if ending else AnalysisPhase.RUNNING
 
 
@@ -345,10 +360,12 @@ def exceeded_limit(metric: Metric, result: MetricResult) -> tuple[AnalysisPhase 
     failures, inconclusives = int_value(metric.failure_limit), int_value(metric.inconclusive_limit)
     limit = metric.consecutive_error_limit
     errors = DEFAULT_ERROR_LIMIT if limit is None else int_value(limit)
+    # The controller checks in the opposite order, and a later check overrides an earlier one.
     if (count := counts.consecutive_error) > errors:
         return AnalysisPhase.ERROR, f"consecutiveErrors ({count}) > consecutiveErrorLimit ({errors})"
     if (count := counts.inconclusive) > inconclusives:
         return AnalysisPhase.INCONCLUSIVE, f"inconclusive ({count}) > inconclusiveLimit ({inconclusives})"
+    # From 1.8 on -1 disables the limit.
     if 0 <= failures < counts.failed:
         return AnalysisPhase.FAILED, f"failed ({counts.failed}) > failureLimit ({failures})"
     return None, ""
@@ -360,6 +377,7 @@ def _run_phase(plan: AnalysisPlan, completed: Sequence[MetricResult], *, ending:
     message = "Run Terminated" if plan.terminate else ""
     for result in completed:
         if result.dry_run:
+            # The run waits for a dry run, but never becomes worse through it.
             worst = worst or AnalysisPhase.SUCCESSFUL
         elif worst is None or SEVERITY_ORDER.index(result.phase) > SEVERITY_ORDER.index(worst):
             worst = result.phase

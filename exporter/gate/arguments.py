@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 OPEN: Final = "{{"
 PLACEHOLDER: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+"""A tag as fasttemplate reads it: up to the first closing braces, over line breaks, too."""
 REDACTED: Final = "temp-for-secret"
 """The controller's placeholder for the value of a Secret, in the metric that is validated and written to the status."""
+# Values are quoted as Go does, which has escapes (\a, \v, \x07) that JSON has not: the controller fails on them.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _JSON_ESCAPES: Final = '"\\/bfnrtu'
 
@@ -82,6 +84,7 @@ def resolve(metric: Metric, values: Mapping[str, str | None]) -> Metric:
         if value is None:
             raise ResolutionError(f"argument {quote(name)} was not supplied")
     text = _substitute(metric_json(metric), {f"args.{name}": value or "" for name, value in values.items()})
+    # Checked before json.loads, whose message is not Go's.
     bad_escape = next((escape[1] for escape in _ESCAPE.finditer(text) if escape[1][0] not in _JSON_ESCAPES), None)
     if bad_escape:
         raise ResolutionError(f"invalid character '{bad_escape}' in string escape code")
@@ -97,11 +100,13 @@ def _substitute(text: str, values: Mapping[str, str]) -> str:
     def replacement(tag: re.Match[str]) -> str:
         name = tag[1].strip()
         if name not in values:
+            # The controller goes on after an unknown tag, and its error names the last one.
             unresolved.append(tag[1])
             return ""
-        return quote(values[name])[1:-1]
+        return quote(values[name])[1:-1]  # the tag stands inside of a JSON string
 
     result = PLACEHOLDER.sub(replacement, text)
+    # An unclosed tag is reported first: fasttemplate refuses it before it substitutes anything.
     _, opened, rest = PLACEHOLDER.split(text)[-1].partition(OPEN)
     if opened:
         raise ResolutionError(f'Cannot find end tag="}}}}" in the template={quote(text)} starting from {quote(rest)}')

@@ -15,6 +15,7 @@ from exporter.gate.expr.syntax import Engine
 MinorVersion = tuple[int, int]
 DEFAULT_VERSION: Final = "1.9.1"
 """The newest release that is not a release candidate."""
+# The tags that were read. 1.6 is the first whose provider sends headers, and thus a credential.
 OLDEST: Final[MinorVersion] = (1, 6)
 NEWEST: Final[MinorVersion] = (1, 11)
 """1.11 is the main branch, not yet released."""
@@ -52,6 +53,7 @@ class ControllerVersion:
 
     def supports(self, feature: Feature) -> bool:
         """Return whether this version has a feature."""
+        # A release candidate has the features of its release: 1.10.0-rc1 is built with expr 1.17.
         return self.minor >= feature.since
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from exporter.gate.simulation import MeasurementTrace
 
 UNINFORMATIVE_NODES: Final = (Nil, Bool, Integer, Float, String, Predicate)
+"""Literals stand in the condition's text already, and a predicate's value is that of its body."""
 MAX_STEPS: Final = 24
 """Steps shown of one condition; a long vector has many."""
 MAX_ITEMS: Final = 8
@@ -85,6 +86,7 @@ def _informative_steps(text: str, condition: ConditionTrace) -> list[tuple[str, 
     keys: set[object] = set()
     steps = []
     for step in condition.steps:
+        # By place, not by node: b in `a < b < c` is evaluated twice.
         key = (step.node.start, step.node.end, type(step.node), step.elements)
         if not isinstance(step.node, UNINFORMATIVE_NODES) and key not in keys:
             keys.add(key)

@@ -19,9 +19,12 @@ _FIRST_NON_ASCII: Final = 0x80
 _SURROGATE_ESCAPES: Final = range(0xDC80, 0xDD00)
 """How Python represents bytes that are not UTF-8 (surrogateescape)."""
 _FIRST_ASTRAL: Final = 0x10000
+"""From here on Go writes a character as \\U and eight digits."""
+# strconv decides on an exponent as if the precision were 6 when it formats with the fewest digits.
 _MIN_PLAIN_EXPONENT: Final = -4
 _MIN_LARGE_EXPONENT: Final = 6
 """From this power of ten on `format_general` writes an exponent; below -4, too."""
+# As in Go: with both micro signs, U+00B5 and U+03BC, and without a unit for days.
 _NANOSECONDS: Final[Mapping[str, int]] = {
     "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
 }  # fmt: skip
@@ -53,6 +56,7 @@ def format_plain(number: float) -> str:
     """Format a number as the value of a sample: no exponent, NaN, +Inf, -Inf."""
     if not math.isfinite(number):
         return _format_non_finite(number)
+    # repr() has the fewest digits that give the number back, as Go; Decimal writes them without an exponent.
     text = format(Decimal(repr(number)), "f")
     return text.removesuffix(".0")
 
@@ -76,7 +80,7 @@ def _format_non_finite(number: float) -> str:
 def parse_duration(text: str) -> int:
     """Parse a duration such as 1h30m into nanoseconds. Raises ValueError with the text of time.ParseDuration."""
     rest = text[1:] if text[:1] in {"+", "-"} else text
-    if rest == "0":
+    if rest == "0":  # the only number that needs no unit
         return 0
     if not rest:
         raise ValueError(f"time: invalid duration {quote(text)}")
@@ -104,7 +108,7 @@ def _parse_part(text: str, rest: str) -> tuple[int, int]:
     if unit[0] not in _NANOSECONDS:
         raise ValueError(f"time: unknown unit {quote(unit[0])} in duration {quote(text)}")
     digits = Fraction(f"{number[1] or '0'}.{(number[2] or '.')[1:] or '0'}")
-    return int(digits * _NANOSECONDS[unit[0]]), unit.end()
+    return int(digits * _NANOSECONDS[unit[0]]), unit.end()  # Go drops fractions of a nanosecond
 
 
 def format_duration(seconds: float) -> str:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 MAX_NODES: Final = 200_000
 """Values of one document with its aliases unfolded; more is an attack ("billion laughs"), not a manifest."""
+# At the start of a line only: within a block scalar the dashes are indented.
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+# A directory may hold Helm templates and other files that are not YAML: only those about gates are reported.
 _ABOUT_GATES: Final = re.compile(r"AnalysisTemplate|AnalysisRun|kind:\s*Rollout")
 _TRAILING_COMMENT: Final = re.compile(r"\s#\s*(.*)$")
 
@@ -71,6 +73,7 @@ class KubernetesObject:
     def comments(self, path: Path) -> tuple[str, ...]:
         """Return the comments beside a value and directly above it."""
         key, value = yaml_nodes.find(self.root, path)
+        # A block scalar ends at the start of a later line, so what stands there is no comment on it.
         is_plain = isinstance(value, yaml.ScalarNode) and value.style not in {"|", ">"}
         trailing = self.lines[value.end_mark.line][value.end_mark.column :] if is_plain else ""
         comments = [match[1] for match in [_TRAILING_COMMENT.search(trailing)] if match]
@@ -128,6 +131,7 @@ def _objects(document: KubernetesObject) -> Iterator[KubernetesObject]:
     if not isinstance(document.content, dict) or not document.kind:
         return
     items = document.get("items")
+    # kubectl prints a List; an AnalysisTemplateList exists, too.
     if not document.kind.endswith("List") or not isinstance(items, list):
         yield document
         return

@@ -52,6 +52,7 @@ def _secret_values(secret: KubernetesObject) -> Iterator[tuple[tuple[str, str], 
     name = node["metadata"]["name"].text()
     for key in node["data"].map_keys():
         try:
+            # Line breaks within base64 are ignored, as Go does.
             yield (name, key), base64.b64decode(node["data"][key].text(), validate=False).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise node["data"][key].error("base64 of text") from None
@@ -87,6 +88,7 @@ def resolve_spec(
     return replace(
         template.spec,
         metrics=tuple(metric for spec in specs for metric in spec.metrics),
+        # A run without a value ends in Error: the plan reports that in the controller's words.
         args=merge_args(_all_arguments(specs), values, require_values=template.kind is not ObjectKind.RUN),
         dry_run=_distinct([rule for spec in specs for rule in spec.dry_run]),
         retention=tuple(rule for spec in specs for rule in spec.retention),
@@ -117,7 +119,7 @@ def _all_arguments(specs: Sequence[AnalysisSpec]) -> tuple[Argument, ...]:
         values = {item.value for item in (previous, argument) if item is not None and item.value is not None}
         if len(values) > 1:
             raise TemplateError(f"two templates set argument {argument.name} to different values")
-        if previous is None or previous.value is None:
+        if previous is None or previous.value is None:  # a value in one template is enough
             arguments[argument.name] = argument
     return tuple(arguments.values())
 

@@ -99,6 +99,7 @@ class MetricProvider:
         document = self._clients[metric.name].parse(path, response)
         message = status_error(response.status, response.body)
         if message is not None:
+            # The controller's message is little more than the status; what our client makes of the body is the hint.
             hint = document.message if isinstance(document, Failure) else ""
             return MetricEvaluation(error_outcome(message), hint=hint)
         if isinstance(document, Failure):

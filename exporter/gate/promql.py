@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 NUMBER, DURATION, NAME = "1", "7919s", "stand_in"
 """What replaces a placeholder before parsing. The duration is a prime, so that it is recognised in the tree."""
 UNKNOWN_RANGE_SECONDS: Final = 7919.0
+"""DURATION as the parser returns it: a range whose length an argument decides."""
 MAX_CANDIDATES: Final = 243
-"""Three replacements for each of five placeholders."""
+"""Three replacements for each of five placeholders; the number of combinations grows exponentially with them."""
 MAX_DEPTH: Final = 100
 """Nested brackets; with more the parser would run out of stack."""
 SERIES_SELECTING: Final = {"topk", "bottomk", "limitk", "limit_ratio"}
@@ -33,6 +34,7 @@ _COMPARISONS: Final = {"==", "!=", ">", "<", ">=", "<="}
 ANY_LABELS: Final = frozenset({"*"})
 """The labels of a single series that are unknown: different from those of any other series."""
 _ERROR_NAME: Final = re.compile(r"err|fail|5xx", re.IGNORECASE)
+"""Counters of failures by their usual names: a part of all requests although another metric."""
 _NAN_FUNCTIONS: Final = {
     "histogram_quantile", "scalar", "sqrt", "ln", "log2", "log10", "acos", "asin", "acosh", "atanh",
 }  # fmt: skip
@@ -60,6 +62,7 @@ def parse(text: str) -> Query:
         try:
             return Query(ast.parse(candidate), has_unknown_name)
         except ValueError as error:
+            # An error about a stand-in for a name would mislead.
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
 
@@ -69,7 +72,7 @@ def _candidates(text: str) -> Iterator[tuple[str, bool]]:
     if PLACEHOLDER.fullmatch(text.strip()):
         yield NAME, True
         return
-    parts = PLACEHOLDER.split(text)[::2]
+    parts = PLACEHOLDER.split(text)[::2]  # every second part is the inside of a placeholder
     prefixes = ["".join(parts[: index + 1]) for index in range(len(parts) - 1)]
     choices = [_replacements(prefix) for prefix in prefixes]
     for replacements in product(*choices):
@@ -93,7 +96,7 @@ def _in_quotes(prefix: str) -> bool:
         if escaped:
             escaped = False
         elif quote:
-            escaped = char == "\\" and quote != "`"
+            escaped = char == "\\" and quote != "`"  # in backticks a backslash is a character
             quote = "" if char == quote else quote
         elif char in "\"'`":
             quote = char
@@ -206,6 +209,7 @@ def operator(node: ast.BinaryExpr) -> str:
 def is_filter(node: ast.BinaryExpr) -> bool:
     """Return whether a comparison drops series, instead of returning 0 or 1."""
     return (
+        # Two scalars can only be compared with `bool`.
         operator(node) in _COMPARISONS
         and not (node.modifier and node.modifier.return_bool)
         and ResultType.VECTOR in {result_type(node.lhs), result_type(node.rhs)}
@@ -235,7 +239,7 @@ def single_series_labels(node: ast.Expr) -> frozenset[str] | None:
 def _labels_of_aggregation(node: ast.AggregateExpr) -> frozenset[str] | None:
     if str(node.op) in SERIES_SELECTING:
         is_one = isinstance(node.param, ast.NumberLiteral) and node.param.val == 1 and not node.modifier
-        return ANY_LABELS if is_one and str(node.op) != "limit_ratio" else None
+        return ANY_LABELS if is_one and str(node.op) != "limit_ratio" else None  # limit_ratio(1, …) returns all series
     if str(node.op) == "count_values":
         return None
     if node.modifier is None:
@@ -243,6 +247,7 @@ def _labels_of_aggregation(node: ast.AggregateExpr) -> frozenset[str] | None:
     if node.modifier.type == ast.AggModifierType.Without:
         return None
     labels = frozenset(node.modifier.labels)
+    # Grouped by labels that have one value only, there is one group.
     return labels if labels <= _fixed_labels(node.expr) or single_series_labels(node.expr) is not None else None
 
 
@@ -274,6 +279,7 @@ def _labels_of_binary(node: ast.BinaryExpr) -> frozenset[str] | None:
         return left
     if result_type(node.lhs) is ResultType.SCALAR:
         return right
+    # With group_left the result has the series of the left side, with group_right those of the right.
     cardinality = node.modifier.card if node.modifier else ast.VectorMatchCardinality.OneToOne
     if cardinality == ast.VectorMatchCardinality.ManyToOne:
         return left
@@ -290,6 +296,7 @@ def may_be_empty(node: ast.Expr) -> bool:
         case ast.ParenExpr() | ast.UnaryExpr() | ast.AggregateExpr():
             return may_be_empty(node.expr)
         case ast.Call():
+            # scalar() of an empty vector is NaN.
             if node.func.name in {"vector", "scalar", "time", "pi"} or not node.args:
                 return False
             return node.func.name.startswith("absent") or any(may_be_empty(argument) for argument in node.args)
@@ -312,7 +319,7 @@ def may_be_nan(node: ast.Expr) -> bool:
         case ast.BinaryExpr():
             return _binary_may_be_nan(node)
         case ast.NumberLiteral():
-            return bool(node.val != node.val)
+            return bool(node.val != node.val)  # NaN is the number that differs from itself
         case _:
             return False
 

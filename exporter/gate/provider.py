@@ -28,10 +28,12 @@ ADDRESS_VARIABLE: Final = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
 """The controller's own variable, the address of templates that set none."""
 JSON_STATUSES: Final = {400, 422}
 """The error statuses whose body the controller's client parses: Prometheus describes the error there."""
+# What Go's net/http sends: a token as name, and in the value no control character but tabs.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_OR_TAB: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_HOST: Final = re.compile(r"[ \"<>^`{|}]")
+"""What Go's net/url refuses in a host, and Python's urlsplit does not."""
 _SUCCESS: Final = range(200, 300)
 _CLIENT_ERROR: Final = range(400, 500)
 _SERVER_ERROR: Final = range(500, 600)
@@ -102,7 +104,7 @@ def _client_message(provider: PrometheusProvider) -> str | None:
     if scheme not in {"http", "https"}:
         return f'Post "{masked_url}": unsupported protocol scheme {go_format.quote(scheme)}'
     for header in provider.headers:
-        name = "-".join(part.capitalize() for part in header.key.split("-"))
+        name = "-".join(part.capitalize() for part in header.key.split("-"))  # as Go's Header.Set spells it
         if not _HEADER_NAME.fullmatch(header.key):
             return f'Post "{masked_url}": net/http: invalid header field name {go_format.quote(header.key)}'
         if _CONTROL.search(header.value):
@@ -140,6 +142,7 @@ def evaluate_result(
     if isinstance(value, Matrix) and not controller.supports(Feature.RANGE_QUERY):
         return MetricEvaluation(error_outcome("Prometheus metric type not supported"))
     result = plain_result(value)
+    # In this order, and no further after an error: the failure condition is then never evaluated.
     success = _trace(metric.success_condition, result, controller)
     if success and isinstance(success.outcome, EngineFailure):
         message = _failure_message("successCondition", metric.success_condition, result, success.outcome, controller)
@@ -155,6 +158,7 @@ def evaluate_result(
 
 def plain_result(value: Scalar | Vector | Matrix) -> float | list[float]:
     """Return what the conditions call `result`: a number, or the list of all values."""
+    # Labels are dropped, as in the controller: a condition sees values in the order of the response.
     match value:
         case Scalar(value=number):
             return number
@@ -173,6 +177,7 @@ def format_result(result: float | list[float]) -> str:
 
 def decide_phase(success: bool | None, failure: bool | None) -> AnalysisPhase:  # noqa: FBT001 - a truth table
     """Return the phase of two conditions; None is an absent one, which is the opposite of the other."""
+    # Failure takes precedence over success; undecided needs two conditions.
     if failure if failure is not None else success is False:
         return AnalysisPhase.FAILED
     if success is False:
@@ -185,7 +190,7 @@ def _trace(text: str, result: float | list[float], controller: ControllerVersion
         return None
     try:
         return trace(parse(text, controller.engine), result)
-    except UnsupportedError:
+    except UnsupportedError:  # a ConditionError, too, but not one of the engine
         raise
     except ConditionError as error:
         return ConditionTrace(EngineFailure(error.message, compiled=False))
@@ -196,5 +201,6 @@ def _failure_message(
 ) -> str:
     if not controller.supports(Feature.NAMED_CONDITIONS):
         return failure.message
+    # From 1.10 on an empty result is given as the reason, whatever the engine's error is. 0 is not empty.
     empty = "metric result is nil or empty: no data returned from the metric provider"
     return f'could not evaluate {condition} "{text}": {failure.message if result or result == 0 else empty}'

@@ -75,6 +75,7 @@ async def run(
         on_step(status, step_traces, next_due)
         if status.completed_at is not None:
             return AnalysisRunResult(status, tuple(traces))
+        # Reconcile until nothing changes, as the controller does; only then wait.
         if status == previous:
             await clock.sleep_until(min(end if next_due is None else next_due, end))
 

@@ -88,7 +88,7 @@ def parse_answer(answer: object) -> SimulatedAnswer:
     """Parse one answer. Raises AnswerError."""
     try:
         match answer:
-            case bool():
+            case bool():  # an int in Python, and no answer
                 pass
             case int() if answer >= MIN_ERROR_STATUS:
                 return answer
@@ -147,6 +147,7 @@ def simulate(spec: AnalysisSpec, answer: Callable[[Metric], SimulatedAnswer], co
     except ResolutionError as error:
         message = f"Unable to resolve metric arguments: {error}"
         return AnalysisRunResult(AnalysisRunStatus(AnalysisPhase.ERROR, message))
+    # As the controller, reconcile until nothing changes any more; only then does time go on.
     status, traces, now = AnalysisRunStatus(), list[MeasurementTrace](), context.start
     while now <= context.start + context.max_duration:
         step = [
@@ -183,6 +184,7 @@ def resolve_with_secrets(
     values = {argument.name: secrets.get(argument.name, argument.value) for argument in spec.args}
     metrics = (resolve(drop_unsupported(metric, controller), values) for metric in spec.metrics)
     return {
+        # Results are found by the name in the plan, in which a secret is redacted.
         redacted.name: replace(metric, name=redacted.name)
         for redacted, metric in zip(plan.metrics, metrics, strict=True)
     }
@@ -208,6 +210,7 @@ def _measure(metric: Metric, answer: Callable[[Metric], SimulatedAnswer], contex
 
 NETWORK_ERRORS: Final = ('Post "', 'Get "')
 """How the message of a measurement begins if the network failed: these are replayed, too."""
+# As long as the recording waited for a verdict.
 MAX_RECORDED_SECONDS: Final = 90.0
 """A recorded run that has not ended by then has no result."""
 

@@ -61,7 +61,7 @@ class CrdField:
     field_type: FieldType
     since: MinorVersion = ALWAYS
     item: type[Any] | None = None
-    always_written: bool = False
+    always_written: bool = False  # a field without omitempty in Go
 
 
 def _field(path: str, kind: FieldType = FieldType.TEXT, default: Any = "", **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -300,6 +300,7 @@ class SpecNode:
 
     def integer(self) -> int | None:
         """Return a whole number, None if it is absent."""
+        # A bool is an int in Python, but not in YAML.
         if self.value is not None and (not isinstance(self.value, int) or isinstance(self.value, bool)):
             raise self.error("a whole number")
         return self.value
@@ -367,8 +368,10 @@ def _other_providers(provider: SpecNode) -> tuple[str, ...]:
 def metric_json(metric: Metric) -> str:
     """Return a metric as the controller's JSON: its order of fields, empty ones omitted, < > & escaped."""
     document = _plain(metric)
+    # Their content is never read: only their number decides, in the validation.
     document["provider"] |= {name: {} for name in metric.other_providers}
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    # Go's encoding/json escapes these, and the messages of unresolved arguments quote the JSON.
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
@@ -433,6 +436,7 @@ def int_value(value: IntOrText) -> int:
     """Return a count or limit as the controller reads it: 0 if it is absent or not a number."""
     if isinstance(value, int):
         return value
+    # As strconv.Atoi; int() also takes 1_000, outer spaces and digits of other scripts.
     digits = (value or "").removeprefix("+").removeprefix("-")
     return int(value) if value and digits.isascii() and digits.isdigit() else 0
 

@@ -39,6 +39,7 @@ def first_error(metrics: Sequence[Metric], controller: ControllerVersion) -> str
 
 
 def _metric_errors(metric: Metric, controller: ControllerVersion) -> Iterator[str]:
+    # A count of 0 means 1 or endless, and is never too small.
     from_1_8 = controller.supports(Feature.CONSECUTIVE_SUCCESS_LIMIT)
     count, failures = int_value(metric.count), int_value(metric.failure_limit)
     successes, inconclusives = int_value(metric.consecutive_success_limit), int_value(metric.inconclusive_limit)
@@ -62,10 +63,11 @@ def _metric_errors(metric: Metric, controller: ControllerVersion) -> Iterator[st
         (0 < count < inconclusives, "count must be >= inconclusiveLimit"),
         (count > 1 and not metric.interval, "interval must be specified when count > 1"),
     )
+    # Before 1.8 negative limits were checked after the counts.
     if not from_1_8:
         yield from _messages((failures < 0, "failureLimit must be >= 0"), *negative)
     yield from _invalid_duration("interval", metric.interval)
-    yield from _invalid_duration("startDelay", metric.initial_delay)
+    yield from _invalid_duration("startDelay", metric.initial_delay)  # sic: the field is initialDelay
     providers = (metric.prometheus is not None) + len(metric.other_providers)
     yield from _messages((providers == 0, "no provider specified"), (providers > 1, "multiple providers specified"))
 
@@ -105,7 +107,7 @@ def matches_name(rule: str, name: str) -> bool:
     """Return whether a rule matches any part of a metric's name. Raises UnsupportedError."""
     try:
         return compile_regex(rule).search(name) is not None
-    except UnsupportedError:
+    except UnsupportedError:  # a ConditionError, too, but the rule may be valid
         raise
     except ConditionError:
         return False  # for the controller an invalid regular expression, such as "*", matches nothing

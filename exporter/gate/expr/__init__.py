@@ -51,6 +51,7 @@ VECTOR: Final = FLOATS
 SCALAR: Final = FLOAT
 """The type of `result` for a query that returns a single number, such as scalar(…)."""
 _TOO_DEEP: Final = "expressions nested this deep are not supported"
+"""Python's recursion ends after a thousand calls, long before Go's stack is full."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class Overloads:
 def _check_arguments(context: TypeContext, call: Builtin, parameters: tuple[Type, ...]) -> None:
     if len(call.arguments) != len(parameters):
         if context.engine.v117:
+            # 1.17 checks the arguments first, so an error in one of them is reported instead.
             for argument in call.arguments:
                 context.visit(argument)
         count = "too many" if len(call.arguments) > len(parameters) else "not enough"
@@ -110,6 +111,7 @@ def _check_argument(context: TypeContext, name: str, argument: Node, parameter: 
             f"cannot use nil as argument (type {parameter.name}) to call {name}", argument.start
         )
     if not is_assignable(actual, parameter, context.engine):
+        # The space at the end is the engine's.
         message = f"cannot use {actual.name} as argument (type {parameter.name}) to call {name} "
         raise ArgumentMismatchError(message, argument.start)
 
@@ -204,7 +206,7 @@ class Iteration:
             raise UnsupportedError("a sum of nils is not supported", call.start)
         if predicate.is_nil:
             inputs = "two" if call.name == "reduce" else "one"
-            raise ConditionError(f"predicate should has {inputs} input and one output param", body.start)
+            raise ConditionError(f"predicate should has {inputs} input and one output param", body.start)  # sic
         return predicate
 
 
@@ -367,6 +369,7 @@ _FROM_PAIRS: Final = _of_kinds(ANY_KEYED, (_LISTS, "cannot transform {} from pai
 _SORT_V115: Final = _of_kinds(
     LIST, (_LISTS, "cannot sort {}"), (_TEXTS, "invalid argument for sort (expected string, got {})"), optional=1
 )
+# Overloads stand in the engine's order, repetitions included: the error of the last one is reported.
 _TRIM_END: Final = _accepts(STRING, (_S, _S), (_S,))
 _SPLIT: Final = _accepts(STRINGS, (_S, _S), (_S, _S, INT))
 _SORT: Final = _accepts(

@@ -52,6 +52,7 @@ def length(value: Value, *, v117: bool) -> Value:
     raise EvaluationError(f"invalid argument for len (type {type_name(value)})")
 
 
+# Where type() has a name of its own, not that of Go's kind.
 _TYPES: Final = {"invalid": "nil", "int64": "int", "float64": "float", "slice": "array"}
 
 

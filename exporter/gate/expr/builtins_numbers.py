@@ -102,6 +102,7 @@ def extreme(name: str, operator: str) -> Callable[..., Value]:
     """Return `max` (operator "<") or `min` (operator ">")."""
 
     def function(*arguments: Value, v117: bool) -> Value:
+        # A comparison with NaN is false, so NaN stays if it comes first, and is passed over later.
         best: Value = None
         for argument in arguments:
             if v117 and isinstance(argument, ListValue):

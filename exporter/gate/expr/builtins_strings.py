@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Conversions
 
 
+# strconv's decimal forms. int() and float() take more: 1_000, outer spaces, digits of other scripts.
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NON_FINITE: Final = re.compile(r"[+-]?(inf|infinity)|nan", re.IGNORECASE)
@@ -44,6 +45,7 @@ def _parse_float(text: str) -> float | None:
     """Parse a number as strconv does; None if the text is not one. Raises UnsupportedError for hexadecimal forms."""
     if _DECIMAL.fullmatch(text) or _NON_FINITE.fullmatch(text):
         number = float(text)
+        # 1e400 is infinite to float(), and out of range to strconv.
         return None if math.isinf(number) and _DECIMAL.fullmatch(text) else number
     if text[:3].lower().lstrip("+-").startswith("0x"):
         raise UnsupportedError(f"the number {text!r} is not supported")
@@ -152,6 +154,7 @@ def split_after(text: Value, separator: Value, limit: Value = -1) -> Value:
 
 
 def _split(text: str, separator: str, limit: int) -> list[str]:
+    # As strings.SplitN: 0 parts are none, a negative limit is no limit.
     if limit == 0:
         return []
     if separator:
@@ -205,6 +208,7 @@ _REGEX_TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _PYTHON_SYNTAX: Final[Mapping[str, str]] = {"end": r"\Z", "start": r"\A"}
+"""Go's $ is the end of the text only; Python's also matches before a final line break."""
 _MAX_REPETITIONS: Final = 1000
 """RE2 rejects a larger count in {n,m}."""
 
@@ -222,10 +226,12 @@ def compile_regex(text: str, position: int = 0) -> re.Pattern[str]:
     for kind, token in tokens:
         if kind == "repeat" and previous in {"", "group", "other|"}:
             raise ConditionError(f"error parsing regexp: missing argument to repetition operator: `{token}`", position)
+        # Python takes the second one of a*+ as possessive.
         if kind == "repeat" and previous == "repeat":
             raise unsupported
         previous = kind + (token if kind == "other" else "")
     try:
+        # RE2's \d, \w, \s and \b are of ASCII.
         return re.compile("".join(_PYTHON_SYNTAX.get(kind, token) for kind, token in tokens), re.ASCII)
     except (re.error, OverflowError):
         raise unsupported from None

@@ -122,6 +122,7 @@ class Evaluation:
     def _slice(self, node: Slice) -> Value:
         """Evaluate base[low:high]; a string is sliced by bytes."""
         base = self.value(node.base)
+        # length() of 1.15 counts bytes, as slices do in both releases.
         high = length(base, v117=False) if node.high is None else self.value(node.high)
         low = 0 if node.low is None else self.value(node.low)
         if isinstance(base, str):
@@ -268,5 +269,6 @@ class Evaluation:
 
 
 def _bounds(low: Value, high: Value, size: int) -> slice:
+    # The engine moves bounds that are out of range to the ends.
     start, end = (max(size + index if index < 0 else index, 0) for index in (values.as_int(low), values.as_int(high)))
     return slice(min(start, end, size), min(end, size))

@@ -35,6 +35,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 def read_string(text: str, start: int, *, v117: bool) -> tuple[str, int]:
     """Return the text of the literal whose quote is at `start`, and where it ends. Raises ConditionError."""
     quote = text[start]
+    # The engine checks a literal's escapes first and unescapes it later, so there are errors of both steps.
     braced = rf"|u\{{{_HEX}{{1,6}}\}}" if v117 else ""
     literal = re.compile(rf"(?:[^\\\n{quote}]|\\(?:{_VALID_ESCAPES}|{quote}{braced}))*")
     body = literal.match(text, start + 1)
@@ -45,7 +46,7 @@ def read_string(text: str, start: int, *, v117: bool) -> tuple[str, int]:
             raise ConditionError("invalid char escape", end)
         case "" | "\n":
             raise ConditionError("literal not terminated", end)
-    raw = body[0].replace("\r\n", "\n").replace("\r", "\n")
+    raw = body[0].replace("\r\n", "\n").replace("\r", "\n")  # as the engine normalizes line breaks
     return _ESCAPE.sub(lambda escape: _unescape(escape, start), raw), end + 1
 
 
@@ -118,6 +119,7 @@ class Lexer:
         while self._offset < len(self._text):
             self._start = self._offset
             yield from self._next()
+        # The engine places the end at the last character.
         yield Token(TokenKind.EOF, "", max(len(self._text) - 1, 0), len(self._text))
 
     def _peek(self) -> str:
@@ -143,7 +145,7 @@ class Lexer:
         return self._text[self._start : self._offset]
 
     def _error(self, message: str) -> ConditionError:
-        return ConditionError(message, max(self._offset - 1, 0))
+        return ConditionError(message, max(self._offset - 1, 0))  # at the character read last
 
     def _next(self) -> Iterator[Token]:
         char = self._peek()

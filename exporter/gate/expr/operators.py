@@ -94,6 +94,7 @@ def equal(left: Value, right: Value, *, v117: bool) -> bool:
         return left == right
     if isinstance(left, ListValue) and isinstance(right, ListValue):
         return _lists_equal(left, right, v117=v117)
+    # In Python True == 1; in the engine a boolean equals a boolean only, and a number a number.
     if isinstance(left, bool) or isinstance(right, bool) or values.is_number(left) or values.is_number(right):
         return left is right
     return left == right
@@ -123,6 +124,7 @@ def compare(operator: str, left: Value, right: Value) -> bool:
 def _sort_key(value: Value) -> object:
     if isinstance(value, Time | Duration):
         return value.nanoseconds
+    # Go compares strings by their bytes.
     return values.as_bytes(value) if isinstance(value, str) else value
 
 

@@ -78,6 +78,7 @@ class ConstantFolder:
                 continue
             if folded is not value:
                 changes[field.name] = folded
+        # The same node if nothing changed, since the tables find types by identity.
         if not changes:
             return node
         rebuilt: Node = replace(node, **changes)  # type: ignore[arg-type]

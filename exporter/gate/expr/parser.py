@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.gate.expr.syntax import Engine
 
+# The engine's numbers: `not` binds tighter than comparisons, so `not a == b` is `(not a) == b`.
 _UNARY_PRECEDENCE: Final[Mapping[str, int]] = {"not": 50, "!": 50, "-": 90, "+": 90}
 _BINARY_PRECEDENCE: Final[Mapping[str, int]] = {
     "|": 0,
@@ -395,6 +396,7 @@ class Parser(TokenStream):
         while self.current.kind is TokenKind.OPERATOR:
             is_negated = self._negation(min_precedence)
             token = self.current
+            # An operator that is not binary, such as a comma, ends the operation.
             if token.kind is not TokenKind.OPERATOR or _BINARY_PRECEDENCE.get(token.text, -1) < min_precedence:
                 break
             self.next()

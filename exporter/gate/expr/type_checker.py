@@ -100,6 +100,7 @@ class TypeChecker:
                 result = self._coalesce(left, right)
             case _:
                 if node.operator == "matches" and isinstance(node.right, String):
+                    # A constant pattern is compiled with the condition: an invalid one never runs.
                     compile_regex(node.right.value, node.right.start)
                 result = operator_type(node.operator, left, right, self.engine)
         if result is None:

@@ -62,6 +62,7 @@ class Type:
 
 
 ANY: Final = Type(TypeKind.ANY, "interface {}")
+# The names of 1.17; 1.15 calls an unknown type interface {}.
 UNKNOWN: Final = Type(TypeKind.ANY, "unknown")
 NIL: Final = Type(TypeKind.NIL, "<nil>")
 NIL_UNKNOWN: Final = Type(TypeKind.NIL, "unknown")
@@ -87,6 +88,7 @@ _INTEGERS: Final = frozenset({TypeKind.INT, TypeKind.INT64})
 class NodeTypes:
     """The types of a tree's nodes by `id(node)`, and the integer literals that the engine converts to floats."""
 
+    # By identity, since the hash of a node is that of its entire subtree.
     types: dict[int, Type]
     float_literals: set[int]
 

@@ -207,6 +207,7 @@ def format_value(value: Value) -> str:
         case ListValue():
             return f"[{' '.join(map(format_value, value.items))}]"
         case MapValue():
+            # Go prints maps sorted by key.
             entries = sorted(value.entries.items(), key=lambda entry: (str(type(entry[0])), format_value(entry[0])))
             return f"map[{' '.join(f'{format_value(key)}:{format_value(item)}' for key, item in entries)}]"
         case Duration() | Time():
@@ -226,6 +227,7 @@ def fetch(base: Value, key: Value, out_of_range: Callable[[int, int], str]) -> V
             raise EvaluationError(out_of_range(index, len(base.items)))
         return base.items[index]
     if isinstance(base, MapValue):
+        # A group that does not exist is Go's nil slice, which prints as [].
         return base.entries.get(map_key(base, key), list_value(()) if base.name == GROUPS.name else None)
     raise EvaluationError(f"cannot fetch {format_value(key)} from {type_name(base)}")
 

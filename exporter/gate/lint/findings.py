@@ -103,6 +103,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _escape(text: str) -> str:
+    # The escapes of GitHub's workflow commands; % comes first, since the others contain it.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

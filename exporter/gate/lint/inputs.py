@@ -38,6 +38,7 @@ class LintContext:
     read_delay: float = 30.0
 
 
+# Without slots, here and below: a cached_property needs the object's __dict__.
 @dataclass(frozen=True)
 class GateView:
     """A template or run."""

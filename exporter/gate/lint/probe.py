@@ -36,6 +36,8 @@ QUERY: Final = ("provider", "prometheus", "query")
 RANGE_QUERY: Final = ("provider", "prometheus", "rangeQuery")
 SUCCESS, FAILURE = "successCondition", "failureCondition"
 MAX_THRESHOLDS: Final = 24
+"""Each costs some four evaluations of both conditions."""
+# Not the index of result[0], nor a digit in a name.
 _NUMBER: Final = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w)")
 _SUBTRACTION: Final = re.compile(r"[<>=(\s]-\s*[\d.]")
 _STAND_INS: Final = (0.37, 0.73, 0.19, 0.91)
@@ -68,7 +70,7 @@ def metric_result_type(metric: MetricView) -> ResultType | None:
     return ResultType.MATRIX if metric.raw(*RANGE_QUERY) else promql.result_type(query.expression)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # a run of the linter has one input
 def probes(lint_input: LintInput) -> tuple[ConditionProbe, ...]:
     """Return a probe for each Prometheus metric. Cached: a probe remembers the results of its conditions."""
     engine = lint_input.context.controller.engine

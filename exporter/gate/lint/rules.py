@@ -124,6 +124,7 @@ RULES: Final = tuple(LintRule(*row) for row in RULE_TABLE)
 
 def apply_rules(lint_input: LintInput) -> tuple[Finding, ...]:
     """Apply all rules; return the findings that no comment allows, in the order of files and lines."""
+    # A set: a file may be given twice, as in `gate lint . gate.yaml`.
     return tuple(sorted({finding for rule in RULES for finding in _findings(rule, lint_input)}))
 
 

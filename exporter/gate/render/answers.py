@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 NANOSECONDS: Final = 1_000_000_000
+# Kubernetes' rule for names of most objects (RFC 1123), and Prometheus' for labels and metrics.
 _OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+# Put into PromQL and YAML as it is, so without anything that ends a string there.
 _LABEL_VALUE: Final = re.compile(r"[^\s\"'`\\{}]+")
 READ_URL: Final = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
 
@@ -178,6 +180,7 @@ class Answers(BaseModel):
         """Return the range of the query in seconds; for --query, the longest range in it."""
         if self.query:
             return self._max_range()
+        # A rate needs two samples; twice as many leave room for a scrape that fails or is late.
         return self.window or max(self.interval, 4 * self.scrape_interval)
 
     def _max_range(self) -> int:
@@ -211,6 +214,7 @@ class Answers(BaseModel):
             (self.next_weight <= self.weight, "--next-weight must be above --weight"),
             # One bad moment is part of more measurements than are tolerated.
             (
+                # -(-a // b) is a / b rounded up.
                 1 < self.failures <= -(-self.range // self.interval),
                 "one bad moment is enough to reach --failures: raise --interval or shorten --window",
             ),
@@ -242,6 +246,7 @@ def parse_credential(text: str) -> Credential:
     joined = "".join(text.split())
     words = text.split(None, 1)
     encoded = "".join(words[1].split()) if len(words) > 1 and words[0].lower() == "basic" else ""
+    # Plain text cannot be taken for base64, which has no colon.
     pair = _decode_pair(encoded) if encoded else _decode_pair(joined) or text.strip()
     user, colon, password = (pair or "").partition(":")
     if not (user and colon and password) or not f"{user}{password}".isprintable():

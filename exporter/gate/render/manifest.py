@@ -36,6 +36,7 @@ TOKEN, USER, PASSWORD = "authorization", "username", "password"
 
 def quoted(text: str) -> str:
     """Return text as a YAML scalar in double quotes."""
+    # A JSON string is a YAML scalar, and its escapes are YAML's.
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
@@ -102,6 +103,7 @@ def _secret_arguments(answers: Answers) -> str:
 
 
 def _schedule(answers: Answers) -> str:
+    # The controller's limits are what it tolerates: failureLimit 2 fails at the third.
     failures, inconclusives = answers.failures - 1, answers.inconclusives - 1
     return f"""\
 # The query's range, plus the {format_duration(answers.read_delay)} until a sample can be read.
@@ -141,6 +143,7 @@ headers:
 def _query(answers: Answers) -> str:
     allow = "" if selects_canary(answers) else "# gate-lint: allow diluted\n"
     text = query(answers)
+    # A block scalar can neither begin with white space nor hold control characters.
     if all(char.isprintable() or char == "\n" for char in text) and not text.startswith((" ", "\n")):
         return f"{allow}query: |\n{indent(text, '  ')}\n"
     return f"{allow}query: {quoted(text)}\n"
@@ -209,6 +212,7 @@ def _number(value: float) -> str:
 
 
 def _uses_basic_auth(answers: Answers) -> bool:
+    # Up to 1.10 only a header can carry the credential.
     return answers.version.supports(Feature.BASIC_AUTH)
 
 

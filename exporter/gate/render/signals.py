@@ -44,12 +44,14 @@ def _braces(*matchers: str) -> str:
 
 def _canary_matchers(answers: Answers) -> tuple[str, ...]:
     """Return the matchers of the canary's series; of the service's, if the metrics have no pod label."""
+    # Pods of a Rollout are named ROLLOUT-HASH-SUFFIX.
     pods = f'{answers.pod_label}=~".+-{HASH}-.+"' if answers.pod_label else ""
     return f'{answers.service_label}="{SERVICE}"', pods
 
 
 def _share(bad: str, total: str, window: str, join: str = "") -> str:
     """Return bad ÷ total: 0 without bad requests, empty without traffic."""
+    # A counter of failures has no series before the first one; 0/0, the share of no traffic, would be NaN.
     return f"(sum(rate({bad}[{window}]){join}) or vector(0))\n/\n(sum(rate({total}[{window}]){join}) > 0)"
 
 
@@ -68,12 +70,14 @@ def _latency(answers: Answers) -> str:
 def _saturation(answers: Answers) -> str:
     pods = f'namespace="{NAMESPACE}", pod=~"{ROLLOUT}-{HASH}-.+"'
     name = answers.metric or "container_cpu_usage_seconds_total"
+    # Without a container cAdvisor exports the sum of a pod, which would count twice.
     usage = f'{name}{{{pods}, container!=""}}[{format_duration(answers.range)}]'
     limits = f'kube_pod_container_resource_limits{{{pods}, resource="cpu"}}'
     return f"sum(rate({usage}))\n/\n(sum({limits}) > 0)"
 
 
 def _apm(answers: Answers) -> str:
+    # Last9's metrics of traces have no label of the pod, so canary and stable cannot be told apart.
     matchers = (f'service_name="{SERVICE}"', 'env="{{args.environment}}"', 'span_kind="SPAN_KIND_SERVER"')
     name, errors = answers.metric or "trace_endpoint_count", 'http_status_code=~"5.."'
     bad, total = f"{name}{_braces(*matchers, errors)}", f"{name}{_braces(*matchers)}"
@@ -89,6 +93,7 @@ def _share_of_role(answers: Answers, role: str) -> str:
     name = answers.metric or "http_requests_total"
     namespace = f'namespace="{NAMESPACE}"'
     pods = f'argo_rollouts_pod_info{{namespace="{NAMESPACE}", name="{ROLLOUT}", role="{role}"}}'
+    # == 1: after a pod's role changes, the series of the old role is exported as 0 for some minutes.
     join = f" * on (namespace, pod) group_left (role, name) ({pods} == 1)"
     bad, total = f"{name}{_braces(namespace, answers.errors)}", f"{name}{_braces(namespace)}"
     return _share(bad, total, format_duration(answers.range), join)
@@ -175,6 +180,7 @@ def _compare_all(answers: Answers) -> ConditionPair:
     """Return the conditions for several series: all must be good, and one bad one fails."""
     good, bad = _operators(answers)
     all_good, any_bad = f"all(result, {{# {good} {SUCCESS}}})", f"any(result, {{# {bad} {FAILURE}}})"
+    # all() of an empty list is true, hence the len() below.
     any_missing = "len(result) == 0 || any(result, {isNaN(#)})"
     if answers.no_data is NoData.PASS:
         return ConditionPair(f"all(result, {{isNaN(#) || # {good} {SUCCESS}}})", any_bad)

@@ -24,6 +24,7 @@ _API_PATH: Final = re.compile(r"/api/v1(/(query|query_range|query_exemplars|seri
 _READ_PATH: Final = re.compile(r"^/[a-z]+/v1/metrics/[^/]+/sender/[^/]+/?$")
 _CLUSTER_SUFFIXES: Final = (".svc", ".local", ".internal", ".localhost")
 _IP_OR_SERVICE: Final = re.compile(r"[\d.]+|[^.]+\.[^.]+")
+"""An IPv4 address, or service.namespace: within a cluster, where plain HTTP is usual."""
 
 
 def check_scheme(lint_input: LintInput) -> Iterator[Issue]:

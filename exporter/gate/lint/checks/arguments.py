@@ -53,7 +53,7 @@ def check_repeated(lint_input: LintInput) -> Iterator[Issue]:
         counts = Counter(argument.name for argument in gate.arguments)
         for argument in gate.arguments:
             if counts[argument.name] > 1:
-                counts[argument.name] = 0
+                counts[argument.name] = 0  # reported once
                 path: Path = ("spec", "args", argument.index, "name")
                 yield gate.issue(path, f"several arguments have the name {argument.name}", "keep one of them")
 

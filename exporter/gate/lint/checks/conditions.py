@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_PAIRED_VALUES: Final = 8
 """Values of which every pair is evaluated."""
 _CANARY_LABEL: Final = re.compile(r"canary|hash|role|revision|track|version|variant|subset|pod", re.IGNORECASE)
+"""Words of labels and arguments by which queries usually select the canary's pods."""
 
 
 def check_missing(lint_input: LintInput) -> Iterator[Issue]:
@@ -183,6 +184,7 @@ def _evaluable(lint_input: LintInput) -> Iterator[ConditionProbe]:
 
 def _decidable(lint_input: LintInput) -> Iterator[ConditionProbe]:
     """Yield the probes whose thresholds are known, or are all the same argument."""
+    # Of two unknown thresholds it is not known which one is larger.
     return (probe for probe in _evaluable(lint_input) if len(probe.unknown_arguments) <= 1)
 
 

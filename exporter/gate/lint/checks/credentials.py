@@ -63,7 +63,7 @@ def check_newline(lint_input: LintInput) -> Iterator[Issue]:
 def check_space(lint_input: LintInput) -> Iterator[Issue]:
     """Report values with unintended white space."""
     for header in _sent_headers(lint_input):
-        value = header.value.replace("\r", "").replace("\n", "")
+        value = header.value.replace("\r", "").replace("\n", "")  # check_newline reports these
         words = value.split()
         is_doubled = header.is_authorization and len(words) > 1 and value != " ".join(words)
         is_split = value.lower().startswith("basic ") and len(words) > WORDS_OF_BASIC
@@ -174,13 +174,14 @@ def _literal_path(metric: MetricView, index: int, names: set[str]) -> Path:
 
 
 def _secret_header(name: str, secret: KubernetesObject, key: str, template: str) -> Iterator[SentHeader]:
+    # The API server lets stringData override data.
     for field in ("stringData", "data"):
         value = secret.get(field, key)
         if isinstance(value, str):
             content = _decode("".join(value.split())) if field == "data" else value.encode()
             if content is not None:
                 text = content.decode(errors="replace")
-                sent = text.join(PLACEHOLDER.split(template)[::2])
+                sent = text.join(PLACEHOLDER.split(template)[::2])  # without the insides of the placeholders
                 yield SentHeader(name, sent, secret, (field, key), is_secret=True)
             return
 

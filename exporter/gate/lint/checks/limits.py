@@ -71,6 +71,7 @@ def _limit_error(metric: MetricView, *, has_success_limit: bool) -> tuple[str, s
         return "failureLimit", reason, "set consecutiveSuccessLimit, or a failureLimit of 0 or more"
     if 0 < count < max(failures, 0) + successes:
         limits = f"failureLimit {failures}" + (f" plus consecutiveSuccessLimit {successes}" if successes else "")
+        # One more than is accepted: a limit equal to the count can never be exceeded.
         hint = f"raise count to {max(failures, 0) + successes + 1}"
         return "count", f"count {count} is less than {limits}", hint
     inconclusives = limit_value(metric, "inconclusiveLimit") or 0
@@ -95,6 +96,7 @@ def check_unreachable(lint_input: LintInput) -> Iterator[Issue]:
         count = explicit_count or (0 if metric.raw("interval") or metric.raw("count") else 1)
         for name, phase in (("failureLimit", "Failed"), ("inconclusiveLimit", "Inconclusive")):
             limit = limit_value(metric, name) or 0
+            # A written count below the limit is refused: check_refused reports it.
             if 0 < count <= limit and (count == limit or not explicit_count):
                 yield metric.issue(
                     (name,),

@@ -155,6 +155,7 @@ def _example(use: FieldUse) -> str:
 
 def _fits(value: object, field_type: FieldType) -> bool:
     _, types = _TYPES[field_type]
+    # A bool is an int in Python, but not in the CRD.
     return isinstance(value, types) and (field_type is FieldType.FLAG or not isinstance(value, bool))
 
 

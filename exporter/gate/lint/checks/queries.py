@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.gate.lint.inputs import LintInput
 
 _METRICSQL: Final = re.compile(r"\b(default|if|ifnot|keep_last_value|interpolate|median_over_time|WITH)\b")
+"""Words of MetricsQL, VictoriaMetrics' superset of PromQL, that the parser rejects."""
 
 
 def check_missing(lint_input: LintInput) -> Iterator[Issue]:

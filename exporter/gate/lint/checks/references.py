@@ -56,6 +56,7 @@ class RolloutAnalysis:
 
     def _refers_to(self, row: Mapping[str, Any], template: KubernetesObject) -> bool:
         kind = ObjectKind.CLUSTER_TEMPLATE if row.get("clusterScope") else ObjectKind.TEMPLATE
+        # A manifest without a namespace can be applied to any.
         namespaces = {"", self.rollout.namespace}
         is_near = kind is ObjectKind.CLUSTER_TEMPLATE or template.namespace in namespaces or not self.rollout.namespace
         return template.kind == kind and template.name == row.get("templateName") and is_near

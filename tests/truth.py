@@ -157,7 +157,7 @@ def wrong_answer_list(table: AccuracyTable) -> Iterator[str]:
 
 
 def _interval_name(seconds: float) -> str:
-    return f"{seconds:g} s apart" if seconds else "every one"
+    return f"{seconds:g} s apart" if seconds else "all"
 
 
 def main() -> None:

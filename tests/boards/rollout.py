@@ -113,7 +113,7 @@ UPDATE: Final = (
     ),
     Panel(
         "Ready pods by role",
-        "Ready pods; the difference to all pods is not ready yet.",
+        "Ready pods; the other pods are not ready yet.",
         [Query(f"max by (role) (argo_rollouts_pods_ready{{{ROLLOUT}}})", "{{role}}")],
         width=6,
         coloured_series=ROLES,

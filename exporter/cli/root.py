@@ -50,6 +50,7 @@ def _load_settings(context: click.Context) -> LoadedConfig:
     except ConfigError as error:
         for issue in error.issues:
             click.echo(f"error: {issue}", err=True)
+        # As click's own usage errors.
         sys.exit(2)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -157,7 +158,7 @@ def series(context: click.Context, *, estimate: bool) -> None:
 
     settings = _load_settings(context).settings
     result = run_async(run_cycle(settings))
-    rows = family_costs(result.snapshot, settings.tick)
+    rows = family_costs(result.snapshot, settings.tick_seconds)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
     print_lines(f"{row.family:60} {row.series_count:9,} {row.points_per_day:13,}" for row in rows)
     click.echo(f"{'all':60} {sum(row.series_count for row in rows):9,} {sum(row.points_per_day for row in rows):13,}")
@@ -177,7 +178,7 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
     from exporter.commands import record as recording
 
     settings = _load_settings(context).settings
-    frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick, seconds)))
+    frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick_seconds, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
 
 

@@ -101,10 +101,10 @@ class FamilyCost:
     points_per_day: int
 
 
-def family_costs(snapshot: MetricsSnapshot, tick: float) -> list[FamilyCost]:
+def family_costs(snapshot: MetricsSnapshot, tick_seconds: float) -> list[FamilyCost]:
     """Return the cost of each family; all series of one histogram or summary are one point per tick."""
     rows = []
     for family in snapshot.families:
         points = {tuple(pair for pair in series.labels if pair[0] not in _POINT_LABELS) for series in family.series}
-        rows.append(FamilyCost(family.name, len(family), round(len(points) * SECONDS_PER_DAY / tick)))
+        rows.append(FamilyCost(family.name, len(family), round(len(points) * SECONDS_PER_DAY / tick_seconds)))
     return rows

@@ -104,11 +104,11 @@ async def intervals(interval: float, seconds: float) -> AsyncIterator[float]:
     """Yield the time (Unix seconds) now and every `interval` seconds for a duration; late ticks are skipped."""
     loop = asyncio.get_running_loop()
     started_at = loop.time()
-    tick = 0
-    while tick == 0 or tick * interval < seconds:
-        await asyncio.sleep(started_at + tick * interval - loop.time())
+    tick_number = 0
+    while tick_number == 0 or tick_number * interval < seconds:
+        await asyncio.sleep(started_at + tick_number * interval - loop.time())
         yield time.time()
-        tick = max(tick + 1, math.ceil((loop.time() - started_at) / interval))
+        tick_number = max(tick_number + 1, math.ceil((loop.time() - started_at) / interval))
 
 
 async def record(
@@ -179,6 +179,7 @@ class Recorder:
         self.frame_count = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            # Refused rather than appended to: pages are named by the number of their frame.
             (directory / FRAMES_FILE).touch(exist_ok=False)
         except FileExistsError:
             raise RecordingError(f"{directory} already holds a recording; choose another directory") from None
@@ -211,6 +212,7 @@ class Recorder:
         folder = Path("pages") / f"{self.frame_count:04d}"
         (self._directory / folder).mkdir(parents=True, exist_ok=True)
         file_name = _UNSAFE_FILE_CHARS.sub("-", target)
+        # Two targets may have one file name: of two installations, or once characters are replaced.
         count = len(list((self._directory / folder).glob(f"{file_name}.*")))
         return folder / (f"{file_name}.{count}.prom.gz" if count else f"{file_name}.prom.gz")
 

@@ -35,6 +35,7 @@ def _with_service_name(attributes: Mapping[str, str]) -> dict[str, str]:
     """Add the default service name. Raise if two keys become the same label."""
     labels: dict[str, str] = {}
     for key in attributes:
+        # Stores make a label name of a key so. Of two keys with one label they lose one, or join both values.
         other = labels.setdefault("".join(c if c.isalnum() else "_" for c in key), key)
         if other != key:
             raise values.value_error(f"{other} and {key} become the same label", "keep one of them")
@@ -158,7 +159,7 @@ class Settings(Section):
         return tuple((kind, section) for kind, section in sections if section.targets)
 
     @property
-    def tick(self) -> float:
+    def tick_seconds(self) -> float:
         """Smallest interval of all sources, in seconds; every cycle starts at a multiple of it."""
         return min(section.interval for _, section in self.sources())
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-6
 """Rounding error allowed in the ratio of two intervals, such as 0.3 s to 0.1 s."""
+# What SDKs and collectors add by themselves: OpenTelemetry's for Python invents a service.instance.id at each start.
 _VOLATILE_ATTRIBUTES = (
     "service.instance.id",
     "k8s.pod.name",
@@ -67,14 +68,14 @@ def timeouts(settings: Settings) -> Iterator[CrossFieldIssue]:
 
 
 def intervals(settings: Settings) -> Iterator[CrossFieldIssue]:
-    """Every interval is a multiple of the smallest, which is the tick."""
+    """Every interval is a multiple of the smallest, at which cycles run."""
     sources = _enabled_sources(settings)
-    tick = min((source.interval for _, source in sources), default=1.0)
+    tick_seconds = min((source.interval for _, source in sources), default=1.0)
     for path, source in sources:
-        ticks = source.interval / tick
-        if abs(ticks - round(ticks)) > _TOLERANCE:
-            message = f"{source.interval:g}s is not a multiple of the smallest interval, {tick:g}s"
-            hint = f"write {tick * max(1, round(ticks)):g}s, or change the smallest"
+        multiple = source.interval / tick_seconds
+        if abs(multiple - round(multiple)) > _TOLERANCE:
+            message = f"{source.interval:g}s is not a multiple of the smallest interval, {tick_seconds:g}s"
+            hint = f"write {tick_seconds * max(1, round(multiple)):g}s, or change the smallest"
             yield CrossFieldIssue((*path, "interval"), message, hint)
 
 
@@ -214,6 +215,7 @@ def file_issues(settings: Settings) -> Iterator[CrossFieldIssue]:
 
 def _file_problems(file: Path) -> Iterator[MessageAndHint]:
     try:
+        # Opened rather than looked at, since that is what permissions forbid.
         file.open("rb").close()
     except (OSError, ValueError) as error:
         message, _ = os_error_issue(error)

@@ -66,7 +66,7 @@ class App:
             sidecar=settings.mode == "sidecar",
             gzip=settings.otlp.compression == "gzip",
         )
-        self._cycle_runner = CycleRunner(dependencies, settings.tick)
+        self._cycle_runner = CycleRunner(dependencies, settings.tick_seconds)
         self._cycle_error = ""
 
     @property
@@ -109,7 +109,7 @@ class App:
         process = f"{self._instance} {self._settings.identity()}"
         frozen_count = 0
         gc.disable()  # nearly everything that the first cycle allocates stays alive, so there is no garbage to find
-        async for elapsed_ticks, now in ticks(self._settings.tick, process):
+        async for elapsed_ticks, now in ticks(self._settings.tick_seconds, process):
             await self._run_cycle_guarded(elapsed_ticks, now)
             frozen_count = freeze_heap(sum(map(len, self._cycle_runner.latest.families)), frozen_count)
 
@@ -144,7 +144,7 @@ class App:
 
     def _liveness_errors(self) -> Sequence[str]:
         # Three missed cycles, plus the time that the slowest scrape and a loaded machine may take.
-        allowed = 3 * self._settings.tick + 30.0
+        allowed = 3 * self._settings.tick_seconds + 30.0
         since = time.time() - max(self._cycle_runner.completed_at, self._started)
         return [f"no cycle has completed for {since:.0f} s; see the log"] if since > allowed else []
 

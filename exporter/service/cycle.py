@@ -1,4 +1,4 @@
-"""When ticks are due, and what happens at each: scrape, process, write the state file, enqueue requests."""
+"""The ticks, and the cycle of each: scrape, process, write the state file, enqueue requests."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ _EVICTION_TICKS: Final = 40
 """Ticks between evictions: each walks all cached series, and a cache grows little in ten minutes."""
 
 
-async def ticks(tick: float, process: str) -> AsyncIterator[tuple[int, float]]:
-    """Yield (ticks elapsed since the last one, Unix seconds): now, then at each multiple of `tick` plus an offset.
+async def ticks(tick_seconds: float, process: str) -> AsyncIterator[tuple[int, float]]:
+    """Yield (ticks elapsed since the last one, Unix seconds): now, then at each multiple of the tick plus an offset.
 
     The offset is a hash of the name of the process, so that replicas do not push at once. More than one tick elapsed
     means that the cycle before took longer than a tick.
     """
     # Not `hash`, which differs between processes: after a restart the ticks are where they were.
-    offset = zlib.crc32(process.encode()) / 2**32 * tick
-    number = math.floor((time.time() - offset) / tick)
+    offset = zlib.crc32(process.encode()) / 2**32 * tick_seconds
+    tick_number = math.floor((time.time() - offset) / tick_seconds)
     yield 1, time.time()
     while True:
-        due = (number + 1) * tick + offset
+        due = (tick_number + 1) * tick_seconds + offset
         await asyncio.sleep(max(due - time.time(), 0.0))
         now = time.time()
         # 1e-6: at the tick itself the quotient may be a little less than the integer.
-        reached = max(math.floor((now - offset) / tick + 1e-6), number + 1)
-        if reached - number > 1 and now < due:
-            reached = number + 1  # the clock was set back
-        yield reached - number, now
-        number = math.floor((time.time() - offset) / tick) if time.time() < due else reached
+        reached_number = max(math.floor((now - offset) / tick_seconds + 1e-6), tick_number + 1)
+        if reached_number - tick_number > 1 and now < due:
+            reached_number = tick_number + 1  # the clock was set back
+        yield reached_number - tick_number, now
+        tick_number = math.floor((time.time() - offset) / tick_seconds) if time.time() < due else reached_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ class CycleDependencies:
 class CycleRunner:
     """Runs cycles; `latest` is the last snapshot, `completed_at` when (Unix seconds) the last cycle succeeded.
 
-    `publish_lock` is held from the end of the scrapes until all requests are queued: a cycle cancelled within would
-    export a tick in part.
+    `publish_lock` is held from the end of the scrapes until all requests are queued. Shutdown takes it before it
+    cancels the cycle, so a tick is enqueued completely or not at all.
     """
 
-    def __init__(self, dependencies: CycleDependencies, tick: float) -> None:
+    def __init__(self, dependencies: CycleDependencies, tick_seconds: float) -> None:
         self._dependencies = dependencies
         self._self_metrics = dependencies.self_metrics
-        self._tick = tick
+        self._tick_seconds = tick_seconds
         self._tick_number = 0
         self._target_log = TargetStateLogger(dependencies.self_metrics)
         self.latest = MetricsSnapshot(0.0)
@@ -85,11 +85,11 @@ class CycleRunner:
         self.publish_lock = asyncio.Lock()
 
     async def run(self, elapsed_ticks: int, now: float) -> MetricsSnapshot:
-        """Run the cycle of a tick; `elapsed_ticks` counts the ticks since the last one, 1 if none was skipped."""
+        """Run one cycle; `elapsed_ticks` counts the ticks since the last one, 1 if none was skipped."""
         started = time.monotonic()
         self._self_metrics.add(OwnMetric.CYCLES_SKIPPED, amount=elapsed_ticks - 1)
         async with _LoopLagMonitor(self._self_metrics):
-            results = await self._dependencies.scraper.scrape(now, self._due)
+            results = await self._dependencies.scraper.scrape(now, self._is_due)
             self._tick_number += elapsed_ticks
             self._target_log.record(results)
             async with self.publish_lock:
@@ -122,13 +122,15 @@ class CycleRunner:
         ok = await asyncio.to_thread(state_file.write, content)
         self._self_metrics.add(OwnMetric.STATE_WRITES, "ok" if ok else "failed")
 
-    def _due(self, source: Source, section: ScrapeSource) -> bool:
-        """Return whether a source is scraped at this tick; only a leading sidecar scrapes kube-state-metrics."""
+    def _is_due(self, source: Source, section: ScrapeSource) -> bool:
+        """Return whether a source is scraped at this tick.
+
+        A sidecar that did not lead at the last tick scrapes only its controller: it exports no rollouts.
+        """
         leads = self._dependencies.tracker.status.has_leader or not self._dependencies.sidecar
-        # A sidecar that does not lead exports no rollouts, so it would scrape these pages for nothing.
         if source is not Source.ARGO and not leads:
             return False
-        return self._tick_number % max(round(section.interval / self._tick), 1) == 0
+        return self._tick_number % max(round(section.interval / self._tick_seconds), 1) == 0
 
     def _evict_unused(self) -> None:
         """Evict series that no target's last complete page shows; a target that fails keeps its series."""

@@ -48,9 +48,9 @@ def live_rate(soak: SoakRun) -> float:
     return len(soak.ledger.produced) / (ticks[-1] - ticks[0] - downtime) if len(ticks) > 1 else 0.0
 
 
-def missing_ticks(soak: SoakRun, tick: float) -> Sequence[tuple[float, float]]:
+def missing_ticks(soak: SoakRun, tick_seconds: float) -> Sequence[tuple[float, float]]:
     """Return the gaps (Unix seconds) in which ticks are missing although an exporter ran."""
-    gaps = [pair for pair in pairwise(soak.ledger.ticks) if pair[1] - pair[0] > MAX_TICK_GAP * tick]
+    gaps = [pair for pair in pairwise(soak.ledger.ticks) if pair[1] - pair[0] > MAX_TICK_GAP * tick_seconds]
     return [(a, b) for a, b in gaps if not any(a <= end and begin <= b for begin, end in soak.downtimes)]
 
 

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 
 def advance(
-    state: RolloutState | None, tick: TickContext, observation: Observation, view: ControllerView
+    state: RolloutState | None, context: TickContext, observation: Observation, view: ControllerView
 ) -> tuple[RolloutState, tuple[CompletedUpdate, ...]]:
     """Return the state of a rollout after a tick and the updates that ended; `view` is the observation's own."""
     if state is None:
-        return _first_state(tick.now, observation, view), ()
+        return _first_state(context.now, observation, view), ()
     deltas = _event_deltas(state, view)
-    result = classify_update(state, tick.now, observation, view, deltas)
+    result = classify_update(state, context.now, observation, view, deltas)
     is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
@@ -54,7 +54,7 @@ def advance(
     explained = deltas.explains_phase_change
     updated = replace(
         state,
-        phases=observe_phase(state.phases, view.phase, tick.now, tick.hold_down, explained=explained),
+        phases=observe_phase(state.phases, view.phase, context.now, context.hold_down, explained=explained),
         process=view.process,
         event_counts=view.event_counts,
         evidence=result.evidence if result.evidence is not NOTHING_NEW else state.evidence,
@@ -63,15 +63,15 @@ def advance(
         has_router=state.has_router or _has_router(view, observation),
         strategy=view.strategy,
         had_revision=state.had_revision or _has_revision(view),
-        last_event_at=tick.now if deltas.has_transition and not result.from_hashes else state.last_event_at,
+        last_event_at=context.now if deltas.has_transition and not result.from_hashes else state.last_event_at,
         ahead_of_counters=is_ahead and result.from_hashes,
-        paused_seconds=state.paused_seconds + (max(tick.now - tick.last_seen_at, 0.0) if was_paused else 0.0),
+        paused_seconds=state.paused_seconds + (max(context.now - context.last_seen_at, 0.0) if was_paused else 0.0),
     )
     transitions = infer_transitions(state.update_state, result.update_state, interval)
     if not transitions and state.update_state is result.update_state:
         return updated, ()
     kind = _update_kind(view, result.hashes, observation, deltas)
-    return _apply_transitions(updated, transitions, result, kind, tick.now)
+    return _apply_transitions(updated, transitions, result, kind, context.now)
 
 
 def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:

@@ -1,4 +1,4 @@
-"""What every network client of the exporter shares; scrape, otlp, gate and some commands stand on it.
+"""What every network client of the exporter shares; scrape, otlp, gate and some commands use it.
 
 `http` opens sessions, finds the proxy and reads bounded responses; `response` holds such a response and its error text;
 `errors` classifies exceptions; `tls`, `auth` and `files` load certificates and credentials, and load them again when

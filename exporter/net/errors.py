@@ -23,7 +23,7 @@ class ResponseTooLargeError(aiohttp.ClientError):
 class ErrorKind(Enum):
     """What went wrong between a request and its complete response, and the exceptions by which it is recognised.
 
-    The first kind that fits an exception or its cause counts, so a subclass stands before its base class.
+    The first kind that fits an exception or its cause counts, so a subclass comes before its base class.
     """
 
     RESPONSE_TOO_LARGE = (ResponseTooLargeError,)
@@ -51,6 +51,7 @@ class ErrorKind(Enum):
     RESET_ON_CONNECT = (aiohttp.ClientConnectorError, ConnectionError)
 
 
+# No connection was made, so the server has not seen the request.
 CONNECT_KINDS: Final = (ErrorKind.REFUSED, ErrorKind.RESET_ON_CONNECT, ErrorKind.CONNECT)
 
 
@@ -58,6 +59,7 @@ def classify_error(error: BaseException) -> ErrorKind:
     """Return the kind of an exception that aiohttp, the system or zlib raised."""
     if isinstance(error, TimeoutError):  # not as a cause: a handshake that the system gave up is CONNECT
         return ErrorKind.TIMEOUT
+    # aiohttp raises its own error from that of the system, which says more.
     chain = (error.__cause__, error)
     kind = next(kind for kind in ErrorKind if any(isinstance(link, kind.value) for link in chain))
     if kind is ErrorKind.CONNECT and isinstance(error.__cause__, ConnectionError):
@@ -68,7 +70,7 @@ def classify_error(error: BaseException) -> ErrorKind:
 def error_reason(error: BaseException) -> str:
     """Describe an exception in a few words that hold no secret.
 
-    Quoted are only texts of the system, OpenSSL and zlib, and aiohttp's complaint about a response that is not HTTP:
+    Quoted are only texts of the system, OpenSSL and zlib, and aiohttp's message about a response that is not HTTP:
     other exceptions may show headers.
     """
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error

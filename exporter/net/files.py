@@ -32,6 +32,7 @@ class ReloadingFile(Generic[T]):
         """Return the value for the current files. Raises what `build` raises, until the files are fixed."""
         versions = self._current_versions()
         if self._cached is None or versions != self._versions:
+            # The versions are those from before the build: a file that is replaced meanwhile differs at the next call.
             self._versions, self._cached = versions, None
             self._cached = (self._build(),)
         return self._cached[0]

@@ -24,6 +24,7 @@ GZIP_ERRORS: Final = (OSError, EOFError, zlib.error)
 
 def gzip_body(body: bytes) -> bytes:
     """Return a body as gzip: fast (level 1, ISA-L), and the same bytes for the same body."""
+    # ISA-L writes no time into the header, so a request that is sent again is the same bytes (E33).
     return isal_zlib.compress(body, 1, GZIP_WBITS)
 
 
@@ -38,7 +39,7 @@ def is_gzip(body: bytes) -> bool:
 
 
 def decompress_prefix(body: bytes, max_bytes: int) -> bytes:
-    """Return at most so many bytes of a gzip or zlib body; one that is neither is returned as it is."""
+    """Return at most `max_bytes` bytes of a gzip or zlib body; one that is neither is returned unchanged."""
     try:
         return zlib.decompressobj(_AUTO_WBITS).decompress(body, max_bytes)
     except zlib.error:

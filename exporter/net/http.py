@@ -78,6 +78,7 @@ async def read_response(response: aiohttp.ClientResponse, max_bytes: int) -> Htt
 def environment_proxy(scheme: str, host: str) -> str | None:
     """Return the URL of the environment's proxy for a scheme and a host, None for a direct connection."""
     address = getproxies().get(scheme)
+    # proxy_bypass() honours NO_PROXY.
     if not address or proxy_bypass(host):
         return None
-    return address if "://" in address else f"http://{address}"
+    return address if "://" in address else f"http://{address}"  # as curl reads it

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+"""A limit at all, so that a server cannot fill memory."""
 _POST_NOT_SUPPORTED: Final = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 """Statuses of a server that takes no POST; the Go client then sends the query by GET, and so does this one."""
 _MAX_DETAIL: Final = 300
@@ -54,7 +55,7 @@ class PrometheusEndpoint:
 class PrometheusClient(SessionClient):
     """Queries one endpoint; use it with `async with`. Each method returns the result, or a Failure with a hint.
 
-    The reasons: `query` (rejected as it stands), `credential`, `address`, `tls`, `unreachable`, `timeout`, `busy`.
+    The reasons: `query` (rejected as it is), `credential`, `address`, `tls`, `unreachable`, `timeout`, `busy`.
     """
 
     def __init__(self, endpoint: PrometheusEndpoint) -> None:
@@ -129,6 +130,7 @@ class PrometheusClient(SessionClient):
             data=fields if method == "POST" else None,
             params=fields if method == "GET" else None,
             headers=self._endpoint.headers,
+            # A redirect could take the credential to another server.
             allow_redirects=False,
             ssl=tls,
             server_hostname=self._endpoint.tls.server_name if self._endpoint.tls else None,
@@ -151,9 +153,10 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
         "unreachable",
         "closed the connection in the middle of the response; retry, and check its log if this persists",
     ),
+    # ValueError of aiohttp: a header that HTTP cannot carry, or a credential in both header and URL.
     ErrorKind.OTHER: (
         "credential",
-        "cannot be queried: {hints.credential} is no valid header (a line break?), or {hints.address} has a credential",
+        "cannot be queried: a line break in {hints.credential}, or a credential in {hints.address}",
     ),
 }
 """By kind: the reason, and the rest of the sentence that begins with the origin; _BROKEN for all other kinds."""

@@ -90,7 +90,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What error messages tell the user to check: settings of ours, or fields of an AnalysisTemplate."""
+    """What the user should check, for error messages: settings of ours, or fields of an AnalysisTemplate."""
 
     address: str = "read.address"
     credential: str = "read.username and read.password_file"
@@ -175,13 +175,14 @@ _VALUE_PARSERS: Final[Mapping[str, Callable[[Any], QueryValue]]] = {
 def parse_response(response: HttpResponse, context: QueryContext) -> Mapping[str, Any] | Failure:
     """Return the JSON of a successful response, else what is wrong with it.
 
-    The reasons: `query` (rejected as it stands), `credential`, `address`, `busy`.
+    The reasons: `query` (rejected as it is), `credential`, `address`, `busy`.
     """
     document = _json_object(response.body)
     message = _error_text(document, response)
     is_success = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
     if is_success and document.get("status") == "success":
         return document
+    # Prometheus describes what is wrong with a query under these two; other statuses may be a proxy's.
     if document.get("status") == "error" and (is_success or response.status in {400, 422}):
         return Failure("query", f"{context.origin} rejects the query: {message}")
     if is_success:

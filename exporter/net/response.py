@@ -55,5 +55,5 @@ def excerpt(text: str, max_length: int) -> str:
 
 
 def body_text(body: bytes, max_length: int) -> str:
-    """Decode what is needed of a body to quote so many characters of it."""
+    """Decode as much of a body as is needed to quote a number of characters."""
     return body[: _BYTES_PER_CHARACTER * max_length].decode(errors="replace")

@@ -65,7 +65,7 @@ def _create_context(tls: TlsFiles) -> ssl.SSLContext:
     # Python 3.13 sets this flag. Authorities made by Kubernetes often have no key identifier; Go's clients accept them.
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     if tls.insecure_skip_verify:
-        context.check_hostname = False
+        context.check_hostname = False  # first: while it is set, ssl refuses CERT_NONE
         context.verify_mode = ssl.CERT_NONE
     try:
         if tls.cert_file is not None:

@@ -158,7 +158,7 @@ async def test_a_line_break_in_a_credential_is_reported_with_a_hint() -> None:
         failure = await query(PrometheusEndpoint(server.address, {"Authorization": "Basic a\nb"}))
     assert isinstance(failure, Failure)
     assert failure.reason == "credential"
-    assert "a line break?" in failure.message
+    assert "a line break in" in failure.message
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ FieldValue = str | int | float | bool | None
 MASK: Final = "***"
 UNQUOTED: Final = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
 CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""Replaced in text output, where a line break within a field would forge a line."""
 
 
 def fields(**values: object) -> Mapping[str, object]:
@@ -65,6 +66,7 @@ class SecretRedactor(logging.Filter):
         record.msg, record.args = self.redact(_message(record)), None
         record.__dict__["fields"] = {name: self._value(value) for name, value in _fields(record).items()}
         if record.exc_info:
+            # Formatted here: a later formatter would print the exception as it is.
             record.exc_text = logging.Formatter().formatException(record.exc_info)
             record.exc_info = None
         record.exc_text = self.redact(record.exc_text or "")
@@ -123,6 +125,7 @@ def register_auth_headers(*headers: str) -> None:
 def configure(level: Level = "info", layout: Layout = "text", stream: TextIO | None = None) -> None:
     """Send every log record of the process to `stream` (default: standard error); replaces existing handlers."""
     handler = logging.StreamHandler(stream)
+    # On the handler, since a logger's filter does not see the records of its children.
     handler.addFilter(REDACTOR)
     handler.setFormatter(FORMATTERS[layout]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -102,6 +102,7 @@ class OwnMetric(Enum):
         "event_loop_longest_hold_seconds", "Longest time that the event loop was blocked in the last cycle."
     )
     CONFIG_WARNINGS = _gauge("config_warnings", "Configuration warnings; the check command lists them.")
+    # Named after the section `memory` of the settings.
     STATE_WRITES = _counter("memory_writes_total", "Writes of the state file, by result.", "result")
 
 
@@ -120,6 +121,7 @@ class SelfMetrics:
     def __init__(self, instance: str, start_time: float, version: str = __version__) -> None:
         self._instance = instance
         self._start_time = start_time
+        # Registries of their own: the library's default one has metrics of the platform and the garbage collector.
         self._registry = CollectorRegistry()
         self._process_registry = CollectorRegistry()
         self._callbacks: list[Callable[[], ObservedValues]] = []
@@ -156,6 +158,7 @@ class SelfMetrics:
 
         Raises ValueError when it returns a metric that is not observable.
         """
+        # Called once at registration, so that a wrong callback fails at the start.
         if others := [metric.value.name for metric in callback() if not metric.value.observable]:
             raise ValueError(f"not observable, use add, set or observe: {', '.join(others)}")
         self._callbacks.append(callback)

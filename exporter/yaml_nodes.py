@@ -23,6 +23,7 @@ class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: 
     """YAML as Kubernetes reads it: a date stays text. In C where PyYAML has it, since manifests may be large."""
 
 
+# A new table, since the inherited one is that of PyYAML's own loader.
 KubernetesLoader.yaml_implicit_resolvers = {
     first: [row for row in rows if row[0] != f"{CORE_TAG}timestamp"]
     for first, rows in KubernetesLoader.yaml_implicit_resolvers.items()
@@ -98,6 +99,7 @@ def walk(root: yaml.Node) -> Iterator[yaml.Node]:
 
 def unfolded_size(root: yaml.Node) -> int:
     """Return how many nodes a document has with its aliases unfolded. Raises ValueError for a circular alias."""
+    # Counted without unfolding: each node is visited once, however many nodes its aliases stand for.
     return _unfolded_size(root, {})
 
 

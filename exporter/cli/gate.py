@@ -64,6 +64,7 @@ class TimeParam(click.ParamType[float]):
 
 
 PATH: Final = click.Path(path_type=Path)
+# Written out, as are the formats of `lint`: an import from exporter.gate would slow down every --help.
 CONTROLLER = click.option(
     "--controller", type=ControllerVersionParam(), default="1.9.1", help="Version of the Argo Rollouts controller."
 )
@@ -79,7 +80,7 @@ GATE_OPTIONS = (
 
 def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that select a gate, its arguments and the output."""
-    for option in reversed(GATE_OPTIONS):
+    for option in reversed(GATE_OPTIONS):  # decorators apply from the last to the first
         command = option(command)
     return command
 

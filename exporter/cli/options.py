@@ -65,7 +65,7 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(coroutine)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(130)  # 128 + SIGINT, as shells do
 
 
 DURATION_ANSWERS: Final = {"interval", "scrape_interval", "read_delay"}
@@ -96,6 +96,7 @@ def prompt_answer(name: str, question: str) -> str:
     field = QUESTIONS[name]
     default = None if field.is_required() else field.get_default() or None
     kind = click.Choice([str(signal) for signal in Signal]) if name == "signal" else str
+    # On standard error: standard output is the generated YAML.
     return str(click.prompt(question.rstrip("."), type=kind, default=default, err=True))
 
 

@@ -21,7 +21,9 @@ USER_ERRORS: Final = (
 )
 
 EXIT_CODES: Final[dict[type[Exception], int]] = {
+    # As a run that ends in Error, so that 1 always means Failed.
     GateError: 2,
+    # As invalid settings.
     NotConfiguredError: 2,
     PushError: 3,
     ReadBackError: 4,

@@ -46,7 +46,7 @@ def _scrape_result(page: RecordedPage, timestamp: float, new_parser: ParserFacto
         return parser.finish(Failure("unanswered", page.error or "no response was recorded"), 0.0)
     parser.start(page.status, page.headers)
     parser.feed(page.body())
-    return parser.finish(None, 0.0)
+    return parser.finish(None, 0.0)  # frames have no durations
 
 
 def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: bool) -> str:

@@ -122,5 +122,5 @@ def _describe_corruption(corruption: Corruption) -> str:
 def _utc(timestamp: float) -> str:
     try:
         return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError):  # of a damaged record the time may be any number
         return f"{timestamp} s"

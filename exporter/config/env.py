@@ -141,8 +141,10 @@ BELOW_FILE: tuple[VariableRule, ...] = (
 """Rules that the file overrides, lowest precedence first (E14)."""
 
 ABOVE_FILE: tuple[VariableRule, ...] = (
+    # Last9's names are aliases, so the names of the standard override them.
     VariableRule(("LAST9_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
     VariableRule(("LAST9_AUTH_HEADER",), ("otlp", "headers"), authorization_variable),
+    # The variable of the signal overrides the general one (E05), and gets no path (E02): two rules, not one.
     VariableRule(("OTEL_EXPORTER_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
     VariableRule(("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",), ("otlp", "endpoint"), endpoint_variable),
     _otlp_rule("PROTOCOL", ("protocol",), choice_variable("http/protobuf", "grpc", unsupported=("http/json",))),
@@ -196,6 +198,7 @@ def _apply_rules(
 
 def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterator[Assignment]:
     """Yield the assignments of ROLLOUTS_EXPORTER_* in any case; names of no setting are errors."""
+    # Names match in any case: of two spellings of one name the last in this order wins.
     for name, variable in sorted(by_name.items()):
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _SERVICE_LINK.fullmatch(name):
             continue

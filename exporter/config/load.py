@@ -84,6 +84,7 @@ def _layers(
     file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, object], issues: IssueCollector
 ) -> Iterator[Layer]:
     """Yield the layers, lowest precedence first."""
+    # Variables of a .env file form the same two groups as the environment's, each just below that one.
     file_below, file_layers = _file_layers(file, issues) if file else ([], [])
     variables = [Variable(name, text, Origin("environment", name)) for name, text in environment.items()]
     below, above = _variable_layers(variables, issues)
@@ -164,7 +165,7 @@ class _Flattener:
                     f"unknown key {quoted(key)} {section_name}",
                     suggest(key, model.model_fields),
                 )
-            elif item is not None:
+            elif item is not None:  # `key:` without a value leaves the default
                 self._field(field_info, item, (*path, key))
 
     def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
@@ -293,6 +294,7 @@ def _add_validation_error(details: ErrorDetails, layer: Layer, issues: IssueColl
     location = details["loc"]
     path = next((path for path in layer if location[: len(path)] == path), location)
     field_path, field_info = schema.deepest_field(path)
+    # An unknown key may be a secret in the wrong place, so its value is not quoted either.
     value = layer[path].value if location in layer else details["input"]
     message, hint = _format_error(details, None if field_info is None or schema.is_secret(field_info) else value)
     origins = {path: sourced.origin for path, sourced in layer.items()}

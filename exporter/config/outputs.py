@@ -17,6 +17,7 @@ LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender
 """Read URL as the page Cluster > Settings > Read Data of Last9 shows it."""
 # Paths of the API that users copy together with the address.
 _API_PATH = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata|write|read))?/*$")
+# It becomes a part of a URL, unquoted.
 _SLUG = r"^[A-Za-z0-9._-]*$"
 
 
@@ -118,7 +119,7 @@ class OtlpSection(Section):
     """File with the complete value of the Authorization header; reloaded when it changes; unset: none."""
     compression: Annotated[Literal["gzip", "none"], BeforeValidator(values.lowercase)] = "gzip"
     """Compression of each request."""
-    timeout: values.NonNegativeSeconds = 10.0
+    timeout: values.NonNegativeSeconds = 10.0  # the default of the specification (E07)
     """Timeout of a request; 0: no limit."""
     grace: values.NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
@@ -140,13 +141,14 @@ class OtlpSection(Section):
         parts = values.split_address(self.endpoint.text)
         use_tls = parts.scheme == "https" if parts.scheme else not self.insecure
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        # A port that is not given is that of the scheme (E03).
         return f"{host}:{parts.port or (443 if use_tls else 80)}", use_tls
 
 
 class WebSection(Section):
     """The exporter's own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
 
-    listen: values.ListenAddress = ":9464"
+    listen: values.ListenAddress = ":9464"  # the port of OpenTelemetry's Prometheus exporters
     """Address to listen on; without a host: all addresses."""
     basic_auth: BasicAuthSection = BasicAuthSection()
     """User name and password of the pages; /healthz and /readyz need none."""

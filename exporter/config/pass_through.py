@@ -20,6 +20,7 @@ _MINIMAL = (
     "argo_rollouts_controller_info",
     "kube_pod_labels",
 )
+# article: what the article on Last9's blog queries; minimal: no histogram, and no family that Argo deprecates.
 PRESETS: dict[str, tuple[str, ...]] = {
     "article": (*_MINIMAL, "rollout_phase", "rollout_reconcile"),
     "minimal": _MINIMAL,
@@ -60,6 +61,7 @@ def _compile_pattern(text: object) -> re.Pattern[str]:
         raise value_error("has an item that is not a pattern", 'write regular expressions, such as "rollout_info.*"')
     try:
         return re.compile(text)
+    # OverflowError for a{99999999999}, RecursionError for very deep groups.
     except (re.error, OverflowError, RecursionError) as error:
         raise value_error(f"{quoted(text)} is not a regular expression: {error}", "fix the pattern") from None
 

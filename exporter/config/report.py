@@ -57,5 +57,6 @@ def _value_text(setting: SettingValue) -> str:
 
 
 def _flow_yaml(value: object) -> str:
+    # On one line, so that a comment can follow it.
     text: str = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False)
-    return text.removesuffix("\n").removesuffix("\n...")
+    return text.removesuffix("\n").removesuffix("\n...")  # PyYAML ends a scalar document with ...

@@ -34,6 +34,7 @@ class SettingValue(NamedTuple):
 
 
 def _annotation_parts(annotation: object) -> Iterator[object]:
+    # Annotated, | None and Mapping nest the type that matters.
     yield annotation
     for part in get_args(annotation):
         yield from _annotation_parts(part)

@@ -10,6 +10,7 @@ from exporter.config.values import FilePath, SecretFilePath  # noqa: TC001 - pyd
 class Section(BaseModel):
     """A frozen section that rejects unknown keys; the text under a field is its description for users."""
 
+    # hide_input_in_errors: the input may be a secret. validate_default: defaults pass the checks of written values.
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, validate_default=True
     )

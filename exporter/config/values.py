@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
+# Narrower than float(), which takes 1_000, inf and nan.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -67,7 +68,7 @@ class ValueFormat:
 def parse_duration(value: object) -> object:
     """Parse Go-like text ("1m30s", "250ms", "15") into seconds; return numbers unchanged."""
     if isinstance(value, bool):
-        raise value_error("is not a duration", DURATION_HINT)
+        raise value_error("is not a duration", DURATION_HINT)  # a bool is an int in Python
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -221,6 +222,7 @@ def decode_headers(text: str) -> tuple[dict[str, str], tuple[MessageAndHint, ...
     invalid_values: list[MessageAndHint] = []
     invalid_items: list[MessageAndHint] = []
     for number, item in enumerate(filter(str.strip, re.split(r"[,\r\n]", text)), 1):
+        # `name: value` is accepted, too: SDKs skip such an item with a warning, and the backend then answers 401.
         match = re.fullmatch(r"\s*([^=:]*?)\s*[=:](.*)", item)
         if match is None or not _TOKEN.fullmatch(match[1]) or _INVALID_PERCENT.search(match[1]):
             invalid_items.append((f"item {number} is not a header", "write name=value, separated by commas"))

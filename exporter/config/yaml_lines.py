@@ -57,7 +57,7 @@ def os_error_issue(error: OSError | ValueError) -> tuple[str, str]:
 def read_file(file: Path, issues: IssueCollector) -> str | None:
     """Return the text of a file; add an error and return None if it cannot be read."""
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        return file.read_bytes().decode("utf-8-sig")  # a file from Windows may begin with a byte order mark
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         issues.add_error(f"{file}:{line}", "is not UTF-8 text", "save it as UTF-8")
@@ -90,7 +90,7 @@ class _TreeBuilder:
             raise _UnsupportedYamlError(node, message, "write it without nested aliases")
         if not node.tag.startswith(yaml_nodes.CORE_TAG):
             raise _UnsupportedYamlError(node, f"has the tag {quoted(node.tag)}", "write the value without a tag")
-        self.lines.setdefault(path, yaml_nodes.line(node))
+        self.lines.setdefault(path, yaml_nodes.line(node))  # a key has its line already
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node, path))
         if isinstance(node, yaml.SequenceNode):
@@ -112,6 +112,7 @@ def _yaml_error_issue(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     if isinstance(error, yaml.reader.ReaderError):
         return text[: error.position].count("\n") + 1, "has a character that YAML does not allow"
     mark = getattr(error, "problem_mark", None)
+    # PyYAML quotes the text that it stumbles over; its names of tokens, <…>, and single characters may stay.
     message = re.sub(r" '(?!<)[^']{2,}'", "", (getattr(error, "problem", None) or "malformed").removeprefix("but "))
     return mark.line + 1 if mark else 1, f"is not YAML: {message}"
 

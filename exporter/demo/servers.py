@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PATH = "/metrics"
+# Controllers from 1.7 on name the escaping; kube-state-metrics does not.
 ARGO_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=values"
 KUBE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HOP_BY_HOP_HEADERS = frozenset({"connection", "content-encoding", "content-length", "date", "transfer-encoding"})
@@ -34,6 +35,7 @@ async def serve_path(
     """Serve one path on a free loopback port; yield its `host:port`."""
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route(method, path, handler)
+    # Bodies arrive compressed, since the fake backend checks the compression itself.
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1, auto_decompress=False)
     await runner.setup()
     try:

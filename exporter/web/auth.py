@@ -21,7 +21,7 @@ CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="rollouts-exporter", charse
 
 
 def basic_auth_middleware(settings: BasicAuthSection) -> Middleware | None:
-    """Return a middleware that demands user name and password, except for the probes; None without a user name."""
+    """Return a middleware that requires user name and password, except for the probes; None without a user name."""
     if not settings.username:
         return None
     password = password_reader(settings)
@@ -33,6 +33,7 @@ def basic_auth_middleware(settings: BasicAuthSection) -> Middleware | None:
         try:
             expected = f"{settings.username}:{password()}"
         except (OSError, ValueError):
+            # Not 401: the client's password may be right.
             return web.Response(status=503, text="web.basic_auth.password_file cannot be read\n")
         if credentials_match(request.headers.get("Authorization", ""), expected):
             return await handler(request)
@@ -44,5 +45,6 @@ def basic_auth_middleware(settings: BasicAuthSection) -> Middleware | None:
 def credentials_match(authorization: str, expected: str) -> bool:
     """Return whether a basic Authorization header has the `expected` "name:password"; compares in constant time."""
     scheme, _, token = authorization.partition(" ")
+    # aiohttp decodes the bytes of a header like this; any bytes must be comparable.
     sent = token.strip().encode("utf-8", "surrogateescape")
     return hmac.compare_digest(sent, b64encode(expected.encode())) and scheme.lower() == "basic"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_ROWS: Final = 200
+"""Rollouts on the page, the most urgent ones; /api/rollouts has all."""
 BADGE_CLASSES: Final = {
     "good": ("leader", "up", "delivering", "Completed"),
     "calm": ("standby", "idle", "stopped"),
@@ -166,6 +167,7 @@ def _rollout(rollout: RolloutRow) -> str:
 def _fraction(rollout: RolloutRow) -> str:
     if rollout.fraction is None:
         return '<span class="none">&ndash;</span>'
+    # A width of SVG, since the Content-Security-Policy forbids inline styles.
     filled = f'<rect width="{100 * rollout.fraction:.2f}" height="10"/>'
     bar = f'<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">{filled}</svg>'
     return f"{bar} {rollout.fraction:.1%} <small>{escape(rollout.method)}</small>"

@@ -33,6 +33,7 @@ MAX_HEADERS: Final = 64
 MAX_BODY_BYTES: Final = 1_024  # only GET and HEAD are served, so bodies have no use
 SHUTDOWN_TIMEOUT: Final = 2.0  # seconds that open requests get; delivery needs the rest of the grace period
 KEEPALIVE_TIMEOUT: Final = 75.0  # above the usual scrape interval, so that scrapers reuse their connection
+# aiohttp's own Server header would name its version and Python's. Pages show the present, so no cache may keep them.
 SECURITY_HEADERS: Final = {
     "Server": "rollouts-exporter",
     "X-Content-Type-Options": "nosniff",
@@ -67,7 +68,7 @@ async def serve(settings: WebSection, data_sources: DataSources) -> AsyncIterato
     """Serve while the context lasts; yield the port. Raises ListenError."""
     runner = web.AppRunner(
         application(data_sources, basic_auth_middleware(settings.basic_auth)),
-        access_log=None,
+        access_log=None,  # each scrape and probe would be a line
         shutdown_timeout=SHUTDOWN_TIMEOUT,
         keepalive_timeout=KEEPALIVE_TIMEOUT,
         max_line_size=MAX_LINE_BYTES,
@@ -75,6 +76,7 @@ async def serve(settings: WebSection, data_sources: DataSources) -> AsyncIterato
         max_headers=MAX_HEADERS,
     )
     tls = server_tls_context(settings.tls)
+    # First the socket: a port that is in use ends the start before anything runs.
     with open_listener(settings) as listener:
         await runner.setup()
         try:
@@ -119,6 +121,7 @@ class _Handlers:
         headers = {"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
         response = web.StreamResponse(headers=headers)
         blocks = exposition_writer.render(self.data_sources.families())
+        # Blocks are rendered only as they are written, so HEAD is cheap.
         if request.method == "HEAD":
             return response
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
@@ -130,7 +133,7 @@ class _Handlers:
         return response
 
     async def rollouts(self, _: web.Request) -> web.Response:
-        body = json.dumps(self.data_sources.rollouts(), allow_nan=False)
+        body = json.dumps(self.data_sources.rollouts(), allow_nan=False)  # NaN is not JSON
         return web.Response(text=body, content_type="application/json")
 
     async def health(self, _: web.Request) -> web.Response:

@@ -43,7 +43,7 @@ FINAL_PHASES: Final[Mapping[AnalysisPhase, PhaseDisplay]] = {
     AnalysisPhase.INCONCLUSIVE: PhaseDisplay(3, "yellow", "the rollout would pause until someone intervenes"),
 }
 COLUMNS: Final = ("metric", "phase", "measured", "value", "failed", "inconclusive", "errors in a row", "message")
-_MAX_VALUE_LENGTH: Final = 60
+_MAX_VALUE_LENGTH: Final = 60  # a vector has a number for each series
 
 
 def exit_code(status: AnalysisRunStatus) -> int:
@@ -70,6 +70,7 @@ def step_display(console: Console, plan: AnalysisPlan) -> Iterator[OnStep]:
 def _print_measurements(console: Console, traces: Sequence[MeasurementTrace]) -> None:
     for trace in traces:
         outcome = trace.evaluation.outcome
+        # A message may quote an address or a response, and with it a secret argument.
         message = log.REDACTOR.redact(outcome.message or trace.evaluation.hint)
         text = f"{format_time(trace.measured_at)} {trace.metric.name} {outcome.value or '-'} {outcome.phase}"
         console.print(f"{text}{message and f' ({message})'}", markup=False, highlight=False, soft_wrap=True)
@@ -103,7 +104,7 @@ def _cells(metric: Metric, result: MetricResult | None, *, dry_run: bool) -> Ite
 
 
 def _escape_markup(text: str) -> str:
-    return text.replace("[", "\\[")
+    return text.replace("[", "\\[")  # rich reads [0.82] as markup
 
 
 def result_lines(status: AnalysisRunStatus) -> Iterator[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 STDIN: Final = "-"
-SUFFIXES: Final = {".yaml", ".yml", ".json"}
+SUFFIXES: Final = {".yaml", ".yml", ".json"}  # JSON is YAML
 
 
 def load_files(paths: tuple[str, ...], stdin: TextIO, context: LintContext) -> LintInput:

@@ -53,6 +53,7 @@ def load_gate(source: GateSource, *, need_secrets: bool) -> LoadedGate:
         spec = resolve_spec(template, objects.templates, values)
     except (TemplateError, ResolutionError) as error:
         raise GateError(f"{source.file}: {error}") from None
+    # As written, and as a header: user and password may be inside of base64.
     log.register_secrets(*secrets.values())
     log.register_auth_headers(*secrets.values())
     _require_arguments(spec.args, secrets if need_secrets else None)
@@ -98,6 +99,7 @@ def _take_secrets(
     secret_values = {}
     for argument in template.spec.args:
         if argument.secret:
+            # Among the other values it would replace the reference, and no longer be redacted in the plan.
             value = values.pop(argument.name, secrets.get((argument.secret.name, argument.secret.key)))
             if value is not None:
                 secret_values[argument.name] = value

@@ -55,6 +55,7 @@ def _missing_answers(answers: Mapping[str, Any]) -> list[str]:
     if not answers.get("address") and not answers.get("cluster_id"):
         missing.append("address")
     if answers.get("signal") == Signal.PROMQL:
+        # Only the user knows what is a good value of their own query.
         missing += [name for name in ("query", "success", "failure") if answers.get(name) in {None, ""}]
     return missing
 

@@ -111,6 +111,7 @@ async def run(source: GateSource, options: RunOptions) -> int:
 
 
 async def _run_once(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -> int:
+    # With --json standard output is one JSON object, for programs.
     with display.step_display(Console(stderr=options.as_json), plan) as on_step:
         (result,) = [result async for _, result in _runs(gate, plan, options, on_step)]
     return print_result(result, options)
@@ -148,7 +149,9 @@ def endpoint(provider: PrometheusProvider) -> PrometheusEndpoint:
     if sigv4.region or sigv4.role_arn or sigv4.profile:
         raise GateError("authentication.sigv4 is not supported here; run the gate through a proxy that signs")
     url = urlsplit(provider.address)
+    # Go's client trims a value when it sends it.
     headers = {header.key: header.value.strip() for header in provider.headers}
+    # As in Go, a header of one's own takes precedence over user and password of the URL.
     if not any(name.lower() == "authorization" for name in headers):
         username = authentication.basic_auth.username or url.username
         password = authentication.basic_auth.password or url.password

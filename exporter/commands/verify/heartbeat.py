@@ -115,6 +115,7 @@ async def verify(
         latency = time.monotonic() - started_at
         labels = _labels_of_this_cluster(settings, samples)
         attributes = matching.map_attributes(settings.identity(), labels)
+        # Tells a slow store from one that belongs to another account.
         has_earlier = not samples and await poller.has_series(_heartbeat_selector(0), sent_at - SECONDS_PER_DAY)
         families = await _stored_families(poller, exported, attributes) if samples else ()
     added = matching.added_labels(attributes, labels)
@@ -159,7 +160,7 @@ def _authorization(read: ReadSection) -> str:
 
 async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) -> str:
     """Push, and retry while the result is retryable; return the message of the endpoint. Raises PushError."""
-    (request,) = Encoder(identity(settings)).requests(snapshot)
+    (request,) = Encoder(identity(settings)).requests(snapshot)  # a heartbeat fits into one
     body = gzip_body(request.body) if settings.otlp.compression == "gzip" else request.body
     async with transport(settings) as sender:
         while True:

@@ -122,6 +122,7 @@ def selector(names: Iterable[str], attributes: Iterable[AttributeMapping], numbe
 
     `number` is the number of the query, see `cache_buster`.
     """
+    # A store may put a prefix before a name, and the suffixes of OpenTelemetry's translation behind it.
     name = f'{METRIC_NAME}=~"(.+_)?({"|".join(names)})(_total|_ratio)?(_bucket|_sum|_count)?"'
     return f"{{{','.join((name, *_matchers(attributes), cache_buster(number)))}}}"
 

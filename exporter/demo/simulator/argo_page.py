@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 VERSION = "v1.8.3+49fa151"
 COMMIT = "49fa1516cf71672b69e265267da4e1d16e1fe114"
 GO_VERSION = "go1.26.8"
+# rollout_phase has no InvalidSpec: such a rollout is six zeros.
 PHASES = ("Abort", "Completed", "Error", "Paused", "Progressing", "Timeout")
 QUEUES = ("AnalysisRuns", "DestinationRules", "Experiments", "Ingresses", "Rollouts", "Services")
 ITEM_SECONDS = 0.0005
 """How long an item waits in a work queue, and is worked on."""
 WARNINGS = (conditions.ABORTED,)
 """Events of the type Warning."""
+# The products of Go's exponential buckets, with their rounding errors.
 QUEUE_BOUNDS = (1e-08, 1e-07, 1e-06, 9.999999999999999e-06, 9.999999999999999e-05, 0.001, 0.01, 0.1, 1.0, 10.0)
 FAMILIES = parse_headers("""
 argo_rollouts_controller_info gauge Running Argo-rollouts version

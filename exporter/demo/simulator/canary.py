@@ -139,6 +139,7 @@ def _route(context: ReconcileContext) -> None:
     """Set the router's weight (reconcileTrafficRouting)."""
     stable = context.stable
     weight = _desired_weight(context)
+    # The stable pods must be able to carry their share before the weight is set.
     if stable is None or stable.available < (FULL_WEIGHT - weight) * context.desired // FULL_WEIGHT:
         return
     old, weights = context.previous.weights, TrafficWeights(weight, context.new.hash, stable.hash)

@@ -25,6 +25,7 @@ INFORM_INTERVAL = 0.0015
 """Seconds between the first reconciliations of a new leader: a real one took 63 ms for 44 rollouts."""
 RESTART_SECONDS = 5.0
 CONTROLLERS = ("argo-a", "argo-b")
+# A fixed time, so that a test's pages are the same at each run.
 DEFAULT_START = 1_795_446_000.0
 RESOURCES = frozenset({"pods", "replicasets"})
 
@@ -174,7 +175,7 @@ class SimulatedCluster:
         return self.rollouts[ObjectKey(namespace, name)].spec
 
     def _schedule_reconcile(self, rollout: SimulatedRollout) -> None:
-        if not rollout.status.spec_error:
+        if not rollout.status.spec_error:  # an invalid spec waits for its back-off, even once it is fixed
             rollout.next_reconcile_at = min(rollout.next_reconcile_at, self._time + RECONCILE_DELAY)
 
     def _next_event_at(self) -> float:

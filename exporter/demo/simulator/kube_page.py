@@ -186,6 +186,7 @@ def _owner(kind: str, name: str) -> tuple[LabelPair, ...]:
 
 
 def _pod_info(item: PodOnPage) -> list[SampleRow]:
+    # crc32, since hash() of a text differs from process to process.
     pod, node = item.pod, zlib.crc32(item.pod.uid.encode()) % NODES + 1
     labels = (
         ("host_ip", f"192.168.49.{node + 1}"),

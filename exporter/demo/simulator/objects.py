@@ -101,6 +101,7 @@ class ObjectKey(NamedTuple):
 
 def template_hash(image: str) -> str:
     """Return the hash of a pod template in Kubernetes' format: digits of a 32-bit number in `ALPHABET`."""
+    # The number is a crc32 of the image, where Kubernetes hashes the whole template: only the format matters.
     return "".join(ALPHABET[ord(digit) % len(ALPHABET)] for digit in str(zlib.crc32(image.encode())))
 
 

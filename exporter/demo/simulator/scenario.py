@@ -76,4 +76,4 @@ def _all_actions() -> Iterator[ScheduledAction]:
     """Yield the actions of all loops and the ends of the leading controller by due time, without end."""
     loops = ((loop * LOOP_SECONDS + due, run) for loop in count() for due, run in _loop_actions(loop + 1))
     failovers = ((failover * FAILOVER_SECONDS, SimulatedCluster.failover) for failover in count(1))
-    return heapq.merge(loops, failovers, key=itemgetter(0))
+    return heapq.merge(loops, failovers, key=itemgetter(0))  # both are endless

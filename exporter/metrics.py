@@ -206,12 +206,10 @@ def family_from_samples(
     name: str, kind: MetricType, help_text: str, samples: Iterable[tuple[Series, float]]
 ) -> MetricFamily:
     """Return a family of (series, value) pairs."""
-    series: list[Series] = []
-    values = array("d")
-    for sample_series, value in samples:
-        series.append(sample_series)
-        values.append(value)
-    return MetricFamily(name, kind, help_text, series, values)
+    pairs = tuple(samples)
+    return MetricFamily(
+        name, kind, help_text, [series for series, _ in pairs], array("d", [value for _, value in pairs])
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,6 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import RolloutKey
 
 
-def _all_families(_: str) -> bool:
-    return True
-
-
-def _no_rollout(_: RolloutKey) -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class TrackingPolicy:
     """Settings of the tracker; times are in seconds.
@@ -35,9 +27,9 @@ class TrackingPolicy:
     ended_info: float = 300.0  # stores that ignore staleness markers return a last value for 5 min
     hold_down: float = 20.0
     role_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    has_router: Callable[[RolloutKey], bool] = _no_rollout
+    has_router: Callable[[RolloutKey], bool] = lambda _: False
     namespace_allowed: Callable[[str], bool] | None = None
-    passes_through: Callable[[str], bool] = _all_families
+    passes_through: Callable[[str], bool] = lambda _: True
     derive: bool = True
     sidecar: bool = False
     series_limit: int = 1_000_000

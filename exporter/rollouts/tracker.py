@@ -43,7 +43,7 @@ class TrackerState:
     rollout_states: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
     last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
     leaders: frozenset[ControllerProcess] = frozenset()
-    info_series: InfoSeries = InfoSeries()  # noqa: RUF009 - it is frozen
+    info_series: InfoSeries = field(default_factory=InfoSeries)
     replaced_info_series: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     duration_histograms: Mapping[tuple[str, str], HistogramState] = field(default_factory=dict)
 

@@ -8,12 +8,11 @@ from operator import eq, is_
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.incremental import BatchMemo, KeyedMemo
-from exporter.metrics import MetricFamily, SampleBatch, Source, merge_batches
+from exporter.metrics import MetricFamily, SampleBatch, ScrapeResult, merge_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.metrics import ScrapeResult
     from exporter.rollouts.policy import TrackingPolicy
 
 T = TypeVar("T")
@@ -31,19 +30,18 @@ class PassThrough:
     def families(
         self, leaders: Sequence[ScrapeResult], results: Iterable[ScrapeResult], pods: Collection[tuple[str, str]]
     ) -> tuple[MetricFamily, ...]:
-        """Return the families of the leaders, and those of `results` for `pods` (namespace and name)."""
+        """Return the families of the leaders, and pod labels of kube-state-metrics' `results` for `pods`.
+
+        Pods are namespace and name.
+        """
         selected: dict[str, list[MetricFamily]] = {}
         passes = self._policy.passes_through
         for result in leaders:
             for family in result.families.values():
                 if len(family) and passes(family.name):
                     selected.setdefault(family.name, []).append(family)
-        pod_labels = [
-            result.families[POD_LABELS]
-            for result in results
-            if result.source is Source.KUBE_STATE_METRICS and POD_LABELS in result.families and passes(POD_LABELS)
-        ]
-        if pod_labels:
+        pod_labels = [result.families[POD_LABELS] for result in results if POD_LABELS in result.families]
+        if pod_labels and passes(POD_LABELS):
             of_pods = self._pod_labels.filter(_merge(pod_labels), pods.__contains__)
             selected.setdefault(POD_LABELS, []).append(of_pods)
         self._namespaces = {name: by_namespace for name, by_namespace in self._namespaces.items() if name in selected}
@@ -58,6 +56,7 @@ class PassThrough:
         series_filter = self._namespaces.setdefault(
             family.name, SeriesFilter(lambda labels: labels.get("namespace", ""))
         )
+        # Series without a namespace, such as those of the controller itself, pass.
         return series_filter.filter(family, lambda namespace: not namespace or is_allowed(namespace))
 
 

@@ -116,38 +116,36 @@ class FamilyRenderer:
         blocks = self._blocks.update(_group_blocks(rendered.values()))
         families = [
             MetricFamily.from_batches(row.name, row.type, row.help, filter(len, batches))
+            # Not strict: without rollouts there are no columns.
             for row, batches in zip(DERIVED_FAMILIES, zip(*blocks.values(), strict=True), strict=False)
         ]
         without_pods = {rollout.key for rollout in rollouts if rollout.observation.workload is None}
-        self._track_replaced(families, now, replaced_seconds, without_pods)
+        self._track_replaced(families, now, now + replaced_seconds, without_pods)
         complete = (self._with_replaced(row, family) for row, family in zip(DERIVED_FAMILIES, families, strict=False))
         return tuple(family for family in complete if len(family))
 
     def _track_replaced(
-        self,
-        families: Sequence[MetricFamily],
-        now: float,
-        replaced_seconds: float,
-        without_pods: Collection[RolloutKey],
+        self, families: Sequence[MetricFamily], now: float, until: float, without_pods: Collection[RolloutKey]
     ) -> None:
-        """Note which info series were replaced; those of rollouts without pod data at this tick are carried on."""
+        """Export replaced info series as 0 until a time; carry on those of rollouts without pod data at this tick."""
         added, removed = self._info_changes(families)
         gone = (self._carried_info | removed) - added
         if gone:
             identities = {(name, _identity(DERIVED_BY_NAME[name], labels)) for name, labels in added}
             for name, labels in gone:
                 if (name, _identity(DERIVED_BY_NAME[name], labels)) in identities:
-                    self.replaced[name, labels] = now + replaced_seconds
+                    self.replaced[name, labels] = until
         self.replaced = {
-            key: until
-            for key, until in self.replaced.items()
-            if until > now and key not in added and _rollout_of(key[1]) in self._rendered.values
+            key: end
+            for key, end in self.replaced.items()
+            if end > now and key not in added and _rollout_of(key[1]) in self._rendered.values
         }
         self._carried_info = {key for key in gone if _rollout_of(key[1]) in without_pods}
 
     def _info_changes(self, families: Sequence[MetricFamily]) -> tuple[set[InfoKey], set[InfoKey]]:
         """Return the info series that are new at this tick, and those that are gone."""
-        previous, self._current_info = self._current_info, _info_batches(families)
+        info_families = [family for family in families if DERIVED_BY_NAME[family.name].identity_labels]
+        previous, self._current_info = self._current_info, {family.name: family.batches for family in info_families}
         added: set[InfoKey] = set()
         removed: set[InfoKey] = set()
         for name in {**previous, **self._current_info}:
@@ -181,6 +179,7 @@ class FamilyRenderer:
         for row in DERIVED_FAMILIES:
             for label_values, value in row.samples(rollout):
                 extra = tuple([pair for pair in zip(row.labels, label_values, strict=True) if pair[1]])
+                # Labels of pods and revisions occur once, so sharing them saves nothing.
                 extra = extra if row.identity_labels else shared.setdefault(extra, extra)
                 existing = previous_series.pop((row.name, (*rollout_labels, *extra)), None) if previous_series else None
                 series.append(existing or RolloutSeries(row.name, rollout_labels, extra))
@@ -190,7 +189,7 @@ class FamilyRenderer:
             if len(table) > _MAX_SHARED_TUPLES:
                 table.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
         if len(previous_series) > 4 * len(series) + 200:
-            previous_series = {}  # pods come and go: without a limit each update would add its pods' series for ever
+            previous_series = {}  # pods come and go: without a limit each update would add its pods' series
         shared_offsets = self._offset_tuples.setdefault(tuple(offsets), tuple(offsets))
         return RenderedRollout(
             rollout, tuple(series), values, shared_offsets, previous_series, starts_block=_starts_block(key)
@@ -199,6 +198,7 @@ class FamilyRenderer:
 
 def _starts_block(key: RolloutKey) -> bool:
     """Return whether a block starts with a rollout: by a hash of its key, so that others come and go without effect."""
+    # Not `hash`, which differs between processes for one text.
     return blake2b("/".join(key).encode(), digest_size=1).digest()[0] % _BLOCK_ROLLOUTS == 0
 
 
@@ -243,10 +243,6 @@ def _series_by_labels(rendered: RenderedRollout | None) -> dict[InfoKey, Series]
     if rendered is None:
         return {}
     return rendered.previous_series | {(series.name, series.labels): series for series in rendered.series}
-
-
-def _info_batches(families: Sequence[MetricFamily]) -> dict[str, _Batches]:
-    return {family.name: family.batches for family in families if DERIVED_BY_NAME[family.name].identity_labels}
 
 
 def _rollout_of(labels: Labels) -> RolloutKey:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import SeriesFactory
-from exporter.metrics import MetricFamily, MetricType, Series, Source, family_from_samples
+from exporter.metrics import MetricFamily, MetricType, ScrapeResult, Source, family_from_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from exporter.metrics import ScrapeResult
     from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController
 
 TARGET_FAMILIES: Final = {
@@ -21,6 +20,7 @@ TARGET_FAMILIES: Final = {
     "rollouts_exporter_target_samples": "Samples of selected families in the last scrape of the target.",
     "rollouts_exporter_source_age_seconds": "Time since the last successful scrape of the target.",
 }
+"""Not named `up` and `scrape_…`, since a Prometheus that scrapes /metrics writes series of these names itself (T49)."""
 TARGET_LABELS: Final = ("source", "installation", "instance")
 
 
@@ -50,10 +50,10 @@ class TargetTracker:
         """Every target, in the order of source, installation and instance."""
         return tuple(self._targets[key] for key in sorted(self._targets))
 
-    def update(self, results: Iterable[ScrapeResult], controllers: Iterable[ScrapedController]) -> None:
+    def update(self, results: Sequence[ScrapeResult], controllers: Iterable[ScrapedController]) -> None:
         """Process the results of a tick."""
+        # By id, since a result holds mappings and so has no hash.
         by_result = {id(controller.result): controller for controller in controllers}
-        results = list(results)
         scraped_sources = {result.source for result in results}
         previous = self._targets
         self._targets = {key: target for key, target in previous.items() if key[0] not in scraped_sources}
@@ -66,20 +66,16 @@ class TargetTracker:
 
     def families(self, now: float) -> tuple[MetricFamily, ...]:
         """Return TARGET_FAMILIES at a tick."""
-        samples = {name: self._samples(name, now) for name in TARGET_FAMILIES}
+        families: list[MetricFamily] = []
+        for name, help_text in TARGET_FAMILIES.items():
+            samples = [
+                (self._factory.series(name, tuple(zip(TARGET_LABELS, key, strict=True))), value)
+                for key, target in sorted(self._targets.items())
+                if (value := _value(name, target, now)) is not None
+            ]
+            families += [family_from_samples(name, MetricType.GAUGE, help_text, samples)] if samples else []
         self._factory.end_cycle()
-        return tuple(
-            family_from_samples(name, MetricType.GAUGE, TARGET_FAMILIES[name], rows)
-            for name, rows in samples.items()
-            if rows
-        )
-
-    def _samples(self, name: str, now: float) -> list[tuple[Series, float]]:
-        return [
-            (self._factory.series(name, tuple(zip(TARGET_LABELS, key, strict=True))), value)
-            for key, target in sorted(self._targets.items())
-            if (value := _value(name, target, now)) is not None
-        ]
+        return tuple(families)
 
 
 def _value(name: str, target: TargetStatus, now: float) -> float | None:

@@ -431,7 +431,7 @@ def rendered_gate() -> str:
     return COMMENT.sub("", done.stdout)
 
 
-def test_a_wrong_answer_is_named_by_its_option() -> None:
+def test_an_invalid_answer_is_named_by_its_option() -> None:
     for name, value in {"next-weight": 200, "secret-key": "a b", "no-data": "stop"}.items():
         with pytest.raises(GateError, match=f"^--{name}: "):
             answers_read({key.replace("-", "_"): answer for key, answer in {**ANSWERS, name: value}.items()})
@@ -515,7 +515,7 @@ def written(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_what_is_written_is_the_same_to_the_byte(name: str) -> None:
+def test_written_formats_are_unchanged_to_the_byte(name: str) -> None:
     assert written(name) == (GOLDEN / name).read_bytes()
 
 

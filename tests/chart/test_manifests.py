@@ -236,7 +236,7 @@ def test_helm_test_runs_one_cycle_with_the_same_configuration(manifests: Callabl
     ("example", "persistence"),
     [("last9", "nothing: an emptyDir"), ("persistence", "on the volume claim shown-rollouts-exporter")],
 )
-def test_notes_tell_what_an_upgrade_keeps_and_how_to_check(tmp_path: Path, example: str, persistence: str) -> None:
+def test_notes_describe_what_an_upgrade_keeps_and_how_to_check(tmp_path: Path, example: str, persistence: str) -> None:
     chart = tmp_path / "rollouts-exporter"
     shutil.copytree(CHART, chart)
     (chart / "templates" / "NOTES.txt").rename(chart / "NOTES.txt")

@@ -28,7 +28,7 @@ class TestDefaults:
             ),
         ]
         assert [(source.interval, source.timeout) for _, source in settings.sources()] == [(15, 10), (30, 10)]
-        assert settings.tick == 15
+        assert settings.tick_seconds == 15
 
     def test_pushes_nothing_and_serves_metrics(self) -> None:
         settings = Settings()
@@ -166,7 +166,7 @@ def test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url(text: str
         ("[::1]:4317", True, ("[::1]:4317", False)),
     ],
 )
-def test_for_grpc_a_scheme_beats_insecure_and_ports_default(
+def test_for_grpc_a_scheme_overrides_insecure_and_ports_have_defaults(
     text: str, target: tuple[str, bool], *, insecure: bool
 ) -> None:
     """Rules E03 and E04."""

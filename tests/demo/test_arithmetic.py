@@ -65,7 +65,7 @@ def test_surge_is_rounded_up_and_unavailable_down(replicas: int, expected: tuple
     assert (limits.surge, limits.unavailable) == expected
 
 
-def test_a_rollout_without_surge_and_unavailable_pods_may_lack_one_pod() -> None:
+def test_a_rollout_without_surge_and_unavailable_pods_may_have_one_pod_less() -> None:
     assert resolve_bounds(10, 0.0, 0.0) == ReplicaBounds(10, 0, 1)
 
 
@@ -103,7 +103,7 @@ def test_a_canary_never_exceeds_the_maximum_total_nor_goes_below_the_minimum_ava
 
 @settings(derandomize=True, max_examples=200)
 @given(replicas=SIZES, weight=WEIGHTS)
-def test_sizes_converge_to_the_split_when_all_pods_get_ready(replicas: int, weight: int) -> None:
+def test_sizes_converge_to_the_split_when_all_pods_become_ready(replicas: int, weight: int) -> None:
     limits = resolve_bounds(replicas, 0.25, 0.25)
     new, stable = 0, replicas
     for _ in range(2 * replicas + 2):

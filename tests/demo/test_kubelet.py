@@ -15,7 +15,7 @@ def new_replica_set(kubelet: Kubelet, pods: int, image: str = "app:v1") -> Simul
     return replica_set
 
 
-def test_a_pod_runs_and_then_gets_ready_within_three_seconds() -> None:
+def test_a_pod_runs_and_becomes_ready_within_three_seconds() -> None:
     kubelet = Kubelet(Random(1))
     replica_set = new_replica_set(kubelet, 20)
     assert not any(pod.running or pod.ready for pod in replica_set.pods)
@@ -27,7 +27,7 @@ def test_a_pod_runs_and_then_gets_ready_within_three_seconds() -> None:
     assert next_change(replica_set) == NEVER
 
 
-def test_a_bad_image_runs_and_never_gets_ready() -> None:
+def test_a_bad_image_runs_and_never_becomes_ready() -> None:
     kubelet = Kubelet(Random(1))
     replica_set = new_replica_set(kubelet, 3, "app:bad-2")
     kubelet.reconcile(replica_set, 1000.0)

@@ -147,7 +147,7 @@ def test_message_is_that_of_the_worst_metric() -> None:
         ({"provider": {**PROVIDER, "web": {}}}, "metrics[0]: multiple providers specified"),
     ],
 )
-def test_refused_spec_is_an_error_before_the_first_measurement(fields: dict[str, Any], message: str) -> None:
+def test_rejected_spec_is_an_error_before_the_first_measurement(fields: dict[str, Any], message: str) -> None:
     assert make_plan(read_spec({"metrics": [metric(**fields)]}), parse_version()) == AnalysisRunStatus(
         AnalysisPhase.ERROR, f"Analysis spec invalid: {message}"
     )

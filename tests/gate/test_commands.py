@@ -142,7 +142,7 @@ def test_credential_comes_from_a_file_a_variable_or_a_prompt(tmp_path: Path) -> 
         ),
     ],
 )
-def test_missing_or_wrong_answer_is_named(arguments: list[str], expected: str) -> None:
+def test_missing_or_invalid_answer_is_named(arguments: list[str], expected: str) -> None:
     result = run("render", *arguments)
     assert result.exit_code == 2
     assert expected in result.output

@@ -76,7 +76,7 @@ def test_endless_gate_is_undecided(tmp_path: Path) -> None:
         ([], 'must be one JSON object: {"QUERY": [result, result, …]}'),
     ],
 )
-def test_unknown_answer_format_is_an_error(tmp_path: Path, answers: Any, expected: str) -> None:
+def test_unknown_result_format_is_an_error(tmp_path: Path, answers: Any, expected: str) -> None:
     result = run_simulate(gate(tmp_path, "http://a", "up"), answers, tmp_path)
     assert result.exit_code == 2
     assert expected in result.output

@@ -145,7 +145,7 @@ async def test_a_refused_connection_is_reported_with_a_hint() -> None:
         ("http://u:p@127.0.0.1:9", {"Authorization": "Basic a"}, "credential"),
     ],
 )
-async def test_an_endpoint_that_makes_no_request_is_reported_with_a_hint(
+async def test_an_endpoint_that_does_not_make_a_valid_request_is_reported_with_a_hint(
     address: str, headers: dict[str, str], reason: str
 ) -> None:
     failure = await query(PrometheusEndpoint(address, headers))

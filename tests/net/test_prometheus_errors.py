@@ -144,7 +144,7 @@ def test_hints_name_the_settings_of_the_caller() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\xfe", b"[]", b"null", b"1"])
-def test_a_hostile_body_is_reported_like_any_other(body: bytes) -> None:
+def test_a_hostile_error_body_is_reported_like_any_other(body: bytes) -> None:
     failure = parse_response(response(200, "application/json", body), context())
     assert isinstance(failure, Failure)
     assert failure.reason == "address"

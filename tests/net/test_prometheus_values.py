@@ -78,7 +78,7 @@ def test_a_missing_label_is_empty() -> None:
         success("scalar", [1]),
     ],
 )
-def test_a_response_that_is_no_query_result_is_rejected(document: dict[str, Any]) -> None:
+def test_a_response_that_is_not_a_query_result_is_rejected(document: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_query(document)
 

@@ -90,7 +90,7 @@ def test_if_every_point_is_bad_all_are_dropped() -> None:
 
 
 @pytest.mark.parametrize("bad", range(8))
-def test_a_point_is_dropped_only_after_it_was_refused_by_itself_if_trials_are_left(bad: int) -> None:
+def test_a_point_is_dropped_only_after_a_request_of_its_own_was_refused_if_trials_are_left(bad: int) -> None:
     refused: list[range] = []
 
     def refuse(span: range) -> str:

@@ -198,7 +198,7 @@ async def test_a_server_without_grpc_is_reported_with_the_setting() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"x!y": "hush4711"}, {"x": "hush4711\r\ny: z"}, {"x": "hush4711é"}])
-async def test_a_header_that_is_no_metadata_is_reported_and_not_sent(
+async def test_a_header_that_is_not_metadata_is_reported_and_not_sent(
     backend: GrpcBackend, headers: dict[str, str]
 ) -> None:
     outcome = await post(Destination(backend.target, headers))

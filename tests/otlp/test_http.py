@@ -119,7 +119,7 @@ async def test_an_unusable_credential_is_reported_with_its_setting_and_not_shown
         ("http://user:hush@127.0.0.1:1/", {"Authorization": "Basic eHg6eHg="}),
     ],
 )
-async def test_settings_that_make_no_request_are_reported(endpoint: str, headers: dict[str, str]) -> None:
+async def test_settings_that_do_not_make_a_valid_request_are_reported(endpoint: str, headers: dict[str, str]) -> None:
     outcome = await post(Destination(endpoint, headers))
     assert isinstance(outcome, NotSent)
     assert "otlp.endpoint" in outcome.message

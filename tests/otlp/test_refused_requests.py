@@ -38,7 +38,7 @@ async def test_a_request_that_is_too_large_is_halved_until_it_fits(backend: Back
     assert pipeline.accounting.dropped.total() == 0
 
 
-async def test_points_that_are_refused_alone_are_dropped_once(backend: Backend) -> None:
+async def test_points_that_are_refused_in_a_request_of_their_own_are_dropped_once(backend: Backend) -> None:
     backend.default_reply = refuse_larger_than(0, 400)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.deliver(1, 2)

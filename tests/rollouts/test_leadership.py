@@ -94,7 +94,7 @@ def test_nothing_goes_stale_while_a_failover_hides_rollouts() -> None:
     assert [stale_rollouts(snapshot) for snapshot in snapshots] == [set()] * 4
 
 
-def test_what_a_new_leader_never_shows_goes_stale_after_the_grace_period() -> None:
+def test_series_that_a_new_leader_never_shows_go_stale_after_the_grace_period() -> None:
     tracker = RolloutTracker(POLICY)
     tracker.process(15, [controller_page(15, CART, PAY)])
     snapshots = [

@@ -66,7 +66,7 @@ def test_a_pod_whose_role_changes_is_exported_as_0_with_its_old_role_for_five_mi
     assert roles_of_new_0(tracker, 360) == ({"stable": 1.0}, False)
 
 
-def test_a_role_that_changes_while_no_controller_answers_is_replaced_too() -> None:
+def test_a_role_that_changes_while_no_controller_responds_is_replaced_too() -> None:
     tracker = mid_update()
     tracker.process(45, [failed_scrape(45), kube_page(45, *NEW)])
     assert roles_of_new_0(tracker, 60)[0] == {"stable": 1.0, "canary": 0.0}
@@ -104,11 +104,11 @@ def test_only_allowed_namespaces_and_series_without_namespace_are_exported() -> 
 
 
 @pytest.mark.parametrize("limit", [1, 10, 37, 10_000])
-def test_series_beyond_the_limit_are_dropped_and_counted(limit: int) -> None:
+def test_series_beyond_the_limit_are_omitted_and_counted(limit: int) -> None:
     def exported(series_limit: int) -> tuple[int, int]:
         tracker = RolloutTracker(tracking_policy(Settings(series=SeriesSection(limit=series_limit))))
         snapshot = tracker.process(15, [controller_page(15, PageRollout(), PageRollout(name="pay"))])
-        return sum(map(len, snapshot.families)), tracker.status.overflow
+        return sum(map(len, snapshot.families)), tracker.status.omitted_series
 
     total, _ = exported(10_000)
     assert exported(limit) == (min(limit, total), max(total - limit, 0))

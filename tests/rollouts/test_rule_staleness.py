@@ -73,7 +73,7 @@ def up(snapshot: MetricsSnapshot) -> dict[str, float]:
     return {series.rpartition("=")[2][1:-2]: value for series, value in series_values(snapshot.families, UP).items()}
 
 
-def test_what_an_established_leader_shows_no_longer_goes_stale_once() -> None:
+def test_series_that_an_established_leader_no_longer_shows_go_stale_once() -> None:
     tracker = tracker_with_leader()
     before = tracker.process(15, [controller_page(15, {"cart": "Completed", "pay": "Completed"})])
     after = tracker.process(30, [controller_page(30, {"cart": "Completed"})])
@@ -122,7 +122,7 @@ def test_the_first_page_of_a_new_leader_proves_no_deletion() -> None:
     assert not series_values(first.families, "argo_rollouts_update_in_progress", "pay"), "gauges are absent"
 
 
-def test_what_a_page_with_a_malformed_line_lacks_is_not_stale() -> None:
+def test_series_missing_from_a_page_with_a_malformed_line_are_not_stale() -> None:
     tracker = tracker_with_leader()
     assert tracker.process(15, [controller_page(15, {"cart": "Completed", 'pay",name="pay': "Completed"})]).stale == ()
     assert series_values(tracker.process(30, [controller_page(30, {"cart": "Completed"})]).stale)

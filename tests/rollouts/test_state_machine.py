@@ -75,7 +75,7 @@ def test_progress_and_results_follow_every_transition(
     assert update_results(snapshots[-1]) == result_counts
 
 
-def test_every_counter_is_exported_as_0_from_first_sight_so_that_the_first_abort_is_an_increase() -> None:
+def test_every_counter_is_exported_as_0_from_the_first_tick_so_that_the_first_abort_is_an_increase() -> None:
     tracker = RolloutTracker(POLICY)
     families = tracker.process(15, [controller_page(15, SETTLED)]).families
     assert set(series_values(families, "argo_rollouts_updates_total").values()) == {0.0}
@@ -87,7 +87,7 @@ def test_every_counter_is_exported_as_0_from_first_sight_so_that_the_first_abort
     assert set(start_times) == {15.0}
 
 
-def test_counters_that_restart_with_the_controller_are_no_event() -> None:
+def test_counters_that_restart_with_the_controller_are_not_an_event() -> None:
     tracker = RolloutTracker(POLICY)
     tracker.process(15, [controller_page(15, SETTLED)])
     tracker.process(30, [controller_page(30, PAUSED)])
@@ -116,7 +116,7 @@ def test_a_cold_start_in_mid_update_is_unknown_until_there_is_evidence() -> None
     assert series_values(known.stale, "argo_rollouts_unknown") == {("update",): 0.0}
 
 
-def test_a_first_deploy_is_no_update_even_if_its_spec_was_invalid_at_first() -> None:
+def test_a_first_deploy_is_not_an_update_even_if_its_spec_was_invalid_at_first() -> None:
     other = replace(SETTLED, name="other")
     new = PageRollout("InvalidSpec", (2, 0, 0, 0))
     fixed = after(new, "Progressing", (2, 2, 0, 2), RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1)
@@ -131,7 +131,7 @@ def test_a_first_deploy_is_no_update_even_if_its_spec_was_invalid_at_first() -> 
     )
 
 
-def test_update_and_pause_are_timed_from_first_sight_to_the_end() -> None:
+def test_update_and_pause_are_timed_from_the_first_tick_to_the_end() -> None:
     tracker = RolloutTracker(POLICY)
     for now, page in ((15, SETTLED), (30, STARTED), (45, PAUSED), (60, PAUSED), (75, after(PAUSED, "Progressing"))):
         tracker.process(now, [controller_page(now, page)])

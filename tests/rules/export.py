@@ -44,11 +44,11 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E03", "Endpoints default to localhost; ports to 80 and 443",
         "There is no default endpoint: without one nothing is sent, and /metrics is served.",
         SETTINGS("TestDefaults::test_pushes_nothing_and_serves_metrics"),
-        SETTINGS("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
+        SETTINGS("test_for_grpc_a_scheme_overrides_insecure_and_ports_have_defaults"),
     ),
     followed(
         "E04", "For gRPC a scheme overrides INSECURE; HTTP ignores INSECURE",
-        SETTINGS("test_for_grpc_a_scheme_beats_insecure_and_ports_default"),
+        SETTINGS("test_for_grpc_a_scheme_overrides_insecure_and_ports_have_defaults"),
         SETTINGS("test_for_http_the_scheme_alone_decides_on_tls"),
         ENVIRONMENT("TestEndpoint::test_an_endpoint_without_scheme_is_an_error_for_http_and_valid_for_grpc"),
     ),
@@ -226,7 +226,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         SENDER("test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected"),
         SENDER("test_blocked_delivery_is_retried_every_five_minutes_at_least"),
         REFUSED("test_a_request_that_is_too_large_is_halved_until_it_fits"),
-        REFUSED("test_points_that_are_refused_alone_are_dropped_once"),
+        REFUSED("test_points_that_are_refused_in_a_request_of_their_own_are_dropped_once"),
     ),
     followed(
         "E35", "A permanently refused request is dropped once, counted by reason, and blocks nothing",

@@ -174,7 +174,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     followed(
         "T33", "A sample with a duplicate label is dropped; the rest of the page is parsed",
         MALFORMED("test_an_invalid_line_is_skipped_and_counted"), PUSHED("t33-dup-label"),
-        STALE("test_what_a_page_with_a_malformed_line_lacks_is_not_stale"),
+        STALE("test_series_missing_from_a_page_with_a_malformed_line_are_not_stale"),
     ),
     adapted(
         "T34", "`otel_scope_*` labels become the scope; without them it is the product's name and version",
@@ -216,7 +216,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "Only if absence proves that it is gone: on a complete page of the controller that led before. The first page"
         " of a new leader, a standby's page and a source that is still filling up prove nothing before the grace "
         "period ends.",
-        STALE("test_what_an_established_leader_shows_no_longer_goes_stale_once"),
+        STALE("test_series_that_an_established_leader_no_longer_shows_go_stale_once"),
         ENCODE("test_a_stale_series_gets_one_marker_without_value"),
         STALE("test_the_first_page_of_a_new_leader_proves_no_deletion"),
         PUSHED("rec-basic-canary", "t26-hist-reset-stale"),

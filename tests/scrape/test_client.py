@@ -188,7 +188,7 @@ async def test_a_closed_port_is_reported_as_refused(scrape: Scrape) -> None:
 
 
 @pytest.mark.parametrize("response_bytes", [b"", b"HTTP/1.1 200 OK\r\n", CHUNKED, CHUNKED + b"3\r\nabc\r\n"])
-async def test_a_slow_target_is_given_up_at_its_timeout(serve: Servers, scrape: Scrape, response_bytes: bytes) -> None:
+async def test_a_slow_target_fails_at_its_timeout(serve: Servers, scrape: Scrape, response_bytes: bytes) -> None:
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(response_bytes)
         await reader.read()
@@ -209,7 +209,7 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         await writer.drain()
 
 
-async def test_an_endless_body_is_given_up_at_the_limit(serve: Servers, scrape: Scrape) -> None:
+async def test_an_endless_body_fails_at_the_limit(serve: Servers, scrape: Scrape) -> None:
     failure = await scrape((await serve(endless)).target, limits={"body": "1MiB"})
     assert failure is not None
     assert failure.reason == "body_limit"

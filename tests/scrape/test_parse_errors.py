@@ -85,7 +85,7 @@ GOOD_LINES = [
 
 
 @pytest.mark.parametrize("line", GOOD_LINES)
-def test_a_redundant_line_is_no_error(line: bytes) -> None:
+def test_a_redundant_line_is_not_an_error(line: bytes) -> None:
     exposition = parse_page(b"\n".join([*GOOD, line, b'g{i="last"} 4', b""]))
     assert exposition.parse_errors == {}
     assert family_values(exposition) == family_values(parse_page(b"\n".join([*GOOD, b'g{i="last"} 4', b""])))

@@ -206,7 +206,7 @@ def test_five_objects_and_five_names_of_each_are_named() -> None:
     assert message.endswith(f"AnalysisTemplate shop/t3 repeats the metric name 'm'; 3 more{BREAKS}")
 
 
-def test_a_metric_name_is_free_text_and_stands_on_one_line() -> None:
+def test_a_metric_name_is_free_text_and_is_printed_on_one_line() -> None:
     metric_name = r"p99 \"slow\" \\ path\nsecond line {a=\"b\"} was collected before"
     message = http_failure(
         duplicate("analysis_run_metric_type", metric=metric_name, name="run", namespace="shop").encode()

@@ -109,7 +109,7 @@ def test_every_address_of_a_name_is_returned_once_in_a_stable_order(
     assert set(resolved) == (ipv4 or set(texts))
 
 
-async def test_addresses_beyond_the_limit_are_dropped_and_reported() -> None:
+async def test_addresses_beyond_the_limit_are_not_scraped_and_are_reported() -> None:
     resolution = await resolve(
         parse_target("argo.test:1", "/"), resolver_of("10.0.0.3", "10.0.0.1", "10.0.0.2"), 2, "argo"
     )

@@ -89,7 +89,7 @@ def test_families_of_one_name_are_rendered_as_one(families: tuple[MetricFamily, 
     assert page(*parts) == page(*families)
 
 
-def test_the_page_is_sorted_and_has_one_header_a_family() -> None:
+def test_the_page_is_sorted_and_has_one_header_per_family() -> None:
     text = page(
         gauge("b", ({}, 2), text="Said second."),
         gauge("a", ({"x": "1"}, 1), text=""),

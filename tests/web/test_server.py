@@ -216,7 +216,7 @@ async def test_a_port_in_use_is_a_listen_error_that_names_the_setting() -> None:
 
 
 @pytest.mark.parametrize("listen", ["192.0.2.1:0", "no-such-host.invalid:0", f"{'a' * 70}.b:0"])
-async def test_an_address_of_no_interface_is_a_listen_error(listen: str) -> None:
+async def test_an_address_without_an_interface_is_a_listen_error(listen: str) -> None:
     with pytest.raises(ListenError, match=r"web\.listen: cannot listen on .*; set web\.listen"):
         async with serve(WebSection(listen=listen), QUIET):
             pass

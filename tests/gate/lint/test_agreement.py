@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.gate.controller import parse_version
 from exporter.gate.lint.checks.limits import check_refused
-from exporter.gate.lint.probe import probes
+from exporter.gate.lint.condition_tester import condition_testers
 from exporter.gate.provider import evaluate_result
 from exporter.gate.template import read_spec
 from exporter.gate.validation import first_error
@@ -80,7 +80,7 @@ def test_lint_finds_exactly_the_specs_that_the_controller_rejects(
 
 
 @pytest.mark.parametrize("version", ["1.7.2", "1.9.1"])
-def test_limits_are_refused_as_by_the_controller(version: str) -> None:
+def test_limits_are_rejected_as_by_the_controller(version: str) -> None:
     names = ("count", "failureLimit", "inconclusiveLimit", *(["consecutiveSuccessLimit"] if version == "1.9.1" else []))
     for values in product((None, -1, 0, 1, 2, 3), repeat=len(names)):
         limits = {name: value for name, value in zip(names, values, strict=True) if value is not None}
@@ -97,14 +97,16 @@ def test_limits_are_refused_as_by_the_controller(version: str) -> None:
     failure=st.sampled_from(CONDITIONS),
     values=st.lists(st.sampled_from([0.0, 0.01, 0.05, 0.07, 0.1, 0.5, float("nan"), float("inf")]), max_size=3),
 )
-def test_probe_agrees_with_the_controller(version: str, success: str, failure: str, values: list[float]) -> None:
+def test_a_condition_tester_agrees_with_the_controller(
+    version: str, success: str, failure: str, values: list[float]
+) -> None:
     metric = {"name": "m", "provider": {"prometheus": {"query": "up", "address": "http://p:9090"}}}
     metric |= {name: text for name, text in (("successCondition", success), ("failureCondition", failure)) if text}
     answer = Vector(tuple(QuerySample((), 0.0, value) for value in values))
-    (probe,) = probes(parse_texts(run(metric), version=version))
-    if probe.is_evaluable:
+    (tester,) = condition_testers(parse_texts(run(metric), version=version))
+    if tester.is_evaluable:
         (typed,) = read_spec({"metrics": [metric]}).metrics
-        assert probe.phase(*values) is evaluate_result(typed, answer, parse_version(version)).outcome.phase
+        assert tester.phase(*values) is evaluate_result(typed, answer, parse_version(version)).outcome.phase
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -124,7 +126,7 @@ SPEC = REFUSED | {"argument-unresolved", "argument-without-value", "matches-noth
 
 
 @pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
-def test_refused_recorded_runs_are_found(version: str) -> None:
+def test_rejected_recorded_runs_are_found(version: str) -> None:
     for name, status, broken in lint_recorded_runs(version):
         refused = str(status.get("message", "")).startswith(("Analysis spec invalid", "Unable to resolve"))
         assert bool(SPEC & broken) is refused, name

@@ -144,7 +144,7 @@ def test_credential_in_any_form_becomes_one_header(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Bearer abc", "Basic", "Basic !!!", "s3cret", ":x", "x:", "Basic dXNlcg=="])
-def test_invalid_credential_is_refused_without_being_shown(text: str) -> None:
+def test_invalid_credential_is_rejected_without_being_shown(text: str) -> None:
     with pytest.raises(ValueError, match="user:password") as refused:
         parse_credential(text)
     assert text in {"", "Basic", ":x", "x:"} or text not in str(refused.value)

@@ -70,7 +70,7 @@ def test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order(
     assert reopened.deliver() == list(range(3, 41))
 
 
-def test_acknowledgements_are_kept_on_a_full_disk(volume: Path) -> None:
+def test_acknowledgements_are_stored_on_a_full_disk(volume: Path) -> None:
     harness = SpoolHarness(volume)
     harness.put(*range(10))
     _fill(volume / "filler")

@@ -45,7 +45,7 @@ def argument_names(text: str) -> tuple[str, ...]:
 
 def substitute_known(text: str, values: Mapping[str, str]) -> str:
     """Replace the placeholders of known arguments, and leave the others."""
-    return PLACEHOLDER.sub(lambda tag: values.get(argument_name(tag[1]), tag[0]), text)
+    return PLACEHOLDER.sub(lambda match: values.get(argument_name(match[1]), match[0]), text)
 
 
 def merge_args(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
 from exporter.gate.analysis_run import AnalysisPhase
-from exporter.gate.arguments import PLACEHOLDER, argument_name
+from exporter.gate.arguments import PLACEHOLDER, argument_name, argument_names
 from exporter.gate.expr import (
     SCALAR,
     VECTOR,
@@ -71,15 +71,15 @@ def metric_result_type(metric: MetricView) -> ResultType | None:
 
 
 @lru_cache(maxsize=1)  # a run of the linter has one input
-def probes(lint_input: LintInput) -> tuple[ConditionProbe, ...]:
-    """Return a probe for each Prometheus metric. Cached: a probe remembers the results of its conditions."""
+def condition_testers(lint_input: LintInput) -> tuple[ConditionTester, ...]:
+    """Return a tester for each Prometheus metric. Cached: a tester remembers the results of its conditions."""
     engine = lint_input.context.controller.engine
-    return tuple(ConditionProbe(metric, engine) for metric in lint_input.prometheus_metrics)
+    return tuple(ConditionTester(metric, engine) for metric in lint_input.prometheus_metrics)
 
 
 @dataclass(frozen=True)
-class ConditionProbe:
-    """The conditions of a metric for one engine; either may be absent."""
+class ConditionTester:
+    """Evaluates the two conditions of a metric with one engine; either may be absent."""
 
     metric: MetricView
     engine: Engine
@@ -88,13 +88,13 @@ class ConditionProbe:
     def texts(self) -> dict[str, str]:
         """Return the conditions by field name, with a number in place of each argument whose value is unknown."""
         texts = {name: self.metric.text(name) for name in (SUCCESS, FAILURE)}
-        return {name: PLACEHOLDER.sub(lambda tag: self._stand_in(tag[1]), text) for name, text in texts.items() if text}
+        return {name: PLACEHOLDER.sub(self._stand_in, text) for name, text in texts.items() if text}
 
     @cached_property
     def unknown_arguments(self) -> tuple[str, ...]:
         """Return the arguments in the conditions whose values are unknown."""
         text = "".join(self.metric.text(name) for name in (SUCCESS, FAILURE))
-        return tuple(dict.fromkeys(argument_name(tag) for tag in PLACEHOLDER.findall(text)))
+        return tuple(dict.fromkeys(argument_names(text)))
 
     @property
     def first_field(self) -> str:
@@ -143,16 +143,17 @@ class ConditionProbe:
     def phase(self, *values: float) -> AnalysisPhase:
         """Return the phase of a measurement with these values."""
         if values not in self._phases:
-            self._phases[values] = self._decide(values)
+            self._phases[values] = self._compute_phase(values)
         return self._phases[values]
 
     @cached_property
     def _phases(self) -> dict[tuple[float, ...], AnalysisPhase]:
         return {}
 
-    def _decide(self, values: tuple[float, ...]) -> AnalysisPhase:
+    def _compute_phase(self, values: tuple[float, ...]) -> AnalysisPhase:
+        """Evaluate both conditions, and combine them as the controller does."""
         result = values[0] if self.is_scalar else list(values)
-        success, failure = (self._outcome(name, result) for name in (SUCCESS, FAILURE))
+        success, failure = (self._evaluate_named(name, result) for name in (SUCCESS, FAILURE))
         if isinstance(success, EngineFailure) or isinstance(failure, EngineFailure):
             return AnalysisPhase.ERROR
         return decide_phase(success, failure)
@@ -160,10 +161,10 @@ class ConditionProbe:
     def is_both(self, value: float) -> bool:
         """Return whether both conditions are true for a value."""
         result = value if self.is_scalar else [value]
-        return all(self._outcome(name, result) is True for name in (SUCCESS, FAILURE))
+        return all(self._evaluate_named(name, result) is True for name in (SUCCESS, FAILURE))
 
     @cached_property
-    def probe_values(self) -> tuple[float, ...]:
+    def test_values(self) -> tuple[float, ...]:
         """Return values below, at, above and between all numbers in the conditions, in order."""
         text = " ".join(self.texts.values())
         numbers = {float(match[0]) for match in _NUMBER.finditer(text)}
@@ -179,7 +180,8 @@ class ConditionProbe:
         minimum = -math.inf if signed != numbers else 0.0  # without a minus sign a result is taken to be at least 0
         return tuple(sorted(value for value in around | between | ends if value >= minimum))
 
-    def _outcome(self, name: str, result: float | Sequence[float]) -> bool | EngineFailure | None:
+    def _evaluate_named(self, name: str, result: float | Sequence[float]) -> bool | EngineFailure | None:
+        """Evaluate the condition of a field; None if the metric has none, or if it does not compile."""
         condition = self.conditions.get(name)
         return self._evaluate(condition, result) if isinstance(condition, Condition) else None
 
@@ -198,6 +200,6 @@ class ConditionProbe:
             return error
         return condition
 
-    def _stand_in(self, tag: str) -> str:
-        index = self.unknown_arguments.index(argument_name(tag))
-        return str(_STAND_INS[index] if index < len(_STAND_INS) else index)
+    def _stand_in(self, placeholder: re.Match[str]) -> str:
+        index = self.unknown_arguments.index(argument_name(placeholder[1]))
+        return str(_STAND_INS[index] if index < len(_STAND_INS) else index)  # a fifth argument or later: 4, 5, …

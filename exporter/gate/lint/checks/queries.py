@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.gate import promql
 from exporter.gate.controller import Feature
-from exporter.gate.lint.probe import QUERY, parse_query, try_parse_query
+from exporter.gate.lint.condition_tester import QUERY, parse_query, try_parse_query
 from exporter.gate.promql import PromQLError, ResultType
 
 if TYPE_CHECKING:

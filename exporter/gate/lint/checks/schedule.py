@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.gate import promql
 from exporter.gate.go_format import format_duration, parse_duration
 from exporter.gate.lint.checks.limits import REFUSED, limit_value
-from exporter.gate.lint.probe import QUERY, parse_query
+from exporter.gate.lint.condition_tester import QUERY, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

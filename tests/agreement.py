@@ -1,8 +1,8 @@
 """Compares what a snapshot exports about each rollout with the Kubernetes objects at the same moment.
 
 A value is right if it matches the objects of its own frame or of a neighbouring one, since a page and an object are
-never read at the same instant. A rollout that no controller's page shows is excused from being known. An absent series
-counts as unknown.
+never read at the same instant. A rollout that no controller's page shows may be missing. An absent series counts as
+unknown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PHASE_BY_REASON: Final = {
 }
 PHASE_COUNT: Final = 7
 TOLERANCE: Final = 0.0101
-"""Allowed error of a fraction: 1 %, and a bit for rounding."""
+"""Allowed error of a fraction: 1 %, and a margin for rounding."""
 
 
 class Correctness(StrEnum):

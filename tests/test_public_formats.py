@@ -2,7 +2,7 @@
 
     python -m tests.test_public_formats
 
-writes golden/formats/ anew. A difference there breaks state on disk, recordings or scripts of users. Each format has
+writes golden/formats/ again. A difference there breaks state on disk, recordings or scripts of users. Each format has
 builders of its own: after a renaming these change, the golden files do not.
 """
 
@@ -155,7 +155,7 @@ def full_state() -> TrackerState:
 
 
 def default_state() -> TrackerState:
-    """Return the state of an exporter that has seen nothing."""
+    """Return the state of an exporter that has scraped nothing."""
     return TrackerState()
 
 
@@ -279,7 +279,7 @@ def recorded_pages() -> tuple[RecordedResponse, ...]:
 
 
 def expected_frame(folder: Path) -> RecordedFrame:
-    """Return what is read of these pages."""
+    """Return the result of parsing these pages."""
     first, second, third = (taken.page for taken in recorded_pages())
     file = folder / "pages" / "0000" / "10.0.0.1-8090.prom.gz"
     with_body = RecordedPage(
@@ -367,7 +367,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "environment": "staging",
     "quantile": 0.9,
 }
-"""Each answer with a value of its own, by its option."""
+"""A different value for each answer, by its option."""
 COMMENT: Final = re.compile(r"^ *# \S.*\n|^#  +# .*\n|  # .*$", re.MULTILINE)
 """A comment in a gate, but not the part that goes into the Rollout."""
 
@@ -443,7 +443,7 @@ def test_an_invalid_answer_is_named_by_its_option() -> None:
 
 
 def full_rollout() -> Rollout:
-    """Return a rollout of which everything is known."""
+    """Return a rollout with a value in every field."""
     pod = Pod("checkout-6f9c-x", "u1", "n1", "checkout-6f9c", "6f9c", ready=True, experiment=False)
     reading = ControllerView(full_life().process, "canary", "Nginx", "Progressing", ReplicaCounts(5.0, 1.0, 4.0, 2.0))
     return Rollout(
@@ -471,7 +471,7 @@ def api_rollouts() -> str:
 
 
 def words() -> str:
-    """Return the words of each fixed set that stands in labels, files or output."""
+    """Return the words of each fixed set that occurs in labels, files or output."""
     sets: dict[str, list[str]] = {
         "delivery state": [str(word) for word in DeliveryState],
         "gate signal": [str(word) for word in Signal],
@@ -509,7 +509,7 @@ WRITTEN: Final[Mapping[str, Callable[[], str | bytes]]] = {
 
 
 def written(name: str) -> bytes:
-    """Return what is written now."""
+    """Return the current output in every format."""
     content = WRITTEN[name]()
     return content.encode() if isinstance(content, str) else content
 

@@ -22,14 +22,14 @@ OLD_WORDS: Final = frozenset(
         *("sayer", "says", "stirred", "tell", "tells", "told", "unheard", "whole", "whom", "why"),
     }
 )
-"""Words that no name contains: they say nothing about what a thing is, and nobody searches for them."""
+"""Words that no name contains: they do not describe a thing, and nobody searches for them."""
 EMPTY_NAMES: Final = frozenset(
     {
         *("at", "found", "given", "known", "longest", "made", "many", "most", "one", "ones", "own", "seen", "shown"),
         *("taken", "wanted", "who"),
     }
 )
-"""Names that are too short of meaning to stand alone; `first_seen` is fine, `seen` is not."""
+"""Words that are not a name by themselves; `first_seen` is fine, `seen` is not."""
 PUBLIC: Final = frozenset({"longest"})
 """Names of settings (`otlp.retry.longest`), which stay as they are."""
 PLAIN_NAMES: Final = ("timestamp", "max_rows", "reason", "complete", "scraped_at", "known_hosts", "not_found")

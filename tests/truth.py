@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FRAME_INTERVALS: Final = (0.0, 15.0)
-"""Seconds between frames: every frame (0), and as a real scraper sees them."""
+"""Seconds between frames: every frame (0), and the interval of a real scraper."""
 VARIANT_NAMES: Final = {
     "full": "controllers, kube-state-metrics, rollout state",
     "no-state": "controllers, kube-state-metrics",

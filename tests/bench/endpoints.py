@@ -52,7 +52,7 @@ class Endpoints(ThreadingHTTPServer):
         return variant(self.folder, page, number)
 
     def record_push(self, size: int) -> None:
-        """Print a push of so many bytes."""
+        """Print a push with its size in bytes."""
         with self._lock:
             self._print_event({"at": time.time(), "took": size})
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _NAMESPACES: Final = 200
 _PAUSED_INTERVAL: Final = 25
-"""One in so many of the rollouts with enough pods is paused in mid-canary."""
+"""One in this number of rollouts (those with enough pods) is paused in the middle of a canary."""
 _MIN_PODS_OF_PAUSED: Final = 4
 
 

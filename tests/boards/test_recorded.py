@@ -74,6 +74,6 @@ async def test_every_query_and_the_expected_alerts_return_data(
 
 
 async def _has_data(store: QueryClient, expression: Expression, start: float, end: float) -> bool:
-    """Return whether a query has a result, without the `or vector(0)` that stands for none."""
+    """Return whether a query has a result, without the `or vector(0)` that replaces an empty result."""
     expr = expression.with_variables().removesuffix(" or vector(0)")
     return bool(await store.query_range(expr, start, end, 2 * INTERVAL))

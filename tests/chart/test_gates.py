@@ -127,7 +127,7 @@ def run_promtool(
     ],
 )
 def test_no_data_is_inconclusive(result: list[float], expected: str) -> None:
-    """As in the controller: failure wins, and neither condition true is inconclusive; `&&` short-circuits."""
+    """As in the controller: failure takes precedence, neither condition true is inconclusive; `&&` short-circuits."""
 
     def evaluate(condition: str) -> bool:
         python = condition.replace("{{args.max-error-rate}}", "0.05").replace("&&", "and")

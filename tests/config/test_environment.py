@@ -149,7 +149,7 @@ def test_certificates_come_from_the_standard_variables(load_config: LoadConfig, 
 
 class TestHeaders:
     def test_headers_for_metrics_replace_the_general_ones(self, load_config: LoadConfig) -> None:
-        """Rule E05: an option is taken whole."""
+        """Rule E05: an option is not merged with another one."""
         variables = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=2", "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "b=3"}
         assert headers(load_config(None, variables)) == {"b": "3"}
 

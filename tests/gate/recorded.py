@@ -1,6 +1,6 @@
 """Recorded results of real controllers, and of the engines of their conditions.
 
-`cases-V.jsonl.xz`: 547 AnalysisRuns as a controller of version V left them, with the answers that its store gave.
+`cases-V.jsonl.xz`: 547 AnalysisRuns in the final state of a controller of version V, with the responses of its store.
 `conditions.jsonl.xz`: conditions with results, and the results of expr 1.15.5 and 1.17.7, compiled and run as the
 controller does: ["ok", "true"], ["type", message], ["run", message] or ["compile", message].
 """

@@ -149,7 +149,7 @@ def test_missing_or_invalid_answer_is_named(arguments: list[str], expected: str)
 
 
 def test_terminal_prompts_for_missing_answers() -> None:
-    """On a real terminal; the credential that is typed is seen in the Secret alone."""
+    """On a real terminal; the typed credential appears in the Secret only."""
     program = str(Path(sys.executable).parent / "rollouts-exporter")
     typed = {
         b"What to measure": b"latency",

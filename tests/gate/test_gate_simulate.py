@@ -1,4 +1,4 @@
-"""`gate simulate` ends as the controller would with the same answers."""
+"""`gate simulate` ends as the controller would with the same query results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Pack recordings of real components: `python tests/recordings/pack.py DIRECTORY`, a folder with one folder each.
 
-What a test reads is kept whole: the frames of every variant, all pages, the truth, the timeline. Bodies are unpacked
+All that a test reads is packed: the frames of every variant, all pages, the truth, the timeline. Bodies are unpacked
 first, since hundreds of pages that hardly differ are small only when they are packed together.
 """
 

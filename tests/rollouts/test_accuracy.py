@@ -1,4 +1,4 @@
-"""How true it is, and that the judge can tell: recordings held against the Kubernetes objects of the same moment."""
+"""How accurate the derived series are, compared with Kubernetes objects, and whether the comparison finds errors."""
 
 from __future__ import annotations
 

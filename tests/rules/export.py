@@ -250,7 +250,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         CRASH("test_a_slow_disk_does_not_block_the_event_loop"),
     ),
     followed(
-        "E38", "Records on disk have checksums; damage costs one record; a lock; fsync policy; a full disk is no crash",
+        "E38", "Records on disk have checksums; damage costs one record; a lock; fsync policy; a full disk is handled",
         CORRUPTION("test_a_flipped_byte_costs_one_record"),
         CORRUPTION("test_a_torn_last_record_is_truncated_and_logged_once"),
         SPOOL("test_two_processes_cannot_share_a_directory"),

@@ -64,7 +64,7 @@ TRANSLATION: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "T08", "The time of a point is its explicit timestamp if honor_timestamps is set, else that of the scrape",
-        "There is no such option: the tick is the time of every point, as with honor_timestamps off.",
+        "There is no such option: every point has the time of the tick, as with honor_timestamps off.",
         PUSHED("t08-explicit-ts", "t08-honor-ts-false"),
         PAGE("test_timestamps_of_a_real_page_are_ignored"),
     ),

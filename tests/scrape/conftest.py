@@ -122,7 +122,7 @@ async def serve() -> AsyncIterator[Servers]:
 
 
 class Sink:
-    """Stores a response; aborts after so many bytes; blocks at each block for so many seconds."""
+    """Stores a response; aborts after a number of bytes; sleeps for a number of seconds at each block."""
 
     def __init__(self, abort_after: int = 1 << 40, block_seconds: float = 0.0) -> None:
         self.block_seconds = block_seconds

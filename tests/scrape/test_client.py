@@ -132,7 +132,7 @@ ANSWERS = {
         "to //argo.test/login, and redirects",
     ),
     "a redirect nowhere": ("redirect", b"HTTP/1.1 301 Moved\r\n\r\n", "HTTP 301, and redirects"),
-    "a redirect to what is no URL": (
+    "a redirect to an invalid URL": (
         "redirect",
         b"HTTP/1.1 307 X\r\nLocation: http://[x\r\n\r\n",
         "HTTP 307 to http://[x,",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.soak.run import SoakRun
 
 MAX_TICK_GAP = 1.5
-"""A gap of more than so many ticks between two timestamps means that a tick was skipped."""
+"""A longer gap between two timestamps (in ticks) means that a tick was skipped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def test_rejected_recorded_runs_are_found(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
 def test_recorded_condition_errors_are_found_without_false_positives(version: str) -> None:
-    """Without those whose answers are of another kind than their query's, which no linter can know."""
+    """Without runs whose results have another type than their query, which a linter cannot detect."""
     for name, status, broken in lint_recorded_runs(version):
         message = str(status.get("message", ""))
         if "Error Message" in message and not any(word in message for word in QUERY_ERRORS):

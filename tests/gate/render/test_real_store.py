@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STEP, SPAN = 15, 900
 SHARES = {"good": 0.01, "bad": 0.2, "between": 0.07}
-"""Fifteen minutes of each share of errors, then as long of traffic that stands still, then nothing."""
+"""Fifteen minutes of each share of errors, fifteen minutes without new requests, then no series."""
 ENDS = {"good": (0, 5), "bad": (1, 3), "between": (3, 3), "still": (3, 3), "absent": (3, 3)}
 """Exit code (0 Successful, 1 Failed, 3 Inconclusive), and after how many measurements."""
 SERIES = 'http_requests_total{service="checkout",pod="checkout-abc-x",status="%s"} %s %s\n'
@@ -58,7 +58,7 @@ async def replay(gate: Path, at: float) -> tuple[int, int]:
 
 
 def write_history(promtool: str, folder: Path, start: int) -> None:
-    """Write the blocks of a Prometheus that has seen it all."""
+    """Write the blocks of a Prometheus that scraped all of it."""
     text = folder / "past.txt"
     text.write_text("".join(samples(start)) + "# EOF\n")
     arguments = ["tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "tsdb")]

@@ -30,7 +30,7 @@ QUERIES = [
 
 
 def rollout(answers: Answers) -> str:
-    """Return a whole Rollout with the snippet in it."""
+    """Return a complete Rollout that contains the snippet."""
     steps = yaml.safe_load(manifest.snippet(answers))
     head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
     return yaml.safe_dump({**head, "metadata": {"name": answers.rollout_name, "namespace": answers.namespace}, **steps})

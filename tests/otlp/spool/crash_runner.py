@@ -1,6 +1,6 @@
 """Kill the crash child at any instruction and compare what remains in the spool with what the child reported.
 
-python -m tests.otlp.spool.crash_runner --minutes 10     kill at random for so long, with many restarts
+python -m tests.otlp.spool.crash_runner --minutes 10     kill at random for 10 minutes, with many restarts
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class SpoolHarness:
         self.commit()
 
     def deliver(self, max_count: int = 1_000_000) -> list[int]:
-        """Deliver at most so many requests; return their numbers."""
+        """Deliver at most `max_count` requests; return their numbers."""
         delivered: list[int] = []
         while len(delivered) < max_count and (request := self.spool.peek()) is not None:
             delivered.append(number_of(request))

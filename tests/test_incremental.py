@@ -57,16 +57,16 @@ def test_a_batch_memo_holds_the_items_of_the_present_batches_and_computes_each_b
 ) -> None:
     computed: list[SampleBatch] = []
 
-    def compute(of: SampleBatch) -> Iterator[tuple[str, float]]:
-        computed.append(of)
-        return per_sample(pair)(of)
+    def compute(sample_batch: SampleBatch) -> Iterator[tuple[str, float]]:
+        computed.append(sample_batch)
+        return per_sample(pair)(sample_batch)
 
     memo = BatchMemo(compute)
     previous: list[SampleBatch] = []
     for page in pages:
         computed.clear()
         assert memo.collect(page) == BatchMemo(per_sample(pair)).collect(page)
-        assert computed == [of for of in page if of not in previous]
+        assert computed == [new for new in page if new not in previous]
         assert list(memo.update(page)) == page, "what is on no page is evicted"
         previous = page
 
@@ -136,8 +136,8 @@ def test_an_index_equals_one_that_is_built_from_the_last_parents(moves: list[tup
         if parent is not None:
             parents[child] = parent
         assert index.parents == parents
-        for of in range(4):
-            assert set(index.children(of)) == {child for child, home in parents.items() if home == of}
+        for home in range(4):
+            assert set(index.children(home)) == {child for child, parent in parents.items() if parent == home}
     assert set(index._children) == set(parents.values()), "a parent without children is evicted"
 
 

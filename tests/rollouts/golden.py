@@ -34,10 +34,11 @@ def golden_text(recordings: Recordings, name: str) -> str:
     variant = "full" if "full" in recordings.variants(name) else "argo-only"
     ticks = recordings.ticks(name, variant)
     start = ticks[0].timestamp
-    actions = deque((at, action) for at, action in _actions(recordings.folder / name / "events.jsonl") if at >= start)
+    events = _actions(recordings.folder / name / "events.jsonl")
+    actions = deque((timestamp, action) for timestamp, action in events if timestamp >= start)
     lines = [f"{name}/{variant}: {len(ticks)} frames"]
-    for at, line in _lines(recordings, name, variant, start):
-        while actions and actions[0][0] <= at:
+    for timestamp, line in _lines(recordings, name, variant, start):
+        while actions and actions[0][0] <= timestamp:
             action_at, action = actions.popleft()
             lines.append(f"{action_at - start:+7.1f} # {action}")
         lines.append(line)

@@ -59,14 +59,14 @@ ANYTHING = st.lists(
 
 def samples(snapshot: MetricsSnapshot) -> dict[SeriesKey, tuple[float, float, MetricType]]:
     """Return value, start time and type of every series; fails if one is exported twice."""
-    found: dict[SeriesKey, tuple[float, float, MetricType]] = {}
+    exported: dict[SeriesKey, tuple[float, float, MetricType]] = {}
     for family in snapshot.families:
         for place, series in enumerate(family.series):
             key = (series.name, series.labels)
-            assert key not in found, f"{series} is exported twice"
+            assert key not in exported, f"{series} is exported twice"
             start = family.start_times[place] if family.start_times is not None else 0.0
-            found[key] = (family.values[place], start, family.type)
-    return found
+            exported[key] = (family.values[place], start, family.type)
+    return exported
 
 
 def values(snapshot: MetricsSnapshot, name: str) -> list[float]:

@@ -88,7 +88,7 @@ def stale_rollouts(snapshot: MetricsSnapshot) -> set[str]:
 def test_nothing_goes_stale_while_a_failover_hides_rollouts() -> None:
     tracker = RolloutTracker(POLICY)
     tracker.process(15, [controller_page(15, CART, PAY), controller_page(15, target="b")])
-    snapshots = [tracker.process(at, [failed_scrape(at), controller_page(at, target="b")]) for at in (30, 45)]
+    snapshots = [tracker.process(now, [failed_scrape(now), controller_page(now, target="b")]) for now in (30, 45)]
     snapshots.append(tracker.process(60, [failed_scrape(60), controller_page(60, CART, target="b")]))
     snapshots.append(tracker.process(75, [failed_scrape(75), controller_page(75, CART, PAY, target="b")]))
     assert [stale_rollouts(snapshot) for snapshot in snapshots] == [set()] * 4
@@ -98,7 +98,7 @@ def test_series_that_a_new_leader_never_shows_go_stale_after_the_grace_period() 
     tracker = RolloutTracker(POLICY)
     tracker.process(15, [controller_page(15, CART, PAY)])
     snapshots = [
-        tracker.process(at, [failed_scrape(at), controller_page(at, CART, target="b")]) for at in range(30, 106, 15)
+        tracker.process(now, [failed_scrape(now), controller_page(now, CART, target="b")]) for now in range(30, 106, 15)
     ]
     stale_at = {
         name: [snapshot.timestamp for snapshot in snapshots if series_values(snapshot.stale, name, "pay")]
@@ -112,12 +112,12 @@ def test_series_that_a_new_leader_never_shows_go_stale_after_the_grace_period() 
 def test_the_leader_of_another_installation_proves_no_deletion() -> None:
     tracker = RolloutTracker(POLICY)
     east, west = PageRollout(name="cart"), PageRollout(name="pay")
-    for at in (15.0, 30.0):
+    for now in (15.0, 30.0):
         tracker.process(
-            at,
+            now,
             [
-                controller_page(at, east, installation="east"),
-                controller_page(at, west, target="b", installation="west"),
+                controller_page(now, east, installation="east"),
+                controller_page(now, west, target="b", installation="west"),
             ],
         )
     first = tracker.process(45, [controller_page(45, east, installation="east"), failed_scrape(45, "b", "west")])
@@ -127,22 +127,25 @@ def test_the_leader_of_another_installation_proves_no_deletion() -> None:
         {("not_shown",): 1.0},
     )
     snapshots = {
-        at: tracker.process(at, [controller_page(at, east, installation="east"), failed_scrape(at, "b", "west")])
-        for at in range(60, 600, 15)
+        now: tracker.process(now, [controller_page(now, east, installation="east"), failed_scrape(now, "b", "west")])
+        for now in range(60, 600, 15)
     }
     assert series_values(snapshots[585].families, "argo_rollouts_updates_total", "pay"), (
         "counters go on: nothing proves a deletion"
     )
-    stale_at = [at for at, snapshot in snapshots.items() if series_values(snapshot.stale, "rollout_info", "pay")]
+    stale_at = [now for now, snapshot in snapshots.items() if series_values(snapshot.stale, "rollout_info", "pay")]
     assert stale_at == [105], "gauges go stale when the grace period ends"
 
 
 def test_an_established_leader_proves_deletions_in_its_own_installation() -> None:
     tracker = RolloutTracker(POLICY)
-    for at in (15.0, 30.0):
+    for now in (15.0, 30.0):
         tracker.process(
-            at,
-            [controller_page(at, CART, PAY, installation="east"), controller_page(at, target="b", installation="west")],
+            now,
+            [
+                controller_page(now, CART, PAY, installation="east"),
+                controller_page(now, target="b", installation="west"),
+            ],
         )
     snapshot = tracker.process(45, [controller_page(45, CART, installation="east"), failed_scrape(45, "b", "west")])
     assert series_values(snapshot.stale, "argo_rollouts_phase", "pay")

@@ -85,8 +85,8 @@ def test_series_that_an_established_leader_no_longer_shows_go_stale_once() -> No
 def test_after_a_failed_scrape_series_go_stale_once_when_the_grace_period_ends() -> None:
     tracker = tracker_with_leader()
     before = tracker.process(15, [controller_page(15, {"cart": "Paused"})])
-    for at in (30, 45, 60, 75):
-        snapshot = tracker.process(at, [failed_scrape(at)])
+    for now in (30, 45, 60, 75):
+        snapshot = tracker.process(now, [failed_scrape(now)])
         assert (up(snapshot), snapshot.stale) == ({"a:8090": 0}, ())
         assert series_values(snapshot.families, "rollout_info") == {}
     last = tracker.process(30 + GRACE, [failed_scrape(30 + GRACE)])
@@ -107,11 +107,11 @@ def test_all_series_of_a_removed_target_go_stale_at_once(leads: float) -> None:
     tracker = tracker_with_leader()
     both = tracker.process(15, [controller_page(15, {"cart": "Completed"}), controller_page(15, {}, "b:8090")])
     assert up(both) == {"a:8090": 1, "b:8090": 1}
-    rest = tracker.process(30, [controller_page(30, {"cart": "Completed"}) if leads else failed_scrape(30)])
-    assert up(rest) == {"a:8090": leads}
+    later = tracker.process(30, [controller_page(30, {"cart": "Completed"}) if leads else failed_scrape(30)])
+    assert up(later) == {"a:8090": leads}
     own_series = [name for name in series_values(both.families) if '"b:8090"' in name]
     assert len(own_series) == 5
-    assert sorted(series_values(rest.stale)) == sorted(own_series)
+    assert sorted(series_values(later.stale)) == sorted(own_series)
 
 
 def test_the_first_page_of_a_new_leader_proves_no_deletion() -> None:
@@ -153,7 +153,8 @@ def test_series_of_a_failed_source_are_absent_and_go_stale_when_the_grace_period
     pods = series_values(before.families, "argo_rollouts_pod").keys()
     assert len(pods) > 2
     snapshots = [
-        tracker.process(at, [controller_page(at, argo), failed_scrape(at, source=KUBE)]) for at in range(30, 121, 15)
+        tracker.process(now, [controller_page(now, argo), failed_scrape(now, source=KUBE)])
+        for now in range(30, 121, 15)
     ]
     assert [series_values(snapshot.families, "argo_rollouts_pod") for snapshot in snapshots] == [{}] * len(snapshots)
     assert [snapshot.timestamp for snapshot in snapshots if series_values(snapshot.stale).keys() >= pods] == [
@@ -167,8 +168,8 @@ def test_a_source_that_is_not_due_counts_as_unchanged_for_the_grace_period_at_mo
     argo = {"cart": "Completed"}
     tracker.process(15, [controller_page(15, argo), kube_page(15)])
     pods = {
-        at: series_values(tracker.process(at, [controller_page(at, argo)]).families, "argo_rollouts_pod_info")
-        for at in range(30, 106, 15)
+        now: series_values(tracker.process(now, [controller_page(now, argo)]).families, "argo_rollouts_pod_info")
+        for now in range(30, 106, 15)
     }
     assert [now for now, infos in pods.items() if infos] == [now for now in pods if now <= 15 + GRACE]
     ages = series_values(

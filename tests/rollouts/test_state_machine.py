@@ -110,10 +110,10 @@ def test_a_cold_start_in_mid_update_is_unknown_until_there_is_evidence() -> None
     assert series_values(first.families, "argo_rollouts_update_in_progress") == {}
     assert series_values(first.families, "argo_rollouts_canary_fraction") == {}
     assert series_values(first.families, "argo_rollouts_unknown") == {("update",): 1.0}
-    known = tracker.process(30, [controller_page(30, after(progressing, "Paused", RolloutPaused=1))])
-    assert series_values(known.families, "argo_rollouts_update_in_progress") == {("canary",): 1.0}
-    assert series_values(known.families, "argo_rollouts_unknown") == {}
-    assert series_values(known.stale, "argo_rollouts_unknown") == {("update",): 0.0}
+    snapshot = tracker.process(30, [controller_page(30, after(progressing, "Paused", RolloutPaused=1))])
+    assert series_values(snapshot.families, "argo_rollouts_update_in_progress") == {("canary",): 1.0}
+    assert series_values(snapshot.families, "argo_rollouts_unknown") == {}
+    assert series_values(snapshot.stale, "argo_rollouts_unknown") == {("update",): 0.0}
 
 
 def test_a_first_deploy_is_not_an_update_even_if_its_spec_was_invalid_at_first() -> None:

@@ -28,8 +28,7 @@ from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exporter.rollouts.model import ControllerView, Observation, Rollout, RolloutKey, RolloutState
-    from exporter.rollouts.policy import TrackingPolicy
+    from exporter.rollouts.model import ControllerView, Observation, Rollout, RolloutKey, RolloutState, TrackingPolicy
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""

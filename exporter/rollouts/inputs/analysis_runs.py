@@ -24,6 +24,7 @@ def owning_rollout(namespace: str, name: str, rollouts: Collection[RolloutKey]) 
     Only existing rollouts count: the name of a rollout may itself look like the name of a run.
     """
     ends = [end for end, letter in enumerate(name) if letter == "-" and _NAME_SUFFIX.fullmatch(name, end)]
+    # The longest name first: rollouts `a` and `a-bc-1` may both exist.
     candidates = ((namespace, name[:end]) for end in reversed(ends))
     return next((key for key in candidates if key in rollouts), None)
 

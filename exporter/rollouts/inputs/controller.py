@@ -20,7 +20,8 @@ _EVENTS: Final = {reason: reason for reason in (
 )}  # fmt: skip # a table
 """The event reasons that inference reads, each by itself: one string for all rollouts instead of one for each."""
 _GAUGES: Final = ("desired", "updated", "available", "unavailable")
-_NO_EVENTS: Final[Mapping[str, float]] = {}
+"""In the order of the fields of ReplicaCounts."""
+_NO_EVENTS: Final[Mapping[str, float]] = {}  # one object for all rollouts that have no counters
 _INFO: Final = "rollout_info"
 _Field = tuple[str, Any]
 """A field of a rollout that one sample holds: its name and its value."""
@@ -51,6 +52,7 @@ _EXTRACTORS: Final[Mapping[str, _Extract]] = {
     "rollout_events_total": _event,
     **{f"rollout_info_replicas_{gauge}": _gauge(gauge) for gauge in _GAUGES},
 }
+# The last four: runs, the start that identifies a process, the deprecated phase, and a proof of leadership.
 REQUIRED_FAMILIES: Final = frozenset(
     {*_EXTRACTORS, "analysis_run_info", "process_start_time_seconds", "rollout_phase", "workqueue_adds_total"}
 )
@@ -79,6 +81,7 @@ class ControllerPageReader:
             changed |= self._apply_diff(name, result.batches(name), extract)
         if not len(result.families.get(_INFO, ())):
             return self._from_rollout_phase(result, process)
+        # A view holds the process, so another one changes every view.
         if process != self._process:
             self._process, changed = process, set(self._fields)
         for key in changed:
@@ -97,6 +100,7 @@ class ControllerPageReader:
         previous, self._batches[name] = self._batches.get(name, ()), batches
         previous_set, current_set = set(previous), set(batches)
         changed: set[RolloutKey] = set()
+        # Removals first: the samples of a batch that changed are in one that went and in one that came.
         for batch in previous:
             if batch not in current_set:
                 for key, (field, _) in _extract_fields(batch, extract):

@@ -26,10 +26,13 @@ REQUIRED_FAMILIES: Final = frozenset({
     "kube_replicaset_status_replicas",
 })  # fmt: skip # a table
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
+"""`rollout.argoproj.io/revision`, as kube-state-metrics spells it; it needs --metric-annotations-allowlist."""
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _ReplicaSetKey = tuple[str, str]
+"""Namespace and name: families of ReplicaSets have no uid."""
 _PodKey = tuple[str, str, str]
 NO_REPLICA_SET: Final[_ReplicaSetKey] = ("", "")
+"""A key that no ReplicaSet has, so that it has no parent."""
 
 
 def is_complete_page(result: ScrapeResult) -> bool:
@@ -41,6 +44,7 @@ def is_complete_page(result: ScrapeResult) -> bool:
         return False
     if len(result.families.get("kube_pod_info", ())):
         return True
+    # A cluster in which all ReplicaSets are scaled to 0 has no pods to show.
     owners = result.families.get("kube_replicaset_owner")
     pod_count = sum(value for _, value in result.samples("kube_replicaset_status_replicas"))
     return owners is not None and len(owners) > 0 and pod_count == 0
@@ -88,12 +92,14 @@ class WorkloadIndex:
         changed.update(map(self._replica_sets_of.parents.get, replica_sets))
         for key in filter(None, changed):
             self._rebuild(key, now)
+        # A copy: the caller compares it with the mapping of the tick before.
         return dict(self._workloads)
 
     def _rebuild(self, key: RolloutKey, now: float) -> None:
         keys = self._replica_sets_of.children(key)
         replica_sets = {built.hash: built for built in map(self._replica_set, keys) if built is not None}
         pod_keys = chain.from_iterable(map(self._pods_of.children, keys))
+        # Sorted: a restarted kube-state-metrics writes its rows in another order.
         pods = sorted(filter(None, map(self._pod, pod_keys)), key=attrgetter("name"))
         if replica_sets or pods:
             self._workloads[key] = Workload(replica_sets, tuple(pods), now)
@@ -108,12 +114,13 @@ class WorkloadIndex:
         return ReplicaSet(
             pod_template_hash,
             self._revisions.values.get(key),
-            self._created.values.get(key, math.nan),
+            self._created.values.get(key, math.nan),  # NaN is neither older nor newer than any time
             self._desired.values.get(key, 0),
             self._pod_counts.values.get(key, 0),
         )
 
     def _pod(self, key: _PodKey) -> Pod | None:
+        # A terminating pod is still exported as running, often as ready; only its deletion timestamp shows it.
         if key in self._terminating.values or key in self._finished.values:
             return None
         replica_set, node = self._pod_infos.values[key]
@@ -151,6 +158,7 @@ def _replica_set_value(labels: Mapping[str, str], value: float) -> tuple[_Replic
 def _revision(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, int] | None:
     """Return the revision annotation as a number; a rollback gives an old ReplicaSet the highest one."""
     text = labels.get(_REVISION, "")
+    # `isdigit` is true for digits such as a superscript, which `int` refuses.
     return (_replica_set_key(labels), int(text)) if text.isascii() and text.isdigit() else None
 
 
@@ -167,6 +175,7 @@ def _finished(labels: Mapping[str, str], value: float) -> tuple[_PodKey, bool] |
 
 
 def _ready(labels: Mapping[str, str], value: float) -> tuple[_PodKey, bool] | None:
+    # Each pod has three rows, of which one is 1; a new pod has none.
     return (_pod_key(labels), True) if value and labels.get("condition", "") == "true" else None
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _STARTING_SECONDS: Final = 30.0
 """Time for a new process to take the lease and export rollouts: the lease of a dead leader expires after 15 s."""
 _LEADER_FAMILIES: Final = ("rollout_info", "rollout_phase", "rollout_events_total", "analysis_run_info")
+"""Only a leader has samples of these: a standby's listers are empty."""
 
 
 class ControllerRole(StrEnum):
@@ -56,6 +57,7 @@ def elect_leaders(results: Iterable[ScrapeResult], previous: Collection[Controll
         if controller.role is ControllerRole.STARTING and controller.result.installation in led:
             evidence = "it shows no rollouts, and another controller leads"
             controllers[place] = replace(controller, role=ControllerRole.STANDBY, evidence=evidence)
+    # Of a rollout on two pages the first view is used, so the order decides during a takeover.
     return sorted(controllers, key=lambda c: (not c.established, -c.process.start_time, c.result.target))
 
 
@@ -73,6 +75,7 @@ def _role(result: ScrapeResult, start_time: float) -> tuple[ControllerRole, str]
     family = next((name for name in _LEADER_FAMILIES if len(result.families.get(name, ()))), "")
     if family:
         return ControllerRole.LEADER, f"its page shows {family}"
+    # Recognises a leader that has no rollouts; the queues of a standby are at 0.
     if any(value > 0 for _, value in result.samples("workqueue_adds_total")):
         return ControllerRole.LEADER, "its work queues have had work"
     if result.scraped_at - start_time < _STARTING_SECONDS:

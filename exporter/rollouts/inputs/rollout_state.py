@@ -63,10 +63,13 @@ class RolloutStatusReader:
         return RolloutStatus(
             stable_hash=stable_hash,
             current_hash=current_hash,
+            # Both families have it; an own configuration of kube-state-metrics may export only one of them.
             weight=self._gauges["canary_weight"].values.get(key, self._weights.values.get(key)),
+            # Exported only if the object sets it.
             max_weight=self._gauge(key, "max_traffic_weight") or 100.0,
             step_index=self._gauge(key, "current_step_index"),
             health=self._healths.values.get(key, ""),
+            # 0, not absent, after a retry: kubectl writes `abort: false`.
             aborted=bool(self._gauge(key, "abort")),
             # `status.phase` is valid only for the generation that the controller last reconciled.
             generation_observed=generation is not None and self._gauge(key, "observed_generation") == generation,
@@ -88,10 +91,12 @@ def _hashes(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str,
 
 
 def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
+    # Not by hash: once promoted, the weights 0 and 100 have the same.
     return (rollout_key(labels), value) if labels.get("role", "") == "canary" else None
 
 
 def _health(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str] | None:
+    # A StateSet: one row for each phase.
     return (rollout_key(labels), labels.get("phase", "")) if value == 1 else None
 
 

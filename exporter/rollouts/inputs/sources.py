@@ -15,7 +15,7 @@ from exporter.rollouts.model import ControllerView, Observation, RolloutKey, Rol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from exporter.rollouts.policy import TrackingPolicy
+    from exporter.rollouts.model import TrackingPolicy
 
 T = TypeVar("T", Workload, RolloutStatus)
 _IS_COMPLETE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {
@@ -62,6 +62,7 @@ class SourceTracker:
             else:
                 self._update_workloads(now, source_results, rollouts)
             self._last_update[source] = now
+        # None: completeness changed, which decides about every workload.
         self._changed = None
         if complete == self._workloads_complete:
             self._changed = _changed_keys(workloads, self._workloads) | _changed_keys(statuses, self._statuses)
@@ -96,6 +97,7 @@ class SourceTracker:
         self.has_workload_source = self.has_workload_source or bool(results)
         self.workload_results = results
         workloads = _with_experiments(self._workload_index.read(results, now), rollouts)
+        # While a shard is down, its rollouts stay as they were last observed.
         partial = bool(results) and not self._workloads_complete
         absent = [key for key in self._workloads if key not in workloads] if partial else []
         self._carried_over = {key: carried for key in absent if (carried := self._workload(key)) is not None}
@@ -134,6 +136,7 @@ def _with_experiments(
     workloads: dict[RolloutKey, Workload], rollouts: Collection[RolloutKey]
 ) -> dict[RolloutKey, Workload]:
     """Move the pods of experiments to the rollouts that own them."""
+    # Their ReplicaSets are owned by an Experiment, whose name begins with the rollout's.
     for key in [k for k in workloads if k not in rollouts and any(pod.experiment for pod in workloads[k].pods)]:
         owner = owning_rollout(*key, rollouts)
         if owner is not None:

@@ -44,6 +44,7 @@ class DerivedFamily:
 def _phase(rollout: Rollout) -> _Samples:
     view = rollout.observation.view
     if view is not None:
+        # All seven, with zeros: with one series, a store would show the former phase beside the new one for minutes.
         for phase in PHASES:
             yield (phase,), float(phase == view.phase)
         if view.phase == UNKNOWN_PHASE:
@@ -71,6 +72,7 @@ def _pauses(rollout: Rollout) -> _Samples:
 
 
 def _transitions(rollout: Rollout) -> _Samples:
+    # All phases from the start on, since `increase()` misses a counter that begins at 1.
     counts = rollout.state.phases.transition_counts
     for phase in PHASES:
         yield (phase,), float(counts.get(phase, 0))

@@ -13,7 +13,7 @@ from exporter.metrics import MetricFamily, SampleBatch, ScrapeResult, merge_batc
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.rollouts.policy import TrackingPolicy
+    from exporter.rollouts.model import TrackingPolicy
 
 T = TypeVar("T")
 POD_LABELS: Final = "kube_pod_labels"

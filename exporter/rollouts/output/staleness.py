@@ -38,7 +38,7 @@ class AbsencePolicy:
         row = DERIVED_BY_NAME.get(family)
         if row is not None:
             key = (series.label("namespace"), series.label("name"))
-            if key not in self.rollouts:
+            if key not in self.rollouts:  # deleted
                 return False
             if key not in self.visible_rollouts:
                 return True
@@ -67,6 +67,7 @@ class StalenessTracker:
             series = self._stale(name, previous[name].batches if name in previous else (), batches, policy)
             if series:
                 stale.append(MetricFamily(name, last.type, last.help, series, [0.0] * len(series)))
+        # A family that is absent is remembered without batches for as long as series of it are pending.
         absent = [family for name, family in previous.items() if name not in current and name in self._pending]
         self._exposed = current | {f.name: MetricFamily.from_batches(f.name, f.type, f.help, ()) for f in absent}
         return tuple(stale)
@@ -98,6 +99,6 @@ def _absent_since(
         absent_since.pop(series, None)
     if not absent_since or not added:
         return absent_since
-    # Two objects may stand for one series: another leader's page, or a replaced cache.
+    # Two objects may represent one series, with labels in another order: another leader's page, or a replaced cache.
     present = {(series.name, frozenset(series.labels)) for series in added}
     return {s: since for s, since in absent_since.items() if (s.name, frozenset(s.labels)) not in present}

@@ -221,7 +221,7 @@ class GenerationalCache(Generic[K, V]):
         self._max_used, self._used, self._cycles = max(self._max_used, self._used), 0, self._cycles + 1
         if self._cycles < GENERATION_CYCLES and len(self._young) <= 2 * self._max_used:
             return False
-        # What was used is young; what is still old was not used for a generation, and goes.
+        # Used values are young; those that are still old were not used for a generation, and are evicted.
         self._old, self._young = self._young, {}
         self._max_used = self._cycles = 0
         return True

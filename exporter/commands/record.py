@@ -179,7 +179,7 @@ class Recorder:
         self.frame_count = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            # Refused rather than appended to: pages are named by the number of their frame.
+            # Not appended to, since pages are named by the number of their frame.
             (directory / FRAMES_FILE).touch(exist_ok=False)
         except FileExistsError:
             raise RecordingError(f"{directory} already holds a recording; choose another directory") from None

@@ -311,7 +311,8 @@ def _format_error(details: ErrorDetails, value: object) -> tuple[str, str]:
     """Return the message and hint, "" if the hint depends on the field; a scalar `value` is quoted."""
     if details["type"] == "setting":
         return details["msg"], details["ctx"]["hint"]
-    message = details["msg"].removeprefix("Input ").removeprefix("String ").replace("tuple", "list")
+    message = details["msg"].partition(", unable to ")[0].removeprefix("Input ").removeprefix("String ")
+    message = message.replace("tuple", "list")
     return (f"{message}, not {quoted(str(value))}" if isinstance(value, str | int | float) else message), ""
 
 

@@ -19,7 +19,7 @@ SettingPath = tuple[str | int, ...]
 
 _FORMAT_BY_TYPE: tuple[tuple[type, ValueFormat], ...] = (
     (bool, ValueFormat("true or false", bool)),
-    (int, ValueFormat("count", int)),
+    (int, ValueFormat("whole number", int)),
     (SecretStr, ValueFormat("secret text")),
     (str, ValueFormat("text")),
 )

@@ -215,7 +215,7 @@ def file_issues(settings: Settings) -> Iterator[CrossFieldIssue]:
 
 def _file_problems(file: Path) -> Iterator[MessageAndHint]:
     try:
-        # Opened rather than looked at, since that is what permissions forbid.
+        # Files are opened, since only that shows whether their permissions suffice.
         file.open("rb").close()
     except (OSError, ValueError) as error:
         message, _ = os_error_issue(error)

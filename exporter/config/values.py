@@ -222,7 +222,7 @@ def decode_headers(text: str) -> tuple[dict[str, str], tuple[MessageAndHint, ...
     invalid_values: list[MessageAndHint] = []
     invalid_items: list[MessageAndHint] = []
     for number, item in enumerate(filter(str.strip, re.split(r"[,\r\n]", text)), 1):
-        # `name: value` is accepted, too: SDKs skip such an item with a warning, and the backend then answers 401.
+        # `name: value` is accepted, too: SDKs skip such an item with a warning, and the backend then responds with 401.
         match = re.fullmatch(r"\s*([^=:]*?)\s*[=:](.*)", item)
         if match is None or not _TOKEN.fullmatch(match[1]) or _INVALID_PERCENT.search(match[1]):
             invalid_items.append((f"item {number} is not a header", "write name=value, separated by commas"))
@@ -260,7 +260,7 @@ _UniqueList = Annotated[tuple[T, ...], BeforeValidator(parse_list), AfterValidat
 PositiveSeconds = Annotated[_Seconds, Field(gt=0), ValueFormat("duration", format_duration)]
 NonNegativeSeconds = Annotated[_Seconds, Field(ge=0), ValueFormat("duration or 0", format_duration)]
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0), ValueFormat("size", format_size)]
-PositiveInt = Annotated[int, Field(gt=0), ValueFormat("count", int)]
+PositiveInt = Annotated[int, Field(gt=0), ValueFormat("whole number", int)]
 StringList = Annotated[_UniqueList[str], ValueFormat("list of text", list)]
 GlobList = Annotated[_UniqueList[str], ValueFormat("list of globs", list)]
 _ObjectGlob = Annotated[str, AfterValidator(check_object_glob)]

@@ -112,7 +112,7 @@ def _yaml_error_issue(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     if isinstance(error, yaml.reader.ReaderError):
         return text[: error.position].count("\n") + 1, "has a character that YAML does not allow"
     mark = getattr(error, "problem_mark", None)
-    # PyYAML quotes the text that it stumbles over; its names of tokens, <…>, and single characters may stay.
+    # PyYAML quotes the text of the error; its names of tokens, <…>, and single characters may stay.
     message = re.sub(r" '(?!<)[^']{2,}'", "", (getattr(error, "problem", None) or "malformed").removeprefix("but "))
     return mark.line + 1 if mark else 1, f"is not YAML: {message}"
 

@@ -200,7 +200,7 @@ class AnalysisPlan:
 def make_plan(spec: AnalysisSpec, controller: ControllerVersion) -> AnalysisPlan | AnalysisRunStatus:
     """Return the plan of a run, or its final status if the controller rejects the spec. Raises UnsupportedError."""
     try:
-        # The plan is validated, displayed and written to the status, so it holds stand-ins for secrets. The order is
+        # The plan is validated, displayed and written to the status, so it holds placeholders for secrets. The order is
         # the controller's: arguments, metrics, dryRun, measurementRetention; the first error is the run's message.
         values = redacted_values(spec.args)
         metrics = tuple(resolve(drop_unsupported(metric, controller), values) for metric in spec.metrics)
@@ -310,7 +310,7 @@ def _first_result(plan: AnalysisPlan, metric: Metric, measurement: Measurement) 
 def _add_to_counts(counts: MeasurementCounts, phase: AnalysisPhase) -> MeasurementCounts:
     is_success, is_error = phase is AnalysisPhase.SUCCESSFUL, phase is AnalysisPhase.ERROR
     return MeasurementCounts(
-        # Without errors: a store that never answers ends the metric by consecutiveErrorLimit, not by count.
+        # Without errors: a store that never responds ends the metric by consecutiveErrorLimit, not by count.
         count=counts.count + (not is_error),
         successful=counts.successful + is_success,
         failed=counts.failed + (phase is AnalysisPhase.FAILED),
@@ -377,7 +377,7 @@ def _run_phase(plan: AnalysisPlan, completed: Sequence[MetricResult], *, ending:
     message = "Run Terminated" if plan.terminate else ""
     for result in completed:
         if result.dry_run:
-            # The run waits for a dry run, but never becomes worse through it.
+            # The run waits for a dry run, but its result never becomes worse through it.
             worst = worst or AnalysisPhase.SUCCESSFUL
         elif worst is None or SEVERITY_ORDER.index(result.phase) > SEVERITY_ORDER.index(worst):
             worst = result.phase

@@ -100,13 +100,13 @@ def _substitute(text: str, values: Mapping[str, str]) -> str:
     def replacement(tag: re.Match[str]) -> str:
         name = tag[1].strip()
         if name not in values:
-            # The controller goes on after an unknown tag, and its error names the last one.
+            # The controller continues after an unknown tag, and its error names the last one.
             unresolved.append(tag[1])
             return ""
-        return quote(values[name])[1:-1]  # the tag stands inside of a JSON string
+        return quote(values[name])[1:-1]  # the tag is inside of a JSON string
 
     result = PLACEHOLDER.sub(replacement, text)
-    # An unclosed tag is reported first: fasttemplate refuses it before it substitutes anything.
+    # An unclosed tag is reported first: fasttemplate rejects it before it substitutes anything.
     _, opened, rest = PLACEHOLDER.split(text)[-1].partition(OPEN)
     if opened:
         raise ResolutionError(f'Cannot find end tag="}}}}" in the template={quote(text)} starting from {quote(rest)}')

@@ -73,7 +73,7 @@ class KubernetesObject:
     def comments(self, path: Path) -> tuple[str, ...]:
         """Return the comments beside a value and directly above it."""
         key, value = yaml_nodes.find(self.root, path)
-        # A block scalar ends at the start of a later line, so what stands there is no comment on it.
+        # A block scalar ends at the start of a later line, so text there is not a comment on it.
         is_plain = isinstance(value, yaml.ScalarNode) and value.style not in {"|", ">"}
         trailing = self.lines[value.end_mark.line][value.end_mark.column :] if is_plain else ""
         comments = [match[1] for match in [_TRAILING_COMMENT.search(trailing)] if match]

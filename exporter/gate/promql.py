@@ -62,7 +62,7 @@ def parse(text: str) -> Query:
         try:
             return Query(ast.parse(candidate), has_unknown_name)
         except ValueError as error:
-            # An error about a stand-in for a name would mislead.
+            # An error about the replacement of a name would mislead.
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
 

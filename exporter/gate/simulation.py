@@ -147,7 +147,7 @@ def simulate(spec: AnalysisSpec, answer: Callable[[Metric], SimulatedAnswer], co
     except ResolutionError as error:
         message = f"Unable to resolve metric arguments: {error}"
         return AnalysisRunResult(AnalysisRunStatus(AnalysisPhase.ERROR, message))
-    # As the controller, reconcile until nothing changes any more; only then does time go on.
+    # As the controller, reconcile until nothing changes any more; only then time advances.
     status, traces, now = AnalysisRunStatus(), list[MeasurementTrace](), context.start
     while now <= context.start + context.max_duration:
         step = [

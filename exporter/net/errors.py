@@ -59,7 +59,7 @@ def classify_error(error: BaseException) -> ErrorKind:
     """Return the kind of an exception that aiohttp, the system or zlib raised."""
     if isinstance(error, TimeoutError):  # not as a cause: a handshake that the system gave up is CONNECT
         return ErrorKind.TIMEOUT
-    # aiohttp raises its own error from that of the system, which says more.
+    # aiohttp raises its own error from that of the system, which has more detail.
     chain = (error.__cause__, error)
     kind = next(kind for kind in ErrorKind if any(isinstance(link, kind.value) for link in chain))
     if kind is ErrorKind.CONNECT and isinstance(error.__cause__, ConnectionError):

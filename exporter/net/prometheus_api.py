@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
-"""A limit at all, so that a server cannot fill memory."""
+"""So that a server cannot fill the memory."""
 _POST_NOT_SUPPORTED: Final = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 """Statuses of a server that takes no POST; the Go client then sends the query by GET, and so does this one."""
 _MAX_DETAIL: Final = 300

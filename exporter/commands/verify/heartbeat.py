@@ -115,7 +115,7 @@ async def verify(
         latency = time.monotonic() - started_at
         labels = _labels_of_this_cluster(settings, samples)
         attributes = matching.map_attributes(settings.identity(), labels)
-        # Tells a slow store from one that belongs to another account.
+        # Distinguishes a slow store from one that belongs to another account.
         has_earlier = not samples and await poller.has_series(_heartbeat_selector(0), sent_at - SECONDS_PER_DAY)
         families = await _stored_families(poller, exported, attributes) if samples else ()
     added = matching.added_labels(attributes, labels)

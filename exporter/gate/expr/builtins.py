@@ -369,7 +369,7 @@ _FROM_PAIRS: Final = _of_kinds(ANY_KEYED, (_LISTS, "cannot transform {} from pai
 _SORT_V115: Final = _of_kinds(
     LIST, (_LISTS, "cannot sort {}"), (_TEXTS, "invalid argument for sort (expected string, got {})"), optional=1
 )
-# Overloads stand in the engine's order, repetitions included: the error of the last one is reported.
+# Overloads are in the engine's order, repetitions included: the error of the last one is reported.
 _TRIM_END: Final = _accepts(STRING, (_S, _S), (_S,))
 _SPLIT: Final = _accepts(STRINGS, (_S, _S), (_S, _S, INT))
 _SORT: Final = _accepts(

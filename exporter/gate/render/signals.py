@@ -77,7 +77,7 @@ def _saturation(answers: Answers) -> str:
 
 
 def _apm(answers: Answers) -> str:
-    # Last9's metrics of traces have no label of the pod, so canary and stable cannot be told apart.
+    # Last9's metrics of traces have no label of the pod, so canary and stable cannot be distinguished.
     matchers = (f'service_name="{SERVICE}"', 'env="{{args.environment}}"', 'span_kind="SPAN_KIND_SERVER"')
     name, errors = answers.metric or "trace_endpoint_count", 'http_status_code=~"5.."'
     bad, total = f"{name}{_braces(*matchers, errors)}", f"{name}{_braces(*matchers)}"
@@ -180,7 +180,7 @@ def _compare_all(answers: Answers) -> ConditionPair:
     """Return the conditions for several series: all must be good, and one bad one fails."""
     good, bad = _operators(answers)
     all_good, any_bad = f"all(result, {{# {good} {SUCCESS}}})", f"any(result, {{# {bad} {FAILURE}}})"
-    # all() of an empty list is true, hence the len() below.
+    # all() of an empty list is true, so len() is checked below.
     any_missing = "len(result) == 0 || any(result, {isNaN(#)})"
     if answers.no_data is NoData.PASS:
         return ConditionPair(f"all(result, {{isNaN(#) || # {good} {SUCCESS}}})", any_bad)

@@ -216,7 +216,7 @@ class Sender:
             result = classify(outcome, piece.points, self.clock.now())
             if isinstance(result, Accepted | Permanent):
                 return result
-            # Another kind of failure has another cause, so its back-off starts anew.
+            # Another kind of failure has another cause, so its back-off starts again.
             attempt = attempt + 1 if type(result) is previous else 0
             previous = type(result)
             await self._back_off(result, attempt, self.clock.monotonic() - started)

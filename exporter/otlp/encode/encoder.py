@@ -83,7 +83,7 @@ class Encoder:
                 for points in self._encode_metric(*merged, snapshot.timestamp):
                     yield first, points
             else:
-                # Stores refuse the whole request for one metric without a name.
+                # Stores refuse the entire request for one metric without a name.
                 self.skipped["unnamed"] += sum(map(len, (*active, *stale)))
 
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:

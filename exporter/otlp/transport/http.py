@@ -140,7 +140,7 @@ class HttpTransport(SessionClient):
     def _headers(self, body: bytes) -> CIMultiDict[str]:
         headers = CIMultiDict(self._credentials.headers())
         headers.update({"Content-Type": PROTOBUF, "User-Agent": OTLP_USER_AGENT, "Accept-Encoding": "gzip"})
-        # The body decides, whatever otlp.headers has: at the wrong encoding stores answer 400.
+        # The body decides, not otlp.headers: stores respond with 400 to a wrong encoding.
         headers.pop("Content-Encoding", None)
         if is_gzip(body):
             headers["Content-Encoding"] = "gzip"

@@ -24,11 +24,11 @@ _MAX_INVALID_LETTERS: Final = 3
 """Undecodable letters in a body that still counts as text: the cut may split one, and some servers send Latin-1."""
 
 _RETRYABLE: Final = {429, 502, 503, 504}
-"""All that the specification allows; of 500, too, it says that a client must not retry (E27)."""
+"""All that the specification allows; it forbids a retry after 500, too (E27)."""
 _BLOCKING: Final = {401, 403, 404, 407, *range(300, 400)}
 """407 and 3xx deviate from E27, which drops the data: a proxy that requires a login must not cost data."""
 _SPLITTABLE: Final = {400, 413}
-"""Some stores answer 400 to a whole request for one bad point."""
+"""Some stores respond with 400 to an entire request for one bad point."""
 _DATE_FORMATS: Final = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 """The three forms of an HTTP date (RFC 9110 §5.6.7)."""
 
@@ -60,7 +60,7 @@ def classify_http(response: HttpResponse, points: int, now: float) -> result.Req
 
 def _accepted(response: HttpResponse, points: int) -> result.Accepted:
     """Read partial success; a body that cannot be parsed is a success with a warning (E22-E24)."""
-    if not response.body:  # VictoriaMetrics answers so, whatever it stored
+    if not response.body:  # VictoriaMetrics responds with it, whether it stored the points or not
         return result.Accepted(points)
     try:
         return result.partial_success(BODY_PARSERS[response.media_type](response.body), points)

@@ -97,11 +97,11 @@ def resolve(metric: Metric, values: Mapping[str, str | None]) -> Metric:
 def _substitute(text: str, values: Mapping[str, str]) -> str:
     unresolved: list[str] = []
 
-    def replacement(tag: re.Match[str]) -> str:
-        name = tag[1].strip()
+    def replacement(match: re.Match[str]) -> str:
+        name = match[1].strip()
         if name not in values:
             # The controller continues after an unknown tag, and its error names the last one.
-            unresolved.append(tag[1])
+            unresolved.append(match[1])
             return ""
         return quote(values[name])[1:-1]  # the tag is inside of a JSON string
 

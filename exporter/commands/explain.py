@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import ClientError
 
+from exporter.net.errors import error_reason
 from exporter.net.http import open_session
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
                 raise ExplainError(f"{url} returned status {response.status}; {hint}")
             document = await response.json()
     except (ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
-        raise ExplainError(f"{url} cannot be read ({error}); check --address, or use --recording") from None
+        reason = error_reason(error)
+        raise ExplainError(f"{url} cannot be read ({reason}); check --address, or use --recording") from None
     rollouts: list[Mapping[str, Any]] = document["rollouts"]
     return rollouts
 

@@ -217,7 +217,7 @@ def test_a_corrupt_body_is_reported(tmp_path: Path, stored: bytes) -> None:
 
 
 def test_a_missing_recording_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"frames.jsonl cannot be read: No such file or directory; name a"):
+    with pytest.raises(RecordingError, match=r"frames.jsonl cannot be read: No such file or directory; use the"):
         list(read_frames(tmp_path / FRAMES_FILE))
 
 

@@ -82,7 +82,7 @@ def read_frames(path: Path) -> Iterator[RecordedFrame]:
                 if line.strip():
                     yield _frame(line, path.parent, f"{path}, line {number}")
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror}; name a frames.jsonl") from error
+        raise RecordingError(f"{path} cannot be read: {error.strerror}; use the frames.jsonl of a recording") from error
 
 
 def _frame(line: bytes, folder: Path, location: str) -> RecordedFrame:

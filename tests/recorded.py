@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exporter.metrics import MetricsSnapshot, ScrapeResult
-    from exporter.rollouts.policy import TrackingPolicy
+    from exporter.rollouts.model import TrackingPolicy
 
 ARCHIVES: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")

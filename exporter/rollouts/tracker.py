@@ -14,8 +14,7 @@ from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
 from exporter.rollouts.inference.state_machine import advance
-from exporter.rollouts.inputs.analysis_runs import RunsOnPage, count_finished, group_by_rollout
-from exporter.rollouts.inputs.controller import ControllerPageReader
+from exporter.rollouts.inputs.controller import ControllerPageReader, RunsOnPage, count_finished, group_by_rollout
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
 from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, TickContext

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.config.settings import NamespacesSection
 from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
-from exporter.rollouts.policy import TrackingPolicy
+from exporter.rollouts.model import TrackingPolicy
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import ResponseParser, ScrapeRequest
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity, otlp_json
-from exporter.rollouts.policy import TrackingPolicy
+from exporter.rollouts.model import TrackingPolicy
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.response import ResponseParser, ScrapeRequest

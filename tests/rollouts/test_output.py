@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.settings import NamespacesSection, SeriesSection, Settings
 from exporter.metrics import Source
-from exporter.rollouts.inputs.analysis_runs import owning_rollout
+from exporter.rollouts.inputs.controller import owning_rollout
 from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest

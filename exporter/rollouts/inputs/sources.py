@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.metrics import ScrapeResult, Source
 from exporter.rollouts.inputs import kube_state_metrics, rollout_state
-from exporter.rollouts.inputs.analysis_runs import owning_rollout
+from exporter.rollouts.inputs.controller import owning_rollout
 from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
 from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
-from exporter.rollouts.model import ControllerView, Observation, RolloutKey, RolloutStatus, Workload
+from exporter.rollouts.model import ControllerView, Observation, RolloutKey, RolloutStatus, TrackingPolicy, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from exporter.rollouts.model import TrackingPolicy
 
 T = TypeVar("T", Workload, RolloutStatus)
 _IS_COMPLETE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricType, Source
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
-from exporter.rollouts.inputs.analysis_runs import FINISHED_PHASES, RUN_PHASES
+from exporter.rollouts.inputs.controller import FINISHED_PHASES, RUN_PHASES
 from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, PodRole, UpdateState
 
 if TYPE_CHECKING:

@@ -218,6 +218,7 @@ class GenerationalCache(Generic[K, V]):
 
     def end_cycle(self) -> bool:
         """End a cycle of use; return whether values were evicted."""
+        # The largest cycle counts: not every cycle has the pages of all sources.
         self._max_used, self._used, self._cycles = max(self._max_used, self._used), 0, self._cycles + 1
         if self._cycles < GENERATION_CYCLES and len(self._young) <= 2 * self._max_used:
             return False

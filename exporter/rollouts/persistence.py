@@ -68,6 +68,7 @@ class StateEncoder:
         infos = self._info_rows(state.info_series)
         lives = list(self._state_texts.update(dict(state.rollout_states)).values())
         chunks = (*_json_array("infos", infos), *_json_array("lives", lives), b"}")
+        # A low level: everything is compressed again in every cycle.
         compressor = isal_zlib.compressobj(1)
         # Without its closing brace: the two long arrays follow in chunks.
         packed = compressor.compress(json.dumps(body, separators=_COMPACT)[:-1].encode())

@@ -122,6 +122,7 @@ class ScrapeClient:
         secret_headers = {name: value.get_secret_value() for name, value in self._section.headers.items()}
         if self._authorization is not None:
             secret_headers["Authorization"] = self._authorization()
+        # Before the request, since its errors may repeat a header.
         log.register_auth_headers(*secret_headers.values())
         headers.update(secret_headers)
         return headers

@@ -57,7 +57,7 @@ class PreviousBatches:
     __slots__ = ("_batches", "_misses", "_next")
 
     def __init__(self, batches: Sequence[SampleBatch] = ()) -> None:
-        self._batches = [batch for batch in batches if batch.text_size]
+        self._batches = [batch for batch in batches if batch.text_size]  # none if parsed line by line
         self._next = 0
         self._misses = 0
 

@@ -62,6 +62,7 @@ class Scraper(Generic[T]):
         self._sources = tuple(_SourceScraper(source, section) for source, section in settings.sources())
         self._open_sink = open_sink
         self._resolver = resolver or SystemResolver()
+        # Opened at the first scrape, since aiohttp needs a running loop.
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
 

@@ -118,7 +118,7 @@ class App:
         try:
             await self._cycle_runner.run(elapsed_ticks, now)
         except Exception as error:  # noqa: BLE001 - after the start no error may end the process
-            if self._cycle_error != repr(error):
+            if self._cycle_error != repr(error):  # not at every tick
                 _log.exception("cycle failed; please report this with a recording (command record)")
             self._cycle_error = repr(error)
         else:
@@ -214,6 +214,7 @@ def _state_file_of(settings: Settings) -> StateFile | None:
     if directory is None:
         return None
     identity = settings.identity()
+    # Either attribute names the cluster; the state of another cluster is not used.
     return StateFile(directory, identity.get("k8s.cluster.name") or identity.get("cluster") or "")
 
 

@@ -177,6 +177,7 @@ def _queue(settings: Settings, accounting: DeliveryAccounting, self_metrics: Sel
     if section.directory is None:
         return MemoryQueue(section.bytes, section.age)
     spool = Spool(section.directory, SpoolLimits(section.bytes, section.age), accounting, time.time(), section.fsync)
+    # These counters go on from the process before, so they started with it.
     self_metrics.set_start_time(spool.counters_since, *PERSISTENT_COUNTERS)
     return spool
 

@@ -39,6 +39,7 @@ class RequestBisector:
         """Return the span to send, None when all is decided; report its result with `accepted` or `refused`."""
         while self._candidates or self._untested:
             untested = max(self._untested, key=len, default=range(0))
+            # The longest first: dropped undivided, it would cost the most points.
             candidate = max(self._candidates, key=lambda item: len(item.span), default=None)
             if candidate is None or UNTESTED_WEIGHT * len(candidate.span) < len(untested):
                 self._untested.remove(untested)

@@ -147,6 +147,7 @@ class Sender:
             await self._drain()
             if self._finishing:
                 return
+            # Nothing is awaited since the queue was seen empty, so no wake-up is lost.
             self._wakeup.clear()
             await self._wakeup.wait()
 

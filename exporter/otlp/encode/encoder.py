@@ -64,6 +64,7 @@ class Encoder:
                     yield builder.build()
                     builder = self._new_builder()
                 else:
+                    # What does not fit into an empty request fits into none.
                     self.skipped["too_large"] += 1
                     rest = rest.without_first()
         if builder.point_count:

@@ -50,6 +50,7 @@ class NumberEncoder:
             return None
         attributes = [b"".join(self._label_bytes.get_all(item, _encode_label)) for item in labels]
         points = list(map(add, self.value_prefixes(batch), attributes))
+        # No keys: the series of an interned batch are in no other one.
         return points if batch.start_times is None else _with_start_times(points, batch.start_times), ()
 
     def value_prefixes(self, batch: SampleBatch) -> Sequence[bytes]:

@@ -101,6 +101,7 @@ class GrpcTransport:
 
     async def _close_channel(self) -> None:
         if self._channel is not None:
+            # Cleared first: if the closing is cancelled, the channel is not used again.
             channel, self._channel = self._channel, None
             await channel.close()
 

@@ -44,6 +44,7 @@ class ConnectTimeoutSockets:
     """
 
     def __init__(self) -> None:
+        # Several, since aiohttp may try more than one address of a name at a time; one of them connects.
         self._connecting: list[socket.socket] = []
 
     def create(self, address: AddrInfoType) -> socket.socket:
@@ -88,6 +89,7 @@ class HttpTransport(SessionClient):
     def _open_session(self) -> aiohttp.ClientSession:
         sockets = ConnectTimeoutSockets()
         trace = aiohttp.TraceConfig()
+        # Only a trace shows whether aiohttp reused a connection.
         trace.on_connection_reuseconn.append(_mark_reused)
         trace.on_connection_create_end.append(sockets.on_connected)
         # One connection, since requests are sent one at a time (E41); no DNS cache, since a backend may move.
@@ -130,6 +132,7 @@ class HttpTransport(SessionClient):
             ) as response:
                 return await _read(response)
         except (aiohttp.ClientError, OSError) as error:
+            # On a new connection the same errors are the fault of the server, and left to the back-off (E20).
             is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
             attempt.stale = attempt.reused and is_closed
             return _outcome(error)

@@ -44,8 +44,9 @@ def classify(outcome: TransportOutcome, points: int, now: float) -> RequestResul
         case GrpcResponse():
             return classify_grpc(outcome, points)
         case ResponseTooLarge(code):
+            # Sent again, the request would get the same response (E25). The reason is a public label.
             return Permanent("endless_answer", f"{code} with a response of more than 4 MiB; see {ENDPOINT_SETTING}")
         case NoResponse(message):
             return Retryable(message, unanswered=True)
         case NotSent(message):
-            return Blocked(message)
+            return Blocked(message)  # a file can be corrected while requests wait

@@ -18,6 +18,7 @@ TOOLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_style_layout_types_and_layers(tool: str) -> None:
     name, *arguments = TOOLS[tool]

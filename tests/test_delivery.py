@@ -70,6 +70,7 @@ async def wait_until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_queued_points_are_delivered_before_the_exit(
     tmp_path: Path, backend: Backend, number: signal.Signals
@@ -82,6 +83,7 @@ async def test_queued_points_are_delivered_before_the_exit(
     assert counts == {"delivered": len(backend.stored), "queued": 0, "lost": 0, "dropped": 0}
 
 
+@pytest.mark.slow
 async def test_a_signal_cuts_a_long_delay_short_and_everything_is_delivered(tmp_path: Path, backend: Backend) -> None:
     backend.replies = [status(429, Retry_After="600")]
     async with run_exporter(tmp_path, backend.url) as process:
@@ -94,6 +96,7 @@ async def test_a_signal_cuts_a_long_delay_short_and_everything_is_delivered(tmp_
     assert final_counts(process)["delivered"] == len(backend.stored) > 0
 
 
+@pytest.mark.slow
 async def test_points_lost_with_the_memory_are_counted_and_change_the_exit_status(tmp_path: Path) -> None:
     async with run_exporter(tmp_path, f"http://{CLOSED_ADDRESS}", grace="300ms") as process:
         await process.wait_for_log("delivery retrying")
@@ -105,6 +108,7 @@ async def test_points_lost_with_the_memory_are_counted_and_change_the_exit_statu
     assert counts["lost"] > 0
 
 
+@pytest.mark.slow
 async def test_points_on_disk_are_delivered_by_the_next_process(tmp_path: Path, backend: Backend) -> None:
     await backend.stop()
     queue = {"directory": str(tmp_path / "queue")}
@@ -120,6 +124,7 @@ async def test_points_on_disk_are_delivered_by_the_next_process(tmp_path: Path, 
     assert final_counts(process)["delivered"] == len(backend.stored) > counts["queued"] > 0
 
 
+@pytest.mark.slow
 async def test_the_exit_sends_no_staleness_markers(tmp_path: Path, backend: Backend) -> None:
     target = Backend(default_reply=status(200, b'rollout_info{namespace="shop",name="cart",phase="Paused"} 1\n'))
     await target.start()
@@ -132,6 +137,7 @@ async def test_the_exit_sends_no_staleness_markers(tmp_path: Path, backend: Back
     assert {point.flags for metric in sent for point in points(metric)} == {0}
 
 
+@pytest.mark.slow
 async def test_a_signal_stops_scraping_and_a_second_one_forces_the_exit(tmp_path: Path, backend: Backend) -> None:
     backend.default_reply = answer_too_late
     target = Backend()
@@ -152,6 +158,7 @@ async def test_a_signal_stops_scraping_and_a_second_one_forces_the_exit(tmp_path
     assert final_counts(process)["lost"] > 0
 
 
+@pytest.mark.slow
 async def test_the_process_delivers_over_grpc(tmp_path: Path) -> None:
     backend = GrpcBackend()
     await backend.start()
@@ -195,6 +202,7 @@ async def scrape_own_metrics(session: aiohttp.ClientSession, url: str) -> dict[s
     return samples
 
 
+@pytest.mark.slow
 async def test_the_accounting_balances_at_every_scrape_and_every_delivery_metric_is_set(
     tmp_path: Path, backend: Backend
 ) -> None:

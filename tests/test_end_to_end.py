@@ -80,6 +80,7 @@ async def wait_until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_canary_fractions_arrive_step_by_step(tmp_path: Path, recording: Callable[[str], Path]) -> None:
     fractions: list[float] = []
     async with run_pipeline(tmp_path, recording("basic-canary"), speed=10) as (process, received, _):
@@ -111,6 +112,7 @@ def canary_fraction(received: ReceivedMetrics, namespace: str, name: str) -> flo
     return None
 
 
+@pytest.mark.slow
 async def test_promtool_accepts_all_metrics_except_names_of_the_controller(
     tmp_path: Path, recording: Callable[[str], Path], promtool: str
 ) -> None:
@@ -127,6 +129,7 @@ async def test_promtool_accepts_all_metrics_except_names_of_the_controller(
     assert complaints == []
 
 
+@pytest.mark.slow
 async def test_pages_probes_and_api_show_the_rollouts(tmp_path: Path, recording: Callable[[str], Path]) -> None:
     async with run_pipeline(tmp_path, recording("abort"), speed=5) as (_, received, url):
         await wait_until(lambda: received.requests > 2)
@@ -139,6 +142,7 @@ async def test_pages_probes_and_api_show_the_rollouts(tmp_path: Path, recording:
     assert "leader" in page
 
 
+@pytest.mark.slow
 async def test_counters_continue_after_a_restart(tmp_path: Path, recording: Callable[[str], Path]) -> None:
     def aborted(received: ReceivedMetrics) -> float:
         return sum(
@@ -160,6 +164,7 @@ async def test_counters_continue_after_a_restart(tmp_path: Path, recording: Call
             assert await second.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -8,6 +8,7 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 from aiohttp import web
 
 from exporter.commands.once import OnceResult, run_cycle
@@ -90,6 +91,7 @@ async def test_kube_state_metrics_without_pods_is_reported(recording: Callable[[
     assert problem.startswith("kube-state-metrics exports no pods")
 
 
+@pytest.mark.slow
 async def test_the_command_prints_the_targets_and_fails_with_the_problems(recording: Callable[[str], Path]) -> None:
     async with recorded_targets(recording("leader-failover")) as targets:
         pair = [targets["argo-a"].address, targets["argo-b"].address]

@@ -225,6 +225,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 async def test_no_secret_is_ever_written_even_if_a_server_echoes_it(tmp_path: Path, case: str) -> None:
     backend_handler, target_handler, files = CASES[case]
@@ -252,6 +253,7 @@ async def test_no_secret_is_ever_written_even_if_a_server_echoes_it(tmp_path: Pa
     assert any("spool" in place for place in output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [True, False])
 async def test_neither_the_configuration_nor_its_errors_show_a_secret(tmp_path: Path, *, files: bool) -> None:
     config = configuration(tmp_path, "127.0.0.1:9", "127.0.0.1:9", files=files)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TICK = 0.5
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_when_the_exporter_is_killed_during_an_outage(tmp_path: Path) -> None:
     short_plan = Plan(45.0, [Outage(8.0, 30.0, refuse_connections=True)], [18.0])
     soak = await run(tmp_path, short_plan, TICK, 5, print)

@@ -101,6 +101,7 @@ async def test_without_a_directory_there_is_no_reason_and_no_metric(backend: Bac
         assert OwnMetric.SPOOL_ON_DISK.value.name not in {family.name for family in self_metrics.families()}
 
 
+@pytest.mark.slow
 async def test_drained_segments_are_deleted_by_the_periodic_sync(backend: Backend, tmp_path: Path) -> None:
     async with DeliveryService(_settings(tmp_path, backend), SelfMetrics("a", STARTED)) as service:
         await _enqueue(service, *range(40_000))

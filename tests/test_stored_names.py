@@ -73,6 +73,7 @@ def exported_metrics(folder: Path) -> Iterator[Metric]:
                 yield from metrics(request)
 
 
+@pytest.mark.slow
 def test_every_exported_metric_is_stored_under_its_own_name_except_five_of_the_controllers(
     recordings_folder: Path,
 ) -> None:

@@ -89,6 +89,7 @@ async def test_changed_names_and_labels_are_reported() -> None:
     }
 
 
+@pytest.mark.slow
 async def test_verify_polls_until_the_heartbeat_is_stored_with_distinct_queries() -> None:
     store = FakeStore(empty_responses=3, query_errors=[503, 429])
     report = await verify_with(store)
@@ -110,6 +111,7 @@ async def test_an_attribute_without_a_label_is_missing() -> None:
     assert [mapping.attribute for mapping in report.identity if not mapping.label] == ["deployment.environment"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [False, True])
 async def test_a_heartbeat_that_is_not_stored_is_missing_after_the_timeout(*, earlier: bool) -> None:
     store = FakeStore(accepts=lambda _: False)
@@ -145,6 +147,7 @@ class TestSeriesOfARunningExporter:
         assert '{__name__=~"(.+_)?(argo_rollouts_phase|rollout_reconcile_error)' in store.queries[-1]
         assert '"k8s.cluster.name"="c1"' in store.queries[-1]
 
+    @pytest.mark.slow
     async def test_with_missing_series_are_incomplete_or_missing(self) -> None:
         store = FakeStore(page=PAGE)
         store.samples["argo_rollouts_phase", (("phase", "Paused"),)] = 1.0
@@ -160,6 +163,7 @@ class TestSeriesOfARunningExporter:
         assert not store.samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("troubles", "message"),
     [([401], "requires a credential"), ([404], "check read.address"), ([302], "check read.address")],
@@ -174,6 +178,7 @@ async def test_queries_that_fail_until_the_timeout_are_an_error() -> None:
         await verify_with(FakeStore(query_errors=[503] * 99), seconds=0.5)
 
 
+@pytest.mark.slow
 async def test_a_rejected_push_fails_at_once_and_a_retryable_one_is_retried() -> None:
     with pytest.raises(PushError, match=r"401 Unauthorized: push refused; see otlp\.headers, otlp\."):
         await verify_with(FakeStore(push_errors=[401]), seconds=20)
@@ -207,6 +212,7 @@ async def run_command(store: FakeStore, folder: Path, *, reads: bool = True) -> 
     return process.returncode, out.decode(), err.decode()
 
 
+@pytest.mark.slow
 async def test_the_exit_code_names_the_result_and_no_secret_is_printed(tmp_path: Path) -> None:
     results = await asyncio.gather(
         run_command(FakeStore(), tmp_path),
@@ -221,6 +227,7 @@ async def test_the_exit_code_names_the_result_and_no_secret_is_printed(tmp_path:
     assert SECRET not in str(results)
 
 
+@pytest.mark.slow
 async def test_prometheus_behind_a_gateway_is_verified(require_program: Callable[[str], str], tmp_path: Path) -> None:
     gateway = FakeStore(as_prometheus_names, lambda key: key.replace(".", "_"))
     async with (
@@ -236,6 +243,7 @@ async def test_prometheus_behind_a_gateway_is_verified(require_program: Callable
     assert report.added_labels["job"] == "store"
 
 
+@pytest.mark.slow
 async def test_victoria_metrics_with_and_without_prometheus_naming_is_verified(
     require_program: Callable[[str], str], tmp_path: Path
 ) -> None:

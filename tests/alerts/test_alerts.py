@@ -21,6 +21,7 @@ def test_promtool_accepts_the_rules(promtool: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_promtool_unit_tests_pass(file: str, promtool: str) -> None:
     result = subprocess.run([promtool, "test", "rules", file], cwd=FOLDER, capture_output=True, text=True, check=False)

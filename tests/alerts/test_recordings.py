@@ -103,6 +103,7 @@ WITH_ALERTS: Final = (
 """Failures that last long enough for an alert, and the alerts that must fire, as `alert namespace/name`."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("playback", WITHOUT_ALERTS, ids=str)
 def test_no_alert_fires_if_everything_succeeds(
     playback: Playback, recordings: Recordings, promtool: str, tmp_path: Path
@@ -110,6 +111,7 @@ def test_no_alert_fires_if_everything_succeeds(
     _run_promtool(promtool, tmp_path, _unit_test(playback, play_recording(recordings, playback), ()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("playback", "expected"), WITH_ALERTS, ids=[str(playback) for playback, _ in WITH_ALERTS])
 def test_exactly_the_expected_alerts_fire(
     playback: Playback, expected: set[str], recordings: Recordings, promtool: str, tmp_path: Path

@@ -54,6 +54,7 @@ def make_plan(folder: Path, size: Size, cycles: int) -> Plan:
 # Pages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [Size(1, 0), Size(2, 3), SIZE, Size(30, 120)])
 def test_pages_have_samples_for_every_object_of_the_fleet(size: Size) -> None:
     fleet = build_fleet(size)
@@ -188,6 +189,7 @@ def test_unknown_subject_is_rejected_with_the_valid_names() -> None:
 # Complete runs
 
 
+@pytest.mark.slow
 async def test_exporter_does_all_the_work_and_is_measured(tmp_path: Path) -> None:
     folder = tmp_path / "exporter"
     folder.mkdir()
@@ -211,6 +213,7 @@ async def test_subject_that_does_not_scrape_is_reported_with_its_log(tmp_path: P
         await measure(subject, sys.executable, make_plan(tmp_path, SIZE, cycles=1), "relay", tmp_path)
 
 
+@pytest.mark.slow
 def test_each_part_has_a_rate() -> None:
     rates = {part.name: part.rate for part in measure_parts(Size(4, 9))}
     assert {name for name, _, _ in PARTS} <= rates.keys()

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+import pytest
 
 from tests.boards.live_exporter import scraped_exporter
 from tests.boards.loaded_stores import QueryClient
@@ -57,6 +58,7 @@ def is_exported(expression: Expression) -> bool:
     return all(name.startswith("process_") for name in others)
 
 
+@pytest.mark.slow
 async def test_every_query_returns_data_from_a_scraping_and_from_a_receiving_store(
     recording: Callable[[str], Path], require_program: Callable[[str], str], tmp_path: Path
 ) -> None:

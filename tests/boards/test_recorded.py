@@ -52,6 +52,7 @@ def timelines(recordings: Recordings) -> dict[str, Timeline]:
     return {cluster: with_synthetic_metrics(play_recording(recordings, play)) for cluster, play in PLAYBACKS.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["prometheus", "victoria-metrics"])
 async def test_every_query_and_the_expected_alerts_return_data(
     kind: str, timelines: dict[str, Timeline], require_program: Callable[[str], str], promtool: str, tmp_path: Path

@@ -36,6 +36,7 @@ MAX_CONFIG_MAP_BYTES = 1_000_000
 """A little less than the limit of the API server, 1 MiB."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_helm_lint_reports_only_the_missing_icon(example: str) -> None:
@@ -43,6 +44,7 @@ def test_helm_lint_reports_only_the_missing_icon(example: str) -> None:
     assert [line for line in output.splitlines() if line.startswith("[")] == ["[INFO] Chart.yaml: icon is recommended"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_manifest_is_valid_kubernetes(manifests: Callable[[str], Manifests], example: str) -> None:
     assert [fault for manifest in manifests(example) for fault in manifest_errors(manifest)] == []
@@ -65,6 +67,7 @@ def test_validation_finds_a_misspelt_key_and_a_wrong_type(manifests: Callable[[s
         assert manifest_errors(manifest), (kind, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_chart_renders_to_the_golden(chart_with_small_files: Path, example: str) -> None:
     golden = (GOLDEN / f"{example}.yaml").read_text()
@@ -190,6 +193,7 @@ def test_termination_grace_period_exceeds_the_delivery_grace(manifests: Callable
     assert pod["terminationGracePeriodSeconds"] >= Settings().otlp.grace + 10
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("helm")
 def test_configuration_change_replaces_the_pod_but_a_service_change_does_not() -> None:
 

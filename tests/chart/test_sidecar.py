@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 import yaml
 
 from exporter import __version__
@@ -77,6 +78,7 @@ def run_config(environment: Mapping[str, str]) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.slow
 def test_exporter_accepts_the_environment_of_the_sidecar(tmp_path: Path) -> None:
     (tmp_path / "authorization").write_text("Basic dXNlcjpwYXNz")
     environment = {

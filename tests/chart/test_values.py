@@ -65,6 +65,7 @@ def test_chart_and_exporter_have_one_version() -> None:
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -127,6 +128,7 @@ def run_check(release: Manifests, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": ""})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_exporter_accepts_every_example_without_a_warning(
     manifests: Callable[[str], Manifests], example: str, tmp_path: Path
@@ -138,6 +140,7 @@ def test_exporter_accepts_every_example_without_a_warning(
     assert (f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)") in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("helm")
 def test_check_rejects_an_invalid_configuration(tmp_path: Path) -> None:
     result = run_check(documents(render("--set", "config.otlp.quue.bytes=1")), tmp_path)

@@ -43,6 +43,7 @@ def test_percent_encoded_headers_round_trip(headers: dict[str, str]) -> None:
     assert decode_headers(text) == (headers, (), ())
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(min_size=1, max_size=9).filter(str.strip), st.text(max_size=20), max_size=5))
 def test_percent_encoded_attributes_round_trip(attributes: dict[str, str]) -> None:
     """Rule E14: any text, commas and line breaks among it."""

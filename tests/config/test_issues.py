@@ -39,6 +39,7 @@ def test_an_invalid_file_has_exactly_these_issues(load_issues: LoadIssues, case:
     assert load_issues(text) == [issue.strip() for issue in expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "issue"), NOT_TEXT)
 def test_a_file_that_is_not_text_has_exactly_this_issue(load_issues: LoadIssues, text: str | bytes, issue: str) -> None:
     assert load_issues(text) == [issue]
@@ -133,6 +134,7 @@ class TestConfigurationFile:
         ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.one_of(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from exporter.demo.simulator.objects import ObjectKey
 from exporter.demo.simulator.scenario import FAILOVER_SECONDS, SPEED, Scenario
 
@@ -44,6 +46,7 @@ def test_twenty_seconds_show_an_abort_a_rollback_a_switch_and_weights() -> None:
     assert {fraction for _, fraction in states[ObjectKey("shop", "cart")]} == {0.0}
 
 
+@pytest.mark.slow
 def test_the_scenario_runs_for_an_hour_with_its_failovers() -> None:
     scenario = Scenario(START)
     leaders = set()

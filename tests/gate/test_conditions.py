@@ -44,6 +44,7 @@ def evaluate_recorded(text: str, engine: Engine, result: float | list[float]) ->
     return ["type" if outcome.message.startswith("expected bool") else "run", outcome.message]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_outcome_and_message_of_a_condition_equal_those_of_the_real_engine(name: str) -> None:
     kinds: Counter[str] = Counter()
@@ -57,6 +58,7 @@ def test_outcome_and_message_of_a_condition_equal_those_of_the_real_engine(name:
     assert min(kinds["ok"], kinds["compile"], kinds["run"], kinds["type"]) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", Engine)
 @given(text=st.text(max_size=40) | st.text("result[0]().#{}<>=!&|?:,;'\"`\\ inotandlet1e5+-*/%^$@x\n", max_size=60))
 @settings(max_examples=300, deadline=None)
@@ -83,6 +85,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", Engine)
 @given(pieces=st.lists(PIECES, max_size=14), result=st.lists(st.floats(), max_size=3) | st.floats())
 @settings(max_examples=400, deadline=None)
@@ -143,6 +146,7 @@ def test_an_error_has_the_position() -> None:
     check(parse("result < 0.05", Engine.EXPR_1_17), SCALAR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "condition",
     [

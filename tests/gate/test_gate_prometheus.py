@@ -7,6 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from exporter.commands.gate.load import GateSource
 from exporter.commands.gate.run import RunOptions, run
 from exporter.gate.controller import parse_version
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
 
 PHASES = ("Completed", "Progressing", "Paused", "Timeout", "Error", "Abort")
 PAGE = "# TYPE rollout_phase gauge\n" + "".join(
@@ -32,6 +33,7 @@ INCIDENT = range(40, 60)
 """Minutes after the start of the history in which 30 % of the requests fail."""
 
 
+@pytest.mark.slow
 async def test_validation_of_the_article_succeeds_17_times_of_17(
     require_program: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

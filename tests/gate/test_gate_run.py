@@ -47,6 +47,7 @@ async def run_gate(file: str, served: Api, capsys: pytest.CaptureFixture[str], *
     return code, json.loads(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "code", "phase", "counts"),
     [
@@ -168,6 +169,7 @@ async def test_user_in_the_address_is_sent_and_never_printed(
     assert "never-shown" not in out + err
 
 
+@pytest.mark.slow
 async def test_query_times_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def slow(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(5)
@@ -180,6 +182,7 @@ async def test_query_times_out(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "did not respond within 1 s" in status["metricResults"][0]["message"]
 
 
+@pytest.mark.slow
 async def test_endless_gate_is_terminated_after_max_duration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

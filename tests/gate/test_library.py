@@ -58,6 +58,7 @@ def test_shipped_gate_has_no_lint_findings(path: Path) -> None:
     assert findings(path.read_text()) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rendered_gates_have_no_lint_findings(version: str, require_program: Callable[[str], str]) -> None:
     require_program("helm")
@@ -71,6 +72,7 @@ def test_example_rollout_has_no_lint_findings(require_program: Callable[[str], s
     assert findings(render(*values_arguments("gates")), (CHART / "examples" / "rollout.yaml").read_text()) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS[:-1])
 @pytest.mark.parametrize("signal", SHIPPED_SIGNALS)
 def test_template_secret_and_rollout_are_valid_kubernetes(signal: Signal, version: str) -> None:
@@ -147,6 +149,7 @@ MEASUREMENTS: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signal", "series", "value"), MEASUREMENTS)
 def test_query_returns_the_expected_value(
     promtool: str, tmp_path: Path, signal: Signal, series: list[tuple[str, str]], value: float | None

@@ -57,6 +57,7 @@ def comparable(status: Any) -> Any:
     return status
 
 
+@pytest.mark.slow
 def test_simulation_ends_with_the_recorded_status(status_pairs: list[tuple[Any, Any]]) -> None:
     """Phases, values, messages, counts, summaries and metadata, to the letter."""
     for expected, actual in status_pairs:

@@ -119,6 +119,7 @@ def case(name: str) -> OracleCase:
     return OracleCase(FILES[name])
 
 
+@pytest.mark.slow
 def test_a_page_is_pushed_as_by_the_collector_except_where_a_rule_decides(name: str, case: OracleCase) -> None:
     pushed = case.push()
     for frame, theirs in enumerate(case.collector[:-1]):
@@ -128,6 +129,7 @@ def test_a_page_is_pushed_as_by_the_collector_except_where_a_rule_decides(name: 
         assert {key: ours.metrics[key] for key in common} == {key: theirs.metrics[key] for key in common}
 
 
+@pytest.mark.slow
 def test_series_of_a_failing_target_go_stale_after_the_grace_period_as_the_collectors_do_at_once(
     name: str, case: OracleCase
 ) -> None:
@@ -137,6 +139,7 @@ def test_series_of_a_failing_target_go_stale_after_the_grace_period_as_the_colle
     assert difference(stale.points, case.collector[-1].points) == sorted(expected.collector)
 
 
+@pytest.mark.slow
 def test_a_page_is_parsed_as_prometheus_stores_it_except_where_a_rule_decides(name: str, case: OracleCase) -> None:
     for frame, result in enumerate(case.scrape_results()):
         expected = DIFFERENCES.get((name, frame), NO_DIFFERENCE)

@@ -8,6 +8,8 @@ import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+import pytest
+
 from exporter.config.outputs import RetrySection
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
@@ -111,6 +113,7 @@ async def grpc_unresponsive() -> float:
             return await seconds_to_deliver(transport, grpc_at(port, listening))
 
 
+@pytest.mark.slow
 async def test_delivery_resumes_within_two_seconds_of_the_return_of_the_backend() -> None:
     cases = (http_refusing, http_unresponsive, grpc_refusing, grpc_unresponsive)
     durations = await asyncio.gather(*(case() for case in cases))
@@ -118,6 +121,7 @@ async def test_delivery_resumes_within_two_seconds_of_the_return_of_the_backend(
     assert too_late == {}
 
 
+@pytest.mark.slow
 async def test_a_hanging_connection_attempt_ends_long_before_the_timeout() -> None:
     with unresponsive_socket() as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"

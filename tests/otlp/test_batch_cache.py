@@ -45,6 +45,7 @@ def uncached_copy(family: MetricFamily) -> MetricFamily:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data(), metric_type=st.sampled_from([MetricType.GAUGE, MetricType.COUNTER]), timed=st.booleans())
 def test_cached_numbers_equal_newly_encoded_ones(data: st.DataObject, metric_type: MetricType, *, timed: bool) -> None:

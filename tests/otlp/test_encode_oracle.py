@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -97,6 +98,7 @@ def expected_point(counts: list[float], total: float | None, count: float | None
     return {"buckets": buckets, "bounds": [float(i) for i in range(len(counts))], "sum": total, "count": int(count)}
 
 
+@pytest.mark.slow
 @given(histograms=HISTOGRAMS, random=st.randoms(use_true_random=False), shuffled=st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_every_histogram_follows_the_rules(histograms: list[Any], random: Any, *, shuffled: bool) -> None:

@@ -99,6 +99,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 async def test_no_point_is_lost_uncounted_with_any_hostile_backend(name: str) -> None:
     case = CASES[name]

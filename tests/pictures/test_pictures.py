@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import pytest
 from PIL import Image
 
 from tests.boards.loaded_stores import prometheus_with
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.recorded import Recordings
 
 
+@pytest.mark.slow
 async def test_dashboard_is_drawn_with_data_in_every_panel(
     recordings: Recordings, require_program: Callable[[str], str], promtool: str, tmp_path: Path
 ) -> None:

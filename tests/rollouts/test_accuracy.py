@@ -56,6 +56,7 @@ def table(recordings: Recordings) -> AccuracyTable:
     return AccuracyTable(recordings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("interval", FRAME_INTERVALS)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.recorded import Recordings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_derived_series_of_a_recording_are_those_of_its_golden_text(recordings: Recordings, name: str) -> None:
     expected = (GOLDEN_FOLDER / f"{name}.txt").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def results(snapshot: MetricsSnapshot) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, scripts(ACTIONS), ANYTHING)
 def test_every_snapshot_of_any_history_is_consistent(
@@ -104,6 +106,7 @@ def test_every_snapshot_of_any_history_is_consistent(
         previous |= now
 
 
+@pytest.mark.slow
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, scripts(WITHOUT_PAUSE), RESTARTS | GAPS | SKEW)
 def test_results_are_those_of_the_updates_that_happened(
@@ -121,6 +124,7 @@ def test_results_are_those_of_the_updates_that_happened(
     assert results(last.snapshot) == {name: count for name, count in history.cluster.results.items() if count}
 
 
+@pytest.mark.slow
 @settings(max_examples=20, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, scripts(ACTIONS), GAPS)
 def test_after_any_history_a_settled_rollout_has_no_unknown_values(
@@ -143,6 +147,7 @@ def test_after_any_history_a_settled_rollout_has_no_unknown_values(
     assert variant == "plain" or values(last.snapshot, "argo_rollouts_unknown") == []
 
 
+@pytest.mark.slow
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(strategies, replicas, st.sampled_from(["full", "no-state"]), scripts(WITHOUT_PAUSE))
 def test_progress_and_pod_roles_are_those_of_the_ground_truth(
@@ -157,6 +162,7 @@ def test_progress_and_pod_roles_are_those_of_the_ground_truth(
         assert {uid: role for uid, role in roles.items() if role != "unknown" and role != true.get(uid, role)} == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(strategies, replicas, variants, scripts(ACTIONS), GAPS | SKEW)
 def test_a_series_goes_stale_exactly_once_after_it_is_gone(

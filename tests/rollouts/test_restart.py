@@ -44,6 +44,7 @@ def samples(snapshot: MetricsSnapshot) -> Samples:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 15.0])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_restart_before_any_tick_changes_no_series(recordings: Recordings, name: str, seconds: float) -> None:

@@ -278,6 +278,7 @@ async def test_the_event_loop_runs_between_expensive_blocks(serve: Servers, scra
     assert set(range(1, 20)) <= set(block_counts)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     st.lists(

@@ -61,6 +61,7 @@ def random_edit(rows: list[tuple[str, int]], random: Random) -> list[tuple[str, 
     return random.choice(edits)
 
 
+@pytest.mark.slow
 @LAW
 @given(st.randoms(use_true_random=False), st.integers(0, 600), BLOCKS, st.integers(1, 5))
 def test_changing_pages_parse_as_if_each_were_the_first(random: Random, count: int, block: int, scrapes: int) -> None:
@@ -79,6 +80,7 @@ def test_changing_pages_parse_as_if_each_were_the_first(random: Random, count: i
         previous, rows = result.families, random_edit(rows, random)
 
 
+@pytest.mark.slow
 @LAW
 @given(st.lists(st.tuples(GROUPS, st.sampled_from(FORMS)), min_size=2, max_size=4), BLOCKS)
 def test_irregular_pages_parse_as_if_each_were_the_first(

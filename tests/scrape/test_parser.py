@@ -80,6 +80,7 @@ def test_a_real_page_parses_as_the_reference_parser_does(name: str) -> None:
     assert exposition.samples == sum(len(family) for family in exposition.families.values()) > 0
 
 
+@pytest.mark.slow
 @LAW
 @given(GROUPS, CUTS)
 def test_a_page_parses_the_same_however_it_is_split(groups: Sequence[Group], cuts: Sequence[int]) -> None:
@@ -100,6 +101,7 @@ def test_a_real_page_parses_the_same_in_small_pieces(name: str) -> None:
     assert family_values(parse_page(text, range(0, len(text), 997))) == family_values(parse_page(text))
 
 
+@pytest.mark.slow
 @LAW
 @given(GROUPS, st.lists(st.sampled_from(FORMS[1:]), min_size=1, max_size=3))
 def test_irregular_lines_parse_like_regular_ones(groups: Sequence[Group], forms: Sequence[str]) -> None:
@@ -115,6 +117,7 @@ def test_timestamps_of_a_real_page_are_ignored(name: str) -> None:
     assert family_values(parse_page(b"\n".join(lines) + b"\n")) == family_values(parse_page(text))
 
 
+@pytest.mark.slow
 @LAW
 @given(GROUPS, st.sets(st.integers(0, 2)), CUTS)
 def test_skipping_families_equals_parsing_all_and_dropping_them(
@@ -137,6 +140,7 @@ def test_selected_families_of_a_real_page_parse_as_on_the_complete_page() -> Non
     assert len(selected) > 8
 
 
+@pytest.mark.slow
 @LAW
 @given(GROUPS, st.lists(st.sampled_from(FORMS), min_size=1, max_size=3))
 def test_a_page_parsed_again_yields_identical_series(groups: Sequence[Group], forms: Sequence[str]) -> None:

@@ -73,6 +73,7 @@ def parse(text: str) -> ParsedFamilies:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(FAMILIES)
 def test_the_reference_parser_reads_back_what_is_rendered(families: tuple[MetricFamily, ...]) -> None:
@@ -139,6 +140,7 @@ def test_a_value_is_formatted_exactly_and_briefly(value: float, text: str) -> No
     assert format_value(value) == text
 
 
+@pytest.mark.slow
 def test_a_large_family_comes_in_blocks_under_one_header() -> None:
     large = gauge("a", *(({"n": str(n)}, n) for n in range(2 * BLOCK_SAMPLES + 1)))
     blocks = list(render([large]))

@@ -137,6 +137,7 @@ DOCUMENTS = list(yaml.safe_load_all((PAIRS / "secret-in-rollout.bad.yaml").read_
 PATHS = sorted(paths(DOCUMENTS), key=str)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(path=st.sampled_from([path for path in PATHS if path]), value=VALUES)
 def test_any_value_anywhere_is_linted_without_an_exception(path: tuple[str | int, ...], value: object) -> None:

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from exporter.gate.render.answers import Answers, Credential
 from exporter.gate.render.manifest import secret, template
 from tests.real_stores import prometheus
@@ -26,6 +28,7 @@ SERIES = 'http_requests_total{service="checkout",pod="checkout-abc-x",status="%s
 STABLE = 'http_requests_total{service="checkout",pod="checkout-old-x",status="200"} %s %s\n'
 
 
+@pytest.mark.slow
 async def test_each_quarter_of_an_hour_has_its_result(require_program: Callable[[str], str], tmp_path: Path) -> None:
     start = int(time.time()) // 3600 * 3600 - 7 * 3600
     write_history(require_program("promtool"), tmp_path, start)

@@ -78,6 +78,7 @@ def answers(draw: st.DrawFn) -> Answers:
         reject()
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(gate_answers=answers())
 def test_any_answers_give_a_gate_without_findings(gate_answers: Answers) -> None:

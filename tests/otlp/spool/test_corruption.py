@@ -77,6 +77,7 @@ def _expect(harness: SpoolHarness, left: Sequence[int]) -> None:
     harness.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [0xFF, 0x01])
 def test_a_flipped_byte_costs_one_record(intact: Path, tmp_path: Path, bits: int) -> None:
     for offset in range(len(SEGMENT_HEADER) + (COUNT + 1) * RECORD_BYTES):
@@ -85,6 +86,7 @@ def test_a_flipped_byte_costs_one_record(intact: Path, tmp_path: Path, bits: int
         _expect(harness, [number for number in range(1, COUNT + 1) if number != hit])
 
 
+@pytest.mark.slow
 def test_a_truncated_file_keeps_the_records_before_the_cut(intact: Path, tmp_path: Path) -> None:
     for size in range(len(SEGMENT_HEADER) + (COUNT + 1) * RECORD_BYTES):
         harness = _damaged(intact, tmp_path / "copy", "000000000000.spool", _cut(size))
@@ -106,6 +108,7 @@ def partly_delivered(tmp_path: Path) -> Path:
     return tmp_path / "begun"
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_in_the_checkpoint_costs_at_most_one_duplicate(partly_delivered: Path, tmp_path: Path) -> None:
     assert (partly_delivered / "spool.cursor").stat().st_size == 2 * SLOT_BYTES
     remaining = set()

@@ -49,6 +49,7 @@ def child_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str
     return directory, completed.stdout
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_system_call_loses_and_invents_nothing(
     strace: str, child_directory: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_kill_at_any_system_call_loses_and_invents_nothing(
     assert len(statuses) > 80
 
 
+@pytest.mark.slow
 def test_random_kills_over_many_restarts_lose_and_invent_nothing(tmp_path: Path) -> None:
     ledger, rng = CrashLedger(), random.Random(5)
     for _ in range(KILLS):
@@ -82,6 +84,7 @@ def test_random_kills_over_many_restarts_lose_and_invent_nothing(tmp_path: Path)
     ledger.check(tmp_path / "spool")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EIO", "EDQUOT"])
 def test_writes_that_fail_for_some_time_lose_nothing(strace: str, tmp_path: Path, error: str) -> None:
     """Six writes in a row fail from the ninth on, of records and of the checkpoint; `close` retries."""
@@ -101,6 +104,7 @@ def test_a_failed_sync_loses_nothing(strace: str, tmp_path: Path) -> None:
     ledger.check(tmp_path / "spool")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fsync", "min_syncs", "max_syncs"), [("always", 16, 60), ("interval", 3, 15), ("never", 0, 0)]
 )
@@ -125,6 +129,7 @@ def test_with_fsync_always_a_request_is_synced_before_commit_returns(strace: str
         synced = synced or (word == "try" and "fsync(" in line)
 
 
+@pytest.mark.slow
 def test_a_slow_disk_does_not_block_the_event_loop(strace: str, tmp_path: Path) -> None:
     """Every fsync takes 0.2 s; the event loop continues meanwhile."""
     program = (

@@ -22,12 +22,12 @@ ALERTS = ROOT / "charts/rollouts-exporter/rules/alerts.yaml"
 
 def series_table() -> str:
     """Return the derived series as a Markdown table."""
-    lines = ["| series | kind | labels | meaning |", "|---|---|---|---|"]
-    for name, kind, labels, text in series_rows():
+    lines = ["| series | type | labels | meaning |", "|---|---|---|---|"]
+    for name, metric_type, labels, text in series_rows():
         extra_labels = ", ".join(
             label for label in labels.split(", ") if label not in {"namespace", "name"} or label == labels
         )
-        lines.append(f"| `{name}` | {kind} | {extra_labels} | {text} |")
+        lines.append(f"| `{name}` | {metric_type} | {extra_labels} | {text} |")
     return "\n".join(lines)
 
 

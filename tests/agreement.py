@@ -282,12 +282,12 @@ def _answer(
     question: str, values: ExportedValues, expected: Sequence[Expected], *, is_visible: bool
 ) -> Correctness | None:
     """Answer a question by the expected values of its own frame (the first) or of a neighbour."""
-    own, *neighbours = (_CHECKS[question](values, frame) for frame in expected)
-    if own is None:
+    own_frame, *neighbours = (_CHECKS[question](values, frame) for frame in expected)
+    if own_frame is None:
         return None
-    if Correctness.RIGHT in {own, *neighbours}:
+    if Correctness.RIGHT in {own_frame, *neighbours}:
         return Correctness.RIGHT
-    return own if own is Correctness.WRONG or is_visible else Correctness.EXCUSED
+    return own_frame if own_frame is Correctness.WRONG or is_visible else Correctness.EXCUSED
 
 
 def _visible(results: Iterable[ScrapeResult]) -> set[RolloutKey]:

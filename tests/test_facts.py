@@ -23,8 +23,8 @@ def test_every_row_has_a_fact_a_source_and_a_file() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0][:60] for row in ROWS])
 def test_the_files_and_recordings_of_a_fact_exist(row: tuple[str, ...]) -> None:
-    _, seen, files = row
-    recordings = re.findall(r"`([^`]+)`", seen) if "recording" in seen else []
+    _, evidence, files = row
+    recordings = re.findall(r"`([^`]+)`", evidence) if "recording" in evidence else []
     paths = [*re.findall(r"`([^`]+)`", files), *(f"tests/recordings/{name}.tar.xz" for name in recordings)]
     assert re.findall(r"`([^`]+)`", files)
     assert [path for path in paths if not (ROOT / path).is_file()] == []

@@ -280,7 +280,7 @@ def recorded_pages() -> tuple[RecordedResponse, ...]:
 
 def expected_frame(folder: Path) -> RecordedFrame:
     """Return the result of parsing these pages."""
-    first, second, third = (taken.page for taken in recorded_pages())
+    first, second, third = (recorded.page for recorded in recorded_pages())
     file = folder / "pages" / "0000" / "10.0.0.1-8090.prom.gz"
     with_body = RecordedPage(
         source=first.source,
@@ -372,9 +372,9 @@ COMMENT: Final = re.compile(r"^ *# \S.*\n|^#  +# .*\n|  # .*$", re.MULTILINE)
 """A comment in a gate, but not the part that goes into the Rollout."""
 
 
-def answers_read(given: Mapping[str, Any]) -> dict[str, Any]:
+def answers_read(answers: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `gate render` makes of answers, by option."""
-    read = render.complete_answers(given, None)
+    read = render.complete_answers(answers, None)
     return {
         "signal": read.signal.value,
         "service": read.service,
@@ -424,9 +424,9 @@ def test_a_file_of_answers_is_read_by_option_names(tmp_path: Path, blank: str) -
 def rendered_gate() -> str:
     """Return what `gate render` prints with every option given, without its comments."""
     texts = {name: f"{value}s" if name in {"interval", "window"} else value for name, value in ANSWERS.items()}
-    given = [f"--{name}" if value is True else f"--{name}={value}" for name, value in texts.items()]
-    given = [text for text in given if not text.startswith(("--read-delay", "--scrape-interval"))]
-    done = CliRunner().invoke(main, ["gate", "render", *given, "--read-delay=20s", "--scrape-interval=15s"])
+    arguments = [f"--{name}" if value is True else f"--{name}={value}" for name, value in texts.items()]
+    arguments = [text for text in arguments if not text.startswith(("--read-delay", "--scrape-interval"))]
+    done = CliRunner().invoke(main, ["gate", "render", *arguments, "--read-delay=20s", "--scrape-interval=15s"])
     assert done.exit_code == 0, done.output
     return COMMENT.sub("", done.stdout)
 

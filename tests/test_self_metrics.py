@@ -101,18 +101,18 @@ def test_process_metrics_are_exported_only_on_request(telemetry: SelfMetrics) ->
 
 
 def test_observable_metrics_are_read_at_one_moment_and_balance(telemetry: SelfMetrics) -> None:
-    made = 0
+    produced = 0
 
     def accounting() -> ObservedValues:
-        nonlocal made
-        made += 10
-        dropped = {"age": made * 0.1, "size": made * 0.2}
+        nonlocal produced
+        produced += 10
+        dropped = {"age": produced * 0.1, "size": produced * 0.2}
         return {
-            OwnMetric.POINTS_MADE: made,
-            OwnMetric.POINTS_DELIVERED: made * 0.4,
-            OwnMetric.POINTS_REJECTED: made * 0.1,
+            OwnMetric.POINTS_MADE: produced,
+            OwnMetric.POINTS_DELIVERED: produced * 0.4,
+            OwnMetric.POINTS_REJECTED: produced * 0.1,
             OwnMetric.POINTS_DROPPED: dropped,
-            OwnMetric.POINTS_QUEUED: made * 0.2,
+            OwnMetric.POINTS_QUEUED: produced * 0.2,
         }
 
     telemetry.register_callback(accounting)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parent.parent
 MODULES: Final = sorted((ROOT / "exporter").rglob("*.py"))
+TESTS: Final = sorted((ROOT / "tests").rglob("*.py"))
 
 OLD_WORDS: Final = frozenset(
     {
@@ -71,7 +72,7 @@ def test_a_plain_name_is_not(name: str) -> None:
 def test_no_name_is_of_the_old_dialect() -> None:
     old = [
         f"{module.relative_to(ROOT)}:{line}: {name}"
-        for module in MODULES
+        for module in (*MODULES, *TESTS)
         for line, name in names(ast.parse(module.read_text()))
         if is_old(name)
     ]

@@ -157,10 +157,10 @@ def test_table_has_the_ratio_to_each_peer_and_to_the_best() -> None:
         make_row("b", 0.4, 100.0),
         make_row("a", 0.2, 300.0, "whole"),
     ]
-    relay, whole = tables(rows)
+    relay, complete = tables(rows)
     ratios = {line.split(" | ")[0]: line.removesuffix(" |").split(" | ")[-2:] for line in relay.splitlines()[3:]}
     assert ratios == {"| a": ["0.50", "0.20"], "| b": ["0.25", "0.60"], f"| {BEST_PEER}": ["0.50", "0.60"]}
-    assert whole.startswith("| small, whole |")
+    assert complete.startswith("| small, whole |")
 
 
 def test_repeated_rounds_are_reduced_to_the_median() -> None:

@@ -50,7 +50,9 @@ def test_variables_can_set_the_entire_section(load_config: LoadConfig) -> None:
 
 
 APPENDED = "read.address: ends in /api/v1, which is appended to it; write the part before /api/v1"
-AT = "read.address: has a user name before an @; set credentials in their own settings, and write the address alone"
+USER_IN_ADDRESS = (
+    "read.address: has a user name before an @; set credentials in their own settings, and write the address alone"
+)
 LAST9 = "{cluster: c, organization: o}"
 
 
@@ -67,7 +69,7 @@ LAST9 = "{cluster: c, organization: o}"
         ),
         (
             f"{{address: 'https://u:{SECRET}@h'}}",
-            AT,
+            USER_IN_ADDRESS,
         ),
         (f"{{address: 'http://h', last9: {LAST9}}}", "read.address: is set, and `last9` too; keep one of them"),
         (

@@ -67,9 +67,9 @@ async def draw_recorded(folder: Path, selected: set[str]) -> None:
             end = min(end for _, end in spans.values())
             await draw("fleet", store, TimeWindow(start, end, INTERVAL, _variables(start, end)))
         if "rollout" in selected:
-            one = {"cluster": "us-1", "namespace": "shop", "rollout": "search", "service": "search"}
+            variables = {"cluster": "us-1", "namespace": "shop", "rollout": "search", "service": "search"}
             start, end = spans["us-1"]
-            await draw("rollout", store, TimeWindow(start, end, INTERVAL, _variables(start, end) | one))
+            await draw("rollout", store, TimeWindow(start, end, INTERVAL, _variables(start, end) | variables))
 
 
 def _variables(start: float, end: float, rate: str = "1m") -> dict[str, str]:

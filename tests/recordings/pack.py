@@ -21,7 +21,7 @@ def pack(recording: Path) -> bytes:
     """Return a recording as one .tar.xz; the same recording gives the same bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for file in sorted(kept(recording), key=lambda one: (one.name, str(one))):
+        for file in sorted(files_to_pack(recording), key=lambda path: (path.name, str(path))):
             body = unpacked(file)
             member = tarfile.TarInfo(file.relative_to(recording).as_posix().removesuffix(".gz"))
             member.size = len(body)
@@ -29,7 +29,7 @@ def pack(recording: Path) -> bytes:
     return lzma.compress(packed.getvalue(), preset=9)
 
 
-def kept(recording: Path) -> list[Path]:
+def files_to_pack(recording: Path) -> list[Path]:
     """Return the files that some test reads."""
     named = [recording / name for name in READ]
     return [*(file for file in named if file.exists()), *recording.glob("pages/*/*"), *recording.glob("truth.jsonl*")]

@@ -60,8 +60,8 @@ def roles_of_new_0(tracker: RolloutTracker, now: float) -> tuple[dict[str, float
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_pod_whose_role_changes_is_exported_as_0_with_its_old_role_for_five_minutes(*, restart: bool) -> None:
     tracker = mid_update(restart=restart)
-    for at in range(45, 345, 15):
-        assert roles_of_new_0(tracker, at) == ({"stable": 1.0, "canary": 0.0}, False), at
+    for now in range(45, 345, 15):
+        assert roles_of_new_0(tracker, now) == ({"stable": 1.0, "canary": 0.0}, False), now
     assert roles_of_new_0(tracker, 345) == ({"stable": 1.0}, True)
     assert roles_of_new_0(tracker, 360) == ({"stable": 1.0}, False)
 

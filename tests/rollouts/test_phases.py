@@ -54,8 +54,8 @@ def test_a_phase_starts_when_it_is_entered_and_does_not_count_if_it_ends_within_
     ticks: list[Tick], phase: str, started_at: float, counts: dict[str, int]
 ) -> None:
     history = PhaseHistory("Completed", 0)
-    for now, shown, explained in ticks:
-        history = observe_phase(history, shown, now, HOLD_DOWN, explained=explained)
+    for now, phase_on_page, explained in ticks:
+        history = observe_phase(history, phase_on_page, now, HOLD_DOWN, explained=explained)
     assert (history.phase, history.started_at, dict(history.transition_counts)) == (phase, started_at, counts)
 
 

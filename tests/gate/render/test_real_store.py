@@ -46,9 +46,9 @@ def rendered(address: str) -> str:
     return f"{secret(answers, Credential('user', 'token'))}---\n{template(answers)}"
 
 
-async def replay(gate: Path, at: float) -> tuple[int, int]:
+async def replay(gate: Path, timestamp: float) -> tuple[int, int]:
     """Run `gate run --at`; return its exit code and how many measurements it took."""
-    arguments = ["--arg", "service-name=checkout", "--arg", "canary-hash=abc", "--at", str(at), "--json"]
+    arguments = ["--arg", "service-name=checkout", "--arg", "canary-hash=abc", "--at", str(timestamp), "--json"]
     program = str(Path(sys.executable).parent / "rollouts-exporter")
     child = await asyncio.create_subprocess_exec(
         program, "gate", "run", str(gate), *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -74,11 +74,11 @@ def samples(start: int) -> Iterator[str]:
     moments = range(start, start + (len(SHARES) + 1) * SPAN, STEP)
     shares = [*SHARES.values(), None]
     good, bad = [0.0], [0.0]
-    for at in moments:
-        share = shares[(at - start) // SPAN]
+    for timestamp in moments:
+        share = shares[(timestamp - start) // SPAN]
         more = (0.0, 0.0) if share is None else (100 * (1 - share), 100 * share)
         good.append(good[-1] + more[0])
         bad.append(bad[-1] + more[1])
-    yield from (SERIES % ("200", value, at) for value, at in zip(good[1:], moments, strict=True))
-    yield from (SERIES % ("500", value, at) for value, at in zip(bad[1:], moments, strict=True))
-    yield from (STABLE % (place * 900.0, at) for place, at in enumerate(moments))
+    yield from (SERIES % ("200", value, timestamp) for value, timestamp in zip(good[1:], moments, strict=True))
+    yield from (SERIES % ("500", value, timestamp) for value, timestamp in zip(bad[1:], moments, strict=True))
+    yield from (STABLE % (place * 900.0, timestamp) for place, timestamp in enumerate(moments))

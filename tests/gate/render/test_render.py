@@ -152,7 +152,7 @@ def test_invalid_credential_is_rejected_without_being_shown(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "why"),
+    ("wrong", "pattern"),
     [
         ({"failures": 9}, "--count"),
         ({"interval": "10s"}, "--scrape-interval"),
@@ -170,8 +170,8 @@ def test_invalid_credential_is_rejected_without_being_shown(text: str) -> None:
         ({"sevrice": "x"}, "Extra"),
     ],
 )
-def test_contradicting_answers_are_an_error_with_a_hint(wrong: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValidationError, match=why):
+def test_contradicting_answers_are_an_error_with_a_hint(wrong: dict[str, Any], pattern: str) -> None:
+    with pytest.raises(ValidationError, match=pattern):
         Answers.model_validate({**ARTICLE, **wrong})
 
 

@@ -167,7 +167,9 @@ def test_an_invalid_checkpoint_is_replaced(intact: Path, tmp_path: Path) -> None
     ],
     ids=["text", "zeros", "other version", "noise"],
 )
-def test_a_foreign_file_is_logged_and_kept(intact: Path, caplog: pytest.LogCaptureFixture, content: bytes) -> None:
+def test_a_foreign_file_is_logged_and_not_deleted(
+    intact: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
     for number in (7, 8_000_000_000):
         (intact / f"{number:012}.spool").write_bytes(content)
     for name in ("notes.txt", "1.spool", "fleet.memory"):

@@ -24,7 +24,7 @@ _MAX_INVALID_LETTERS: Final = 3
 """Undecodable letters in a body that still counts as text: the cut may split one, and some servers send Latin-1."""
 
 _RETRYABLE: Final = {429, 502, 503, 504}
-"""All that the specification allows; it forbids a retry after 500, too (E27)."""
+"""The statuses that the specification allows; it forbids a retry after 500, too (E27)."""
 _BLOCKING: Final = {401, 403, 404, 407, *range(300, 400)}
 """407 and 3xx deviate from E27, which drops the data: a proxy that requires a login must not cost data."""
 _SPLITTABLE: Final = {400, 413}

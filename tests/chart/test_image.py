@@ -174,7 +174,7 @@ def test_exporter_writes_no_files_on_start(image: Path, require_program: Callabl
     )
     if "ptrace" in result.stderr:
         pytest.skip("strace may not trace here")
-    assert result.stdout == "argo 127.0.0.1:1: down, no answer (refused)\n", result.stderr
+    assert result.stdout == "argo 127.0.0.1:1: down, failed (refused)\n", result.stderr
     written = re.findall(
         r'(?:openat\([^"]*|mkdir\(|rename\(|unlink\()"([^"]+)"[^\n]*(?:O_WRONLY|O_RDWR|O_CREAT|0777)', trace.read_text()
     )

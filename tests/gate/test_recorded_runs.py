@@ -64,6 +64,7 @@ def test_simulation_ends_with_the_recorded_status(status_pairs: list[tuple[Any, 
         assert comparable(actual) == comparable(expected["status"]), expected["name"]
 
 
+@pytest.mark.slow
 def test_simulated_measurements_have_the_recorded_timing(status_pairs: list[tuple[Any, Any]]) -> None:
     """The interval after a measurement, 10 s after an error, and the initial delay."""
     for expected, actual in status_pairs:

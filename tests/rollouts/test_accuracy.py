@@ -71,6 +71,7 @@ def test_shares_of_wrong_and_unknown_answers_are_within_limits(
     assert unknown is None or counts.percent(Correctness.UNKNOWN) <= unknown * allowance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", ["phase", "progress", "roles", "alive"])
 def test_phase_progress_roles_and_existence_are_never_wrong(table: AccuracyTable, question: str) -> None:
     assert [comparison for _, comparison, _ in table.wrong_answers() if comparison.question == question] == []

@@ -48,6 +48,7 @@ def run(*metrics: dict[str, Any], **more: Any) -> str:
     return yaml.safe_dump({**head, "spec": {"metrics": list(metrics), **more}})
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     version=VERSIONS,
@@ -90,6 +91,7 @@ def test_limits_are_rejected_as_by_the_controller(version: str) -> None:
         assert bool([*check_refused(parse_texts(json.dumps(head), version=version))]) is refused, limits
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     version=VERSIONS,
@@ -125,6 +127,7 @@ QUERY_ERRORS = ("server_error", "client_error", "bad_data", "unmarshaler", "prom
 SPEC = REFUSED | {"argument-unresolved", "argument-without-value", "matches-nothing"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.8.3", "1.10.0-rc1"])
 def test_rejected_recorded_runs_are_found(version: str) -> None:
     for name, status, broken in lint_recorded_runs(version):

@@ -30,7 +30,6 @@ from exporter.gate.lint.rules import RULES
 from exporter.gate.render.answers import NoData, Signal
 from exporter.metrics import MetricType, SampleBatch, Series, Source
 from exporter.otlp.delivery.accounting import DeliveryState
-from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.spool import checkpoint
 from exporter.otlp.spool import record as frame
 from exporter.otlp.spool.checkpoint import Checkpoint
@@ -60,6 +59,7 @@ from exporter.rollouts.persistence import InvalidStateError, decode_state, encod
 from exporter.rollouts.tracker import TrackerState
 from exporter.self_metrics import DEFINITIONS
 from exporter.service import views
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,9 +9,9 @@ import pytest
 
 from exporter.metrics import MetricsSnapshot
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.spool import Spool, SpoolLimits
+from exporter.storage.model import QueuedRequest
 from tests.otlp.helpers import IDENTITY, gauge
 from tests.soak.backend import ReceivedBody
 from tests.soak.ledger import Ledger

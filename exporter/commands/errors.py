@@ -7,7 +7,7 @@ from exporter.commands.gate.load import GateError
 from exporter.commands.record import RecordingError
 from exporter.commands.spool import SpoolError
 from exporter.commands.verify.heartbeat import NotConfiguredError, PushError, ReadBackError, VerifyError
-from exporter.otlp.spool import InUseError
+from exporter.storage.model import InUseError
 from exporter.web.server import ListenError
 
 USER_ERRORS: Final = (

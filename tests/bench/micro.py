@@ -182,8 +182,8 @@ def _measure_spool(folder: Path) -> Iterator[Measurement]:
     """Measure the spool in wall-clock time, since it waits for the disk."""
     try:
         from exporter.otlp.delivery.accounting import DeliveryAccounting  # noqa: PLC0415 - this version may have no spool
-        from exporter.otlp.delivery.queue import QueuedRequest  # noqa: PLC0415
         from exporter.otlp.spool import Spool, SpoolLimits  # noqa: PLC0415
+        from exporter.storage.model import QueuedRequest  # noqa: PLC0415
     except ImportError:
         return
     spool = Spool(folder, SpoolLimits(1 << 32, 86_400.0), DeliveryAccounting(), time.time())

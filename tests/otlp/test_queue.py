@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import Drop, MemoryQueue, QueuedRequest
+from exporter.otlp.delivery.queue import MemoryQueue
+from exporter.storage.model import Drop, QueuedRequest
 
 
 def request_of(size: int = 10, points: int = 3, timestamp: float = 0.0) -> QueuedRequest:

@@ -18,7 +18,7 @@ from exporter.otlp.spool.recovery import list_segments, scan_segment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.otlp.delivery.queue import QueuedRequest
+    from exporter.storage.model import QueuedRequest
 
 
 class SpoolObserver:

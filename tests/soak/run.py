@@ -54,7 +54,8 @@ def configuration(directory: Path, endpoint: str, addresses: dict[Source, tuple[
     interval = {"interval": f"{tick * 1000:.0f}ms"}
     settings = {
         **{source.value: {"targets": list(addresses[source]), **interval} for source in Source},
-        "otlp": {"endpoint": endpoint, "queue": {"directory": str(directory / "spool")}},
+        "otlp": {"endpoint": endpoint},
+        "storage": {"directory": str(directory / "spool")},
         "attributes": {"k8s.cluster.name": "soak"},
         "memory": {"directory": str(directory / "memory")},
         "web": {"listen": "127.0.0.1:0"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.otlp.delivery.queue import Drop
+    from exporter.storage.model import Drop
 
 
 class DeliveryState(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from exporter.net.gzip import gzip_body
-from exporter.otlp.delivery.queue import QueuedRequest
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

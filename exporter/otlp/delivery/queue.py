@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class QueuedRequest:
-    """A request body ready to send, compressed or not as the endpoint expects it; `timestamp` is its points' time."""
-
-    body: bytes
-    points: int
-    timestamp: float
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Points that were dropped, and the reason (a label of the exporter's own metrics)."""
-
-    reason: str
-    points: int
+from exporter.storage.model import Drop, QueuedRequest
 
 
 class RequestQueue(Protocol):

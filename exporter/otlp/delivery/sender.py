@@ -15,10 +15,10 @@ from exporter import log
 from exporter.net.gzip import gunzip_body, gzip_body, is_gzip
 from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.bisect import RequestBisector
-from exporter.otlp.delivery.queue import Drop, QueuedRequest
 from exporter.otlp.encode.protobuf import ExportRequest, slice_request
 from exporter.otlp.result import Accepted, Blocked, Permanent, Retryable
 from exporter.otlp.transport.response import classify
+from exporter.storage.model import Drop, QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -16,7 +16,7 @@ points were only in memory. Points that should be pending and cannot be read are
 produced = delivered + rejected + dropped + queued holds at every instant, and no counter decreases without a new start.
 """
 
-from exporter.otlp.spool.files import InUseError
 from exporter.otlp.spool.spool import Fsync, Spool, SpoolLimits
+from exporter.storage.model import InUseError
 
 __all__ = ["Fsync", "InUseError", "Spool", "SpoolLimits"]

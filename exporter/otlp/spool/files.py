@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from exporter.otlp.spool.record import SEGMENT_HEADER
+from exporter.storage.model import InUseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 LOCK_FILE: Final = "spool.lock"
 CHECKPOINT_FILE: Final = "spool.cursor"
 SEGMENT_NAME: Final = re.compile(r"([0-9]{12})\.spool")
-
-
-class InUseError(Exception):
-    """Another process uses the directory; the message names the setting."""
 
 
 class SpoolFile:
@@ -117,7 +114,7 @@ def lock_directory(directory: Path) -> SpoolFile:
         except BlockingIOError:
             owner = file.read(0, 20).decode(errors="replace").strip() or "unknown"
             raise InUseError(
-                f"otlp.queue.directory {directory} is in use by another process (its pid: {owner}); "
+                f"storage.directory {directory} is in use by another process (its pid: {owner}); "
                 "give each exporter a directory of its own, or stop the other first"
             ) from None
         os.ftruncate(file.descriptor, 0)

@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from exporter.net.gzip import is_gzip
-from exporter.otlp.delivery.queue import QueuedRequest
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Final, Literal
 from exporter.log import fields
 from exporter.otlp.delivery.queue import RequestBuffer, drops
 from exporter.otlp.spool.checkpoint import Checkpoint
-from exporter.otlp.spool.files import InUseError, fsync_all
+from exporter.otlp.spool.files import fsync_all
 from exporter.otlp.spool.record import OVERHEAD, RecordHeader, encode_record
 from exporter.otlp.spool.store import SegmentStore, StoredRecord, error_message, log_recovery, read_boot_id
+from exporter.storage.model import InUseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from exporter.otlp.delivery.accounting import DeliveryAccounting
-    from exporter.otlp.delivery.queue import Drop, QueuedRequest
     from exporter.otlp.spool.files import Segment
+    from exporter.storage.model import Drop, QueuedRequest
 
 
 _log = logging.getLogger(__name__)
@@ -117,8 +118,8 @@ class Spool:
             return self._error
         if self._store.has_unlinked:
             reason = "was removed or replaced; its queued requests are held in open files"
-            return f"otlp.queue.directory {self._directory} {reason}"
-        return "requests in memory are being written back to otlp.queue.directory" if self._buffer else ""
+            return f"storage.directory {self._directory} {reason}"
+        return "requests in memory are being written back to storage.directory" if self._buffer else ""
 
     def put(self, request: QueuedRequest, now: float) -> tuple[Drop, ...]:
         """Append a request; return what was dropped to make room, or the request if it exceeds the queue by itself."""

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
 from exporter.otlp.spool.checkpoint import Checkpoint, CheckpointFile
-from exporter.otlp.spool.files import InUseError, Segment, SpoolFile, lock_directory
+from exporter.otlp.spool.files import Segment, SpoolFile, lock_directory
 from exporter.otlp.spool.record import Corruption, RecordHeader, read_request
 from exporter.otlp.spool.recovery import PendingRecords, SegmentScan, list_segments, scan_segment
+from exporter.storage.model import InUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.otlp.delivery.queue import QueuedRequest
+    from exporter.storage.model import QueuedRequest
 
 _log: Final = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ MAX_LOGGED: Final = 20
 """Corruptions that are logged one by one; a destroyed disk must not flood the log."""
 
 HINTS: Final = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "has no space left: free some, or lower otlp.queue.bytes"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "has no space left: free some, or lower storage.max_bytes"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "is not writable: check its owner, its mode, and the pod's fsGroup"),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "is not a directory: choose another"),
     errno.EROFS: "is read-only: mount it writable",
@@ -270,7 +271,7 @@ def error_message(error: OSError | InUseError, directory: Path) -> str:
     if isinstance(error, InUseError):
         return str(error)
     text = HINTS.get(error.errno or 0, f"fails ({error.strerror}): check its volume")
-    return f"otlp.queue.directory {directory} {text}"
+    return f"storage.directory {directory} {text}"
 
 
 def log_recovery(directory: Path, recovery: Recovery) -> None:

@@ -7,8 +7,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.spool import Fsync, Spool, SpoolLimits
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

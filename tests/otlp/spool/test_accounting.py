@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.otlp.delivery.queue import Drop
 from exporter.otlp.spool import SpoolLimits
 from exporter.otlp.spool.checkpoint import SLOT_BYTES, Checkpoint, encode_slot, latest_checkpoint
 from exporter.otlp.spool.files import CHECKPOINT_FILE
+from exporter.storage.model import Drop
 
 from .harness import LIMITS, NOW, SpoolHarness, points
 

@@ -18,7 +18,7 @@ from exporter.otlp.spool.record import OVERHEAD
 from .harness import NOW, SpoolHarness, request_for
 
 if TYPE_CHECKING:
-    from exporter.otlp.delivery.queue import QueuedRequest
+    from exporter.storage.model import QueuedRequest
 
 MAX_BYTES, MAX_AGE = 3000, 60.0
 LIMITS = SpoolLimits(MAX_BYTES, MAX_AGE, min_segment=700)

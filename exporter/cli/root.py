@@ -15,7 +15,7 @@ import click
 from exporter import __version__, log
 from exporter.cli.gate import gate
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
-from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load
+from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load, secret_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,13 +55,15 @@ def _load_settings(context: click.Context) -> LoadedConfig:
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     log.configure(loaded.settings.log.level, loaded.settings.log.format)
+    log.register_secrets(*secret_texts(loaded.settings))
     return loaded
 
 
 def _parse_override(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise click.BadParameter(f"{text!r} has no =; write --set otlp.endpoint=http://localhost:4318")
+        # The text is not shown: it may be a header with its credential.
+        raise click.BadParameter("a --set has no =; write --set otlp.endpoint=http://localhost:4318")
     return key, value
 
 
@@ -276,7 +278,7 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
 def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
     """List, verify, drain or clear the queue on disk.
 
-    The queue is in otlp.queue.directory. ls lists its segments. verify reads every record and exits with 1 if one is
+    The queue is in storage.directory. ls lists its segments. verify reads every record and exits with 1 if one is
     damaged. drain sends the queue and exits with 1 if something is left. clear discards the queue. Stop the exporter
     before drain and clear.
     """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
 from exporter.config import values
-from exporter.config.errors import quoted
+from exporter.config.errors import quoted, without_secrets
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
 
 METRICS_PATH = "/v1/metrics"
@@ -25,7 +25,7 @@ _SLUG = r"^[A-Za-z0-9._-]*$"
 class Endpoint:
     """An OTLP endpoint as written; `exact` is a complete URL to which no path is added (E02)."""
 
-    text: str
+    text: str = field(repr=False)
     exact: bool = False
 
     @property
@@ -43,7 +43,8 @@ class Endpoint:
         return parts._replace(path=path + METRICS_PATH).geturl()
 
     def __str__(self) -> str:
-        return self.text
+        # To be shown, so without the query, which may be a token.
+        return without_secrets(self.text)
 
 
 def parse_endpoint(value: object) -> Endpoint:
@@ -85,21 +86,6 @@ class RetrySection(Section):
     """Maximum back-off: delivery resumes at most this long after the backend is available again."""
 
 
-class QueueSection(Section):
-    """Queue of requests while the backend is unavailable; the oldest request is dropped first, and counted."""
-
-    bytes: values.ByteSize = 64 * values.MIB
-    """Maximum size of the queue, in bytes of compressed requests."""
-    age: values.PositiveSeconds = 86_400.0
-    """Maximum age of a queued request; older ones are dropped."""
-    directory: values.DirectoryPath | None = None
-    """Directory for the queue, not shared with another exporter; it survives restarts and kills; unset: the queue is
-    in memory only."""
-    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(values.lowercase)] = "interval"
-    """When the queue is synced to disk: after each write, every second (interval), or when the system does it (never).
-    It matters if the machine crashes; a crash of the process loses nothing."""
-
-
 class OtlpSection(Section):
     """Push over OTLP; off without an endpoint."""
 
@@ -119,14 +105,13 @@ class OtlpSection(Section):
     """File with the complete value of the Authorization header; reloaded when it changes; unset: none."""
     compression: Annotated[Literal["gzip", "none"], BeforeValidator(values.lowercase)] = "gzip"
     """Compression of each request."""
-    timeout: values.NonNegativeSeconds = 10.0  # the default of the specification (E07)
+    timeout: values.PositiveOrZeroSeconds = 10.0  # the default of the specification (E07)
     """Timeout of a request; 0: no limit."""
     grace: values.NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()
     request: RequestSection = RequestSection()
     retry: RetrySection = RetrySection()
-    queue: QueueSection = QueueSection()
 
     @property
     def url(self) -> str:

@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from exporter.config.sources import InstallationSource
+from exporter.config.targets import parse_targets
 from exporter.metrics import Failure, Source
 from exporter.scrape.client import ScrapeClient, Sink, open_session
 from exporter.scrape.response import ScrapeRequest
-from exporter.scrape.targets import Resolution, SystemResolver, parse_targets, resolve
+from exporter.scrape.targets import Resolution, SystemResolver, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.config.sources import ScrapeSource
-    from exporter.scrape.targets import Address, Resolver, Target
+    from exporter.config.targets import Target
+    from exporter.scrape.targets import Address, Resolver
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -56,7 +56,7 @@ def test_several_installations_are_printed_as_a_list(load_config: LoadConfig) ->
         "",
         "argo: [{targets: [a:1]}, {name: 'b: #', targets: [b:1], interval: 30s, timeout: 250ms}]",
         "mode: sidecar\nattributes: {cluster: 'yes', x: '1.10', y: 'a: b # c', z: \"line\\nbreak\"}",
-        "otlp: {endpoint: 'https://h/x', protocol: GRPC, queue: {age: 90m, bytes: 1000}}\nattributes: {cluster: none}",
+        "otlp: {endpoint: 'https://h/x', protocol: GRPC}\nstorage: {max_age: 90m, max_bytes: 1000}\nattributes: {cluster: none}",
         "series: {pass_through: ['a{1,2}', '[b]', '#']}",
         "lifecycle: {traffic_router: ['*/*'], role_values: {'on': canary}}",
     ],

@@ -15,7 +15,8 @@ import trustme
 
 from exporter.config.sources import ScrapeSource
 from exporter.scrape.client import ScrapeClient, open_session
-from exporter.scrape.targets import Address, parse_target
+from exporter.config.targets import parse_target
+from exporter.scrape.targets import Address
 
 if TYPE_CHECKING:
     import ssl

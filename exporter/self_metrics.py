@@ -56,6 +56,7 @@ class OwnMetric(Enum):
 
     BUILD = _gauge("build_info", "Always 1, with the running version.", "version")
     CYCLES = _counter("cycles_total", "Completed scrape cycles.")
+    CYCLES_FAILED = _counter("cycles_failed_total", "Cycles that failed with an unexpected error; see the log.")
     CYCLE_SECONDS = _gauge("cycle_seconds", "Duration of the last cycle.")
     CYCLES_SKIPPED = _counter("cycles_skipped_total", "Cycles skipped because the previous one was still running.")
     SCRAPES = _counter("scrapes_total", "Scrapes by source and result (ok or the failure reason).", "source", "result")
@@ -80,7 +81,7 @@ class OwnMetric(Enum):
     QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", observable=True)
     SPOOL_ON_DISK = _gauge(
         "spool_on_disk",
-        "1 if the queue is stored in otlp.queue.directory, 0 if some of it is in memory.",
+        "1 if the queue is stored in storage.directory, 0 if some of it is in memory.",
         observable=True,
     )
     REQUESTS = _counter(

@@ -39,7 +39,7 @@ CLOSED_ADDRESS = "127.0.0.1:9"
 
 @asynccontextmanager
 async def run_exporter(
-    directory: Path, endpoint: str, target: str = CLOSED_ADDRESS, **otlp: object
+    directory: Path, endpoint: str, target: str = CLOSED_ADDRESS, storage: str = "", **otlp: object
 ) -> AsyncIterator[ExporterProcess]:
     """Run an exporter that scrapes a closed address, so that it exports only its own metrics."""
     authorization = directory / "authorization"
@@ -49,6 +49,7 @@ async def run_exporter(
         "kube_state_metrics": {"targets": []},
         "otlp": {"endpoint": endpoint, "authorization_file": str(authorization), **otlp},
         "attributes": {"k8s.cluster.name": "test"},
+        "storage": {"directory": storage},
         "web": {"listen": "127.0.0.1:0"},
         "log": {"level": "debug"},
     }
@@ -111,14 +112,14 @@ async def test_points_lost_with_the_memory_are_counted_and_change_the_exit_statu
 @pytest.mark.slow
 async def test_points_on_disk_are_delivered_by_the_next_process(tmp_path: Path, backend: Backend) -> None:
     await backend.stop()
-    queue = {"directory": str(tmp_path / "queue")}
-    async with run_exporter(tmp_path, backend.url, grace="100ms", queue=queue) as process:
+    storage = str(tmp_path / "storage")
+    async with run_exporter(tmp_path, backend.url, grace="100ms", storage=storage) as process:
         await process.wait_for_log("delivery retrying")
         assert await process.stop() == 0
     counts = final_counts(process)
     assert (counts["delivered"], counts["lost"]) == (0, 0)
     await backend.start()
-    async with run_exporter(tmp_path, backend.url, queue=queue) as process:
+    async with run_exporter(tmp_path, backend.url, storage=storage) as process:
         await wait_until(lambda: len(backend.received) > 1)
         assert await process.stop() == 0
     assert final_counts(process)["delivered"] == len(backend.stored) > counts["queued"] > 0

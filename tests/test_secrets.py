@@ -142,7 +142,6 @@ def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Pa
     otlp = {
         "endpoint": f"http://{backend}",
         "grace": "100ms",
-        "queue": {"directory": str(folder / "spool")},
         "headers": {"X-Inline": secret["inline"]},
         "headers_file": file("headers", f"X-File: {secret['inthefile']}\n"),
     }

@@ -29,7 +29,7 @@ STARTED = NOW + 60
 
 
 def _options(directory: Path | None, url: str = "http://127.0.0.1:1") -> dict[str, str]:
-    spool = {"otlp.queue.directory": str(directory), "otlp.queue.age": "1000000h"} if directory else {}
+    spool = {"storage.directory": str(directory), "storage.max_age": "1000000h"} if directory else {}
     return {"otlp.endpoint": url.removesuffix("/v1/metrics"), "attributes.cluster": "none", **spool}
 
 
@@ -88,7 +88,7 @@ async def test_a_degraded_spool_has_a_metric_and_a_reason(backend: Backend, tmp_
     (tmp_path / "spool").write_text("in the way")
     async with DeliveryService(_settings(tmp_path / "spool", backend), self_metrics) as service:
         assert _value(self_metrics, OwnMetric.SPOOL_ON_DISK) == 0
-        assert re.search(r"otlp\.queue\.directory .*/spool is not a directory: choose another", service.degraded_reason)
+        assert re.search(r"storage\.directory .*/spool is not a directory: choose another", service.degraded_reason)
         await _enqueue(service, 1)
         await _until_sent(service)
     assert backend.stored == [1]
@@ -196,14 +196,14 @@ def test_drain_and_clear_are_rejected_while_an_exporter_runs(spool: Path, argume
     harness = SpoolHarness(spool)
     code, lines = _run(*arguments, directory=spool)
     assert code == 1
-    assert f"error: otlp.queue.directory {spool} is in use by another process" in lines[-1]
+    assert f"error: storage.directory {spool} is in use by another process" in lines[-1]
     assert harness.deliver() == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("action", ["ls", "verify", "drain"])
 def test_an_error_about_the_directory_names_the_setting(action: str, tmp_path: Path) -> None:
     code, lines = _run(action, directory=None)
-    assert (code, lines[-1]) == (1, "error: otlp.queue.directory is not set; set it to the directory of the spool")
+    assert (code, lines[-1]) == (1, "error: storage.directory is not set; set it to the directory of the spool")
     if action != "drain":
         code, lines = _run(action, directory=tmp_path / "none")
         assert code == 1

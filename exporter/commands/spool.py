@@ -77,8 +77,8 @@ def _totals(accounting: DeliveryAccounting) -> tuple[int, int, int]:
 def discard_all(settings: Settings) -> CommandResult:
     """Discard all records; they count as dropped with reason "cleared". Raises InUseError while an exporter runs."""
     accounting = DeliveryAccounting()
-    queue = settings.otlp.queue
-    spool = Spool(_directory(settings), SpoolLimits(queue.bytes, queue.age), accounting, time.time())
+    storage = settings.storage
+    spool = Spool(_directory(settings), SpoolLimits(storage.max_bytes, storage.max_age), accounting, time.time())
     if spool.degraded_reason:
         raise SpoolError(spool.degraded_reason)
     records = len(spool)
@@ -93,13 +93,13 @@ def _segment_reports(settings: Settings, *, bodies: bool) -> list[SegmentReport]
         return list(segment_reports(directory, bodies=bodies))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SpoolError(f"otlp.queue.directory {directory}: {reason}; check the path") from error
+        raise SpoolError(f"storage.directory {directory}: {reason}; check the path") from error
 
 
 def _directory(settings: Settings) -> Path:
-    if settings.otlp.queue.directory is None:
-        raise SpoolError("otlp.queue.directory is not set; set it to the directory of the spool")
-    return settings.otlp.queue.directory
+    if settings.storage.directory is None:
+        raise SpoolError("storage.directory is not set; set it to the directory of the spool")
+    return settings.storage.directory
 
 
 def _describe_segment(report: SegmentReport) -> str:

@@ -121,6 +121,8 @@ class App:
             if self._cycle_error != repr(error):  # not at every tick
                 _log.exception("cycle failed; please report this with a recording (command record)")
             self._cycle_error = repr(error)
+            self._self_metrics.add(OwnMetric.CYCLES_FAILED)
+            await self._cycle_runner.start_from_scratch()
         else:
             self._cycle_error = ""
 
@@ -210,7 +212,7 @@ def _delivery_service(settings: Settings, self_metrics: SelfMetrics, worker: Wor
 
 
 def _state_file_of(settings: Settings) -> StateFile | None:
-    directory = settings.memory.directory
+    directory = settings.storage.directory
     if directory is None:
         return None
     identity = settings.identity()

@@ -70,14 +70,14 @@ class InstrumentedTransport:
 class DeliveryService:
     """Sends while its context lasts; `producer` enqueues snapshots, `accounting` counts what became of the points.
 
-    Raises InUseError if another process uses otlp.queue.directory.
+    Raises InUseError if another process uses storage.directory.
     """
 
     def __init__(self, settings: Settings, self_metrics: SelfMetrics, worker: Worker | None = None) -> None:
         otlp = settings.otlp
         self.accounting = DeliveryAccounting()
-        self._has_spool = otlp.queue.directory is not None
-        self._queue_limit = otlp.queue.bytes
+        self._has_spool = settings.storage.directory is not None
+        self._queue_limit = settings.storage.max_bytes
         self._queue = _queue(settings, self.accounting, self_metrics)
         self._transport = transport(settings)
         instrumented = InstrumentedTransport(self._transport, self_metrics)
@@ -106,7 +106,7 @@ class DeliveryService:
 
     @property
     def degraded_reason(self) -> str:
-        """Why the queue is not fully in otlp.queue.directory, with a hint; "" if it is, or if none is set."""
+        """Why the queue is not fully in storage.directory, with a hint; "" if it is, or if none is set."""
         return self._queue.degraded_reason
 
     async def drain(self, seconds: float) -> bool:
@@ -173,10 +173,12 @@ class DeliveryService:
 
 
 def _queue(settings: Settings, accounting: DeliveryAccounting, self_metrics: SelfMetrics) -> RequestQueue:
-    section = settings.otlp.queue
+    section = settings.storage
     if section.directory is None:
-        return MemoryQueue(section.bytes, section.age)
-    spool = Spool(section.directory, SpoolLimits(section.bytes, section.age), accounting, time.time(), section.fsync)
+        return MemoryQueue(section.max_bytes, section.max_age)
+    spool = Spool(
+        section.directory, SpoolLimits(section.max_bytes, section.max_age), accounting, time.time(), section.fsync
+    )
     # These counters go on from the process before, so they started with it.
     self_metrics.set_start_time(spool.counters_since, *PERSISTENT_COUNTERS)
     return spool

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class StateFile:
-    """The state file of one cluster in `memory.directory`. An unreadable file is renamed, never a reason to stop."""
+    """The state file of one cluster in `storage.directory`. An unreadable file is renamed, never a reason to stop."""
 
     def __init__(self, directory: Path, cluster: str) -> None:
         self._path = directory / FILE_NAME
@@ -72,4 +72,4 @@ class StateFile:
 
 
 def _warn(event: str, error: OSError) -> None:
-    _log.warning(event, extra=fields(reason=error.strerror, hint="check memory.directory"))
+    _log.warning(event, extra=fields(reason=error.strerror, hint="check storage.directory"))

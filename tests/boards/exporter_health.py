@@ -49,7 +49,7 @@ OVERVIEW: Final = (
     ),
     _stat(
         "Queue usage",
-        "Share of otlp.queue.bytes; at the limit the oldest requests are dropped.",
+        "Share of storage.max_bytes; at the limit the oldest requests are dropped.",
         f"max(rollouts_exporter_queue_bytes{{{EXPORTER}}} / rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})",
         "percentunit",
         (None, "green"),
@@ -105,7 +105,7 @@ DELIVERY: Final = (
     ),
     Panel(
         "Age of the oldest request",
-        "Requests older than otlp.queue.age are dropped.",
+        "Requests older than storage.max_age are dropped.",
         [Query(f"max by (instance) (rollouts_exporter_queue_oldest_age_seconds{{{EXPORTER}}})", "{{instance}}")],
         unit="s",
     ),

@@ -77,8 +77,15 @@ class RolloutTracker:
     """Tracks all rollouts from tick to tick; only `status` may be read by other threads."""
 
     def __init__(self, policy: TrackingPolicy, state: TrackerState | None = None) -> None:
-        state = state or TrackerState()
         self._policy = policy
+        self._had_leader_at = float("-inf")
+        self._staleness = StalenessTracker()
+        self._targets = TargetTracker()
+        self._start_from(state or TrackerState())
+        self.status = TrackerStatus(has_leader=bool(self._leader_processes))
+
+    def _start_from(self, state: TrackerState) -> None:
+        """Take up a state; everything else that is carried from tick to tick starts empty."""
         self._updated_at = state.updated_at
         self._states = dict(state.rollout_states)
         self._last_seen = dict(state.last_seen)
@@ -86,16 +93,12 @@ class RolloutTracker:
         # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
-        self._had_leader_at = float("-inf")
         self._readers: dict[str, ControllerPageReader] = {}
         self._leader_processes = state.leaders  # also leaders whose last scrape failed
-        self._sources = SourceTracker(policy)
+        self._sources = SourceTracker(self._policy)
         self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
         self._durations = DurationHistograms(dict(state.duration_histograms))
-        self._pass_through = PassThrough(policy)
-        self._staleness = StalenessTracker()
-        self._targets = TargetTracker()
-        self.status = TrackerStatus(has_leader=bool(self._leader_processes))
+        self._pass_through = PassThrough(self._policy)
 
     @property
     def state(self) -> TrackerState:
@@ -111,7 +114,20 @@ class RolloutTracker:
         )
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
-        """Process a tick; `results` has only sources that are due. Its time is never before that of the last tick."""
+        """Process a tick; `results` has only sources that are due. Its time is never before that of the last tick.
+
+        If it raises, the next tick starts from the state before this one, and computes everything else from scratch:
+        what is half updated would make living rollouts look deleted.
+        """
+        state = self.state
+        try:
+            return self._process(now, results)
+        except Exception:
+            # What was exported is still remembered, so that series which are gone by the next tick end.
+            self._start_from(state)
+            raise
+
+    def _process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
         # Prometheus refuses a request with a point older than the last one of its series. Times are sent in
         # milliseconds.
         now = max(now, self._updated_at + 0.001)

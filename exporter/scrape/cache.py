@@ -226,6 +226,11 @@ class ScrapeCache:
         """Store the families of a target's complete page for its next scrape."""
         self._previous[target_key] = families
 
+    def clear(self) -> None:
+        """Drop everything: the next pages are parsed from scratch."""
+        self._families.clear()
+        self._previous.clear()
+
     def series_cache(self, name: str, metric_type: MetricType) -> SeriesCache:
         """Return the cache of one family; the type decides which sample names belong to it."""
         cache = self._families.get((name, metric_type))

@@ -99,6 +99,13 @@ class CycleRunner:
         self.completed_at = time.time()
         return snapshot
 
+    async def start_from_scratch(self) -> None:
+        """Drop what a failed cycle may have left half updated: the next one parses, computes and encodes everything."""
+        dependencies = self._dependencies
+        dependencies.scrape_cache.clear()  # the tracker has returned to the state before the cycle by itself
+        if dependencies.producer is not None:
+            await dependencies.worker.run(dependencies.producer.encoder.clear_caches)
+
     async def _publish(self, now: float, results: Sequence[ScrapeResult]) -> MetricsSnapshot:
         dependencies = self._dependencies
         snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)

@@ -51,6 +51,10 @@ class Encoder:
             MetricType.HISTOGRAM: HistogramEncoder(HISTOGRAM, identity, self.skipped),
             MetricType.SUMMARY: HistogramEncoder(SUMMARY, identity, self.skipped),
         }
+        self.clear_caches()
+
+    def clear_caches(self) -> None:
+        """Drop the encoded batches: the next snapshot is encoded from scratch."""
         # By encoder: three types share one.
         self._caches = {encoder: EncodedBatchCache(encoder) for encoder in self._encoders.values()}
 

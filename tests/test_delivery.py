@@ -85,6 +85,17 @@ async def test_queued_points_are_delivered_before_the_exit(
 
 
 @pytest.mark.slow
+async def test_sighup_is_logged_and_does_not_end_the_process(tmp_path: Path, backend: Backend) -> None:
+    async with run_exporter(tmp_path, backend.url) as process:
+        await wait_until(lambda: backend.received)
+        process.process.send_signal(signal.SIGHUP)
+        assert "restart it for new settings" in await process.wait_for_log("SIGHUP ignored")
+        delivered = len(backend.received)
+        await wait_until(lambda: len(backend.received) > delivered)
+        assert await process.stop() == 0
+
+
+@pytest.mark.slow
 async def test_a_signal_cuts_a_long_delay_short_and_everything_is_delivered(tmp_path: Path, backend: Backend) -> None:
     backend.replies = [status(429, Retry_After="600")]
     async with run_exporter(tmp_path, backend.url) as process:

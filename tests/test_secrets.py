@@ -43,6 +43,7 @@ SECRET_NAMES = (
     "last",
     "otel",
     "reader",
+    "query",
 )
 RANDOM = random.Random(7)
 SECRETS = {name: f"{RANDOM.getrandbits(96):024x}" for name in SECRET_NAMES}
@@ -136,11 +137,16 @@ def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Pa
         return str(path)
 
     def source(**more: object) -> dict[str, object]:
-        return {"targets": [target], "interval": "250ms", "headers": {"X-Target": SECRETS["target"]}, **more}
+        return {
+            "targets": [f"http://{target}/metrics?token={SECRETS['query']}"],
+            "interval": "250ms",
+            "headers": {"X-Target": SECRETS["target"]},
+            **more,
+        }
 
     secret = SECRETS
     otlp = {
-        "endpoint": f"http://{backend}",
+        "endpoint": f"http://{backend}/?token={SECRETS['query']}",
         "grace": "100ms",
         "headers": {"X-Inline": secret["inline"]},
         "headers_file": file("headers", f"X-File: {secret['inthefile']}\n"),
@@ -154,7 +160,7 @@ def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Pa
         "otlp": otlp,
         "read": {"address": f"http://{backend}", "username": USER, "password": secret["reader"]},
         "attributes": {"k8s.cluster.name": "secrets"},
-        "memory": {"directory": str(folder / "memory")},
+        "storage": {"directory": str(folder / "storage")},
         "web": {"listen": "127.0.0.1:0", "basic_auth": {"username": USER, "password": secret["web"]}},
         "log": {"level": "debug"},
     }
@@ -242,14 +248,14 @@ async def test_no_secret_is_ever_written_even_if_a_server_echoes_it(tmp_path: Pa
 
     if target_handler is echo_page:  # a recording stores a page unchanged, or its replay would differ
         shutil.rmtree(tmp_path / "recording" / "pages")
-    output |= file_contents(*(tmp_path / name for name in ("memory", "spool", "recording")))
+    output |= file_contents(*(tmp_path / name for name in ("storage", "recording")))
     assert {place: leaks(text) for place, text in output.items() if leaks(text)} == {}
     assert any("***" in output[place] for place in ("/ 200", "log")), (
         "no server echoed a secret, so the test proves nothing"
     )
     assert output["/metrics 200"]
     assert output["/metrics 401"]
-    assert any("spool" in place for place in output)
+    assert any("/storage/" in place for place in output)
 
 
 @pytest.mark.slow

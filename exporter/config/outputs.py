@@ -151,7 +151,7 @@ def check_read_address(text: str) -> str:
     address = text.strip()
     parts = values.split_address(address)
     if not parts.scheme:
-        hint = f"write https://{address} (http:// for plain text)"
+        hint = f"write https://{without_secrets(address)} (http:// for plain text)"
         raise values.value_error(f"{quoted(address)} has no scheme", hint)
     if parts.query or parts.fragment:
         raise values.value_error("has a query or a fragment", "write the address alone")

@@ -259,8 +259,8 @@ def _secret_file_problems(key: str, file: Path) -> Iterator[MessageAndHint]:
         text = SecretFile(file).read()
     except OSError:
         yield from _file_problems(file)
-    except ValueError:
-        yield f"{file} is not UTF-8 text", "write the secret as text"
+    except ValueError as error:
+        yield str(error), "write the secret as text"
     else:
         yield from ((f"{file}: {message}", hint) for message, hint in _secret_problems(key, text))
 

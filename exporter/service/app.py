@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, log
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 EXIT_POINTS_LOST: Final = 3
 """Exit status of `run` if undelivered points were lost at shutdown."""
+
+
+_SIGHUP_HINT: Final = "restart it for new settings; files with secrets and certificates are reloaded when they change"
 
 
 class App:
@@ -237,4 +241,6 @@ async def run(loaded: LoadedConfig) -> bool:
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, on_signal)
+    # Other exporters reload their configuration on SIGHUP, and by default it would end the process.
+    loop.add_signal_handler(signal.SIGHUP, partial(_log.warning, "SIGHUP ignored", extra=log.fields(hint=_SIGHUP_HINT)))
     return await app.run(stop)

@@ -15,7 +15,7 @@ from exporter.metrics import MetricsSnapshot, ScrapeResult, Source
 from exporter.self_metrics import OwnMetric, SelfMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Hashable, Sequence
 
     from exporter.config.sources import ScrapeSource
     from exporter.otlp.delivery.producer import RequestProducer
@@ -52,6 +52,21 @@ async def ticks(tick_seconds: float, process: str) -> AsyncIterator[tuple[int, f
         tick_number = math.floor((time.time() - offset) / tick_seconds) if time.time() < due else reached_number
 
 
+class PeriodicSchedule:
+    """Work that is due at every multiple of some ticks, or at the first tick after one that was skipped."""
+
+    def __init__(self) -> None:
+        self._last_periods: dict[Hashable, int] = {}
+
+    def is_due(self, work: Hashable, tick_number: int, ticks: int) -> bool:
+        """Return whether work is due at a tick, and count it as done then; it is at the first call."""
+        # Not `tick_number % ticks == 0`: cycles that take longer than a tick may skip every multiple.
+        period = tick_number // ticks
+        is_due = self._last_periods.get(work) != period
+        self._last_periods[work] = period
+        return is_due
+
+
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
     """The parts of a cycle; without `producer` nothing is pushed, without `state_file` no state outlives a restart."""
@@ -78,7 +93,8 @@ class CycleRunner:
         self._dependencies = dependencies
         self._self_metrics = dependencies.self_metrics
         self._tick_seconds = tick_seconds
-        self._tick_number = 0
+        self._tick_number = -1  # before the first tick
+        self._schedule = PeriodicSchedule()
         self._target_log = TargetStateLogger(dependencies.self_metrics)
         self.latest = MetricsSnapshot(0.0)
         self.completed_at = 0.0
@@ -89,8 +105,8 @@ class CycleRunner:
         started = time.monotonic()
         self._self_metrics.add(OwnMetric.CYCLES_SKIPPED, amount=elapsed_ticks - 1)
         async with _LoopLagMonitor(self._self_metrics):
-            results = await self._dependencies.scraper.scrape(now, self._is_due)
             self._tick_number += elapsed_ticks
+            results = await self._dependencies.scraper.scrape(now, self._is_due)
             self._target_log.record(results)
             async with self.publish_lock:
                 snapshot = await self._publish(now, results)
@@ -111,7 +127,7 @@ class CycleRunner:
         snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)
         self.latest = snapshot
         self._count(snapshot)
-        if self._tick_number % _EVICTION_TICKS == 0:
+        if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
         # The state before the requests: after a crash in between, no counter may be lower than what was sent.
         if dependencies.state_file is not None:
@@ -137,7 +153,8 @@ class CycleRunner:
         leads = self._dependencies.tracker.status.has_leader or not self._dependencies.sidecar
         if source is not Source.ARGO and not leads:
             return False
-        return self._tick_number % max(round(section.interval / self._tick_seconds), 1) == 0
+        ticks_of_interval = max(round(section.interval / self._tick_seconds), 1)
+        return self._schedule.is_due(id(section), self._tick_number, ticks_of_interval)
 
     def _evict_unused(self) -> None:
         """Evict series that no target's last complete page shows; a target that fails keeps its series."""

@@ -27,9 +27,9 @@ from exporter.gate.runner import RealClock, ReplayClock
 from exporter.gate.runner import run as run_analysis
 from exporter.gate.simulation import AnalysisRunResult, resolve_with_secrets
 from exporter.net.auth import basic_auth
-from exporter.net.http import environment_proxy
 from exporter.net.prometheus_api import PrometheusEndpoint
 from exporter.net.prometheus_response import Hints
+from exporter.net.proxy import environment_proxy
 from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def endpoint(provider: PrometheusProvider) -> PrometheusEndpoint:
         headers=headers,
         tls=tls,
         timeout=TIMEOUT_SECONDS if provider.timeout is None else provider.timeout,
-        proxy=environment_proxy(url.scheme, url.hostname or "") if url.hostname else None,
+        proxy=environment_proxy(url.scheme, url.hostname or "", url.port) if url.hostname else None,
         hints=TEMPLATE_HINTS,
     )
 

@@ -21,9 +21,10 @@ from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, famil
 from exporter.net.auth import basic_auth, password_reader
 from exporter.net.files import SecretFile
 from exporter.net.gzip import gzip_body
-from exporter.net.http import BLOCK_BYTES, environment_proxy, open_session
+from exporter.net.http import BLOCK_BYTES, open_session
 from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
 from exporter.net.prometheus_response import METRIC_NAME, Hints, Vector
+from exporter.net.proxy import environment_proxy
 from exporter.net.tls import ClientTlsLoader
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.result import Accepted, Retryable
@@ -145,7 +146,7 @@ def read_endpoint(read: ReadSection) -> PrometheusEndpoint:
         headers={"Authorization": authorization} if authorization else {},
         tls=ClientTlsLoader(read.tls) if parts.scheme == "https" else None,
         timeout=read.timeout,
-        proxy=environment_proxy(parts.scheme, parts.hostname or ""),
+        proxy=environment_proxy(parts.scheme, parts.hostname or "", parts.port),
         hints=Hints(address="read.address" if read.address else "read.last9", credential=by_file),
     )
 

@@ -132,7 +132,7 @@ class ControllerPageReader:
         The last line on the page counts, whichever batch changed, also if another line of the same field went.
         """
         last = {(key, field): value for key, (field, value) in _fields_of(batches, extract)}
-        differing = [at for at, value in last.items() if self._fields.get(at[0], {}).get(at[1]) != value]
+        differing = [place for place, value in last.items() if self._fields.get(place[0], {}).get(place[1]) != value]
         for key, field in differing:
             self._store(name, key, field, last[key, field])
         return {key for key, _ in differing}

@@ -6,6 +6,7 @@ name the line of what is wrong.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,6 +18,7 @@ Path = tuple[str | int, ...]
 """Keys and list indexes from the root of a document to a value."""
 CORE_TAG = "tag:yaml.org,2002:"
 MERGE_KEY = "<<"
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -47,6 +49,11 @@ def construct(root: yaml.Node) -> Any:  # noqa: ANN401 - a document holds anythi
         return loader.construct_document(root)
     finally:
         loader.dispose()
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at what YAML 1.1, and so Kubernetes, counts as a line break."""
+    return _LINE_BREAK.split(text)
 
 
 def line(node: yaml.Node) -> int:

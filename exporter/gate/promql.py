@@ -25,7 +25,13 @@ UNKNOWN_RANGE_SECONDS: Final = 7919.0
 MAX_CANDIDATES: Final = 243
 """Three replacements for each of five placeholders; the number of combinations grows exponentially with them."""
 MAX_DEPTH: Final = 100
-"""Nested brackets; with more the parser would run out of stack."""
+"""Nested brackets; with many more the parser crashes the process, or hangs."""
+MAX_OPERATORS: Final = 200
+"""Operators of a query: each may nest what is left of it one level deeper."""
+_QUOTED: Final = re.compile(r"""\"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`[^`]*`?|#[^\n]*""")
+"""Strings and comments, in which no bracket or operator counts."""
+_MATCHERS: Final = re.compile(r"\{[^{}]*\}")
+_OPERATOR: Final = re.compile(r"[-+*/%^]|[=!<>]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 SERIES_SELECTING: Final = {"topk", "bottomk", "limitk", "limit_ratio"}
 """Aggregations that return input series unchanged."""
 TWO_SAMPLE_FUNCTIONS: Final = {"rate", "irate", "increase", "delta", "idelta", "deriv"}
@@ -55,8 +61,7 @@ class PromQLError(ValueError):
 
 def parse(text: str) -> Query:
     """Parse a query; each placeholder is replaced by anything with which it parses. Raises PromQLError."""
-    if _bracket_depth(text) > MAX_DEPTH:
-        raise PromQLError(f"brackets are nested more than {MAX_DEPTH} deep")
+    _check_size(text)
     message = "it is empty"
     for candidate, has_unknown_name in islice(_candidates(text), MAX_CANDIDATES):
         try:
@@ -65,6 +70,15 @@ def parse(text: str) -> Query:
             # An error about the replacement of a name would mislead.
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
+
+
+def _check_size(text: str) -> None:
+    """Raise PromQLError for a query that the parser's stack, or Python's, is too small for."""
+    unquoted = _QUOTED.sub('""', text)
+    if _bracket_depth(unquoted) > MAX_DEPTH:
+        raise PromQLError(f"brackets are nested more than {MAX_DEPTH} deep; split the query")
+    if len(_OPERATOR.findall(_MATCHERS.sub("{}", unquoted))) > MAX_OPERATORS:
+        raise PromQLError(f"it has more than {MAX_OPERATORS} operators; split the query")
 
 
 def _candidates(text: str) -> Iterator[tuple[str, bool]]:

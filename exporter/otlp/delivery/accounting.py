@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.storage.model import Drop
+
+
+_DROPPED: Final = "dropped."
+"""Start of the keys of dropped points, by reason. The keys are stored, so they are public."""
 
 
 class DeliveryState(StrEnum):
@@ -45,12 +49,17 @@ class DeliveryAccounting:
     state: DeliveryState = DeliveryState.IDLE
     state_reason: str = ""
 
-    def restore(self, delivered: int, rejected: int, dropped: Mapping[str, int]) -> None:
+    def counts(self) -> dict[str, int]:
+        """Return the counts that continue after a restart, for `restore`."""
+        dropped = {_DROPPED + reason: points for reason, points in self.dropped.items()}
+        return {"delivered": self.delivered, "rejected": self.rejected, **dropped}
+
+    def restore(self, counts: Mapping[str, int]) -> None:
         """Add the counts of an earlier process; points that are still queued are counted by `count_enqueued`."""
-        self.delivered += delivered
-        self.rejected += rejected
-        self.dropped.update(dropped)
-        self.produced += delivered + rejected + sum(dropped.values())  # so that the counts balance
+        self.delivered += counts.get("delivered", 0)
+        self.rejected += counts.get("rejected", 0)
+        self.dropped.update({key.removeprefix(_DROPPED): n for key, n in counts.items() if key.startswith(_DROPPED)})
+        self.produced += sum(counts.values())  # so that the counts balance
 
     def count_enqueued(self, points: int) -> None:
         """Count points that were produced and are queued now."""

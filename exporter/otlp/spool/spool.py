@@ -233,7 +233,9 @@ class Spool:
         pending, checkpoint = recovery.pending, recovery.pending.checkpoint
         if checkpoint is not None and not self._accounting.produced and checkpoint.is_authoritative(self._boot_id):
             self.counters_since = checkpoint.counters_since
-            self._accounting.restore(checkpoint.delivered, checkpoint.rejected, checkpoint.dropped)
+            dropped = {f"dropped.{reason}": points for reason, points in checkpoint.dropped.items()}
+            counts = {"delivered": checkpoint.delivered, "rejected": checkpoint.rejected, **dropped}
+            self._accounting.restore(counts)
         self._stored.extend(recovery.records)
         self._stored_points += pending.points
         self._stored_bytes += sum(stored.header.size for stored in recovery.records)

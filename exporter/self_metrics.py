@@ -84,6 +84,11 @@ class OwnMetric(Enum):
         "1 if the queue is stored in storage.directory, 0 if some of it is in memory.",
         observable=True,
     )
+    PROBE = _gauge(
+        "delivery_probe",
+        "Always 1; pushed alone, to find out whether the endpoint accepts requests. Not in /metrics.",
+        observable=True,
+    )
     REQUESTS = _counter(
         "requests_total", "Requests to the endpoint, by response status or failure reason.", "code", observable=True
     )
@@ -120,7 +125,7 @@ class SelfMetrics:
     """
 
     def __init__(self, instance: str, start_time: float, version: str = __version__) -> None:
-        self._instance = instance
+        self.instance = instance
         self._start_time = start_time
         # Registries of their own: the library's default one has metrics of the platform and the garbage collector.
         self._registry = CollectorRegistry()
@@ -183,7 +188,7 @@ class SelfMetrics:
         values = array("d")
         for sample in metric.samples:
             if not sample.name.endswith("_created"):
-                labels = (*sample.labels.items(), ("instance", self._instance))
+                labels = (*sample.labels.items(), ("instance", self.instance))
                 series.append(self._factory.series(sample.name, labels))
                 values.append(sample.value)
         name = f"{metric.name}_total" if kind is MetricType.COUNTER else metric.name

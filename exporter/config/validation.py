@@ -169,7 +169,7 @@ def endpoint_scheme(settings: Settings) -> Iterator[CrossFieldIssue]:
     """OTLP over HTTP needs a URL."""
     endpoint = settings.otlp.endpoint
     if endpoint and settings.otlp.protocol == "http/protobuf" and not endpoint.has_scheme:
-        hint = f"write https://{endpoint} (http:// for plain text), or set `otlp.protocol: grpc`"
+        hint = f"write https://{endpoint.address} (http:// for plain text), or set `otlp.protocol: grpc`"
         yield CrossFieldIssue(("otlp", "endpoint"), "has no scheme", hint)
 
 

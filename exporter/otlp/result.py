@@ -19,6 +19,7 @@ MAX_MESSAGE_LENGTH: Final = 200
 
 ENDPOINT_SETTING: Final = "otlp.endpoint"
 CREDENTIAL_SETTINGS: Final = "otlp.headers, otlp.headers_file or otlp.authorization_file"
+RESPONSE_SIZE_SETTING: Final = "otlp.response.bytes and otlp.endpoint"
 SIZE_SETTINGS: Final = "otlp.request.points or otlp.request.bytes"
 
 

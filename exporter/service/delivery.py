@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 from exporter import log
 from exporter.net.tls import ClientTlsLoader
 from exporter.otlp.delivery.accounting import DeliveryAccounting, DeliveryState
+from exporter.otlp.delivery.probe import ProbeRequests
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import BackoffPolicy, Sender
 from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.result import RetryRules
 from exporter.otlp.spool import Spool, SpoolLimits
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.http import HttpTransport
@@ -81,8 +83,11 @@ class DeliveryService:
         self._queue = _queue(settings, self.accounting, self_metrics)
         self._transport = transport(settings)
         instrumented = InstrumentedTransport(self._transport, self_metrics)
-        backoff = BackoffPolicy(otlp.retry.initial, otlp.retry.longest)
-        self._sender = Sender(self._queue, instrumented, self.accounting, backoff)
+        retry = otlp.retry
+        backoff = BackoffPolicy(retry.initial, retry.longest, min(1.0, retry.hold), retry.hold)
+        rules = retry_rules(settings)
+        probes = ProbeRequests(identity(settings), self_metrics.instance, gzip=otlp.compression == "gzip")
+        self._sender = Sender(self._queue, instrumented, self.accounting, backoff, rules=rules, probes=probes)
         encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
         run = (worker or Worker()).run
         self.producer = RequestProducer(encoder, self._queue, self.accounting, self._sender.wake, run)
@@ -184,6 +189,13 @@ def _queue(settings: Settings, accounting: DeliveryAccounting, self_metrics: Sel
     return spool
 
 
+def retry_rules(settings: Settings) -> RetryRules:
+    """Return which statuses are retried, according to `otlp.retry`."""
+    retry = settings.otlp.retry
+    removed = frozenset(code.removeprefix("-") for code in retry.codes if code.startswith("-"))
+    return RetryRules(retry.strict, frozenset(retry.codes) - {f"-{code}" for code in removed}, removed)
+
+
 def transport(settings: Settings) -> HttpTransport | GrpcTransport:
     """Return the HTTP or gRPC transport to the endpoint; an asynchronous context manager."""
     otlp = settings.otlp
@@ -197,6 +209,7 @@ def transport(settings: Settings) -> HttpTransport | GrpcTransport:
         timeout=otlp.timeout,
         tls=ClientTlsLoader(otlp.tls) if tls else None,
         gzip=otlp.compression == "gzip",
+        max_response_bytes=otlp.response.bytes,
     )
     if not use_grpc:
         return HttpTransport(destination)

@@ -54,11 +54,11 @@ async def test_a_bisection_ends_after_twenty_requests(backend: Backend) -> None:
 
 
 async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues(backend: Backend) -> None:
-    backend.replies = [status(500)]
+    backend.replies = [status(405)]
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.enqueue(1, 2)
         await pipeline.deliver(3)
-    assert (backend.stored, pipeline.accounting.dropped) == ([3], {"http_500": 2})
+    assert (backend.stored, pipeline.accounting.dropped) == ([3], {"http_405": 2})
 
 
 async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
@@ -79,6 +79,6 @@ async def test_points_dropped_by_a_bisection_are_logged_at_most_once_a_minute(
             await pipeline.deliver(*range(100))
         pipeline.clock.now += 61
         await pipeline.deliver(*range(100))
-    logged = [vars(record)["fields"] for record in caplog.records if record.levelno == logging.WARNING]
+    logged = [vars(record)["fields"] for record in caplog.records if record.levelno == logging.ERROR]
     assert [(fields["points"], fields["of"]) for fields in logged] == [(1, 100), (3, 100)]
     assert pipeline.accounting.dropped == {"http_400": 4}

@@ -49,7 +49,10 @@ def status_text(status: int) -> str:
 
 
 def excerpt(text: str, max_length: int) -> str:
-    """Return a text on one line, without control characters, cut at a length."""
+    """Return a text on one line, without control characters, cut at a length.
+
+    Secrets are for the caller to redact before: a part of one that is left by the cut is not recognised.
+    """
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= max_length else f"{line[:max_length]}…"
 

@@ -46,7 +46,18 @@ class _SourceScraper:
         self.client = ScrapeClient(settings, source)
 
     def request(self, label: str, timestamp: float) -> ScrapeRequest:
-        return ScrapeRequest(self.source, label, timestamp, self.installation, self.settings.limits.samples)
+        limit = self.settings.limits.samples
+        return ScrapeRequest(self.source, label, timestamp, self.installation, limit, _credential(self.settings))
+
+
+def _credential(settings: ScrapeSource) -> str:
+    """Return the key of the setting whose credential is sent, "" if none is."""
+    sent = {
+        "bearer_token_file": settings.bearer_token_file is not None,
+        "basic_auth": settings.basic_auth.username != "",
+        "headers": any(name.lower() == "authorization" for name in settings.headers),
+    }
+    return next((key for key, is_sent in sent.items() if is_sent), "")
 
 
 class Scraper(Generic[T]):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from exporter import log
 from exporter.config.settings import NamespacesSection
 from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
@@ -70,7 +71,7 @@ def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) 
         return family in required or passes_through(family)
 
     scrape_cache = scrape_cache or ScrapeCache(passes_through)
-    return lambda request: ResponseParser(request, scrape_cache, is_selected)
+    return lambda request: ResponseParser(request, scrape_cache, is_selected, log.REDACTOR.redact)
 
 
 def identity(settings: Settings) -> Identity:

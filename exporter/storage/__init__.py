@@ -15,6 +15,7 @@ from exporter.storage.model import (
     TransitionRecord,
     UnsupportedFilesystemError,
 )
+from exporter.storage.storage import Storage
 
 __all__ = [
     "Books",
@@ -24,6 +25,7 @@ __all__ = [
     "InUseError",
     "NewerSchemaError",
     "QueuedRequest",
+    "Storage",
     "StorageConfig",
     "StorageError",
     "StorageLimits",

@@ -67,10 +67,12 @@ class TransitionRecord:
 class CycleCommit:
     """What one cycle changed, besides the requests that it put into the queue.
 
-    `state` has the rows that changed since the previous commit, by key; None removes a row.
+    `state` has the rows that changed since the previous commit, by key; None removes a row. With `complete_state` it
+    has all rows, and those on disk that are not among them are removed.
     """
 
     state: Mapping[str, bytes | None] = field(default_factory=dict)
+    complete_state: bool = False
     transitions: Sequence[TransitionRecord] = ()
 
 

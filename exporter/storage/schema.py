@@ -1,0 +1,167 @@
+"""The tables, their versions, and every SQL statement; rows go in and out as tuples with a checksum at the end.
+
+All tables are keyed by an integer, so that a damaged file can be read key by key. A checksum is a CRC-32 of all other
+columns: SQLite itself has none, so it would return a flipped byte of a body as if it were sound.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    Row = tuple[object, ...]
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (
+    (
+        # AUTOINCREMENT: a number is never used again, though its row was deleted.
+        """CREATE TABLE requests (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, queued_at REAL NOT NULL, timestamp REAL NOT NULL,
+            points INTEGER NOT NULL, size INTEGER NOT NULL, head_crc INTEGER NOT NULL, crc INTEGER NOT NULL,
+            body BLOB NOT NULL)""",
+        "CREATE TABLE accounting (id INTEGER PRIMARY KEY, ledger TEXT NOT NULL, crc INTEGER NOT NULL)",
+        """CREATE TABLE tracker_state (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, crc INTEGER NOT NULL)""",
+        """CREATE TABLE transitions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+            type TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL)""",
+        """CREATE TABLE meta (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, crc INTEGER NOT NULL)""",
+    ),
+)
+"""The statements that lead from each schema version to the next; version 0 is an empty file."""
+
+VERSION: Final = len(MIGRATIONS)
+
+VERSION_OF_FILE: Final = "PRAGMA user_version"
+SET_VERSION: Final = f"PRAGMA user_version = {VERSION}"
+
+CREATION: Final = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # only before the first table; without it the file could never shrink
+    "PRAGMA secure_delete = OFF",  # Debian's build overwrites deleted bodies, which doubles the bytes written
+    "PRAGMA cell_size_check = ON",  # damage is an error at the page that has it, not a wrong row
+    "PRAGMA trusted_schema = OFF",
+)
+"""Statements for each new connection that may write, before anything else."""
+
+SYNCHRONOUS: Final = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
+
+CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+QUICK_CHECK: Final = "PRAGMA quick_check(1)"
+FREE_PAGES: Final = "PRAGMA freelist_count"
+PAGE_SIZE: Final = "PRAGMA page_size"
+BEGIN: Final = "BEGIN IMMEDIATE"
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+
+_REQUEST_HEAD: Final = "id, queued_at, timestamp, points, size, head_crc"
+REQUEST_HEADS: Final = f"SELECT {_REQUEST_HEAD} FROM requests ORDER BY id"  # noqa: S608 - of constants
+REQUEST: Final = f"SELECT {_REQUEST_HEAD}, body, crc FROM requests WHERE id = ?"  # noqa: S608
+INSERT_REQUEST: Final = f"INSERT OR REPLACE INTO requests ({_REQUEST_HEAD}, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+DELETE_REQUEST: Final = "DELETE FROM requests WHERE id = ?"
+
+UPSERT_STATE: Final = (
+    "INSERT INTO tracker_state (key, value, crc) VALUES (?, ?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, crc = excluded.crc"
+)
+DELETE_STATE: Final = "DELETE FROM tracker_state WHERE key = ?"
+DELETE_ALL_STATE: Final = "DELETE FROM tracker_state"
+STATE: Final = "SELECT key, value, crc FROM tracker_state ORDER BY id"
+
+_TRANSITION: Final = "id, timestamp, namespace, name, type, body, crc"
+INSERT_TRANSITION: Final = f"INSERT OR REPLACE INTO transitions ({_TRANSITION}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+TRANSITIONS: Final = f"SELECT {_TRANSITION} FROM transitions ORDER BY id"  # noqa: S608
+OLDEST_TRANSITIONS: Final = "SELECT id, timestamp, length(body) FROM transitions ORDER BY id LIMIT ?"
+DELETE_TRANSITIONS: Final = "DELETE FROM transitions WHERE id <= ?"
+TRANSITION_BYTES: Final = "SELECT COALESCE(SUM(length(body)), 0), COUNT(*) FROM transitions"
+DELETE_ALL_TRANSITIONS: Final = "DELETE FROM transitions"
+
+UPSERT_LEDGER: Final = (
+    "INSERT INTO accounting (id, ledger, crc) VALUES (1, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET ledger = excluded.ledger, crc = excluded.crc"
+)
+LEDGER: Final = "SELECT ledger, crc FROM accounting WHERE id = 1"
+
+UPSERT_META: Final = (
+    "INSERT INTO meta (key, value, crc) VALUES (?, ?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, crc = excluded.crc"
+)
+META: Final = "SELECT key, value, crc FROM meta"
+LAST_NUMBER: Final = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = ?"
+
+
+BUSY_SECONDS: Final = 1.0
+"""How long to wait for another connection's lock; with a WAL, readers never lock the writer out."""
+
+
+def connect(path: Path, mode: str, seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a connection of a mode of SQLite's URIs: ro, rw or rwc; any one thread may use it at a time."""
+    uri = f"file:{quote(str(path))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=seconds)
+    # Damaged text must not raise: its checksum does not match.
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What salvage needs of a table: its columns, and how a row is written; `numbered`: with its number, `id`."""
+
+    name: str
+    columns: str
+    insert: str
+    numbered: bool = False
+
+    @property
+    def rows_upward(self) -> str:
+        """The statement for the rows from a key on, ascending."""
+        return f"SELECT {self.columns} FROM {self.name} WHERE id >= ? AND id <= ? ORDER BY id"  # noqa: S608
+
+    @property
+    def rows_downward(self) -> str:
+        """The statement for the rows down from a key."""
+        return f"SELECT {self.columns} FROM {self.name} WHERE id >= ? AND id <= ? ORDER BY id DESC"  # noqa: S608
+
+
+TABLES: Final = (
+    Table("requests", f"{_REQUEST_HEAD}, body, crc", INSERT_REQUEST, numbered=True),
+    Table("transitions", _TRANSITION, INSERT_TRANSITION, numbered=True),
+    Table("tracker_state", "id, key, value, crc", UPSERT_STATE),
+    Table("meta", "id, key, value, crc", UPSERT_META),
+    Table("accounting", "id, ledger, crc", UPSERT_LEDGER),
+)
+
+
+def checksum(*columns: object) -> int:
+    """Return the CRC-32 of the values of a row."""
+    crc = 0
+    for column in columns:
+        crc = zlib.crc32(column if isinstance(column, bytes) else repr(column).encode(), zlib.crc32(b"|", crc))
+    return crc
+
+
+def with_checksum(*columns: object) -> Row:
+    """Return a row with its checksum at the end."""
+    return (*columns, checksum(*columns))
+
+
+def is_sound(row: Sequence[object]) -> bool:
+    """Return whether the last column is the checksum of the others."""
+    return row[-1] == checksum(*row[:-1])
+
+
+def select_transitions(filters: Mapping[str, object], types: Sequence[str]) -> tuple[str, list[object]]:
+    """Return the statement for transitions after a number (`after`), since a time, of a rollout; the newest first."""
+    conditions = {"after": "id > ?", "since": "timestamp >= ?", "namespace": "namespace = ?", "name": "name = ?"}
+    wanted = {conditions[name]: value for name, value in filters.items() if value is not None}
+    if types:
+        wanted[f"type IN ({', '.join('?' * len(types))})"] = None
+    values = [value for value in wanted.values() if value is not None]
+    where = " AND ".join(wanted) or "1"
+    return f"SELECT {_TRANSITION} FROM transitions WHERE {where} ORDER BY id DESC LIMIT ?", [*values, *types]  # noqa: S608

@@ -63,7 +63,12 @@ class OwnMetric(Enum):
     PARSE_ERRORS = _counter(
         "malformed_lines_total", "Scraped lines that are not valid exposition text.", "source", "reason"
     )
-    SAMPLES_DROPPED = _counter("samples_dropped_total", "Samples scraped but not used.", "reason")
+    SAMPLES = _counter("samples_total", "Samples and staleness markers to push: those encoded and those dropped.")
+    SAMPLES_ENCODED = _counter("samples_encoded_total", "Samples and staleness markers that were encoded as data points.")
+    SAMPLES_DROPPED = _counter(
+        "samples_dropped_total", "Samples and staleness markers that cannot be pushed, by reason.", "reason"
+    )
+    CLOCK_STEPS = _counter("clock_steps_back_total", "Times that the clock was set back by more than lifecycle.grace.")
     UNKNOWN_PHASES = _counter("unknown_phases_total", "Observations of a rollout in an unrecognised phase.")
     SERIES = _gauge("series", "Series exported in the last cycle.")
     SERIES_OMITTED = _counter("series_overflow_total", "Series omitted because series.limit was reached.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
-from exporter.rollouts.inference.state_machine import advance
+from exporter.rollouts.inference.state_machine import advance, without_future
 from exporter.rollouts.inputs.controller import ControllerPageReader, RunsOnPage, count_finished, group_by_rollout
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
@@ -51,7 +51,9 @@ class TrackerStatus:
     """The result of the last tick, for readers on other threads: replaced after each tick, never changed.
 
     `last_seen` is when a leader showed each rollout last (Unix seconds), `omitted_series` counts those beyond
-    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise.
+    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise, `type_conflicts` the
+    samples of families that an earlier page shows with another type. `set_back` is by how many seconds the clock was
+    set back before this tick, 0 unless that is more than the grace period.
     """
 
     rollouts: tuple[Rollout, ...] = ()
@@ -60,6 +62,8 @@ class TrackerStatus:
     has_leader: bool = False
     omitted_series: int = 0
     unknown_phases: int = 0
+    type_conflicts: int = 0
+    set_back: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ class RolloutTracker:
             raise
 
     def _process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
+        set_back = self._set_back(now)
         # Prometheus refuses a request with a point older than the last one of its series. Times are sent in
         # milliseconds.
         now = max(now, self._updated_at + 0.001)
@@ -138,7 +143,7 @@ class RolloutTracker:
         self._targets.update(results, controllers)
         self._sources.update(now, results, self._states)
         if self._policy.sidecar and not leaders:
-            return self._standby_snapshot(now, controllers)
+            return self._standby_snapshot(now, controllers, set_back)
         if self._policy.sidecar and not any(leader.process in self._leader_processes for leader in leaders):
             self._reset()
         views = self._read_views(leaders) if self._policy.derive else {}
@@ -158,13 +163,36 @@ class RolloutTracker:
         has_leader = bool(self._leader_processes)
         unknown_phases = sum(view.phase == UNKNOWN_PHASE for view in views.values())
         self.status = TrackerStatus(
-            rollouts, dict(self._last_seen), self._targets.statuses, has_leader, omitted, unknown_phases
+            rollouts,
+            dict(self._last_seen),
+            self._targets.statuses,
+            has_leader,
+            omitted,
+            unknown_phases,
+            self._pass_through.type_conflicts,
+            set_back,
         )
         return MetricsSnapshot(now, families, stale)
 
+    def _set_back(self, now: float) -> float:
+        """Believe a clock that was set back by more than the grace period; return by how many seconds, else 0.
+
+        Else one moment with a wrong clock, or a state file from one, would put all later points into the future, a
+        millisecond apart. What was exported from there stays in the store, so series may lose their next samples.
+        """
+        seconds = self._updated_at - now
+        if seconds <= self._policy.grace:
+            return 0.0
+        self._start_from(_without_future(self.state, now, self._policy.ended_info))
+        self._staleness.set_back(now)
+        self._had_leader_at = min(self._had_leader_at, now)
+        return seconds
+
     # Sidecar mode ---------------------------------------------------------------------------------------------------
 
-    def _standby_snapshot(self, now: float, controllers: Sequence[ScrapedController]) -> MetricsSnapshot:
+    def _standby_snapshot(
+        self, now: float, controllers: Sequence[ScrapedController], set_back: float
+    ) -> MetricsSnapshot:
         """Export nothing about rollouts, without staleness markers: the leader's sidecar exports the same series.
 
         While our own controller is down it may still be the leader, so nothing is reset before the grace period ends.
@@ -180,6 +208,7 @@ class RolloutTracker:
             last_seen=dict(self._last_seen),
             targets=self._targets.statuses,
             has_leader=bool(self._leader_processes),
+            set_back=set_back,
         )
         return MetricsSnapshot(now, self._targets.families(now))
 
@@ -309,6 +338,17 @@ class RolloutTracker:
         complete = bool(led) and established and led == {c.process.installation for c in tick.controllers}
         complete_sources = self._sources.complete_sources | ({Source.ARGO} if complete else set())
         return AbsencePolicy(tick.now, self._policy.grace, self._states, tick.views.keys(), complete_sources)
+
+
+def _without_future(state: TrackerState, now: float, ended_info: float) -> TrackerState:
+    """Return a state without times after `now`; its own is unknown."""
+    return replace(
+        state,
+        updated_at=0.0,
+        rollout_states={key: without_future(rollout, now) for key, rollout in state.rollout_states.items()},
+        last_seen={key: min(seen_at, now) for key, seen_at in state.last_seen.items()},
+        replaced_info_series={key: min(end, now + ended_info) for key, end in state.replaced_info_series.items()},
+    )
 
 
 def limit_series(families: Iterable[MetricFamily], limit: int) -> tuple[tuple[MetricFamily, ...], int]:

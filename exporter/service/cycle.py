@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
 from exporter.metrics import MetricsSnapshot, ScrapeResult, Source
+from exporter.otlp.delivery.drop_log import DropLog
 from exporter.self_metrics import OwnMetric, SelfMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Sequence
+    from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 
     from exporter.config.sources import ScrapeSource
     from exporter.otlp.delivery.producer import RequestProducer
@@ -96,6 +97,7 @@ class CycleRunner:
         self._tick_number = -1  # before the first tick
         self._schedule = PeriodicSchedule()
         self._target_log = TargetStateLogger(dependencies.self_metrics)
+        self._skip_log = DropLog(unit="samples")
         self.latest = MetricsSnapshot(0.0)
         self.completed_at = 0.0
         self.publish_lock = asyncio.Lock()
@@ -136,6 +138,8 @@ class CycleRunner:
             # `latest` has no self metrics, since /metrics adds those of its moment.
             pushed = replace(snapshot, families=snapshot.families + self._self_metrics.families())
             await dependencies.producer.enqueue(pushed, time.time(), gzip=dependencies.gzip)
+            counts = dependencies.producer.encoder.take_counts()
+            self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
         return snapshot
 
     async def _write_state(self, state_file: StateFile) -> None:
@@ -166,6 +170,23 @@ class CycleRunner:
         self._self_metrics.set(OwnMetric.SERIES, sum(map(len, snapshot.families)))
         self._self_metrics.add(OwnMetric.SERIES_OMITTED, amount=status.omitted_series)
         self._self_metrics.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
+        conflicts = status.type_conflicts
+        self._count_samples(conflicts, 0, {"kind_conflict": conflicts} if conflicts else {})
+        if status.set_back:
+            self._self_metrics.add(OwnMetric.CLOCK_STEPS)
+            hint = "check this machine's clock; series with points from the future may lose samples until it is there"
+            _log.error("the clock was set back", extra=fields(seconds=round(status.set_back, 3), hint=hint))
+
+    def _count_samples(self, samples: int, encoded: int, skipped: Mapping[str, int], example: str = "") -> None:
+        """Count what became of samples that were to be pushed, in one step, so that the counts balance."""
+        self._self_metrics.add(OwnMetric.SAMPLES, amount=samples)
+        self._self_metrics.add(OwnMetric.SAMPLES_ENCODED, amount=encoded)
+        for reason, count in skipped.items():
+            self._self_metrics.add(OwnMetric.SAMPLES_DROPPED, reason, amount=count)
+        if skipped:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+            event, hint = "samples dropped: they cannot be pushed", "the README explains the reasons"
+            self._skip_log.add(event, sum(skipped.values()), logging.WARNING, reason=reasons, family=example, hint=hint)
 
 
 class _LoopLagMonitor:

@@ -1,4 +1,4 @@
-"""Log of lost points: one line a minute for each event, with the sum since the previous line."""
+"""Log of lost points and samples: one line a minute for each event, with the sum since the previous line."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ LOG_INTERVAL: Final = 60.0
 
 @dataclass(slots=True)
 class DropLog:
-    """Logs lost points; `now` is a monotonic clock in seconds, since the wall clock may be set back for hours."""
+    """Logs what was lost, counted in a `unit`; `now` is a monotonic clock, as the other may be set back."""
 
     now: Callable[[], float] = time.monotonic
+    unit: str = "points"
     _last_logged: dict[str, float] = field(default_factory=dict, init=False)
-    _unlogged_points: Counter[str] = field(default_factory=Counter, init=False)
+    _unlogged: Counter[str] = field(default_factory=Counter, init=False)
 
-    def add(self, event: str, points: int, level: int = logging.ERROR, **fields: object) -> None:
-        """Count lost points of an event; log them unless the event was logged within LOG_INTERVAL."""
-        self._unlogged_points[event] += points
+    def add(self, event: str, count: int, level: int = logging.ERROR, **fields: object) -> None:
+        """Count what an event lost; log the sum unless the event was logged within LOG_INTERVAL."""
+        self._unlogged[event] += count
         now = self.now()
         if now >= self._last_logged.get(event, float("-inf")) + LOG_INTERVAL:
-            _log.log(level, event, extra=log.fields(points=self._unlogged_points.pop(event), **fields))
+            _log.log(level, event, extra=log.fields(**{self.unit: self._unlogged.pop(event)}, **fields))
             self._last_logged[event] = now

@@ -43,10 +43,13 @@ def compose(text: str, loader_class: type[Any] = yaml.SafeLoader) -> yaml.Node |
 
 
 def construct(root: yaml.Node) -> Any:  # noqa: ANN401 - a document holds anything
-    """Return the plain value of a node, as Kubernetes reads it. Raises yaml.YAMLError."""
+    """Return the plain value of a node, as Kubernetes reads it. Raises yaml.YAMLError, and ValueError."""
     loader = KubernetesLoader("")
     try:
         return loader.construct_document(root)
+    # What PyYAML raises for a text that is not of its explicit tag, such as `!!bool x` or `!!timestamp x`.
+    except (ArithmeticError, AttributeError, LookupError, TypeError):
+        raise ValueError("a value does not fit its tag") from None
     finally:
         loader.dispose()
 

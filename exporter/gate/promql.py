@@ -65,11 +65,22 @@ def parse(text: str) -> Query:
     message = "it is empty"
     for candidate, has_unknown_name in islice(_candidates(text), MAX_CANDIDATES):
         try:
-            return Query(ast.parse(candidate), has_unknown_name)
+            return Query(_parse(candidate), has_unknown_name)
         except ValueError as error:
             # An error about the replacement of a name would mislead.
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
+
+
+def _parse(text: str) -> ast.Expr:
+    """Parse PromQL. Raises ValueError."""
+    try:
+        return ast.parse(text)
+    except BaseException as error:
+        # How a panic of the parser arrives, for instance of a duration that overflows; its type cannot be imported.
+        if type(error).__name__ == "PanicException":
+            raise ValueError("a number in it is out of range") from None
+        raise
 
 
 def _check_size(text: str) -> None:

@@ -35,9 +35,10 @@ class HttpResponse:
 
     @property
     def redirect_host(self) -> str:
-        """The host that Location names, "" for none; the rest of such a URL may be secret."""
+        """The host that Location names, "" for none or an unprintable one; the rest of such a URL may be secret."""
         with suppress(ValueError):
-            return urlsplit(self.headers.get("location", "")).hostname or ""
+            host = urlsplit(self.headers.get("location", "")).hostname or ""
+            return host if host.isprintable() else ""
         return ""
 
 

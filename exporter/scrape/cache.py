@@ -87,8 +87,9 @@ class LazySeries(Sequence[Series]):
         return self._count
 
     def __iter__(self) -> Iterator[Series]:
-        # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`.
-        for line in isal_zlib.decompress(self._compressed).splitlines():
+        # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`. Not splitlines,
+        # since a label may hold a carriage return.
+        for line in filter(None, isal_zlib.decompress(self._compressed).split(b"\n")):
             text = line[: line.rindex(b" ")]
             yield ScrapedSeries(text.partition(b"{")[0].strip().decode(), text)
 

@@ -84,9 +84,22 @@ class OwnMetric(Enum):
         "queue_limit_bytes", "Queue size limit; the oldest request is dropped beyond it.", observable=True
     )
     QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", observable=True)
-    SPOOL_ON_DISK = _gauge(
-        "spool_on_disk",
-        "1 if the queue is stored in storage.directory, 0 if some of it is in memory.",
+    STORAGE_DEGRADED = _gauge(
+        "storage_degraded", "1 if not everything is stored in storage.directory, 0 if it is.", observable=True
+    )
+    STORAGE_BYTES = _gauge("storage_bytes", "Size of the database and of its write-ahead log.", "file", observable=True)
+    STORAGE_FREE_BYTES = _gauge("storage_free_bytes", "Free space in storage.directory.", observable=True)
+    STORAGE_COMMITS = _counter("storage_commits_total", "Commits to the database by result.", "result", observable=True)
+    STORAGE_COMMIT_SECONDS = _counter("storage_commit_seconds_total", "Time that commits took.", observable=True)
+    STORAGE_ROWS_SALVAGED = _counter(
+        "storage_rows_salvaged_total", "Rows that were read from a damaged database.", observable=True
+    )
+    STORAGE_ROWS_DAMAGED = _counter(
+        "storage_rows_damaged_total", "Rows of the database that could not be read.", observable=True
+    )
+    STORAGE_COMMITS_MISSING = _counter(
+        "storage_commits_missing_total",
+        "Commits that were no longer in the database at the start, after a crash of the machine or damage.",
         observable=True,
     )
     PROBE = _gauge(
@@ -113,8 +126,6 @@ class OwnMetric(Enum):
         "event_loop_longest_hold_seconds", "Longest time that the event loop was blocked in the last cycle."
     )
     CONFIG_WARNINGS = _gauge("config_warnings", "Configuration warnings; the check command lists them.")
-    # Named after the section `memory` of the settings.
-    STATE_WRITES = _counter("memory_writes_total", "Writes of the state file, by result.", "result")
 
 
 DEFINITIONS: Final = tuple(metric.value for metric in OwnMetric)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 
 from exporter.config import load
 from exporter.demo.servers import serve_path
+from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.scraper import Scraper
-from exporter.self_metrics import SelfMetrics
+from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service.cycle import CycleDependencies, CycleRunner, PeriodicSchedule
+from exporter.service.cycle_store import CycleStore, storage_config
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
+from exporter.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -41,8 +45,11 @@ async def cycle_runner(settings: Settings, worker: Worker) -> AsyncIterator[Cycl
     cache = ScrapeCache()
     scraper = Scraper(settings, parser_factory(settings, cache))
     tracker, self_metrics = RolloutTracker(tracking_policy(settings)), SelfMetrics("a", NOW)
+    store = CycleStore(Storage(storage_config(settings), DeliveryAccounting()), worker, has_directory=False)
     try:
-        yield CycleRunner(CycleDependencies(scraper, tracker, cache, self_metrics, worker), settings.tick_seconds)
+        yield CycleRunner(
+            CycleDependencies(scraper, tracker, cache, self_metrics, worker, store), settings.tick_seconds
+        )
     finally:
         await scraper.aclose()
 
@@ -74,3 +81,15 @@ async def test_overload_starves_no_source(worker: Worker, elapsed_ticks: int, sc
             for number in range(20):
                 await runner.run(elapsed_ticks, NOW + elapsed_ticks * number)
     assert counts == {"argo": 20, "kube_state_metrics": scrapes}
+
+
+async def test_a_clock_that_is_set_back_is_counted_and_logged(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    async with cycle_runner(load(None, {}, {"kube_state_metrics": {"targets": []}}).settings, worker) as runner:
+        for now in (NOW, NOW + 7200, NOW + 15):
+            snapshot = await runner.run(1, now)
+            assert snapshot.timestamp == now
+        families = {family.name: family for family in runner._self_metrics.families()}
+    assert list(families[OwnMetric.CLOCK_STEPS.value.name].values) == [1]
+    (record,) = [record for record in caplog.records if record.message == "the clock was set back"]
+    assert record.levelno == logging.ERROR
+    assert vars(record)["fields"]["seconds"] == 7185

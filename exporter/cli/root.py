@@ -270,33 +270,34 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     sys.exit(0 if result.ok else 1)
 
 
-@main.command("spool")
+@main.command("storage")
 @click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
 @click.option("--for", "seconds", type=DURATION, default="5m", help="With drain: maximum duration.")
 @click.option("--yes", is_flag=True, help="With clear: confirm that the queue is discarded.")
 @click.pass_context
-def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
-    """List, verify, drain or clear the queue on disk.
+def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
+    """List, verify, drain or clear what is stored.
 
-    The queue is in storage.directory. ls lists its segments. verify reads every record and exits with 1 if one is
+    The database is in storage.directory. ls lists what is in it. verify reads every row and exits with 1 if one is
     damaged. drain sends the queue and exits with 1 if something is left. clear discards the queue. Stop the exporter
     before drain and clear.
     """
-    from exporter.commands import spool as spool_commands
+    from exporter.commands import storage as commands
 
     settings = _load_settings(context).settings
     if action == "drain":
-        result = run_async(spool_commands.drain(settings, seconds))
+        result = run_async(commands.drain(settings, seconds))
     elif action == "clear" and yes:
-        result = spool_commands.discard_all(settings)
+        result = commands.discard_all(settings)
     elif action == "verify":
-        result = spool_commands.verify_segments(settings)
+        result = commands.verify(settings)
     else:
-        result = spool_commands.list_segments(settings)
+        result = commands.list_contents(settings)
     print_lines(result.lines)
     if action == "clear" and not yes:
         raise click.UsageError("nothing was discarded; add --yes to discard the queue")
     sys.exit(0 if result.ok else 1)
 
 
+main.add_command(storage, "spool")  # its former name
 main.add_command(gate)

@@ -1,4 +1,4 @@
-"""The ticks, and the cycle of each: scrape, process, write the state file, enqueue requests."""
+"""The ticks, and the cycle of each: scrape, process, encode, commit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 
     from exporter.config.sources import ScrapeSource
-    from exporter.otlp.delivery.producer import RequestProducer
     from exporter.rollouts.tracker import RolloutTracker
     from exporter.scrape.cache import ScrapeCache
     from exporter.scrape.scraper import Scraper
-    from exporter.service.state_file import StateFile
+    from exporter.service.cycle_store import CycleStore
+    from exporter.service.delivery import DeliveryService
     from exporter.service.worker import Worker
+    from exporter.storage.model import QueuedRequest
 
 _log = logging.getLogger(__name__)
 _EVICTION_TICKS: Final = 40
@@ -70,15 +71,15 @@ class PeriodicSchedule:
 
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
-    """The parts of a cycle; without `producer` nothing is pushed, without `state_file` no state outlives a restart."""
+    """The parts of a cycle; without `delivery` nothing is pushed."""
 
     scraper: Scraper[ScrapeResult]
     tracker: RolloutTracker
     scrape_cache: ScrapeCache
     self_metrics: SelfMetrics
     worker: Worker
-    producer: RequestProducer | None = None
-    state_file: StateFile | None = None
+    store: CycleStore
+    delivery: DeliveryService | None = None
     sidecar: bool = False
     gzip: bool = True
 
@@ -86,8 +87,8 @@ class CycleDependencies:
 class CycleRunner:
     """Runs cycles; `latest` is the last snapshot, `completed_at` when (Unix seconds) the last cycle succeeded.
 
-    `publish_lock` is held from the end of the scrapes until all requests are queued. Shutdown takes it before it
-    cancels the cycle, so a tick is enqueued completely or not at all.
+    `publish_lock` is held from the end of the scrapes until the cycle is committed. Shutdown takes it before it cancels
+    the cycle, so a cycle is committed completely or not at all.
     """
 
     def __init__(self, dependencies: CycleDependencies, tick_seconds: float) -> None:
@@ -121,8 +122,8 @@ class CycleRunner:
         """Drop what a failed cycle may have left half updated: the next one parses, computes and encodes everything."""
         dependencies = self._dependencies
         dependencies.scrape_cache.clear()  # the tracker has returned to the state before the cycle by itself
-        if dependencies.producer is not None:
-            await dependencies.worker.run(dependencies.producer.encoder.clear_caches)
+        if dependencies.delivery is not None:
+            await dependencies.worker.run(dependencies.delivery.producer.encoder.clear_caches)
 
     async def _publish(self, now: float, results: Sequence[ScrapeResult]) -> MetricsSnapshot:
         dependencies = self._dependencies
@@ -131,23 +132,16 @@ class CycleRunner:
         self._count(snapshot)
         if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
-        # The state before the requests: after a crash in between, no counter may be lower than what was sent.
-        if dependencies.state_file is not None:
-            await self._write_state(dependencies.state_file)
-        if dependencies.producer is not None:
+        requests: Sequence[QueuedRequest] = ()
+        if dependencies.delivery is not None:
             # `latest` has no self metrics, since /metrics adds those of its moment.
             pushed = replace(snapshot, families=snapshot.families + self._self_metrics.families())
-            await dependencies.producer.enqueue(pushed, time.time(), gzip=dependencies.gzip)
-            counts = dependencies.producer.encoder.take_counts()
+            requests = await dependencies.delivery.producer.requests(pushed, gzip=dependencies.gzip)
+            counts = dependencies.delivery.producer.encoder.take_counts()
             self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
+        # State and requests in one commit: after a crash no counter is lower than what was sent.
+        await dependencies.store.commit(dependencies.tracker, requests)
         return snapshot
-
-    async def _write_state(self, state_file: StateFile) -> None:
-        """Encode the state on the worker, which owns it, and write it in another thread, since fsync may take long."""
-        tracker = self._dependencies.tracker
-        content = await self._dependencies.worker.run(lambda: state_file.encode(tracker.state))
-        ok = await asyncio.to_thread(state_file.write, content)
-        self._self_metrics.add(OwnMetric.STATE_WRITES, "ok" if ok else "failed")
 
     def _is_due(self, source: Source, section: ScrapeSource) -> bool:
         """Return whether a source is scraped at this tick.

@@ -238,10 +238,11 @@ EVENT_LOOP: Final = (
         unit="bytes",
     ),
     Panel(
-        "State file and configuration",
-        "Writes of the state file by result, and configuration warnings (see `rollouts-exporter check`).",
+        "Storage and configuration",
+        "Commits by result, 1 while the disk fails, and configuration warnings (see `rollouts-exporter check`).",
         [
-            Query(_rate("memory_writes_total", "result"), "writes per second: {{result}}"),
+            Query(_rate("storage_commits_total", "result"), "commits per second: {{result}}"),
+            Query(f"max by (instance) (rollouts_exporter_storage_degraded{{{EXPORTER}}})", "degraded"),
             Query(f"max by (instance) (rollouts_exporter_config_warnings{{{EXPORTER}}})", "warnings"),
         ],
     ),

@@ -46,7 +46,7 @@ FIRING: Final = {
     "RolloutDegraded",
     "RolloutStuckProgressing",
     "RolloutUndecided",
-    "RolloutsExporterSpoolFilling",
+    "RolloutsExporterQueueFilling",
 }
 """Alerts whose expression has a value at any time."""
 

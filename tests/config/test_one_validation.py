@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exporter.commands.errors import USER_ERRORS
 from exporter.config import ConfigError, LoadedConfig, Settings, load, schema
-from exporter.otlp.spool import InUseError
 from exporter.service.app import App
-from exporter.web.server import ListenError
+from exporter.storage.model import StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,5 +163,5 @@ def test_whatever_check_accepts_run_starts(
         loaded = load(None, variables, BASE if environment else {**BASE, **chosen})
     except ConfigError:
         return
-    with suppress(ListenError, InUseError):
+    with suppress(*USER_ERRORS):
         start(loaded)

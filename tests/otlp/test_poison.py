@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.otlp.delivery.probe import ProbeRequests
-from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.suspicion import PROBE_INTERVAL, SLOW
 from exporter.otlp.encode.protobuf import ExportRequest
 from exporter.otlp.transport.credentials import Destination
 from exporter.self_metrics import OwnMetric
+from exporter.storage.model import StorageLimits
 
 from .backend import Backend, reset_connection, status, values
 from .helpers import IDENTITY, metrics
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def probing_pipeline(backend: Backend) -> AsyncIterator[Pipeline]:
-    async with http_pipeline(Destination(backend.url), MemoryQueue(10_000_000, 1e6)) as pipeline:
+    async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=10_000_000, max_age=1e6)) as pipeline:
         pipeline.sender.probes = ProbeRequests(IDENTITY, "exporter-0")
         yield pipeline
 

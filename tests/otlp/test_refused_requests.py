@@ -9,7 +9,6 @@ from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.transport.credentials import Destination
 
 from .backend import refuse_larger_than, refuse_value, status
-from .helpers import TIMESTAMP, gauge, snapshot
 from .pipeline import http_pipeline
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_
 async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
     backend.default_reply = refuse_larger_than(1, 413)
     async with http_pipeline(Destination(backend.url, gzip=False)) as pipeline:
-        await pipeline.producer.enqueue(snapshot(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), TIMESTAMP, gzip=False)
+        await pipeline.enqueue(1, 2, gzip=False)
         await pipeline.deliver()
     assert backend.stored == [1, 2]
     assert all("Content-Encoding" not in request.headers for request in backend.received)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.state_rows import StateRowEncoder, decode_rows
+from exporter.rollouts.persistence import StateRowEncoder, decode_rows
 
 if TYPE_CHECKING:
-    from exporter.rollouts.state_rows import RowChanges
+    from exporter.rollouts.persistence import RowChanges
     from exporter.rollouts.tracker import TrackerState
 
 

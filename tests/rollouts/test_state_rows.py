@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.rollouts.model import ControllerProcess, PhaseHistory, RolloutState
-from exporter.rollouts.state_rows import StateRowEncoder, decode_rows
+from exporter.rollouts.persistence import StateRowEncoder, decode_rows
 from exporter.rollouts.tracker import TrackerState
 from tests.rollouts.stored import StoredRows
 
@@ -23,10 +23,10 @@ KINDS = ("tick", "rollout/shop/cart", "absent", "leaders", "info/x/y/z", "carrie
 LIFE = RolloutState(1000.5, PhaseHistory("Completed", 1000.5), ControllerProcess("10.0.0.1:8090", 900.0), {})
 
 
-def shop(*names: str, at: float = 1000.0, **more: object) -> TrackerState:
+def shop(*names: str, timestamp: float = 1000.0, **more: object) -> TrackerState:
     """Return the state of some rollouts, all of them seen at the last tick."""
     keys = [("shop", name) for name in names]
-    return replace(TrackerState(at, dict.fromkeys(keys, LIFE), dict.fromkeys(keys, at)), **more)  # type: ignore[arg-type] # fields
+    return replace(TrackerState(timestamp, dict.fromkeys(keys, LIFE), dict.fromkeys(keys, timestamp)), **more)  # type: ignore[arg-type] # fields
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +61,19 @@ def test_times_of_absent_rollouts_are_written_once() -> None:
     stored = StoredRows()
     stored.commit(shop("cart", "blog"))
     seen_at = {("shop", "cart"): 1000.0, ("shop", "blog"): 1015.0}
-    assert stored.commit(shop("cart", "blog", at=1015.0, last_seen=seen_at)).keys() == {"tick", "absent"}
+    assert stored.commit(shop("cart", "blog", timestamp=1015.0, last_seen=seen_at)).keys() == {"tick", "absent"}
     seen_at = {("shop", "cart"): 1000.0, ("shop", "blog"): 1030.0}
-    assert stored.commit(shop("cart", "blog", at=1030.0, last_seen=seen_at)).keys() == {"tick"}
+    assert stored.commit(shop("cart", "blog", timestamp=1030.0, last_seen=seen_at)).keys() == {"tick"}
     assert stored.restart().last_seen == seen_at
-    assert stored.commit(shop("cart", "blog", at=1045.0))["absent"] is None
+    assert stored.commit(shop("cart", "blog", timestamp=1045.0))["absent"] is None
 
 
 def test_a_deleted_rollout_costs_its_row_also_if_an_earlier_process_wrote_it() -> None:
     stored = StoredRows()
     stored.commit(shop("cart", "blog", "till"))
-    assert stored.commit(shop("cart", "till", at=1015.0)) == {"tick": b"[1015.0]", "rollout/shop/blog": None}
+    assert stored.commit(shop("cart", "till", timestamp=1015.0)) == {"tick": b"[1015.0]", "rollout/shop/blog": None}
     stored.restart()
-    assert stored.commit(shop("cart", at=1030.0)) == {"tick": b"[1030.0]", "rollout/shop/till": None}
+    assert stored.commit(shop("cart", timestamp=1030.0)) == {"tick": b"[1030.0]", "rollout/shop/till": None}
 
 
 def test_a_restart_writes_no_row_again(state: TrackerState) -> None:
@@ -104,8 +104,8 @@ def test_a_damaged_row_costs_only_what_it_is_about(state: TrackerState) -> None:
 
 
 def test_without_the_row_of_the_tick_rollouts_were_last_seen_when_one_last_changed() -> None:
-    state, _ = decode_rows({key: row for key, row in _rows(shop("cart", at=5000.0)).items() if key != "tick"})
-    assert state == shop("cart", at=1000.5)
+    state, _ = decode_rows({key: row for key, row in _rows(shop("cart", timestamp=5000.0)).items() if key != "tick"})
+    assert state == shop("cart", timestamp=1000.5)
 
 
 def test_a_row_that_unpacks_to_too_much_is_damaged_without_taking_the_memory() -> None:

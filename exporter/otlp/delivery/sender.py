@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from exporter.otlp.delivery.accounting import DeliveryAccounting
     from exporter.otlp.delivery.probe import ProbeRequests
-    from exporter.otlp.delivery.queue import RequestQueue
     from exporter.otlp.result import RequestResult
     from exporter.otlp.transport.response import TransportOutcome
+    from exporter.storage import Storage
 
 _log: Final = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class DeliveryTally:
 class Sender:
     """Delivers queued requests over a transport, one at a time, and accounts for their points."""
 
-    queue: RequestQueue
+    storage: Storage
     transport: Transport
     accounting: DeliveryAccounting
     backoff: BackoffPolicy
@@ -166,15 +166,14 @@ class Sender:
     async def run(self) -> None:
         """Deliver until cancelled, which is safe at any moment: a request stays queued until it is acknowledged."""
         while True:
+            self._wakeup.clear()  # before the queue is read, so that no wake-up is lost
             await self._drain()
             if self._finishing:
                 return
-            # Nothing is awaited since the queue was seen empty, so no wake-up is lost.
-            self._wakeup.clear()
             await self._wakeup.wait()
 
     async def _drain(self) -> None:
-        while request := self.queue.peek():
+        while request := await self.storage.queue.peek():
             try:
                 tally = await self._deliver(request)
             except Exception:  # noqa: BLE001 - a bug of the exporter costs one request, but never stops delivery
@@ -184,9 +183,9 @@ class Sender:
             if tally is None:
                 continue
             # False if the queue dropped it meanwhile; its points are then counted as dropped.
-            if self.queue.ack(request):
+            if self.storage.queue.ack(request):
                 self.accounting.count_acked(tally.accepted, tally.rejected, tally.drops)
-                await self.queue.commit()
+                await self.storage.commit()
             # Points are accepted or rejected only by an accepted request; those of a refused one are dropped.
             request_accepted = tally.accepted + tally.rejected > 0
             self._set_state(DeliveryState.DELIVERING if request_accepted else DeliveryState.REFUSED, tally.message)
@@ -266,8 +265,8 @@ class Sender:
         attempt = 0
         while True:
             # Before each attempt: a request may become too old while it is retried.
-            self.accounting.count_dropped(self.queue.expire(self.clock.now()))
-            if self.queue.peek() is not request:
+            self.storage.queue.expire()
+            if not self.storage.queue.is_head(request):
                 return None
             started = self.clock.monotonic()
             # While delivery is blocked, a small request comes first.
@@ -302,7 +301,7 @@ class Sender:
             # In the books like any other point.
             self.accounting.count_enqueued(result.accepted + result.rejected)
             self.accounting.count_acked(result.accepted, result.rejected)
-            await self.queue.commit()
+            await self.storage.commit()
         return result
 
     async def _back_off(self, result: Retryable | Blocked, attempt: int, elapsed: float) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.storage import schema
-from exporter.storage.directory import DATABASE_FILE, LEDGER_FILE, WAL_FILE, is_damage
+from exporter.storage.directory import DATABASE_FILE, LEDGER_FILE, WAL_FILE, is_damage, read_through
 from exporter.storage.ledger import Ledger, LedgerFile, decode_ledger, encode_ledger
 from exporter.storage.model import NewerSchemaError, QueuedRequest, TransitionRecord
 from exporter.storage.salvage import SalvageReport, finish_salvage, salvage
@@ -114,12 +114,17 @@ class Database:
             opened.pop_all()
 
     def _open_sound(self, directory: Path, *, damaged: bool) -> sqlite3.Connection:
-        try:
-            if not damaged:
+        """Return a connection to a sound file: to the present one, or else to what could be salvaged of it."""
+        for _ in range(0 if damaged else 2):
+            try:
                 return self._connect()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+            # An error of the system may look like damage. If it lasts, this raises it; if it has passed, the second
+            # attempt finds a sound file.
+            for name in (DATABASE_FILE, WAL_FILE):
+                read_through(directory / name)
         head = self.ledger_file.latest.head if self.ledger_file.latest is not None else 0
         self.salvaged = salvage(directory, self._create, head)
         return self._connect()

@@ -50,6 +50,8 @@ _SQLITE_ERRNO: Final = {
 }
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
+READ_CHUNK: Final = 1024 * 1024
+
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -85,6 +87,20 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_through(path: Path) -> None:
+    """Read a file to its end, and forget it; a missing one is fine. Raises OSError.
+
+    SQLite reports EIO of a read as a damaged file (its SQLITE_IOERR_CORRUPTFS); this reports it as what it is. No
+    connection may be open that is still used: closing the file releases its locks, which are the process's.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            while file.read(READ_CHUNK):
+                pass
+    except FileNotFoundError:
+        return
 
 
 def mounts(text: str) -> Iterable[Mount]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
 from exporter.storage.database import WAL_LIMIT, Database, NewRequest, RequestHead
-from exporter.storage.directory import FreeSpaceError, create_directory, is_damage, lock_directory, network_filesystem
+from exporter.storage.directory import FreeSpaceError, create_directory, lock_directory, network_filesystem
 from exporter.storage.model import MIB, StorageMetrics
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Recovery:
 
 
 class Disk:
-    """The directory of a configuration; `metrics` has its last figures; `is_damaged`: the next `open` salvages."""
+    """The directory of a configuration; `metrics` has its last figures."""
 
     def __init__(self, config: StorageConfig, wall_time: Callable[[], float] = time.time) -> None:
         assert config.directory is not None
@@ -73,7 +73,7 @@ class Disk:
         self._stored: OrderedDict[int, int] = OrderedDict()
         self._stored_points = 0
         self._adopted = False
-        self.is_damaged = False
+        self._suspicions = 0
         self._commit = 0
         self._history_bytes = 0
         self.metrics = StorageMetrics()
@@ -97,8 +97,11 @@ class Disk:
             lock = lock_directory(self._directory, filesystem)
             self._unlock()
             self._lock = lock
-        database = Database(self._directory, self._config.fsync, wal=not filesystem, damaged=self.is_damaged)
-        self.is_damaged = False
+        if self._suspicions and self._database is not None:
+            # Closed first, since the file itself will be read.
+            self._database.close()
+            self._database = None
+        database = Database(self._directory, self._config.fsync, wal=not filesystem, damaged=self._suspicions > 1)
         previous, self._database = self._database, database
         if previous is not None:
             self._copy(previous, database)
@@ -222,15 +225,18 @@ class Disk:
     def read(self, numbers: Iterable[int]) -> Mapping[int, QueuedRequest | None]:
         """Return requests by number, None for a damaged one."""
         database = self._opened()
-        return {number: self._read_request(database, number) for number in numbers}
+        return {number: database.read_request(number) for number in numbers}
 
-    def _read_request(self, database: Database, number: int) -> QueuedRequest | None:
-        try:
-            return database.read_request(number)
-        except Exception as error:
-            if is_damage(error):
-                return None
-            raise
+    def note_damage(self) -> None:
+        """Note that SQLite reported damage: the next `open` checks the file, and after a second time salvages it.
+
+        A quick check need not find the damage, and what looks like damage may have been an error of the system.
+        """
+        self._suspicions += 1
+
+    def note_success(self) -> None:
+        """Note that everything worked since the last `open`."""
+        self._suspicions = 0
 
     def mark_incomplete(self) -> None:
         """Note in the ledger file that points are in memory only, so that a later start does not trust its counts."""

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final, cast
 
 from exporter.log import fields
 from exporter.storage import schema
-from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, SALVAGED_FILE, SHM_FILE, WAL_FILE, sync_directory
+from exporter.storage.directory import (
+    DAMAGED_FILE,
+    DATABASE_FILE,
+    SALVAGED_FILE,
+    SHM_FILE,
+    WAL_FILE,
+    read_through,
+    sync_directory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +40,6 @@ _SYSTEM_ERRORS: Final = frozenset(
 )
 """Errors of the system, which end the salvage: what cannot be read now may be sound."""
 
-_MAX_KEY: Final = 2**62
 _MAX_STEP: Final = 2**40
 """Distance up to which a row is looked for behind a damaged page: keys are counted up by 1, but start anywhere."""
 
@@ -63,6 +70,9 @@ def salvage(directory: Path, create: Callable[[Path], sqlite3.Connection], head:
         for table in schema.TABLES:
             report = _copy(source, target, table, head if table.name == "requests" else 0, report)
         target.execute(schema.COMMIT)
+    # What could not be read is given up only now that the system reads all of it without an error.
+    for name in (DATABASE_FILE, WAL_FILE):
+        read_through(directory / name)
     _replace(directory)
     extra = fields(rows=report.rows, damaged=report.damaged_rows, file=str(directory / DAMAGED_FILE))
     _log.warning("database was damaged; its readable rows were copied to a new one", extra=extra)
@@ -116,7 +126,7 @@ class _TableScan:
     def rows(self, low: int) -> Iterator[Row]:
         """Yield the readable rows from a key on."""
         while True:
-            yield from self._range(self.table.rows_upward, low, _MAX_KEY)
+            yield from self._range(self.table.rows_upward, low, schema.MAX_KEY)
             if self._complete:
                 return
             low = self._last + 1
@@ -148,7 +158,7 @@ class _TableScan:
         """Return a key behind a damaged page from which on rows can be read, None if there is none."""
         step = 1
         while step <= _MAX_STEP:
-            for row in self._range(self.table.rows_upward, low + step, _MAX_KEY):
+            for row in self._range(self.table.rows_upward, low + step, schema.MAX_KEY):
                 return cast("int", row[0])
             if self._complete:  # there is no row behind the page; those between are the gap's
                 return low + step

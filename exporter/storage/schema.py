@@ -53,6 +53,7 @@ CREATION: Final = (
 SYNCHRONOUS: Final = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
 
 CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+COMPLETE_CHECK: Final = "PRAGMA integrity_check(20)"
 QUICK_CHECK: Final = "PRAGMA quick_check(1)"
 FREE_PAGES: Final = "PRAGMA freelist_count"
 PAGE_SIZE: Final = "PRAGMA page_size"
@@ -136,6 +137,24 @@ TABLES: Final = (
     Table("meta", "id, key, value, crc", UPSERT_META),
     Table("accounting", "id, ledger, crc", UPSERT_LEDGER),
 )
+
+
+MAX_KEY: Final = 2**62
+
+SIZES: Final[Mapping[str, tuple[str, str]]] = {
+    "requests": ("size", "timestamp"),
+    "transitions": ("length(body)", "timestamp"),
+    "tracker_state": ("length(value)", "NULL"),
+}
+"""The tables that grow: the size of a row, and its time."""
+
+QUEUED_POINTS: Final = "SELECT COALESCE(SUM(points), 0) FROM requests"
+
+
+def content(table: str) -> str:
+    """Return the statement for the number of rows of a table, their bytes, and the time of the oldest."""
+    size, timestamp = SIZES[table]
+    return f"SELECT COUNT(*), COALESCE(SUM({size}), 0), MIN({timestamp}) FROM {table}"  # noqa: S608
 
 
 def checksum(*columns: object) -> int:

@@ -187,6 +187,7 @@ class Writer:
         else:
             if self._failures:
                 self._failures = 0
+                self._disk.note_success()
                 self._post(self._events.on_repaired)
 
     def _ensure_open(self) -> None:
@@ -213,7 +214,7 @@ class Writer:
     def _fail(self, error: Exception) -> None:
         reason = error_message(error, self._directory)
         if is_damage(error):
-            self._disk.is_damaged = True
+            self._disk.note_damage()
             self._failures = REOPEN_AFTER
         elif isinstance(error, FreeSpaceError):
             self._failures = 1  # the connection is not the problem

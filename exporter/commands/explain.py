@@ -56,7 +56,9 @@ async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
     except (ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
         reason = error_reason(error)
         raise ExplainError(f"{url} cannot be read ({reason}); check --address, or use --recording") from None
-    rollouts: list[Mapping[str, Any]] = document["rollouts"]
+    rollouts = document.get("rollouts") if isinstance(document, dict) else None
+    if not isinstance(rollouts, list):
+        raise ExplainError(f"{url} returned no rollouts; check that --address is a rollouts-exporter")
     return rollouts
 
 

@@ -193,7 +193,9 @@ def check_target(text: str) -> str:
     if not parts.scheme and parts.port is None:
         raise value_error(f"{quoted(text)} has no port", f"write host:port, for example {parts.hostname}:8090")
     if not parts.scheme and (parts.path or parts.query):
-        raise value_error(f"{quoted(text)} has a path but no scheme", f"write http://{without_secrets(text)}, or set `path`")
+        raise value_error(
+            f"{quoted(text)} has a path but no scheme", f"write http://{without_secrets(text)}, or set `path`"
+        )
     return UrlText(text)
 
 

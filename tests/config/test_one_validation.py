@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from exporter.commands.errors import USER_ERRORS
 from exporter.config import ConfigError, LoadedConfig, Settings, load, schema
 from exporter.service.app import App
-from exporter.storage.model import StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from click.testing import CliRunner
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from exporter.cli import main
+from exporter.commands.errors import USER_ERRORS
 from exporter.commands.explain import explain_lines
 from exporter.commands.record import FRAMES_FILE, RecordingError
 from exporter.commands.replay import replay_frames, snapshot_json
@@ -37,7 +40,6 @@ from exporter.net.response import HttpResponse
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.encode.protobuf import Identity
 from exporter.otlp.result import MAX_RETRY_AFTER, Accepted, Blocked, Permanent, Retryable
-from exporter.otlp.spool import InUseError
 from exporter.otlp.transport.grpc_status import GrpcResponse, classify_grpc
 from exporter.otlp.transport.http_status import classify_http
 from exporter.rollouts.inputs.controller import ControllerPageReader
@@ -49,7 +51,6 @@ from exporter.service import views
 from exporter.service.app import App
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.web import exposition_writer
-from exporter.web.server import ListenError
 from tests.gate.recorded import lines
 from tests.scrape.parsing import always_selected, family_values, parse_page, real_page
 
@@ -401,7 +402,7 @@ def _start_and_stop(loaded: Any) -> None:
         stop.set()
         await App(loaded, "fuzz").run(stop)
 
-    with suppress(ListenError, InUseError):
+    with suppress(*USER_ERRORS):
         asyncio.run(run())
 
 
@@ -496,6 +497,52 @@ def check_recording(content: bytes, random: Random) -> None:
                 list(Encoder(Identity((), ())).requests(snapshot))
 
 
+# Commands
+
+_OFFLINE: Final = {"check", "config", "series", "replay", "gate", "spool", "--version"}
+_ONLINE: Final = {"run", "drain", "--estimate"}
+_COMMANDS: Final = (
+    "check FILE", "config -h", "--set log.level=debug config", "-c FILE check", "-s web.listen=:1 config", "series",
+    "gate lint FILE", "gate lint --format json --strict --controller 1.8.3 FILE", "gate lint --format github FILE",
+    "gate lint --scrape-interval 15s --read-delay 0 FILE", "gate simulate FILE --answers FILE --for 5m --explain",
+    "gate simulate --cases FILE", "gate simulate FILE --answers FILE --arg a=b --arg-file c=FILE --json",
+    "gate render --signal error-rate --service a --namespace n --address http://h --interval 1m --count 5",
+    "gate render --answers FILE --credential-file FILE --part secret", "replay FILE", "replay FILE --format otlp-json",
+    "replay FILE --format prom --passthrough", "spool ls", "spool verify",
+)  # fmt: skip
+_FILES: Final = (
+    b"log: {level: debug}\n",
+    b'{"q": [[0.5], {"scalar": 1}, 500, {"error": "x"}, {"matrix": [[1, 2]]}]}',
+    b"signal: error-rate\nservice: checkout\nnamespace: shop\naddress: http://h:9090\n",
+    b"user:token\n",
+    b'{"name": "a", "spec": {"metrics": []}, "answers": {}}\n',
+)
+
+
+def command_corpus() -> list[bytes]:
+    """Return command lines, one argument a line, and after an empty line the content of FILE."""
+    files = (*_FILES, recording_corpus()[0].partition(_PART)[0], *manifest_corpus()[::20])
+    heads = ["\n".join(command.split()).encode() for command in _COMMANDS]
+    return [head + b"\n\n" + content for head in heads for content in files]
+
+
+def check_commands(content: bytes, _: Random) -> None:
+    """A command without a network ends with an exit status, whatever its options and its file are."""
+    head, _, body = content.partition(b"\n\n")
+    # No argument of a process holds NUL.
+    arguments = head.replace(b"\0", b"").decode("utf-8", "surrogateescape").split("\n")
+    if _OFFLINE.isdisjoint(arguments) or not _ONLINE.isdisjoint(arguments):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        file = Path(folder) / "file.yaml"
+        file.write_bytes(body)
+        arguments = [argument.replace("FILE", str(file)) for argument in arguments]
+        result = CliRunner().invoke(main, arguments, env={"GATE_ARG_A": "b"})
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+
+
 TARGETS: Final = (
     Target("parser", page_corpus, partial(words, "pages"), check_parser),
     Target("rollouts", page_corpus, partial(words, "pages"), check_rollouts),
@@ -505,6 +552,7 @@ TARGETS: Final = (
     Target("lint", manifest_corpus, partial(words, "lint"), check_lint),
     Target("config", config_corpus, config_words, check_config, seconds=10.0),
     Target("answers", answer_corpus, partial(words, "answers"), check_answers),
+    Target("commands", command_corpus, lambda: [*words("commands"), *config_words()], check_commands),
     Target("recording", recording_corpus, lambda: [*words("recording"), *words("pages")], check_recording),
 )
 """In a new row the corpus is what real programs write, and `check` never catches more than the API's own errors."""

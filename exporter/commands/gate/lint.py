@@ -38,6 +38,7 @@ def _read_files(path: str, stdin: TextIO) -> Iterator[ManifestFile]:
             yield ManifestFile(str(file), file.read_text(encoding="utf-8-sig"), is_explicit=file == root)
         except UnicodeDecodeError:
             raise GateError(f"{file} is not UTF-8 text") from None
-        except OSError as error:
-            message = f"{file} cannot be read: {error.strerror}; give an existing file, a directory, or -"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", error)
+            message = f"{file} cannot be read: {reason}; give an existing file, a directory, or -"
             raise GateError(message) from None

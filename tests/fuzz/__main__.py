@@ -28,14 +28,14 @@ def main() -> int:
         parser.error(f"no such target; use {', '.join(target.name for target in TARGETS)}")
     folder = options.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
-    found = False
+    finding_count = 0
     for target in targets:
         findings = run(target, options.seed, options.minutes * 60 / len(targets), None, folder)
-        found = found or bool(findings)
+        finding_count += len(findings)
         print(f"{target.name}: {len(findings)} findings")
         for finding in findings:
             print(f"  {finding.key}: {save(finding, folder)} ({len(finding.content)} bytes, seed {finding.seed})")
-    return int(found)
+    return int(finding_count > 0)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def run_here(target: Target, seed: int, seconds: float, count: int | None, curre
     The input in progress is in the file `current`.
     """
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    seen: set[str] = set()
+    reported_keys: set[str] = set()
     end = time.monotonic() + seconds
     corpus_size = len(target.corpus()) + len(past_inputs(target.name))
     limit = None if count is None else corpus_size + count
@@ -131,8 +131,8 @@ def run_here(target: Target, seed: int, seconds: float, count: int | None, curre
             return
         current.write_bytes(content)
         broken = failure(target, content, name)
-        if broken is not None and broken[0] not in seen:
-            seen.add(broken[0])
+        if broken is not None and broken[0] not in reported_keys:
+            reported_keys.add(broken[0])
             yield Finding(target.name, *broken, shrink(target, content, name, broken[0], current), name)
 
 

@@ -480,7 +480,9 @@ def recording_corpus() -> list[bytes]:
         "file": "a.prom",
     }
     failed = {"source": "kube_state_metrics", "target": "k:1", "status": None, "error": "refused"}
-    frames = [json.dumps({"at": at, "pages": [entry, {**entry, "file": "a.prom.gz"}, failed]}) for at in (1, 16)]
+    frames = [
+        json.dumps({"at": timestamp, "pages": [entry, {**entry, "file": "a.prom.gz"}, failed]}) for timestamp in (1, 16)
+    ]
     return ["\n".join(frames[:count]).encode() + _PART + page for count in (1, 2)]
 
 
@@ -526,7 +528,7 @@ def command_corpus() -> list[bytes]:
     return [head + b"\n\n" + content for head in heads for content in files]
 
 
-def check_commands(content: bytes, _: Random) -> None:
+def check_commands(content: bytes, _random: Random) -> None:
     """A command without a network ends with an exit status, whatever its options and its file are."""
     head, _, body = content.partition(b"\n\n")
     # No argument of a process holds NUL.

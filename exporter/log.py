@@ -26,8 +26,8 @@ FieldValue = str | int | float | bool | None
 
 MASK: Final = "***"
 UNQUOTED: Final = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
-CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f]")
-"""Replaced in text output, where a line break within a field would forge a line."""
+CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Replaced in text output, where a line break within a field would forge a line; the last ones end one in Unicode."""
 
 
 def fields(**values: object) -> Mapping[str, object]:
@@ -60,6 +60,12 @@ class SecretRedactor(logging.Filter):
     def redact_bytes(self, content: bytes) -> bytes:
         """Return the bytes with each secret replaced by ***; they need not be valid UTF-8."""
         return self.redact(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def overwrite(self, content: bytes) -> bytes:
+        """Return the bytes with each byte of a secret replaced by `*`, so that all others keep their place."""
+        text, pattern = content.decode("utf-8", "surrogateescape"), self._pattern
+        masked = pattern.sub(lambda secret: "*" * len(secret[0].encode()), text) if pattern else text
+        return masked.encode("utf-8", "surrogateescape")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record in place, so that no later handler can print a secret."""
@@ -161,4 +167,5 @@ def _trace(record: logging.LogRecord) -> str:
 
 def _logfmt(value: object) -> str:
     text = str(value)
-    return text if UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    quoted = text if UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return CONTROL_CHARS.sub(" ", quoted)

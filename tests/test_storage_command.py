@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from exporter.config.settings import Settings
 
 NOW = 1_800_000_000.0
+SECRET = "Basic dXNlcjpwYXNzd29yZC1vZi1hLXN0b3Jl"
 
 
 def _options(directory: Path | None, url: str = "http://127.0.0.1:1") -> dict[str, str]:
@@ -152,4 +154,88 @@ def stored(tmp_path: Path) -> Path:
 
 async def _commit(storage: Storage) -> None:
     storage.start()
-    assert await storage.commit(CycleCommit({"tick": b"[1]", "rollout/shop/cart": b"[2]"}))
+    state = {"tick": b"[1]", "rollout/shop/cart": f"[{SECRET}]".encode()}
+    assert await storage.commit(CycleCommit(state=state))
+
+
+def test_ls_lists_files_tables_and_the_queue(stored: Path) -> None:
+    code, lines = _run("ls", directory=stored)
+    assert code == 0
+    assert re.fullmatch(r"exporter\.db: [\d,]+ bytes", lines[0])
+    assert [line for line in lines if line.startswith(("requests", "tracker_state"))] == [
+        "requests: 6 rows, 2,100 bytes, since 2027-01-15T08:00:01Z",
+        f"tracker_state: 2 rows, {3 + len(SECRET) + 2} bytes",
+    ]
+    assert lines[-1] == "21 points queued; schema 1"
+    assert _run("ls", directory=stored, command="spool")[1][-4:] == lines[-4:]
+
+
+def test_verify_lists_damaged_rows(stored: Path) -> None:
+    code, lines = _run("verify", directory=stored)
+    assert (code, len(lines)) == (0, 1)
+    assert re.fullmatch(r"\d+ rows, 0 damaged", lines[0])
+    file = stored / "exporter.db"
+    file.write_bytes(file.read_bytes().replace(b"x" * 300, b"x" * 299 + b"y"))
+    code, lines = _run("verify", directory=stored)
+    assert code == 1
+    assert "requests 6: its checksum does not match" in lines
+    assert re.fullmatch(r"\d+ rows, \d damaged", lines[-1])
+
+
+def test_ls_and_verify_change_nothing_and_need_no_lock(stored: Path) -> None:
+    storage, accounting = _open(stored)
+    before = {path: path.read_bytes() for path in stored.iterdir() if path.suffix != ".db-shm"}
+    assert _run("ls", directory=stored)[0] == _run("verify", directory=stored)[0] == 0
+    assert {path: path.read_bytes() for path in stored.iterdir() if path.suffix != ".db-shm"} == before
+    assert accounting.queued == 21
+    storage.close(10)
+
+
+def test_clear_requires_yes_and_discards_the_queue(stored: Path) -> None:
+    code, lines = _run("clear", directory=stored)
+    assert (code, lines[-1]) == (2, "Error: nothing was discarded; add --yes to discard the queue")
+    code, lines = _run("clear", "--yes", directory=stored)
+    assert (code, lines[-1]) == (0, "6 requests with 21 points discarded")
+    storage, accounting = _open(stored)
+    assert (accounting.queued, accounting.dropped, accounting.is_balanced) == (0, {"cleared": 21}, True)
+    storage.close(10)
+
+
+@pytest.mark.parametrize("arguments", [("drain",), ("clear", "--yes")])
+def test_drain_and_clear_are_rejected_while_an_exporter_runs(stored: Path, arguments: tuple[str, ...]) -> None:
+    storage, accounting = _open(stored)
+    code, lines = _run(*arguments, directory=stored)
+    assert code == 1
+    assert f"error: storage.directory {stored} is in use by another process (its pid: {os.getpid()})" in lines[-1]
+    assert accounting.queued == 21
+    storage.close(10)
+
+
+@pytest.mark.parametrize("action", ["ls", "verify", "drain"])
+def test_an_error_about_the_directory_names_the_setting(action: str, tmp_path: Path) -> None:
+    code, lines = _run(action, directory=None)
+    assert (code, lines[-1]) == (1, "error: storage.directory is not set; set it to the directory of the database")
+    if action != "drain":
+        code, lines = _run(action, directory=tmp_path / "none")
+        assert code == 1
+        assert "has no exporter.db" in lines[-1]
+
+
+def test_record_takes_a_copy_of_the_database_along_without_secrets(stored: Path, tmp_path: Path) -> None:
+    (tmp_path / "authorization").write_text(SECRET)
+    options = {
+        **_options(stored),
+        "otlp.authorization_file": str(tmp_path / "authorization"),
+        "argo.targets": "127.0.0.1:1",
+        "kube_state_metrics.targets": "[]",
+    }
+    arguments = [part for key, value in options.items() for part in ("-s", f"{key}={value}")]
+    storage, _ = _open(stored)
+    result = CliRunner().invoke(main, [*arguments, "record", "--for", "1s", "--storage", str(tmp_path / "recording")])
+    storage.close(10)
+    assert result.exit_code == 0, result.output
+    assert f"a copy of the database in {tmp_path / 'recording' / 'exporter.db'}" in result.output
+    assert SECRET.encode() in (stored / "exporter.db").read_bytes()
+    assert SECRET.encode() not in (tmp_path / "recording" / "exporter.db").read_bytes()
+    code, lines = _run("verify", directory=tmp_path / "recording")
+    assert (code, lines[0]) == (1, "tracker_state rollout/shop/cart: its checksum does not match")

@@ -170,8 +170,9 @@ def series(context: click.Context, *, estimate: bool) -> None:
 @main.command("record")
 @click.argument("directory", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--for", "seconds", type=DURATION, default="2m", help="Duration of the recording.")
+@click.option("--storage", "with_storage", is_flag=True, help="Also copy the database of storage.directory.")
 @click.pass_context
-def record(context: click.Context, directory: Path, seconds: float) -> None:
+def record(context: click.Context, directory: Path, seconds: float, *, with_storage: bool) -> None:
     """Record the responses of all targets.
 
     A recording is for bug reports, replay and tests. Writes DIRECTORY/frames.jsonl and the response bodies to
@@ -182,6 +183,10 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
     settings = _load_settings(context).settings
     frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick_seconds, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
+    if with_storage:
+        from exporter.commands.storage import copy_database
+
+        click.echo(f"a copy of the database in {copy_database(settings, directory)}")
 
 
 @main.command("replay")

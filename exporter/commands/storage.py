@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.config.schema import is_secret, iter_settings, value_format
+from exporter.config.values import decode_headers
+from exporter.log import REDACTOR, register_auth_headers
+from exporter.net.files import SecretFile
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.self_metrics import SelfMetrics
 from exporter.service.cycle_store import storage_config
-from exporter.storage import Storage
-from exporter.storage.model import StorageError
+from exporter.storage import Storage, StorageError, inspection
+from exporter.storage.directory import DATABASE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from exporter.config.settings import Settings
+    from exporter.storage.inspection import TableContent
 
-CLOSE_SECONDS = 30.0
+T = TypeVar("T")
+CLOSE_SECONDS: Final = 30.0
 """How long a command waits for the disk at its end: nothing else depends on it."""
+_BLOCK_SIZE: Final = 1024**2
+_MAX_SECRET_SIZE: Final = 16 * 1024
+"""Blocks overlap by this, so that a secret at their edge is found as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,64 @@ class CommandResult:
 
     lines: Sequence[str]
     ok: bool
+
+
+def list_contents(settings: Settings) -> CommandResult:
+    """List files, tables and the queue; reads only, so an exporter may be running."""
+    content = _read(settings, inspection.contents)
+    files = [f"{name}: {size:,} bytes" for name, size in content.files.items()]
+    tables = [_describe_table(table) for table in content.tables]
+    return CommandResult([*files, *tables, f"{content.points:,} points queued; schema {content.version}"], ok=True)
+
+
+def _describe_table(table: TableContent) -> str:
+    oldest = f", since {_utc(table.oldest)}" if table.oldest is not None else ""
+    return f"{table.name}: {table.rows:,} rows, {table.bytes:,} bytes{oldest}"
+
+
+def verify(settings: Settings) -> CommandResult:
+    """Check every row; reads only, so an exporter may be running."""
+    rows = sum(table.rows for table in _read(settings, inspection.contents).tables)
+    damage = _read(settings, inspection.verify)
+    lines = [f"{row.table} {row.key}: {row.reason}" if row.table else row.reason for row in damage]
+    return CommandResult([*lines, f"{rows:,} rows, {len(damage)} damaged"], ok=not damage)
+
+
+def copy_database(settings: Settings, directory: Path) -> Path:
+    """Copy the database into a directory, for a bug report; return the copy's path. An exporter may be running.
+
+    What is stored has no setting. A secret that a page showed is overwritten, which makes its row invalid.
+    """
+    _register_secrets(settings)
+    target = directory / DATABASE_FILE
+    _read(settings, lambda source: inspection.copy(source, target))
+    with target.open("r+b") as file:
+        for offset in range(0, target.stat().st_size, _BLOCK_SIZE):
+            file.seek(offset)
+            content = file.read(_BLOCK_SIZE + _MAX_SECRET_SIZE)
+            if (masked := REDACTOR.overwrite(content)) != content:
+                file.seek(offset)
+                file.write(masked)
+    return target
+
+
+def _register_secrets(settings: Settings) -> None:
+    """Register every secret of the settings, as a running exporter does when it first uses one."""
+    for _, value, field in iter_settings(settings):
+        if value and is_secret(field):  # not an empty mapping
+            register_auth_headers(value.get_secret_value())
+        elif value and value_format(field).kind == "secret file":
+            text = SecretFile(value).read()
+            register_auth_headers(text, *decode_headers(text)[0].values())
+
+
+def _read(settings: Settings, read: Callable[[Path], T]) -> T:
+    directory = _directory(settings)
+    try:
+        return read(directory)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise StorageError(f"storage.directory {directory}: {reason.lower()}; check the path") from error
 
 
 async def drain(settings: Settings, seconds: float) -> CommandResult:
@@ -82,13 +150,3 @@ def _directory(settings: Settings) -> Path:
 
 def _utc(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def list_contents(settings: Settings) -> CommandResult:
-    """List what is stored; reads only, so an exporter may be running."""
-    raise StorageError(f"{_directory(settings)} cannot be listed yet")
-
-
-def verify(settings: Settings) -> CommandResult:
-    """Check every row; reads only, so an exporter may be running."""
-    raise StorageError(f"{_directory(settings)} cannot be verified yet")

@@ -17,6 +17,7 @@ from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.commands.verify import matching
 from exporter.commands.verify.matching import SentFamily
 from exporter.commands.verify.report import VerifyReport
+from exporter.config.errors import without_secrets
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
 from exporter.net.auth import basic_auth, password_reader
 from exporter.net.files import SecretFile
@@ -253,5 +254,5 @@ async def _exported_families(address: str, settings: Settings) -> tuple[SentFami
                 parser.feed(block)
         families = parser.finish().families.values()
     except (ClientError, TimeoutError, OSError, ExpositionError, ValueError) as error:
-        raise NotConfiguredError(f"{url} has no metrics ({error}); check --address") from None
+        raise NotConfiguredError(f"{without_secrets(url)} has no metrics ({error}); check --address") from None
     return tuple(SentFamily(family.name, family.type, len(family)) for family in families if len(family))

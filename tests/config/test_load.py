@@ -38,6 +38,7 @@ def test_an_empty_file_changes_nothing(load_config: LoadConfig, text: str, name:
     assert load_config(text, name=name).settings == DEFAULTS
 
 
+RETRY_CODES = ("408", "-501", "425", "INTERNAL", "-UNKNOWN")
 VALID: tuple[tuple[str, str, object], ...] = (
     ("argo: {targets: [a:1, b:2]}", "argo.0.targets", ("a:1", "b:2")),
     ("argo: {targets: 'a:1, b:2'}", "argo.0.targets", ("a:1", "b:2")),
@@ -49,6 +50,12 @@ VALID: tuple[tuple[str, str, object], ...] = (
     ("rollout_state: {targets: [k:8080]}", "rollout_state.targets", ("k:8080",)),
     ("otlp: {timeout: 0}", "otlp.timeout", 0.0),
     ("otlp: {compression: none}", "otlp.compression", "none"),
+    ("otlp: {retry: {hold: 1m}}", "otlp.retry.hold", 60.0),
+    ("otlp: {retry: {strict: yes}}", "otlp.retry.strict", True),
+    ("otlp: {retry: {codes: [408, -501, +425, internal, -UNKNOWN]}}", "otlp.retry.codes", RETRY_CODES),
+    ("otlp: {retry: {codes: '408, -501,+425,INTERNAL,-unknown'}}", "otlp.retry.codes", RETRY_CODES),
+    ("otlp: {response: {bytes: 1MiB}}", "otlp.response.bytes", 2**20),
+    ("otlp: {request: {bytes: 64KiB}}", "otlp.request.bytes", 2**16),
     ("otlp: {protocol: GRPC}", "otlp.protocol", "grpc"),
     ("series: {derive: no}", "series.derive", False),
     ("series: {limit: 1000}", "series.limit", 1000),

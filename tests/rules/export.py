@@ -18,6 +18,7 @@ GRPC: Final = In("otlp/test_grpc.py")
 HTTP_STATUS: Final = In("otlp/test_http_status.py")
 GRPC_STATUS: Final = In("otlp/test_grpc_status.py")
 SENDER: Final = In("otlp/test_sender.py")
+POISON: Final = In("otlp/test_poison.py")
 HOSTILE: Final = In("otlp/test_hostile_backend.py")
 REFUSED: Final = In("otlp/test_refused_requests.py")
 ENCODE: Final = In("otlp/test_encode.py")
@@ -82,6 +83,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     followed(
         "E10", "Certificates are loaded from files, and again when they change",
+        In("otlp/test_tls.py")("test_the_table_holds_over_http", "test_the_table_holds_over_grpc"),
         ENVIRONMENT("test_certificates_come_from_the_standard_variables"),
         HOSTILE("test_ca_certificates_are_reloaded_when_their_file_changes"),
         HOSTILE("test_a_client_certificate_is_sent_and_reloaded_when_it_changes"),
@@ -160,10 +162,14 @@ EXPORT: Final[tuple[Row, ...]] = (
         HTTP_STATUS("test_partial_success_is_accepted_and_counts_rejected_points"),
         GRPC_STATUS("test_ok_is_accepted_with_its_partial_success"),
     ),
-    followed(
+    adapted(
         "E24", "A 200 with another body means delivered, with a warning",
-        HTTP_STATUS("test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting"),
-        SENDER("test_an_html_response_counts_as_delivered_with_a_warning"),
+        "Only if it claims to be OTLP and cannot be read: a web page or other JSON (a login, a captive portal) comes from "
+        "somebody who stored nothing, and holds delivery.",
+        HTTP_STATUS("test_an_answer_of_the_protocol_that_cannot_be_read_is_accepted_with_a_warning"),
+        HTTP_STATUS("test_a_success_that_is_not_of_the_protocol_holds_and_its_first_words_are_reported"),
+        SENDER("test_a_web_page_instead_of_an_answer_holds_delivery_until_it_is_gone"),
+        SENDER("test_a_success_whose_body_breaks_is_delivered_once_with_a_warning"),
     ),
     followed(
         "E25", "A response above 4 MiB, decompressed, is not a reason to retry",
@@ -177,7 +183,11 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "E27", "Only the HTTP statuses 429, 502, 503 and 504 are retried",
-        "401, 403, 404, 407 and 3xx block delivery: a wrong credential, address or proxy must not cost a night's data.",
+        "Every 5xx is retried: it is the server's trouble, and a CDN has codes of its own. 401, 403, 404, 407 and 3xx "
+        "block delivery: a wrong credential, address or proxy must not cost a night's data. `otlp.retry.strict` follows.",
+        HTTP_STATUS("test_strict_rules_retry_only_what_the_specification_allows"),
+        HTTP_STATUS("test_codes_are_added_to_and_removed_from_those_that_are_retried_or_held"),
+        POISON("test_a_backlog_survives_any_5xx_of_the_endpoint_and_keeps_its_order"),
         HTTP_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
         HTTP_STATUS("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
         HTTP_STATUS("test_other_statuses_are_permanent"),
@@ -191,8 +201,9 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "E29", "Six gRPC statuses are retried",
-        "UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and UNIMPLEMENTED (gRPC's status for a 404) block delivery as "
-        "in E27; after INVALID_ARGUMENT the bad points are isolated.",
+        "INTERNAL and UNKNOWN, gRPC's 500, are retried as in E27; UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and "
+        "UNIMPLEMENTED (gRPC's status for a 404) block delivery; after INVALID_ARGUMENT the bad points are isolated.",
+        GRPC_STATUS("test_trouble_of_the_server_is_retried_unless_the_rules_are_strict_or_without_it"),
         GRPC_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
         GRPC_STATUS("test_a_wrong_credential_or_address_blocks_and_names_the_setting"),
         GRPC_STATUS("test_other_statuses_are_permanent", "test_invalid_argument_may_be_split"),
@@ -207,6 +218,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E31", "Retry-After and RetryInfo are a minimum, capped by the configuration",
         "The cap is fixed: one hour.",
         SENDER("test_retry_after_is_the_minimum_delay"),
+        SENDER("test_a_wait_of_ten_days_is_bounded_and_its_end_is_reported_and_logged"),
         GRPC_STATUS("test_a_requested_delay_is_limited_to_an_hour"),
         GRPC("test_a_busy_backend_is_retried_with_growing_delays_and_the_same_bytes"),
     ),
@@ -222,7 +234,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "E34", "401 and 403 drop after the credential was read again; 413 halves the request",
-        "401 and 403 block delivery until the credential is corrected (E27).",
+        "401 and 403 block delivery until the credential is corrected (E27), and are tried again with a small request.",
+        POISON("test_a_refused_credential_is_tried_again_with_a_small_request_after_growing_delays"),
         SENDER("test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected"),
         SENDER("test_blocked_delivery_is_retried_every_five_minutes_at_least"),
         REFUSED("test_a_request_that_is_too_large_is_halved_until_it_fits"),
@@ -230,6 +243,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     followed(
         "E35", "A permanently refused request is dropped once, counted by reason, and blocks nothing",
+        POISON("test_a_point_that_fails_for_minutes_while_others_are_accepted_is_dropped_alone"),
+        POISON("test_a_series_that_is_poison_in_every_snapshot_does_not_stop_delivery"),
         GRPC("test_a_permanent_error_drops_the_request_and_delivery_continues"),
         REFUSED("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
         REFUSED("test_a_bisection_ends_after_twenty_requests"),

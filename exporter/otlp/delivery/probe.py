@@ -28,7 +28,7 @@ class ProbeRequests:
     instance: str
     gzip: bool = True
 
-    def at(self, timestamp: float) -> QueuedRequest:
+    def build(self, timestamp: float) -> QueuedRequest:
         """Return a probe for a request at the head of the queue, with the time of its points (Unix seconds).
 
         Some stores refuse points older than the last one of the same resource, so a probe must not be newer than what

@@ -296,7 +296,7 @@ class Sender:
         """Send a probe for the request at the head of the queue; None if there are no probes."""
         if self.probes is None:
             return None
-        result = await self._post(self.probes.at(request.timestamp))
+        result = await self._post(self.probes.build(request.timestamp))
         if isinstance(result, Accepted):
             # In the books like any other point.
             self.accounting.count_enqueued(result.accepted + result.rejected)

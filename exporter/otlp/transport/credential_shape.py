@@ -29,8 +29,8 @@ def describe_credential(headers: Mapping[str, str], now: float) -> str:
 
 def _shape(value: str) -> str:
     scheme, _, token = value.partition(" ")
-    known = scheme.capitalize() if scheme.lower() in _KNOWN_SCHEMES else "another scheme"
-    return f"{known} and {len(token)} characters" if token else f"{len(value)} characters without a space"
+    scheme_name = scheme.capitalize() if scheme.lower() in _KNOWN_SCHEMES else "another scheme"
+    return f"{scheme_name} and {len(token)} characters" if token else f"{len(value)} characters without a space"
 
 
 def _problem(value: str, now: float) -> str:

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import BadStatusLine
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter.net.errors import CONNECT_KINDS, ErrorKind, ResponseTooLargeError, classify_error
+from exporter.net.errors import CONNECT_KINDS, ErrorKind, ResponseTooLargeError, classify_error, error_reason
 from exporter.net.gzip import decompress_prefix, is_gzip
 from exporter.net.http import SessionClient, open_session, read_response
 from exporter.net.proxy import environment_proxy
@@ -196,6 +196,7 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.PROXY: ("proxy", "no connection through the proxy; see HTTPS_PROXY and NO_PROXY"),
     ErrorKind.DNS: ("dns", "its name does not resolve; see otlp.endpoint"),
     **dict.fromkeys(CONNECT_KINDS, ("connect", "no connection; see otlp.endpoint")),
+    ErrorKind.RESET_ON_CONNECT: ("connect", "the connection was closed at once; see otlp.endpoint and otlp.tls"),
     ErrorKind.NOT_HTTP: ("not_http", "its response is not HTTP; see otlp.endpoint"),
 }
 """By kind: the code that requests are counted by, and the message; _BROKEN for all other kinds."""
@@ -214,5 +215,6 @@ def _outcome(error: aiohttp.ClientError | OSError) -> TransportOutcome:
     if kind is ErrorKind.NOT_HTTP and not _is_bad_status_line(error):
         return UnreadableResponse("its response has an invalid or endless header; see otlp.endpoint, and any proxy")
     code, message = _ERROR_MESSAGES.get(kind, _BROKEN)
-    detail = f" ({error})" if isinstance(error, aiohttp.ClientConnectorError) else ""
-    return NoResponse(f"{message}{detail}", code)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        message = f"{message} ({error.host}:{error.port}: {error_reason(error)})"
+    return NoResponse(message, code)

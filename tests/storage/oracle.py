@@ -47,7 +47,8 @@ class ConservationOracle:
     _acknowledged_in_memory: set[PointId] = field(default_factory=set)
     _repeatable: set[PointId] = field(default_factory=set)
     _uncounted: set[PointId] = field(default_factory=set)
-    """Finished before a kill, which the accounting may have forgotten."""
+    """Finished, and the accounting may have forgotten it: before a kill, or before its counts began anew."""
+    _unreadable: set[PointId] = field(default_factory=set)
     _last_time: dict[Hashable, float] = field(default_factory=dict)
 
     def issue(self, points: Mapping[PointId, object]) -> None:
@@ -71,7 +72,7 @@ class ConservationOracle:
         repeated = points.keys() & self.finished
         assert not (wrong := repeated - self._repeatable), f"delivered twice: {_some(wrong)}"
         self.seen["repeat"] += bool(repeated)
-        new = points.keys() - repeated
+        new = points.keys() - repeated - self._unreadable
         late = [(series, time) for series, time in new if time <= self._last_time.get(series, float("-inf"))]
         assert not late, f"out of order: {_some(late)}"
         self._last_time.update(new)
@@ -111,6 +112,11 @@ class ConservationOracle:
         self.committed -= self._in_memory
         for points in (self._open, self._in_memory, self._acknowledged_in_memory):
             points.clear()
+
+    def start_unreadable(self) -> None:
+        """Note a start that can read neither the queue, which then follows later points, nor the counts."""
+        self._unreadable = self.issued.keys() - self.finished
+        self._uncounted |= self.finished
 
     def missing(self) -> set[PointId]:
         """Return the committed points that were neither delivered nor rejected so far."""

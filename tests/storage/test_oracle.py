@@ -12,7 +12,10 @@ from tests.storage.oracle import ConservationOracle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIRST, SECOND = {("a", 1): 1.0}, {("a", 2): 2.0}
+    from tests.storage.oracle import PointId
+
+FIRST: dict[PointId, object] = {("a", 1): 1.0}
+SECOND: dict[PointId, object] = {("a", 2): 2.0}
 
 
 def books(produced: int, delivered: int, **dropped: int) -> Any:
@@ -20,7 +23,7 @@ def books(produced: int, delivered: int, **dropped: int) -> Any:
     return SimpleNamespace(produced=produced, delivered=delivered, rejected=0, queued=0, dropped=counts)
 
 
-def oracle_of(*deliveries: dict[Any, float]) -> ConservationOracle:
+def oracle_of(*deliveries: dict[PointId, object]) -> ConservationOracle:
     """Return an oracle after two committed cycles and some deliveries, each acknowledged."""
     oracle = ConservationOracle()
     for points in (FIRST, SECOND):
@@ -49,7 +52,7 @@ def repeat_after(fault: Callable[[ConservationOracle], None]) -> ConservationOra
         ([{("a", 1): 7.0}], "another value"),
     ],
 )
-def test_a_wrong_delivery_is_rejected(deliveries: list[dict[Any, float]], message: str) -> None:
+def test_a_wrong_delivery_is_rejected(deliveries: list[dict[PointId, object]], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         oracle_of(*deliveries)
 

@@ -112,10 +112,10 @@ def mounts(text: str) -> Iterable[Mount]:
             yield Mount(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]), types[0])
 
 
-def network_filesystem(directory: Path, mount_table: Path = MOUNTS) -> str:
+def network_filesystem(directory: Path, mount_table: Path | None = None) -> str:
     """Return the type of the network file system that a directory is on, "" if it is on a local one."""
     try:
-        text = mount_table.read_text(encoding="utf-8", errors="replace")
+        text = (mount_table or MOUNTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""  # not Linux
     path = str(directory.resolve())

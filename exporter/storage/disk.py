@@ -57,11 +57,10 @@ class Recovery:
     missing_points: int = 0
     state: Mapping[str, bytes] = field(default_factory=dict)
     damaged_state_rows: int = 0
-    history_since: float = 0.0
 
 
 class Disk:
-    """The directory of a configuration; `metrics` has its last figures."""
+    """The directory of a configuration; `metrics` has its last figures, `history_since` is when history begins."""
 
     def __init__(self, config: StorageConfig, wall_time: Callable[[], float] = time.time) -> None:
         assert config.directory is not None
@@ -76,6 +75,7 @@ class Disk:
         self._suspicions = 0
         self._commit = 0
         self._history_bytes = 0
+        self.history_since = 0.0
         self.metrics = StorageMetrics()
 
     @property
@@ -117,7 +117,7 @@ class Disk:
             salvaged_rows=self.metrics.salvaged_rows + report.rows,
             damaged_rows=self.metrics.damaged_rows + report.damaged_rows,
         )
-        self._measure(database)
+        self.measure()
         return recovery
 
     def _adopt(self, database: Database) -> Recovery:
@@ -130,28 +130,31 @@ class Disk:
         database.delete_requests([*damaged, *(head.id for head in heads if head.id < done)])
         points = sum(head.points for head in adopted)
         missing_points = max(ledger.queued_points - points, 0) if ledger is not None else 0
-        state, damaged_state, since = self._state_of_cluster(database)
+        state, damaged_state = self._state_of_cluster(database)
         self._commit = ledger.commit if ledger is not None else 0
         count = self.metrics.damaged_rows + len(damaged) + damaged_state
         self.metrics = replace(self.metrics, damaged_rows=count, missing_commits=missing_commits)
         if missing_commits or missing_points or count:
             extra = fields(commits=missing_commits, points=missing_points, damaged=count, hint="check the disk")
             _log.warning("stored data is missing: the points are counted as dropped", extra=extra)
-        return Recovery(ledger, adopted, (), missing_points, state, damaged_state, since)
+        return Recovery(ledger, adopted, (), missing_points, state, damaged_state)
 
-    def _state_of_cluster(self, database: Database) -> tuple[Mapping[str, bytes], int, float]:
-        """Return the state rows, how many are damaged, and since when history is there; discard another cluster's."""
+    def _state_of_cluster(self, database: Database) -> tuple[Mapping[str, bytes], int]:
+        """Return the state rows, and how many are damaged; discard another cluster's."""
         meta, cluster = database.meta(), self._config.cluster
-        if "cluster" in meta and meta["cluster"] == cluster:
-            state, damaged = database.state()
-            return state, damaged, float(meta.get("history_since", 0.0))
-        if meta.get("cluster", cluster) != cluster:
+        if meta.get("cluster") == cluster:
+            self.history_since = float(meta.get("history_since", 0.0))
+            return database.state()
+        if "cluster" in meta:
             extra = fields(stored=meta["cluster"], cluster=cluster, hint="requests that are still queued are sent")
             _log.warning("the stored state is another cluster's and is discarded", extra=extra)
-        now = self._wall_time()
         database.discard_cluster()
-        database.set_meta({"cluster": cluster, "history_since": repr(now)})
-        return {}, 0, now
+        self._begin_history(database)
+        return {}, 0
+
+    def _begin_history(self, database: Database) -> None:
+        database.set_meta({"cluster": self._config.cluster})
+        self._set_history_since(database, self._wall_time())
 
     def _reconcile(self, database: Database) -> Recovery:
         """Compare what the file holds with what this process had stored."""
@@ -162,7 +165,7 @@ class Disk:
         for number in lost:
             del self._stored[number]
         if "cluster" not in database.meta():
-            database.set_meta({"cluster": self._config.cluster, "history_since": repr(self._wall_time())})
+            self._begin_history(database)
         return Recovery(lost=sorted(lost))
 
     def _copy(self, previous: Database, database: Database) -> None:
@@ -251,30 +254,32 @@ class Disk:
 
     # Space ------------------------------------------------------------------------------------------------------------
 
-    def _lacks_space(self, database: Database) -> bool:
+    def _free_bytes(self) -> int:
         status = os.statvfs(self._directory)
-        free = status.f_bavail * status.f_frsize
-        self.metrics = replace(self.metrics, free_bytes=free)
-        if free >= self._config.limits.reserve:
-            return False
-        return free + database.free_pages() * database.page_size < self._config.limits.reserve
+        return status.f_bavail * status.f_frsize
+
+    def _lacks_space(self, database: Database) -> bool:
+        free, reserve = self._free_bytes(), self._config.limits.reserve
+        # What is unused in the file is filled first.
+        return free < reserve and free + database.free_pages() * database.page_size < reserve
 
     def _free_space_error(self) -> FreeSpaceError:
-        free, reserve = self.metrics.free_bytes // MIB, self._config.limits.reserve // MIB
+        free, reserve = self._free_bytes() // MIB, self._config.limits.reserve // MIB
         return FreeSpaceError(
             f"storage.directory {self._directory} has {free} MiB free, less than storage.reserve ({reserve} MiB): "
             "free some space, or lower storage.reserve or storage.max_bytes"
         )
 
-    def tidy(self) -> int:
-        """Bound the WAL and the history, give unused pages back; return the bytes of it, 0 when all is tidy."""
+    def bound_wal(self) -> None:
+        """Checkpoint if the flusher cannot keep up."""
         database = self._opened()
-        _, wal_bytes = database.sizes()
-        if wal_bytes > MAX_WAL:
+        if database.sizes()[1] > MAX_WAL:
             database.truncate_wal()
-        freed = self._prune(database) + self._vacuum(database)
-        self._measure(database)
-        return freed
+
+    def tidy(self) -> int:
+        """Bound the history, give unused pages back; return the bytes of both, 0 when all is tidy."""
+        database = self._opened()
+        return self._prune(database) + self._vacuum(database)
 
     def _vacuum(self, database: Database) -> int:
         """Give unused pages back for a while; return their bytes."""
@@ -292,7 +297,13 @@ class Disk:
             last, size = self._last_excessive(database.oldest_transitions(PRUNED_ROWS))
             database.delete_transitions(last)
             self._history_bytes -= size
+            if oldest := database.oldest_transitions(1):
+                self._set_history_since(database, oldest[0][1])
         return size
+
+    def _set_history_since(self, database: Database, timestamp: float) -> None:
+        self.history_since = max(self.history_since, timestamp)
+        database.set_meta({"history_since": repr(self.history_since)})
 
     def _last_excessive(self, transitions: Iterable[tuple[int, float, int]]) -> tuple[int, int]:
         """Return the number of the last transition to delete, 0 for none, and the size of all up to it."""
@@ -304,9 +315,11 @@ class Disk:
             last, excess = number, excess + size
         return last, excess
 
-    def _measure(self, database: Database) -> None:
-        database_bytes, wal_bytes = database.sizes()
-        self.metrics = replace(self.metrics, database_bytes=database_bytes, wal_bytes=wal_bytes)
+    def measure(self) -> None:
+        """Take the sizes into `metrics`."""
+        database_bytes, wal_bytes = self._opened().sizes()
+        free_bytes = self._free_bytes()
+        self.metrics = replace(self.metrics, database_bytes=database_bytes, wal_bytes=wal_bytes, free_bytes=free_bytes)
 
     def close(self) -> None:
         """Close the files and release the lock."""

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.storage import schema
@@ -26,20 +26,27 @@ class HistoryUnreadableError(Exception):
 
 
 class History:
-    """The transitions since `held_since` (Unix seconds), oldest first; without a directory, those in memory."""
+    """The transitions since `held_since` (Unix seconds), oldest first; without a directory, those in memory.
 
-    def __init__(self, config: StorageConfig, held_since: float, wall_time: Callable[[], float]) -> None:
+    `stored_since` returns when the stored history begins, 0 if nothing is stored.
+    """
+
+    def __init__(
+        self, config: StorageConfig, stored_since: Callable[[], float], wall_time: Callable[[], float]
+    ) -> None:
         self._config = config
         self._wall_time = wall_time
-        self._held_since = held_since
+        self._stored_since = stored_since
+        self._held_since = wall_time()
         self._recent: deque[TransitionRecord] = deque()
         self._recent_bytes = 0
-        self._reading = threading.Lock()
+        self._lock = asyncio.Lock()
+        self._hanging_thread: threading.Thread | None = None
 
     @property
     def held_since(self) -> float:
         """Since when transitions are held (Unix seconds)."""
-        return max(self._held_since, self._wall_time() - self._config.limits.history)
+        return max(self._stored_since() or self._held_since, self._wall_time() - self._config.limits.history)
 
     def append(self, records: Sequence[TransitionRecord]) -> None:
         """Hold transitions in memory: until they are on disk, or, if nothing is stored, for good."""
@@ -49,8 +56,8 @@ class History:
         while self._recent and (
             self._recent_bytes > self._config.limits.history_bytes or self._recent[0].timestamp < limit
         ):
-            self._held_since = max(self._held_since, self._recent[0].timestamp)
             self._forget_oldest()
+            self._held_since = max(self._held_since, self._recent[0].timestamp if self._recent else limit)
 
     def on_stored(self, sequence: int) -> None:
         """Forget the transitions up to a number, which are on disk."""
@@ -93,44 +100,37 @@ class History:
         return {row[0]: _record(*row[:6]) for row in rows if schema.is_sound(row)}
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Run a function in a thread, for `patience` at most; a thread that hangs is left behind, but only one."""
-        if not self._reading.acquire(blocking=False):
-            raise HistoryUnreadableError("the history is being read, or its disk hangs (storage.directory): try again")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def run() -> None:
-            try:
-                result = function()
-            except (OSError, sqlite3.Error) as error:
-                reason = HistoryUnreadableError(f"storage.directory cannot be read: {error}")
-                _finish(loop, future, lambda: future.set_exception(reason))
-            else:
-                _finish(loop, future, lambda: future.set_result(result))
-            finally:
-                self._reading.release()
-
-        threading.Thread(target=run, name="history reader", daemon=True).start()
+        """Run a function in a thread, one after another, for `patience` at most."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        thread = threading.Thread(target=_run, args=(function, future), name="history reader", daemon=True)
         try:
-            async with asyncio.timeout(self._config.limits.patience):
+            async with asyncio.timeout(self._config.limits.patience), self._lock:
+                if self._hanging_thread is None or not self._hanging_thread.is_alive():
+                    thread.start()  # only one thread for a disk that hangs
                 return await future
         except TimeoutError:
-            raise HistoryUnreadableError("the disk of storage.directory does not answer") from None
+            self._hanging_thread = self._hanging_thread if thread.ident is None else thread
+            raise HistoryUnreadableError("the disk of storage.directory does not answer: check its volume") from None
+
+
+def _run(function: Callable[[], T], future: asyncio.Future[T]) -> None:
+    try:
+        result = function()
+    except (OSError, sqlite3.Error) as error:
+        reason = HistoryUnreadableError(f"storage.directory cannot be read: {error}")
+        _finish(future, lambda: future.set_exception(reason))
+    else:
+        _finish(future, lambda: future.set_result(result))
+
+
+def _finish(future: asyncio.Future[T], finish: Callable[[], None]) -> None:
+    """Finish a future on its event loop, unless whoever waited has given up, or the loop has ended."""
+    with suppress(RuntimeError):
+        future.get_loop().call_soon_threadsafe(lambda: None if future.done() else finish())
 
 
 def _record(sequence: int, timestamp: float, namespace: str, name: str, type_: str, body: bytes) -> TransitionRecord:
     return TransitionRecord(timestamp, namespace, name, type_, body, sequence)
-
-
-def _finish(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], finish: Callable[[], None]) -> None:
-    def finish_unless_cancelled() -> None:
-        if not future.done():
-            finish()
-
-    try:
-        loop.call_soon_threadsafe(finish_unless_cancelled)
-    except RuntimeError:
-        return  # the loop is closed
 
 
 def _passes(record: TransitionRecord, filters: Mapping[str, object], types: Sequence[str]) -> bool:

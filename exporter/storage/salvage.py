@@ -65,6 +65,7 @@ def salvage(directory: Path, create: Callable[[Path], sqlite3.Connection], head:
     target_path.unlink(missing_ok=True)
     source_path = directory / DATABASE_FILE
     with closing(schema.connect(source_path, "ro")) as source, closing(create(target_path)) as target:
+        source.execute(schema.TOLERATE_TRUNCATION)
         target.execute(schema.BEGIN)
         report = SalvageReport()
         for table in schema.TABLES:

@@ -50,6 +50,9 @@ CREATION: Final = (
 )
 """Statements for each new connection that may write, before anything else."""
 
+TOLERATE_TRUNCATION: Final = "PRAGMA writable_schema = ON"
+"""With it SQLite reads a file that is shorter than its header states; the connection is read-only nevertheless."""
+
 SYNCHRONOUS: Final = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
 
 CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"

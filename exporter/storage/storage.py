@@ -57,8 +57,7 @@ class Storage:
         self.queue = StoredQueue(config.limits, books, self._clock.now, durable=self._disk is not None)
         self.queue.read = self._read if self._disk is not None else None
         self.queue.last_number = self._last_transition = self._first_number(recovery)
-        held_since = recovery.history_since if recovery is not None else self.counters_since
-        self.history = History(config, held_since, self._clocks.wall_time)
+        self.history = History(config, self._history_since, self._clocks.wall_time)
         if recovery is not None:
             self._restore(recovery)
         self._writer = Writer(self._disk, config, self, failing=recovery is None) if self._disk is not None else None
@@ -78,6 +77,9 @@ class Storage:
     def metrics(self) -> StorageMetrics:
         """Return the latest figures, without touching the disk."""
         return self._disk.metrics if self._disk is not None else StorageMetrics()
+
+    def _history_since(self) -> float:
+        return self._disk.history_since if self._disk is not None else 0.0
 
     # Start ------------------------------------------------------------------------------------------------------------
 

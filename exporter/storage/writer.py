@@ -175,13 +175,11 @@ class Writer:
             self._ensure_open()
             if work.dirty:
                 self._commit(work)
+                self._disk.bound_wal()
             if work.reads:
                 self._read(work)
-            if self._tidies and time.monotonic() >= self._tidied_at + RETRY_INTERVAL:
-                self._tidied_at = time.monotonic()
-                freed = self._disk.tidy()
-                self._tidies = freed > 0
-                self._flusher.committed(freed)  # the file shrinks at the next checkpoint
+            if time.monotonic() >= self._tidied_at + RETRY_INTERVAL:
+                self._tidy()
         except Exception as error:  # noqa: BLE001 - whatever fails, the thread goes on and tries again
             self._fail(error)
         else:
@@ -210,6 +208,14 @@ class Writer:
         requests = self._disk.read(work.reads)
         work.reads = []
         self._post(partial(self._events.on_read, requests))
+
+    def _tidy(self) -> None:
+        self._tidied_at = time.monotonic()
+        if self._tidies:
+            freed = self._disk.tidy()
+            self._tidies = freed > 0
+            self._flusher.committed(freed)  # the file shrinks at the next checkpoint
+        self._disk.measure()
 
     def _fail(self, error: Exception) -> None:
         reason = error_message(error, self._directory)

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from exporter.storage import schema
@@ -73,7 +74,9 @@ class Batch:
         for request_id in later.removed:
             self.inserts.pop(request_id, None)
         self.removed += later.removed
-        self.state = later.state if later.rewrite_state else self.state | later.state
+        if later.rewrite_state:
+            self.state.clear()
+        self.state |= later.state
         self.rewrite_state = self.rewrite_state or later.rewrite_state
         self.transitions += later.transitions
         self.ledger = later.ledger
@@ -150,27 +153,17 @@ class Database:
                 f"storage.directory {self.path.parent} was written by a later version of the exporter (schema "
                 f"{version}, this one reads up to {schema.VERSION}): run that version, or choose another directory"
             )
-        for statement in schema.CREATION:
+        for statement in schema.settings(self._fsync, WAL_LIMIT, wal=self._wants_wal):
             connection.execute(statement)
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wants_wal else 'TRUNCATE'}")
-        connection.execute(f"PRAGMA synchronous = {schema.SYNCHRONOUS[self._fsync]}")
-        # Checkpoints run in another thread (flusher.py): with a slow disk they would stand in the way of commits.
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         for step in range(version, schema.VERSION):
-            connection.execute(schema.BEGIN)
-            for statement in schema.MIGRATIONS[step]:
+            for statement in schema.migration(step):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {step + 1}")
-            connection.execute(schema.COMMIT)
 
     def _create(self, path: Path) -> sqlite3.Connection:
         """Return a connection to a new, empty database in one file, for salvage."""
         connection = schema.connect(path, "rwc")
-        for statement in (*schema.CREATION, schema.BEGIN, *sum(map(tuple, schema.MIGRATIONS), ())):
+        for statement in chain(schema.CREATION, *map(schema.migration, range(schema.VERSION))):
             connection.execute(statement)
-        connection.execute(schema.SET_VERSION)
-        connection.execute(schema.COMMIT)
         return connection
 
     # What is stored ---------------------------------------------------------------------------------------------------
@@ -310,11 +303,11 @@ class Database:
 
     def vacuum(self, pages: int) -> None:
         """Give unused pages back to the file system."""
-        self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        self._connection.execute(schema.incremental_vacuum(pages)).fetchall()
 
     def truncate_wal(self) -> None:
         """Copy the WAL into the database and empty it; readers may prevent the latter."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.execute(schema.TRUNCATE_WAL).fetchall()
 
     def close(self) -> None:
         """Close the files; the WAL is copied into the database and removed."""

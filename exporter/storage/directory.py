@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -51,6 +51,8 @@ _SQLITE_ERRNO: Final = {
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 READ_CHUNK: Final = 1024 * 1024
+
+PID_BYTES: Final = 20
 
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
@@ -152,7 +154,7 @@ def lock_directory(directory: Path, filesystem: str) -> DirectoryLock:
         try:
             fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(lock.descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            owner = os.pread(lock.descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
             raise InUseError(
                 f"storage.directory {directory} is in use by another process (its pid: {owner}); "
                 "give each exporter a directory of its own, or stop the other first"
@@ -164,8 +166,8 @@ def lock_directory(directory: Path, filesystem: str) -> DirectoryLock:
                 f"storage.directory {directory} is on a file system ({filesystem or 'unknown'}) without working locks: "
                 "choose a directory on a local disk or a block volume, or unset it to store nothing"
             ) from error
-        os.ftruncate(lock.descriptor, 0)
-        os.pwrite(lock.descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk is no reason not to deliver what is on it
+            os.pwrite(lock.descriptor, f"{os.getpid()}\n".ljust(PID_BYTES).encode(), 0)
         opened.pop_all()
     return lock
 

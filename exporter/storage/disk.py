@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -101,7 +103,12 @@ class Disk:
             # Closed first, since the file itself will be read.
             self._database.close()
             self._database = None
-        database = Database(self._directory, self._config.fsync, wal=not filesystem, damaged=self._suspicions > 1)
+        try:
+            database = Database(self._directory, self._config.fsync, wal=not filesystem, damaged=self._suspicions > 1)
+        except Exception:
+            if self._database is None:
+                self._unlock()
+            raise
         previous, self._database = self._database, database
         if previous is not None:
             self._copy(previous, database)
@@ -190,7 +197,7 @@ class Disk:
         """
         database = self._opened()
         started = time.monotonic()
-        withheld = dict(batch.inserts) if self._lacks_space(database) else {}
+        withheld = dict(batch.inserts) if self._is_space_short(database) else {}
         if withheld:
             batch.inserts.clear()
         try:
@@ -237,6 +244,10 @@ class Disk:
         """
         self._suspicions += 1
 
+    def note_failure(self) -> None:
+        """Count a failure."""
+        self.metrics = replace(self.metrics, commit_failures=self.metrics.commit_failures + 1)
+
     def note_success(self) -> None:
         """Note that everything worked since the last `open`."""
         self._suspicions = 0
@@ -258,7 +269,7 @@ class Disk:
         status = os.statvfs(self._directory)
         return status.f_bavail * status.f_frsize
 
-    def _lacks_space(self, database: Database) -> bool:
+    def _is_space_short(self, database: Database) -> bool:
         free, reserve = self._free_bytes(), self._config.limits.reserve
         # What is unused in the file is filled first.
         return free < reserve and free + database.free_pages() * database.page_size < reserve
@@ -336,5 +347,7 @@ class Disk:
 
 def _requests(database: Database, numbers: Iterable[int]) -> Iterator[NewRequest]:
     for head in database.request_heads()[0]:
-        if head.id in numbers and (request := database.read_request(head.id)) is not None:
-            yield NewRequest(head, request.body)
+        if head.id in numbers:
+            with suppress(OSError, sqlite3.Error):  # each that can be read is one less that is lost
+                if (request := database.read_request(head.id)) is not None:
+                    yield NewRequest(head, request.body)

@@ -90,7 +90,7 @@ class Flusher:
             self._bytes = 0
             self._checkpointed_at = time.monotonic()
             with closing(schema.connect(self._directory / DATABASE_FILE, "rw")) as connection:
-                connection.execute(f"PRAGMA synchronous = {schema.SYNCHRONOUS[self._fsync]}")
+                connection.execute(schema.synchronous(self._fsync))
                 connection.execute(schema.CHECKPOINT).fetchall()
 
 

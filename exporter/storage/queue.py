@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from exporter.storage.model import Books, StorageLimits
 
+    ReadRequests = Callable[[Sequence[int]], Awaitable[bool]]
+
 OVERHEAD: Final = 128
 """Bytes of a request in the database besides its body."""
 
@@ -42,13 +44,15 @@ class _Entry:
 class StoredQueue:
     """A queue that a sender empties, oldest first; it counts in `books` what it queues and drops.
 
-    A request can be sent when its commit is finished or was waited for long enough (`release`). `wake` is called when
-    there may be something to send.
+    A request can be sent when its commit is finished or was waited for long enough (`release`). `read` reads requests by
+    number into the queue, and returns whether the disk answered. `wake` is called when there may be something to send.
     """
 
-    def __init__(self, limits: StorageLimits, books: Books, clock: Callable[[], float], *, durable: bool) -> None:
+    def __init__(
+        self, limits: StorageLimits, books: Books, clock: Callable[[], float], read: ReadRequests, *, durable: bool
+    ) -> None:
         self.wake: Callable[[], None] = lambda: None
-        self.read: Callable[[Sequence[int]], Awaitable[None]] | None = None
+        self.read = read
         self._limits = limits
         self._books = books
         self._clock = clock
@@ -137,14 +141,11 @@ class StoredQueue:
 
     async def peek(self) -> QueuedRequest | None:
         """Return the oldest request, None if there is none that can be sent now."""
-        attempted = -1
         while (oldest := self._oldest()) is not None and oldest.head.id <= self._released:
             if oldest.request is not None:
                 return oldest.request
-            if self.read is None or oldest.head.id == attempted:
+            if not await self.read(self._next_without_body()):
                 return None  # the disk fails; `wake` is called when it is back
-            attempted = oldest.head.id
-            await self.read(self._next_without_body())
         return None
 
     def is_head(self, request: QueuedRequest) -> bool:

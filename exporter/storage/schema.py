@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from exporter.storage.model import Fsync
 
     Row = tuple[object, ...]
 
@@ -40,7 +42,6 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
 VERSION: Final = len(MIGRATIONS)
 
 VERSION_OF_FILE: Final = "PRAGMA user_version"
-SET_VERSION: Final = f"PRAGMA user_version = {VERSION}"
 
 CREATION: Final = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # only before the first table; without it the file could never shrink
@@ -56,6 +57,7 @@ TOLERATE_TRUNCATION: Final = "PRAGMA writable_schema = ON"
 SYNCHRONOUS: Final = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
 
 CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+TRUNCATE_WAL: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 COMPLETE_CHECK: Final = "PRAGMA integrity_check(20)"
 QUICK_CHECK: Final = "PRAGMA quick_check(1)"
 FREE_PAGES: Final = "PRAGMA freelist_count"
@@ -154,6 +156,31 @@ SIZES: Final[Mapping[str, tuple[str, str]]] = {
 QUEUED_POINTS: Final = "SELECT COALESCE(SUM(points), 0) FROM requests"
 
 
+def settings(fsync: Fsync, journal_size: int, *, wal: bool) -> Iterator[str]:
+    """Yield the statements for a connection that writes; the order matters."""
+    yield from CREATION
+    yield f"PRAGMA journal_mode = {'WAL' if wal else 'TRUNCATE'}"
+    yield synchronous(fsync)
+    # Checkpoints run in another thread (flusher.py): with a slow disk they would stand in the way of commits.
+    yield "PRAGMA wal_autocheckpoint = 0"
+    yield f"PRAGMA journal_size_limit = {journal_size}"
+
+
+def synchronous(fsync: Fsync) -> str:
+    """Return the statement for what SQLite syncs by itself."""
+    return f"PRAGMA synchronous = {SYNCHRONOUS[fsync]}"
+
+
+def migration(version: int) -> Sequence[str]:
+    """Return the transaction that leads from a schema version to the next."""
+    return (BEGIN, *MIGRATIONS[version], f"PRAGMA user_version = {version + 1}", COMMIT)
+
+
+def incremental_vacuum(pages: int) -> str:
+    """Return the statement that gives unused pages back; its rows must be read for it to do so."""
+    return f"PRAGMA incremental_vacuum({pages})"
+
+
 def content(table: str) -> str:
     """Return the statement for the number of rows of a table, their bytes, and the time of the oldest."""
     size, timestamp = SIZES[table]
@@ -181,9 +208,7 @@ def is_sound(row: Sequence[object]) -> bool:
 def select_transitions(filters: Mapping[str, object], types: Sequence[str]) -> tuple[str, list[object]]:
     """Return the statement for transitions after a number (`after`), since a time, of a rollout; the newest first."""
     conditions = {"after": "id > ?", "since": "timestamp >= ?", "namespace": "namespace = ?", "name": "name = ?"}
-    wanted = {conditions[name]: value for name, value in filters.items() if value is not None}
-    if types:
-        wanted[f"type IN ({', '.join('?' * len(types))})"] = None
-    values = [value for value in wanted.values() if value is not None]
-    where = " AND ".join(wanted) or "1"
-    return f"SELECT {_TRANSITION} FROM transitions WHERE {where} ORDER BY id DESC LIMIT ?", [*values, *types]  # noqa: S608
+    used = {conditions[name]: value for name, value in filters.items() if value is not None}
+    in_types = [f"type IN ({', '.join('?' * len(types))})"] if types else []
+    where = " AND ".join([*used, *in_types]) or "1"
+    return f"SELECT {_TRANSITION} FROM transitions WHERE {where} ORDER BY id DESC LIMIT ?", [*used.values(), *types]  # noqa: S608

@@ -54,8 +54,7 @@ class Storage:
         recovery = self._open()
         ledger = recovery.ledger if recovery is not None else None
         self._clock = AgeClock.continue_from(ledger, self._clocks)
-        self.queue = StoredQueue(config.limits, books, self._clock.now, durable=self._disk is not None)
-        self.queue.read = self._read if self._disk is not None else None
+        self.queue = StoredQueue(config.limits, books, self._clock.now, self._read, durable=self._disk is not None)
         self.queue.last_number = self._last_transition = self._first_number(recovery)
         self.history = History(config, self._history_since, self._clocks.wall_time)
         if recovery is not None:
@@ -175,10 +174,10 @@ class Storage:
         )
         return batch
 
-    async def _read(self, numbers: Sequence[int]) -> None:
-        """Read requests into the queue, for `patience` at most."""
+    async def _read(self, numbers: Sequence[int]) -> bool:
+        """Read requests into the queue, for `patience` at most; return whether the disk answered."""
         if self._writer is None:
-            return
+            return False
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_future()
             self._writer.read(numbers)
@@ -187,9 +186,11 @@ class Storage:
                 await asyncio.shield(self._reading)
         except TimeoutError:
             self._note_hang()
+            return False
+        return True
 
     def _note_hang(self) -> None:
-        if not self._hang:
+        if not (self._failure or self._hang):
             self._hang = f"the disk of storage.directory {self._config.directory} does not answer: check its volume"
             _log.error("storage degraded, queueing in memory", extra=fields(reason=self._hang))
 

@@ -226,6 +226,7 @@ class Writer:
             self._failures = 1  # the connection is not the problem
         else:
             self._failures += 1
+        self._disk.note_failure()
         self._next_attempt = time.monotonic() + RETRY_INTERVAL
         if self._failures == 1:
             try:

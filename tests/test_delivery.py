@@ -220,7 +220,7 @@ async def test_the_accounting_balances_at_every_scrape_and_every_delivery_metric
 ) -> None:
     partial_success = ExportMetricsPartialSuccess(rejected_data_points=2, error_message="old")
     partial = ExportMetricsServiceResponse(partial_success=partial_success).SerializeToString()
-    failures = [status(503), status(500), status(200, partial, Content_Type="application/x-protobuf")]
+    failures = [status(503), status(422), status(200, partial, Content_Type="application/x-protobuf")]
     backend.replies = [reply for failure in failures * 3 for reply in (failure, status(200))]
     async with run_exporter(tmp_path, backend.url) as process, aiohttp.ClientSession() as session:
         port = re.search(r"port (\d+)", await process.wait_for_log("started"))
@@ -235,10 +235,10 @@ async def test_the_accounting_balances_at_every_scrape_and_every_delivery_metric
             await asyncio.sleep(0.01)
         samples = await scrape_own_metrics(session, f"http://127.0.0.1:{port[1]}/metrics")
         assert await process.stop() == 0
-    assert samples[OwnMetric.POINTS_DROPPED.value.name].keys() == {"http_500"}
+    assert samples[OwnMetric.POINTS_DROPPED.value.name].keys() == {"http_422"}
     assert samples[OwnMetric.POINTS_REJECTED.value.name] == {"": 6}
     assert {metric.value.name for metric in (*DELIVERY_METRICS, *RECENT_METRICS)} <= samples.keys()
-    assert samples[OwnMetric.REQUESTS.value.name].keys() == {"200", "500", "503"}
+    assert samples[OwnMetric.REQUESTS.value.name].keys() == {"200", "422", "503"}
     assert samples[f"{OwnMetric.REQUEST_SECONDS.value.name}_count"][""] == sum(
         samples[OwnMetric.REQUESTS.value.name].values()
     )

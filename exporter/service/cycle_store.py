@@ -60,30 +60,27 @@ class CycleStore:
         self._worker = worker
         # Without a directory the state ends with the process, so it is not encoded.
         self._encoder = StateRowEncoder(storage.state) if has_directory else None
-        self._has_failed = False
+        self._is_encoding = False
 
     async def commit(self, tracker: RolloutTracker, requests: Sequence[QueuedRequest]) -> bool:
         """Commit a cycle; return whether it is on disk. Waits no longer than `storage.patience`."""
-        rows = await self._changed_rows(tracker)
+        rows, is_complete = await self._encode_rows(tracker)
         # Nothing is awaited from the first `put` to the commit: it would be part of another transaction.
         for request in requests:
             self._storage.queue.put(request)
-        return await self._storage.commit(CycleCommit(state=rows))
+        return await self._storage.commit(CycleCommit(state=rows, complete_state=is_complete))
 
-    async def _changed_rows(self, tracker: RolloutTracker) -> RowChanges:
-        encoder, storage = self._encoder, self._storage
+    async def _encode_rows(self, tracker: RolloutTracker) -> tuple[RowChanges, bool]:
+        """Return the rows that changed, or all rows (True) if those on disk are not the ones of the last commit."""
+        encoder = self._encoder
         if encoder is None:
-            return {}
-        everything = storage.rewrite_state or self._has_failed
-        # What was encoded for a cycle that then failed is not in the changes of the next one.
-        self._has_failed = True
-        rows = await self._worker.run(lambda: encoder.changes(tracker.state, everything=everything))
-        if storage.rewrite_state and not everything:  # since then
-            everything = True
-            rows = await self._worker.run(lambda: encoder.changes(tracker.state, everything=True))
-        storage.rewrite_state = everything
-        self._has_failed = False
-        return rows
+            return {}, False
+        is_complete = self._storage.rewrite_state or self._is_encoding
+        # Stays set if encoding fails: what was encoded by then would be missing in the changes of the next cycle.
+        self._is_encoding = True
+        rows = await self._worker.run(lambda: encoder.changes(tracker.state, everything=is_complete))
+        self._is_encoding = False
+        return rows, is_complete
 
 
 def storage_metrics(storage: Storage) -> ObservedValues:

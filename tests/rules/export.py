@@ -22,12 +22,12 @@ POISON: Final = In("otlp/test_poison.py")
 HOSTILE: Final = In("otlp/test_hostile_backend.py")
 REFUSED: Final = In("otlp/test_refused_requests.py")
 ENCODE: Final = In("otlp/test_encode.py")
-QUEUE: Final = In("otlp/test_queue.py")
+QUEUE: Final = In("storage/test_queue.py")
 PRODUCER: Final = In("otlp/test_producer.py")
-SPOOL: Final = In("otlp/spool/test_spool.py")
-CORRUPTION: Final = In("otlp/spool/test_corruption.py")
-DISK: Final = In("otlp/spool/test_disk_failures.py")
-CRASH: Final = In("otlp/spool/test_crash.py")
+STORAGE: Final = In("storage/test_storage.py")
+SALVAGE: Final = In("storage/test_salvage.py")
+DURABILITY: Final = In("storage/test_durability.py")
+ATTACKS: Final = In("storage/test_attacks.py")
 PROCESS: Final = In("test_delivery.py")
 
 EXPORT: Final[tuple[Row, ...]] = (
@@ -230,7 +230,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     followed(
         "E33", "A retry sends the same bytes",
         SENDER("test_a_busy_backend_receives_the_same_bytes_after_growing_delays"),
-        SPOOL("test_a_request_in_flight_at_a_kill_is_sent_again_unchanged"),
+        DURABILITY("test_a_disturbed_life_loses_invents_and_repeats_nothing"),
     ),
     adapted(
         "E34", "401 and 403 drop after the credential was read again; 413 halves the request",
@@ -252,30 +252,27 @@ EXPORT: Final[tuple[Row, ...]] = (
     followed(
         "E36", "A request is retried while the queue holds it; expired requests are counted",
         SENDER("test_a_request_that_expires_during_retries_is_dropped"),
-        QUEUE("test_requests_that_are_too_old_expire"),
-        SPOOL("test_requests_also_age_while_no_process_runs"),
+        QUEUE("test_a_request_is_dropped_when_it_is_too_old", "test_the_age_goes_on_while_the_process_is_down"),
     ),
     adapted(
         "E37", "The queue is bounded in bytes and age, drops its oldest or newest, and never blocks a scrape",
         "It always drops its oldest: recent data matters most.",
-        SPOOL("test_the_oldest_requests_are_dropped_when_the_spool_is_full"),
-        SPOOL("test_other_tasks_run_while_the_disk_syncs"),
-        QUEUE("test_the_oldest_request_is_dropped_when_the_queue_is_full"),
+        QUEUE("test_the_oldest_requests_are_dropped_when_the_queue_is_full"),
+        STORAGE("test_a_disk_that_hangs_is_waited_for_no_longer_than_patience"),
         PRODUCER("test_other_tasks_run_between_two_requests"),
-        CRASH("test_a_slow_disk_does_not_block_the_event_loop"),
+        ATTACKS("test_a_slow_fsync_delays_neither_a_cycle_nor_the_event_loop_nor_the_end"),
     ),
     followed(
         "E38", "Records on disk have checksums; damage costs one record; a lock; fsync policy; a full disk is handled",
-        CORRUPTION("test_a_flipped_byte_costs_one_record"),
-        CORRUPTION("test_a_torn_last_record_is_truncated_and_logged_once"),
-        SPOOL("test_two_processes_cannot_share_a_directory"),
-        CRASH("test_the_fsync_setting_decides_how_often_the_disk_syncs"),
-        DISK("test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order"),
+        SALVAGE("test_a_flipped_byte_costs_the_rows_of_its_page"),
+        SALVAGE("test_a_wal_with_a_bad_frame_is_noticed_and_nothing_that_was_done_is_sent_again"),
+        STORAGE("test_a_second_process_is_refused_with_the_pid_of_the_first"),
+        STORAGE("test_below_the_reserve_nothing_is_added_but_what_is_done_is_removed"),
     ),
     followed(
         "E39", "A kill at any instruction loses no record, and repeats few",
-        CRASH("test_a_kill_at_any_system_call_loses_and_invents_nothing"),
-        CRASH("test_random_kills_over_many_restarts_lose_and_invent_nothing"),
+        DURABILITY("test_a_disturbed_life_loses_invents_and_repeats_nothing"),
+        DURABILITY("test_any_sequence_of_steps_and_faults_conserves_every_point"),
     ),
     adapted(
         "E40", "SIGTERM stops scraping, flushes within a timeout, cuts a back-off short, keeps the rest, exits with 0",
@@ -299,7 +296,6 @@ EXPORT: Final[tuple[Row, ...]] = (
     followed(
         "E43", "Own metrics of points, queue, age, latency, success and codes; the accounting always balances",
         PROCESS("test_the_accounting_balances_at_every_scrape_and_every_delivery_metric_is_set"),
-        QUEUE("test_the_accounting_balances_after_every_step"),
-        In("otlp/spool/test_accounting.py")("test_counters_continue_after_a_kill_with_their_start_time"),
+        STORAGE("test_the_counts_go_on_after_a_restart"),
     ),
 )  # fmt: skip # a table

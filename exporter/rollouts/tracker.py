@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""
+_EVICTION_TICKS: Final = 40
+"""Ticks between two searches for namespaces without rollouts: an empty namespace keeps its histograms twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class RolloutTracker:
         self._had_leader_at = float("-inf")
         self._staleness = StalenessTracker()
         self._targets = TargetTracker()
+        self._tick_count = 0
         self._start_from(state or TrackerState())
         self.status = TrackerStatus(has_leader=bool(self._leader_processes))
 
@@ -316,6 +319,9 @@ class RolloutTracker:
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
                 self._at_rest.discard(key)
+        self._tick_count += 1
+        if self._tick_count % _EVICTION_TICKS == 0:
+            self._durations.evict_absent({namespace for namespace, _ in self._states})
 
     # Output ---------------------------------------------------------------------------------------------------------
 

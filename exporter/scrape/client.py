@@ -53,9 +53,13 @@ class Sink(Protocol):
         """Receive the next bytes of the body, decompressed, at most MAX_BLOCK_BYTES."""
 
 
-def open_session() -> aiohttp.ClientSession:
-    """Open a session for all targets; connections are pooled by IP address, without a limit of their number."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+def open_session(*, keep_alive: bool = True) -> aiohttp.ClientSession:
+    """Open a session for targets; connections are pooled by IP address, or closed after each scrape."""
+    connector = (
+        aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        if keep_alive
+        else aiohttp.TCPConnector(limit=0, force_close=True)
+    )
     return http.open_session(connector=connector, auto_decompress=False, read_buffer_bytes=_READ_BUFFER_BYTES)
 
 

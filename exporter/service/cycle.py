@@ -220,6 +220,11 @@ class TargetStateLogger:
 
     def record(self, results: Sequence[ScrapeResult]) -> None:
         """Record the results of a tick."""
+        current = {(result.source.value, result.installation, result.target) for result in results}
+        scraped_sources = {source for source, *_ in current}
+        # Addresses of pods do not come back.
+        for key in [key for key in self._last_states if key[0] in scraped_sources and key not in current]:
+            del self._last_states[key]
         for result in results:
             outcome = result.failure.reason if result.failure is not None else "ok"
             self._self_metrics.add(OwnMetric.SCRAPES, result.source.value, outcome)

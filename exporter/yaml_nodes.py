@@ -18,6 +18,9 @@ Path = tuple[str | int, ...]
 """Keys and list indexes from the root of a document to a value."""
 CORE_TAG = "tag:yaml.org,2002:"
 MERGE_KEY = "<<"
+MAX_DEPTH = 1000
+"""Nested brackets, or dashes of one line: libyaml's time grows with the square of the depth, and its stack ends."""
+_NESTING = re.compile(r"[\[{]+|[\]}]+|(?:[-?:][ \t]+){8,}")
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -34,12 +37,26 @@ KubernetesLoader.yaml_implicit_resolvers = {
 
 def compose(text: str, loader_class: type[Any] = yaml.SafeLoader) -> yaml.Node | None:
     """Return the root node of a text of one document, None if it is empty. Raises yaml.YAMLError."""
+    if _is_too_deep(text):
+        raise yaml.YAMLError(f"it is nested more than {MAX_DEPTH} levels deep")
     loader = loader_class(text)
     try:
         node: yaml.Node | None = loader.get_single_node()
     finally:
         loader.dispose()
     return node
+
+
+def _is_too_deep(text: str) -> bool:
+    depth = 0
+    for run in _NESTING.findall(text):
+        if run[0] in "]}":
+            depth = max(0, depth - len(run))
+        elif run[0] in "[{":
+            depth += len(run)
+        if depth > MAX_DEPTH or len(run.split()) > MAX_DEPTH:
+            return True
+    return False
 
 
 def construct(root: yaml.Node) -> Any:  # noqa: ANN401 - a document holds anything

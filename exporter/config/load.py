@@ -175,8 +175,6 @@ class _Flattener:
         self.issues.add_error(self.origin((*path, key)).location, f"unknown key {quoted(key)} {section_name}", hint)
 
     def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
-        if value == "" and field_info.default is None:
-            value = None  # an empty text unsets what may be unset: as a path it would be the current directory
         model = schema.section_of(field_info)
         if model and schema.is_section_list(field_info):
             self._section_list(model, value, path)

@@ -18,6 +18,7 @@ _NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
 _WORD: Final = re.compile(rb"[A-Za-z_][\w.-]*")
 NUMBERS: Final = (
     b"9" * 400,
+    b"9" * 5000,
     *b"0 -0 -1 1 1e-9 1e309 -1e309 NaN +Inf -Inf 9007199254740993 18446744073709551616 1e300 0x10 1_0 .5 5. 1e".split(),
 )
 _STRANGE_CHARS: Final = "\0\r\n\x85\u2028\ufeff\ud800\u00e9\x1f\x7f\u0663\U0001f600\"'\\#{}[(:, "

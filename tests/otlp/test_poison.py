@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.otlp.delivery.probe import ProbeRequests
-from exporter.otlp.delivery.suspicion import PROBE_INTERVAL, SLOW
+from exporter.otlp.delivery.suspicion import MAX_PROBE_INTERVAL, SLOW
 from exporter.otlp.encode.protobuf import ExportRequest
 from exporter.otlp.transport.credentials import Destination
 from exporter.self_metrics import OwnMetric
@@ -110,14 +110,28 @@ async def test_nothing_is_dropped_before_minutes_of_failures(backend: Backend) -
         await pipeline.deliver(*range(100))
     assert pipeline.accounting.dropped.total() == 0
     assert points_of(backend) == list(range(100))
-    assert not any(is_probe(request.body) for request in backend.received)
+
+
+async def test_a_backend_that_returns_just_after_a_failure_loses_no_point(backend: Backend) -> None:
+    """The probe that follows the last failure of a long outage is accepted, and proves nothing."""
+    outage_end = SLOW.seconds * 3
+
+    async def reply(request: web.BaseRequest) -> web.StreamResponse:
+        is_over = pipeline.clock.now > 1_700_000_000 + outage_end and is_probe(await request.read())
+        backend.default_reply = status(200) if is_over else backend.default_reply
+        return await status(200 if is_over else 503)(request)
+
+    backend.default_reply = reply
+    async with probing_pipeline(backend) as pipeline:
+        await pipeline.deliver(1)
+    assert (pipeline.accounting.dropped.total(), points_of(backend)) == (0, [1])
 
 
 async def test_an_overload_that_spares_small_requests_costs_nothing_if_it_ends(backend: Backend) -> None:
     backend.default_reply = fail_if(lambda body: len(values(body)) > 1, status(500))
 
     async def repair() -> None:
-        if pipeline.clock.now > 1_700_000_000 + SLOW.seconds + PROBE_INTERVAL:
+        if pipeline.clock.now > 1_700_000_000 + SLOW.seconds + MAX_PROBE_INTERVAL:
             backend.default_reply = status(200)
 
     async with probing_pipeline(backend) as pipeline:
@@ -139,7 +153,7 @@ async def test_no_later_point_overtakes_a_suspect_request_and_a_probe_is_not_new
     times = {metrics(ExportRequest(_plain(body), 0))[0].gauge.data_points[0].time_unix_nano for body in probes}
     # All requests of this pipeline have the time of its snapshots.
     assert times == {1_700_000_000_123_000_000}
-    assert 1 <= len(probes) <= 5
+    assert 3 <= len(probes) <= 5
 
 
 async def test_a_series_that_is_poison_in_every_snapshot_does_not_stop_delivery(backend: Backend) -> None:

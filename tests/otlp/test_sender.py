@@ -241,11 +241,16 @@ async def test_a_response_that_is_too_large_drops_the_request(backend: Backend) 
     assert pipeline.accounting.dropped == {"endless_answer": 1}
 
 
-async def test_a_request_that_expires_during_retries_is_dropped(backend: Backend) -> None:
+async def test_a_request_that_expires_during_retries_is_dropped_and_logged(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
     backend.default_reply = status(503)
     async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=1000, max_age=5)) as pipeline:
         await pipeline.deliver(1)
     assert pipeline.accounting.dropped == {"expired": 1}
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.message == "points dropped: they waited longer than storage.max_age"
+    assert vars(record)["fields"] == {"points": 1, "kind": "expired"}
     assert pipeline.clock.sleeps == [1, 2, 4]
 
 

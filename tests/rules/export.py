@@ -251,7 +251,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     followed(
         "E36", "A request is retried while the queue holds it; expired requests are counted",
-        SENDER("test_a_request_that_expires_during_retries_is_dropped"),
+        SENDER("test_a_request_that_expires_during_retries_is_dropped_and_logged"),
         QUEUE("test_a_request_is_dropped_when_it_is_too_old", "test_the_age_goes_on_while_the_process_is_down"),
     ),
     adapted(

@@ -258,7 +258,7 @@ class Sender:
     ) -> Accepted | Permanent | None:
         """Send a piece of a queued request until it is accepted or fails for good; None when the queue drops it.
 
-        Beyond the limits of suspicion, a failure is for good if the endpoint accepts a probe.
+        Beyond the limits of suspicion, a failure is for good if the endpoint accepts probes.
         """
         history = FailureHistory(limits)
         previous: Retryable | Blocked | None = None
@@ -271,7 +271,9 @@ class Sender:
             started = self.clock.monotonic()
             # While delivery is blocked, a small request comes first.
             result = await self._probe(request) if isinstance(previous, Blocked) else None
-            if not isinstance(result, Retryable | Blocked):
+            if isinstance(result, Retryable | Blocked):
+                history.add_probe(self.clock.monotonic(), accepted=False)
+            else:
                 result = await self._post(piece)
                 if isinstance(result, Accepted | Permanent):
                     return result
@@ -283,9 +285,12 @@ class Sender:
             await self._back_off(result, attempt, self.clock.monotonic() - started)
 
     async def _is_poison(self, result: Retryable | Blocked, request: QueuedRequest, history: FailureHistory) -> bool:
-        """Record a failure; return whether the piece is suspect and the endpoint accepts a probe."""
+        """Record a failure, and a probe if it is due; return whether the piece is poison."""
         history.add(result, self.clock.monotonic())
-        return history.should_probe(self.clock.monotonic()) and isinstance(await self._probe(request), Accepted)
+        if self.probes is None or not history.should_probe(self.clock.monotonic()):
+            return False
+        accepted = isinstance(await self._probe(request), Accepted)
+        return history.add_probe(self.clock.monotonic(), accepted=accepted)
 
     async def _post(self, request: QueuedRequest) -> RequestResult:
         outcome = await self.transport.post(request.body)

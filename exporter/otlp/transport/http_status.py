@@ -26,9 +26,9 @@ _MAX_INVALID_LETTERS: Final = 3
 
 _RETRYABLE: Final = {429, 502, 503, 504}
 """The statuses that the specification allows; it forbids a retry after any other (E27)."""
-_SERVER_ERRORS: Final = range(500, 600)
-"""Retried unless `otlp.retry.strict`: 500 of an overloaded gateway, 520 to 530 of a CDN and their like are the trouble
-of the server, not its verdict about the request. What is one is found by the sender (poison)."""
+_SERVER_ERRORS: Final = range(500, 1000)
+"""Retried unless `otlp.retry.strict`: 500 of an overloaded gateway, 520 to 530 of a CDN and codes beyond 599 are the
+trouble of the server, not its verdict about the request. The sender finds requests that are at fault (poison)."""
 _BLOCKING: Final = {401, 403, 404, 407}
 """407 deviates from E27, which drops the data: a proxy that requires a login must not cost data."""
 _REDIRECTS: Final = range(300, 400)

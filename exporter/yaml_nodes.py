@@ -36,9 +36,12 @@ KubernetesLoader.yaml_implicit_resolvers = {
 
 
 def compose(text: str, loader_class: type[Any] = yaml.SafeLoader) -> yaml.Node | None:
-    """Return the root node of a text of one document, None if it is empty. Raises yaml.YAMLError."""
+    """Return the root node of a text of one document, None if it is empty.
+
+    Raises yaml.YAMLError, and RecursionError for a text that is nested too deep.
+    """
     if _is_too_deep(text):
-        raise yaml.YAMLError(f"it is nested more than {MAX_DEPTH} levels deep")
+        raise RecursionError(f"it is nested more than {MAX_DEPTH} levels deep")
     loader = loader_class(text)
     try:
         node: yaml.Node | None = loader.get_single_node()

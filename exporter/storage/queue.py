@@ -44,8 +44,8 @@ class _Entry:
 class StoredQueue:
     """A queue that a sender empties, oldest first; it counts in `books` what it queues and drops.
 
-    A request can be sent when its commit is finished or was waited for long enough (`release`). `read` reads requests by
-    number into the queue, and returns whether the disk answered. `wake` is called when there may be something to send.
+    A request can be sent when its commit is finished or was waited for long enough (`release`). `read` reads requests
+    by number into the queue, and returns whether the disk answered. `wake` is called when there may be some to send.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from tests.fuzz.targets import PAST, TARGETS, LawError, Target, past_inputs
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECONDS = 4.0
+SECONDS = 3.0
 """Of each target in CI. Long runs are `python -m tests.fuzz --minutes 60 --seed N`."""
 BY_NAME = {target.name: target for target in TARGETS}
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 256
 """Open connections; scrapers, probes and browsers of one exporter are a few dozen."""
-MIN_CONNECTIONS: Final = 4
+MIN_CONNECTIONS: Final = 24
+"""More than the readers of large pages, so that probes get through beside them."""
 RESERVED_DESCRIPTORS: Final = 192
 """Descriptors that connections leave free: 64 scrapes at a time, delivery, the database, and some spare."""
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -39,7 +40,13 @@ IDLE_SECONDS: Final = 80.0
 _SWEEP_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 60.0
 """Between two lines about connections that were closed: an attack must not fill the log."""
+GRACE_SECONDS: Final = 0.1
+"""What each connection has for its request before a newer one may replace it, so that many clients at once are served
+one after another; short enough that a probe, behind a full queue of silent connections, has its answer in a second."""
+_BACKLOG: Final = 512
+"""Connections that the kernel queues; of those beyond, the first packet is repeated after 1 s, then after 3 s."""
 _ACCEPT_RETRY_SECONDS: Final = 0.1
+_ROOM_RETRY_SECONDS: Final = 0.01
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nServer: rollouts-exporter\r\n"
@@ -128,8 +135,8 @@ class Connections:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        # Dictionaries as sets in the order of waiting.
-        self._starting: dict[asyncio.Task[None], None] = {}
+        # In the order of waiting; tasks with the time of their start.
+        self._starting: dict[asyncio.Task[None], float] = {}
         self._waiting: dict[BoundedConnection, None] = {}
         self._serving: set[BoundedConnection] = set()
         self._by_handler: dict[object, BoundedConnection] = {}
@@ -138,6 +145,7 @@ class Connections:
 
     async def serve(self, listener: socket.socket, new_protocol: NewProtocol, tls: ssl.SSLContext | None) -> None:
         """Accept connections until this is cancelled."""
+        listener.listen(_BACKLOG)
         listener.setblocking(False)  # noqa: FBT003 - the standard library's argument
         try:
             async with asyncio.TaskGroup() as group:
@@ -200,13 +208,13 @@ class Connections:
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._make_room("no descriptor is left")
-                    await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
+                await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
-            if self._count >= self._limit and not self._make_room("too many are open"):
-                connection.close()
-                continue
+            # Meanwhile the kernel queues those that follow.
+            while self._count >= self._limit and not self._make_room("too many are open"):  # noqa: ASYNC110 - time makes room, too
+                await asyncio.sleep(_ROOM_RETRY_SECONDS)
             task = loop.create_task(start(connection))
-            self._starting[task] = None
+            self._starting[task] = loop.time()
             task.add_done_callback(self._started)
 
     @property
@@ -228,11 +236,14 @@ class Connections:
         self._starting.pop(task, None)
 
     def _make_room(self, reason: str) -> bool:
-        """Close the connection that has waited longest; return False if all are serving requests."""
-        if len(self._starting) > len(self._waiting):
-            next(iter(self._starting)).cancel()
-        elif self._waiting:
-            self._close(next(iter(self._waiting)))
+        """Close the connection that has waited longest; return False if none has waited for GRACE_SECONDS."""
+        latest = asyncio.get_running_loop().time() - GRACE_SECONDS
+        handshake, started = next(iter(self._starting.items()), (None, latest))
+        oldest = next(iter(self._waiting), None)
+        if handshake is not None and started < latest:
+            handshake.cancel()
+        elif oldest is not None and oldest.waiting_since < latest:
+            self._close(oldest)
         else:
             return False
         self.report(reason)

@@ -89,7 +89,7 @@ async def longest_probe(port: int, busy: asyncio.Future[Any]) -> float:
     ("soft", "limit"),
     [
         (0, MIN_CONNECTIONS),
-        (RESERVED_DESCRIPTORS + 8, 8),
+        (RESERVED_DESCRIPTORS + 30, 30),
         (1024, MAX_CONNECTIONS),
     ],
 )
@@ -110,9 +110,9 @@ async def test_headers_that_are_too_long_together_end_the_connection_before_any_
 async def test_idle_connections_beyond_the_limit_are_replaced_and_probes_get_through(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with descriptor_limit(RESERVED_DESCRIPTORS + 8):
+    with descriptor_limit(RESERVED_DESCRIPTORS):
         async with serve(SECTION, QUIET) as port:
-            connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+            connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
             for _, writer in connections[::2]:
                 writer.write(HEAD)
             started = time.monotonic()
@@ -280,3 +280,11 @@ async def test_a_reader_that_hangs_up_costs_no_error(caplog: pytest.LogCaptureFi
 )
 def test_json_in_blocks_is_the_json_of_the_document(document: dict[str, object]) -> None:
     assert b"".join(json_blocks(document)).decode() == json.dumps(document)
+
+
+async def test_more_clients_at_once_than_connections_are_all_served() -> None:
+    with descriptor_limit(RESERVED_DESCRIPTORS):
+        async with serve(SECTION, QUIET) as port:
+            with descriptor_limit(1024):  # the clients are in this process
+                answers = await asyncio.gather(*(get(port, "/healthz") for _ in range(10 * MIN_CONNECTIONS)))
+    assert {status for status, *_ in answers} == {200}

@@ -40,17 +40,27 @@ class SecretRedactor(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._secrets: set[str] = set()
+        # By secret, in the order of their last registration: whether newer ones take its place.
+        self._rotating: dict[str, bool] = {}
         self._pattern: re.Pattern[str] | None = None
 
-    def register(self, *secrets: str) -> None:
-        """Redact these from now on, also URL-quoted and in a repr; empty texts are ignored."""
-        if self._secrets.issuperset(filter(None, secrets)):
-            return  # credentials are registered again at each request; the pattern is compiled only for new ones
+    def register(self, *secrets: str, rotating: bool = False) -> None:
+        """Redact these from now on, also URL-quoted and in a repr; empty texts are ignored.
+
+        Of `rotating` ones, such as tokens of Kubernetes, only the MAX_ROTATING_SECRETS that were registered last count:
+        a process that lives for months would redact with thousands of them.
+        """
+        known = len(self._rotating)
         for secret in filter(None, secrets):
-            self._secrets |= {secret, quote(secret, safe=""), repr(secret)[1:-1]}
+            # At the end again: credentials are registered at each request.
+            self._rotating[secret] = self._rotating.pop(secret, True) and rotating
+        if len(self._rotating) == known:
+            return  # the pattern is compiled only for new ones
+        for secret in [secret for secret, is_rotating in self._rotating.items() if is_rotating][:-MAX_ROTATING_SECRETS]:
+            del self._rotating[secret]
+        forms = {form for secret in self._rotating for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])}
         # Longest first, so that a secret within a longer one does not leave the rest of it readable.
-        longest_first = sorted(self._secrets, key=len, reverse=True)
+        longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def redact(self, text: str) -> str:
@@ -109,6 +119,8 @@ class JsonFormatter(logging.Formatter):
 
 
 REDACTOR: Final = SecretRedactor()
+MAX_ROTATING_SECRETS: Final = 256
+"""Parts of credentials that are read again and again: those of all sources, over some days of hourly rotation."""
 MIN_SECRET_LENGTH: Final = 8
 """Shorter parts of a credential are not redacted: they would match within ordinary words."""
 FORMATTERS: Final[Mapping[Layout, type[logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
@@ -125,7 +137,7 @@ def register_auth_headers(*headers: str) -> None:
         token = header.rpartition(" ")[2]
         plain = _decoded(token)
         parts = (header, token, plain, plain.partition(":")[2])
-        register_secrets(*(part for part in parts if len(part) >= MIN_SECRET_LENGTH))
+        REDACTOR.register(*(part for part in parts if len(part) >= MIN_SECRET_LENGTH), rotating=True)
 
 
 def configure(level: Level = "info", layout: Layout = "text", stream: TextIO | None = None) -> None:

@@ -169,3 +169,12 @@ def test_reconfiguring_replaces_the_handler(text: io.StringIO, lines: io.StringI
     LOG.info("once")
     assert text.getvalue() == ""
     assert lines.getvalue().count("once") == 1
+
+
+def test_of_rotating_secrets_the_last_ones_and_of_others_all_are_redacted() -> None:
+    redactor = log.SecretRedactor()
+    redactor.register("static-4711")
+    for number in range(3 * log.MAX_ROTATING_SECRETS):
+        redactor.register(f"token-{number:04}", "used-at-each-request", rotating=True)
+    text = redactor.redact("static-4711 used-at-each-request token-0767 token-0600 token-0000")
+    assert text == "*** *** *** *** token-0000"

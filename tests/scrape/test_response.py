@@ -115,7 +115,9 @@ CRLF = GOOD.replace(b"\n", b"\r\n")
     ],
     ids=["crlf", "crlf-line", "no-number", "latin-1", "long", "utf-16"],
 )
-def test_a_page_without_any_valid_sample_is_broken_and_a_line_shows_why(body: bytes, reason: str, message: str) -> None:
+def test_a_page_without_any_valid_sample_is_broken_and_its_first_bad_line_is_quoted(
+    body: bytes, reason: str, message: str
+) -> None:
     page = parse_response(body)
     assert page.failure is not None
     assert (page.failure.reason, message in page.failure.message) == (reason, True), page.failure.message

@@ -180,7 +180,7 @@ class RolloutTracker:
     def _set_back(self, now: float) -> float:
         """Believe a clock that was set back by more than the grace period; return by how many seconds, else 0.
 
-        Else one moment with a wrong clock, or a state file from one, would put all later points into the future, a
+        Else one moment with a wrong clock, or stored state from one, would put all later points into the future, a
         millisecond apart. What was exported from there stays in the store, so series may lose their next samples.
         """
         seconds = self._updated_at - now

@@ -59,7 +59,7 @@ def test_a_step_back_within_the_grace_period_keeps_the_order_of_points(step: flo
     assert tracker.status.set_back == 0
 
 
-def test_a_state_file_from_the_future_is_used_without_its_time() -> None:
+def test_stored_state_from_the_future_is_used_without_its_time() -> None:
     before = RolloutTracker(POLICY)
     tick(before, NOW)
     tick(before, NOW + HOURS, "Progressing", STABLE, NEW)

@@ -64,7 +64,7 @@ class OwnMetric(Enum):
         "malformed_lines_total", "Scraped lines that are not valid exposition text.", "source", "reason"
     )
     SAMPLES = _counter("samples_total", "Samples and staleness markers to push: those encoded and those dropped.")
-    SAMPLES_ENCODED = _counter("samples_encoded_total", "Samples and staleness markers that were encoded as data points.")
+    SAMPLES_ENCODED = _counter("samples_encoded_total", "Samples and staleness markers encoded as data points.")
     SAMPLES_DROPPED = _counter(
         "samples_dropped_total", "Samples and staleness markers that cannot be pushed, by reason.", "reason"
     )

@@ -164,8 +164,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "E24", "A 200 with another body means delivered, with a warning",
-        "Only if it claims to be OTLP and cannot be read: a web page or other JSON (a login, a captive portal) comes from "
-        "somebody who stored nothing, and holds delivery.",
+        "Only if it claims to be OTLP and cannot be read: a web page or other JSON (a login, a captive portal) comes "
+        "from somebody who stored nothing, and holds delivery.",
         HTTP_STATUS("test_an_answer_of_the_protocol_that_cannot_be_read_is_accepted_with_a_warning"),
         HTTP_STATUS("test_a_success_that_is_not_of_the_protocol_holds_and_its_first_words_are_reported"),
         SENDER("test_a_web_page_instead_of_an_answer_holds_delivery_until_it_is_gone"),
@@ -184,7 +184,8 @@ EXPORT: Final[tuple[Row, ...]] = (
     adapted(
         "E27", "Only the HTTP statuses 429, 502, 503 and 504 are retried",
         "Every 5xx is retried: it is the server's trouble, and a CDN has codes of its own. 401, 403, 404, 407 and 3xx "
-        "block delivery: a wrong credential, address or proxy must not cost a night's data. `otlp.retry.strict` follows.",
+        "block delivery: a wrong credential, address or proxy must not cost a night's data. `otlp.retry.strict` "
+        "follows.",
         HTTP_STATUS("test_strict_rules_retry_only_what_the_specification_allows"),
         HTTP_STATUS("test_codes_are_added_to_and_removed_from_those_that_are_retried_or_held"),
         POISON("test_a_backlog_survives_any_5xx_of_the_endpoint_and_keeps_its_order"),

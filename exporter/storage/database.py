@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from exporter.storage.model import Fsync
 
-WAL_LIMIT: Final = 4 * 1024 * 1024
-"""Bytes of WAL after which it is checkpointed; twice this much it keeps on disk at most."""
+WAL_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of WAL after which it is checkpointed: several cycles, so that a page that each of them uses is copied once."""
 
 
 _NO_LEDGER: Final = Ledger()
@@ -228,20 +228,24 @@ class Database:
 
     def apply(self, batch: Batch, ledger: Ledger) -> None:
         """Commit a batch as one transaction, then write the ledger file."""
+        text = encode_ledger(ledger)
         with self._transaction() as connection:
-            connection.executemany(schema.INSERT_REQUEST, [request.row() for request in batch.inserts.values()])
-            connection.executemany(schema.DELETE_REQUEST, [(request_id,) for request_id in batch.removed])
-            if batch.rewrite_state:
-                connection.execute(schema.DELETE_ALL_STATE)
-            removed = [(key,) for key, value in batch.state.items() if value is None]
-            connection.executemany(schema.DELETE_STATE, removed)
-            rows = [schema.with_checksum(key, value) for key, value in batch.state.items() if value is not None]
-            connection.executemany(schema.UPSERT_STATE, rows)
+            connection.executemany(schema.INSERT_REQUEST, (request.row() for request in batch.inserts.values()))
+            connection.executemany(schema.DELETE_REQUEST, ((number,) for number in batch.removed))
+            self._apply_state(connection, batch)
             connection.executemany(schema.INSERT_TRANSITION, map(transition_row, batch.transitions))
-            connection.execute(schema.UPSERT_LEDGER, _ledger_row(ledger))
+            connection.execute(schema.UPSERT_LEDGER, schema.with_checksum(text))
         # Never before: a file ahead of the database means that commits are missing.
-        self.ledger_file.write(ledger)
+        self.ledger_file.write(text)
         self.stored_ledger = ledger
+
+    def _apply_state(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        if batch.rewrite_state:
+            connection.execute(schema.DELETE_ALL_STATE)
+        removed = [(key,) for key, value in batch.state.items() if value is None]
+        connection.executemany(schema.DELETE_STATE, removed)
+        rows = (schema.with_checksum(key, value) for key, value in batch.state.items() if value is not None)
+        connection.executemany(schema.UPSERT_STATE, rows)
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._connection)
@@ -335,10 +339,6 @@ class _Transaction:
             if self._connection.in_transaction:
                 with suppress(sqlite3.Error):
                     self._connection.execute(schema.ROLLBACK)
-
-
-def _ledger_row(ledger: Ledger) -> schema.Row:
-    return schema.with_checksum(encode_ledger(ledger))
 
 
 def transition_row(record: TransitionRecord) -> schema.Row:

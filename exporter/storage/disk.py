@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.log import fields
 from exporter.storage.database import WAL_LIMIT, Database, NewRequest, RequestHead
 from exporter.storage.directory import FreeSpaceError, create_directory, lock_directory, network_filesystem
+from exporter.storage.ledger import encode_ledger
 from exporter.storage.model import MIB, StorageMetrics
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-MAX_WAL: Final = 4 * WAL_LIMIT
+MAX_WAL: Final = 2 * WAL_LIMIT
 """Bytes of WAL at which the writer itself checkpoints: the flusher cannot keep up, or a reader is in its way."""
 
 VACUUM_PAGES: Final = 512
@@ -256,7 +257,7 @@ class Disk:
         """Note in the ledger file that points are in memory only, so that a later start does not trust its counts."""
         database = self._database
         if database is not None and database.stored_ledger is not None:
-            database.ledger_file.write(replace(database.stored_ledger, complete=False))
+            database.ledger_file.write(encode_ledger(replace(database.stored_ledger, complete=False)))
 
     def _opened(self) -> Database:
         if self._database is None:

@@ -13,7 +13,7 @@ import json
 import os
 import struct
 import zlib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -54,12 +54,13 @@ class Ledger:
         return self.complete and (self.clean_shutdown or self.boot_id == boot_id)
 
 
-_NAMES: Final = frozenset(attribute.name for attribute in fields(Ledger))
+_NAMES: Final = tuple(attribute.name for attribute in fields(Ledger))
 
 
 def encode_ledger(ledger: Ledger) -> str:
     """Return the ledger as JSON."""
-    return json.dumps(asdict(ledger), separators=(",", ":"))
+    # Not `asdict`, which copies in depth: each acknowledgement has a ledger.
+    return json.dumps({name: getattr(ledger, name) for name in _NAMES}, separators=(",", ":"))
 
 
 def decode_ledger(text: str | bytes) -> Ledger | None:
@@ -68,7 +69,7 @@ def decode_ledger(text: str | bytes) -> Ledger | None:
         document = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(document, dict) or not _NAMES.issuperset(document):
+    if not isinstance(document, dict) or not set(_NAMES).issuperset(document):
         return None
     return Ledger(**document)
 
@@ -95,9 +96,9 @@ class LedgerFile:
         if len(content) < 2 * SLOT_BYTES:  # reserve both slots now, for a disk that fills up later
             os.pwrite(self._descriptor, content.ljust(2 * SLOT_BYTES, b"\0"), 0)
 
-    def write(self, ledger: Ledger) -> None:
-        """Overwrite the older slot."""
-        content = encode_ledger(ledger).encode()
+    def write(self, text: str) -> None:
+        """Overwrite the older slot with an encoded ledger."""
+        content = text.encode()
         os.pwrite(
             self._descriptor,
             _SLOT.pack(_MARKER, len(content), zlib.crc32(content)) + content,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.storage import CycleCommit, TransitionRecord
+from exporter.storage import CycleCommit, StorageConfig, TransitionRecord
 from exporter.storage.database import Database
 from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, LEDGER_FILE, SALVAGED_FILE, WAL_FILE
+from exporter.storage.disk import Disk
 from exporter.storage.inspection import verify
 from exporter.storage.salvage import finish_salvage
-from tests.storage.support import WALL_TIME, Process, request_of, running, wait_until
+from tests.storage.support import LIMITS, WALL_TIME, Process, request_of, running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,6 +217,18 @@ async def test_damage_at_work_is_repaired_and_only_what_is_damaged_is_lost(tmp_p
         assert REQUESTS - 30 <= len(numbers) < REQUESTS
         assert process.accounting.dropped == {"damaged": (REQUESTS - len(numbers)) * 10}
         assert process.accounting.is_balanced
+
+
+def test_damage_that_a_check_does_not_find_is_salvaged_when_it_is_met_again(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path, dirs_exist_ok=True)
+    disk = Disk(StorageConfig(tmp_path, LIMITS, cluster="test"))
+    disk.open()
+    for salvaged in (False, True):
+        disk.note_damage()
+        assert not disk.open().lost
+        assert (tmp_path / DAMAGED_FILE).exists() is salvaged
+    assert len(disk.stored) == REQUESTS
+    disk.close()
 
 
 def interrupted(directory: Path, steps: int) -> None:

@@ -103,7 +103,7 @@ def test_the_file_has_the_latest_ledger(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     for commit in (1, 2, 3):
         file = LedgerFile(path)
-        file.write(replace(LEDGER, commit=commit))
+        file.write(encode_ledger(replace(LEDGER, commit=commit)))
         file.close()
         assert latest(path) == replace(LEDGER, commit=commit)
     assert path.stat().st_size == 2 * SLOT_BYTES
@@ -114,7 +114,7 @@ def test_a_torn_write_of_one_slot_leaves_the_other(tmp_path: Path, torn: int) ->
     path = tmp_path / "ledger"
     file = LedgerFile(path)
     for commit in (1, 2):
-        file.write(replace(LEDGER, commit=commit))
+        file.write(encode_ledger(replace(LEDGER, commit=commit)))
     file.close()
     content = bytearray(path.read_bytes())
     content[torn * SLOT_BYTES + 30] ^= 1
@@ -124,8 +124,8 @@ def test_a_torn_write_of_one_slot_leaves_the_other(tmp_path: Path, torn: int) ->
 
 def test_of_two_ledgers_of_one_commit_the_incomplete_one_counts(tmp_path: Path) -> None:
     file = LedgerFile(tmp_path / "ledger")
-    file.write(LEDGER)
-    file.write(replace(LEDGER, complete=False))
+    file.write(encode_ledger(LEDGER))
+    file.write(encode_ledger(replace(LEDGER, complete=False)))
     file.close()
     assert latest(tmp_path / "ledger") == replace(LEDGER, complete=False)
 

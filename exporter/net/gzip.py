@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_BLOCK_BYTES: Final = 64 * 1024
 """Bytes that a stream is decompressed to at a time: a gzip bomb never fills memory before a limit is checked."""
 
-_SLICE_BYTES: Final = 16 * 1024
+SLICE_BYTES: Final = 16 * 1024
 """Bytes that are decompressed at a time. The rest of them is copied after each member, so that many small members cost
 the square of this."""
 GZIP_WBITS: Final = 31  # zlib: the largest window (15), and 16 for a gzip header and trailer
@@ -60,10 +60,10 @@ class GunzipStream:
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what `chunk` decompresses to, in blocks of at most MAX_BLOCK_BYTES. Raises zlib.error.
 
-        Also blocks of no bytes, after each member without any, so that the caller may check the time.
+        Members without output yield nothing: to get a turn in between, pass chunks of SLICE_BYTES.
         """
-        for start in range(0, len(chunk), _SLICE_BYTES):
-            yield from self._feed_slice(chunk[start : start + _SLICE_BYTES])
+        for start in range(0, len(chunk), SLICE_BYTES):
+            yield from self._feed_slice(chunk[start : start + SLICE_BYTES])
 
     def _feed_slice(self, chunk: bytes) -> Iterator[bytes]:
         has_more = bool(chunk)
@@ -75,4 +75,5 @@ class GunzipStream:
             chunk = self._member.unused_data if self.complete else self._member.unconsumed_tail
             # A full block may leave output inside zlib although all input is consumed.
             has_more = bool(chunk) or (len(block) == MAX_BLOCK_BYTES and not self.complete)
-            yield block
+            if block:
+                yield block

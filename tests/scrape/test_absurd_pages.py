@@ -153,7 +153,6 @@ def test_gzip_of_many_members_costs_no_more_than_its_bytes() -> None:
     assert b"".join(blocks) == b"a 1\n"
     assert stream.complete
     assert max(map(len, blocks)) <= MAX_BLOCK_BYTES
-    assert len(blocks) > 20_000, "the caller may check the time between any two members"
 
 
 def test_a_page_may_select_only_so_many_families() -> None:

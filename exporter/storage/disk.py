@@ -180,6 +180,8 @@ class Disk:
         """Copy what a file whose path is gone still holds, as far as it can be read."""
         if previous.is_linked():
             return
+        extra = fields(directory=str(self._directory), hint="stop the exporter before its files are moved")
+        _log.warning("the database was removed or replaced: it is copied", extra=extra)
         heads, _ = database.request_heads()
         missing = self._stored.keys() - {head.id for head in heads}
         try:

@@ -70,6 +70,8 @@ class Flusher:
                     _log.error("storage cannot be synced", extra=fields(reason=reason))
                 self.reason = reason
             else:
+                if self.reason:
+                    _log.info("storage is synced again", extra=fields(directory=str(self._directory)))
                 self.reason = ""
 
     def flush(self) -> None:

@@ -211,7 +211,7 @@ class Storage:
         self.queue.wake()
 
     def _log_return(self) -> None:
-        if not self.degraded_reason:
+        if not (self._failure or self._hang):  # a failed sync has log lines of its own
             _log.info("storage back on disk", extra=fields(directory=str(self._config.directory)))
 
     def on_failed(self, reason: str) -> None:

@@ -151,7 +151,9 @@ async def test_a_disk_that_hangs_is_waited_for_no_longer_than_patience(tmp_path:
         assert rows(tmp_path, "SELECT body FROM requests") == [(b"3",)]
 
 
-async def test_a_directory_that_vanishes_comes_back_with_all_that_was_in_it(tmp_path: Path) -> None:
+async def test_a_directory_that_vanishes_comes_back_with_all_that_was_in_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     directory = tmp_path / "storage"
     async with running(Process(directory)) as process:
         await process.commit(b"1" * 20_000, b"2", cart=b"on")
@@ -164,10 +166,14 @@ async def test_a_directory_that_vanishes_comes_back_with_all_that_was_in_it(tmp_
         assert rows(directory, "SELECT substr(body, 1, 1) FROM requests") == [(b"1",), (b"2",), (b"3",)]
         assert await process.deliver_all() == [b"1" * 20_000, b"2", b"3"]
         assert process.accounting.dropped == {}
+        assert [record.msg for record in caplog.records] == ["the database was removed or replaced: it is copied"]
 
 
-async def test_an_unusable_directory_at_the_start_is_an_alarm_and_is_used_when_it_is_usable(tmp_path: Path) -> None:
+async def test_an_unusable_directory_at_the_start_is_an_alarm_and_is_used_when_it_is_usable(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """What an earlier process left is sent first, and numbers do not repeat."""
+    caplog.set_level("INFO")
     directory = tmp_path / "storage"
     async with running(Process(directory)) as process:
         await process.commit(b"1", b"2", cart=b"on")
@@ -183,6 +189,8 @@ async def test_an_unusable_directory_at_the_start_is_an_alarm_and_is_used_when_i
         assert process.storage.rewrite_state
         assert process.accounting.queued == 30
         assert await process.deliver_all() == [b"1", b"2", b"3"]
+        messages = [record.msg for record in caplog.records if record.name == "exporter.storage.storage"]
+        assert messages == ["storage degraded, queueing in memory", "storage back on disk"]
 
 
 async def test_memory_is_bounded_while_the_disk_fails_and_what_is_on_disk_is_not_dropped_for_it(tmp_path: Path) -> None:

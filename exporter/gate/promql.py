@@ -249,7 +249,7 @@ def single_series_labels(node: ast.Expr) -> frozenset[str] | None:
     match node:
         case ast.NumberLiteral() | ast.StringLiteral():
             return frozenset()
-        case ast.ParenExpr() | ast.UnaryExpr():
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
             return single_series_labels(node.expr)
         case ast.AggregateExpr():
             return _labels_of_aggregation(node)
@@ -282,8 +282,13 @@ def _labels_of_call(node: ast.Call) -> frozenset[str] | None:
         return frozenset()
     if name == "histogram_quantile":
         return _labels_of_quantile(node.args[1])
-    vectors = [single_series_labels(argument) for argument in node.args if result_type(argument) is ResultType.VECTOR]
+    vectors = [single_series_labels(argument) for argument in node.args if _has_series(argument)]
     return frozenset() if not node.args else vectors[0] if len(vectors) == 1 else None
+
+
+def _has_series(node: ast.Expr) -> bool:
+    """Return whether the series of an argument become those of the call: a vector's, or a subquery's."""
+    return result_type(node) is ResultType.VECTOR or isinstance(node, ast.SubqueryExpr)
 
 
 def _labels_of_quantile(node: ast.Expr) -> frozenset[str] | None:

@@ -104,17 +104,22 @@ class Disk:
             # Closed first, since the file itself will be read.
             self._database.close()
             self._database = None
+        previous, database = self._database, None
         try:
             database = Database(self._directory, self._config.fsync, wal=not filesystem, damaged=self._suspicions > 1)
+            if previous is not None:
+                self._copy(previous, database)
+            recovery = self._reconcile(database) if self._adopted else self._adopt(database)
         except Exception:
-            if self._database is None:
+            if database is not None:
+                database.close()
+            if previous is None:
                 self._unlock()
             raise
-        previous, self._database = self._database, database
+        # Not before: a commit into a file that was not adopted would be discarded with it.
+        self._database = database
         if previous is not None:
-            self._copy(previous, database)
             previous.close()
-        recovery = self._reconcile(database) if self._adopted else self._adopt(database)
         self._adopted = True
         self._stored.update((head.id, head.points) for head in recovery.adopted)
         self._stored_points = sum(self._stored.values())
@@ -170,10 +175,10 @@ class Disk:
         stored = {head.id for head in heads}
         lost = self._stored.keys() - stored
         database.delete_requests([*damaged, *(stored - self._stored.keys())])
-        for number in lost:
-            del self._stored[number]
         if "cluster" not in database.meta():
             self._begin_history(database)
+        for number in lost:  # last: an attempt that fails is repeated
+            del self._stored[number]
         return Recovery(lost=sorted(lost))
 
     def _copy(self, previous: Database, database: Database) -> None:

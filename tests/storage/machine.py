@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,9 @@ from tests.storage.shim import Fault, Kind, Shim, read_journal
 
 SHIM: Final = Shim()
 HOUR: Final = 3600
+PATIENT: Final = replace(LIMITS, patience=0.15)
+"""A read from a disk that fails lasts so long."""
+
 SEEN: Final[Counter[str]] = Counter()
 """What happened in all sequences together."""
 
@@ -62,7 +66,7 @@ class StorageMachine(RuleBasedStateMachine):
         write_files(self.directory, contents)
         SHIM.start(self.directory, self.root / "journal")
         self.disk_fails = False
-        self.life = Life(self.directory, self._note, clocks=Clocks(lambda: self.boot_time, "boot"))
+        self.life = Life(self.directory, self._note, "always", PATIENT, Clocks(lambda: self.boot_time, "boot"))
         self.runner.run(self.life.start())
         self.runner.run(self.record.check_rows(self.life))
 

@@ -103,10 +103,16 @@ class ConservationOracle:
         self.seen["lost answer"] += 1
         self._repeatable |= self._open
 
-    def kill(self) -> None:
-        """Note a kill: what was in memory only may be gone, and the last request, if open, comes again."""
+    def kill(self, synced: ConservationOracle | None = None) -> None:
+        """Note a kill: what was in memory only may be gone, and the last request, if open, comes again.
+
+        At a loss of power all that happened since `synced` may be undone.
+        """
         self.seen["kill"] += 1
         forgotten = self._open | self._acknowledged_in_memory
+        if synced:
+            forgotten |= self.finished - (synced.finished - synced._open)
+            self.committed &= synced.committed
         self._repeatable |= forgotten
         self._uncounted |= forgotten
         self.committed -= self._in_memory

@@ -173,6 +173,7 @@ def endpoint(provider: PrometheusProvider) -> PrometheusEndpoint:
         timeout=TIMEOUT_SECONDS if provider.timeout is None else provider.timeout,
         proxy=environment_proxy(url.scheme, url.hostname or "", url.port) if url.hostname else None,
         hints=TEMPLATE_HINTS,
+        follows_redirects=True,
     )
 
 

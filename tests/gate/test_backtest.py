@@ -1,0 +1,123 @@
+"""`gate backtest` finds the updates of a month and which of them were bad; `--inject` shows what would be caught."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.commands.gate.backtest import BacktestOptions, backtest
+from exporter.commands.gate.load import GateError, GateSource
+from exporter.gate.controller import parse_version
+from exporter.gate.injection import InjectionError, inject
+from exporter.gate.render.answers import Answers
+from exporter.gate.render.manifest import template
+from exporter.gate.render.signals import query
+from tests.gate.library import GATES
+from tests.gate.simulated_service import (
+    NAMESPACE,
+    ROLLOUT,
+    SERVICE,
+    SimulatedService,
+    SimulatedUpdate,
+    load_victoria_metrics,
+)
+from tests.real_stores import victoria_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DAY, HOUR = 86400, 3600
+BAD_DAYS = {9: 5.0, 20: 3.0, 25: 8.0}
+"""Days of the month on which the update is bad, and how many times as bad its canary is."""
+HIDDEN_DAY = 14
+"""A bad update that was promoted."""
+
+
+def month(requests: float = 50.0) -> SimulatedService:
+    """Return a month of a service with an update on every second day, and on the bad ones."""
+    start = int(time.time()) // DAY * DAY - 30 * DAY
+    days = sorted({*range(3, 29, 2), *BAD_DAYS, HIDDEN_DAY})
+    updates = tuple(
+        SimulatedUpdate(
+            day * DAY + 10 * HOUR,
+            day * DAY + 11 * HOUR,
+            BAD_DAYS.get(day, 5.0 if day == HIDDEN_DAY else 1.0),
+            promoted=day not in BAD_DAYS,
+        )
+        for day in days
+    )
+    return SimulatedService(start, 30 * DAY, updates, requests=requests, scrape_interval=60)
+
+
+def options(**given: Any) -> BacktestOptions:
+    """Return the options of a back-test of the last month."""
+    start = time.time() - 31 * DAY
+    base = {"service": SERVICE, "rollout": f"{NAMESPACE}/{ROLLOUT}", "as_json": True}
+    return BacktestOptions(parse_version("1.9.1"), start, **{**base, **given})
+
+
+def source(file: Path) -> GateSource:
+    """Return a gate with the credential."""
+    return GateSource(str(file), arguments=("authorization=Basic dXNlcjp0b2tlbg==",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", ["error-rate", "latency"])
+async def test_month_with_bad_updates_is_judged(
+    signal: str, tmp_path: Path, require_program: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated = month()
+    program = require_program("victoria-metrics")
+    async with victoria_metrics(program, tmp_path, "-retentionPeriod=1y") as address:
+        await load_victoria_metrics(address, simulated)
+        base = {"signal": signal, "test": "sequential", "service": SERVICE, "namespace": NAMESPACE, "rollout": ROLLOUT}
+        answers = {**base, "address": address, "store": "metricsql", "scrape_interval": 60}
+        file = tmp_path / "gate.yaml"
+        file.write_text(template(Answers.model_validate(answers)))
+        await backtest(source(file), options(factor=3.0))
+        document = json.loads(capsys.readouterr().out)
+        with pytest.raises(GateError, match=r"no canary of rollout checkout .* set --rollout"):
+            await backtest(source(file), options(rollout=""))
+    days = {round((row["start"] - simulated.start) // DAY): row for row in document["updates"]}
+    assert set(days) == {update.start // DAY for update in simulated.updates}
+    assert {day for day, row in days.items() if row["assessment"] == "caught"} == set(BAD_DAYS)
+    assert days[HIDDEN_DAY]["assessment"] == "false alarm", "promoted, whatever the gate would have found"
+    others = [row["gate"]["verdict"] for day, row in days.items() if day not in BAD_DAYS and day != HIDDEN_DAY]
+    assert others.count("passed") >= len(others) - 1
+    summary = document["summary"]
+    assert (summary["ended"], summary["missed"]) == ({"promoted": len(days) - 3, "aborted": 3}, 0)
+    assert 2 <= summary["median_minutes_to_stop"] <= 15
+    assert summary["injected"]["stopped"] == summary["injected"]["updates"] == len(days) - 3
+
+
+@pytest.mark.parametrize("name", ["error-rate", "comparison"])
+def test_shipped_gates_that_count_bad_requests_are_scaled(name: str) -> None:
+    text = (GATES / f"{name}.yaml").read_text()
+    injected = inject(text, 2, "abc")
+    assert injected.count("(2 * sum(") == 1
+    assert injected.replace("(2 * sum(", "", 1) != injected
+
+
+def test_rate_of_the_pods_of_the_hash_is_scaled() -> None:
+    answers = Answers.model_validate({"signal": "error-rate", "service": "checkout", "address": "http://x"})
+    text = query(answers).replace("{{args.canary-hash}}", "6c54544bf9")
+    injected = inject(text, 2.5, "6c54544bf9")
+    assert injected.startswith('((2.5 * sum(rate(http_requests_total{service="checkout"') or "(2.5 * sum(" in injected
+    assert injected.count("2.5 *") == 1, "the denominator is unchanged"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'sum(rate(http_requests_total{status=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))',
+        'histogram_quantile(0.95, sum by (le) (rate(x_bucket{pod=~".+-abc-.+"}[5m])))',
+        "up",
+    ],
+)
+def test_query_without_the_canarys_bad_requests_is_not_scaled(text: str) -> None:
+    with pytest.raises(InjectionError, match="does not count the canary's bad requests"):
+        inject(text, 2, "abc")

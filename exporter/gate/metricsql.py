@@ -248,7 +248,9 @@ class QueryParser:
         return text
 
     def _unexpected(self) -> MetricsQLError:
-        return MetricsQLError(f"unexpected {self._text!r}" if self._text else "unexpected end")
+        return MetricsQLError(
+            f"unexpected {self._text!r}" if self._text else "unexpected end: a bracket or an operand is missing"
+        )
 
     def _expect(self, symbol: str) -> None:
         if self._text != symbol:
@@ -314,7 +316,7 @@ class QueryParser:
             self._expect(")")
             return "()"
         labels = (str(label) for label in self._list(self._label, ")"))
-        # VictoriaMetrics' visible buckets have the label vmrange, which histogram_quantile takes for le.
+        # VictoriaMetrics' own buckets have the label vmrange, which histogram_quantile takes for le.
         return f"({', '.join('le' if label == 'vmrange' else label for label in labels)})"
 
     def _label(self) -> str:

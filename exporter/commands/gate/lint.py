@@ -6,12 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.gate.load import GateError
+from exporter.commands.gate.load import GateError, split_option
+from exporter.commands.gate.render import load_credential
+from exporter.commands.gate.traffic import add_traffic
 from exporter.gate.kubernetes import ManifestFile
 from exporter.gate.lint.inputs import LintContext, LintInput, read_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
 STDIN: Final = "-"
@@ -44,3 +46,11 @@ def _read_files(path: str, stdin: TextIO) -> Iterator[ManifestFile]:
             reason = getattr(error, "strerror", error)
             message = f"{file} cannot be read: {reason}; give an existing file, a directory, or -"
             raise GateError(message) from None
+
+
+async def with_traffic(
+    lint_input: LintInput, address: str, credential_file: Path | None, arguments: Sequence[str]
+) -> LintInput:
+    """Return the input with what the store at an address shows about its shares. Raises GateError."""
+    values = dict(split_option(text, "--arg") for text in arguments)
+    return await add_traffic(lint_input, address, load_credential(credential_file, None, None), values)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter import yaml_nodes
 from exporter.gate.arguments import PLACEHOLDER, substitute_known
-from exporter.gate.dialect import StoreKind, store_kind
+from exporter.gate.dialect import READ_DELAYS, StoreKind, store_kind
 from exporter.gate.kubernetes import KubernetesObject, ManifestIssue, parse_manifest
 from exporter.gate.lint.findings import issue
 from exporter.gate.template import ObjectKind, SecretKeyRef
@@ -65,10 +65,6 @@ class LintContext:
         if self.read_delay is not None:
             return self.read_delay
         return READ_DELAYS[store]
-
-
-READ_DELAYS: Final = {StoreKind.PROMETHEUS: 30.0, StoreKind.METRICSQL: 45.0}
-"""Seconds. VictoriaMetrics answers with data that is 30 s old (-search.latencyOffset), plus an interval of 15 s."""
 
 
 # Without slots, here and below: a cached_property needs the object's __dict__.

@@ -111,9 +111,21 @@ def test_any_sequential_gate_has_no_findings(
     worse, false_alarm, miss, slower_than = numbers
     interval, count, controller = looks
     values: dict[str, Any] = {
-        "service": "checkout", "namespace": "shop", "rollout": "checkout", "cluster_id": "c1", "organization": "a",
-        "signal": signal, "test": "sequential", "scrape_interval": scrape, "interval": interval, "count": count,
-        "worse": worse, "false_alarm": false_alarm, "miss": miss, "controller": controller, "store": store,
+        "service": "checkout",
+        "namespace": "shop",
+        "rollout": "checkout",
+        "cluster_id": "c1",
+        "organization": "a",
+        "signal": signal,
+        "test": "sequential",
+        "scrape_interval": scrape,
+        "interval": interval,
+        "count": count,
+        "worse": worse,
+        "false_alarm": false_alarm,
+        "miss": miss,
+        "controller": controller,
+        "store": store,
         **({"slower_than": slower_than} if signal is Signal.LATENCY else {}),
     }
     gate_answers = Answers.model_validate(values)
@@ -154,7 +166,7 @@ def test_sequential_gate_is_unchanged(signal: Signal, golden: Any) -> None:
         ({"no_data": "fail", "success": 1}, "--no-data, --success cannot be set with --test sequential"),
         ({"controller": "1.7.2"}, "needs --controller 1.8 or later: 1.7.2 has no consecutiveSuccessLimit"),
         ({"pod_label": "k8s_pod_name"}, "needs request metrics with the label pod"),
-        ({"count": 61}, "the gate may last 2h1m30s, but --window counts only 2h"),
+        ({"count": 61}, "the gate may last 2h1m45s, but --window counts only 2h"),
         ({"test": "threshold", "worse": 3}, "--worse and --test sequential must be set together"),
         ({"worse": 1}, "greater than 1"),
     ],

@@ -12,6 +12,7 @@ from exporter.cli.options import (
     DURATION,
     FILE,
     AnswersCommand,
+    TrafficAnswersCommand,
     print_lines,
     prompt_answer,
     prompt_credential,
@@ -85,6 +86,11 @@ SOURCE_OPTIONS = (
     click.option("--arg-file", "files", multiple=True, metavar="NAME=FILE", help="File with the value; repeatable."),
     CONTROLLER,
 )
+CREDENTIAL_OPTIONS = (
+    click.option("--credential-file", type=FILE, help="File: user:token or Basic …."),
+    click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential."),
+    click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echoing it."),
+)
 GATE_OPTIONS = (
     *SOURCE_OPTIONS,
     click.option("--json", "as_json", is_flag=True, help="Print the status as JSON, as the controller writes it."),
@@ -106,6 +112,11 @@ def _with_options(command: Callable[..., Any], options: Sequence[Callable[..., A
     for option in reversed(options):  # decorators apply from the last to the first
         command = option(command)
     return command
+
+
+def _credential_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select the source of the credential."""
+    return _with_options(command, CREDENTIAL_OPTIONS)
 
 
 def _pop_source(file: str, options: dict[str, Any]) -> GateSource:
@@ -222,11 +233,13 @@ def backtest(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
 @click.option("--read-url", metavar="URL", help="Store whose traffic is read, for few-requests and bursty.")
 @click.option("--credential-file", type=FILE, help="With --read-url: file with user:token or Basic ….")
 @click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="With --read-url: value of an argument.")
+@click.option("--skip-others", is_flag=True, help="Ignore files without gates, as pre-commit passes all files.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings, too.")
 def lint(
     paths: Sequence[str],
     output_format: str,
     *,
+    skip_others: bool,
     read_url: str | None,
     credential_file: Path | None,
     arguments: Sequence[str],
@@ -247,7 +260,8 @@ def lint(
     from exporter.gate.lint.sarif import format_sarif
 
     store = StoreKind(context.pop("store"))
-    lint_input = command.load_files(tuple(paths), sys.stdin, LintContext(**context, store=store))
+    lint_context = LintContext(**context, store=store)
+    lint_input = command.load_files(tuple(paths), sys.stdin, lint_context, skips_others=skip_others)
     if read_url is not None:
         lint_input = run_async(command.with_traffic(lint_input, read_url, credential_file, arguments))
     findings = apply_rules(lint_input)
@@ -256,20 +270,54 @@ def lint(
     sys.exit(1 if is_failure(findings, strict=strict) else 0)
 
 
+@gate.command("suggest", cls=TrafficAnswersCommand)
+@click.option("--since", "start", type=SinceParam(), default="28d", help="How long ago to begin, or a time.")
+@click.option("--updates", type=click.FloatRange(0, min_open=True), help="Updates a month. Default: counted, or 20.")
+@_credential_options
+@click.option("--json", "as_json", is_flag=True, help="Print the suggestions as one JSON object.")
+def suggest(
+    start: float,
+    updates: float | None,
+    credential_file: Path | None,
+    credential_env: str | None,
+    *,
+    ask_credential: bool,
+    as_json: bool,
+    **answers: Any,  # noqa: ANN401 - the options of the answers
+) -> None:
+    """Suggest how to judge a service.
+
+    Reads the service's traffic of the past weeks from the store, and prints for each weight of a canary: the sequential
+    test with the minutes to decide and the regressions that it finds, also in quiet hours, and a threshold with its
+    expected false aborts a month.
+    """
+    from exporter.commands.gate import render as command
+    from exporter.commands.gate.suggest import SuggestOptions
+    from exporter.commands.gate.suggest import suggest as suggestions
+
+    options = {name: value for name, value in answers.items() if value is not None}
+    prompt = prompt_answer if sys.stdin.isatty() else None
+    completed = command.complete_answers({**options, "test": "sequential"}, prompt)
+    credential = command.load_credential(credential_file, credential_env, prompt_credential if ask_credential else None)
+    print_lines(run_async(suggestions(completed, credential, SuggestOptions(start, updates, as_json))))
+
+
 @gate.command("render", cls=AnswersCommand)
 @click.option("--answers", "file", type=FILE, help="YAML file of answers.")
-@click.option("--credential-file", type=FILE, help="File: user:token or Basic ….")
-@click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential.")
-@click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echoing it.")
+@_credential_options
 @click.option("--offline", is_flag=True, help="Sequential: do not query the service's traffic, for the estimate.")
 @click.option(
-    "--part", type=click.Choice(["template", "secret", "rollout"]), help="Print only this part. Default: all."
+    "--part",
+    type=click.Choice(["template", "secret", "rollout"]),
+    help="Print only this part. Default: template and rollout; a Secret is printed only by --part secret.",
 )
+@click.option("--into", type=PATH, metavar="FILE", help="File of the Rollout into which the step is inserted.")
 def render(
     file: Path | None,
     credential_file: Path | None,
     credential_env: str | None,
     part: str | None,
+    into: Path | None,
     *,
     ask_credential: bool,
     offline: bool,
@@ -287,7 +335,12 @@ def render(
     prompt = prompt_answer if sys.stdin.isatty() else None
     completed = command.complete_answers({**command.read_answers(file), **options}, prompt)
     credential = command.load_credential(credential_file, credential_env, prompt_credential if ask_credential else None)
+    if into is not None:
+        command.insert_into(into, completed)
+        part = part or "template"
     text = command.render(completed, part, credential)
+    if credential and part != "secret":
+        click.echo("The Secret is not printed: add --part secret, and pipe it to kubectl apply -f -", err=True)
     for warning in command.lint_warnings(completed):
         click.echo(f"warning: {warning}", err=True)
     if completed.is_sequential and not offline:

@@ -9,12 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from exporter.commands.gate.display import format_time
+from exporter.commands.gate.display import format_time, table_lines
 from exporter.commands.gate.load import GateError, argument_names_of, load_gate, read_text, with_address
 from exporter.commands.gate.run import endpoint, unsupported
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan
@@ -57,8 +55,6 @@ CONCURRENT_RUNS: Final = 4
 """So that a back-test is quick and the store still has time for others."""
 MIN_SECONDS: Final = 120.0
 """A shorter canary has been measured by no gate."""
-PIPE_WIDTH: Final = 200
-"""Columns of a table that is not for a terminal, whose width is unknown."""
 COLUMNS: Final = ("rollout", "canary from", "minutes", "ended", "gate", "after min", "")
 
 
@@ -153,9 +149,8 @@ async def _find_updates(store: PrometheusEndpoint, options: BacktestOptions) -> 
     counters = f"max by (namespace, name, result) (argo_rollouts_updates_total{{{matchers.removeprefix(', ')}}})"
     now = time.time()
     async with PrometheusClient(store) as client:
-        found = find_updates(
-            await _range(client, canaries, options.start, now), await _range(client, counters, options.start, now), now
-        )
+        series = [await query_series(client, query, options.start, now) for query in (canaries, counters)]
+    found = find_updates(series[0], series[1], now)
     updates = [update for update in found if update.end - update.start >= MIN_SECONDS]
     if not updates:
         name = f"of rollout {rollout}" if rollout else "of any rollout"
@@ -166,17 +161,19 @@ async def _find_updates(store: PrometheusEndpoint, options: BacktestOptions) -> 
     return updates
 
 
-async def _range(client: PrometheusClient, query: str, start: float, end: float) -> list[RangeSeries]:
+async def query_series(
+    client: PrometheusClient, query: str, start: float, end: float, step: float = STEP_SECONDS
+) -> list[RangeSeries]:
     """Return the series of a range query, in as many requests as it needs. Raises GateError."""
     points: dict[Labels, list[tuple[float, float]]] = {}
-    while start < end:
-        part_end = min(start + (MAX_POINTS - 1) * STEP_SECONDS, end)
-        result = await client.query_range(query, start, part_end, STEP_SECONDS)
+    while start <= end:
+        part_end = min(start + (MAX_POINTS - 1) * step, end)
+        result = await client.query_range(query, start, part_end, step)
         if isinstance(result, Failure):
             raise GateError(result.message)
         for series in result.value.series if isinstance(result.value, Matrix) else ():
             points.setdefault(series.labels, []).extend(series.points)
-        start = part_end + STEP_SECONDS
+        start = part_end + step
     return [RangeSeries(labels, tuple(values)) for labels, values in points.items()]
 
 
@@ -218,16 +215,9 @@ def _print(judged: list[JudgedUpdate], options: BacktestOptions) -> None:
     if options.as_json:
         print(json.dumps({"updates": [judged_json(item) for item in judged], "summary": document}))  # noqa: T201
         return
-    table = Table(box=box.SIMPLE)
-    for column in (*COLUMNS, *([f"at {options.factor:g}x", "after min"] if options.factor else [])):
-        table.add_column(column, no_wrap=True)
-    for item in judged:
-        table.add_row(*_cells(item))
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    console.print(table)
-    print("\n".join(_summary_lines(document)))  # noqa: T201
+    columns = (*COLUMNS, *([f"at {options.factor:g}x", "after min"] if options.factor else []))
+    lines = [*table_lines(columns, map(_cells, judged)), *_summary_lines(document)]
+    print("\n".join(lines))  # noqa: T201
 
 
 def _cells(item: JudgedUpdate) -> Iterator[str]:

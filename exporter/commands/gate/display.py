@@ -15,7 +15,7 @@ from exporter.gate.explanation import explanation_lines
 from exporter.gate.template import effective_count, int_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -140,3 +140,11 @@ def trace_lines(traces: Sequence[MeasurementTrace]) -> Iterator[str]:
 def _repetition_line(count: int) -> Iterator[str]:
     if count:
         yield f"  … the same {count} more time{'s' if count > 1 else ''}"
+
+
+def table_lines(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield a table as lines of text, its columns as wide as their longest cell."""
+    cells = [tuple(columns), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -29,28 +29,28 @@ class Mutation:
 CRASH = "tests.storage.crash"
 POWER = f"{CRASH} power --stride 6"
 KILLS = f"{CRASH} kills --stride 2"
-UNIT = "pytest -qx -p no:cacheprovider tests/storage"
-APPLY = "        with self._transaction() as connection:\n            connection.executemany(schema.INSERT_REQUEST, (r"
+UNIT = "pytest -qx -p no:cacheprovider tests/storage/test_storage.py tests/storage/test_salvage.py"
+APPLY = "            self._apply(batch, inserts, ledger)\n"
+WRITE_LEDGER = "            self._write_ledger(ledger)\n"
+TRANSACTION = """    connection.execute(schema.BEGIN)
+    try:
+        yield
+        connection.execute(schema.COMMIT)
+"""
 MUTATIONS = {
-    "a commit is synced (always)": Mutation("schema", '"always": "FULL"', '"always": "NORMAL"', POWER),
+    "a commit is synced (always)": Mutation("schema", "synchronous = FULL", "synchronous = NORMAL", POWER),
+    "an acknowledgement is synced (always)": Mutation("disk", "ledger_file.sync()", "stored_ledger()", POWER),
     "the WAL is synced (interval)": Mutation(
         "flusher", "_sync(self._directory / WAL_FILE)", "pass", f"{POWER} --fsync interval"
     ),
     "a checkpoint is synced": Mutation(
-        "flusher", "schema.synchronous(self._fsync)", "schema.synchronous('never')", POWER
+        "flusher", "schema.SYNCHRONOUS[self._fsync]", "schema.SYNCHRONOUS['never']", POWER
     ),
-    "a commit is a transaction": Mutation(
-        "database", "self._connection.execute(schema.BEGIN)\n        return", "return", KILLS
-    ),
-    "the ledger follows the commit": Mutation(
-        "database", APPLY, "        self.ledger_file.write(text)\n" + APPLY, KILLS
-    ),
-    "an acknowledgement is in the commit": Mutation(
-        "database",
-        "connection.executemany(schema.DELETE_REQUEST, ((number,) for number in batch.removed))",
-        "pass",
-        KILLS,
-    ),
+    "a commit is a transaction": Mutation("database", TRANSACTION, "    try:\n        yield\n", KILLS),
+    "the ledger follows the commit": Mutation("disk", APPLY + WRITE_LEDGER, WRITE_LEDGER + APPLY, KILLS),
+    "an acknowledgement is in the ledger": Mutation("disk", f"else:\n{WRITE_LEDGER}", "else:\n", KILLS),
+    "what is done is not adopted": Mutation("disk", "if head.id >= ledger.head]", "]", KILLS),
+    "counts are marked while the disk hangs": Mutation("writer", "target=self._mark_incomplete", "target=int", UNIT),
     "a salvaged file is synced": Mutation(
         "salvage",
         "target.execute(schema.BEGIN)",
@@ -58,7 +58,7 @@ MUTATIONS = {
         POWER,
     ),
     "a failing read is no damage": Mutation(
-        "disk", "damaged=self._suspicions > 1", "damaged=True", f"{CRASH} errors --stride 5"
+        "disk", "damaged = self._suspicions > 1", "damaged = True", f"{CRASH} errors --stride 5"
     ),
     "rows have a checksum": Mutation("schema", "return row[-1] == checksum(*row[:-1])", "return True", UNIT),
 }

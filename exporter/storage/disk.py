@@ -40,6 +40,9 @@ _log: Final = logging.getLogger(__name__)
 MAX_WAL: Final = 2 * WAL_LIMIT
 """Bytes of WAL at which the writer itself checkpoints: the flusher cannot keep up, or a reader is in its way."""
 
+MAX_DONE: Final = 256
+"""Requests that may be done according to the ledger file alone: so many come again if that file is lost, too."""
+
 VACUUM_PAGES: Final = 512
 VACUUM_SECONDS: Final = 0.05
 """Pages that one step gives back, and for how long one turn goes on: commits wait for it."""
@@ -85,6 +88,7 @@ class Disk:
         self._adopted = False
         self._suspicions = 0
         self._ledger = Ledger()
+        self._done = 0
         self._entries = itertools.count(1)
         self._history_bytes = 0
         self.is_late = False
@@ -234,14 +238,17 @@ class Disk:
         withheld = bool(batch.inserts) and self._is_space_short()
         inserts = {} if withheld else batch.inserts
         ledger = self._ledger_after(batch, inserts, complete=not withheld)
-        if batch.needs_database or max(batch.removed, default=0) >= ledger.head:
+        done = self._done + len(batch.removed)
+        if batch.needs_database or done > MAX_DONE or max(batch.removed, default=0) >= ledger.head:
             started = time.monotonic()
             ledger = replace(ledger, commit=ledger.commit + 1)
             self._apply(batch, inserts, ledger)
             self._write_ledger(ledger)
             self._count(commits=1, commit_seconds=time.monotonic() - started)
+            self._done = 0
         else:
             self._write_ledger(ledger)
+            self._done = done
             if self._config.fsync == "always":
                 self._database.ledger_file.sync()
         self._note_stored({number: head.points for number, (head, _) in inserts.items()}, batch.removed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.storage import CycleCommit, InUseError, NewerSchemaError, StorageLimits, flusher, inspection
+from exporter.storage import CycleCommit, InUseError, NewerSchemaError, StorageLimits, disk, flusher, inspection
 from exporter.storage.database import WAL_LIMIT
 from exporter.storage.directory import DATABASE_FILE, LEDGER_FILE, LOCK_FILE, WAL_FILE
 from exporter.storage.disk import MAX_WAL, SPARE_PAGES
@@ -63,6 +63,16 @@ async def test_an_acknowledgement_is_a_write_of_the_ledger_file_and_deletes_its_
     async with running(Process(killed)) as restarted:
         assert restarted.accounting.delivered == 10
         assert await restarted.deliver_all() == [b"2"]
+
+
+async def test_what_only_the_ledger_file_has_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That file may be lost, and then what it acknowledged is sent again."""
+    monkeypatch.setattr(disk, "MAX_DONE", 3)
+    async with running(Process(tmp_path)) as process:
+        await process.commit(*(b"%d" % number for number in range(9)))
+        for count in (9, 9, 9, 5, 5, 5, 5, 1):
+            await process.deliver()
+            assert rows(tmp_path, "SELECT COUNT(*) FROM requests") == [(count,)]
 
 
 async def test_a_commit_with_the_complete_state_removes_all_other_rows(tmp_path: Path) -> None:

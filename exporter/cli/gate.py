@@ -133,6 +133,7 @@ def _pop_source(file: str, options: dict[str, Any]) -> GateSource:
 @click.option("--at", "start", type=TimeParam(), help="Evaluate against past data starting at TIME, without waiting.")
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
 @click.option("--every", "step", type=DURATION, help="With --at and --until: interval between the start times.")
+@click.option("--plot", is_flag=True, help="Draw the measured values over time.")
 @click.option("--for", "max_duration", type=DURATION, help="Terminate the run after this time, as a step's end does.")
 def run(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run a gate against the real endpoint.
@@ -235,7 +236,7 @@ def backtest(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
 @click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="With --read-url: value of an argument.")
 @click.option("--skip-others", is_flag=True, help="Ignore files without gates, as pre-commit passes all files.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings, too.")
-def lint(
+def lint(  # noqa: PLR0913 - one for each option
     paths: Sequence[str],
     output_format: str,
     *,
@@ -312,7 +313,7 @@ def suggest(
     help="Print only this part. Default: template and rollout; a Secret is printed only by --part secret.",
 )
 @click.option("--into", type=PATH, metavar="FILE", help="File of the Rollout into which the step is inserted.")
-def render(
+def render(  # noqa: PLR0913 - one for each option
     file: Path | None,
     credential_file: Path | None,
     credential_env: str | None,
@@ -325,9 +326,9 @@ def render(
 ) -> None:
     """Generate a gate from a few answers.
 
-    Prints the AnalysisTemplate, the Secret if a credential is given, and the steps of the Rollout. In a terminal it
-    prompts for missing answers. Only the printed Secret contains the credential. With --test sequential it reads the
-    service's present traffic from the store, and prints how long the gate will take, on standard error.
+    Prints the AnalysisTemplate, and the steps of the Rollout unless --into inserts them. In a terminal it prompts for
+    missing answers. Only the Secret contains the credential, and only --part secret prints it. With --test sequential
+    it reads the service's present traffic from the store, and prints how long the gate will take, on standard error.
     """
     from exporter.commands.gate import render as command
 
@@ -336,6 +337,8 @@ def render(
     completed = command.complete_answers({**command.read_answers(file), **options}, prompt)
     credential = command.load_credential(credential_file, credential_env, prompt_credential if ask_credential else None)
     if into is not None:
+        for warning in command.warnings_about(into, completed):
+            click.echo(f"warning: {warning}", err=True)
         command.insert_into(into, completed)
         part = part or "template"
     text = command.render(completed, part, credential)
@@ -343,7 +346,7 @@ def render(
         click.echo("The Secret is not printed: add --part secret, and pipe it to kubectl apply -f -", err=True)
     for warning in command.lint_warnings(completed):
         click.echo(f"warning: {warning}", err=True)
-    if completed.is_sequential and not offline:
+    if completed.is_sequential and not offline and part != "secret":
         from exporter.commands.gate.estimate import estimate
 
         for line in run_async(estimate(completed, credential)):

@@ -104,13 +104,12 @@ def suggest_sequential(history: TrafficHistory, miss: float = 0.05) -> Iterator[
     typical, quiet = history.typical, history.quiet
     # At most 1 %, and less for a service that is updated often.
     false_alarm = min(0.01, float(f"{FALSE_ABORTS / max(history.updates, 1):.1g}"))
+    highest = 1 / typical.bad_share if typical.bad_share else inf
     for weight in WEIGHTS:
         share = weight / 100
-        candidates = [
-            _sequential(SequentialTest(worse, false_alarm, miss), history, weight)
-            for worse in FACTORS
-            if worse >= MIN_WORSE and worse * typical.bad_share <= 1  # the canary cannot fail more often
-        ]
+        # A canary cannot fail more than every request.
+        factors = [worse for worse in FACTORS if worse == MIN_WORSE or MIN_WORSE < worse <= highest]
+        candidates = [_sequential(SequentialTest(worse, false_alarm, miss), history, weight) for worse in factors]
         chosen = next((candidate for candidate in candidates if candidate.decides), candidates[0])
         test = SequentialTest(chosen.worse, false_alarm, miss)
         yield replace(

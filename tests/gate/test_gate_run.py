@@ -205,6 +205,7 @@ async def test_replay_queries_each_past_time_once(tmp_path: Path, capsys: pytest
         "2023-11-14 22:13:20Z Successful (m 3 of 3)",
         "2023-11-14 22:14:20Z Successful (m 3 of 3)",
         "2023-11-14 22:15:20Z Successful (m 3 of 3)",
+        "3 runs: 3 Successful (median 2.5 min)",
     ]
 
 

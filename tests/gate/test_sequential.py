@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporter.commands.gate.estimate import estimate, with_traffic
 from exporter.commands.gate.load import GateSource
+from exporter.commands.gate.render import warnings_about
 from exporter.commands.gate.run import RunOptions, run
 from exporter.gate.arguments import substitute_known
 from exporter.gate.controller import parse_version
 from exporter.gate.render.answers import Answers
 from exporter.gate.render.evidence import budget_query, evidence_query
 from exporter.gate.render.manifest import template
+from exporter.gate.sequential import ServiceTraffic
 from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
 from exporter.net.prometheus_response import QueryResult, Vector
 from tests.gate.simulated_service import (
@@ -175,3 +178,60 @@ async def test_gate_passes_an_equal_canary_and_fails_a_bad_one_early(
             looks = {result["name"]: result["count"] for result in status["metricResults"]}
             ends.append((code, status["phase"], max(looks.values()) < 30))
     assert ends == [(0, "Successful", True), (1, "Failed", True)]
+
+
+ROLLOUT_TEXT = """
+kind: Rollout
+apiVersion: argoproj.io/v1alpha1
+metadata: {name: web, namespace: shop}
+spec:
+  strategy:
+    canary:
+      steps:
+      - setWeight: 10
+      - %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [
+        ("setHeaderRoute: {name: beta, match: [{headerName: x-beta, headerValue: {exact: '1'}}]}", 1),
+        ("setMirrorRoute: {name: copy, percentage: 10, match: [{method: {exact: GET}}]}", 1),
+        ("setHeaderRoute: {name: beta}", 0),
+        ("setWeight: 20", 0),
+    ],
+)
+def test_canary_that_gets_other_requests_is_warned_about(step: str, count: int, tmp_path: Path) -> None:
+    file = tmp_path / "rollout.yaml"
+    file.write_text(ROLLOUT_TEXT % step)
+    warnings = warnings_about(file, answers("prometheus"))
+    assert len(warnings) == count
+    assert all("canary and stable fail at different rates" in warning for warning in warnings)
+    threshold = Answers.model_validate({"signal": "error-rate", "service": "checkout", "address": "http://x"})
+    assert warnings_about(file, threshold) == ()
+
+
+async def test_estimate_without_a_store_is_the_number_of_requests() -> None:
+    lines = list(await estimate(answers("prometheus", address="http://127.0.0.1:9"), None))
+    assert "needs about 115 bad requests of canary and stable to pass an equal canary, and 150 to fail" in lines[0]
+    assert "the service's traffic is: http://127.0.0.1:9 cannot be reached" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        (20.0, ["an equal canary passes after about 19 min", "one 2 times as bad fails after about 23 min"]),
+        (
+            2.0,
+            [
+                "an equal canary mostly stays undecided in the gate's 60 min: that takes about 3 h",
+                "3.6 times as bad",
+                "Raise --weight",
+            ],
+        ),
+    ],
+)
+def test_estimate_is_honest_about_the_traffic(requests: float, expected: list[str]) -> None:
+    text = "\n".join(with_traffic(answers("prometheus"), ServiceTraffic(requests, 0.005)))
+    assert all(part in text for part in expected), text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.live import Live
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from exporter.gate.analysis_run import AnalysisPlan
     from exporter.gate.runner import OnStep
-    from exporter.gate.simulation import MeasurementTrace
+    from exporter.gate.simulation import AnalysisRunResult, MeasurementTrace
     from exporter.gate.template import Metric
 
 EXIT_UNDECIDED: Final = 4
@@ -119,6 +120,18 @@ def result_lines(status: AnalysisRunStatus) -> Iterator[str]:
         )
     final = FINAL_PHASES.get(phase)
     yield f"{phase}: {status.message or (final.effect if final else 'not decided yet')}"
+
+
+def runs_summary(results: Sequence[AnalysisRunResult]) -> str:
+    """Return one line on several runs: how many ended in each phase, and the median time to it."""
+    durations: dict[AnalysisPhase, list[float]] = {}
+    for result in results:
+        status = result.status
+        seconds = (status.completed_at or 0.0) - (status.started_at or 0.0)
+        durations.setdefault(status.phase or AnalysisPhase.RUNNING, []).append(max(seconds, 0.0))
+    phases = sorted(durations, key=lambda phase: -len(durations[phase]))
+    texts = (f"{len(durations[phase])} {phase} (median {median(durations[phase]) / 60:.1f} min)" for phase in phases)
+    return f"{len(results)} runs: {', '.join(texts)}"
 
 
 def trace_lines(traces: Sequence[MeasurementTrace]) -> Iterator[str]:

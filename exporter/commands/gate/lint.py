@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,10 +21,11 @@ STDIN: Final = "-"
 SUFFIXES: Final = {".yaml", ".yml", ".json"}  # JSON is YAML
 
 
-def load_files(paths: tuple[str, ...], stdin: TextIO, context: LintContext) -> LintInput:
-    """Read all paths. Raises GateError."""
-    lint_input = read_input((file for path in paths for file in _read_files(path, stdin)), context)
-    if not lint_input.is_relevant:
+def load_files(paths: tuple[str, ...], stdin: TextIO, context: LintContext, *, skips_others: bool = False) -> LintInput:
+    """Read all paths. With `skips_others` a file need not be about gates, and there may be none. Raises GateError."""
+    files = (file for path in paths for file in _read_files(path, stdin))
+    lint_input = read_input((replace(file, is_explicit=False) if skips_others else file for file in files), context)
+    if not lint_input.is_relevant and not skips_others:
         raise GateError(f"nothing to check: no AnalysisTemplate, AnalysisRun or Rollout in {', '.join(paths)}")
     return lint_input
 

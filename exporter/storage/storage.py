@@ -44,7 +44,7 @@ class Storage:
         self._config = config
         self._books = books
         self._clocks = clocks or Clocks()
-        self._failure = self._hang = self._sync_failure = ""
+        self._reasons = {"failure": "", "hang": "", "sync": ""}
         self._lost_points: int | None = None
         self.state: Mapping[str, bytes] = {}
         self.rewrite_state = False
@@ -58,7 +58,9 @@ class Storage:
         self.history = History(config, self._history_since, self._clocks.wall_time)
         if recovery is not None:
             self._restore(recovery)
-        events = WriterEvents(self._on_committed, self._on_failed, self._on_synced, self._on_recovered, self._on_read)
+        events = WriterEvents(
+            self._on_committed, self._on_failed, partial(self._set_reason, "sync"), self._on_recovered, self._on_read
+        )
         self._writer = Writer(self._disk, config, events, failing=recovery is None) if self._disk is not None else None
         self._reading: asyncio.Future[None] | None = None
 
@@ -70,7 +72,11 @@ class Storage:
     @property
     def degraded_reason(self) -> str:
         """Why not everything is on disk as configured, with a hint; "" if it is, or if nothing is to be stored."""
-        return self._failure or self._hang or self._sync_failure
+        return next(filter(None, self._reasons.values()), "")
+
+    @property
+    def _in_memory(self) -> bool:
+        return bool(self._reasons["failure"] or self._reasons["hang"])
 
     def metrics(self) -> StorageMetrics:
         """Return the latest figures, without touching the disk."""
@@ -135,10 +141,10 @@ class Storage:
         if self._writer is None:
             self.queue.on_stored(last_request)
             return True
-        degraded = bool(self._failure or self._hang)
+        in_memory = self._in_memory
         finished: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._writer.submit(batch, partial(_resolve, finished))
-        if degraded:
+        if in_memory:
             self.queue.release(last_request)
             return False
         try:
@@ -189,17 +195,15 @@ class Storage:
         return True
 
     def _note_hang(self) -> None:
-        if self._writer is not None and not (self._failure or self._hang):
+        if self._writer is not None and not self._in_memory:
             self._writer.note_hang()
             reason = f"the disk of storage.directory {self._config.directory} does not answer: check its volume"
-            self._set_reasons(hang=reason)
+            self._set_reason("hang", reason)
 
-    def _set_reasons(self, *, failure: str | None = None, hang: str | None = None, sync: str | None = None) -> None:
-        """Change some reasons; log when the first one appears and when the last one is gone."""
+    def _set_reason(self, kind: str, reason: str) -> None:
+        """Change a reason, "" for none; log when the first one appears and when the last one is gone."""
         was_degraded = bool(self.degraded_reason)
-        self._failure = self._failure if failure is None else failure
-        self._hang = self._hang if hang is None else hang
-        self._sync_failure = self._sync_failure if sync is None else sync
+        self._reasons[kind] = reason
         if self.degraded_reason and not was_degraded:
             _log.error("storage degraded", extra=fields(reason=self.degraded_reason))
         elif was_degraded and not self.degraded_reason:
@@ -208,18 +212,14 @@ class Storage:
     # Events of the writer ---------------------------------------------------------------------------------------------
 
     def _on_committed(self, ledger: Ledger) -> None:
-        if self._hang:
-            self._set_reasons(hang="")
+        self._set_reason("hang", "")
         self.queue.on_stored(ledger.last_request)
         self.history.on_stored(ledger.last_transition)
 
     def _on_failed(self, reason: str) -> None:
-        self._set_reasons(failure=reason)
+        self._set_reason("failure", reason)
         if not reason:
             self.queue.wake()
-
-    def _on_synced(self, reason: str) -> None:
-        self._set_reasons(sync=reason)
 
     def _on_recovered(self, recovery: Recovery) -> None:
         self.rewrite_state = True

@@ -283,8 +283,11 @@ async def test_counts_of_a_process_that_was_killed_in_memory_mode_start_from_zer
         assert restarted.accounting.is_balanced
 
 
-async def test_counts_of_a_process_that_was_killed_while_the_disk_hung_start_from_zero(tmp_path: Path) -> None:
-    """Higher ones were exported meanwhile. One fault is one line of the log, though the disk fails in several ways."""
+async def test_counts_of_a_process_that_was_killed_while_the_disk_hung_start_from_zero(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Higher ones were exported meanwhile. A hang that ends as an error is one line of the log."""
+    caplog.set_level("INFO")
     async with running(Process(tmp_path, replace(LIMITS, patience=0.1))) as process:
         await process.commit(b"1", b"2")
         await process.deliver()
@@ -294,7 +297,9 @@ async def test_counts_of_a_process_that_was_killed_while_the_disk_hung_start_fro
             file = tmp_path / LEDGER_FILE
             await wait_until(lambda: not read_ledger(file.read_bytes()).complete)  # type: ignore[union-attr]
             shutil.copytree(tmp_path, tmp_path / "killed")
+            await wait_until(lambda: process.storage.metrics().commit_failures)
         await wait_until(lambda: not process.storage.degraded_reason)
+        assert [record.msg for record in caplog.records] == ["storage degraded", "storage back on disk"]
         await process.commit()
         assert read_ledger(file.read_bytes()).complete  # type: ignore[union-attr]
     async with running(Process(tmp_path / "killed")) as restarted:

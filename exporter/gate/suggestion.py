@@ -43,7 +43,7 @@ class TrafficHistory:
     @property
     def typical(self) -> ServiceTraffic:
         """Return the medians."""
-        return self._at(median)
+        return self._statistic(median)
 
     @property
     def quiet(self) -> ServiceTraffic:
@@ -51,7 +51,7 @@ class TrafficHistory:
         requests = [hour.requests for hour in self.hours]
         return replace(self.typical, requests=quantiles(requests, n=10)[0] if len(requests) > 1 else requests[0])
 
-    def _at(self, statistic: Any) -> ServiceTraffic:  # noqa: ANN401 - median, a generic function
+    def _statistic(self, statistic: Any) -> ServiceTraffic:  # noqa: ANN401 - median, a generic function
         rows = (
             [hour.requests for hour in self.hours],
             [hour.bad_share for hour in self.hours],
@@ -144,9 +144,9 @@ def _threshold(history: TrafficHistory, weight: int, window: int) -> ThresholdSu
     while _false_aborts(history, share, window, level) > FALSE_ABORTS and level < 1:
         level *= 1.1
     failure = min(_rounded_up(level), 1.0)
-    found = (factor for factor in FACTORS if _failed(history, share, window, failure, factor) >= CAUGHT)
+    detected = (factor for factor in FACTORS if _failed(history, share, window, failure, factor) >= CAUGHT)
     false_aborts = _false_aborts(history, share, window, failure)
-    return ThresholdSuggestion(weight, window, failure, failure, false_aborts, next(found, inf))
+    return ThresholdSuggestion(weight, window, failure, failure, false_aborts, next(detected, inf))
 
 
 def _rounded_up(number: float) -> float:

@@ -53,11 +53,11 @@ def month(requests: float = 50.0) -> SimulatedService:
     return SimulatedService(start, 30 * DAY, updates, requests=requests, scrape_interval=60)
 
 
-def options(**given: Any) -> BacktestOptions:
+def options(**overrides: Any) -> BacktestOptions:
     """Return the options of a back-test of the last month."""
     start = time.time() - 31 * DAY
     base = {"service": SERVICE, "rollout": f"{NAMESPACE}/{ROLLOUT}", "as_json": True}
-    return BacktestOptions(parse_version("1.9.1"), start, **{**base, **given})
+    return BacktestOptions(parse_version("1.9.1"), start, **{**base, **overrides})
 
 
 def source(file: Path) -> GateSource:

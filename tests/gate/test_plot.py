@@ -1,4 +1,4 @@
-"""`gate run --plot` draws each value at its time and height, with the lines of the conditions; --every has a summary."""
+"""`gate run --plot` draws each value at its time and height, with the lines of the conditions; --every sums up."""
 
 from __future__ import annotations
 

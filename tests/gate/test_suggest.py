@@ -80,9 +80,9 @@ def test_threshold_keeps_its_promises_in_simulation(requests: float) -> None:
 
 
 def test_hours_without_requests_do_not_count() -> None:
-    made = history_of([10.0, 0.0, 20.0], [0.1, 0.0, 0.2], [], 5)
-    assert [hour.requests for hour in made.hours] == [10.0, 20.0]
-    assert made.typical == ServiceTraffic(15.0, 0.01, 1.0)
+    traffic = history_of([10.0, 0.0, 20.0], [0.1, 0.0, 0.2], [], 5)
+    assert [hour.requests for hour in traffic.hours] == [10.0, 20.0]
+    assert traffic.typical == ServiceTraffic(15.0, 0.01, 1.0)
 
 
 @pytest.mark.parametrize("mean", [0.5, 5.0, 99.0, 499.0, 501.0, 2000.0])

@@ -103,9 +103,9 @@ def _load(
 ) -> LoadedGate:
     """Load the gate with the arguments that the Rollout passes; the user's take precedence. Raises GateError."""
     defaults = {"service-name": options.service or "-", "canary-hash": "-", "namespace": "-", "rollout-name": "-"}
-    given = {argument.partition("=")[0] for argument in (*source.arguments, *source.argument_files)}
+    user_names = {argument.partition("=")[0] for argument in (*source.arguments, *source.argument_files)}
     added = tuple(
-        f"{name}={value}" for name, value in {**defaults, **values}.items() if name in names and name not in given
+        f"{name}={value}" for name, value in {**defaults, **values}.items() if name in names and name not in user_names
     )
     gate = load_gate(replace(source, arguments=(*source.arguments, *added)), need_secrets=True, text=text)
     return replace(gate, spec=with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")))
@@ -150,8 +150,8 @@ async def _find_updates(store: PrometheusEndpoint, options: BacktestOptions) -> 
     now = time.time()
     async with PrometheusClient(store) as client:
         series = [await query_series(client, query, options.start, now) for query in (canaries, counters)]
-    found = find_updates(series[0], series[1], now)
-    updates = [update for update in found if update.end - update.start >= MIN_SECONDS]
+    all_updates = find_updates(series[0], series[1], now)
+    updates = [update for update in all_updates if update.end - update.start >= MIN_SECONDS]
     if not updates:
         name = f"of rollout {rollout}" if rollout else "of any rollout"
         hint = "set --rollout if it is not named like the service" if rollout else "lengthen --since"

@@ -107,8 +107,8 @@ def _decision(verb: str, minutes: float, limit: float) -> str:
 
 def _remedies(answers: Answers, traffic: ServiceTraffic, limit: float) -> Iterator[str]:
     test = answers.sequential_test
-    found = detectable_factor(test, traffic, answers.weight / 100, limit)
-    what = f"finds a canary that is {found:.1f} times as bad" if found < inf else "finds no regression by its errors"
+    factor = detectable_factor(test, traffic, answers.weight / 100, limit)
+    what = f"finds a canary that is {factor:.1f} times as bad" if factor < inf else "finds no regression by its errors"
     yield f"in that time the gate {what}; undecided, the rollout pauses. Raise --weight, --count or --worse"
 
 

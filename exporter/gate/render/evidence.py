@@ -148,8 +148,8 @@ def _errors(answers: Answers) -> str:
         return _count(answers, answers.errors)  # VictoriaMetrics counts from 0 if the first value is small
     series, history = f"{_metric(answers)}{_braces(answers, answers.errors)}", format_duration(answers.history)
     # Seen for hours, a series is not new after a failed scrape. The bound keeps old counters out after a longer gap.
-    seen = f"last_over_time({series}[{history}] offset {format_duration(answers.tile)})"
-    return f"({series} < {MAX_FIRST_COUNT} unless {seen} or {_count(answers, answers.errors)})"
+    earlier = f"last_over_time({series}[{history}] offset {format_duration(answers.tile)})"
+    return f"({series} < {MAX_FIRST_COUNT} unless {earlier} or {_count(answers, answers.errors)})"
 
 
 def _burst(answers: Answers) -> str:

@@ -541,34 +541,49 @@ class PromQLTerm:
         return "(vector(0) > 0)" if self.type is TermType.TEXT else f"({self.text})"
 
 
+class ExpansionBudget:
+    """How many templates of a query may still be expanded: each may use another one twice, which doubles the work."""
+
+    def __init__(self, remaining: int) -> None:
+        self._remaining = remaining
+
+    def spend(self) -> None:
+        """Count one expansion. Raises MetricsQLError beyond the limit."""
+        self._remaining -= 1
+        if self._remaining < 0:
+            raise MetricsQLError(f"WITH templates are expanded more than {MAX_EXPANSIONS} times")
+
+
+MAX_EXPANSIONS: Final = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The templates that are visible, each with the scope of its own body."""
 
+    budget: ExpansionBudget
     templates: dict[str, tuple[WithTemplate, Scope]] = field(default_factory=dict)
-    depth: int = 0
 
     def find(self, name: str) -> tuple[WithTemplate, Scope] | None:
-        """Return a template and its scope, None if there is none of that name."""
-        return self.templates.get(name)
+        """Return a template and its scope, None if there is none of that name. Raises MetricsQLError if too often."""
+        definition = self.templates.get(name)
+        if definition is not None:
+            self.budget.spend()
+        return definition
 
     def extended(self, templates: Sequence[WithTemplate]) -> Scope:
         """Return a scope with more templates, each of which sees the ones before it."""
-        if self.depth > MAX_SCOPES:
-            raise MetricsQLError(f"WITH templates are nested more than {MAX_SCOPES} deep")
         scope = self
         for template in templates:
-            scope = Scope({**scope.templates, template.name: (template, scope)}, self.depth + 1)
+            scope = Scope(self.budget, {**scope.templates, template.name: (template, scope)})
         return scope
-
-
-MAX_SCOPES: Final = 50
 
 
 def to_promql(text: str) -> str:
     """Return PromQL of the same shape as a MetricsQL query. Raises MetricsQLError."""
     built_in = QueryParser(_BUILT_IN_TEMPLATES).parse()
-    term = _term(QueryParser(text).parse(), Scope().extended(built_in.templates))
+    scope = Scope(ExpansionBudget(MAX_EXPANSIONS)).extended(built_in.templates)
+    term = _term(QueryParser(text).parse(), scope)
     return term.vector if term.type is TermType.NUMBER else term.text
 
 
@@ -722,9 +737,7 @@ def _template_call(node: QueryNode, template: WithTemplate, visible: Scope, scop
         name: (WithTemplate(name, None, argument), scope)
         for name, argument in zip(parameters, node.children, strict=True)
     }
-    if visible.depth > MAX_SCOPES:
-        raise MetricsQLError(f"WITH templates are nested more than {MAX_SCOPES} deep")
-    term = _term(template.body, Scope({**visible.templates, **bound}, visible.depth + 1))
+    term = _term(template.body, Scope(scope.budget, {**visible.templates, **bound}))
     return replace(term, text=f"({term.text})")
 
 
@@ -750,6 +763,8 @@ def _transform_call(name: str, arguments: Sequence[PromQLTerm]) -> PromQLTerm:
     if name == "union":
         return _union(arguments)
     vector = (series or arguments)[0].vector
+    if name in {"buckets_limit", "prometheus_buckets"}:
+        return PromQLTerm(vector)
     if name == "vector":
         return arguments[0] if series else PromQLTerm(vector)
     if name in {"histogram_quantile", "histogram_quantiles"} | _HISTOGRAMS:
@@ -757,6 +772,11 @@ def _transform_call(name: str, arguments: Sequence[PromQLTerm]) -> PromQLTerm:
         return PromQLTerm(f"topk(2, {quantile})" if name == "histogram_quantiles" else quantile)
     if name == "limit_offset":
         return PromQLTerm(f"limitk({1 if arguments[0].text == '1' else 2}, {vector})")
+    return _per_series_call(name, vector, arguments)
+
+
+def _per_series_call(name: str, vector: str, arguments: Sequence[PromQLTerm]) -> PromQLTerm:
+    """Return a function that changes no series, or only drops some."""
     if name == "clamp_min":
         return PromQLTerm(f"clamp_min({vector}, {arguments[1].text if arguments[1].type is TermType.NUMBER else '0'})")
     if name in _FILTERS:

@@ -20,7 +20,7 @@ from exporter.gate.lint.checks import (
 from exporter.gate.lint.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from exporter.gate.lint.findings import Issue
     from exporter.gate.lint.inputs import LintInput
@@ -38,6 +38,11 @@ class LintRule:
     severity: Severity
     summary: str
     check: Check
+
+    @property
+    def since(self) -> str:
+        """Return the version of this program that added it."""
+        return SINCE.get(self.name, "0.1.0")
 
 
 RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
@@ -156,6 +161,8 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("few-requests", W, "a share of too few events, at the store's traffic", evidence.check_few_requests),
     ("bursty", W, "a share of failures that come in bursts, in the store", evidence.check_bursty),
 )
+SINCE: Final[Mapping[str, str]] = {}
+"""The version that added a rule, if it is not the first; a new rule gets a row when it is released."""
 RULES: Final = tuple(LintRule(*row) for row in RULE_TABLE)
 
 

@@ -89,7 +89,8 @@ def test_any_answers_give_a_gate_without_findings(gate_answers: Answers) -> None
         scrape=gate_answers.scrape_interval,
         delay=gate_answers.read_delay,
     )
-    assert result == ()
+    # A comparison that one of several measurements fails peeks: such answers are warned about rightly.
+    assert {finding.rule for finding in result} <= {"peeking"}
 
 
 @pytest.mark.slow

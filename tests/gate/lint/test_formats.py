@@ -11,12 +11,18 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 from click.testing import CliRunner, Result
 
 from exporter.cli import main
-from exporter.gate.lint.rules import RULES
+from exporter.commands.gate.load import GateError
+from exporter.commands.gate.traffic import add_traffic
+from exporter.gate.lint.inputs import MetricTraffic
+from exporter.gate.lint.rules import RULES, apply_rules
 from tests.gate.lint.golden import PAIRS
+from tests.gate.lint.helpers import parse_texts
 from tests.gate.lint.pages import FOLDER, pages
+from tests.net.prometheus import api, respond_with
 
 ROOT = Path(__file__).parents[3]
 ACTION = ROOT / ".github" / "actions" / "gate-lint" / "action.yml"
@@ -110,3 +116,37 @@ def test_action_annotates_findings_and_writes_sarif(tmp_path: Path) -> None:
     assert [row["ruleId"] for row in json.loads(sarif.read_text())["runs"][0]["results"]] == ["gap"]
     assert run_action(tmp_path, paths=good)[0] == 0
     assert run_action(tmp_path, paths="nowhere.yaml; echo hidden")[0] == 2
+
+
+def number(value: float) -> str:
+    return json.dumps(
+        {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [0, str(value)]}]}}
+    )
+
+
+async def test_traffic_is_read_from_the_store_without_the_matchers_of_a_version() -> None:
+    async def reply(request: web.BaseRequest) -> web.StreamResponse:
+        query = str((await request.post())["query"])
+        return web.Response(text=number(4.0 if "stdvar_over_time" in query else 10.0), content_type="application/json")
+
+    share = (
+        (PAIRS / "bursty.bad.yaml").read_text().replace('service="{{args', 'pod=~".+{{args.hash}}.+", service="{{args')
+    )
+    async with api(reply) as served:
+        lint_input = await add_traffic(parse_texts(share), served.address, None, {"service": "checkout"})
+    # 10 requests/s in a range of two minutes.
+    assert lint_input.context.traffic == {
+        ("error-rate", "error-rate"): MetricTraffic(1200.0, 4.0, selects_version=True)
+    }
+    assert "bursty" in {finding.rule for finding in apply_rules(lint_input)}
+    queries = [request.form["query"] for request in served.requests]
+    assert len(queries) == 2
+    assert all('service="checkout"' in query and "hash" not in query for query in queries)
+
+
+async def test_a_store_that_cannot_be_read_is_an_error_and_an_argument_without_a_value_is_skipped() -> None:
+    share = (PAIRS / "bursty.bad.yaml").read_text()
+    async with api(respond_with("{}", 401)) as served:
+        assert (await add_traffic(parse_texts(share), served.address, None, {})).context.traffic == {}
+        with pytest.raises(GateError, match="--read-url"):
+            await add_traffic(parse_texts(share), served.address, None, {"service": "checkout"})

@@ -290,3 +290,33 @@ def test_tag_of_another_program_is_reported_as_what_it_is(tag: str, words: str, 
 def test_victoria_metrics_answers_later(address: str, delay: str, *, is_reported: bool) -> None:
     assert ("short-delay" in broken(template(metric(address=address, initialDelay=delay)))) is is_reported
     assert "short-delay" not in broken(template(metric(address=address, initialDelay=delay)), delay=30.0)
+
+
+SINCE: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {
+    "headers": ((1, 6), metric()),
+    "oauth2": ((1, 7), metric()),
+    "templates": ((1, 7), metric()),
+    "rangeQuery": ((1, 8), metric(successCondition="len(result) > 0 && all(result, {# < 1})")),
+    "consecutiveSuccessLimit": ((1, 8), metric(consecutiveSuccessLimit=2)),
+    "basicAuth": ((1, 11), metric()),
+}
+PROMETHEUS_FIELDS: dict[str, dict[str, Any]] = {
+    "headers": {"headers": [{"key": "X-Scope-OrgID", "value": "a"}]},
+    "oauth2": {"authentication": {"oauth2": {"tokenUrl": "https://x.example/t", "clientId": "a"}}},
+    "rangeQuery": {"rangeQuery": {"start": 'now() - duration("5m")', "end": "now()", "step": "1m"}},
+    "basicAuth": {"authentication": {"basicAuth": {"username": "a"}}},
+}
+
+
+@pytest.mark.parametrize("version", ["1.6.6", "1.7.2", "1.8.3", "1.9.3", "1.10.2", "1.11", "1.11.0"])
+@pytest.mark.parametrize("field", SINCE)
+def test_each_field_is_valid_from_its_version_on(field: str, version: str) -> None:
+    since, content = SINCE[field]
+    gate = template({**content, "provider": {"prometheus": {**content["provider"]["prometheus"]}}})
+    gate["spec"]["metrics"][0]["provider"]["prometheus"] |= PROMETHEUS_FIELDS.get(field, {})
+    others = [template(metric(name="b"), name="in")]
+    if field == "templates":
+        gate["spec"]["templates"] = [{"templateName": "in"}]
+    is_early = tuple(map(int, version.split(".")[:2])) < since
+    reported = {"too-early", "basic-auth"} & set(broken(gate, *others, version=version))
+    assert bool(reported) is is_early

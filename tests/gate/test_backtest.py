@@ -10,11 +10,13 @@ import pytest
 
 from exporter.commands.gate.backtest import BacktestOptions, backtest
 from exporter.commands.gate.load import GateError, GateSource
+from exporter.gate.backtest import UpdateEnd, find_updates
 from exporter.gate.controller import parse_version
 from exporter.gate.injection import InjectionError, inject
 from exporter.gate.render.answers import Answers
 from exporter.gate.render.manifest import template
 from exporter.gate.render.signals import query
+from exporter.net.prometheus_response import RangeSeries
 from tests.gate.library import GATES
 from tests.gate.simulated_service import (
     NAMESPACE,
@@ -121,3 +123,29 @@ def test_rate_of_the_pods_of_the_hash_is_scaled() -> None:
 def test_query_without_the_canarys_bad_requests_is_not_scaled(text: str) -> None:
     with pytest.raises(InjectionError, match="does not count the canary's bad requests"):
         inject(text, 2, "abc")
+
+
+def canary(*timestamps: float) -> RangeSeries:
+    """Return the series of a canary that was present at some times."""
+    labels = (("name", "web"), ("namespace", "shop"), ("pod_template_hash", "abc"))
+    return RangeSeries(labels, tuple((timestamp, 1.0) for timestamp in timestamps))
+
+
+def counter(result: str, *points: tuple[float, float]) -> RangeSeries:
+    """Return the series of ended updates with a result."""
+    return RangeSeries((("name", "web"), ("namespace", "shop"), ("result", result)), points)
+
+
+def test_canary_that_returns_after_a_long_gap_is_another_update() -> None:
+    updates = find_updates([canary(0, 60, 120, 600, 5000, 5060)], [], now=90_000)
+    assert [(update.start, update.end) for update in updates] == [(0, 600), (5000, 5060)]
+    assert {update.result for update in updates} == {UpdateEnd.UNKNOWN}
+
+
+def test_update_has_the_result_that_was_counted_at_its_end() -> None:
+    counters = [
+        counter("aborted", (0, 4), (60, 4), (720, 5), (5400, 5)),
+        counter("promoted", (0, 1), (60, 1), (720, 1), (5400, 2)),
+    ]
+    updates = find_updates([canary(0, 600), canary(5000, 5300), canary(89_400, 89_900)], counters, now=90_000)
+    assert [str(update.result) for update in updates] == ["aborted", "promoted", "open"]

@@ -30,7 +30,7 @@ def _rules() -> list[dict[str, Any]]:
         {
             "id": rule.name,
             "shortDescription": {"text": rule.summary},
-            "help": {"text": f"{rule.summary}. See docs/gate-lint/{rule.name}.md."},
+            "help": {"text": f"{rule.summary}. See exporter/manual/gate-lint/{rule.name}.md."},
             "defaultConfiguration": {"level": rule.severity.value},
         }
         for rule in RULES

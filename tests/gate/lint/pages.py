@@ -19,7 +19,7 @@ from tests.gate.lint.golden import PAIRS
 if TYPE_CHECKING:
     from exporter.gate.lint.rules import LintRule
 
-FOLDER: Final = Path(__file__).parents[3] / "docs" / "gate-lint"
+FOLDER: Final = Path(__file__).parents[3] / "exporter" / "manual" / "gate-lint"
 _FINDING: Final = re.compile(r"^\S+?:\d+: \w+: (?P<reason>.*) \[[\w-]+\]\n    (?P<hint>.*)$", re.MULTILINE)
 
 

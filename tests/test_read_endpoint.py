@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.verify.heartbeat import read_endpoint
 from exporter.config.outputs import ReadSection
+from exporter.service.wiring import read_endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings → what the packages take: the tracking policy, a parser for each response, the identity of the points."""
+"""Settings → what the packages take: policy of the tracker, parser of a response, identity of points, store to read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from exporter import log
 from exporter.config.settings import NamespacesSection
+from exporter.net.auth import basic_auth, password_reader
+from exporter.net.files import SecretFile
+from exporter.net.prometheus_api import PrometheusEndpoint
+from exporter.net.prometheus_response import Hints
+from exporter.net.proxy import environment_proxy
+from exporter.net.tls import ClientTlsLoader
 from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
 from exporter.rollouts.model import TrackingPolicy
@@ -18,6 +25,7 @@ from exporter.scrape.response import ResponseParser, ScrapeRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.config.outputs import ReadSection
     from exporter.config.settings import Settings
 
 ParserFactory = Callable[[ScrapeRequest], ResponseParser]
@@ -89,3 +97,26 @@ def identity(settings: Settings) -> Identity:
     """
     attributes = tuple(settings.identity().items())
     return Identity(attributes, attributes)
+
+
+def read_endpoint(read: ReadSection) -> PrometheusEndpoint:
+    """Return the store of the section `read`, which has an address. Raises OSError and ValueError for its files."""
+    authorization = _authorization(read)
+    parts = urlsplit(read.url)
+    by_file = "read.authorization_file" if read.authorization_file else "read.username and read.password_file"
+    return PrometheusEndpoint(
+        address=read.url,
+        headers={"Authorization": authorization} if authorization else {},
+        tls=ClientTlsLoader(read.tls) if parts.scheme == "https" else None,
+        timeout=read.timeout,
+        proxy=environment_proxy(parts.scheme, parts.hostname or "", parts.port),
+        hints=Hints(address="read.address" if read.address else "read.last9", credential=by_file),
+    )
+
+
+def _authorization(read: ReadSection) -> str:
+    if read.authorization_file is not None:
+        return SecretFile(read.authorization_file).read()
+    if read.password_file is None and read.password is None:
+        return ""
+    return basic_auth(read.user, password_reader(read)())

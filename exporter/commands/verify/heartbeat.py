@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from aiohttp import ClientError
 
@@ -19,28 +18,24 @@ from exporter.commands.verify.matching import SentFamily
 from exporter.commands.verify.report import VerifyReport
 from exporter.config.errors import without_secrets
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
-from exporter.net.auth import basic_auth, password_reader
-from exporter.net.files import SecretFile
 from exporter.net.gzip import gzip_body
 from exporter.net.http import BLOCK_BYTES, open_session
-from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
-from exporter.net.prometheus_response import METRIC_NAME, Hints, Vector
-from exporter.net.proxy import environment_proxy
-from exporter.net.tls import ClientTlsLoader
+from exporter.net.prometheus_api import PrometheusClient
+from exporter.net.prometheus_response import METRIC_NAME, Vector
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.result import Accepted, Retryable
 from exporter.otlp.transport.response import classify
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import ExpositionError, ExpositionParser
 from exporter.service.delivery import transport
-from exporter.service.wiring import identity
+from exporter.service.wiring import identity, read_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.config.outputs import ReadSection
     from exporter.config.settings import Settings
     from exporter.metrics import Labels
+    from exporter.net.prometheus_api import PrometheusEndpoint
     from exporter.net.prometheus_response import QuerySample
 
 HEARTBEAT_NAME: Final = "rollouts_exporter_heartbeat"
@@ -140,29 +135,6 @@ def _endpoint(settings: Settings) -> PrometheusEndpoint:
         return read_endpoint(settings.read)
     except (OSError, ValueError) as error:
         raise NotConfiguredError(f"read: a file cannot be used: {error}") from None
-
-
-def read_endpoint(read: ReadSection) -> PrometheusEndpoint:
-    """Return the store of the section `read`, which has an address. Raises OSError and ValueError for its files."""
-    authorization = _authorization(read)
-    parts = urlsplit(read.url)
-    by_file = "read.authorization_file" if read.authorization_file else "read.username and read.password_file"
-    return PrometheusEndpoint(
-        address=read.url,
-        headers={"Authorization": authorization} if authorization else {},
-        tls=ClientTlsLoader(read.tls) if parts.scheme == "https" else None,
-        timeout=read.timeout,
-        proxy=environment_proxy(parts.scheme, parts.hostname or "", parts.port),
-        hints=Hints(address="read.address" if read.address else "read.last9", credential=by_file),
-    )
-
-
-def _authorization(read: ReadSection) -> str:
-    if read.authorization_file is not None:
-        return SecretFile(read.authorization_file).read()
-    if read.password_file is None and read.password is None:
-        return ""
-    return basic_auth(read.user, password_reader(read)())
 
 
 async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.commands.gate.load import GateSource
     from exporter.gate.controller import ControllerVersion
+    from exporter.gate.render.answers import Credential
 
 
 @click.group("gate")
@@ -120,15 +121,26 @@ def _credential_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _pop_source(file: str, options: dict[str, Any]) -> GateSource:
-    """Remove the options that select the gate and its arguments, and return them."""
+    """Remove the options that select the gate, its arguments and the credential, and return them."""
     from exporter.commands.gate.load import GateSource
 
-    return GateSource(file, options.pop("template"), options.pop("arguments"), options.pop("files"))
+    template, arguments, files = (options.pop(name) for name in ("template", "arguments", "files"))
+    return GateSource(file, template, arguments, files, _pop_credential(options))
+
+
+def _pop_credential(options: dict[str, Any]) -> Credential | None:
+    """Remove the options that select the source of the credential, where a command has them, and read it."""
+    from exporter.commands.gate.render import load_credential
+
+    file, variable = options.pop("credential_file", None), options.pop("credential_env", None)
+    prompt = prompt_credential if options.pop("ask_credential", False) else None
+    return load_credential(file, variable, prompt)
 
 
 @gate.command("run")
 @click.argument("file", metavar="FILE")
 @gate_options
+@_credential_options
 @click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Factor by which time runs faster.")
 @click.option("--at", "start", type=TimeParam(), help="Evaluate against past data starting at TIME, without waiting.")
 @click.option("--until", "end", type=TimeParam(), help="With --at and --every: repeat the run until this start time.")
@@ -198,6 +210,7 @@ class FactorParam(click.ParamType[float]):
 @click.option("--inject", "factor", type=FactorParam(), help="Test also with the canary's bad requests times FACTOR.")
 @click.option("--json", "as_json", is_flag=True, help="Print updates and summary as one JSON object.")
 @source_options
+@_credential_options
 def backtest(file: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Try a gate on past updates.
 
@@ -289,8 +302,8 @@ def suggest(
     """Suggest how to judge a service.
 
     Reads the service's traffic of the past weeks from the store, and prints for each weight of a canary: the sequential
-    test with the minutes to decide and the regressions that it finds, also in quiet hours, and a threshold with its
-    expected false aborts a month.
+    test (signals error-rate and latency) with the minutes to decide and the regressions that it finds, also in quiet
+    hours, and a threshold (error-rate) with its expected false aborts a month.
     """
     from exporter.commands.gate import render as command
     from exporter.commands.gate.suggest import SuggestOptions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -126,8 +127,12 @@ def _answer_option(name: str, field: Any) -> click.Option:  # noqa: ANN401 - pyd
     if default not in {None, "", False}:
         help_text = f"{help_text} Default: {_default_text(name, default)}."
     names = [f"--{name.replace('_', '-')}", name]
-    kind = bool if default is False else str
-    return click.Option(names, help=help_text, is_flag=kind is bool, default=None, type=kind)
+    kind, is_flag = field.annotation, default is False
+    # The values are only shown: the model checks them, also those of a file.
+    metavar = f"[{'|'.join(kind)}]" if isinstance(kind, type) and issubclass(kind, StrEnum) else None
+    return click.Option(
+        names, help=help_text, is_flag=is_flag, default=None, type=bool if is_flag else str, metavar=metavar
+    )
 
 
 def _default_text(name: str, default: object) -> str:

@@ -27,6 +27,7 @@ LOOKS, FAILURES = 5, 3
 FALSE_ABORTS: Final = 0.2
 """False aborts a month that are tolerable: one in five months."""
 CAUGHT: Final = 0.95
+"""The probability with which a threshold finds a regression that counts as found: 1 - --miss by default."""
 MAX_HOURS: Final = 56
 """Hours of the past that are computed with: evenly spread, more change nothing."""
 EXACT_MEAN: Final = 500.0
@@ -39,6 +40,7 @@ class TrafficHistory:
 
     hours: tuple[ServiceTraffic, ...]
     updates: float
+    updates_are_assumed: bool = False
 
     @property
     def typical(self) -> ServiceTraffic:
@@ -203,7 +205,12 @@ def suggestions_json(suggestions: Iterable[SequentialSuggestion | ThresholdSugge
 
 
 def history_of(
-    requests: Sequence[float], bad: Sequence[float], bursts: Sequence[float], updates: float
+    requests: Sequence[float],
+    bad: Sequence[float],
+    bursts: Sequence[float],
+    updates: float,
+    *,
+    updates_are_assumed: bool = False,
 ) -> TrafficHistory:
     """Return the history of hours with requests: per second, bad ones per second, and some dispersions."""
     burst = max(1.0, median(bursts)) if bursts else 1.0
@@ -212,4 +219,4 @@ def history_of(
         for rate, errors in zip(requests, bad, strict=True)
         if rate > 0
     )
-    return TrafficHistory(hours, updates)
+    return TrafficHistory(hours, updates, updates_are_assumed)

@@ -62,9 +62,9 @@ def options(**overrides: Any) -> BacktestOptions:
     return BacktestOptions(parse_version("1.9.1"), start, **{**base, **overrides})
 
 
-def source(file: Path) -> GateSource:
+def source(file: Path, header: str = "Basic dXNlcjp0b2tlbg==") -> GateSource:
     """Return a gate with the credential."""
-    return GateSource(str(file), arguments=("authorization=Basic dXNlcjp0b2tlbg==",))
+    return GateSource(str(file), arguments=(f"authorization={header}",))
 
 
 @pytest.mark.slow
@@ -82,8 +82,16 @@ async def test_month_with_bad_updates_is_judged(
         file.write_text(template(Answers.model_validate(answers)))
         await backtest(source(file), options(factor=3.0))
         document = json.loads(capsys.readouterr().out)
+        await backtest(source(file, "Basic dXNlcjp0b2tlbg==\n"), options(as_json=False))
+        line_break = capsys.readouterr().out
+        await backtest(source(file), options(factor=3.0, as_json=False))
+        table = capsys.readouterr().out.splitlines()[: len(simulated.updates) + 2]
         with pytest.raises(GateError, match=r"no canary of rollout checkout .* set --rollout"):
             await backtest(source(file), options(rollout=""))
+    assert f"error in {len(simulated.updates)} of them: " in line_break, "a gate that cannot decide gives the reason"
+    assert "invalid header field value" in line_break
+    assert table[0] == "Rollout shop/web"
+    assert max(map(len, table)) <= 80
     days = {round((row["start"] - simulated.start) // DAY): row for row in document["updates"]}
     assert set(days) == {update.start // DAY for update in simulated.updates}
     assert {day for day, row in days.items() if row["assessment"] == "caught"} == set(BAD_DAYS)

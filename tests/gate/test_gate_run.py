@@ -13,6 +13,7 @@ from aiohttp import web
 
 from exporter.commands.gate.load import GateSource
 from exporter.commands.gate.run import run
+from exporter.gate.render.answers import parse_credential
 from tests.gate.gates import SERVICE, TOKEN, article, gate, run_options
 from tests.net.prometheus import Api, api, only_get, respond_with, vector
 
@@ -139,6 +140,22 @@ async def test_line_break_in_a_secret_is_reported_before_sending(
     assert 'net/http: invalid header field value for "Authorization"' in out
     assert "create the Secret with printf" in out
     assert "bmV2ZXI6c2hvd24=" not in out
+
+
+async def test_credential_of_a_gate_is_given_in_any_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    headers = []
+
+    async def note(request: web.BaseRequest) -> web.StreamResponse:
+        headers.append(request.headers["Authorization"])
+        return web.Response(body=GOOD.encode(), content_type="application/json")
+
+    async with api(note) as served:
+        file = article(tmp_path, served.address)
+        for text in ("user:hidden", "dXNlcjpoaWRkZW4=\n", "Basic dXNlcjpoaWRkZW4=\n"):
+            source = GateSource(file, arguments=SERVICE, credential=parse_credential(text))
+            assert await run(source, run_options(start=0.0)) == 0
+    assert set(headers) == {"Basic dXNlcjpoaWRkZW4="}
+    assert "hidden" not in capsys.readouterr().out
 
 
 async def test_secret_in_an_error_body_is_redacted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

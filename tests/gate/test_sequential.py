@@ -221,7 +221,13 @@ async def test_estimate_without_a_store_is_the_number_of_requests() -> None:
 @pytest.mark.parametrize(
     ("requests", "expected"),
     [
-        (20.0, ["an equal canary passes after about 19 min", "one 2 times as bad fails after about 23 min"]),
+        (
+            20.0,
+            [
+                "an equal canary passes after about 19 min; at most 1 % of them fail",
+                "one 2 times as bad fails after about 23 min",
+            ],
+        ),
         (
             2.0,
             [

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from exporter.cli import main
 from exporter.commands.gate.load import GateError
 from exporter.commands.gate.suggest import SuggestOptions, suggest
 from exporter.gate.render.answers import Answers
@@ -112,4 +114,11 @@ async def test_suggestions_come_from_the_store(tmp_path: Path, require_program: 
     assert document["bad_share"] == pytest.approx(0.005, rel=0.1)
     assert 1 <= document["burst"] < 1.3
     assert [row["weight"] for row in document["sequential"]] == [5, 10, 25, 50]
-    assert "suggested: gate render --test sequential --signal error-rate --service checkout --worse 2" in text
+    assert "20 updates a month\nthe number of updates is assumed: none of Rollout web is counted" in text
+    assert max(len(line) for line in text.split("\n\n")[1].splitlines()[1:]) <= 80, "the table fits a terminal"
+    command = text.partition("suggested; add the credential:\n")[2].replace("\\\n", "").split()
+    assert command[:5] == ["rollouts-exporter", "gate", "render", "--test", "sequential"]
+    assert command[-2:] == [">", "gate.yaml"]
+    rendered = CliRunner().invoke(main, ["gate", *command[2:-2], "--offline"])
+    assert rendered.exit_code == 0, rendered.output
+    assert f'value: "{address}"' in rendered.output

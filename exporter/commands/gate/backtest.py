@@ -6,13 +6,15 @@ import asyncio
 import json
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import track
 
-from exporter.commands.gate.display import format_time, table_lines
+from exporter import log
+from exporter.commands.gate.display import format_minute, format_time, table_lines
 from exporter.commands.gate.load import GateError, argument_names_of, load_gate, read_text, with_address
 from exporter.commands.gate.run import endpoint, unsupported
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan
@@ -55,7 +57,8 @@ CONCURRENT_RUNS: Final = 4
 """So that a back-test is quick and the store still has time for others."""
 MIN_SECONDS: Final = 120.0
 """A shorter canary has been measured by no gate."""
-COLUMNS: Final = ("rollout", "canary from", "minutes", "ended", "gate", "after min", "")
+COLUMNS: Final = ("rollout", "canary from", "min", "ended", "gate", "after", "")
+"""Of the table: `min` is how long the canary lived, `after` the minutes until the gate decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,15 +218,25 @@ def _print(judged: list[JudgedUpdate], options: BacktestOptions) -> None:
     if options.as_json:
         print(json.dumps({"updates": [judged_json(item) for item in judged], "summary": document}))  # noqa: T201
         return
-    columns = (*COLUMNS, *([f"at {options.factor:g}x", "after min"] if options.factor else []))
-    lines = [*table_lines(columns, map(_cells, judged)), *_summary_lines(document)]
+    lines = [*_table_lines(judged, options.factor), *_summary_lines(document), *_error_lines(judged)]
     print("\n".join(lines))  # noqa: T201
+
+
+def _table_lines(judged: list[JudgedUpdate], factor: float | None) -> Iterator[str]:
+    """Yield a row for each update. The name of the only rollout is a line, so that the table fits 80 columns."""
+    columns = (*COLUMNS, *([f"at {factor:g}x", "after"] if factor else []))
+    rows = [tuple(_cells(item)) for item in judged]
+    rollouts = {row[0] for row in rows}
+    if len(rollouts) == 1:
+        yield f"Rollout {rollouts.pop()}"
+        columns, rows = columns[1:], [row[1:] for row in rows]
+    yield from table_lines(columns, rows)
 
 
 def _cells(item: JudgedUpdate) -> Iterator[str]:
     update = item.update
     yield f"{update.namespace}/{update.rollout}"
-    yield format_time(update.start)
+    yield format_minute(update.start)
     yield f"{(update.end - update.start) / 60:.0f}"
     yield str(update.result)
     for decided in (item.decision, item.injected):
@@ -232,6 +245,13 @@ def _cells(item: JudgedUpdate) -> Iterator[str]:
             yield f"{decided.seconds / 60:.0f}"
         if decided is item.decision:
             yield item.assessment
+
+
+def _error_lines(judged: Iterable[JudgedUpdate]) -> Iterator[str]:
+    """Yield each reason for which the gate could not decide, with the number of updates."""
+    messages = Counter(item.decision.message for item in judged if item.decision.verdict is Verdict.ERROR)
+    for message, count in messages.items():
+        yield log.REDACTOR.redact(f"error in {count} of them: {message}")
 
 
 def _summary_lines(document: Mapping[str, object]) -> Iterator[str]:
@@ -254,7 +274,8 @@ def _summary_lines(document: Mapping[str, object]) -> Iterator[str]:
         yield f"median: {', '.join(medians)}"
     injected = document.get("injected")
     if isinstance(injected, dict):
+        after = f", after a median of {injected['median_minutes']:g} min" if injected["stopped"] else ""
         yield (
             f"with {injected['factor']:g} times the canary's bad requests, of {injected['updates']} that did not end "
-            f"badly {injected['stopped']} would have been stopped, after a median of {injected['median_minutes']} min"
+            f"badly {injected['stopped']} would have been stopped{after}"
         )

@@ -58,6 +58,11 @@ def format_time(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def format_minute(timestamp: float) -> str:
+    """Format a Unix time as date, hour and minute in UTC."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%MZ")
+
+
 @contextmanager
 def step_display(console: Console, plan: AnalysisPlan) -> Iterator[OnStep]:
     """Yield a function that shows each step of a run: on a terminal a live table, else a line per measurement."""

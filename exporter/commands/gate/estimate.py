@@ -91,7 +91,8 @@ def with_traffic(answers: Answers, traffic: ServiceTraffic) -> Iterator[str]:
     )
     factors = (1.0, test.worse, max(MUCH_WORSE, test.worse))
     minutes = {factor: expected_minutes(test, traffic, share, factor) for factor in factors}
-    yield f"an equal canary {_decision('passes', minutes.pop(1.0), limit)}"
+    passes = _decision("passes", minutes.pop(1.0), limit)
+    yield f"an equal canary {passes}; at most {100 * test.false_alarm:.3g} % of them fail"
     for factor, duration in minutes.items():
         yield f"one {factor:g} times as bad {_decision('fails', duration, limit)}"
     if expected_minutes(test, traffic, share, 1.0) > limit or minutes[test.worse] > limit:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from exporter import log
 from exporter.gate.arguments import ResolutionError
 from exporter.gate.load import read_objects, resolve_spec, select
+from exporter.gate.render.manifest import PASSWORD, USER
 from exporter.gate.template import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exporter.gate.render.answers import Credential
     from exporter.gate.template import AnalysisSpec, AnalysisTemplate, Argument
 
 
@@ -26,12 +28,16 @@ class GateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GateSource:
-    """A gate on the command line: file (- for standard input), template name, arguments as NAME=VALUE and NAME=FILE."""
+    """A gate on the command line: file (- for standard input), template name, arguments as NAME=VALUE and NAME=FILE.
+
+    The credential is the value of the arguments that come from a Secret, unless they are among the others.
+    """
 
     file: str
     template: str | None = None
     arguments: Sequence[str] = field(default=(), repr=False)
     argument_files: Sequence[str] = ()
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +85,28 @@ def read_text(file: str | Path, option: str = "") -> str:
 
 
 def _argument_values(source: GateSource, template: AnalysisTemplate) -> dict[str, str]:
-    """Return the values of arguments: from --arg, else --arg-file, else the environment."""
+    """Return the values of arguments: from --arg, else --arg-file, the environment, and the credential."""
     variables = {argument.name: os.environ.get(variable_name(argument.name)) for argument in template.spec.args}
-    values = {name: value for name, value in variables.items() if value is not None}
+    values = _credential_values(source.credential, template) if source.credential else {}
+    values |= {name: value for name, value in variables.items() if value is not None}
     for text in source.argument_files:
         name, path = split_option(text, "--arg-file")
         values[name] = read_text(path)
     values |= dict(split_option(text, "--arg") for text in source.arguments)
     return values
+
+
+def _credential_values(credential: Credential, template: AnalysisTemplate) -> dict[str, str]:
+    """Return the values of the arguments that come from Secrets: user and password, or a header. Raises GateError."""
+    names = {argument.name for argument in template.spec.args if argument.secret}
+    if names == {USER, PASSWORD}:
+        return {USER: credential.user, PASSWORD: credential.password}
+    if len(names) == 1:
+        return dict.fromkeys(names, credential.header)
+    raise GateError(
+        f"the gate has {len(names)} arguments from Secrets, so that it is not clear which is the credential; set each "
+        "with --arg-file NAME=FILE"
+    )
 
 
 def split_option(text: str, option: str) -> tuple[str, str]:
@@ -123,7 +143,7 @@ def _require_arguments(arguments: Sequence[Argument], secrets: Mapping[str, str]
         if argument.secret and secrets is not None and name not in secrets:
             raise GateError(
                 f"argument {name} comes from key {argument.secret.key} of Secret {argument.secret.name}: set it with "
-                f"--arg-file {name}=FILE or {variable_name(name)}, or add the Secret to the file"
+                f"--arg-file {name}=FILE, {variable_name(name)} or --credential-file, or add the Secret to the file"
             )
         if argument.value is None and argument.field_path:
             raise GateError(f"argument {name} comes from the Rollout; set it with --arg {name}=VALUE")

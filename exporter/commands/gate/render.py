@@ -15,7 +15,7 @@ from exporter.gate.lint.findings import Severity
 from exporter.gate.lint.inputs import LintContext, read_input
 from exporter.gate.lint.rules import apply_rules
 from exporter.gate.render import manifest
-from exporter.gate.render.answers import QUESTIONS, Answers, Credential, Signal, parse_credential
+from exporter.gate.render.answers import QUESTIONS, Answers, Credential, Signal, option_name, parse_credential
 from exporter.gate.render.insertion import insert_step
 from exporter.gate.render.routes import route_warnings
 
@@ -46,7 +46,7 @@ def complete_answers(answers: Mapping[str, Any], prompt: Callable[[str, str], st
     completed = dict(answers)
     for name in _missing_answers(completed):
         if prompt is None:
-            raise GateError(f"{_option(name)} is missing; set it, or run the command in a terminal to be prompted")
+            raise GateError(f"{option_name(name)} is missing; set it, or run the command in a terminal to be prompted")
         completed[name] = prompt(name, str(QUESTIONS[name].description))
     try:
         return Answers.model_validate(completed)
@@ -136,9 +136,5 @@ def load_credential(file: Path | None, variable: str | None, prompt: Callable[[]
 
 
 def _message(error: Any) -> str:  # noqa: ANN401 - an error of pydantic
-    option = _option(str(error["loc"][0])) + ": " if error["loc"] else ""
+    option = option_name(str(error["loc"][0])) + ": " if error["loc"] else ""
     return option + str(error["msg"]).removeprefix("Value error, ")
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,8 @@ from exporter.commands.gate.backtest import query_series
 from exporter.commands.gate.display import table_lines
 from exporter.commands.gate.estimate import format_minutes, read_endpoint
 from exporter.commands.gate.load import GateError
-from exporter.gate.render.answers import Signal
+from exporter.gate.go_format import format_duration
+from exporter.gate.render.answers import Signal, option_name
 from exporter.gate.render.evidence import bursts_query, traffic_queries
 from exporter.gate.suggestion import (
     LIMIT_MINUTES,
@@ -37,10 +39,18 @@ BURST_STEP: Final = 6 * HOUR
 MONTH: Final = 30 * 86400.0
 DEFAULT_UPDATES: Final = 20.0
 """Updates a month of a service whose updates the exporter has not counted: one per working day."""
-SEQUENTIAL_COLUMNS: Final = (
-    "weight", "--worse", "passes after", "caught after", "passes, quiet hours", "finds in 1 h", "in quiet hours",
+REPEATED_ANSWERS: Final = (
+    "signal", "service", "namespace", "rollout", "address", "cluster_id", "organization", "metric", "service_label",
+    "errors", "slower_than", "scrape_interval", "store",
 )  # fmt: skip
+"""Answers that the suggested command repeats, if they are set."""
+SEQUENTIAL_COLUMNS: Final = (
+    "weight", "--worse", "passes in", "quiet hours", "stops in", "finds in 1 h", "quiet hours",
+)  # fmt: skip
+"""A column `quiet hours` is the one before it in the quietest tenth of the hours."""
 THRESHOLD_COLUMNS: Final = ("weight", "interval", "fails at", "false aborts a month", "finds")
+LINE_END: Final = " \\\n  "
+"""Between the lines of a command, as a shell reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +83,14 @@ async def _history(answers: Answers, credential: Credential | None, options: Sug
             await _values(client, query, options.start, now, HOUR) for query in traffic_queries(answers, int(HOUR))
         ]
         bursts = await _values(client, bursts_query(answers), options.start, now, BURST_STEP)
-        updates = (
-            options.updates if options.updates is not None else await _updates(client, answers, options.start, now)
-        )
+        updates = options.updates or await _updates(client, answers, options.start, now)
     times = [timestamp for timestamp in requests if timestamp in bad]
     history = history_of(
         [requests[timestamp] for timestamp in times],
         [bad[timestamp] for timestamp in times],
         [*bursts.values()],
-        updates,
+        updates or DEFAULT_UPDATES,
+        updates_are_assumed=not updates,
     )
     if not history.hours:
         raise GateError(
@@ -98,13 +107,13 @@ async def _values(client: PrometheusClient, query: str, start: float, end: float
 
 
 async def _updates(client: PrometheusClient, answers: Answers, start: float, end: float) -> float:
-    """Return the updates in a month that the exporter has counted, a usual number without any. Raises GateError."""
+    """Return the updates in a month that the exporter has counted, 0 without any. Raises GateError."""
     matchers = f'name="{answers.rollout_name}"' + (f', namespace="{answers.namespace}"' if answers.namespace else "")
     counters = await query_series(
         client, f"sum(max by (namespace, name, result) (argo_rollouts_updates_total{{{matchers}}}))", start, end, HOUR
     )
     growth = sum(max(after - before, 0.0) for row in counters for (_, before), (_, after) in pairwise(row.points))
-    return growth * MONTH / (end - start) if growth else DEFAULT_UPDATES
+    return growth * MONTH / (end - start)
 
 
 def _document(
@@ -133,6 +142,11 @@ def _lines(
         f"{answers.service}: {typical.requests:.3g} requests/s (quiet hours: {quiet.requests:.3g}), "
         f"{typical.bad_share:.3%} bad, bursts {typical.burst:.1f}, {history.updates:.0f} updates a month"
     )
+    if history.updates_are_assumed:
+        yield (
+            f"the number of updates is assumed: none of Rollout {answers.rollout_name} is counted in "
+            "argo_rollouts_updates_total; set --rollout if it is not named like the service, or --updates"
+        )
     first = sequential[0]
     yield (
         f"\nsequential: --false-alarm {first.false_alarm:g} is at most {first.false_aborts:.2g} false aborts a month; "
@@ -149,7 +163,7 @@ def _lines(
 def _sequential_cells(row: SequentialSuggestion) -> Iterator[str]:
     yield f"{row.weight} %"
     yield f"{row.worse:g}"
-    for minutes in (row.pass_minutes, row.catch_minutes, row.quiet_pass_minutes):
+    for minutes in (row.pass_minutes, row.quiet_pass_minutes, row.catch_minutes):
         yield format_minutes(max(minutes, 1.0)) if isfinite(minutes) else "never"
     for factor in (row.detectable, row.quiet_detectable):
         yield _factor(factor)
@@ -175,8 +189,19 @@ def _advice(answers: Answers, sequential: Sequence[SequentialSuggestion]) -> Ite
             "stay undecided, and the rollout pauses. Judge by latency, raise --count, or let a person decide"
         )
         return
-    test = f"--worse {chosen.worse:g} --false-alarm {chosen.false_alarm:g} --miss {chosen.miss:g}"
-    yield (
-        f"suggested: gate render --test sequential --signal {answers.signal} --service {answers.service} {test} "
-        f"--weight {chosen.weight}"
+    yield "suggested; add the credential:"
+    yield _command(answers, chosen)
+
+
+def _command(answers: Answers, chosen: SequentialSuggestion) -> str:
+    """Return the command that renders a suggested test of the same requests, in several lines."""
+    values = {name: getattr(answers, name) for name in REPEATED_ANSWERS if name in answers.model_fields_set}
+    repeated = [
+        f"{option_name(name)} {format_duration(value) if isinstance(value, int) else shlex.quote(str(value))}"
+        for name, value in values.items()
+    ]
+    test = (
+        f"--worse {chosen.worse:g} --false-alarm {chosen.false_alarm:g} --miss {chosen.miss:g} --weight {chosen.weight}"
     )
+    lines = ("rollouts-exporter gate render --test sequential", test, *repeated, "> gate.yaml")
+    return LINE_END.join(lines)

@@ -303,7 +303,7 @@ class Answers(BaseModel):
         if self.is_sequential:
             return (*self._general_contradictions(), *self._sequential_contradictions())
         needs_more, two_scrapes = "needs a --count of at least as many", 2 * self.scrape_interval
-        sequential = ", ".join(map(_option, sorted(_SEQUENTIAL_ANSWERS & self.model_fields_set)))
+        sequential = ", ".join(map(option_name, sorted(_SEQUENTIAL_ANSWERS & self.model_fields_set)))
         return (
             *self._general_contradictions(),
             (sequential, f"{sequential} and --test sequential must be set together"),
@@ -328,7 +328,7 @@ class Answers(BaseModel):
 
     def _sequential_contradictions(self) -> tuple[tuple[Any, str], ...]:
         signals = " or ".join(SEQUENTIAL_SIGNALS)
-        thresholds = ", ".join(map(_option, sorted(_THRESHOLD_ANSWERS & self.model_fields_set)))
+        thresholds = ", ".join(map(option_name, sorted(_THRESHOLD_ANSWERS & self.model_fields_set)))
         early = (
             f"--test sequential needs --controller 1.8 or later: {self.controller} has no consecutiveSuccessLimit, "
             "without which a canary could fail early but not pass early"
@@ -355,7 +355,8 @@ def _default_delay(values: Mapping[str, Any]) -> dict[str, int]:
     return {}
 
 
-def _option(name: str) -> str:
+def option_name(name: str) -> str:
+    """Return the option of an answer."""
     return f"--{name.replace('_', '-')}"
 
 

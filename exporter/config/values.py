@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 MAX_SIZE = 1024**2 * GIB
+"""One pebibyte: far above any use, and within what a float holds exactly."""
+_MAX_COUNT = 10**9
+"""Far above any use, and within 32 bits."""
 MAX_SECONDS = 10 * 365 * 86_400.0
 """Ten years: far above any use, and within what timers, threads and databases count in."""
 MIN_INTERVAL, MIN_SECONDS = 0.1, 0.01
@@ -337,7 +340,7 @@ PositiveOrZeroSeconds = Annotated[
 ]
 NonNegativeSeconds = Annotated[_Seconds, _at_least(0.0), ValueFormat("duration or 0", format_duration)]
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0, le=MAX_SIZE), ValueFormat("size", format_size)]
-PositiveInt = Annotated[int, Field(gt=0, le=10**9), ValueFormat("whole number", int)]
+PositiveInt = Annotated[int, Field(gt=0, le=_MAX_COUNT), ValueFormat("whole number", int)]
 StringList = Annotated[_UniqueList[str], ValueFormat("list of text", list)]
 GlobList = Annotated[_UniqueList[str], ValueFormat("list of globs", list)]
 _ObjectGlob = Annotated[str, AfterValidator(check_object_glob)]

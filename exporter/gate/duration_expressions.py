@@ -31,14 +31,13 @@ _OPERATORS: Final[Mapping[str, tuple[int, Callable[[float, float], float]]]] = {
     "^": (3, math.pow),
 }
 """Priority and function of each."""
-_UNARY_PRIORITY: Final = 2
 _CHOICES: Final[Mapping[str, Callable[[float, float], float]]] = {"min_of": min, "max_of": max}
 
 
 def replace_expressions(text: str, unknown: str) -> str:
     """Return a query with its duration expressions computed; `unknown` replaces those that the request decides.
 
-    Raises ValueError for one that is not valid.
+    Raises ValueError for an expression that is not valid.
     """
     masked = _QUOTED.sub(lambda match: " " * len(match[0]), text)
     changes: list[tuple[int, int, str]] = []

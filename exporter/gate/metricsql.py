@@ -83,6 +83,7 @@ _DATES: Final = {
 _NAN_TRANSFORMS: Final = {"acos", "acosh", "asin", "atanh", "ln", "log10", "log2", "sqrt"}
 """Functions that return NaN for some number."""
 _FILTERS: Final = {"label_match", "label_mismatch", "labels_equal"}
+"""Functions that return some of the series of their argument."""
 _HISTOGRAMS: Final = {"histogram_avg", "histogram_fraction", "histogram_share", "histogram_stddev", "histogram_stdvar"}
 """Functions of the buckets of a histogram, apart from quantiles."""
 _OTHER_TRANSFORMS: Final = {
@@ -555,6 +556,7 @@ class ExpansionBudget:
 
 
 MAX_EXPANSIONS: Final = 1000
+"""Far more than any query that a person wrote needs, and expanded in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -629,7 +631,7 @@ def _common_filters(node: QueryNode, scope: Scope) -> tuple[LabelFilter, ...]:
     """Return the filters that all alternatives of a selector have."""
     alternatives = [_expanded(filters, scope) for filters in node.filters]
     first = alternatives[0] if alternatives else ()
-    return tuple(item for item in first if all(item in other for other in alternatives))
+    return tuple(label_filter for label_filter in first if all(label_filter in other for other in alternatives))
 
 
 def _expanded(filters: Sequence[LabelFilter], scope: Scope) -> tuple[LabelFilter, ...]:

@@ -38,6 +38,7 @@ HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 80.0
 """Time without a request after another one; a little longer than the keep-alive timeout, which closes politely."""
 _SWEEP_SECONDS: Final = 1.0
+"""Between two searches for overdue connections: short beside HEAD_SECONDS, and cheap with so few connections."""
 _LOG_SECONDS: Final = 60.0
 """Between two lines about connections that were closed: an attack must not fill the log."""
 GRACE_SECONDS: Final = 0.1
@@ -46,7 +47,9 @@ one after another; short enough that a probe, behind a full queue of silent conn
 _BACKLOG: Final = 512
 """Connections that the kernel queues; of those beyond, the first packet is repeated after 1 s, then after 3 s."""
 _ACCEPT_RETRY_SECONDS: Final = 0.1
+"""After an error of accept(), which would otherwise return it again at once, without end."""
 _ROOM_RETRY_SECONDS: Final = 0.01
+"""Between two looks for a connection that has had its GRACE_SECONDS: a small part of these."""
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nServer: rollouts-exporter\r\n"
@@ -257,6 +260,8 @@ class Connections:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = asyncio.get_running_loop().time()
-            for connection in [c for c in self._waiting if now - c.waiting_since > c.patience]:
-                self._close(connection)
-                self.report("no complete request in time")
+            waiting = list(self._waiting)  # closing one changes it
+            for connection in waiting:
+                if now - connection.waiting_since > connection.patience:
+                    self._close(connection)
+                    self.report("no complete request in time")

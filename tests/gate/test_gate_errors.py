@@ -25,7 +25,7 @@ async def test_unusable_gate_is_an_error_with_a_hint(tmp_path: Path, monkeypatch
     with pytest.raises(GateError, match="the template has no argument x; it has: service-name, last9-auth"):
         await run(GateSource(file, arguments=("x=1",)), run_options())
     (tmp_path / "gate.yaml").write_text((tmp_path / "gate.yaml").read_text().partition("---")[0])
-    with pytest.raises(GateError, match="set it with --arg-file last9-auth=FILE, GATE_ARG_LAST9_AUTH or --credential-file"):
+    with pytest.raises(GateError, match="set it with --arg-file last9-auth=FILE, GATE_ARG_LAST9_AUTH or --cred"):
         await run(GateSource(file, arguments=SERVICE), run_options())
     monkeypatch.setenv("GATE_ARG_SERVICE_NAME", "checkout")
     monkeypatch.setenv("GATE_ARG_LAST9_AUTH", "Basic abcdefgh")

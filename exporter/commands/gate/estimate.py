@@ -71,7 +71,7 @@ async def estimate(answers: Answers, credential: Credential | None) -> Iterator[
 
 
 def without_traffic(answers: Answers, reason: str) -> Iterator[str]:
-    """Yield how many bad requests the gate needs, and why nothing is known about their rate."""
+    """Yield how many bad requests the gate needs, and the reason for which their rate is unknown."""
     test, share = answers.sequential_test, answers.weight / 100
     yield (
         f"at a weight of {answers.weight} % the gate needs about {test.expected_events(share, 1):.0f} bad requests of "

@@ -28,6 +28,7 @@ MAX_FIRST_COUNT: Final = 10
 FAST_BURN: Final = 14
 """Burn rate that spends 2 % of a month's budget in an hour: the first alert of Google's SRE workbook."""
 BUDGET_DAYS: Final = 30
+"""The period of `--slo`."""
 DEFAULT_METRICS: Final = {
     Signal.ERROR_RATE: "http_requests_total",
     Signal.LATENCY: "http_request_duration_seconds_bucket",

@@ -125,6 +125,9 @@ class OwnMetric(Enum):
     MAX_LOOP_HOLD = _gauge(
         "event_loop_longest_hold_seconds", "Longest time that the event loop was blocked in the last cycle."
     )
+    SHADOW_GATE_ERRORS = _counter(
+        "shadow_gate_errors_total", "Gates of the setting `gates` that could not be evaluated, by reason.", "reason"
+    )
     CONFIG_WARNINGS = _gauge("config_warnings", "Configuration warnings; the check command lists them.")
 
 

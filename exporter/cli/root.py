@@ -128,6 +128,14 @@ def check(context: click.Context, file: Path | None) -> None:
     if file is not None:
         context.obj = (file, context.obj[1])
     loaded = _load_settings(context)
+    if loaded.settings.gates:
+        from exporter.service.shadow_gates import gate_issues
+
+        issues = list(gate_issues(loaded.settings))
+        for issue in issues:
+            click.echo(f"error: {issue}", err=True)
+        if issues:
+            sys.exit(2)
     endpoint = loaded.settings.otlp.endpoint
     push = f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)"
     click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")

@@ -38,6 +38,18 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 DEFAULT = Origin("default")
 COMMAND_LINE = Origin("command line")
 
+
+@dataclass(frozen=True, slots=True)
+class SectionList:
+    """A setting that is a list of sections: what messages call a section, and whether there must be one."""
+
+    noun: str
+    is_required: bool = False
+
+
+SECTION_LISTS = {"argo": SectionList("installation", is_required=True), "gates": SectionList("gate")}
+"""The settings that are a list of sections, or one section without the list."""
+
 _DEPENDENT_DEFAULT = "default_factory_not_called"
 """Type of pydantic's error for a default that depends on an invalid field."""
 
@@ -190,8 +202,11 @@ class _Flattener:
         if not isinstance(tree, list | tuple):
             self.section(model, tree, path)
             return
-        if not tree or not all(tree):
-            self._add_error(path, "is an empty list, or has an empty item", "list at least one installation")
+        element = SECTION_LISTS[str(path[0])]
+        if not all(tree) or (not tree and element.is_required):
+            self._add_error(path, "is an empty list, or has an empty item", f"list at least one {element.noun}")
+        elif not tree:
+            self._set(path, path, ())  # replaces the list of a lower layer
         for index, item in enumerate(tree):
             self.section(model, item, (*path, index))
 
@@ -253,30 +268,32 @@ def _texts(value: object) -> Iterator[str]:
 def merge(layers: Iterable[Layer], issues: IssueCollector) -> Layer:
     """Merge the layers; a later one overrides those before it.
 
-    A list of installations replaces all earlier ones. Settings of `argo` without an index belong to the only
-    installation; if there are several they are an error.
+    A list of sections replaces all earlier ones. Settings without an index belong to its only section; if there are
+    several they are an error.
     """
     merged: Layer = {}
     for layer in layers:
-        if any(_has_index(path) for path in layer):
-            merged = {path: sourced for path, sourced in merged.items() if path[0] != "argo"}
-        is_ambiguous = len({path[1] for path in merged if _has_index(path)}) > 1
+        replaced = {path[0] for path in layer if _has_index(path) or (path[0] in SECTION_LISTS and len(path) == 1)}
+        merged = {path: sourced for path, sourced in merged.items() if path[0] not in replaced}
+        ambiguous = {path[0] for path in merged if _has_index(path) and path[1] != 0}
         for path, sourced in layer.items():
-            if path[0] != "argo" or _has_index(path):
+            element = None if _has_index(path) or len(path) == 1 else SECTION_LISTS.get(str(path[0]))
+            if element is None:
                 merged[path] = sourced
-            elif is_ambiguous:
+            elif path[0] in ambiguous:
                 issues.add_error(
                     sourced.origin.location,
-                    f"{schema.dotted(path)}: there are several installations",
-                    "set it in the file under one installation, or set the complete list as JSON",
+                    f"{schema.dotted(path)}: there are several {element.noun}s",
+                    f"set it in the file under one {element.noun}, or set the complete list as JSON",
                 )
             else:
-                merged["argo", 0, *path[1:]] = sourced
+                merged.pop((path[0],), None)  # an empty list
+                merged[path[0], 0, *path[1:]] = sourced
     return merged
 
 
 def _has_index(path: SettingPath) -> bool:
-    return path[0] == "argo" and isinstance(path[1], int)
+    return len(path) > 1 and isinstance(path[1], int)
 
 
 def unflatten(layer: Layer) -> dict[str, Any]:
@@ -287,8 +304,9 @@ def unflatten(layer: Layer) -> dict[str, Any]:
         for key in path[:-1]:
             branch = branch.setdefault(key, {})
         branch[path[-1]] = sourced.value
-    if "argo" in tree:
-        tree["argo"] = [tree["argo"][index] for index in sorted(tree["argo"])]
+    for name in SECTION_LISTS:
+        if isinstance(sections := tree.get(name), dict):
+            tree[name] = [sections[index] for index in sorted(sections)]
     return tree
 
 
@@ -346,7 +364,7 @@ def _format_error(details: ErrorDetails, value: object) -> tuple[str, str]:
 
 
 def _setting_name(path: SettingPath, origins: Origins) -> str:
-    has_several = any(setting[:2] == ("argo", 1) for setting in origins)
+    has_several = any(setting[:2] == (path[0], 1) for setting in origins)
     return schema.dotted(path, single_installation=not has_several)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
@@ -236,7 +238,7 @@ class Last9Section(Section):
 
 
 class ReadSection(Section):
-    """Read access to the store, for the command `verify`; off without an address."""
+    """Read access to the store, for the command `verify` and for `gates`; off without an address."""
 
     address: Annotated[str, AfterValidator(check_read_address), values.ValueFormat("URL")] | None = None
     """URL of a Prometheus HTTP API, without /api/v1; unset: `last9` is used, or nothing is read."""
@@ -263,3 +265,24 @@ class ReadSection(Section):
     def user(self) -> str:
         """User name of basic authentication; "" for none."""
         return self.username or self.last9.cluster
+
+
+_ARGUMENTS_FORMAT = values.ValueFormat("mapping of names to values", str, values.parse_attributes)
+
+
+class ShadowGateSection(Section):
+    """A gate that only reports what it would have done, for the updates of some rollouts."""
+
+    template: values.FilePath | None = None
+    """File with the AnalysisTemplate, and with those that it refers to; address and credential of its metrics are
+    replaced by those of `read`."""
+    rollouts: values.ObjectGlobList = ()
+    """Rollouts to evaluate it for, as namespace/name globs; of several gates with one template the first that matches
+    applies; empty: all."""
+    args: Annotated[Mapping[str, str], _ARGUMENTS_FORMAT] = Field(default_factory=dict)
+    """Arguments of the template; not secret. By default service-name and rollout-name are the name of the rollout,
+    namespace is its namespace, and canary-hash the pod template hash of the update."""
+
+    def matches(self, namespace: str, name: str) -> bool:
+        """Return whether the gate is for a rollout."""
+        return not self.rollouts or any(fnmatchcase(f"{namespace}/{name}", glob) for glob in self.rollouts)

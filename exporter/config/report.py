@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from exporter.config import schema
 from exporter.config.errors import MASK
-from exporter.config.load import origin_of
+from exporter.config.load import SECTION_LISTS, origin_of
 from exporter.config.outputs import Endpoint
 from exporter.log import MIN_SECRET_LENGTH
 
@@ -41,10 +41,10 @@ def secret_texts(settings: Settings) -> Iterator[str]:
 
 
 def _yaml_lines(loaded: LoadedConfig) -> Iterator[str]:
-    is_single = len(loaded.settings.argo) == 1
+    is_single = {name: len(getattr(loaded.settings, name)) == 1 for name in SECTION_LISTS}
     previous: SettingPath = ()
     for setting in schema.iter_settings(loaded.settings):
-        path = tuple(key for key in setting.path if isinstance(key, str) or not is_single)
+        path = tuple(key for key in setting.path if isinstance(key, str) or not is_single[str(setting.path[0])])
         pairs = zip(previous, path, strict=False)
         common = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
         for level in range(common, len(path) - 1):

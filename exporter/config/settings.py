@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from exporter.config import values
-from exporter.config.outputs import OtlpSection, ReadSection, WebSection
+from exporter.config.outputs import OtlpSection, ReadSection, ShadowGateSection, WebSection
 from exporter.config.pass_through import PassThroughSetting, parse_pass_through
 from exporter.config.section import Section
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
@@ -149,6 +149,9 @@ class Settings(Section):
     rollout_state: RolloutStateSource = RolloutStateSource()
     otlp: OtlpSection = OtlpSection()
     read: ReadSection = ReadSection()
+    gates: tuple[ShadowGateSection, ...] = ()
+    """Shadow gates: evaluated beside real updates, with the store of `read`, and only reported; a mapping, or a list of
+    mappings; empty: off."""
     web: WebSection = WebSection()
     attributes: Attributes = Field(default_factory=dict)
     """Identity attributes of the resource and of every data point, such as k8s.cluster.name (or cluster) and

@@ -165,6 +165,17 @@ def read_section(settings: Settings) -> Iterator[CrossFieldIssue]:
         yield CrossFieldIssue((*path, "username"), "is set without password_file", "set `password_file` too")
 
 
+def shadow_gates(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Shadow gates have a template, a store to query, and derived series."""
+    for index, gate in enumerate(settings.gates):
+        if gate.template is None:
+            yield CrossFieldIssue(("gates", index, "template"), "is not set", "write the file of an AnalysisTemplate")
+    if settings.gates and not settings.read.url:
+        yield CrossFieldIssue(("gates",), "there is no store to query", "set `read.address`, or `read.last9`")
+    if settings.gates and not settings.series.derive:
+        yield CrossFieldIssue(("gates",), "updates are unknown without derived series", "set `series.derive: true`")
+
+
 def endpoint_scheme(settings: Settings) -> Iterator[CrossFieldIssue]:
     """OTLP over HTTP needs a URL."""
     endpoint = settings.otlp.endpoint
@@ -216,6 +227,7 @@ CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[s
     (passwords, frozenset({"username", "password", "password_file"})),
     (single_credentials, frozenset({"headers"})),
     (read_section, frozenset({"address", "cluster", "organization", "username", "password", "password_file"})),
+    (shadow_gates, frozenset({"gates", "template", "address", "cluster", "organization", "derive"})),
     (endpoint_scheme, frozenset({"endpoint", "protocol"})),
     (unverified_grpc, frozenset({"protocol", "insecure_skip_verify"})),
     (backoff, frozenset({"initial", "longest"})),

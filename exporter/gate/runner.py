@@ -57,9 +57,18 @@ RunClock = RealClock | ReplayClock
 
 
 async def run(
-    plan: AnalysisPlan, measure: Measure, clock: RunClock, on_step: OnStep, max_duration: float | None = None
+    plan: AnalysisPlan,
+    measure: Measure,
+    clock: RunClock,
+    on_step: OnStep,
+    max_duration: float | None = None,
+    *,
+    with_traces: bool = True,
 ) -> AnalysisRunResult:
-    """Run a plan to its end; after `max_duration` seconds it is terminated, as at the end of a rollout's step."""
+    """Run a plan to its end; after `max_duration` seconds it is terminated, as at the end of a rollout's step.
+
+    Without `with_traces` the result has none, so that the memory of a run without an end is bounded.
+    """
     status, traces = AnalysisRunStatus(), list[MeasurementTrace]()
     end = float("inf") if max_duration is None else clock.now() + max_duration
     while True:
@@ -70,7 +79,7 @@ async def run(
         step_traces = tuple(trace for trace, _ in measured)
         measurements = {trace.metric.name: measurement for trace, measurement in measured}
         previous, status = status, reconcile(plan, status, measurements, clock.now())
-        traces += step_traces
+        traces += step_traces if with_traces else ()
         next_due = next_time(plan, status) if status.completed_at is None else None
         on_step(status, step_traces, next_due)
         if status.completed_at is not None:

@@ -42,7 +42,8 @@ class PrometheusEndpoint:
 
     `headers` are sent as they are, and are secret; `tls` is None for plain text; `proxy` is the URL of a proxy, None
     for a direct connection; `hints` are the settings that error messages name. With `follows_redirects` a redirect is
-    followed as Go's client does: the form is lost at 301, 302 and 303, and sent again at 307 and 308.
+    followed as Go's client does: the form is lost at 301, 302 and 303, and sent again at 307 and 308. A response longer
+    than `max_bytes` after decompression is a Failure.
     """
 
     address: str = field(repr=False)
@@ -52,6 +53,7 @@ class PrometheusEndpoint:
     proxy: str | None = field(default=None, repr=False)
     hints: Hints = field(default_factory=Hints)
     follows_redirects: bool = False
+    max_bytes: int = MAX_RESPONSE_BYTES
 
 
 class PrometheusClient(SessionClient):
@@ -113,7 +115,8 @@ class PrometheusClient(SessionClient):
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
             reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
             detail = excerpt(log.REDACTOR.redact(str(error)), _MAX_DETAIL)
-            message = text.format(detail=detail, hints=context.hints, seconds=self._endpoint.timeout)
+            limit = self._endpoint.max_bytes / 1024**2
+            message = text.format(detail=detail, hints=context.hints, seconds=self._endpoint.timeout, limit=limit)
             return _redacted(Failure(reason, f"{context.origin} {message}"))
 
     def parse(self, path: str, response: HttpResponse) -> Mapping[str, Any] | Failure:
@@ -143,7 +146,7 @@ class PrometheusClient(SessionClient):
             target = self._redirected(target, response)
             if response.status not in REPEATED_REDIRECTS:
                 method, form = "GET", {}
-            # In Location is what the server wants, so a query by GET does not add its form again.
+            # Location is the complete URL, so a query by GET does not add its form again.
             response = await self._send(method, str(target), form if method == "POST" else {}, tls=tls)
         return replace(response, redirects=redirects)
 
@@ -172,7 +175,7 @@ class PrometheusClient(SessionClient):
             server_hostname=self._endpoint.tls.server_name if self._endpoint.tls else None,
             proxy=self._endpoint.proxy,
         ) as response:
-            return await read_response(response, MAX_RESPONSE_BYTES)
+            return await read_response(response, self._endpoint.max_bytes)
 
 
 REDIRECTS: Final = {301, 302, 303, 307, 308}
@@ -189,7 +192,7 @@ class RedirectError(Exception):
 _BROKEN: Final = ("unreachable", "broke the connection ({detail}); retry, and check its log if this persists")
 _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.TIMEOUT: ("timeout", "did not respond within {seconds:g} s; raise {hints.timeout} if it is only slow"),
-    ErrorKind.RESPONSE_TOO_LARGE: ("query", "responds with more than 64 MiB; narrow the query"),
+    ErrorKind.RESPONSE_TOO_LARGE: ("query", "responds with more than {limit:g} MiB; narrow the query"),
     ErrorKind.INVALID_URL: ("address", "is not an http:// or https:// URL; fix {hints.address}"),
     ErrorKind.UNTRUSTED_CERTIFICATE: ("tls", "presents an untrusted certificate; check {hints.tls}"),
     ErrorKind.TLS_HANDSHAKE: ("tls", "fails the TLS handshake; check {hints.tls}, and https:// or http://"),

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.config.load import LoadedConfig
+    from exporter.metrics import MetricFamily
     from exporter.service.delivery import DeliveryService
+    from exporter.service.shadow import ShadowGates
 
 _log = logging.getLogger(__name__)
 PERSISTENT_COUNTERS: Final = (
@@ -68,6 +70,7 @@ class App:
         scrape_cache = ScrapeCache(settings.series.pass_through.matches)
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
         self.tracker = RolloutTracker(tracking_policy(settings), read_state(self._storage))
+        self._shadow_gates = self._load_shadow_gates()
         dependencies = CycleDependencies(
             self._scraper,
             self.tracker,
@@ -76,6 +79,7 @@ class App:
             self._worker,
             CycleStore(self._storage, self._worker, has_directory=settings.storage.directory is not None),
             self._delivery,
+            self._shadow_gates,
             sidecar=settings.mode == "sidecar",
             gzip=settings.otlp.compression == "gzip",
         )
@@ -90,6 +94,13 @@ class App:
 
         return DeliveryService(self._settings, self._self_metrics, self._storage, self.accounting, self._worker)
 
+    def _load_shadow_gates(self) -> ShadowGates | None:
+        if not self._settings.gates:
+            return None
+        from exporter.service.shadow import ShadowGates  # noqa: PLC0415 - the gates take time and memory to load, so only if needed
+
+        return ShadowGates(self._settings, self._self_metrics)
+
     async def run(self, stop: asyncio.Event) -> bool:
         """Run until `stop` is set; return whether no points were lost. Raises ListenError."""
         async with AsyncExitStack() as stack:
@@ -98,6 +109,8 @@ class App:
             stack.push_async_callback(asyncio.to_thread, self.close_storage)
             stack.callback(self._worker.close)
             stack.push_async_callback(self._scraper.aclose)
+            if self._shadow_gates is not None:
+                stack.push_async_callback(self._shadow_gates.aclose)
             port = await stack.enter_async_context(serve(self._settings.web, self._data_sources()))
             if self._delivery is not None:
                 await stack.enter_async_context(self._delivery)
@@ -155,6 +168,8 @@ class App:
             await self._cycle_runner.start_from_scratch()
         else:
             self._cycle_error = ""
+            if self._shadow_gates is not None:
+                self._shadow_gates.observe(self.tracker.status.rollouts)
 
     # The data sources of the web pages --------------------------------------------------------------------------------
 
@@ -166,9 +181,13 @@ class App:
             status=self._status,
             liveness_errors=self._liveness_errors,
             readiness_errors=self._readiness_errors,
-            own_families=lambda: self._self_metrics.families(process=True),
+            own_families=self._own_families,
             version=lambda: self._cycle_runner.latest,
         )
+
+    def _own_families(self) -> tuple[MetricFamily, ...]:
+        gates = self._shadow_gates.families() if self._shadow_gates is not None else ()
+        return (*self._self_metrics.families(process=True), *gates)
 
     def _rollouts(self) -> Mapping[str, object]:
         status = self.tracker.status

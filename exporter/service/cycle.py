@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.scrape.scraper import Scraper
     from exporter.service.cycle_store import CycleStore
     from exporter.service.delivery import DeliveryService
+    from exporter.service.shadow import ShadowGates
     from exporter.service.worker import Worker
     from exporter.storage.model import QueuedRequest
 
@@ -71,7 +72,7 @@ class PeriodicSchedule:
 
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
-    """The parts of a cycle; without `delivery` nothing is pushed."""
+    """The parts of a cycle; without `delivery` nothing is pushed, without `shadow_gates` none is evaluated."""
 
     scraper: Scraper[ScrapeResult]
     tracker: RolloutTracker
@@ -80,6 +81,7 @@ class CycleDependencies:
     worker: Worker
     store: CycleStore
     delivery: DeliveryService | None = None
+    shadow_gates: ShadowGates | None = None
     sidecar: bool = False
     gzip: bool = True
 
@@ -134,14 +136,19 @@ class CycleRunner:
             self._evict_unused()
         requests: Sequence[QueuedRequest] = ()
         if dependencies.delivery is not None:
-            # `latest` has no self metrics, since /metrics adds those of its moment.
-            pushed = replace(snapshot, families=snapshot.families + self._self_metrics.families())
-            requests = await dependencies.delivery.producer.requests(pushed, gzip=dependencies.gzip)
+            requests = await dependencies.delivery.producer.requests(self._pushed(snapshot), gzip=dependencies.gzip)
             counts = dependencies.delivery.producer.encoder.take_counts()
             self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
         # State and requests in one commit: after a crash no counter is lower than what was sent.
         await dependencies.store.commit(dependencies.tracker, requests)
         return snapshot
+
+    def _pushed(self, snapshot: MetricsSnapshot) -> MetricsSnapshot:
+        """Add the series that are not in `latest`, since /metrics adds those of its moment."""
+        gates = self._dependencies.shadow_gates
+        families, stale = gates.take_push() if gates is not None else ((), ())
+        self_families = self._self_metrics.families()
+        return replace(snapshot, families=snapshot.families + self_families + families, stale=snapshot.stale + stale)
 
     def _is_due(self, source: Source, section: ScrapeSource) -> bool:
         """Return whether a source is scraped at this tick.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from exporter.gate.measured import first_number, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 12, 64
 """Rows and columns of a plot: it fits a terminal of 80 columns with its scale."""
 POINT, SUCCESS_LINE, FAILURE_LINE = "o", "-", "="
-_NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|Inf)")
-_THRESHOLD: Final = re.compile(r"(?:result(?:\[0\])?|#)\s*(?:[<>]=?)\s*([-+]?\d+\.?\d*(?:e[-+]?\d+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def plotted_metrics(traces: Sequence[MeasurementTrace]) -> Iterator[PlottedMetri
         points = tuple(
             (trace.measured_at, value)
             for trace in measured
-            if (value := _first_number(trace.evaluation.outcome.value)) is not None
+            if (value := first_number(trace.evaluation.outcome.value)) is not None
         )
         if points:
             metric = measured[0].metric
@@ -48,14 +46,8 @@ def plotted_metrics(traces: Sequence[MeasurementTrace]) -> Iterator[PlottedMetri
             )
 
 
-def _first_number(text: str) -> float | None:
-    match = _NUMBER.search(text)
-    number = float(match[0]) if match else float("nan")
-    return number if isfinite(number) else None
-
-
 def _thresholds(condition: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in _THRESHOLD.findall(condition))
+    return tuple(number for _, number in thresholds(condition))
 
 
 def plot_lines(plotted: PlottedMetric) -> Iterator[str]:

@@ -84,12 +84,15 @@ async def test_month_with_bad_updates_is_judged(
         document = json.loads(capsys.readouterr().out)
         await backtest(source(file, "Basic dXNlcjp0b2tlbg==\n"), options(as_json=False))
         line_break = capsys.readouterr().out
+        await backtest(source(file), options(service="other", as_json=False))
+        other_service = capsys.readouterr().out
         await backtest(source(file), options(factor=3.0, as_json=False))
         table = capsys.readouterr().out.splitlines()[: len(simulated.updates) + 2]
         with pytest.raises(GateError, match=r"no canary of rollout checkout .* set --rollout"):
             await backtest(source(file), options(rollout=""))
-    assert f"error in {len(simulated.updates)} of them: " in line_break, "a gate that cannot decide gives the reason"
+    assert f"\n{len(simulated.updates)} error: Metric" in line_break, "a gate that cannot decide gives the reason"
     assert "invalid header field value" in line_break
+    assert f"{len(simulated.updates)} undecided: no query returned a value; check --service" in other_service
     assert table[0] == "Rollout shop/web"
     assert max(map(len, table)) <= 80
     days = {round((row["start"] - simulated.start) // DAY): row for row in document["updates"]}

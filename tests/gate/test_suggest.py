@@ -107,6 +107,8 @@ async def test_suggestions_come_from_the_store(tmp_path: Path, require_program: 
         (line,) = await suggest(answers, None, SuggestOptions(start, as_json=True))
         text = "\n".join(await suggest(answers, None, SuggestOptions(start)))
         other = answers.model_copy(update={"service": "other"})
+        with pytest.raises(GateError, match="scheme"):
+            await suggest(answers.model_copy(update={"address": "127.0.0.1:1"}), None, SuggestOptions(start))
         with pytest.raises(GateError, match="the store has no requests of other"):
             await suggest(other, None, SuggestOptions(start))
     document = json.loads(line)

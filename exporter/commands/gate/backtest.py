@@ -32,6 +32,7 @@ from exporter.gate.backtest import (
 )
 from exporter.gate.expr import UnsupportedError
 from exporter.gate.injection import InjectionError, inject
+from exporter.gate.measured import first_number
 from exporter.gate.metric_provider import MetricProvider
 from exporter.gate.provider import ADDRESS_VARIABLE
 from exporter.gate.runner import ReplayClock
@@ -57,6 +58,8 @@ CONCURRENT_RUNS: Final = 4
 """So that a back-test is quick and the store still has time for others."""
 MIN_SECONDS: Final = 120.0
 """A shorter canary has been measured by no gate."""
+NO_VALUES: Final = "no query returned a value; check --service, and the labels in the queries"
+"""The message of a gate that did not decide because it measured nothing."""
 COLUMNS: Final = ("rollout", "canary from", "min", "ended", "gate", "after", "")
 """Of the table: `min` is how long the canary lived, `after` the minutes until the gate decided."""
 
@@ -123,14 +126,6 @@ def _arguments(update: PastUpdate, options: BacktestOptions) -> dict[str, str]:
     }
 
 
-def _metrics(gate: LoadedGate, options: BacktestOptions) -> Mapping[str, Metric]:
-    """Return the metrics with secrets in place. Raises GateError for a gate that the controller rejects."""
-    plan = make_plan(gate.spec, options.controller)
-    if isinstance(plan, AnalysisRunStatus):
-        raise GateError(plan.message)
-    return resolve_with_secrets(gate.spec, plan, options.controller, gate.secrets)
-
-
 def _store(gate: LoadedGate) -> PrometheusEndpoint:
     """Return the store of the gate's first metric. Raises GateError."""
     values = {argument.name: gate.secrets.get(argument.name, argument.value) for argument in gate.spec.args}
@@ -187,14 +182,17 @@ async def _decide(
     plan = make_plan(gate.spec, options.controller)
     if isinstance(plan, AnalysisRunStatus):
         raise GateError(plan.message)
-    metrics = _metrics(gate, options)
+    metrics: Mapping[str, Metric] = resolve_with_secrets(gate.spec, plan, options.controller, gate.secrets)
     if factor is not None:
         metrics = _injected(metrics, factor, update.hash)
     endpoints = {name: endpoint(metric.prometheus) for name, metric in metrics.items() if metric.prometheus}
     async with MetricProvider(metrics, endpoints, options.controller, live=False) as provider:
         clock = ReplayClock(update.start)
         result = await run_analysis(plan, provider.measure, clock, lambda *_: None, update.end - update.start)
-    return decision(result.status, update.start)
+    decided = decision(result.status, update.start)
+    has_value = any(first_number(trace.evaluation.outcome.value) is not None for trace in result.traces)
+    is_open = decided.verdict in {Verdict.UNDECIDED, Verdict.PAUSED}
+    return replace(decided, message=NO_VALUES) if is_open and not has_value else decided
 
 
 def _injected(metrics: Mapping[str, Metric], factor: float, canary_hash: str) -> dict[str, Metric]:
@@ -218,7 +216,7 @@ def _print(judged: list[JudgedUpdate], options: BacktestOptions) -> None:
     if options.as_json:
         print(json.dumps({"updates": [judged_json(item) for item in judged], "summary": document}))  # noqa: T201
         return
-    lines = [*_table_lines(judged, options.factor), *_summary_lines(document), *_error_lines(judged)]
+    lines = [*_table_lines(judged, options.factor), *_summary_lines(document), *_reason_lines(judged)]
     print("\n".join(lines))  # noqa: T201
 
 
@@ -247,11 +245,16 @@ def _cells(item: JudgedUpdate) -> Iterator[str]:
             yield item.assessment
 
 
-def _error_lines(judged: Iterable[JudgedUpdate]) -> Iterator[str]:
+def _reason_lines(judged: Iterable[JudgedUpdate]) -> Iterator[str]:
     """Yield each reason for which the gate could not decide, with the number of updates."""
-    messages = Counter(item.decision.message for item in judged if item.decision.verdict is Verdict.ERROR)
-    for message, count in messages.items():
-        yield log.REDACTOR.redact(f"error in {count} of them: {message}")
+    decisions = [item.decision for item in judged]
+    reasons = Counter(
+        f"{decided.verdict}: {decided.message}"
+        for decided in decisions
+        if decided.verdict is Verdict.ERROR or decided.message == NO_VALUES
+    )
+    for reason, count in reasons.items():
+        yield log.REDACTOR.redact(f"{count} {reason}")
 
 
 def _summary_lines(document: Mapping[str, object]) -> Iterator[str]:

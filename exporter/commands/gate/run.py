@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 TEMPLATE_HINTS: Final = Hints(
     address="provider.prometheus.address",
-    credential="provider.prometheus.headers",
+    credential="provider.prometheus.headers and the credential",
     tls="provider.prometheus.insecure",
     timeout="provider.prometheus.timeout",
 )

@@ -14,6 +14,7 @@ from exporter.commands.gate.backtest import query_series
 from exporter.commands.gate.display import table_lines
 from exporter.commands.gate.estimate import format_minutes, read_endpoint
 from exporter.commands.gate.load import GateError
+from exporter.commands.gate.render import lint_warnings
 from exporter.gate.go_format import format_duration
 from exporter.gate.render.answers import Signal, option_name
 from exporter.gate.render.evidence import bursts_query, traffic_queries
@@ -64,6 +65,7 @@ class SuggestOptions:
 
 async def suggest(answers: Answers, credential: Credential | None, options: SuggestOptions) -> Iterator[str]:
     """Return the lines of the suggestions. Raises GateError."""
+    lint_warnings(answers)  # raises for an address that no controller could query
     history = await _history(answers, credential, options)
     sequential = tuple(suggest_sequential(history, answers.miss))
     # The threshold of a latency gate is that of a quantile, which a share of slow requests does not give.

@@ -134,7 +134,10 @@ def _all_arguments(specs: Sequence[AnalysisSpec]) -> tuple[Argument, ...]:
 
 
 def _distinct(rules: Sequence[R], what: str, kind: ObjectKind) -> tuple[R, ...]:
-    """Return rules, of which only those of templates are checked: they are when the controller merges them."""
+    """Return the rules. Raises TemplateError for two with one name, but not of an AnalysisRun.
+
+    The controller finds them when it merges templates, and it merges no runs.
+    """
     names: set[str] = set()
     for rule in rules if kind is not ObjectKind.RUN else ():
         if rule.metric_name in names:

@@ -260,9 +260,9 @@ class QueryParser:
 
     def _accept(self, *words: str) -> bool:
         """Skip the current token if it is one of these."""
-        is_one = self._kind in {"name", "symbol"} and self._word in words
-        self._position += is_one
-        return is_one
+        is_accepted = self._kind in {"name", "symbol"} and self._word in words
+        self._position += is_accepted
+        return is_accepted
 
     def _list(self, parse: Callable[[], object], end: str) -> list[object]:
         """Parse what is between a bracket, already read, and its end; a comma before the end is allowed."""

@@ -114,6 +114,7 @@ def check_unreachable(lint_input: LintInput) -> Iterator[Issue]:
 
 
 LIMITED_PHASES: Final = {"failureLimit": AnalysisPhase.FAILED, "inconclusiveLimit": AnalysisPhase.INCONCLUSIVE}
+"""The phase of the measurements that each limit counts."""
 
 
 def is_dry_run(metric: MetricView) -> bool:
@@ -164,6 +165,7 @@ def _failures_in_comment(comment: str) -> int | None:
 
 
 RULE_FIELDS: Final = ("dryRun", "measurementRetention")
+"""Lists of rules that select metrics by name."""
 
 
 def check_repeated_rules(lint_input: LintInput) -> Iterator[Issue]:

@@ -141,6 +141,7 @@ def check_unknown(lint_input: LintInput) -> Iterator[Issue]:
 
 
 OBJECT_FIELDS: Final = {"apiVersion", "kind", "metadata", "spec", "status"}
+"""Fields of every Kubernetes object of these kinds."""
 RUN_FIELDS: Final = {"terminate", "ttlStrategy"}
 """Fields of an AnalysisRun's spec that a template's does not have."""
 

@@ -183,6 +183,7 @@ async def exporter(
 LABELS = 'name="checkout",namespace="shop"'
 
 
+@pytest.mark.slow
 async def test_a_gate_is_evaluated_beside_an_update_and_reports_what_it_would_have_done(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,6 +213,7 @@ async def test_a_gate_is_evaluated_beside_an_update_and_reports_what_it_would_ha
     assert (context["verdict"], context["namespace"], context["name"]) == ("stopped", "shop", "checkout")
 
 
+@pytest.mark.slow
 async def test_the_preview_of_a_blue_green_update_is_watched(tmp_path: Path) -> None:
     store, spec = Store(value=0.0), replace(SPEC, strategy=BlueGreenStrategy(manual=True))
     store.release.set()
@@ -221,6 +223,7 @@ async def test_the_preview_of_a_blue_green_update_is_watched(tmp_path: Path) -> 
         await running.sees(VERDICT, LABELS, 'verdict="passed"', "} 1")
 
 
+@pytest.mark.slow
 async def test_a_store_that_hangs_slows_neither_cycles_nor_pages(tmp_path: Path) -> None:
     store, metrics = Store(), []
     for number in range(9):

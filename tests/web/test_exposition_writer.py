@@ -153,6 +153,7 @@ def test_promtool_accepts_the_own_and_derived_metrics(promtool: str) -> None:
     self_metrics.add(OwnMetric.PARSE_ERRORS, "argo", "no value")
     self_metrics.add(OwnMetric.SCRAPES, "argo", "ok")
     self_metrics.add(OwnMetric.SAMPLES_DROPPED, "namespace")
+    self_metrics.add(OwnMetric.SHADOW_GATE_ERRORS, "query")
     self_metrics.observe(OwnMetric.REQUEST_SECONDS, 0.2)
     observable = [metric for metric in OwnMetric if metric.value.observable]
     self_metrics.register_callback(lambda: {row: {"a": 1.0} if row.value.labels else 1.0 for row in observable})

@@ -120,9 +120,8 @@ class DirectoryLock:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                owner = os.pread(self._descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
                 raise InUseError(
-                    f"storage.directory {directory} is in use by another process (its pid: {owner}); "
+                    f"storage.directory {directory} is in use by another process (its pid: {self._owner()}); "
                     "give each exporter a directory of its own, or stop the other first"
                 ) from None
             except OSError as error:
@@ -135,6 +134,12 @@ class DirectoryLock:
             with suppress(OSError):  # a full disk is no reason not to deliver what is on it
                 os.pwrite(self._descriptor, f"{os.getpid()}\n".ljust(PID_BYTES).encode(), 0)
             opened.pop_all()
+
+    def _owner(self) -> str:
+        try:
+            return os.pread(self._descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
+        except OSError:  # a disk that fails is no reason to start beside another process
+            return "unknown"
 
     def is_linked(self) -> bool:
         """Return whether the path still leads to this file: the directory may have been removed or replaced."""

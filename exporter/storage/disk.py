@@ -139,7 +139,7 @@ class Disk:
         except Exception:
             if database is not None:
                 database.close()
-            if previous is None:
+            if not self._adopted:  # or another process would send what this one has queued, too
                 self._unlock()
             raise
         # Not before: a commit into a file that was not adopted would be discarded with it.

@@ -138,6 +138,8 @@ class StoredQueue:
 
     async def peek(self) -> QueuedRequest | None:
         """Return the oldest request, None if there is none that can be sent now."""
+        # A kill undoes drops that were not committed: after it, no older point may follow what was sent meanwhile.
+        self.expire()
         while (oldest := self._oldest()) is not None and oldest.head.id <= self._released:
             if oldest.request is not None:
                 return oldest.request

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,6 +85,8 @@ class Life:
     clocks: Clocks = field(default_factory=Clocks)
     accounting: DeliveryAccounting = field(default_factory=DeliveryAccounting)
     cycles: list[int] = field(default_factory=list)
+    read_timeout: float | None = None
+    """Seconds that a delivery waits for a disk that fails, and need not answer."""
     storage: Storage = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,7 +117,7 @@ class Life:
 
     async def send(self, answer: str = "accepted") -> bool:
         """Send the oldest request and get an answer: accepted, rejected or lost; return whether there was a request."""
-        if (request := await self.storage.queue.peek()) is None:
+        if (request := await self._peek()) is None:
             return False
         cycle, number = number_of(request)
         self.note(f"{'rejected' if answer == 'rejected' else 'sent'} {cycle} {number}")
@@ -126,6 +129,12 @@ class Life:
         self.accounting.count_acked(request.points - rejected, rejected)
         self.note("acked" if await self.storage.commit(CycleCommit()) else "forgot")
         return True
+
+    async def _peek(self) -> QueuedRequest | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.read_timeout):
+                return await self.storage.queue.peek()
+        return None
 
     async def run(self, first: int, count: int, settle: float = 0.0) -> None:
         """Perform cycles, and deliver about two of three requests; now and then wait for `settle` seconds."""
@@ -140,7 +149,7 @@ class Life:
 
     def close(self) -> int:
         """End as on SIGTERM; return the points that are lost."""
-        return self.storage.close(10)
+        return self.storage.close(60)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +30,6 @@ from tests.storage.shim import Fault, Kind, Shim, read_journal
 
 SHIM: Final = Shim()
 HOUR: Final = 3600
-PATIENT: Final = replace(LIMITS, patience=0.15)
-"""A read from a disk that fails lasts so long."""
 
 EVENTS: Final[Counter[str]] = Counter()
 """What happened in all sequences together."""
@@ -66,7 +63,7 @@ class StorageMachine(RuleBasedStateMachine):
         write_files(self.directory, contents)
         SHIM.start(self.directory, self.root / "journal")
         self.disk_fails = False
-        self.life = Life(self.directory, self._note, "always", PATIENT, Clocks(lambda: self.boot_time, "boot"))
+        self.life = Life(self.directory, self._note, "always", LIMITS, Clocks(lambda: self.boot_time, "boot"))
         self.runner.run(self.life.start())
         self.runner.run(self.record.check_rows(self.life))
 
@@ -122,13 +119,15 @@ class StorageMachine(RuleBasedStateMachine):
         kinds = Kind.CREATE | Kind.WRITE if full else Kind.CHANGE | Kind.READ
         SHIM.fault(kinds, Fault.FAIL, number=errno.ENOSPC if full else errno.EIO)
         self.disk_fails = True
-        self.put()
+        self.put()  # from now on it is known that the disk fails, so only a read is waited for
+        self.life.read_timeout = 0.1
         self.send("accepted")
 
     @rule()
     def repair_disk(self) -> None:
         SHIM.end_fault()
         self.disk_fails = False
+        self.life.read_timeout = None
 
     @rule(hours=st.integers(-48, 48))
     def set_clock(self, hours: int) -> None:

@@ -47,7 +47,7 @@ class ConservationOracle:
     _acknowledged_in_memory: set[PointId] = field(default_factory=set)
     _repeatable: set[PointId] = field(default_factory=set)
     _uncounted: set[PointId] = field(default_factory=set)
-    """Finished, and the accounting may have forgotten it: before a kill, or before its counts began anew."""
+    """Finished, and not in the accounting: its answer was lost, or a kill or a new start of the counts forgot it."""
     _unreadable: set[PointId] = field(default_factory=set)
     _last_time: dict[Hashable, float] = field(default_factory=dict)
 
@@ -60,8 +60,7 @@ class ConservationOracle:
         """Note that a cycle is committed: from now on its points must arrive."""
         self.committed.update(points)
         if durable:
-            self._in_memory.clear()  # one commit takes everything before it along
-            self._acknowledged_in_memory.clear()
+            self._store()
         else:
             self._in_memory.update(points)
 
@@ -89,19 +88,23 @@ class ConservationOracle:
 
     def acknowledge(self, *, durable: bool = True) -> None:
         """Note that the acknowledgement of the last request is committed: it must not be sent again."""
-        if durable:
-            self._uncounted -= self._open
-            self._in_memory.clear()
-            self._acknowledged_in_memory.clear()
-        else:
-            self._acknowledged_in_memory |= self._open
+        self._acknowledged_in_memory |= self._open
         self._repeatable -= self._open
         self._open.clear()
+        if durable:
+            self._store()
+
+    def _store(self) -> None:
+        """Note a commit: it takes everything before it along."""
+        self._uncounted -= self._acknowledged_in_memory
+        self._in_memory.clear()
+        self._acknowledged_in_memory.clear()
 
     def lose_answer(self) -> None:
-        """Note that the answer to the last delivery did not arrive: it is sent again."""
+        """Note that the answer to the last delivery did not arrive: it is sent again, or dropped before that."""
         self.events["lost answer"] += 1
         self._repeatable |= self._open
+        self._uncounted |= self._open  # if it is dropped, it is counted as that: nobody can find out that it arrived
 
     def kill(self, synced: ConservationOracle | None = None) -> None:
         """Note a kill: what was in memory only may be gone, and the last request, if open, comes again.

@@ -67,6 +67,21 @@ def test_the_last_unacknowledged_request_may_be_repeated_once_after_a_fault(
         oracle.deliver(SECOND)
 
 
+def test_a_request_whose_answer_was_lost_counts_as_dropped_only_until_it_is_sent_again() -> None:
+    oracle = oracle_of(FIRST)
+    oracle.deliver(SECOND)
+    oracle.lose_answer()
+    oracle.check(books(2, 1, expired=1), may_drop=True)
+    with pytest.raises(AssertionError, match="missing 0"):
+        oracle.check(books(3, 1, expired=2), may_drop=True)
+    oracle.deliver(SECOND)
+    oracle.acknowledge(durable=False)
+    oracle.commit([])
+    oracle.check(books(2, 2), may_drop=True)
+    with pytest.raises(AssertionError, match="missing 0"):
+        oracle.check(books(2, 1, expired=1), may_drop=True)
+
+
 @pytest.mark.parametrize(
     ("counts", "options", "message"),
     [

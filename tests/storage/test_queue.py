@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,18 @@ async def test_the_age_goes_on_while_the_process_is_down(tmp_path: Path) -> None
     clock.sleep(LIMITS.max_age + 1)
     async with running(Process(tmp_path, clock=clock)) as process:
         process.storage.queue.expire()
+        assert process.accounting.dropped == {"expired": 10}
+
+
+async def test_a_drop_that_a_kill_undid_is_done_again_before_anything_is_sent(tmp_path: Path) -> None:
+    """The process may have sent later requests from memory, while the disk failed."""
+    clock, killed = SetClock(), tmp_path / "killed"
+    async with running(Process(tmp_path, clock=clock)) as process:
+        await process.commit(b"1")
+        shutil.copytree(tmp_path, killed)
+        clock.sleep(LIMITS.max_age + 1)
+    async with running(Process(killed, clock=clock)) as process:
+        assert await process.storage.queue.peek() is None
         assert process.accounting.dropped == {"expired": 10}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -22,7 +23,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a marked test by another pytest."""
     if pyfuncitem.get_closest_marker("preloaded") is None or "LD_PRELOAD" in os.environ:
         return None
-    run_preloaded(
-        pyfuncitem._request.getfixturevalue("shim_library"), "pytest", "-qp", "no:cacheprovider", pyfuncitem.nodeid
-    )
+    library = pyfuncitem._request.getfixturevalue("shim_library")
+    # Of its own: pytest cleans up the common one, and fails if another does so at the same time.
+    directory = library.with_name(f"run-{uuid4()}")
+    run_preloaded(library, "pytest", "-qp", "no:cacheprovider", f"--basetemp={directory}", pyfuncitem.nodeid)
     return True

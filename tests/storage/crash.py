@@ -107,7 +107,7 @@ class Place:
                 hurry(checkpoint_interval=60.0)  # which would sync as well
             arm()
             life = Life(self.directory, SHIM.note, fsync)
-            asyncio.run(life.run(max(self.record.tried, default=0) + 1, cycles, settle))
+            asyncio.run(life.run(self.record.next_cycle, cycles, settle))
             SHIM.note(f"count {SHIM.count}")
             if close:
                 SHIM.end_fault()

@@ -160,6 +160,8 @@ class Record:
     tried: list[int] = field(default_factory=list)
     committed: int = 0
     origins: list[int] = field(default_factory=lambda: [0])
+    next_cycle: int = 1
+    """A number that no life has used, not even for a cycle that a kill undid."""
 
     def add(self, note: str) -> None:
         """Add the next note."""
@@ -173,6 +175,7 @@ class Record:
                 self.tried = [tried for tried in self.tried if tried <= cycle]
             case "try", [cycle]:
                 self.tried.append(cycle)
+                self.next_cycle = max(self.next_cycle, cycle + 1)
                 self.oracle.issue(points_of_cycle(cycle))
             case "put" | "held", [cycle]:
                 self.oracle.commit(points_of_cycle(cycle), durable=word == "put")
@@ -202,7 +205,7 @@ class Record:
         asyncio.run(self._check_end(Life(directory, self.add), may_drop=may_drop))
 
     async def _check_end(self, life: Life, *, may_drop: bool) -> None:
-        fresh = max(self.tried, default=0) + 1
+        fresh = self.next_cycle
         await life.start()
         await self.check_rows(life)
         await life.put(fresh)

@@ -105,6 +105,7 @@ class ConservationOracle:
         self.events["lost answer"] += 1
         self._repeatable |= self._open
         self._uncounted |= self._open  # if it is dropped, it is counted as that: nobody can find out that it arrived
+        self._open.clear()  # the next acknowledgement may be another request's
 
     def kill(self, synced: ConservationOracle | None = None) -> None:
         """Note a kill: what was in memory only may be gone, and the last request, if open, comes again.
@@ -114,7 +115,7 @@ class ConservationOracle:
         self.events["kill"] += 1
         forgotten = self._open | self._acknowledged_in_memory
         if synced:
-            forgotten |= self.finished - (synced.finished - synced._open)
+            forgotten |= self.finished - (synced.finished - synced._open - synced._repeatable)
             self.committed &= synced.committed
         self._repeatable |= forgotten
         self._uncounted |= forgotten

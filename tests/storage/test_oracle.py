@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.storage.life import Record
 from tests.storage.oracle import ConservationOracle
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FIRST: dict[PointId, object] = {("a", 1): 1.0}
 SECOND: dict[PointId, object] = {("a", 2): 2.0}
+THIRD: dict[PointId, object] = {("b", 3): 3.0}
 
 
 def books(produced: int, delivered: int, **dropped: int) -> Any:
@@ -74,12 +76,16 @@ def test_a_request_whose_answer_was_lost_counts_as_dropped_only_until_it_is_sent
     oracle.check(books(2, 1, expired=1), may_drop=True)
     with pytest.raises(AssertionError, match="missing 0"):
         oracle.check(books(3, 1, expired=2), may_drop=True)
+    oracle.issue(THIRD)
+    oracle.deliver(THIRD)
+    oracle.acknowledge()
+    oracle.check(books(3, 2, expired=1), may_drop=True)
     oracle.deliver(SECOND)
     oracle.acknowledge(durable=False)
     oracle.commit([])
-    oracle.check(books(2, 2), may_drop=True)
+    oracle.check(books(3, 3), may_drop=True)
     with pytest.raises(AssertionError, match="missing 0"):
-        oracle.check(books(2, 1, expired=1), may_drop=True)
+        oracle.check(books(3, 2, expired=1), may_drop=True)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,14 @@ def test_the_end_of_a_run_is_checked(counts: Any, options: Any, message: str) ->
     oracle.check(books(2, 1, expired=1), may_drop=True)
     with pytest.raises(AssertionError, match=message):
         oracle.check(counts, **{"may_drop": True} | options)
+
+
+def test_a_cycle_that_a_kill_undid_is_never_issued_again() -> None:
+    record = Record()
+    for note in ("try 1", "put 1", "try 2", "stored 1"):  # and a life that is killed before its first cycle
+        record.add(note)
+    record.add(f"try {record.next_cycle}")
+    assert record.tried == [1, 3]
 
 
 def test_a_kill_loses_only_what_was_in_memory() -> None:

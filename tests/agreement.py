@@ -184,17 +184,25 @@ def _fraction(
     stable, current = status.get("stableRS"), status.get("currentPodHash")
     if canary is None:
         return None, TOLERANCE
-    if not stable or not current or stable == current:
-        return 0.0, TOLERANCE
     weights, routing = (status.get("canary") or {}).get("weights"), canary.get("trafficRouting")
+    is_moving = bool(stable and current and stable != current)
+    if not is_moving and not (stable and _weight_on_another_hash(weights, stable)):
+        return 0.0, TOLERANCE
     if weights:
         share = weights["canary"]["weight"] / ((routing or {}).get("maxTrafficWeight") or 100)
         return share, TOLERANCE + (1 / max(spec.get("replicas", 1), 1) if pods_only else 0)
+    # All pods of the rollout, older revisions' among them: without a router the Service sends traffic to all.
     ready = Counter(roles.get(pod["uid"]) for pod in pods if pod.get("ready"))
-    total = ready["canary"] + ready["stable"]
+    total = ready["canary"] + ready["stable"] + ready["old"]
     if "trafficRouting" in canary or not total:
         return None, TOLERANCE
     return ready["canary"] / total, TOLERANCE + 1 / total
+
+
+def _weight_on_another_hash(weights: KubeObject | None, stable: str) -> bool:
+    """Return whether the router still sends traffic to another revision, as dynamicStableScale does on its way back."""
+    canary = (weights or {}).get("canary") or {}
+    return bool(canary.get("weight")) and canary.get("podTemplateHash", stable) not in ("", stable)
 
 
 def _check_phase(values: ExportedValues, expected: Expected) -> Correctness:

@@ -261,9 +261,13 @@ QUESTIONS: Final = (*_CHECKS, "alive")
 
 
 class TruthComparer:
-    """Compares the snapshots of one recording with its Kubernetes objects, frame by frame."""
+    """Compares the snapshots of one recording with its Kubernetes objects, frame by frame.
 
-    def __init__(self, truth: Sequence[KubeObject], *, pods_only: bool) -> None:
+    A value is right if it is that of the frame or of one of its `neighbours` on either side.
+    """
+
+    def __init__(self, truth: Sequence[KubeObject], *, pods_only: bool, neighbours: int = 1) -> None:
+        self._neighbours = neighbours
         self._expected = [expected_by_rollout(frame, pods_only=pods_only) for frame in truth]
         self._index_by_time = {frame["at"]: index for index, frame in enumerate(truth)}
 
@@ -272,7 +276,8 @@ class TruthComparer:
     ) -> Iterator[Comparison]:
         """Answer every question about every rollout of the frame at `timestamp`."""
         index, exported, visible = self._index_by_time[timestamp], exported_by_rollout(snapshot), _visible(results)
-        near = [self._expected[place] for place in (index, index - 1, index + 1) if 0 <= place < len(self._expected)]
+        first, last = max(index - self._neighbours, 0), index + self._neighbours + 1
+        near = [self._expected[index], *self._expected[first:index], *self._expected[index + 1 : last]]
         for key, values in exported.items():
             if values.phase:
                 yield Comparison(index, key, "alive", _right(any(key in frame for frame in near)))

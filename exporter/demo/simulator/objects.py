@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 import zlib
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -220,7 +221,7 @@ class SimulatedRollout:
     """A Rollout: spec, status, ReplicaSets by hash, and the selectors of its two Services.
 
     `stable_service_hash` is the selector of the stable (or active) Service, `canary_service_hash` that of the canary
-    (or preview) Service.
+    (or preview) Service. `unwritten_status` is what the controller writes once its notifications are sent.
     """
 
     spec: RolloutSpec
@@ -233,11 +234,17 @@ class SimulatedRollout:
     canary_service_hash: str = ""
     retries: int = 0
     next_reconcile_at: float = NEVER
+    unwritten_status: SimulatedStatus | None = None
 
     @property
     def key(self) -> ObjectKey:
         """Namespace and name."""
         return ObjectKey(self.spec.namespace, self.spec.name)
+
+    @property
+    def uid(self) -> str:
+        """metadata.uid: another one for each object, also of the same name."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.spec.namespace}/{self.spec.name}/{self.created_at}"))
 
     @property
     def current_hash(self) -> str:

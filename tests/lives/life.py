@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, Pause, RolloutSpec, SetWeight
+from exporter.demo.simulator.objects import (
+    BlueGreenStrategy,
+    CanaryStrategy,
+    Pause,
+    RolloutSpec,
+    SetCanaryScale,
+    SetWeight,
+)
 from exporter.metrics import Source
 from tests.lives.world import ObservedCluster
 
@@ -105,8 +112,9 @@ class Life:
     def _spec(self, name: str) -> RolloutSpec:
         random = self._random
         spec = RolloutSpec("shop", name, f"{name}:v1", random.choice((1, 2, 4, 5, 10)), self._strategy())
-        deadline = random.choice((15.0, 60.0, 600.0))
-        return replace(spec, progress_deadline=deadline, progress_deadline_abort=random.random() < 0.3)
+        deadline, window = random.choice((15.0, 60.0, 600.0)), random.choice((0, 0, 2))
+        aborts = random.random() < 0.3
+        return replace(spec, progress_deadline=deadline, progress_deadline_abort=aborts, rollback_window=window)
 
     def _strategy(self) -> CanaryStrategy | BlueGreenStrategy:
         random = self._random
@@ -115,15 +123,18 @@ class Life:
         if random.random() < 0.3:
             manual, preview = random.random() < 0.6, random.choice((None, None, 1))
             auto = 0.0 if manual else random.choice((0.0, 3.0))
-            return BlueGreenStrategy(manual=manual, auto_promotion=auto, preview_replicas=preview, **delays)
-        router = random.choice(("", "", "Nginx", "Istio"))
-        return CanaryStrategy(self._steps(), router, random.choice((0.25, 0.5, 1.0)), 0.25, **delays)
+            analysis = random.choice((0.0, 0.0, 4.0, 20.0))
+            return BlueGreenStrategy(manual, auto, preview, post_analysis=analysis, **delays)
+        router, is_dynamic = random.choice(("", "", "Nginx", "Istio")), random.random() < 0.3
+        surge = random.choice((0.25, 0.5, 1.0))
+        return CanaryStrategy(self._steps(router), router, surge, 0.25, dynamic_stable_scale=is_dynamic, **delays)
 
-    def _steps(self) -> tuple[CanaryStep, ...]:
+    def _steps(self, router: str) -> tuple[CanaryStep, ...]:
         random = self._random
+        scale = (SetCanaryScale(random.choice((1, 2, 3))),) if router and random.random() < 0.15 else ()
         weights = sorted(random.sample(range(5, 101, 5), random.choice((0, 1, 2, 3, 4))))
         pauses = (Pause(random.choice((None, 2.0, 5.0, 20.0))) for _ in weights)
-        return tuple(step for pair in zip(map(SetWeight, weights), pauses, strict=True) for step in pair)
+        return (*scale, *(step for pair in zip(map(SetWeight, weights), pauses, strict=True) for step in pair))
 
     def act(self, seed: float) -> str:
         """Do something, and return what."""
@@ -131,6 +142,10 @@ class Life:
         if random.random() < 0.03:
             self.cluster.failover()
             return "failover"
+        absent = [spec for spec in self.specs if (spec.namespace, spec.name) not in self.cluster.rollouts]
+        if absent and (random.random() < 0.5 or not self.cluster.rollouts):
+            self.cluster.create(absent[0])
+            return f"create {absent[0].name}"
         rollout = random.choice(list(self.cluster.rollouts.values()))
         names = [name for name, action in ACTIONS.items() for _ in range(action.weight) if action.is_possible(rollout)]
         name = random.choice(names)
@@ -159,6 +174,18 @@ def _break(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str
     return image
 
 
+def _fail(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
+    image = f"{rollout.spec.name}:fail{act.version}"
+    cluster.deploy(*rollout.key, image)
+    return image
+
+
+def _skip(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
+    count = act.random.choice((1, None))
+    cluster.skip_steps(*rollout.key, count)
+    return "all steps" if count is None else "a step"
+
+
 def _go_back(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
     others = [
         replica_set.image for replica_set in rollout.replica_sets.values() if replica_set.image != rollout.spec.image
@@ -176,7 +203,6 @@ def _scale(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str
 
 def _recreate(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
     cluster.delete(*rollout.key)
-    cluster.advance(cluster.now + act.random.choice((0.05, 2.0)))
     cluster.create(replace(rollout.spec, image=f"{rollout.spec.name}:v{act.version}"))
     return ""
 
@@ -207,9 +233,12 @@ class Action:
 ACTIONS: Final[Mapping[str, Action]] = {
     "deploy": Action(8, _deploy),
     "break": Action(2, _break),
+    "fail": Action(2, _fail, lambda rollout: isinstance(rollout.spec.strategy, BlueGreenStrategy)),
+    "skip": Action(1, _skip, lambda rollout: _is_updating(rollout) and bool(rollout.spec.steps)),
     "go back": Action(4, _go_back),
     "scale": Action(3, _scale),
     "recreate": Action(1, _recreate),
+    "delete": Action(1, _command(ObservedCluster.delete)),
     "abort": Action(4, _command(ObservedCluster.abort), _is_updating),
     "retry": Action(4, _command(ObservedCluster.retry), lambda rollout: bool(rollout.status.abort)),
     "resume": Action(8, _command(ObservedCluster.resume), lambda rollout: rollout.status.pause is not None),

@@ -35,8 +35,8 @@ NO_ANSWER: Final = Failure("refused", "connection refused")
 CONTROLLERS: Final = ("argo-a", "argo-b")
 TRUTH_SECONDS: Final = 1.0
 """How long before and after a tick the truth counts, too: about the time between two frames of a recording."""
-NEIGHBOURS: Final = 2
-"""Frames of truth on either side of a tick's that count: that of the controller's page, and of `TRUTH_SECONDS`."""
+NEIGHBOURS: Final = 3
+"""Frames of truth on either side of a tick's that count: those of the pages, and of `TRUTH_SECONDS`."""
 SOURCES: Final[Mapping[str, frozenset[Source]]] = {
     "full": frozenset(Source),
     "no-state": frozenset({Source.ARGO, Source.KUBE_STATE_METRICS}),
@@ -75,7 +75,7 @@ class Scraper:
         for source in sorted(Source, key=lambda source: -tick.lags[source]):
             self._cluster.advance(now - tick.lags[source])
             bodies |= self._pages(source, tick)
-            if source is Source.ARGO:  # a phase may last for some ms only
+            if source is not Source.KUBE_STATE_METRICS:  # a phase may last for some ms only
                 truth.append(truth_frame(self._cluster))
         self._cluster.advance(now)
         return self._disturb(tick, bodies)

@@ -117,6 +117,14 @@ class SimulatedCluster:
         rollout.status.promote_full = not rollout.is_promoted
         self._schedule_reconcile(rollout)
 
+    def skip_steps(self, namespace: str, name: str, count: int | None = None) -> None:
+        """Skip some steps of a canary (promote --skip-current-step), or all (--skip-all-steps)."""
+        rollout = self._written_rollout(namespace, name)
+        index, last = rollout.status.step_index or 0, len(rollout.spec.steps)
+        rollout.status.pause = None
+        rollout.status.step_index = last if count is None else min(index + count, last)
+        self._schedule_reconcile(rollout)
+
     def abort(self, namespace: str, name: str) -> None:
         """Abort the update; it stays aborted until a retry or a new revision."""
         rollout = self._written_rollout(namespace, name)

@@ -30,12 +30,22 @@ class Pause:
     seconds: float | None = None
 
 
-CanaryStep = SetWeight | Pause
+@dataclass(frozen=True, slots=True)
+class SetCanaryScale:
+    """A canary step with a router: size the canary apart from its weight; None: as its weight says."""
+
+    replicas: int | None = None
+
+
+CanaryStep = SetWeight | Pause | SetCanaryScale
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryStrategy:
-    """The canary strategy; delays in seconds, `router` is the controller's `traffic_router` label ("" for none)."""
+    """The canary strategy; delays in seconds, `router` is the controller's `traffic_router` label ("" for none).
+
+    `dynamic_stable_scale`: with a router, the stable ReplicaSet shrinks as the canary's weight grows.
+    """
 
     label: ClassVar = "canary"
     steps: tuple[CanaryStep, ...] = ()
@@ -44,11 +54,15 @@ class CanaryStrategy:
     max_unavailable: float = 0.25
     scale_down_delay: float = 30.0
     abort_scale_down_delay: float = 30.0
+    dynamic_stable_scale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BlueGreenStrategy:
-    """The blue-green strategy; a switch waits for a user (`manual`), for `auto_promotion` seconds, or not at all."""
+    """The blue-green strategy; a switch waits for a user (`manual`), for `auto_promotion` seconds, or not at all.
+
+    `post_analysis`: seconds of the analysis after the switch, 0 for none; it fails for an image tagged `fail…`.
+    """
 
     label: ClassVar = "blueGreen"
     manual: bool = False
@@ -56,11 +70,15 @@ class BlueGreenStrategy:
     preview_replicas: int | None = None
     scale_down_delay: float = 30.0
     abort_scale_down_delay: float = 30.0
+    post_analysis: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never become ready."""
+    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never become ready.
+
+    `rollback_window`: a way back over fewer revisions than this skips the steps.
+    """
 
     namespace: str
     name: str
@@ -71,6 +89,7 @@ class RolloutSpec:
     progress_deadline: float = 600.0
     progress_deadline_abort: bool = False
     history_limit: int = 3
+    rollback_window: int = 0
 
     @property
     def error(self) -> str:
@@ -206,6 +225,7 @@ class SimulatedStatus:
     preview_approved: bool = False
     weights: TrafficWeights | None = None
     active_hash: str = ""
+    switched_at: float | None = None
     preview_hash: str = ""
     reason: str = ""
     progressed_at: float = 0.0

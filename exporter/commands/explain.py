@@ -24,18 +24,20 @@ _UPDATE_STATES: Final = {
 }
 _METHODS: Final = {
     "weight": "the weight that the controller set on the traffic router",
-    "ready_pods": "ready canary pods / ready canary and stable pods",
+    "ready_pods": "ready canary pods / all ready pods",
     "pods": "updated / (available + unavailable) replicas, from the controller's gauges",
     "replicas": "updated / desired replicas, at most 1",
 }
 _UNKNOWN: Final = {
     "no_leader": "no leading controller can be scraped at present",
-    "not_shown": "the leader does not export it, which does not prove yet that it was deleted",
+    "not_shown": "no leader exports it; the one that did is away, or it was deleted, which is not proved yet",
     "update": "it was first observed during an update; the next event or phase change will decide",
     "fraction": "no method can estimate the canary fraction now",
     "pods": "kube-state-metrics does not export all of its pods",
     "roles": "the revision of its pods is unknown: it was first observed during an update, or the revision "
     "annotation of ReplicaSets is not allow-listed in kube-state-metrics",
+    "role_label": "the label of its pods that ephemeral metadata sets contradicts itself or the revisions, which are "
+    "used instead",
     "phase": "the controller exports a phase that this exporter does not recognise",
 }
 

@@ -132,6 +132,7 @@ class ExpositionParser:
     _saw_metadata: bool = False  # until then, each sample line belongs to the family that is named like its series
     _saw_sample: bool = False
     _parse_errors: Counter[str] = field(default_factory=Counter)
+    _malformed_line: bytes | None = None  # the first one
     _sample_count: int = 0
     _tail: bytes = b""
     _in_long_line: bool = False
@@ -156,6 +157,10 @@ class ExpositionParser:
         self._parse_lines(self._tail, 0, end, no_more_text=True)
         if self._parse_errors and not self._saw_metadata and not self._saw_sample:
             raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
+        if self._malformed_line is not None and not self._sample_count:
+            # Such a page would look like that of a standby.
+            cause = "lines end with CR LF" if self._malformed_line.endswith(b"\r") else "every sample line is malformed"
+            raise ExpositionError("not_exposition", f"the page is not Prometheus text format 0.0.4: {cause}")
         # The last line ends with a line feed, too, so a page without one was cut.
         if self._in_long_line or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
@@ -335,6 +340,7 @@ class ExpositionParser:
             self._parse_sample(line)
         except LineError as error:
             self._parse_errors[str(error)] += 1
+            self._malformed_line = self._malformed_line or line
 
     def _parse_sample(self, line: bytes) -> None:
         """Parse a series, a value, and an optional timestamp, which is ignored. Raises LineError."""

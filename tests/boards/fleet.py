@@ -239,7 +239,7 @@ CONTROLLERS: Final = (
     ),
     Panel(
         "Reasons of unknown state",
-        "Rollouts by reason: no_leader, not_shown, update, fraction, pods, roles, phase.",
+        "Rollouts by reason: no_leader, not_shown, update, fraction, pods, roles, role_label, phase.",
         [Query(f"count by (reason) (argo_rollouts_unknown{{{ROLLOUTS}}} == 1)", "{{reason}}")],
     ),
 )

@@ -60,7 +60,7 @@ def wrong_lines(life: WatchedLife, variant: str, judgement: Judgement) -> Iterat
     if not lines:
         return
     yield f"seed {life.seed}, {variant}: {life.title}"
-    for seconds, line in sorted((*lines, *((at, f"# {what}") for at, what in life.log))):
+    for seconds, line in sorted((*lines, *((seconds, f"# {action}") for seconds, action in life.log))):
         yield f"  {seconds:6.1f} {line}"
 
 

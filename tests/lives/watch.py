@@ -143,8 +143,8 @@ def watch(seed: int, variants: Collection[str] = VARIANTS) -> WatchedLife:
         results = scraper.results(scraper.bodies(tick, now, watched.truth), now)
         watched.truth.append({**truth_frame(cluster), "at": now})
         for variant, ticks in watched.ticks.items():
-            wanted = [result for target, result in results.items() if _is_scraped(target, result, variant)]
-            ticks.append(RecordedTick(now, tuple(wanted)))
+            scraped = [result for target, result in results.items() if _is_scraped(target, result, variant)]
+            ticks.append(RecordedTick(now, tuple(scraped)))
     for key, history in cluster.histories.items():
         watched.true_updates[key] = count_results(history[max(starts.get(key, 0), 0) :])
     return watched

@@ -101,6 +101,8 @@ def test_another_format_is_reported_by_name_and_not_parsed(content_type: str, ex
         (b"Not found\nTry again\n", "not_exposition", "check argo.targets and argo.path"),
         (b'{"error":\n "no"}\n', "not_exposition", "check argo.targets and argo.path"),
         (b"\x1f\x8b\x08\x00\n\xff\xfe\n", "not_exposition", "check argo.targets and argo.path"),
+        (GOOD.replace(b"\n", b"\r\n"), "not_exposition", "lines end with CR LF"),
+        (b"# TYPE g gauge\ng one\ng 1_0\n", "not_exposition", "every sample line is malformed"),
         (GOOD[:-1], "cut_short", "check its log"),
         (GOOD[:-4], "cut_short", "check its log"),
         (GOOD + b"# HELP g", "cut_short", "check its log"),

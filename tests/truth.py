@@ -40,18 +40,25 @@ VARIANT_NAMES: Final = {
 }
 EXPLANATION: Final = "Percent right / wrong / unknown; updates that were counted of those that ended."
 UNEXPLAINED: Final = "UNEXPLAINED"
+LAGGING_WEIGHT: Final = "the router's weight lags behind the pods"
+UNREADY_PODS: Final = "the controllers' page does not show which revision's pods are ready"
+ONE_INTERVAL: Final = "several revisions or results in one interval, of which the counters do not give the order"
 KNOWN_CAUSES: Final = (
-    ("dynamic-scale", "shop/search", "fraction", "setCanaryScale sizes the canary apart from the router's weight"),
-    ("dynamic-scale", "shop/checkout", "fraction", "the router's weight lags behind the pods"),
-    ("traffic-canary*", "*", "fraction", "the router's weight lags behind the pods"),
-    ("scale", "shop/search", "fraction", "the router's weight lags behind the pods"),
-    ("bad-image", "shop/search", "fraction", "the router's weight lags behind the pods"),
-    ("bad-image", "shop/checkout", "fraction", "the controllers' page does not say which revision's pods are ready"),
-    ("leader-failover", "*", "fraction", "the controllers' page does not say which revision's pods are ready"),
-    ("rollback", "shop/checkout", "fraction", "the controllers' page does not say which revision's pods are ready"),
-    ("ksm-restart", "shop/checkout", "health", "the recording names the page from before the restart"),
+    ("dynamic-scale", "*", "shop/search", "fraction", "setCanaryScale sizes the canary apart from the router's weight"),
+    ("dynamic-scale", "*", "shop/checkout", "fraction", LAGGING_WEIGHT),
+    ("dynamic-abort", "*", "shop/*", "fraction", LAGGING_WEIGHT),
+    ("traffic-canary*", "*", "*", "fraction", LAGGING_WEIGHT),
+    ("scale", "*", "shop/*", "fraction", LAGGING_WEIGHT),
+    ("bad-image", "*", "shop/search", "fraction", LAGGING_WEIGHT),
+    ("bad-image", "*", "shop/checkout", "fraction", UNREADY_PODS),
+    ("leader-failover", "*", "*", "fraction", UNREADY_PODS),
+    ("rollback", "*", "shop/checkout", "fraction", UNREADY_PODS),
+    ("ksm-restart", "*", "shop/checkout", "health", "the recording names the page from before the restart"),
+    ("*", "plain 15 s*", "*", "*", ONE_INTERVAL),
+    ("*", "argo-only 15 s*", "*", "*", ONE_INTERVAL),
+    ("*", "* 15 s*", "*", "updates", ONE_INTERVAL),
 )
-"""Known causes of wrong answers: patterns of recording, rollout and question, and the cause."""
+"""Known causes of wrong answers: patterns of recording, variant and frames, rollout and question, and the cause."""
 
 
 Intervals = tuple[float, float]
@@ -168,12 +175,13 @@ class AccuracyTable:
         for result in self.results:
             for comparison in result.comparisons:
                 if comparison.correctness is Correctness.WRONG:
-                    yield result, comparison, known_cause(result.recording, comparison.key, comparison.question)
+                    yield result, comparison, known_cause(result, comparison.key, comparison.question)
 
 
-def known_cause(recording: str, key: RolloutKey, question: str) -> str:
+def known_cause(result: RecordingResult, key: RolloutKey, question: str) -> str:
     """Return the known cause of a wrong answer, "" for none."""
-    names = (recording, "/".join(key), question)
+    frames = f"{result.variant} {_intervals_name(result.intervals)}"
+    names = (result.recording, frames, "/".join(key), question)
     return next((cause for *patterns, cause in KNOWN_CAUSES if all(map(fnmatchcase, names, patterns))), "")
 
 
@@ -209,7 +217,7 @@ def wrong_answer_list(table: AccuracyTable) -> Iterator[str]:
         )
     for result in table.results:
         for key, (true, exported) in different_results(result.true_updates, result.exported_updates).items():
-            cause = known_cause(result.recording, key, "updates") or UNEXPLAINED
+            cause = known_cause(result, key, "updates") or UNEXPLAINED
             yield f"- {_title(result)}, {'/'.join(key)} updates: {dict(exported)}, expected {dict(true)}: {cause}"
 
 

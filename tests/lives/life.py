@@ -77,7 +77,7 @@ class Life:
         self._gap = random.choice((2.0, 4.0, 8.0)) * max(5.0, self.interval)
         self._version = 1
         self._next_action = random.uniform(0, self._gap)
-        self.outages = random.random() < 0.4
+        self.outages, self.shows_uids = random.random() < 0.4, random.random() < 0.5
         outages = ", sources fail" if self.outages else ""
         self.title = (
             f"a tick every {self.interval:g} s (pods {self.pod_interval:g} s), notifications {latency:g} s{outages}; "

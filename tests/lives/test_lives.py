@@ -26,14 +26,15 @@ LIMITS: Final[dict[str, dict[str, float]]] = {
 UPDATE_LIMITS: Final = {"full": 2.0, "no-state": 5.0, "plain": 5.0, "argo-only": 5.0}
 """By how many percent the number of counted updates may differ."""
 FORMER_FAILURES: Final = (
-    (100, "full"),
     (102, "full"),
-    (107, "full"),
+    (103, "full"),
     (109, "full"),
-    (100, "no-state"),
-    (109, "no-state"),
-    (101, "plain"),
-    (103, "argo-only"),
+    (110, "full"),
+    (112, "full"),
+    (113, "full"),
+    (103, "no-state"),
+    (103, "plain"),
+    (106, "plain"),
 )
 """Seeds and variants that came out wrong once, and must stay right."""
 

@@ -63,7 +63,7 @@ class Scraper:
     """Scrapes a life's cluster."""
 
     def __init__(self, life: Life, variants: Collection[str]) -> None:
-        self._cluster = life.cluster
+        self._life, self._cluster = life, life.cluster
         self._variants = variants
         self._parse = parser_factory(SETTINGS)
         self._last_bodies: dict[str, bytes] = {}
@@ -84,7 +84,7 @@ class Scraper:
         if source is Source.ARGO:
             return {name: self._cluster.argo_page(name) for name in CONTROLLERS}
         if source is Source.ROLLOUT_STATE:
-            return {"state": self._cluster.state_page()} if "full" in self._variants else {}
+            return {"state": self._cluster.state_page(uids=self._life.shows_uids)} if "full" in self._variants else {}
         if not tick.scrapes_pods:
             return {}
         page = self._cluster.kube_state_metrics_page

@@ -172,9 +172,9 @@ class SimulatedCluster:
             self._replica_sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists
         )
 
-    def state_page(self) -> bytes:
-        """Return the page of a kube-state-metrics with Rollout custom-resource state."""
-        return render_state_page(self.rollouts.values(), self.to_unix_time)
+    def state_page(self, *, uids: bool = False) -> bytes:
+        """Return the page of a kube-state-metrics with Rollout custom-resource state, with or without their uids."""
+        return render_state_page(self.rollouts.values(), self.to_unix_time, uids=uids)
 
     def ground_truth(self) -> dict[ObjectKey, GroundTruth]:
         """Return the true state of each rollout, from the objects."""

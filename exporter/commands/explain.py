@@ -25,7 +25,7 @@ _UPDATE_STATES: Final = {
 _METHODS: Final = {
     "weight": "the weight that the controller set on the traffic router",
     "ready_pods": "ready canary pods / all ready pods",
-    "pods": "updated / (available + unavailable) replicas, from the controller's gauges",
+    "pods": "available updated / available replicas, from the controller's gauges",
     "replicas": "updated / desired replicas, at most 1",
 }
 _UNKNOWN: Final = {
@@ -33,6 +33,8 @@ _UNKNOWN: Final = {
     "not_shown": "no leader exports it; the one that did is away, or it was deleted, which is not proved yet",
     "update": "it was first observed during an update; the next event or phase change will decide",
     "fraction": "no method can estimate the canary fraction now",
+    "weight": "the router's weight has changed, and neither rollout state nor the canary's pods show the new one; "
+    "with rollout state it is exact",
     "pods": "kube-state-metrics does not export all of its pods",
     "roles": "the revision of its pods is unknown: it was first observed during an update, or the revision "
     "annotation of ReplicaSets is not allow-listed in kube-state-metrics",
@@ -87,7 +89,7 @@ def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield f"  phase: unknown since {_utc(rollout['last_seen'])}, when {rollout['controller']} last exported it"
     else:
         yield f"  phase: {phase} since {_utc(rollout['phase_since'])}, exported by {rollout['controller']}"
-    yield f"  update state: {_UPDATE_STATES[rollout['standing']]} (evidence: {rollout['evidence']})"
+    yield f"  update state: {_UPDATE_STATES[rollout['standing']]} (by {rollout['evidence']})"
     update = rollout["update"]
     if update is not None:
         since = "before it was first observed" if update["since"] is None else _utc(update["since"])

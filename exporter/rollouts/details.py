@@ -13,8 +13,13 @@ from typing import Final
 
 BAD_PHASES: Final = frozenset({"Failed", "Error", "Inconclusive"})
 """Phases of a finished AnalysisRun, experiment or metric that did not succeed."""
+FINISHED_BADLY: Final = frozenset({"Failed", "Error"})
+"""Phases that abort an update; Inconclusive pauses it."""
 RUNNING_PHASES: Final = frozenset({"", "Pending", "Running"})
 """Phases of one that is not finished; "" until the controller writes the first status."""
+
+DEFAULT_PROGRESS_DEADLINE: Final = 600.0
+"""Seconds of `progressDeadlineSeconds` where a spec has none."""
 
 Images = Mapping[str, str]
 """Container → image, as the pod template has it."""
@@ -47,7 +52,7 @@ class RolloutPlan:
     is_paused: bool = False
     auto_promotion: bool | None = None
     auto_promotion_seconds: float | None = None
-    progress_deadline: float = 600.0  # the default of progressDeadlineSeconds
+    progress_deadline: float = DEFAULT_PROGRESS_DEADLINE
     progress_deadline_abort: bool = False
     workload: str = ""
 
@@ -119,6 +124,15 @@ class AnalysisRunDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentTemplate:
+    """A template of an experiment, with what it reports of its pods."""
+
+    name: str
+    phase: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentDetails:
     """An experiment of a rollout."""
 
@@ -130,6 +144,7 @@ class ExperimentDetails:
     was_terminated: bool = False
     available_at: float | None = None
     duration: str = ""
+    templates: tuple[ExperimentTemplate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +169,7 @@ class RolloutDetails:
     `revision` is the number of the newest revision, as text. `images` are of its own pod template, none with
     workloadRef. `workload_observed`: the status is about the workload's current template (True without workloadRef).
     `active_hash` and `preview_hash` are of blueGreen's Services. `paused_seconds` and `paused_since` are of pauses that
-    waited for a person, since Argo Rollouts 1.11. `abort_is_set`: `status.abort` was written since the last revision.
+    waited for a person, since Argo Rollouts 1.11.
     """
 
     revision: str = ""
@@ -180,3 +195,6 @@ class RolloutDetails:
     experiments: tuple[ExperimentDetails, ...] = ()
     plugins: tuple[StepPluginDetails, ...] = ()
     images: Images = field(default_factory=dict)
+
+
+NO_DETAILS: Final = RolloutDetails()

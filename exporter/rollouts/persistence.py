@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from isal import isal_zlib
 
 from exporter.incremental import BatchMemo, KeyedMemo
+from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.model import (
     NO_HASHES,
     ControllerProcess,
     PhaseHistory,
+    ReplicaCounts,
     RevisionHashes,
     RolloutState,
+    RolloutStatus,
+    RouterWeight,
     Update,
     UpdateState,
 )
@@ -51,6 +56,7 @@ class StateEncoder:
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
         self._state_texts = KeyedMemo(_state_text)
+        self._status_texts = KeyedMemo(_status_text)
         self._info_texts = BatchMemo(_batch_text)
 
     def encode(self, state: TrackerState) -> bytes:
@@ -59,7 +65,10 @@ class StateEncoder:
             "at": state.updated_at,
             # Nearly all rollouts were seen at the last tick, so only the others are listed.
             "seen": [[*key, time] for key, time in state.last_seen.items() if time != state.updated_at],
-            "led": sorted([process.target, process.start_time, process.installation] for process in state.leaders),
+            "led": sorted(map(_process_row, state.leaders)),
+            "successors": [[_process_row(old), _process_row(new)] for old, new in state.successors.items()],
+            "statuses_at": state.statuses.updated_at,
+            "statuses_held": [[*key, shown_at] for key, shown_at in state.statuses.held.items()],
             "fading": [[name, list(labels), until] for (name, labels), until in state.replaced_info_series.items()],
             "durations": [
                 [*key, list(histogram.counts), histogram.total] for key, histogram in state.duration_histograms.items()
@@ -67,10 +76,12 @@ class StateEncoder:
         }
         infos = self._info_rows(state.info_series)
         lives = list(self._state_texts.update(dict(state.rollout_states)).values())
-        chunks = (*_json_array("infos", infos), *_json_array("lives", lives), b"}")
+        statuses = list(self._status_texts.update(dict(state.statuses.statuses)).values())
+        arrays = (("infos", infos), ("statuses", statuses), ("lives", lives))
+        chunks = (*chain.from_iterable(_json_array(name, rows) for name, rows in arrays), b"}")
         # A low level: everything is compressed again in every cycle.
         compressor = isal_zlib.compressobj(1)
-        # Without its closing brace: the two long arrays follow in chunks.
+        # Without its closing brace: the long arrays follow in chunks.
         packed = compressor.compress(json.dumps(body, separators=_COMPACT)[:-1].encode())
         packed += b"".join(map(compressor.compress, chunks)) + compressor.flush()
         head = {"version": VERSION, "cluster": self._cluster, "crc": zlib.crc32(packed)}
@@ -86,11 +97,20 @@ def encode_state(state: TrackerState, cluster: str) -> bytes:
     return StateEncoder(cluster).encode(state)
 
 
+def _process_row(process: ControllerProcess) -> list[str | float]:
+    return [process.target, process.start_time, process.installation]
+
+
 def _state_text(key: RolloutKey, state: RolloutState, _: str | None) -> str:
     """Return the row of a rollout, without members that have their default."""
     members = _members(state).items()
     document = {member: value for member, value in members if member in _REQUIRED or value != _DEFAULTS[member]}
     return json.dumps([*key, document], separators=_COMPACT, default=_members)
+
+
+def _status_text(key: RolloutKey, status: RolloutStatus, _: str | None) -> str:
+    members = {name: value for name, value in _members(status).items() if value != _STATUS_DEFAULTS[name]}
+    return json.dumps([*key, members], separators=_COMPACT)
 
 
 def _batch_text(batch: SampleBatch) -> tuple[str]:
@@ -127,8 +147,16 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "router": "has_router",
         "strategy": "strategy",
         "deployed": "had_revision",
+        "promoted": "had_promotion",
         "news": "last_event_at",
         "early": "ahead_of_counters",
+        "early_promotion": "promotion_ahead",
+        "pending": "pending_since",
+        "replicas": "replicas",
+        "pods": "pods_checksum",
+        "pods_newer": "pods_newer",
+        "weight": "weight",
+        "uid": "uid",
         "results": "result_counts",
         "last_seconds": "last_durations",
         "paused_seconds": "paused_seconds",
@@ -137,11 +165,45 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
     },
     PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},
     ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
-    Update: {"kind": "kind", "since": "started_at"},
-    RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at"},
+    Update: {"kind": "kind", "since": "started_at", "reuses": "reuses_replica_set"},
+    ReplicaCounts: {
+        "desired": "desired",
+        "updated": "updated",
+        "available": "available",
+        "unavailable": "unavailable",
+    },
+    RouterWeight: {
+        "fraction": "fraction",
+        "low": "low",
+        "exact": "is_exact",
+        "pods": "pod_count",
+        "decoupled": "is_decoupled",
+        "dynamic": "is_dynamic",
+        "spare_steps": "spare_steps",
+    },
+    RolloutStatus: {
+        "stable": "stable_hash",
+        "current": "current_hash",
+        "weight": "weight",
+        "weight_hash": "weight_hash",
+        "max_weight": "max_weight",
+        "step": "step_index",
+        "health": "health",
+        "aborted": "aborted",
+        "is_observed": "generation_observed",
+        "generation": "generation",
+        "observed": "observed_generation",
+        "pauses": "pauses",
+        "uid": "uid",
+        "completion": "completion",
+        "started": "started_at",
+        "finished": "finished_at",
+    },
+    RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at", "number": "number"},
 }
 """The keys of each dataclass in the file, in its order, with the attributes: the file outlives a renaming."""
 _DEFAULTS: Final = _members(RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {}))
+_STATUS_DEFAULTS: Final = _members(RolloutStatus())
 _REQUIRED: Final = frozenset({"born", "phases", "process", "events"})
 """The members that have no default, and so are always written."""
 
@@ -183,12 +245,23 @@ def _tracker_state(body: dict[str, Any]) -> TrackerState:
         rollout_states=states,
         last_seen=dict.fromkeys(states, updated_at) | absent,
         leaders=frozenset(ControllerProcess(*row) for row in body["led"]),
+        successors={ControllerProcess(*old): ControllerProcess(*new) for old, new in body.get("successors", ())},
+        statuses=RememberedStatuses(
+            float(body.get("statuses_at", 0.0)),
+            dict(_status(*row) for row in body.get("statuses", ())),
+            {(namespace, name): float(shown_at) for namespace, name, shown_at in body.get("statuses_held", ())},
+        ),
         info_series=InfoSeries(carried=frozenset((name, _labels(labels)) for name, labels in body["infos"])),
         replaced_info_series={(name, _labels(labels)): until for name, labels, until in body["fading"]},
         duration_histograms={
             tuple(key): HistogramState(tuple(counts), total) for *key, counts, total in body["durations"]
         },
     )
+
+
+def _status(namespace: str, name: str, document: dict[str, Any]) -> tuple[RolloutKey, RolloutStatus]:
+    pauses = tuple((reason, float(start)) for reason, start in document.get("pauses", ()))
+    return (namespace, name), _dataclass(RolloutStatus, {**document, "pauses": pauses})
 
 
 def _labels(pairs: list[list[str]]) -> Labels:
@@ -198,6 +271,7 @@ def _labels(pairs: list[list[str]]) -> Labels:
 def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple[RolloutKey, RolloutState]:
     """Return a state by the keys of the file. Raises KeyError, TypeError or ValueError for any other shape."""
     phases, update, hashes = document["phases"], document.get("update"), document.get("hashes")
+    replicas, weight = document.get("replicas"), document.get("weight")
     held = phases.get("held")
     members = {
         **document,
@@ -206,6 +280,8 @@ def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple
         "standing": UpdateState(document.get("standing", UpdateState.UNKNOWN)),
         "update": _dataclass(Update, update) if update else None,
         "hashes": _dataclass(RevisionHashes, hashes) if hashes else NO_HASHES,
+        "replicas": _dataclass(ReplicaCounts, replicas) if replicas else None,
+        "weight": _dataclass(RouterWeight, weight) if weight else None,
     }
     return (namespace, name), _dataclass(RolloutState, members)
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
+from exporter.rollouts.explain.memory import remember
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
-from exporter.rollouts.inference.state_machine import advance
+from exporter.rollouts.inference.state_machine import advance, advance_without_leader
 from exporter.rollouts.inputs.controller import ControllerPageReader, RunsOnPage, count_finished, group_by_rollout
+from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
-from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, TickContext
+from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, PhaseHistory, Rollout, RolloutState, TickContext
 from exporter.rollouts.output.durations import DurationHistograms, HistogramState
 from exporter.rollouts.output.pass_through import PassThrough
 from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
@@ -27,7 +29,7 @@ from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exporter.rollouts.model import ControllerView, Observation, Rollout, RolloutKey, RolloutState, TrackingPolicy
+    from exporter.rollouts.model import ControllerView, Observation, RolloutKey, TrackingPolicy
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""
@@ -41,6 +43,8 @@ class TrackerState:
     rollout_states: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
     last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
     leaders: frozenset[ControllerProcess] = frozenset()
+    successors: Mapping[ControllerProcess, ControllerProcess] = field(default_factory=dict)
+    statuses: RememberedStatuses = field(default_factory=RememberedStatuses)
     info_series: InfoSeries = field(default_factory=InfoSeries)
     replaced_info_series: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     duration_histograms: Mapping[tuple[str, str], HistogramState] = field(default_factory=dict)
@@ -51,7 +55,8 @@ class TrackerStatus:
     """The result of the last tick, for readers on other threads: replaced after each tick, never changed.
 
     `last_seen` is when a leader showed each rollout last (Unix seconds), `omitted_series` counts those beyond
-    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise.
+    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise. `unshown` are
+    rollouts that rollout state shows, but no controller ever did.
     """
 
     rollouts: tuple[Rollout, ...] = ()
@@ -60,6 +65,7 @@ class TrackerStatus:
     has_leader: bool = False
     omitted_series: int = 0
     unknown_phases: int = 0
+    unshown: tuple[Rollout, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +89,17 @@ class RolloutTracker:
         self._states = dict(state.rollout_states)
         self._last_seen = dict(state.last_seen)
         self._rollouts: dict[RolloutKey, Rollout] = {}
+        self._unshown: dict[RolloutKey, Rollout] = {}
         # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
         self._had_leader_at = float("-inf")
         self._readers: dict[str, ControllerPageReader] = {}
         self._leader_processes = state.leaders  # also leaders whose last scrape failed
-        self._sources = SourceTracker(policy)
+        # Of each process whose rollouts are not all shown again, the one that has shown some of them since.
+        self._successors = dict(state.successors)
+        event_counts = {key: rollout.event_counts for key, rollout in state.rollout_states.items()}
+        self._sources = SourceTracker(policy, state.statuses, event_counts)
         self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
         self._durations = DurationHistograms(dict(state.duration_histograms))
         self._pass_through = PassThrough(policy)
@@ -105,6 +115,8 @@ class RolloutTracker:
             dict(self._states),
             dict(self._last_seen),
             self._leader_processes,
+            dict(self._successors),
+            self._sources.remembered_statuses,
             self._renderer.info_series,
             dict(self._renderer.replaced),
             dict(self._durations.by_key),
@@ -142,7 +154,13 @@ class RolloutTracker:
         has_leader = bool(self._leader_processes)
         unknown_phases = sum(view.phase == UNKNOWN_PHASE for view in views.values())
         self.status = TrackerStatus(
-            rollouts, dict(self._last_seen), self._targets.statuses, has_leader, omitted, unknown_phases
+            rollouts,
+            dict(self._last_seen),
+            self._targets.statuses,
+            has_leader,
+            omitted,
+            unknown_phases,
+            self._find_unshown(now),
         )
         return MetricsSnapshot(now, families, stale)
 
@@ -174,6 +192,7 @@ class RolloutTracker:
         self._last_seen.clear()
         self._at_rest.clear()
         self._leader_processes = frozenset()
+        self._successors.clear()
         self._renderer = FamilyRenderer()
         self._durations = DurationHistograms()
 
@@ -240,37 +259,86 @@ class RolloutTracker:
         previous = self._states.get(key)
         state = previous
         if observation.view is not None:
-            context = TickContext(now, self._last_seen.get(key, now), self._policy.hold_down)
+            context = TickContext(
+                now,
+                self._last_seen.get(key, now),
+                self._policy.hold_down,
+                self._policy.has_router(key),
+                self._sources.has_rollout_state,
+            )
             state, completed = advance(previous, context, observation, observation.view)
             state = count_finished(state, runs, first=previous is None)
             self._durations.observe(key[0], completed)
+            if previous is not None and previous.process != state.process:
+                self._successors[previous.process] = state.process
+        elif previous is not None and observation.status is not None and observation.status.observed_at >= now:
+            state, completed = advance_without_leader(previous, now, self._policy.hold_down, observation)
+            self._durations.observe(key[0], completed)
         if state is None:
             return
+        state = remember(previous, state, observation)
         if same and state == previous:
-            # Time alone still changes a rollout whose hashes are outdated or whose phase is in its hold-down.
-            if observed_after(observation, state.last_event_at) and state.phases.hold_down_from is None:
+            # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
+            is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0
+            is_shown = observation.view is not None  # without a leader only pages of this very tick count
+            if is_shown and observed_after(observation, state.last_event_at) and not is_waiting:
                 self._at_rest.add(key)
             return
         self._at_rest.discard(key)
         self._states[key] = state
-        joined = join(key, state, observation, self._available_sources, router=self._policy.has_router(key))
+        joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
         self._rollouts[key] = replace(joined, run_counts=dict(Counter(state.runs.values())))
 
     def _evict_deleted(self, tick: _Tick) -> None:
         """Evict rollouts that are missing from the page of the established leader that showed them.
 
-        After a failover, another leader's page counts once the grace period is over. In any case a rollout is evicted
+        After a failover, its successor's page counts once the grace period is over. In any case a rollout is evicted
         after MAX_ABSENCE_SECONDS.
         """
         # Only established leaders prove a deletion: the first page of a new leader may be incomplete.
-        installations = {process.installation for process in tick.established}
-        for key in [key for key in self._states if key not in tick.views]:
+        absent = [key for key in self._states if key not in tick.views]
+        for key in absent:
             absence, process = tick.now - self._last_seen.get(key, tick.now), self._states[key].process
-            absent_after_failover = process.installation in installations and absence > self._policy.grace
+            absent_after_failover = absence > self._policy.grace and self._is_absent_from_successor(key, tick)
             if process in tick.established or absent_after_failover or absence > MAX_ABSENCE_SECONDS:
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
                 self._at_rest.discard(key)
+        if not absent:
+            self._successors.clear()
+
+    def _is_absent_from_successor(self, key: RolloutKey, tick: _Tick) -> bool:
+        """Return whether a leader leads what the process led that showed a rollout: it has shown others of these.
+
+        With instance ids several controllers lead behind one address: none of them proves a deletion for another,
+        unless no other source shows the rollout any more, either.
+        """
+        state = self._states[key]
+        process, established = state.process, tick.established
+        if (state.hashes.current or state.hashes.stable) and self._sources.is_gone(key):
+            return any(leader.installation == process.installation for leader in established)
+        successors = {process}
+        while (successor := self._successors.get(process)) is not None and successor not in successors:
+            successors.add(successor)
+            process = successor
+        addresses = {(successor.installation, successor.target) for successor in successors}
+        return any((leader.installation, leader.target) in addresses for leader in established)
+
+    def _unshown_rollout(self, key: RolloutKey, now: float) -> Rollout:
+        """Return a rollout that rollout state shows, but no controller ever did."""
+        cached = self._unshown.get(key)
+        if cached is not None and not self._sources.changed(key):
+            return cached
+        observation = self._sources.observe(key, None)
+        state = RolloutState(now, PhaseHistory("", now), ControllerProcess("", 0.0), {})
+        return Rollout(key, remember(None, state, observation), observation, is_current=False)
+
+    def _find_unshown(self, now: float) -> tuple[Rollout, ...]:
+        is_allowed = self._policy.namespace_allowed
+        keys = sorted(self._sources.rollouts - self._states.keys()) if self._policy.derive else ()
+        allowed = [key for key in keys if is_allowed is None or is_allowed(key[0])]
+        self._unshown = {key: self._unshown_rollout(key, now) for key in allowed}
+        return tuple(self._unshown.values())
 
     # Output ---------------------------------------------------------------------------------------------------------
 

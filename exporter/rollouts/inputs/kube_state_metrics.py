@@ -8,6 +8,7 @@ pods are not parsed, since Kubernetes truncates long ones.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from exporter.metrics import ScrapeResult
 
 REQUIRED_FAMILIES: Final = frozenset({
-    "kube_pod_deletion_timestamp", "kube_pod_info", "kube_pod_labels", "kube_pod_status_phase", "kube_pod_status_ready",
+    "kube_pod_container_info", "kube_pod_deletion_timestamp", "kube_pod_info", "kube_pod_labels",
+    "kube_pod_status_phase", "kube_pod_status_ready",
     "kube_replicaset_annotations", "kube_replicaset_created", "kube_replicaset_owner", "kube_replicaset_spec_replicas",
     "kube_replicaset_status_replicas",
 })  # fmt: skip # a table
@@ -67,6 +69,8 @@ class WorkloadIndex:
         self._ready = FamilyView("kube_pod_status_ready", _ready)
         self._label_roles = FamilyView("kube_pod_labels", lambda labels, _: _label_role(labels, role_labels))
         self._pod_infos = FamilyView("kube_pod_info", _pod_info)
+        self._containers = FamilyView("kube_pod_container_info", _container)
+        self._containers_of: OneToManyIndex[_PodKey, tuple[_PodKey, str]] = OneToManyIndex()
         self._replica_sets_of: OneToManyIndex[RolloutKey, _ReplicaSetKey] = OneToManyIndex()
         self._pods_of: OneToManyIndex[_ReplicaSetKey, _PodKey] = OneToManyIndex()
         self._workloads: dict[RolloutKey, Workload] = {}
@@ -79,6 +83,9 @@ class WorkloadIndex:
         pods = self._pod_infos.follow(results)
         for pod_table in (self._terminating, self._finished, self._ready, self._label_roles):
             pods |= pod_table.follow(results)
+        for container in self._containers.follow(results):
+            self._containers_of.put(container, container[0] if container in self._containers.values else None)
+            pods.add(container[0])
         # A pod or ReplicaSet that moves changes two rollouts: look up the parents before and after the move.
         changed = {self._replica_sets_of.parents.get(replica_set) for replica_set in replica_sets}
         for pod in pods:
@@ -102,7 +109,9 @@ class WorkloadIndex:
         # Sorted: a restarted kube-state-metrics writes its rows in another order.
         pods = sorted(filter(None, map(self._pod, pod_keys)), key=attrgetter("name"))
         if replica_sets or pods:
-            self._workloads[key] = Workload(replica_sets, tuple(pods), now)
+            doubtful = _hashes_with_doubtful_roles(pods)
+            believed = (replace(pod, label_role="") if pod.hash in doubtful else pod for pod in pods)
+            self._workloads[key] = Workload(replica_sets, tuple(believed), now, has_doubtful_roles=bool(doubtful))
         else:
             self._workloads.pop(key, None)
 
@@ -135,7 +144,26 @@ class WorkloadIndex:
             ready=key in self._ready.values,
             experiment=experiment,
             label_role=self._label_roles.values.get(key, ""),
+            images={part[1]: self._containers.values[part] for part in sorted(self._containers_of.children(key))},
         )
+
+
+def _hashes_with_doubtful_roles(pods: Sequence[Pod]) -> set[str]:
+    """Return the hashes whose pods have labels that claim a role, but not as ephemeral metadata does.
+
+    The controller gives all pods of a revision one role, and no role to two revisions. Where it stopped relabelling
+    half-way, or the pod template itself has the label, the label does not tell the role.
+    """
+    claims: dict[str, set[str]] = {}
+    for pod in pods:
+        if not pod.experiment:
+            claims.setdefault(pod.hash, set()).add(pod.label_role)
+    hashes_by_role: dict[str, set[str]] = {}
+    for pod_hash, roles in claims.items():
+        for role in filter(None, roles):
+            hashes_by_role.setdefault(role, set()).add(pod_hash)
+    mixed = {pod_hash for pod_hash, roles in claims.items() if len(roles) > 1}
+    return mixed.union(*(hashes for hashes in hashes_by_role.values() if len(hashes) > 1))
 
 
 def _pod_template_hash(name: str, owner: str) -> str | None:
@@ -190,3 +218,10 @@ def _pod_info(labels: Mapping[str, str], _: float) -> tuple[_PodKey, tuple[str, 
     if labels.get("created_by_kind", "") != "ReplicaSet":
         return None
     return _pod_key(labels), (labels.get("created_by_name", ""), labels.get("node", ""))
+
+
+def _container(labels: Mapping[str, str], _: float) -> tuple[tuple[_PodKey, str], str] | None:
+    """Return the image of a container as the pod's template has it."""
+    # `image` is what the runtime calls it: with a registry or a digest that the template does not have.
+    image = labels.get("image_spec", "")
+    return ((_pod_key(labels), labels.get("container", "")), image) if image else None

@@ -7,7 +7,7 @@ counts an event that may have changed it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +19,15 @@ _REVISION_EVENTS: Final = ("RolloutUpdated", "RolloutCompleted", "RolloutAborted
 """After these, an earlier status shows other revisions than the object has."""
 
 
+@dataclass(frozen=True, slots=True)
+class RememberedStatuses:
+    """The statuses on the pages of `updated_at` (Unix seconds), and `held` ones, with when they were shown last."""
+
+    updated_at: float = 0.0
+    statuses: Mapping[RolloutKey, RolloutStatus] = field(default_factory=dict)
+    held: Mapping[RolloutKey, float] = field(default_factory=dict)
+
+
 class LastStatuses:
     """Remembers the last believable status of each rollout.
 
@@ -27,14 +36,16 @@ class LastStatuses:
     before, of the same generation.
     """
 
-    def __init__(self, grace: float) -> None:
+    def __init__(
+        self, grace: float, remembered: RememberedStatuses, event_counts: Mapping[RolloutKey, Mapping[str, float]]
+    ) -> None:
         self._grace = grace
-        self._updated_at = float("-inf")
-        self._statuses: dict[RolloutKey, RolloutStatus] = {}
-        self._held: dict[RolloutKey, float] = {}
+        self._updated_at = remembered.updated_at
+        self._statuses = dict(remembered.statuses)
+        self._held = dict(remembered.held)
         self._refused: dict[RolloutKey, RolloutStatus] = {}
         self._former_stable: dict[RolloutKey, frozenset[str]] = {}
-        self._event_counts: dict[RolloutKey, Mapping[str, float]] = {}
+        self._event_counts = {key: event_counts[key] for key in self._statuses if key in event_counts}
 
     def update(
         self,
@@ -77,19 +88,18 @@ class LastStatuses:
         status = self._statuses.get(key)
         if status is None:
             return None
-        status = replace(status, observed_at=self._shown_at(key))
-        if view is None:
-            return status
-        if status.observed_at >= now:
+        shown_at = self._shown_at(key)
+        if view is not None:
+            counts = self._event_counts.get(key, view.event_counts)
             self._event_counts[key] = view.event_counts
-            return status
-        counts = self._event_counts.setdefault(key, view.event_counts)
-        if view.event_counts == counts:
-            return status
-        if any(view.event_counts.get(reason) != counts.get(reason) for reason in _REVISION_EVENTS):
-            return None
-        # Steps and pauses change nothing of the revisions.
-        return replace(status, weight=None, step_index=None, health="", pauses=(), generation_observed=False)
+            if shown_at < now and view.event_counts != counts:
+                status = self._statuses[key] = _without_outdated(status, counts, view.event_counts)
+        return replace(status, observed_at=shown_at)
+
+    @property
+    def remembered(self) -> RememberedStatuses:
+        """What the next process needs."""
+        return RememberedStatuses(self._updated_at, dict(self._statuses), dict(self._held))
 
     def _was_deleted(self, key: RolloutKey, view: ControllerView | None) -> bool:
         """Return whether a deletion was counted since: the status of another object of this name is not older."""
@@ -133,3 +143,14 @@ class LastStatuses:
         # A stable revision comes back only by another spec.
         is_same = previous.generation == status.generation
         return not (is_same and status.stable_hash in self._former_stable.get(key, frozenset()))
+
+
+def _without_outdated(
+    status: RolloutStatus, counts: Mapping[str, float], new_counts: Mapping[str, float]
+) -> RolloutStatus:
+    """Return a status of an earlier tick without what may have changed since: the controller has counted events."""
+    # Steps and pauses change nothing of the revisions.
+    status = replace(status, weight=None, step_index=None, health="", pauses=(), generation_observed=False)
+    if all(new_counts.get(reason) == counts.get(reason) for reason in _REVISION_EVENTS):
+        return status
+    return replace(status, stable_hash="", current_hash="")

@@ -52,9 +52,10 @@ def _phase(rollout: Rollout) -> _Samples:
 
 
 def _health(rollout: Rollout) -> _Samples:
-    """Yield nothing while the status is about an older spec."""
+    """Yield nothing while the status is about an older spec, or older than the phase that the controller shows."""
     status = rollout.observation.status
-    if status is not None and status.generation_observed and status.health:
+    is_older = status is not None and status.observed_at < rollout.state.phases.since
+    if status is not None and status.generation_observed and status.health and not is_older:
         for health in HEALTHS:
             yield (health,), float(health == status.health)
 
@@ -80,7 +81,7 @@ def _transitions(rollout: Rollout) -> _Samples:
 
 def _in_progress(rollout: Rollout) -> _Samples:
     state = rollout.state
-    if rollout.observation.view is not None and state.update_state is not UpdateState.UNKNOWN:
+    if rollout.is_current and state.update_state is not UpdateState.UNKNOWN:
         yield (state.strategy,), float(state.update_state is UpdateState.UPDATING)
 
 
@@ -205,7 +206,7 @@ DERIVED_FAMILIES: Final = (
     DerivedFamily("argo_rollouts_update_in_progress", _GAUGE, ("strategy",), _in_progress,
         "1 while the current revision differs from the stable one and is not aborted; absent while unknown."),
     DerivedFamily("argo_rollouts_canary_fraction", _GAUGE, (), _fraction,
-        "The canary's share of traffic, 0 to 1, by the best available method; absent while unknown."),
+        "The canary's share of traffic, 0 to 1, by the best method, without header and mirror routes; absent if unknown."),
     DerivedFamily("argo_rollouts_canary_fraction_estimate", _GAUGE, ("method",), _estimates,
         "The canary's share of traffic by each method that can be computed."),
     DerivedFamily("argo_rollouts_updated_fraction", _GAUGE, (), _updated_fraction,

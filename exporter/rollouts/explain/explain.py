@@ -1,0 +1,106 @@
+"""`explain(rollout, now)`: the one explanation of a rollout, from what is shown and remembered of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from exporter.rollouts.details import NO_DETAILS, MetricMeasurements
+from exporter.rollouts.explain import causes, position
+from exporter.rollouts.explain.images import revision_images
+from exporter.rollouts.explain.model import ActivePause, Cause, Explanation, ReplacedRevision
+from exporter.rollouts.explain.sentences import describe
+
+if TYPE_CHECKING:
+    from exporter.rollouts.explain.causes import CauseFound
+    from exporter.rollouts.model import Rollout, RolloutStatus, UpdateMemory
+
+
+def explain(rollout: Rollout, now: float) -> Explanation:
+    """Return why a rollout is where it is at a time (Unix seconds); parts that no source shows are absent."""
+    status, memory = rollout.observation.status, rollout.state.memory
+    if status is None or not status.current_hash and status.details is None:
+        explanation = _without_state(rollout)
+    else:
+        explanation = _with_state(rollout, status, memory)
+    explanation = replace(explanation, activity=position.activity(rollout), images=revision_images(rollout))
+    return describe(rollout, explanation, now)
+
+
+def _without_state(rollout: Rollout) -> Explanation:
+    """Return what the controller's page alone shows: the cause of some phases."""
+    view = rollout.observation.view
+    found = causes.cause_on_controller_page(view, rollout.state.memory) if view is not None else None
+    if found is None:
+        return Explanation()
+    return Explanation(cause=found.cause, run=found.run_name)
+
+
+def _with_state(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> Explanation:
+    details = status.details or NO_DETAILS
+    found = _cause(rollout, status, memory)
+    ends = position.wait(status)
+    return Explanation(
+        revision=details.revision,
+        cause=found.cause if found is not None else None,
+        run=found.run_name if found is not None else "",
+        slot=found.run.slot if found is not None and found.run is not None else "",
+        metric=_metric(found),
+        experiment=_experiment(found, status),
+        plugin=next((plugin.name for plugin in details.plugins if plugin.phase in ("Failed", "Error")), "")
+        if found is not None and found.cause is Cause.PLUGIN
+        else "",
+        step=position.step_position(status),
+        stopped_at=_stopped_at(status, memory, found),
+        pauses=tuple(ActivePause(reason, since) for reason, since in status.pauses),
+        until=ends.until,
+        paused_by=position.PERSON if details.plan.is_paused and status.health == "Paused" else "",
+        waits_for=ends.waits_for,
+        replaces=_replaced(status, memory),
+        routes=position.routes(status),
+        message=details.message,
+    )
+
+
+def _cause(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> CauseFound | None:
+    if status.details is not None:
+        return causes.current_cause(status, status.details, memory)
+    # The first configuration shows no message.
+    view = rollout.observation.view
+    return causes.cause_on_controller_page(view, memory) if view is not None and status.health == "Degraded" else None
+
+
+def _metric(found: CauseFound | None) -> MetricMeasurements | None:
+    if found is None or not found.metric_name:
+        return None
+    return found.metric or MetricMeasurements(found.metric_name)
+
+
+def _experiment(found: CauseFound | None, status: RolloutStatus) -> str:
+    if found is None or found.cause is not Cause.EXPERIMENT:
+        return ""
+    if found.run is not None:
+        return found.run.experiment
+    details = status.details or NO_DETAILS
+    bad = [experiment for experiment in details.experiments if experiment.phase in ("Failed", "Error", "Inconclusive")]
+    return next((experiment.name for experiment in reversed(bad) if experiment.hash == status.current_hash), "")
+
+
+def _stopped_at(status: RolloutStatus, memory: UpdateMemory, found: CauseFound | None) -> int | None:
+    """Return the step that an aborted update had reached, or that an inconclusive analysis stopped."""
+    if position.step_position(status) is None:
+        return None
+    step = causes.failed_step(status, status.details or NO_DETAILS, found)
+    if step is not None or not status.aborted or memory.hash != status.current_hash:
+        return step
+    return memory.aborted_step
+
+
+def _replaced(status: RolloutStatus, memory: UpdateMemory) -> ReplacedRevision | None:
+    """Return what the current revision replaced, while it is under way."""
+    details = status.details or NO_DETAILS
+    if not memory.replaced_revision or memory.hash != status.current_hash or memory.revision != details.revision:
+        return None
+    if status.health == "Healthy" and not position.is_updating(status):
+        return None
+    return ReplacedRevision(memory.replaced_revision, memory.replaced_step)

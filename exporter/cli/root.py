@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +19,8 @@ from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml,
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json", "explanations")
 
 
 @click.group(
@@ -184,7 +186,7 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
 
 @main.command("replay")
 @click.argument("frames", metavar="FRAMES", type=FILE)
-@click.option("--format", "output_format", type=click.Choice(["jsonl", "prom", "otlp-json"]), default="jsonl")
+@click.option("--format", "output_format", type=click.Choice(_REPLAY_FORMATS), default="jsonl")
 @click.option("--passthrough", is_flag=True, help="With jsonl: also print the families that pass through.")
 @click.pass_context
 def replay(context: click.Context, frames: Path, output_format: str, *, passthrough: bool) -> None:
@@ -193,14 +195,16 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
     FRAMES is the frames.jsonl of a recording. Frames are processed at their recorded times, without waiting.
     """
     from exporter.commands.once import to_otlp_json
-    from exporter.commands.replay import replay_frames, snapshot_json
+    from exporter.commands.replay import explanations_json, replay_frames, snapshot_json
     from exporter.web.exposition_writer import render
 
     settings = _load_settings(context).settings
-    for frame, snapshot, _ in replay_frames(frames, settings):
+    for frame, snapshot, tracker in replay_frames(frames, settings):
         match output_format:
             case "jsonl":
                 click.echo(snapshot_json(frame.timestamp, snapshot, passthrough=passthrough))
+            case "explanations":
+                click.echo(explanations_json(frame.timestamp, tracker))
             case "prom":
                 click.echo(f"# at {frame.timestamp}")
                 print_lines(block.decode().removesuffix("\n") for block in render(snapshot.families))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from exporter.commands.record import read_frames
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Failure
+from exporter.rollouts.explain.document import explanation_json
+from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service import views
@@ -58,6 +60,13 @@ def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: b
         for series, value in zip(family.series, family.values, strict=True)
     ]
     return json.dumps({"at": timestamp, "series": samples}, ensure_ascii=False)
+
+
+def explanations_json(timestamp: float, tracker: RolloutTracker) -> str:
+    """Return the explanations of all rollouts after a frame as a line of `replay --format explanations`."""
+    shown = (*tracker.status.rollouts, *tracker.status.unshown)
+    rollouts = {"/".join(rollout.key): explanation_json(explain(rollout, timestamp)) for rollout in shown}
+    return json.dumps({"at": timestamp, "rollouts": rollouts}, ensure_ascii=False)
 
 
 def _number(value: float) -> float | str:

@@ -132,9 +132,9 @@ def _cause_of_bare_abort(details: RolloutDetails, memory: UpdateMemory) -> Cause
     """Tell a person's abort from one by the deadline, which has the same message before Argo Rollouts 1.10."""
     if not details.plan.progress_deadline_abort:
         return Cause.PERSON
-    growth = memory.counts.get("RolloutAborted", 0.0) - memory.counts_before.get("RolloutAborted", 0.0)
-    if memory.counts_before and growth > 0:
-        return Cause.DEADLINE if growth >= EVENTS_OF_A_DEADLINE else Cause.PERSON
+    count = abort_count(memory)
+    if count > 0:
+        return Cause.DEADLINE if count >= EVENTS_OF_A_DEADLINE else Cause.PERSON
     if memory.cause:
         return Cause(memory.cause)
     if details.aborted_at is None or memory.progressed_at is None:
@@ -185,22 +185,37 @@ def _of_run(cause: Cause, run: AnalysisRunDetails | None) -> CauseFound:
     return CauseFound(cause, run, run.name, metric, metric.name if metric is not None else "")
 
 
-def cause_on_controller_page(view: ControllerView, memory: UpdateMemory) -> CauseFound | None:
-    """Return the cause as far as the controller's page alone shows it: right, or unknown."""
+def cause_on_controller_page(view: ControllerView, memory: UpdateMemory, *, is_current: bool) -> CauseFound | None:
+    """Return the cause as far as the controller's page alone shows it: right, or unknown.
+
+    `is_current`: rollout state shows that the controller has reconciled the current spec.
+    """
     match view.phase:
         case "InvalidSpec":
-            return CauseFound(Cause.INVALID_SPEC)
+            # It stays until the controller reads the mended spec, which may take seconds.
+            return CauseFound(Cause.INVALID_SPEC if is_current else Cause.UNKNOWN)
         case "Timeout":
             return CauseFound(Cause.DEADLINE)
         case "Abort":
-            growth = memory.counts.get("RolloutAborted", 0.0) - memory.counts_before.get("RolloutAborted", 0.0)
-            if memory.counts_before and growth >= EVENTS_OF_A_DEADLINE:
-                return CauseFound(Cause.DEADLINE)
-            if memory.bad_run:
-                is_own = _OWN_RUN.fullmatch(memory.bad_run)
-                return CauseFound(Cause.ANALYSIS if is_own else Cause.EXPERIMENT, run_name=memory.bad_run)
-            return CauseFound(Cause.UNKNOWN)
+            return _cause_by_events(memory)
     return None
+
+
+def _cause_by_events(memory: UpdateMemory) -> CauseFound:
+    """Return the cause of an abort by the runs that turned bad and the events counted since the attempt began."""
+    if memory.bad_run:
+        is_own = _OWN_RUN.fullmatch(memory.bad_run)
+        return CauseFound(Cause.ANALYSIS if is_own else Cause.EXPERIMENT, run_name=memory.bad_run)
+    if abort_count(memory) >= EVENTS_OF_A_DEADLINE:
+        return CauseFound(Cause.DEADLINE)
+    return CauseFound(Cause.UNKNOWN)
+
+
+def abort_count(memory: UpdateMemory) -> float:
+    """Return by how much RolloutAborted grew in an attempt, 0 if unknown."""
+    if not memory.counts or not memory.counts_before:
+        return 0.0
+    return memory.counts["RolloutAborted"] - memory.counts_before["RolloutAborted"]
 
 
 def failed_step(status: RolloutStatus, details: RolloutDetails, cause: CauseFound | None) -> int | None:

@@ -25,13 +25,13 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "slot": explanation.slot,
         "metric": _metric(explanation.metric),
         "experiment": {"name": explanation.experiment} if explanation.experiment else None,
-        "step": _step(explanation.step),
+        "step": step_json(explanation.step),
         "stopped_at": explanation.stopped_at,
         "pause": [{"reason": pause.reason, "since": pause.since} for pause in explanation.pauses],
         "until": explanation.until,
         "paused_by": explanation.paused_by,
         "waits_for": explanation.waits_for,
-        "images": _images(explanation.images),
+        "images": images_json(explanation.images),
         "replaces": _replaced(explanation.replaces),
         "routes": [{"name": name, "kind": kind} for name, kind in explanation.routes.items()],
         "message": explanation.message,
@@ -47,11 +47,13 @@ def _metric(metric: MetricMeasurements | None) -> dict[str, Any] | None:
     return {"name": metric.name, **{name: text for name, text in texts.items() if text}, **counts}
 
 
-def _step(step: StepPosition | None) -> dict[str, Any] | None:
+def step_json(step: StepPosition | None) -> dict[str, Any] | None:
+    """Return the position of a canary in its steps."""
     return {"index": step.index, "of": step.count, "kind": step.kind} if step is not None else None
 
 
-def _images(images: RevisionImages | None) -> dict[str, Any] | None:
+def images_json(images: RevisionImages | None) -> dict[str, Any] | None:
+    """Return the images of both revisions by container."""
     return {"current": dict(images.current), "stable": dict(images.stable)} if images is not None else None
 
 

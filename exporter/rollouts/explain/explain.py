@@ -30,7 +30,9 @@ def explain(rollout: Rollout, now: float) -> Explanation:
 def _without_state(rollout: Rollout) -> Explanation:
     """Return what the controller's page alone shows: the cause of some phases."""
     view = rollout.observation.view
-    found = causes.cause_on_controller_page(view, rollout.state.memory) if view is not None else None
+    if view is None:
+        return Explanation()
+    found = causes.cause_on_controller_page(view, rollout.state.memory, is_current=False)
     if found is None:
         return Explanation()
     return Explanation(cause=found.cause, run=found.run_name)
@@ -67,7 +69,9 @@ def _cause(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> Cau
         return causes.current_cause(status, status.details, memory)
     # The first configuration shows no message.
     view = rollout.observation.view
-    return causes.cause_on_controller_page(view, memory) if view is not None and status.health == "Degraded" else None
+    if view is None or status.health != "Degraded" or not causes.is_up_to_date(status):
+        return None
+    return causes.cause_on_controller_page(view, memory, is_current=True)
 
 
 def _metric(found: CauseFound | None) -> MetricMeasurements | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.rollouts.details import Images
-    from exporter.rollouts.model import Observation, Rollout, RevisionHashes
+    from exporter.rollouts.model import Observation, RevisionHashes, Rollout
 
 
 def remembered_images(

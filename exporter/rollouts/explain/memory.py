@@ -54,14 +54,19 @@ def _follow_phase(before: RolloutState | None, state: RolloutState, memory: Upda
     counts, previous = memory.counts, state.memory.counts
     began = bool(previous) and counts["RolloutUpdated"] > previous["RolloutUpdated"]
     retried = before is not None and before.phases.phase == "Abort" != state.phases.phase
-    return _new_attempt(memory, previous) if began or retried else memory
+    if not (began or retried):
+        return memory
+    # An abort that was counted in the same interval may be of the former attempt.
+    is_certain = not _growth(previous, counts, "RolloutAborted")
+    return _new_attempt(memory, previous if is_certain else {})
 
 
 def _follow_status(previous: Mapping[str, float], memory: UpdateMemory, status: RolloutStatus) -> UpdateMemory:
     """Follow attempts by rollout state; `previous` are the counters of the tick before."""
     details = status.details or NO_DETAILS
     if status.current_hash != memory.hash:
-        attempt = _new_attempt(memory, previous if memory.hash else {})
+        is_certain = memory.aborted_at is not None or _growth(previous, memory.counts, "RolloutAborted") <= 1
+        attempt = _new_attempt(memory, previous if memory.hash and is_certain else {})
         attempt = replace(attempt, revision=details.revision, hash=status.current_hash)
         memory = _with_replaced(attempt, replace(memory, counts=previous), status)
     elif details.revision != memory.revision or not causes.is_up_to_date(status):
@@ -94,9 +99,7 @@ def _with_replaced(attempt: UpdateMemory, former: UpdateMemory, status: RolloutS
     if not follows or _growth(former.counts, attempt.counts, "RolloutAborted"):
         return attempt
     certain = not _growth(former.counts, attempt.counts, "RolloutStepCompleted")
-    return replace(
-        attempt, replaced_revision=former.revision, replaced_step=former.last_step if certain else None
-    )
+    return replace(attempt, replaced_revision=former.revision, replaced_step=former.last_step if certain else None)
 
 
 def _growth(before: Mapping[str, float], counts: Mapping[str, float], reason: str) -> float:

@@ -43,14 +43,14 @@ def canary_fraction(
 
 def _by_weight(update_state: UpdateState, weight: RouterWeight, estimates: Mapping[str, float]) -> CanaryFraction:
     """Return the share of traffic that a router has, which pods say little about."""
+    if update_state is UpdateState.SETTLED and weight.fraction == 0.0:
+        return CanaryFraction(0.0, "settled", "the current revision is the stable one", estimates)
     if weight.is_exact:
         if weight.fraction is None:
             return CanaryFraction(None, "", "the weight has changed since rollout state was scraped", estimates)
         return CanaryFraction(weight.fraction, "weight", "a router sets the traffic", estimates)
     if weight.fraction is None:
         return CanaryFraction(None, "", "the weight and the canary's pods change apart: setCanaryScale", estimates)
-    if update_state is UpdateState.SETTLED and not weight.fraction:
-        return CanaryFraction(0.0, "settled", "the current revision is the stable one", estimates)
     if update_state is UpdateState.UPDATING:
         reason = "the canary's share of the desired pods when the router's weight last changed"
         return CanaryFraction(weight.fraction, "replicas", reason, estimates)

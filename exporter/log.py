@@ -26,8 +26,8 @@ FieldValue = str | int | float | bool | None
 
 MASK: Final = "***"
 UNQUOTED: Final = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
-CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f]")
-"""Replaced in text output, where a line break within a field would forge a line."""
+CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Replaced in text output, where a line break within a field would forge a line; the last ones end one in Unicode."""
 
 
 def fields(**values: object) -> Mapping[str, object]:
@@ -40,17 +40,27 @@ class SecretRedactor(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._secrets: set[str] = set()
+        # By secret, in the order of their last registration: whether newer ones take its place.
+        self._rotating: dict[str, bool] = {}
         self._pattern: re.Pattern[str] | None = None
 
-    def register(self, *secrets: str) -> None:
-        """Redact these from now on, also URL-quoted and in a repr; empty texts are ignored."""
-        if self._secrets.issuperset(filter(None, secrets)):
-            return  # credentials are registered again at each request; the pattern is compiled only for new ones
+    def register(self, *secrets: str, rotating: bool = False) -> None:
+        """Redact these from now on, also URL-quoted and in a repr; empty texts are ignored.
+
+        Of `rotating` ones, such as tokens of Kubernetes, only the MAX_ROTATING_SECRETS that were registered last count:
+        a process that lives for months would redact with thousands of them.
+        """
+        known = len(self._rotating)
         for secret in filter(None, secrets):
-            self._secrets |= {secret, quote(secret, safe=""), repr(secret)[1:-1]}
+            # At the end again: credentials are registered at each request.
+            self._rotating[secret] = self._rotating.pop(secret, True) and rotating
+        if len(self._rotating) == known:
+            return  # the pattern is compiled only for new ones
+        for secret in [secret for secret, is_rotating in self._rotating.items() if is_rotating][:-MAX_ROTATING_SECRETS]:
+            del self._rotating[secret]
+        forms = {form for secret in self._rotating for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])}
         # Longest first, so that a secret within a longer one does not leave the rest of it readable.
-        longest_first = sorted(self._secrets, key=len, reverse=True)
+        longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def redact(self, text: str) -> str:
@@ -60,6 +70,12 @@ class SecretRedactor(logging.Filter):
     def redact_bytes(self, content: bytes) -> bytes:
         """Return the bytes with each secret replaced by ***; they need not be valid UTF-8."""
         return self.redact(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def overwrite(self, content: bytes) -> bytes:
+        """Return the bytes with each byte of a secret replaced by `*`, so that all others keep their place."""
+        text, pattern = content.decode("utf-8", "surrogateescape"), self._pattern
+        masked = pattern.sub(lambda secret: "*" * len(secret[0].encode()), text) if pattern else text
+        return masked.encode("utf-8", "surrogateescape")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record in place, so that no later handler can print a secret."""
@@ -103,6 +119,8 @@ class JsonFormatter(logging.Formatter):
 
 
 REDACTOR: Final = SecretRedactor()
+MAX_ROTATING_SECRETS: Final = 256
+"""Parts of credentials that are read again and again: those of all sources, over some days of hourly rotation."""
 MIN_SECRET_LENGTH: Final = 8
 """Shorter parts of a credential are not redacted: they would match within ordinary words."""
 FORMATTERS: Final[Mapping[Layout, type[logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
@@ -119,7 +137,7 @@ def register_auth_headers(*headers: str) -> None:
         token = header.rpartition(" ")[2]
         plain = _decoded(token)
         parts = (header, token, plain, plain.partition(":")[2])
-        register_secrets(*(part for part in parts if len(part) >= MIN_SECRET_LENGTH))
+        REDACTOR.register(*(part for part in parts if len(part) >= MIN_SECRET_LENGTH), rotating=True)
 
 
 def configure(level: Level = "info", layout: Layout = "text", stream: TextIO | None = None) -> None:
@@ -161,4 +179,5 @@ def _trace(record: logging.LogRecord) -> str:
 
 def _logfmt(value: object) -> str:
     text = str(value)
-    return text if UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    quoted = text if UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return CONTROL_CHARS.sub(" ", quoted)

@@ -226,8 +226,8 @@ class ScrapeResult:
 
     `target` identifies the address and is the `instance` label of the target's series; `installation` groups the
     controllers of one Argo Rollouts. `parse_errors` counts malformed lines by reason: a series absent from such a page
-    is not gone. `scraped_at` is when the request was sent (Unix seconds), `duration` is in seconds,
-    `sample_count` counts the samples of selected families.
+    is not gone. `malformed_line` is the first of these, shortened and without secrets. `scraped_at` is when the request
+    was sent (Unix seconds), `duration` is in seconds, `sample_count` counts the samples of selected families.
     """
 
     source: Source
@@ -237,6 +237,7 @@ class ScrapeResult:
     failure: Failure | None = None
     installation: str = "default"
     parse_errors: Mapping[str, int] = field(default_factory=dict)
+    malformed_line: str = ""
     duration: float = 0.0
     sample_count: int = 0
 

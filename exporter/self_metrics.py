@@ -56,13 +56,19 @@ class OwnMetric(Enum):
 
     BUILD = _gauge("build_info", "Always 1, with the running version.", "version")
     CYCLES = _counter("cycles_total", "Completed scrape cycles.")
+    CYCLES_FAILED = _counter("cycles_failed_total", "Cycles that failed with an unexpected error; see the log.")
     CYCLE_SECONDS = _gauge("cycle_seconds", "Duration of the last cycle.")
     CYCLES_SKIPPED = _counter("cycles_skipped_total", "Cycles skipped because the previous one was still running.")
     SCRAPES = _counter("scrapes_total", "Scrapes by source and result (ok or the failure reason).", "source", "result")
     PARSE_ERRORS = _counter(
         "malformed_lines_total", "Scraped lines that are not valid exposition text.", "source", "reason"
     )
-    SAMPLES_DROPPED = _counter("samples_dropped_total", "Samples scraped but not used.", "reason")
+    SAMPLES = _counter("samples_total", "Samples and staleness markers to push: those encoded and those dropped.")
+    SAMPLES_ENCODED = _counter("samples_encoded_total", "Samples and staleness markers encoded as data points.")
+    SAMPLES_DROPPED = _counter(
+        "samples_dropped_total", "Samples and staleness markers that cannot be pushed, by reason.", "reason"
+    )
+    CLOCK_STEPS = _counter("clock_steps_back_total", "Times that the clock was set back by more than lifecycle.grace.")
     UNKNOWN_PHASES = _counter("unknown_phases_total", "Observations of a rollout in an unrecognised phase.")
     SERIES = _gauge("series", "Series exported in the last cycle.")
     SERIES_OMITTED = _counter("series_overflow_total", "Series omitted because series.limit was reached.")
@@ -78,9 +84,27 @@ class OwnMetric(Enum):
         "queue_limit_bytes", "Queue size limit; the oldest request is dropped beyond it.", observable=True
     )
     QUEUE_AGE = _gauge("queue_oldest_age_seconds", "Age of the oldest request in the queue.", observable=True)
-    SPOOL_ON_DISK = _gauge(
-        "spool_on_disk",
-        "1 if the queue is stored in otlp.queue.directory, 0 if some of it is in memory.",
+    STORAGE_DEGRADED = _gauge(
+        "storage_degraded", "1 if not everything is stored in storage.directory, 0 if it is.", observable=True
+    )
+    STORAGE_BYTES = _gauge("storage_bytes", "Size of the database and of its write-ahead log.", "file", observable=True)
+    STORAGE_FREE_BYTES = _gauge("storage_free_bytes", "Free space in storage.directory.", observable=True)
+    STORAGE_COMMITS = _counter("storage_commits_total", "Commits to the database by result.", "result", observable=True)
+    STORAGE_COMMIT_SECONDS = _counter("storage_commit_seconds_total", "Time that commits took.", observable=True)
+    STORAGE_ROWS_SALVAGED = _counter(
+        "storage_rows_salvaged_total", "Rows that were read from a damaged database.", observable=True
+    )
+    STORAGE_ROWS_DAMAGED = _counter(
+        "storage_rows_damaged_total", "Rows of the database that could not be read.", observable=True
+    )
+    STORAGE_COMMITS_MISSING = _counter(
+        "storage_commits_missing_total",
+        "Commits that were no longer in the database at the start, after a crash of the machine or damage.",
+        observable=True,
+    )
+    PROBE = _gauge(
+        "delivery_probe",
+        "Always 1; pushed alone, to find out whether the endpoint accepts requests. Not in /metrics.",
         observable=True,
     )
     REQUESTS = _counter(
@@ -102,8 +126,6 @@ class OwnMetric(Enum):
         "event_loop_longest_hold_seconds", "Longest time that the event loop was blocked in the last cycle."
     )
     CONFIG_WARNINGS = _gauge("config_warnings", "Configuration warnings; the check command lists them.")
-    # Named after the section `memory` of the settings.
-    STATE_WRITES = _counter("memory_writes_total", "Writes of the state file, by result.", "result")
 
 
 DEFINITIONS: Final = tuple(metric.value for metric in OwnMetric)
@@ -119,7 +141,7 @@ class SelfMetrics:
     """
 
     def __init__(self, instance: str, start_time: float, version: str = __version__) -> None:
-        self._instance = instance
+        self.instance = instance
         self._start_time = start_time
         # Registries of their own: the library's default one has metrics of the platform and the garbage collector.
         self._registry = CollectorRegistry()
@@ -182,7 +204,7 @@ class SelfMetrics:
         values = array("d")
         for sample in metric.samples:
             if not sample.name.endswith("_created"):
-                labels = (*sample.labels.items(), ("instance", self._instance))
+                labels = (*sample.labels.items(), ("instance", self.instance))
                 series.append(self._factory.series(sample.name, labels))
                 values.append(sample.value)
         name = f"{metric.name}_total" if kind is MetricType.COUNTER else metric.name

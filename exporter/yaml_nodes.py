@@ -6,6 +6,7 @@ name the line of what is wrong.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,6 +18,10 @@ Path = tuple[str | int, ...]
 """Keys and list indexes from the root of a document to a value."""
 CORE_TAG = "tag:yaml.org,2002:"
 MERGE_KEY = "<<"
+MAX_DEPTH = 1000
+"""Nested brackets, or dashes of one line: libyaml's time grows with the square of the depth, and its stack ends."""
+_NESTING = re.compile(r"[\[{]+|[\]}]+|(?:[-?:][ \t]+){8,}")
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -31,7 +36,12 @@ KubernetesLoader.yaml_implicit_resolvers = {
 
 
 def compose(text: str, loader_class: type[Any] = yaml.SafeLoader) -> yaml.Node | None:
-    """Return the root node of a text of one document, None if it is empty. Raises yaml.YAMLError."""
+    """Return the root node of a text of one document, None if it is empty.
+
+    Raises yaml.YAMLError, and RecursionError for a text that is nested too deep.
+    """
+    if _is_too_deep(text):
+        raise RecursionError(f"it is nested more than {MAX_DEPTH} levels deep")
     loader = loader_class(text)
     try:
         node: yaml.Node | None = loader.get_single_node()
@@ -40,13 +50,33 @@ def compose(text: str, loader_class: type[Any] = yaml.SafeLoader) -> yaml.Node |
     return node
 
 
+def _is_too_deep(text: str) -> bool:
+    depth = 0
+    for run in _NESTING.findall(text):
+        if run[0] in "]}":
+            depth = max(0, depth - len(run))
+        elif run[0] in "[{":
+            depth += len(run)
+        if depth > MAX_DEPTH or len(run.split()) > MAX_DEPTH:
+            return True
+    return False
+
+
 def construct(root: yaml.Node) -> Any:  # noqa: ANN401 - a document holds anything
-    """Return the plain value of a node, as Kubernetes reads it. Raises yaml.YAMLError."""
+    """Return the plain value of a node, as Kubernetes reads it. Raises yaml.YAMLError, and ValueError."""
     loader = KubernetesLoader("")
     try:
         return loader.construct_document(root)
+    # What PyYAML raises for a text that is not of its explicit tag, such as `!!bool x` or `!!timestamp x`.
+    except (ArithmeticError, AttributeError, LookupError, TypeError):
+        raise ValueError("a value does not fit its tag") from None
     finally:
         loader.dispose()
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at what YAML 1.1, and so Kubernetes, counts as a line break."""
+    return _LINE_BREAK.split(text)
 
 
 def line(node: yaml.Node) -> int:

@@ -39,7 +39,7 @@ CLOSED_ADDRESS = "127.0.0.1:9"
 
 @asynccontextmanager
 async def run_exporter(
-    directory: Path, endpoint: str, target: str = CLOSED_ADDRESS, **otlp: object
+    directory: Path, endpoint: str, target: str = CLOSED_ADDRESS, storage: str = "", **otlp: object
 ) -> AsyncIterator[ExporterProcess]:
     """Run an exporter that scrapes a closed address, so that it exports only its own metrics."""
     authorization = directory / "authorization"
@@ -49,6 +49,7 @@ async def run_exporter(
         "kube_state_metrics": {"targets": []},
         "otlp": {"endpoint": endpoint, "authorization_file": str(authorization), **otlp},
         "attributes": {"k8s.cluster.name": "test"},
+        "storage": {"directory": storage},
         "web": {"listen": "127.0.0.1:0"},
         "log": {"level": "debug"},
     }
@@ -84,6 +85,17 @@ async def test_queued_points_are_delivered_before_the_exit(
 
 
 @pytest.mark.slow
+async def test_sighup_is_logged_and_does_not_end_the_process(tmp_path: Path, backend: Backend) -> None:
+    async with run_exporter(tmp_path, backend.url) as process:
+        await wait_until(lambda: backend.received)
+        process.process.send_signal(signal.SIGHUP)
+        assert "restart it for new settings" in await process.wait_for_log("SIGHUP ignored")
+        delivered = len(backend.received)
+        await wait_until(lambda: len(backend.received) > delivered)
+        assert await process.stop() == 0
+
+
+@pytest.mark.slow
 async def test_a_signal_cuts_a_long_delay_short_and_everything_is_delivered(tmp_path: Path, backend: Backend) -> None:
     backend.replies = [status(429, Retry_After="600")]
     async with run_exporter(tmp_path, backend.url) as process:
@@ -111,14 +123,14 @@ async def test_points_lost_with_the_memory_are_counted_and_change_the_exit_statu
 @pytest.mark.slow
 async def test_points_on_disk_are_delivered_by_the_next_process(tmp_path: Path, backend: Backend) -> None:
     await backend.stop()
-    queue = {"directory": str(tmp_path / "queue")}
-    async with run_exporter(tmp_path, backend.url, grace="100ms", queue=queue) as process:
+    storage = str(tmp_path / "storage")
+    async with run_exporter(tmp_path, backend.url, grace="100ms", storage=storage) as process:
         await process.wait_for_log("delivery retrying")
         assert await process.stop() == 0
     counts = final_counts(process)
     assert (counts["delivered"], counts["lost"]) == (0, 0)
     await backend.start()
-    async with run_exporter(tmp_path, backend.url, queue=queue) as process:
+    async with run_exporter(tmp_path, backend.url, storage=storage) as process:
         await wait_until(lambda: len(backend.received) > 1)
         assert await process.stop() == 0
     assert final_counts(process)["delivered"] == len(backend.stored) > counts["queued"] > 0
@@ -208,7 +220,7 @@ async def test_the_accounting_balances_at_every_scrape_and_every_delivery_metric
 ) -> None:
     partial_success = ExportMetricsPartialSuccess(rejected_data_points=2, error_message="old")
     partial = ExportMetricsServiceResponse(partial_success=partial_success).SerializeToString()
-    failures = [status(503), status(500), status(200, partial, Content_Type="application/x-protobuf")]
+    failures = [status(503), status(422), status(200, partial, Content_Type="application/x-protobuf")]
     backend.replies = [reply for failure in failures * 3 for reply in (failure, status(200))]
     async with run_exporter(tmp_path, backend.url) as process, aiohttp.ClientSession() as session:
         port = re.search(r"port (\d+)", await process.wait_for_log("started"))
@@ -223,10 +235,10 @@ async def test_the_accounting_balances_at_every_scrape_and_every_delivery_metric
             await asyncio.sleep(0.01)
         samples = await scrape_own_metrics(session, f"http://127.0.0.1:{port[1]}/metrics")
         assert await process.stop() == 0
-    assert samples[OwnMetric.POINTS_DROPPED.value.name].keys() == {"http_500"}
+    assert samples[OwnMetric.POINTS_DROPPED.value.name].keys() == {"http_422"}
     assert samples[OwnMetric.POINTS_REJECTED.value.name] == {"": 6}
     assert {metric.value.name for metric in (*DELIVERY_METRICS, *RECENT_METRICS)} <= samples.keys()
-    assert samples[OwnMetric.REQUESTS.value.name].keys() == {"200", "500", "503"}
+    assert samples[OwnMetric.REQUESTS.value.name].keys() == {"200", "422", "503"}
     assert samples[f"{OwnMetric.REQUEST_SECONDS.value.name}_count"][""] == sum(
         samples[OwnMetric.REQUESTS.value.name].values()
     )

@@ -37,7 +37,7 @@ def write_config(folder: Path, endpoint: str, sources: dict[Source, list[str]]) 
         "rollout_state": {"targets": sources.get(Source.ROLLOUT_STATE, []), "interval": "250ms"},
         "otlp": {"endpoint": endpoint, "authorization_file": str(authorization)},
         "attributes": {"k8s.cluster.name": "test"},
-        "memory": {"directory": str(folder / "memory")},
+        "storage": {"directory": str(folder / "storage")},
         "web": {"listen": "127.0.0.1:0"},
     }
     file.write_text(yaml.safe_dump(settings))

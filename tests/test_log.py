@@ -169,3 +169,19 @@ def test_reconfiguring_replaces_the_handler(text: io.StringIO, lines: io.StringI
     LOG.info("once")
     assert text.getvalue() == ""
     assert lines.getvalue().count("once") == 1
+
+
+def test_of_rotating_secrets_the_last_ones_and_of_others_all_are_redacted() -> None:
+    redactor = log.SecretRedactor()
+    redactor.register("static-4711")
+    for number in range(3 * log.MAX_ROTATING_SECRETS):
+        redactor.register(f"token-{number:04}", "used-at-each-request", rotating=True)
+    text = redactor.redact("static-4711 used-at-each-request token-0767 token-0600 token-0000")
+    assert text == "*** *** *** *** token-0000"
+
+
+@pytest.mark.parametrize("line_end", ["\x85", "\u2028", "\u2029", "\r", "\v", "\f", "\x9b"])
+def test_no_line_end_or_control_of_unicode_in_a_name_reaches_the_text(text: io.StringIO, line_end: str) -> None:
+    LOG.info("event%sforged", line_end, extra=fields(rollout=f"shop/cart{line_end}2026 ERROR forged"))
+    assert line_end not in text.getvalue()
+    assert len(text.getvalue().splitlines()) == 1

@@ -30,10 +30,6 @@ from exporter.gate.lint.rules import RULES
 from exporter.gate.render.answers import NoData, Signal
 from exporter.metrics import MetricType, SampleBatch, Series, Source
 from exporter.otlp.delivery.accounting import DeliveryState
-from exporter.otlp.delivery.queue import QueuedRequest
-from exporter.otlp.spool import checkpoint
-from exporter.otlp.spool import record as frame
-from exporter.otlp.spool.checkpoint import Checkpoint
 from exporter.rollouts.inference.fraction import ESTIMATE_METHODS
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from exporter.rollouts.inputs.leadership import ControllerRole
@@ -56,10 +52,11 @@ from exporter.rollouts.model import (
 from exporter.rollouts.model import Transition as Event
 from exporter.rollouts.output.durations import HistogramState
 from exporter.rollouts.output.renderer import InfoSeries
-from exporter.rollouts.persistence import InvalidStateError, decode_state, encode_state
+from exporter.rollouts.persistence import StateRowEncoder, decode_rows
 from exporter.rollouts.tracker import TrackerState
 from exporter.self_metrics import DEFINITIONS
 from exporter.service import views
+from exporter.storage.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +64,7 @@ if TYPE_CHECKING:
 GOLDEN: Final = Path(__file__).parent / "golden" / "formats"
 
 
-# The state file -------------------------------------------------------------------------------------------------------
+# Rows of the state ----------------------------------------------------------------------------------------------------
 
 
 def full_life() -> RolloutState:
@@ -95,7 +92,7 @@ def full_life() -> RolloutState:
 
 
 def default_life() -> RolloutState:
-    """Return a life of default values, written out: the file leaves them out, so they are part of the format."""
+    """Return a life of default values, written out: a row leaves them out, so they are part of the format."""
     return RolloutState(
         first_seen=1000.5,
         phases=PhaseHistory("Completed", 1000.5, {}, None),
@@ -159,93 +156,51 @@ def default_state() -> TrackerState:
     return TrackerState()
 
 
-STATES: Final = {"state-full.json": full_state, "state-default.json": default_state}
+STATES: Final = {"state-full.txt": full_state, "state-default.txt": default_state}
 
 
-def unpacked(text: bytes) -> bytes:
-    """Return a state file with its body uncompressed; the checksum depends on the compressor, so it is left out."""
-    head, _, body = text.partition(b"\n")
-    return re.sub(rb'"crc": \d+', b'"crc": 0', head) + b"\n" + zlib.decompress(body) + b"\n"
+def rows(state: TrackerState) -> str:
+    """Return the rows of a state, each on its line after its key; they are short, so none is compressed."""
+    return "".join(f"{key} {(row or b'').decode()}\n" for key, row in StateRowEncoder().changes(state).items())
 
 
-def packed(text: bytes) -> bytes:
-    """Undo `unpacked`."""
-    head, body, _ = text.split(b"\n")
-    content = zlib.compress(body)
-    return head.replace(b'"crc": 0', b'"crc": %d' % zlib.crc32(content)) + b"\n" + content
+def rows_of(text: str) -> dict[str, bytes]:
+    """Undo `rows`."""
+    return {key: row.encode() for key, _, row in (line.partition(" ") for line in text.splitlines())}
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_file_is_read(name: str) -> None:
-    assert decode_state(packed((GOLDEN / name).read_bytes()), "eu") == STATES[name]()
+def test_the_rows_of_a_state_are_read(name: str) -> None:
+    assert decode_rows(rows_of((GOLDEN / name).read_text())) == (STATES[name](), [])
 
 
 @pytest.mark.parametrize(
-    ("key", "other", "error"),
+    ("key", "other"),
     [
-        ('"born"', '"made"', "TypeError"),
-        ('"phases"', '"stages"', "KeyError"),
-        ('"evidence"', '"proof"', "TypeError"),
-        ('"since":1250.0', '"from":1250.0', "TypeError"),
-        ('"held"', '"was"', "TypeError"),
-        ('"newest"', '"latest"', "TypeError"),
-        ('"installation"', '"group"', "TypeError"),
-        ('"standing":"updating"', '"standing":"moving"', "ValueError"),
+        ('"born"', '"made"'),
+        ('"phases"', '"stages"'),
+        ('"evidence"', '"proof"'),
+        ('"since":1250.0', '"from":1250.0'),
+        ('"held"', '"was"'),
+        ('"newest"', '"latest"'),
+        ('"installation"', '"group"'),
+        ('"standing":"updating"', '"standing":"moving"'),
     ],
 )
-def test_a_state_file_with_another_key_is_unfit(key: str, other: str, error: str) -> None:
-    text = (GOLDEN / "state-full.json").read_text()
-    assert key in text
-    with pytest.raises(InvalidStateError, match=f"structure is invalid .{error}"):
-        decode_state(packed(text.replace(key, other).encode()), "eu")
+def test_a_row_with_another_key_is_damaged(key: str, other: str) -> None:
+    stored = rows_of((GOLDEN / "state-full.txt").read_text())
+    row = stored["rollout/shop/checkout"]
+    assert key.encode() in row
+    changed = row.replace(key.encode(), other.encode())
+    assert decode_rows(stored | {"rollout/shop/checkout": changed})[1] == ["rollout/shop/checkout"]
 
 
-# The spool ------------------------------------------------------------------------------------------------------------
+# The database ---------------------------------------------------------------------------------------------------------
 
 
-def full_mark() -> Checkpoint:
-    """Return a checkpoint in which no field has its default."""
-    return Checkpoint(
-        next_sequence=7,
-        total_points=1200,
-        queued_points=300,
-        counters_since=900.5,
-        delivered=800,
-        rejected=40,
-        dropped={"queue_full": 50, "expired": 10},
-        complete=False,
-        clean_shutdown=True,
-        boot_id="b5a1",
-        generation=3,
-    )
-
-
-MARKS: Final = {"checkpoint-full.slot": full_mark, "checkpoint-default.slot": Checkpoint}
-
-
-@pytest.mark.parametrize("name", MARKS)
-def test_a_checkpoint_is_read(name: str) -> None:
-    assert checkpoint.decode_slot((GOLDEN / name).read_bytes()) == MARKS[name]()
-
-
-def slot(content: bytes) -> bytes:
-    """Return a checkpoint slot with this content."""
-    head = (GOLDEN / "checkpoint-full.slot").read_bytes()[:4]
-    return head + len(content).to_bytes(4, "big") + zlib.crc32(content).to_bytes(4, "big") + content
-
-
-def test_a_checkpoint_with_a_key_left_out_has_its_default_and_with_another_key_is_not_sound() -> None:
-    assert checkpoint.decode_slot(slot(b'{"next":7,"dropped":{"expired":1}}')) == Checkpoint(
-        next_sequence=7, dropped={"expired": 1}
-    )
-    assert checkpoint.decode_slot(slot(b'{"next":7,"following":8}')) is None
-    assert checkpoint.decode_slot(slot(b"[7]")) is None
-
-
-def segment() -> bytes:
-    """Return a segment file of one record."""
-    record = QueuedRequest(b"\x1f\x8bbody", 12, 1300.25)
-    return frame.SEGMENT_HEADER + frame.encode_record(frame.RecordHeader.for_request(record, 7, 1200), record.body)
+def schema() -> str:
+    """Return the statements that lead from each schema version to the next: a released one never changes."""
+    return "".join(f"-- {version}\n" + ";\n".join(step) + ";\n" for version, step in enumerate(MIGRATIONS, 1))
 
 
 # `gate lint --format json` --------------------------------------------------------------------------------------------
@@ -494,11 +449,9 @@ def words() -> str:
 # Byte for byte --------------------------------------------------------------------------------------------------------
 
 WRITTEN: Final[Mapping[str, Callable[[], str | bytes]]] = {
-    "state-full.json": lambda: unpacked(encode_state(full_state(), "eu")),
-    "state-default.json": lambda: unpacked(encode_state(default_state(), "eu")),
-    "checkpoint-full.slot": lambda: checkpoint.encode_slot(full_mark()),
-    "checkpoint-default.slot": lambda: checkpoint.encode_slot(Checkpoint()),
-    "segment.rxs": segment,
+    "state-full.txt": lambda: rows(full_state()),
+    "state-default.txt": lambda: rows(default_state()),
+    "schema.sql": schema,
     "lint.json": lint_report,
     "recording.jsonl": recording,
     "command-line.txt": command_line,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import gzip
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from exporter.commands.record import (
     FRAMES_FILE,
+    MAX_FRAME_BYTES,
     RecordedFrame,
     RecordedPage,
     RecordingError,
@@ -177,6 +180,7 @@ async def test_an_unwritable_directory_is_reported(controller: FakeController, t
         ("[]", "line 2: "),
         ('{"pages": []}', "line 2: at: Field required"),
         ('{"at": NaN, "pages": []}', "line 2: at: Input should be a finite number"),
+        ('{"at": 1e300, "pages": []}', "line 2: at: Input should be less than or equal to 10000000000"),
         ('{"at": 1}', "line 2: pages: Field required"),
         ('{"at": 1, "pages": [{"source": "ksm", "target": "a"}]}', "line 2: pages.0.source: Input should be 'argo'"),
         ('{"at": 1, "pages": [{"source": "argo", "target": "a", "status": "x"}]}', "line 2: pages.0.status: "),
@@ -191,6 +195,37 @@ def test_an_invalid_line_is_reported_with_its_number(tmp_path: Path, line: str, 
     assert next(frames) == RecordedFrame(1.0, ())
     with pytest.raises(RecordingError, match=message):
         next(frames)
+
+
+@pytest.mark.parametrize("name", ["../secret", "pages/../../secret", "/etc/hostname", "link", "circle", "a\0b"])
+def test_a_page_outside_of_the_recording_is_not_read(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("token")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "circle").symlink_to(folder / "circle")
+    page = {"source": "argo", "target": "a", "status": 200, "file": name}
+    (folder / FRAMES_FILE).write_text(json.dumps({"at": 1, "pages": [page]}))
+    with pytest.raises(RecordingError, match="is outside of the recording; keep the pages next to"):
+        list(read_frames(folder / FRAMES_FILE))
+
+
+@pytest.mark.slow
+def test_a_packed_bomb_and_an_endless_line_cost_little_memory(tmp_path: Path) -> None:
+    """A page of 2.4 GB that packs into 2.4 MB took as much memory."""
+    bomb = tmp_path / "bomb.prom.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        for _ in range(600):
+            file.write(bytes(1024**2))
+    (tmp_path / FRAMES_FILE).write_bytes(b" " * (MAX_FRAME_BYTES + 2))
+    tracemalloc.start()
+    with pytest.raises(RecordingError, match=r"bomb\.prom\.gz has more than 536870912 bytes; leave its frame out"):
+        collections.deque(RecordedPage(Source.ARGO, "a", 200, file=bomb).blocks(), maxlen=0)
+    with pytest.raises(RecordingError, match="line 1: is longer than 16777216 bytes"):
+        list(read_frames(tmp_path / FRAMES_FILE))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * MAX_FRAME_BYTES
 
 
 def test_a_frame_needs_only_source_and_target(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import yaml
 from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
+from exporter.commands.explain import ExplainError, fetch_rollouts
 from exporter.demo.fake_backend import CONTENT_TYPE
 from exporter.otlp.result import MAX_MESSAGE_LENGTH
 from tests.process import start_exporter
@@ -43,6 +44,7 @@ SECRET_NAMES = (
     "last",
     "otel",
     "reader",
+    "query",
 )
 RANDOM = random.Random(7)
 SECRETS = {name: f"{RANDOM.getrandbits(96):024x}" for name in SECRET_NAMES}
@@ -136,13 +138,17 @@ def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Pa
         return str(path)
 
     def source(**more: object) -> dict[str, object]:
-        return {"targets": [target], "interval": "250ms", "headers": {"X-Target": SECRETS["target"]}, **more}
+        return {
+            "targets": [f"http://{target}/metrics?token={SECRETS['query']}"],
+            "interval": "250ms",
+            "headers": {"X-Target": SECRETS["target"]},
+            **more,
+        }
 
     secret = SECRETS
     otlp = {
-        "endpoint": f"http://{backend}",
+        "endpoint": f"http://{backend}/?token={SECRETS['query']}",
         "grace": "100ms",
-        "queue": {"directory": str(folder / "spool")},
         "headers": {"X-Inline": secret["inline"]},
         "headers_file": file("headers", f"X-File: {secret['inthefile']}\n"),
     }
@@ -155,7 +161,7 @@ def configuration(folder: Path, backend: str, target: str, *, files: bool) -> Pa
         "otlp": otlp,
         "read": {"address": f"http://{backend}", "username": USER, "password": secret["reader"]},
         "attributes": {"k8s.cluster.name": "secrets"},
-        "memory": {"directory": str(folder / "memory")},
+        "storage": {"directory": str(folder / "storage")},
         "web": {"listen": "127.0.0.1:0", "basic_auth": {"username": USER, "password": secret["web"]}},
         "log": {"level": "debug"},
     }
@@ -243,14 +249,14 @@ async def test_no_secret_is_ever_written_even_if_a_server_echoes_it(tmp_path: Pa
 
     if target_handler is echo_page:  # a recording stores a page unchanged, or its replay would differ
         shutil.rmtree(tmp_path / "recording" / "pages")
-    output |= file_contents(*(tmp_path / name for name in ("memory", "spool", "recording")))
+    output |= file_contents(*(tmp_path / name for name in ("storage", "recording")))
     assert {place: leaks(text) for place, text in output.items() if leaks(text)} == {}
     assert any("***" in output[place] for place in ("/ 200", "log")), (
         "no server echoed a secret, so the test proves nothing"
     )
     assert output["/metrics 200"]
     assert output["/metrics 401"]
-    assert any("spool" in place for place in output)
+    assert any("/storage/" in place for place in output)
 
 
 @pytest.mark.slow
@@ -269,3 +275,12 @@ async def test_neither_the_configuration_nor_its_errors_show_a_secret(tmp_path: 
     assert "******" in valid_output[0]
     assert valid_output[1].startswith("ok")
     assert "error" in invalid_output
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:{0}@127.0.0.1:9", "http://u:{0}@[", "http://127.0.0.1:9/?token={0}", "u:{0}@h"]
+)
+async def test_the_address_of_a_running_exporter_is_shown_without_its_password(address: str) -> None:
+    with pytest.raises(ExplainError) as caught:
+        await fetch_rollouts(address.format(SECRETS["web"]))
+    assert leaks(str(caught.value)) == set()

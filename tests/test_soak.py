@@ -9,13 +9,13 @@ import pytest
 
 from exporter.metrics import MetricsSnapshot
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.otlp.delivery.queue import QueuedRequest
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.spool import Spool, SpoolLimits
+from exporter.storage import Storage
+from exporter.storage.model import QueuedRequest, StorageConfig
 from tests.otlp.helpers import IDENTITY, gauge
 from tests.soak.backend import ReceivedBody
 from tests.soak.ledger import Ledger
-from tests.soak.observer import SpoolObserver
+from tests.soak.observer import StorageObserver
 from tests.soak.plan import Outage, Plan, plan
 from tests.soak.report import live_rate, missing_ticks, passed, recoveries, report_lines
 from tests.soak.run import run
@@ -51,18 +51,16 @@ def body(timestamp: float, value: float) -> bytes:
 
 
 def ledger_of(tmp_path: Path, received: list[float]) -> Ledger:
-    """Return the ledger after three requests were spooled and those of some timestamps were received."""
-    spool = Spool(tmp_path, SpoolLimits(1_000_000, 1e9), DeliveryAccounting(), 1.0)
-    times = (10.0, 20.0, 30.0)
-    for timestamp in times:
-        spool.put(QueuedRequest(body(timestamp, timestamp), 2, timestamp), timestamp)
-    observer = SpoolObserver(tmp_path)
+    """Return the ledger after three requests were queued and those of some timestamps were received."""
+    storage = Storage(StorageConfig(tmp_path), DeliveryAccounting())
+    for timestamp in (10.0, 20.0, 30.0):
+        storage.queue.put(QueuedRequest(body(timestamp, timestamp), 2, timestamp))
+    storage.close(10)
+    observer = StorageObserver(tmp_path)
     observer.observe()
-    spool.close()
     ledger = Ledger()
     ledger.add_produced(observer)
     ledger.add_received(ReceivedBody(100.0, body(time, time)) for time in received)
-    observer.close()
     return ledger
 
 

@@ -183,6 +183,7 @@ def lint(
 @click.option("--credential-file", type=FILE, help="File: user:token or Basic ….")
 @click.option("--credential-env", metavar="NAME", help="Environment variable that contains the credential.")
 @click.option("--ask-credential", is_flag=True, help="Prompt for the credential, without echoing it.")
+@click.option("--offline", is_flag=True, help="Sequential: do not query the service's traffic, for the estimate.")
 @click.option(
     "--part", type=click.Choice(["template", "secret", "rollout"]), help="Print only this part. Default: all."
 )
@@ -193,12 +194,14 @@ def render(
     part: str | None,
     *,
     ask_credential: bool,
+    offline: bool,
     **answers: Any,  # noqa: ANN401 - the options of the answers
 ) -> None:
     """Generate a gate from a few answers.
 
     Prints the AnalysisTemplate, the Secret if a credential is given, and the steps of the Rollout. In a terminal it
-    prompts for missing answers. Only the printed Secret contains the credential.
+    prompts for missing answers. Only the printed Secret contains the credential. With --test sequential it reads the
+    service's present traffic from the store, and prints how long the gate will take, on standard error.
     """
     from exporter.commands.gate import render as command
 
@@ -209,4 +212,9 @@ def render(
     text = command.render(completed, part, credential)
     for warning in command.lint_warnings(completed):
         click.echo(f"warning: {warning}", err=True)
+    if completed.is_sequential and not offline:
+        from exporter.commands.gate.estimate import estimate
+
+        for line in run_async(estimate(completed, credential)):
+            click.echo(f"estimate: {line}", err=True)
     click.echo(text, nl=False)

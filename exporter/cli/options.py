@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exporter.config.values import parse_duration
+from exporter.config.values import MAX_SECONDS, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -28,9 +28,12 @@ class DurationParam(click.ParamType[float]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the duration in seconds."""
         try:
-            return float(str(parse_duration(value)))
+            seconds = float(str(parse_duration(value)))
         except ValueError:
             self.fail(f"{value!r} is not a duration; write 20s or 2m", param, ctx)
+        if seconds > MAX_SECONDS:
+            self.fail("is longer than ten years; write at most 3650d", param, ctx)
+        return seconds
 
 
 DURATION: Final = DurationParam()

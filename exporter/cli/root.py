@@ -15,7 +15,7 @@ import click
 from exporter import __version__, log
 from exporter.cli.gate import gate
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
-from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load
+from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load, secret_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,13 +57,15 @@ def _load_settings(context: click.Context) -> LoadedConfig:
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     log.configure(loaded.settings.log.level, loaded.settings.log.format)
+    log.register_secrets(*secret_texts(loaded.settings))
     return loaded
 
 
 def _parse_override(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise click.BadParameter(f"{text!r} has no =; write --set otlp.endpoint=http://localhost:4318")
+        # The text is not shown: it may be a header with its credential.
+        raise click.BadParameter("a --set has no =; write --set otlp.endpoint=http://localhost:4318")
     return key, value
 
 
@@ -170,8 +172,9 @@ def series(context: click.Context, *, estimate: bool) -> None:
 @main.command("record")
 @click.argument("directory", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--for", "seconds", type=DURATION, default="2m", help="Duration of the recording.")
+@click.option("--storage", "with_storage", is_flag=True, help="Also copy the database of storage.directory.")
 @click.pass_context
-def record(context: click.Context, directory: Path, seconds: float) -> None:
+def record(context: click.Context, directory: Path, seconds: float, *, with_storage: bool) -> None:
     """Record the responses of all targets.
 
     A recording is for bug reports, replay and tests. Writes DIRECTORY/frames.jsonl and the response bodies to
@@ -182,6 +185,10 @@ def record(context: click.Context, directory: Path, seconds: float) -> None:
     settings = _load_settings(context).settings
     frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick_seconds, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
+    if with_storage:
+        from exporter.commands.storage import copy_database
+
+        click.echo(f"a copy of the database in {copy_database(settings, directory)}")
 
 
 @main.command("replay")
@@ -272,33 +279,34 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     sys.exit(0 if result.ok else 1)
 
 
-@main.command("spool")
+@main.command("storage")
 @click.argument("action", type=click.Choice(["ls", "verify", "drain", "clear"]))
 @click.option("--for", "seconds", type=DURATION, default="5m", help="With drain: maximum duration.")
 @click.option("--yes", is_flag=True, help="With clear: confirm that the queue is discarded.")
 @click.pass_context
-def spool(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
-    """List, verify, drain or clear the queue on disk.
+def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -> None:
+    """List, verify, drain or clear what is stored.
 
-    The queue is in otlp.queue.directory. ls lists its segments. verify reads every record and exits with 1 if one is
+    The database is in storage.directory. ls lists what is in it. verify reads every row and exits with 1 if one is
     damaged. drain sends the queue and exits with 1 if something is left. clear discards the queue. Stop the exporter
     before drain and clear.
     """
-    from exporter.commands import spool as spool_commands
+    from exporter.commands import storage as commands
 
     settings = _load_settings(context).settings
     if action == "drain":
-        result = run_async(spool_commands.drain(settings, seconds))
+        result = run_async(commands.drain(settings, seconds))
     elif action == "clear" and yes:
-        result = spool_commands.discard_all(settings)
+        result = commands.discard_all(settings)
     elif action == "verify":
-        result = spool_commands.verify_segments(settings)
+        result = commands.verify(settings)
     else:
-        result = spool_commands.list_segments(settings)
+        result = commands.list_contents(settings)
     print_lines(result.lines)
     if action == "clear" and not yes:
         raise click.UsageError("nothing was discarded; add --yes to discard the queue")
     sys.exit(0 if result.ok else 1)
 
 
+main.add_command(storage, "spool")  # its former name
 main.add_command(gate)

@@ -5,18 +5,16 @@ from typing import Final
 from exporter.commands.explain import ExplainError
 from exporter.commands.gate.load import GateError
 from exporter.commands.record import RecordingError
-from exporter.commands.spool import SpoolError
 from exporter.commands.verify.heartbeat import NotConfiguredError, PushError, ReadBackError, VerifyError
-from exporter.otlp.spool import InUseError
+from exporter.storage.model import StorageError
 from exporter.web.server import ListenError
 
 USER_ERRORS: Final = (
     ExplainError,
     GateError,
-    InUseError,
     ListenError,
     RecordingError,
-    SpoolError,
+    StorageError,
     VerifyError,
 )
 

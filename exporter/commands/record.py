@@ -5,7 +5,6 @@ previous one of its target is not stored again; its frame names the previous fil
 """
 
 import asyncio
-import gzip
 import hashlib
 import json
 import math
@@ -14,6 +13,7 @@ import time
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,12 +22,19 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from exporter.config.settings import Settings
 from exporter.log import REDACTOR
 from exporter.metrics import Failure, Source
-from exporter.net.gzip import GZIP_ERRORS, GZIP_WBITS
+from exporter.net.gzip import GZIP_ERRORS, GZIP_WBITS, MAX_BLOCK_BYTES, GunzipStream
 from exporter.scrape.response import ScrapeRequest
 from exporter.scrape.scraper import Scraper
 from exporter.scrape.targets import Resolver
 
 FRAMES_FILE: Final = "frames.jsonl"
+# A recording may come with a bug report from anybody, so nothing in it is trusted.
+MAX_BODY_BYTES: Final = 512 * 1024**2
+"""Bytes of a page after decompression: the largest default of `limits.body`."""
+MAX_FRAME_BYTES: Final = 16 * 1024**2
+"""Bytes of a line: a frame of 10,000 targets has 3 MB."""
+MAX_TIMESTAMP: Final = 1e10
+"""Seconds, in the year 2286; OTLP ends in 2554, when nanoseconds exceed 64 bits."""
 _UNSAFE_FILE_CHARS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 # Headers whose values are left out: recordings are attached to bug reports.
 _SECRET_HEADER: Final = re.compile(r"auth|cookie|token|secret|session|api-?key|location", re.IGNORECASE)
@@ -54,20 +61,38 @@ class RecordedPage:
 
     def body(self) -> bytes:
         """Return the decompressed body. Raises RecordingError."""
-        if self.file is None:
-            return b""
+        return b"".join(self.blocks())
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the decompressed body in blocks, at most MAX_BODY_BYTES in all. Raises RecordingError."""
+        size = 0
         try:
-            stored = self.file.read_bytes()
-            return gzip.decompress(stored) if self.file.suffix == ".gz" else stored
+            for block in () if self.file is None else _file_blocks(self.file):
+                size += len(block)
+                if size > MAX_BODY_BYTES:
+                    raise RecordingError(f"{self.file} has more than {MAX_BODY_BYTES} bytes; leave its frame out")
+                yield block
         except GZIP_ERRORS as error:
             raise RecordingError(f"{self.file} cannot be read ({error}); record again") from error
+
+
+def _file_blocks(path: Path) -> Iterator[bytes]:
+    gunzip = GunzipStream()
+    with path.open("rb") as file:
+        while block := file.read(MAX_BLOCK_BYTES):
+            if path.suffix == ".gz":
+                yield from gunzip.feed(block)
+            else:
+                yield block
+    if not gunzip.complete:
+        raise EOFError("its gzip is incomplete")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
     """The responses of all targets at one tick; `timestamp` in Unix seconds."""
 
-    timestamp: Annotated[FiniteFloat, Field(alias="at")]
+    timestamp: Annotated[FiniteFloat, Field(alias="at", ge=0, le=MAX_TIMESTAMP)]
     pages: Annotated[tuple[RecordedPage, ...], Field(alias="pages")]
 
 
@@ -77,8 +102,10 @@ _FRAME: Final = TypeAdapter(RecordedFrame)
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
     """Yield the frames of a recording. Raises RecordingError with the line number."""
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(partial(file.readline, MAX_FRAME_BYTES + 1), b""), 1):
+                if len(line) > MAX_FRAME_BYTES:
+                    raise RecordingError(f"{path}, line {number}: is longer than {MAX_FRAME_BYTES} bytes; leave it out")
                 if line.strip():
                     yield _frame(line, path.parent, f"{path}, line {number}")
     except OSError as error:
@@ -94,10 +121,22 @@ def _frame(line: bytes, folder: Path, location: str) -> RecordedFrame:
         message = f"{key}: {first['msg']}" if key else first["msg"]
         raise RecordingError(f"{location}: {message}; is this a recording of `record`?") from None
     pages = tuple(page if page.file is None else replace(page, file=folder / page.file) for page in frame.pages)
-    for page in pages:
-        if page.file is not None and not page.file.is_file():
-            raise RecordingError(f"{location}: {page.file} is missing; keep the pages next to {FRAMES_FILE}")
+    for file in (page.file for page in pages if page.file is not None):
+        if not _is_inside(file, folder):
+            raise RecordingError(
+                f"{location}: {file} is outside of the recording; keep the pages next to {FRAMES_FILE}"
+            )
+        if not file.is_file():
+            raise RecordingError(f"{location}: {file} is missing; keep the pages next to {FRAMES_FILE}")
     return replace(frame, pages=pages)
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Return whether a file is in a folder, once links are followed."""
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, a circle of links, NUL
+        return False
 
 
 async def intervals(interval: float, seconds: float) -> AsyncIterator[float]:

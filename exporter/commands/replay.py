@@ -47,7 +47,8 @@ def _scrape_result(page: RecordedPage, timestamp: float, new_parser: ParserFacto
     if page.status is None:
         return parser.finish(Failure("unanswered", page.error or "no response was recorded"), 0.0)
     parser.start(page.status, page.headers)
-    parser.feed(page.body())
+    for block in page.blocks():
+        parser.feed(block)
     return parser.finish(None, 0.0)  # frames have no durations
 
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from exporter.config.errors import closest_match
 from exporter.config.outputs import Endpoint
-from exporter.config.schema import SettingPath, is_mapping, iter_fields
+from exporter.config.schema import SettingPath, is_mapping, iter_fields, replacements
 from exporter.config.settings import Settings
 from exporter.config.values import MessageAndHint, decode_headers, error_hint, parse_attributes
 
@@ -206,9 +206,15 @@ def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterat
         if path is not None:
             yield variable, path, variable.text
             continue
-        match = closest_match(name.upper().removeprefix(PREFIX), (item.removeprefix(PREFIX) for item in PREFIXED))
-        hint = f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
-        issues.add_error(variable.location, "matches no setting", hint)
+        issues.add_error(variable.location, "matches no setting", _unknown_variable_hint(name.upper()))
+
+
+def _unknown_variable_hint(name: str) -> str:
+    replaced = replacements(tuple(name.removeprefix(PREFIX).lower().split("__")))
+    if replaced:
+        return f"set {' and '.join(_variable_name(tuple(setting.split('.'))) for setting in replaced)} instead"
+    match = closest_match(name.removeprefix(PREFIX), (item.removeprefix(PREFIX) for item in PREFIXED))
+    return f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
 
 
 def _prefixed_path(name: str) -> SettingPath | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 
 _MAX_QUOTED_LENGTH = 60
 """Keeps an issue readable if a user pastes a file or a certificate into a setting."""
+MASK = "******"
+"""Printed in place of a secret."""
+_CREDENTIAL = re.compile(r"\b(basic|bearer)\s+\S+", re.IGNORECASE)
+_USER_INFO = re.compile(r"//[^/?#]*@")
+_QUERY = re.compile(r"\?.+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,15 @@ class IssueCollector:
 
 
 def quoted(text: str) -> str:
-    """Quote text from the user, truncated if long."""
+    """Quote text from the user, truncated if long, and without what may be secret in it."""
+    text = without_secrets(text)
     return repr(text if len(text) <= _MAX_QUOTED_LENGTH else f"{text[:_MAX_QUOTED_LENGTH]}...")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with credentials of headers, and user name, password and query of URLs masked."""
+    text = _CREDENTIAL.sub(rf"\1 {MASK}", text)
+    return _QUERY.sub(f"?{MASK}", _USER_INFO.sub(f"//{MASK}@", text))
 
 
 def suggest(word: str, words: Iterable[str]) -> str:

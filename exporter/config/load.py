@@ -7,6 +7,7 @@ settings are then checked against each other. An issue is located at the origin 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from exporter.config.env import Assignment
     from exporter.config.section import Section
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 DEFAULT = Origin("default")
 COMMAND_LINE = Origin("command line")
 
@@ -149,7 +151,7 @@ class _Flattener:
 
     def section(self, model: type[Section], value: object, path: SettingPath) -> None:
         tree = self._parse_json(value, path)
-        if tree is None:
+        if _is_unset(tree):
             return
         if not isinstance(tree, Mapping):
             hint = f"write {' or '.join(list(model.model_fields)[:3])} under it"
@@ -159,14 +161,18 @@ class _Flattener:
             key = str(name)
             field_info = model.model_fields.get(key)
             if field_info is None:
-                section_name = f"in {schema.dotted(path)}" if path else "at the top level"
-                self.issues.add_error(
-                    self.origin((*path, key)).location,
-                    f"unknown key {quoted(key)} {section_name}",
-                    suggest(key, model.model_fields),
-                )
-            elif item is not None:  # `key:` without a value leaves the default
+                self._unknown_key(key, item, model, path)
+            elif not _is_unset(item) or schema.is_list(field_info):
                 self._field(field_info, item, (*path, key))
+
+    def _unknown_key(self, key: str, value: object, model: type[Section], path: SettingPath) -> None:
+        section_name = f"in {schema.dotted(path)}" if path else "at the top level"
+        hint = suggest(key, model.model_fields)
+        keys = value if isinstance(value, Mapping) else {}
+        replaced = [setting for below in keys for setting in schema.replacements((*path, key, str(below)))]
+        if replacements := replaced or schema.replacements((*path, key)):
+            hint = f"write {' and '.join(dict.fromkeys(replacements))} instead"
+        self.issues.add_error(self.origin((*path, key)).location, f"unknown key {quoted(key)} {section_name}", hint)
 
     def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
         model = schema.section_of(field_info)
@@ -177,7 +183,7 @@ class _Flattener:
         elif schema.is_mapping(field_info):
             self._mapping(field_info, value, path)
         else:
-            self.layer[path] = SourcedValue(value, self.origin(path))
+            self._set(path, path, value)
 
     def _section_list(self, model: type[Section], value: object, path: SettingPath) -> None:
         tree = self._parse_json(value, path)
@@ -203,9 +209,15 @@ class _Flattener:
             self._add_error(path, "should be a mapping of names to values", "write name: value under it")
             return
         for name, item in tree.items():
-            if item is not None:
-                key = mapping_format.normalise_key(str(name))
-                self.layer[*path, key] = SourcedValue(item, self.origin((*path, str(name))))
+            if not _is_unset(item):
+                self._set((*path, mapping_format.normalise_key(str(name))), (*path, str(name)), item)
+
+    def _set(self, path: SettingPath, written_path: SettingPath, value: object) -> None:
+        # Variables and JSON escapes may hold bytes that are not UTF-8, which no request could be made of.
+        if any(map(_SURROGATE.search, (*_texts(value), str(path[-1])))):
+            self._add_error(path, "has characters that are not UTF-8", "write it as UTF-8 text")
+        else:
+            self.layer[path] = SourcedValue(value, self.origin(written_path))
 
     def _parse_json(self, value: object, path: SettingPath) -> Any:  # noqa: ANN401 - any JSON value
         if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
@@ -219,6 +231,23 @@ class _Flattener:
     def _add_error(self, path: SettingPath, message: str, hint: str) -> None:
         text = f"{schema.dotted(path)}: {message}" if path else message
         self.issues.add_error(self.origin(path).location, text, hint, str(path[-1]) if path else "")
+
+
+def _is_unset(value: object) -> bool:
+    """Return whether a value is that of `key:`, or empty text, as templates write it: both leave the default."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from (*_texts(name), *_texts(item))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 def merge(layers: Iterable[Layer], issues: IssueCollector) -> Layer:
@@ -296,7 +325,7 @@ def _add_validation_error(details: ErrorDetails, layer: Layer, issues: IssueColl
     field_path, field_info = schema.deepest_field(path)
     # An unknown key may be a secret in the wrong place, so its value is not quoted either.
     value = layer[path].value if location in layer else details["input"]
-    message, hint = _format_error(details, None if field_info is None or schema.is_secret(field_info) else value)
+    message, hint = _format_error(details, None if field_info is None or schema.may_be_secret(field_info) else value)
     origins = {path: sourced.origin for path, sourced in layer.items()}
     kind = schema.value_format(field_info).kind if field_info else "one of the known settings"
     issues.add_error(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
 from exporter.config import values
-from exporter.config.errors import quoted
+from exporter.config.errors import quoted, without_secrets
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
 
 METRICS_PATH = "/v1/metrics"
@@ -17,6 +17,16 @@ LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender
 """Read URL as the page Cluster > Settings > Read Data of Last9 shows it."""
 # Paths of the API that users copy together with the address.
 _API_PATH = re.compile(r"/api/v1(/(query|query_range|query_exemplars|series|labels|metadata|write|read))?/*$")
+_DNS_TARGET = re.compile(r"dns:(?://([^/]*)/)?([^/].*)", re.IGNORECASE)
+"""A gRPC target that names its resolver, the one that gRPC uses anyway, and maybe the address of a name server."""
+_HTTP_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_RETRY_CODE = re.compile(r"([+-]?)([0-9]{3}|[A-Z_]+)")
+_GRPC_ERRORS = frozenset({
+    "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+})  # fmt: skip # all statuses of gRPC but OK
+_HTTP_ERRORS = range(400, 600)
 # It becomes a part of a URL, unquoted.
 _SLUG = r"^[A-Za-z0-9._-]*$"
 
@@ -25,13 +35,23 @@ _SLUG = r"^[A-Za-z0-9._-]*$"
 class Endpoint:
     """An OTLP endpoint as written; `exact` is a complete URL to which no path is added (E02)."""
 
-    text: str
+    text: str = field(repr=False)
     exact: bool = False
 
     @property
     def has_scheme(self) -> bool:
         """Whether the text starts with http:// or https://."""
-        return "://" in self.text
+        return _HTTP_SCHEME.match(self.text) is not None
+
+    @property
+    def dns_target(self) -> re.Match[str] | None:
+        """The name server and the address of a gRPC target `dns:[//name server/]address`, None for another form."""
+        return _DNS_TARGET.fullmatch(self.text)
+
+    @property
+    def address(self) -> str:
+        """The text without `dns:///`."""
+        return self.dns_target[2] if self.dns_target else self.text
 
     @property
     def url(self) -> str:
@@ -43,17 +63,20 @@ class Endpoint:
         return parts._replace(path=path + METRICS_PATH).geturl()
 
     def __str__(self) -> str:
-        return self.text
+        # To be shown, so without the query, which may be a token.
+        return without_secrets(self.text)
 
 
 def parse_endpoint(value: object) -> Endpoint:
     """Parse an endpoint; whether it needs a scheme depends on the protocol and is checked later."""
     endpoint = value if isinstance(value, Endpoint) else Endpoint(str(value).strip())
-    values.split_address(endpoint.text)
+    parts = values.split_address(endpoint.address)
+    if endpoint.dns_target and (parts.scheme or parts.path):
+        raise values.value_error("has dns: before something else than host:port", "write dns:///host:port")
     return endpoint
 
 
-_ENDPOINT_FORMAT = values.ValueFormat("URL; for grpc also host:port")
+_ENDPOINT_FORMAT = values.ValueFormat("URL; for grpc also host:port or dns:///host:port")
 EndpointSetting = Annotated[Endpoint, PlainValidator(parse_endpoint), PlainSerializer(str), _ENDPOINT_FORMAT]
 
 
@@ -66,14 +89,40 @@ def parse_protocol(value: object) -> object:
     return protocol
 
 
+def parse_retry_code(value: object) -> str:
+    """Return a status with its sign, "-" for one that is not to be retried: of HTTP (400 to 599) or of gRPC."""
+    match = _RETRY_CODE.fullmatch(str(value).strip().upper())
+    is_known = match and (match[2] in _GRPC_ERRORS or (match[2].isdecimal() and int(match[2]) in _HTTP_ERRORS))
+    if not match or not is_known:
+        hint = "write HTTP statuses from 400 to 599 or names such as INTERNAL; with a minus, not to be retried"
+        raise values.value_error(f"{quoted(str(value))} is not the status of an error", hint)
+    return ("-" if match[1] == "-" else "") + match[2]
+
+
+RetryCodes = Annotated[
+    tuple[Annotated[str, BeforeValidator(parse_retry_code)], ...],
+    BeforeValidator(values.parse_list),
+    AfterValidator(values.reject_duplicates),
+    values.ValueFormat("list of statuses, with a minus or not", list),
+]
+
+
 class RequestSection(Section):
     """Maximum size of an OTLP request."""
 
     # More than the usual 1,000 points (E19), since each request costs a round trip, which may be 50 ms.
     points: values.PositiveInt = 5000
     """Maximum number of data points in a request."""
-    bytes: values.ByteSize = Field(default=4 * values.MIB, le=64 * values.MIB)
-    """Maximum size of a request before compression; most gRPC servers accept at most 4MiB."""
+    # With less, labels of a usual length make points that fit into no request.
+    bytes: values.ByteSize = Field(default=4 * values.MIB, ge=64 * values.KIB, le=64 * values.MIB)
+    """Maximum size of a request before compression, 64KiB to 64MiB; most gRPC servers accept at most 4MiB."""
+
+
+class ResponseSection(Section):
+    """Maximum size of a response to an OTLP request."""
+
+    bytes: values.ByteSize = Field(default=4 * values.MIB, ge=values.KIB, le=64 * values.MIB)
+    """Maximum size of a response after decompression, 1KiB to 64MiB; a longer one is an error that is not retried."""
 
 
 class RetrySection(Section):
@@ -83,21 +132,16 @@ class RetrySection(Section):
     """First back-off; it doubles after each failure, with jitter."""
     longest: values.PositiveSeconds = 1.5
     """Maximum back-off: delivery resumes at most this long after the backend is available again."""
-
-
-class QueueSection(Section):
-    """Queue of requests while the backend is unavailable; the oldest request is dropped first, and counted."""
-
-    bytes: values.ByteSize = 64 * values.MIB
-    """Maximum size of the queue, in bytes of compressed requests."""
-    age: values.PositiveSeconds = 86_400.0
-    """Maximum age of a queued request; older ones are dropped."""
-    directory: values.DirectoryPath | None = None
-    """Directory for the queue, not shared with another exporter; it survives restarts and kills; unset: the queue is
-    in memory only."""
-    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(values.lowercase)] = "interval"
-    """When the queue is synced to disk: after each write, every second (interval), or when the system does it (never).
-    It matters if the machine crashes; a crash of the process loses nothing."""
+    hold: values.PositiveSeconds = 300.0
+    """Maximum back-off while a credential or an address is refused (401, 403, 404, a web page instead of an answer);
+    only a small request is sent then, until one is accepted. A changed credential is tried at once."""
+    strict: bool = False
+    """Whether to retry only what the OTLP specification allows, and to drop the rest. By default every 5xx is retried,
+    and a wrong credential or address holds delivery; requests that fail for minutes while others are accepted are
+    dropped in part (reason `poison`)."""
+    codes: RetryCodes = ()
+    """Exceptions: statuses that are retried, too, and with a minus those that are not, such as `[408, -501, -INTERNAL]`
+    (HTTP statuses, or names of gRPC statuses)."""
 
 
 class OtlpSection(Section):
@@ -119,14 +163,14 @@ class OtlpSection(Section):
     """File with the complete value of the Authorization header; reloaded when it changes; unset: none."""
     compression: Annotated[Literal["gzip", "none"], BeforeValidator(values.lowercase)] = "gzip"
     """Compression of each request."""
-    timeout: values.NonNegativeSeconds = 10.0  # the default of the specification (E07)
+    timeout: values.PositiveOrZeroSeconds = 10.0  # the default of the specification (E07)
     """Timeout of a request; 0: no limit."""
     grace: values.NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()
     request: RequestSection = RequestSection()
+    response: ResponseSection = ResponseSection()
     retry: RetrySection = RetrySection()
-    queue: QueueSection = QueueSection()
 
     @property
     def url(self) -> str:
@@ -135,14 +179,19 @@ class OtlpSection(Section):
 
     @property
     def grpc_target(self) -> tuple[str, bool]:
-        """Host:port for gRPC ("": nothing is pushed), and whether to use TLS; a scheme overrides `insecure` (E04)."""
+        """Target for gRPC, such as host:port ("": nothing is pushed), and whether to use TLS.
+
+        A scheme overrides `insecure` (E04).
+        """
         if self.endpoint is None:
             return "", False
-        parts = values.split_address(self.endpoint.text)
+        parts = values.split_address(self.endpoint.address)
         use_tls = parts.scheme == "https" if parts.scheme else not self.insecure
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        dns_target = self.endpoint.dns_target
+        resolver = f"dns://{dns_target[1]}/" if dns_target and dns_target[1] else ""
         # A port that is not given is that of the scheme (E03).
-        return f"{host}:{parts.port or (443 if use_tls else 80)}", use_tls
+        return f"{resolver}{host}:{parts.port or (443 if use_tls else 80)}", use_tls
 
 
 class WebSection(Section):
@@ -166,7 +215,7 @@ def check_read_address(text: str) -> str:
     address = text.strip()
     parts = values.split_address(address)
     if not parts.scheme:
-        hint = f"write https://{address} (http:// for plain text)"
+        hint = f"write https://{without_secrets(address)} (http:// for plain text)"
         raise values.value_error(f"{quoted(address)} has no scheme", hint)
     if parts.query or parts.fragment:
         raise values.value_error("has a query or a fragment", "write the address alone")

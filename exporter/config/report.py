@@ -7,22 +7,37 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import yaml
+from pydantic import SecretStr
 
 from exporter.config import schema
+from exporter.config.errors import MASK
 from exporter.config.load import origin_of
+from exporter.config.outputs import Endpoint
+from exporter.log import MIN_SECRET_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config.load import LoadedConfig
     from exporter.config.schema import SettingPath, SettingValue
-
-MASK = "******"
+    from exporter.config.settings import Settings
 
 
 def as_yaml(loaded: LoadedConfig) -> str:
     """Format the effective settings as YAML with origins as comments; except for secrets it loads to the same."""
     return "\n".join(_yaml_lines(loaded)) + "\n"
+
+
+def secret_texts(settings: Settings) -> Iterator[str]:
+    """Return what no output may show of the settings: the secret values, and the queries of URLs."""
+    values = [setting.value for setting in schema.iter_settings(settings)]
+    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    urls = [value.text for value in values if isinstance(value, Endpoint)]
+    urls += [target for _, source in settings.sources() for target in source.targets]
+    queries = [url.partition("?")[2] for url in urls]
+    texts += [*queries, *(pair.rpartition("=")[2] for query in queries for pair in query.split("&"))]
+    # Shorter ones would match within ordinary words.
+    return (text for text in texts if len(text) >= MIN_SECRET_LENGTH)
 
 
 def _yaml_lines(loaded: LoadedConfig) -> Iterator[str]:

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 SettingPath = tuple[str | int, ...]
 """Path of a setting: keys, and the index of an installation."""
 
+FILE_KINDS = frozenset({"file", "secret file"})
+"""Kinds of values that are paths of files."""
+REPLACED: Mapping[tuple[str, ...], str] = {
+    ("memory", "directory"): "storage.directory",
+    ("otlp", "queue", "directory"): "storage.directory",
+    ("otlp", "queue", "bytes"): "storage.max_bytes",
+    ("otlp", "queue", "age"): "storage.max_age",
+    ("otlp", "queue", "fsync"): "storage.fsync",
+}
+"""Settings of earlier versions, and the setting that replaces each."""
+
 _FORMAT_BY_TYPE: tuple[tuple[type, ValueFormat], ...] = (
     (bool, ValueFormat("true or false", bool)),
     (int, ValueFormat("whole number", int)),
@@ -59,6 +70,16 @@ def is_mapping(field: FieldInfo) -> bool:
 def is_secret(field: FieldInfo) -> bool:
     """Return whether a field holds secrets, which messages must not quote."""
     return SecretStr in _annotation_parts(field.annotation)
+
+
+def may_be_secret(field: FieldInfo) -> bool:
+    """Return whether a field holds secrets, or the path of a file, in whose place a secret may be written."""
+    return is_secret(field) or value_format(field).kind in FILE_KINDS
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Return whether a field is a list of values, whose empty text is the empty list."""
+    return get_origin(field.annotation) is tuple and not is_section_list(field)
 
 
 def value_format(field: FieldInfo) -> ValueFormat:
@@ -130,3 +151,8 @@ def dotted(path: SettingPath, *, single_installation: bool = True) -> str:
         elif not (single_installation and key == 0):
             text += f"[{key}]"
     return text
+
+
+def replacements(path: SettingPath) -> tuple[str, ...]:
+    """Return the settings that replace those at and below a path of an earlier version, () for any other path."""
+    return tuple(dict.fromkeys(new for old, new in REPLACED.items() if old[: len(path)] == path))

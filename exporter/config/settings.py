@@ -103,11 +103,30 @@ class LifecycleSection(Section):
         return any(fnmatchcase(f"{namespace}/{name}", glob) for glob in self.traffic_router)
 
 
-class MemorySection(Section):
-    """State that survives a restart."""
+class StorageSection(Section):
+    """What outlives the process, in one database: queued requests, their counts, the state of rollouts, the history."""
 
     directory: values.DirectoryPath | None = None
-    """Directory of the state file; unset: no state survives a restart, and the first minutes after it are unknown."""
+    """Directory of the database, not shared with another exporter; unset: everything is in memory and ends with the
+    process, and whether an update is in progress is unknown for the first minutes of the next one."""
+    max_bytes: values.ByteSize = 64 * values.MIB
+    """Maximum size of the queue, in bytes of compressed requests; the oldest request is dropped first, and counted."""
+    max_age: values.PositiveSeconds = 86_400.0
+    """Maximum age of a queued request; older ones are dropped."""
+    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(values.lowercase)] = "interval"
+    """When commits are synced to disk. A crash of the process loses none of them; a crash of the machine loses nothing
+    with always, at most the last second with interval, and with never what the system had not written yet, usually the
+    last 30 seconds."""
+    history: values.PositiveSeconds = 7 * 86_400.0
+    """How long transitions are kept."""
+    history_bytes: values.ByteSize = 16 * values.MIB
+    """Maximum size of the history; the oldest transitions are deleted first."""
+    patience: values.PositiveSeconds = 2.0
+    """How long a cycle, a delivered request and a shutdown wait for a commit. If the disk hangs longer, they continue
+    in memory: a kill then loses the queued requests and the state of these cycles, and requests whose delivery is not
+    committed are sent again."""
+    reserve: values.ByteSize = 32 * values.MIB
+    """Bytes of the file system that stay free; below that, requests are queued in memory."""
 
 
 class LogSection(Section):
@@ -137,7 +156,7 @@ class Settings(Section):
     namespaces: NamespacesSection = NamespacesSection()
     series: SeriesSection = SeriesSection()
     lifecycle: LifecycleSection = LifecycleSection()
-    memory: MemorySection = MemorySection()
+    storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
 
     @field_validator("argo", mode="before")

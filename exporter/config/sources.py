@@ -41,11 +41,11 @@ class ScrapeSource(Section):
 
     targets: values.TargetList = ()
     """Targets to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
-    interval: values.PositiveSeconds = 15.0
+    interval: values.Interval = 15.0
     """Interval between scrapes of a target; a multiple of the smallest interval of all sources."""
     timeout: values.PositiveSeconds = Field(default_factory=_default_timeout)
     """Timeout of a scrape, at most the interval; unset: 10s, or the interval if that is shorter."""
-    path: str = Field(default="/metrics", pattern=r"^/[!-~]*$")
+    path: values.RequestPath = "/metrics"
     """Path and query of the request, for targets that are not URLs with a path."""
     limits: ScrapeLimits = ScrapeLimits()
     tls: ClientTlsSection = ClientTlsSection()
@@ -71,7 +71,7 @@ class KubeStateMetricsSource(ScrapeSource):
 
     targets: values.TargetList = ("kube-state-metrics.kube-system.svc:8080",)
     """Shards to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
-    path: str = Field(default="/metrics?resources=pods,replicasets", pattern=r"^/[!-~]*$")
+    path: values.RequestPath = "/metrics?resources=pods,replicasets"
     """Path and query of the request, for targets that are not URLs with a path."""
     limits: KubeStateMetricsLimits = KubeStateMetricsLimits()
 

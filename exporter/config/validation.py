@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config.schema import SettingPath, iter_sections, iter_settings, value_format
+from exporter.config.schema import FILE_KINDS, SettingPath, iter_sections, iter_settings, value_format
 from exporter.config.section import BasicAuthSection, ClientTlsSection, ServerTlsSection
 from exporter.config.settings import CLUSTER_ATTRIBUTES, Settings
 from exporter.config.sources import ScrapeSource
+from exporter.config.targets import parse_targets
 from exporter.config.values import MessageAndHint, check_header_value, decode_headers, error_hint
 from exporter.config.yaml_lines import os_error_issue
 from exporter.net.files import SecretFile
@@ -30,6 +32,14 @@ _VOLATILE_ATTRIBUTES = (
     "host.name",
     "container.id",
     "process.pid",
+)
+
+
+_PLAIN_PATH = re.compile(r"[a-z0-9/._-]+")
+"""Base64 of more than a few bytes has upper-case letters, which the usual paths of mounts have not."""
+_SECRET_AS_PATH = (
+    "is not the path of a file, and looks like a secret, so it is not shown",
+    "write the secret into a file, and the absolute path of that file here",
 )
 
 
@@ -57,6 +67,15 @@ def installations(settings: Settings) -> Iterator[CrossFieldIssue]:
         if not installation.targets:
             message = f"the installation {installation.name!r} has no targets"
             yield CrossFieldIssue(("argo", index, "targets"), message, "write its controllers as host:port")
+
+
+def target_labels(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """The targets of a source have different labels."""
+    for path, source in _enabled_sources(settings):
+        try:
+            parse_targets(source.targets, source.path)
+        except PydanticCustomError as error:
+            yield CrossFieldIssue((*path, "targets"), error.message(), error_hint(error))
 
 
 def timeouts(settings: Settings) -> Iterator[CrossFieldIssue]:
@@ -150,7 +169,7 @@ def endpoint_scheme(settings: Settings) -> Iterator[CrossFieldIssue]:
     """OTLP over HTTP needs a URL."""
     endpoint = settings.otlp.endpoint
     if endpoint and settings.otlp.protocol == "http/protobuf" and not endpoint.has_scheme:
-        hint = f"write https://{endpoint} (http:// for plain text), or set `otlp.protocol: grpc`"
+        hint = f"write https://{endpoint.address} (http:// for plain text), or set `otlp.protocol: grpc`"
         yield CrossFieldIssue(("otlp", "endpoint"), "has no scheme", hint)
 
 
@@ -190,6 +209,7 @@ def volatile_attributes(settings: Settings) -> Iterator[CrossFieldIssue]:
 
 CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[str]], ...] = (
     (installations, frozenset({"argo", "name", "targets"})),
+    (target_labels, frozenset({"argo", "targets", "path"})),
     (timeouts, frozenset({"argo", "interval", "timeout", "targets"})),
     (intervals, frozenset({"argo", "interval", "targets"})),
     (certificates, frozenset({"cert_file", "key_file"})),
@@ -208,7 +228,7 @@ def file_issues(settings: Settings) -> Iterator[CrossFieldIssue]:
     """Every file that a setting names can be read; a secret file has valid contents."""
     for path, value, field in iter_settings(settings):
         kind = value_format(field).kind
-        if value is not None and kind in {"file", "secret file"}:
+        if value is not None and kind in FILE_KINDS:
             problems = _secret_file_problems(str(path[-1]), value) if kind == "secret file" else _file_problems(value)
             yield from (CrossFieldIssue(path, message, hint) for message, hint in problems)
 
@@ -219,7 +239,19 @@ def _file_problems(file: Path) -> Iterator[MessageAndHint]:
         file.open("rb").close()
     except (OSError, ValueError) as error:
         message, _ = os_error_issue(error)
-        yield f"{file} {message}", "check the path, and that the file is mounted and readable"
+        if _is_surely_path(file):
+            yield f"{file} {message}", "check the path, and that the file is mounted and readable"
+        else:
+            yield _SECRET_AS_PATH
+
+
+def _is_surely_path(file: Path) -> bool:
+    """Return whether a path may be shown: a token may begin with a slash, but not with a directory that exists."""
+    try:
+        is_deep = file.is_absolute() and len(file.parents) > 1
+        return is_deep and (bool(_PLAIN_PATH.fullmatch(str(file))) or file.parents[-2].is_dir())
+    except (OSError, ValueError):
+        return False
 
 
 def _secret_file_problems(key: str, file: Path) -> Iterator[MessageAndHint]:
@@ -227,8 +259,8 @@ def _secret_file_problems(key: str, file: Path) -> Iterator[MessageAndHint]:
         text = SecretFile(file).read()
     except OSError:
         yield from _file_problems(file)
-    except ValueError:
-        yield f"{file} is not UTF-8 text", "write the secret as text"
+    except ValueError as error:
+        yield str(error), "write the secret as text"
     else:
         yield from ((f"{file}: {message}", hint) for message, hint in _secret_problems(key, text))
 

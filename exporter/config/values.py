@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,19 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from exporter.config.errors import quoted
+from exporter.config.errors import MASK, quoted, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+MAX_SIZE = 1024**2 * GIB
+MAX_SECONDS = 10 * 365 * 86_400.0
+"""Ten years: far above any use, and within what timers, threads and databases count in."""
+MIN_INTERVAL, MIN_SECONDS = 0.1, 0.01
+"""Floors in seconds: below them the exporter would only be busy with timers."""
 
 # Narrower than float(), which takes 1_000, inf and nan.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -36,6 +42,16 @@ _MAX_PORT = 65535
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INVALID_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _VISIBLE_ASCII = re.compile(r"[\t\x20-\x7e]*")
+_PRINTABLE = re.compile(r"[!-~]+")
+# The parameters that kube-state-metrics and Prometheus document; the value of any other may be a token.
+_PARAMETER = re.compile(r"(?<=[?&])(?!(?:resources|collect\[\]|match\[\]|name\[\])=)([^=&]*=)?[^&]+")
+_MAX_HOST_LENGTH, _MAX_LABEL_LENGTH = 253, 63  # RFC 1035, 2.3.4
+# RFC 9110 (7.2, 7.6.1, 8.6), RFC 9112: they frame the message, so another value of one makes the peer read another
+# message than was sent. The content headers describe the body, which the exporter encodes itself.
+FRAMING_HEADERS = frozenset({
+    "connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
 
 DURATION_HINT = 'write seconds as a number, or text such as "1m30s" or "250ms"'
 SIZE_HINT = 'write bytes as a whole number, or text such as "64MiB" or "10MB"'
@@ -99,7 +115,10 @@ def parse_size(value: object) -> object:
     match = _SIZE.fullmatch(value.strip())
     if match is None:
         raise value_error(f"{quoted(value)} is not a size", SIZE_HINT)
-    return round(float(match[1]) * _BYTES[match[2] or "B"])
+    size = float(match[1]) * _BYTES[match[2] or "B"]
+    if size > MAX_SIZE:
+        raise value_error(f"{quoted(value)} is more than {format_size(MAX_SIZE)}", SIZE_HINT)
+    return round(size)
 
 
 def format_size(value: int) -> str:
@@ -134,9 +153,38 @@ def split_address(text: str) -> SplitResult:
         raise value_error("is not an address: its host or port is malformed", ADDRESS_HINT) from None
     if parts.scheme not in {"", "http", "https"}:
         raise value_error(f"has the scheme {parts.scheme!r}", "write http:// or https://")
-    if not _HOST.fullmatch(parts.hostname or "") or port == 0:
+    if not _is_host(parts.hostname or "") or port == 0:
         raise value_error("has no host or an invalid port", ADDRESS_HINT)
+    if not _PRINTABLE.fullmatch(text) or "#" in text:
+        raise value_error("has white space, # or non-ASCII characters", ADDRESS_HINT)
     return parts
+
+
+def _is_host(text: str) -> bool:
+    labels = text.removesuffix(".").split(".")
+    is_name = len(text) <= _MAX_HOST_LENGTH and all(0 < len(label) <= _MAX_LABEL_LENGTH for label in labels)
+    return bool(_HOST.fullmatch(text)) and (":" in text or is_name)
+
+
+class UrlText(str):
+    """A URL, or its path, as written; its repr masks what may be secret."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(self.masked)
+
+    @property
+    def masked(self) -> str:
+        """The text to show: of a URL without the query, of a path without values of unknown parameters."""
+        return without_secrets(self) if "://" in self else _PARAMETER.sub(rf"\1{MASK}", self)
+
+
+def check_path(path: Path) -> Path:
+    """Check the path of a file or directory; the error does not quote it, since a secret may stand there instead."""
+    if "\0" in str(path):
+        raise value_error("has a NUL character, which no path can have", "write the path alone")
+    return path
 
 
 def check_target(text: str) -> str:
@@ -145,8 +193,15 @@ def check_target(text: str) -> str:
     if not parts.scheme and parts.port is None:
         raise value_error(f"{quoted(text)} has no port", f"write host:port, for example {parts.hostname}:8090")
     if not parts.scheme and (parts.path or parts.query):
-        raise value_error(f"{quoted(text)} has a path but no scheme", f"write http://{text}, or set `path`")
-    return text
+        raise value_error(
+            f"{quoted(text)} has a path but no scheme", f"write http://{without_secrets(text)}, or set `path`"
+        )
+    return UrlText(text)
+
+
+def mask_targets(targets: Iterable[str]) -> list[str]:
+    """Return the targets to show."""
+    return [UrlText(target).masked for target in targets]
 
 
 def check_listen_address(value: object) -> object:
@@ -160,9 +215,9 @@ def check_listen_address(value: object) -> object:
 
 def reject_duplicates(values: tuple[str, ...]) -> tuple[str, ...]:
     """Raise if a list has an item twice."""
-    duplicates = sorted({value for value in values if values.count(value) > 1})
+    duplicates = sorted(value for value, count in Counter(values).items() if count > 1)
     if duplicates:
-        raise value_error(f"has {', '.join(duplicates)} twice", "write each item once")
+        raise value_error(f"has {quoted(', '.join(duplicates))} twice", "write each item once")
     return values
 
 
@@ -183,6 +238,8 @@ def check_header_name(name: str) -> str:
     """Return a header name in lower case, as gRPC requires; HTTP ignores the case (E13)."""
     if not _TOKEN.fullmatch(name):
         raise value_error("is not a valid header name", "write letters, digits and dashes, as in x-scope")
+    if name.lower() in FRAMING_HEADERS:
+        raise value_error("belongs to the connection or describes the body, and is set by the exporter", "remove it")
     return name.lower()
 
 
@@ -254,23 +311,50 @@ def parse_attributes(text: str) -> Mapping[str, str]:
     return attributes
 
 
+def _at_least(minimum: float, *, or_zero: bool = False) -> AfterValidator:
+    """Return the check of a duration's limits, in seconds."""
+
+    def check(value: float) -> float:
+        if value < minimum and not (or_zero and value == 0):
+            zero = ", or 0" if or_zero else ""
+            raise value_error(
+                f"is shorter than {format_duration(minimum)}", f"write {format_duration(minimum)} or more{zero}"
+            )
+        if value > MAX_SECONDS:
+            raise value_error("is longer than ten years", "write at most 3650d")
+        return value
+
+    return AfterValidator(check)
+
+
 _Seconds = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
 _UniqueList = Annotated[tuple[T, ...], BeforeValidator(parse_list), AfterValidator(reject_duplicates)]
 
-PositiveSeconds = Annotated[_Seconds, Field(gt=0), ValueFormat("duration", format_duration)]
-NonNegativeSeconds = Annotated[_Seconds, Field(ge=0), ValueFormat("duration or 0", format_duration)]
-ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0), ValueFormat("size", format_size)]
-PositiveInt = Annotated[int, Field(gt=0), ValueFormat("whole number", int)]
+Interval = Annotated[_Seconds, _at_least(MIN_INTERVAL), ValueFormat("duration", format_duration)]
+PositiveSeconds = Annotated[_Seconds, _at_least(MIN_SECONDS), ValueFormat("duration", format_duration)]
+PositiveOrZeroSeconds = Annotated[
+    _Seconds, _at_least(MIN_SECONDS, or_zero=True), ValueFormat("duration or 0", format_duration)
+]
+NonNegativeSeconds = Annotated[_Seconds, _at_least(0.0), ValueFormat("duration or 0", format_duration)]
+ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0, le=MAX_SIZE), ValueFormat("size", format_size)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9), ValueFormat("whole number", int)]
 StringList = Annotated[_UniqueList[str], ValueFormat("list of text", list)]
 GlobList = Annotated[_UniqueList[str], ValueFormat("list of globs", list)]
 _ObjectGlob = Annotated[str, AfterValidator(check_object_glob)]
 ObjectGlobList = Annotated[_UniqueList[_ObjectGlob], ValueFormat("list of namespace/name globs", list)]
 _Target = Annotated[str, AfterValidator(check_target)]
-TargetList = Annotated[_UniqueList[_Target], ValueFormat("list of host:port or URL", list)]
+TargetList = Annotated[_UniqueList[_Target], ValueFormat("list of host:port or URL", mask_targets)]
+RequestPath = Annotated[
+    str,
+    Field(pattern=r"^/[!-\"$-~]*$"),
+    AfterValidator(UrlText),
+    ValueFormat("path", lambda path: UrlText(path).masked),
+]
 ListenAddress = Annotated[str, BeforeValidator(check_listen_address), ValueFormat("[host]:port")]
-FilePath = Annotated[Path, ValueFormat("file")]
-SecretFilePath = Annotated[Path, ValueFormat("secret file")]
-DirectoryPath = Annotated[Path, ValueFormat("directory")]
+_Path = Annotated[Path, AfterValidator(check_path)]
+FilePath = Annotated[_Path, ValueFormat("file")]
+SecretFilePath = Annotated[_Path, ValueFormat("secret file")]
+DirectoryPath = Annotated[_Path, ValueFormat("directory")]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_check_secret_header_value)]
 Headers = Annotated[Mapping[HeaderName, HeaderValue], ValueFormat("headers", str, parse_headers, str.lower)]

@@ -30,6 +30,8 @@ _NANOSECONDS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 _NUMBER: Final = re.compile(r"([0-9]*)(\.[0-9]*)?")
 _UNIT: Final = re.compile(r"[^.0-9]+")
+_MAX_DIGITS: Final = 30
+"""Of a number: far beyond both an int64 and a nanosecond."""
 _MAX_NANOSECONDS: Final = 2**63
 """time.Duration is an int64; only a negative duration may reach this."""
 
@@ -107,7 +109,9 @@ def _parse_part(text: str, rest: str) -> tuple[int, int]:
         raise ValueError(f"time: missing unit in duration {quote(text)}")
     if unit[0] not in _NANOSECONDS:
         raise ValueError(f"time: unknown unit {quote(unit[0])} in duration {quote(text)}")
-    digits = Fraction(f"{number[1] or '0'}.{(number[2] or '.')[1:] or '0'}")
+    if len(number[1].lstrip("0")) > _MAX_DIGITS:  # int() refuses more than 4,300, and Go what exceeds an int64
+        raise ValueError(f"time: invalid duration {quote(text)}")
+    digits = Fraction(f"{number[1] or '0'}.{(number[2] or '.')[1 : _MAX_DIGITS + 1] or '0'}")
     return int(digits * _NANOSECONDS[unit[0]]), unit.end()  # Go drops fractions of a nanosecond
 
 

@@ -103,7 +103,7 @@ def parse_manifest(file: ManifestFile) -> Iterator[KubernetesObject | ManifestIs
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             if file.is_explicit or _ABOUT_GATES.search(text):
                 yield _issue(file.name, text, line_offset, error)
-        line_offset += text.count("\n")
+        line_offset += len(yaml_nodes.split_lines(text)) - 1
 
 
 def _documents(text: str) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _parse_document(name: str, text: str, line_offset: int) -> Iterator[Kubernet
         for key in yaml_nodes.duplicate_keys(node):
             reason = f"{key.value} occurs twice in one mapping"
             yield ManifestIssue(name, line_offset + yaml_nodes.line(key), reason, is_duplicate_key=True)
-    lines = tuple(text.split("\n"))
+    lines = tuple(yaml_nodes.split_lines(text))
     yield from _objects(KubernetesObject(name, yaml_nodes.construct(root), root, line_offset, lines))
 
 
@@ -145,7 +145,7 @@ def _issue(name: str, text: str, line_offset: int, error: Exception) -> Manifest
         return ManifestIssue(name, line_offset + 1, " ".join(str(error).split()))
     mark = error.problem_mark or error.context_mark
     reason = " ".join(part for part in (error.context, error.problem) if part)
-    lines = text.split("\n")
+    lines = yaml_nodes.split_lines(text)
     if error.problem_mark and "{{" in "".join(lines[error.problem_mark.line : error.problem_mark.line + 1]):
         reason += "; it looks like a Helm template"
     return ManifestIssue(name, line_offset + (mark.line + 1 if mark else 1), reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -54,7 +53,7 @@ def _secret_values(secret: KubernetesObject) -> Iterator[tuple[tuple[str, str], 
         try:
             # Line breaks within base64 are ignored, as Go does.
             yield (name, key), base64.b64decode(node["data"][key].text(), validate=False).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise node["data"][key].error("base64 of text") from None
     for key in node["stringData"].map_keys():
         yield (name, key), node["stringData"][key].text()

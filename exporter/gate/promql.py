@@ -25,7 +25,13 @@ UNKNOWN_RANGE_SECONDS: Final = 7919.0
 MAX_CANDIDATES: Final = 243
 """Three replacements for each of five placeholders; the number of combinations grows exponentially with them."""
 MAX_DEPTH: Final = 100
-"""Nested brackets; with more the parser would run out of stack."""
+"""Nested brackets; with many more the parser crashes the process, or hangs."""
+MAX_OPERATORS: Final = 200
+"""Operators of a query: each may nest what is left of it one level deeper."""
+_QUOTED: Final = re.compile(r"""\"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`[^`]*`?|#[^\n]*""")
+"""Strings and comments, in which no bracket or operator counts."""
+_MATCHERS: Final = re.compile(r"\{[^{}]*\}")
+_OPERATOR: Final = re.compile(r"[-+*/%^]|[=!<>]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 SERIES_SELECTING: Final = {"topk", "bottomk", "limitk", "limit_ratio"}
 """Aggregations that return input series unchanged."""
 TWO_SAMPLE_FUNCTIONS: Final = {"rate", "irate", "increase", "delta", "idelta", "deriv"}
@@ -55,16 +61,35 @@ class PromQLError(ValueError):
 
 def parse(text: str) -> Query:
     """Parse a query; each placeholder is replaced by anything with which it parses. Raises PromQLError."""
-    if _bracket_depth(text) > MAX_DEPTH:
-        raise PromQLError(f"brackets are nested more than {MAX_DEPTH} deep")
+    _check_size(text)
     message = "it is empty"
     for candidate, has_unknown_name in islice(_candidates(text), MAX_CANDIDATES):
         try:
-            return Query(ast.parse(candidate), has_unknown_name)
+            return Query(_parse(candidate), has_unknown_name)
         except ValueError as error:
             # An error about the replacement of a name would mislead.
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
+
+
+def _parse(text: str) -> ast.Expr:
+    """Parse PromQL. Raises ValueError."""
+    try:
+        return ast.parse(text)
+    except BaseException as error:
+        # How a panic of the parser arrives, for instance of a duration that overflows; its type cannot be imported.
+        if type(error).__name__ == "PanicException":
+            raise ValueError("a number in it is out of range") from None
+        raise
+
+
+def _check_size(text: str) -> None:
+    """Raise PromQLError for a query that the parser's stack, or Python's, is too small for."""
+    unquoted = _QUOTED.sub('""', text)
+    if _bracket_depth(unquoted) > MAX_DEPTH:
+        raise PromQLError(f"brackets are nested more than {MAX_DEPTH} deep; split the query")
+    if len(_OPERATOR.findall(_MATCHERS.sub("{}", unquoted))) > MAX_OPERATORS:
+        raise PromQLError(f"it has more than {MAX_OPERATORS} operators; split the query")
 
 
 def _candidates(text: str) -> Iterator[tuple[str, bool]]:
@@ -224,7 +249,7 @@ def single_series_labels(node: ast.Expr) -> frozenset[str] | None:
     match node:
         case ast.NumberLiteral() | ast.StringLiteral():
             return frozenset()
-        case ast.ParenExpr() | ast.UnaryExpr():
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
             return single_series_labels(node.expr)
         case ast.AggregateExpr():
             return _labels_of_aggregation(node)
@@ -257,8 +282,13 @@ def _labels_of_call(node: ast.Call) -> frozenset[str] | None:
         return frozenset()
     if name == "histogram_quantile":
         return _labels_of_quantile(node.args[1])
-    vectors = [single_series_labels(argument) for argument in node.args if result_type(argument) is ResultType.VECTOR]
+    vectors = [single_series_labels(argument) for argument in node.args if _has_series(argument)]
     return frozenset() if not node.args else vectors[0] if len(vectors) == 1 else None
+
+
+def _has_series(node: ast.Expr) -> bool:
+    """Return whether the series of an argument become those of the call: a vector's, or a subquery's."""
+    return result_type(node) is ResultType.VECTOR or isinstance(node, ast.SubqueryExpr)
 
 
 def _labels_of_quantile(node: ast.Expr) -> frozenset[str] | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IntOrText = int | str | None
+_MAX_INT: Final = 2**63 - 1
 PROVIDERS: Final = (
     "kayenta", "web", "datadog", "wavefront", "newRelic", "job", "cloudWatch", "graphite", "influxdb", "skywalking",
 )  # fmt: skip
@@ -438,7 +439,11 @@ def int_value(value: IntOrText) -> int:
         return value
     # As strconv.Atoi; int() also takes 1_000, outer spaces and digits of other scripts.
     digits = (value or "").removeprefix("+").removeprefix("-")
-    return int(value) if value and digits.isascii() and digits.isdigit() else 0
+    if not value or not digits.isascii() or not digits.isdigit():
+        return 0
+    # Of a number that overflows, the controller uses the largest one.
+    magnitude = int(digits) if len(digits) < len(str(_MAX_INT)) else _MAX_INT
+    return -magnitude if value.startswith("-") else magnitude
 
 
 def effective_count(metric: Metric) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+MAX_SECRET_BYTES: Final = 1024**2
+"""The limit of a Kubernetes Secret; without one, a wrong path such as /dev/zero would fill memory."""
 FileVersion = tuple[int, int, int]
 
 
@@ -58,7 +60,7 @@ class SecretFile:
     """A secret in a file, without surrounding white space; never shown in a repr.
 
     `read` loads it again whenever the file changes. It raises OSError if the file cannot be read, ValueError if it is
-    not UTF-8.
+    not UTF-8, or larger than MAX_SECRET_BYTES.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,8 +68,12 @@ class SecretFile:
         self.read = ReloadingFile(self._decode, path).load
 
     def _decode(self) -> str:
+        with self.path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        if len(content) > MAX_SECRET_BYTES:
+            raise ValueError(f"{self.path} is larger than a secret can be")
         try:
-            return self.path.read_bytes().decode().strip()
+            return content.decode().strip()
         except UnicodeDecodeError:
             raise ValueError(f"{self.path} is not UTF-8 text") from None
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MAX_BLOCK_BYTES: Final = 64 * 1024
 """Bytes that a stream is decompressed to at a time: a gzip bomb never fills memory before a limit is checked."""
 
+SLICE_BYTES: Final = 16 * 1024
+"""Bytes that are decompressed at a time. The rest of them is copied after each member, so that many small members cost
+the square of this."""
 GZIP_WBITS: Final = 31  # zlib: the largest window (15), and 16 for a gzip header and trailer
 _AUTO_WBITS: Final = 47  # zlib: the largest window (15), and 32 to take gzip or zlib, as the header says
 _MAGIC: Final = b"\x1f\x8b"
@@ -55,7 +58,14 @@ class GunzipStream:
         """Whether the body may end here: after a member, not within one."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what `chunk` decompresses to, in blocks of at most MAX_BLOCK_BYTES. Raises zlib.error."""
+        """Yield what `chunk` decompresses to, in blocks of at most MAX_BLOCK_BYTES. Raises zlib.error.
+
+        Members without output yield nothing: to get a turn in between, pass chunks of SLICE_BYTES.
+        """
+        for start in range(0, len(chunk), SLICE_BYTES):
+            yield from self._feed_slice(chunk[start : start + SLICE_BYTES])
+
+    def _feed_slice(self, chunk: bytes) -> Iterator[bytes]:
         has_more = bool(chunk)
         while has_more:
             if self._member.eof:

@@ -1,13 +1,15 @@
-"""Sessions of the HTTP clients, bounded bodies, and the proxy of the environment."""
+"""Sessions of the HTTP clients, and bounded bodies."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-from urllib.request import getproxies, proxy_bypass
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
 from exporter import __version__
+from exporter.net.connection import MAX_HEAD_BYTES, MAX_HEADERS, ResponseConnection
 from exporter.net.errors import ResponseTooLargeError
 from exporter.net.response import HttpResponse
 
@@ -28,7 +30,13 @@ def open_session(
     auto_decompress: bool = True,
     read_buffer_bytes: int = BLOCK_BYTES,
 ) -> aiohttp.ClientSession:
-    """Open a session without cookies; `timeout` is for a whole exchange, in seconds, None for no limit."""
+    """Open a session without cookies; `timeout` is for a whole exchange, in seconds, None for no limit.
+
+    It reads what Go's clients read: ingresses and their like add headers beyond aiohttp's limits (8,190 bytes, 128).
+    """
+    connector = connector or aiohttp.TCPConnector()
+    new_connection: Any = partial(ResponseConnection, loop=asyncio.get_running_loop())
+    connector._factory = new_connection  # noqa: SLF001 - aiohttp has no public way to set the class of its connections
     return aiohttp.ClientSession(
         connector=connector,
         headers={"User-Agent": USER_AGENT},
@@ -37,6 +45,9 @@ def open_session(
         trace_configs=list(trace_configs),
         auto_decompress=auto_decompress,
         read_bufsize=read_buffer_bytes,
+        max_line_size=MAX_HEAD_BYTES,
+        max_field_size=MAX_HEAD_BYTES,
+        max_headers=MAX_HEADERS,
     )
 
 
@@ -73,12 +84,3 @@ async def read_response(response: aiohttp.ClientResponse, max_bytes: int) -> Htt
             raise ResponseTooLargeError
     headers = {name.lower(): value for name, value in response.headers.items()}
     return HttpResponse(response.status, headers, bytes(body))
-
-
-def environment_proxy(scheme: str, host: str) -> str | None:
-    """Return the URL of the environment's proxy for a scheme and a host, None for a direct connection."""
-    address = getproxies().get(scheme)
-    # proxy_bypass() honours NO_PROXY.
-    if not address or proxy_bypass(host):
-        return None
-    return address if "://" in address else f"http://{address}"  # as curl reads it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -108,13 +108,17 @@ class PrometheusClient(SessionClient):
                 return response
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
             reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
-            detail = excerpt(str(error), _MAX_DETAIL)
+            detail = excerpt(log.REDACTOR.redact(str(error)), _MAX_DETAIL)
             message = text.format(detail=detail, hints=context.hints, seconds=self._endpoint.timeout)
             return _redacted(Failure(reason, f"{context.origin} {message}"))
 
     def parse(self, path: str, response: HttpResponse) -> Mapping[str, Any] | Failure:
         """Return the JSON of a response to a request of `path`, else what is wrong with it."""
         document = parse_response(response, self._context(path))
+        if not isinstance(document, Failure):
+            return document
+        # Again without secrets: the message may end within one, whose rest would not be recognised.
+        document = parse_response(replace(response, body=log.REDACTOR.redact_bytes(response.body)), self._context(path))
         return _redacted(document) if isinstance(document, Failure) else document
 
     def _context(self, path: str) -> QueryContext:

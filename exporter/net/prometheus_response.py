@@ -129,7 +129,7 @@ def parse_query(document: Mapping[str, Any]) -> QueryResult:
         data = document["data"]
         value = _VALUE_PARSERS[data["resultType"]](data["result"])
         return QueryResult(value, tuple(map(str, document.get("warnings") or ())))
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, OverflowError):
         raise ValueError("it is not the result of a query") from None
 
 

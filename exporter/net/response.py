@@ -35,9 +35,10 @@ class HttpResponse:
 
     @property
     def redirect_host(self) -> str:
-        """The host that Location names, "" for none; the rest of such a URL may be secret."""
+        """The host that Location names, "" for none or an unprintable one; the rest of such a URL may be secret."""
         with suppress(ValueError):
-            return urlsplit(self.headers.get("location", "")).hostname or ""
+            host = urlsplit(self.headers.get("location", "")).hostname or ""
+            return host if host.isprintable() else ""
         return ""
 
 
@@ -49,7 +50,10 @@ def status_text(status: int) -> str:
 
 
 def excerpt(text: str, max_length: int) -> str:
-    """Return a text on one line, without control characters, cut at a length."""
+    """Return a text on one line, without control characters, cut at a length.
+
+    Secrets are for the caller to redact before: a part of one that is left by the cut is not recognised.
+    """
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= max_length else f"{line[:max_length]}…"
 

@@ -19,6 +19,7 @@ MAX_MESSAGE_LENGTH: Final = 200
 
 ENDPOINT_SETTING: Final = "otlp.endpoint"
 CREDENTIAL_SETTINGS: Final = "otlp.headers, otlp.headers_file or otlp.authorization_file"
+RESPONSE_SIZE_SETTING: Final = "otlp.response.bytes and otlp.endpoint"
 SIZE_SETTINGS: Final = "otlp.request.points or otlp.request.bytes"
 
 
@@ -36,18 +37,24 @@ class Retryable:
     """To be sent again unchanged, after `retry_after` seconds if the server asked for that.
 
     `unanswered`: there was no response, so the time that the attempt took counts as part of the wait.
+    `throttled`: the server limits the rate, which is never the fault of one request.
     """
 
     message: str
     retry_after: float | None = None
     unanswered: bool = False
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """To be kept until a credential or an address is corrected."""
+    """To be held until a credential or an address is corrected.
+
+    `unsent`: our own settings or files are the reason, so nothing was sent.
+    """
 
     message: str
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,30 @@ class Permanent:
 
 
 RequestResult = Accepted | Retryable | Blocked | Permanent
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """Which statuses are retried or held: those of the exporter, or `strict`, those of the specification (E27, E29).
+
+    `added` are retried, `removed` neither retried nor held; both hold HTTP statuses or names of gRPC statuses.
+    """
+
+    strict: bool = False
+    added: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+
+    def retries(self, code: str, *, specified: bool, usual: bool = False) -> bool:
+        """Return whether a status is retried: `specified` by the specification, or `usual` with this exporter."""
+        by_default = specified or (usual and not self.strict)
+        return code in self.added or (by_default and code not in self.removed)
+
+    def holds(self, code: str, *, usual: bool) -> bool:
+        """Return whether a status that is not retried holds delivery; the specification has no such status."""
+        return usual and not self.strict and code not in self.removed
+
+
+DEFAULT_RULES: Final = RetryRules()
 
 
 def partial_success(response: ExportMetricsServiceResponse, points: int) -> Accepted:

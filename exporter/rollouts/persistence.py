@@ -1,22 +1,26 @@
-"""`TrackerState` as bytes and back: versioned, with a checksum, of one cluster only.
+"""`TrackerState` as rows and back, so that a commit holds only what changed since the one before.
 
 Hashes, phase starts, counters and their start times must outlive a restart: without them the first tick after it would
-export less than the last one before it.
+export less than the last one before it. A row is JSON, compressed if that pays; its key starts with the kind of the
+row. Times of every tick are in one small row, so a rollout at rest has no row to write.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
 
 from isal import isal_zlib
 
-from exporter.incremental import BatchMemo, KeyedMemo
 from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.model import (
     NO_HASHES,
+    NO_MEMORY,
     ControllerProcess,
     PhaseHistory,
     ReplicaCounts,
@@ -25,6 +29,7 @@ from exporter.rollouts.model import (
     RolloutStatus,
     RouterWeight,
     Update,
+    UpdateMemory,
     UpdateState,
 )
 from exporter.rollouts.output.durations import HistogramState
@@ -32,106 +37,223 @@ from exporter.rollouts.output.renderer import InfoSeries
 from exporter.rollouts.tracker import TrackerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
     from exporter.metrics import Labels, SampleBatch
     from exporter.rollouts.model import RolloutKey
+    from exporter.rollouts.output.renderer import InfoKey
 
 T = TypeVar("T")
-VERSION: Final = 1
-"""A file of another version is not read: it is renamed, and tracking starts anew."""
+Document = list[Any]
+"""A JSON array, which every row is."""
+Parts = Mapping[Any, Any]
+"""The parts of a state that have a row each, by key: some words, or none if the kind has one row."""
+Rows = Mapping[str, bytes]
+"""The rows of a state by key."""
+RowChanges = dict[str, bytes | None]
+"""Rows to write, None for a row to delete."""
 _COMPACT: Final = (",", ":")
-"""No spaces: the complete state is encoded in every cycle."""
-_ROWS_PER_CHUNK: Final = 200
-"""Rows that are joined before they are compressed: the JSON of all rollouts at once would double the peak memory."""
+_MIN_PACKED_SIZE: Final = 1_000
+"""A shorter row stays plain text: compression would save less than a page of the database."""
+_MAX_ROW_SIZE: Final = 64 * 1024**2
+"""A row that unpacks to more bytes is damaged: a few compressed bytes must not take all memory."""
 
 
-class InvalidStateError(ValueError):
-    """The bytes are not a state of this cluster and version; the message is the reason."""
+class StateRowEncoder:
+    """Encodes states, one after another, as the rows that changed since the state before.
+
+    `stored` are the rows that storage holds. A rollout at rest costs a comparison of two references.
+    """
+
+    def __init__(self, stored: Rows | None = None) -> None:
+        # Hashes of 64 bits instead of the rows, which would double the memory of the state.
+        self._hashes = {key: hash(row) for key, row in (stored or {}).items()}
+        self._parts: dict[str, Parts] = {}
+
+    def changes(self, state: TrackerState, *, everything: bool = False) -> RowChanges:
+        """Return the rows that differ from the stored ones, with `everything` all; the caller commits them."""
+        if everything:
+            self._hashes, self._parts = {}, {}
+        # The first call encodes everything: a stored row that is not among that belongs to nothing in the state.
+        rows: RowChanges = {} if self._parts else dict.fromkeys(self._hashes)
+        for kind, row_kind in _KINDS.items():
+            previous, parts = self._parts.get(kind, {}), row_kind.parts(state)
+            rows |= {_row_key(kind, key): None for key in previous if key not in parts}
+            for key, part in parts.items():
+                if (other := previous.get(key)) is not part and other != part:
+                    rows[_row_key(kind, key)] = _pack(row_kind.document(key, part))
+            self._parts[kind] = parts
+        return {key: row for key, row in rows.items() if self._is_new(key, row)}
+
+    def _is_new(self, key: str, row: bytes | None) -> bool:
+        """Return whether a row differs from the stored one, which it replaces."""
+        row_hash = None if row is None else hash(row)
+        if self._hashes.get(key) == row_hash:
+            return False
+        if row_hash is None:
+            del self._hashes[key]
+        else:
+            self._hashes[key] = row_hash
+        return True
 
 
-class StateEncoder:
-    """Encodes states, one after another; the text of an unchanged rollout or sample batch is reused."""
-
-    def __init__(self, cluster: str) -> None:
-        self._cluster = cluster
-        self._state_texts = KeyedMemo(_state_text)
-        self._status_texts = KeyedMemo(_status_text)
-        self._info_texts = BatchMemo(_batch_text)
-
-    def encode(self, state: TrackerState) -> bytes:
-        """Return a line with version, cluster and checksum, then compressed JSON."""
-        body = {
-            "at": state.updated_at,
-            # Nearly all rollouts were seen at the last tick, so only the others are listed.
-            "seen": [[*key, time] for key, time in state.last_seen.items() if time != state.updated_at],
-            "led": sorted(map(_process_row, state.leaders)),
-            "successors": [[_process_row(old), _process_row(new)] for old, new in state.successors.items()],
-            "statuses_at": state.statuses.updated_at,
-            "statuses_held": [[*key, shown_at] for key, shown_at in state.statuses.held.items()],
-            "fading": [[name, list(labels), until] for (name, labels), until in state.replaced_info_series.items()],
-            "durations": [
-                [*key, list(histogram.counts), histogram.total] for key, histogram in state.duration_histograms.items()
-            ],
-        }
-        infos = self._info_rows(state.info_series)
-        lives = list(self._state_texts.update(dict(state.rollout_states)).values())
-        statuses = list(self._status_texts.update(dict(state.statuses.statuses)).values())
-        arrays = (("infos", infos), ("statuses", statuses), ("lives", lives))
-        chunks = (*chain.from_iterable(_json_array(name, rows) for name, rows in arrays), b"}")
-        # A low level: everything is compressed again in every cycle.
-        compressor = isal_zlib.compressobj(1)
-        # Without its closing brace: the long arrays follow in chunks.
-        packed = compressor.compress(json.dumps(body, separators=_COMPACT)[:-1].encode())
-        packed += b"".join(map(compressor.compress, chunks)) + compressor.flush()
-        head = {"version": VERSION, "cluster": self._cluster, "crc": zlib.crc32(packed)}
-        return json.dumps(head).encode() + b"\n" + packed
-
-    def _info_rows(self, info_series: InfoSeries) -> list[str]:
-        rows = self._info_texts.collect(batch for batches in info_series.current.values() for batch in batches)
-        return [*rows, *([_rows_text(sorted(info_series.carried))] if info_series.carried else [])]
+def decode_rows(rows: Rows) -> tuple[TrackerState, list[str]]:
+    """Return the state of these rows, and the keys of the rows that cannot be decoded: each costs what it is about."""
+    items: dict[str, list[Any]] = {kind: [] for kind in _KINDS}
+    damaged: list[str] = []
+    for key, row in rows.items():
+        kind = key.partition("/")[0]
+        try:
+            items[kind] += list(_KINDS[kind].decode(_unpack(row)))
+        # A valid checksum does not prove the shape: another build may have written the row.
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, zlib.error):
+            damaged.append(key)
+    states: dict[RolloutKey, RolloutState] = dict(items["rollout"])
+    # Without the row of the tick, nothing was seen before the last change of any rollout.
+    updated_at = max(items["tick"], default=max(map(_last_change, states.values()), default=0.0))
+    absent = {key: since for key, since in items["absent"] if key in states}
+    statuses_at, held = next(iter(items["statuses"]), (0.0, {}))
+    state = TrackerState(
+        updated_at=updated_at,
+        rollout_states=states,
+        last_seen=dict.fromkeys(states, updated_at) | absent,
+        leaders=frozenset(items["leaders"]),
+        successors=dict(items["successors"]),
+        statuses=RememberedStatuses(statuses_at, dict(items["status"]), held),
+        info_series=InfoSeries(carried=frozenset(items["info"] + items["carried"])),
+        replaced_info_series=dict(items["replaced"]),
+        duration_histograms=dict(items["duration"]),
+    )
+    return state, damaged
 
 
-def encode_state(state: TrackerState, cluster: str) -> bytes:
-    """Encode one state."""
-    return StateEncoder(cluster).encode(state)
+def _last_change(state: RolloutState) -> float:
+    return max(state.first_seen, state.phases.since, state.last_event_at)
 
 
-def _process_row(process: ControllerProcess) -> list[str | float]:
+def _row_key(kind: str, key: tuple[str, ...]) -> str:
+    # Names of Kubernetes stay as they are; a page may show others, which must not meet in one key.
+    return "/".join([kind, *(quote(part, safe="") for part in key)])
+
+
+def _pack(document: object) -> bytes:
+    text = json.dumps(document, separators=_COMPACT, default=_members).encode()
+    if len(text) < _MIN_PACKED_SIZE:
+        return text
+    return min(isal_zlib.compress(text, 1), text, key=len)
+
+
+def _unpack(row: bytes) -> Document:
+    document = json.loads(_decompress(row) if row.startswith(b"x") else row)  # "x" starts zlib streams, and no JSON
+    if not isinstance(document, list):
+        raise TypeError("not an array")
+    return document
+
+
+def _decompress(row: bytes) -> bytes:
+    decompressor = zlib.decompressobj()
+    text = decompressor.decompress(row, _MAX_ROW_SIZE)
+    if not decompressor.eof:
+        raise ValueError("truncated or too large")
+    return text
+
+
+# The parts of a state, each a row ------------------------------------------------------------------------------------
+
+
+def _tick_parts(state: TrackerState) -> dict[tuple[()], list[float]]:
+    return {(): [state.updated_at]}
+
+
+def _absent_parts(state: TrackerState) -> dict[tuple[()], list[tuple[str, str, float]]]:
+    """Return the rollouts that were not seen at the last tick: nearly all were, and the others' times stay."""
+    absent = [(*key, seen_at) for key, seen_at in state.last_seen.items() if seen_at != state.updated_at]
+    return {(): absent} if absent else {}
+
+
+def _leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
+    return {(): state.leaders} if state.leaders else {}
+
+
+def _info_parts(state: TrackerState) -> dict[tuple[str, str, str], list[SampleBatch]]:
+    """Return the batches of info series, each by its family and first rollout: a block that does not change stays."""
+    parts: defaultdict[tuple[str, str, str], list[SampleBatch]] = defaultdict(list)
+    for family, batches in state.info_series.current.items():
+        for batch in batches:
+            if batch.series:
+                parts[family, *_rollout_of(batch.series[0].labels)].append(batch)
+    return parts
+
+
+def _successor_parts(state: TrackerState) -> dict[tuple[()], Mapping[ControllerProcess, ControllerProcess]]:
+    return {(): state.successors} if state.successors else {}
+
+
+def _status_tick_parts(state: TrackerState) -> dict[tuple[()], list[object]]:
+    statuses = state.statuses
+    held = [(*key, shown_at) for key, shown_at in statuses.held.items()]
+    return {(): [statuses.updated_at, held]} if statuses.updated_at else {}
+
+
+def _carried_parts(state: TrackerState) -> dict[RolloutKey, list[InfoKey]]:
+    parts: defaultdict[RolloutKey, list[InfoKey]] = defaultdict(list)
+    for name, labels in sorted(state.info_series.carried):
+        parts[_rollout_of(labels)].append((name, labels))
+    return parts
+
+
+def _replaced_parts(state: TrackerState) -> dict[RolloutKey, list[tuple[str, Labels, float]]]:
+    parts: defaultdict[RolloutKey, list[tuple[str, Labels, float]]] = defaultdict(list)
+    for (name, labels), until in state.replaced_info_series.items():
+        parts[_rollout_of(labels)].append((name, labels, until))
+    return parts
+
+
+def _rollout_of(labels: Labels) -> RolloutKey:
+    by_name = dict(labels)
+    return by_name.get("namespace", ""), by_name.get("name", "")
+
+
+# The documents of rows -----------------------------------------------------------------------------------------------
+
+
+def _rollout_document(key: tuple[str, ...], state: RolloutState) -> list[object]:
+    return [*key, _members(state)]
+
+
+def _status_document(key: tuple[str, ...], status: RolloutStatus) -> list[object]:
+    return [*key, _members(status)]
+
+
+def _successor_document(_: tuple[str, ...], successors: Parts) -> list[list[object]]:
+    return [[_process_row(process), _process_row(successor)] for process, successor in successors.items()]
+
+
+def _duration_document(key: tuple[str, ...], histogram: HistogramState) -> list[object]:
+    return [*key, histogram.counts, histogram.total]
+
+
+def _leader_document(_: tuple[str, ...], leaders: Iterable[ControllerProcess]) -> list[list[object]]:
+    return sorted(map(_process_row, leaders))
+
+
+def _process_row(process: ControllerProcess) -> list[Any]:
     return [process.target, process.start_time, process.installation]
 
 
-def _state_text(key: RolloutKey, state: RolloutState, _: str | None) -> str:
-    """Return the row of a rollout, without members that have their default."""
-    members = _members(state).items()
-    document = {member: value for member, value in members if member in _REQUIRED or value != _DEFAULTS[member]}
-    return json.dumps([*key, document], separators=_COMPACT, default=_members)
+def _info_document(_: tuple[str, ...], batches: Iterable[SampleBatch]) -> list[tuple[str, Labels]]:
+    return [(series.name, series.labels) for batch in batches for series in batch.series]
 
 
-def _status_text(key: RolloutKey, status: RolloutStatus, _: str | None) -> str:
-    members = {name: value for name, value in _members(status).items() if value != _STATUS_DEFAULTS[name]}
-    return json.dumps([*key, members], separators=_COMPACT)
-
-
-def _batch_text(batch: SampleBatch) -> tuple[str]:
-    return (_rows_text((series.name, series.labels) for series in batch.series),)
-
-
-def _rows_text(rows: Iterable[tuple[str, Labels]]) -> str:
-    return ",".join([json.dumps(row, separators=_COMPACT) for row in rows])
-
-
-def _json_array(name: str, rows: Sequence[str]) -> Iterator[bytes]:
-    """Yield a member of an object that is an array of many rows, in chunks."""
-    yield f',"{name}":['.encode()
-    for start in range(0, len(rows), _ROWS_PER_CHUNK):
-        yield f"{',' if start else ''}{','.join(rows[start : start + _ROWS_PER_CHUNK])}".encode()
-    yield b"]"
+def _same_document(_: tuple[str, ...], part: object) -> object:
+    return part
 
 
 def _members(value: object) -> dict[str, Any]:
-    """Return the members of a dataclass by the keys of the file."""
-    return {key: getattr(value, attribute) for key, attribute in _FILE_KEYS[type(value)].items()}
+    """Return the members of a dataclass by the keys of a row, without those that have a default of `_DEFAULTS`."""
+    defaults = _DEFAULTS.get(type(value), {})
+    members = {key: getattr(value, attribute) for key, attribute in _FILE_KEYS[type(value)].items()}
+    return {key: member for key, member in members.items() if key not in defaults or member != defaults[key]}
 
 
 _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
@@ -162,6 +284,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "paused_seconds": "paused_seconds",
         "runs": "runs",
         "runs_finished": "finished_run_counts",
+        "memory": "memory",
     },
     PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},
     ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
@@ -200,78 +323,101 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "finished": "finished_at",
     },
     RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at", "number": "number"},
+    UpdateMemory: {
+        "revision": "revision",
+        "hash": "hash",
+        "step": "last_step",
+        "aborted_at": "aborted_at",
+        "aborted_step": "aborted_step",
+        "progressed_at": "progressed_at",
+        "cause": "cause",
+        "run": "run",
+        "metric": "metric",
+        "replaced_revision": "replaced_revision",
+        "replaced_step": "replaced_step",
+        "images": "images",
+        "counts": "counts",
+        "counts_before": "counts_before",
+        "bad_run": "bad_run",
+    },
 }
-"""The keys of each dataclass in the file, in its order, with the attributes: the file outlives a renaming."""
-_DEFAULTS: Final = _members(RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {}))
-_STATUS_DEFAULTS: Final = _members(RolloutStatus())
-_REQUIRED: Final = frozenset({"born", "phases", "process", "events"})
-"""The members that have no default, and so are always written."""
+"""The keys of each dataclass in a row, in its order, with the attributes: rows outlive a renaming."""
 
 
-def decode_state(content: bytes, cluster: str) -> TrackerState:
-    """Decode what `StateEncoder` encoded. Raises InvalidStateError for anything else, also another cluster's."""
-    head_text, _, body = content.partition(b"\n")
-    head = _object(head_text)
-    if head.get("version") != VERSION:
-        raise InvalidStateError(f"its version is {head.get('version')!r}, not {VERSION}")
-    if head.get("cluster") != cluster:
-        raise InvalidStateError(f"its cluster is {head.get('cluster')!r}, not {cluster!r}")
-    # The checksum is of the compressed bytes, so that nothing damaged is decompressed.
-    if head.get("crc") != zlib.crc32(body):
-        raise InvalidStateError("its checksum does not match: it is truncated or was changed")
-    try:
-        return _tracker_state(_object(zlib.decompress(body)))
-    # A valid checksum does not prove the shape: another build may have written the file.
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, zlib.error) as error:
-        raise InvalidStateError(f"its structure is invalid ({type(error).__name__})") from error
+def _defaults(value: object, *required: str) -> dict[str, Any]:
+    keys = _FILE_KEYS[type(value)].items()
+    return {key: getattr(value, attribute) for key, attribute in keys if key not in required}
 
 
-def _object(text: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
-        raise InvalidStateError("it is not JSON") from error
-    if not isinstance(document, dict):
-        raise InvalidStateError("it is not a JSON object")
-    return document
+_NEW_STATE: Final = RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {})
+_DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
+    RolloutState: _defaults(_NEW_STATE, "born", "phases", "process", "events"),
+    RolloutStatus: _defaults(RolloutStatus()),
+    UpdateMemory: _defaults(NO_MEMORY),
+}
+"""The members of the larger dataclasses that are not written if they have these values."""
+
+# Decoding; each function returns the items of a row. Raises KeyError, TypeError or ValueError for any other shape. ----
 
 
-def _tracker_state(body: dict[str, Any]) -> TrackerState:
-    updated_at = float(body["at"])
-    states = dict(_rollout_state(*row) for row in body["lives"])
-    absent = {(namespace, name): float(since) for namespace, name, since in body["seen"]}
-    return TrackerState(
-        updated_at=updated_at,
-        rollout_states=states,
-        last_seen=dict.fromkeys(states, updated_at) | absent,
-        leaders=frozenset(ControllerProcess(*row) for row in body["led"]),
-        successors={ControllerProcess(*old): ControllerProcess(*new) for old, new in body.get("successors", ())},
-        statuses=RememberedStatuses(
-            float(body.get("statuses_at", 0.0)),
-            dict(_status(*row) for row in body.get("statuses", ())),
-            {(namespace, name): float(shown_at) for namespace, name, shown_at in body.get("statuses_held", ())},
-        ),
-        info_series=InfoSeries(carried=frozenset((name, _labels(labels)) for name, labels in body["infos"])),
-        replaced_info_series={(name, _labels(labels)): until for name, labels, until in body["fading"]},
-        duration_histograms={
-            tuple(key): HistogramState(tuple(counts), total) for *key, counts, total in body["durations"]
-        },
-    )
+def _decode_tick(document: Document) -> Iterator[float]:
+    (updated_at,) = document
+    yield float(updated_at)
 
 
-def _status(namespace: str, name: str, document: dict[str, Any]) -> tuple[RolloutKey, RolloutStatus]:
-    pauses = tuple((reason, float(start)) for reason, start in document.get("pauses", ()))
-    return (namespace, name), _dataclass(RolloutStatus, {**document, "pauses": pauses})
+def _decode_absent(document: Document) -> Iterator[tuple[RolloutKey, float]]:
+    return (((str(namespace), str(name)), float(seen_at)) for namespace, name, seen_at in document)
+
+
+def _decode_leaders(document: Document) -> Iterator[ControllerProcess]:
+    return (ControllerProcess(str(target), float(start), str(name)) for target, start, name in document)
+
+
+def _decode_successors(document: Document) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
+    for rows in document:
+        process, successor = _decode_leaders(rows)
+        yield process, successor
+
+
+def _decode_status_tick(document: Document) -> Iterator[tuple[float, dict[RolloutKey, float]]]:
+    updated_at, held = document
+    yield float(updated_at), dict(_decode_absent(held))
+
+
+def _decode_info(document: Document) -> Iterator[InfoKey]:
+    return ((str(name), _labels(labels)) for name, labels in document)
+
+
+def _decode_replaced(document: Document) -> Iterator[tuple[InfoKey, float]]:
+    return (((str(name), _labels(labels)), float(until)) for name, labels, until in document)
+
+
+def _decode_duration(document: Document) -> Iterator[tuple[tuple[str, str], HistogramState]]:
+    namespace, result, counts, total = document
+    histogram = HistogramState(tuple(map(int, counts)), float(total))
+    if len(histogram.counts) != len(HistogramState().counts):
+        raise ValueError("other bounds")
+    yield (str(namespace), str(result)), histogram
+
+
+def _decode_rollout(document: Document) -> Iterator[tuple[RolloutKey, RolloutState]]:
+    yield _rollout_state(*document)
+
+
+def _decode_status(document: Document) -> Iterator[tuple[RolloutKey, RolloutStatus]]:
+    namespace, name, members = document
+    pauses = tuple((str(reason), float(start)) for reason, start in members.get("pauses", ()))
+    yield (str(namespace), str(name)), _dataclass(RolloutStatus, {**members, "pauses": pauses})
 
 
 def _labels(pairs: list[list[str]]) -> Labels:
-    return tuple((name, value) for name, value in pairs)
+    return tuple((str(name), str(value)) for name, value in pairs)
 
 
 def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple[RolloutKey, RolloutState]:
-    """Return a state by the keys of the file. Raises KeyError, TypeError or ValueError for any other shape."""
+    """Return a state by the keys of its row. Raises KeyError, TypeError or ValueError for any other shape."""
     phases, update, hashes = document["phases"], document.get("update"), document.get("hashes")
-    replicas, weight = document.get("replicas"), document.get("weight")
+    replicas, weight, memory = document.get("replicas"), document.get("weight"), document.get("memory")
     held = phases.get("held")
     members = {
         **document,
@@ -282,13 +428,39 @@ def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple
         "hashes": _dataclass(RevisionHashes, hashes) if hashes else NO_HASHES,
         "replicas": _dataclass(ReplicaCounts, replicas) if replicas else None,
         "weight": _dataclass(RouterWeight, weight) if weight else None,
+        "memory": _dataclass(UpdateMemory, memory) if memory else NO_MEMORY,
     }
-    return (namespace, name), _dataclass(RolloutState, members)
+    return (str(namespace), str(name)), _dataclass(RolloutState, members)
 
 
 def _dataclass(kind: type[T], members: dict[str, Any]) -> T:
-    """Return a dataclass of members by the keys of the file. Raises TypeError if keys are missing or unknown."""
+    """Return a dataclass of members by the keys of a row. Raises TypeError if keys are missing or unknown."""
     attributes = _FILE_KEYS[kind]
     if not members.keys() <= attributes.keys():
         raise TypeError("keys are unknown")
     return kind(**{attributes[key]: value for key, value in members.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _RowKind:
+    """A kind of rows: the parts of a state that have one, the document of a part, and the items of a document."""
+
+    parts: Callable[[TrackerState], Parts]
+    document: Callable[[tuple[str, ...], Any], object]
+    decode: Callable[[Document], Iterator[Any]]
+
+
+_KINDS: Final = {
+    "tick": _RowKind(_tick_parts, _same_document, _decode_tick),
+    "rollout": _RowKind(lambda state: state.rollout_states, _rollout_document, _decode_rollout),
+    "absent": _RowKind(_absent_parts, _same_document, _decode_absent),
+    "leaders": _RowKind(_leader_parts, _leader_document, _decode_leaders),
+    "successors": _RowKind(_successor_parts, _successor_document, _decode_successors),
+    "status": _RowKind(lambda state: state.statuses.statuses, _status_document, _decode_status),
+    "statuses": _RowKind(_status_tick_parts, _same_document, _decode_status_tick),
+    "info": _RowKind(_info_parts, _info_document, _decode_info),
+    "carried": _RowKind(_carried_parts, _same_document, _decode_info),
+    "replaced": _RowKind(_replaced_parts, _same_document, _decode_replaced),
+    "duration": _RowKind(lambda state: state.duration_histograms, _duration_document, _decode_duration),
+}
+"""The kinds of rows by the first word of their keys, both public: a release reads the rows of the one before."""

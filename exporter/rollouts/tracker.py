@@ -14,7 +14,7 @@ from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult
 from exporter.rollouts.explain.memory import remember
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
-from exporter.rollouts.inference.state_machine import advance, advance_without_leader
+from exporter.rollouts.inference.state_machine import advance, advance_without_leader, without_future
 from exporter.rollouts.inputs.controller import ControllerPageReader, RunsOnPage, count_finished, group_by_rollout
 from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""
+_EVICTION_TICKS: Final = 40
+"""Ticks between two searches for namespaces without rollouts: an empty namespace keeps its histograms twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ class TrackerStatus:
     """The result of the last tick, for readers on other threads: replaced after each tick, never changed.
 
     `last_seen` is when a leader showed each rollout last (Unix seconds), `omitted_series` counts those beyond
-    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise. `unshown` are
-    rollouts that rollout state shows, but no controller ever did.
+    `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise, `type_conflicts` the
+    samples of families that an earlier page shows with another type. `set_back` is by how many seconds the clock was
+    set back before this tick, 0 unless that is more than the grace period. `unshown` are rollouts that rollout state
+    shows, but no controller ever did.
     """
 
     rollouts: tuple[Rollout, ...] = ()
@@ -65,6 +69,8 @@ class TrackerStatus:
     has_leader: bool = False
     omitted_series: int = 0
     unknown_phases: int = 0
+    type_conflicts: int = 0
+    set_back: float = 0.0
     unshown: tuple[Rollout, ...] = ()
 
 
@@ -83,8 +89,16 @@ class RolloutTracker:
     """Tracks all rollouts from tick to tick; only `status` may be read by other threads."""
 
     def __init__(self, policy: TrackingPolicy, state: TrackerState | None = None) -> None:
-        state = state or TrackerState()
         self._policy = policy
+        self._had_leader_at = float("-inf")
+        self._staleness = StalenessTracker()
+        self._targets = TargetTracker()
+        self._tick_count = 0
+        self._start_from(state or TrackerState())
+        self.status = TrackerStatus(has_leader=bool(self._leader_processes))
+
+    def _start_from(self, state: TrackerState) -> None:
+        """Take up a state; everything else that is carried from tick to tick starts empty."""
         self._updated_at = state.updated_at
         self._states = dict(state.rollout_states)
         self._last_seen = dict(state.last_seen)
@@ -93,19 +107,15 @@ class RolloutTracker:
         # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
-        self._had_leader_at = float("-inf")
         self._readers: dict[str, ControllerPageReader] = {}
         self._leader_processes = state.leaders  # also leaders whose last scrape failed
         # Of each process whose rollouts are not all shown again, the one that has shown some of them since.
         self._successors = dict(state.successors)
         event_counts = {key: rollout.event_counts for key, rollout in state.rollout_states.items()}
-        self._sources = SourceTracker(policy, state.statuses, event_counts)
+        self._sources = SourceTracker(self._policy, state.statuses, event_counts)
         self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
         self._durations = DurationHistograms(dict(state.duration_histograms))
-        self._pass_through = PassThrough(policy)
-        self._staleness = StalenessTracker()
-        self._targets = TargetTracker()
-        self.status = TrackerStatus(has_leader=bool(self._leader_processes))
+        self._pass_through = PassThrough(self._policy)
 
     @property
     def state(self) -> TrackerState:
@@ -123,7 +133,21 @@ class RolloutTracker:
         )
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
-        """Process a tick; `results` has only sources that are due. Its time is never before that of the last tick."""
+        """Process a tick; `results` has only sources that are due. Its time is never before that of the last tick.
+
+        If it raises, the next tick starts from the state before this one, and computes everything else from scratch:
+        what is half updated would make living rollouts look deleted.
+        """
+        state = self.state
+        try:
+            return self._process(now, results)
+        except Exception:
+            # What was exported is still remembered, so that series which are gone by the next tick end.
+            self._start_from(state)
+            raise
+
+    def _process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
+        set_back = self._set_back(now)
         # Prometheus refuses a request with a point older than the last one of its series. Times are sent in
         # milliseconds.
         now = max(now, self._updated_at + 0.001)
@@ -134,7 +158,7 @@ class RolloutTracker:
         self._targets.update(results, controllers)
         self._sources.update(now, results, self._states)
         if self._policy.sidecar and not leaders:
-            return self._standby_snapshot(now, controllers)
+            return self._standby_snapshot(now, controllers, set_back)
         if self._policy.sidecar and not any(leader.process in self._leader_processes for leader in leaders):
             self._reset()
         views = self._read_views(leaders) if self._policy.derive else {}
@@ -160,13 +184,31 @@ class RolloutTracker:
             has_leader,
             omitted,
             unknown_phases,
+            self._pass_through.type_conflicts,
+            set_back,
             self._find_unshown(now),
         )
         return MetricsSnapshot(now, families, stale)
 
+    def _set_back(self, now: float) -> float:
+        """Believe a clock that was set back by more than the grace period; return by how many seconds, else 0.
+
+        Else one moment with a wrong clock, or stored state from one, would put all later points into the future, a
+        millisecond apart. What was exported from there stays in the store, so series may lose their next samples.
+        """
+        seconds = self._updated_at - now
+        if seconds <= self._policy.grace:
+            return 0.0
+        self._start_from(_without_future(self.state, now, self._policy.ended_info))
+        self._staleness.set_back(now)
+        self._had_leader_at = min(self._had_leader_at, now)
+        return seconds
+
     # Sidecar mode ---------------------------------------------------------------------------------------------------
 
-    def _standby_snapshot(self, now: float, controllers: Sequence[ScrapedController]) -> MetricsSnapshot:
+    def _standby_snapshot(
+        self, now: float, controllers: Sequence[ScrapedController], set_back: float
+    ) -> MetricsSnapshot:
         """Export nothing about rollouts, without staleness markers: the leader's sidecar exports the same series.
 
         While our own controller is down it may still be the leader, so nothing is reset before the grace period ends.
@@ -182,6 +224,7 @@ class RolloutTracker:
             last_seen=dict(self._last_seen),
             targets=self._targets.statuses,
             has_leader=bool(self._leader_processes),
+            set_back=set_back,
         )
         return MetricsSnapshot(now, self._targets.families(now))
 
@@ -306,6 +349,9 @@ class RolloutTracker:
                 self._at_rest.discard(key)
         if not absent:
             self._successors.clear()
+        self._tick_count += 1
+        if self._tick_count % _EVICTION_TICKS == 0:
+            self._durations.evict_absent({namespace for namespace, _ in self._states})
 
     def _is_absent_from_successor(self, key: RolloutKey, tick: _Tick) -> bool:
         """Return whether a leader leads what the process led that showed a rollout: it has shown others of these.
@@ -361,6 +407,18 @@ class RolloutTracker:
         complete = bool(led) and established and led == {c.process.installation for c in tick.controllers}
         complete_sources = self._sources.complete_sources | ({Source.ARGO} if complete else set())
         return AbsencePolicy(tick.now, self._policy.grace, self._states, tick.views.keys(), complete_sources)
+
+
+def _without_future(state: TrackerState, now: float, ended_info: float) -> TrackerState:
+    """Return a state without times after `now`; its own is unknown."""
+    return replace(
+        state,
+        updated_at=0.0,
+        rollout_states={key: without_future(rollout, now) for key, rollout in state.rollout_states.items()},
+        last_seen={key: min(seen_at, now) for key, seen_at in state.last_seen.items()},
+        statuses=RememberedStatuses(),
+        replaced_info_series={key: min(end, now + ended_info) for key, end in state.replaced_info_series.items()},
+    )
 
 
 def limit_series(families: Iterable[MetricFamily], limit: int) -> tuple[tuple[MetricFamily, ...], int]:

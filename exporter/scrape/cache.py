@@ -27,6 +27,8 @@ _TEXTS_PER_SERIES: Final = 4
 _SPARE_TEXTS: Final = 64
 """The texts that a family may hold before dead ones are evicted: a number for each live series, and a constant. So
 rebuilding its table costs little for each series that was added since, and small families are left alone."""
+_SPARE_FAMILIES: Final = 1000
+"""Families beyond twice the live ones that may be cached, so that the search for dead ones is rare."""
 # Possessive quantifiers (`*+`, `++`) never backtrack: a line that does not match costs its length, no more.
 _BLANK: Final = rb"[ \t]*+"
 _NAME: Final = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
@@ -87,8 +89,9 @@ class LazySeries(Sequence[Series]):
         return self._count
 
     def __iter__(self) -> Iterator[Series]:
-        # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`.
-        for line in isal_zlib.decompress(self._compressed).splitlines():
+        # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`. Not splitlines,
+        # since a label may hold a carriage return.
+        for line in filter(None, isal_zlib.decompress(self._compressed).split(b"\n")):
             text = line[: line.rindex(b" ")]
             yield ScrapedSeries(text.partition(b"{")[0].strip().decode(), text)
 
@@ -217,6 +220,7 @@ class ScrapeCache:
         self._retains = retains
         self._families: dict[tuple[str, MetricType], SeriesCache] = {}
         self._previous: dict[Hashable, Mapping[str, MetricFamily]] = {}
+        self._max_families = _SPARE_FAMILIES
 
     def previous_families(self, target_key: Hashable) -> Mapping[str, MetricFamily]:
         """Return the families of a target's last complete page."""
@@ -225,6 +229,13 @@ class ScrapeCache:
     def store(self, target_key: Hashable, families: Mapping[str, MetricFamily]) -> None:
         """Store the families of a target's complete page for its next scrape."""
         self._previous[target_key] = families
+        if len(self._families) > self._max_families:
+            self._evict_families()
+
+    def clear(self) -> None:
+        """Drop everything: the next pages are parsed from scratch."""
+        self._families.clear()
+        self._previous.clear()
 
     def series_cache(self, name: str, metric_type: MetricType) -> SeriesCache:
         """Return the cache of one family; the type decides which sample names belong to it."""
@@ -239,9 +250,17 @@ class ScrapeCache:
         It walks all series, so it should not run at every tick.
         """
         self._previous = {key: families for key, families in self._previous.items() if key in target_keys}
+        self._evict_families()
         live: dict[tuple[str, MetricType], set[Series]] = {}
         for family in chain.from_iterable(families.values() for families in self._previous.values()):
             if self._retains(family.name):
                 live.setdefault((family.name, family.type), set()).update(family.series)
         for key, cache in self._families.items():
             cache.evict(live.get(key, set()))
+
+    def _evict_families(self) -> None:
+        """Drop the families that no page has any more: names may be new on each page."""
+        pages = self._previous.values()
+        live = {(family.name, family.type) for families in pages for family in families.values()}
+        self._families = {key: cache for key, cache in self._families.items() if key in live}
+        self._max_families = 2 * len(self._families) + _SPARE_FAMILIES

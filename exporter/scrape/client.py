@@ -16,7 +16,7 @@ from exporter.metrics import Failure
 from exporter.net import http
 from exporter.net.auth import authorization
 from exporter.net.errors import ErrorKind, classify_error, error_reason
-from exporter.net.gzip import MAX_BLOCK_BYTES, GunzipStream
+from exporter.net.gzip import MAX_BLOCK_BYTES, SLICE_BYTES, GunzipStream
 from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
@@ -53,9 +53,13 @@ class Sink(Protocol):
         """Receive the next bytes of the body, decompressed, at most MAX_BLOCK_BYTES."""
 
 
-def open_session() -> aiohttp.ClientSession:
-    """Open a session for all targets; connections are pooled by IP address, without a limit of their number."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+def open_session(*, keep_alive: bool = True) -> aiohttp.ClientSession:
+    """Open a session for targets; connections are pooled by IP address, or closed after each scrape."""
+    connector = (
+        aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        if keep_alive
+        else aiohttp.TCPConnector(limit=0, force_close=True)
+    )
     return http.open_session(connector=connector, auto_decompress=False, read_buffer_bytes=_READ_BUFFER_BYTES)
 
 
@@ -139,12 +143,13 @@ class ScrapeClient:
         clock = asyncio.get_running_loop().time
         turn_started = clock()
         while not sink.aborted and (chunk := await _next_chunk(response)):
-            for block in gunzip.feed(chunk) if gunzip else _blocks(chunk):
+            for block in _gunzip_blocks(gunzip, chunk) if gunzip else _blocks(chunk):
                 size += len(block)
                 if size >= self._section.limits.body:  # decompressed; equality is too much (T50)
                     return self._failure(address, _BODY_LIMIT, self._section.limits.body)
-                # An error page may repeat the request with its credential.
-                sink.feed(block if is_ok else log.REDACTOR.redact_bytes(block))
+                if block:
+                    # An error page may repeat the request with its credential.
+                    sink.feed(block if is_ok else log.REDACTOR.redact_bytes(block))
                 if clock() - turn_started > MAX_BLOCKING_SECONDS:
                     await asyncio.sleep(0)
                     turn_started = clock()
@@ -216,6 +221,13 @@ def _blocks(chunk: bytes) -> Iterator[bytes]:
         return
     for start in range(0, len(chunk), MAX_BLOCK_BYTES):
         yield chunk[start : start + MAX_BLOCK_BYTES]
+
+
+def _gunzip_blocks(gunzip: GunzipStream, chunk: bytes) -> Iterator[bytes]:
+    """Decompress a chunk; now and then yield b"", so that the time is also checked while members have no output."""
+    for start in range(0, len(chunk), SLICE_BYTES):
+        yield from gunzip.feed(chunk[start : start + SLICE_BYTES])
+        yield b""
 
 
 async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:

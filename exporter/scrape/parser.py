@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES: Final = 64 * 1024
 """Bytes of a line, its line feed included: a bound for what is buffered of a line that never ends."""
+MAX_FAMILIES: Final = 20_000
+"""Selected families of a page; each costs memory although it may have no samples, which the sample limit counts."""
+_MAX_EXAMPLE_BYTES: Final = 1024
+"""Bytes of a malformed line that are stored: more than a message shows."""
 _GROUPED_TYPES: Final = {MetricType.HISTOGRAM, MetricType.SUMMARY}
 """Types of which several samples make one data point: a batch ends between two points, or it could not be encoded
 alone."""
@@ -50,20 +54,28 @@ _METRIC_TYPES: Final = {metric_type.value: metric_type for metric_type in Metric
 
 
 class ExpositionError(ValueError):
-    """The page is unusable; `reason` is `cut_short`, `not_exposition` or `sample_limit`."""
+    """The page is unusable; `reason` is `cut_short`, `not_exposition`, `malformed`, `sample_limit` or `family_limit`.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `example` is a line that shows what is wrong, "" for none; it may hold secrets.
+    """
+
+    def __init__(self, reason: str, message: str, example: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.example = example
 
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """A complete page: selected families by name, even without samples; parse errors by reason; count of samples."""
+    """A complete page: selected families by name, even without samples; parse errors by reason; count of samples.
+
+    `example` is the start of the first malformed line, "" for none; it may hold secrets.
+    """
 
     families: Mapping[str, MetricFamily]
     parse_errors: Mapping[str, int]
     samples: int
+    example: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -132,13 +144,14 @@ class ExpositionParser:
     _saw_metadata: bool = False  # until then, each sample line belongs to the family that is named like its series
     _saw_sample: bool = False
     _parse_errors: Counter[str] = field(default_factory=Counter)
-    _malformed_line: bytes | None = None  # the first one
     _sample_count: int = 0
+    _malformed_samples: int = 0
+    _example: bytes = b""
     _tail: bytes = b""
     _in_long_line: bool = False
 
     def feed(self, block: bytes) -> None:
-        """Parse the next bytes of the page. Raises ExpositionError `sample_limit`."""
+        """Parse the next bytes of the page. Raises ExpositionError `sample_limit` and `family_limit`."""
         text = self._tail + block if self._tail else block
         end = text.rfind(b"\n") + 1
         start = 0
@@ -152,28 +165,40 @@ class ExpositionParser:
             self._in_long_line, self._tail = True, b""
 
     def finish(self) -> Exposition:
-        """Return the page. Raises ExpositionError `cut_short` (no final line feed) and `not_exposition`."""
+        """Return the page. Raises ExpositionError `cut_short` (no final line feed), `not_exposition`, `malformed`."""
         end = self._tail.rfind(b"\n") + 1
         self._parse_lines(self._tail, 0, end, no_more_text=True)
         if self._parse_errors and not self._saw_metadata and not self._saw_sample:
-            raise ExpositionError("not_exposition", "the page has no line of Prometheus text format 0.0.4")
-        if self._malformed_line is not None and not self._sample_count:
-            # Such a page would look like that of a standby.
-            cause = "lines end with CR LF" if self._malformed_line.endswith(b"\r") else "every sample line is malformed"
-            raise ExpositionError("not_exposition", f"the page is not Prometheus text format 0.0.4: {cause}")
+            message = "the page has no line of Prometheus text format 0.0.4"
+            raise ExpositionError("not_exposition", message, self._example_text)
         # The last line ends with a line feed, too, so a page without one was cut.
         if self._in_long_line or end < len(self._tail):
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
+        # Not a page without rollouts, as that of a standby: something changes the page on its way.
+        if self._malformed_samples and not self._sample_count:
+            line_end = "; its lines end with CR LF instead of LF" if self._example.endswith(b"\r") else ""
+            message = f"all {self._malformed_samples} samples of selected families are malformed{line_end}"
+            raise ExpositionError("malformed", message, self._example_text)
         families: dict[str, MetricFamily] = {}
         for name, builder in self._builders.items():
             families[name], duplicates = builder.build(self.previous_families.get(name))
             self._parse_errors["duplicate_series"] += duplicates
-        return Exposition(families, dict(+self._parse_errors), self._sample_count)  # `+` drops zeros
+        errors = dict(+self._parse_errors)  # `+` drops zeros
+        return Exposition(families, errors, self._sample_count, self._example_text)
+
+    @property
+    def _example_text(self) -> str:
+        return self._example.rstrip(b"\r").decode(errors="replace")
+
+    def _count_error(self, reason: str, line: bytes) -> None:
+        self._parse_errors[reason] += 1
+        self._malformed_samples += not line.startswith(b"#")
+        self._example = self._example or line[:_MAX_EXAMPLE_BYTES]
 
     def _count_long_line(self, line: bytes) -> None:
         """Count a line that is skipped for its length, unless it belongs to a family that is not selected."""
         if not self._in_long_line and (line.startswith(b"#") or self._is_reading):
-            self._parse_errors["too_long"] += 1
+            self._count_error("too_long", line)
 
     @property
     def _is_reading(self) -> bool:
@@ -243,7 +268,7 @@ class ExpositionParser:
     def _parse_slice(self, text: bytes, pos: int, stop: int) -> int:
         """Parse some lines; return their end."""
         if stop - pos > MAX_LINE_BYTES and text.find(b"\n", pos, pos + MAX_LINE_BYTES) < 0:
-            self._count_long_line(text[pos : pos + 1])
+            self._count_long_line(text[pos : pos + _MAX_EXAMPLE_BYTES])
             return stop
         part = text[pos:stop]
         if self._current is None or not self._parse_regular(self._current, part):
@@ -266,27 +291,29 @@ class ExpositionParser:
         try:
             text = (match["text"] or b"").decode()
         except UnicodeDecodeError:
-            self._parse_errors["utf8"] += 1
+            self._count_error("utf8", line)
             return
         if match["keyword"] == b"HELP":
             self._current.help = self._current.help or unescape(text, quoted=False)
         else:
-            self._set_type(self._current, text.strip(" \t"))
+            self._set_type(self._current, text.strip(" \t"), line)
 
-    def _set_type(self, builder: FamilyBuilder, type_name: str) -> None:
+    def _set_type(self, builder: FamilyBuilder, type_name: str, line: bytes) -> None:
         metric_type = _METRIC_TYPES.get(type_name)
         if metric_type is None:
-            self._parse_errors["unknown_type"] += 1
+            self._count_error("unknown_type", line)
         # The first TYPE before the samples applies (T06).
         elif builder.has_type or builder.sample_count:
             if metric_type is not builder.type:
-                self._parse_errors["second_type"] += 1
+                self._count_error("second_type", line)
         else:
             builder.type, builder.has_type, builder.series_cache = metric_type, True, None
 
     def _builder(self, name: str) -> FamilyBuilder | None:
         builder = self._builders.get(name)
         if builder is None and self.is_selected(name):
+            if len(self._builders) >= MAX_FAMILIES:
+                raise ExpositionError("family_limit", f"the page has more than {MAX_FAMILIES} selected families")
             builder = self._builders[name] = FamilyBuilder(name)
         return builder
 
@@ -339,8 +366,7 @@ class ExpositionParser:
         try:
             self._parse_sample(line)
         except LineError as error:
-            self._parse_errors[str(error)] += 1
-            self._malformed_line = self._malformed_line or line
+            self._count_error(str(error), line)
 
     def _parse_sample(self, line: bytes) -> None:
         """Parse a series, a value, and an optional timestamp, which is ignored. Raises LineError."""

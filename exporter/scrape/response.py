@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from exporter.scrape.cache import ScrapeCache
 
 OK: Final = 200
+UNAUTHORIZED: Final = 401
 _MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error's body that are read: the controller lists every duplicate metric in it."""
+_MAX_LINE: Final = 160
+"""Characters of a malformed line in a message or the log: enough for a series and its value."""
 _MAX_EXCERPT: Final = 300
 """Characters of an error's body in a message."""
 # Anything but these is parsed as text 0.0.4, also an empty or unknown type (T52): file servers send no better one.
@@ -28,6 +31,7 @@ _UNSUPPORTED_TYPES: Final = {
     "application/openmetrics-text": "OpenMetrics",
     "application/vnd.google.protobuf": "protobuf",
 }
+_OTHER_EXPOSITIONS: Final = ("OpenMetrics", "protobuf")
 # How the controller's client library reports two equal series; the white space in the braces differs between builds.
 _LABEL: Final = re.compile(r'\s*+label:\s*\{\s*name:\s*"(\w++)"\s+value:\s*"((?:[^"\\]|\\.)*+)"\s*\}')
 _DUPLICATE_METRIC: Final = re.compile(
@@ -40,13 +44,17 @@ _MAX_LISTED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ScrapeRequest:
-    """What is scraped and when (Unix seconds); `sample_limit` bounds the samples of selected families, 0: no limit."""
+    """What is scraped and when (Unix seconds); `sample_limit` bounds the samples of selected families, 0: no limit.
+
+    `credential` is the key of the setting whose credential is sent, "" if none is.
+    """
 
     source: Source
     target: str
     timestamp: float
     installation: str = "default"
     sample_limit: int = 0
+    credential: str = ""
 
     @property
     def target_key(self) -> Hashable:
@@ -56,11 +64,15 @@ class ScrapeRequest:
 
 @dataclass(slots=True)
 class ResponseParser:
-    """Parses a response as it streams in: `start`, `feed` until the end or until `aborted`, `finish`. Never raises."""
+    """Parses a response as it streams in: `start`, `feed` until the end or until `aborted`, `finish`. Never raises.
+
+    `redact` removes secrets from a line of the page that a message quotes.
+    """
 
     request: ScrapeRequest
     cache: ScrapeCache
     is_selected: Callable[[str], bool]
+    redact: Callable[[str], str] = str
     _failure: Failure | None = None
     _parser: ExpositionParser | None = None
     _error_body: bytearray = field(default_factory=bytearray)
@@ -74,7 +86,14 @@ class ResponseParser:
         content_type = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
         unsupported = _UNSUPPORTED_TYPES.get(content_type.partition(";")[0].strip().lower())
         if unsupported is not None:
-            message = f"responds with {unsupported}, not Prometheus text format 0.0.4; check {self._setting('path')}"
+            # Argo Rollouts and kube-state-metrics send what the request accepts, which is text alone.
+            hint = f"check {self._setting('path')}"
+            if unsupported in _OTHER_EXPOSITIONS:
+                hint = (
+                    "it was not asked for: a proxy in between replaces the header Accept; make it pass Accept on, "
+                    f"or set {self._setting('targets')} to the addresses of the component itself"
+                )
+            message = f"responds with {unsupported}, not Prometheus text format 0.0.4; {hint}"
             self._failure = Failure("content_type", message)
             return
         previous_families = self.cache.previous_families(self.request.target_key)
@@ -119,17 +138,22 @@ class ResponseParser:
             failure=failure,
             installation=self.request.installation,
             parse_errors=exposition.parse_errors,
+            malformed_line=self._quote(exposition.example),
             duration=seconds,
             sample_count=exposition.samples,
         )
 
     def _parse_failure(self, error: ExpositionError) -> Failure:
+        targets = f"check {self._setting('targets')} and {self._setting('path')}"
         hint = {
             "sample_limit": f"raise {self._setting('limits.samples')} or export fewer families (series.pass_through)",
+            "family_limit": f"{targets}, or export fewer families (series.pass_through)",
+            "malformed": f"check what changes the page between the component and {self._setting('targets')}",
             "cut_short": "the component closed the connection early; if this persists, check its log",
-            "not_exposition": f"check {self._setting('targets')} and {self._setting('path')}",
+            "not_exposition": targets,
         }[error.reason]
-        return Failure(error.reason, f"{error}; {hint}")
+        example = f"; the first malformed line: {self._quote(error.example)}" if error.example else ""
+        return Failure(error.reason, f"{error}; {hint}{example}")
 
     def _http_failure(self) -> Failure:
         text = self._error_body.decode("utf-8", "replace")
@@ -139,8 +163,25 @@ class ResponseParser:
         error = excerpt(text, _MAX_EXCERPT)
         hint = f"check {self._setting('targets')} and {self._setting('path')}"
         if self._status in (401, 403):
-            hint = f"set a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
+            hint = self._credential_hint()
         return Failure("http_status", f"HTTP {self._status}{': ' if error else ''}{error}; {hint}")
+
+    def _credential_hint(self) -> str:
+        """Return what to do about a 401 or 403; kube-rbac-proxy and the secure metrics of controllers send both."""
+        if not self.request.credential:
+            return f"set a credential: {self._setting('bearer_token_file')} or {self._setting('basic_auth')}"
+        setting = self._setting(self.request.credential)
+        if self._status == UNAUTHORIZED:
+            return f"the credential of {setting} is not accepted: check that it is current, and for this server"
+        if self.request.credential != "bearer_token_file":
+            return f"the user of {setting} has no right to read the page: grant it, or use another one"
+        return (
+            f"the account of {setting} has no right to read the page: bind it to the ClusterRole system:monitoring, "
+            "or to one that allows get on the nonResourceURLs /metrics"
+        )
+
+    def _quote(self, line: str) -> str:
+        return excerpt(self.redact(line), _MAX_LINE)
 
     def _setting(self, key: str) -> str:
         return f"{self.request.source}.{key}"

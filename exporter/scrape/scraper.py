@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from exporter.config.sources import InstallationSource
+from exporter.config.targets import parse_targets
 from exporter.metrics import Failure, Source
 from exporter.scrape.client import ScrapeClient, Sink, open_session
 from exporter.scrape.response import ScrapeRequest
-from exporter.scrape.targets import Resolution, SystemResolver, parse_targets, resolve
+from exporter.scrape.targets import Resolution, SystemResolver, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
     from exporter.config.settings import Settings
     from exporter.config.sources import ScrapeSource
-    from exporter.scrape.targets import Address, Resolver, Target
+    from exporter.config.targets import Target
+    from exporter.scrape.targets import Address, Resolver
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 MAX_CONCURRENCY: Final = 64
 """Concurrent requests over all sources: enough for all shards and controllers of a large cluster, with few sockets."""
+MAX_IDLE_CONNECTIONS: Final = 256
+"""With more addresses in a round, connections are closed after each scrape: a thousand would use up the descriptors."""
 
 
 class ResponseSink(Sink, Protocol[T_co]):
@@ -44,7 +48,18 @@ class _SourceScraper:
         self.client = ScrapeClient(settings, source)
 
     def request(self, label: str, timestamp: float) -> ScrapeRequest:
-        return ScrapeRequest(self.source, label, timestamp, self.installation, self.settings.limits.samples)
+        limit = self.settings.limits.samples
+        return ScrapeRequest(self.source, label, timestamp, self.installation, limit, _credential(self.settings))
+
+
+def _credential(settings: ScrapeSource) -> str:
+    """Return the key of the setting whose credential is sent, "" if none is."""
+    sent = {
+        "bearer_token_file": settings.bearer_token_file is not None,
+        "basic_auth": settings.basic_auth.username != "",
+        "headers": any(name.lower() == "authorization" for name in settings.headers),
+    }
+    return next((key for key, is_sent in sent.items() if is_sent), "")
 
 
 class Scraper(Generic[T]):
@@ -62,8 +77,8 @@ class Scraper(Generic[T]):
         self._sources = tuple(_SourceScraper(source, section) for source, section in settings.sources())
         self._open_sink = open_sink
         self._resolver = resolver or SystemResolver()
-        # Opened at the first scrape, since aiohttp needs a running loop.
-        self._session: aiohttp.ClientSession | None = None
+        # By whether connections are kept; opened at the first scrape, since aiohttp needs a running loop.
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
 
     async def scrape(self, now: float, is_due: Callable[[Source, ScrapeSource], bool] = lambda *_: True) -> list[T]:
@@ -83,9 +98,9 @@ class Scraper(Generic[T]):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
 
     async def _scrape_target(self, source: _SourceScraper, target: Target, scrape_round: _ScrapeRound) -> list[T]:
         resolution = await self._resolve(source, target, scrape_round)
@@ -112,17 +127,18 @@ class Scraper(Generic[T]):
 
     async def _scrape_address(self, source: _SourceScraper, address: Address, scrape_round: _ScrapeRound) -> T:
         sink = self._open_sink(source.request(address.label, scrape_round.timestamp))
+        session = self._session(keep_alive=scrape_round.address_count <= MAX_IDLE_CONNECTIONS)
         async with self._slots:
             # The wait for a slot is no part of the duration that is exported.
             started_at = scrape_round.elapsed()
             deadline = scrape_round.deadline(source)
-            failure = await source.client.fetch(self._open_session(), address, sink, deadline)
+            failure = await source.client.fetch(session, address, sink, deadline)
             return sink.finish(failure, scrape_round.elapsed() - started_at)
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session()
-        return self._session
+    def _session(self, *, keep_alive: bool) -> aiohttp.ClientSession:
+        if keep_alive not in self._sessions:
+            self._sessions[keep_alive] = open_session(keep_alive=keep_alive)
+        return self._sessions[keep_alive]
 
 
 class _ScrapeRound:
@@ -132,6 +148,11 @@ class _ScrapeRound:
         self.timestamp = timestamp
         self._started_at = started_at
         self._claimed: set[tuple[_SourceScraper, str]] = set()
+
+    @property
+    def address_count(self) -> int:
+        """How many addresses have been requested in this round."""
+        return len(self._claimed)
 
     def deadline(self, source: _SourceScraper) -> float:
         return self._started_at + source.settings.timeout

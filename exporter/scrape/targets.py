@@ -6,16 +6,15 @@ A name is resolved at every tick: the addresses behind a headless Service are th
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from exporter.config.values import split_address
+from exporter.config.targets import Target, bracketed
 from exporter.metrics import Failure
 
 if TYPE_CHECKING:
@@ -23,35 +22,6 @@ if TYPE_CHECKING:
 
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 """A host name → its IP addresses, in any order, possibly repeated. Raises OSError."""
-
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_PRINTABLE: Final = re.compile(r"[!-~]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A target as configured. `host` is bare (IPv6 without brackets), `path` includes the query.
-
-    `path_suffix` is appended to `ip:port` in labels: a path of the target's own, else "". It keeps the series of two
-    targets on one port apart.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    path_suffix: str = ""
-
-    @property
-    def name(self) -> str:
-        """`host:port` as configured: the label of a target that has no address."""
-        return f"{_bracketed(self.host)}:{self.port}{self.path_suffix}"
-
-    @property
-    def host_header(self) -> str:
-        """The Host header: the configured name, and the port unless it is the scheme's default."""
-        host = _bracketed(self.host)
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +34,12 @@ class Address:
     @property
     def label(self) -> str:
         """`ip:port`, the value of the label `instance` of its series."""
-        return f"{_bracketed(self.ip)}:{self.target.port}{self.target.path_suffix}"
+        return f"{bracketed(self.ip)}:{self.target.port}{self.target.path_suffix}"
 
     @property
     def url(self) -> str:
         """The URL with the IP address, so that a pooled connection never belongs to another pod."""
-        return f"{self.target.scheme}://{_bracketed(self.ip)}:{self.target.port}{self.target.path}"
+        return f"{self.target.scheme}://{bracketed(self.ip)}:{self.target.port}{self.target.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +48,6 @@ class Resolution:
 
     addresses: tuple[Address, ...] = ()
     failure: Failure | None = None
-
-
-def parse_target(text: str, path: str) -> Target:
-    """Parse `host:port` or `http(s)://host[:port][/path]`; `path` is for a target without a path of its own.
-
-    Raises ValueError, which does not repeat a text with an @, since that may contain a password.
-    """
-    parts = split_address(text)
-    if not _PRINTABLE.fullmatch(text) or parts.fragment:
-        raise ValueError(f"target {text!r}: white space, # and non-ASCII are not allowed; write host:port or a URL")
-    scheme = parts.scheme or "http"
-    if not parts.scheme and parts.port is None:
-        raise ValueError(f"target {text!r} has no port; write host:port or a URL")
-    target_path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path
-    full_path = path if target_path in {"", "/"} else target_path
-    path_only = full_path.partition("?")[0]
-    path_suffix = "" if path_only == path.partition("?")[0] else path_only
-    return Target(scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS[scheme], full_path, path_suffix)
-
-
-def parse_targets(texts: Iterable[str], path: str) -> tuple[Target, ...]:
-    """Parse the targets of one source. Raises ValueError, also for two that would have the same labels."""
-    targets: dict[str, Target] = {}
-    for text in texts:
-        target = parse_target(text, path)
-        if targets.setdefault(target.name, target) is not target:
-            raise ValueError(f"target {text!r}: {target.name} is listed twice; list it once")
-    return tuple(targets.values())
 
 
 async def resolve(target: Target, resolver: Resolver, max_addresses: int, setting: str) -> Resolution:
@@ -149,10 +91,6 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return "%" not in host
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 class SystemResolver:

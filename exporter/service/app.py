@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, log
@@ -20,23 +21,32 @@ from exporter.scrape.scraper import Scraper
 from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
 from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
-from exporter.service.state_file import StateFile
+from exporter.service.cycle_store import CycleStore, read_state, storage_config, storage_metrics
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
+from exporter.storage import Storage
 from exporter.web.html import DeliveryStatus, StatusPage
 from exporter.web.server import DataSources, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.config.load import LoadedConfig
-    from exporter.config.settings import Settings
-    from exporter.metrics import MetricFamily
     from exporter.service.delivery import DeliveryService
 
 _log = logging.getLogger(__name__)
+PERSISTENT_COUNTERS: Final = (
+    OwnMetric.POINTS_MADE,
+    OwnMetric.POINTS_DELIVERED,
+    OwnMetric.POINTS_REJECTED,
+    OwnMetric.POINTS_DROPPED,
+)
+"""The counters that storage carries over a restart."""
 EXIT_POINTS_LOST: Final = 3
 """Exit status of `run` if undelivered points were lost at shutdown."""
+
+
+_SIGHUP_HINT: Final = "restart it for new settings; files with secrets and certificates are reloaded when they change"
 
 
 class App:
@@ -49,35 +59,43 @@ class App:
         self._self_metrics = SelfMetrics(instance, self._started)
         self._self_metrics.set(OwnMetric.CONFIG_WARNINGS, len(loaded.warnings))
         self._worker = Worker()
-        self._delivery = _delivery_service(settings, self._self_metrics, self._worker)
-        self._state_file = _state_file_of(settings)
+        self.accounting = DeliveryAccounting()
+        self._storage = Storage(storage_config(settings), self.accounting)
+        # These counters go on from the process before, so they started with it.
+        self._self_metrics.set_start_time(self._storage.counters_since, *PERSISTENT_COUNTERS)
+        self._self_metrics.register_callback(partial(storage_metrics, self._storage))
+        self._delivery = self._delivery_service()
         scrape_cache = ScrapeCache(settings.series.pass_through.matches)
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
-        state = self._state_file.read() if self._state_file is not None else None
-        self.tracker = RolloutTracker(tracking_policy(settings), state)
+        self.tracker = RolloutTracker(tracking_policy(settings), read_state(self._storage))
         dependencies = CycleDependencies(
             self._scraper,
             self.tracker,
             scrape_cache,
             self._self_metrics,
             self._worker,
-            self._delivery.producer if self._delivery is not None else None,
-            self._state_file,
+            CycleStore(self._storage, self._worker, has_directory=settings.storage.directory is not None),
+            self._delivery,
             sidecar=settings.mode == "sidecar",
             gzip=settings.otlp.compression == "gzip",
         )
         self._cycle_runner = CycleRunner(dependencies, settings.tick_seconds)
         self._cycle_error = ""
+        self._is_closed: bool | None = None
 
-    @property
-    def accounting(self) -> DeliveryAccounting:
-        """The accounting of data points; all zero when no endpoint is set."""
-        return self._delivery.accounting if self._delivery is not None else DeliveryAccounting()
+    def _delivery_service(self) -> DeliveryService | None:
+        if self._settings.otlp.endpoint is None:
+            return None
+        from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages take time and memory to load, so only if needed
+
+        return DeliveryService(self._settings, self._self_metrics, self._storage, self.accounting, self._worker)
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Run until `stop` is set; return whether no points were lost. Raises ListenError."""
         async with AsyncExitStack() as stack:
-            # Closed in reverse: delivery, pages, connections, worker.
+            # Closed in reverse: delivery, pages, connections, worker, storage.
+            self._storage.start()
+            stack.push_async_callback(asyncio.to_thread, self.close_storage)
             stack.callback(self._worker.close)
             stack.push_async_callback(self._scraper.aclose)
             port = await stack.enter_async_context(serve(self._settings.web, self._data_sources()))
@@ -91,11 +109,23 @@ class App:
                 cycles_task.cancel()
             with suppress(asyncio.CancelledError):
                 await cycles_task
-            return self._delivery is None or await self._delivery.drain(self._settings.otlp.grace)
+            if self._delivery is not None:
+                await self._delivery.drain(self._settings.otlp.grace)
+            return await asyncio.to_thread(self.close_storage)
 
-    def force_stop(self) -> bool:
-        """Close the queue without delivering it; return whether no points were lost."""
-        return self._delivery is None or self._delivery.close()
+    def close_storage(self) -> bool:
+        """Commit what is left, without delivering it; return whether no points were lost. Takes `storage.patience`."""
+        if self._is_closed is None:
+            lost = self._storage.close(self._settings.storage.patience)
+            fields = log.fields(
+                delivered=self.accounting.delivered,
+                queued=self.accounting.queued,
+                lost=lost,
+                dropped=self.accounting.dropped.total(),
+            )
+            _log.log(logging.ERROR if lost else logging.INFO, "stopped", extra=fields)
+            self._is_closed = not lost
+        return self._is_closed
 
     def _log_start(self, port: int) -> None:
         otlp = self._settings.otlp
@@ -121,6 +151,8 @@ class App:
             if self._cycle_error != repr(error):  # not at every tick
                 _log.exception("cycle failed; please report this with a recording (command record)")
             self._cycle_error = repr(error)
+            self._self_metrics.add(OwnMetric.CYCLES_FAILED)
+            await self._cycle_runner.start_from_scratch()
         else:
             self._cycle_error = ""
 
@@ -128,18 +160,25 @@ class App:
 
     def _data_sources(self) -> DataSources:
         # Functions, since each page shows the values of its moment.
-        return DataSources(self._families, self._rollouts, self._status, self._liveness_errors, self._readiness_errors)
+        return DataSources(
+            families=lambda: self._cycle_runner.latest.families,
+            rollouts=self._rollouts,
+            status=self._status,
+            liveness_errors=self._liveness_errors,
+            readiness_errors=self._readiness_errors,
+            own_families=lambda: self._self_metrics.families(process=True),
+            version=lambda: self._cycle_runner.latest,
+        )
 
-    def _families(self) -> tuple[MetricFamily, ...]:
-        return self._cycle_runner.latest.families + self._self_metrics.families(process=True)
-
-    def _rollouts(self) -> object:
+    def _rollouts(self) -> Mapping[str, object]:
         status = self.tracker.status
         return {
             "at": self._cycle_runner.latest.timestamp,
-            "rollouts": [
+            "history_since": self._storage.history.held_since,
+            # One by one, so that the event loop runs in between.
+            "rollouts": (
                 views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0)) for rollout in status.rollouts
-            ],
+            ),
         }
 
     def _liveness_errors(self) -> Sequence[str]:
@@ -157,7 +196,7 @@ class App:
         return [f"{result.target}: {result.failure.message}" for result in results if result.failure is not None]
 
     def _warnings(self) -> Sequence[str]:
-        reason = self._delivery.degraded_reason if self._delivery is not None else ""
+        reason = self._storage.degraded_reason
         return [reason] if reason else []
 
     def _status(self) -> StatusPage:
@@ -170,6 +209,7 @@ class App:
             targets=tuple(views.target_row(target, now) for target in tracker.targets),
             rollouts=tuple(views.rollout_row(rollout) for rollout in tracker.rollouts),
             delivery=self._delivery_status(now),
+            history_age=now - self._storage.history.held_since,
             warnings=(*cycle_warning, *self._warnings()),
         )
 
@@ -201,27 +241,10 @@ def freeze_heap(series_count: int, frozen_count: int) -> int:
     return frozen_count
 
 
-def _delivery_service(settings: Settings, self_metrics: SelfMetrics, worker: Worker) -> DeliveryService | None:
-    if settings.otlp.endpoint is None:
-        return None
-    from exporter.service.delivery import DeliveryService  # noqa: PLC0415 - OTLP's messages take time and memory to load, so only if needed
-
-    return DeliveryService(settings, self_metrics, worker)
-
-
-def _state_file_of(settings: Settings) -> StateFile | None:
-    directory = settings.memory.directory
-    if directory is None:
-        return None
-    identity = settings.identity()
-    # Either attribute names the cluster; the state of another cluster is not used.
-    return StateFile(directory, identity.get("k8s.cluster.name") or identity.get("cluster") or "")
-
-
 async def run(loaded: LoadedConfig) -> bool:
     """Run until SIGTERM or SIGINT; a second signal ends the process at once. Return whether no points were lost.
 
-    Raises ListenError and InUseError.
+    Raises ListenError and StorageError.
     """
     app = App(loaded, os.environ.get("HOSTNAME") or socket.gethostname())  # Kubernetes sets HOSTNAME to the pod's name
     stop = asyncio.Event()
@@ -230,9 +253,11 @@ async def run(loaded: LoadedConfig) -> bool:
     def on_signal() -> None:
         if stop.is_set():
             # Not `sys.exit`, which would wait for tasks and threads that the first signal did not end.
-            os._exit(0 if app.force_stop() else EXIT_POINTS_LOST)
+            os._exit(0 if app.close_storage() else EXIT_POINTS_LOST)
         stop.set()
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, on_signal)
+    # Other exporters reload their configuration on SIGHUP, and by default it would end the process.
+    loop.add_signal_handler(signal.SIGHUP, partial(_log.warning, "SIGHUP ignored", extra=log.fields(hint=_SIGHUP_HINT)))
     return await app.run(stop)

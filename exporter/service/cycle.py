@@ -1,4 +1,4 @@
-"""The ticks, and the cycle of each: scrape, process, write the state file, enqueue requests."""
+"""The ticks, and the cycle of each: scrape, process, encode, commit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
 from exporter.metrics import MetricsSnapshot, ScrapeResult, Source
+from exporter.otlp.delivery.drop_log import DropLog
 from exporter.self_metrics import OwnMetric, SelfMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 
     from exporter.config.sources import ScrapeSource
-    from exporter.otlp.delivery.producer import RequestProducer
     from exporter.rollouts.tracker import RolloutTracker
     from exporter.scrape.cache import ScrapeCache
     from exporter.scrape.scraper import Scraper
-    from exporter.service.state_file import StateFile
+    from exporter.service.cycle_store import CycleStore
+    from exporter.service.delivery import DeliveryService
     from exporter.service.worker import Worker
+    from exporter.storage.model import QueuedRequest
 
 _log = logging.getLogger(__name__)
 _EVICTION_TICKS: Final = 40
@@ -52,17 +54,32 @@ async def ticks(tick_seconds: float, process: str) -> AsyncIterator[tuple[int, f
         tick_number = math.floor((time.time() - offset) / tick_seconds) if time.time() < due else reached_number
 
 
+class PeriodicSchedule:
+    """Work that is due at every multiple of some ticks, or at the first tick after one that was skipped."""
+
+    def __init__(self) -> None:
+        self._last_periods: dict[Hashable, int] = {}
+
+    def is_due(self, work: Hashable, tick_number: int, ticks: int) -> bool:
+        """Return whether work is due at a tick, and count it as done then; it is at the first call."""
+        # Not `tick_number % ticks == 0`: cycles that take longer than a tick may skip every multiple.
+        period = tick_number // ticks
+        is_due = self._last_periods.get(work) != period
+        self._last_periods[work] = period
+        return is_due
+
+
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
-    """The parts of a cycle; without `producer` nothing is pushed, without `state_file` no state outlives a restart."""
+    """The parts of a cycle; without `delivery` nothing is pushed."""
 
     scraper: Scraper[ScrapeResult]
     tracker: RolloutTracker
     scrape_cache: ScrapeCache
     self_metrics: SelfMetrics
     worker: Worker
-    producer: RequestProducer | None = None
-    state_file: StateFile | None = None
+    store: CycleStore
+    delivery: DeliveryService | None = None
     sidecar: bool = False
     gzip: bool = True
 
@@ -70,16 +87,18 @@ class CycleDependencies:
 class CycleRunner:
     """Runs cycles; `latest` is the last snapshot, `completed_at` when (Unix seconds) the last cycle succeeded.
 
-    `publish_lock` is held from the end of the scrapes until all requests are queued. Shutdown takes it before it
-    cancels the cycle, so a tick is enqueued completely or not at all.
+    `publish_lock` is held from the end of the scrapes until the cycle is committed. Shutdown takes it before it cancels
+    the cycle, so a cycle is committed completely or not at all.
     """
 
     def __init__(self, dependencies: CycleDependencies, tick_seconds: float) -> None:
         self._dependencies = dependencies
         self._self_metrics = dependencies.self_metrics
         self._tick_seconds = tick_seconds
-        self._tick_number = 0
+        self._tick_number = -1  # before the first tick
+        self._schedule = PeriodicSchedule()
         self._target_log = TargetStateLogger(dependencies.self_metrics)
+        self._skip_log = DropLog(unit="samples")
         self.latest = MetricsSnapshot(0.0)
         self.completed_at = 0.0
         self.publish_lock = asyncio.Lock()
@@ -89,8 +108,8 @@ class CycleRunner:
         started = time.monotonic()
         self._self_metrics.add(OwnMetric.CYCLES_SKIPPED, amount=elapsed_ticks - 1)
         async with _LoopLagMonitor(self._self_metrics):
-            results = await self._dependencies.scraper.scrape(now, self._is_due)
             self._tick_number += elapsed_ticks
+            results = await self._dependencies.scraper.scrape(now, self._is_due)
             self._target_log.record(results)
             async with self.publish_lock:
                 snapshot = await self._publish(now, results)
@@ -99,28 +118,30 @@ class CycleRunner:
         self.completed_at = time.time()
         return snapshot
 
+    async def start_from_scratch(self) -> None:
+        """Drop what a failed cycle may have left half updated: the next one parses, computes and encodes everything."""
+        dependencies = self._dependencies
+        dependencies.scrape_cache.clear()  # the tracker has returned to the state before the cycle by itself
+        if dependencies.delivery is not None:
+            await dependencies.worker.run(dependencies.delivery.producer.encoder.clear_caches)
+
     async def _publish(self, now: float, results: Sequence[ScrapeResult]) -> MetricsSnapshot:
         dependencies = self._dependencies
         snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)
         self.latest = snapshot
         self._count(snapshot)
-        if self._tick_number % _EVICTION_TICKS == 0:
+        if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
-        # The state before the requests: after a crash in between, no counter may be lower than what was sent.
-        if dependencies.state_file is not None:
-            await self._write_state(dependencies.state_file)
-        if dependencies.producer is not None:
+        requests: Sequence[QueuedRequest] = ()
+        if dependencies.delivery is not None:
             # `latest` has no self metrics, since /metrics adds those of its moment.
             pushed = replace(snapshot, families=snapshot.families + self._self_metrics.families())
-            await dependencies.producer.enqueue(pushed, time.time(), gzip=dependencies.gzip)
+            requests = await dependencies.delivery.producer.requests(pushed, gzip=dependencies.gzip)
+            counts = dependencies.delivery.producer.encoder.take_counts()
+            self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
+        # State and requests in one commit: after a crash no counter is lower than what was sent.
+        await dependencies.store.commit(dependencies.tracker, requests)
         return snapshot
-
-    async def _write_state(self, state_file: StateFile) -> None:
-        """Encode the state on the worker, which owns it, and write it in another thread, since fsync may take long."""
-        tracker = self._dependencies.tracker
-        content = await self._dependencies.worker.run(lambda: state_file.encode(tracker.state))
-        ok = await asyncio.to_thread(state_file.write, content)
-        self._self_metrics.add(OwnMetric.STATE_WRITES, "ok" if ok else "failed")
 
     def _is_due(self, source: Source, section: ScrapeSource) -> bool:
         """Return whether a source is scraped at this tick.
@@ -130,7 +151,8 @@ class CycleRunner:
         leads = self._dependencies.tracker.status.has_leader or not self._dependencies.sidecar
         if source is not Source.ARGO and not leads:
             return False
-        return self._tick_number % max(round(section.interval / self._tick_seconds), 1) == 0
+        ticks_of_interval = max(round(section.interval / self._tick_seconds), 1)
+        return self._schedule.is_due(id(section), self._tick_number, ticks_of_interval)
 
     def _evict_unused(self) -> None:
         """Evict series that no target's last complete page shows; a target that fails keeps its series."""
@@ -142,6 +164,23 @@ class CycleRunner:
         self._self_metrics.set(OwnMetric.SERIES, sum(map(len, snapshot.families)))
         self._self_metrics.add(OwnMetric.SERIES_OMITTED, amount=status.omitted_series)
         self._self_metrics.add(OwnMetric.UNKNOWN_PHASES, amount=status.unknown_phases)
+        conflicts = status.type_conflicts
+        self._count_samples(conflicts, 0, {"kind_conflict": conflicts} if conflicts else {})
+        if status.set_back:
+            self._self_metrics.add(OwnMetric.CLOCK_STEPS)
+            hint = "check this machine's clock; series with points from the future may lose samples until it is there"
+            _log.error("the clock was set back", extra=fields(seconds=round(status.set_back, 3), hint=hint))
+
+    def _count_samples(self, samples: int, encoded: int, skipped: Mapping[str, int], example: str = "") -> None:
+        """Count what became of samples that were to be pushed, in one step, so that the counts balance."""
+        self._self_metrics.add(OwnMetric.SAMPLES, amount=samples)
+        self._self_metrics.add(OwnMetric.SAMPLES_ENCODED, amount=encoded)
+        for reason, count in skipped.items():
+            self._self_metrics.add(OwnMetric.SAMPLES_DROPPED, reason, amount=count)
+        if skipped:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+            event, hint = "samples dropped: they cannot be pushed", "the README explains the reasons"
+            self._skip_log.add(event, sum(skipped.values()), logging.WARNING, reason=reasons, family=example, hint=hint)
 
 
 class _LoopLagMonitor:
@@ -181,6 +220,11 @@ class TargetStateLogger:
 
     def record(self, results: Sequence[ScrapeResult]) -> None:
         """Record the results of a tick."""
+        current = {(result.source.value, result.installation, result.target) for result in results}
+        scraped_sources = {source for source, *_ in current}
+        # Addresses of pods do not come back.
+        for key in [key for key in self._last_states if key[0] in scraped_sources and key not in current]:
+            del self._last_states[key]
         for result in results:
             outcome = result.failure.reason if result.failure is not None else "ok"
             self._self_metrics.add(OwnMetric.SCRAPES, result.source.value, outcome)
@@ -201,6 +245,8 @@ def _log_state(result: ScrapeResult) -> None:
     elif result.parse_errors:
         lines = ", ".join(f"{count} {reason}" for reason, count in sorted(result.parse_errors.items()))
         hint = "only these lines are skipped; save the page for a bug report with the command record"
-        _log.warning("page has malformed lines", extra=fields(**target, lines=lines, hint=hint))
+        _log.warning(
+            "page has malformed lines", extra=fields(**target, lines=lines, first=result.malformed_line, hint=hint)
+        )
     else:
         _log.info("target recovered", extra=fields(**target))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from exporter import log
 from exporter.config.settings import NamespacesSection
 from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 ParserFactory = Callable[[ScrapeRequest], ResponseParser]
 
+_CACHED_NAMES: Final = 4096
+"""Families of all sources together, several times over: a controller has some 80, kube-state-metrics a few hundred."""
+_CACHED_NAME_LENGTH: Final = 200
 _CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
 _INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
 _REQUIRED_TO_DERIVE: Final = (
@@ -46,7 +50,7 @@ def tracking_policy(settings: Settings) -> TrackingPolicy:
         role_labels=_role_labels(lifecycle.role_label, lifecycle.role_values),
         has_router=lambda key: lifecycle.has_traffic_router(*key),
         namespace_allowed=settings.namespaces.allows if settings.namespaces != NamespacesSection() else None,
-        passes_through=cache(series.pass_through.matches),
+        passes_through=cached_by_name(series.pass_through.matches),
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
         series_limit=series.limit,
@@ -64,13 +68,18 @@ def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) 
     passes_through = settings.series.pass_through.matches
     required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
 
-    # Called for each family of each page, with patterns of the settings.
-    @cache
-    def is_selected(family: str) -> bool:
-        return family in required or passes_through(family)
-
+    is_selected = cached_by_name(lambda family: family in required or passes_through(family))
     scrape_cache = scrape_cache or ScrapeCache(passes_through)
-    return lambda request: ResponseParser(request, scrape_cache, is_selected)
+    return lambda request: ResponseParser(request, scrape_cache, is_selected, log.REDACTOR.redact)
+
+
+def cached_by_name(matches: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return a function that remembers some of its results: it is called for each family of each page.
+
+    Not all of them, since a page may show ever new names, each as long as a line.
+    """
+    cached = lru_cache(_CACHED_NAMES)(matches)
+    return lambda name: cached(name) if len(name) <= _CACHED_NAME_LENGTH else matches(name)
 
 
 def identity(settings: Settings) -> Identity:

@@ -1,7 +1,7 @@
 """The one thread that runs the core, so that seconds of CPU work never block the event loop.
 
 The worker owns all mutable state of the core: the tracker with everything below it (inputs, inference, renderer,
-staleness), the encoder with its caches, and the encoder of the state file. Nothing else calls them while the exporter
+staleness), the encoder with its caches, and the encoder of the state rows. Nothing else calls them while the exporter
 runs; `once`, `replay` and the tests call them directly, since they have no event loop that could be blocked.
 
 The event loop owns the rest: sockets, queue, accounting, self metrics, and the scrape cache, which the parser writes

@@ -70,7 +70,10 @@ class DeliveryStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """The complete page; `uptime` in seconds; `delivery` is None if no endpoint is set."""
+    """The complete page; `delivery` is None if no endpoint is set.
+
+    `uptime`, and for how long history is held (`history_age`), in seconds.
+    """
 
     version: str
     instance: str
@@ -78,6 +81,7 @@ class StatusPage:
     targets: tuple[TargetRow, ...] = ()
     rollouts: tuple[RolloutRow, ...] = ()
     delivery: DeliveryStatus | None = None
+    history_age: float = 0.0
     warnings: tuple[str, ...] = ()
 
 
@@ -93,6 +97,7 @@ def page(status: StatusPage) -> str:
         version=escape(status.version),
         instance=escape(status.instance),
         uptime=duration(status.uptime),
+        history=duration(status.history_age),
         summary=_summary(status),
         warnings="".join(f'<p class="warning">{escape(warning)}</p>' for warning in status.warnings),
         delivery=_delivery(status.delivery),

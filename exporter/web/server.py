@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import ssl
+from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.net.tls import reject_encrypted_key
 from exporter.web import exposition_writer, html
 from exporter.web.auth import basic_auth_middleware
+from exporter.web.connections import Connections, connection_limit
+from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from aiohttp.typedefs import Middleware
+    from aiohttp.typedefs import Handler, Middleware
 
     from exporter.config.outputs import WebSection
     from exporter.config.section import ServerTlsSection
@@ -33,6 +39,8 @@ MAX_HEADERS: Final = 64
 MAX_BODY_BYTES: Final = 1_024  # only GET and HEAD are served, so bodies have no use
 SHUTDOWN_TIMEOUT: Final = 2.0  # seconds that open requests get; delivery needs the rest of the grace period
 KEEPALIVE_TIMEOUT: Final = 75.0  # above the usual scrape interval, so that scrapers reuse their connection
+PAGE_SECONDS: Final = 1.0  # how long readers share a status page, which shows ages
+JSON_BLOCK_VALUES: Final = 200  # some 5 ms of CPU: the event loop runs between two blocks
 # aiohttp's own Server header would name its version and Python's. Pages show the present, so no cache may keep them.
 SECURITY_HEADERS: Final = {
     "Server": "rollouts-exporter",
@@ -51,44 +59,73 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DataSources:
-    """Functions that return what the pages show; called at each request.
+    """Functions that return what the pages show.
 
-    `rollouts` returns JSON values; `liveness_errors` and `readiness_errors` return reasons, none if all is well.
+    `families`, of the last cycle, and `rollouts`, JSON values, are called once for each object that `version` returns,
+    `status` at most once a second, all others at each request: `own_families` changes all the time, and
+    `liveness_errors` and `readiness_errors` return reasons, none if all is well.
     """
 
     families: Callable[[], Iterable[MetricFamily]]
-    rollouts: Callable[[], object]
+    rollouts: Callable[[], Mapping[str, object]]
     status: Callable[[], StatusPage]
     liveness_errors: Callable[[], Sequence[str]]
     readiness_errors: Callable[[], Sequence[str]]
+    own_families: Callable[[], Iterable[MetricFamily]] = tuple
+    version: Callable[[], object] = object
 
 
 @asynccontextmanager
 async def serve(settings: WebSection, data_sources: DataSources) -> AsyncIterator[int]:
     """Serve while the context lasts; yield the port. Raises ListenError."""
-    runner = web.AppRunner(
-        application(data_sources, basic_auth_middleware(settings.basic_auth)),
-        access_log=None,  # each scrape and probe would be a line
-        shutdown_timeout=SHUTDOWN_TIMEOUT,
-        keepalive_timeout=KEEPALIVE_TIMEOUT,
-        max_line_size=MAX_LINE_BYTES,
-        max_field_size=MAX_LINE_BYTES,
-        max_headers=MAX_HEADERS,
-    )
     tls = server_tls_context(settings.tls)
     # First the socket: a port that is in use ends the start before anything runs.
     with open_listener(settings) as listener:
+        connections = Connections(connection_limit())
+        runner = web.AppRunner(
+            application(data_sources, basic_auth_middleware(settings.basic_auth), connections),
+            access_log=None,  # each scrape and probe would be a line
+            logger=_request_log(),
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
+            keepalive_timeout=KEEPALIVE_TIMEOUT,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+        )
         await runner.setup()
+        server = runner.server
+        assert server is not None
+        accepting = asyncio.create_task(connections.serve(listener, server, tls), name="web connections")
         try:
-            await web.SockSite(runner, listener, ssl_context=tls).start()
             yield listener.getsockname()[1]
         finally:
+            accepting.cancel()
+            await asyncio.wait({accepting})
             await runner.cleanup()
 
 
-def application(data_sources: DataSources, auth: Middleware | None = None) -> web.Application:
+class _RequestErrorFilter(logging.Filter):
+    """Drops what aiohttp logs, with a traceback that quotes it, of requests that are none, and of clients that left."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is about an error of ours."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError | ConnectionError)
+
+
+def _request_log() -> logging.Logger:
+    """Return the logger of requests that failed."""
+    logger = logging.getLogger("exporter.web.requests")
+    logger.filters = [_RequestErrorFilter()]
+    return logger
+
+
+def application(
+    data_sources: DataSources, auth: Middleware | None = None, connections: Connections | None = None
+) -> web.Application:
     """Return the application with its routes (GET and HEAD only), behind `auth` if there is one."""
-    app = web.Application(middlewares=[auth] if auth else [], client_max_size=MAX_BODY_BYTES)
+    counting = [_counting_middleware(connections)] if connections is not None else []
+    app = web.Application(middlewares=[*counting, *([auth] if auth else [])], client_max_size=MAX_BODY_BYTES)
     handlers = _Handlers(data_sources)
     routes = {
         "/": handlers.page,
@@ -104,46 +141,108 @@ def application(data_sources: DataSources, auth: Middleware | None = None) -> we
     return app
 
 
-@dataclass(frozen=True, slots=True)
+def _counting_middleware(connections: Connections) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with connections.request(request.protocol):
+            return await handler(request)
+
+    return middleware
+
+
 class _Handlers:
     """One method per path."""
 
-    data_sources: DataSources
+    def __init__(self, data_sources: DataSources) -> None:
+        self._data_sources = data_sources
+        self._readers = Readers()
+        self._same_names: tuple[MetricFamily, ...] = ()
+        self._metrics = SharedPage(self._render_metrics, data_sources.version)
+        self._rollouts = SharedPage(self._render_rollouts, data_sources.version)
+        self._page = SharedPage(self._render_page, data_sources.version, PAGE_SECONDS)
 
-    async def page(self, _: web.Request) -> web.Response:
-        return web.Response(text=html.page(self.data_sources.status()), content_type="text/html", charset="utf-8")
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        return await self._send(request, self._page, {"Content-Type": "text/html; charset=utf-8"})
 
     async def style(self, _: web.Request) -> web.Response:
         return web.Response(text=html.asset("style.css"), content_type="text/css", charset="utf-8")
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """Send text format 0.0.4, whatever the client accepts, and let the event loop run between blocks."""
+        """Send text format 0.0.4, whatever the client accepts."""
         headers = {"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        response = web.StreamResponse(headers=headers)
-        blocks = exposition_writer.render(self.data_sources.families())
-        # Blocks are rendered only as they are written, so HEAD is cheap.
-        if request.method == "HEAD":
-            return response
         if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            response.enable_compression(web.ContentCoding.gzip)
-        await response.prepare(request)
-        for block in blocks:
-            await response.write(block)
-            await asyncio.sleep(0)
-        return response
+            headers["Content-Encoding"] = "gzip"
+        return await self._send(request, self._metrics, headers, self._render_own_metrics)
 
-    async def rollouts(self, _: web.Request) -> web.Response:
-        body = json.dumps(self.data_sources.rollouts(), allow_nan=False)  # NaN is not JSON
-        return web.Response(text=body, content_type="application/json")
+    async def rollouts(self, request: web.Request) -> web.StreamResponse:
+        return await self._send(request, self._rollouts, {"Content-Type": "application/json; charset=utf-8"})
 
     async def health(self, _: web.Request) -> web.Response:
-        return _probe(self.data_sources.liveness_errors())
+        return _probe(self._data_sources.liveness_errors())
 
     async def readiness(self, _: web.Request) -> web.Response:
-        return _probe(self.data_sources.readiness_errors())
+        return _probe(self._data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
         return web.Response(status=404, text="unknown path; available: /, /metrics, /api/rollouts, /healthz, /readyz\n")
+
+    async def _send(
+        self,
+        request: web.Request,
+        shared: SharedPage,
+        headers: Mapping[str, str],
+        render_tail: Callable[[], bytes] = bytes,
+    ) -> web.StreamResponse:
+        """Send a shared page, and a tail that is rendered for this request alone."""
+        response = web.StreamResponse(headers=headers)
+        if request.method == "HEAD":
+            return response
+        with self._readers.admit(request) as is_admitted:
+            if not is_admitted:
+                text = "too many pages are being sent; come back in a second\n"
+                return web.Response(status=503, text=text, headers={"Retry-After": RETRY_AFTER})
+            page = await shared.page()
+            tail = render_tail()
+            blocks = page.gzip(tail) if "Content-Encoding" in headers else page.text(tail)
+            await send_blocks(request, response, blocks)
+        return response
+
+    def _render_metrics(self) -> Iterator[bytes]:
+        """Render the families of the last cycle, but for those with a name of an own metric: a name stands once."""
+        own_names = {family.name for family in self._data_sources.own_families()}
+        families = tuple(self._data_sources.families())
+        self._same_names = tuple(family for family in families if family.name in own_names)
+        return exposition_writer.render(family for family in families if family.name not in own_names)
+
+    def _render_own_metrics(self) -> bytes:
+        return b"".join(exposition_writer.render((*self._same_names, *self._data_sources.own_families())))
+
+    def _render_rollouts(self) -> Iterator[bytes]:
+        return json_blocks(self._data_sources.rollouts())
+
+    def _render_page(self) -> Iterator[bytes]:
+        yield html.page(self._data_sources.status()).encode()
+
+
+def json_blocks(document: Mapping[str, object]) -> Iterator[bytes]:
+    """Yield an object as JSON; a value that is no single one is written as a list, in blocks. NaN is not JSON."""
+    separator = "{"
+    for key, value in document.items():
+        yield f"{separator}{json.dumps(key)}: ".encode()
+        separator = ", "
+        if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+            yield from _list_blocks(iter(value))
+        else:
+            yield json.dumps(value, allow_nan=False).encode()
+    yield b"}" if document else b"{}"
+
+
+def _list_blocks(values: Iterator[object]) -> Iterator[bytes]:
+    separator = "["
+    while block := list(islice(values, JSON_BLOCK_VALUES)):
+        yield f"{separator}{json.dumps(block, allow_nan=False)[1:-1]}".encode()
+        separator = ", "
+    yield b"[]" if separator == "[" else b"]"
 
 
 def _probe(reasons: Sequence[str]) -> web.Response:

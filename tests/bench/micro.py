@@ -86,12 +86,12 @@ def parse_page(text: bytes, page: str, cache: ScrapeCache) -> ScrapeResult:
 
 
 def measure_parts(size: Size = SIZE) -> Iterator[Measurement]:
-    """Measure every part; the spool is left out of a version without one."""
+    """Measure every part; storage is left out of a version without it."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         inputs = Inputs(Path(folder), size)
         for name, unit, part in PARTS:
             yield _measure(name, unit, part(inputs))
-        yield from _measure_spool(Path(folder) / "spool")
+        yield from _measure_storage(Path(folder) / "storage")
 
 
 def _measure(name: str, unit: str, once: RunOnce, clock: Callable[[], float] = time.process_time) -> Measurement:
@@ -178,31 +178,35 @@ PARTS: Final[Sequence[tuple[str, str, Callable[[Inputs], RunOnce]]]] = (
 """The parts: name, unit, and a function that prepares the work."""
 
 
-def _measure_spool(folder: Path) -> Iterator[Measurement]:
-    """Measure the spool in wall-clock time, since it waits for the disk."""
+def _measure_storage(folder: Path) -> Iterator[Measurement]:
+    """Measure storage in wall-clock time, since it waits for the disk."""
     try:
-        from exporter.otlp.delivery.accounting import DeliveryAccounting  # noqa: PLC0415 - this version may have no spool
-        from exporter.otlp.delivery.queue import QueuedRequest  # noqa: PLC0415
-        from exporter.otlp.spool import Spool, SpoolLimits  # noqa: PLC0415
+        from exporter.otlp.delivery.accounting import DeliveryAccounting  # noqa: PLC0415 - this version may have none
+        from exporter.storage import QueuedRequest, Storage, StorageConfig, StorageLimits  # noqa: PLC0415
     except ImportError:
         return
-    spool = Spool(folder, SpoolLimits(1 << 32, 86_400.0), DeliveryAccounting(), time.time())
     body = os.urandom(_BLOCK_BYTES)
+    with asyncio.Runner() as runner:
+        storage = Storage(StorageConfig(folder, StorageLimits(max_bytes=1 << 32)), DeliveryAccounting())
 
-    def put() -> float:
-        for _ in range(_RECORDS):
-            spool.put(QueuedRequest(body, 5_000, time.time()), time.time())
-        asyncio.run(spool.sync())
-        return _RECORDS * _BLOCK_BYTES / 1e6
+        async def start() -> None:
+            storage.start()
 
-    def drain() -> float:
-        for _ in range(_RECORDS):
-            record = spool.peek()
-            assert record is not None
-            spool.ack(record)
-        asyncio.run(spool.sync())
-        return _RECORDS * _BLOCK_BYTES / 1e6
+        async def put() -> float:
+            for _ in range(_RECORDS):
+                storage.queue.put(QueuedRequest(body, 5_000, time.time()))
+            assert await storage.commit()
+            return _RECORDS * _BLOCK_BYTES / 1e6
 
-    yield _measure("spool write", "MB/s", put, time.perf_counter)
-    yield _measure("spool drain", "MB/s", drain, time.perf_counter)
-    spool.close()
+        async def drain() -> float:
+            for _ in range(_RECORDS):
+                request = await storage.queue.peek()
+                assert request is not None
+                storage.queue.ack(request)
+                assert await storage.commit()
+            return _RECORDS * _BLOCK_BYTES / 1e6
+
+        runner.run(start())
+        yield _measure("storage write", "MB/s", lambda: runner.run(put()), time.perf_counter)
+        yield _measure("storage drain", "MB/s", lambda: runner.run(drain()), time.perf_counter)
+        storage.close(10)

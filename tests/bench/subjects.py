@@ -82,11 +82,11 @@ def _exporter(program: str, site: Site, mode: Mode) -> list[str]:
         "mode": "deployment",
         "argo": {"targets": targets[ARGO], "interval": site.interval},
         "kube_state_metrics": {"targets": targets[KUBE], "interval": site.interval},
-        "otlp": {"endpoint": site.url(OTLP), "queue": {"directory": str(site.folder / "queue")}},
+        "otlp": {"endpoint": site.url(OTLP)},
         "web": {"listen": site.listen},
         "attributes": {"k8s.cluster.name": name, **service},
         "series": {"derive": mode == "whole", "pass_through": "all"},
-        "memory": {"directory": str(site.folder / "memory")},
+        "storage": {"directory": str(site.folder / "storage")},
     }
     return [program, "-m", "exporter", "-c", site.write("exporter.yaml", settings)]
 

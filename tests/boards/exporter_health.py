@@ -49,7 +49,7 @@ OVERVIEW: Final = (
     ),
     _stat(
         "Queue usage",
-        "Share of otlp.queue.bytes; at the limit the oldest requests are dropped.",
+        "Share of storage.max_bytes; at the limit the oldest requests are dropped.",
         f"max(rollouts_exporter_queue_bytes{{{EXPORTER}}} / rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})",
         "percentunit",
         (None, "green"),
@@ -105,7 +105,7 @@ DELIVERY: Final = (
     ),
     Panel(
         "Age of the oldest request",
-        "Requests older than otlp.queue.age are dropped.",
+        "Requests older than storage.max_age are dropped.",
         [Query(f"max by (instance) (rollouts_exporter_queue_oldest_age_seconds{{{EXPORTER}}})", "{{instance}}")],
         unit="s",
     ),
@@ -238,10 +238,11 @@ EVENT_LOOP: Final = (
         unit="bytes",
     ),
     Panel(
-        "State file and configuration",
-        "Writes of the state file by result, and configuration warnings (see `rollouts-exporter check`).",
+        "Storage and configuration",
+        "Commits by result, 1 while the disk fails, and configuration warnings (see `rollouts-exporter check`).",
         [
-            Query(_rate("memory_writes_total", "result"), "writes per second: {{result}}"),
+            Query(_rate("storage_commits_total", "result"), "commits per second: {{result}}"),
+            Query(f"max by (instance) (rollouts_exporter_storage_degraded{{{EXPORTER}}})", "degraded"),
             Query(f"max by (instance) (rollouts_exporter_config_warnings{{{EXPORTER}}})", "warnings"),
         ],
     ),

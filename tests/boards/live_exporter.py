@@ -28,7 +28,7 @@ MALFORMED_PAGE = 'kube_pod_info{namespace="far",pod="away",uid="1"} 1\nkube_pod_
 
 @asynccontextmanager
 async def scraped_exporter(
-    program: str, folder: Path, recording: Path, endpoint: str, speed: float = 1.0, **otlp: Any
+    program: str, folder: Path, recording: Path, endpoint: str, speed: float = 1.0, **storage: Any
 ) -> AsyncIterator[QueryClient]:
     """Run the exporter on a recording, pushing to `endpoint`, and a Prometheus that scrapes it; yield the Prometheus.
 
@@ -52,9 +52,9 @@ async def scraped_exporter(
         targets[Source.KUBE_STATE_METRICS.value].append(malformed_target)
         settings = {
             **{source: {"targets": addresses, "interval": "250ms"} for source, addresses in targets.items()},
-            "otlp": {"endpoint": endpoint, **otlp},
+            "otlp": {"endpoint": endpoint},
             "attributes": {"k8s.cluster.name": "live"},
-            "memory": {"directory": str(folder / "memory")},
+            "storage": {"directory": str(folder / "storage"), **storage},
             "web": {"listen": "127.0.0.1:0"},
         }
         file = folder / "config.yaml"

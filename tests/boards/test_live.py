@@ -46,7 +46,7 @@ FIRING: Final = {
     "RolloutDegraded",
     "RolloutStuckProgressing",
     "RolloutUndecided",
-    "RolloutsExporterSpoolFilling",
+    "RolloutsExporterQueueFilling",
 }
 """Alerts whose expression has a value at any time."""
 
@@ -64,10 +64,9 @@ async def test_every_query_returns_data_from_a_scraping_and_from_a_receiving_sto
 ) -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}/opentelemetry"
-    queue = {"bytes": "100KiB", "directory": str(tmp_path / "spool")}
     start = time.time()
     async with scraped_exporter(
-        require_program("prometheus"), tmp_path, recording("analysis"), endpoint, SPEED, queue=queue
+        require_program("prometheus"), tmp_path, recording("analysis"), endpoint, SPEED, max_bytes="100KiB"
     ) as scraping_store:
         await asyncio.sleep(OUTAGE)
         naming = ("-opentelemetry.usePrometheusNaming",)

@@ -91,7 +91,7 @@ def test_exporter_accepts_the_environment_of_the_sidecar(tmp_path: Path) -> None
     assert settings["mode"] == "sidecar"
     assert settings["argo"]["targets"] == ["127.0.0.1:8090"]
     assert settings["attributes"]["k8s.cluster.name"] == "production-1"
-    assert settings["otlp"]["queue"]["directory"].startswith(settings["memory"]["directory"])
+    assert settings["storage"]["directory"] == "/var/lib/rollouts-exporter"
     assert run_config({"ROLLOUTS_EXPORTER_OTPL__ENDPOINT": "x", **environment}).stderr, (
         "a misspelt variable is reported"
     )

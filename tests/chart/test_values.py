@@ -163,12 +163,12 @@ def test_keys_of_a_parent_chart_are_accepted() -> None:
 @pytest.mark.usefixtures("helm")
 def test_config_overrides_the_values_and_null_removes_a_key() -> None:
     overrides = {
-        "otlp": {"queue": {"directory": None}},
+        "storage": {"directory": None},
         "kube_state_metrics": {"interval": "60s"},
         "series": {"derive": False},
     }
     release = documents(render(*PUSH_ARGUMENTS, "--set-json", f"config={json.dumps(overrides)}"))
     config = yaml.safe_load(find_manifest(release, "ConfigMap")["data"]["config.yaml"])
-    assert config["otlp"]["queue"] == {"directory": None}
+    assert config["storage"] == {"directory": None}
     assert config["series"] == {"derive": False}
     assert set(config["kube_state_metrics"]) == {"interval", "targets"}

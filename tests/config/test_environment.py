@@ -300,3 +300,12 @@ class TestPrefixedVariables:
 def test_other_variables_are_ignored(load_config: LoadConfig) -> None:
     others: Mapping[str, str] = {"PATH": "/bin", "OTEL_TRACES_EXPORTER": "none", "LAST9_ORG": "x", "ROLLOUTS": "y"}
     assert load_config(None, others).settings == Settings()
+
+
+def test_a_variable_of_a_setting_that_was_replaced_names_the_new_one(load_issues: LoadIssues) -> None:
+    variables = {"MEMORY__DIRECTORY": "/x", "OTLP__QUEUE__AGE": "1h", "MEMORY": '{"directory": "/x"}'}
+    assert load_issues(None, {f"ROLLOUTS_EXPORTER_{name}": text for name, text in variables.items()}) == [
+        "ROLLOUTS_EXPORTER_MEMORY: matches no setting; set ROLLOUTS_EXPORTER_STORAGE__DIRECTORY instead",
+        "ROLLOUTS_EXPORTER_MEMORY__DIRECTORY: matches no setting; set ROLLOUTS_EXPORTER_STORAGE__DIRECTORY instead",
+        "ROLLOUTS_EXPORTER_OTLP__QUEUE__AGE: matches no setting; set ROLLOUTS_EXPORTER_STORAGE__MAX_AGE instead",
+    ]

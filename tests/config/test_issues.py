@@ -148,3 +148,22 @@ def test_any_text_loads_or_raises_config_error(tmp_path: Path, text: str, *, dot
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with suppress(ConfigError):
         assert load(file, {}).settings.argo
+
+
+@pytest.mark.parametrize(
+    ("text", "issue"),
+    [
+        ("request: {bytes: 1}", "otlp.request.bytes: should be greater than or equal to 65536, not '1'"),
+        ("retry: {codes: [200]}", "otlp.retry.codes: '200' is not the status of an error"),
+        ("retry: {codes: [500, 500]}", "otlp.retry.codes: has '500' twice"),
+        ("retry: {codes: [TEAPOT]}", "otlp.retry.codes: 'TEAPOT' is not the status of an error"),
+        ("{endpoint: 'dns:///h:1'}", "otlp.endpoint: has no scheme; write https://h:1"),
+        ("{endpoint: 'dns:///http://h:1', protocol: grpc}", "otlp.endpoint: has dns: before something else"),
+        ("headers: {Content-Length: 5}", "otlp.headers.content-length: belongs to the connection"),
+        ("headers: {Transfer-Encoding: chunked}", "otlp.headers.transfer-encoding: belongs to the"),
+    ],
+)
+def test_an_absurd_setting_of_the_push_is_refused(load_issues: LoadIssues, text: str, issue: str) -> None:
+    section = text if text.startswith("{") else f"{{{text}}}"
+    (message,) = load_issues(f"otlp: {section}\nattributes: {{cluster: none}}")
+    assert issue in message

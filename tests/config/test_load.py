@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,7 @@ def test_an_empty_file_changes_nothing(load_config: LoadConfig, text: str, name:
     assert load_config(text, name=name).settings == DEFAULTS
 
 
+RETRY_CODES = ("408", "-501", "425", "INTERNAL", "-UNKNOWN")
 VALID: tuple[tuple[str, str, object], ...] = (
     ("argo: {targets: [a:1, b:2]}", "argo.0.targets", ("a:1", "b:2")),
     ("argo: {targets: 'a:1, b:2'}", "argo.0.targets", ("a:1", "b:2")),
@@ -48,6 +50,12 @@ VALID: tuple[tuple[str, str, object], ...] = (
     ("rollout_state: {targets: [k:8080]}", "rollout_state.targets", ("k:8080",)),
     ("otlp: {timeout: 0}", "otlp.timeout", 0.0),
     ("otlp: {compression: none}", "otlp.compression", "none"),
+    ("otlp: {retry: {hold: 1m}}", "otlp.retry.hold", 60.0),
+    ("otlp: {retry: {strict: yes}}", "otlp.retry.strict", True),
+    ("otlp: {retry: {codes: [408, -501, +425, internal, -UNKNOWN]}}", "otlp.retry.codes", RETRY_CODES),
+    ("otlp: {retry: {codes: '408, -501,+425,INTERNAL,-unknown'}}", "otlp.retry.codes", RETRY_CODES),
+    ("otlp: {response: {bytes: 1MiB}}", "otlp.response.bytes", 2**20),
+    ("otlp: {request: {bytes: 64KiB}}", "otlp.request.bytes", 2**16),
     ("otlp: {protocol: GRPC}", "otlp.protocol", "grpc"),
     ("series: {derive: no}", "series.derive", False),
     ("series: {limit: 1000}", "series.limit", 1000),
@@ -56,7 +64,8 @@ VALID: tuple[tuple[str, str, object], ...] = (
     ("attributes: {deployment.environment: no, version: 1.10}", "attributes.version", "1.10"),
     ("attributes: {country: no}", "attributes.country", "no"),
     ("lifecycle: {role_label: [role, team/role]}", "lifecycle.role_label", ("role", "team/role")),
-    ("memory: {directory: /var/lib/x}", "memory.directory", "/var/lib/x"),
+    ("storage: {directory: /var/lib/x}", "storage.directory", "/var/lib/x"),
+    ("storage: {directory: ''}", "storage.directory", None),
     ("\ufefflog: {level: debug}", "log.level", "debug"),
     ("argo: &a {interval: 30}\nrollout_state: *a", "rollout_state.interval", 30.0),
 )
@@ -74,7 +83,7 @@ def setting_at(settings: object, path: str) -> Any:
 @pytest.mark.parametrize(("text", "path", "value"), VALID)
 def test_a_file_sets_its_settings(load_config: LoadConfig, text: str, path: str, value: object) -> None:
     setting = setting_at(load_config(text).settings, path)
-    assert (str(setting) if path == "memory.directory" else setting) == value
+    assert (str(setting) if isinstance(setting, Path) else setting) == value
 
 
 class TestPrecedence:

@@ -8,8 +8,10 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter.config import ConfigError, as_yaml, load
+from exporter.config import ConfigError, Settings, as_yaml, load, schema
 from exporter.config.errors import Origin
 from exporter.config.load import SourcedValue
 from exporter.config.yaml_lines import Variable
@@ -84,6 +86,85 @@ def test_an_error_about_a_secret_does_not_quote_it(tmp_path: Path, text: str, en
         load(tmp_path / "x.yaml", environment)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert caught.value.issues
+
+
+SECRET_FILES = [
+    ".".join(map(str, path))
+    for path, field in schema.iter_fields(Settings)
+    if "file" in schema.value_format(field).kind
+]
+TOKENS = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-.", min_size=16, max_size=80
+).filter(
+    # a path of lower-case letters below / is one that a message has to show
+    lambda text: not text.startswith("/") and text.strip("./") != ""
+)
+PLACES = (
+    *(
+        f"{path}={template}"
+        for path in SECRET_FILES
+        for template in ("{0}", "Basic {0}", "Bearer  {0}", "/A{0}", "a b\n{0}")
+    ),
+    "otlp.endpoint=http://h/?token={0}",
+    "otlp.endpoint=http://u:{0}@h",
+    "otlp.endpoint=http://{0}@h",
+    "otlp.endpoint=http://h:x/?{0}",
+    "otlp.endpoint=http://h/ ?{0}",
+    "otlp.endpoint=Basic {0}",
+    "argo.targets=http://h:1/metrics?token={0}",
+    "argo.targets=http://h:1/metrics?token={0},http://h:1/metrics?token={0}",
+    "argo.targets=http://h:1/metrics?token={0},http://h:1/metrics?token=x",
+    "argo.targets=http://h:1/ ?token={0}",
+    "argo.targets=http://u:{0}@h:1",
+    "argo.targets=h:1?token={0}",
+    "argo.targets=Bearer {0}",
+    "argo.path=/metrics?token={0}",
+    "argo.path=/metrics?{0}",
+    "read.address=http://h/x?token={0}",
+    "read.address=h/x?token={0}",
+    "read.address=http://u:{0}@h",
+    "read.password={0}",
+    "otlp.headers.authorization=Basic {0}",
+    "otlp.headers.content-length={0}",
+    "otlp.headers.x=\udcff{0}",
+    "otlp.headers=Basic {0}",
+    "web.basic_auth.password={0}",
+    "web.basic_auth.password=\udcff{0}",
+    "kube_state_metrics.headers.x-key={0}",
+    "log.level=Bearer {0}",
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(place=st.sampled_from(PLACES), secret=TOKENS, variable=st.booleans())
+def test_no_secret_of_a_setting_is_in_an_error_a_repr_or_a_print(place: str, secret: str, *, variable: bool) -> None:
+    """Rule E16; a token in place of the path of its file is the commonest mistake."""
+    path, _, template = place.partition("=")
+    value = template.format(secret)
+    name = f"ROLLOUTS_EXPORTER_{path.upper().replace('.', '__')}"
+    base = {"otlp.endpoint": "http://h"} if path.startswith("otlp") and path != "otlp.endpoint" else {}
+    base |= {"attributes.cluster": "c"}
+    try:
+        loaded = load(None, {name: value} if variable else {}, base if variable else {**base, path: value})
+    except ConfigError as error:
+        texts = ["".join(traceback.format_exception(error)), repr(error), *map(repr, error.issues)]
+    else:
+        texts = [repr(loaded), str(loaded.settings), as_yaml(loaded), str(loaded.settings.otlp.endpoint)]
+        texts += [repr(section) for _, section in schema.iter_sections(loaded.settings)]
+    assert not any(secret in text or secret in text.encode().decode("unicode_escape") for text in texts)
+
+
+@pytest.mark.parametrize("name", SECRET_FILES)
+def test_a_token_in_place_of_its_file_looks_like_a_secret_and_a_path_is_shown(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: is not the path of a file, and looks like a secret"):
+        load(None, {}, {name: f"Basic {SECRET}"})
+    with pytest.raises(ConfigError, match=f"{name}: /run/secrets/none/token does not exist"):
+        load(None, {}, {name: "/run/secrets/none/token"})
+
+
+def test_a_secret_file_without_an_end_is_rejected() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero is larger than a secret can be"):
+        load(None, {}, {"otlp.authorization_file": "/dev/zero"})
 
 
 def test_an_error_about_a_numeric_secret_does_not_quote_it() -> None:

@@ -164,6 +164,12 @@ def test_the_path_is_appended_once_to_a_base_and_never_to_an_exact_url(text: str
         ("https://otlp.last9.io", False, ("otlp.last9.io:443", True)),
         ("http://h", False, ("h:80", False)),
         ("[::1]:4317", True, ("[::1]:4317", False)),
+        ("dns:///h:4317", True, ("h:4317", False)),
+        ("dns:///h:4317", False, ("h:4317", True)),
+        ("dns:h:4317", True, ("h:4317", False)),
+        ("DNS:///h", False, ("h:443", True)),
+        ("dns:///[::1]:4317", True, ("[::1]:4317", False)),
+        ("dns://1.1.1.1/h:4317", True, ("dns://1.1.1.1/h:4317", False)),
     ],
 )
 def test_for_grpc_a_scheme_overrides_insecure_and_ports_have_defaults(

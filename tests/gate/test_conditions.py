@@ -197,3 +197,29 @@ def test_start_and_end_of_a_range_query(engine: Engine) -> None:
         'time: unknown unit "d" in duration "1d"'
     )
     assert evaluate_time("result", engine, now) == EngineFailure("unknown name result", compiled=False)
+
+
+@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ('asFloat(".5e400")', 'strconv.ParseFloat: parsing ".5e400": value out of range'),
+        ('asFloat("-1e400")', 'strconv.ParseFloat: parsing "-1e400": value out of range'),
+        ('asFloat(".")', 'strconv.ParseFloat: parsing ".": invalid syntax'),
+        ('asFloat("1e4_0")', 'strconv.ParseFloat: parsing "1e4_0": invalid syntax'),
+        ('asInt("--5")', 'strconv.ParseInt: parsing "--5": invalid syntax'),
+        ('asInt("\u00b2")', 'strconv.ParseInt: parsing "\u00b2": invalid syntax'),
+        ('asInt("9223372036854775808")', 'strconv.ParseInt: parsing "9223372036854775808": value out of range'),
+        ('asInt("18446744073709551615x")', 'strconv.ParseInt: parsing "18446744073709551615x": invalid syntax'),
+        ('asInt("18446744073709551616x")', 'strconv.ParseInt: parsing "18446744073709551616x": value out of range'),
+        (f'asInt("{"9" * 5000}")', f'strconv.ParseInt: parsing "{"9" * 5000}": value out of range'),
+    ],
+)
+def test_a_number_in_text_fails_with_the_message_of_strconv(engine: Engine, call: str, message: str) -> None:
+    assert evaluate(parse(f"{call} > 0", engine), [1.0]) == EngineFailure(message)
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_an_integer_of_any_length_is_out_of_range(engine: Engine) -> None:
+    with pytest.raises(ConditionError, match="value out of range"):
+        parse("9" * 5000, engine)

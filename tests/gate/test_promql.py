@@ -35,7 +35,8 @@ CASES = [
     ("scalar(sum(a))", SCALAR, True, False, True),
     ("1 + 1", SCALAR, True, False, False),
     ("a[5m]", MATRIX, False, True, False),
-    ("max_over_time((sum(a) / sum(b))[10m:1m])", VECTOR, False, True, True),
+    ("max_over_time((sum(a) / sum(b))[10m:1m])", VECTOR, True, True, True),
+    ("max_over_time((a / b)[10m:1m])", VECTOR, False, True, True),
     ("histogram_quantile(0.9, sum by (le) (rate(a_bucket[5m])))", VECTOR, True, True, True),
     ("histogram_quantile(0.9, sum by (le, pod) (rate(a_bucket[5m])))", VECTOR, False, True, True),
     ("sum(a) * on (pod) group_left (role) b", VECTOR, True, True, False),
@@ -111,3 +112,25 @@ def test_lost_le_label_is_found(query: str, *, lost: bool) -> None:
 )
 def test_share_differs_from_average(query: str, *, share: bool) -> None:
     assert promql.is_share(promql.parse(query).expression) is share
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("(" * 20_000 + "1" + ")" * 20_000, "brackets are nested more than 100 deep; split the query"),
+        ("# it's\n" + "(" * 20_000, "brackets are nested more than 100 deep"),
+        ("1" + "+1" * 20_000, "it has more than 200 operators; split the query"),
+        ("a" + " - -1" * 5_000, "it has more than 200 operators"),
+        ("a" + " or a" * 3_000, "it has more than 200 operators"),
+    ],
+)
+def test_a_query_that_would_crash_the_parser_is_an_error(query: str, message: str) -> None:
+    with pytest.raises(PromQLError, match=message):
+        promql.parse(query)
+
+
+def test_brackets_and_operators_in_strings_and_matchers_do_not_count() -> None:
+    matchers = ",".join(f'a{n}!="-("' for n in range(300))
+    promql.parse(f"sum(x{{{matchers}}}) # ((((" + "(" * 100)
+    query = "1" + "+1" * 200
+    assert promql.result_type(promql.parse("(" * 100 + query + ")" * 100).expression) is ResultType.SCALAR

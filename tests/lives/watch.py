@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
-from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
@@ -17,6 +16,7 @@ from tests.agreement import TruthComparer
 from tests.lives.life import Life
 from tests.lives.world import truth_frame
 from tests.recorded import VARIANTS, RecordedTick
+from tests.rollouts.stored import after_restart
 from tests.updates import ExportedResults, count_results, different_results
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def judge(watched: WatchedLife, variant: str) -> Judgement:
     restart_at = Random(watched.seed).randrange(len(watched.ticks[variant]))
     for number, tick in enumerate(watched.ticks[variant]):
         if restarted is None and number >= restart_at and _is_complete(tick, variant):
-            restarted = RolloutTracker(POLICY, decode_state(encode_state(tracker.state, "eu"), "eu"))
+            restarted = RolloutTracker(POLICY, after_restart(tracker.state))
         snapshot = tracker.process(tick.timestamp, tick.results)
         if restarted is not None and not restart_changed:
             restart_changed = _different(snapshot, restarted.process(tick.timestamp, tick.results))

@@ -6,9 +6,12 @@ import json
 
 import pytest
 
+from exporter import log
 from exporter.metrics import Failure
+from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
 from exporter.net.prometheus_response import Hints, QueryContext, parse_response
 from exporter.net.response import HttpResponse, excerpt
+from tests.otlp.raw_server import respond, serve_raw
 
 CREDENTIAL = "read.username and read.password_file"
 HERE = "http://store:9090"
@@ -153,3 +156,20 @@ def test_a_hostile_error_body_is_reported_like_any_other(body: bytes) -> None:
 def test_an_excerpt_is_one_bounded_line() -> None:
     assert excerpt("a\r\n\tb\x00c\x1b[31m", 300) == "a b c [31m"
     assert excerpt("x" * 1000, 300) == "x" * 300 + "…"
+
+
+@pytest.mark.parametrize("start", range(280, 302, 3))
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_a_message_that_ends_within_a_secret_shows_no_part_of_it(start: int, as_json: bool) -> None:  # noqa: FBT001 - a table's column
+    secret = "hush-4711-0815-4242"
+    log.register_secrets(secret)
+    text = f"{'x' * start}{secret} and more"
+    body = error("bad_data", text) if as_json else text.encode()
+    answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    async with (
+        serve_raw(respond(answer)) as server,
+        PrometheusClient(PrometheusEndpoint(f"http://127.0.0.1:{server.port}")) as client,
+    ):
+        failure = await client.query("up")
+    assert isinstance(failure, Failure)
+    assert "hush" not in failure.message

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
-from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import BackoffPolicy, Sender, SenderClock, Transport
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.http import HttpTransport
+from exporter.storage import Storage
+from exporter.storage.clock import Clocks
+from exporter.storage.model import StorageConfig, StorageLimits
 
 from .helpers import IDENTITY, TIMESTAMP, gauge, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from exporter.otlp.transport.credentials import Destination
+    from exporter.storage.model import QueuedRequest
 
+LIMITS = StorageLimits(max_bytes=1_000_000, max_age=3600)
 BACKOFF = BackoffPolicy(initial_delay=1, max_delay=8, blocked_initial_delay=2, blocked_max_delay=300)
 
 
@@ -51,22 +55,30 @@ class Pipeline:
     transport: Transport
     sender: Sender
     producer: RequestProducer
-    queue: MemoryQueue
+    storage: Storage
     accounting: DeliveryAccounting
     clock: FakeClock
 
-    async def enqueue(self, *numbers: float) -> int:
-        return await self.producer.enqueue(snapshot(gauge("x", *(({"i": str(i)}, i) for i in numbers))), self.clock.now)
+    async def enqueue(self, *numbers: float, gzip: bool = True) -> None:
+        points = gauge("x", *(({"i": str(i)}, i) for i in numbers))
+        await put_all(self.storage, await self.producer.requests(snapshot(points), gzip=gzip))
 
     async def deliver(self, *numbers: float) -> None:
         """Enqueue one snapshot and run the sender until the queue is empty."""
         await self.enqueue(*numbers)
         running = asyncio.create_task(self.sender.run())
-        await wait_until(lambda: not len(self.queue))
+        await wait_until(lambda: not len(self.storage.queue))
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
         assert self.accounting.is_balanced
+
+
+async def put_all(storage: Storage, requests: Iterable[QueuedRequest]) -> None:
+    """Queue and commit requests, as a cycle does."""
+    for request in requests:
+        storage.queue.put(request)
+    await storage.commit()
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
@@ -76,15 +88,16 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def http_pipeline(destination: Destination, queue: MemoryQueue | None = None) -> AsyncIterator[Pipeline]:
+async def http_pipeline(destination: Destination, limits: StorageLimits = LIMITS) -> AsyncIterator[Pipeline]:
     async with HttpTransport(destination) as transport:
-        yield build_pipeline(transport, queue)
+        yield build_pipeline(transport, limits)
 
 
-def build_pipeline(transport: Transport, queue: MemoryQueue | None = None) -> Pipeline:
-    """Build a pipeline over any transport."""
-    queue = MemoryQueue(1_000_000, 3600) if queue is None else queue
+def build_pipeline(transport: Transport, limits: StorageLimits = LIMITS) -> Pipeline:
+    """Build a pipeline over any transport, with a queue in memory."""
     accounting, clock = DeliveryAccounting(), FakeClock()
-    sender = Sender(queue, transport, accounting, BACKOFF, clock.sender_clock())
-    producer = RequestProducer(Encoder(IDENTITY, max_points=1000), queue, accounting, sender.wake, asyncio.to_thread)
-    return Pipeline(transport, sender, producer, queue, accounting, clock)
+    storage = Storage(StorageConfig(limits=limits), accounting, Clocks(lambda: clock.now, "boot", lambda: clock.now))
+    sender = Sender(storage, transport, accounting, BACKOFF, clock.sender_clock())
+    storage.queue.wake = sender.wake
+    producer = RequestProducer(Encoder(IDENTITY, max_points=1000), asyncio.to_thread)
+    return Pipeline(transport, sender, producer, storage, accounting, clock)

@@ -13,15 +13,17 @@ import pytest
 from exporter.config.outputs import RetrySection
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.otlp.delivery.producer import RequestProducer
-from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import BackoffPolicy, Sender
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.grpc import GrpcTransport
 from exporter.otlp.transport.http import HttpTransport
+from exporter.storage import Storage
+from exporter.storage.model import StorageConfig
 
 from .grpc_backend import GrpcBackend
 from .helpers import IDENTITY, gauge, snapshot
+from .pipeline import put_all
 from .raw_server import serve_raw, unresponsive_socket
 
 if TYPE_CHECKING:
@@ -39,10 +41,10 @@ MAX_SECONDS = 2.0
 async def deliver_one_point(transport: Transport) -> AsyncIterator[DeliveryAccounting]:
     """Deliver one point in the background; yield the accounting."""
     retry, accounting = RetrySection(), DeliveryAccounting()
-    queue = MemoryQueue(1_000_000, float("inf"))
-    sender = Sender(queue, transport, accounting, BackoffPolicy(retry.initial, retry.longest))
-    producer = RequestProducer(Encoder(IDENTITY), queue, accounting, sender.wake, asyncio.to_thread)
-    await producer.enqueue(snapshot(gauge("x", ({}, 1))), time.time())
+    storage = Storage(StorageConfig(), accounting)
+    sender = Sender(storage, transport, accounting, BackoffPolicy(retry.initial, retry.longest))
+    producer = RequestProducer(Encoder(IDENTITY), asyncio.to_thread)
+    await put_all(storage, await producer.requests(snapshot(gauge("x", ({}, 1)))))
     running = asyncio.create_task(sender.run())
     yield accounting
     running.cancel()

@@ -133,7 +133,7 @@ def _batch(samples: Sequence[tuple[Series, float]]) -> SampleBatch:
 @given(st.lists(st.binary(max_size=300), min_size=1), st.binary(max_size=20))
 def test_a_rendered_template_equals_its_framed_points(points: list[bytes], shared: bytes) -> None:
     template = make_template(points, len(shared))
-    assert template.render(shared) == frame_points([shared + point for point in points]).body
+    assert template.render(shared) == frame_points([shared + point for point in points], 0).body
     assert template.count == len(points)
 
 
@@ -147,18 +147,18 @@ def test_new_values_leave_the_other_bytes_of_points_unchanged(rows: list[tuple[b
 def test_points_that_contain_every_sentinel_are_cached_too() -> None:
     points = [bytes(range(256))] * 3
     template = make_template(points, 2)
-    assert template.render(b"zz") == frame_points([b"zz" + point for point in points]).body
+    assert template.render(b"zz") == frame_points([b"zz" + point for point in points], 0).body
     assert isinstance(template.with_values([b"\x00"] * 3), PointTemplate)
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 70_000])
 def test_points_are_split_by_their_length_prefixes(size: int) -> None:
-    framed = FramedPoints(2, (length_prefix(size) + bytes(size)) * 2)
+    framed = FramedPoints(2, (length_prefix(size) + bytes(size)) * 2, 10)
     first, point = framed.split(1, len(framed.body))
     assert first.body == length_prefix(size) + bytes(size)
     assert point is not None
     assert (point.count, point.body) == (1, first.body)
-    assert framed.without_first() == point
+    assert (first.samples, point.samples) == (5, 5)
     assert framed.split(2, len(first.body))[0] == first
 
 

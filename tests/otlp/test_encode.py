@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from array import array
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, family_from_samples
-from exporter.otlp.encode.encoder import Encoder
+from exporter.metrics import MetricFamily, MetricsSnapshot, MetricType, SampleBatch, Series, family_from_samples
+from exporter.otlp.encode.encoder import Encoder, SampleCounts
 from exporter.otlp.encode.protobuf import Identity
 
 from .helpers import (
@@ -18,6 +22,7 @@ from .helpers import (
     decode,
     encode,
     gauge,
+    histogram,
     metrics,
     only_point,
     points,
@@ -169,6 +174,44 @@ def test_requests_have_limited_bytes_and_a_point_that_is_too_large_is_counted() 
     assert max(len(request.body) for request in requests) <= 2000
     assert sum(request.point_count for request in requests) == 99
     assert encoder.skipped["too_large"] == 1
+
+
+@pytest.mark.parametrize("interned", [False, True])
+def test_the_samples_of_a_histogram_that_is_too_large_are_counted(*, interned: bool) -> None:
+    buckets = {str(bound): float(bound) for bound in range(300)}
+    large = histogram("h", buckets, {"sum": 1, "count": 400})
+    batch = SampleBatch(tuple(large.series), large.values, interned=interned)
+    encoder = Encoder(IDENTITY, max_bytes=2000)
+    family = MetricFamily.from_batches("h", MetricType.HISTOGRAM, "", [batch])
+    (request,) = encoder.requests(snapshot(family, gauge("x", ({}, 1))))
+    assert request.point_count == 1
+    assert encoder.take_counts() == SampleCounts(303, 1, {"too_large": 302}, "h")
+    assert encoder.take_counts() == SampleCounts(0, 0, {}, "")
+
+
+_LABELS = st.dictionaries(st.sampled_from(["a", "le", "quantile"]), st.sampled_from(["1", "2", "NaN", "y" * 900]))
+_VALUES = st.sampled_from([0.0, 1.0, 2.0, -1.0, 0.5, math.nan, math.inf])
+_ROWS = st.lists(st.tuples(st.sampled_from(["x", "x_bucket", "x_sum", "x_count"]), _LABELS, _VALUES), max_size=12)
+_FAMILIES = st.lists(st.tuples(st.sampled_from(["x", "y", ""]), st.sampled_from(list(MetricType)), _ROWS), max_size=5)
+
+
+@given(_FAMILIES, _FAMILIES, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_every_sample_is_encoded_or_counted_as_skipped(active: Any, stale: Any, interned: bool) -> None:  # noqa: FBT001 - Hypothesis passes it
+    families, markers = ([_family(*row, interned=interned) for row in rows] for rows in (active, stale))
+    encoder = Encoder(IDENTITY, max_points=3, max_bytes=700)
+    for _ in range(2):
+        requests = list(encoder.requests(snapshot(*families, stale=markers)))
+        counts = encoder.take_counts()
+        assert counts.samples == sum(map(len, (*families, *markers))) == counts.encoded + sum(counts.skipped.values())
+        assert sum(request.point_count for request in requests) <= counts.encoded
+
+
+def _family(name: str, kind: MetricType, rows: Any, *, interned: bool) -> MetricFamily:
+    by_series = {(row_name, tuple(sorted(labels.items()))): value for row_name, labels, value in rows}
+    members = tuple(Series(*identity) for identity in by_series)
+    batch = SampleBatch(members, array("d", by_series.values()), interned=interned)
+    return MetricFamily.from_batches(name, kind, "", [batch] if members else [])
 
 
 def test_series_that_are_gone_are_evicted() -> None:

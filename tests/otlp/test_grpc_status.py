@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.otlp.result import Accepted, Blocked, Permanent, RequestResult, Retryable
+from exporter.otlp.result import Accepted, Blocked, Permanent, RequestResult, Retryable, RetryRules
 from exporter.otlp.transport.grpc_status import GrpcResponse
 from exporter.otlp.transport.response import ResponseTooLarge, classify
 
@@ -44,7 +44,23 @@ def test_a_wrong_credential_or_address_blocks_and_names_the_setting(code: str) -
     assert "; see otlp." in result.message
 
 
-@pytest.mark.parametrize("code", ["UNKNOWN", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INTERNAL", "RESOURCE_EXHAUSTED"])
+@pytest.mark.parametrize("code", ["UNKNOWN", "INTERNAL"])
+def test_trouble_of_the_server_is_retried_unless_the_rules_are_strict_or_without_it(code: str) -> None:
+    assert isinstance(classify_status(code, "stream terminated by RST_STREAM"), Retryable)
+    for rules in (RetryRules(strict=True), RetryRules(removed=frozenset({code}))):
+        assert isinstance(classify(GrpcResponse(code), 10, 0, rules), Permanent)
+
+
+def test_added_codes_are_retried_but_a_request_that_is_too_large_is_split() -> None:
+    rules = RetryRules(added=frozenset({"RESOURCE_EXHAUSTED", "ALREADY_EXISTS"}))
+    assert isinstance(classify(GrpcResponse("ALREADY_EXISTS"), 10, 0, rules), Retryable)
+    quota = classify(GrpcResponse("RESOURCE_EXHAUSTED", message="quota"), 10, 0, rules)
+    assert isinstance(quota, Retryable)
+    assert quota.throttled
+    assert isinstance(classify(GrpcResponse("RESOURCE_EXHAUSTED", message="too large"), 10, 0, rules), Permanent)
+
+
+@pytest.mark.parametrize("code", ["ALREADY_EXISTS", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED"])
 def test_other_statuses_are_permanent(code: str) -> None:
     assert classify_status(code, "no") == Permanent(f"grpc_{code.lower()}", f"{code}: no")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.metrics import MetricFamily, MetricType, family_from_samples
-from exporter.otlp.encode.encoder import Encoder
+from exporter.otlp.encode.encoder import Encoder, SampleCounts
 from exporter.otlp.encode.protobuf import Identity
 
 from .helpers import IDENTITY, NANOS, attributes, encode, histogram, metrics, only_point, points, series, snapshot
@@ -91,9 +91,10 @@ def test_an_invalid_histogram_is_skipped_alone(
     buckets: Mapping[str, float], ends: Mapping[str, float], reason: str
 ) -> None:
     good = histogram("h", BUCKETS, ENDS, name="good")
-    encoder, (metric,) = encode(merged(histogram("h", buckets, ends, name="bad"), good))
+    bad = histogram("h", buckets, ends, name="bad")
+    encoder, (metric,) = encode(merged(bad, good))
     assert [attributes(point) for point in points(metric)] == [{"name": "good"}]
-    assert +encoder.skipped == {reason: 1}
+    assert encoder.take_counts() == SampleCounts(len(bad) + len(good), len(good), {reason: len(bad)}, "h")
 
 
 def test_two_spellings_of_a_bound_are_one_bound() -> None:
@@ -158,13 +159,13 @@ def test_a_summary_keeps_its_quantiles_including_nan() -> None:
 def test_a_summary_without_sum_has_a_sum_of_zero_and_without_count_is_skipped() -> None:
     assert only_point(summary({"count": 2}, {"0.5": 1})).sum == 0
     encoder, encoded_metrics = encode(summary({"sum": 2}, {"0.5": 1}))
-    assert (encoded_metrics, +encoder.skipped) == ([], {"no_count": 1})
+    assert (encoded_metrics, +encoder.skipped) == ([], {"no_count": 2})
 
 
 @pytest.mark.parametrize(("quantile", "count", "reason"), [("1.5", 1, "bad_edge"), ("0.5", -1, "bad_count")])
 def test_an_invalid_summary_is_skipped(quantile: str, count: float, reason: str) -> None:
     encoder, encoded_metrics = encode(summary({"count": count}, {quantile: 1}))
-    assert (encoded_metrics, +encoder.skipped) == ([], {reason: 1})
+    assert (encoded_metrics, +encoder.skipped) == ([], {reason: 2})
 
 
 def test_a_stale_summary_repeats_its_quantiles() -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .raw_server import Behaviour
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-DEFAULT_DELAY, REQUESTED_DELAY, NO_DELAY = [1.0], [31.0], list[float]()
+DEFAULT_DELAY, REQUESTED_DELAY, HELD, NO_DELAY = [1.0], [31.0], [1.0, 1.0], list[float]()
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,28 @@ CASES = {
     "a half-closed connection": Case(close_write_side, {"broken": 1, "200": 1}),
     "a response that ends in its header": Case(respond(b"HTTP/1.1 200 O"), {"broken": 1, "200": 1}),
     "a response shorter than its Content-Length": Case(
-        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), {"broken": 1, "200": 1}
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), {"200": 1}, NO_DELAY, warnings=1
     ),
     "invalid chunks": Case(
-        respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), {"not_http": 1, "200": 1}
+        respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), {"unreadable": 1, "200": 1}, HELD
     ),
+    "a header of 9 KiB": Case(
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + b"a" * 9000 + b"\r\n\r\n"), {"200": 1}, NO_DELAY
+    ),
+    "an invalid header": Case(respond(b"HTTP/1.1 200 OK\r\nX\0: a\r\n\r\n"), {"unreadable": 1, "200": 1}, HELD),
     "another protocol": Case(respond(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), {"not_http": 1, "200": 1}),
-    "an endless header": Case(respond(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000), {"not_http": 1, "200": 1}),
+    "an endless header": Case(
+        respond(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 12_000_000), {"unreadable": 1, "200": 1}, HELD
+    ),
     "a server that never reads": Case(never_read, {"timeout": 1, "200": 1}),
     "a slow-loris header": Case(
         respond(*[b"HTTP/1.1 200 OK\r\nX: "] + [b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
     ),
     "a slow-loris body": Case(
-        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"a"] * 20, pause=0.1), {"timeout": 1, "200": 1}
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"a"] * 20, pause=0.1),
+        {"200": 1},
+        NO_DELAY,
+        warnings=1,
     ),
     "latency": Case(respond(b"", OK, pause=0.2), {"200": 1}, NO_DELAY),
     "early hints before the response": Case(respond(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK), {"200": 1}, NO_DELAY),
@@ -78,9 +87,8 @@ CASES = {
     ),
     "HTML": Case(
         respond(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
-        {"200": 1},
-        NO_DELAY,
-        warnings=1,
+        {"200": 2},
+        HELD,
     ),
     "busy": Case(respond(BUSY + b"\r\n"), {"503": 1, "200": 1}),
     "busy for seconds": Case(respond(BUSY + b"Retry-After: 30\r\n\r\n"), {"503": 1, "200": 1}, REQUESTED_DELAY),
@@ -94,7 +102,7 @@ CASES = {
     "a redirect to a login": Case(
         respond(b"HTTP/1.1 302 Found\r\nLocation: http://login.test/?t=1\r\nContent-Length: 0\r\n\r\n"),
         {"302": 1, "200": 1},
-        [1.0, 1.0],
+        HELD,
     ),
 }
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from exporter.net.response import HttpResponse
 from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, Destination
 from exporter.otlp.transport.http import HttpTransport
-from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, TransportOutcome
+from exporter.otlp.transport.response import BrokenResponse, NoResponse, NotSent, ResponseTooLarge, TransportOutcome
 
 from .backend import Backend, answer_too_late, reset_connection, reset_within_body, status
 
@@ -172,14 +172,24 @@ async def test_a_response_as_long_as_the_limit_is_read(backend: Backend) -> None
     assert isinstance(await post(Destination(backend.url)), HttpResponse)
 
 
-@pytest.mark.parametrize(
-    ("reply", "code"), [(reset_connection, "broken"), (reset_within_body, "broken"), (answer_too_late, "timeout")]
-)
+@pytest.mark.parametrize(("reply", "code"), [(reset_connection, "broken"), (answer_too_late, "timeout")])
 async def test_a_failed_exchange_is_reported_by_its_kind(backend: Backend, reply: Reply, code: str) -> None:
     backend.replies = [reply]
     outcome = await post(Destination(backend.url, timeout=0.2))
     assert isinstance(outcome, NoResponse)
     assert outcome.code == code
+
+
+@pytest.mark.parametrize("requests_before", [0, 1])
+async def test_a_response_that_breaks_after_its_status_is_returned_and_never_sent_again(
+    backend: Backend, requests_before: int
+) -> None:
+    backend.replies = [*[status(200)] * requests_before, reset_within_body]
+    async with HttpTransport(Destination(backend.url)) as transport:
+        for _ in range(requests_before + 1):
+            outcome = await transport.post(BODY)
+    assert isinstance(outcome, BrokenResponse)
+    assert (outcome.code, len(backend.received)) == ("200", requests_before + 1)
 
 
 async def test_a_refused_connection_is_reported_with_its_setting(backend: Backend) -> None:

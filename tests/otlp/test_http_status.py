@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # it ships no types
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -10,9 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from exporter.net.response import HttpResponse
-from exporter.otlp.result import Accepted, Blocked, Permanent, RequestResult, Retryable
+from exporter.otlp.result import Accepted, Blocked, Permanent, RequestResult, Retryable, RetryRules
 from exporter.otlp.transport.http_status import retry_after
-from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, classify
+from exporter.otlp.transport.response import BrokenResponse, NoResponse, NotSent, ResponseTooLarge, classify
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -54,23 +56,69 @@ def test_partial_success_in_json_is_parsed() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("media_type", "body"),
-    [
-        ("text/html", b"<html>Welcome</html>"),
-        ("application/x-protobuf", b"\xff\xff"),
-        ("application/json", b"{"),
-        ("", b"ok"),
-    ],
-)
-def test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting(media_type: str, body: bytes) -> None:
+UNREADABLE = [
+    ("application/x-protobuf", b"\xff\xff"),
+    ("application/json", b"{"),
+    ("application/json", b"\xff\xfe\x00"),
+    ("application/json", b"[" * 100_000),
+    ("application/json", b'{"partialSuccess": 5}'),
+    ("application/json", b'{"partialSuccess": {"rejectedDataPoints": ' + b"9" * 5000 + b"}}"),
+]
+PAGES = [
+    ("text/html", b"<!doctype html><html><style>p {}</style><p>Welcome   back</p>", "Welcome back"),
+    ("text/html; charset=utf-8", b"\xef\xbb\xbf\n<html>Log in", "Log in"),
+    ("", b"<html>default backend - 404", "default backend - 404"),
+    ("application/x-protobuf", b"<html>Log in", "Log in"),
+    ("application/json", b"<html>Log in", "Log in"),
+    ("application/json", b'{"error": "log in"}', '{"error": "log in"}'),
+    ("application/json", b'"ok"', '"ok"'),
+    ("", b"ok", "ok"),
+    ("text/plain", b"no route", "no route"),
+]
+
+
+@pytest.mark.parametrize(("media_type", "body"), UNREADABLE)
+def test_an_answer_of_the_protocol_that_cannot_be_read_is_accepted_with_a_warning(media_type: str, body: bytes) -> None:
     result = classify(HttpResponse(200, {"content-type": media_type}, body), 10, NOW)
     assert isinstance(result, Accepted)
     assert (result.accepted, result.rejected) == (10, 0)
     assert "otlp.endpoint" in result.message
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize(("media_type", "body", "words"), PAGES)
+def test_a_success_that_is_not_of_the_protocol_holds_and_its_first_words_are_reported(
+    media_type: str, body: bytes, words: str
+) -> None:
+    response = HttpResponse(200, {"content-type": media_type}, body)
+    result = classify(response, 10, NOW)
+    assert isinstance(result, Blocked)
+    assert result.message.startswith(f"200 OK: {words} (")
+    assert "otlp.endpoint" in result.message
+    assert isinstance(classify(response, 10, NOW, RetryRules(strict=True)), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        ("", b"{}"),
+        ("text/plain", b'{"partialSuccess": {}}'),
+        ("application/octet-stream", partial(0)),
+        ("", partial(0)),
+        ("text/html", b""),
+        ("application/json", b" {} "),
+    ],
+)
+def test_an_answer_of_the_protocol_under_another_name_is_accepted(media_type: str, body: bytes) -> None:
+    assert classify(HttpResponse(200, {"content-type": media_type}, body), 10, NOW) == Accepted(10)
+
+
+def test_a_letter_that_is_not_utf_8_leaves_the_rest_of_a_json_answer_readable() -> None:
+    body = b'{"partialSuccess":{"rejectedDataPoints": 3, "errorMessage":"caf\xe9"}}'
+    result = classify(HttpResponse(200, {"content-type": "application/json"}, body), 10, NOW)
+    assert result == Accepted(7, 3, "caf\ufffd")
+
+
+@pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504, 505, 520, 522, 530, 599])
 def test_a_temporary_status_is_retried_not_before_the_requested_delay(status: int) -> None:
     result = classify_status(status, b"busy", retry_after="7")
     assert isinstance(result, Retryable)
@@ -93,7 +141,26 @@ def test_a_redirect_is_reported_with_its_host_alone() -> None:
     assert isinstance(classify_status(302, location="http://[broken"), Blocked)
 
 
-@pytest.mark.parametrize("status", [402, 405, 406, 408, 410, 415, 422, 431, 500, 501, 505, 599])
+@pytest.mark.parametrize("status", [408, 500, 501, 520, 530])
+def test_strict_rules_retry_only_what_the_specification_allows(status: int) -> None:
+    strict = RetryRules(strict=True)
+    assert isinstance(classify(HttpResponse(status), 10, NOW, strict), Permanent)
+    for allowed in (429, 502, 503, 504):
+        assert isinstance(classify(HttpResponse(allowed), 10, NOW, strict), Retryable)
+    for held in (401, 403, 404, 407):
+        assert isinstance(classify(HttpResponse(held), 10, NOW, strict), Permanent)
+
+
+def test_codes_are_added_to_and_removed_from_those_that_are_retried_or_held() -> None:
+    rules = RetryRules(added=frozenset({"408", "404"}), removed=frozenset({"500", "503", "401"}))
+    for added in (408, 404):
+        assert isinstance(classify(HttpResponse(added), 10, NOW, rules), Retryable)
+    for removed in (500, 503, 401):
+        assert isinstance(classify(HttpResponse(removed), 10, NOW, rules), Permanent)
+    assert isinstance(classify(HttpResponse(408), 10, NOW, replace(rules, strict=True)), Retryable)
+
+
+@pytest.mark.parametrize("status", [402, 405, 406, 408, 410, 415, 422, 431])
 def test_other_statuses_are_permanent(status: int) -> None:
     result = classify_status(status, retry_after="7")
     assert isinstance(result, Permanent)
@@ -109,7 +176,7 @@ def test_a_refused_request_may_be_split(status: int) -> None:
 
 def test_a_missing_response_is_retried_and_unusable_settings_block() -> None:
     assert classify(NoResponse("gone"), 10, NOW) == Retryable("gone", None, unanswered=True)
-    assert classify(NotSent("otlp.endpoint is no URL"), 10, NOW) == Blocked("otlp.endpoint is no URL")
+    assert classify(NotSent("otlp.endpoint is no URL"), 10, NOW) == Blocked("otlp.endpoint is no URL", unsent=True)
 
 
 @pytest.mark.parametrize("status", ["200", "503", "OK"])
@@ -117,6 +184,26 @@ def test_a_response_that_is_too_large_is_permanent(status: str) -> None:
     result = classify(ResponseTooLarge(status), 10, NOW)
     assert isinstance(result, Permanent)
     assert (result.reason, result.can_split) == ("endless_answer", False)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(503, Retryable), (401, Blocked), (400, Permanent)])
+def test_the_status_of_an_error_counts_however_long_its_page_is(status: int, kind: type) -> None:
+    assert isinstance(classify(ResponseTooLarge(str(status), HttpResponse(status)), 10, NOW), kind)
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (HttpResponse(200), Accepted),
+        (HttpResponse(200, {"content-type": "text/html"}), Blocked),
+        (HttpResponse(503), Retryable),
+        (HttpResponse(400), Permanent),
+    ],
+)
+def test_a_response_that_breaks_after_its_status_counts_by_its_status(response: HttpResponse, kind: type) -> None:
+    result = classify(BrokenResponse(response, "it broke"), 10, NOW)
+    assert isinstance(result, kind)
+    assert result.message
 
 
 @pytest.mark.parametrize(
@@ -161,7 +248,7 @@ def test_an_error_has_the_text_of_the_server() -> None:
 )
 def test_an_error_in_any_body_becomes_one_short_line(body: bytes, text: str) -> None:
     result = classify_status(500, body)
-    assert isinstance(result, Permanent)
+    assert isinstance(result, Retryable)
     assert result.message == f"500 Internal Server Error: {text}"
 
 

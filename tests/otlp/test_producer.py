@@ -1,14 +1,14 @@
-"""The producer counts what it queues and does not block the event loop."""
+"""The producer makes requests of snapshots and does not block the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from exporter.net.gzip import gunzip_body
-from exporter.otlp.delivery.accounting import DeliveryAccounting
+import pytest
+
+from exporter.net.gzip import is_gzip
 from exporter.otlp.delivery.producer import RequestProducer
-from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.encode.encoder import Encoder
 
 from .backend import values
@@ -17,58 +17,35 @@ from .helpers import IDENTITY, TIMESTAMP, gauge, snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.otlp.encode.protobuf import ExportRequest
+    from exporter.storage.model import QueuedRequest
 
 SNAPSHOT = snapshot(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
 
 
-async def test_a_snapshot_becomes_queued_requests_and_is_counted() -> None:
-    queue, accounting, queue_lengths = MemoryQueue(1_000_000, 60), DeliveryAccounting(), []
-    producer = RequestProducer(
-        Encoder(IDENTITY, max_points=300),
-        queue,
-        accounting,
-        lambda: queue_lengths.append(len(queue)),
-        asyncio.to_thread,
-    )
-    assert await producer.enqueue(SNAPSHOT, TIMESTAMP + 1) == 1000
-    assert (accounting.produced, accounting.queued, accounting.is_balanced, queue_lengths) == (
-        1000,
-        1000,
-        True,
-        [1, 2, 3, 4],
-    )
-    queued_values = []
-    while request := queue.peek():
-        assert request.timestamp == TIMESTAMP
-        assert gunzip_body(request.body) != request.body
-        queued_values += values(request.body)
-        queue.ack(request)
-    assert queued_values == list(range(1000))
-
-
-async def test_points_dropped_by_a_full_queue_are_counted() -> None:
-    queue, accounting = MemoryQueue(20_000, 60), DeliveryAccounting()
-    producer = RequestProducer(Encoder(IDENTITY, max_points=100), queue, accounting, lambda: None, asyncio.to_thread)
-    await producer.enqueue(SNAPSHOT, TIMESTAMP, gzip=False)
-    assert accounting.is_balanced
-    assert 0 < accounting.queued == queue.points < 1000
-    assert accounting.dropped["queue_full"] == 1000 - queue.points
+@pytest.mark.parametrize("gzip", [True, False])
+async def test_a_snapshot_becomes_requests_of_bounded_size(*, gzip: bool) -> None:
+    producer = RequestProducer(Encoder(IDENTITY, max_points=300), asyncio.to_thread)
+    requests = await producer.requests(SNAPSHOT, gzip=gzip)
+    assert [request.points for request in requests] == [300, 300, 300, 100]
+    assert {request.timestamp for request in requests} == {TIMESTAMP}
+    assert {is_gzip(request.body) for request in requests} == {gzip}
+    assert [value for request in requests for value in values(request.body)] == list(range(1000))
 
 
 async def test_other_tasks_run_between_two_requests() -> None:
-    produced = []
+    encoded: list[QueuedRequest] = []
+    observed: list[int] = []
 
     async def other_task() -> None:
         for _ in range(3):
             await asyncio.sleep(0)
-            produced.append(accounting.produced)
+            observed.append(len(encoded))
 
-    async def on_worker(encode_next: Callable[[], ExportRequest | None]) -> ExportRequest | None:
+    async def on_worker(encode_next: Callable[[], QueuedRequest | None]) -> QueuedRequest | None:
         await asyncio.sleep(0)
-        return encode_next()
+        request = encode_next()
+        encoded.extend([request] if request is not None else [])
+        return request
 
-    queue, accounting = MemoryQueue(1_000_000, 60), DeliveryAccounting()
-    producer = RequestProducer(Encoder(IDENTITY, max_points=300), queue, accounting, lambda: None, on_worker)
-    await asyncio.gather(producer.enqueue(SNAPSHOT, TIMESTAMP), other_task())
-    assert produced == [300, 600, 900]
+    await asyncio.gather(RequestProducer(Encoder(IDENTITY, max_points=300), on_worker).requests(SNAPSHOT), other_task())
+    assert observed == [1, 2, 3]

@@ -9,7 +9,6 @@ from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.transport.credentials import Destination
 
 from .backend import refuse_larger_than, refuse_value, status
-from .helpers import TIMESTAMP, gauge, snapshot
 from .pipeline import http_pipeline
 
 if TYPE_CHECKING:
@@ -54,17 +53,17 @@ async def test_a_bisection_ends_after_twenty_requests(backend: Backend) -> None:
 
 
 async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues(backend: Backend) -> None:
-    backend.replies = [status(500)]
+    backend.replies = [status(405)]
     async with http_pipeline(Destination(backend.url)) as pipeline:
         await pipeline.enqueue(1, 2)
         await pipeline.deliver(3)
-    assert (backend.stored, pipeline.accounting.dropped) == ([3], {"http_500": 2})
+    assert (backend.stored, pipeline.accounting.dropped) == ([3], {"http_405": 2})
 
 
 async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
     backend.default_reply = refuse_larger_than(1, 413)
     async with http_pipeline(Destination(backend.url, gzip=False)) as pipeline:
-        await pipeline.producer.enqueue(snapshot(gauge("x", ({"i": "1"}, 1), ({"i": "2"}, 2))), TIMESTAMP, gzip=False)
+        await pipeline.enqueue(1, 2, gzip=False)
         await pipeline.deliver()
     assert backend.stored == [1, 2]
     assert all("Content-Encoding" not in request.headers for request in backend.received)
@@ -79,6 +78,6 @@ async def test_points_dropped_by_a_bisection_are_logged_at_most_once_a_minute(
             await pipeline.deliver(*range(100))
         pipeline.clock.now += 61
         await pipeline.deliver(*range(100))
-    logged = [vars(record)["fields"] for record in caplog.records if record.levelno == logging.WARNING]
+    logged = [vars(record)["fields"] for record in caplog.records if record.levelno == logging.ERROR]
     assert [(fields["points"], fields["of"]) for fields in logged] == [(1, 100), (3, 100)]
     assert pipeline.accounting.dropped == {"http_400": 4}

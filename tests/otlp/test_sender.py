@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from exporter.net.response import HttpResponse
 from exporter.otlp.delivery.accounting import DeliveryState
-from exporter.otlp.delivery.queue import MemoryQueue
 from exporter.otlp.delivery.sender import BackoffPolicy, Sender, SenderClock
 from exporter.otlp.transport.credentials import Destination
+from exporter.storage.model import StorageLimits
 
 from .backend import Backend, answer_too_late, reset_connection, reset_within_body, status
 from .helpers import TIMESTAMP
@@ -114,9 +114,31 @@ async def test_an_internal_error_drops_one_request_and_is_logged_once(caplog: py
 )
 async def test_retry_after_is_the_minimum_delay(backend: Backend, value: str, delay: float) -> None:
     backend.replies = [status(429, Retry_After=value)]
-    async with http_pipeline(Destination(backend.url), MemoryQueue(1000, 1e6)) as pipeline:
+    async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=1000, max_age=1e6)) as pipeline:
         await pipeline.deliver(1)
     assert pipeline.clock.sleeps == [pytest.approx(delay, abs=0.001)]
+
+
+async def test_a_wait_of_ten_days_is_bounded_and_its_end_is_reported_and_logged(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    reasons = []
+
+    async def note_reason() -> None:
+        reasons.append(pipeline.accounting.state_reason)
+
+    backend.replies = [status(503), status(429, Retry_After="864000"), status(503, Retry_After="864000")]
+    async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=1000, max_age=1e6)) as pipeline:
+        pipeline.clock.after_sleep = note_reason
+        await pipeline.deliver(1)
+    assert pipeline.clock.sleeps == [1, 3602, 3604]
+    assert reasons == [
+        "503 Service Unavailable",
+        "429 Too Many Requests; next attempt at 2023-11-14T23:13:23Z",
+        "503 Service Unavailable; next attempt at 2023-11-15T00:13:27Z",
+    ]
+    logged = [vars(record)["fields"]["reason"] for record in caplog.records]
+    assert logged == reasons
 
 
 async def test_a_backend_that_was_down_receives_everything_in_order(backend: Backend) -> None:
@@ -135,13 +157,20 @@ async def test_a_backend_that_was_down_receives_everything_in_order(backend: Bac
     assert pipeline.accounting.requests == {"connect": 3, "200": 5}
 
 
-@pytest.mark.parametrize(("reply", "code"), [(reset_within_body, "broken"), (answer_too_late, "timeout")])
-async def test_an_incomplete_response_is_retried(backend: Backend, reply: Reply, code: str) -> None:
-    backend.replies = [reply]
+async def test_a_missing_response_is_retried(backend: Backend) -> None:
+    backend.replies = [answer_too_late]
     async with http_pipeline(Destination(backend.url, timeout=0.2)) as pipeline:
         await pipeline.deliver(1)
-    assert pipeline.accounting.requests == {code: 1, "200": 1}
+    assert pipeline.accounting.requests == {"timeout": 1, "200": 1}
     assert pipeline.accounting.delivered == 1
+
+
+async def test_a_success_whose_body_breaks_is_delivered_once_with_a_warning(backend: Backend) -> None:
+    backend.replies = [reset_within_body]
+    async with http_pipeline(Destination(backend.url)) as pipeline:
+        await pipeline.deliver(1)
+    assert (pipeline.accounting.requests, pipeline.accounting.delivered) == ({"200": 1}, 1)
+    assert (len(backend.received), pipeline.accounting.warnings) == (1, 1)
 
 
 async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(backend: Backend, tmp_path: Path) -> None:
@@ -166,7 +195,7 @@ async def test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected(ba
 
 async def test_blocked_delivery_is_retried_every_five_minutes_at_least(backend: Backend) -> None:
     backend.replies = [status(404)] * 11
-    async with http_pipeline(Destination(backend.url), MemoryQueue(1000, 1e6)) as pipeline:
+    async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=1000, max_age=1e6)) as pipeline:
         await pipeline.deliver(1)
     assert sum(pipeline.clock.sleeps) == 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 300 * 3
 
@@ -189,11 +218,20 @@ async def test_partial_success_is_counted_and_not_retried(backend: Backend, capl
     ]
 
 
-async def test_an_html_response_counts_as_delivered_with_a_warning(backend: Backend) -> None:
-    backend.replies = [status(200, b"<html>", Content_Type="text/html")]
+async def test_a_web_page_instead_of_an_answer_holds_delivery_until_it_is_gone(backend: Backend) -> None:
+    async def check_state() -> None:
+        assert pipeline.accounting.state is DeliveryState.BLOCKED
+        assert "200 OK: Please log in (" in pipeline.accounting.state_reason
+
+    backend.replies = [status(200, b"<html><body>Please log in", Content_Type="text/html")] * 2
     async with http_pipeline(Destination(backend.url)) as pipeline:
+        pipeline.clock.after_sleep = check_state
         await pipeline.deliver(1)
-    assert (pipeline.accounting.delivered, pipeline.accounting.warnings) == (1, 1)
+    assert (pipeline.accounting.delivered, pipeline.accounting.warnings, pipeline.accounting.requests) == (
+        1,
+        0,
+        {"200": 3},
+    )
 
 
 async def test_a_response_that_is_too_large_drops_the_request(backend: Backend) -> None:
@@ -203,11 +241,16 @@ async def test_a_response_that_is_too_large_drops_the_request(backend: Backend) 
     assert pipeline.accounting.dropped == {"endless_answer": 1}
 
 
-async def test_a_request_that_expires_during_retries_is_dropped(backend: Backend) -> None:
+async def test_a_request_that_expires_during_retries_is_dropped_and_logged(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
     backend.default_reply = status(503)
-    async with http_pipeline(Destination(backend.url), MemoryQueue(1000, 5)) as pipeline:
+    async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=1000, max_age=5)) as pipeline:
         await pipeline.deliver(1)
     assert pipeline.accounting.dropped == {"expired": 1}
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.message == "points dropped: they waited longer than storage.max_age"
+    assert vars(record)["fields"] == {"points": 1, "kind": "expired"}
     assert pipeline.clock.sleeps == [1, 2, 4]
 
 
@@ -217,7 +260,7 @@ async def test_a_request_dropped_while_in_flight_is_counted_once(backend: Backen
         return web.Response()
 
     backend.replies = [fill_the_queue]
-    async with http_pipeline(Destination(backend.url), MemoryQueue(400, 60)) as pipeline:
+    async with http_pipeline(Destination(backend.url), StorageLimits(max_bytes=600, max_age=60)) as pipeline:
         await pipeline.deliver(1)
     assert pipeline.accounting.is_balanced
     assert pipeline.accounting.produced == 41
@@ -229,7 +272,7 @@ async def test_an_idle_sender_wakes_up_for_a_new_request(backend: Backend) -> No
         task = asyncio.create_task(pipeline.sender.run())
         for number in range(3):
             await pipeline.enqueue(number)
-            await wait_until(lambda: not len(pipeline.queue))
+            await wait_until(lambda: not len(pipeline.storage.queue))
             await asyncio.sleep(0.005)
         task.cancel()
     assert backend.stored == [0, 1, 2]
@@ -241,7 +284,7 @@ async def test_finish_cuts_one_delay_short_and_ends_when_the_queue_is_empty(
     backend.replies = [status(429, Retry_After="300"), status(503)]
     async with http_pipeline(Destination(backend.url)) as pipeline:
         sender = Sender(
-            pipeline.queue,
+            pipeline.storage,
             pipeline.transport,
             pipeline.accounting,
             BackoffPolicy(0.01, 0.01),
@@ -261,7 +304,7 @@ async def test_a_finishing_sender_still_backs_off_between_retries(backend: Backe
     backend.default_reply = status(503)
     async with http_pipeline(Destination(backend.url)) as pipeline:
         sender = Sender(
-            pipeline.queue,
+            pipeline.storage,
             pipeline.transport,
             pipeline.accounting,
             BackoffPolicy(0.05, 0.05),
@@ -311,8 +354,10 @@ async def test_each_change_of_state_is_logged_without_secrets(
         "delivery working",
     ]
     fields: Mapping[str, object] = vars(logged[1])["fields"]
-    assert (
-        fields["reason"] == "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file"
+    assert fields["reason"] == (
+        "403 Forbidden: who is ***?; see otlp.headers, otlp.headers_file or otlp.authorization_file; "
+        "sent authorization (Basic and 20 characters), which is well-formed, "
+        "so the server does not accept its user, password or token"
     )
 
 

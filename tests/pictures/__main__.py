@@ -80,9 +80,9 @@ async def draw_live(folder: Path) -> None:
     """Draw the dashboard of a running exporter."""
     port, store_program = free_port(), require_program("victoria-metrics")
     recording = unpack(folder / "recordings") / "leader-failover"
-    endpoint, queue = f"http://127.0.0.1:{port}/opentelemetry", {"bytes": "2MiB", "directory": str(folder / "spool")}
+    endpoint = f"http://127.0.0.1:{port}/opentelemetry"
     before, without, after = OUTAGE
-    async with scraped_exporter(require_program("prometheus"), folder, recording, endpoint, queue=queue) as store:
+    async with scraped_exporter(require_program("prometheus"), folder, recording, endpoint, max_bytes="2MiB") as store:
         start = time.time()
         async with victoria_metrics(store_program, folder, port=port):
             await asyncio.sleep(before)

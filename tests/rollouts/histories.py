@@ -11,10 +11,10 @@ from exporter.config.settings import Settings
 from exporter.demo.simulator.cluster import SimulatedCluster
 from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, RolloutSpec, SetWeight
 from exporter.metrics import Failure, ScrapeResult, Source
-from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
+from tests.rollouts.stored import after_restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -209,7 +209,7 @@ def observe(
         for cluster_time in history.ticks(action.seconds, action.interval):
             disturbance = UNDISTURBED if action.undisturbed else next(turn)
             if disturbance.exporter_restart:
-                tracker = RolloutTracker(POLICY, decode_state(encode_state(tracker.state, "eu"), "eu"))
+                tracker = RolloutTracker(POLICY, after_restart(tracker.state))
             now = cluster_time - disturbance.clock_set_back
             snapshot = tracker.process(now, history.scrape(variant, now, disturbance))
             yield ObservedTick(now, snapshot, tracker, history.truth)

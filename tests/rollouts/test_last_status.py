@@ -9,7 +9,6 @@ import pytest
 
 from exporter.config.settings import Settings
 from exporter.metrics import Source
-from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.pages import (
@@ -23,6 +22,7 @@ from tests.rollouts.pages import (
     status_page,
     update_results,
 )
+from tests.rollouts.stored import after_restart
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot, ScrapeResult
@@ -160,7 +160,7 @@ def test_the_successor_of_a_leader_outlives_a_restart() -> None:
     tracker = RolloutTracker(POLICY)
     process(tracker, controller_page(15, gone, other))
     process(tracker, failed_scrape(30), controller_page(30, other, target="b", start_time=9.0))
-    tracker = RolloutTracker(POLICY, decode_state(encode_state(tracker.state, "eu"), "eu"))
+    tracker = RolloutTracker(POLICY, after_restart(tracker.state))
     for now in (45, 60, 75, 90):
         process(tracker, failed_scrape(now), controller_page(now, other, target="b", start_time=9.0))
     assert [rollout.key[1] for rollout in tracker.status.rollouts] == ["cart"]

@@ -9,7 +9,6 @@ import pytest
 from exporter.config.settings import NamespacesSection, SeriesSection, Settings
 from exporter.metrics import Source
 from exporter.rollouts.inputs.controller import owning_rollout
-from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
@@ -22,6 +21,7 @@ from tests.rollouts.pages import (
     parse_page,
     series_values,
 )
+from tests.rollouts.stored import after_restart
 
 if TYPE_CHECKING:
     from tests.recorded import Recordings
@@ -45,7 +45,7 @@ def mid_update(*, restart: bool = False) -> RolloutTracker:
     assert series_values(snapshot.families, PODS)["cart-new-0", "new-0", "canary", "new", "2", "n"] == 1
     if not restart:
         return tracker
-    return RolloutTracker(tracking_policy(Settings()), decode_state(encode_state(tracker.state, "eu"), "eu"))
+    return RolloutTracker(tracking_policy(Settings()), after_restart(tracker.state))
 
 
 def roles_of_new_0(tracker: RolloutTracker, now: float) -> tuple[dict[str, float], bool]:

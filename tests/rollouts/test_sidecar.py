@@ -9,10 +9,10 @@ import pytest
 
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config.settings import Settings
-from exporter.rollouts.persistence import decode_state, encode_state
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.pages import PageRollout, controller_page, failed_scrape, series_values, update_results
+from tests.rollouts.stored import after_restart
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
@@ -41,7 +41,7 @@ def has_rollouts(snapshot: MetricsSnapshot) -> bool:
 
 
 def restarted(state: TrackerState) -> RolloutTracker:
-    return RolloutTracker(POLICY, decode_state(encode_state(state, "eu"), "eu"))
+    return RolloutTracker(POLICY, after_restart(state))
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -92,7 +92,7 @@ def test_a_sidecar_whose_controller_loses_the_lead_exports_nothing_and_sends_no_
     assert standby.stale == ()
 
 
-def test_after_a_failback_counters_start_again_although_the_state_file_has_the_old_ones() -> None:
+def test_after_a_failback_counters_start_again_although_the_old_ones_are_stored() -> None:
     tracker = RolloutTracker(POLICY)
     tracker.process(15, [controller_page(15, PageRollout(events={"RolloutUpdated": 1}))])
     done = PageRollout(events={"RolloutUpdated": 2, "RolloutCompleted": 1})

@@ -18,15 +18,16 @@ GRPC: Final = In("otlp/test_grpc.py")
 HTTP_STATUS: Final = In("otlp/test_http_status.py")
 GRPC_STATUS: Final = In("otlp/test_grpc_status.py")
 SENDER: Final = In("otlp/test_sender.py")
+POISON: Final = In("otlp/test_poison.py")
 HOSTILE: Final = In("otlp/test_hostile_backend.py")
 REFUSED: Final = In("otlp/test_refused_requests.py")
 ENCODE: Final = In("otlp/test_encode.py")
-QUEUE: Final = In("otlp/test_queue.py")
+QUEUE: Final = In("storage/test_queue.py")
 PRODUCER: Final = In("otlp/test_producer.py")
-SPOOL: Final = In("otlp/spool/test_spool.py")
-CORRUPTION: Final = In("otlp/spool/test_corruption.py")
-DISK: Final = In("otlp/spool/test_disk_failures.py")
-CRASH: Final = In("otlp/spool/test_crash.py")
+STORAGE: Final = In("storage/test_storage.py")
+SALVAGE: Final = In("storage/test_salvage.py")
+DURABILITY: Final = In("storage/test_durability.py")
+ATTACKS: Final = In("storage/test_attacks.py")
 PROCESS: Final = In("test_delivery.py")
 
 EXPORT: Final[tuple[Row, ...]] = (
@@ -82,6 +83,7 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     followed(
         "E10", "Certificates are loaded from files, and again when they change",
+        In("otlp/test_tls.py")("test_the_table_holds_over_http", "test_the_table_holds_over_grpc"),
         ENVIRONMENT("test_certificates_come_from_the_standard_variables"),
         HOSTILE("test_ca_certificates_are_reloaded_when_their_file_changes"),
         HOSTILE("test_a_client_certificate_is_sent_and_reloaded_when_it_changes"),
@@ -160,10 +162,14 @@ EXPORT: Final[tuple[Row, ...]] = (
         HTTP_STATUS("test_partial_success_is_accepted_and_counts_rejected_points"),
         GRPC_STATUS("test_ok_is_accepted_with_its_partial_success"),
     ),
-    followed(
+    adapted(
         "E24", "A 200 with another body means delivered, with a warning",
-        HTTP_STATUS("test_a_200_that_is_not_otlp_is_accepted_with_a_warning_that_names_the_setting"),
-        SENDER("test_an_html_response_counts_as_delivered_with_a_warning"),
+        "Only if it claims to be OTLP and cannot be read: a web page or other JSON (a login, a captive portal) comes "
+        "from somebody who stored nothing, and holds delivery.",
+        HTTP_STATUS("test_an_answer_of_the_protocol_that_cannot_be_read_is_accepted_with_a_warning"),
+        HTTP_STATUS("test_a_success_that_is_not_of_the_protocol_holds_and_its_first_words_are_reported"),
+        SENDER("test_a_web_page_instead_of_an_answer_holds_delivery_until_it_is_gone"),
+        SENDER("test_a_success_whose_body_breaks_is_delivered_once_with_a_warning"),
     ),
     followed(
         "E25", "A response above 4 MiB, decompressed, is not a reason to retry",
@@ -177,7 +183,12 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "E27", "Only the HTTP statuses 429, 502, 503 and 504 are retried",
-        "401, 403, 404, 407 and 3xx block delivery: a wrong credential, address or proxy must not cost a night's data.",
+        "Every 5xx is retried: it is the server's trouble, and a CDN has codes of its own. 401, 403, 404, 407 and 3xx "
+        "block delivery: a wrong credential, address or proxy must not cost a night's data. `otlp.retry.strict` "
+        "follows.",
+        HTTP_STATUS("test_strict_rules_retry_only_what_the_specification_allows"),
+        HTTP_STATUS("test_codes_are_added_to_and_removed_from_those_that_are_retried_or_held"),
+        POISON("test_a_backlog_survives_any_5xx_of_the_endpoint_and_keeps_its_order"),
         HTTP_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
         HTTP_STATUS("test_a_wrong_credential_or_address_or_a_redirect_blocks_and_names_the_setting"),
         HTTP_STATUS("test_other_statuses_are_permanent"),
@@ -191,8 +202,9 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     adapted(
         "E29", "Six gRPC statuses are retried",
-        "UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and UNIMPLEMENTED (gRPC's status for a 404) block delivery as "
-        "in E27; after INVALID_ARGUMENT the bad points are isolated.",
+        "INTERNAL and UNKNOWN, gRPC's 500, are retried as in E27; UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND and "
+        "UNIMPLEMENTED (gRPC's status for a 404) block delivery; after INVALID_ARGUMENT the bad points are isolated.",
+        GRPC_STATUS("test_trouble_of_the_server_is_retried_unless_the_rules_are_strict_or_without_it"),
         GRPC_STATUS("test_a_temporary_status_is_retried_not_before_the_requested_delay"),
         GRPC_STATUS("test_a_wrong_credential_or_address_blocks_and_names_the_setting"),
         GRPC_STATUS("test_other_statuses_are_permanent", "test_invalid_argument_may_be_split"),
@@ -207,6 +219,7 @@ EXPORT: Final[tuple[Row, ...]] = (
         "E31", "Retry-After and RetryInfo are a minimum, capped by the configuration",
         "The cap is fixed: one hour.",
         SENDER("test_retry_after_is_the_minimum_delay"),
+        SENDER("test_a_wait_of_ten_days_is_bounded_and_its_end_is_reported_and_logged"),
         GRPC_STATUS("test_a_requested_delay_is_limited_to_an_hour"),
         GRPC("test_a_busy_backend_is_retried_with_growing_delays_and_the_same_bytes"),
     ),
@@ -218,11 +231,12 @@ EXPORT: Final[tuple[Row, ...]] = (
     followed(
         "E33", "A retry sends the same bytes",
         SENDER("test_a_busy_backend_receives_the_same_bytes_after_growing_delays"),
-        SPOOL("test_a_request_in_flight_at_a_kill_is_sent_again_unchanged"),
+        DURABILITY("test_a_disturbed_life_loses_invents_and_repeats_nothing"),
     ),
     adapted(
         "E34", "401 and 403 drop after the credential was read again; 413 halves the request",
-        "401 and 403 block delivery until the credential is corrected (E27).",
+        "401 and 403 block delivery until the credential is corrected (E27), and are tried again with a small request.",
+        POISON("test_a_refused_credential_is_tried_again_with_a_small_request_after_growing_delays"),
         SENDER("test_a_wrong_credential_blocks_delivery_until_its_file_is_corrected"),
         SENDER("test_blocked_delivery_is_retried_every_five_minutes_at_least"),
         REFUSED("test_a_request_that_is_too_large_is_halved_until_it_fits"),
@@ -230,37 +244,36 @@ EXPORT: Final[tuple[Row, ...]] = (
     ),
     followed(
         "E35", "A permanently refused request is dropped once, counted by reason, and blocks nothing",
+        POISON("test_a_point_that_fails_for_minutes_while_others_are_accepted_is_dropped_alone"),
+        POISON("test_a_series_that_is_poison_in_every_snapshot_does_not_stop_delivery"),
         GRPC("test_a_permanent_error_drops_the_request_and_delivery_continues"),
         REFUSED("test_an_error_that_is_not_about_points_drops_the_request_and_delivery_continues"),
         REFUSED("test_a_bisection_ends_after_twenty_requests"),
     ),
     followed(
         "E36", "A request is retried while the queue holds it; expired requests are counted",
-        SENDER("test_a_request_that_expires_during_retries_is_dropped"),
-        QUEUE("test_requests_that_are_too_old_expire"),
-        SPOOL("test_requests_also_age_while_no_process_runs"),
+        SENDER("test_a_request_that_expires_during_retries_is_dropped_and_logged"),
+        QUEUE("test_a_request_is_dropped_when_it_is_too_old", "test_the_age_goes_on_while_the_process_is_down"),
     ),
     adapted(
         "E37", "The queue is bounded in bytes and age, drops its oldest or newest, and never blocks a scrape",
         "It always drops its oldest: recent data matters most.",
-        SPOOL("test_the_oldest_requests_are_dropped_when_the_spool_is_full"),
-        SPOOL("test_other_tasks_run_while_the_disk_syncs"),
-        QUEUE("test_the_oldest_request_is_dropped_when_the_queue_is_full"),
+        QUEUE("test_the_oldest_requests_are_dropped_when_the_queue_is_full"),
+        STORAGE("test_a_disk_that_hangs_is_waited_for_no_longer_than_patience"),
         PRODUCER("test_other_tasks_run_between_two_requests"),
-        CRASH("test_a_slow_disk_does_not_block_the_event_loop"),
+        ATTACKS("test_a_slow_fsync_delays_neither_a_cycle_nor_the_event_loop_nor_the_end"),
     ),
     followed(
         "E38", "Records on disk have checksums; damage costs one record; a lock; fsync policy; a full disk is handled",
-        CORRUPTION("test_a_flipped_byte_costs_one_record"),
-        CORRUPTION("test_a_torn_last_record_is_truncated_and_logged_once"),
-        SPOOL("test_two_processes_cannot_share_a_directory"),
-        CRASH("test_the_fsync_setting_decides_how_often_the_disk_syncs"),
-        DISK("test_a_full_disk_causes_memory_mode_and_recovery_keeps_the_order"),
+        SALVAGE("test_a_flipped_byte_costs_the_rows_of_its_page"),
+        SALVAGE("test_a_wal_with_a_bad_frame_is_noticed_and_nothing_that_was_done_is_sent_again"),
+        STORAGE("test_a_second_process_is_refused_with_the_pid_of_the_first"),
+        STORAGE("test_below_the_reserve_nothing_is_added_but_what_is_done_is_removed"),
     ),
     followed(
         "E39", "A kill at any instruction loses no record, and repeats few",
-        CRASH("test_a_kill_at_any_system_call_loses_and_invents_nothing"),
-        CRASH("test_random_kills_over_many_restarts_lose_and_invent_nothing"),
+        DURABILITY("test_a_disturbed_life_loses_invents_and_repeats_nothing"),
+        DURABILITY("test_any_sequence_of_steps_and_faults_conserves_every_point"),
     ),
     adapted(
         "E40", "SIGTERM stops scraping, flushes within a timeout, cuts a back-off short, keeps the rest, exits with 0",
@@ -284,7 +297,6 @@ EXPORT: Final[tuple[Row, ...]] = (
     followed(
         "E43", "Own metrics of points, queue, age, latency, success and codes; the accounting always balances",
         PROCESS("test_the_accounting_balances_at_every_scrape_and_every_delivery_metric_is_set"),
-        QUEUE("test_the_accounting_balances_after_every_step"),
-        In("otlp/spool/test_accounting.py")("test_counters_continue_after_a_kill_with_their_start_time"),
+        STORAGE("test_the_counts_go_on_after_a_restart"),
     ),
 )  # fmt: skip # a table

@@ -55,6 +55,9 @@ TRANSLATION: Final[tuple[Row, ...]] = (
         "the collector and Prometheus; between pages the samples are dropped.",
         MALFORMED("test_the_first_type_before_the_samples_applies"), PUSHED("t06-dup-type", "t06-split-family"),
         ENCODE("test_a_name_has_the_type_of_its_first_family"),
+        In("rollouts/test_type_conflicts.py")(
+            "test_a_family_has_the_type_of_the_first_page_and_the_rest_is_dropped_and_counted"
+        ),
     ),
     followed(
         "T07", "Without explicit timestamps all points of a scrape have one time",

@@ -14,8 +14,9 @@ import pytest
 import trustme
 
 from exporter.config.sources import ScrapeSource
+from exporter.config.targets import parse_target
 from exporter.scrape.client import ScrapeClient, open_session
-from exporter.scrape.targets import Address, parse_target
+from exporter.scrape.targets import Address
 
 if TYPE_CHECKING:
     import ssl

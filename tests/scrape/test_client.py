@@ -124,7 +124,7 @@ ANSWERS = {
     "a chunk without an end": ("cut_short", CHUNKED + b"a\r\nabc", "in the middle of the response"),
     "nothing": ("reset", b"", "argo.tls.cert_file"),
     "another protocol": ("not_http", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "argo.targets"),
-    "a header too large": ("not_http", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", "argo.targets"),
+    "a header too large": ("not_http", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 11_000_000 + b"\r\n\r\n", "argo.targets"),
     "headers without end": ("not_http", b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 100_000, "argo.targets"),
     "a redirect": (
         "redirect",

@@ -88,9 +88,85 @@ def test_another_format_is_reported_by_name_and_not_parsed(content_type: str, ex
     parser.feed(GOOD)
     page = parser.finish(None, 0.0)
     assert not page.families
-    assert page.failure == Failure(
-        "content_type", f"responds with {expected}, not Prometheus text format 0.0.4; check argo.path"
+    assert page.failure is not None
+    assert page.failure.reason == "content_type"
+    assert page.failure.message.startswith(f"responds with {expected}, not Prometheus text format 0.0.4; ")
+    # The components send these formats only if they are asked for them, so it is not the path that is wrong.
+    hint = "check argo.path" if expected in ("HTML", "JSON") else "a proxy in between replaces the header Accept"
+    assert hint in page.failure.message
+
+
+CRLF = GOOD.replace(b"\n", b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "message"),
+    [
+        (
+            CRLF,
+            "malformed",
+            "all 2 samples of selected families are malformed; its lines end with CR LF instead of LF; check what",
+        ),
+        (CRLF, "malformed", "between the component and argo.targets; the first malformed line: # TYPE g gauge"),
+        (b"# TYPE g gauge\ng one\n", "malformed", "all 1 samples of selected families are malformed; check what"),
+        (b'# TYPE g gauge\ng{i="\xe9"} 1\n', "malformed", 'the first malformed line: g{i="\ufffd"} 1'),
+        (b"# TYPE g gauge\ng " + b"a" * 70_000 + b"\n", "malformed", f"the first malformed line: g {'a' * 158}…"),
+        (GOOD.decode().encode("utf-16"), "not_exposition", "the first malformed line: "),
+    ],
+    ids=["crlf", "crlf-line", "no-number", "latin-1", "long", "utf-16"],
+)
+def test_a_page_without_any_valid_sample_is_broken_and_its_first_bad_line_is_quoted(
+    body: bytes, reason: str, message: str
+) -> None:
+    page = parse_response(body)
+    assert page.failure is not None
+    assert (page.failure.reason, message in page.failure.message) == (reason, True), page.failure.message
+    assert page.failure.message.isprintable()
+
+
+@pytest.mark.parametrize("body", [b"", b"# TYPE g gauge\n", b"# TYPE g gauge\r\n", b"# TYPE g strange\n"])
+def test_a_page_without_samples_is_not_broken(body: bytes) -> None:
+    assert parse_response(body).failure is None
+
+
+def test_a_malformed_line_costs_itself_and_is_quoted_without_secrets() -> None:
+    parser = ResponseParser(
+        ScrapeRequest(Source.ARGO, "a", 7.0),
+        ScrapeCache(),
+        always_selected,
+        lambda line: line.replace("hush4711", "***"),
     )
+    parser.start(200, TEXT)
+    parser.feed(GOOD + b'g{token="' + b"x" * 148 + b'hush4711"} one\nb 1 2 3\n')
+    page = parser.finish(None, 0.1)
+    assert page.failure is None
+    assert (page.sample_count, page.parse_errors) == (2, {"number": 1, "syntax": 1})
+    assert page.malformed_line == f'g{{token="{"x" * 148}***…', "the cut would have left a part of the secret"
+
+
+@pytest.mark.parametrize(
+    ("credential", "status", "hint"),
+    [
+        ("", 401, "set a credential: argo.bearer_token_file or argo.basic_auth"),
+        ("", 403, "set a credential: argo.bearer_token_file or argo.basic_auth"),
+        (
+            "bearer_token_file",
+            401,
+            "the credential of argo.bearer_token_file is not accepted: check that it is current",
+        ),
+        ("bearer_token_file", 403, "bind it to the ClusterRole system:monitoring, or to one that allows get on"),
+        ("basic_auth", 401, "the credential of argo.basic_auth is not accepted"),
+        ("basic_auth", 403, "the user of argo.basic_auth has no right to read the page"),
+        ("headers", 403, "the user of argo.headers has no right to read the page"),
+    ],
+)
+def test_what_to_do_about_a_refusal_depends_on_the_credential(credential: str, status: int, hint: str) -> None:
+    parser = ResponseParser(ScrapeRequest(Source.ARGO, "a", 7.0, credential=credential), ScrapeCache(), always_selected)
+    parser.start(status, TEXT)
+    parser.feed(b"Forbidden (user=system:serviceaccount:shop:exporter, verb=get, resource=, subresource=)\n")
+    failure = parser.finish(None, 0.1).failure
+    assert failure is not None
+    assert hint in failure.message
 
 
 @pytest.mark.parametrize(

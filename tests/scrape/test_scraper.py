@@ -15,6 +15,7 @@ from exporter.scrape.scraper import MAX_CONCURRENCY, Scraper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
     from types import ModuleType
 
     from exporter.config.sources import ScrapeSource
@@ -260,5 +261,34 @@ async def test_a_cancelled_scrape_closes_its_connections(serve: Servers, make_sc
 
 
 def test_targets_with_equal_labels_are_rejected_at_the_start(make_scraper: Open) -> None:
-    with pytest.raises(ValueError, match="argo:1 is listed twice; list it once"):
+    with pytest.raises(ValueError, match="argo:1 is listed twice"):
         make_scraper(argo={"targets": ["argo:1", "http://argo:1/metrics"]})
+
+
+async def test_a_token_without_the_right_is_named_with_the_cluster_role_and_its_successor_is_used(
+    serve: Servers, make_scraper: Open, http: ModuleType, tmp_path: Path
+) -> None:
+    """A server that decides as kube-rbac-proxy does."""
+    answers = {
+        "": http.response(b"Unauthorized\n", "401 Unauthorized"),
+        "unbound": http.response(b"Forbidden (user=system:serviceaccount:shop:a, verb=get)\n", "403 Forbidden"),
+        "bound": http.response(b"a 1\n", **TEXT),
+    }
+
+    async def decide(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = server.request_heads[-1]
+        writer.write(next((answer for token, answer in answers.items() if token and token in head), answers[""]))
+        await writer.drain()
+
+    server = await serve(decide)
+    token = tmp_path / "token"
+    scraper = make_scraper(argo={"targets": [server.target], "bearer_token_file": str(token)})
+    for text, hint in (
+        ("expired", "the credential of argo.bearer_token_file is not accepted"),
+        ("unbound", "the ClusterRole system:monitoring"),
+        ("bound", ""),
+    ):
+        token.write_text(text)
+        (result,) = await scraper.scrape(1.0)
+        assert hint in (result.failure.message if result.failure is not None else "")
+    assert result.failure is None

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.scrape.targets import Address, SystemResolver, Target, parse_target, parse_targets, resolve
+from exporter.config.targets import Target, parse_target, parse_targets
+from exporter.scrape.targets import Address, SystemResolver, resolve
 
 if TYPE_CHECKING:
     import ipaddress

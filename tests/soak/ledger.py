@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.demo.fake_backend import Point
-    from exporter.otlp.spool.checkpoint import Checkpoint
     from tests.soak.backend import ReceivedBody
-    from tests.soak.observer import SpoolObserver
+    from tests.soak.observer import StorageObserver
 
 NANO = 1e9
 PointKey = tuple[int, int, int]
@@ -33,14 +32,14 @@ class ReceivedRequest:
 
 @dataclass(slots=True)
 class Ledger:
-    """The produced points, and how often each point was received."""
+    """The produced points, and how often each was received; `dropped`: and rejected, by the exporter's accounting."""
 
     produced: set[PointKey] = field(default_factory=set)
     received: Counter[PointKey] = field(default_factory=Counter)
     requests: list[ReceivedRequest] = field(default_factory=list)
     out_of_order: int = 0
     unobserved: int = 0
-    checkpoint: Checkpoint | None = None
+    dropped: int = 0
     _series_numbers: dict[object, int] = field(default_factory=dict)
     _last_time: dict[int, int] = field(default_factory=dict)
 
@@ -50,18 +49,13 @@ class Ledger:
         return self.received.total() - len(self.received)
 
     @property
-    def dropped(self) -> int:
-        """The dropped and rejected points according to the spool's accounting."""
-        return sum(self.checkpoint.dropped.values()) + self.checkpoint.rejected if self.checkpoint else 0
-
-    @property
     def missing(self) -> int:
-        """How many points were spooled and never received."""
+        """How many points were queued and never received."""
         return len(self.produced - self.received.keys()) + max(self.unobserved - self.unexpected, 0)
 
     @property
     def unexpected(self) -> int:
-        """How many points were received that were never observed in the spool."""
+        """How many points were received that were never observed in the queue."""
         return len(self.received.keys() - self.produced)
 
     @property
@@ -69,12 +63,12 @@ class Ledger:
         """The distinct timestamps of the received points, in order."""
         return sorted({time / NANO for _, time, _ in self.received})
 
-    def add_produced(self, observer: SpoolObserver) -> None:
-        """Add the observed records of the spool."""
-        for record in observer.records.values():
-            self.produced.update(self._keys(record.body))
-        self.checkpoint = observer.checkpoint()
-        self.unobserved = max(observer.total_points, self.checkpoint.total_points) - len(self.produced)
+    def add_produced(self, observer: StorageObserver) -> None:
+        """Add the observed requests."""
+        for request in observer.requests.values():
+            self.produced.update(self._keys(request.body))
+        self.dropped = sum(points for name, points in observer.accounting.counts.items() if name != "delivered")
+        self.unobserved = observer.total_points - len(self.produced)
 
     def add_received(self, bodies: Iterable[ReceivedBody]) -> None:
         """Add received bodies in order; a new point that is older than another of its series is out of order."""

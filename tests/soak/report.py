@@ -71,7 +71,7 @@ def report_lines(soak: SoakRun, tick: float) -> Iterator[str]:
     missing = len(missing_ticks(soak, tick))
     yield f"live rate {live:,.0f} points/s; {len(ledger.ticks):,} ticks, {missing} gaps outside kills"
     yield f"points out of order {ledger.out_of_order}, unexpected {ledger.unexpected}, unobserved {ledger.unobserved}"
-    yield f"the spool's own accounting: {ledger.checkpoint}"
+    yield f"dropped or rejected, by the exporter's accounting: {ledger.dropped}"
     yield f"exit status {soak.exit_status}"
     yield ledger.summary()
 

@@ -1,10 +1,10 @@
 """Run a soak: start the exporter, perform the plan, and return the ledger.
 
-How the produced points are known: an observer (observer.py) reads every record in the spool's files, twenty times a
-second and once more while the exporter is stopped (SIGSTOP) just before each SIGKILL, independently of the exporter's
-counters. Each point of each such record must have been received at the end. Sequence numbers and running totals in the
-records show whether the observer missed any. That no tick was skipped is checked by the timestamps of the received
-points: they must be a tick apart, except while no exporter ran.
+How the produced points are known: an observer (observer.py) reads the queue in the database, twenty times a second and
+once more while the exporter is stopped (SIGSTOP) just before each SIGKILL. Each point of each request there must have
+been received at the end. Of requests that were delivered between two reads, the accounting in the database has the
+number of points: as many must have been received that were not observed. That no tick was skipped is checked by the
+timestamps of the received points: they must be a tick apart, except while no exporter ran.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from exporter.metrics import Source
 from tests.process import ExporterProcess, start_exporter
 from tests.soak.backend import FlakyBackend, flaky_backend
 from tests.soak.ledger import Ledger
-from tests.soak.observer import SpoolObserver
+from tests.soak.observer import StorageObserver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.soak.plan import Outage, Plan
 
 OBSERVE_INTERVAL = 0.05
-"""Seconds between two reads of the spool."""
+"""Seconds between two reads of the queue."""
 
 
 @dataclass(slots=True)
@@ -54,9 +54,9 @@ def configuration(directory: Path, endpoint: str, addresses: dict[Source, tuple[
     interval = {"interval": f"{tick * 1000:.0f}ms"}
     settings = {
         **{source.value: {"targets": list(addresses[source]), **interval} for source in Source},
-        "otlp": {"endpoint": endpoint, "queue": {"directory": str(directory / "spool")}},
+        "otlp": {"endpoint": endpoint},
+        "storage": {"directory": str(directory / "storage")},
         "attributes": {"k8s.cluster.name": "soak"},
-        "memory": {"directory": str(directory / "memory")},
         "web": {"listen": "127.0.0.1:0"},
     }
     file = directory / "config.yaml"
@@ -67,7 +67,7 @@ def configuration(directory: Path, endpoint: str, addresses: dict[Source, tuple[
 class ExporterUnderTest:
     """The exporter process, over all its restarts."""
 
-    def __init__(self, config: Path, observer: SpoolObserver, soak: SoakRun) -> None:
+    def __init__(self, config: Path, observer: StorageObserver, soak: SoakRun) -> None:
         self._config = config
         self._observer = observer
         self._soak = soak
@@ -80,7 +80,7 @@ class ExporterUnderTest:
         await self._process.wait_for_log("started")
 
     async def kill(self) -> None:
-        """Stop the process (SIGSTOP), read the spool, kill the process, and start another."""
+        """Stop the process (SIGSTOP), read the queue, kill the process, and start another."""
         assert self._process is not None
         killed_at = time.time()
         self._process.process.send_signal(signal.SIGSTOP)
@@ -106,7 +106,7 @@ class ExporterUnderTest:
 
 async def run(directory: Path, plan: Plan, tick: float, seed: int, log: Callable[[str], None]) -> SoakRun:
     """Perform a plan; return what happened."""
-    soak, observer = SoakRun(), SpoolObserver(directory / "spool")
+    soak, observer = SoakRun(), StorageObserver(directory / "storage")
     stage = Scenario(time.time(), seed=seed)
     async with (
         flaky_backend() as backend,
@@ -127,7 +127,6 @@ async def run(directory: Path, plan: Plan, tick: float, seed: int, log: Callable
         observer.observe()
         soak.ledger.add_produced(observer)
         soak.ledger.add_received(backend.received)
-        observer.close()
     return soak
 
 
@@ -160,7 +159,7 @@ async def _perform(actions: Sequence[Action], seconds: float, log: Callable[[str
     await asyncio.sleep(started + seconds - time.monotonic())
 
 
-async def _observe_forever(observer: SpoolObserver) -> None:
+async def _observe_forever(observer: StorageObserver) -> None:
     while True:
         observer.observe()
         await asyncio.sleep(OBSERVE_INTERVAL)

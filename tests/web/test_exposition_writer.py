@@ -150,9 +150,8 @@ def test_a_large_family_comes_in_blocks_under_one_header() -> None:
 
 def test_promtool_accepts_the_own_and_derived_metrics(promtool: str) -> None:
     self_metrics = SelfMetrics("exporter-0", 1_795_446_000.0)
-    self_metrics.add(OwnMetric.SCRAPES, "argo", "ok")
     self_metrics.add(OwnMetric.PARSE_ERRORS, "argo", "no value")
-    self_metrics.add(OwnMetric.STATE_WRITES, "ok")
+    self_metrics.add(OwnMetric.SCRAPES, "argo", "ok")
     self_metrics.add(OwnMetric.SAMPLES_DROPPED, "namespace")
     self_metrics.observe(OwnMetric.REQUEST_SECONDS, 0.2)
     observable = [metric for metric in OwnMetric if metric.value.observable]

@@ -12,7 +12,7 @@ secrets, since it is stored in a ConfigMap.
 
 {{/* OTLP endpoint of the configuration; empty: no push */}}
 {{- define "rollouts-exporter.endpoint" -}}
-{{- (include "rollouts-exporter.config" . | fromYaml).otlp.endpoint -}}
+{{- include "rollouts-exporter.config" . | fromYaml | dig "otlp" "endpoint" "" -}}
 {{- end -}}
 
 {{- define "rollouts-exporter.fromValues" -}}
@@ -25,6 +25,7 @@ secrets, since it is stored in a ConfigMap.
     {{- get (dict "service" $made "targets" $values.targets "disabled" list) .scrapes | toYaml | nindent 4 }}
 {{- end }}
 {{- end }}
+{{- if or .Values.last9.otlpEndpoint (include "rollouts-exporter.hasSecret" .) }}
 otlp:
   {{- with .Values.last9.otlpEndpoint }}
   endpoint: {{ . | quote }}
@@ -32,8 +33,7 @@ otlp:
   {{- if include "rollouts-exporter.hasSecret" . }}
   authorization_file: {{ include "rollouts-exporter.secretDirectory" . }}/{{ .Values.last9.secretKey }}
   {{- end }}
-  queue:
-    directory: {{ include "rollouts-exporter.directory" . }}/spool
+{{- end }}
 {{- if or .Values.last9.cluster.name .Values.last9.environment }}
 attributes:
   {{- with .Values.last9.cluster.name }}
@@ -43,7 +43,7 @@ attributes:
   deployment.environment: {{ . | quote }}
   {{- end }}
 {{- end }}
-memory:
+storage:
   directory: {{ include "rollouts-exporter.directory" . }}
 {{- end -}}
 
@@ -75,7 +75,7 @@ memory:
 {{- define "rollouts-exporter.refuseConfig" -}}
 {{- $ := index . 0 -}}{{- $config := index . 1 -}}
 {{- $attributes := default dict $config.attributes -}}
-{{- if and $config.otlp.endpoint (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
+{{- if and (dig "otlp" "endpoint" "" $config) (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
 {{- fail "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to the name of this cluster, or to none if there is only one cluster" -}}
 {{- end -}}
 {{- if and $.Values.last9.existingSecret $.Values.last9.writeToken -}}

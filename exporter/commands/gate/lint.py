@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,13 +32,15 @@ def _read_files(path: str, stdin: TextIO) -> Iterator[ManifestFile]:
         return
     root = Path(path)
     files = [root]
-    if root.is_dir():
-        files = sorted(file for file in root.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    with suppress(OSError):  # such as a name that is too long, which the reading below reports
+        if root.is_dir():
+            files = sorted(file for file in root.rglob("*") if file.suffix in SUFFIXES and file.is_file())
     for file in files:
         try:
             yield ManifestFile(str(file), file.read_text(encoding="utf-8-sig"), is_explicit=file == root)
         except UnicodeDecodeError:
             raise GateError(f"{file} is not UTF-8 text") from None
-        except OSError as error:
-            message = f"{file} cannot be read: {error.strerror}; give an existing file, a directory, or -"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", error)
+            message = f"{file} cannot be read: {reason}; give an existing file, a directory, or -"
             raise GateError(message) from None

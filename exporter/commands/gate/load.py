@@ -46,7 +46,7 @@ class LoadedGate:
 def load_gate(source: GateSource, *, need_secrets: bool) -> LoadedGate:
     """Load a gate. Raises GateError."""
     try:
-        objects = read_objects(_read_text(source.file))
+        objects = read_objects(read_text(source.file))
         template = select(objects.templates, source.template)
         values = _argument_values(source, template)
         secrets = _take_secrets(template, values, objects.secrets)
@@ -61,12 +61,13 @@ def load_gate(source: GateSource, *, need_secrets: bool) -> LoadedGate:
     return LoadedGate(template.name, spec, secrets)
 
 
-def _read_text(file: str) -> str:
+def read_text(file: str | Path, option: str = "") -> str:
+    """Return the text of a file of the user, - for standard input. Raises GateError, which begins with the option."""
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise GateError(f"{file} cannot be read: {reason}") from None
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise GateError(f"{option} {file} cannot be read: {reason}".lstrip()) from None
 
 
 def _argument_values(source: GateSource, template: AnalysisTemplate) -> dict[str, str]:
@@ -75,7 +76,7 @@ def _argument_values(source: GateSource, template: AnalysisTemplate) -> dict[str
     values = {name: value for name, value in variables.items() if value is not None}
     for text in source.argument_files:
         name, path = _split_option(text, "--arg-file")
-        values[name] = _read_text(path)
+        values[name] = read_text(path)
     values |= dict(_split_option(text, "--arg") for text in source.arguments)
     return values
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import ValidationError
 
-from exporter.commands.gate.load import GateError
+from exporter import yaml_nodes
+from exporter.commands.gate.load import GateError, read_text
 from exporter.gate.kubernetes import ManifestFile
 from exporter.gate.lint.findings import Severity
 from exporter.gate.lint.inputs import LintContext, read_input
@@ -29,8 +30,9 @@ def read_answers(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        answers = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        node = yaml_nodes.compose(read_text(path, "--answers"), yaml_nodes.KubernetesLoader)
+        answers = None if node is None else yaml_nodes.construct(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise GateError(f"--answers {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(answers, dict):
         raise GateError(f"--answers {path} is not a mapping; write lines such as service: checkout")
@@ -103,16 +105,12 @@ def load_credential(file: Path | None, variable: str | None, prompt: Callable[[]
     """Read the credential, None if no source is given. Raises GateError, which does not contain it."""
     try:
         if file is not None:
-            return parse_credential(file.read_text())
+            return parse_credential(read_text(file, "--credential-file"))
         if variable is not None:
             return parse_credential(os.environ[variable])
         return parse_credential(prompt()) if prompt is not None else None
     except KeyError:
         raise GateError(f"--credential-env {variable}: this variable is not set") from None
-    except OSError as error:
-        raise GateError(f"--credential-file {file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise GateError(f"{file} is not text") from None
     except ValueError as error:
         raise GateError(str(error)) from None
 

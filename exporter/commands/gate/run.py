@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import time
@@ -27,9 +28,9 @@ from exporter.gate.runner import RealClock, ReplayClock
 from exporter.gate.runner import run as run_analysis
 from exporter.gate.simulation import AnalysisRunResult, resolve_with_secrets
 from exporter.net.auth import basic_auth
-from exporter.net.http import environment_proxy
 from exporter.net.prometheus_api import PrometheusEndpoint
 from exporter.net.prometheus_response import Hints
+from exporter.net.proxy import environment_proxy
 from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ MAX_REPLAY_SECONDS: Final = 86_400.0
 """Seconds of past time after which a gate without an end is terminated."""
 EXIT_CODE_ORDER = (0, display.EXIT_UNDECIDED, 3, 2, 1)
 """Exit codes from good to bad; that of several runs is the worst."""
+
+MAX_TIME: Final = 1e10
+"""Unix seconds, in the year 2286: later ones are written in no format."""
+MAX_RUNS: Final = 10_000
+"""Runs of --every: a year in steps of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +85,19 @@ class RunOptions:
             return ()
         if self.end is None or self.step is None:
             return (self.start,)
-        count = int((self.end - self.start) // self.step) + 1
+        count = (self.end - self.start) / self.step + 1 if self.step else math.inf
+        if count > MAX_RUNS:
+            raise GateError(f"--every gives more than {MAX_RUNS} runs; lengthen it")
+        count = int(count)
         return tuple(self.start + index * self.step for index in range(max(count, 1)))
 
 
 def parse_time(text: str) -> float:
     """Parse a time: RFC 3339, Unix seconds, or a duration ago such as -2h. Raises ValueError."""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return float(text)
+        return min(float(text), MAX_TIME)
     if text.startswith("-"):
-        return time.time() - float(str(parse_duration(text[1:])))
+        return max(time.time() - float(str(parse_duration(text[1:]))), 0.0)
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write {text}Z for UTC")
@@ -162,7 +171,7 @@ def endpoint(provider: PrometheusProvider) -> PrometheusEndpoint:
         headers=headers,
         tls=tls,
         timeout=TIMEOUT_SECONDS if provider.timeout is None else provider.timeout,
-        proxy=environment_proxy(url.scheme, url.hostname or "") if url.hostname else None,
+        proxy=environment_proxy(url.scheme, url.hostname or "", url.port) if url.hostname else None,
         hints=TEMPLATE_HINTS,
     )
 

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.gate.load import GateError, load_gate
+from exporter.commands.gate.load import GateError, load_gate, read_text
 from exporter.commands.gate.run import RunOptions, print_result, unsupported
 from exporter.gate import simulation
 from exporter.gate.arguments import REDACTED
@@ -50,25 +50,25 @@ def _secrets(gate: LoadedGate) -> dict[str, str] | None:
 
 
 def _read_answers(file: Path) -> dict[str, list[object]]:
-    document = _parse_json(file.read_text() if file.is_file() else "", str(file))
+    document = _parse_json(read_text(file, "--answers"), str(file))
     if not isinstance(document, dict) or not all(isinstance(answers, list) for answers in document.values()):
         raise GateError(f'{file} must be one JSON object: {{"QUERY": [result, result, …]}}')
     return document
 
 
-def _parse_json(text: str, source: str) -> object:
+def _parse_json(text: str | bytes, source: str) -> object:
     if not text:
-        raise GateError(f"{source} cannot be read, or is empty")
+        raise GateError(f"{source} is empty")
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GateError(f"{source} is not JSON: {error}") from None
 
 
 def simulate_recorded(file: Path, controller: ControllerVersion) -> Iterator[str]:
     """Yield a JSON object with name and status for each recorded run of a file, one per line. Raises GateError."""
     try:
-        opened = file.open()
+        opened = file.open("rb")
     except OSError as error:
         raise GateError(f"{file} cannot be read: {error.strerror}") from None
     with opened as lines:
@@ -77,7 +77,7 @@ def simulate_recorded(file: Path, controller: ControllerVersion) -> Iterator[str
                 document = _parse_json(line, f"{file}:{number}")
                 try:
                     yield json.dumps(_recorded_result(document, controller), sort_keys=True)
-                except (KeyError, TypeError, ValueError) as error:
+                except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                     raise GateError(f"{file}:{number} is not a recorded run: {error}") from None
 
 

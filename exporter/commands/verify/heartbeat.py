@@ -17,13 +17,15 @@ from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.commands.verify import matching
 from exporter.commands.verify.matching import SentFamily
 from exporter.commands.verify.report import VerifyReport
+from exporter.config.errors import without_secrets
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
 from exporter.net.auth import basic_auth, password_reader
 from exporter.net.files import SecretFile
 from exporter.net.gzip import gzip_body
-from exporter.net.http import BLOCK_BYTES, environment_proxy, open_session
+from exporter.net.http import BLOCK_BYTES, open_session
 from exporter.net.prometheus_api import PrometheusClient, PrometheusEndpoint
 from exporter.net.prometheus_response import METRIC_NAME, Hints, Vector
+from exporter.net.proxy import environment_proxy
 from exporter.net.tls import ClientTlsLoader
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.result import Accepted, Retryable
@@ -145,7 +147,7 @@ def read_endpoint(read: ReadSection) -> PrometheusEndpoint:
         headers={"Authorization": authorization} if authorization else {},
         tls=ClientTlsLoader(read.tls) if parts.scheme == "https" else None,
         timeout=read.timeout,
-        proxy=environment_proxy(parts.scheme, parts.hostname or ""),
+        proxy=environment_proxy(parts.scheme, parts.hostname or "", parts.port),
         hints=Hints(address="read.address" if read.address else "read.last9", credential=by_file),
     )
 
@@ -252,5 +254,5 @@ async def _exported_families(address: str, settings: Settings) -> tuple[SentFami
                 parser.feed(block)
         families = parser.finish().families.values()
     except (ClientError, TimeoutError, OSError, ExpositionError, ValueError) as error:
-        raise NotConfiguredError(f"{url} has no metrics ({error}); check --address") from None
+        raise NotConfiguredError(f"{without_secrets(url)} has no metrics ({error}); check --address") from None
     return tuple(SentFamily(family.name, family.type, len(family)) for family in families if len(family))

@@ -34,11 +34,28 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NON_FINITE: Final = re.compile(r"[+-]?(inf|infinity)|nan", re.IGNORECASE)
 _INT64: Final = range(-(2**63), 2**63)
+_MAX_UINT64: Final = 2**64 - 1
+_MAX_DIGITS: Final = 20
+"""Digits of the largest uint64; int() refuses more than 4,300."""
 
 
 def _parse_int(text: str) -> int | None:
     """Parse a 64-bit integer as strconv does; None if the text is not one."""
-    return int(text) if _INTEGER.fullmatch(text) and int(text) in _INT64 else None
+    if not _INTEGER.fullmatch(text) or len(_digits(text)) > _MAX_DIGITS:
+        return None
+    return int(text) if int(text) in _INT64 else None
+
+
+def _digits(text: str) -> str:
+    """Return the digits that a text begins with, without sign and zeros."""
+    match = _INTEGER.match(text)
+    return match[0].lstrip("+-").lstrip("0") if match else ""
+
+
+def _overflows(text: str) -> bool:
+    """Return whether strconv reports a text that is no int64 as out of range: it stops where a uint64 overflows."""
+    digits = _digits(text)
+    return bool(_INTEGER.fullmatch(text)) or len(digits) > _MAX_DIGITS or int(digits or "0") > _MAX_UINT64
 
 
 def _parse_float(text: str) -> float | None:
@@ -91,7 +108,7 @@ def controller_as_int(value: Value) -> Value:
     if isinstance(value, str):
         number = _parse_int(value)
         if number is None:
-            raise _parse_error("ParseInt", value, out_of_range=value.lstrip("+-").isdigit())
+            raise _parse_error("ParseInt", value, out_of_range=_overflows(value))
         return Int64(number)
     raise EvaluationError(f"asInt() not supported on {type_name(value)} {format_value(value)}")
 
@@ -103,17 +120,10 @@ def controller_as_float(value: Value) -> Value:
     if isinstance(value, str):
         number = _parse_float(value)
         if number is None:
-            overflows = value.strip("+-")[:1].isdigit() and _overflows(value)
-            raise _parse_error("ParseFloat", value, out_of_range=overflows)
+            # Of all decimal forms, only those that overflow have no value.
+            raise _parse_error("ParseFloat", value, out_of_range=bool(_DECIMAL.fullmatch(value)))
         return number
     raise EvaluationError(f"asFloat() not supported on {type_name(value)} {format_value(value)}")
-
-
-def _overflows(text: str) -> bool:
-    try:
-        return math.isinf(float(text)) and "_" not in text
-    except ValueError:
-        return False
 
 
 def _parse_error(parser: str, text: str, *, out_of_range: bool) -> EvaluationError:

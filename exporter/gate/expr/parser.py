@@ -111,6 +111,7 @@ class TokenStream:
 
 
 _MAX_INT64: Final = 2**63 - 1
+_MAX_DIGITS: Final = 4000
 _FLOAT: Final = re.compile(r"[0-9]*\.?[0-9]*([eE][+-]?[0-9]+)?")
 _BASES: Final = {"x": ("hex", 16), "b": ("binary", 2), "o": ("octal", 8)}
 
@@ -136,6 +137,8 @@ def _base_prefix(text: str, *, v117: bool) -> str:
 
 
 def _parse_integer(text: str, kind: str, base: int, token: Token) -> Integer:
+    if kind == "integer" and text.isdigit() and len(text) > _MAX_DIGITS:  # int() refuses more than 4,300
+        raise _number_error(kind, "ParseInt", text, "value out of range", token)
     try:
         value = int(text, base)
     except ValueError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter import yaml_nodes
 from exporter.gate.arguments import PLACEHOLDER, substitute_known
 from exporter.gate.kubernetes import KubernetesObject, ManifestIssue, parse_manifest
 from exporter.gate.lint.findings import issue
@@ -189,7 +190,7 @@ def read_input(files: Iterable[ManifestFile], context: LintContext) -> LintInput
         tuple(item for item in items if isinstance(item, KubernetesObject) and _is_core_or_argo(item)),
         tuple(item for item in items if isinstance(item, ManifestIssue)),
         context,
-        {file.name: tuple(file.text.split("\n")) for file in files},
+        {file.name: tuple(yaml_nodes.split_lines(file.text)) for file in files},
     )
 
 

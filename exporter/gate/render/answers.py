@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exporter.gate import promql
-from exporter.gate.controller import DEFAULT_VERSION, ControllerVersion, parse_version
-from exporter.gate.go_format import parse_duration
+from exporter.gate.controller import DEFAULT_VERSION, ControllerVersion, Feature, parse_version
+from exporter.gate.dialect import StoreKind, store_kind
+from exporter.gate.go_format import format_duration, parse_duration
+from exporter.gate.sequential import SequentialTest
 from exporter.net.auth import basic_auth
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 # Put into PromQL and YAML as it is, so without anything that ends a string there.
 _LABEL_VALUE: Final = re.compile(r"[^\s\"'`\\{}]+")
+POD: Final = "pod"
 READ_URL: Final = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
 
 
@@ -39,7 +42,28 @@ class Signal(StrEnum):
     SATURATION = "saturation"
     APM = "apm"
     COMPARISON = "comparison"
+    ALERTS = "alerts"
+    NEW_ERRORS = "new-errors"
     PROMQL = "promql"
+
+
+class DecisionMethod(StrEnum):
+    """How a gate decides: by a threshold of one value, or by evidence that grows from look to look."""
+
+    THRESHOLD = "threshold"
+    SEQUENTIAL = "sequential"
+
+
+SEQUENTIAL_SIGNALS: Final = (Signal.ERROR_RATE, Signal.LATENCY)
+"""Signals that count bad requests."""
+SEQUENTIAL_COUNT: Final = 30
+"""Default number of looks of the sequential test: an hour at the default interval."""
+MIN_HISTORY_SECONDS: Final = 7200
+"""Default age of a canary up to which its requests count; also how old the requests before the update are at least."""
+MIN_TILE_SECONDS: Final = 60
+"""Bad requests are counted per minute, or, with slower scrapes, per multiple of their interval."""
+_THRESHOLD_ANSWERS: Final = {"success", "failure", "failures", "inconclusives", "higher_is_better", "no_data"}
+_SEQUENTIAL_ANSWERS: Final = {"worse", "false_alarm", "miss", "slower_than", "min_events", "slo", "budget"}
 
 
 class NoData(StrEnum):
@@ -90,6 +114,14 @@ class Answers(BaseModel):
 
     signal: Signal
     """What to measure."""
+    test: DecisionMethod = DecisionMethod.THRESHOLD
+    """How to decide: threshold (of one value), or sequential (error-rate, latency): evidence against the canary."""
+    worse: float = Field(default=2.0, gt=1, le=1000)
+    """Sequential: how many times as often as the stable a canary fails that must be found."""
+    false_alarm: float = Field(default=0.01, gt=0, le=0.5)
+    """Sequential: probability to fail a canary that is no worse than the stable."""
+    miss: float = Field(default=0.05, gt=0, le=0.5)
+    """Sequential: probability to pass a canary that is --worse times as bad."""
     service: LabelValue = Field(min_length=1)
     """The service: value of the label --service-label."""
     namespace: ObjectName = ""
@@ -113,13 +145,13 @@ class Answers(BaseModel):
     interval: Seconds = 120
     """Time between measurements."""
     count: int = Field(default=5, ge=1, le=1000)
-    """Number of measurements."""
+    """Number of measurements. Sequential: 30, after which it pauses undecided."""
     failures: int = Field(default=3, ge=1)
     """Number of bad measurements at which the gate fails."""
     inconclusives: int = Field(default=3, ge=1)
     """Number of inconclusive measurements at which the rollout pauses."""
     window: Seconds | None = None
-    """Range of each measurement. Default: the interval, and at least four scrapes."""
+    """Range of each measurement. Default: the interval, and at least four scrapes. Sequential: the last 2h count."""
     scrape_interval: Seconds = 30
     """Interval at which the metrics are scraped or pushed."""
     read_delay: Seconds = 30
@@ -144,7 +176,7 @@ class Answers(BaseModel):
     """Metric to query. Default: depends on the signal."""
     service_label: LabelName = Field(default="service", min_length=1)
     """Label that contains the service."""
-    pod_label: LabelName = "pod"
+    pod_label: LabelName = POD
     """Label that contains the pod; empty if the metrics have none: then canary and stable are measured together."""
     errors: str = 'status=~"5.."'
     """Label matcher of bad requests."""
@@ -152,6 +184,18 @@ class Answers(BaseModel):
     """With apm: the value of the label env."""
     quantile: float = Field(default=0.95, gt=0, lt=1)
     """With latency: the quantile."""
+    slower_than: float = Field(default=0.5, gt=0)
+    """Sequential latency: a request that takes longer is bad; the bound of a bucket, as in the label le."""
+    min_events: int = Field(default=10, ge=1)
+    """Sequential: nothing is decided below this number of bad requests of canary and stable."""
+    slo: float = Field(default=0.999, gt=0, lt=1)
+    """Sequential: the service's objective, the share of good requests in 30 days."""
+    budget: float = Field(default=0.02, gt=0, le=1)
+    """Sequential: the share of the month's error budget at which the canary fails, whatever the evidence."""
+    error_label: LabelName = Field(default="route", min_length=1)
+    """With new-errors: the label whose values are compared, such as a route or an exception."""
+    store: StoreKind = StoreKind.AUTO
+    """What evaluates the queries: prometheus, metricsql (VictoriaMetrics, Last9), or auto, by the address."""
 
     @property
     def version(self) -> ControllerVersion:
@@ -168,7 +212,8 @@ class Answers(BaseModel):
     @property
     def template_name(self) -> str:
         """Return the template's name."""
-        return self.name or f"last9-{self.signal}"
+        prefix = "sequential-" if self.is_sequential else ""
+        return self.name or f"last9-{prefix}{self.signal}"
 
     @property
     def rollout_name(self) -> str:
@@ -176,10 +221,46 @@ class Answers(BaseModel):
         return self.rollout or self.service
 
     @property
+    def is_sequential(self) -> bool:
+        """Return whether the gate is a sequential test."""
+        return self.test is DecisionMethod.SEQUENTIAL
+
+    @property
+    def sequential_test(self) -> SequentialTest:
+        """Return the parameters of the sequential test."""
+        return SequentialTest(self.worse, self.false_alarm, self.miss)
+
+    @property
+    def is_metricsql(self) -> bool:
+        """Return whether the store evaluates MetricsQL."""
+        return store_kind(self.store, self.read_address) is StoreKind.METRICSQL
+
+    @property
+    def tile(self) -> int:
+        """Return the seconds in which the sequential test counts bad requests; a multiple of the scrape interval."""
+        # A rate needs two samples. VictoriaMetrics' also has the one before its range, but not at the first tile.
+        minimum = max(MIN_TILE_SECONDS, (2 if self.is_metricsql else 1) * self.scrape_interval)
+        return -(-minimum // self.scrape_interval) * self.scrape_interval
+
+    @property
+    def history(self) -> int:
+        """Return the age of a canary in seconds up to which the sequential test counts its requests."""
+        return self.window or max(MIN_HISTORY_SECONDS, self.duration)
+
+    @property
+    def duration(self) -> int:
+        """Return the seconds from the gate's start to its last measurement."""
+        return self.delay + (self.count - 1) * self.interval
+
+    @property
     def range(self) -> int:
         """Return the range of the query in seconds; for --query, the longest range in it."""
         if self.query:
             return self._max_range()
+        if self.is_sequential:
+            # Prometheus counts between the samples inside of a range, VictoriaMetrics from the sample before it: with
+            # one more scrape in the range there, and one range per step here, every request is counted once.
+            return self.tile + (0 if self.is_metricsql else self.scrape_interval)
         # A rate needs two samples; twice as many leave room for a scrape that fails or is late.
         return self.window or max(self.interval, 4 * self.scrape_interval)
 
@@ -194,6 +275,16 @@ class Answers(BaseModel):
         """Return the time before the first measurement in seconds."""
         return self.range + self.read_delay
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the user wrote
+        if not isinstance(values, dict):
+            return values
+        sequential = {"count": SEQUENTIAL_COUNT} if values.get("test") == DecisionMethod.SEQUENTIAL else {}
+        # A new error stays counted, so later measurements only repeat it.
+        once = {"failures": 1} if values.get("signal") == Signal.NEW_ERRORS else {}
+        return {**sequential, **once, **values}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for is_wrong, message in self._contradictions():
@@ -203,15 +294,16 @@ class Answers(BaseModel):
 
     def _contradictions(self) -> tuple[tuple[Any, str], ...]:
         """Return whether each pair of answers contradicts itself, and the message."""
+        if self.is_sequential:
+            return (*self._general_contradictions(), *self._sequential_contradictions())
         needs_more, two_scrapes = "needs a --count of at least as many", 2 * self.scrape_interval
+        sequential = ", ".join(map(_option, sorted(_SEQUENTIAL_ANSWERS & self.model_fields_set)))
         return (
-            (bool(self.cluster_id) != bool(self.organization), "--cluster-id and --organization must be set together"),
-            ((self.signal is Signal.PROMQL) != bool(self.query), "--query and --signal promql must be set together"),
+            *self._general_contradictions(),
+            (sequential, f"{sequential} and --test sequential must be set together"),
             (self.failures > self.count, f"--failures {self.failures} {needs_more} measurements"),
             (self.inconclusives > self.count, f"--inconclusives {self.inconclusives} {needs_more}"),
-            (self.interval < self.scrape_interval, "--interval is shorter than --scrape-interval"),
             (0 < self.range < two_scrapes, "--window (or the query's range) contains fewer than two scrapes"),
-            (self.next_weight <= self.weight, "--next-weight must be above --weight"),
             # One bad moment is part of more measurements than are tolerated.
             (
                 # -(-a // b) is a / b rounded up.
@@ -219,6 +311,37 @@ class Answers(BaseModel):
                 "one bad moment is enough to reach --failures: raise --interval or shorten --window",
             ),
         )
+
+    def _general_contradictions(self) -> tuple[tuple[Any, str], ...]:
+        return (
+            (bool(self.cluster_id) != bool(self.organization), "--cluster-id and --organization must be set together"),
+            ((self.signal is Signal.PROMQL) != bool(self.query), "--query and --signal promql must be set together"),
+            (self.interval < self.scrape_interval, "--interval is shorter than --scrape-interval"),
+            (self.next_weight <= self.weight, "--next-weight must be above --weight"),
+        )
+
+    def _sequential_contradictions(self) -> tuple[tuple[Any, str], ...]:
+        signals = " or ".join(SEQUENTIAL_SIGNALS)
+        thresholds = ", ".join(map(_option, sorted(_THRESHOLD_ANSWERS & self.model_fields_set)))
+        early = (
+            f"--test sequential needs --controller 1.8 or later: {self.controller} has no consecutiveSuccessLimit, "
+            "without which a canary could fail early but not pass early"
+        )
+        length, history = format_duration(self.duration), format_duration(self.history)
+        return (
+            (self.signal not in SEQUENTIAL_SIGNALS, f"--test sequential counts bad requests: use --signal {signals}"),
+            (thresholds, f"{thresholds} cannot be set with --test sequential: --false-alarm and --miss decide"),
+            (not self.version.supports(Feature.CONSECUTIVE_SUCCESS_LIMIT), early),
+            (
+                self.pod_label != POD,
+                "--test sequential needs request metrics with the label pod, which it joins with those of the exporter",
+            ),
+            (self.duration > self.history, f"the gate may last {length}, but --window counts only {history}"),
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 QUESTIONS: Final[Mapping[str, FieldInfo]] = Answers.model_fields

@@ -99,9 +99,33 @@ def _share_of_role(answers: Answers, role: str) -> str:
     return _share(bad, total, format_duration(answers.range), join)
 
 
+def _alerts(answers: Answers) -> str:
+    name = answers.metric or "ALERTS"
+    firing, service = 'alertstate="firing"' if name == "ALERTS" else "", f'{answers.service_label}="{SERVICE}"'
+    # Of another series, such as a recording rule's, those above 0 count. No alert has no series.
+    return f"count({name}{_braces(firing, service)} > 0) or vector(0)"
+
+
+def _new_errors(answers: Answers) -> str:
+    name, label = answers.metric or "http_requests_total", answers.error_label
+    service = (f'namespace="{NAMESPACE}"', f'{answers.service_label}="{SERVICE}"')
+    window = format_duration(answers.range)
+    roles = f'argo_rollouts_pod_info{{namespace="{NAMESPACE}", name="{ROLLOUT}", role="canary"}}'
+    join = f" * on (namespace, pod) group_left () ({roles} == 1)"
+    has_label, other_pods = f'{label}!=""', f'pod!~".+-{HASH}-.+"'
+    bad = f"{name}{_braces(*service, has_label, answers.errors)}"
+    others = f"{name}{_braces(*service, other_pods, has_label, answers.errors)}"
+    # A counter that begins at 1 has no rate, but the pods of the canary are as old as the update.
+    return (
+        f"(\n  count(\n    sum by ({label}) ({bad}{join}) > 0\n    unless on ({label})\n"
+        f"    max by ({label}) (max_over_time({others}[1d])) > 0\n  )\n  or vector(0)\n)\n"
+        f"and on ()\nsum(rate({name}{_braces(*service)}[{window}]){join}) > 0"
+    )
+
+
 def _dilution_remarks(answers: Answers) -> tuple[str, ...]:
     """Return what a query that does not separate canary and stable means for the thresholds."""
-    if selects_canary(answers):
+    if not measures_service(answers):
         return ()
     return (
         "Canary and stable are measured together: a canary of little weight has little influence on the value.",
@@ -109,10 +133,25 @@ def _dilution_remarks(answers: Answers) -> tuple[str, ...]:
     )
 
 
-def selects_canary(answers: Answers) -> bool:
-    """Return whether the query measures the canary alone."""
-    return answers.signal is not Signal.APM and (
-        answers.signal in {Signal.COMPARISON, Signal.SATURATION} or HASH in query(answers)
+def measures_service(answers: Answers) -> bool:
+    """Return whether the query measures canary and stable together."""
+    if answers.signal in {Signal.COMPARISON, Signal.SATURATION, Signal.ALERTS}:
+        return False  # an alert is one of the service, but no share that the canary's weight could hide
+    return answers.signal is Signal.APM or HASH not in query(answers)
+
+
+def _alert_remarks(_: Answers) -> tuple[str, ...]:
+    return (
+        "Alerts of the service, whatever caused them. A rule needs its own `for` to fire: this gate complements one",
+        "that measures the canary.",
+    )
+
+
+def _new_error_remarks(answers: Answers) -> tuple[str, ...]:
+    return (
+        f"A value of the label {answers.error_label} is new if only pods of the canary have bad requests with it, and",
+        "no other pod had one in the last day. argo_rollouts_pod_info comes from rollouts-exporter. The request",
+        "metrics must have the labels namespace and pod.",
     )
 
 
@@ -135,6 +174,10 @@ SIGNALS: Final[Mapping[Signal, SignalTemplate]] = {
         0.05,
         _comparison,
         _comparison_remarks,
+    ),
+    Signal.ALERTS: SignalTemplate("alerts", "number of firing alerts of the service", 1, 1, _alerts, _alert_remarks),
+    Signal.NEW_ERRORS: SignalTemplate(
+        "new-errors", "number of label values with errors on canary pods only", 1, 1, _new_errors, _new_error_remarks
     ),
     Signal.PROMQL: SignalTemplate("query", "the query's value", 0.05, 0.10, lambda answers: answers.query.strip()),
 }
@@ -164,6 +207,17 @@ def conditions(answers: Answers) -> ConditionPair:
             return _compare_all(answers)
         case other:
             raise ValueError(f"the query returns a {other}; use one that returns an instant vector: rate(…), sum(…)")
+
+
+def sequential_conditions() -> ConditionPair:
+    """Return the conditions of the evidence: both lines are part of the decision."""
+    return value_conditions(f"<= {SUCCESS}", f">= {FAILURE}")
+
+
+def value_conditions(success: str, failure: str) -> ConditionPair:
+    """Return the conditions of a query with one value; no data and NaN are neither good nor bad."""
+    has_data = "len(result) > 0 && !isNaN(result[0])"
+    return ConditionPair(f"{has_data} && result[0] {success}", f"{has_data} && result[0] {failure}")
 
 
 def _compare(answers: Answers, value: str, has_data: str, no_data: str) -> ConditionPair:

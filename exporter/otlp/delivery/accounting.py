@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from exporter.otlp.delivery.drop_log import DropLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.otlp.delivery.queue import Drop
+    from exporter.storage.model import Drop
+
+
+_DROPPED: Final = "dropped."
+"""Start of the keys of dropped points, by reason. The keys are stored, so they are public."""
+
+
+_DROP_EVENTS: Final = {
+    "expired": "they waited longer than storage.max_age",
+    "queue_full": "the queue is full; see storage.max_bytes",
+    "damaged": "they cannot be read from storage.directory",
+    "shutdown": "they were only in memory; see storage.directory",
+}
+"""Why queued points were dropped, by reason."""
 
 
 class DeliveryState(StrEnum):
@@ -44,13 +59,19 @@ class DeliveryAccounting:
     last_lag: float = 0.0
     state: DeliveryState = DeliveryState.IDLE
     state_reason: str = ""
+    drop_log: DropLog = field(default_factory=DropLog, compare=False, repr=False)
 
-    def restore(self, delivered: int, rejected: int, dropped: Mapping[str, int]) -> None:
+    def counts(self) -> dict[str, int]:
+        """Return the counts that continue after a restart, for `restore`."""
+        dropped = {_DROPPED + reason: points for reason, points in self.dropped.items()}
+        return {"delivered": self.delivered, "rejected": self.rejected, **dropped}
+
+    def restore(self, counts: Mapping[str, int]) -> None:
         """Add the counts of an earlier process; points that are still queued are counted by `count_enqueued`."""
-        self.delivered += delivered
-        self.rejected += rejected
-        self.dropped.update(dropped)
-        self.produced += delivered + rejected + sum(dropped.values())  # so that the counts balance
+        self.delivered += counts.get("delivered", 0)
+        self.rejected += counts.get("rejected", 0)
+        self.dropped.update({key.removeprefix(_DROPPED): n for key, n in counts.items() if key.startswith(_DROPPED)})
+        self.produced += sum(counts.values())  # so that the counts balance
 
     def count_enqueued(self, points: int) -> None:
         """Count points that were produced and are queued now."""
@@ -62,10 +83,17 @@ class DeliveryAccounting:
         self.queued -= delivered + rejected
         self.delivered += delivered
         self.rejected += rejected
-        self.count_dropped(drops)
+        self._subtract(drops)
 
     def count_dropped(self, drops: Iterable[Drop]) -> None:
-        """Count queued points that were dropped."""
+        """Count and log queued points that were dropped, before the endpoint decided about them."""
+        drops = tuple(drops)
+        self._subtract(drops)
+        for drop in drops:
+            event = f"points dropped: {_DROP_EVENTS.get(drop.reason, drop.reason)}"
+            self.drop_log.add(event, drop.points, kind=drop.reason)
+
+    def _subtract(self, drops: Iterable[Drop]) -> None:
         for drop in drops:
             self.queued -= drop.points
             self.dropped[drop.reason] += drop.points

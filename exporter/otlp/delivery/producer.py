@@ -1,54 +1,43 @@
-"""The producer: encodes and compresses each snapshot, and puts its requests into the queue."""
+"""The producer: encodes and compresses each snapshot into requests, ready to be queued."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.net.gzip import gzip_body
-from exporter.otlp.delivery.queue import QueuedRequest
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from exporter.metrics import MetricsSnapshot
-    from exporter.otlp.delivery.accounting import DeliveryAccounting
-    from exporter.otlp.delivery.queue import RequestQueue
     from exporter.otlp.encode.encoder import Encoder
-    from exporter.otlp.encode.protobuf import ExportRequest
 
-    EncodeNext = Callable[[], ExportRequest | None]
-    RunOnWorker = Callable[[EncodeNext], Awaitable[ExportRequest | None]]
+    EncodeNext = Callable[[], QueuedRequest | None]
+    RunOnWorker = Callable[[EncodeNext], Awaitable[QueuedRequest | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestProducer:
-    """Turns snapshots into queued requests, and calls `wake` after each.
-
-    The encoder belongs to the worker thread, so each request is encoded and compressed there, by `run_on_worker`.
-    """
+    """Turns snapshots into requests; the encoder belongs to the worker thread, so `run_on_worker` runs it there."""
 
     encoder: Encoder
-    queue: RequestQueue
-    accounting: DeliveryAccounting
-    wake: Callable[[], None]
     run_on_worker: RunOnWorker
 
-    async def enqueue(self, snapshot: MetricsSnapshot, now: float, *, gzip: bool = True) -> int:
-        """Encode and queue a snapshot at `now` (Unix seconds); return the number of its points."""
-        requests = self.encoder.requests(snapshot)
+    async def requests(self, snapshot: MetricsSnapshot, *, gzip: bool = True) -> list[QueuedRequest]:
+        """Return the requests of a snapshot, all of them: a cycle is committed completely or not at all."""
+        encoded = self.encoder.requests(snapshot)
 
-        def encode_next() -> ExportRequest | None:
-            request = next(requests, None)
-            return request if request is None or not gzip else replace(request, body=gzip_body(request.body))
+        def encode_next() -> QueuedRequest | None:
+            request = next(encoded, None)
+            if request is None:
+                return None
+            body = gzip_body(request.body) if gzip else request.body
+            return QueuedRequest(body, request.point_count, snapshot.timestamp)
 
-        points = 0
+        requests: list[QueuedRequest] = []
+        # One at a time, so that other work of the worker is not held up by all of them.
         while (request := await self.run_on_worker(encode_next)) is not None:
-            points += request.point_count
-            # Before `put`, which may drop the request: drops are subtracted from what is queued.
-            self.accounting.count_enqueued(request.point_count)
-            queued = QueuedRequest(request.body, request.point_count, snapshot.timestamp)
-            self.accounting.count_dropped(self.queue.put(queued, now))
-            self.wake()
-            await self.queue.commit()
-        return points
+            requests.append(request)
+        return requests

@@ -38,10 +38,11 @@ _SENTINELS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class FramedPoints:
-    """Concatenated points, each with its length prefix."""
+    """Concatenated points, each with its length prefix; `samples` counts the samples that they were made of."""
 
     count: int
     body: bytes
+    samples: int = 0
 
     def split(self, max_points: int, max_bytes: int) -> tuple[FramedPoints, FramedPoints | None]:
         """Return the first points that fit both limits, and the others, None if all fit."""
@@ -50,17 +51,15 @@ class FramedPoints:
             split_count, split_at = split_count + 1, end
         if split_count == self.count:
             return self, None
-        first = FramedPoints(split_count, self.body[:split_at])
-        return first, FramedPoints(self.count - split_count, self.body[split_at:])
-
-    def without_first(self) -> FramedPoints | None:
-        """Return the points after the first, None if there are none."""
-        return self.split(1, len(self.body))[1]
+        # The points of a batch nearly always have equally many samples; their sum is exact in any case.
+        samples = self.samples * split_count // self.count
+        first = FramedPoints(split_count, self.body[:split_at], samples)
+        return first, FramedPoints(self.count - split_count, self.body[split_at:], self.samples - samples)
 
 
-def frame_points(points: Sequence[bytes]) -> FramedPoints:
-    """Concatenate encoded points with their length prefixes."""
-    return FramedPoints(len(points), b"".join([length_prefix(len(point)) + point for point in points]))
+def frame_points(points: Sequence[bytes], samples: int) -> FramedPoints:
+    """Concatenate encoded points, made of so many samples, with their length prefixes."""
+    return FramedPoints(len(points), b"".join([length_prefix(len(point)) + point for point in points]), samples)
 
 
 @lru_cache(4096)  # points of one family have few distinct sizes
@@ -155,8 +154,9 @@ class EncodedBatchCache:
         if len(distinct) < len(keys) or not all(item.template is not None for item in cached):
             return None
         shared_prefix = self._encoder.shared_prefix(timestamp)
-        templates = filter(None, [item.template for item in cached])
-        return (FramedPoints(template.count, template.render(shared_prefix)) for template in templates), distinct
+        templates = [(item.template, len(item.batch)) for item in cached if item.template is not None]
+        framed = (FramedPoints(template.count, template.render(shared_prefix), size) for template, size in templates)
+        return framed, distinct
 
     def end_cycle(self) -> None:
         """End a cycle: evict what was not used recently."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -32,15 +34,28 @@ _FRAMING_BYTES: Final = 64
 """Bytes reserved for each metric: more than its key and length, its fields beside the points, and outer lengths."""
 
 
+@dataclass(frozen=True, slots=True)
+class SampleCounts:
+    """What became of samples: samples = encoded + skipped; `example` is a family with skipped ones, "" for none."""
+
+    samples: int
+    encoded: int
+    skipped: Mapping[str, int]
+    example: str
+
+
 class Encoder:
     """Encodes snapshots; caches what does not change between them.
 
-    `skipped` counts samples and points that were not encoded, by reason. Requests have at most `max_points` points and
-    `max_bytes` bytes before compression; the limits are those of the settings.
+    Requests have at most `max_points` points and `max_bytes` bytes before compression; the limits are those of the
+    settings. `samples` counts what was to be encoded, active and stale, `encoded` what was, `skipped` the others by
+    reason; `example` is the family of the last one.
     """
 
     def __init__(self, identity: Identity, max_points: int = sys.maxsize, max_bytes: int = sys.maxsize) -> None:
+        self.samples = self.encoded = 0
         self.skipped: Counter[str] = Counter()
+        self.example = ""
         self._identity = identity
         self._new_builder = partial(RequestBuilder, identity, max_points, max_bytes)
         numbers = NumberEncoder(identity, self.skipped)
@@ -51,8 +66,21 @@ class Encoder:
             MetricType.HISTOGRAM: HistogramEncoder(HISTOGRAM, identity, self.skipped),
             MetricType.SUMMARY: HistogramEncoder(SUMMARY, identity, self.skipped),
         }
+        self.clear_caches()
+
+    def clear_caches(self) -> None:
+        """Drop the encoded batches and the counts: the next snapshot is encoded from scratch."""
+        self.take_counts()
         # By encoder: three types share one.
         self._caches = {encoder: EncodedBatchCache(encoder) for encoder in self._encoders.values()}
+
+    def take_counts(self) -> SampleCounts:
+        """Return the counts since the last call; to be called between two snapshots."""
+        counts = SampleCounts(self.samples, self.encoded, +self.skipped, self.example)
+        self.samples = self.encoded = 0
+        self.skipped.clear()
+        self.example = ""
+        return counts
 
     def requests(self, snapshot: MetricsSnapshot) -> Iterator[ExportRequest]:
         """Yield the export requests of a snapshot, each encoded when requested: only one is in memory."""
@@ -65,8 +93,9 @@ class Encoder:
                     builder = self._new_builder()
                 else:
                     # What does not fit into an empty request fits into none.
-                    self.skipped["too_large"] += 1
-                    rest = rest.without_first()
+                    first, rest = rest.split(1, sys.maxsize)
+                    self._skip("too_large", first.samples, family)
+                    self.encoded -= first.samples
         if builder.point_count:
             yield builder.build()
         for encoder, cache in self._caches.items():
@@ -78,14 +107,23 @@ class Encoder:
         active_by_name, stale_by_name = _by_name(snapshot.families), _by_name(snapshot.stale)
         for name in dict.fromkeys((*active_by_name, *stale_by_name)):
             active, stale = active_by_name.get(name, []), stale_by_name.get(name, [])
+            sample_count = sum(map(len, (*active, *stale)))
+            self.samples += sample_count
+            first = (active or stale)[0]
             if name:
-                first = (active or stale)[0]
+                skipped_before = self.skipped.total()
                 merged = (self._merge_same_type(first, active), self._merge_same_type(first, stale))
                 for points in self._encode_metric(*merged, snapshot.timestamp):
+                    self.encoded += points.samples
                     yield first, points
+                self.example = name if self.skipped.total() > skipped_before else self.example
             else:
                 # Stores refuse the entire request for one metric without a name.
-                self.skipped["unnamed"] += sum(map(len, (*active, *stale)))
+                self._skip("unnamed", sample_count, first)
+
+    def _skip(self, reason: str, samples: int, family: MetricFamily) -> None:
+        self.skipped[reason] += samples
+        self.example = family.name
 
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
         encoder = self._encoders[active.type]
@@ -98,8 +136,8 @@ class Encoder:
             batches, seen_attributes = cached
             yield from batches
         else:
-            yield from map(frame_points, filter(None, encoder.encode(active, timestamp, seen_attributes)))
-        yield from map(frame_points, filter(None, encoder.encode_stale(stale, timestamp, seen_attributes)))
+            yield from starmap(frame_points, encoder.encode(active, timestamp, seen_attributes))
+        yield from starmap(frame_points, encoder.encode_stale(stale, timestamp, seen_attributes))
 
     def _merge_same_type(self, first: MetricFamily, families: list[MetricFamily]) -> MetricFamily:
         """Merge families of the type of `first`, and skip the others: a name has one type (T06)."""

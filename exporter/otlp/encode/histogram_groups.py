@@ -53,6 +53,11 @@ class GroupLayout:
     ignored: int
     invalid_bounds: bool
 
+    @property
+    def used(self) -> int:
+        """The number of series that become a part of the point."""
+        return self.width - self.ignored
+
 
 @dataclass(frozen=True, slots=True)
 class PointGroup:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from exporter.metrics import Labels, SampleBatch
-    from exporter.otlp.encode.protobuf import Identity, PointMessage
+    from exporter.otlp.encode.protobuf import Identity, PointBlock, PointMessage
 
 BLOCK_POINTS: Final = 500
 """Points encoded at once: bounds the memory of a family that is encoded without cache."""
@@ -47,7 +47,7 @@ class PointFormat:
 
 
 class HistogramEncoder:
-    """Encodes families with one point for several series; counts skipped samples and points by reason."""
+    """Encodes families with one point for several series; counts skipped samples by reason."""
 
     def __init__(self, point_format: PointFormat, identity: Identity, skipped: Counter[str]) -> None:
         self._format = point_format
@@ -78,17 +78,17 @@ class HistogramEncoder:
         """Return None: values occur at several places of such a point."""
         return None
 
-    def encode(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[list[bytes]]:
+    def encode(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[PointBlock]:
         """Yield points in bounded blocks; add their attributes to `seen_attributes`."""
         ordered, groups = self._groups.group(family)
         seen_attributes.update(group.attribute_bytes for group in groups)
         for same_layout, values in _blocks(groups, array("d", ordered.values)):
-            self._skipped["surplus"] += same_layout[0].layout.ignored * len(same_layout)
-            yield self._encode_points(same_layout, values, nanoseconds(timestamp))
+            layout = same_layout[0].layout
+            self._skipped["surplus"] += layout.ignored * len(same_layout)
+            points = self._encode_points(same_layout, values, nanoseconds(timestamp))
+            yield points, layout.used * len(points)
 
-    def encode_stale(
-        self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]
-    ) -> Iterator[list[bytes]]:
+    def encode_stale(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[PointBlock]:
         """Yield a staleness marker for each group (T41, T46).
 
         It has bounds, counts of zero and a sum of 0: without them some stores keep a part of the series alive.
@@ -96,13 +96,14 @@ class HistogramEncoder:
         ordered, groups = self._groups.group(family)
         for same_layout, _ in _blocks(groups, array("d", ordered.values)):
             new = [group.attribute_bytes for group in same_layout if group.attribute_bytes not in seen_attributes]
-            self._skipped["duplicate"] += len(same_layout) - len(new)
             layout = same_layout[0].layout
+            self._skipped["duplicate"] += layout.width * (len(same_layout) - len(new))
+            self._skipped["surplus"] += layout.ignored * len(new)
             if layout.invalid_bounds:
-                self._skipped["bad_edge"] += len(new)
-            else:
+                self._skipped["bad_edge"] += layout.used * len(new)
+            elif layout.used:
                 marker = self._format.encode_stale(layout, nanoseconds(timestamp))
-                yield [attributes + marker for attributes in new]
+                yield [attributes + marker for attributes in new], layout.used * len(new)
 
     def end_cycle(self) -> None:
         """End a cycle: evict what was not used recently."""
@@ -111,16 +112,16 @@ class HistogramEncoder:
     def _encode_points(self, groups: Sequence[PointGroup], values: array[float], nanos: int) -> list[bytes]:
         layout = groups[0].layout
         if layout.invalid_bounds:
-            self._skipped["bad_edge"] += len(groups)
+            self._skipped["bad_edge"] += layout.used * len(groups)
             return []
         if layout.count_position is None:
-            self._skipped["no_count"] += len(groups)  # T23, T29
+            self._skipped["no_count"] += layout.used * len(groups)  # T23, T29
             return []
         tails = self._format.encode(layout, values, nanos)
         if tails is not None:
             return [group.attribute_bytes + tail for group, tail in zip(groups, tails, strict=True)]
         if len(groups) == 1:
-            self._skipped["bad_count"] += 1  # T26
+            self._skipped["bad_count"] += layout.used  # T26
             return []
         # Encoded again one by one, so that only invalid points are skipped.
         rows = zip(groups, _rows(values, layout.width), strict=True)

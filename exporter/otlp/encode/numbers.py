@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exporter.metrics import Labels, MetricFamily, SampleBatch, Series
-    from exporter.otlp.encode.protobuf import Identity
+    from exporter.otlp.encode.protobuf import Identity, PointBlock
 
 BLOCK_POINTS: Final = 1000
 """Points encoded at once: bounds the memory of a family that is encoded without cache."""
@@ -57,23 +57,21 @@ class NumberEncoder:
         """Encode the values, which come before the labels."""
         return [_WITH_VALUE(_VALUE, value) for value in batch.values]
 
-    def encode(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[list[bytes]]:
+    def encode(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[PointBlock]:
         """Yield the points of a family in bounded blocks; add the attributes of its series to `seen_attributes`."""
         prefix = NumberDataPoint(time_unix_nano=nanoseconds(timestamp)).SerializeToString() + _VALUE
         pack = Struct(f"<{len(prefix)}sd").pack
         for part, attributes in self._distinct_parts(family, seen_attributes):
             rows = zip(attributes, self._identity_bytes(part.series), part.values, strict=True)
             points = [labels + identity + pack(prefix, value) for labels, identity, value in rows]
-            yield points if part.start_times is None else _with_start_times(points, part.start_times)
+            yield points if part.start_times is None else _with_start_times(points, part.start_times), len(points)
 
-    def encode_stale(
-        self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]
-    ) -> Iterator[list[bytes]]:
+    def encode_stale(self, family: MetricFamily, timestamp: float, seen_attributes: set[bytes]) -> Iterator[PointBlock]:
         """Yield a staleness marker, which has no value, for each series of a family (T41, T46)."""
         marker = NumberDataPoint(time_unix_nano=nanoseconds(timestamp), flags=NO_RECORDED_VALUE).SerializeToString()
         for part, attributes in self._distinct_parts(family, seen_attributes):
             rows = zip(attributes, self._identity_bytes(part.series), strict=True)
-            yield [labels + identity + marker for labels, identity in rows]
+            yield [labels + identity + marker for labels, identity in rows], len(attributes)
 
     def end_cycle(self) -> None:
         """End a cycle: evict what was not used recently."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 PointMessage = type[NumberDataPoint] | type[HistogramDataPoint] | type[SummaryDataPoint]
 
+PointBlock = tuple[list[bytes], int]
+"""Encoded points, and of how many samples they were made."""
+
 POINT_FIELDS: Final = {
     MetricType.GAUGE: "gauge",
     MetricType.UNTYPED: "gauge",

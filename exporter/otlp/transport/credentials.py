@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{version('opentelemetry-exporter-otlp')}"
 """The specification of OTLP asks for `OTel-OTLP-Exporter-<language>/<version>`; our own name precedes it."""
 MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of a response that are read (E25)."""
+"""Bytes of a response that are read by default (E25)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Destination:
     timeout: float = 10.0
     tls: ClientTlsLoader | None = None
     gzip: bool = True
+    max_response_bytes: int = MAX_RESPONSE_BYTES
 
 
 PARSERS: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {

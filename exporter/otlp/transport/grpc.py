@@ -6,16 +6,18 @@ Imported only if the protocol is grpc: loading the library takes 9 MB of memory.
 from __future__ import annotations
 
 import re
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped] # it ships no types
 
 from exporter.net.gzip import GZIP_ERRORS, gunzip_body
-from exporter.net.http import environment_proxy
-from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, OTLP_USER_AGENT, RequestCredentials
-from exporter.otlp.transport.grpc_status import RESOURCE_EXHAUSTED, GrpcResponse
-from exporter.otlp.transport.response import NotSent, ResponseTooLarge, TransportOutcome
+from exporter.net.proxy import environment_proxy
+from exporter.otlp.transport.credential_shape import describe_credential
+from exporter.otlp.transport.credentials import OTLP_USER_AGENT, RequestCredentials
+from exporter.otlp.transport.grpc_status import CREDENTIAL_CODES, RESOURCE_EXHAUSTED, GrpcResponse
+from exporter.otlp.transport.response import CredentialRefused, NotSent, ResponseTooLarge, TransportOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +34,6 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),  # else a new channel could inherit the back-off of the one before
     ("grpc.min_reconnect_backoff_ms", 2500),  # despite its name also the limit to connect, TLS included
     ("grpc.max_send_message_length", -1),  # otlp.request.bytes limits it
-    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),  # a peer that vanished is noticed within 25 s
 )
@@ -84,7 +85,10 @@ class GrpcTransport:
             # After a timeout the connection may be dead, although its state is still ready.
             if not is_ready or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 await self._close_channel()
-            return _outcome(error)
+            outcome = _outcome(error)
+        if isinstance(outcome, GrpcResponse) and outcome.code in CREDENTIAL_CODES:
+            return CredentialRefused(outcome, describe_credential(self._credentials.headers(), time.time()))
+        return outcome
 
     async def _open_channel(self, tls: TlsMaterial | None) -> None:
         """Open a channel unless the present one uses the current certificates."""
@@ -107,8 +111,10 @@ class GrpcTransport:
 
     def _options(self) -> Iterator[tuple[str, object]]:
         yield from CHANNEL_OPTIONS
-        host = self._destination.endpoint.rpartition(":")[0].strip("[]")
-        proxy = environment_proxy("https" if self._destination.tls else "http", host)
+        yield "grpc.max_receive_message_length", self._destination.max_response_bytes
+        # Behind the address of a name server, if there is one.
+        host, _, port = self._destination.endpoint.rpartition("/")[2].rpartition(":")
+        proxy = environment_proxy("https" if self._destination.tls else "http", host.strip("[]"), int(port))
         yield ("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0)
         if self._destination.tls is not None and self._destination.tls.server_name:
             yield "grpc.ssl_target_name_override", self._destination.tls.server_name

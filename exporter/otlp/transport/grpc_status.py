@@ -17,6 +17,9 @@ from exporter.otlp import result
 OK: Final = "OK"
 RESOURCE_EXHAUSTED: Final = "RESOURCE_EXHAUSTED"
 _RETRYABLE: Final = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
+_SERVER_ERRORS: Final = {"INTERNAL", "UNKNOWN"}
+"""gRPC's form of an HTTP 500, also of a stream that a proxy broke and of a response that is not gRPC; retried as such
+unless `otlp.retry.strict` (E29)."""
 _UNANSWERED: Final = {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
 """The codes of the library itself when no response came. A server may send them, too; then the attempt was short, and
 so is what the sender subtracts from its wait."""
@@ -32,8 +35,11 @@ HINTS: Final = {
     "NOT_FOUND": result.ENDPOINT_SETTING,
     "UNIMPLEMENTED": f"{result.ENDPOINT_SETTING}, otlp.protocol and otlp.compression",
     "INVALID_ARGUMENT": result.ENDPOINT_SETTING,
+    "UNKNOWN": f"{result.ENDPOINT_SETTING}, if this persists",
 }
 """The settings to check, by status."""
+CREDENTIAL_CODES: Final = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+"""The statuses about the credential that was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class GrpcResponse:
     details: bytes = field(default=b"", repr=False)
 
 
-def classify_grpc(response: GrpcResponse, points: int) -> result.RequestResult:
+def classify_grpc(
+    response: GrpcResponse, points: int, rules: result.RetryRules = result.DEFAULT_RULES
+) -> result.RequestResult:
     """Classify the response to a request of `points` points."""
     code = response.code
     if code == OK:
@@ -57,9 +65,11 @@ def classify_grpc(response: GrpcResponse, points: int) -> result.RequestResult:
     text = result.redacted_excerpt(response.message)
     message = f"{code}{f': {text}' if text else ''}{f'; see {hint}' if hint else ''}"
     # Without RetryInfo, RESOURCE_EXHAUSTED is permanent (E30). A delay of 0 means the normal back-off (E31).
-    if code in _RETRYABLE or (code == RESOURCE_EXHAUSTED and retry_after is not None):
-        return result.Retryable(message, retry_after or None, unanswered=code in _UNANSWERED)
-    if code in _BLOCKING:
+    throttled = code == RESOURCE_EXHAUSTED
+    specified = retry_after is not None if throttled else code in _RETRYABLE
+    if rules.retries(code, specified=specified, usual=code in _SERVER_ERRORS) and not too_large:
+        return result.Retryable(message, retry_after or None, unanswered=code in _UNANSWERED, throttled=throttled)
+    if rules.holds(code, usual=code in _BLOCKING):
         return result.Blocked(message)
     can_split = too_large or code == "INVALID_ARGUMENT"
     return result.Permanent(f"grpc_{code.lower()}", message, can_split=can_split, too_large=too_large)

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from aiohttp.http_exceptions import BadStatusLine
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter.net.errors import CONNECT_KINDS, ErrorKind, ResponseTooLargeError, classify_error
+from exporter.net.errors import CONNECT_KINDS, ErrorKind, ResponseTooLargeError, classify_error, error_reason
 from exporter.net.gzip import decompress_prefix, is_gzip
-from exporter.net.http import SessionClient, environment_proxy, open_session, read_response
-from exporter.otlp.transport.credentials import MAX_RESPONSE_BYTES, OTLP_USER_AGENT, RequestCredentials
-from exporter.otlp.transport.http_status import PROTOBUF
-from exporter.otlp.transport.response import NoResponse, NotSent, ResponseTooLarge, TransportOutcome
+from exporter.net.http import SessionClient, open_session, read_response
+from exporter.net.proxy import environment_proxy
+from exporter.net.response import HttpResponse
+from exporter.otlp.transport.credential_shape import describe_credential
+from exporter.otlp.transport.credentials import OTLP_USER_AGENT, RequestCredentials
+from exporter.otlp.transport.http_status import PROTOBUF, refuses_credential
+from exporter.otlp.transport.response import (
+    BrokenResponse,
+    CredentialRefused,
+    NoResponse,
+    NotSent,
+    ResponseTooLarge,
+    TransportOutcome,
+    UnreadableResponse,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -113,7 +126,10 @@ class HttpTransport(SessionClient):
         send = partial(self._post, body, headers, tls=tls.context if tls else True)
         attempt = Attempt()
         outcome = await send(attempt)
-        return await send(Attempt()) if attempt.stale else outcome
+        outcome = await send(Attempt()) if attempt.stale else outcome
+        if isinstance(outcome, HttpResponse) and refuses_credential(outcome):
+            return CredentialRefused(outcome, describe_credential(self._credentials.headers(), time.time()))
+        return outcome
 
     async def _post(
         self, body: bytes, headers: CIMultiDict[str], attempt: Attempt, *, tls: ssl.SSLContext | bool
@@ -127,10 +143,10 @@ class HttpTransport(SessionClient):
                 allow_redirects=False,  # the credential would go with it (E20)
                 ssl=tls,
                 server_hostname=self._destination.tls.server_name if self._destination.tls else None,
-                proxy=environment_proxy(url.scheme, url.host or ""),
+                proxy=environment_proxy(url.scheme, url.host or "", url.port),
                 trace_request_ctx=attempt,
             ) as response:
-                return await _read(response)
+                return await self._read(response)
         except (aiohttp.ClientError, OSError) as error:
             # On a new connection the same errors are the fault of the server, and left to the back-off (E20).
             is_closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
@@ -149,21 +165,27 @@ class HttpTransport(SessionClient):
             headers["Content-Encoding"] = "gzip"
         return headers
 
+    async def _read(self, response: aiohttp.ClientResponse) -> TransportOutcome:
+        """Read a response and decompress it up to the limit; a body that is not compressed as it claims stays (E24)."""
+        max_bytes = self._destination.max_response_bytes
+        without_body = HttpResponse(response.status, {name.lower(): text for name, text in response.headers.items()})
+        try:
+            http_response = await read_response(response, max_bytes)
+        except ResponseTooLargeError:
+            return ResponseTooLarge(without_body.code, without_body)
+        except (aiohttp.ClientError, OSError) as error:
+            _, message = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
+            return BrokenResponse(without_body, message)
+        if response.headers.get("Content-Encoding", "").lower() in {"gzip", "deflate"}:
+            # One byte more than the limit, to notice that it is exceeded.
+            http_response = replace(http_response, body=decompress_prefix(http_response.body, max_bytes + 1))
+        if len(http_response.body) > max_bytes:
+            return ResponseTooLarge(without_body.code, without_body)
+        return http_response
+
 
 async def _mark_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx.reused = True
-
-
-async def _read(response: aiohttp.ClientResponse) -> TransportOutcome:
-    """Read a response and decompress it up to the limit; a body that is not compressed as it claims stays (E24)."""
-    try:
-        http_response = await read_response(response, MAX_RESPONSE_BYTES)
-    except ResponseTooLargeError:
-        return ResponseTooLarge(str(response.status))
-    if response.headers.get("Content-Encoding", "").lower() in {"gzip", "deflate"}:
-        # One byte more than the limit, to notice that it is exceeded.
-        http_response = replace(http_response, body=decompress_prefix(http_response.body, MAX_RESPONSE_BYTES + 1))
-    return http_response if len(http_response.body) <= MAX_RESPONSE_BYTES else ResponseTooLarge(http_response.code)
 
 
 _BROKEN: Final = ("broken", "the connection broke before the response was complete")
@@ -174,15 +196,25 @@ _ERROR_MESSAGES: Final[Mapping[ErrorKind, tuple[str, str]]] = {
     ErrorKind.PROXY: ("proxy", "no connection through the proxy; see HTTPS_PROXY and NO_PROXY"),
     ErrorKind.DNS: ("dns", "its name does not resolve; see otlp.endpoint"),
     **dict.fromkeys(CONNECT_KINDS, ("connect", "no connection; see otlp.endpoint")),
+    ErrorKind.RESET_ON_CONNECT: ("connect", "the connection was closed at once; see otlp.endpoint and otlp.tls"),
     ErrorKind.NOT_HTTP: ("not_http", "its response is not HTTP; see otlp.endpoint"),
 }
 """By kind: the code that requests are counted by, and the message; _BROKEN for all other kinds."""
+
+
+def _is_bad_status_line(error: BaseException) -> bool:
+    # aiohttp raises its own error from one that it raises from that of the parser.
+    return error.__cause__ is not None and isinstance(error.__cause__.__cause__, BadStatusLine)
 
 
 def _outcome(error: aiohttp.ClientError | OSError) -> TransportOutcome:
     kind = classify_error(error)
     if kind is ErrorKind.INVALID_URL:
         return NotSent("otlp.endpoint is not an http:// or https:// URL")
+    # Without its status line it is no HTTP at all; anything else comes after the server has decided.
+    if kind is ErrorKind.NOT_HTTP and not _is_bad_status_line(error):
+        return UnreadableResponse("its response has an invalid or endless header; see otlp.endpoint, and any proxy")
     code, message = _ERROR_MESSAGES.get(kind, _BROKEN)
-    detail = f" ({error})" if isinstance(error, aiohttp.ClientConnectorError) else ""
-    return NoResponse(f"{message}{detail}", code)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        message = f"{message} ({error.host}:{error.port}: {error_reason(error)})"
+    return NoResponse(message, code)

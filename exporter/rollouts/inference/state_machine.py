@@ -143,6 +143,23 @@ def view_without_leader(state: RolloutState, observation: Observation) -> Contro
     return ControllerView(state.process, state.strategy, "", state.phases.phase, None, state.event_counts)
 
 
+def without_future(state: RolloutState, now: float) -> RolloutState:
+    """Return a state without times after `now`, to which the clock was set back: what they begin has just begun."""
+    phases, update = state.phases, state.update
+    held = phases.hold_down_from
+    phases = replace(phases, since=min(phases.since, now), hold_down_from=held and (held[0], min(held[1], now)))
+    if update is not None and update.started_at is not None:
+        update = replace(update, started_at=min(update.started_at, now))
+    return replace(
+        state,
+        first_seen=min(state.first_seen, now),
+        phases=phases,
+        update=update,
+        last_event_at=min(state.last_event_at, now),
+        pending_since=min(state.pending_since, now),
+    )
+
+
 def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
     """Compare the event counters with the previous ones, without events that are already known.
 

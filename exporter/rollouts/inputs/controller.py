@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.incremental import BatchMemo, per_sample
@@ -37,20 +38,24 @@ _NAME_SUFFIX: Final = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[0-9]+(?
 def scraped_process(result: ScrapeResult) -> ControllerProcess:
     """Return the process that was scraped; its start is 0 if the page does not show it."""
     start_time = next((value for _, value in result.samples("process_start_time_seconds")), 0.0)
-    return ControllerProcess(result.target, start_time, result.installation)
+    # NaN equals nothing, so the process of one page would not be that of the next.
+    return ControllerProcess(result.target, start_time if isfinite(start_time) else 0.0, result.installation)
 
 
 def _info(labels: Mapping[str, str], value: float) -> _Field | None:
     return (_INFO, tuple(labels.get(name, "") for name in ("strategy", "traffic_router", "phase"))) if value else None
 
 
+# A value that is no number counts as absent: JSON cannot hold it, and every ratio of it would be NaN, too.
+
+
 def _event(labels: Mapping[str, str], value: float) -> _Field | None:
     reason = labels.get("reason", "")
-    return (_EVENTS[reason], value) if reason in _EVENTS else None
+    return (_EVENTS[reason], value) if reason in _EVENTS and isfinite(value) else None
 
 
-def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Field]:
-    return lambda _, value: (name, value)
+def _gauge(name: str) -> Callable[[Mapping[str, str], float], _Field | None]:
+    return lambda _, value: (name, value) if isfinite(value) else None
 
 
 _EXTRACTORS: Final[Mapping[str, _Extract]] = {
@@ -70,6 +75,9 @@ class ControllerPageReader:
     def __init__(self) -> None:
         self._batches: dict[str, tuple[SampleBatch, ...]] = {}
         self._fields: dict[RolloutKey, dict[str, Any]] = {}
+        # By family: its samples with a field, and the fields stored of them. They differ while a field is on two lines.
+        self._sample_counts: Counter[str] = Counter()
+        self._field_counts: Counter[str] = Counter()
         self._views: dict[RolloutKey, ControllerView] = {}
         self._process: ControllerProcess | None = None
         self._runs = BatchMemo(per_sample(_analysis_run))
@@ -107,26 +115,49 @@ class ControllerPageReader:
         previous_set, current_set = set(previous), set(batches)
         changed: set[RolloutKey] = set()
         # Removals first: the samples of a batch that changed are in one that went and in one that came.
-        for batch in previous:
-            if batch not in current_set:
-                for key, (field, _) in _extract_fields(batch, extract):
-                    changed.add(key)
-                    self._fields[key].pop(field, None)
-                    if not self._fields[key]:
-                        del self._fields[key]
-        for batch in batches:
-            if batch not in previous_set:
-                for key, (field, value) in _extract_fields(batch, extract):
-                    changed.add(key)
-                    self._fields.setdefault(key, {})[field] = value
+        for key, (field, _) in _fields_of((batch for batch in previous if batch not in current_set), extract):
+            changed.add(key)
+            self._sample_counts[name] -= 1
+            self._remove(name, key, field)
+        for key, (field, value) in _fields_of((batch for batch in batches if batch not in previous_set), extract):
+            changed.add(key)
+            self._sample_counts[name] += 1
+            self._store(name, key, field, value)
+        if self._sample_counts[name] != self._field_counts[name]:
+            changed |= self._follow_page_order(name, batches, extract)
         return changed
+
+    def _follow_page_order(self, name: str, batches: tuple[SampleBatch, ...], extract: _Extract) -> set[RolloutKey]:
+        """Read a family with repeated fields completely; return the rollouts with one that differs.
+
+        The last line on the page counts, whichever batch changed, also if another line of the same field went.
+        """
+        last = {(key, field): value for key, (field, value) in _fields_of(batches, extract)}
+        differing = [place for place, value in last.items() if self._fields.get(place[0], {}).get(place[1]) != value]
+        for key, field in differing:
+            self._store(name, key, field, last[key, field])
+        return {key for key, _ in differing}
+
+    def _store(self, name: str, key: RolloutKey, field: str, value: object) -> None:
+        fields = self._fields.setdefault(key, {})
+        self._field_counts[name] += field not in fields
+        fields[field] = value
+
+    def _remove(self, name: str, key: RolloutKey, field: str) -> None:
+        """Remove a field, which another line of it may have done before."""
+        fields = self._fields.get(key, {})
+        if field in fields:
+            self._field_counts[name] -= 1
+            del fields[field]
+            if not fields:
+                del self._fields[key]
 
     def _from_rollout_phase(self, result: ScrapeResult, process: ControllerProcess) -> dict[RolloutKey, ControllerView]:
         """Return views with phases of the deprecated `rollout_phase`, for a controller without `rollout_info`.
 
         It has six 0/1 series for each rollout; if all are 0 the phase is the seventh, InvalidSpec, which has no series.
         """
-        self._process = None
+        self._process, self._views = None, {}  # so that the next page with `rollout_info` is read completely
         infos: dict[RolloutKey, tuple[str, str, str]] = {}
         for key, strategy, phase in self._phases.collect(result.batches("rollout_phase")):
             if phase or key not in infos:
@@ -143,12 +174,13 @@ def _view(process: ControllerProcess, fields: Mapping[str, Any]) -> ControllerVi
     return ControllerView(process, strategy, router, known_phase, replicas, event_counts or _NO_EVENTS)
 
 
-def _extract_fields(batch: SampleBatch, extract: _Extract) -> Iterator[tuple[RolloutKey, _Field]]:
-    for series, value in zip(batch.series, batch.values, strict=True):
-        labels = dict(series.labels)
-        field = extract(labels, value)
-        if field is not None:
-            yield rollout_key(labels), field
+def _fields_of(batches: Iterable[SampleBatch], extract: _Extract) -> Iterator[tuple[RolloutKey, _Field]]:
+    for batch in batches:
+        for series, value in zip(batch.series, batch.values, strict=True):
+            labels = dict(series.labels)
+            field = extract(labels, value)
+            if field is not None:
+                yield rollout_key(labels), field
 
 
 def _deprecated_phase(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, str]:

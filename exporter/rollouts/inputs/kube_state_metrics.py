@@ -179,8 +179,9 @@ def _owner(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, tuple[s
     return _replica_set_key(labels), (kind, labels.get("owner_name", ""))
 
 
-def _replica_set_value(labels: Mapping[str, str], value: float) -> tuple[_ReplicaSetKey, float]:
-    return _replica_set_key(labels), value
+def _replica_set_value(labels: Mapping[str, str], value: float) -> tuple[_ReplicaSetKey, float] | None:
+    # A value that is no number counts as absent, as on a controller's page.
+    return (_replica_set_key(labels), value) if math.isfinite(value) else None
 
 
 def _revision(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, int] | None:

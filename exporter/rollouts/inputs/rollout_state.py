@@ -6,6 +6,7 @@ and labels so since 2.8.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import FamilyView, OneToManyIndex
@@ -100,8 +101,9 @@ class RolloutStatusReader:
         return self._gauges[name].values.get(key)
 
 
-def _gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float]:
-    return rollout_key(labels), value
+def _gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
+    # A value that is no number counts as absent, as on a controller's page.
+    return (rollout_key(labels), value) if isfinite(value) else None
 
 
 def _info(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str, ...]]:
@@ -117,7 +119,7 @@ def _duration(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey
 def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, tuple[float, str]] | None:
     """Return the canary's weight and the hash that it is on."""
     # Not by hash: once promoted, the weights 0 and 100 have the same.
-    if labels.get("role", "") != "canary":
+    if labels.get("role", "") != "canary" or not isfinite(value):
         return None
     return rollout_key(labels), (value, labels.get("pod_template_hash", ""))
 
@@ -127,6 +129,6 @@ def _health(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str] |
     return (rollout_key(labels), labels.get("phase", "")) if value == 1 else None
 
 
-def _pause(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float]:
+def _pause(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float] | None:
     """Return rollout, reason and start of a pause condition."""
-    return (rollout_key(labels), labels.get("reason", "")), value
+    return ((rollout_key(labels), labels.get("reason", "")), value) if isfinite(value) else None

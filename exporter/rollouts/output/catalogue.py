@@ -206,7 +206,7 @@ DERIVED_FAMILIES: Final = (
     DerivedFamily("argo_rollouts_update_in_progress", _GAUGE, ("strategy",), _in_progress,
         "1 while the current revision differs from the stable one and is not aborted; absent while unknown."),
     DerivedFamily("argo_rollouts_canary_fraction", _GAUGE, (), _fraction,
-        "The canary's share of traffic, 0 to 1, by the best method, without header and mirror routes; absent if unknown."),
+        "The canary's share of traffic, 0 to 1, by the best method, without header and mirror routes; else absent."),
     DerivedFamily("argo_rollouts_canary_fraction_estimate", _GAUGE, ("method",), _estimates,
         "The canary's share of traffic by each method that can be computed."),
     DerivedFamily("argo_rollouts_updated_fraction", _GAUGE, (), _updated_fraction,

@@ -10,7 +10,7 @@ from exporter.incremental import SeriesFactory
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from exporter.rollouts.model import UpdateTransition
 
@@ -35,11 +35,19 @@ class HistogramState:
 
 
 class DurationHistograms:
-    """The histograms by namespace and result. They are counters, so they are never evicted."""
+    """The histograms by namespace and result. They are counters, so they outlive rollouts, but not their namespace."""
 
     def __init__(self, by_key: dict[tuple[str, str], HistogramState] | None = None) -> None:
         self.by_key = by_key if by_key is not None else {}
         self._factory = SeriesFactory()
+        self._absent: set[str] = set()
+
+    def evict_absent(self, namespaces: Collection[str]) -> None:
+        """Evict the histograms of namespaces that had no rollout at the last call either."""
+        absent = {namespace for namespace, _ in self.by_key}.difference(namespaces)
+        for key in [key for key in self.by_key if key[0] in absent and key[0] in self._absent]:
+            del self.by_key[key]
+        self._absent = absent
 
     def observe(self, namespace: str, transitions: Iterable[UpdateTransition]) -> None:
         """Count the updates that ended, and whose start is known."""

@@ -20,9 +20,13 @@ POD_LABELS: Final = "kube_pod_labels"
 
 
 class PassThrough:
-    """Selects the families that the settings pass through."""
+    """Selects the families that the settings pass through.
+
+    `type_conflicts` counts the samples of the last tick whose family has another type on an earlier page (T06).
+    """
 
     def __init__(self, policy: TrackingPolicy) -> None:
+        self.type_conflicts = 0
         self._policy = policy
         self._pod_labels = SeriesFilter(lambda labels: (labels.get("namespace", ""), labels.get("pod", "")))
         self._namespaces: dict[str, SeriesFilter[str]] = {}
@@ -45,7 +49,9 @@ class PassThrough:
             of_pods = self._pod_labels.filter(_merge(pod_labels), pods.__contains__)
             selected.setdefault(POD_LABELS, []).append(of_pods)
         self._namespaces = {name: by_namespace for name, by_namespace in self._namespaces.items() if name in selected}
-        allowed = (self._in_allowed_namespaces(_merge(families)) for families in selected.values())
+        merged = [_merge(families) for families in selected.values()]
+        self.type_conflicts = sum(len(item) for families in selected.values() for item in _of_other_types(families))
+        allowed = map(self._in_allowed_namespaces, merged)
         return tuple(family for family in allowed if len(family))
 
     def _in_allowed_namespaces(self, family: MetricFamily) -> MetricFamily:
@@ -93,8 +99,17 @@ def _filtered(batch: SampleBatch, keep: list[bool], _: SampleBatch | None) -> Sa
 
 
 def _merge(families: Sequence[MetricFamily]) -> MetricFamily:
-    """Merge one family of several pages; a series on several pages has the value of the first one (T40)."""
+    """Merge one family of several pages; a series on several pages has the value of the first one (T40).
+
+    A name has the type of the first page (T06): series of another one would be other points with the same labels.
+    """
     first = families[0]
-    if len(families) == 1:
+    same_type = [family for family in families if family.type is first.type]
+    if len(same_type) == 1:
         return first
-    return merge_batches(first.name, first.type, first.help, [batch for family in families for batch in family.batches])
+    batches = [batch for family in same_type for batch in family.batches]
+    return merge_batches(first.name, first.type, first.help, batches)
+
+
+def _of_other_types(families: Sequence[MetricFamily]) -> Iterator[MetricFamily]:
+    return (family for family in families if family.type is not families[0].type)

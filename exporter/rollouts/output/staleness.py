@@ -72,6 +72,11 @@ class StalenessTracker:
         self._exposed = current | {f.name: MetricFamily.from_batches(f.name, f.type, f.help, ()) for f in absent}
         return tuple(stale)
 
+    def set_back(self, now: float) -> None:
+        """Let no series be absent since a time after `now`: the clock was set back."""
+        for absent_since in self._pending.values():
+            absent_since.update({series: min(since, now) for series, since in absent_since.items()})
+
     def _stale(
         self, name: str, previous: Sequence[SampleBatch], current: Sequence[SampleBatch], policy: AbsencePolicy
     ) -> Sequence[Series]:

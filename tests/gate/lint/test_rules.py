@@ -156,3 +156,10 @@ def test_any_value_anywhere_is_linted_without_an_exception(path: tuple[str | int
 def test_every_rule_has_its_own_summary() -> None:
     assert len({rule.summary for rule in RULES}) == len(RULES) == len(set(NAMES))
     assert Path(PAIRS).is_dir()
+
+
+@pytest.mark.parametrize("line_break", ["\u2028", "\u2029", "\x85", "\r", "\r\n"])
+def test_any_line_break_of_yaml_counts_as_a_line(line_break: str) -> None:
+    """Such a character in a comment made lines that the text did not have, and `gate lint` end with a traceback."""
+    lines = ("# a", *[""] * 9, "# gate-lint: allow other", "kind: AnalysisTemplate", "spec: {metricz: []}")
+    assert {finding.line for finding in findings(line_break.join(lines))} == {12, 13}

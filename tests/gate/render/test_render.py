@@ -11,9 +11,10 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from exporter.gate.dialect import StoreKind
 from exporter.gate.go_format import parse_duration
 from exporter.gate.render import manifest
-from exporter.gate.render.answers import Answers, Credential, NoData, Signal, parse_credential
+from exporter.gate.render.answers import SEQUENTIAL_SIGNALS, Answers, Credential, NoData, Signal, parse_credential
 from tests.gate.lint.helpers import findings
 from tests.gate.render.article import ARTICLE
 
@@ -91,6 +92,46 @@ def test_any_answers_give_a_gate_without_findings(gate_answers: Answers) -> None
     assert result == ()
 
 
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    signal=st.sampled_from(SEQUENTIAL_SIGNALS),
+    numbers=st.tuples(st.floats(1.01, 100), st.floats(0.0001, 0.5), st.floats(0.0001, 0.5), st.floats(0.001, 90)),
+    scrape=st.sampled_from([5, 10, 15, 30, 45, 60]),
+    looks=st.tuples(st.integers(60, 300), st.integers(2, 60), st.sampled_from(["1.8.3", "1.9.1", "1.11.0"])),
+    store=st.sampled_from(StoreKind),
+)
+def test_any_sequential_gate_has_no_findings(
+    signal: Signal,
+    numbers: tuple[float, float, float, float],
+    scrape: int,
+    looks: tuple[int, int, str],
+    store: StoreKind,
+) -> None:
+    worse, false_alarm, miss, slower_than = numbers
+    interval, count, controller = looks
+    values: dict[str, Any] = {
+        "service": "checkout",
+        "namespace": "shop",
+        "rollout": "checkout",
+        "cluster_id": "c1",
+        "organization": "a",
+        "signal": signal,
+        "test": "sequential",
+        "scrape_interval": scrape,
+        "interval": interval,
+        "count": count,
+        "worse": worse,
+        "false_alarm": false_alarm,
+        "miss": miss,
+        "controller": controller,
+        "store": store,
+        **({"slower_than": slower_than} if signal is Signal.LATENCY else {}),
+    }
+    gate_answers = Answers.model_validate(values)
+    assert findings(with_rollout(gate_answers), version=controller, scrape=scrape) == ()
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(gate_answers=answers())
 def test_gate_contains_the_answers(gate_answers: Answers) -> None:
@@ -108,6 +149,32 @@ def test_gate_contains_the_answers(gate_answers: Answers) -> None:
     assert ("basicAuth" in manifest.template(gate_answers)) is (gate_answers.controller == "1.11.0")
     if gate_answers.signal is Signal.PROMQL:
         assert metric["provider"]["prometheus"]["query"].strip("\n") == gate_answers.query
+
+
+@pytest.mark.parametrize("signal", SEQUENTIAL_SIGNALS)
+def test_sequential_gate_is_unchanged(signal: Signal, golden: Any) -> None:
+    answers = {key: value for key, value in ARTICLE.items() if key not in {"success", "failure", "failures"}}
+    text = manifest.template(Answers.model_validate({**answers, "signal": signal, "test": "sequential"}))
+    golden(f"sequential-{signal}.yaml", text)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"signal": "saturation"}, "use --signal error-rate or latency"),
+        ({"failures": 2}, "--failures cannot be set with --test sequential"),
+        ({"no_data": "fail", "success": 1}, "--no-data, --success cannot be set with --test sequential"),
+        ({"controller": "1.7.2"}, "needs --controller 1.8 or later: 1.7.2 has no consecutiveSuccessLimit"),
+        ({"pod_label": "k8s_pod_name"}, "needs request metrics with the label pod"),
+        ({"count": 61}, "the gate may last 2h1m30s, but --window counts only 2h"),
+        ({"test": "threshold", "worse": 3}, "--worse and --test sequential must be set together"),
+        ({"worse": 1}, "greater than 1"),
+    ],
+)
+def test_contradictions_of_the_sequential_test_are_refused(answers: dict[str, Any], message: str) -> None:
+    base = {"signal": "error-rate", "test": "sequential", "service": "checkout", "cluster_id": "c", "organization": "o"}
+    with pytest.raises(ValidationError, match=message):
+        Answers.model_validate({**base, "window": "2h", **answers})
 
 
 @pytest.mark.parametrize("signal", [signal for signal in Signal if signal is not Signal.PROMQL])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.gate.controller import Feature
 from exporter.gate.expr import UnsupportedError
 from exporter.gate.lint.inputs import rows
+from exporter.gate.template import int_value
 from exporter.gate.validation import matches_name
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ DISABLED: Final = -1
 REFUSED: Final = "the run ends in Error before its first measurement"
 _WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ORDINALS: Final = {"first": 1, "once": 1, "second": 2, "twice": 2, "third": 3, "fourth": 4, "fifth": 5}
-_NUMBER: Final = re.compile(rf"\b(\d+|{'|'.join(_WORDS)}|{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
+_NUMBER: Final = re.compile(rf"\b([0-9]{{1,9}}|{'|'.join(_WORDS)}|{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 _TOLERATES: Final = re.compile(r"toler|allow|accept|surviv|forgiv|up to|at most|more than|exceed|>", re.IGNORECASE)
 _FAILS: Final = re.compile(r"fail|roll|abort|bad|after|on the|when|stop", re.IGNORECASE)
 
@@ -33,7 +34,7 @@ def limit_value(metric: MetricView, name: str) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = value.strip() if isinstance(value, str) else ""
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else None
+    return int_value(text) if re.fullmatch(r"[+-]?[0-9]+", text) else None
 
 
 def check_not_a_number(lint_input: LintInput) -> Iterator[Issue]:

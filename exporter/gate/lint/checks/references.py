@@ -76,7 +76,7 @@ def _step_analyses(rollout: KubernetesObject, path: Path) -> Iterator[RolloutAna
     weight: float | None = None
     for index, step in enumerate(rows(rollout.get(*path))):
         if isinstance(step.get("setWeight"), int):
-            weight = step["setWeight"] / 100
+            weight = max(0, min(step["setWeight"], 100)) / 100
         if isinstance(step.get("analysis"), dict):
             yield RolloutAnalysis(rollout, (*path, index, "analysis"), is_background=False, weight=weight)
 

@@ -1,0 +1,194 @@
+"""The directory: names of its files, its lock, its file system, and the text of each error of the system."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import sqlite3
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exporter.storage.model import InUseError, UnsupportedFilesystemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DATABASE_FILE: Final = "exporter.db"
+WAL_FILE: Final = "exporter.db-wal"
+SHM_FILE: Final = "exporter.db-shm"
+JOURNAL_FILE: Final = "exporter.db-journal"
+LEDGER_FILE: Final = "exporter.ledger"
+LOCK_FILE: Final = "exporter.lock"
+DAMAGED_FILE: Final = "exporter.db.damaged"
+SALVAGED_FILE: Final = "exporter.db.salvaged"
+
+MOUNTS: Final = Path("/proc/self/mountinfo")
+
+NETWORK_FILESYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "gpfs", "beegfs", "ocfs2", "gfs2"}
+)
+"""Types of file systems whose files other machines may change: the shared memory of a WAL is not coherent there."""
+
+HINTS: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "has no space left: free some, or lower storage.max_bytes"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "is not writable: check its owner, its mode, and the pod's fsGroup"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "is not a directory: choose another"),
+    errno.EROFS: "is read-only: mount it writable",
+    errno.ENOENT: "does not exist and cannot be created: mount it",
+}
+"""The problem with the directory and its remedy, by error number."""
+
+_SQLITE_ERRNO: Final = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+}
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+READ_CHUNK: Final = 1024 * 1024
+
+PID_BYTES: Final = 20
+
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+
+
+class FreeSpaceError(OSError):
+    """Less than `storage.reserve` bytes are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mount point and the type of its file system."""
+
+    path: str
+    type: str
+
+    def contains(self, path: str) -> bool:
+        """Return whether a path is on this mount, or on one below it."""
+        return self.path in {"/", path} or path.startswith(f"{self.path}/")
+
+
+def create_directory(directory: Path) -> None:
+    """Create a directory with its missing parents, durably. Raises OSError."""
+    if directory.is_dir():
+        return
+    create_directory(directory.parent)
+    directory.mkdir(exist_ok=True)
+    sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Sync the entries of a directory: what was created or renamed in it. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_through(path: Path) -> None:
+    """Read a file to its end, and forget it; a missing one is fine. Raises OSError.
+
+    SQLite reports EIO of a read as a damaged file (its SQLITE_IOERR_CORRUPTFS); this reports it as what it is. No
+    connection may be open that is still used: closing the file releases its locks, which are the process's.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            while file.read(READ_CHUNK):
+                pass
+    except FileNotFoundError:
+        return
+
+
+def mounts(text: str) -> Iterable[Mount]:
+    """Yield the mounts in the format of /proc/self/mountinfo (proc(5)); later ones hide earlier ones."""
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, types = before.split(" "), after.split(" ")
+        if separator and len(fields) > 4:  # noqa: PLR2004 - the fifth field is the mount point
+            yield Mount(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]), types[0])
+
+
+def network_filesystem(directory: Path, mount_table: Path | None = None) -> str:
+    """Return the type of the network file system that a directory is on, "" if it is on a local one."""
+    try:
+        text = (mount_table or MOUNTS).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # not Linux
+    path = str(directory.resolve())
+    # Stable, so that of two mounts on one path the later one wins.
+    types = [mount.type for mount in sorted(mounts(text), key=lambda mount: len(mount.path)) if mount.contains(path)]
+    type_ = types[-1] if types else ""
+    return type_ if type_ in NETWORK_FILESYSTEMS or type_.startswith("fuse.") else ""
+
+
+class DirectoryLock:
+    """The locked lock file, which holds the pid of the process. Raises OSError, and the errors of `lock_directory`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+    def is_linked(self) -> bool:
+        """Return whether the path still leads to this file: the directory may have been removed or replaced."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self.descriptor))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the file, which releases the lock."""
+        os.close(self.descriptor)
+
+
+def lock_directory(directory: Path, filesystem: str) -> DirectoryLock:
+    """Lock the directory. Raises InUseError, OSError, and UnsupportedFilesystemError where locks do not work."""
+    lock = DirectoryLock(directory / LOCK_FILE)
+    with ExitStack() as opened:
+        opened.callback(lock.close)
+        try:
+            fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(lock.descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
+            raise InUseError(
+                f"storage.directory {directory} is in use by another process (its pid: {owner}); "
+                "give each exporter a directory of its own, or stop the other first"
+            ) from None
+        except OSError as error:
+            if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}:
+                raise
+            raise UnsupportedFilesystemError(
+                f"storage.directory {directory} is on a file system ({filesystem or 'unknown'}) without working locks: "
+                "choose a directory on a local disk or a block volume, or unset it to store nothing"
+            ) from error
+        with suppress(OSError):  # a full disk is no reason not to deliver what is on it
+            os.pwrite(lock.descriptor, f"{os.getpid()}\n".ljust(PID_BYTES).encode(), 0)
+        opened.pop_all()
+    return lock
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether an error means a damaged file. An error of the system never does: the file may be sound."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _DAMAGE
+
+
+def error_message(error: Exception, directory: Path) -> str:
+    """Return why the directory cannot be used, with a hint."""
+    if isinstance(error, FreeSpaceError):
+        return str(error)
+    number, text = 0, str(error)
+    if isinstance(error, OSError):
+        number, text = error.errno or 0, error.strerror or text
+    elif isinstance(error, sqlite3.Error):
+        number = _SQLITE_ERRNO.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, 0)
+    else:
+        return text
+    return f"storage.directory {directory} {HINTS.get(number, f'fails ({text}): check its volume')}"

@@ -1,0 +1,107 @@
+"""A look at a directory from outside: its content, its damage, and a copy of it; the exporter may be running.
+
+Connections are read-only. Functions raise OSError, sqlite3.Error, and FileNotFoundError if there is no database.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter.storage import schema
+from exporter.storage.directory import (
+    DAMAGED_FILE,
+    DATABASE_FILE,
+    JOURNAL_FILE,
+    LEDGER_FILE,
+    LOCK_FILE,
+    WAL_FILE,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+FILES: Final = (DATABASE_FILE, WAL_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, DAMAGED_FILE, f"{DAMAGED_FILE}-wal")
+
+
+@dataclass(frozen=True, slots=True)
+class TableContent:
+    """The rows of a table, their bytes, and the time of the oldest one (Unix seconds, None if rows have none)."""
+
+    name: str
+    rows: int
+    bytes: int
+    oldest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageContent:
+    """What a directory holds: sizes of its files by name, its tables, its schema version, and the queued points."""
+
+    files: Mapping[str, int]
+    tables: Sequence[TableContent]
+    version: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """A row with an invalid checksum, by its key; or, with key 0, what a check of the file reports."""
+
+    table: str
+    key: int | str
+    reason: str
+
+
+def contents(directory: Path) -> StorageContent:
+    """Return what a directory holds."""
+    with closing(_open(directory)) as connection:
+        return StorageContent(
+            {name: (directory / name).stat().st_size for name in FILES if (directory / name).exists()},
+            [TableContent(name, *connection.execute(schema.content(name)).fetchone()) for name in schema.SIZES],
+            connection.execute(schema.VERSION_OF_FILE).fetchone()[0],
+            connection.execute(schema.QUEUED_POINTS).fetchone()[0],
+        )
+
+
+def verify(directory: Path) -> Sequence[DamagedRow]:
+    """Return the damage of the database, nothing if it is sound."""
+    with closing(_open(directory)) as connection:
+        return [
+            *_damaged_file(connection),
+            *(row for table in schema.TABLES for row in _damaged_rows(connection, table)),
+        ]
+
+
+def copy(directory: Path, target: Path) -> None:
+    """Write a consistent copy of the database to a file, which must not exist. It has no settings and no secrets."""
+    with closing(_open(directory)) as source, closing(schema.connect(target, "rwc")) as connection:
+        source.backup(connection)
+
+
+def _open(directory: Path) -> sqlite3.Connection:
+    path = directory / DATABASE_FILE
+    if not path.exists():
+        raise FileNotFoundError(f"{directory} has no {DATABASE_FILE}: check storage.directory")
+    return schema.connect(path, "ro")
+
+
+def _damaged_file(connection: sqlite3.Connection) -> Iterator[DamagedRow]:
+    try:
+        messages = [row[0] for row in connection.execute(schema.COMPLETE_CHECK)]
+    except sqlite3.DatabaseError as error:
+        messages = [str(error)]
+    yield from (DamagedRow("", 0, message) for message in messages if message != "ok")
+
+
+def _damaged_rows(connection: sqlite3.Connection, table: schema.Table) -> Iterator[DamagedRow]:
+    try:
+        for row in connection.execute(table.rows_upward, (0, schema.MAX_KEY)):
+            columns = row if table.numbered else row[1:]
+            if not schema.is_sound(columns):
+                yield DamagedRow(table.name, columns[0], "its checksum does not match")
+    except sqlite3.DatabaseError as error:
+        yield DamagedRow(table.name, 0, str(error))

@@ -1,0 +1,252 @@
+"""The facade of storage: what the service calls, on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from exporter.log import fields
+from exporter.storage.clock import AgeClock, Clocks
+from exporter.storage.database import Batch
+from exporter.storage.directory import error_message
+from exporter.storage.disk import Disk, Recovery
+from exporter.storage.history import History
+from exporter.storage.ledger import Ledger
+from exporter.storage.model import CycleCommit, Drop, StorageMetrics
+from exporter.storage.queue import StoredQueue
+from exporter.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.storage.model import Books, QueuedRequest, StorageConfig
+
+_log: Final = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Storage:
+    """The storage of a process; without a directory everything is in memory, with the same interface.
+
+    The constructor blocks, and raises StorageError if the directory cannot be used at all; a disk that fails is only an
+    alarm. `state` has the state rows of an earlier process, `counters_since` (Unix seconds) is when the counts of the
+    books began. `rewrite_state`: the rows on disk are not those of this process, until a commit with `complete_state`.
+
+    Nothing waits for the disk longer than `limits.patience`. What a cycle puts into the queue goes into the next
+    commit, so nothing may be awaited between the first `put` and `commit`.
+    """
+
+    def __init__(self, config: StorageConfig, books: Books, clocks: Clocks | None = None) -> None:
+        self._config = config
+        self._books = books
+        self._clocks = clocks or Clocks()
+        self._failure = self._hang = ""
+        self._lost_points: int | None = None
+        self._submitted: tuple[Mapping[str, int], int] | None = None
+        self.state: Mapping[str, bytes] = {}
+        self.rewrite_state = False
+        self.counters_since = self._clocks.wall_time()
+        self._disk = Disk(config, self._clocks.wall_time) if config.directory is not None else None
+        recovery = self._open()
+        ledger = recovery.ledger if recovery is not None else None
+        self._clock = AgeClock.continue_from(ledger, self._clocks)
+        self.queue = StoredQueue(config.limits, books, self._clock.now, self._read, durable=self._disk is not None)
+        self.queue.last_number = self._last_transition = self._first_number(recovery)
+        self.history = History(config, self._history_since, self._clocks.wall_time)
+        if recovery is not None:
+            self._restore(recovery)
+        self._writer = Writer(self._disk, config, self, failing=recovery is None) if self._disk is not None else None
+        self._reading: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Start the writer thread; to be called on the event loop."""
+        if self._writer is not None:
+            self._writer.start(asyncio.get_running_loop().call_soon_threadsafe)
+
+    @property
+    def degraded_reason(self) -> str:
+        """Why not everything is on disk as configured, with a hint; "" if it is, or if nothing is to be stored."""
+        sync_reason = self._writer.sync_reason if self._writer is not None else ""
+        return self._failure or self._hang or sync_reason
+
+    def metrics(self) -> StorageMetrics:
+        """Return the latest figures, without touching the disk."""
+        return self._disk.metrics if self._disk is not None else StorageMetrics()
+
+    def _history_since(self) -> float:
+        return self._disk.history_since if self._disk is not None else 0.0
+
+    # Start ------------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Recovery | None:
+        if self._disk is None:
+            return None
+        try:
+            return self._disk.open()
+        except (OSError, sqlite3.Error) as error:
+            assert self._config.directory is not None
+            self.on_failed(error_message(error, self._config.directory))
+            return None
+
+    def _first_number(self, recovery: Recovery | None) -> int:
+        """Return the number after which requests and transitions are numbered."""
+        if recovery is None and self._disk is not None:
+            # The directory cannot be read: its numbers are below this, unless it had a thousand requests a second.
+            self.rewrite_state = True
+            return int(self._clocks.wall_time() * 1000)
+        return 0
+
+    def _restore(self, recovery: Recovery) -> None:
+        ledger = recovery.ledger
+        self.state = recovery.state
+        self.rewrite_state = recovery.damaged_state_rows > 0
+        if ledger is not None:
+            self.queue.last_number = ledger.last_request
+            self._last_transition = ledger.last_transition
+            if ledger.is_authoritative(self._clocks.boot_id):
+                self.counters_since = ledger.counters_since
+                self._books.restore(ledger.counts)
+        self._adopt(recovery)
+
+    def _adopt(self, recovery: Recovery) -> None:
+        max_age = self._config.limits.max_age
+        heads = [
+            replace(head, queued_at=self._clock.recovered_at(head.queued_at, max_age)) for head in recovery.adopted
+        ]
+        self.queue.adopt(heads)
+        if recovery.missing_points:
+            self._books.count_enqueued(recovery.missing_points)
+            self._books.count_dropped((Drop("damaged", recovery.missing_points),))
+
+    # Commit -----------------------------------------------------------------------------------------------------------
+
+    async def commit(self, cycle: CycleCommit | None = None) -> bool:
+        """Commit what changed: a cycle's state and transitions, the queue, the books; return whether it is on disk.
+
+        Returns when it is, or after `patience`; at once while the disk fails. Never raises.
+        """
+        cycle = cycle or CycleCommit()
+        batch = self._batch(cycle)
+        last_request = self.queue.last_number
+        if self._writer is None:
+            self.queue.on_stored(last_request)
+            return True
+        degraded = bool(self._failure or self._hang)
+        finished: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._writer.submit(batch, partial(_resolve, finished))
+        if degraded:
+            self.queue.release(last_request)
+            return False
+        try:
+            async with asyncio.timeout(self._config.limits.patience):
+                stored = await finished
+        except TimeoutError:
+            self._note_hang()
+            stored = False
+        if not stored:
+            self.queue.release(last_request)
+        return stored
+
+    def _batch(self, cycle: CycleCommit, *, clean_shutdown: bool = False) -> Batch:
+        transitions = []
+        for record in cycle.transitions:
+            self._last_transition += 1
+            transitions.append(replace(record, sequence=self._last_transition))
+        self.history.append(transitions)
+        inserts, removed = self.queue.take_changes()
+        batch = Batch(inserts, removed, dict(cycle.state), cycle.complete_state, transitions)
+        self.rewrite_state = self.rewrite_state and not cycle.complete_state
+        batch.ledger = Ledger(
+            head=self.queue.head_number,
+            last_request=self.queue.last_number,
+            last_transition=self._last_transition,
+            counts=dict(self._books.counts()),
+            counters_since=self.counters_since,
+            clean_shutdown=clean_shutdown,
+            elapsed=self._clock.now(),
+            boot_time=self._clocks.boot_time(),
+            boot_id=self._clocks.boot_id,
+            wall_time=self._clocks.wall_time(),
+        )
+        return batch
+
+    async def _read(self, numbers: Sequence[int]) -> bool:
+        """Read requests into the queue, for `patience` at most; return whether the disk answered."""
+        if self._writer is None:
+            return False
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().create_future()
+            self._writer.read(numbers)
+        try:
+            async with asyncio.timeout(self._config.limits.patience):
+                await asyncio.shield(self._reading)
+        except TimeoutError:
+            self._note_hang()
+            return False
+        return True
+
+    def _note_hang(self) -> None:
+        if not (self._failure or self._hang):
+            self._hang = f"the disk of storage.directory {self._config.directory} does not answer: check its volume"
+            _log.error("storage degraded, queueing in memory", extra=fields(reason=self._hang))
+
+    # Events of the writer ---------------------------------------------------------------------------------------------
+
+    def on_committed(self, ledger: Ledger) -> None:
+        """All requests and transitions up to the last numbers of a ledger are on disk."""
+        if self._hang:
+            self._hang = ""
+            self._log_return()
+        self.queue.on_stored(ledger.last_request)
+        self.history.on_stored(ledger.last_transition)
+
+    def on_repaired(self) -> None:
+        """The disk works again."""
+        self._failure = ""
+        self._log_return()
+        self.queue.wake()
+
+    def _log_return(self) -> None:
+        if not (self._failure or self._hang):  # a failed sync has log lines of its own
+            _log.info("storage back on disk", extra=fields(directory=str(self._config.directory)))
+
+    def on_failed(self, reason: str) -> None:
+        """The disk fails."""
+        if not self._failure:
+            _log.error("storage degraded, queueing in memory", extra=fields(reason=reason))
+        self._failure = reason
+
+    def on_recovered(self, recovery: Recovery) -> None:
+        """The directory was opened, again or late."""
+        self.rewrite_state = True
+        self._adopt(recovery)
+        self.queue.lose(recovery.lost)
+
+    def on_read(self, requests: Mapping[int, QueuedRequest | None]) -> None:
+        """Requests were read."""
+        if self._reading is not None:
+            _resolve(self._reading, None)
+            self._reading = None
+        self.queue.on_read(requests)
+
+    # Stop -------------------------------------------------------------------------------------------------------------
+
+    def close(self, seconds: float) -> int:
+        """Commit, close and unlock, within `seconds`; return the points that are lost. Blocks; does nothing twice."""
+        if self._lost_points is None:
+            stored: frozenset[int] = frozenset()
+            if self._writer is not None and self._disk is not None:
+                self._writer.submit(self._batch(CycleCommit(), clean_shutdown=True))
+                self._writer.close(seconds)
+                stored = self._disk.stored
+            self._lost_points = self.queue.close(stored)
+        return self._lost_points
+
+
+def _resolve(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():  # whoever waited may have given up
+        future.set_result(result)

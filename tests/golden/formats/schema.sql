@@ -1,0 +1,13 @@
+-- 1
+CREATE TABLE requests (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, queued_at REAL NOT NULL, timestamp REAL NOT NULL,
+            points INTEGER NOT NULL, size INTEGER NOT NULL, head_crc INTEGER NOT NULL, crc INTEGER NOT NULL,
+            body BLOB NOT NULL);
+CREATE TABLE accounting (id INTEGER PRIMARY KEY, ledger TEXT NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE tracker_state (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE transitions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+            type TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE meta (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, crc INTEGER NOT NULL);

@@ -1,0 +1,39 @@
+"""Rows of a tracker's state as a database holds them, and the state that the next process starts from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.rollouts.persistence import StateRowEncoder, decode_rows
+
+if TYPE_CHECKING:
+    from exporter.rollouts.persistence import RowChanges
+    from exporter.rollouts.tracker import TrackerState
+
+
+class StoredRows:
+    """The rows that are stored, changed by one commit after another."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, bytes] = {}
+        self._encoder = StateRowEncoder()
+
+    def commit(self, state: TrackerState) -> RowChanges:
+        """Store the changes of a state; return them."""
+        changes = self._encoder.changes(state)
+        self.rows = {key: row for key, row in (self.rows | changes).items() if row is not None}
+        return changes
+
+    def restart(self) -> TrackerState:
+        """Return the state that the next process starts from."""
+        state, damaged = decode_rows(self.rows)
+        assert not damaged
+        self._encoder = StateRowEncoder(self.rows)
+        return state
+
+
+def after_restart(state: TrackerState) -> TrackerState:
+    """Return what a process that starts after this state was committed starts from."""
+    stored = StoredRows()
+    stored.commit(state)
+    return stored.restart()

@@ -344,7 +344,8 @@ NOTHING_SHOWN: Final = ShownState()
 class UpdateMemory:
     """What no page shows later of the newest attempt at an update; unchanged while nothing happens.
 
-    An attempt begins with a revision or a retry. `revision` is its number, as text, and `hash` its hash. `last_step` is
+    An attempt begins with a revision or a retry. `revision` is its number, as text, `hash` its hash, `stable_hash` that
+    of the stable revision at the last tick. `last_step` is
     the step that it reached last (an abort resets the index on the page); `aborted_at` and `aborted_step` are of its
     abort, the step None if it is not certain. `progressed_at` (Unix seconds) is its last progress before the abort,
     which the deadline counts from. `cause`, `run` and `metric` are those of the abort. `replaced_revision` and
@@ -355,6 +356,7 @@ class UpdateMemory:
 
     revision: str = ""
     hash: str = ""
+    stable_hash: str = ""
     last_step: int | None = None
     aborted_at: float | None = None
     aborted_step: int | None = None

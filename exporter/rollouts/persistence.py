@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from isal import isal_zlib
 
+from exporter.rollouts.details import RolloutDetails
 from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.model import (
     NO_HASHES,
@@ -28,10 +29,12 @@ from exporter.rollouts.model import (
     RolloutState,
     RolloutStatus,
     RouterWeight,
+    ShownState,
     Update,
     UpdateMemory,
     UpdateState,
 )
+from exporter.rollouts.nested_rows import from_document, to_document
 from exporter.rollouts.output.durations import HistogramState
 from exporter.rollouts.output.renderer import InfoSeries
 from exporter.rollouts.tracker import TrackerState
@@ -118,6 +121,7 @@ def decode_rows(rows: Rows) -> tuple[TrackerState, list[str]]:
         rollout_states=states,
         last_seen=dict.fromkeys(states, updated_at) | absent,
         leaders=frozenset(items["leaders"]),
+        last_leaders=frozenset(items["led"]),
         successors=dict(items["successors"]),
         statuses=RememberedStatuses(statuses_at, dict(items["status"]), held),
         info_series=InfoSeries(carried=frozenset(items["info"] + items["carried"])),
@@ -175,6 +179,10 @@ def _leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerPr
     return {(): state.leaders} if state.leaders else {}
 
 
+def _last_leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
+    return {(): state.last_leaders} if state.last_leaders else {}
+
+
 def _info_parts(state: TrackerState) -> dict[tuple[str, str, str], list[SampleBatch]]:
     """Return the batches of info series, each by its family and first rollout: a block that does not change stays."""
     parts: defaultdict[tuple[str, str, str], list[SampleBatch]] = defaultdict(list)
@@ -222,7 +230,8 @@ def _rollout_document(key: tuple[str, ...], state: RolloutState) -> list[object]
 
 
 def _status_document(key: tuple[str, ...], status: RolloutStatus) -> list[object]:
-    return [*key, _members(status)]
+    details = {"details": to_document(status.details)} if status.details is not None else {}
+    return [*key, {**_members(status), **details}]
 
 
 def _successor_document(_: tuple[str, ...], successors: Parts) -> list[list[object]]:
@@ -285,6 +294,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "runs": "runs",
         "runs_finished": "finished_run_counts",
         "memory": "memory",
+        "shown": "shown",
     },
     PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},
     ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
@@ -321,11 +331,13 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "completion": "completion",
         "started": "started_at",
         "finished": "finished_at",
+        "details": "details",
     },
     RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at", "number": "number"},
     UpdateMemory: {
         "revision": "revision",
         "hash": "hash",
+        "stable": "stable_hash",
         "step": "last_step",
         "aborted_at": "aborted_at",
         "aborted_step": "aborted_step",
@@ -340,6 +352,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "counts_before": "counts_before",
         "bad_run": "bad_run",
     },
+    ShownState: {"hash": "hash", "step": "step", "pauses": "pauses", "degraded": "degraded_since"},
 }
 """The keys of each dataclass in a row, in its order, with the attributes: rows outlive a renaming."""
 
@@ -354,6 +367,7 @@ _DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
     RolloutState: _defaults(_NEW_STATE, "born", "phases", "process", "events"),
     RolloutStatus: _defaults(RolloutStatus()),
     UpdateMemory: _defaults(NO_MEMORY),
+    ShownState: _defaults(ShownState()),
 }
 """The members of the larger dataclasses that are not written if they have these values."""
 
@@ -407,7 +421,8 @@ def _decode_rollout(document: Document) -> Iterator[tuple[RolloutKey, RolloutSta
 def _decode_status(document: Document) -> Iterator[tuple[RolloutKey, RolloutStatus]]:
     namespace, name, members = document
     pauses = tuple((str(reason), float(start)) for reason, start in members.get("pauses", ()))
-    yield (str(namespace), str(name)), _dataclass(RolloutStatus, {**members, "pauses": pauses})
+    details = from_document(RolloutDetails, members["details"]) if "details" in members else None
+    yield (str(namespace), str(name)), _dataclass(RolloutStatus, {**members, "pauses": pauses, "details": details})
 
 
 def _labels(pairs: list[list[str]]) -> Labels:
@@ -429,8 +444,18 @@ def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple
         "replicas": _dataclass(ReplicaCounts, replicas) if replicas else None,
         "weight": _dataclass(RouterWeight, weight) if weight else None,
         "memory": _dataclass(UpdateMemory, memory) if memory else NO_MEMORY,
+        "shown": _shown_state(document.get("shown", {})),
     }
     return (str(namespace), str(name)), _dataclass(RolloutState, members)
+
+
+def _shown_state(document: dict[str, Any]) -> ShownState:
+    pauses = tuple((str(reason), float(since)) for reason, since in document.get("pauses", ()))
+    step = None
+    if document.get("step") is not None:
+        index, count, kind = document["step"]
+        step = (int(index), int(count), str(kind))
+    return _dataclass(ShownState, {**document, "pauses": pauses, "step": step})
 
 
 def _dataclass(kind: type[T], members: dict[str, Any]) -> T:
@@ -455,6 +480,7 @@ _KINDS: Final = {
     "rollout": _RowKind(lambda state: state.rollout_states, _rollout_document, _decode_rollout),
     "absent": _RowKind(_absent_parts, _same_document, _decode_absent),
     "leaders": _RowKind(_leader_parts, _leader_document, _decode_leaders),
+    "led": _RowKind(_last_leader_parts, _leader_document, _decode_leaders),
     "successors": _RowKind(_successor_parts, _successor_document, _decode_successors),
     "status": _RowKind(lambda state: state.statuses.statuses, _status_document, _decode_status),
     "statuses": _RowKind(_status_tick_parts, _same_document, _decode_status_tick),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
+from exporter.rollouts.events.recognise import deletion, leader_changes, transitions_of
+from exporter.rollouts.events.shown import follow
 from exporter.rollouts.explain.memory import remember
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
@@ -29,7 +31,8 @@ from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exporter.rollouts.model import ControllerView, Observation, RolloutKey, TrackingPolicy
+    from exporter.rollouts.events.model import ReportedTransition
+    from exporter.rollouts.model import ControllerView, Observation, RolloutKey, TrackingPolicy, UpdateTransition
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""
@@ -45,6 +48,7 @@ class TrackerState:
     rollout_states: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
     last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
     leaders: frozenset[ControllerProcess] = frozenset()
+    last_leaders: frozenset[ControllerProcess] = frozenset()
     successors: Mapping[ControllerProcess, ControllerProcess] = field(default_factory=dict)
     statuses: RememberedStatuses = field(default_factory=RememberedStatuses)
     info_series: InfoSeries = field(default_factory=InfoSeries)
@@ -60,7 +64,7 @@ class TrackerStatus:
     `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise, `type_conflicts` the
     samples of families that an earlier page shows with another type. `set_back` is by how many seconds the clock was
     set back before this tick, 0 unless that is more than the grace period. `unshown` are rollouts that rollout state
-    shows, but no controller ever did.
+    shows, but no controller ever did. `transitions` are what happened since the tick before, in order.
     """
 
     rollouts: tuple[Rollout, ...] = ()
@@ -72,6 +76,7 @@ class TrackerStatus:
     type_conflicts: int = 0
     set_back: float = 0.0
     unshown: tuple[Rollout, ...] = ()
+    transitions: tuple[ReportedTransition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,9 @@ class RolloutTracker:
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
         self._readers: dict[str, ControllerPageReader] = {}
         self._leader_processes = state.leaders  # also leaders whose last scrape failed
+        # Of each installation those that led when it was led last.
+        self._last_leaders = state.last_leaders
+        self._transitions: list[ReportedTransition] = []
         # Of each process whose rollouts are not all shown again, the one that has shown some of them since.
         self._successors = dict(state.successors)
         event_counts = {key: rollout.event_counts for key, rollout in state.rollout_states.items()}
@@ -125,6 +133,7 @@ class RolloutTracker:
             dict(self._states),
             dict(self._last_seen),
             self._leader_processes,
+            self._last_leaders,
             dict(self._successors),
             self._sources.remembered_statuses,
             self._renderer.info_series,
@@ -155,6 +164,7 @@ class RolloutTracker:
         controllers = elect_leaders(results, self._leader_processes)
         leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
         # Targets and sources are followed on a standby, too: its sidecar exports the series of its targets.
+        self._transitions = list(self._follow_leaders(leaders, now))
         self._targets.update(results, controllers)
         self._sources.update(now, results, self._states)
         if self._policy.sidecar and not leaders:
@@ -187,6 +197,8 @@ class RolloutTracker:
             self._pass_through.type_conflicts,
             set_back,
             self._find_unshown(now),
+            # The order of the rollouts depends on which was seen first.
+            tuple(sorted(self._transitions, key=lambda transition: transition.rollout or ("", ""))),
         )
         return MetricsSnapshot(now, families, stale)
 
@@ -238,6 +250,13 @@ class RolloutTracker:
         self._successors.clear()
         self._renderer = FamilyRenderer()
         self._durations = DurationHistograms()
+
+    def _follow_leaders(self, leaders: Sequence[ScrapedController], now: float) -> tuple[ReportedTransition, ...]:
+        """Remember who leads; return the transitions of processes that lead instead of others."""
+        led = frozenset(leader.process for leader in leaders)
+        former, installations = self._last_leaders, {process.installation for process in led}
+        self._last_leaders = led | {process for process in former if process.installation not in installations}
+        return leader_changes(former, led, now)
 
     # Inputs ---------------------------------------------------------------------------------------------------------
 
@@ -301,6 +320,7 @@ class RolloutTracker:
         """Advance one rollout; if the `same` observation as before changes nothing, it is at rest from now on."""
         previous = self._states.get(key)
         state = previous
+        changes: tuple[UpdateTransition, ...] = ()
         if observation.view is not None:
             context = TickContext(
                 now,
@@ -309,17 +329,18 @@ class RolloutTracker:
                 self._policy.has_router(key),
                 self._sources.has_rollout_state,
             )
-            state, completed = advance(previous, context, observation, observation.view)
+            state, changes = advance(previous, context, observation, observation.view)
             state = count_finished(state, runs, first=previous is None)
-            self._durations.observe(key[0], completed)
+            self._durations.observe(key[0], changes)
             if previous is not None and previous.process != state.process:
                 self._successors[previous.process] = state.process
         elif previous is not None and observation.status is not None and observation.status.observed_at >= now:
-            state, completed = advance_without_leader(previous, now, self._policy.hold_down, observation)
-            self._durations.observe(key[0], completed)
+            state, changes = advance_without_leader(previous, now, self._policy.hold_down, observation)
+            self._durations.observe(key[0], changes)
         if state is None:
             return
-        state = remember(previous, state, observation)
+        state = remember(previous, state, observation, now, has_rollout_state=self._sources.has_rollout_state)
+        state = replace(state, shown=follow(previous, state, observation, changes, now))
         if same and state == previous:
             # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
             is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0
@@ -330,7 +351,10 @@ class RolloutTracker:
         self._at_rest.discard(key)
         self._states[key] = state
         joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
-        self._rollouts[key] = replace(joined, run_counts=dict(Counter(state.runs.values())))
+        rollout = replace(joined, run_counts=dict(Counter(state.runs.values())))
+        self._rollouts[key] = rollout
+        if previous is not None:
+            self._transitions += transitions_of(previous, rollout, changes, now)
 
     def _evict_deleted(self, tick: _Tick) -> None:
         """Evict rollouts that are missing from the page of the established leader that showed them.
@@ -344,6 +368,10 @@ class RolloutTracker:
             absence, process = tick.now - self._last_seen.get(key, tick.now), self._states[key].process
             absent_after_failover = absence > self._policy.grace and self._is_absent_from_successor(key, tick)
             if process in tick.established or absent_after_failover or absence > MAX_ABSENCE_SECONDS:
+                is_allowed = self._policy.namespace_allowed
+                # Neither a changed setting nor a long absence proves a deletion.
+                if absence <= MAX_ABSENCE_SECONDS and (is_allowed is None or is_allowed(key[0])):
+                    self._transitions.append(deletion(key, self._states[key], tick.now))
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
                 self._at_rest.discard(key)
@@ -377,7 +405,8 @@ class RolloutTracker:
             return cached
         observation = self._sources.observe(key, None)
         state = RolloutState(now, PhaseHistory("", now), ControllerProcess("", 0.0), {})
-        return Rollout(key, remember(None, state, observation), observation, is_current=False)
+        state = remember(None, state, observation, now, has_rollout_state=True)
+        return Rollout(key, state, observation, is_current=False)
 
     def _find_unshown(self, now: float) -> tuple[Rollout, ...]:
         is_allowed = self._policy.namespace_allowed

@@ -19,28 +19,41 @@ _COUNTS: Final = ("RolloutUpdated", "RolloutAborted", "RolloutStepCompleted")
 """The event counters that show whether something happened between two pages of rollout state."""
 
 
-def remember(before: RolloutState | None, state: RolloutState, observation: Observation) -> RolloutState:
-    """Return the state after a tick with its memory; `before` is the state of the tick before."""
-    memory = _count_events(before, state, observation)
-    if observation.status is not None and observation.status.current_hash:
-        memory = _follow_status(state.memory.counts, memory, observation.status)
-    elif observation.status is None and observation.view is not None:
+def remember(
+    before: RolloutState | None, state: RolloutState, observation: Observation, now: float, *, has_rollout_state: bool
+) -> RolloutState:
+    """Return the state after a tick (`now`, Unix seconds) with its memory; `before` is the state of the tick before.
+
+    `has_rollout_state`: rollout state is scraped, if not at every tick. Between its pages nothing new is known of an
+    attempt, so that the counters of the tick at which it came last are the ones to compare with.
+    """
+    memory, status = _with_bad_run(before, state), observation.status
+    is_fresh = status is not None and status.observed_at >= now
+    if is_fresh or not has_rollout_state:
+        memory = _count_events(before, state, observation, memory)
+    if is_fresh and status is not None and status.current_hash:
+        memory = _follow_status(state.memory.counts, memory, status)
+    elif not has_rollout_state and observation.view is not None:
         memory = _follow_phase(before, state, memory)
     memory = replace(memory, images=remembered_images(memory.images, state.hashes, observation))
     return state if memory == state.memory else replace(state, memory=memory)
 
 
-def _count_events(before: RolloutState | None, state: RolloutState, observation: Observation) -> UpdateMemory:
+def _count_events(
+    before: RolloutState | None, state: RolloutState, observation: Observation, memory: UpdateMemory
+) -> UpdateMemory:
     """Return the memory with this tick's counters; those of another process count from its start."""
-    memory = state.memory
     if observation.view is None:
         return memory
     counts = {reason: observation.view.event_counts.get(reason, 0.0) for reason in _COUNTS}
-    if before is None:
-        return replace(memory, counts=counts)
-    if before.process != state.process:
+    if before is not None and before.process != state.process:
         return replace(memory, counts=counts, counts_before=dict.fromkeys(_COUNTS, 0.0))
-    return replace(memory, counts=counts, bad_run=_bad_run(before.runs, state.runs) or memory.bad_run)
+    return replace(memory, counts=counts)
+
+
+def _with_bad_run(before: RolloutState | None, state: RolloutState) -> UpdateMemory:
+    bad_run = _bad_run(before.runs, state.runs) if before is not None else ""
+    return replace(state.memory, bad_run=bad_run) if bad_run else state.memory
 
 
 def _bad_run(before: Mapping[str, str], runs: Mapping[str, str]) -> str:
@@ -80,6 +93,7 @@ def _follow_status(previous: Mapping[str, float], memory: UpdateMemory, status: 
         )  # fmt: skip
     if not causes.is_up_to_date(status):
         return memory
+    memory = replace(memory, stable_hash=status.stable_hash)
     if status.aborted:
         return _with_abort(previous, memory, status)
     step = int(status.step_index) if status.step_index is not None else None
@@ -92,7 +106,8 @@ def _new_attempt(memory: UpdateMemory, previous: Mapping[str, float]) -> UpdateM
 
 def _with_replaced(attempt: UpdateMemory, former: UpdateMemory, status: RolloutStatus) -> UpdateMemory:
     """Add the revision that a new one replaced, if that was certainly under way until then."""
-    if not former.hash or former.aborted_at is not None or former.hash == status.stable_hash:
+    was_under_way = former.hash not in ("", former.stable_hash) and former.aborted_at is None
+    if not was_under_way or former.hash == status.stable_hash:
         return attempt
     # Another revision may have come and gone in between, or the former one have been aborted.
     follows = former.revision.isdigit() and attempt.revision == str(int(former.revision) + 1)

@@ -58,7 +58,8 @@ def wait(status: RolloutStatus) -> Wait:
     if status.aborted or details is None:
         return Wait()
     starts = dict(status.pauses)
-    if details.plan.is_paused or INCONCLUSIVE_ANALYSIS in starts or INCONCLUSIVE_EXPERIMENT in starts:
+    is_paused_by_spec = details.plan.is_paused and status.health == "Paused"
+    if is_paused_by_spec or INCONCLUSIVE_ANALYSIS in starts or INCONCLUSIVE_EXPERIMENT in starts:
         return Wait(PERSON)
     if CANARY_PAUSE in starts:
         step = current_step(status)

@@ -37,6 +37,23 @@ class DurationParam(click.ParamType[float]):
 
 
 DURATION: Final = DurationParam()
+
+
+class MomentParam(click.ParamType[float]):
+    """Type of options that are moments: Unix seconds, or a duration ago, such as -2h, which is negative."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return Unix seconds, or negative seconds."""
+        text = str(value)
+        try:
+            return -float(str(parse_duration(text[1:]))) if text.startswith("-") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write Unix seconds, or -2h for two hours ago", param, ctx)
+
+
+MOMENT: Final = MomentParam()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 

@@ -5,6 +5,7 @@ Each command's docstring is its help: the first sentence is listed by `--help` o
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,13 +15,13 @@ import click
 
 from exporter import __version__, log
 from exporter.cli.gate import gate
-from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
+from exporter.cli.options import DURATION, FILE, MOMENT, UserErrorGroup, print_lines, run_async
 from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load, secret_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json", "explanations")
+_REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json", "explanations", "events", "timeline")
 
 
 @click.group(
@@ -202,10 +203,17 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
     FRAMES is the frames.jsonl of a recording. Frames are processed at their recorded times, without waiting.
     """
     from exporter.commands.once import to_otlp_json
-    from exporter.commands.replay import explanations_json, replay_frames, snapshot_json
+    from exporter.commands.replay import explanations_json, replay_frames, replay_transitions, snapshot_json
+    from exporter.commands.timeline import timeline_lines
     from exporter.web.exposition_writer import render
 
     settings = _load_settings(context).settings
+    if output_format == "events":
+        print_lines(json.dumps(each, ensure_ascii=False) for each in replay_transitions(frames, settings))
+        return
+    if output_format == "timeline":
+        print_lines(timeline_lines(tuple(replay_transitions(frames, settings))))
+        return
     for frame, snapshot, tracker in replay_frames(frames, settings):
         match output_format:
             case "jsonl":
@@ -220,25 +228,38 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
 
 
 @main.command("explain")
-@click.argument("rollout", metavar="NAMESPACE/NAME")
+@click.argument("rollout", metavar="[NAMESPACE/]NAME", required=False)
 @click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
 @click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
-@click.option("--at", "timestamp", type=float, help="With --recording: Unix time in seconds. Default: its end.")
+@click.option(
+    "--at", "timestamp", type=MOMENT, help="With --recording: Unix seconds, or -2h before its end. Default: its end."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
-def explain(context: click.Context, rollout: str, address: str, frames: Path | None, timestamp: float | None) -> None:
-    """Explain the state of a rollout and the evidence for it.
+def explain(
+    context: click.Context, rollout: str | None, address: str, frames: Path | None, timestamp: float | None, *,
+    as_json: bool,
+) -> None:  # fmt: skip # a parameter per line would hide the body
+    """Explain why a rollout is where it is, and what to do.
 
-    Also prints the canary fraction and how it was estimated. Reads a running exporter, or a recording.
+    Also prints the evidence, and the canary fraction with its estimates. Without a name, lists all rollouts. Reads a
+    running exporter, or a recording.
     """
     from exporter.commands import explain as explanation
 
     if frames is None:
+        if timestamp is not None:
+            raise click.UsageError("--at needs --recording: a running exporter explains the present")
         rollouts = run_async(explanation.fetch_rollouts(address))
     else:
         from exporter.commands.replay import rollouts_at
 
         rollouts = rollouts_at(frames, _load_settings(context).settings, timestamp)
-    print_lines(explanation.explain_lines(explanation.select(rollouts, rollout)))
+    selected = [explanation.select(rollouts, rollout)] if rollout is not None else rollouts
+    if as_json:
+        click.echo(json.dumps(selected[0] if rollout is not None else selected, ensure_ascii=False, indent=2))
+    else:
+        print_lines(explanation.explain_lines(selected[0]) if rollout else explanation.list_lines(rollouts))
 
 
 @main.command("demo")

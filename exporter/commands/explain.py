@@ -1,8 +1,9 @@
-"""The command `explain`: state and evidence of one rollout, and how its canary fraction was estimated."""
+"""The command `explain`: why a rollout is where it is, what to do, and the evidence for it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _TIMEOUT: Final = 10.0
+_SUGGESTIONS: Final = 3
 _UPDATE_STATES: Final = {
     "settled": "no update is in progress",
     "updating": "an update is in progress",
@@ -71,17 +73,55 @@ async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
 
 
 def select(rollouts: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    """Return the rollout NAMESPACE/NAME. Raises ExplainError that lists the available names."""
+    """Return the rollout NAMESPACE/NAME, or NAME if it is the only one. Raises ExplainError with suggestions."""
+    by_name = {rollout_name(rollout): rollout for rollout in rollouts}
+    if name in by_name:
+        return by_name[name]
+    matching = [full_name for full_name in by_name if full_name.partition("/")[2] == name]
+    if len(matching) == 1:
+        return by_name[matching[0]]
+    if matching:
+        raise ExplainError(f"several rollouts are called {name}: {_listed(matching)}; write NAMESPACE/NAME")
+    if not by_name:
+        raise ExplainError(f"no rollout {name}: there are none; check that a controller is scraped")
+    # A name without a namespace is compared with those of all namespaces.
+    ends = {full_name if "/" in name else full_name.partition("/")[2]: full_name for full_name in by_name}
+    similar = [ends[end] for end in get_close_matches(name, ends, _SUGGESTIONS, 0.0)]
+    raise ExplainError(f"no rollout {name}; did you mean {_listed(similar)}? Without a name, `explain` lists all")
+
+
+def rollout_name(rollout: Mapping[str, Any]) -> str:
+    """Return NAMESPACE/NAME."""
+    return f"{rollout['namespace']}/{rollout['name']}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SUGGESTIONS} more" if len(names) > _SUGGESTIONS else ""
+    return ", ".join(names[:_SUGGESTIONS]) + more
+
+
+def list_lines(rollouts: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each rollout with its sentence."""
+    width = max((len(rollout_name(rollout)) for rollout in rollouts), default=0)
     for rollout in rollouts:
-        if f"{rollout['namespace']}/{rollout['name']}" == name:
-            return rollout
-    names = ", ".join(f"{rollout['namespace']}/{rollout['name']}" for rollout in rollouts) or "none"
-    raise ExplainError(f"no rollout {name}; available: {names}")
+        yield f"{rollout_name(rollout):{width}}  {_explanation(rollout).get('sentence', '')}".rstrip()
+
+
+def _explanation(rollout: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the explanation; an older exporter's API has none."""
+    explanation = rollout.get("explanation")
+    return explanation if isinstance(explanation, dict) else {}
 
 
 def explain_lines(rollout: Mapping[str, Any]) -> Iterator[str]:
     """Yield the explanation of a rollout, an object of /api/rollouts, line by line."""
-    yield f"{rollout['namespace']}/{rollout['name']} ({rollout['strategy'] or 'strategy unknown'})"
+    yield f"{rollout_name(rollout)} ({rollout['strategy'] or 'strategy unknown'})"
+    explanation = _explanation(rollout)
+    if explanation:
+        yield f"  {explanation['sentence']}"
+        yield f"  what to do: {explanation.get('next', '')}"
+        yield "  evidence:"
+        yield from map(_evidence_line, explanation.get("evidence", ()))
     yield from _state(rollout)
     yield from _revisions(rollout)
     yield from _fraction(rollout)
@@ -89,9 +129,16 @@ def explain_lines(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield f"  unknown ({reason}): {_UNKNOWN.get(reason, reason)}"
 
 
+def _evidence_line(line: Mapping[str, Any]) -> str:
+    age = f", {line['age']:.0f} s ago" if "age" in line else ""
+    return f"    {line['text']} ({line['source']}{age})"
+
+
 def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
     phase = rollout["phase"]
-    if phase is None:
+    if phase is None and not rollout["last_seen"]:
+        yield "  phase: unknown; no controller has exported it yet"
+    elif phase is None:
         yield f"  phase: unknown since {_utc(rollout['last_seen'])}, when {rollout['controller']} last exported it"
     else:
         yield f"  phase: {phase} since {_utc(rollout['phase_since'])}, exported by {rollout['controller']}"

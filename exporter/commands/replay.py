@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.commands.record import read_frames
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Failure
+from exporter.rollouts.events.document import transition_json
 from exporter.rollouts.explain.document import explanation_json
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.tracker import RolloutTracker
@@ -70,6 +71,12 @@ def explanations_json(timestamp: float, tracker: RolloutTracker) -> str:
     return json.dumps({"at": timestamp, "rollouts": rollouts}, ensure_ascii=False)
 
 
+def replay_transitions(path: Path, settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """Yield the transitions of a recording as JSON objects, in order. Raises RecordingError."""
+    for _, _, tracker in replay_frames(path, settings):
+        yield from map(transition_json, tracker.status.transitions)
+
+
 def _number(value: float) -> float | str:
     if math.isfinite(value):
         return value
@@ -77,11 +84,19 @@ def _number(value: float) -> float | str:
 
 
 def rollouts_at(path: Path, settings: Settings, timestamp: float | None) -> list[Mapping[str, Any]]:
-    """Return the rollouts of /api/rollouts at a time (None: at the end of the recording). Raises RecordingError."""
+    """Return the rollouts of /api/rollouts at a time (Unix seconds); a negative one counts from the recording's end.
+
+    None is the end itself. Raises RecordingError.
+    """
+    if timestamp is not None and timestamp < 0:
+        timestamp += max((frame.timestamp for frame in read_frames(path)), default=0.0)
     rollouts: list[Mapping[str, Any]] = []
     for frame, _, tracker in replay_frames(path, settings):
         if timestamp is not None and frame.timestamp > timestamp:
             break
         status = tracker.status
-        rollouts = [views.rollout_json(item, status.last_seen.get(item.key, 0.0)) for item in status.rollouts]
+        rollouts = [
+            views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0), frame.timestamp)
+            for rollout in (*status.rollouts, *status.unshown)
+        ]
     return rollouts

@@ -171,13 +171,14 @@ class App:
         )
 
     def _rollouts(self) -> Mapping[str, object]:
-        status = self.tracker.status
+        status, now = self.tracker.status, self._cycle_runner.latest.timestamp
         return {
-            "at": self._cycle_runner.latest.timestamp,
+            "at": now,
             "history_since": self._storage.history.held_since,
             # One by one, so that the event loop runs in between.
             "rollouts": (
-                views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0)) for rollout in status.rollouts
+                views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0), now)
+                for rollout in (*status.rollouts, *status.unshown)
             ),
         }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from exporter.rollouts.explain.document import evidence_json, explanation_json
+from exporter.rollouts.explain.explain import explain
 from exporter.web.html import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
@@ -12,8 +14,12 @@ if TYPE_CHECKING:
     from exporter.rollouts.output.targets import TargetStatus
 
 
-def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
-    """Return a rollout as an object of /api/rollouts; `last_seen`: when a leader exported it last (Unix seconds)."""
+def rollout_json(rollout: Rollout, last_seen: float, now: float) -> dict[str, Any]:
+    """Return a rollout as an object of /api/rollouts at the time of a tick (`now`, Unix seconds).
+
+    `last_seen` is when a leader exported it last (Unix seconds).
+    """
+    explanation = explain(rollout, now)
     # The keys are public; some are older than the names in the code.
     state, view = rollout.state, rollout.observation.view
     return {
@@ -34,6 +40,7 @@ def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
         "pods": _pods(rollout),
         "updates": {str(result): count for result, count in state.result_counts.items()},
         "unknown": list(rollout.unknown_reasons),
+        "explanation": {**explanation_json(explanation), "evidence": evidence_json(explanation)},
     }
 
 

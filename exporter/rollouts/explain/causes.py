@@ -218,7 +218,7 @@ def abort_count(memory: UpdateMemory) -> float:
     return memory.counts["RolloutAborted"] - memory.counts_before["RolloutAborted"]
 
 
-def failed_step(status: RolloutStatus, details: RolloutDetails, cause: CauseFound | None) -> int | None:
+def failed_step(details: RolloutDetails, cause: CauseFound | None) -> int | None:
     """Return the index of the step whose analysis or plugin is the cause."""
     if cause is None:
         return None

@@ -39,6 +39,14 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value not in (None, "", [], {})}
 
 
+def evidence_json(explanation: Explanation) -> list[dict[str, Any]]:
+    """Return the facts that an explanation rests on; `age` is in seconds."""
+    return [
+        {"text": line.text, "source": line.source, **({"age": round(line.age, 3)} if line.age is not None else {})}
+        for line in explanation.evidence
+    ]
+
+
 def _metric(metric: MetricMeasurements | None) -> dict[str, Any] | None:
     if metric is None:
         return None

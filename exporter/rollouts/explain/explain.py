@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.details import NO_DETAILS, MetricMeasurements
+from exporter.rollouts.details import BAD_PHASES, FINISHED_BADLY, NO_DETAILS, MetricMeasurements
 from exporter.rollouts.explain import causes, position
 from exporter.rollouts.explain.images import revision_images
 from exporter.rollouts.explain.model import ActivePause, Cause, Explanation, ReplacedRevision
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def explain(rollout: Rollout, now: float) -> Explanation:
     """Return why a rollout is where it is at a time (Unix seconds); parts that no source shows are absent."""
     status, memory = rollout.observation.status, rollout.state.memory
-    if status is None or not status.current_hash and status.details is None:
+    if status is None or (not status.current_hash and status.details is None):
         explanation = _without_state(rollout)
     else:
         explanation = _with_state(rollout, status, memory)
@@ -49,9 +49,7 @@ def _with_state(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -
         slot=found.run.slot if found is not None and found.run is not None else "",
         metric=_metric(found),
         experiment=_experiment(found, status),
-        plugin=next((plugin.name for plugin in details.plugins if plugin.phase in ("Failed", "Error")), "")
-        if found is not None and found.cause is Cause.PLUGIN
-        else "",
+        plugin=_plugin(found, status),
         step=position.step_position(status),
         stopped_at=_stopped_at(status, memory, found),
         pauses=tuple(ActivePause(reason, since) for reason, since in status.pauses),
@@ -80,13 +78,20 @@ def _metric(found: CauseFound | None) -> MetricMeasurements | None:
     return found.metric or MetricMeasurements(found.metric_name)
 
 
+def _plugin(found: CauseFound | None, status: RolloutStatus) -> str:
+    if found is None or found.cause is not Cause.PLUGIN:
+        return ""
+    plugins = (status.details or NO_DETAILS).plugins
+    return next((plugin.name for plugin in plugins if plugin.phase in FINISHED_BADLY), "")
+
+
 def _experiment(found: CauseFound | None, status: RolloutStatus) -> str:
     if found is None or found.cause is not Cause.EXPERIMENT:
         return ""
     if found.run is not None:
         return found.run.experiment
     details = status.details or NO_DETAILS
-    bad = [experiment for experiment in details.experiments if experiment.phase in ("Failed", "Error", "Inconclusive")]
+    bad = [experiment for experiment in details.experiments if experiment.phase in BAD_PHASES]
     return next((experiment.name for experiment in reversed(bad) if experiment.hash == status.current_hash), "")
 
 
@@ -94,7 +99,7 @@ def _stopped_at(status: RolloutStatus, memory: UpdateMemory, found: CauseFound |
     """Return the step that an aborted update had reached, or that an inconclusive analysis stopped."""
     if position.step_position(status) is None:
         return None
-    step = causes.failed_step(status, status.details or NO_DETAILS, found)
+    step = causes.failed_step(status.details or NO_DETAILS, found)
     if step is not None or not status.aborted or memory.hash != status.current_hash:
         return step
     return memory.aborted_step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,10 @@ from exporter.rollouts.explain.model import Activity, Cause, Explanation
 from exporter.rollouts.model import BLUE_GREEN, UpdateState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.rollouts.details import RolloutDetails
+    from exporter.rollouts.explain.model import RevisionImages
     from exporter.rollouts.model import Rollout, RolloutStatus
 
 _MAX_QUOTED: Final = 200
@@ -31,6 +33,9 @@ _WORDS_OF_MESSAGE: Final = {
     "rollout is restarting": "its pods are being restarted",
 }
 """One wording in Argo Rollouts 1.6 to 1.11 (`rolloututil.CalculateRolloutStatus`)."""
+_NOTHING: Final = "Nothing."
+_MINUTE: Final = 60
+_HOURS_IN_WORDS: Final = 48
 _Words = tuple[str, str]
 """Sentence and what to do."""
 
@@ -68,7 +73,7 @@ class _Subject:
     def revision(self) -> str:
         """The current revision in words, with the images that it changes."""
         number = f"revision {self.explanation.revision}" if self.explanation.revision else "the new revision"
-        changed = image_changes(self.explanation)
+        changed = image_changes(self.explanation.images)
         return f"{number} ({changed})" if changed else number
 
     @property
@@ -91,9 +96,8 @@ def describe(rollout: Rollout, explanation: Explanation, now: float) -> Explanat
     return replace(explanation, sentence=sentence, next_action=next_action, evidence=lines)
 
 
-def image_changes(explanation: Explanation) -> str:
+def image_changes(images: RevisionImages | None) -> str:
     """Return the images that an update changes, without registries: `app:v1 → app:v2`."""
-    images = explanation.images
     if images is None:
         return ""
     pairs = [(images.stable.get(name, ""), image) for name, image in images.current.items()]
@@ -108,13 +112,12 @@ def _short(image: str) -> str:
 def duration(seconds: float) -> str:
     """Return a duration in words: `40 s`, `7 min`, `3 h 20 min`, `2 d`."""
     seconds = max(seconds, 0.0)
-    if seconds < 60:
+    if seconds < _MINUTE:
         return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:
+    hours, minutes = divmod(int(seconds) // _MINUTE, _MINUTE)
+    if not hours:
         return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
+    if hours < _HOURS_IN_WORDS:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{hours // 24} d"
 
@@ -182,7 +185,15 @@ def _aborted(subject: _Subject) -> _Words | None:
         advice = f"See why with {subject.command('get', 'rollout')}; then deploy a corrected revision, or {again}."
     elif subject.explanation.cause is Cause.PERSON:
         advice = f"Ask who aborted it; then deploy another revision, or {again}."
-    return f"Aborted{subject.place}: {reason}; the stable revision stays.", advice
+    return f"Aborted{_ago(subject)}{subject.place}: {reason}; the stable revision stays.", advice
+
+
+def _ago(subject: _Subject) -> str:
+    """Return how long ago the abort was."""
+    phases, aborted_at = subject.rollout.state.phases, subject.details.aborted_at
+    if aborted_at is None and phases.phase == "Abort":
+        aborted_at = phases.started_at
+    return f" {duration(subject.now - aborted_at)} ago" if aborted_at is not None else ""
 
 
 def _pods_command(subject: _Subject) -> str:
@@ -240,11 +251,11 @@ def _deadline(subject: _Subject) -> str:
 def _timed_out(subject: _Subject) -> _Words | None:
     if subject.explanation.cause is not Cause.DEADLINE:
         return None
+    missing = f"the pods of {subject.revision} are not available{_deadline(subject)}"
+    pods, abort = _pods_command(subject), subject.command("abort")
     return (
-        f"Timed out{subject.place}: the pods of {subject.revision} are not available{_deadline(subject)}; it goes on"
-        " waiting.",
-        f"Find out why its pods are not ready ({_pods_command(subject)}); then deploy a corrected revision, or give up"
-        f" with {subject.command('abort')}.",
+        f"Timed out{subject.place}: {missing}; it goes on waiting.",
+        f"Find out why its pods are not ready ({pods}); then deploy a corrected revision, or give up with {abort}.",
     )
 
 
@@ -282,7 +293,8 @@ def _paused(subject: _Subject) -> _Words | None:
     age = duration(subject.now - min(pause.since for pause in pauses))
     where = subject.place
     if not where and subject.rollout.state.strategy == BLUE_GREEN:
-        where = f" before the switch to {subject.revision}"
+        is_switched = subject.status is not None and subject.details.active_hash == subject.status.current_hash
+        where = f" {'after' if is_switched else 'before'} the switch to {subject.revision}"
     if _is_inconclusive(subject):
         return (
             f"Paused for {age}{where}: waiting for a person, since {_inconclusive_words(subject)}.",
@@ -307,12 +319,20 @@ def _updating(subject: _Subject) -> _Words | None:
     if activity is None or (activity is Activity.UNKNOWN and subject.status is None):
         return None
     work = _WORK[activity](subject) if activity in _WORK else ""
+    place = f"{_since_start(subject)}{subject.place}"
     if subject.details.replica_failure:
         return (
-            f"Updating to {subject.revision}{subject.place}: pods are refused: {quoted(subject.details.replica_failure)}.",
+            f"Updating to {subject.revision}{place}: pods are refused: {quoted(subject.details.replica_failure)}.",
             f"Lift what refuses the pods (quota, admission), or give up with {subject.command('abort')}.",
         )
-    return f"Updating to {subject.revision}{subject.place}{work}.", f"Nothing; {subject.command('abort')} gives up."
+    return f"Updating to {subject.revision}{place}{work}.", f"Nothing; {subject.command('abort')} gives up."
+
+
+def _since_start(subject: _Subject) -> str:
+    update = subject.rollout.state.update
+    if update is None or update.started_at is None:
+        return ""
+    return f" for {duration(subject.now - update.started_at)}"
 
 
 def _pods_words(subject: _Subject) -> str:
@@ -320,7 +340,7 @@ def _pods_words(subject: _Subject) -> str:
     view = subject.rollout.observation.view
     replicas = view.replicas if view is not None else None
     counts = (
-        f"{replicas.updated:g} new pods, {replicas.available:g} of {replicas.total:g} available" if replicas else ""
+        f"{replicas.updated:g} new, {replicas.available:g} of {replicas.total:g} pods available" if replicas else ""
     )
     text = ", ".join(filter(None, (words, counts)))
     return f": {text}" if text else ""
@@ -377,11 +397,13 @@ def _settled(subject: _Subject) -> _Words:
         return f"Degraded{message}.", f"See {subject.command('get', 'rollout')}."
     if status is not None and status.health == "Progressing":
         words = _WORDS_OF_MESSAGE.get(subject.details.message, "")
-        return f"No update is under way: {running}" + (f"; {words}." if words else "."), ""
+        return f"No update is under way: {running}" + (f"; {words}." if words else "."), _NOTHING
     phase = status.health if status is not None else view.phase if view is not None else ""
     if subject.rollout.state.update_state is UpdateState.UNKNOWN and status is None:
-        return f"Phase {phase or 'unknown'}; whether an update is under way is not known.", ""
-    return f"{'Healthy' if phase in ('Healthy', 'Completed') else phase or 'Unknown'}: {running} runs alone.", ""
+        return f"Phase {phase or 'unknown'}; whether an update is under way is not known.", (
+            f"See {subject.command('get', 'rollout')}."
+        )
+    return f"{'Healthy' if phase in ('Healthy', 'Completed') else phase or 'Unknown'}: {running} runs alone.", _NOTHING
 
 
 _RULES: Final[tuple[Callable[[_Subject], _Words | None], ...]] = (

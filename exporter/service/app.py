@@ -22,6 +22,7 @@ from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
 from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
 from exporter.service.cycle_store import CycleStore, read_state, storage_config, storage_metrics
+from exporter.service.transition_feed import TransitionFeed
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
 from exporter.storage import Storage
@@ -68,6 +69,7 @@ class App:
         scrape_cache = ScrapeCache(settings.series.pass_through.matches)
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
         self.tracker = RolloutTracker(tracking_policy(settings), read_state(self._storage))
+        self._transitions = TransitionFeed(self._storage.history)
         dependencies = CycleDependencies(
             self._scraper,
             self.tracker,
@@ -75,6 +77,7 @@ class App:
             self._self_metrics,
             self._worker,
             CycleStore(self._storage, self._worker, has_directory=settings.storage.directory is not None),
+            self._transitions,
             self._delivery,
             sidecar=settings.mode == "sidecar",
             gzip=settings.otlp.compression == "gzip",
@@ -168,6 +171,7 @@ class App:
             readiness_errors=self._readiness_errors,
             own_families=lambda: self._self_metrics.families(process=True),
             version=lambda: self._cycle_runner.latest,
+            events=self._transitions,
         )
 
     def _rollouts(self) -> Mapping[str, object]:

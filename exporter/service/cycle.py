@@ -14,6 +14,7 @@ from exporter.log import fields
 from exporter.metrics import MetricsSnapshot, ScrapeResult, Source
 from exporter.otlp.delivery.drop_log import DropLog
 from exporter.self_metrics import OwnMetric, SelfMetrics
+from exporter.service.transition_feed import transition_records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from exporter.scrape.scraper import Scraper
     from exporter.service.cycle_store import CycleStore
     from exporter.service.delivery import DeliveryService
+    from exporter.service.transition_feed import TransitionFeed
     from exporter.service.worker import Worker
     from exporter.storage.model import QueuedRequest
 
@@ -79,6 +81,7 @@ class CycleDependencies:
     self_metrics: SelfMetrics
     worker: Worker
     store: CycleStore
+    transitions: TransitionFeed
     delivery: DeliveryService | None = None
     sidecar: bool = False
     gzip: bool = True
@@ -129,6 +132,8 @@ class CycleRunner:
         dependencies = self._dependencies
         snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)
         self.latest = snapshot
+        feed = dependencies.transitions
+        feed.add(await dependencies.worker.run(transition_records, dependencies.tracker.status.transitions))
         self._count(snapshot)
         if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
@@ -139,8 +144,10 @@ class CycleRunner:
             requests = await dependencies.delivery.producer.requests(pushed, gzip=dependencies.gzip)
             counts = dependencies.delivery.producer.encoder.take_counts()
             self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
-        # State and requests in one commit: after a crash no counter is lower than what was sent.
-        await dependencies.store.commit(dependencies.tracker, requests)
+        # State, transitions and requests in one commit: after a crash no counter is lower than what was sent, and no
+        # transition is lost or repeated.
+        await dependencies.store.commit(dependencies.tracker, requests, feed.waiting)
+        feed.committed()
         return snapshot
 
     def _is_due(self, source: Source, section: ScrapeSource) -> bool:

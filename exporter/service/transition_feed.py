@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import log
 from exporter.rollouts.events.document import transition_json
+from exporter.storage.history import HistoryUnreadableError
 from exporter.storage.model import TransitionRecord
-from exporter.web.events import StoredEvent
+from exporter.web.events import EventsUnavailableError, StoredEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,15 +62,18 @@ class TransitionFeed:
         return self._next_commit
 
     async def read(self, filters: EventFilter) -> Sequence[StoredEvent]:
-        """Return the newest transitions that pass all filters, oldest first. Raises HistoryUnreadableError."""
-        records = await self._history.read(
-            after=filters.after,
-            since=filters.since,
-            namespace=filters.namespace,
-            name=filters.name,
-            types=filters.types,
-            limit=filters.limit,
-        )
+        """Return the newest transitions that pass all filters, oldest first. Raises EventsUnavailableError."""
+        try:
+            records = await self._history.read(
+                after=filters.after,
+                since=filters.since,
+                namespace=filters.namespace,
+                name=filters.name,
+                types=filters.types,
+                limit=filters.limit,
+            )
+        except HistoryUnreadableError as error:
+            raise EventsUnavailableError(str(error)) from error
         return [StoredEvent(record.sequence, record.body) for record in records]
 
 

@@ -1,4 +1,4 @@
-"""The HTTP server: /metrics, /api/rollouts, the probes and the status page."""
+"""The HTTP server: /metrics, /api/rollouts, /api/events, the probes and the status page."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from exporter.net.tls import reject_encrypted_key
 from exporter.web import exposition_writer, html
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
+from exporter.web.events import EventHandlers
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from exporter.config.outputs import WebSection
     from exporter.config.section import ServerTlsSection
     from exporter.metrics import MetricFamily
+    from exporter.web.events import EventSource
     from exporter.web.html import StatusPage
 
 
@@ -63,7 +65,8 @@ class DataSources:
 
     `families`, of the last cycle, and `rollouts`, JSON values, are called once for each object that `version` returns,
     `status` at most once a second, all others at each request: `own_families` changes all the time, and
-    `liveness_errors` and `readiness_errors` return reasons, none if all is well.
+    `liveness_errors` and `readiness_errors` return reasons, none if all is well. `events` is no function, and None
+    where nothing is tracked.
     """
 
     families: Callable[[], Iterable[MetricFamily]]
@@ -73,6 +76,7 @@ class DataSources:
     readiness_errors: Callable[[], Sequence[str]]
     own_families: Callable[[], Iterable[MetricFamily]] = tuple
     version: Callable[[], object] = object
+    events: EventSource | None = None
 
 
 @asynccontextmanager
@@ -136,6 +140,10 @@ def application(
         "/style.css": handlers.style,
         "/{path:.*}": handlers.not_found,
     }
+    if data_sources.events is not None:
+        event_handlers = EventHandlers(data_sources.events)
+        routes = {"/api/events": event_handlers.events, **routes}
+        app.on_shutdown.append(event_handlers.stop)
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.on_response_prepare.append(_add_security_headers)
     return app
@@ -184,7 +192,9 @@ class _Handlers:
         return _probe(self._data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
-        return web.Response(status=404, text="unknown path; available: /, /metrics, /api/rollouts, /healthz, /readyz\n")
+        return web.Response(
+            status=404, text="unknown path; available: /, /metrics, /api/rollouts, /api/events, /healthz, /readyz\n"
+        )
 
     async def _send(
         self,

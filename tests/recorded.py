@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 ARCHIVES: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")
 """Scraped sources: all, no rollout state, kube-state-metrics without allow-lists, only the controllers."""
-NAMES: Final = tuple(sorted(file.name.removesuffix(".tar.xz") for file in ARCHIVES.glob("*.tar.xz")))
+WHY_ARCHIVES: Final = Path(__file__).parent / "recordings_why"
+"""Recordings with `expected.jsonl`: what is right to say about why each rollout is where it is."""
+
+
+def archived_names(archives: Path) -> tuple[str, ...]:
+    """Return the names of the recordings in a folder of archives."""
+    return tuple(sorted(file.name.removesuffix(".tar.xz") for file in archives.glob("*.tar.xz")))
+
+
+NAMES: Final = archived_names(ARCHIVES)
+WHY_NAMES: Final = archived_names(WHY_ARCHIVES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +47,10 @@ class RecordedTick:
     results: tuple[ScrapeResult, ...]
 
 
-def unpack(directory: Path) -> Path:
+def unpack(directory: Path, archives: Path = ARCHIVES) -> Path:
     """Unpack every recording into a directory, in the layout that `replay` reads, and return the directory."""
-    for name in NAMES:
-        with tarfile.open(ARCHIVES / f"{name}.tar.xz") as archive:
+    for name in archived_names(archives):
+        with tarfile.open(archives / f"{name}.tar.xz") as archive:
             archive.extractall(directory / name, filter="data")
     return directory
 

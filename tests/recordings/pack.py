@@ -1,7 +1,8 @@
 """Pack recordings, or cases: `python tests/recordings/pack.py DIRECTORY [TARGET]`, a folder with one folder each.
 
 All that a test reads is packed: of a recording of real components the frames of every variant, all pages, the truth,
-the timeline; of a case (target `tests/cases`) everything. Bodies are unpacked first, since hundreds of pages that
+the timeline; of a case (target `tests/cases`) everything. Recordings with an
+`expected.jsonl`, what is right to say of each rollout, have the target `tests/recordings_why`. Bodies are unpacked first, since hundreds of pages that
 hardly differ are small only when they are packed together.
 """
 
@@ -14,7 +15,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-READ = ("README.md", "events.jsonl", "full.jsonl", "no-state.jsonl", "plain.jsonl", "argo-only.jsonl")
+READ = (
+    "README.md", "events.jsonl", "expected.jsonl", "full.jsonl", "no-state.jsonl", "plain.jsonl", "argo-only.jsonl",
+)  # fmt: skip # a table
 HERE = Path(__file__).parent
 
 

@@ -1,9 +1,9 @@
 """Pack recordings, or cases: `python tests/recordings/pack.py DIRECTORY [TARGET]`, a folder with one folder each.
 
 All that a test reads is packed: of a recording of real components the frames of every variant, all pages, the truth,
-the timeline; of a case (target `tests/cases`) everything. Recordings with an
-`expected.jsonl`, what is right to say of each rollout, have the target `tests/recordings_why`. Bodies are unpacked first, since hundreds of pages that
-hardly differ are small only when they are packed together.
+the timeline; of a case (target `tests/cases`) everything. Recordings with an `expected.jsonl`, what is right to say of
+each rollout, have the target `tests/recordings_why`. Bodies are unpacked first, since hundreds of pages that hardly
+differ are small only when they are packed together.
 """
 
 from __future__ import annotations

@@ -298,7 +298,7 @@ def _paused(subject: _Subject) -> _Words | None:
     if _is_inconclusive(subject):
         return (
             f"Paused for {age}{where}: waiting for a person, since {_inconclusive_words(subject)}.",
-            f"Judge it yourself: {subject.command('promote')} goes on, {subject.command('abort')} gives up.",
+            f"Judge it yourself: {_going_on(subject)}, {subject.command('abort')} gives up.",
         )
     if subject.explanation.waits_for == position.PERSON:
         return (
@@ -312,6 +312,16 @@ def _paused(subject: _Subject) -> _Words | None:
             f"Nothing; {subject.command('promote')} goes on at once, {subject.command('abort')} gives up.",
         )
     return f"Paused for {age}{where}.", f"See {subject.command('get', 'rollout')}."
+
+
+def _going_on(subject: _Subject) -> str:
+    """Return how an update goes on after an inconclusive analysis: `promote` alone repeats some of them."""
+    promote = subject.command("promote")
+    if subject.explanation.cause is Cause.EXPERIMENT:
+        return f"{subject.command('promote', '--skip-current-step')} goes on, {promote} repeats the experiment"
+    if subject.rollout.state.strategy == BLUE_GREEN:
+        return f"{subject.command('promote', '--full')} goes on, {promote} repeats the analysis"
+    return f"{promote} goes on"
 
 
 def _updating(subject: _Subject) -> _Words | None:
@@ -352,11 +362,14 @@ def _running_analysis_words(subject: _Subject) -> str:
 
 
 def _running_plugin_words(subject: _Subject) -> str:
-    running = [plugin for plugin in subject.details.plugins if plugin.phase == "Running"]
-    if not running:
+    step = subject.explanation.step
+    plugins = [plugin for plugin in subject.details.plugins if step is not None and plugin.step == step.index]
+    if not plugins:
         return ": waiting for a step plugin"
-    message = f" ({quoted(running[-1].message)})" if running[-1].message else ""
-    return f": waiting for step plugin {running[-1].name}{message}"
+    plugin = plugins[-1]
+    state = "" if plugin.phase == "Running" else f", phase {plugin.phase}"
+    message = f" ({quoted(plugin.message)})" if plugin.message else ""
+    return f": waiting for step plugin {plugin.name}{state}{message}"
 
 
 _WORK: Final[dict[Activity, Callable[[_Subject], str]]] = {

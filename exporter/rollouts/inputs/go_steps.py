@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _UNIT_SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 _STEP: Final = re.compile(r"map\[([A-Za-z]\w*):(.*)\]", re.DOTALL)
+_STEP_START: Final = re.compile(
+    r"(?:^\[| )map\[(?:setWeight|pause|analysis|experiment|setCanaryScale|setHeaderRoute|setMirrorRoute|plugin):"
+)
 _FIELD: Final = re.compile(r"(?:^| )([A-Za-z]\w*):")
 _ROUTES: Final = {"setHeaderRoute": ("match",), "setMirrorRoute": ("match", "percentage")}
 """The steps that make a route, and the fields that one has: without them the step removes the route."""
@@ -27,7 +30,10 @@ _ROUTES: Final = {"setHeaderRoute": ("match",), "setMirrorRoute": ("match", "per
 def parse_steps(text: str) -> tuple[CanaryStep, ...] | None:
     """Return the steps, None if there are none or the text is ambiguous."""
     elements = _elements(text)
-    steps = [_step(element) for element in elements] if elements is not None else []
+    # Brackets in users' text may balance over two steps, which then look like one.
+    if elements is None or len(_STEP_START.findall(text)) > len(elements):
+        return None
+    steps = [_step(element) for element in elements]
     return tuple(step for step in steps if step is not None) if steps and None not in steps else None
 
 

@@ -107,7 +107,7 @@ class RolloutDetailsReader:
             runs=tuple(runs),
             experiments=tuple(self._built_experiment(name) for name in sorted(self._experiments_of.children(key))),
             plugins=tuple(self._plugins.values[plugin] for plugin in sorted(self._plugins_of.children(key))),
-            images={name: self._containers.values[_, name] for _, name in self._containers_of.children(key)},
+            images={name: self._containers.values[_, name] for _, name in sorted(self._containers_of.children(key))},
         )
 
     @staticmethod

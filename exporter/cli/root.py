@@ -6,17 +6,18 @@ Each command's docstring is its help: the first sentence is listed by `--help` o
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from exporter import __version__, log
+from exporter import __version__
+from exporter.cli.events import events, story
 from exporter.cli.gate import gate
 from exporter.cli.options import DURATION, FILE, MOMENT, UserErrorGroup, print_lines, run_async
-from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load, secret_texts
+from exporter.cli.settings import load_settings
+from exporter.config import CONFIG_VARIABLE, as_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,31 +46,6 @@ def main(context: click.Context, file: Path | None, overrides: tuple[str, ...]) 
         context.invoke(run)
 
 
-def _load_settings(context: click.Context) -> LoadedConfig:
-    """Load the configuration; print its errors and exit with 2 if there are any."""
-    file, overrides = context.obj
-    try:
-        loaded = load(file, os.environ, dict(map(_parse_override, overrides)))
-    except ConfigError as error:
-        for issue in error.issues:
-            click.echo(f"error: {issue}", err=True)
-        # As click's own usage errors.
-        sys.exit(2)
-    for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    log.configure(loaded.settings.log.level, loaded.settings.log.format)
-    log.register_secrets(*secret_texts(loaded.settings))
-    return loaded
-
-
-def _parse_override(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        # The text is not shown: it may be a header with its credential.
-        raise click.BadParameter("a --set has no =; write --set otlp.endpoint=http://localhost:4318")
-    return key, value
-
-
 def _report_problems(problems: Sequence[str]) -> None:
     """Print the problems as warnings; exit with 1 if there are any, else with 0."""
     for problem in problems:
@@ -87,7 +63,7 @@ def run(context: click.Context) -> None:
     """
     from exporter.service import app
 
-    all_delivered = run_async(app.run(_load_settings(context)))
+    all_delivered = run_async(app.run(load_settings(context)))
     sys.exit(0 if all_delivered else app.EXIT_POINTS_LOST)
 
 
@@ -108,7 +84,7 @@ def once(context: click.Context, output_format: str) -> None:
     from exporter.commands.once import run_cycle, to_otlp_json
     from exporter.web.exposition_writer import render
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     result = run_async(run_cycle(settings))
     match output_format:
         case "prom":
@@ -130,7 +106,7 @@ def check(context: click.Context, file: Path | None) -> None:
     """
     if file is not None:
         context.obj = (file, context.obj[1])
-    loaded = _load_settings(context)
+    loaded = load_settings(context)
     endpoint = loaded.settings.otlp.endpoint
     push = f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)"
     click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
@@ -143,7 +119,7 @@ def config(context: click.Context) -> None:
 
     The output is YAML, with secrets masked and the origin of each setting in a comment.
     """
-    click.echo(as_yaml(_load_settings(context)), nl=False)
+    click.echo(as_yaml(load_settings(context)), nl=False)
 
 
 @main.command("series")
@@ -161,7 +137,7 @@ def series(context: click.Context, *, estimate: bool) -> None:
         return
     from exporter.commands.once import family_costs, run_cycle
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     result = run_async(run_cycle(settings))
     rows = family_costs(result.snapshot, settings.tick_seconds)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
@@ -183,7 +159,7 @@ def record(context: click.Context, directory: Path, seconds: float, *, with_stor
     """
     from exporter.commands import record as recording
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick_seconds, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
     if with_storage:
@@ -207,7 +183,7 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
     from exporter.commands.timeline import timeline_lines
     from exporter.web.exposition_writer import render
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     if output_format == "events":
         print_lines(json.dumps(each, ensure_ascii=False) for each in replay_transitions(frames, settings))
         return
@@ -254,7 +230,7 @@ def explain(
     else:
         from exporter.commands.replay import rollouts_at
 
-        rollouts = rollouts_at(frames, _load_settings(context).settings, timestamp)
+        rollouts = rollouts_at(frames, load_settings(context).settings, timestamp)
     selected = [explanation.select(rollouts, rollout)] if rollout is not None else rollouts
     if as_json:
         click.echo(json.dumps(selected[0] if rollout is not None else selected, ensure_ascii=False, indent=2))
@@ -294,7 +270,7 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     from exporter.commands.verify import report
     from exporter.commands.verify.heartbeat import verify
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     result = run_async(verify(settings, seconds, address, lambda line: click.echo(line, err=True)))
     print_lines([report.report_json(result)] if as_json else report.report_lines(result))
     sys.exit(0 if result.ok else 1)
@@ -314,7 +290,7 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
     """
     from exporter.commands import storage as commands
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     if action == "drain":
         result = run_async(commands.drain(settings, seconds))
     elif action == "clear" and yes:
@@ -330,4 +306,6 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(events)
+main.add_command(story)
 main.add_command(gate)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import ClientError, InvalidURL
-
-from exporter.config.errors import without_secrets
-from exporter.net.errors import error_reason
-from exporter.net.http import open_session
+from exporter.commands.api_client import ExporterUnreachableError, fetch_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_TIMEOUT: Final = 10.0
 _SUGGESTIONS: Final = 3
 _UPDATE_STATES: Final = {
     "settled": "no update is in progress",
@@ -51,24 +45,12 @@ class ExplainError(Exception):
 
 
 async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
-    """Return the rollouts of a running exporter. Raises ExplainError."""
-    url = f"{address if '://' in address else f'http://{address}'}".rstrip("/") + "/api/rollouts"
-    shown_url = without_secrets(url)  # it may have the user name and password of the pages
-    try:
-        async with open_session(timeout=_TIMEOUT) as session, session.get(url) as response:
-            if response.status != HTTPStatus.OK:
-                hint = "check that --address is a rollouts-exporter"
-                raise ExplainError(f"{shown_url} returned status {response.status}; {hint}")
-            document = await response.json()
-    except InvalidURL:
-        raise ExplainError("--address is not a URL; write http://host:port") from None
-    # ValueError: JSON that is none, or a name that cannot be encoded.
-    except (ClientError, TimeoutError, OSError, ValueError) as error:
-        reason = error_reason(error)
-        raise ExplainError(f"{shown_url} cannot be read ({reason}); check --address, or use --recording") from None
-    rollouts = document.get("rollouts") if isinstance(document, dict) else None
+    """Return the rollouts of a running exporter. Raises ExporterUnreachableError."""
+    rollouts = (await fetch_json(address, "/api/rollouts")).get("rollouts")
     if not isinstance(rollouts, list):
-        raise ExplainError(f"{shown_url} returned no rollouts; check that --address is a rollouts-exporter")
+        raise ExporterUnreachableError(
+            "/api/rollouts returned no rollouts; check that --address is a rollouts-exporter"
+        )
     return rollouts
 
 

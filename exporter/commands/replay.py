@@ -77,6 +77,12 @@ def replay_transitions(path: Path, settings: Settings) -> Iterator[Mapping[str, 
         yield from map(transition_json, tracker.status.transitions)
 
 
+def first_and_last_time(path: Path) -> tuple[float, float]:
+    """Return the times of the first and the last frame (Unix seconds), 0 without frames. Raises RecordingError."""
+    times = [frame.timestamp for frame in read_frames(path)]
+    return min(times, default=0.0), max(times, default=0.0)
+
+
 def _number(value: float) -> float | str:
     if math.isfinite(value):
         return value
@@ -89,7 +95,7 @@ def rollouts_at(path: Path, settings: Settings, timestamp: float | None) -> list
     None is the end itself. Raises RecordingError.
     """
     if timestamp is not None and timestamp < 0:
-        timestamp += max((frame.timestamp for frame in read_frames(path)), default=0.0)
+        timestamp += first_and_last_time(path)[1]
     rollouts: list[Mapping[str, Any]] = []
     for frame, _, tracker in replay_frames(path, settings):
         if timestamp is not None and frame.timestamp > timestamp:

@@ -82,6 +82,11 @@ def image_texts(transition: TransitionObject) -> str:
     return image_changes(RevisionImages(images["current"], images["stable"]) if images else None)
 
 
+def time_text(seconds: float) -> str:
+    """Return a time (Unix seconds) with its day."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def clock_text(transition: TransitionObject) -> str:
     """Return the time of day (UTC)."""
     return datetime.fromtimestamp(transition["at"], UTC).strftime("%H:%M:%S")

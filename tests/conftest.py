@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.otlp.backend import Backend
-from tests.recorded import WHY_ARCHIVES, Recordings, unpack
+from tests.recorded import EXPLAINED_ARCHIVES, Recordings, unpack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -65,9 +65,9 @@ def recordings(recordings_folder: Path) -> Recordings:
 
 
 @pytest.fixture(scope="session")
-def why_recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+def explained_recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     """Return the recordings that say why each rollout is where it is."""
-    return Recordings(unpack(tmp_path_factory.mktemp("why"), WHY_ARCHIVES))
+    return Recordings(unpack(tmp_path_factory.mktemp("why"), EXPLAINED_ARCHIVES))
 
 
 @pytest_asyncio.fixture

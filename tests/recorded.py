@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ARCHIVES: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")
 """Scraped sources: all, no rollout state, kube-state-metrics without allow-lists, only the controllers."""
-WHY_ARCHIVES: Final = Path(__file__).parent / "recordings_why"
+EXPLAINED_ARCHIVES: Final = Path(__file__).parent / "recordings_why"
 """Recordings with `expected.jsonl`: what is right to say about why each rollout is where it is."""
 
 
@@ -36,7 +36,7 @@ def archived_names(archives: Path) -> tuple[str, ...]:
 
 
 NAMES: Final = archived_names(ARCHIVES)
-WHY_NAMES: Final = archived_names(WHY_ARCHIVES)
+EXPLAINED_NAMES: Final = archived_names(EXPLAINED_ARCHIVES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,8 @@ def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: b
 
 def explanations_json(timestamp: float, tracker: RolloutTracker) -> str:
     """Return the explanations of all rollouts after a frame as a line of `replay --format explanations`."""
-    shown = (*tracker.status.rollouts, *tracker.status.unshown)
-    rollouts = {"/".join(rollout.key): explanation_json(explain(rollout, timestamp)) for rollout in shown}
+    all_rollouts = (*tracker.status.rollouts, *tracker.status.unshown)
+    rollouts = {"/".join(rollout.key): explanation_json(explain(rollout, timestamp)) for rollout in all_rollouts}
     return json.dumps({"at": timestamp, "rollouts": rollouts}, ensure_ascii=False)
 
 

@@ -169,7 +169,7 @@ class RolloutDetails:
     `revision` is the number of the newest revision, as text. `images` are of its own pod template, none with
     workloadRef. `workload_observed`: the status is about the workload's current template (True without workloadRef).
     `active_hash` and `preview_hash` are of blueGreen's Services. `paused_seconds` and `paused_since` are of pauses that
-    waited for a person, since Argo Rollouts 1.11.
+    waited for a person, since Argo Rollouts 1.11. `labels` are of the Rollout object, as kube-state-metrics spells them.
     """
 
     revision: str = ""
@@ -195,6 +195,7 @@ class RolloutDetails:
     experiments: tuple[ExperimentDetails, ...] = ()
     plugins: tuple[StepPluginDetails, ...] = ()
     images: Images = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_DETAILS: Final = RolloutDetails()

@@ -46,5 +46,5 @@ def _hints(kind: Any) -> dict[str, Any]:  # noqa: ANN401 # a dataclass
 
 @cache
 def _defaults(kind: Any) -> dict[str, Any]:  # noqa: ANN401 # a dataclass
-    made = {field.name: field.default_factory() for field in fields(kind) if field.default_factory is not MISSING}
-    return {field.name: field.default for field in fields(kind) if field.default is not MISSING} | made
+    factories = {field.name: field.default_factory() for field in fields(kind) if field.default_factory is not MISSING}
+    return {field.name: field.default for field in fields(kind) if field.default is not MISSING} | factories

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.explain.judge import play
-from tests.recorded import WHY_ARCHIVES, Recordings, unpack
+from tests.recorded import EXPLAINED_ARCHIVES, Recordings, unpack
 from tests.rollouts.golden import read_actions
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
     with tempfile.TemporaryDirectory() as directory:
-        recordings = Recordings(unpack(Path(directory), WHY_ARCHIVES))
+        recordings = Recordings(unpack(Path(directory), EXPLAINED_ARCHIVES))
         for name in recordings.names:
             text = golden_text(recordings, name)
             if write:

@@ -50,10 +50,10 @@ def details(message: str, *runs: AnalysisRunDetails) -> RolloutDetails:
     ],
 )
 def test_the_reason_of_an_abort_names_its_cause(reason: str, run: AnalysisRunDetails | None, cause: Cause) -> None:
-    found = abort_cause(STATUS, details(ABORT + reason, *([run] if run else [])), NO_MEMORY)
-    assert found.cause is cause
-    assert found.run is run
-    assert found.metric_name == ("errors" if run else "")
+    result = abort_cause(STATUS, details(ABORT + reason, *([run] if run else [])), NO_MEMORY)
+    assert result.cause is cause
+    assert result.run is run
+    assert result.metric_name == ("errors" if run else "")
 
 
 def test_runs_of_former_revisions_tries_and_dry_runs_are_no_reason() -> None:
@@ -61,8 +61,8 @@ def test_runs_of_former_revisions_tries_and_dry_runs_are_no_reason() -> None:
     retried = replace(OWN_RUN, name="cart-abc-2-1.1", completed_at=80.0)
     first_try = replace(OWN_RUN, completed_at=70.0, metrics=(replace(METRIC, name="trial", is_dry_run=True), METRIC))
     message = f"{ABORT}: Step-based analysis phase error/failed: {FAILED}"
-    found = abort_cause(STATUS, details(message, former, first_try, retried), NO_MEMORY)
-    assert (found.run_name, found.metric_name) == ("cart-abc-2-1.1", "errors")
+    result = abort_cause(STATUS, details(message, former, first_try, retried), NO_MEMORY)
+    assert (result.run_name, result.metric_name) == ("cart-abc-2-1.1", "errors")
     assert first_try.bad_metric == METRIC
 
 
@@ -76,20 +76,20 @@ def test_a_bare_abort_is_the_deadlines_if_it_was_counted_twice(count: float, cau
 @pytest.mark.parametrize(
     ("progressed_at", "cause"), [(100.0, Cause.DEADLINE), (190.0, Cause.PERSON), (None, Cause.UNKNOWN)]
 )
-def test_without_counters_a_bare_abort_is_told_by_the_time_since_the_last_progress(
+def test_without_counters_a_bare_abort_depends_on_the_time_since_the_last_progress(
     progressed_at: float | None, cause: Cause
 ) -> None:
     plan = RolloutPlan(progress_deadline=60.0, progress_deadline_abort=True)
-    shown = replace(details(ABORT), plan=plan, aborted_at=200.0)
-    assert abort_cause(STATUS, shown, replace(NO_MEMORY, progressed_at=progressed_at)).cause is cause
+    aborted = replace(details(ABORT), plan=plan, aborted_at=200.0)
+    assert abort_cause(STATUS, aborted, replace(NO_MEMORY, progressed_at=progressed_at)).cause is cause
 
 
 def test_a_run_that_is_deleted_since_is_remembered() -> None:
     message = f"{ABORT}: Step-based analysis phase error/failed: {FAILED}"
     memory = replace(NO_MEMORY, cause="analysis", run="cart-abc-2-1", metric="errors")
-    found = current_cause(STATUS, details(message), memory)
-    assert found is not None
-    assert (found.cause, found.run_name, found.metric_name) == (Cause.ANALYSIS, "cart-abc-2-1", "errors")
+    result = current_cause(STATUS, details(message), memory)
+    assert result is not None
+    assert (result.cause, result.run_name, result.metric_name) == (Cause.ANALYSIS, "cart-abc-2-1", "errors")
 
 
 @pytest.mark.parametrize("message", ["more replicas need to be updated", "", "CanaryPauseStep"])

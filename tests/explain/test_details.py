@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
+import yaml
 
 from exporter.metrics import Source
 from exporter.rollouts.details import CanaryStep, RolloutDetails
 from exporter.rollouts.inputs.go_steps import parse_duration, parse_steps
-from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
+from exporter.rollouts.inputs.rollout_state import REQUIRED_FAMILIES, RolloutStatusReader
 from exporter.rollouts.nested_rows import from_document, to_document
 from exporter.scrape.response import ScrapeRequest
-from tests.recorded import WHY_NAMES
+from tests.recorded import EXPLAINED_NAMES
 from tests.rollouts.pages import PageStatus, parse_page, status_page
 
 if TYPE_CHECKING:
     from exporter.rollouts.model import RolloutStatus
     from tests.recorded import Recordings
 
+CHART: Final = Path(__file__).parent.parent.parent / "charts" / "sidecar" / "rollout-state.yaml"
 CART = ("shop", "cart")
 LABELS = 'namespace="shop",name="cart"'
 RUN = 'namespace="shop",name="cart-abc-2-1"'
@@ -112,13 +115,19 @@ def test_the_run_of_an_experiment_belongs_to_the_rollout_of_the_experiment() -> 
     assert [(run.name, run.experiment) for run in details.runs] == [("cart-abc-2-1", "cart-abc-2-0")]
 
 
+def test_the_chart_exports_every_family_that_is_read() -> None:
+    resources = yaml.safe_load(CHART.read_text())["customResourceState"]["config"]["spec"]["resources"]
+    exported = {f"kube_customresource_{metric['name']}" for resource in resources for metric in resource["metrics"]}
+    assert exported >= REQUIRED_FAMILIES
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WHY_NAMES)
-def test_following_pages_gives_what_reading_each_anew_does_and_rows_keep_it(
-    why_recordings: Recordings, name: str
+@pytest.mark.parametrize("name", EXPLAINED_NAMES)
+def test_following_pages_gives_what_a_new_reader_reads_and_rows_preserve_it(
+    explained_recordings: Recordings, name: str
 ) -> None:
     following = RolloutStatusReader()
-    for tick in why_recordings.ticks(name, "full"):
+    for tick in explained_recordings.ticks(name, "full"):
         results = [result for result in tick.results if result.source is Source.ROLLOUT_STATE]
         statuses = following.read(results, tick.timestamp)
         assert statuses == RolloutStatusReader().read(results, tick.timestamp)

@@ -10,7 +10,7 @@ import pytest
 from exporter.rollouts.tracker import RolloutTracker
 from tests.explain.golden import GOLDEN_FOLDER, golden_text
 from tests.explain.judge import QUESTIONS, Verdicts, explanations_after, judge, play
-from tests.recorded import WHY_NAMES, thin_out
+from tests.recorded import EXPLAINED_NAMES, thin_out
 from tests.rollouts.stored import StoredRows
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def all_verdicts(recordings: Recordings, variant: str, seconds: float) -> tuple[
     """Judge all recordings; return the sums, and the wrong answers."""
     sums: Verdicts = {question: Counter() for question in QUESTIONS}
     wrong: list[str] = []
-    for name in WHY_NAMES:
+    for name in EXPLAINED_NAMES:
         frames = play(thin_out(recordings.ticks(name, variant), seconds), recordings.policy)
         verdicts, lines = judge(recordings.folder / name / "expected.jsonl", frames)
         wrong += [f"{name}/{variant} {line}" for line in lines]
@@ -38,8 +38,8 @@ def all_verdicts(recordings: Recordings, variant: str, seconds: float) -> tuple[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", MAY_BE_UNKNOWN)
-def test_with_rollout_state_the_explanations_are_right(why_recordings: Recordings, seconds: float) -> None:
-    verdicts, wrong = all_verdicts(why_recordings, "full", seconds)
+def test_with_rollout_state_the_explanations_are_right(explained_recordings: Recordings, seconds: float) -> None:
+    verdicts, wrong = all_verdicts(explained_recordings, "full", seconds)
     for question, counts in verdicts.items():
         asked = counts["right"] + counts["wrong"] + counts["unknown"]
         assert asked > MIN_ANSWERS[seconds], question
@@ -50,22 +50,22 @@ def test_with_rollout_state_the_explanations_are_right(why_recordings: Recording
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", MAY_BE_UNKNOWN)
-def test_the_controllers_page_alone_never_shows_a_wrong_cause(why_recordings: Recordings, seconds: float) -> None:
-    verdicts, wrong = all_verdicts(why_recordings, "argo-only", seconds)
+def test_the_controllers_page_alone_never_shows_a_wrong_cause(explained_recordings: Recordings, seconds: float) -> None:
+    verdicts, wrong = all_verdicts(explained_recordings, "argo-only", seconds)
     assert not [line for line in wrong if " cause:" in line]
     assert verdicts["cause"]["right"] > MIN_ANSWERS[seconds]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WHY_NAMES)
+@pytest.mark.parametrize("name", EXPLAINED_NAMES)
 @pytest.mark.parametrize("seconds", [0.0, 15.0])
 def test_a_restart_before_any_frame_changes_no_explanation(
-    why_recordings: Recordings, name: str, seconds: float
+    explained_recordings: Recordings, name: str, seconds: float
 ) -> None:
     for variant in ("full", "argo-only"):
-        continuous, stored = RolloutTracker(why_recordings.policy), StoredRows()
-        for tick in thin_out(why_recordings.ticks(name, variant), seconds, 2 * seconds):
-            restarted = RolloutTracker(why_recordings.policy, stored.restart())
+        continuous, stored = RolloutTracker(explained_recordings.policy), StoredRows()
+        for tick in thin_out(explained_recordings.ticks(name, variant), seconds, 2 * seconds):
+            restarted = RolloutTracker(explained_recordings.policy, stored.restart())
             for tracker in (restarted, continuous):
                 tracker.process(tick.timestamp, tick.results)
             stored.commit(restarted.state)
@@ -74,11 +74,15 @@ def test_a_restart_before_any_frame_changes_no_explanation(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WHY_NAMES)
-def test_the_explanations_of_a_recording_are_those_of_its_golden_text(why_recordings: Recordings, name: str) -> None:
+@pytest.mark.parametrize("name", EXPLAINED_NAMES)
+def test_the_explanations_of_a_recording_are_those_of_its_golden_text(
+    explained_recordings: Recordings, name: str
+) -> None:
     expected = (GOLDEN_FOLDER / f"{name}.txt").read_text()
-    assert golden_text(why_recordings, name) == expected, "python -m tests.explain.golden --write, and review the diff"
+    assert golden_text(explained_recordings, name) == expected, (
+        "python -m tests.explain.golden --write, and review the diff"
+    )
 
 
 def test_every_golden_text_has_its_recording() -> None:
-    assert {file.stem for file in GOLDEN_FOLDER.glob("*.txt")} == set(WHY_NAMES)
+    assert {file.stem for file in GOLDEN_FOLDER.glob("*.txt")} == set(EXPLAINED_NAMES)

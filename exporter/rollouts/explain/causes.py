@@ -44,8 +44,8 @@ EVENTS_OF_A_DEADLINE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class CauseFound:
-    """A cause, with the AnalysisRun and the metric of it, or their names if the page shows the run no longer."""
+class Blame:
+    """What is to blame: a cause with its AnalysisRun and metric, or their names alone if the page shows no such run."""
 
     cause: Cause
     run: AnalysisRunDetails | None = None
@@ -59,7 +59,7 @@ def is_up_to_date(status: RolloutStatus) -> bool:
     return status.generation_observed and (status.details is None or status.details.workload_observed)
 
 
-def current_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> CauseFound | None:
+def current_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> Blame | None:
     """Return why a rollout is degraded, or paused for a reason that is not a step; None if it is neither."""
     if not is_up_to_date(status):
         return None
@@ -70,37 +70,37 @@ def current_cause(status: RolloutStatus, details: RolloutDetails, memory: Update
     return None
 
 
-def _degraded_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> CauseFound | None:
+def _degraded_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> Blame | None:
     # Right after a retry, and in other writes, the message is not of the phase: it is no cause then.
     if details.message.startswith(INVALID_PREFIX):
-        return CauseFound(Cause.INVALID_SPEC)
+        return Blame(Cause.INVALID_SPEC)
     if details.message.startswith(TIMEOUT_PREFIX):
-        return CauseFound(Cause.DEADLINE)
+        return Blame(Cause.DEADLINE)
     if details.message.startswith(ABORT_PREFIX):
         return with_remembered(abort_cause(status, details, memory), memory)
     return None
 
 
-def with_remembered(shown: CauseFound, memory: UpdateMemory) -> CauseFound:
+def with_remembered(blame: Blame, memory: UpdateMemory) -> Blame:
     """Return a cause with run and metric, as they were at the abort if the run is deleted since."""
-    if shown.run is not None or not memory.cause:
-        return shown
-    if shown.cause is Cause.UNKNOWN:
-        shown = CauseFound(Cause(memory.cause))
-    if shown.cause != memory.cause:
-        return shown
-    return CauseFound(shown.cause, run_name=memory.run, metric_name=memory.metric)
+    if blame.run is not None or not memory.cause:
+        return blame
+    if blame.cause is Cause.UNKNOWN:
+        blame = Blame(Cause(memory.cause))
+    if blame.cause != memory.cause:
+        return blame
+    return Blame(blame.cause, run_name=memory.run, metric_name=memory.metric)
 
 
-def abort_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> CauseFound:
+def abort_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> Blame:
     """Return what aborted an update."""
     match = _ABORT_REASON.match(details.message)
     if match is None:
-        return CauseFound(Cause.UNKNOWN)
+        return Blame(Cause.UNKNOWN)
     # None, not "", without a colon: the reason of a step plugin may be empty, but its words are not.
     reason = match[1]
     if not reason:
-        return CauseFound(_cause_of_bare_abort(details, memory))
+        return Blame(_cause_of_bare_abort(details, memory))
     cause = next((cause for words, cause in _CAUSE_OF_WORDS if words.match(reason)), None)
     runs = [run for run in _runs_of_revision(status, details) if run.phase in FINISHED_BADLY]
     if cause is None:
@@ -110,7 +110,7 @@ def abort_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMe
         return _of_run(cause, _newest([run for run in runs if not run.experiment], reason, slot))
     if cause is Cause.EXPERIMENT and not _blames_template(reason):
         return _of_run(cause, _newest([run for run in runs if run.experiment], reason))
-    return CauseFound(cause)
+    return Blame(cause)
 
 
 def _blames_template(reason: str) -> bool:
@@ -118,13 +118,13 @@ def _blames_template(reason: str) -> bool:
     return "Template '" in reason and 'Metric "' not in reason
 
 
-def _cause_by_run(reason: str, runs: list[AnalysisRunDetails]) -> CauseFound:
+def _cause_by_run(reason: str, runs: list[AnalysisRunDetails]) -> Blame:
     """Return the cause of a reason without the words for a slot, as before Argo Rollouts 1.9: that of the bad run."""
     blamed = _newest([run for run in runs if run.message and run.message in reason], reason) or (
         _newest(runs, reason) if 'Metric "' in reason else None
     )
     if blamed is None:
-        return CauseFound(Cause.UNKNOWN)
+        return Blame(Cause.UNKNOWN)
     return _of_run(Cause.EXPERIMENT if blamed.experiment else Cause.ANALYSIS, blamed)
 
 
@@ -143,14 +143,14 @@ def _cause_of_bare_abort(details: RolloutDetails, memory: UpdateMemory) -> Cause
     return Cause.DEADLINE if waited >= details.plan.progress_deadline else Cause.PERSON
 
 
-def _paused_cause(status: RolloutStatus, details: RolloutDetails) -> CauseFound | None:
+def _paused_cause(status: RolloutStatus, details: RolloutDetails) -> Blame | None:
     reasons = {reason for reason, _ in status.pauses}
     runs = [run for run in _runs_of_revision(status, details) if run.phase == "Inconclusive"]
     if INCONCLUSIVE_ANALYSIS in reasons:
         return _of_run(Cause.ANALYSIS, _newest([run for run in runs if not run.experiment]))
     if INCONCLUSIVE_EXPERIMENT in reasons:
         return _of_run(Cause.EXPERIMENT, _newest([run for run in runs if run.experiment]))
-    return CauseFound(Cause.PERSON) if details.plan.is_paused else None
+    return Blame(Cause.PERSON) if details.plan.is_paused else None
 
 
 def _runs_of_revision(status: RolloutStatus, details: RolloutDetails) -> list[AnalysisRunDetails]:
@@ -178,14 +178,14 @@ def _newest(runs: Iterable[AnalysisRunDetails], reason: str = "", slot: str = ""
     return max(runs, key=rank, default=None)
 
 
-def _of_run(cause: Cause, run: AnalysisRunDetails | None) -> CauseFound:
+def _of_run(cause: Cause, run: AnalysisRunDetails | None) -> Blame:
     if run is None:
-        return CauseFound(cause)
+        return Blame(cause)
     metric = run.bad_metric
-    return CauseFound(cause, run, run.name, metric, metric.name if metric is not None else "")
+    return Blame(cause, run, run.name, metric, metric.name if metric is not None else "")
 
 
-def cause_on_controller_page(view: ControllerView, memory: UpdateMemory, *, is_current: bool) -> CauseFound | None:
+def cause_on_controller_page(view: ControllerView, memory: UpdateMemory, *, is_current: bool) -> Blame | None:
     """Return the cause as far as the controller's page alone shows it: right, or unknown.
 
     `is_current`: rollout state shows that the controller has reconciled the current spec.
@@ -193,22 +193,22 @@ def cause_on_controller_page(view: ControllerView, memory: UpdateMemory, *, is_c
     match view.phase:
         case "InvalidSpec":
             # It stays until the controller reads the mended spec, which may take seconds.
-            return CauseFound(Cause.INVALID_SPEC if is_current else Cause.UNKNOWN)
+            return Blame(Cause.INVALID_SPEC if is_current else Cause.UNKNOWN)
         case "Timeout":
-            return CauseFound(Cause.DEADLINE)
+            return Blame(Cause.DEADLINE)
         case "Abort":
             return _cause_by_events(memory)
     return None
 
 
-def _cause_by_events(memory: UpdateMemory) -> CauseFound:
+def _cause_by_events(memory: UpdateMemory) -> Blame:
     """Return the cause of an abort by the runs that turned bad and the events counted since the attempt began."""
     if memory.bad_run:
         is_own = _OWN_RUN.fullmatch(memory.bad_run)
-        return CauseFound(Cause.ANALYSIS if is_own else Cause.EXPERIMENT, run_name=memory.bad_run)
+        return Blame(Cause.ANALYSIS if is_own else Cause.EXPERIMENT, run_name=memory.bad_run)
     if abort_count(memory) >= EVENTS_OF_A_DEADLINE:
-        return CauseFound(Cause.DEADLINE)
-    return CauseFound(Cause.UNKNOWN)
+        return Blame(Cause.DEADLINE)
+    return Blame(Cause.UNKNOWN)
 
 
 def abort_count(memory: UpdateMemory) -> float:
@@ -218,7 +218,7 @@ def abort_count(memory: UpdateMemory) -> float:
     return memory.counts["RolloutAborted"] - memory.counts_before["RolloutAborted"]
 
 
-def failed_step(details: RolloutDetails, cause: CauseFound | None) -> int | None:
+def failed_step(details: RolloutDetails, cause: Blame | None) -> int | None:
     """Return the index of the step whose analysis or plugin is the cause."""
     if cause is None:
         return None

@@ -12,7 +12,7 @@ from exporter.rollouts.explain.model import ActivePause, Cause, Explanation, Rep
 from exporter.rollouts.explain.sentences import describe
 
 if TYPE_CHECKING:
-    from exporter.rollouts.explain.causes import CauseFound
+    from exporter.rollouts.explain.causes import Blame
     from exporter.rollouts.model import Rollout, RolloutStatus, UpdateMemory
 
 
@@ -32,26 +32,26 @@ def _without_state(rollout: Rollout) -> Explanation:
     view = rollout.observation.view
     if view is None:
         return Explanation()
-    found = causes.cause_on_controller_page(view, rollout.state.memory, is_current=False)
-    if found is None:
+    blame = causes.cause_on_controller_page(view, rollout.state.memory, is_current=False)
+    if blame is None:
         return Explanation()
-    return Explanation(cause=found.cause, run=found.run_name)
+    return Explanation(cause=blame.cause, run=blame.run_name)
 
 
 def _with_state(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> Explanation:
     details = status.details or NO_DETAILS
-    found = _cause(rollout, status, memory)
+    blame = _cause(rollout, status, memory)
     ends = position.wait(status)
     return Explanation(
         revision=details.revision,
-        cause=found.cause if found is not None else None,
-        run=found.run_name if found is not None else "",
-        slot=found.run.slot if found is not None and found.run is not None else "",
-        metric=_metric(found),
-        experiment=_experiment(found, status),
-        plugin=_plugin(found, status),
+        cause=blame.cause if blame is not None else None,
+        run=blame.run_name if blame is not None else "",
+        slot=blame.run.slot if blame is not None and blame.run is not None else "",
+        metric=_metric(blame),
+        experiment=_experiment(blame, status),
+        plugin=_plugin(blame, status),
         step=position.step_position(status),
-        stopped_at=_stopped_at(status, memory, found),
+        stopped_at=_stopped_at(status, memory, blame),
         pauses=tuple(ActivePause(reason, since) for reason, since in status.pauses),
         until=ends.until,
         paused_by=position.PERSON if details.plan.is_paused and status.health == "Paused" else "",
@@ -62,7 +62,7 @@ def _with_state(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -
     )
 
 
-def _cause(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> CauseFound | None:
+def _cause(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> Blame | None:
     if status.details is not None:
         return causes.current_cause(status, status.details, memory)
     # The first configuration shows no message.
@@ -72,34 +72,34 @@ def _cause(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> Cau
     return causes.cause_on_controller_page(view, memory, is_current=True)
 
 
-def _metric(found: CauseFound | None) -> MetricMeasurements | None:
-    if found is None or not found.metric_name:
+def _metric(blame: Blame | None) -> MetricMeasurements | None:
+    if blame is None or not blame.metric_name:
         return None
-    return found.metric or MetricMeasurements(found.metric_name)
+    return blame.metric or MetricMeasurements(blame.metric_name)
 
 
-def _plugin(found: CauseFound | None, status: RolloutStatus) -> str:
-    if found is None or found.cause is not Cause.PLUGIN:
+def _plugin(blame: Blame | None, status: RolloutStatus) -> str:
+    if blame is None or blame.cause is not Cause.PLUGIN:
         return ""
     plugins = (status.details or NO_DETAILS).plugins
     return next((plugin.name for plugin in plugins if plugin.phase in FINISHED_BADLY), "")
 
 
-def _experiment(found: CauseFound | None, status: RolloutStatus) -> str:
-    if found is None or found.cause is not Cause.EXPERIMENT:
+def _experiment(blame: Blame | None, status: RolloutStatus) -> str:
+    if blame is None or blame.cause is not Cause.EXPERIMENT:
         return ""
-    if found.run is not None:
-        return found.run.experiment
+    if blame.run is not None:
+        return blame.run.experiment
     details = status.details or NO_DETAILS
     bad = [experiment for experiment in details.experiments if experiment.phase in BAD_PHASES]
     return next((experiment.name for experiment in reversed(bad) if experiment.hash == status.current_hash), "")
 
 
-def _stopped_at(status: RolloutStatus, memory: UpdateMemory, found: CauseFound | None) -> int | None:
+def _stopped_at(status: RolloutStatus, memory: UpdateMemory, blame: Blame | None) -> int | None:
     """Return the step that an aborted update had reached, or that an inconclusive analysis stopped."""
     if position.step_position(status) is None:
         return None
-    step = causes.failed_step(status.details or NO_DETAILS, found)
+    step = causes.failed_step(status.details or NO_DETAILS, blame)
     if step is not None or not status.aborted or memory.hash != status.current_hash:
         return step
     return memory.aborted_step

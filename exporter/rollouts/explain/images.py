@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def remembered_images(
-    known: Mapping[str, Images], hashes: RevisionHashes, observation: Observation
+    remembered: Mapping[str, Images], hashes: RevisionHashes, observation: Observation
 ) -> Mapping[str, Images]:
     """Return the images of the current and the stable revision by hash, as far as they were ever shown."""
     current, stable = _hashes(hashes, observation)
@@ -24,10 +24,10 @@ def remembered_images(
     for pod_hash in filter(None, (current, stable)):
         # The template of a hash never changes; what is shown of it may: a template of a newer revision, injected
         # containers, a pod whose containers have no status yet.
-        shown = known.get(pod_hash) or _shown_images(pod_hash, observation, is_current=pod_hash == current)
-        if shown:
-            images[pod_hash] = shown
-    return known if images == known else images
+        of_hash = remembered.get(pod_hash) or _shown_images(pod_hash, observation, is_current=pod_hash == current)
+        if of_hash:
+            images[pod_hash] = of_hash
+    return remembered if images == remembered else images
 
 
 def _hashes(hashes: RevisionHashes, observation: Observation) -> tuple[str, str]:

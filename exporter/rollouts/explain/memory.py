@@ -137,5 +137,5 @@ def _with_abort(previous: Mapping[str, float], memory: UpdateMemory, status: Rol
         memory = replace(memory, aborted_at=aborted_at or memory.aborted_at)
     if not details.message.startswith(causes.ABORT_PREFIX):
         return memory
-    found = causes.with_remembered(causes.abort_cause(status, details, memory), memory)
-    return replace(memory, cause=found.cause.value, run=found.run_name, metric=found.metric_name)
+    blame = causes.with_remembered(causes.abort_cause(status, details, memory), memory)
+    return replace(memory, cause=blame.cause.value, run=blame.run_name, metric=blame.metric_name)

@@ -80,13 +80,13 @@ def routes(status: RolloutStatus) -> Mapping[str, str]:
     steps = (status.details or NO_DETAILS).plan.steps
     if steps is None or status.step_index is None or status.aborted or not is_updating(status):
         return {}
-    made: dict[str, str] = {}
+    active: dict[str, str] = {}
     for step in steps[: int(status.step_index)]:
         if step.kind in _ROUTE_KINDS:
-            made.pop(step.route, None)
+            active.pop(step.route, None)
             if step.makes_route:
-                made[step.route] = _ROUTE_KINDS[step.kind]
-    return made
+                active[step.route] = _ROUTE_KINDS[step.kind]
+    return active
 
 
 def activity(rollout: Rollout) -> Activity | None:

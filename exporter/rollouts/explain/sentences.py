@@ -41,7 +41,7 @@ _Words = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class _Situation:
     """What a sentence is about."""
 
     rollout: Rollout
@@ -90,8 +90,8 @@ class _Subject:
 
 def describe(rollout: Rollout, explanation: Explanation, now: float) -> Explanation:
     """Return the explanation with its sentence, what to do, and its evidence."""
-    subject = _Subject(rollout, explanation, now)
-    sentence, next_action = next(words for rule in _RULES if (words := rule(subject)) is not None)
+    situation = _Situation(rollout, explanation, now)
+    sentence, next_action = next(words for rule in _RULES if (words := rule(situation)) is not None)
     lines = tuple(evidence(rollout, explanation, now))
     return replace(explanation, sentence=sentence, next_action=next_action, evidence=lines)
 
@@ -148,24 +148,24 @@ def measured(metric: MetricMeasurements) -> str:
 # The rules: each returns its words, or None if it does not apply.
 
 
-def _nobody_shows_it(subject: _Subject) -> _Words | None:
-    observation = subject.rollout.observation
+def _nobody_shows_it(situation: _Situation) -> _Words | None:
+    observation = situation.rollout.observation
     if observation.view is not None or observation.status is not None:
         return None
-    phase = subject.rollout.state.phases.phase
+    phase = situation.rollout.state.phases.phase
     return (
         f"Unknown: no controller shows it now; it was last in phase {phase or 'unknown'}.",
-        f"Look at the controllers, and at {subject.command('get', 'rollout')}.",
+        f"Look at the controllers, and at {situation.command('get', 'rollout')}.",
     )
 
 
-def _invalid_spec(subject: _Subject) -> _Words | None:
-    view = subject.rollout.observation.view
-    is_invalid = subject.explanation.cause is Cause.INVALID_SPEC
-    is_page_only = subject.explanation.cause is Cause.UNKNOWN and view is not None and view.phase == "InvalidSpec"
+def _invalid_spec(situation: _Situation) -> _Words | None:
+    view = situation.rollout.observation.view
+    is_invalid = situation.explanation.cause is Cause.INVALID_SPEC
+    is_page_only = situation.explanation.cause is Cause.UNKNOWN and view is not None and view.phase == "InvalidSpec"
     if not is_invalid and not is_page_only:
         return None
-    message = subject.details.invalid_spec or subject.details.message.partition(": ")[2]
+    message = situation.details.invalid_spec or situation.details.message.partition(": ")[2]
     where = f": {quoted(message)}" if message else ""
     return (
         f"The spec is invalid, so that the controller does nothing{where}.",
@@ -173,37 +173,37 @@ def _invalid_spec(subject: _Subject) -> _Words | None:
     )
 
 
-def _aborted(subject: _Subject) -> _Words | None:
-    if not subject.is_aborted:
+def _aborted(situation: _Situation) -> _Words | None:
+    if not situation.is_aborted:
         return None
-    reason = _ABORT_REASONS.get(subject.explanation.cause or Cause.UNKNOWN, _unknown_abort)(subject)
-    again = f"try this one again with {subject.command('retry', 'rollout')}"
+    reason = _ABORT_REASONS.get(situation.explanation.cause or Cause.UNKNOWN, _unknown_abort)(situation)
+    again = f"try this one again with {situation.command('retry', 'rollout')}"
     advice = f"Deploy a corrected revision, or {again}."
-    if subject.explanation.cause is Cause.DEADLINE:
-        advice = f"Find out why its pods are not ready ({_pods_command(subject)}), then deploy a corrected revision."
-    elif subject.explanation.cause is Cause.UNKNOWN:
-        advice = f"See why with {subject.command('get', 'rollout')}; then deploy a corrected revision, or {again}."
-    elif subject.explanation.cause is Cause.PERSON:
+    if situation.explanation.cause is Cause.DEADLINE:
+        advice = f"Find out why its pods are not ready ({_pods_command(situation)}), then deploy a corrected revision."
+    elif situation.explanation.cause is Cause.UNKNOWN:
+        advice = f"See why with {situation.command('get', 'rollout')}; then deploy a corrected revision, or {again}."
+    elif situation.explanation.cause is Cause.PERSON:
         advice = f"Ask who aborted it; then deploy another revision, or {again}."
-    return f"Aborted{_ago(subject)}{subject.place}: {reason}; the stable revision stays.", advice
+    return f"Aborted{_ago(situation)}{situation.place}: {reason}; the stable revision stays.", advice
 
 
-def _ago(subject: _Subject) -> str:
+def _ago(situation: _Situation) -> str:
     """Return how long ago the abort was."""
-    phases, aborted_at = subject.rollout.state.phases, subject.details.aborted_at
+    phases, aborted_at = situation.rollout.state.phases, situation.details.aborted_at
     if aborted_at is None and phases.phase == "Abort":
         aborted_at = phases.started_at
-    return f" {duration(subject.now - aborted_at)} ago" if aborted_at is not None else ""
+    return f" {duration(situation.now - aborted_at)} ago" if aborted_at is not None else ""
 
 
-def _pods_command(subject: _Subject) -> str:
-    status = subject.status
+def _pods_command(situation: _Situation) -> str:
+    status = situation.status
     selector = f" -l rollouts-pod-template-hash={status.current_hash}" if status is not None else ""
-    return f"`kubectl get pods -n {subject.rollout.key[0]}{selector}`"
+    return f"`kubectl get pods -n {situation.rollout.key[0]}{selector}`"
 
 
-def _analysis_words(subject: _Subject) -> str:
-    explanation = subject.explanation
+def _analysis_words(situation: _Situation) -> str:
+    explanation = situation.explanation
     run, metric = explanation.run, explanation.metric
     verdict = (metric.phase if metric is not None else "").lower() or "failed"
     verdict = {"error": "had errors", "inconclusive": "was inconclusive"}.get(verdict, "failed")
@@ -211,143 +211,149 @@ def _analysis_words(subject: _Subject) -> str:
     return f"analysis {run} {verdict}{values}" if run else f"an analysis {verdict}"
 
 
-def _experiment_words(subject: _Subject) -> str:
-    explanation = subject.explanation
+def _experiment_words(situation: _Situation) -> str:
+    explanation = situation.explanation
     name = f"experiment {explanation.experiment}" if explanation.experiment else "an experiment"
     if explanation.run:
-        return f"{name}: {_analysis_words(subject)}"
-    experiments = {experiment.name: experiment.message for experiment in subject.details.experiments}
+        return f"{name}: {_analysis_words(situation)}"
+    experiments = {experiment.name: experiment.message for experiment in situation.details.experiments}
     message = experiments.get(explanation.experiment, "")
     return f"{name} failed" + (f" ({quoted(message)})" if message else "")
 
 
-def _plugin_words(subject: _Subject) -> str:
-    plugins = {plugin.name: plugin.message for plugin in subject.details.plugins if plugin.phase in ("Failed", "Error")}
-    name = subject.explanation.plugin
+def _plugin_words(situation: _Situation) -> str:
+    plugins = {
+        plugin.name: plugin.message for plugin in situation.details.plugins if plugin.phase in ("Failed", "Error")
+    }
+    name = situation.explanation.plugin
     message = plugins.get(name, "")
     return f"step plugin {name} failed".replace("  ", " ") + (f" ({quoted(message)})" if message else "")
 
 
-def _unknown_abort(subject: _Subject) -> str:
-    if subject.status is None:
+def _unknown_abort(situation: _Situation) -> str:
+    if situation.status is None:
         return "by a person, or for a reason that only rollout state shows"
-    text = subject.details.message.removeprefix(ABORT_PREFIX).strip()
+    text = situation.details.message.removeprefix(ABORT_PREFIX).strip()
     return f"for an unknown reason ({quoted(text)})" if text else "for an unknown reason"
 
 
-_ABORT_REASONS: Final[dict[Cause, Callable[[_Subject], str]]] = {
+_ABORT_REASONS: Final[dict[Cause, Callable[[_Situation], str]]] = {
     Cause.ANALYSIS: _analysis_words,
     Cause.EXPERIMENT: _experiment_words,
     Cause.PLUGIN: _plugin_words,
-    Cause.DEADLINE: lambda subject: f"the pods of {subject.revision} were not available in time{_deadline(subject)}",
+    Cause.DEADLINE: lambda situation: (
+        f"the pods of {situation.revision} were not available in time{_deadline(situation)}"
+    ),
     Cause.PERSON: lambda _: "by a person",
 }
 
 
-def _deadline(subject: _Subject) -> str:
-    return f" ({duration(subject.details.plan.progress_deadline)})" if subject.details.message else ""
+def _deadline(situation: _Situation) -> str:
+    return f" ({duration(situation.details.plan.progress_deadline)})" if situation.details.message else ""
 
 
-def _timed_out(subject: _Subject) -> _Words | None:
-    if subject.explanation.cause is not Cause.DEADLINE:
+def _timed_out(situation: _Situation) -> _Words | None:
+    if situation.explanation.cause is not Cause.DEADLINE:
         return None
-    missing = f"the pods of {subject.revision} are not available{_deadline(subject)}"
-    pods, abort = _pods_command(subject), subject.command("abort")
+    missing = f"the pods of {situation.revision} are not available{_deadline(situation)}"
+    pods, abort = _pods_command(situation), situation.command("abort")
     return (
-        f"Timed out{subject.place}: {missing}; it goes on waiting.",
+        f"Timed out{situation.place}: {missing}; it goes on waiting.",
         f"Find out why its pods are not ready ({pods}); then deploy a corrected revision, or give up with {abort}.",
     )
 
 
-def _paused_by_spec(subject: _Subject) -> _Words | None:
-    if not subject.explanation.paused_by:
+def _paused_by_spec(situation: _Situation) -> _Words | None:
+    if not situation.explanation.paused_by:
         return None
-    namespace, name = subject.rollout.key
+    namespace, name = situation.rollout.key
     patch = f'`kubectl patch rollout {name} -n {namespace} --type merge -p \'{{"spec":{{"paused":false}}}}\'`'
-    work = f"{subject.revision} waits" if _is_updating(subject) else "a new revision would wait"
-    also = f"; besides, {_inconclusive_words(subject)}" if _is_inconclusive(subject) else ""
+    work = f"{situation.revision} waits" if _is_updating(situation) else "a new revision would wait"
+    also = f"; besides, {_inconclusive_words(situation)}" if _is_inconclusive(situation) else ""
     return (
-        f"Paused by a person, with spec.paused{subject.place}: {work}{also}.",
+        f"Paused by a person, with spec.paused{situation.place}: {work}{also}.",
         f"When it may go on: {patch}, or remove spec.paused where the spec is kept.",
     )
 
 
-def _is_updating(subject: _Subject) -> bool:
-    return subject.status is not None and position.is_updating(subject.status)
+def _is_updating(situation: _Situation) -> bool:
+    return situation.status is not None and position.is_updating(situation.status)
 
 
-def _is_inconclusive(subject: _Subject) -> bool:
-    reasons = {pause.reason for pause in subject.explanation.pauses}
+def _is_inconclusive(situation: _Situation) -> bool:
+    reasons = {pause.reason for pause in situation.explanation.pauses}
     return not reasons.isdisjoint((INCONCLUSIVE_ANALYSIS, INCONCLUSIVE_EXPERIMENT))
 
 
-def _inconclusive_words(subject: _Subject) -> str:
-    words = _experiment_words if subject.explanation.cause is Cause.EXPERIMENT else _analysis_words
-    return words(subject)
+def _inconclusive_words(situation: _Situation) -> str:
+    words = _experiment_words if situation.explanation.cause is Cause.EXPERIMENT else _analysis_words
+    return words(situation)
 
 
-def _paused(subject: _Subject) -> _Words | None:
-    pauses = subject.explanation.pauses
+def _paused(situation: _Situation) -> _Words | None:
+    pauses = situation.explanation.pauses
     if not pauses:
         return None
-    age = duration(subject.now - min(pause.since for pause in pauses))
-    where = subject.place
-    if not where and subject.rollout.state.strategy == BLUE_GREEN:
-        is_switched = subject.status is not None and subject.details.active_hash == subject.status.current_hash
-        where = f" {'after' if is_switched else 'before'} the switch to {subject.revision}"
-    if _is_inconclusive(subject):
-        return (
-            f"Paused for {age}{where}: waiting for a person, since {_inconclusive_words(subject)}.",
-            f"Judge it yourself: {_going_on(subject)}, {subject.command('abort')} gives up.",
-        )
-    if subject.explanation.waits_for == position.PERSON:
-        return (
-            f"Paused for {age}{where}: waiting for a person.",
-            f"Check {subject.revision}; {subject.command('promote')} goes on, {subject.command('abort')} gives up.",
-        )
-    if subject.explanation.until is not None:
-        rest = duration(subject.explanation.until - subject.now)
-        return (
-            f"Paused for {age}{where}: it goes on by itself in {rest} ({_clock(subject.explanation.until)}).",
-            f"Nothing; {subject.command('promote')} goes on at once, {subject.command('abort')} gives up.",
-        )
-    return f"Paused for {age}{where}.", f"See {subject.command('get', 'rollout')}."
+    age = duration(situation.now - min(pause.since for pause in pauses))
+    where = situation.place
+    if not where and situation.rollout.state.strategy == BLUE_GREEN:
+        is_switched = situation.status is not None and situation.details.active_hash == situation.status.current_hash
+        where = f" {'after' if is_switched else 'before'} the switch to {situation.revision}"
+    end, advice = _end_of_pause(situation)
+    return f"Paused for {age}{where}{end}.", advice
 
 
-def _going_on(subject: _Subject) -> str:
+def _end_of_pause(situation: _Situation) -> _Words:
+    """Return who ends a pause, and what to do."""
+    promote, abort = situation.command("promote"), situation.command("abort")
+    until = situation.explanation.until
+    if _is_inconclusive(situation):
+        reason = _inconclusive_words(situation)
+        advice = f"Judge it yourself: {_going_on(situation)}, {abort} gives up."
+        return f": waiting for a person, since {reason}", advice
+    if situation.explanation.waits_for == position.PERSON:
+        return ": waiting for a person", f"Check {situation.revision}; {promote} goes on, {abort} gives up."
+    if until is not None:
+        rest = duration(until - situation.now)
+        end = f": it goes on by itself in {rest} ({_clock(until)})"
+        return end, f"Nothing; {promote} goes on at once, {abort} gives up."
+    return "", f"See {situation.command('get', 'rollout')}."
+
+
+def _going_on(situation: _Situation) -> str:
     """Return how an update goes on after an inconclusive analysis: `promote` alone repeats some of them."""
-    promote = subject.command("promote")
-    if subject.explanation.cause is Cause.EXPERIMENT:
-        return f"{subject.command('promote', '--skip-current-step')} goes on, {promote} repeats the experiment"
-    if subject.rollout.state.strategy == BLUE_GREEN:
-        return f"{subject.command('promote', '--full')} goes on, {promote} repeats the analysis"
+    promote = situation.command("promote")
+    if situation.explanation.cause is Cause.EXPERIMENT:
+        return f"{situation.command('promote', '--skip-current-step')} goes on, {promote} repeats the experiment"
+    if situation.rollout.state.strategy == BLUE_GREEN:
+        return f"{situation.command('promote', '--full')} goes on, {promote} repeats the analysis"
     return f"{promote} goes on"
 
 
-def _updating(subject: _Subject) -> _Words | None:
-    activity = subject.explanation.activity
-    if activity is None or (activity is Activity.UNKNOWN and subject.status is None):
+def _updating(situation: _Situation) -> _Words | None:
+    activity = situation.explanation.activity
+    if activity is None or (activity is Activity.UNKNOWN and situation.status is None):
         return None
-    work = _WORK[activity](subject) if activity in _WORK else ""
-    place = f"{_since_start(subject)}{subject.place}"
-    if subject.details.replica_failure:
+    work = _WORK[activity](situation) if activity in _WORK else ""
+    place = f"{_since_start(situation)}{situation.place}"
+    if situation.details.replica_failure:
         return (
-            f"Updating to {subject.revision}{place}: pods are refused: {quoted(subject.details.replica_failure)}.",
-            f"Lift what refuses the pods (quota, admission), or give up with {subject.command('abort')}.",
+            f"Updating to {situation.revision}{place}: pods are refused: {quoted(situation.details.replica_failure)}.",
+            f"Lift what refuses the pods (quota, admission), or give up with {situation.command('abort')}.",
         )
-    return f"Updating to {subject.revision}{place}{work}.", f"Nothing; {subject.command('abort')} gives up."
+    return f"Updating to {situation.revision}{place}{work}.", f"Nothing; {situation.command('abort')} gives up."
 
 
-def _since_start(subject: _Subject) -> str:
-    update = subject.rollout.state.update
+def _since_start(situation: _Situation) -> str:
+    update = situation.rollout.state.update
     if update is None or update.started_at is None:
         return ""
-    return f" for {duration(subject.now - update.started_at)}"
+    return f" for {duration(situation.now - update.started_at)}"
 
 
-def _pods_words(subject: _Subject) -> str:
-    words = _WORDS_OF_MESSAGE.get(subject.details.message, "")
-    view = subject.rollout.observation.view
+def _pods_words(situation: _Situation) -> str:
+    words = _WORDS_OF_MESSAGE.get(situation.details.message, "")
+    view = situation.rollout.observation.view
     replicas = view.replicas if view is not None else None
     counts = (
         f"{replicas.updated:g} new, {replicas.available:g} of {replicas.total:g} pods available" if replicas else ""
@@ -356,14 +362,14 @@ def _pods_words(subject: _Subject) -> str:
     return f": {text}" if text else ""
 
 
-def _running_analysis_words(subject: _Subject) -> str:
-    running = next((slot.run for slot in subject.details.slots if slot.phase in RUNNING_PHASES), "")
+def _running_analysis_words(situation: _Situation) -> str:
+    running = next((slot.run for slot in situation.details.slots if slot.phase in RUNNING_PHASES), "")
     return f": waiting for analysis {running}" if running else ": waiting for an analysis"
 
 
-def _running_plugin_words(subject: _Subject) -> str:
-    step = subject.explanation.step
-    plugins = [plugin for plugin in subject.details.plugins if step is not None and plugin.step == step.index]
+def _running_plugin_words(situation: _Situation) -> str:
+    step = situation.explanation.step
+    plugins = [plugin for plugin in situation.details.plugins if step is not None and plugin.step == step.index]
     if not plugins:
         return ": waiting for a step plugin"
     plugin = plugins[-1]
@@ -372,32 +378,32 @@ def _running_plugin_words(subject: _Subject) -> str:
     return f": waiting for step plugin {plugin.name}{state}{message}"
 
 
-_WORK: Final[dict[Activity, Callable[[_Subject], str]]] = {
+_WORK: Final[dict[Activity, Callable[[_Situation], str]]] = {
     Activity.PODS: _pods_words,
     Activity.ANALYSIS: _running_analysis_words,
-    Activity.EXPERIMENT: lambda subject: f": waiting for experiment {subject.details.experiment}".rstrip(),
+    Activity.EXPERIMENT: lambda situation: f": waiting for experiment {situation.details.experiment}".rstrip(),
     Activity.PLUGIN: _running_plugin_words,
 }
 
 
-def _by_phase(subject: _Subject) -> _Words | None:
+def _by_phase(situation: _Situation) -> _Words | None:
     """Describe an update by the controller's page alone."""
-    view, state = subject.rollout.observation.view, subject.rollout.state
-    if view is None or subject.status is not None or state.update_state is not UpdateState.UPDATING:
+    view, state = situation.rollout.observation.view, situation.rollout.state
+    if view is None or situation.status is not None or state.update_state is not UpdateState.UPDATING:
         return None
-    age = duration(subject.now - state.phases.started_at)
+    age = duration(situation.now - state.phases.started_at)
     if view.phase == "Paused":
         return (
             f"Paused for {age}: for a person, a timer or an analysis; only rollout state shows which.",
-            f"See {subject.command('get', 'rollout')}; {subject.command('promote')} goes on.",
+            f"See {situation.command('get', 'rollout')}; {situation.command('promote')} goes on.",
         )
-    return f"Updating, phase {view.phase} for {age}.", f"Nothing; {subject.command('abort')} gives up."
+    return f"Updating, phase {view.phase} for {age}.", f"Nothing; {situation.command('abort')} gives up."
 
 
-def _settled(subject: _Subject) -> _Words:
-    status, view = subject.status, subject.rollout.observation.view
-    revision = f"revision {subject.explanation.revision}" if subject.explanation.revision else "one revision"
-    images = subject.explanation.images
+def _settled(situation: _Situation) -> _Words:
+    status, view = situation.status, situation.rollout.observation.view
+    revision = f"revision {situation.explanation.revision}" if situation.explanation.revision else "one revision"
+    images = situation.explanation.images
     names = ", ".join(map(_short, images.current.values())) if images is not None else ""
     running = f"{revision} ({names})" if names else revision
     if status is not None and status.current_hash and not is_up_to_date(status):
@@ -406,20 +412,20 @@ def _settled(subject: _Subject) -> _Words:
             "Nothing, unless this lasts for minutes.",
         )
     if status is not None and status.health == "Degraded":
-        message = f": {quoted(subject.details.message)}" if subject.details.message else ""
-        return f"Degraded{message}.", f"See {subject.command('get', 'rollout')}."
+        message = f": {quoted(situation.details.message)}" if situation.details.message else ""
+        return f"Degraded{message}.", f"See {situation.command('get', 'rollout')}."
     if status is not None and status.health == "Progressing":
-        words = _WORDS_OF_MESSAGE.get(subject.details.message, "")
+        words = _WORDS_OF_MESSAGE.get(situation.details.message, "")
         return f"No update is under way: {running}" + (f"; {words}." if words else "."), _NOTHING
     phase = status.health if status is not None else view.phase if view is not None else ""
-    if subject.rollout.state.update_state is UpdateState.UNKNOWN and status is None:
+    if situation.rollout.state.update_state is UpdateState.UNKNOWN and status is None:
         return f"Phase {phase or 'unknown'}; whether an update is under way is not known.", (
-            f"See {subject.command('get', 'rollout')}."
+            f"See {situation.command('get', 'rollout')}."
         )
     return f"{'Healthy' if phase in ('Healthy', 'Completed') else phase or 'Unknown'}: {running} runs alone.", _NOTHING
 
 
-_RULES: Final[tuple[Callable[[_Subject], _Words | None], ...]] = (
+_RULES: Final[tuple[Callable[[_Situation], _Words | None], ...]] = (
     _nobody_shows_it,
     _invalid_spec,
     _aborted,

@@ -36,7 +36,7 @@ REQUIRED_FAMILIES: Final = frozenset(
     _PREFIX + name
     for name in (
         "rollout_status_info", "rollout_spec_info", "rollout_analysis_info", "rollout_step_plugin_info",
-        "rollout_container_info", "rollout_aborted_at", "rollout_progressed_at", "rollout_duration",
+        "rollout_container_info", "rollout_labels", "rollout_aborted_at", "rollout_progressed_at", "rollout_duration",
         "analysis_run_status_info", "analysis_run_result_info", "analysis_run_metric_info", "experiment_status_info",
         "experiment_template_info",
     )
@@ -65,6 +65,7 @@ class RolloutDetailsReader:
         self._slots = FamilyView(_PREFIX + "rollout_analysis_info", _slots)
         self._plugins = FamilyView(_PREFIX + "rollout_step_plugin_info", _plugin)
         self._containers = FamilyView(_PREFIX + "rollout_container_info", _container)
+        self._labels = FamilyView(_PREFIX + "rollout_labels", _labels)
         self._times = FamilyView(_PREFIX + "rollout_duration", _pause_time)
         self._aborted_at = FamilyView(_PREFIX + "rollout_aborted_at", _gauge)
         self._progressed_at = FamilyView(_PREFIX + "rollout_progressed_at", _gauge)
@@ -84,7 +85,7 @@ class RolloutDetailsReader:
     def follow(self, results: Sequence[ScrapeResult]) -> set[RolloutKey]:
         """Follow the pages; return the rollouts whose details may have changed."""
         changed = self._infos.follow(results) | self._plans.follow(results) | self._slots.follow(results)
-        changed |= self._aborted_at.follow(results) | self._progressed_at.follow(results)
+        changed |= self._labels.follow(results) | self._aborted_at.follow(results) | self._progressed_at.follow(results)
         changed |= {key for key, _ in self._times.follow(results)}
         changed |= self._follow_parts(self._plugins, self._plugins_of, results)
         changed |= self._follow_parts(self._containers, self._containers_of, results)
@@ -92,12 +93,12 @@ class RolloutDetailsReader:
 
     def details(self, key: RolloutKey) -> RolloutDetails | None:
         """Return the details of a rollout, None if the pages show none."""
-        known = self._infos.values.get(key)
-        if known is None:
+        labelled = self._infos.values.get(key)
+        if labelled is None:
             return None
         runs = sorted((self._built_run(run) for run in self._runs_of.children(key)), key=_age_order)
         return replace(
-            known,
+            labelled,
             aborted_at=self._aborted_at.values.get(key),
             progressed_at=self._progressed_at.values.get(key),
             paused_since=self._times.values.get((key, "paused_since")),
@@ -107,6 +108,7 @@ class RolloutDetailsReader:
             runs=tuple(runs),
             experiments=tuple(self._built_experiment(name) for name in sorted(self._experiments_of.children(key))),
             plugins=tuple(self._plugins.values[plugin] for plugin in sorted(self._plugins_of.children(key))),
+            labels=self._labels.values.get(key, {}),
             images={name: self._containers.values[_, name] for _, name in sorted(self._containers_of.children(key))},
         )
 
@@ -186,7 +188,7 @@ def _status_info(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, Rollo
         return None
     generations = [labels.get(f"workload_{name}", "") for name in ("generation", "observed_generation")]
     return rollout_key(labels), RolloutDetails(
-        revision=_whole_number(labels.get("revision", "")),
+        revision=_integer_text(labels.get("revision", "")),
         message=labels.get("message", ""),
         invalid_spec=labels.get("invalid_spec", ""),
         replica_failure=labels.get("replica_failure", ""),
@@ -196,7 +198,7 @@ def _status_info(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, Rollo
         controller_pause=_flag(labels, "controller_pause"),
         promote_full=_flag(labels, "promote_full"),
         experiment=labels.get("experiment", ""),
-        workload_observed=len(set(map(_whole_number, generations))) == 1,
+        workload_observed=len(set(map(_integer_text, generations))) == 1,
         active_hash=labels.get("active_hash", ""),
         preview_hash=labels.get("preview_hash", ""),
     )
@@ -243,6 +245,10 @@ def _container(labels: Mapping[str, str], _: float) -> tuple[tuple[RolloutKey, s
     return (rollout_key(labels), labels.get("container", "")), labels.get("image", "")
 
 
+def _labels(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, dict[str, str]]:
+    return rollout_key(labels), {name: value for name, value in labels.items() if name.startswith("label_")}
+
+
 def _pause_time(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float] | None:
     name = _DURATION_FIELDS.get(labels.get("field", ""))
     return ((rollout_key(labels), name), value) if name is not None else None
@@ -260,7 +266,7 @@ def _run(labels: Mapping[str, str], _: float) -> tuple[_ObjectKey, tuple[_Owner,
             slot=labels.get("type", ""),
             step=_integer(labels, "step"),
             hash=labels.get("pod_template_hash", ""),
-            revision=_whole_number(labels.get("revision", "")),
+            revision=_integer_text(labels.get("revision", "")),
             was_terminated=_flag(labels, "terminate"),
             started_at=_timestamp(labels, "started_at"),
             completed_at=_timestamp(labels, "completed_at"),
@@ -301,7 +307,7 @@ def _experiment(labels: Mapping[str, str], _: float) -> tuple[_ObjectKey, tuple[
             phase=labels.get("phase", ""),
             message=labels.get("message", ""),
             hash=labels.get("pod_template_hash", ""),
-            revision=_whole_number(labels.get("revision", "")),
+            revision=_integer_text(labels.get("revision", "")),
             was_terminated=_flag(labels, "terminate"),
             available_at=_timestamp(labels, "available_at"),
             duration=labels.get("duration", ""),
@@ -333,7 +339,7 @@ def _count(labels: Mapping[str, str], name: str) -> int:
     return _integer(labels, name) or 0
 
 
-def _whole_number(text: str) -> str:
+def _integer_text(text: str) -> str:
     """Return a number without decimals as text, any other text as it is."""
     return str(int(float(text))) if _NUMBER.fullmatch(text) else text
 

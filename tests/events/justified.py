@@ -21,7 +21,7 @@ DEGRADING: Final = ("ProgressDeadlineExceeded", "ReplicaSetCreateError")
 """Reasons of the condition Progressing, besides an abort's."""
 
 
-def true_transitions(truth: Sequence[KubeObject], until: float) -> dict[RolloutKey, Counter[Happened]]:
+def justified_transitions(truth: Sequence[KubeObject], until: float) -> dict[RolloutKey, Counter[Happened]]:
     """Return the transitions of each rollout from the first frame to a time (Unix seconds)."""
     histories: dict[RolloutKey, list[KubeObject]] = defaultdict(list)
     frames = [frame for frame in truth if frame["at"] <= until]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
@@ -160,7 +161,7 @@ def _filters(request: web.Request) -> EventFilter:
     try:
         return EventFilter(
             after=_bounded(int(after)),
-            since=float(query["since"]) if "since" in query else None,
+            since=_finite(query["since"]) if "since" in query else None,
             namespace=query.get("namespace"),
             name=query.get("name"),
             types=tuple(query.getall("type", ())),
@@ -168,6 +169,14 @@ def _filters(request: web.Request) -> EventFilter:
         )
     except ValueError:
         raise ValueError("after, limit (numbers) and since (Unix seconds) have to be numbers") from None
+
+
+def _finite(text: str) -> float:
+    """Return a number. Raises ValueError."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("not finite")
+    return number
 
 
 def _bounded(number: int) -> int:

@@ -169,7 +169,7 @@ class RolloutDetails:
     `revision` is the number of the newest revision, as text. `images` are of its own pod template, none with
     workloadRef. `workload_observed`: the status is about the workload's current template (True without workloadRef).
     `active_hash` and `preview_hash` are of blueGreen's Services. `paused_seconds` and `paused_since` are of pauses that
-    waited for a person, since Argo Rollouts 1.11. `labels` are of the Rollout object, as kube-state-metrics spells them.
+    waited for a person, since Argo Rollouts 1.11. `labels` are the object's, as kube-state-metrics spells them.
     """
 
     revision: str = ""

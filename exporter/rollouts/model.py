@@ -136,13 +136,17 @@ PodRoles = tuple[tuple[Pod, PodRole], ...]
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """A ReplicaSet of a rollout; `revision` is None if kube-state-metrics does not export the annotation."""
+    """A ReplicaSet of a rollout; `revision` is None if kube-state-metrics does not export the annotation.
+
+    `committed_at` (Unix seconds) is the time of the commit that its revision was built from, None if nothing shows it.
+    """
 
     hash: str
     revision: int | None
     created_at: float
     desired: float
     pod_count: float
+    committed_at: float | None = None
 
 
 ReplicaSets = Mapping[str, ReplicaSet]
@@ -376,6 +380,30 @@ NO_MEMORY: Final = UpdateMemory()
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateAccount:
+    """Part of `RolloutState`: where the time of updates goes, and how the last update ended.
+
+    `counted_until` (Unix seconds) is up to when time is counted; None while neither an update is under way nor the
+    canary has traffic, so that a rollout at rest does not change. `activity` is that of the update under way, "" if
+    there is none, `fraction` the canary's share of traffic (0 if unknown), both since then. `exposure_seconds` is the
+    integral of the fraction over time. `result`, `cause` and `metric` are of the last update that ended. `lead_seconds`
+    is the time from the commit to the promotion of the last revision that was promoted, None without a commit's time.
+    """
+
+    counted_until: float | None = None
+    activity: str = ""
+    fraction: float = 0.0
+    exposure_seconds: float = 0.0
+    result: str = ""
+    cause: str = ""
+    metric: str = ""
+    lead_seconds: float | None = None
+
+
+NO_ACCOUNT: Final = UpdateAccount()
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutState:
     """What is remembered of a rollout between ticks. Equal before and after a tick in which nothing happened.
 
@@ -418,6 +446,7 @@ class RolloutState:
     finished_run_counts: Mapping[str, int] = field(default_factory=dict)
     memory: UpdateMemory = NO_MEMORY
     shown: ShownState = NOTHING_SHOWN
+    account: UpdateAccount = NO_ACCOUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +485,7 @@ class Rollout:
 
     `run_counts` are its AnalysisRuns by phase. `unknown_reasons` are values of `argo_rollouts_unknown{reason}`.
     `is_current`: the update state is that of this tick, by a leader or by rollout state; else the last known one.
+    `was_shown`: a controller showed it at least once.
     """
 
     key: RolloutKey
@@ -466,6 +496,7 @@ class Rollout:
     run_counts: Mapping[str, int] = field(default_factory=dict)
     unknown_reasons: tuple[str, ...] = ()
     is_current: bool = True
+    was_shown: bool = True
 
 
 # What the settings decide
@@ -480,7 +511,9 @@ class TrackingPolicy:
     how long a phase without an event that explains it must last to count. `role_labels`: pod label, spelled as
     kube-state-metrics spells it, to role by label value. `has_router`: rollouts that have a traffic router even if the
     controller exports none. `namespace_allowed`: namespaces to track, None for all. `passes_through`: families to
-    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads.
+    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads. `exports_optional`:
+    optional families of the catalogue to export, `labels` those of Rollout objects, spelled as kube-state-metrics
+    spells them. `commit_time`: label or annotation of ReplicaSets with the commit's time, spelled in the same way.
     """
 
     grace: float = 60.0
@@ -493,3 +526,6 @@ class TrackingPolicy:
     derive: bool = True
     sidecar: bool = False
     series_limit: int = 1_000_000
+    exports_optional: Callable[[str], bool] = lambda _: False
+    labels: tuple[str, ...] = ()
+    commit_time: tuple[str, ...] = ()

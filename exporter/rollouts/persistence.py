@@ -20,6 +20,7 @@ from isal import isal_zlib
 from exporter.rollouts.details import RolloutDetails
 from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.model import (
+    NO_ACCOUNT,
     NO_HASHES,
     NO_MEMORY,
     ControllerProcess,
@@ -31,11 +32,13 @@ from exporter.rollouts.model import (
     RouterWeight,
     ShownState,
     Update,
+    UpdateAccount,
     UpdateMemory,
     UpdateState,
 )
 from exporter.rollouts.nested_rows import from_document, to_document
 from exporter.rollouts.output.durations import HistogramState
+from exporter.rollouts.output.namespace_counters import NamespaceCount
 from exporter.rollouts.output.renderer import InfoSeries
 from exporter.rollouts.tracker import TrackerState
 
@@ -127,6 +130,7 @@ def decode_rows(rows: Rows) -> tuple[TrackerState, list[str]]:
         info_series=InfoSeries(carried=frozenset(items["info"] + items["carried"])),
         replaced_info_series=dict(items["replaced"]),
         duration_histograms=dict(items["duration"]),
+        namespace_counts=dict(items["count"]),
     )
     return state, damaged
 
@@ -242,6 +246,10 @@ def _duration_document(key: tuple[str, ...], histogram: HistogramState) -> list[
     return [*key, histogram.counts, histogram.total]
 
 
+def _count_document(key: tuple[str, ...], count: NamespaceCount) -> list[object]:
+    return [*key, count.value, count.since]
+
+
 def _leader_document(_: tuple[str, ...], leaders: Iterable[ControllerProcess]) -> list[list[object]]:
     return sorted(map(_process_row, leaders))
 
@@ -295,6 +303,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "runs_finished": "finished_run_counts",
         "memory": "memory",
         "shown": "shown",
+        "account": "account",
     },
     PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},
     ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
@@ -352,6 +361,16 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "counts_before": "counts_before",
         "bad_run": "bad_run",
     },
+    UpdateAccount: {
+        "until": "counted_until",
+        "activity": "activity",
+        "fraction": "fraction",
+        "exposure": "exposure_seconds",
+        "result": "result",
+        "cause": "cause",
+        "metric": "metric",
+        "lead": "lead_seconds",
+    },
     ShownState: {"hash": "hash", "step": "step", "pauses": "pauses", "degraded": "degraded_since"},
 }
 """The keys of each dataclass in a row, in its order, with the attributes: rows outlive a renaming."""
@@ -367,6 +386,7 @@ _DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
     RolloutState: _defaults(_NEW_STATE, "born", "phases", "process", "events"),
     RolloutStatus: _defaults(RolloutStatus()),
     UpdateMemory: _defaults(NO_MEMORY),
+    UpdateAccount: _defaults(NO_ACCOUNT),
     ShownState: _defaults(ShownState()),
 }
 """The members of the larger dataclasses that are not written if they have these values."""
@@ -414,6 +434,11 @@ def _decode_duration(document: Document) -> Iterator[tuple[tuple[str, str], Hist
     yield (str(namespace), str(result)), histogram
 
 
+def _decode_count(document: Document) -> Iterator[tuple[tuple[str, str, str], NamespaceCount]]:
+    name, namespace, label, value, since = document
+    yield (str(name), str(namespace), str(label)), NamespaceCount(float(value), float(since))
+
+
 def _decode_rollout(document: Document) -> Iterator[tuple[RolloutKey, RolloutState]]:
     yield _rollout_state(*document)
 
@@ -445,6 +470,7 @@ def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple
         "weight": _dataclass(RouterWeight, weight) if weight else None,
         "memory": _dataclass(UpdateMemory, memory) if memory else NO_MEMORY,
         "shown": _shown_state(document.get("shown", {})),
+        "account": _dataclass(UpdateAccount, document.get("account", {})),
     }
     return (str(namespace), str(name)), _dataclass(RolloutState, members)
 
@@ -488,5 +514,6 @@ _KINDS: Final = {
     "carried": _RowKind(_carried_parts, _same_document, _decode_info),
     "replaced": _RowKind(_replaced_parts, _same_document, _decode_replaced),
     "duration": _RowKind(lambda state: state.duration_histograms, _duration_document, _decode_duration),
+    "count": _RowKind(lambda state: state.namespace_counts, _count_document, _decode_count),
 }
 """The kinds of rows by the first word of their keys, both public: a release reads the rows of the one before."""

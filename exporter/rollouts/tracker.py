@@ -22,11 +22,14 @@ from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
 from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, PhaseHistory, Rollout, RolloutState, TickContext
+from exporter.rollouts.output.catalogue import selected_families
 from exporter.rollouts.output.durations import DurationHistograms, HistogramState
+from exporter.rollouts.output.namespace_counters import CountKey, NamespaceCount, NamespaceCounters
 from exporter.rollouts.output.pass_through import PassThrough
 from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
 from exporter.rollouts.output.targets import TargetStatus, TargetTracker
+from exporter.rollouts.output.update_account import continue_account
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -54,6 +57,7 @@ class TrackerState:
     info_series: InfoSeries = field(default_factory=InfoSeries)
     replaced_info_series: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     duration_histograms: Mapping[tuple[str, str], HistogramState] = field(default_factory=dict)
+    namespace_counts: Mapping[CountKey, NamespaceCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class RolloutTracker:
 
     def __init__(self, policy: TrackingPolicy, state: TrackerState | None = None) -> None:
         self._policy = policy
+        self._rows = selected_families(policy.exports_optional, policy.labels)
         self._had_leader_at = float("-inf")
         self._staleness = StalenessTracker()
         self._targets = TargetTracker()
@@ -109,6 +114,8 @@ class RolloutTracker:
         self._last_seen = dict(state.last_seen)
         self._rollouts: dict[RolloutKey, Rollout] = {}
         self._unshown: dict[RolloutKey, Rollout] = {}
+        # Rollouts that are deleted, as long as a source shows them on.
+        self._deleted: set[RolloutKey] = set()
         # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
@@ -121,8 +128,9 @@ class RolloutTracker:
         self._successors = dict(state.successors)
         event_counts = {key: rollout.event_counts for key, rollout in state.rollout_states.items()}
         self._sources = SourceTracker(self._policy, state.statuses, event_counts)
-        self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
+        self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series), self._rows)
         self._durations = DurationHistograms(dict(state.duration_histograms))
+        self._counters = NamespaceCounters(dict(state.namespace_counts))
         self._pass_through = PassThrough(self._policy)
 
     @property
@@ -139,6 +147,7 @@ class RolloutTracker:
             self._renderer.info_series,
             dict(self._renderer.replaced),
             dict(self._durations.by_key),
+            dict(self._counters.by_key),
         )
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
@@ -179,7 +188,8 @@ class RolloutTracker:
             self._evict_deleted(tick)
         # Sorted, since the renderer groups consecutive rollouts into blocks that it reuses.
         rollouts = tuple(self._rollouts[key] for key in sorted(self._states)) if self._policy.derive else ()
-        families, omitted = self._families(tick, rollouts)
+        unshown = self._find_unshown(now)
+        families, omitted = self._families(tick, (*rollouts, *unshown))
         stale = self._staleness.update(families, self._absence_policy(tick))
         led = frozenset(leader.process for leader in leaders)
         self._leader_processes = led | self._unreachable_leaders(controllers)
@@ -196,7 +206,7 @@ class RolloutTracker:
             unknown_phases,
             self._pass_through.type_conflicts,
             set_back,
-            self._find_unshown(now),
+            tuple(rollout for rollout in unshown if rollout.key in self._sources.rollouts),
             # The order of the rollouts depends on which was seen first.
             tuple(sorted(self._transitions, key=lambda transition: transition.rollout or ("", ""))),
         )
@@ -248,8 +258,9 @@ class RolloutTracker:
         self._at_rest.clear()
         self._leader_processes = frozenset()
         self._successors.clear()
-        self._renderer = FamilyRenderer()
+        self._renderer = FamilyRenderer(rows=self._rows)
         self._durations = DurationHistograms()
+        self._counters = NamespaceCounters()
 
     def _follow_leaders(self, leaders: Sequence[ScrapedController], now: float) -> tuple[ReportedTransition, ...]:
         """Remember who leads; return the transitions of processes that lead instead of others."""
@@ -341,7 +352,7 @@ class RolloutTracker:
             return
         state = remember(previous, state, observation, now, has_rollout_state=self._sources.has_rollout_state)
         state = replace(state, shown=follow(previous, state, observation, changes, now))
-        if same and state == previous:
+        if same and state == previous and state.account.counted_until is None:
             # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
             is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0
             is_shown = observation.view is not None  # without a leader only pages of this very tick count
@@ -349,12 +360,20 @@ class RolloutTracker:
                 self._at_rest.add(key)
             return
         self._at_rest.discard(key)
-        self._states[key] = state
         joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
         rollout = replace(joined, run_counts=dict(Counter(state.runs.values())))
-        self._rollouts[key] = rollout
+        self._rollouts[key] = rollout = self._with_account(rollout, changes, now)
+        self._states[key] = rollout.state
         if previous is not None:
             self._transitions += transitions_of(previous, rollout, changes, now)
+
+    def _with_account(self, rollout: Rollout, changes: Sequence[UpdateTransition], now: float) -> Rollout:
+        """Return a rollout with the account of this tick, and count its namespace's part."""
+        account = continue_account(rollout, changes, now)
+        self._counters.observe(rollout.key[0], rollout.state.account, account, changes, now)
+        if account == rollout.state.account:
+            return rollout
+        return replace(rollout, state=replace(rollout.state, account=account))
 
     def _evict_deleted(self, tick: _Tick) -> None:
         """Evict rollouts that are missing from the page of the established leader that showed them.
@@ -374,12 +393,15 @@ class RolloutTracker:
                     self._transitions.append(deletion(key, self._states[key], tick.now))
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
+                self._deleted.add(key)
                 self._at_rest.discard(key)
         if not absent:
             self._successors.clear()
         self._tick_count += 1
         if self._tick_count % _EVICTION_TICKS == 0:
-            self._durations.evict_absent({namespace for namespace, _ in self._states})
+            namespaces = {namespace for namespace, _ in self._states}
+            self._durations.evict_absent(namespaces)
+            self._counters.evict_absent(namespaces)
 
     def _is_absent_from_successor(self, key: RolloutKey, tick: _Tick) -> bool:
         """Return whether a leader leads what the process led that showed a rollout: it has shown others of these.
@@ -399,19 +421,23 @@ class RolloutTracker:
         return any((leader.installation, leader.target) in addresses for leader in established)
 
     def _unshown_rollout(self, key: RolloutKey, now: float) -> Rollout:
-        """Return a rollout that rollout state shows, but no controller ever did."""
+        """Return a rollout that another source shows, but no controller ever did."""
         cached = self._unshown.get(key)
         if cached is not None and not self._sources.changed(key):
             return cached
         observation = self._sources.observe(key, None)
         state = RolloutState(now, PhaseHistory("", now), ControllerProcess("", 0.0), {})
         state = remember(None, state, observation, now, has_rollout_state=True)
-        return Rollout(key, state, observation, is_current=False)
+        # Another sidecar may export what a controller beside this one shows.
+        reasons = () if self._policy.sidecar else ("never_shown",)
+        return Rollout(key, state, observation, unknown_reasons=reasons, is_current=False, was_shown=False)
 
     def _find_unshown(self, now: float) -> tuple[Rollout, ...]:
+        """Return the rollouts that kube-state-metrics or rollout state shows, but no controller ever did."""
         is_allowed = self._policy.namespace_allowed
-        keys = sorted(self._sources.rollouts - self._states.keys()) if self._policy.derive else ()
-        allowed = [key for key in keys if is_allowed is None or is_allowed(key[0])]
+        keys = self._sources.unknown_rollouts(self._states) if self._policy.derive else set()
+        self._deleted &= keys
+        allowed = [key for key in sorted(keys - self._deleted) if is_allowed is None or is_allowed(key[0])]
         self._unshown = {key: self._unshown_rollout(key, now) for key in allowed}
         return tuple(self._unshown.values())
 
@@ -424,6 +450,7 @@ class RolloutTracker:
         if self._policy.derive:
             families += self._renderer.families(rollouts, tick.now, self._policy.ended_info)
             families += self._durations.families()
+            families += self._counters.families()
         families += self._targets.families(tick.now)
         results = [leader.result for leader in tick.leaders]
         families += self._pass_through.families(results, self._sources.workload_results, self._sources.pod_names)

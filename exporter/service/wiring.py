@@ -54,19 +54,31 @@ def tracking_policy(settings: Settings) -> TrackingPolicy:
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
         series_limit=series.limit,
+        exports_optional=series.exports_optional,
+        labels=tuple(f"label_{_exposed(label)}" for label in series.labels),
+        commit_time=_commit_names(lifecycle.commit_time),
     )
 
 
 def _role_labels(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    """Map label names as kube-state-metrics does: prefix `label_`, camelCase to snake_case, other characters to `_`."""
-    valid = (_INVALID_LABEL_CHAR.sub("_", _CAMEL_BOUNDARY.sub(r"\1_\2", label)) for label in labels)
-    return {f"label_{label.lower()}": values for label in valid}
+    return {f"label_{_exposed(label)}": values for label in labels}
+
+
+def _commit_names(key: str) -> tuple[str, ...]:
+    return (f"annotation_{_exposed(key)}", f"label_{_exposed(key)}") if key else ()
+
+
+def _exposed(key: str) -> str:
+    """Spell the key of a label as kube-state-metrics does: camelCase to snake_case, other characters to `_`."""
+    return _INVALID_LABEL_CHAR.sub("_", _CAMEL_BOUNDARY.sub(r"\1_\2", key)).lower()
 
 
 def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> ParserFactory:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
     passes_through = settings.series.pass_through.matches
     required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
+    if settings.lifecycle.commit_time:
+        required |= {kube_state_metrics.COMMIT_FAMILY}
 
     is_selected = cached_by_name(lambda family: family in required or passes_through(family))
     scrape_cache = scrape_cache or ScrapeCache(passes_through)

@@ -58,7 +58,7 @@ def advance(
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
     effective_deltas = _without(deltas, result.pending)
-    interval = summarize_interval(state.hashes, hashes, effective_deltas, result.momentary)
+    interval = summarize_interval(state.hashes, hashes, effective_deltas)
     # An interval counts for the phase at its start; what happened within is unknown.
     was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
     explained = deltas.explains_phase_change
@@ -146,10 +146,12 @@ def view_without_leader(state: RolloutState, observation: Observation) -> Contro
 def without_future(state: RolloutState, now: float) -> RolloutState:
     """Return a state without times after `now`, to which the clock was set back: what they begin has just begun."""
     phases, update = state.phases, state.update
-    held = phases.hold_down_from
+    held, account = phases.hold_down_from, state.account
     phases = replace(phases, since=min(phases.since, now), hold_down_from=held and (held[0], min(held[1], now)))
     if update is not None and update.started_at is not None:
         update = replace(update, started_at=min(update.started_at, now))
+    if account.counted_until is not None:
+        account = replace(account, counted_until=min(account.counted_until, now))
     return replace(
         state,
         first_seen=min(state.first_seen, now),
@@ -157,6 +159,7 @@ def without_future(state: RolloutState, now: float) -> RolloutState:
         update=update,
         last_event_at=min(state.last_event_at, now),
         pending_since=min(state.pending_since, now),
+        account=account,
     )
 
 
@@ -168,6 +171,8 @@ def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
     """
     deltas = event_deltas(state.event_counts, view.event_counts, same_process=state.process == view.process)
     is_known_update = not state.had_revision or state.ahead_of_counters
+    if not state.had_promotion and not deltas.completions:
+        return replace(deltas, updates=0)  # revisions before the first promotion replace nothing
     # The first deploy is promoted before the first update begins.
     is_first = not state.had_promotion and state.update_state is UpdateState.SETTLED
     is_known_promotion = state.promotion_ahead or (

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -27,6 +29,8 @@ REQUIRED_FAMILIES: Final = frozenset({
     "kube_replicaset_annotations", "kube_replicaset_created", "kube_replicaset_owner", "kube_replicaset_spec_replicas",
     "kube_replicaset_status_replicas",
 })  # fmt: skip # a table
+COMMIT_FAMILY: Final = "kube_replicaset_labels"
+"""Read only if the setting `lifecycle.commit_time` asks for it: it has a sample for every ReplicaSet of the cluster."""
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
 """`rollout.argoproj.io/revision`, as kube-state-metrics spells it; it needs --metric-annotations-allowlist."""
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
@@ -55,15 +59,19 @@ def is_complete_page(result: ScrapeResult) -> bool:
 class WorkloadIndex:
     """Joins kube-state-metrics' pages from tick to tick; builds workloads only of rollouts whose samples changed.
 
-    `role_labels` maps a pod label, spelled as kube-state-metrics spells it, to role by label value.
+    `role_labels` maps a pod label, spelled as kube-state-metrics spells it, to role by label value; `commit_time` are
+    annotations and labels of ReplicaSets with the commit's time, spelled so, too.
     """
 
-    def __init__(self, role_labels: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, role_labels: Mapping[str, Mapping[str, str]], commit_time: Sequence[str] = ()) -> None:
         self._owners = FamilyView("kube_replicaset_owner", _owner)
         self._created = FamilyView("kube_replicaset_created", _replica_set_value)
         self._desired = FamilyView("kube_replicaset_spec_replicas", _replica_set_value)
         self._pod_counts = FamilyView("kube_replicaset_status_replicas", _replica_set_value)
         self._revisions = FamilyView("kube_replicaset_annotations", _revision)
+        committed_at = partial(_committed_at, commit_time)
+        self._annotated_commits = FamilyView("kube_replicaset_annotations", committed_at)
+        self._labelled_commits = FamilyView(COMMIT_FAMILY, committed_at)
         self._terminating = FamilyView("kube_pod_deletion_timestamp", lambda labels, _: (_pod_key(labels), True))
         self._finished = FamilyView("kube_pod_status_phase", _finished)
         self._ready = FamilyView("kube_pod_status_ready", _ready)
@@ -80,6 +88,8 @@ class WorkloadIndex:
         replica_sets: set[_ReplicaSetKey] = set()
         for table in (self._owners, self._created, self._desired, self._pod_counts, self._revisions):
             replica_sets |= table.follow(results)
+        for commits in (self._annotated_commits, self._labelled_commits):
+            replica_sets |= commits.follow(results)
         pods = self._pod_infos.follow(results)
         for pod_table in (self._terminating, self._finished, self._ready, self._label_roles):
             pods |= pod_table.follow(results)
@@ -126,6 +136,7 @@ class WorkloadIndex:
             self._created.values.get(key, math.nan),  # NaN is neither older nor newer than any time
             self._desired.values.get(key, 0),
             self._pod_counts.values.get(key, 0),
+            self._annotated_commits.values.get(key, self._labelled_commits.values.get(key)),
         )
 
     def _pod(self, key: _PodKey) -> Pod | None:
@@ -189,6 +200,18 @@ def _revision(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, int]
     text = labels.get(_REVISION, "")
     # `isdigit` is true for digits such as a superscript, which `int` refuses.
     return (_replica_set_key(labels), int(text)) if text.isascii() and text.isdigit() else None
+
+
+def _committed_at(names: Sequence[str], labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, float] | None:
+    """Return the commit's time (Unix seconds), written so or as in RFC 3339; a label cannot hold the latter."""
+    text = next((labels[name] for name in names if labels.get(name)), "")
+    if text.isascii() and text.isdigit():
+        return _replica_set_key(labels), float(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _replica_set_key(labels), (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _replica_set_key(labels: Mapping[str, str]) -> _ReplicaSetKey:

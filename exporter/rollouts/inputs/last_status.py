@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _REVISION_EVENTS: Final = ("RolloutUpdated", "RolloutCompleted", "RolloutAborted", "SkipSteps", "RolloutDeleted")
 """After these, an earlier status shows other revisions than the object has."""
+_STABLE_EVENTS: Final = ("RolloutCompleted", "RolloutDeleted")
+"""After these, the object has another stable revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ class LastStatuses:
             counts = self._event_counts.get(key, view.event_counts)
             self._event_counts[key] = view.event_counts
             if shown_at < now and view.event_counts != counts:
+                # A rollout that was settled must have another revision before it is promoted again.
+                reasons = ("RolloutDeleted",) if status.stable_hash == status.current_hash else _STABLE_EVENTS
+                if status.stable_hash and _has_grown(reasons, counts, view.event_counts):
+                    self._former_stable[key] = self._former_stable.get(key, frozenset()) | {status.stable_hash}
                 status = self._statuses[key] = _without_outdated(status, counts, view.event_counts)
         return replace(status, observed_at=shown_at)
 
@@ -141,7 +147,7 @@ class LastStatuses:
         if any(old is not None and new is not None and new < old for old, new in pairs):
             return False
         # A stable revision comes back only by another spec.
-        is_same = previous.generation == status.generation
+        is_same = previous.generation in (None, status.generation)
         return not (is_same and status.stable_hash in self._former_stable.get(key, frozenset()))
 
 
@@ -151,6 +157,17 @@ def _without_outdated(
     """Return a status of an earlier tick without what may have changed since: the controller has counted events."""
     # Steps and pauses change nothing of the revisions.
     status = replace(status, weight=None, step_index=None, health="", pauses=(), generation_observed=False)
-    if all(new_counts.get(reason) == counts.get(reason) for reason in _REVISION_EVENTS):
+    if not _has_grown(_REVISION_EVENTS, counts, new_counts):
         return status
-    return replace(status, stable_hash="", current_hash="")
+    generation, observed_generation = status.generation, status.observed_generation
+    if _has_grown(("RolloutDeleted",), counts, new_counts):
+        generation = observed_generation = None
+    elif observed_generation is not None and _has_grown(("RolloutUpdated",), counts, new_counts):
+        observed_generation += 1  # at least: a revision comes from a spec that was not reconciled before
+    return replace(
+        status, stable_hash="", current_hash="", generation=generation, observed_generation=observed_generation
+    )
+
+
+def _has_grown(reasons: Collection[str], counts: Mapping[str, float], new_counts: Mapping[str, float]) -> bool:
+    return any(new_counts.get(reason) != counts.get(reason) for reason in reasons)

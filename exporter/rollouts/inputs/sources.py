@@ -37,7 +37,7 @@ class SourceTracker:
         event_counts: Mapping[RolloutKey, Mapping[str, float]],
     ) -> None:
         self._policy = policy
-        self._workload_index = WorkloadIndex(policy.role_labels)
+        self._workload_index = WorkloadIndex(policy.role_labels, policy.commit_time)
         self._status_reader = RolloutStatusReader()
         self._workloads: dict[RolloutKey, Workload] = {}
         self._statuses = statuses.statuses
@@ -99,6 +99,12 @@ class SourceTracker:
     def rollouts(self) -> KeysView[RolloutKey]:
         """The rollouts that rollout state shows."""
         return self._statuses.keys()
+
+    def unknown_rollouts(self, known: Collection[RolloutKey]) -> set[RolloutKey]:
+        """Return the rollouts that either source shows, without the known ones."""
+        unknown = {key for key in self._statuses if key not in known}
+        # An experiment's pods stand under its own name until its rollout is known; it has no ReplicaSets of a Rollout.
+        return unknown | {key for key in self._workloads if key not in known and self._workloads[key].replica_sets}
 
     @property
     def has_rollout_state(self) -> bool:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli.options import DURATION, FILE, print_lines, run_async
+from exporter.cli.options import DURATION, FILE, exporter_options, print_lines, run_async
 from exporter.cli.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from exporter.commands.api_client import ExporterAddress
     from exporter.commands.events import HeldTransitions
     from exporter.commands.timeline import TransitionObject
 
-_ADDRESS = click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
 _RECORDING = click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
 
 
@@ -28,12 +28,14 @@ def events() -> None:
 
 
 @events.command("tail")
-@_ADDRESS
+@exporter_options
 @_RECORDING
 @click.option("--since", "seconds", type=DURATION, help="How far back to begin. Default: 1h; a recording: its start.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.pass_context
-def tail(context: click.Context, address: str, frames: Path | None, seconds: float | None, *, as_json: bool) -> None:
+def tail(
+    context: click.Context, address: ExporterAddress, frames: Path | None, seconds: float | None, *, as_json: bool
+) -> None:
     """Print what happened, and what happens from now on.
 
     Follows a running exporter until Ctrl-C, also over its restarts. Of a recording it prints everything and ends.
@@ -48,7 +50,7 @@ def tail(context: click.Context, address: str, frames: Path | None, seconds: flo
         run_async(_follow(address, since, as_json=as_json))
 
 
-async def _follow(address: str, since: float, *, as_json: bool) -> None:
+async def _follow(address: ExporterAddress, since: float, *, as_json: bool) -> None:
     from exporter.commands.events import fetch_transitions, follow_transitions
 
     held = await fetch_transitions(address, since)
@@ -78,11 +80,13 @@ def _print_transition(transition: TransitionObject, *, as_json: bool) -> None:
 
 @click.command("story")
 @click.argument("rollout", metavar="NAMESPACE/NAME")
-@_ADDRESS
+@exporter_options
 @_RECORDING
 @click.option("--since", "seconds", type=DURATION, help="How far back to begin. Default: 1d; a recording: its start.")
 @click.pass_context
-def story(context: click.Context, rollout: str, address: str, frames: Path | None, seconds: float | None) -> None:
+def story(
+    context: click.Context, rollout: str, address: ExporterAddress, frames: Path | None, seconds: float | None
+) -> None:
     """Write a post-mortem of a rollout, in Markdown.
 
     It has what the history of a running exporter holds, or what a recording shows.

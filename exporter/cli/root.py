@@ -15,7 +15,8 @@ import click
 from exporter import __version__
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
-from exporter.cli.options import DURATION, FILE, MOMENT, UserErrorGroup, print_lines, run_async
+from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
+from exporter.cli.rollouts import explain, list_rollouts, wait
 from exporter.cli.settings import load_settings
 from exporter.config import CONFIG_VARIABLE, as_yaml
 
@@ -203,41 +204,6 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
                 print_lines(to_otlp_json(snapshot, settings))
 
 
-@main.command("explain")
-@click.argument("rollout", metavar="[NAMESPACE/]NAME", required=False)
-@click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
-@click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
-@click.option(
-    "--at", "timestamp", type=MOMENT, help="With --recording: Unix seconds, or -2h before its end. Default: its end."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.pass_context
-def explain(
-    context: click.Context, rollout: str | None, address: str, frames: Path | None, timestamp: float | None, *,
-    as_json: bool,
-) -> None:  # fmt: skip # a parameter per line would hide the body
-    """Explain why a rollout is where it is, and what to do.
-
-    Also prints the evidence, and the canary fraction with its estimates. Without a name, lists all rollouts. Reads a
-    running exporter, or a recording.
-    """
-    from exporter.commands import explain as explanation
-
-    if frames is None:
-        if timestamp is not None:
-            raise click.UsageError("--at needs --recording: a running exporter explains the present")
-        rollouts = run_async(explanation.fetch_rollouts(address))
-    else:
-        from exporter.commands.replay import rollouts_at
-
-        rollouts = rollouts_at(frames, load_settings(context).settings, timestamp)
-    selected = [explanation.select(rollouts, rollout)] if rollout is not None else rollouts
-    if as_json:
-        click.echo(json.dumps(selected[0] if rollout is not None else selected, ensure_ascii=False, indent=2))
-    else:
-        print_lines(explanation.explain_lines(selected[0]) if rollout else explanation.list_lines(rollouts))
-
-
 @main.command("demo")
 @click.option("--for", "seconds", type=DURATION, help="Stop after this duration. Default: run until interrupted.")
 @click.option("--replay", "frames", type=FILE, help="Replay a recording instead (its frames.jsonl).")
@@ -306,6 +272,9 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(explain)
+main.add_command(list_rollouts)
+main.add_command(wait)
 main.add_command(events)
 main.add_command(story)
 main.add_command(gate)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from exporter.commands.api_client import ExporterAddress
     from exporter.commands.timeline import TransitionObject
     from exporter.config.settings import Settings
 
@@ -32,7 +33,7 @@ class HeldTransitions:
     last: int = 0
 
 
-async def fetch_transitions(address: str, since: float, rollout: str = "") -> HeldTransitions:
+async def fetch_transitions(address: ExporterAddress, since: float, rollout: str = "") -> HeldTransitions:
     """Return the transitions that a running exporter holds. Raises ExporterUnreachableError."""
     params = {"since": str(since), "limit": str(_MAX_EVENTS), **rollout_params(rollout)}
     document = await fetch_json(address, _PATH, params)
@@ -62,7 +63,7 @@ def recorded_transitions(path: Path, settings: Settings, seconds: float | None, 
 
 
 async def follow_transitions(
-    address: str, after: int, emit: Callable[[TransitionObject], None], note: Callable[[str], None]
+    address: ExporterAddress, after: int, emit: Callable[[TransitionObject], None], note: Callable[[str], None]
 ) -> None:
     """Emit each transition after a number, until this is cancelled; reconnect with a note if the stream breaks."""
     while True:

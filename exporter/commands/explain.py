@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.api_client import ExporterUnreachableError, fetch_json
+from exporter.commands.events import fetch_transitions
+from exporter.commands.rollout_source import ExporterRollouts
+from exporter.commands.timeline import image_texts, text_of, type_text
+from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from exporter.commands.api_client import ExporterAddress
+    from exporter.commands.rollout_source import RolloutObject, RolloutSource
+    from exporter.rollouts.model import RolloutKey
 
 _SUGGESTIONS: Final = 3
 _UPDATE_STATES: Final = {
@@ -44,17 +52,17 @@ class ExplainError(Exception):
     """No rollout can be explained; the message has a hint."""
 
 
-async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
-    """Return the rollouts of a running exporter. Raises ExporterUnreachableError."""
-    rollouts = (await fetch_json(address, "/api/rollouts")).get("rollouts")
-    if not isinstance(rollouts, list):
-        raise ExporterUnreachableError(
-            "/api/rollouts returned no rollouts; check that --address is a rollouts-exporter"
-        )
-    return rollouts
+async def read_rollout(source: RolloutSource, name: str) -> RolloutObject:
+    """Return one rollout with its explanation. Raises ExplainError and what the source raises."""
+    await source.refresh()
+    rollout = select((await source.read_all()).rollouts, name)
+    selected = (await source.read(rollout_key(rollout))).rollouts
+    if not selected:
+        raise ExplainError(f"{rollout_name(rollout)} was deleted at this moment")
+    return selected[0]
 
 
-def select(rollouts: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+def select(rollouts: Sequence[RolloutObject], name: str) -> RolloutObject:
     """Return the rollout NAMESPACE/NAME, or NAME if it is the only one. Raises ExplainError with suggestions."""
     by_name = {rollout_name(rollout): rollout for rollout in rollouts}
     if name in by_name:
@@ -72,7 +80,12 @@ def select(rollouts: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
     raise ExplainError(f"no rollout {name}; did you mean {_listed(similar)}? Without a name, `explain` lists all")
 
 
-def rollout_name(rollout: Mapping[str, Any]) -> str:
+def rollout_key(rollout: RolloutObject) -> RolloutKey:
+    """Return namespace and name."""
+    return rollout["namespace"], rollout["name"]
+
+
+def rollout_name(rollout: RolloutObject) -> str:
     """Return NAMESPACE/NAME."""
     return f"{rollout['namespace']}/{rollout['name']}"
 
@@ -82,28 +95,45 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SUGGESTIONS]) + more
 
 
-def list_lines(rollouts: list[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield each rollout with its sentence."""
-    width = max((len(rollout_name(rollout)) for rollout in rollouts), default=0)
-    for rollout in rollouts:
-        yield f"{rollout_name(rollout):{width}}  {_explanation(rollout).get('sentence', '')}".rstrip()
+async def history_at(address: ExporterAddress, name: str | None, timestamp: float) -> list[Mapping[str, Any]]:
+    """Return the last transition before a time of each rollout, or of one, from a running exporter's history.
+
+    A negative `timestamp` is seconds ago. Raises ExplainError and ExporterUnreachableError.
+    """
+    timestamp = timestamp + time.time() if timestamp < 0 else timestamp
+    if name is not None and "/" not in name:
+        name = rollout_name(select((await ExporterRollouts(address).read_all()).rollouts, name))
+    held = await fetch_transitions(address, 0.0, name or "")
+    if timestamp < held.held_since:
+        hint = "use --recording; storage.history sets for how long it is held"
+        raise ExplainError(f"{_utc(timestamp)} is before the history, which begins at {_utc(held.held_since)}; {hint}")
+    last = {each["rollout"]: each for each in held.transitions if each["at"] <= timestamp and "rollout" in each}
+    if not last:
+        subject = name or "any rollout"
+        raise ExplainError(f"the history has no transition of {subject} from {_utc(held.held_since)} until then")
+    moment = {"at": timestamp, "history_since": held.held_since}
+    return [{"rollout": last_name, **moment, "transition": last[last_name]} for last_name in sorted(last)]
 
 
-def _explanation(rollout: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the explanation; an older exporter's API has none."""
-    explanation = rollout.get("explanation")
-    return explanation if isinstance(explanation, dict) else {}
+def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the history has of a rollout at a time, line by line."""
+    transition = moment["transition"]
+    age = duration_text(moment["at"] - transition["at"])
+    yield f"{moment['rollout']} at {_utc(moment['at'])}, by its last transition"
+    yield f"  {type_text(transition)} at {_utc(transition['at'])}, {age} before: {text_of(transition)}"
+    if "revision" in transition:
+        yield f"  revision: {transition['revision']} {image_texts(transition)}".rstrip()
+    if "fraction" in transition:
+        yield f"  canary fraction: {transition['fraction']:.3g}"
 
 
-def explain_lines(rollout: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the explanation of a rollout, an object of /api/rollouts, line by line."""
+def explain_lines(rollout: RolloutObject) -> Iterator[str]:
+    """Yield the explanation of a rollout, an object of /api/rollouts/NAMESPACE/NAME, line by line."""
     yield f"{rollout_name(rollout)} ({rollout['strategy'] or 'strategy unknown'})"
-    explanation = _explanation(rollout)
-    if explanation:
-        yield f"  {explanation['sentence']}"
-        yield f"  what to do: {explanation.get('next', '')}"
-        yield "  evidence:"
-        yield from map(_evidence_line, explanation.get("evidence", ()))
+    yield f"  {rollout['sentence']}"
+    yield f"  what to do: {rollout['next']}"
+    yield "  evidence:"
+    yield from map(_evidence_line, rollout["explanation"]["evidence"])
     yield from _state(rollout)
     yield from _revisions(rollout)
     yield from _fraction(rollout)
@@ -116,7 +146,7 @@ def _evidence_line(line: Mapping[str, Any]) -> str:
     return f"    {line['text']} ({line['source']}{age})"
 
 
-def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
+def _state(rollout: RolloutObject) -> Iterator[str]:
     phase = rollout["phase"]
     if phase is None and not rollout["last_seen"]:
         yield "  phase: unknown; no controller has exported it yet"
@@ -133,7 +163,7 @@ def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
     yield f"  finished updates since it was first observed: {counts or 'none'}"
 
 
-def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
+def _revisions(rollout: RolloutObject) -> Iterator[str]:
     revisions = rollout["revisions"]
     yield f"  revisions: current {revisions['wanted'] or 'unknown'}, stable {revisions['stable'] or 'unknown'}"
     if rollout["replicas"] is not None:
@@ -142,7 +172,7 @@ def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield "  pods: " + (", ".join(f"{count} {role}" for role, count in rollout["pods"].items()) or "none")
 
 
-def _fraction(rollout: Mapping[str, Any]) -> Iterator[str]:
+def _fraction(rollout: RolloutObject) -> Iterator[str]:
     fraction = rollout["fraction"]
     if fraction is None:
         yield "  canary fraction: none; the strategy has no canary, or no controller exports the rollout"

@@ -12,9 +12,8 @@ from exporter.metrics import Failure
 from exporter.rollouts.events.document import transition_json
 from exporter.rollouts.explain.document import explanation_json
 from exporter.rollouts.explain.explain import explain
-from exporter.rollouts.tracker import RolloutTracker
+from exporter.rollouts.tracker import RolloutTracker, TrackerStatus
 from exporter.scrape.response import ScrapeRequest
-from exporter.service import views
 from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
@@ -89,20 +88,16 @@ def _number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
-def rollouts_at(path: Path, settings: Settings, timestamp: float | None) -> list[Mapping[str, Any]]:
-    """Return the rollouts of /api/rollouts at a time (Unix seconds); a negative one counts from the recording's end.
+def status_at(path: Path, settings: Settings, timestamp: float | None) -> tuple[TrackerStatus, float]:
+    """Return what is known at a time (Unix seconds), and the time of its frame; a negative one counts from the end.
 
     None is the end itself. Raises RecordingError.
     """
     if timestamp is not None and timestamp < 0:
         timestamp += first_and_last_time(path)[1]
-    rollouts: list[Mapping[str, Any]] = []
+    status, frame_timestamp = TrackerStatus(), 0.0
     for frame, _, tracker in replay_frames(path, settings):
         if timestamp is not None and frame.timestamp > timestamp:
             break
-        status = tracker.status
-        rollouts = [
-            views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0), frame.timestamp)
-            for rollout in (*status.rollouts, *status.unshown)
-        ]
-    return rollouts
+        status, frame_timestamp = tracker.status, frame.timestamp
+    return status, frame_timestamp

@@ -166,6 +166,7 @@ class App:
         return DataSources(
             families=lambda: self._cycle_runner.latest.families,
             rollouts=self._rollouts,
+            rollout=self._rollout,
             status=self._status,
             liveness_errors=self._liveness_errors,
             readiness_errors=self._readiness_errors,
@@ -179,11 +180,18 @@ class App:
         return {
             "at": now,
             "history_since": self._storage.history.held_since,
+            "has_leader": views.has_leader(status),
             # One by one, so that the event loop runs in between.
-            "rollouts": (
-                views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0), now)
-                for rollout in (*status.rollouts, *status.unshown)
-            ),
+            "rollouts": views.rollouts_json(status, now),
+        }
+
+    def _rollout(self, namespace: str, name: str) -> Mapping[str, object]:
+        status, now = self.tracker.status, self._cycle_runner.latest.timestamp
+        return {
+            "at": now,
+            "history_since": self._storage.history.held_since,
+            "has_leader": views.has_leader(status),
+            "rollout": views.rollout_details_json(status, (namespace, name), now),
         }
 
     def _liveness_errors(self) -> Sequence[str]:

@@ -5,13 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from exporter.rollouts.explain.document import evidence_json, explanation_json
+from exporter.rollouts.explain.document import evidence_json, explanation_json, step_json
 from exporter.rollouts.explain.explain import explain
+from exporter.rollouts.inputs.leadership import ControllerRole
 from exporter.web.html import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
-    from exporter.rollouts.model import Rollout
+    from collections.abc import Iterator
+
+    from exporter.rollouts.model import Rollout, RolloutKey
     from exporter.rollouts.output.targets import TargetStatus
+    from exporter.rollouts.tracker import TrackerStatus
+
+
+def rollouts_json(tracker: TrackerStatus, now: float) -> Iterator[dict[str, Any]]:
+    """Yield the rollouts as objects of /api/rollouts at the time of a tick (`now`, Unix seconds)."""
+    for rollout in (*tracker.rollouts, *tracker.unshown):
+        yield rollout_json(rollout, tracker.last_seen.get(rollout.key, 0.0), now)
+
+
+def has_leader(tracker: TrackerStatus) -> bool:
+    """Return whether the last page of a leading controller could be read."""
+    return any(target.role is ControllerRole.LEADER for target in tracker.targets)
+
+
+def rollout_details_json(tracker: TrackerStatus, key: RolloutKey, now: float) -> dict[str, Any] | None:
+    """Return a rollout with its complete explanation, None if no source shows it."""
+    for rollout in (*tracker.rollouts, *tracker.unshown):
+        if rollout.key == key:
+            explanation = explain(rollout, now)
+            members = {**explanation_json(explanation), "evidence": evidence_json(explanation)}
+            return {**rollout_json(rollout, tracker.last_seen.get(key, 0.0), now), "explanation": members}
+    return None
 
 
 def rollout_json(rollout: Rollout, last_seen: float, now: float) -> dict[str, Any]:
@@ -40,7 +65,11 @@ def rollout_json(rollout: Rollout, last_seen: float, now: float) -> dict[str, An
         "pods": _pods(rollout),
         "updates": {str(result): count for result, count in state.result_counts.items()},
         "unknown": list(rollout.unknown_reasons),
-        "explanation": {**explanation_json(explanation), "evidence": evidence_json(explanation)},
+        "sentence": explanation.sentence,
+        "cause": explanation.cause and explanation.cause.value,
+        "next": explanation.next_action,
+        "step": step_json(explanation.step),
+        "waits_for": explanation.waits_for or None,
     }
 
 

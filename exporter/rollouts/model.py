@@ -445,7 +445,7 @@ class RolloutState:
     runs: Mapping[str, str] = field(default_factory=dict)
     finished_run_counts: Mapping[str, int] = field(default_factory=dict)
     memory: UpdateMemory = NO_MEMORY
-    shown: ShownState = NOTHING_SHOWN
+    last_shown: ShownState = NOTHING_SHOWN
     account: UpdateAccount = NO_ACCOUNT
 
 

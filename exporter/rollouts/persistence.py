@@ -302,7 +302,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "runs": "runs",
         "runs_finished": "finished_run_counts",
         "memory": "memory",
-        "shown": "shown",
+        "shown": "last_shown",
         "account": "account",
     },
     PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},

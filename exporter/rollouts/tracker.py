@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
 from exporter.rollouts.events.recognise import deletion, leader_changes, transitions_of
-from exporter.rollouts.events.shown import follow
+from exporter.rollouts.events.shown_state import follow
 from exporter.rollouts.explain.memory import remember
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
@@ -351,7 +351,7 @@ class RolloutTracker:
         if state is None:
             return
         state = remember(previous, state, observation, now, has_rollout_state=self._sources.has_rollout_state)
-        state = replace(state, shown=follow(previous, state, observation, changes, now))
+        state = replace(state, last_shown=follow(previous, state, observation, changes, now))
         if same and state == previous and state.account.counted_until is None:
             # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
             is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0

@@ -85,4 +85,4 @@ def transition_records(transitions: Iterable[ReportedTransition]) -> list[Transi
 def _record(transition: ReportedTransition) -> TransitionRecord:
     namespace, name = transition.rollout or ("", "")
     body = json.dumps(transition_json(transition), ensure_ascii=False).encode(errors="replace")
-    return TransitionRecord(transition.at, namespace, name, transition.type.value, body)
+    return TransitionRecord(transition.timestamp, namespace, name, transition.type.value, body)

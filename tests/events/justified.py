@@ -130,7 +130,7 @@ def _degradation(before: KubeObject, now: KubeObject) -> Iterator[Happened]:
 
 def _runs(frames: Sequence[KubeObject]) -> Iterator[tuple[RolloutKey, Happened]]:
     """Yield the AnalysisRuns of rollouts and of their experiments that started or ended."""
-    known = {run["uid"]: run.get("phase") or "" for run in frames[0]["analysisruns"]}
+    phases = {run["uid"]: run.get("phase") or "" for run in frames[0]["analysisruns"]}
     experiments = {
         (experiment["namespace"], experiment["name"]): (experiment.get("owner") or {}).get("name", "")
         for frame in frames
@@ -141,8 +141,8 @@ def _runs(frames: Sequence[KubeObject]) -> Iterator[tuple[RolloutKey, Happened]]
             owner: Mapping[str, Any] = run.get("owner") or {}
             name = owner.get("name", "")
             rollout = experiments.get((run["namespace"], name), "") if owner.get("kind") == "Experiment" else name
-            phase, former = run.get("phase") or "", known.get(run["uid"])
-            known[run["uid"]] = phase
+            phase, former = run.get("phase") or "", phases.get(run["uid"])
+            phases[run["uid"]] = phase
             if former is None:
                 yield (run["namespace"], rollout), ("analysis_started", run["name"])
             if phase in FINISHED and former not in FINISHED:

@@ -26,8 +26,8 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def transition(kind: str, at: float = 1_795_893_047.0, **members: Any) -> dict[str, Any]:
-    return {"at": at, "rollout": "shop/cart", "type": kind, "sentence": f"It is {kind}.", **members}
+def transition(kind: str, timestamp: float = 1_795_893_047.0, **members: Any) -> dict[str, Any]:
+    return {"at": timestamp, "rollout": "shop/cart", "type": kind, "sentence": f"It is {kind}.", **members}
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_story_has_each_attempt_with_its_result_and_cause(frames: str) -> None
     ]
 
 
-def test_a_story_says_what_is_not_held() -> None:
+def test_a_story_names_the_start_of_the_history() -> None:
     held = HeldTransitions(0.0, 1_795_893_000.0, [])
     text = "\n".join(story_lines("shop/cart", held, 1_795_893_060.0))
     assert "What happened before 2026-11-28 19:10:00 UTC is not held" in text
@@ -113,7 +113,9 @@ def test_text_of_users_moves_no_line_and_makes_no_markup() -> None:
 
 def test_a_timeline_aligns_within_80_columns_and_has_a_line_for_each_day() -> None:
     words = " ".join(["word"] * 60)
-    lines = list(timeline_lines([transition("paused", sentence=words), transition("resumed", at=1_795_993_047.0)]))
+    lines = list(
+        timeline_lines([transition("paused", sentence=words), transition("resumed", timestamp=1_795_993_047.0)])
+    )
     assert [line for line in lines if line.endswith("UTC")] == ["2026-11-28 UTC", "2026-11-29 UTC"]
     assert max(map(len, lines)) <= 80
     starts = {len(line) - len(line.lstrip()) for line in lines[2:-2]}

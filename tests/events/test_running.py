@@ -51,15 +51,15 @@ async def started(config: Path) -> AsyncIterator[tuple[ExporterProcess, str]]:
 
 async def events(url: str) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession() as session, session.get(f"{url}/api/events") as response:
-        found: list[dict[str, Any]] = (await response.json())["events"]
-        return found
+        answer: list[dict[str, Any]] = (await response.json())["events"]
+        return answer
 
 
 async def wait_for(url: str, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     async with asyncio.timeout(30):
-        while not condition(found := await events(url)):
+        while not condition(answer := await events(url)):
             await asyncio.sleep(0.05)
-        return found
+        return answer
 
 
 @pytest.mark.slow
@@ -79,18 +79,18 @@ async def test_a_killed_exporter_repeats_and_loses_no_transition(
         config = write_config(tmp_path, addresses)
         async with started(config) as (process, url):
             begun.append(time.monotonic())
-            await wait_for(url, lambda found: any(event["type"] == "aborted" for event in found))
+            await wait_for(url, lambda answer: any(event["type"] == "aborted" for event in answer))
             process.process.kill()
             first_log = (await process.process.communicate())[1].decode()
         async with started(config) as (process, url):
             async with start_exporter(config, "events", "tail", "--json", "--address", url) as tail:
-                found = await wait_for(url, lambda found: [event["type"] for event in found].count("promoted") > 1)
+                answer = await wait_for(url, lambda answer: [event["type"] for event in answer].count("promoted") > 1)
                 assert tail.process.stdout is not None
                 async with asyncio.timeout(10):
-                    followed = [json.loads(await tail.process.stdout.readline()) for _ in found]
+                    followed = [json.loads(await tail.process.stdout.readline()) for _ in answer]
             assert await process.stop() == 0
     counts = Counter(
-        (event["rollout"], event["type"], event["revision"]) for event in found if event["type"] in {*ENDS, "retried"}
+        (event["rollout"], event["type"], event["revision"]) for event in answer if event["type"] in {*ENDS, "retried"}
     )
     assert counts == {
         ("shop/multi", "aborted", "2"): 1,
@@ -100,8 +100,8 @@ async def test_a_killed_exporter_repeats_and_loses_no_transition(
         ("pay/routed", "promoted", "3"): 1,
         ("shop/multi", "promoted", "2"): 1,
     }
-    assert followed == found
+    assert followed == answer
     logged = [json.loads(line) for line in (first_log + process.log).splitlines() if '"transition"' in line]
-    members = set().union(*found)
+    members = set().union(*answer)
     in_log = [{name: value for name, value in line.items() if name in members} for line in logged]
-    assert in_log[-len(found) :] == [event for event in found if event in in_log]
+    assert in_log[-len(answer) :] == [event for event in answer if event in in_log]

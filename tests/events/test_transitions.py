@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from exporter.metrics import Source
 from exporter.rollouts.events.document import transition_json
 from exporter.rollouts.events.model import TransitionType
 from exporter.rollouts.explain.model import Cause
@@ -54,8 +55,8 @@ def happened(tracker: Tracker, transition: ReportedTransition) -> Happened:
     if kind == "step_reached":
         # The first configuration of rollout state does not show how many steps there are, so the object has no step.
         state = next(rollout.state for rollout in tracker.status.rollouts if rollout.key == transition.rollout)
-        assert state.shown.step is not None
-        return kind, str(state.shown.step[0])
+        assert state.last_shown.step is not None
+        return kind, str(state.last_shown.step[0])
     return kind, ""
 
 
@@ -79,7 +80,9 @@ def check(recordings: Recordings, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLAINED_NAMES)
-def test_transitions_about_why_are_justified_by_the_objects(explained_recordings: Recordings, name: str) -> None:
+def test_transitions_of_explained_recordings_are_justified_by_the_objects(
+    explained_recordings: Recordings, name: str
+) -> None:
     check(explained_recordings, name)
 
 
@@ -161,3 +164,18 @@ def test_the_timeline_is_as_in_its_golden_file(explained_recordings: Recordings,
     text = timeline(explained_recordings, name)
     assert text == (GOLDEN_FOLDER / f"{name}.txt").read_text()
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.slow
+def test_a_pause_is_one_pause_whether_rollout_state_is_there_or_not(explained_recordings: Recordings) -> None:
+    """Rollout state comes back after more than the grace period, in the middle of a pause."""
+    ticks = explained_recordings.ticks("person-1.10.2", "full")
+    paused = next(tick for tick in ticks if tick.timestamp > ticks[0].timestamp + 10)
+    controllers = tuple(result for result in paused.results if result.source is Source.ARGO)
+    tracker = RolloutTracker(explained_recordings.policy)
+    tracker.process(paused.timestamp, controllers)
+    for seconds, results in ((5, controllers), (10, paused.results), (15, paused.results), (100, controllers)):
+        tracker.process(paused.timestamp + seconds, results)
+        kinds = {transition.type for transition in tracker.status.transitions}
+        assert not kinds & {TransitionType.PAUSED, TransitionType.RESUMED}
+    assert any(rollout.state.last_shown.pauses for rollout in tracker.status.rollouts)

@@ -18,7 +18,7 @@ def transition_json(transition: ReportedTransition) -> dict[str, Any]:
     """Return the object of a transition, without what is not known; its members are public."""
     fraction, duration = transition.fraction, transition.duration
     members = {
-        "at": transition.at,
+        "at": transition.timestamp,
         "rollout": "/".join(transition.rollout) if transition.rollout is not None else None,
         "type": transition.type.value,
         "revision": transition.revision,

@@ -33,7 +33,7 @@ class TransitionType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReportedTransition:
-    """A transition at the time of a tick (`at`, Unix seconds); what is not known is None or "".
+    """A transition at the time of a tick (`timestamp`, Unix seconds); what is not known is None or "".
 
     `rollout` is None of a new leader. `revision`, `hash` and `images` are those of the update that the transition is
     about: of one that ended, not of what followed. `step` is where it was then. `fraction` is the canary's share after
@@ -41,7 +41,7 @@ class ReportedTransition:
     the rollout was degraded.
     """
 
-    at: float
+    timestamp: float
     rollout: RolloutKey | None
     type: TransitionType
     sentence: str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.rollouts.events.sentences import leader_sentence, plain_sentence, run_details, run_sentence
+from exporter.rollouts.events.shown_state import PHASE
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.explain.model import Cause, RevisionImages, StepPosition
 from exporter.rollouts.inputs.controller import FINISHED_PHASES
@@ -96,12 +97,12 @@ def _current(state: RolloutState, stable: Images | None = None) -> _Subject:
     current = memory.images.get(hashes.current)
     stable = stable or memory.images.get(hashes.stable)
     images = RevisionImages(current, stable) if current and stable else None
-    return _Subject(number or str(hashes.number or ""), hashes.current, images, _position(state.shown))
+    return _Subject(number or str(hashes.number or ""), hashes.current, images, _position(state.last_shown))
 
 
-def _position(shown: ShownState) -> StepPosition | None:
+def _position(state: ShownState) -> StepPosition | None:
     """Return the step that was reached; without the number of steps it is not known in full."""
-    return StepPosition(*shown.step) if shown.step is not None and shown.step[1] else None
+    return StepPosition(*state.step) if state.step is not None and state.step[1] else None
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,8 @@ class _Recognition:
 
     def _is_of_earlier_step(self, run: str) -> bool:
         """Return whether a run that is new has ended at a step before the one that is shown."""
-        details, shown = run_details(self.rollout, run), self.after.shown.step
-        is_earlier = details is None or (details.step is not None and shown is not None and details.step < shown[0])
+        details, step = run_details(self.rollout, run), self.after.last_shown.step
+        is_earlier = details is None or (details.step is not None and step is not None and details.step < step[0])
         return self._has_ended(run) and is_earlier
 
     def _has_ended(self, run: str) -> bool:
@@ -206,7 +207,7 @@ class _Recognition:
     def _subject(self, number: int, last: int) -> _Subject:
         """Return the update with a number: 0 is the one before the tick, `last` that after it."""
         if number == 0:
-            return replace(_current(self.before), step=self._stopped_at() or _position(self.before.shown))
+            return replace(_current(self.before), step=self._stopped_at() or _position(self.before.last_shown))
         is_back = self.changes[-1].transition is Transition.ROLLED_BACK
         return self.present if number == last and not is_back else _Subject()
 
@@ -247,20 +248,20 @@ class _Recognition:
     # Within an update -------------------------------------------------------------------------------------------------
 
     def _step(self) -> Iterator[ReportedTransition]:
-        before, shown = self.before.shown, self.after.shown
-        if self.after.update_state is not UpdateState.UPDATING or shown.step is None or not shown.step[0]:
+        before, after = self.before.last_shown, self.after.last_shown
+        if self.after.update_state is not UpdateState.UPDATING or after.step is None or not after.step[0]:
             return
-        is_same = before.step is not None and before.hash == shown.hash and before.step[0] == shown.step[0]
+        is_same = before.step is not None and before.hash == after.hash and before.step[0] == after.step[0]
         if not is_same or self._restarts:
-            yield self._transition(TransitionType.STEP_REACHED, replace(self.present, step=_position(shown)))
+            yield self._transition(TransitionType.STEP_REACHED, replace(self.present, step=_position(after)))
 
     @property
     def _restarts(self) -> bool:
         return any(change.transition in {*_BEGINNINGS, Transition.RETRIED} for change in self.changes)
 
     def _resumption(self) -> Iterator[ReportedTransition]:
-        before, pauses = self.before.shown.pauses, self.after.shown.pauses
-        if not before or set(before) & set(pauses):
+        before, pauses = self.before.last_shown.pauses, self.after.last_shown.pauses
+        if not before or set(before) & set(pauses) or self._pauses_continue:
             return
         if any(change.transition in _NO_RESUMPTION for change in self.changes):
             return
@@ -269,20 +270,26 @@ class _Recognition:
         subject = self.present if not self.changes else _current(self.before)
         yield self._transition(TransitionType.RESUMED, subject, is_present=is_present, duration=duration)
 
+    @property
+    def _pauses_continue(self) -> bool:
+        """Return whether a source that names the reasons has taken the place of one that does not, or has gone."""
+        before, after = dict(self.before.last_shown.pauses), dict(self.after.last_shown.pauses)
+        return bool(before and after) and (PHASE in before) != (PHASE in after)
+
     def _new_pauses(self) -> Iterator[ReportedTransition]:
-        new = set(self.after.shown.pauses) - set(self.before.shown.pauses)
-        if new:
+        new = set(self.after.last_shown.pauses) - set(self.before.last_shown.pauses)
+        if new and not self._pauses_continue:
             paused = self._transition(TransitionType.PAUSED, self.present)
             yield replace(paused, cause=self.explanation.cause)
 
     def _degradation(self) -> Iterator[ReportedTransition]:
-        if self.before.shown.degraded_since is None and self.after.shown.degraded_since is not None:
+        if self.before.last_shown.degraded_since is None and self.after.last_shown.degraded_since is not None:
             yield replace(self._transition(TransitionType.DEGRADED, self.present), cause=self.explanation.cause)
 
     def _recovery(self) -> Iterator[ReportedTransition]:
-        since = self.before.shown.degraded_since
+        since = self.before.last_shown.degraded_since
         is_aborted = any(change.transition is Transition.ABORTED for change in self.changes)
-        if since is not None and self.after.shown.degraded_since is None and not is_aborted:
+        if since is not None and self.after.last_shown.degraded_since is None and not is_aborted:
             duration = max(self.now - since, 0.0)
             yield self._transition(TransitionType.RECOVERED, self.present, duration=duration)
 
@@ -299,7 +306,7 @@ class _Recognition:
         fraction = self.rollout.fraction
         explained = self.explanation.sentence if is_present else ""
         return ReportedTransition(
-            at=self.now,
+            timestamp=self.now,
             rollout=self.rollout.key,
             type=kind,
             sentence=sentence or explained or plain_sentence(kind, subject.revision, duration),

@@ -1,4 +1,4 @@
-"""Follows what is shown of a rollout from tick to tick, as far as transitions compare it: step, pauses, degradation."""
+"""Follows what is last of a rollout from tick to tick, as far as transitions compare it: step, pauses, degradation."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def follow(
     now: float,
 ) -> ShownState:
     """Return what is shown after a tick (`now`, Unix seconds); `before` is None, or the state of the tick before."""
-    shown = before.shown if before is not None else ShownState()
+    last = before.last_shown if before is not None else ShownState()
     transitions = {change.transition for change in changes}
     status = observation.status if observation.status is not None and _is_valid(state, observation.status) else None
     return ShownState(
         hash=state.hashes.current,
-        step=_step(shown, state, status, restarted=not transitions.isdisjoint(_RESTARTS)),
-        pauses=_pauses(shown, state, observation, status, now),
-        degraded_since=_degraded_since(before, state, transitions, now) if observation.view else shown.degraded_since,
+        step=_step(last, state, status, restarted=not transitions.isdisjoint(_RESTARTS)),
+        pauses=_pauses(last, state, observation, status, now),
+        degraded_since=_degraded_since(before, state, transitions, now) if observation.view else last.degraded_since,
     )
 
 
@@ -53,12 +53,12 @@ def _is_valid(state: RolloutState, status: RolloutStatus) -> bool:
 
 
 def _step(
-    shown: ShownState, state: RolloutState, status: RolloutStatus | None, *, restarted: bool
+    last: ShownState, state: RolloutState, status: RolloutStatus | None, *, restarted: bool
 ) -> tuple[int, int, str] | None:
     """Return the step that the update reached; after an abort, where it stopped, since the index is 0 again."""
     if state.update_state is UpdateState.SETTLED:
         return None
-    former = None if restarted or shown.hash != state.hashes.current else shown.step
+    former = None if restarted or last.hash != state.hashes.current else last.step
     if state.update_state is not UpdateState.UPDATING or status is None or status.step_index is None:
         return former
     position = step_position(status)
@@ -68,17 +68,17 @@ def _step(
 
 
 def _pauses(
-    shown: ShownState, state: RolloutState, observation: Observation, status: RolloutStatus | None, now: float
+    last: ShownState, state: RolloutState, observation: Observation, status: RolloutStatus | None, now: float
 ) -> Pauses:
     if status is not None:
-        return _pauses_of_status(shown.pauses, state, status, now)
+        return _pauses_of_status(last.pauses, state, status, now)
     if observation.status is not None or observation.view is None:
-        return shown.pauses
+        return last.pauses
     # A phase within its hold-down is no change yet.
     phase = (state.phases.hold_down_from or (state.phases.phase,))[0]
     if phase != "Paused":
         return ()
-    return shown.pauses or ((PHASE, state.phases.started_at),)
+    return last.pauses or ((PHASE, state.phases.started_at),)
 
 
 def _pauses_of_status(pauses: Pauses, state: RolloutState, status: RolloutStatus, now: float) -> Pauses:
@@ -97,7 +97,7 @@ def _degraded_since(
     before: RolloutState | None, state: RolloutState, transitions: set[Transition], now: float
 ) -> float | None:
     """Return since when a rollout is degraded for another reason than the abort of an update, None if it is not."""
-    since, phase = before.shown.degraded_since if before is not None else None, state.phases.phase
+    since, phase = before.last_shown.degraded_since if before is not None else None, state.phases.phase
     if phase in _WELL or (Transition.ABORTED in transitions and phase != "InvalidSpec"):
         return None
     return since if since is not None else now if _is_degraded(before, state) else None

@@ -58,6 +58,7 @@ class TrackerState:
     replaced_info_series: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     duration_histograms: Mapping[tuple[str, str], HistogramState] = field(default_factory=dict)
     namespace_counts: Mapping[CountKey, NamespaceCount] = field(default_factory=dict)
+    deleted: frozenset[RolloutKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class RolloutTracker:
         self._rollouts: dict[RolloutKey, Rollout] = {}
         self._unshown: dict[RolloutKey, Rollout] = {}
         # Rollouts that are deleted, as long as a source shows them on.
-        self._deleted: set[RolloutKey] = set()
+        self._deleted: set[RolloutKey] = set(state.deleted)
         # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
@@ -148,6 +149,7 @@ class RolloutTracker:
             dict(self._renderer.replaced),
             dict(self._durations.by_key),
             dict(self._counters.by_key),
+            frozenset(self._deleted),
         )
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
@@ -351,7 +353,8 @@ class RolloutTracker:
         if state is None:
             return
         state = remember(previous, state, observation, now, has_rollout_state=self._sources.has_rollout_state)
-        state = replace(state, last_shown=follow(previous, state, observation, changes, now))
+        last_shown = follow(previous, state, observation, changes, now)
+        state = state if last_shown == state.last_shown else replace(state, last_shown=last_shown)
         if same and state == previous and state.account.counted_until is None:
             # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
             is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0

@@ -131,6 +131,7 @@ def decode_rows(rows: Rows) -> tuple[TrackerState, list[str]]:
         replaced_info_series=dict(items["replaced"]),
         duration_histograms=dict(items["duration"]),
         namespace_counts=dict(items["count"]),
+        deleted=frozenset(items["deleted"]),
     )
     return state, damaged
 
@@ -177,6 +178,10 @@ def _absent_parts(state: TrackerState) -> dict[tuple[()], list[tuple[str, str, f
     """Return the rollouts that were not seen at the last tick: nearly all were, and the others' times stay."""
     absent = [(*key, seen_at) for key, seen_at in state.last_seen.items() if seen_at != state.updated_at]
     return {(): absent} if absent else {}
+
+
+def _deleted_parts(state: TrackerState) -> dict[tuple[()], frozenset[RolloutKey]]:
+    return {(): state.deleted} if state.deleted else {}
 
 
 def _leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
@@ -256,6 +261,10 @@ def _leader_document(_: tuple[str, ...], leaders: Iterable[ControllerProcess]) -
 
 def _process_row(process: ControllerProcess) -> list[Any]:
     return [process.target, process.start_time, process.installation]
+
+
+def _deleted_document(_: tuple[str, ...], deleted: Iterable[RolloutKey]) -> list[RolloutKey]:
+    return sorted(deleted)
 
 
 def _info_document(_: tuple[str, ...], batches: Iterable[SampleBatch]) -> list[tuple[str, Labels]]:
@@ -403,6 +412,10 @@ def _decode_absent(document: Document) -> Iterator[tuple[RolloutKey, float]]:
     return (((str(namespace), str(name)), float(seen_at)) for namespace, name, seen_at in document)
 
 
+def _decode_deleted(document: Document) -> Iterator[RolloutKey]:
+    return ((str(namespace), str(name)) for namespace, name in document)
+
+
 def _decode_leaders(document: Document) -> Iterator[ControllerProcess]:
     return (ControllerProcess(str(target), float(start), str(name)) for target, start, name in document)
 
@@ -505,6 +518,7 @@ _KINDS: Final = {
     "tick": _RowKind(_tick_parts, _same_document, _decode_tick),
     "rollout": _RowKind(lambda state: state.rollout_states, _rollout_document, _decode_rollout),
     "absent": _RowKind(_absent_parts, _same_document, _decode_absent),
+    "deleted": _RowKind(_deleted_parts, _deleted_document, _decode_deleted),
     "leaders": _RowKind(_leader_parts, _leader_document, _decode_leaders),
     "led": _RowKind(_last_leader_parts, _leader_document, _decode_leaders),
     "successors": _RowKind(_successor_parts, _successor_document, _decode_successors),

@@ -35,6 +35,7 @@ SPEED: Final = 6.0
 EMPTY: Final = {
     "exporter: Targets down: A",
     "fleet: Lead time: A",
+    "fleet: Waiting for people: A",
     "rollout: Kind of step: A",
     "rollout: Routes to the canary: A",
     "rollout: Step: B",

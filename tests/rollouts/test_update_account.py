@@ -23,7 +23,8 @@ from tests.rollouts.stored import StoredRows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.metrics import MetricFamily, MetricsSnapshot
+    from exporter.metrics import Labels, MetricFamily, MetricsSnapshot
+    from exporter.rollouts.model import RolloutKey, RolloutState
     from tests.recorded import Recordings
 
 EARLIER_FAMILIES: Final = frozenset(
@@ -84,7 +85,8 @@ def test_aborts_over_causes_are_the_aborted_updates_and_activities_the_time_in_u
     for source, name, variant in all_recordings(recordings, explained_recordings):
         in_updates: Counter[str] = Counter()
         deleted: set[str] = set()
-        before, last, longest = {}, None, 0.0
+        before: dict[RolloutKey, RolloutState] = {}
+        last, longest = None, 0.0
         for _, snapshot, tracker in source.play(name, variant, seconds):
             interval = 0.0 if last is None else snapshot.timestamp - last
             rollouts = {rollout.key: rollout for rollout in tracker.status.rollouts}
@@ -280,12 +282,12 @@ def test_lead_time_is_from_the_commit_to_the_promotion_and_absent_without_the_se
         assert series_values(snapshot.families, "argo_rollouts_last_lead_time_seconds") == expected
 
 
-def labels_family(settings: Settings) -> dict[tuple[str, ...], float]:
+def labels_family(settings: Settings) -> dict[Labels, float]:
     rollout = 'namespace="shop",name="cart"'
     page = parse_page(
         ScrapeRequest(Source.ROLLOUT_STATE, "state", 15),
         f'kube_customresource_rollout_status_info{{{rollout},stable_hash="a",current_hash="a",revision="1"}} 1',
-        f'kube_customresource_rollout_labels{{{rollout},label_team="blue",label_my_tier="1",label_pet="cat"}} 1',
+        f'kube_customresource_rollout_labels{{{rollout},label_team="blue",label_myTier="1",label_pet="cat"}} 1',
     )
     snapshot = new_tracker(settings).process(15, [controller_page(15, REST), page])
     families: list[MetricFamily] = [f for f in snapshot.families if f.name == "argo_rollouts_labels"]

@@ -8,6 +8,7 @@ pods are not parsed, since Kubernetes truncates long ones.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -34,11 +35,18 @@ COMMIT_FAMILY: Final = "kube_replicaset_labels"
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
 """`rollout.argoproj.io/revision`, as kube-state-metrics spells it; it needs --metric-annotations-allowlist."""
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
+_CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
+_INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
 _ReplicaSetKey = tuple[str, str]
 """Namespace and name: families of ReplicaSets have no uid."""
 _PodKey = tuple[str, str, str]
 NO_REPLICA_SET: Final[_ReplicaSetKey] = ("", "")
 """A key that no ReplicaSet has, so that it has no parent."""
+
+
+def exposed_label(key: str) -> str:
+    """Spell the key of a label as kube-state-metrics does: camelCase to snake_case, other characters to `_`."""
+    return _INVALID_LABEL_CHAR.sub("_", _CAMEL_BOUNDARY.sub(r"\1_\2", key)).lower()
 
 
 def is_complete_page(result: ScrapeResult) -> bool:

@@ -24,6 +24,7 @@ from exporter.rollouts.details import (
     StepPluginDetails,
 )
 from exporter.rollouts.inputs.go_steps import parse_steps
+from exporter.rollouts.inputs.kube_state_metrics import exposed_label
 from exporter.rollouts.model import RolloutKey, rollout_key
 
 if TYPE_CHECKING:
@@ -246,7 +247,10 @@ def _container(labels: Mapping[str, str], _: float) -> tuple[tuple[RolloutKey, s
 
 
 def _labels(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, dict[str, str]]:
-    return rollout_key(labels), {name: value for name, value in labels.items() if name.startswith("label_")}
+    # Custom-resource state copies keys as they are; all other families of kube-state-metrics have them in snake_case.
+    return rollout_key(labels), {
+        exposed_label(name): text for name, text in labels.items() if name.startswith("label_")
+    }
 
 
 def _pause_time(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float] | None:

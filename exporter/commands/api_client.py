@@ -104,8 +104,8 @@ async def _get(
         raise ExporterUnreachableError("--address is not a URL; write http://host:port") from None
     # ValueError: JSON that is none, a name that cannot be encoded, or a file that holds no credential or certificate.
     except (ClientError, TimeoutError, OSError, ValueError) as error:
-        reason = error_reason(error)
-        raise ExporterUnreachableError(f"{_shown_url(address, path)} cannot be read ({reason}); {_hint(error)}") from None
+        failure = f"{_shown_url(address, path)} cannot be read ({error_reason(error)})"
+        raise ExporterUnreachableError(f"{failure}; {_hint(error)}") from None
 
 
 def _access(address: ExporterAddress, headers: Mapping[str, str]) -> dict[str, Any]:

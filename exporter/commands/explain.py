@@ -35,6 +35,7 @@ _METHODS: Final = {
 _UNKNOWN: Final = {
     "no_leader": "no leading controller can be scraped at present",
     "not_shown": "no leader exports it; the one that did is away, or it was deleted, which is not proved yet",
+    "never_shown": "rollout state shows it, but no controller ever did",
     "update": "it was first observed during an update; the next event or phase change will decide",
     "fraction": "no method can estimate the canary fraction now",
     "weight": "the router's weight has changed, and neither rollout state nor the canary's pods show the new one; "

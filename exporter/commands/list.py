@@ -67,14 +67,23 @@ def _is_at_rest(rollout: RolloutObject) -> bool:
 
 
 def _cells(rollout: RolloutObject, page: RolloutsPage) -> tuple[str, ...]:
-    step, phase_since = rollout["step"], rollout["phase_since"]
+    phase_since = rollout["phase_since"]
     return (
         CONTROL_CHARS.sub(" ", rollout_name(rollout)),
         rollout["phase"] or "unknown",
         duration_text(page.scraped_at - phase_since) if rollout["phase"] and phase_since else "-",
-        f"{min(step['index'] + 1, step['of'])}/{step['of']}" if step else "-",
+        _step(rollout),
         _canary(rollout),
     )
+
+
+def _step(rollout: RolloutObject) -> str:
+    step, stopped_at = rollout["step"], rollout["stopped_at"]
+    if not step:
+        return "-"
+    # An abort sets the index back to 0.
+    index = step["index"] if stopped_at is None else stopped_at
+    return f"{min(index + 1, step['of'])}/{step['of']}"
 
 
 def _canary(rollout: RolloutObject) -> str:

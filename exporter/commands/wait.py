@@ -180,7 +180,9 @@ def _is_other(before: RolloutObject, rollout: RolloutObject) -> bool:
 
 
 def _standing(goal: WaitGoal, rollout: RolloutObject) -> WaitOutcome | None:
-    """Return the outcome by the present state alone."""
+    """Return the outcome by the present state alone, None while it is about an earlier spec than the current one."""
+    if rollout["spec_observed"] is False:
+        return None
     if rollout["standing"] == "aborted":
         return _failed(goal, rollout, "aborted")
     is_paused = rollout["phase"] == "Paused" or rollout["waits_for"] is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from exporter.rollouts.explain.causes import is_up_to_date
 from exporter.rollouts.explain.document import evidence_json, explanation_json, step_json
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.inputs.leadership import ControllerRole
@@ -69,8 +70,16 @@ def rollout_json(rollout: Rollout, last_seen: float, now: float) -> dict[str, An
         "cause": explanation.cause and explanation.cause.value,
         "next": explanation.next_action,
         "step": step_json(explanation.step),
+        "stopped_at": explanation.stopped_at,
         "waits_for": explanation.waits_for or None,
+        "spec_observed": _spec_observed(rollout),
     }
+
+
+def _spec_observed(rollout: Rollout) -> bool | None:
+    """Return whether the controller has taken up the current spec; None if rollout state does not show it."""
+    status = rollout.observation.status
+    return None if status is None or status.generation is None else is_up_to_date(status)
 
 
 def _replicas(rollout: Rollout) -> dict[str, float] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
@@ -13,9 +14,7 @@ from exporter.cli.root import main
 from exporter.commands.list import list_lines
 from exporter.commands.rollout_source import RolloutsPage
 from exporter.service import views
-
-if TYPE_CHECKING:
-    from tests.recorded import Recordings
+from tests.recorded import EXPLAINED_ARCHIVES, Recordings, unpack
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 LONG_NAME: Final = "checkout-with-a-name-that-is-longer-than-a-table"
@@ -64,3 +63,10 @@ def test_json_has_the_objects_of_the_api(explained_recordings: Recordings) -> No
     (doubt,) = (rollout for rollout in json.loads(result.stdout) if rollout["name"] == "doubt")
     assert (doubt["standing"], doubt["next"], doubt["cause"]) == ("settled", "Nothing.", None)
     assert doubt["sentence"].startswith("Healthy: revision 3")
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as directory:
+        table = page(Recordings(unpack(Path(directory), EXPLAINED_ARCHIVES)))
+        for each in WIDTHS:
+            (GOLDEN / f"list-{each or 'pipe'}.txt").write_text("".join(f"{line}\n" for line in list_lines(table, each)))

@@ -27,6 +27,19 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as Kubernetes reads it: a date stays text. In C where PyYAML has it, since manifests may be large."""
 
+    def construct_foreign(self, node: yaml.Node) -> Any:  # noqa: ANN401 - a document holds anything
+        """Return the value behind a tag of another program, such as !vault, which Kubernetes ignores."""
+        if isinstance(node, yaml.ScalarNode):
+            return self.construct_scalar(node)
+        return (
+            self.construct_mapping(node, deep=True)
+            if isinstance(node, yaml.MappingNode)
+            else self.construct_sequence(node, deep=True)
+        )
+
+
+KubernetesLoader.add_constructor(None, KubernetesLoader.construct_foreign)
+
 
 # A new table, since the inherited one is that of PyYAML's own loader.
 KubernetesLoader.yaml_implicit_resolvers = {
@@ -77,6 +90,11 @@ def construct(root: yaml.Node) -> Any:  # noqa: ANN401 - a document holds anythi
 def split_lines(text: str) -> list[str]:
     """Split a text at what YAML 1.1, and so Kubernetes, counts as a line break."""
     return _LINE_BREAK.split(text)
+
+
+def is_foreign_tag(tag: str) -> bool:
+    """Return whether a tag is not one of YAML itself: one of another program."""
+    return tag not in KubernetesLoader.yaml_constructors
 
 
 def line(node: yaml.Node) -> int:

@@ -127,6 +127,9 @@ class AnswersCommand(click.Command):
     The options have no defaults, so that an answer in a file counts.
     """
 
+    answers: tuple[str, ...] = ()
+    """The answers that are options; all if empty."""
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the answers before the command's own."""
         return [*self._answer_options, *super().get_params(ctx)]
@@ -135,7 +138,16 @@ class AnswersCommand(click.Command):
     def _answer_options(self) -> list[click.Parameter]:
         from exporter.gate.render.answers import QUESTIONS
 
-        return [_answer_option(name, field) for name, field in QUESTIONS.items()]
+        return [_answer_option(name, QUESTIONS[name]) for name in self.answers or QUESTIONS]
+
+
+class TrafficAnswersCommand(AnswersCommand):
+    """A command with an option for each answer that says which requests count, and where they are stored."""
+
+    answers = (
+        "signal", "service", "namespace", "rollout", "address", "cluster_id", "organization", "metric",
+        "service_label", "errors", "slower_than", "miss", "scrape_interval", "store",
+    )  # fmt: skip
 
 
 def prompt_answer(name: str, question: str) -> str:

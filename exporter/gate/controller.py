@@ -13,7 +13,7 @@ from typing import Final
 from exporter.gate.expr.syntax import Engine
 
 MinorVersion = tuple[int, int]
-DEFAULT_VERSION: Final = "1.9.1"
+DEFAULT_VERSION: Final = "1.9.3"
 """The newest release that is not a release candidate."""
 # The tags that were read. 1.6 is the first whose provider sends headers, and thus a credential.
 OLDEST: Final[MinorVersion] = (1, 6)

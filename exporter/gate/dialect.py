@@ -21,6 +21,13 @@ class StoreKind(StrEnum):
     METRICSQL = "metricsql"
 
 
+READ_DELAYS: Final = {StoreKind.PROMETHEUS: 30, StoreKind.METRICSQL: 45}
+"""Seconds until a sample can be read, unless measured.
+
+VictoriaMetrics answers with data that is 30 s old (-search.latencyOffset); an interval of 15 s comes on top.
+"""
+
+
 def store_kind(choice: StoreKind, address: str) -> StoreKind:
     """Return the kind of the store at an address, which only matters for `auto`; never `auto`."""
     if choice is not StoreKind.AUTO:

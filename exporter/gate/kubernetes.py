@@ -92,6 +92,8 @@ class ManifestIssue:
     line: int
     reason: str
     is_duplicate_key: bool = False
+    hint: str = ""
+    """How to fix it, if the text is YAML that only another program completes."""
 
 
 def parse_manifest(file: ManifestFile) -> Iterator[KubernetesObject | ManifestIssue]:
@@ -122,8 +124,30 @@ def _parse_document(name: str, text: str, line_offset: int) -> Iterator[Kubernet
         for key in yaml_nodes.duplicate_keys(node):
             reason = f"{key.value} occurs twice in one mapping"
             yield ManifestIssue(name, line_offset + yaml_nodes.line(key), reason, is_duplicate_key=True)
+    for node in yaml_nodes.walk(root):
+        if yaml_nodes.is_foreign_tag(node.tag):
+            yield _tag_issue(name, line_offset + yaml_nodes.line(node), node.tag)
     lines = tuple(yaml_nodes.split_lines(text))
     yield from _objects(KubernetesObject(name, yaml_nodes.construct(root), root, line_offset, lines))
+
+
+TAGS: Final = {
+    "!vault": ("Ansible Vault", "decrypt it first: ansible-vault view, or ansible's template module"),
+    "!reference": ("GitLab CI", "expand it first, with GitLab's CI lint"),
+    "!ENC": ("pyaml-env", "replace it by a value, or by an argument from a Secret"),
+    "!secret": ("ESPHome and Home Assistant", "use an argument with valueFrom.secretKeyRef"),
+    **dict.fromkeys(
+        ("!Ref", "!Sub", "!GetAtt", "!Join", "!ImportValue", "!FindInMap", "!Select", "!If"),
+        ("CloudFormation", "deploy it with CloudFormation, or write the value"),
+    ),
+}
+"""Tags of other programs: the program, and how to get rid of the tag."""
+
+
+def _tag_issue(name: str, line: int, tag: str) -> ManifestIssue:
+    program, hint = TAGS.get(tag, ("another program", "process the file with that program first, or remove the tag"))
+    reason = f"{tag} is a tag of {program}: Kubernetes ignores it, and takes the text behind it as the value"
+    return ManifestIssue(name, line, reason, hint=hint)
 
 
 def _objects(document: KubernetesObject) -> Iterator[KubernetesObject]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from exporter.gate.arguments import merge_args
 from exporter.gate.kubernetes import KubernetesObject, ManifestFile, parse_manifest
@@ -14,6 +14,7 @@ from exporter.gate.template import (
     Argument,
     DryRunRule,
     ObjectKind,
+    RetentionRule,
     SpecNode,
     TemplateError,
     read_template,
@@ -21,6 +22,9 @@ from exporter.gate.template import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+
+R = TypeVar("R", DryRunRule, RetentionRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ def read_objects(text: str) -> GateObjects:
     for item in parse_manifest(ManifestFile("", text)):
         if isinstance(item, KubernetesObject):
             objects.append(item)
+        elif item.hint:
+            raise TemplateError(f"line {item.line}: {item.reason}; {item.hint}")
         elif not item.is_duplicate_key:  # `gate lint` reports those; here the last one applies
             raise TemplateError(f"it is not YAML: line {item.line}: {item.reason}")
     kinds = set(ObjectKind)
@@ -83,24 +89,27 @@ def resolve_spec(
     Raises TemplateError for a reference to a template that the file does not contain and for specs that cannot be
     merged, ResolutionError for arguments.
     """
-    specs = list(_referenced_specs(template, templates, ()))
+    specs = list(_referenced_specs(template, templates, set()))
     return replace(
         template.spec,
         metrics=tuple(metric for spec in specs for metric in spec.metrics),
         # A run without a value ends in Error: the plan reports that in the controller's words.
         args=merge_args(_all_arguments(specs), values, require_values=template.kind is not ObjectKind.RUN),
-        dry_run=_distinct([rule for spec in specs for rule in spec.dry_run]),
-        retention=tuple(rule for spec in specs for rule in spec.retention),
+        dry_run=_distinct([rule for spec in specs for rule in spec.dry_run], "Dry-Run", template.kind),
+        retention=_distinct(
+            [rule for spec in specs for rule in spec.retention], "Measurement Retention", template.kind
+        ),
         templates=(),
     )
 
 
 def _referenced_specs(
-    template: AnalysisTemplate, templates: Sequence[AnalysisTemplate], ancestors: tuple[str, ...]
+    template: AnalysisTemplate, templates: Sequence[AnalysisTemplate], visited: set[tuple[ObjectKind, str]]
 ) -> Iterator[AnalysisSpec]:
-    """Yield a spec and those it refers to; a reference back to an ancestor is skipped."""
-    if template.name in ancestors:
+    """Yield a spec and those it refers to, each once."""
+    if (template.kind, template.name) in visited:
         return
+    visited.add((template.kind, template.name))
     yield template.spec
     for reference in template.spec.templates:
         kind = ObjectKind.CLUSTER_TEMPLATE if reference.cluster_scope else ObjectKind.TEMPLATE
@@ -108,7 +117,7 @@ def _referenced_specs(
         target = next((item for item in templates if item.kind is kind and item.name == name), None)
         if target is None:
             raise TemplateError(f"the file contains no {kind} {name}, to which {template.name} refers")
-        yield from _referenced_specs(target, templates, (*ancestors, template.name))
+        yield from _referenced_specs(target, templates, visited)
 
 
 def _all_arguments(specs: Sequence[AnalysisSpec]) -> tuple[Argument, ...]:
@@ -117,14 +126,18 @@ def _all_arguments(specs: Sequence[AnalysisSpec]) -> tuple[Argument, ...]:
         previous = arguments.get(argument.name)
         values = {item.value for item in (previous, argument) if item is not None and item.value is not None}
         if len(values) > 1:
-            raise TemplateError(f"two templates set argument {argument.name} to different values")
+            # Without the values: one may be a credential.
+            raise TemplateError(f"Argument `{argument.name}` specified multiple times with different values")
         if previous is None or previous.value is None:  # a value in one template is enough
             arguments[argument.name] = argument
     return tuple(arguments.values())
 
 
-def _distinct(rules: Sequence[DryRunRule]) -> tuple[DryRunRule, ...]:
-    for index, rule in enumerate(rules):
-        if rule in rules[:index]:
-            raise TemplateError(f"two Dry-Run metric rules have the same name '{rule.metric_name}'")
+def _distinct(rules: Sequence[R], what: str, kind: ObjectKind) -> tuple[R, ...]:
+    """Return rules, of which only those of templates are checked: they are when the controller merges them."""
+    names: set[str] = set()
+    for rule in rules if kind is not ObjectKind.RUN else ():
+        if rule.metric_name in names:
+            raise TemplateError(f"two {what} metric rules have the same name '{rule.metric_name}'")
+        names.add(rule.metric_name)
     return tuple(rules)

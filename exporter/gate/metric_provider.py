@@ -16,7 +16,7 @@ from exporter.gate.provider import (
     status_error,
 )
 from exporter.metrics import Failure
-from exporter.net.prometheus_api import PrometheusClient
+from exporter.net.prometheus_api import REPEATED_REDIRECTS, PrometheusClient
 from exporter.net.prometheus_response import parse_query
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 LINE_BREAK_HINT: Final = (
     "the value of a header contains a line break, which `echo` and editors append; create the Secret with printf"
+)
+
+
+LOST_FORM_HINT: Final = (
+    "the address redirects with 301, 302 or 303, at which the controller's client sends a GET without the query; set"
+    " provider.prometheus.address to where the redirect leads"
 )
 
 
@@ -101,6 +107,8 @@ class MetricProvider:
         if message is not None:
             # The controller's message is little more than the status; what our client makes of the body is the hint.
             hint = document.message if isinstance(document, Failure) else ""
+            if set(response.redirects) - REPEATED_REDIRECTS:
+                hint = LOST_FORM_HINT
             return MetricEvaluation(error_outcome(message), hint=hint)
         if isinstance(document, Failure):
             return MetricEvaluation(error_outcome(document.message))

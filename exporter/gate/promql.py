@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import promql_parser as ast
 
+from exporter.gate import metricsql
 from exporter.gate.arguments import PLACEHOLDER
+from exporter.gate.dialect import StoreKind
+from exporter.gate.duration_expressions import replace_expressions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NUMBER, DURATION, NAME = "1", "7919s", "stand_in"
+NUMBER, DURATION, NAME = "1", metricsql.UNKNOWN_RANGE, "stand_in"
 """What replaces a placeholder before parsing. The duration is a prime, so that it is recognised in the tree."""
 UNKNOWN_RANGE_SECONDS: Final = 7919.0
 """DURATION as the parser returns it: a range whose length an argument decides."""
@@ -49,27 +52,57 @@ _NAN_FUNCTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query that parses; `has_unknown_name` if a placeholder is a name, so that the result is unknown."""
+    """A query that parses; `has_unknown_name` if a placeholder is a name, so that the result is unknown.
+
+    The expression of a MetricsQL query is PromQL of the same shape, and its NaNs become gaps (`drops_nan`).
+    """
 
     expression: ast.Expr
     has_unknown_name: bool
+    drops_nan: bool = False
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Return whether the result may have no series."""
+        return may_be_empty(self.expression, drops_nan=self.drops_nan)
 
 
 class PromQLError(ValueError):
-    """A text that is not PromQL, whatever the values of its arguments are."""
+    """A text that is not PromQL, or not MetricsQL, whatever the values of its arguments are."""
+
+    @property
+    def unknown_function(self) -> str:
+        """Return the name of a function that is unknown here, "" if the text has another error."""
+        match = _UNKNOWN_FUNCTION.search(str(self))
+        return match[1] if match else ""
 
 
-def parse(text: str) -> Query:
+_UNKNOWN_FUNCTION: Final = re.compile(r"unknown function with name '([^']*)'")
+_MATCHER_OR: Final = re.compile(r"[\"'`]\s*\bor\b", re.IGNORECASE)
+"""What joins label matchers in MetricsQL only; the parser library accepts it."""
+
+
+def parse(text: str, store: StoreKind = StoreKind.PROMETHEUS) -> Query:
     """Parse a query; each placeholder is replaced by anything with which it parses. Raises PromQLError."""
     _check_size(text)
     message = "it is empty"
+    is_metricsql = store is StoreKind.METRICSQL
     for candidate, has_unknown_name in islice(_candidates(text), MAX_CANDIDATES):
         try:
-            return Query(_parse(candidate), has_unknown_name)
+            promql = metricsql.to_promql(candidate) if is_metricsql else _plain_promql(candidate)
+            return Query(_parse(promql), has_unknown_name, drops_nan=is_metricsql)
         except ValueError as error:
             # An error about the replacement of a name would mislead.
             message = message if has_unknown_name else " ".join(str(error).split())
     raise PromQLError(message)
+
+
+def _plain_promql(text: str) -> str:
+    """Return what the parser library takes of PromQL. Raises ValueError."""
+    matchers = (match[0] for match in _MATCHERS.finditer(_QUOTED.sub('""', text)))
+    if any(_MATCHER_OR.search(part) for part in matchers):
+        raise ValueError("label matchers cannot be joined by or")
+    return replace_expressions(text, DURATION)
 
 
 def _parse(text: str) -> ast.Expr:
@@ -201,6 +234,11 @@ def _drops_le(node: ast.Expr) -> bool:
     return drops and any((selector.name or "").endswith("_bucket") for selector in selectors(node))
 
 
+def nodes(node: ast.Expr) -> Iterator[ast.Expr]:
+    """Yield every node of a query."""
+    return (part for part, _ in _parts(node, ""))
+
+
 def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
     """Yield every vector selector of a query."""
     for part, _ in _parts(node, ""):
@@ -318,25 +356,32 @@ def _labels_of_binary(node: ast.BinaryExpr) -> frozenset[str] | None:
     return left if left is not None else right
 
 
-def may_be_empty(node: ast.Expr) -> bool:
-    """Return whether a query may return no series."""
+def may_be_empty(node: ast.Expr, *, drops_nan: bool = False) -> bool:
+    """Return whether a query may return no series; with `drops_nan` at a store that drops NaN."""
     match node:
         case ast.NumberLiteral() | ast.StringLiteral():
-            return False
-        case ast.ParenExpr() | ast.UnaryExpr() | ast.AggregateExpr():
-            return may_be_empty(node.expr)
+            return drops_nan and may_be_nan(node)
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.AggregateExpr() | ast.SubqueryExpr():
+            return may_be_empty(node.expr, drops_nan=drops_nan)
         case ast.Call():
             # scalar() of an empty vector is NaN.
-            if node.func.name in {"vector", "scalar", "time", "pi"} or not node.args:
+            if node.func.name in {"scalar", "time", "pi"} or not node.args:
                 return False
-            return node.func.name.startswith("absent") or any(may_be_empty(argument) for argument in node.args)
+            is_gap = node.func.name.startswith("absent") or (drops_nan and node.func.name in _NAN_FUNCTIONS)
+            return is_gap or any(may_be_empty(argument, drops_nan=drops_nan) for argument in node.args)
         case ast.BinaryExpr():
-            left, right = may_be_empty(node.lhs), may_be_empty(node.rhs)
-            if operator(node) == "or":
-                return left and right
-            return left or right or is_filter(node) or operator(node) in {"and", "unless"}
+            return _binary_may_be_empty(node, drops_nan=drops_nan)
         case _:
             return True
+
+
+def _binary_may_be_empty(node: ast.BinaryExpr, *, drops_nan: bool) -> bool:
+    left, right = (may_be_empty(part, drops_nan=drops_nan) for part in (node.lhs, node.rhs))
+    if operator(node) == "or":
+        return left and right
+    if left or right or is_filter(node) or operator(node) in {"and", "unless"}:
+        return True
+    return drops_nan and may_be_nan(node)
 
 
 def may_be_nan(node: ast.Expr) -> bool:

@@ -88,8 +88,8 @@ def detectable_factor(test: SequentialTest, traffic: ServiceTraffic, share: floa
     for _ in range(40):
         middle = (low + high) / 2
         rises = test.drift(share, middle) > 0
-        found = rises and expected_minutes(test, traffic, share, middle) <= minutes
-        low, high = (low, middle) if found else (middle, high)
+        is_detected = rises and expected_minutes(test, traffic, share, middle) <= minutes
+        low, high = (low, middle) if is_detected else (middle, high)
     return high
 
 

@@ -14,7 +14,7 @@ from exporter.metrics import Failure
 from exporter.net.errors import CONNECT_KINDS, ErrorKind, classify_error
 from exporter.net.http import SessionClient, read_response
 from exporter.net.prometheus_response import Hints, QueryContext, parse_query, parse_response, parse_series
-from exporter.net.response import excerpt
+from exporter.net.response import excerpt, status_text
 
 if TYPE_CHECKING:
     import ssl
@@ -41,7 +41,8 @@ class PrometheusEndpoint:
     """A server of the Prometheus HTTP API: `address` is what comes before /api/v1, `timeout` is in seconds.
 
     `headers` are sent as they are, and are secret; `tls` is None for plain text; `proxy` is the URL of a proxy, None
-    for a direct connection; `hints` are the settings that error messages name.
+    for a direct connection; `hints` are the settings that error messages name. With `follows_redirects` a redirect is
+    followed as Go's client does: the form is lost at 301, 302 and 303, and sent again at 307 and 308.
     """
 
     address: str = field(repr=False)
@@ -50,6 +51,7 @@ class PrometheusEndpoint:
     timeout: float = 30.0
     proxy: str | None = field(default=None, repr=False)
     hints: Hints = field(default_factory=Hints)
+    follows_redirects: bool = False
 
 
 class PrometheusClient(SessionClient):
@@ -102,10 +104,12 @@ class PrometheusClient(SessionClient):
         fields = {key: _form_value(value) for key, value in form.items() if value is not None}
         try:
             async with asyncio.timeout(self._endpoint.timeout):
-                response = await self._send("POST", context.url, fields, tls=tls)
+                response = await self._exchange("POST", context.url, fields, tls=tls)
                 if response.status in _POST_NOT_SUPPORTED:
-                    response = await self._send("GET", context.url, fields, tls=tls)
+                    response = await self._exchange("GET", context.url, fields, tls=tls)
                 return response
+        except RedirectError as error:
+            return _redacted(Failure("address", str(error)))
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
             reason, text = _ERROR_MESSAGES.get(classify_error(error), _BROKEN)
             detail = excerpt(log.REDACTOR.redact(str(error)), _MAX_DETAIL)
@@ -125,6 +129,34 @@ class PrometheusClient(SessionClient):
         url = f"{self._endpoint.address.rstrip('/')}/api/v1/{path}"
         return QueryContext(url, self._has_credential, self._endpoint.hints)
 
+    async def _exchange(
+        self, method: str, url: str, fields: Mapping[str, str], *, tls: ssl.SSLContext | bool
+    ) -> HttpResponse:
+        """Send a request, and follow its redirects if the endpoint is for that. Raises RedirectError."""
+        first_method, target, form = method, URL(url), fields
+        response = await self._send(method, url, fields, tls=tls)
+        redirects: tuple[int, ...] = ()
+        while self._endpoint.follows_redirects and response.status in REDIRECTS and response.headers.get("location"):
+            if len(redirects) == MAX_REDIRECTS - 1:
+                raise RedirectError(f'{first_method.capitalize()} "{target}": stopped after {MAX_REDIRECTS} redirects')
+            redirects = (*redirects, response.status)
+            target = self._redirected(target, response)
+            if response.status not in REPEATED_REDIRECTS:
+                method, form = "GET", {}
+            # In Location is what the server wants, so a query by GET does not add its form again.
+            response = await self._send(method, str(target), form if method == "POST" else {}, tls=tls)
+        return replace(response, redirects=redirects)
+
+    def _redirected(self, url: URL, response: HttpResponse) -> URL:
+        """Return where a redirect leads. Raises RedirectError for another host that would get the credential."""
+        target = url.join(URL(response.headers["location"]))
+        if target.host != url.host and self._endpoint.headers:
+            raise RedirectError(
+                f"{url.host} responds {status_text(response.status)} to {target.host}, to which the controller sends"
+                f" the headers, too, and this program does not; set {self._endpoint.hints.address} to the final address"
+            )
+        return target
+
     async def _send(
         self, method: str, url: str, fields: Mapping[str, str], *, tls: ssl.SSLContext | bool
     ) -> HttpResponse:
@@ -141,6 +173,17 @@ class PrometheusClient(SessionClient):
             proxy=self._endpoint.proxy,
         ) as response:
             return await read_response(response, MAX_RESPONSE_BYTES)
+
+
+REDIRECTS: Final = {301, 302, 303, 307, 308}
+REPEATED_REDIRECTS: Final = {307, 308}
+"""The redirects at which Go's client sends method and form again; at the others a GET without a form."""
+MAX_REDIRECTS: Final = 10
+"""The limit of Go's client."""
+
+
+class RedirectError(Exception):
+    """A redirect that is not followed."""
 
 
 _BROKEN: Final = ("unreachable", "broke the connection ({detail}); retry, and check its log if this persists")

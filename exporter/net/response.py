@@ -22,6 +22,8 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    redirects: tuple[int, ...] = ()
+    """The statuses of the redirects that were followed to it."""
 
     @property
     def code(self) -> str:

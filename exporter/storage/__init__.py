@@ -1,9 +1,7 @@
 """What outlives the process: one SQLite database, committed once a cycle."""
 
 from exporter.storage.model import (
-    Books,
     CycleCommit,
-    Drop,
     Fsync,
     InUseError,
     NewerSchemaError,
@@ -11,16 +9,12 @@ from exporter.storage.model import (
     StorageConfig,
     StorageError,
     StorageLimits,
-    StorageMetrics,
     TransitionRecord,
-    UnsupportedFilesystemError,
 )
 from exporter.storage.storage import Storage
 
 __all__ = [
-    "Books",
     "CycleCommit",
-    "Drop",
     "Fsync",
     "InUseError",
     "NewerSchemaError",
@@ -29,7 +23,5 @@ __all__ = [
     "StorageConfig",
     "StorageError",
     "StorageLimits",
-    "StorageMetrics",
     "TransitionRecord",
-    "UnsupportedFilesystemError",
 ]

@@ -8,14 +8,10 @@ import os
 import re
 import sqlite3
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from exporter.storage.model import InUseError, UnsupportedFilesystemError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 DATABASE_FILE: Final = "exporter.db"
 WAL_FILE: Final = "exporter.db-wal"
@@ -61,18 +57,6 @@ class FreeSpaceError(OSError):
     """Less than `storage.reserve` bytes are free."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A mount point and the type of its file system."""
-
-    path: str
-    type: str
-
-    def contains(self, path: str) -> bool:
-        """Return whether a path is on this mount, or on one below it."""
-        return self.path in {"/", path} or path.startswith(f"{self.path}/")
-
-
 def create_directory(directory: Path) -> None:
     """Create a directory with its missing parents, durably. Raises OSError."""
     if directory.is_dir():
@@ -105,71 +89,63 @@ def read_through(path: Path) -> None:
         return
 
 
-def mounts(text: str) -> Iterable[Mount]:
-    """Yield the mounts in the format of /proc/self/mountinfo (proc(5)); later ones hide earlier ones."""
-    for line in text.splitlines():
-        before, separator, after = line.partition(" - ")
-        fields, types = before.split(" "), after.split(" ")
-        if separator and len(fields) > 4:  # noqa: PLR2004 - the fifth field is the mount point
-            yield Mount(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]), types[0])
-
-
 def network_filesystem(directory: Path, mount_table: Path | None = None) -> str:
-    """Return the type of the network file system that a directory is on, "" if it is on a local one."""
+    """Return the type of the network file system that a directory is on, "" if it is on a local one.
+
+    The table of mounts has the format of /proc/self/mountinfo (proc(5)); later mounts hide earlier ones.
+    """
     try:
-        text = (mount_table or MOUNTS).read_text(encoding="utf-8", errors="replace")
+        lines = (mount_table or MOUNTS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""  # not Linux
-    path = str(directory.resolve())
-    # Stable, so that of two mounts on one path the later one wins.
-    types = [mount.type for mount in sorted(mounts(text), key=lambda mount: len(mount.path)) if mount.contains(path)]
-    type_ = types[-1] if types else ""
-    return type_ if type_ in NETWORK_FILESYSTEMS or type_.startswith("fuse.") else ""
+    path, longest, kind = f"{directory.resolve()}/", "", ""
+    for before, _, after in (line.partition(" - ") for line in lines):
+        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), before.split(" ")[4]).rstrip("/") + "/"
+        if path.startswith(point) and len(point) >= len(longest):
+            longest, kind = point, after.split(" ")[0]
+    return kind if kind in NETWORK_FILESYSTEMS or kind.startswith("fuse.") else ""
 
 
 class DirectoryLock:
-    """The locked lock file, which holds the pid of the process. Raises OSError, and the errors of `lock_directory`."""
+    """The locked lock file, which holds the pid of the process.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    Raises OSError, InUseError, and UnsupportedFilesystemError where locks do not work.
+    """
+
+    def __init__(self, directory: Path, filesystem: str) -> None:
+        self._path = directory / LOCK_FILE
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with ExitStack() as opened:
+            opened.callback(self.close)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.pread(self._descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
+                raise InUseError(
+                    f"storage.directory {directory} is in use by another process (its pid: {owner}); "
+                    "give each exporter a directory of its own, or stop the other first"
+                ) from None
+            except OSError as error:
+                if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}:
+                    raise
+                raise UnsupportedFilesystemError(
+                    f"storage.directory {directory} is on a file system ({filesystem or 'unknown'}) without working "
+                    "locks: choose a directory on a local disk or a block volume, or unset it to store nothing"
+                ) from error
+            with suppress(OSError):  # a full disk is no reason not to deliver what is on it
+                os.pwrite(self._descriptor, f"{os.getpid()}\n".ljust(PID_BYTES).encode(), 0)
+            opened.pop_all()
 
     def is_linked(self) -> bool:
         """Return whether the path still leads to this file: the directory may have been removed or replaced."""
         try:
-            return os.path.samestat(self.path.stat(), os.fstat(self.descriptor))
+            return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
         except OSError:
             return False
 
     def close(self) -> None:
         """Close the file, which releases the lock."""
-        os.close(self.descriptor)
-
-
-def lock_directory(directory: Path, filesystem: str) -> DirectoryLock:
-    """Lock the directory. Raises InUseError, OSError, and UnsupportedFilesystemError where locks do not work."""
-    lock = DirectoryLock(directory / LOCK_FILE)
-    with ExitStack() as opened:
-        opened.callback(lock.close)
-        try:
-            fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(lock.descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
-            raise InUseError(
-                f"storage.directory {directory} is in use by another process (its pid: {owner}); "
-                "give each exporter a directory of its own, or stop the other first"
-            ) from None
-        except OSError as error:
-            if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}:
-                raise
-            raise UnsupportedFilesystemError(
-                f"storage.directory {directory} is on a file system ({filesystem or 'unknown'}) without working locks: "
-                "choose a directory on a local disk or a block volume, or unset it to store nothing"
-            ) from error
-        with suppress(OSError):  # a full disk is no reason not to deliver what is on it
-            os.pwrite(lock.descriptor, f"{os.getpid()}\n".ljust(PID_BYTES).encode(), 0)
-        opened.pop_all()
-    return lock
+        os.close(self._descriptor)
 
 
 def is_damage(error: Exception) -> bool:

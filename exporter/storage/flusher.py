@@ -7,7 +7,6 @@ that would release SQLite's locks, which belong to the process.
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import threading
@@ -15,17 +14,15 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
-from exporter.log import fields
 from exporter.storage import schema
 from exporter.storage.database import WAL_LIMIT
 from exporter.storage.directory import DATABASE_FILE, LEDGER_FILE, WAL_FILE, error_message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from exporter.storage.model import Fsync
-
-_log: Final = logging.getLogger(__name__)
 
 SYNC_INTERVAL: Final = 1.0
 """Seconds between two syncs: what a crash of the machine can cost at most with fsync `interval`."""
@@ -35,26 +32,27 @@ CHECKPOINT_INTERVAL: Final = 60.0
 
 
 class Flusher:
-    """Syncs and checkpoints what `committed` counts; `reason` is why the last sync failed, "" if it did not."""
+    """Syncs and checkpoints what `committed` counts; `report` gets each change of why that fails, or ""."""
 
-    def __init__(self, directory: Path, fsync: Fsync) -> None:
+    def __init__(self, directory: Path, fsync: Fsync, report: Callable[[str], None]) -> None:
         self._directory = directory
         self._fsync = fsync
+        self._report = report
         self._stopping = threading.Event()
+        self._reason = ""
         self._bytes = 0
         self._unsynced = False
         self._checkpointed_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="storage flusher", daemon=True)
-        self.reason = ""
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def committed(self, size: int) -> None:
-        """Note that about `size` bytes were committed."""
+        """Note that something was written, about `size` bytes of it to the WAL."""
         self._bytes += size
-        self._unsynced = self._unsynced or size > 0
+        self._unsynced = True
 
     def stop(self) -> None:
         """Let the thread end; a sync that hangs is left behind."""
@@ -62,20 +60,16 @@ class Flusher:
 
     def _run(self) -> None:
         while not self._stopping.wait(SYNC_INTERVAL):
+            reason = ""
             try:
-                self.flush()
+                self._flush()
             except (OSError, sqlite3.Error) as error:
                 reason = error_message(error, self._directory)
-                if not self.reason:
-                    _log.error("storage cannot be synced", extra=fields(reason=reason))
-                self.reason = reason
-            else:
-                if self.reason:
-                    _log.info("storage is synced again", extra=fields(directory=str(self._directory)))
-                self.reason = ""
+            if reason != self._reason:
+                self._reason = reason
+                self._report(reason)
 
-    def flush(self) -> None:
-        """Sync if there is something to sync, and checkpoint if it is time. Raises OSError and sqlite3.Error."""
+    def _flush(self) -> None:
         if self._unsynced and self._fsync != "never":
             # Before the sync: a commit meanwhile needs another one.
             self._unsynced = False
@@ -87,12 +81,12 @@ class Flusher:
                 # The system may have dropped the pages: copying them into the database writes them again.
                 self._bytes = WAL_LIMIT
                 raise
-        due = self._bytes and time.monotonic() - self._checkpointed_at > CHECKPOINT_INTERVAL
-        if due or self._bytes >= WAL_LIMIT:
+        is_old = time.monotonic() - self._checkpointed_at > CHECKPOINT_INTERVAL
+        if self._bytes >= WAL_LIMIT or (self._bytes and is_old):
             self._bytes = 0
             self._checkpointed_at = time.monotonic()
             with closing(schema.connect(self._directory / DATABASE_FILE, "rw")) as connection:
-                connection.execute(schema.synchronous(self._fsync))
+                connection.execute(schema.SYNCHRONOUS[self._fsync])
                 connection.execute(schema.CHECKPOINT).fetchall()
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections import deque
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.log import fields
 from exporter.storage import schema
 from exporter.storage.directory import DATABASE_FILE
 from exporter.storage.model import TransitionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.storage.model import StorageConfig
 
+_log: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -28,7 +32,8 @@ class HistoryUnreadableError(Exception):
 class History:
     """The transitions since `held_since` (Unix seconds), oldest first; without a directory, those in memory.
 
-    `stored_since` returns when the stored history begins, 0 if nothing is stored.
+    `stored_since` returns when the stored history begins, 0 if nothing is stored. `damaged` are the numbers of stored
+    transitions whose checksum did not match when they were read.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class History:
         self._wall_time = wall_time
         self._stored_since = stored_since
         self._held_since = wall_time()
+        self.damaged: set[int] = set()
         self._recent: deque[TransitionRecord] = deque()
         self._recent_bytes = 0
         self._lock = asyncio.Lock()
@@ -81,28 +87,49 @@ class History:
 
         `after` is a sequence number, `since` Unix seconds. Raises HistoryUnreadableError.
         """
-        filters = {"after": after, "since": since, "namespace": namespace, "name": name}
-        records: dict[int, TransitionRecord] = {}
-        if self._config.directory is not None:
-            records = await self._call(lambda: self._read_stored(filters, types, limit))
-        for record in self._recent:
-            if _passes(record, filters, types):
-                records[record.sequence] = record
+
+        def passes(record: TransitionRecord) -> bool:
+            return (
+                record.sequence > after
+                and (since is None or record.timestamp >= since)
+                and namespace in {None, record.namespace}
+                and name in {None, record.name}
+                and (not types or record.type in types)
+            )
+
+        stored, damaged = await self._call(lambda: self._read_stored(after, passes, limit))
+        if new := damaged - self.damaged:
+            self.damaged |= new
+            _log.warning("stored transitions are damaged", extra=fields(numbers=sorted(new), hint="check the disk"))
+        # Those that are on disk meanwhile are the same.
+        records = {record.sequence: record for record in chain(stored, filter(passes, self._recent))}
         return [records[sequence] for sequence in sorted(records)[-limit:]]
 
     def _read_stored(
-        self, filters: Mapping[str, object], types: Sequence[str], limit: int
-    ) -> dict[int, TransitionRecord]:
-        assert self._config.directory is not None
-        statement, arguments = schema.select_transitions(filters, types)
-        with closing(schema.connect(self._config.directory / DATABASE_FILE, "ro")) as connection:
-            rows = connection.execute(statement, [*arguments, limit]).fetchall()
-        return {row[0]: _record(*row[:6]) for row in rows if schema.is_sound(row)}
+        self, after: int, passes: Callable[[TransitionRecord], bool], limit: int
+    ) -> tuple[Sequence[TransitionRecord], frozenset[int]]:
+        """Return the newest stored transitions, and the numbers of damaged ones among them."""
+        records: list[TransitionRecord] = []
+        damaged: set[int] = set()
+        if self._config.directory is not None:
+            with closing(schema.connect(self._config.directory / DATABASE_FILE, "ro")) as connection:
+                for row in connection.execute(schema.TRANSITIONS_AFTER, (after,)):
+                    sequence, timestamp, namespace, name, type_, body, _ = row
+                    record = TransitionRecord(timestamp, namespace, name, type_, body, sequence)
+                    if not schema.is_sound(row):
+                        damaged.add(sequence)
+                    elif passes(record):
+                        records.append(record)
+                    if len(records) == limit:
+                        break
+        return records, frozenset(damaged)
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Run a function in a thread, one after another, for `patience` at most."""
+        """Run a function in a thread if it reads the disk, one after another, for `patience` at most."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         thread = threading.Thread(target=_run, args=(function, future), name="history reader", daemon=True)
+        if self._config.directory is None:
+            return function()
         try:
             async with asyncio.timeout(self._config.limits.patience), self._lock:
                 if self._hanging_thread is None or not self._hanging_thread.is_alive():
@@ -127,18 +154,3 @@ def _finish(future: asyncio.Future[T], finish: Callable[[], None]) -> None:
     """Finish a future on its event loop, unless whoever waited has given up, or the loop has ended."""
     with suppress(RuntimeError):
         future.get_loop().call_soon_threadsafe(lambda: None if future.done() else finish())
-
-
-def _record(sequence: int, timestamp: float, namespace: str, name: str, type_: str, body: bytes) -> TransitionRecord:
-    return TransitionRecord(timestamp, namespace, name, type_, body, sequence)
-
-
-def _passes(record: TransitionRecord, filters: Mapping[str, object], types: Sequence[str]) -> bool:
-    namespace, name, since, after = (filters[key] for key in ("namespace", "name", "since", "after"))
-    return (
-        record.sequence > after  # type: ignore[operator] # a number
-        and (since is None or record.timestamp >= since)  # type: ignore[operator] # a number
-        and namespace in {None, record.namespace}
-        and name in {None, record.name}
-        and (not types or record.type in types)
-    )

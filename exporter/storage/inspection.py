@@ -6,22 +6,17 @@ Connections are read-only. Functions raise OSError, sqlite3.Error, and FileNotFo
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.storage import schema
-from exporter.storage.directory import (
-    DAMAGED_FILE,
-    DATABASE_FILE,
-    JOURNAL_FILE,
-    LEDGER_FILE,
-    LOCK_FILE,
-    WAL_FILE,
-)
+from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, WAL_FILE
+from exporter.storage.ledger import Ledger, decode_ledger, read_ledger
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILES: Final = (DATABASE_FILE, WAL_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, DAMAGED_FILE, f"{DAMAGED_FILE}-wal")
@@ -35,6 +30,7 @@ class TableContent:
     rows: int
     bytes: int
     oldest: float | None
+    points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +54,37 @@ class DamagedRow:
 
 def contents(directory: Path) -> StorageContent:
     """Return what a directory holds."""
+    head = 0
+    with suppress(FileNotFoundError):
+        ledger = read_ledger((directory / LEDGER_FILE).read_bytes())
+        head = ledger.head if ledger is not None else 0
     with closing(_open(directory)) as connection:
-        return StorageContent(
-            {name: (directory / name).stat().st_size for name in FILES if (directory / name).exists()},
-            [TableContent(name, *connection.execute(schema.content(name)).fetchone()) for name in schema.SIZES],
-            connection.execute(schema.VERSION_OF_FILE).fetchone()[0],
-            connection.execute(schema.QUEUED_POINTS).fetchone()[0],
-        )
+        tables = [
+            # Requests before the head are delivered, and deleted by the next commit.
+            TableContent(name, *connection.execute(statement, (head * (name == "requests"),)).fetchone())
+            for name, statement in schema.CONTENT.items()
+        ]
+        version = connection.execute(schema.VERSION_OF_FILE).fetchone()[0]
+    files = {name: (directory / name).stat().st_size for name in FILES if (directory / name).exists()}
+    return StorageContent(files, tables, version, sum(table.points or 0 for table in tables))
+
+
+def new_requests(directory: Path, besides: Collection[int]) -> tuple[Mapping[int, QueuedRequest], Ledger | None]:
+    """Return the stored requests besides those of some numbers, delivered ones too, and the ledger of that commit."""
+    with closing(_open(directory)) as connection:
+        connection.execute(schema.BEGIN_READ)
+        numbers = [row[0] for row in connection.execute(schema.REQUEST_HEADS) if row[0] not in besides]
+        rows = [connection.execute(schema.REQUEST, (number,)).fetchone() for number in numbers]
+        ledger = connection.execute(schema.LEDGER).fetchone()
+    requests = {row[0]: QueuedRequest(row[6], row[3], row[2]) for row in rows if schema.is_sound(row)}
+    return requests, decode_ledger(ledger[0]) if ledger is not None else None
 
 
 def verify(directory: Path) -> Sequence[DamagedRow]:
     """Return the damage of the database, nothing if it is sound."""
     with closing(_open(directory)) as connection:
-        return [
-            *_damaged_file(connection),
-            *(row for table in schema.TABLES for row in _damaged_rows(connection, table)),
-        ]
+        damaged_rows = (row for table in schema.TABLES for row in _damaged_rows(connection, table))
+        return [*_damaged_file(connection), *damaged_rows]
 
 
 def copy(directory: Path, target: Path) -> None:

@@ -1,17 +1,19 @@
-"""The ledger: where the queue stands, and the accounting, after a commit; in the database, and in a file beside it.
+"""The ledger: where the queue stands, and the accounting; in the database, and in a file beside it.
 
-SQLite drops a WAL from its first bad frame on without an error, and what was committed after that is gone. The file,
-written after each commit, reveals this: a later commit than the database's. It also has the position up to which
-requests were done and the accounting, so that nothing is sent again and the books balance.
+The file is written after each commit, and alone after each acknowledgement: that only moves the head of the queue and
+the counts, and the rows before the head are deleted by the next commit. SQLite drops a WAL from its first bad frame on
+without an error; a ledger of a later commit than the database's reveals this.
 
 The file has two slots, written alternately and in place: a torn write spoils one of them, and a full disk has room.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
+import threading
 import zlib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
@@ -27,14 +29,16 @@ _MARKER: Final = b"RXl\x01"
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The state after commit number `commit`.
+    """The state after `commit` commits to the database; `entry` grows by 1 with each ledger that is written.
 
     `head` is the number of the oldest queued request: all smaller ones are done. `last_request` and `last_transition`
-    are the last numbers ever given. `queued_points` counts the points on disk. `counts` (accounting) count since
-    `counters_since` (Unix seconds); `complete` means that no counted point was in memory only. `elapsed` is the clock
-    of ages (clock.py), which stood at `boot_time` of the boot `boot_id` and at `wall_time`.
+    are the last numbers ever given. `queued_points` counts the points on disk from `head` on. `counts` (accounting)
+    count since `counters_since` (Unix seconds); `complete` means that no counted point was in memory only, and that no
+    later count was exported. `elapsed` is the clock of ages (clock.py), which stood at `boot_time` of the boot
+    `boot_id` and at `wall_time`.
     """
 
+    entry: int = 0
     commit: int = 0
     head: int = 0
     last_request: int = 0
@@ -48,6 +52,11 @@ class Ledger:
     boot_time: float = 0.0
     boot_id: str = ""
     wall_time: float = 0.0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Which of two ledgers is later."""
+        return self.commit, self.entry
 
     def is_authoritative(self, boot_id: str) -> bool:
         """Return whether no later accounting can have been exported, given the current boot of the machine."""
@@ -82,29 +91,32 @@ def _decode_slot(slot: bytes) -> Ledger | None:
     return decode_ledger(content) if marker == _MARKER and zlib.crc32(content) == crc else None
 
 
+def read_ledger(content: bytes) -> Ledger | None:
+    """Return the latest ledger of the content of a ledger file, None if there is none."""
+    slots = [_decode_slot(content[start : start + SLOT_BYTES]) for start in (0, SLOT_BYTES)]
+    return max(filter(None, slots), key=lambda ledger: ledger.order, default=None)
+
+
 class LedgerFile:
     """The open ledger file; `latest` is what it held when it was opened. All methods but `close` raise OSError."""
 
     def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()  # a hang is noted by a thread of its own
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         content = os.pread(self._descriptor, 2 * SLOT_BYTES, 0)
-        slots = [_decode_slot(content[start : start + SLOT_BYTES]) for start in (0, SLOT_BYTES)]
-        ledgers = [ledger for ledger in slots if ledger is not None]
-        # Of two with one commit number, the incomplete one was written later.
-        self.latest = max(ledgers, key=lambda ledger: (ledger.commit, not ledger.complete), default=None)
-        self._next_slot = 1 if self.latest is not None and self.latest == slots[0] else 0
+        self.latest = read_ledger(content)
+        self._next_slot = 1 if self.latest is not None and self.latest == _decode_slot(content) else 0
         if len(content) < 2 * SLOT_BYTES:  # reserve both slots now, for a disk that fills up later
             os.pwrite(self._descriptor, content.ljust(2 * SLOT_BYTES, b"\0"), 0)
 
     def write(self, text: str) -> None:
         """Overwrite the older slot with an encoded ledger."""
         content = text.encode()
-        os.pwrite(
-            self._descriptor,
-            _SLOT.pack(_MARKER, len(content), zlib.crc32(content)) + content,
-            self._next_slot * SLOT_BYTES,
-        )
-        self._next_slot = 1 - self._next_slot
+        slot = _SLOT.pack(_MARKER, len(content), zlib.crc32(content)) + content
+        with self._lock:
+            if os.pwrite(self._descriptor, slot, self._next_slot * SLOT_BYTES) < len(slot):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._next_slot = 1 - self._next_slot
 
     def sync(self) -> None:
         """Sync the file to disk."""

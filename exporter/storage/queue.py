@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from exporter.storage.database import NewRequest, RequestHead
+from exporter.storage.batch import RequestHead
 from exporter.storage.model import MIB, Drop, QueuedRequest
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class StoredQueue:
         self._durable = durable
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._unwritten: OrderedDict[int, _Entry] = OrderedDict()
-        self._inserts: dict[int, NewRequest] = {}
+        self._inserts: dict[int, tuple[RequestHead, bytes]] = {}
         self._removed: list[int] = []
         self._unwritten_bytes = self._loaded_bytes = 0
         self._released = 0
@@ -83,10 +83,12 @@ class StoredQueue:
         while self.bytes + size > self._limits.max_bytes:
             self._drop("queue_full", self._remove(next(iter(self._entries))))
         self.last_number += 1
-        head = RequestHead(self.last_number, self._clock(), request.timestamp, request.points, len(request.body))
+        head = RequestHead(
+            self.last_number, float(self._clock()), float(request.timestamp), request.points, len(request.body)
+        )
         self._append(_Entry(head, request, size))
         if self._durable:
-            self._inserts[head.id] = NewRequest(head, request.body)
+            self._inserts[head.id] = (head, request.body)
             while self._unwritten_bytes > self._limits.max_memory:
                 self._drop("queue_full", self._remove(next(iter(self._unwritten))))
 
@@ -105,11 +107,6 @@ class StoredQueue:
         """Return how long the oldest request has been queued, in seconds, 0 if the queue is empty."""
         oldest = self._oldest()
         return max(self._clock() - oldest.head.queued_at, 0.0) if oldest is not None else 0.0
-
-    @property
-    def head_number(self) -> int:
-        """The number of the oldest request; all smaller ones are done."""
-        return next(iter(self._entries), self.last_number + 1)
 
     def _oldest(self) -> _Entry | None:
         return next(iter(self._entries.values()), None)
@@ -172,7 +169,7 @@ class StoredQueue:
 
     # The disk ---------------------------------------------------------------------------------------------------------
 
-    def take_changes(self) -> tuple[dict[int, NewRequest], list[int]]:
+    def take_changes(self) -> tuple[dict[int, tuple[RequestHead, bytes]], list[int]]:
         """Return requests to store and numbers to delete, since the last call."""
         changes = self._inserts, self._removed
         self._inserts, self._removed = {}, []
@@ -234,7 +231,7 @@ class StoredQueue:
                 self._unwritten_bytes += entry.size
                 self._unwritten[number] = entry
                 self._unwritten.move_to_end(number, last=False)
-                self._inserts[number] = NewRequest(entry.head, entry.request.body)
+                self._inserts[number] = (entry.head, entry.request.body)
             else:
                 self._drop("damaged", self._remove(number))
 

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from exporter.log import fields
 from exporter.storage import schema
@@ -47,8 +47,7 @@ _MAX_PROBES: Final = 100_000
 """Bound on reads within the gaps of a table: about a second. A sound file has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class SalvageReport:
+class SalvageReport(NamedTuple):
     """How many rows were copied, and how many had an invalid checksum; pages that could not be read hold more."""
 
     rows: int = 0

@@ -54,7 +54,12 @@ CREATION: Final = (
 TOLERATE_TRUNCATION: Final = "PRAGMA writable_schema = ON"
 """With it SQLite reads a file that is shorter than its header states; the connection is read-only nevertheless."""
 
-SYNCHRONOUS: Final = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
+SYNCHRONOUS: Final = {
+    "always": "PRAGMA synchronous = FULL",
+    "interval": "PRAGMA synchronous = NORMAL",
+    "never": "PRAGMA synchronous = OFF",
+}
+"""The statements for what SQLite syncs by itself."""
 
 CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 TRUNCATE_WAL: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
@@ -63,6 +68,7 @@ QUICK_CHECK: Final = "PRAGMA quick_check(1)"
 FREE_PAGES: Final = "PRAGMA freelist_count"
 PAGE_SIZE: Final = "PRAGMA page_size"
 BEGIN: Final = "BEGIN IMMEDIATE"
+BEGIN_READ: Final = "BEGIN"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
@@ -71,6 +77,7 @@ REQUEST_HEADS: Final = f"SELECT {_REQUEST_HEAD} FROM requests ORDER BY id"  # no
 REQUEST: Final = f"SELECT {_REQUEST_HEAD}, body, crc FROM requests WHERE id = ?"  # noqa: S608
 INSERT_REQUEST: Final = f"INSERT OR REPLACE INTO requests ({_REQUEST_HEAD}, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE_REQUEST: Final = "DELETE FROM requests WHERE id = ?"
+DELETE_DONE_REQUESTS: Final = "DELETE FROM requests WHERE id < ?"
 
 UPSERT_STATE: Final = (
     "INSERT INTO tracker_state (key, value, crc) VALUES (?, ?, ?)"
@@ -82,10 +89,10 @@ STATE: Final = "SELECT key, value, crc FROM tracker_state ORDER BY id"
 
 _TRANSITION: Final = "id, timestamp, namespace, name, type, body, crc"
 INSERT_TRANSITION: Final = f"INSERT OR REPLACE INTO transitions ({_TRANSITION}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-TRANSITIONS: Final = f"SELECT {_TRANSITION} FROM transitions ORDER BY id"  # noqa: S608
+TRANSITIONS_AFTER: Final = f"SELECT {_TRANSITION} FROM transitions WHERE id > ? ORDER BY id DESC"  # noqa: S608
 OLDEST_TRANSITIONS: Final = "SELECT id, timestamp, length(body) FROM transitions ORDER BY id LIMIT ?"
 DELETE_TRANSITIONS: Final = "DELETE FROM transitions WHERE id <= ?"
-TRANSITION_BYTES: Final = "SELECT COALESCE(SUM(length(body)), 0), COUNT(*) FROM transitions"
+TRANSITION_BYTES: Final = "SELECT COALESCE(SUM(length(body)), 0) FROM transitions"
 DELETE_ALL_TRANSITIONS: Final = "DELETE FROM transitions"
 
 UPSERT_LEDGER: Final = (
@@ -99,8 +106,6 @@ UPSERT_META: Final = (
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value, crc = excluded.crc"
 )
 META: Final = "SELECT key, value, crc FROM meta"
-LAST_NUMBER: Final = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = ?"
-
 
 BUSY_SECONDS: Final = 1.0
 """How long to wait for another connection's lock; with a WAL, readers never lock the writer out."""
@@ -146,29 +151,22 @@ TABLES: Final = (
 
 MAX_KEY: Final = 2**62
 
-SIZES: Final[Mapping[str, tuple[str, str]]] = {
-    "requests": ("size", "timestamp"),
-    "transitions": ("length(body)", "timestamp"),
-    "tracker_state": ("length(value)", "NULL"),
+CONTENT: Final[Mapping[str, str]] = {
+    "requests": "SELECT COUNT(*), COALESCE(SUM(size), 0), MIN(timestamp), SUM(points) FROM requests WHERE id >= ?",
+    "transitions": "SELECT COUNT(*), COALESCE(SUM(length(body)), 0), MIN(timestamp) FROM transitions WHERE id >= ?",
+    "tracker_state": "SELECT COUNT(*), COALESCE(SUM(length(value)), 0), NULL FROM tracker_state WHERE id >= ?",
 }
-"""The tables that grow: the size of a row, and its time."""
-
-QUEUED_POINTS: Final = "SELECT COALESCE(SUM(points), 0) FROM requests"
+"""By table that grows: how many rows there are from a key on, their bytes, the time of the oldest, and their points."""
 
 
 def settings(fsync: Fsync, journal_size: int, *, wal: bool) -> Iterator[str]:
     """Yield the statements for a connection that writes; the order matters."""
     yield from CREATION
     yield f"PRAGMA journal_mode = {'WAL' if wal else 'TRUNCATE'}"
-    yield synchronous(fsync)
+    yield SYNCHRONOUS[fsync]
     # Checkpoints run in another thread (flusher.py): with a slow disk they would stand in the way of commits.
     yield "PRAGMA wal_autocheckpoint = 0"
     yield f"PRAGMA journal_size_limit = {journal_size}"
-
-
-def synchronous(fsync: Fsync) -> str:
-    """Return the statement for what SQLite syncs by itself."""
-    return f"PRAGMA synchronous = {SYNCHRONOUS[fsync]}"
 
 
 def migration(version: int) -> Sequence[str]:
@@ -179,12 +177,6 @@ def migration(version: int) -> Sequence[str]:
 def incremental_vacuum(pages: int) -> str:
     """Return the statement that gives unused pages back; its rows must be read for it to do so."""
     return f"PRAGMA incremental_vacuum({pages})"
-
-
-def content(table: str) -> str:
-    """Return the statement for the number of rows of a table, their bytes, and the time of the oldest."""
-    size, timestamp = SIZES[table]
-    return f"SELECT COUNT(*), COALESCE(SUM({size}), 0), MIN({timestamp}) FROM {table}"  # noqa: S608
 
 
 def checksum(*columns: object) -> int:
@@ -203,12 +195,3 @@ def with_checksum(*columns: object) -> Row:
 def is_sound(row: Sequence[object]) -> bool:
     """Return whether the last column is the checksum of the others."""
     return row[-1] == checksum(*row[:-1])
-
-
-def select_transitions(filters: Mapping[str, object], types: Sequence[str]) -> tuple[str, list[object]]:
-    """Return the statement for transitions after a number (`after`), since a time, of a rollout; the newest first."""
-    conditions = {"after": "id > ?", "since": "timestamp >= ?", "namespace": "namespace = ?", "name": "name = ?"}
-    used = {conditions[name]: value for name, value in filters.items() if value is not None}
-    in_types = [f"type IN ({', '.join('?' * len(types))})"] if types else []
-    where = " AND ".join([*used, *in_types]) or "1"
-    return f"SELECT {_TRANSITION} FROM transitions WHERE {where} ORDER BY id DESC LIMIT ?", [*used.values(), *types]  # noqa: S608

@@ -10,15 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.log import fields
+from exporter.storage.batch import Batch
 from exporter.storage.clock import AgeClock, Clocks
-from exporter.storage.database import Batch
 from exporter.storage.directory import error_message
 from exporter.storage.disk import Disk, Recovery
 from exporter.storage.history import History
 from exporter.storage.ledger import Ledger
 from exporter.storage.model import CycleCommit, Drop, StorageMetrics
 from exporter.storage.queue import StoredQueue
-from exporter.storage.writer import Writer
+from exporter.storage.writer import Writer, WriterEvents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,9 +44,8 @@ class Storage:
         self._config = config
         self._books = books
         self._clocks = clocks or Clocks()
-        self._failure = self._hang = ""
+        self._reasons = {"failure": "", "hang": "", "sync": ""}
         self._lost_points: int | None = None
-        self._submitted: tuple[Mapping[str, int], int] | None = None
         self.state: Mapping[str, bytes] = {}
         self.rewrite_state = False
         self.counters_since = self._clocks.wall_time()
@@ -59,7 +58,10 @@ class Storage:
         self.history = History(config, self._history_since, self._clocks.wall_time)
         if recovery is not None:
             self._restore(recovery)
-        self._writer = Writer(self._disk, config, self, failing=recovery is None) if self._disk is not None else None
+        events = WriterEvents(
+            self._on_committed, self._on_failed, partial(self._set_reason, "sync"), self._on_recovered, self._on_read
+        )
+        self._writer = Writer(self._disk, config, events, failing=recovery is None) if self._disk is not None else None
         self._reading: asyncio.Future[None] | None = None
 
     def start(self) -> None:
@@ -70,12 +72,16 @@ class Storage:
     @property
     def degraded_reason(self) -> str:
         """Why not everything is on disk as configured, with a hint; "" if it is, or if nothing is to be stored."""
-        sync_reason = self._writer.sync_reason if self._writer is not None else ""
-        return self._failure or self._hang or sync_reason
+        return next(filter(None, self._reasons.values()), "")
+
+    @property
+    def _in_memory(self) -> bool:
+        return bool(self._reasons["failure"] or self._reasons["hang"])
 
     def metrics(self) -> StorageMetrics:
         """Return the latest figures, without touching the disk."""
-        return self._disk.metrics if self._disk is not None else StorageMetrics()
+        metrics = self._disk.metrics if self._disk is not None else StorageMetrics()
+        return replace(metrics, damaged_rows=metrics.damaged_rows + len(self.history.damaged))
 
     def _history_since(self) -> float:
         return self._disk.history_since if self._disk is not None else 0.0
@@ -89,7 +95,7 @@ class Storage:
             return self._disk.open()
         except (OSError, sqlite3.Error) as error:
             assert self._config.directory is not None
-            self.on_failed(error_message(error, self._config.directory))
+            self._on_failed(error_message(error, self._config.directory))
             return None
 
     def _first_number(self, recovery: Recovery | None) -> int:
@@ -115,7 +121,7 @@ class Storage:
     def _adopt(self, recovery: Recovery) -> None:
         max_age = self._config.limits.max_age
         heads = [
-            replace(head, queued_at=self._clock.recovered_at(head.queued_at, max_age)) for head in recovery.adopted
+            head._replace(queued_at=self._clock.recovered_at(head.queued_at, max_age)) for head in recovery.adopted
         ]
         self.queue.adopt(heads)
         if recovery.missing_points:
@@ -135,10 +141,10 @@ class Storage:
         if self._writer is None:
             self.queue.on_stored(last_request)
             return True
-        degraded = bool(self._failure or self._hang)
+        in_memory = self._in_memory
         finished: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._writer.submit(batch, partial(_resolve, finished))
-        if degraded:
+        if in_memory:
             self.queue.release(last_request)
             return False
         try:
@@ -158,10 +164,9 @@ class Storage:
             transitions.append(replace(record, sequence=self._last_transition))
         self.history.append(transitions)
         inserts, removed = self.queue.take_changes()
-        batch = Batch(inserts, removed, dict(cycle.state), cycle.complete_state, transitions)
         self.rewrite_state = self.rewrite_state and not cycle.complete_state
-        batch.ledger = Ledger(
-            head=self.queue.head_number,
+        # The disk completes it: what of this is stored depends on the commits before.
+        ledger = Ledger(
             last_request=self.queue.last_number,
             last_transition=self._last_transition,
             counts=dict(self._books.counts()),
@@ -172,7 +177,7 @@ class Storage:
             boot_id=self._clocks.boot_id,
             wall_time=self._clocks.wall_time(),
         )
-        return batch
+        return Batch(inserts, removed, dict(cycle.state), cycle.complete_state, transitions, ledger)
 
     async def _read(self, numbers: Sequence[int]) -> bool:
         """Read requests into the queue, for `patience` at most; return whether the disk answered."""
@@ -190,44 +195,38 @@ class Storage:
         return True
 
     def _note_hang(self) -> None:
-        if not (self._failure or self._hang):
-            self._hang = f"the disk of storage.directory {self._config.directory} does not answer: check its volume"
-            _log.error("storage degraded, queueing in memory", extra=fields(reason=self._hang))
+        if self._writer is not None and not self._in_memory:
+            self._writer.note_hang()
+            reason = f"the disk of storage.directory {self._config.directory} does not answer: check its volume"
+            self._set_reason("hang", reason)
+
+    def _set_reason(self, kind: str, reason: str) -> None:
+        """Change a reason, "" for none; log when the first one appears and when the last one is gone."""
+        was_degraded = bool(self.degraded_reason)
+        self._reasons[kind] = reason
+        if self.degraded_reason and not was_degraded:
+            _log.error("storage degraded", extra=fields(reason=self.degraded_reason))
+        elif was_degraded and not self.degraded_reason:
+            _log.info("storage back on disk", extra=fields(directory=str(self._config.directory)))
 
     # Events of the writer ---------------------------------------------------------------------------------------------
 
-    def on_committed(self, ledger: Ledger) -> None:
-        """All requests and transitions up to the last numbers of a ledger are on disk."""
-        if self._hang:
-            self._hang = ""
-            self._log_return()
+    def _on_committed(self, ledger: Ledger) -> None:
+        self._set_reason("hang", "")
         self.queue.on_stored(ledger.last_request)
         self.history.on_stored(ledger.last_transition)
 
-    def on_repaired(self) -> None:
-        """The disk works again."""
-        self._failure = ""
-        self._log_return()
-        self.queue.wake()
+    def _on_failed(self, reason: str) -> None:
+        self._set_reason("failure", reason)
+        if not reason:
+            self.queue.wake()
 
-    def _log_return(self) -> None:
-        if not (self._failure or self._hang):  # a failed sync has log lines of its own
-            _log.info("storage back on disk", extra=fields(directory=str(self._config.directory)))
-
-    def on_failed(self, reason: str) -> None:
-        """The disk fails."""
-        if not self._failure:
-            _log.error("storage degraded, queueing in memory", extra=fields(reason=reason))
-        self._failure = reason
-
-    def on_recovered(self, recovery: Recovery) -> None:
-        """The directory was opened, again or late."""
+    def _on_recovered(self, recovery: Recovery) -> None:
         self.rewrite_state = True
         self._adopt(recovery)
         self.queue.lose(recovery.lost)
 
-    def on_read(self, requests: Mapping[int, QueuedRequest | None]) -> None:
-        """Requests were read."""
+    def _on_read(self, requests: Mapping[int, QueuedRequest | None]) -> None:
         if self._reading is not None:
             _resolve(self._reading, None)
             self._reading = None

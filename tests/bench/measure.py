@@ -1,4 +1,4 @@
-"""CPU and memory of a process, from /proc."""
+"""CPU, memory and written bytes of a process, from /proc."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _UTIME, _STIME = 14, 15  # numbered as in proc(5)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds (user and system), resident bytes now, and their peak since the start."""
+    """CPU seconds (user and system), resident bytes now, their peak since the start, and bytes written to disks."""
 
     cpu: float
     resident: int
     peak: int
+    written: int
 
 
 def usage(pid: int) -> Usage:
@@ -31,6 +32,7 @@ def usage(pid: int) -> Usage:
         cpu_seconds((folder / "stat").read_text(), os.sysconf("SC_CLK_TCK")),
         resident_bytes(status, "VmRSS"),
         resident_bytes(status, "VmHWM"),
+        int((folder / "io").read_text().split("write_bytes: ")[1].split()[0]),
     )
 
 

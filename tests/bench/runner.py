@@ -162,6 +162,7 @@ def _row(subject: Subject, plan: Plan, window: _Window, traffic: Traffic, own_me
         "cpu_s_per_cycle": (window.last.cpu - window.first.cpu) / plan.cycles,
         "peak_mb": window.last.peak / MB,
         "steady_mb": statistics.mean(window.resident) / MB,
+        "disk_kb_per_cycle": (window.last.written - window.first.written) / plan.cycles / 1000,
         "sent_kb_per_cycle": sum(size for _, size in pushes) / plan.cycles / 1000,
         "requests_per_cycle": len(pushes) / plan.cycles,
         "latency_s": statistics.median(latencies) if latencies else None,

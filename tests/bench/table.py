@@ -20,6 +20,7 @@ _COLUMNS: Final = (
     ("peak RSS MB", "peak_mb", ".0f"),
     ("mean RSS MB", "steady_mb", ".0f"),
     ("sent kB / cycle", "sent_kb_per_cycle", ".0f"),
+    ("written kB / cycle", "disk_kb_per_cycle", ".0f"),
     ("requests / cycle", "requests_per_cycle", ".1f"),
     ("points / cycle", "points_per_cycle", ",.0f"),
     ("latency s", "latency_s", ".2f"),

@@ -154,7 +154,7 @@ def test_chart_renders_every_gate_in_every_namespace_with_its_arguments(manifest
 
 
 def test_chart_uses_the_secret_of_the_values(manifests: Callable[[str], Manifests]) -> None:
-    template = find_manifest(manifests("everything"), "AnalysisTemplate", "error-rate")
+    template = find_manifest(manifests("everything"), "AnalysisTemplate", "last9-error-rate")
     secret = next(arg for arg in template["spec"]["args"] if arg["name"] == "authorization")
     assert secret["valueFrom"] == {"secretKeyRef": {"name": "reader", "key": "header"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -93,9 +94,18 @@ def test_github_format_has_one_line_per_finding(tmp_path: Path) -> None:
 def test_rendered_gate_has_no_findings() -> None:
     rendered = run("render", *BASE, *LAST9, "--credential-env", "TOKEN", env={"TOKEN": "user:hidden"})
     assert rendered.exit_code == 0
-    assert [item["kind"] for item in yaml.safe_load_all(rendered.output) if item] == ["Secret", "AnalysisTemplate"]
-    assert "# In the Rollout checkout:" in rendered.output
-    assert run("lint", "-", "--strict", stdin=rendered.output).output == "1 gate: 0 errors, 0 warnings\n"
+    assert [item["kind"] for item in yaml.safe_load_all(rendered.stdout) if item] == ["AnalysisTemplate"]
+    assert "# In the Rollout checkout:" in rendered.stdout
+    assert run("lint", "-", "--strict", stdin=rendered.stdout).output == "1 gate: 0 errors, 0 warnings\n"
+
+
+@pytest.mark.parametrize("part", [[], ["--part", "template"], ["--part", "rollout"]])
+def test_credential_is_printed_with_the_secret_only(part: list[str]) -> None:
+    rendered = run("render", *BASE, *LAST9, *part, "--credential-env", "TOKEN", env={"TOKEN": "user:hidden"})
+    assert rendered.exit_code == 0
+    assert base64.b64encode(b"user:hidden").decode() not in rendered.output
+    assert "hidden" not in rendered.output
+    assert "--part secret" in rendered.stderr
 
 
 def test_credential_comes_from_a_file_a_variable_or_a_prompt(tmp_path: Path) -> None:

@@ -205,6 +205,7 @@ async def test_replay_queries_each_past_time_once(tmp_path: Path, capsys: pytest
         "2023-11-14 22:13:20Z Successful (m 3 of 3)",
         "2023-11-14 22:14:20Z Successful (m 3 of 3)",
         "2023-11-14 22:15:20Z Successful (m 3 of 3)",
+        "3 runs: 3 Successful (median 2.5 min)",
     ]
 
 
@@ -262,3 +263,76 @@ async def test_explanation_shows_value_sub_expressions_and_reason(
         "error-rate: Inconclusive, 2 of 3 successful, 0 failed, 1 inconclusive, 0 errors",
         'Inconclusive: Metric "error-rate" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0)',
     ]
+
+
+async def gate_of_redirects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: int, location: str = "/moved/api/v1/query"
+) -> tuple[int, Any, Api]:
+    """Run a gate whose address redirects to where a Prometheus answers, or refuses a request without a query."""
+
+    async def reply(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/api/v1/query":
+            return web.Response(status=status, headers={"Location": location})
+        if dict(await request.post()):
+            return web.Response(body=GOOD.encode(), headers={"Content-Type": "application/json"})
+        error = 'invalid parameter "query": unknown position: parse error: no expression found in input'
+        return web.json_response({"status": "error", "errorType": "bad_data", "error": error}, status=400)
+
+    async with api(reply) as served:
+        headers = {"headers": [{"key": "Authorization", "value": f"Basic {TOKEN}"}]}
+        file = gate(tmp_path, served.address, "up", consecutiveErrorLimit=0, prometheus=headers)
+        code, run_status = await run_gate(file, served, capsys)
+    return code, run_status, served
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_permanent_and_temporary_redirects_send_the_form_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: int
+) -> None:
+    code, _, served = await gate_of_redirects(tmp_path, capsys, status)
+    assert code == 0
+    first, second = served.requests
+    assert (second.method, second.path, second.form) == ("POST", "/moved/api/v1/query", first.form)
+    assert second.headers["Authorization"] == f"Basic {TOKEN}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_older_redirects_lose_the_form_with_the_message_of_the_controller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: int
+) -> None:
+    code, run_status, served = await gate_of_redirects(tmp_path, capsys, status)
+    assert code == 2
+    assert [(request.method, request.form != {}) for request in served.requests] == [("POST", True), ("GET", False)]
+    assert 'bad_data: invalid parameter "query"' in run_status["metricResults"][0]["message"]
+
+
+async def test_redirects_without_an_end_stop_as_in_the_controller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, run_status, served = await gate_of_redirects(tmp_path, capsys, 307, "/api/v1/query")
+    assert (code, len(served.requests)) == (2, 10)
+    message = f'Post "{served.address}/api/v1/query": stopped after 10 redirects'
+    assert message in run_status["metricResults"][0]["message"]
+
+
+async def test_a_redirect_without_location_is_a_bad_response(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, run_status, _ = await gate_of_redirects(tmp_path, capsys, 302, "")
+    assert code == 2
+    assert "bad_response: bad response code 302" in run_status["metricResults"][0]["message"]
+
+
+async def test_a_redirect_takes_no_credential_to_another_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, run_status, served = await gate_of_redirects(tmp_path, capsys, 307, "http://localhost:9/api/v1/query")
+    assert (code, len(served.requests)) == (2, 1)
+    assert "set provider.prometheus.address to the final address" in run_status["metricResults"][0]["message"]
+
+
+@pytest.mark.parametrize("size", [9_000, 60_000])
+async def test_long_response_headers_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int) -> None:
+    async with api(respond_with(GOOD, Cookies="x" * size)) as served:
+        code, _ = await run_gate(gate(tmp_path, served.address, "up"), served, capsys)
+    assert code == 0

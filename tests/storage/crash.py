@@ -22,9 +22,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.storage.disk import Disk, read_files, write_files
+from exporter.storage.directory import DATABASE_FILE
+from tests.storage.disk import Disk, write_files
 from tests.storage.life import Life, Record, hurry
-from tests.storage.shim import Fault, Kind, Shim, read_journal
+from tests.storage.shim import Fault, Kind, Operation, Shim, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +75,8 @@ def context(place: Place, text: str) -> Iterator[None]:
 class Place:
     """A directory for one attempt, with a copy of another, and what the lives in it have noted."""
 
+    damaged = may_drop = False
+
     def __init__(self, base: Place | None = None) -> None:
         self.root = Path(tempfile.mkdtemp())
         self.directory = self.root / "storage"
@@ -81,6 +84,7 @@ class Place:
         self.record: Record = deepcopy(base.record) if base else Record()
         if base:
             shutil.copytree(base.directory, self.directory)
+            self.damaged = base.damaged
         else:
             self.directory.mkdir()
 
@@ -92,15 +96,18 @@ class Place:
         close: bool = False,
         fsync: Fsync = "always",
         kill_after: float = 0.0,
+        settle: float = 0.0,
     ) -> int:
         """Live in a child process until `close` or a SIGKILL; return its status."""
         self.journal.write_bytes(b"")
 
         def child() -> None:
             SHIM.start(self.directory, self.journal)
+            if settle:
+                hurry(checkpoint_interval=60.0)  # which would sync as well
             arm()
             life = Life(self.directory, SHIM.note, fsync)
-            asyncio.run(life.run(max(self.record.tried, default=0) + 1, cycles))
+            asyncio.run(life.run(max(self.record.tried, default=0) + 1, cycles, settle))
             SHIM.note(f"count {SHIM.count}")
             if close:
                 SHIM.end_fault()
@@ -113,6 +120,8 @@ class Place:
             self.record.add(note)
         if status:
             self.record.oracle.kill()
+        else:
+            self.record.end()
         return status
 
     def notes(self) -> list[str]:
@@ -121,16 +130,37 @@ class Place:
 
     def check(self) -> None:
         """Check what is left in a child process, and remove it."""
-        forked(lambda: self.record.check_end(self.directory))
-        assert not list(self.directory.glob("*.damaged*")), "taken for damage"
+        forked(lambda: self.record.check_end(self.directory, may_drop=self.may_drop))
+        assert self.damaged or not list(self.directory.glob("*.damaged*")), "taken for damage"
         shutil.rmtree(self.root)
 
 
 def bases() -> list[Place]:
-    """Return where a life may begin: nothing, and what a killed one left."""
-    begun = Place()
+    """Return where a life may begin: nothing, what a killed one left, and a file with damage that costs no row."""
+    begun, damaged = Place(), Place()
     begun.live(EARLIER_CYCLES)
-    return [Place(), begun]
+    damaged.live(EARLIER_CYCLES, close=True)
+    damage(damaged)
+    return [Place(), begun, damaged]
+
+
+FREE_PAGES: Final = b"\0\0\0\x7f"
+
+
+def damage(place: Place) -> None:
+    """Change the number of free pages in the header of the database (SQLite's file format, 1.3.8)."""
+    with (place.directory / DATABASE_FILE).open("r+b") as file:
+        file.seek(36)
+        file.write(FREE_PAGES)
+    place.damaged = True
+
+
+def damage_disk(disk: Disk, place: Place) -> None:
+    """Do the same to a place and the disk that follows it."""
+    damage(place)
+    inode = str((place.directory / DATABASE_FILE).stat().st_ino)
+    disk.apply(Operation("W", [inode, "36", "4"], FREE_PAGES))
+    disk.apply(Operation("S", [inode]))
 
 
 def operations_of(base: Place, kinds: Kind, cycles: int) -> int:
@@ -181,28 +211,36 @@ def fail_everywhere(options: argparse.Namespace) -> str:
 
 
 def lose_power_everywhere(options: argparse.Namespace) -> str:
-    """Rebuild what may be on the disk after a loss of power at each operation, and check each of these states."""
+    """Rebuild what may be on the disk after a loss of power at each operation of some lives, and check these states.
+
+    With fsync `always`, all that was committed is there; with `interval`, all that was before the last sync.
+    """
     states, rng = 0, random.Random(options.seed + options.part)
-    for base in bases():
-        place = Place(base)
-        place.live(options.cycles)
-        disk, record = Disk(read_files(base.directory)), base.record
-        operations = read_journal(place.journal)
-        chosen = share(len(operations), options)
-        for number, operation in enumerate(operations, 1):
-            disk.apply(operation)
-            if operation.kind == "N":
-                record.add(operation.words[0])
-            if number not in chosen:
-                continue
-            for contents in disk.crash_states(rng, options.samples):
-                after = Place()
-                after.record = deepcopy(record)
-                after.record.oracle.kill()
-                write_files(after.directory, contents)
-                with context(after, f"power lost after operation {number}"):
-                    after.check()
-                states += 1
+    for fsync in options.fsync:
+        place, disk = Place(), Disk({})
+        synced = Record() if fsync == "interval" else None
+        for end in ("kill", "close", "kill after damage"):
+            if end == "kill after damage":
+                damage_disk(disk, place)
+            record = deepcopy(place.record)
+            place.live(options.cycles, close=end == "close", fsync=fsync, settle=0.3 * (fsync == "interval"))
+            operations = read_journal(place.journal)
+            chosen = share(len(operations), options)
+            for number, operation in enumerate(operations, 1):
+                disk.apply(operation)
+                if operation.kind == "N":
+                    record.add(operation.words[0])
+                if operation.words[:1] == ["settled"]:
+                    synced = deepcopy(record)
+                for contents in disk.crash_states(rng, options.samples) if number in chosen else ():
+                    after = Place()
+                    after.damaged, after.may_drop = place.damaged, fsync == "interval"
+                    after.record = deepcopy(record)
+                    after.record.kill(synced)
+                    write_files(after.directory, contents)
+                    with context(after, f"fsync {fsync}, power lost after operation {number} of the life before {end}"):
+                        after.check()
+                    states += 1
     return f"states={states}"
 
 
@@ -236,6 +274,7 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--samples", type=int, default=6)
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--fsync", nargs="*", choices=FSYNC[:2], default=FSYNC[:2])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     hurry()

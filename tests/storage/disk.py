@@ -84,14 +84,14 @@ class Disk:
         else:
             parts = (_part(changes, rng) for _ in range(samples))
         for part in parts:
-            kept: dict[str, list[Change]] = {}
+            chosen: dict[str, list[Change]] = {}
             for inode, change in part:
-                kept.setdefault(inode, []).append(change)
-            yield self._contents(rng.choice(names), kept)
+                chosen.setdefault(inode, []).append(change)
+            yield self._contents(rng.choice(names), chosen)
 
-    def _contents(self, names: Mapping[str, str], kept: Mapping[str, Sequence[Change]]) -> dict[str, bytes]:
+    def _contents(self, names: Mapping[str, str], chosen: Mapping[str, Sequence[Change]]) -> dict[str, bytes]:
         return {
-            name: _written(self._files[inode].synced, kept.get(inode, ()))
+            name: _written(self._files[inode].synced, chosen.get(inode, ()))
             for name, inode in names.items()
             if not name.endswith("-shm")  # of shared memory, which SQLite builds again
         }

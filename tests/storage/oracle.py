@@ -3,7 +3,7 @@
 A point is its series and its time. Use it for anything between a producer and a store: `issue` before points are handed
 over, `commit` when their cycle is committed, `deliver` for each request that a store accepts, `acknowledge` when the
 acknowledgement of that is committed, a method for each fault; at the end `check`. The first violation raises an
-AssertionError. `seen` counts the faults, so that a run can prove that it tested.
+AssertionError. `events` counts the faults, so that a run can prove that it tested.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ConservationOracle:
     With `durable=False` something is in memory only: a kill may lose it, or repeat what it acknowledged.
     """
 
-    seen: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     issued: dict[PointId, object] = field(default_factory=dict)
     committed: set[PointId] = field(default_factory=set)
     finished: set[PointId] = field(default_factory=set)
@@ -53,7 +53,7 @@ class ConservationOracle:
 
     def issue(self, points: Mapping[PointId, object]) -> None:
         """Note points with their values; whether they arrive is open until `commit`."""
-        assert not (known := points.keys() & self.issued.keys()), f"issued twice by the test: {_some(known)}"
+        assert not (again := points.keys() & self.issued.keys()), f"issued twice by the test: {_some(again)}"
         self.issued.update(points)
 
     def commit(self, points: Collection[PointId], *, durable: bool = True) -> None:
@@ -71,7 +71,7 @@ class ConservationOracle:
         assert not invented, f"delivered but not issued, or with another value: {_some(invented)}"
         repeated = points.keys() & self.finished
         assert not (wrong := repeated - self._repeatable), f"delivered twice: {_some(wrong)}"
-        self.seen["repeat"] += bool(repeated)
+        self.events["repeat"] += bool(repeated)
         new = points.keys() - repeated - self._unreadable
         late = [(series, time) for series, time in new if time <= self._last_time.get(series, float("-inf"))]
         assert not late, f"out of order: {_some(late)}"
@@ -100,13 +100,19 @@ class ConservationOracle:
 
     def lose_answer(self) -> None:
         """Note that the answer to the last delivery did not arrive: it is sent again."""
-        self.seen["lost answer"] += 1
+        self.events["lost answer"] += 1
         self._repeatable |= self._open
 
-    def kill(self) -> None:
-        """Note a kill: what was in memory only may be gone, and the last request, if open, comes again."""
-        self.seen["kill"] += 1
+    def kill(self, synced: ConservationOracle | None = None) -> None:
+        """Note a kill: what was in memory only may be gone, and the last request, if open, comes again.
+
+        At a loss of power all that happened since `synced` may be undone.
+        """
+        self.events["kill"] += 1
         forgotten = self._open | self._acknowledged_in_memory
+        if synced:
+            forgotten |= self.finished - (synced.finished - synced._open)
+            self.committed &= synced.committed
         self._repeatable |= forgotten
         self._uncounted |= forgotten
         self.committed -= self._in_memory
@@ -123,8 +129,8 @@ class ConservationOracle:
         return self.committed - self.finished
 
     def check(self, accounting: Accounting, *, may_drop: bool = False, must_see: Collection[str] = ()) -> None:
-        """Check the end of a run, after everything queued was sent: nothing lost, the books equal, the faults seen."""
-        assert not (unseen := {name for name in must_see if not self.seen[name]}), f"not tested: {unseen}"
+        """Check the end of a run, with an empty queue: nothing lost, the books equal, the faults happened."""
+        assert not (unseen := {name for name in must_see if not self.events[name]}), f"not tested: {unseen}"
         dropped, lost, uncounted = accounting.dropped.total(), self.missing(), len(self._uncounted)
         assert may_drop or not (lost or dropped), f"missing {_some(lost)}; {accounting}"
         issued_only = len(self.issued.keys() - self.committed - self.finished) if may_drop else 0

@@ -139,10 +139,9 @@ class Operation:
 
 
 def read_journal(path: Path) -> list[Operation]:
-    """Return the operations of a journal."""
+    """Return the operations of a journal, of which a kill may have cut the last line."""
     content, operations, position = path.read_bytes(), [], 0
-    while position < len(content):
-        end = content.index(b"\n", position)
+    while (end := content.find(b"\n", position)) >= 0:
         kind, rest = content[position : position + 1].decode(), content[position + 2 : end].decode()
         size = int(rest.split()[2]) if kind == "W" else 0
         words = [rest] if kind == "N" else rest.split()

@@ -45,6 +45,7 @@ def backlog(tmp_path: Path) -> Record:
 
 @pytest.mark.parametrize("kinds", [Kind.READ, Kind.READ | Kind.CHANGE])
 @preloaded
+@pytest.mark.slow
 def test_numbers_do_not_repeat_after_a_life_that_could_not_read_the_disk(
     backlog: Record, tmp_path: Path, kinds: Kind
 ) -> None:
@@ -69,11 +70,12 @@ def test_numbers_do_not_repeat_after_a_life_that_could_not_read_the_disk(
 
 
 @preloaded
+@pytest.mark.slow
 def test_two_seconds_of_read_errors_drop_nothing(tmp_path: Path) -> None:
     """The queue is larger than the cache of SQLite, and than what the queue reads ahead."""
     shim = Shim()
     shim.start(tmp_path)
-    record = fill(tmp_path, 3000)
+    record = fill(tmp_path, 1500)
     life = Life(tmp_path, record.add)
 
     async def live() -> None:
@@ -94,6 +96,7 @@ def test_two_seconds_of_read_errors_drop_nothing(tmp_path: Path) -> None:
 
 
 @preloaded
+@pytest.mark.slow
 @pytest.mark.parametrize("fsync", ["always", "interval"])
 def test_a_slow_fsync_delays_neither_a_cycle_nor_the_event_loop_nor_the_end(tmp_path: Path, fsync: Fsync) -> None:
     """Each fsync takes three seconds; patience is 0.2 s."""

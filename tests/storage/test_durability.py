@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("suite", "options", "min_count"),
     [
-        ("kills", ["--cycles=8"], 100),
-        ("errors", ["--cycles=8", "--stride=5"], 100),
-        ("power", ["--cycles=8", "--stride=5"], 500),
-        ("random", ["--minutes=0.3"], 50),
+        ("kills", ["--cycles=5"], 250),
+        ("errors", ["--cycles=8", "--stride=13"], 100),
+        ("power", ["--cycles=8", "--stride=24"], 300),
+        ("random", ["--minutes=0.3"], 40),
     ],
 )
 def test_a_disturbed_life_loses_invents_and_repeats_nothing(

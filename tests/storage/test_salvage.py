@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.storage import CycleCommit, StorageConfig, TransitionRecord
-from exporter.storage.database import Database
+from exporter.storage import CycleCommit, StorageConfig, TransitionRecord, schema
+from exporter.storage.database import open_database
 from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, LEDGER_FILE, SALVAGED_FILE, WAL_FILE
 from exporter.storage.disk import Disk
 from exporter.storage.inspection import verify
@@ -191,18 +191,29 @@ async def test_a_changed_value_is_not_believed(sound: Path, tmp_path: Path, tabl
     assert await check(tmp_path) == 1
 
 
+async def test_a_damaged_transition_is_counted_once(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path, dirs_exist_ok=True)
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as connection:
+        connection.execute("UPDATE transitions SET body = x'00' WHERE id = 30")
+        connection.commit()
+    async with running(Process(tmp_path)) as process:
+        for _ in range(2):
+            assert len(await process.storage.history.read()) == 299
+        assert process.storage.metrics().damaged_rows == 1
+
+
 async def test_damage_at_work_is_repaired_and_only_what_is_damaged_is_lost(tmp_path: Path) -> None:
     """The page is destroyed under the open database."""
     async with running(Process(tmp_path)) as process:
         for number in range(REQUESTS):
             await process.commit(body_of(number))
-        process.storage._disk._database.truncate_wal()  # type: ignore[union-attr] # it is open
+        process.storage._disk._database.connection.execute(schema.TRUNCATE_WAL)  # type: ignore[union-attr] # it is open
         for entry in process.storage.queue._entries.values():
             entry.request = None
         leaves = [number for number, page in enumerate(pages(tmp_path / DATABASE_FILE)) if page[0] == LEAF]
         overwrite(tmp_path / DATABASE_FILE, leaves[-1] * PAGE, b"\xff" * PAGE)
         # Its cache holds the sound page.
-        process.storage._disk._database._connection.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
+        process.storage._disk._database.connection.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
         bodies = []
         while len(process.storage.queue):
             if (request := await process.storage.queue.peek()) is None:
@@ -223,8 +234,10 @@ def test_damage_that_a_check_does_not_find_is_salvaged_when_it_is_met_again(soun
     shutil.copytree(sound, tmp_path, dirs_exist_ok=True)
     disk = Disk(StorageConfig(tmp_path, LIMITS, cluster="test"))
     disk.open()
+    damage = sqlite3.DatabaseError()
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     for salvaged in (False, True):
-        disk.note_damage()
+        disk.note_failure(damage)
         assert not disk.open().lost
         assert (tmp_path / DAMAGED_FILE).exists() is salvaged
     assert len(disk.stored) == REQUESTS
@@ -274,6 +287,6 @@ def test_the_head_of_a_request_that_was_changed_is_not_believed(sound: Path, tmp
 
 
 def test_the_pages_of_the_tests_are_those_of_the_database(sound: Path) -> None:
-    database = Database(sound, "never")
-    assert database.page_size == PAGE
+    database = open_database(sound, "never")
+    assert database.value(schema.PAGE_SIZE) == PAGE
     database.close()

@@ -14,12 +14,13 @@ import pytest
 
 from exporter import storage
 from exporter.storage import schema
-from exporter.storage.database import Database
+from exporter.storage.database import open_database
 from exporter.storage.directory import DATABASE_FILE, error_message, is_damage
 from exporter.storage.ledger import SLOT_BYTES, Ledger, LedgerFile, decode_ledger, encode_ledger
 
 PACKAGE: Final = Path(storage.__file__).parent
 LEDGER: Final = Ledger(
+    entry=8,
     commit=7,
     head=3,
     last_request=9,
@@ -36,7 +37,7 @@ LEDGER: Final = Ledger(
 
 
 def test_a_new_file_has_the_schema_and_can_shrink(tmp_path: Path) -> None:
-    Database(tmp_path, "interval").close()
+    open_database(tmp_path, "interval").close()
     with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
@@ -46,14 +47,14 @@ def test_a_new_file_has_the_schema_and_can_shrink(tmp_path: Path) -> None:
 
 
 def test_an_earlier_schema_is_migrated_and_its_rows_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = Database(tmp_path, "interval")
-    database.set_meta({"cluster": "test"})
+    database = open_database(tmp_path, "interval")
+    database.connection.execute(schema.UPSERT_META, schema.with_checksum("cluster", "test"))
     database.close()
     added = ("CREATE TABLE added (id INTEGER PRIMARY KEY)",)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, added))
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
-    migrated = Database(tmp_path, "interval")
-    assert migrated.meta() == {"cluster": "test"}
+    migrated = open_database(tmp_path, "interval")
+    assert migrated.connection.execute(schema.META).fetchone()[:2] == ("cluster", "test")
     migrated.close()
     with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM added").fetchone() == (0,)
@@ -62,8 +63,8 @@ def test_an_earlier_schema_is_migrated_and_its_rows_stay(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(("fsync", "synchronous"), [("always", 2), ("interval", 1), ("never", 0)])
 def test_each_setting_of_fsync_is_one_of_sqlites(tmp_path: Path, fsync: storage.Fsync, synchronous: int) -> None:
-    database = Database(tmp_path, fsync)
-    assert database._connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+    database = open_database(tmp_path, fsync)
+    assert database.connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
     database.close()
 
 
@@ -101,11 +102,11 @@ def test_what_is_not_a_ledger_is_none(text: str) -> None:
 
 def test_the_file_has_the_latest_ledger(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
-    for commit in (1, 2, 3):
+    for entry in (1, 2, 3):
         file = LedgerFile(path)
-        file.write(encode_ledger(replace(LEDGER, commit=commit)))
+        file.write(encode_ledger(replace(LEDGER, entry=entry)))
         file.close()
-        assert latest(path) == replace(LEDGER, commit=commit)
+        assert latest(path) == replace(LEDGER, entry=entry)
     assert path.stat().st_size == 2 * SLOT_BYTES
 
 
@@ -122,12 +123,13 @@ def test_a_torn_write_of_one_slot_leaves_the_other(tmp_path: Path, torn: int) ->
     assert latest(path) == replace(LEDGER, commit=2 - torn)
 
 
-def test_of_two_ledgers_of_one_commit_the_incomplete_one_counts(tmp_path: Path) -> None:
+def test_a_ledger_of_a_later_commit_is_later_whatever_its_entry(tmp_path: Path) -> None:
+    """A mark of incompleteness that was written by another thread during the commit does not hide it."""
     file = LedgerFile(tmp_path / "ledger")
-    file.write(encode_ledger(LEDGER))
-    file.write(encode_ledger(replace(LEDGER, complete=False)))
+    file.write(encode_ledger(replace(LEDGER, commit=8, entry=9)))
+    file.write(encode_ledger(replace(LEDGER, entry=10, complete=False)))
     file.close()
-    assert latest(tmp_path / "ledger") == replace(LEDGER, complete=False)
+    assert latest(tmp_path / "ledger") == replace(LEDGER, commit=8, entry=9)
 
 
 def latest(path: Path) -> Ledger | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.live import Live
@@ -15,13 +16,13 @@ from exporter.gate.explanation import explanation_lines
 from exporter.gate.template import effective_count, int_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
     from exporter.gate.analysis_run import AnalysisPlan
     from exporter.gate.runner import OnStep
-    from exporter.gate.simulation import MeasurementTrace
+    from exporter.gate.simulation import AnalysisRunResult, MeasurementTrace
     from exporter.gate.template import Metric
 
 EXIT_UNDECIDED: Final = 4
@@ -121,6 +122,18 @@ def result_lines(status: AnalysisRunStatus) -> Iterator[str]:
     yield f"{phase}: {status.message or (final.effect if final else 'not decided yet')}"
 
 
+def runs_summary(results: Sequence[AnalysisRunResult]) -> str:
+    """Return one line on several runs: how many ended in each phase, and the median time to it."""
+    durations: dict[AnalysisPhase, list[float]] = {}
+    for result in results:
+        status = result.status
+        seconds = (status.completed_at or 0.0) - (status.started_at or 0.0)
+        durations.setdefault(status.phase or AnalysisPhase.RUNNING, []).append(max(seconds, 0.0))
+    phases = sorted(durations, key=lambda phase: -len(durations[phase]))
+    texts = (f"{len(durations[phase])} {phase} (median {median(durations[phase]) / 60:.1f} min)" for phase in phases)
+    return f"{len(results)} runs: {', '.join(texts)}"
+
+
 def trace_lines(traces: Sequence[MeasurementTrace]) -> Iterator[str]:
     """Yield the explanation of every measurement; of consecutive equal ones only the first, and their number."""
     previous: list[str] = []
@@ -140,3 +153,11 @@ def trace_lines(traces: Sequence[MeasurementTrace]) -> Iterator[str]:
 def _repetition_line(count: int) -> Iterator[str]:
     if count:
         yield f"  … the same {count} more time{'s' if count > 1 else ''}"
+
+
+def table_lines(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield a table as lines of text, its columns as wide as their longest cell."""
+    cells = [tuple(columns), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

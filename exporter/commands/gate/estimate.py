@@ -7,7 +7,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.gate.run import endpoint
-from exporter.gate.render.evidence import bursts_query, traffic_queries
+from exporter.gate.render.evidence import TRAFFIC_SECONDS, bursts_query, traffic_queries
 from exporter.gate.sequential import ServiceTraffic, detectable_factor, expected_minutes
 from exporter.gate.template import HttpHeader, PrometheusProvider
 from exporter.metrics import Failure
@@ -61,6 +61,12 @@ async def estimate(answers: Answers, credential: Credential | None) -> Iterator[
         traffic = await service_traffic(client, answers)
     if isinstance(traffic, Failure):
         return without_traffic(answers, traffic.message)
+    if not traffic.bad_per_minute:
+        what = "bad requests" if traffic.requests else "requests"
+        reason = (
+            f"the store has no {what} of it in the last {TRAFFIC_SECONDS // 60} min; check --metric, --service-label"
+        )
+        return without_traffic(answers, f"{reason} and --namespace")
     return with_traffic(answers, traffic)
 
 
@@ -101,8 +107,8 @@ def _decision(verb: str, minutes: float, limit: float) -> str:
 
 def _remedies(answers: Answers, traffic: ServiceTraffic, limit: float) -> Iterator[str]:
     test = answers.sequential_test
-    found = detectable_factor(test, traffic, answers.weight / 100, limit)
-    what = f"finds a canary that is {found:.1f} times as bad" if found < inf else "finds no regression by its errors"
+    factor = detectable_factor(test, traffic, answers.weight / 100, limit)
+    what = f"finds a canary that is {factor:.1f} times as bad" if factor < inf else "finds no regression by its errors"
     yield f"in that time the gate {what}; undecided, the rollout pauses. Raise --weight, --count or --worse"
 
 

@@ -43,10 +43,18 @@ class LoadedGate:
     secrets: Mapping[str, str] = field(repr=False)
 
 
-def load_gate(source: GateSource, *, need_secrets: bool) -> LoadedGate:
-    """Load a gate. Raises GateError."""
+def argument_names_of(source: GateSource, text: str) -> tuple[str, ...]:
+    """Return the names of a gate's arguments. Raises GateError."""
     try:
-        objects = read_objects(read_text(source.file))
+        return tuple(argument.name for argument in select(read_objects(text).templates, source.template).spec.args)
+    except TemplateError as error:
+        raise GateError(f"{source.file}: {error}") from None
+
+
+def load_gate(source: GateSource, *, need_secrets: bool, text: str | None = None) -> LoadedGate:
+    """Load a gate; `text` is the file's, if it has been read. Raises GateError."""
+    try:
+        objects = read_objects(read_text(source.file) if text is None else text)
         template = select(objects.templates, source.template)
         values = _argument_values(source, template)
         secrets = _take_secrets(template, values, objects.secrets)
@@ -75,13 +83,14 @@ def _argument_values(source: GateSource, template: AnalysisTemplate) -> dict[str
     variables = {argument.name: os.environ.get(variable_name(argument.name)) for argument in template.spec.args}
     values = {name: value for name, value in variables.items() if value is not None}
     for text in source.argument_files:
-        name, path = _split_option(text, "--arg-file")
+        name, path = split_option(text, "--arg-file")
         values[name] = read_text(path)
-    values |= dict(_split_option(text, "--arg") for text in source.arguments)
+    values |= dict(split_option(text, "--arg") for text in source.arguments)
     return values
 
 
-def _split_option(text: str, option: str) -> tuple[str, str]:
+def split_option(text: str, option: str) -> tuple[str, str]:
+    """Return name and value of an option NAME=VALUE. Raises GateError."""
     name, equals, value = text.partition("=")
     if not equals:
         raise GateError(f"{option} takes NAME=VALUE, and there is no =")  # without the text, which may be a secret

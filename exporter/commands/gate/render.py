@@ -16,6 +16,8 @@ from exporter.gate.lint.inputs import LintContext, read_input
 from exporter.gate.lint.rules import apply_rules
 from exporter.gate.render import manifest
 from exporter.gate.render.answers import QUESTIONS, Answers, Credential, Signal, parse_credential
+from exporter.gate.render.insertion import insert_step
+from exporter.gate.render.routes import route_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,9 +98,27 @@ def _parts(answers: Answers, part: str | None, credential: Credential | None) ->
     if part == "template":
         return template
     steps = "".join(f"#   {line}".rstrip() + "\n" for line in manifest.snippet(answers).splitlines())
-    return (
-        f"{secret}{'---' + chr(10) if secret else ''}{template}---\n# In the Rollout {answers.rollout_name}:\n{steps}"
-    )
+    # Without the Secret: a pipe, a log or a repository would keep its credential.
+    return f"{template}---\n# In the Rollout {answers.rollout_name}:\n{steps}"
+
+
+def warnings_about(file: Path, answers: Answers) -> tuple[str, ...]:
+    """Return warnings about a Rollout whose canary and stable a sequential test cannot compare. Raises GateError."""
+    return tuple(route_warnings(read_text(file, "--into"))) if answers.is_sequential else ()
+
+
+def insert_into(file: Path, answers: Answers) -> None:
+    """Insert the gate's step into the file of a Rollout. Raises GateError."""
+    try:
+        # Not as text, which would change its line breaks.
+        changed = insert_step(file.read_bytes().decode(), answers)
+        file.write_bytes(changed.encode())
+    except UnicodeDecodeError:
+        raise GateError(f"--into {file} is not UTF-8 text") from None
+    except ValueError as error:
+        raise GateError(f"--into {file}: {error}") from None
+    except OSError as error:
+        raise GateError(f"--into {file} cannot be changed: {error.strerror}; give the file of the Rollout") from None
 
 
 def load_credential(file: Path | None, variable: str | None, prompt: Callable[[], str] | None) -> Credential | None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.progress import Progress
 
 from exporter import log
 from exporter.commands.gate import display
 from exporter.commands.gate.load import GateError, load_gate, with_address
+from exporter.commands.gate.plot import plot_lines, plotted_metrics
 from exporter.config.section import ClientTlsSection
 from exporter.config.values import parse_duration
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan, status_json
@@ -76,9 +79,12 @@ class RunOptions:
     end: float | None = None
     step: float | None = None
     max_duration: float | None = None
+    plot: bool = False
 
     def starts(self) -> tuple[float, ...]:
         """Return the past start times, none for a run now. Raises GateError for options that contradict each other."""
+        if self.plot and (self.as_json or self.step is not None):
+            raise GateError("--plot draws one run as text; leave out --json, --until and --every")
         if (self.end is None) != (self.step is None) or (self.end is not None and self.start is None):
             raise GateError("--until and --every need each other, and --at")
         if self.start is None:
@@ -127,10 +133,17 @@ async def _run_once(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -
 
 
 async def _run_several(gate: LoadedGate, plan: AnalysisPlan, options: RunOptions) -> int:
-    code = 0
-    async for start, result in _runs(gate, plan, options, lambda *_: None):
-        code = max(code, display.exit_code(result.status), key=EXIT_CODE_ORDER.index)
-        _print_line(start, result, options)
+    code, results = 0, list[AnalysisRunResult]()
+    # On standard error, as the summary with --json: standard output is one object per run.
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("runs", total=len(options.starts()))
+        async for start, result in _runs(gate, plan, options, lambda *_: None):
+            code = max(code, display.exit_code(result.status), key=EXIT_CODE_ORDER.index)
+            _print_line(start, result, options)
+            results.append(result)
+            progress.advance(task)
+    print(display.runs_summary(results), file=sys.stderr if options.as_json else sys.stdout)
     return code
 
 
@@ -173,6 +186,7 @@ def endpoint(provider: PrometheusProvider) -> PrometheusEndpoint:
         timeout=TIMEOUT_SECONDS if provider.timeout is None else provider.timeout,
         proxy=environment_proxy(url.scheme, url.hostname or "", url.port) if url.hostname else None,
         hints=TEMPLATE_HINTS,
+        follows_redirects=True,
     )
 
 
@@ -197,7 +211,8 @@ def print_result(result: AnalysisRunResult, options: RunOptions) -> int:
         lines = [json.dumps(document, sort_keys=True)]
     else:
         explanation = display.trace_lines(result.traces) if options.explain else ()
-        lines = [*explanation, *display.result_lines(result.status)]
+        plots = [line for plotted in plotted_metrics(result.traces) for line in plot_lines(plotted)]
+        lines = [*explanation, *(plots if options.plot else ()), *display.result_lines(result.status)]
     for line in lines:
         print(log.REDACTOR.redact(line))  # noqa: T201
     return display.exit_code(result.status)

@@ -121,7 +121,12 @@ async def verify(
         has_earlier = not samples and await poller.has_series(_heartbeat_selector(0), sent_at - SECONDS_PER_DAY)
         families = await _stored_families(poller, exported, attributes) if samples else ()
     added = matching.added_labels(attributes, labels)
-    return VerifyReport(sent_at, latency, message, stored, attributes, added, families, has_earlier)
+    interval = max((source.interval for source in settings.argo), default=DEFAULT_INTERVAL)
+    return VerifyReport(sent_at, latency, message, stored, attributes, added, families, has_earlier, interval)
+
+
+DEFAULT_INTERVAL: Final = 15.0
+"""Seconds between two samples if no controller is scraped: the default of the setting."""
 
 
 def _endpoint(settings: Settings) -> PrometheusEndpoint:

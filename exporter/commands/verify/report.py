@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from exporter.commands.verify.matching import AttributeMapping, StoredFamily, StoredState
 
-DELAY_STEP: Final = 10
-DELAY_MARGIN: Final = 1.5
-"""The recommended initialDelay is 1.5 times the latency, rounded up to 10 s: one heartbeat is too small a sample."""
+DELAY_STEP: Final = 5
+"""The recommended initialDelay is rounded up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class VerifyReport:
 
     `latency` is the time in seconds until all of the heartbeat could be read, or until the deadline.
     `has_earlier_heartbeats`: the store holds heartbeats of the last day, but not this one. `message` comes from the
-    OTLP endpoint.
+    OTLP endpoint. `interval` is the time in seconds between two samples of a series.
     """
 
     sent_at: float
@@ -34,6 +33,7 @@ class VerifyReport:
     added_labels: Mapping[str, str]
     families: tuple[StoredFamily, ...] = ()
     has_earlier_heartbeats: bool = False
+    interval: float = 15.0
 
     @property
     def is_readable(self) -> bool:
@@ -49,7 +49,8 @@ class VerifyReport:
     @property
     def initial_delay(self) -> int | None:
         """The initialDelay in seconds that a gate on this store needs; None if the heartbeat could not be read."""
-        return DELAY_STEP * ceil(DELAY_MARGIN * self.latency / DELAY_STEP) if self.is_readable else None
+        # A sample may be an interval late before its way to the store begins.
+        return DELAY_STEP * ceil((self.interval + self.latency) / DELAY_STEP) if self.is_readable else None
 
 
 def report_lines(report: VerifyReport) -> Iterator[str]:
@@ -70,7 +71,8 @@ def report_lines(report: VerifyReport) -> Iterator[str]:
 def _delay(report: VerifyReport) -> str:
     latency = report.latency
     if report.is_readable:
-        return f"write to read: {latency:.1f} s; give a gate an initialDelay of at least {report.initial_delay}s"
+        total = f"{report.initial_delay}s: the interval of {report.interval:g} s and this delay"
+        return f"write to read: {latency:.1f} s; give a gate an initialDelay of at least {total}"
     if any(family.names for family in report.heartbeat_families):
         return f"only a part of the heartbeat can be read after {latency:.0f} s"
     if report.has_earlier_heartbeats:

@@ -29,6 +29,7 @@ from exporter.gate.provider import decide_phase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.gate.dialect import StoreKind
     from exporter.gate.expr import Engine
     from exporter.gate.lint.inputs import LintInput, MetricView
 
@@ -47,10 +48,10 @@ _RELATIVE_STEP: Final = 1e-6
 
 
 @lru_cache(maxsize=1024)
-def try_parse_query(text: str) -> Query | PromQLError:
+def try_parse_query(text: str, store: StoreKind) -> Query | PromQLError:
     """Parse a query, or return the error. Cached, since many rules look at the same query."""
     try:
-        return promql.parse(text)
+        return promql.parse(text, store)
     except PromQLError as error:
         return error
 
@@ -58,7 +59,7 @@ def try_parse_query(text: str) -> Query | PromQLError:
 def parse_query(metric: MetricView) -> Query | None:
     """Return a metric's query, None if it is absent or does not parse."""
     text = metric.text(*QUERY)
-    query = try_parse_query(text) if text else None
+    query = try_parse_query(text, metric.store) if text else None
     return query if isinstance(query, Query) else None
 
 

@@ -7,12 +7,13 @@ the linter has to report it with its line; the fields of the CRD come from that 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter import yaml_nodes
 from exporter.gate.arguments import PLACEHOLDER, substitute_known
+from exporter.gate.dialect import READ_DELAYS, StoreKind, store_kind
 from exporter.gate.kubernetes import KubernetesObject, ManifestIssue, parse_manifest
 from exporter.gate.lint.findings import issue
 from exporter.gate.template import ObjectKind, SecretKeyRef
@@ -30,21 +31,49 @@ _ALLOW_COMMENT: Final = re.compile(r"#\s*gate-lint:\s*allow\s+(.*)")
 _RULE_NAME: Final = re.compile(r"[\w-]+")
 
 
+MetricKey = tuple[str, str]
+"""The names of the gate and of the metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTraffic:
+    """The events that one measurement of a share judges, over both versions, and how bursty the bad ones are.
+
+    `dispersion` is variance by mean of the bad events per minute: 1 if they are independent, more in bursts.
+    """
+
+    events: float
+    dispersion: float = 1.0
+    selects_version: bool = False
+    """Whether the metric judges only one version's share of the events."""
+
+
 @dataclass(frozen=True, slots=True)
 class LintContext:
     """The controller, and in seconds: the scrape interval of the metrics, and the delay until a sample is readable."""
 
     controller: ControllerVersion
     scrape_interval: float = 30.0
-    read_delay: float = 30.0
+    read_delay: float | None = None
+    """None: what the kind of the store makes it."""
+    store: StoreKind = StoreKind.AUTO
+    traffic: Mapping[MetricKey, MetricTraffic] = field(default_factory=dict)
+    """What a store shows about metrics (`exporter.gate.lint.traffic`)."""
+
+    def delay_of(self, store: StoreKind) -> float:
+        """Return the delay until a sample can be read from a kind of store."""
+        if self.read_delay is not None:
+            return self.read_delay
+        return READ_DELAYS[store]
 
 
 # Without slots, here and below: a cached_property needs the object's __dict__.
 @dataclass(frozen=True)
 class GateView:
-    """A template or run."""
+    """A template or run, and the kind of store that its queries are for."""
 
     document: KubernetesObject
+    store: StoreKind = StoreKind.AUTO
 
     @property
     def is_run(self) -> bool:
@@ -108,6 +137,11 @@ class MetricView:
         """Return its name."""
         return str(self.get("name") or "")
 
+    @property
+    def store(self) -> StoreKind:
+        """Return the kind of store that evaluates its query."""
+        return store_kind(self.gate.store, self.text("provider", "prometheus", "address"))
+
     def path(self, *path: str | int) -> Path:
         """Return the path of one of its fields in the document."""
         return ("spec", "metrics", self.index, *path)
@@ -149,7 +183,8 @@ class LintInput:
     def gates(self) -> tuple[GateView, ...]:
         """Return the templates and runs."""
         kinds = set(ObjectKind)
-        return tuple(GateView(document) for document in self.documents if document.kind in kinds)
+        store = self.context.store
+        return tuple(GateView(document, store) for document in self.documents if document.kind in kinds)
 
     @cached_property
     def metrics(self) -> tuple[MetricView, ...]:
@@ -160,6 +195,38 @@ class LintInput:
     def prometheus_metrics(self) -> tuple[MetricView, ...]:
         """Return the metrics with a Prometheus provider."""
         return tuple(metric for metric in self.metrics if isinstance(metric.raw("provider", "prometheus"), dict))
+
+    def template(self, reference: Mapping[str, Any], namespace: str, file: str = "") -> GateView | None:
+        """Return the template that a reference from a namespace names, one of the same file first."""
+        kind = ObjectKind.CLUSTER_TEMPLATE if reference.get("clusterScope") else ObjectKind.TEMPLATE
+        name = reference.get("templateName")
+        candidates = [
+            gate
+            for gate in self.gates
+            if (gate.document.kind, gate.document.name) == (kind, name) and _is_near(gate.document, namespace)
+        ]
+        return next((gate for gate in candidates if gate.document.file == file), next(iter(candidates), None))
+
+    def nested_gates(self, gate: GateView) -> tuple[GateView, ...]:
+        """Return the templates of the input that a template refers to, directly or not, without the template itself."""
+        nested_by_id: dict[int, GateView] = {id(gate): gate}
+        pending = [gate]
+        while pending:
+            document = pending.pop().document
+            for row in rows(document.get("spec", "templates")):
+                nested = self.template(row, document.namespace, document.file)
+                if nested is not None and id(nested) not in nested_by_id:
+                    nested_by_id[id(nested)] = nested
+                    pending.append(nested)
+        return tuple(nested_by_id.values())[1:]
+
+    def is_complete(self, gates: Iterable[GateView]) -> bool:
+        """Return whether all templates that these refer to are in the input."""
+        return all(
+            self.template(row, gate.document.namespace, gate.document.file) is not None
+            for gate in gates
+            for row in rows(gate.document.get("spec", "templates"))
+        )
 
     def of_kind(self, kind: str) -> Iterator[KubernetesObject]:
         """Yield the objects of a kind."""
@@ -192,6 +259,11 @@ def read_input(files: Iterable[ManifestFile], context: LintContext) -> LintInput
         context,
         {file.name: tuple(yaml_nodes.split_lines(file.text)) for file in files},
     )
+
+
+def _is_near(template: KubernetesObject, namespace: str) -> bool:
+    """Return whether a template can be used from a namespace; one without a namespace can be applied to any."""
+    return template.kind == ObjectKind.CLUSTER_TEMPLATE or not namespace or template.namespace in {"", namespace}
 
 
 def _is_core_or_argo(document: KubernetesObject) -> bool:

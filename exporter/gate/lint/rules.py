@@ -10,6 +10,7 @@ from exporter.gate.lint.checks import (
     arguments,
     conditions,
     credentials,
+    evidence,
     limits,
     manifests,
     queries,
@@ -19,7 +20,7 @@ from exporter.gate.lint.checks import (
 from exporter.gate.lint.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from exporter.gate.lint.findings import Issue
     from exporter.gate.lint.inputs import LintInput
@@ -37,6 +38,11 @@ class LintRule:
     severity: Severity
     summary: str
     check: Check
+
+    @property
+    def since(self) -> str:
+        """Return the version of this program that added it."""
+        return SINCE.get(self.name, "0.1.0")
 
 
 RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
@@ -56,9 +62,15 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("not-a-number", E, "a count or limit that is not a number: read as 0", limits.check_not_a_number),
     ("limits", E, "counts and limits that the controller rejects", limits.check_refused),
     ("interval-missing", E, "a count above 1 without interval", limits.check_interval_missing),
-    ("limit-unreachable", E, "a limit that the measurements cannot exceed", limits.check_unreachable),
+    (
+        "limit-unreachable",
+        E,
+        "a limit that the measurements cannot exceed, so that it stops no bad canary",
+        limits.check_unreachable,
+    ),
     ("limit-comment", W, "a failureLimit that differs by one from its comment", limits.check_comment),
-    ("matches-nothing", E, "a dryRun or measurementRetention that matches no metric", limits.check_matches_nothing),
+    ("matches-nothing", E, "a dryRun or measurementRetention that matches no metric", references.check_matches_nothing),
+    ("rule-repeated", E, "a dryRun or measurementRetention rule twice in a template", limits.check_repeated_rules),
     ("all-dry", W, "a gate in which every metric is a dry run", limits.check_all_dry),
     # Time
     ("duration", E, "a duration that Go does not parse", schedule.check_duration),
@@ -69,7 +81,14 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("overlap-in-time", W, "a range so long that one bad moment exceeds failureLimit", schedule.check_overlap),
     # Query
     ("no-query", E, "a Prometheus metric without a query", queries.check_missing),
-    ("promql", E, "a query that is not PromQL", queries.check_malformed),
+    ("promql", E, "a query that is not PromQL, or not MetricsQL at a store that takes it", queries.check_malformed),
+    (
+        "unknown-function",
+        W,
+        "a function that neither language has, at a store that is not given by --store",
+        queries.check_unknown_function,
+    ),
+    ("metricsql", W, "MetricsQL, and no address that shows whether the store takes it", queries.check_metricsql),
     ("lost-le", E, "a histogram_quantile of buckets summed without le", queries.check_lost_buckets),
     ("result-type", E, "a query whose result type the controller does not read", queries.check_result_type),
     ("several-series", W, "several series, of which the conditions use only one", conditions.check_several_series),
@@ -78,6 +97,12 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("condition", E, "a condition that does not compile, or fails for every result", conditions.check_malformed),
     ("condition-unknown", W, "a condition that the linter cannot evaluate", conditions.check_unsupported),
     ("empty", E, "result[0] without a guard for an empty result", conditions.check_empty),
+    (
+        "vacuous",
+        E,
+        "an empty result counts as Successful because all() or any() of nothing does",
+        conditions.check_vacuous,
+    ),
     ("nan-passes", E, "NaN counts as Successful", conditions.check_nan_passes),
     ("nan-undecided", W, "NaN makes neither condition true: Inconclusive", conditions.check_nan_undecided),
     ("overlap", E, "a value that is both success and failure: failure takes precedence", conditions.check_overlap),
@@ -117,8 +142,27 @@ RULE_TABLE: Final[tuple[tuple[str, Severity, str, Check], ...]] = (
     ("endless", E, "no count in a gate that a step waits for", references.check_endless),
     ("dummy-value", E, "a count from an argument without a value, in a step", references.check_dummy_value),
     ("metric-clash", E, "the same metric name in two templates of an analysis", references.check_metric_clash),
+    (
+        "argument-conflict",
+        E,
+        "an argument with different values in templates of one analysis",
+        references.check_argument_conflict,
+    ),
+    ("rule-clash", E, "a dryRun or measurementRetention rule twice in an analysis", references.check_rule_clash),
+    (
+        "rollout-rule",
+        E,
+        "a Rollout's dryRun or measurementRetention that matches no metric",
+        references.check_rollout_rules,
+    ),
     ("diluted", W, "a share of all traffic that the canary's weight cannot move to failure", conditions.check_diluted),
+    # Evidence
+    ("peeking", W, "a comparison with the stable that any one of many looks can fail", evidence.check_peeking),
+    ("few-requests", W, "a share of too few events, at the store's traffic", evidence.check_few_requests),
+    ("bursty", W, "a share of failures that come in bursts, in the store", evidence.check_bursty),
 )
+SINCE: Final[Mapping[str, str]] = {}
+"""The version that added a rule, if it is not the first; a new rule gets a row when it is released."""
 RULES: Final = tuple(LintRule(*row) for row in RULE_TABLE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter.gate import promql
 from exporter.gate.controller import DEFAULT_VERSION, ControllerVersion, Feature, parse_version
-from exporter.gate.dialect import StoreKind, store_kind
+from exporter.gate.dialect import READ_DELAYS, StoreKind, store_kind
 from exporter.gate.go_format import format_duration, parse_duration
 from exporter.gate.sequential import SequentialTest
 from exporter.net.auth import basic_auth
@@ -155,7 +156,7 @@ class Answers(BaseModel):
     scrape_interval: Seconds = 30
     """Interval at which the metrics are scraped or pushed."""
     read_delay: Seconds = 30
-    """Delay until a sample can be read; `rollouts-exporter verify` measures it."""
+    """Delay until a sample can be read; `verify` measures it. Default where MetricsQL is evaluated: 45s."""
     weight: int = Field(default=10, ge=1, le=99)
     """The canary's weight in percent while the gate runs."""
     next_weight: int = Field(default=25, ge=2, le=100)
@@ -235,6 +236,10 @@ class Answers(BaseModel):
         """Return whether the store evaluates MetricsQL."""
         return store_kind(self.store, self.read_address) is StoreKind.METRICSQL
 
+    def parse_query(self, text: str) -> promql.Query:
+        """Parse a query in the language of the store. Raises PromQLError."""
+        return promql.parse(text, store_kind(self.store, self.read_address))
+
     @property
     def tile(self) -> int:
         """Return the seconds in which the sequential test counts bad requests; a multiple of the scrape interval."""
@@ -266,7 +271,8 @@ class Answers(BaseModel):
 
     def _max_range(self) -> int:
         try:
-            return round(max((seconds for _, seconds in promql.ranges(promql.parse(self.query).expression)), default=0))
+            ranges = promql.ranges(self.parse_query(self.query).expression)
+            return round(max((seconds for _, seconds in ranges), default=0))
         except promql.PromQLError:
             return 0
 
@@ -283,7 +289,7 @@ class Answers(BaseModel):
         sequential = {"count": SEQUENTIAL_COUNT} if values.get("test") == DecisionMethod.SEQUENTIAL else {}
         # A new error stays counted, so later measurements only repeat it.
         once = {"failures": 1} if values.get("signal") == Signal.NEW_ERRORS else {}
-        return {**sequential, **once, **values}
+        return {**sequential, **once, **_default_delay(values), **values}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -338,6 +344,15 @@ class Answers(BaseModel):
             ),
             (self.duration > self.history, f"the gate may last {length}, but --window counts only {history}"),
         )
+
+
+def _default_delay(values: Mapping[str, Any]) -> dict[str, int]:
+    """Return the delay of the store until a sample can be read, nothing for a kind of store that does not exist."""
+    address = values.get("address") or (READ_URL if values.get("cluster_id") else "")
+    with suppress(ValueError):
+        store = store_kind(StoreKind(values.get("store") or StoreKind.AUTO), str(address))
+        return {"read_delay": READ_DELAYS[store]}
+    return {}
 
 
 def _option(name: str) -> str:

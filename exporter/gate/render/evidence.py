@@ -23,6 +23,8 @@ BURST_SECONDS: Final = 6 * 3600
 """How long before the update the bursts of the stable's bad requests are measured."""
 TRAFFIC_SECONDS: Final = 1800
 """Range of the present traffic."""
+MAX_FIRST_COUNT: Final = 10
+"""A new series counts from 0 if its value is below: VictoriaMetrics' increase has a similar bound."""
 FAST_BURN: Final = 14
 """Burn rate that spends 2 % of a month's budget in an hour: the first alert of Google's SRE workbook."""
 BUDGET_DAYS: Final = 30
@@ -34,15 +36,15 @@ DEFAULT_METRICS: Final = {
 
 def evidence_query(answers: Answers) -> str:
     """Return the query of the evidence: above 0 against the canary, empty below the floor of bad requests."""
-    tile, history = answers.tile, f"[{format_duration(answers.history)}:{format_duration(answers.tile)}]"
+    history = f"[{format_duration(answers.history)}:{format_duration(answers.tile)}]"
     share = _lines(_requests(answers, CANARY), "/", f"({_requests(answers, BOTH)} > 0)")
     evidence = _lines(
-        _bad_requests(answers, CANARY, tile),
+        _bad_requests(answers, CANARY),
         f"* ln({WORSE} / (1 + ({WORSE} - 1) * (",
         indent(share, "  "),
         ")))",
         "+",
-        _bad_requests(answers, STABLE, tile),
+        _bad_requests(answers, STABLE),
         f"* ln(1 / (1 + ({WORSE} - 1) * (",
         indent(share, "  "),
         ")))",
@@ -52,14 +54,14 @@ def evidence_query(answers: Answers) -> str:
         "/",
         _burst(answers),
         "and on ()",
-        f"{_sum_over_update(_bad_requests(answers, BOTH, tile), history)} >= {answers.min_events}",
+        f"{_sum_over_update(_bad_requests(answers, BOTH), history)} >= {answers.min_events}",
     )
 
 
 def budget_query(answers: Answers) -> str:
     """Return the query of the guard: 1 where the canary's bad requests must stop, -1 once the canary has passed."""
     history = f"[{format_duration(answers.history)}:{format_duration(answers.tile)}]"
-    spent = _sum_over_update(_bad_requests(answers, CANARY, answers.tile), history)
+    spent = _sum_over_update(_bad_requests(answers, CANARY), history)
     month, all_requests = BUDGET_DAYS * 86400, _all_requests(answers)
     budget = f"({answers.budget:g} * (1 - {answers.slo:g}) * {month} * avg_over_time(({all_requests})[1d:5m]))"
     short, long = (_burn_rate(answers, window) for window in ("5m", "1h"))
@@ -116,24 +118,43 @@ def _sum_of_pods(series: str, role: str) -> str:
 
 
 def _requests(answers: Answers, role: str) -> str:
-    """Return the query of a role's requests per second."""
-    return _sum_of_pods(_rate(answers, _total(answers), answers.range), role)
+    """Return the query of the number of a role's requests in a tile."""
+    return _sum_of_pods(_count(answers, _total(answers)), role)
 
 
-def _bad_requests(answers: Answers, role: str, tile: int) -> str:
+def _bad_requests(answers: Answers, role: str) -> str:
     """Return the query of the number of a role's bad requests in a tile, 0 without any."""
     if answers.signal is Signal.ERROR_RATE:
         # A counter of failures has no series before the first one.
-        bad = _sum_of_pods(_rate(answers, answers.errors, answers.range), role)
-        return f"({bad} * {tile} or on () vector(0))"
+        return f"({_sum_of_pods(_errors(answers), role)} or on () vector(0))"
     # No `or vector(0)`: without a bucket of this bound the slow requests are unknown, not none.
-    fast = _sum_of_pods(_rate(answers, _bound(answers), answers.range), role)
-    return f"(({_requests(answers, role)} - {fast}) * {tile})"
+    return f"({_requests(answers, role)} - {_sum_of_pods(_count(answers, _bound(answers)), role)})"
+
+
+def _count(answers: Answers, matcher: str) -> str:
+    """Return the query of each series' growth in a tile."""
+    if answers.is_metricsql:
+        return f"increase({_metric(answers)}{_braces(answers, matcher)}[{format_duration(answers.tile)}])"
+    return f"{_rate(answers, matcher, answers.range)} * {answers.tile}"
+
+
+def _errors(answers: Answers) -> str:
+    """Return the query of each series' bad requests in a tile, the first one included.
+
+    A series of failures begins with its first failure, which `rate` does not count: of a young canary with many pods
+    that may be all of them.
+    """
+    if answers.is_metricsql:
+        return _count(answers, answers.errors)  # VictoriaMetrics counts from 0 if the first value is small
+    series, history = f"{_metric(answers)}{_braces(answers, answers.errors)}", format_duration(answers.history)
+    # Seen for hours, a series is not new after a failed scrape. The bound keeps old counters out after a longer gap.
+    earlier = f"last_over_time({series}[{history}] offset {format_duration(answers.tile)})"
+    return f"({series} < {MAX_FIRST_COUNT} unless {earlier} or {_count(answers, answers.errors)})"
 
 
 def _burst(answers: Answers) -> str:
     """Return the query of the dispersion of the stable's bad requests before the update, at least 1."""
-    bad = f"({_bad_requests(answers, STABLE, answers.tile)} and on () ({_requests(answers, STABLE)} > 0))"
+    bad = f"({_bad_requests(answers, STABLE)} and on () ({_requests(answers, STABLE)} > 0))"
     before = f"[{format_duration(BURST_SECONDS)}:{format_duration(answers.tile)}]"
     offset = f"offset {format_duration(answers.history)}"
     ratio = _lines(f"stdvar_over_time({bad}{before} {offset})", "/", f"avg_over_time({bad}{before} {offset})")

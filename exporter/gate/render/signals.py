@@ -196,7 +196,7 @@ class ConditionPair:
 
 def conditions(answers: Answers) -> ConditionPair:
     """Return the conditions. Raises ValueError if the query is not PromQL, or returns neither scalar nor vector."""
-    expression = promql.parse(query(answers)).expression
+    expression = answers.parse_query(query(answers)).expression
     match promql.result_type(expression):
         case promql.ResultType.SCALAR:
             return _compare(answers, "result", "!isNaN(result)", "isNaN(result)")

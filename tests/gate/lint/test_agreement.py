@@ -22,7 +22,7 @@ from exporter.net.prometheus_response import QuerySample, Vector
 from tests.gate.lint.helpers import parse_texts, rules
 from tests.gate.recorded import lines
 
-VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.1", "1.10.0-rc1"])
+VERSIONS = st.sampled_from(["1.6.6", "1.7.2", "1.8.3", "1.9.3", "1.10.2", "1.11.0"])
 REFUSED = {"limits", "interval-missing", "duration", "provider", "metric-name", "no-metrics"}
 LIMIT = st.none() | st.integers(-2, 6) | st.sampled_from(["3", "-1", "two"])
 CONDITIONS = [

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from exporter.gate.controller import DEFAULT_VERSION
 from exporter.gate.lint.rules import RULES
-from tests.gate.lint.golden import ARTICLE, PAIRS, VERSIONS, expected
+from tests.gate.lint.golden import ARTICLE, PAIRS, VERSIONS, WITH_STORE, expected
 from tests.gate.lint.helpers import findings, findings_text, rules
 
 if TYPE_CHECKING:
@@ -36,14 +36,18 @@ def pair(rule: str) -> tuple[str, str]:
     return (PAIRS / f"{rule}.bad.yaml").read_text(), (PAIRS / f"{rule}.good.yaml").read_text()
 
 
+def context(rule: str) -> dict[str, Any]:
+    return {"version": VERSIONS.get(rule, DEFAULT_VERSION), "traffic": WITH_STORE.get(rule, {})}
+
+
 @pytest.mark.parametrize("rule", NAMES)
 def test_bad_file_breaks_only_its_rule(rule: str) -> None:
-    assert rules(pair(rule)[0], version=VERSIONS.get(rule, DEFAULT_VERSION)) == [rule]
+    assert rules(pair(rule)[0], **context(rule)) == [rule]
 
 
 @pytest.mark.parametrize("rule", NAMES)
 def test_good_file_breaks_no_rule(rule: str) -> None:
-    assert rules(pair(rule)[1], version=VERSIONS.get(rule, DEFAULT_VERSION)) == []
+    assert rules(pair(rule)[1], **context(rule)) == []
 
 
 @pytest.mark.parametrize("rule", NAMES)
@@ -63,9 +67,9 @@ def test_findings_of_the_article_are_unchanged() -> None:
 @pytest.mark.parametrize("rule", [name for name in NAMES if name != "yaml"])
 def test_comment_suppresses_a_finding(rule: str) -> None:
     bad = pair(rule)[0].split("\n")
-    (finding,) = findings("\n".join(bad), version=VERSIONS.get(rule, DEFAULT_VERSION))
+    (finding,) = findings("\n".join(bad), **context(rule))
     bad.insert(finding.line - 1, f"# gate-lint: allow something-else, {rule}")
-    assert rules("\n".join(bad), version=VERSIONS.get(rule, DEFAULT_VERSION)) == []
+    assert rules("\n".join(bad), **context(rule)) == []
 
 
 @pytest.mark.parametrize(("version", "wrong"), [("1.6.6", True), ("1.9.1", True), ("1.10.0", True), ("1.11.0", False)])

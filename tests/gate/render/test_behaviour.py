@@ -44,18 +44,18 @@ def summary(status: AnalysisRunStatus) -> tuple[str, int, float]:
 @pytest.mark.parametrize(
     ("measured", "end"),
     [
-        pytest.param([[0.01]], ("Successful", 5, 630), id="good"),
-        pytest.param([[0.0]], ("Successful", 5, 630), id="no errors at all"),
-        pytest.param([[0.2]], ("Failed", 3, 390), id="bad"),
-        pytest.param([[0.1]], ("Failed", 3, 390), id="bad, just"),
-        pytest.param([[0.2], [0.01], [0.2], [0.01], [0.2]], ("Failed", 5, 630), id="bad three times, not in a row"),
-        pytest.param([[0.2], [0.2], [0.01]], ("Successful", 5, 630), id="bad twice"),
-        pytest.param([[0.07]], ("Inconclusive", 3, 390), id="between"),
-        pytest.param([[]], ("Inconclusive", 3, 390), id="absent"),
-        pytest.param([[nan]], ("Inconclusive", 3, 390), id="NaN"),
-        pytest.param([[], [], [0.01]], ("Successful", 5, 630), id="absent at first"),
-        pytest.param([500], ("Error", 5, 190), id="no answer"),
-        pytest.param([500, 500, 500, 500, [0.01]], ("Successful", 9, 670), id="no answer at first"),
+        pytest.param([[0.01]], ("Successful", 5, 645), id="good"),
+        pytest.param([[0.0]], ("Successful", 5, 645), id="no errors at all"),
+        pytest.param([[0.2]], ("Failed", 3, 405), id="bad"),
+        pytest.param([[0.1]], ("Failed", 3, 405), id="bad, just"),
+        pytest.param([[0.2], [0.01], [0.2], [0.01], [0.2]], ("Failed", 5, 645), id="bad three times, not in a row"),
+        pytest.param([[0.2], [0.2], [0.01]], ("Successful", 5, 645), id="bad twice"),
+        pytest.param([[0.07]], ("Inconclusive", 3, 405), id="between"),
+        pytest.param([[]], ("Inconclusive", 3, 405), id="absent"),
+        pytest.param([[nan]], ("Inconclusive", 3, 405), id="NaN"),
+        pytest.param([[], [], [0.01]], ("Successful", 5, 645), id="absent at first"),
+        pytest.param([500], ("Error", 5, 205), id="no answer"),
+        pytest.param([500, 500, 500, 500, [0.01]], ("Successful", 9, 685), id="no answer at first"),
     ],
 )
 def test_gate_ends_as_the_table_of_the_article_shows(
@@ -94,7 +94,7 @@ def test_every_series_is_evaluated(measured: list[Any], phase: str, version: str
     [({"scalar": 0.01}, "Successful"), ({"scalar": 0.2}, "Failed"), ({"scalar": nan}, "Inconclusive")],
 )
 def test_scalar_is_evaluated_as_a_number(measured: Any, phase: str) -> None:
-    answers = Answers.model_validate({**ARTICLE, "signal": "promql", "query": "scalar(sum(x))"})
+    answers = Answers.model_validate({**ARTICLE, "signal": "promql", "query": "scalar(sum(x))", "store": "prometheus"})
     assert str(final_status(answers, [measured]).phase) == phase
 
 
@@ -106,5 +106,5 @@ def test_higher_is_better_reverses_the_thresholds(measured: list[Any], phase: st
 
 def test_snippet_contains_the_duration_of_a_good_gate() -> None:
     answers = Answers.model_validate(ARTICLE)
-    assert summary(final_status(answers, [[0.01]]))[2] == 630
-    assert "10m30s if every measurement is good" in snippet(answers)
+    assert summary(final_status(answers, [[0.01]]))[2] == 645
+    assert "10m45s if every measurement is good" in snippet(answers)

@@ -63,12 +63,33 @@ def check_empty(lint_input: LintInput) -> Iterator[Issue]:
     """Report conditions that fail if the query returns nothing, as it may."""
     for tester in _evaluable(lint_input):
         query = parse_query(tester.metric)
-        if tester.is_scalar or (query and not promql.may_be_empty(query.expression)):
+        if tester.is_scalar or (query and not query.may_be_empty):
             continue
         if tester.phase() is AnalysisPhase.ERROR:
             reason = "an empty result (no traffic, no such series) is an Error, and five in a row abort the rollout"
             hint = "decide what no data means: len(result) > 0 && … (not good), or len(result) == 0 || … (good)"
             yield tester.metric.issue((tester.first_field,), reason, hint)
+
+
+def check_vacuous(lint_input: LintInput) -> Iterator[Issue]:
+    """Report conditions that an empty result meets although they do not mention it: all() of nothing is true."""
+    for tester in _evaluable(lint_input):
+        query = parse_query(tester.metric)
+        text = " ".join(tester.texts.values())
+        if tester.is_scalar or (query and not query.may_be_empty) or _MENTIONS_EMPTY.search(text):
+            continue
+        if "result" in text and tester.phase() is AnalysisPhase.SUCCESSFUL:
+            guard = "len(result) > 0 && …" if tester.first_field == SUCCESS else "len(result) == 0 || …"
+            yield tester.metric.issue(
+                (tester.first_field,),
+                "an empty result (no traffic, no such series) is Successful: all() and none() of nothing are true,"
+                " any() is false",
+                f"decide what no data means: {guard} (not good); or the opposite, if no data is good",
+            )
+
+
+_MENTIONS_EMPTY: Final = re.compile(r"\blen\s*\(|\bisNil\s*\(|\bdefault\s*\(|\bresult\s*[!=]=\s*(?:\[|nil)")
+"""How a condition decides what an empty result means."""
 
 
 def check_nan_passes(lint_input: LintInput) -> Iterator[Issue]:
@@ -134,7 +155,7 @@ def check_several_series(lint_input: LintInput) -> Iterator[Issue]:
             continue
         if _uses_first_value_only(tester):
             reason = "the query may return several series in any order, and the conditions evaluate only the first"
-            hint = "aggregate: sum(…), max(…); or evaluate all: all(result, {# < 0.05})"
+            hint = "aggregate: sum(…), max(…); or evaluate all: len(result) > 0 && all(result, {# < 0.05})"
             yield tester.metric.issue(QUERY, reason, hint)
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate import promql
+from exporter.gate.analysis_run import AnalysisPhase
 from exporter.gate.controller import Feature
 from exporter.gate.expr import UnsupportedError
+from exporter.gate.lint.condition_tester import FAILURE, SUCCESS, condition_testers, parse_query
 from exporter.gate.lint.inputs import rows
 from exporter.gate.template import int_value
 from exporter.gate.validation import matches_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from exporter.gate.lint.condition_tester import ConditionTester
     from exporter.gate.lint.findings import Issue
-    from exporter.gate.lint.inputs import LintInput, MetricView
+    from exporter.gate.lint.inputs import GateView, LintInput, MetricView
 
 LIMITS: Final = ("failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
 DISABLED: Final = -1
@@ -91,19 +96,46 @@ def check_interval_missing(lint_input: LintInput) -> Iterator[Issue]:
 
 
 def check_unreachable(lint_input: LintInput) -> Iterator[Issue]:
-    """Report limits that the number of measurements cannot exceed."""
+    """Report limits that the number of measurements cannot exceed, and that thus let a bad canary pass."""
+    testers = {id(tester.metric): tester for tester in condition_testers(lint_input)}
     for metric in lint_input.metrics:
         explicit_count = limit_value(metric, "count") or 0
         count = explicit_count or (0 if metric.raw("interval") or metric.raw("count") else 1)
-        for name, phase in (("failureLimit", "Failed"), ("inconclusiveLimit", "Inconclusive")):
+        for name, phase in LIMITED_PHASES.items():
             limit = limit_value(metric, name) or 0
             # A written count below the limit is refused: check_refused reports it.
-            if 0 < count <= limit and (count == limit or not explicit_count):
+            is_unreachable = 0 < count <= limit and (count == limit or not explicit_count)
+            if is_unreachable and not is_dry_run(metric) and _may_be(metric, phase, testers):
                 yield metric.issue(
                     (name,),
                     f"the gate can never be {phase}: that takes more than {limit} measurements, and count is {count}",
                     f"lower {name} to {limit - 1} or less, or raise count above {limit}",
                 )
+
+
+LIMITED_PHASES: Final = {"failureLimit": AnalysisPhase.FAILED, "inconclusiveLimit": AnalysisPhase.INCONCLUSIVE}
+
+
+def is_dry_run(metric: MetricView) -> bool:
+    """Return whether a rule of its gate makes a metric a dry run."""
+    rules = [row.get("metricName") for row in rows(metric.gate.document.get("spec", "dryRun"))]
+    return any(isinstance(rule, str) and may_match(rule, metric.name) for rule in rules)
+
+
+def _may_be(metric: MetricView, phase: AnalysisPhase, testers: Mapping[int, ConditionTester]) -> bool:
+    """Return whether a measurement can have a phase: otherwise its limit does no harm."""
+    has_both = bool(metric.text(SUCCESS) and metric.text(FAILURE))
+    tester = testers.get(id(metric))
+    if phase is AnalysisPhase.INCONCLUSIVE and not has_both:
+        return False
+    if tester is None or not tester.is_evaluable or len(tester.unknown_arguments) > 1:
+        return True
+    query = parse_query(metric)
+    values: list[tuple[float, ...]] = [(value,) for value in tester.test_values]
+    values += [(math.nan,)] if query is None or promql.may_be_nan(query.expression) else []
+    values += [()] if not tester.is_scalar and (query is None or query.may_be_empty) else []
+    values += [] if query and promql.single_series_labels(query.expression) is not None else [(0.0, 1.0), (1.0, 0.0)]
+    return any(tester.phase(*value) is phase for value in values)
 
 
 def check_comment(lint_input: LintInput) -> Iterator[Issue]:
@@ -131,17 +163,25 @@ def _failures_in_comment(comment: str) -> int | None:
     return _ORDINALS[word] if word in _ORDINALS else _WORDS.index(word)
 
 
-def check_matches_nothing(lint_input: LintInput) -> Iterator[Issue]:
-    """Report dryRun and measurementRetention rules that match no metric name."""
+RULE_FIELDS: Final = ("dryRun", "measurementRetention")
+
+
+def check_repeated_rules(lint_input: LintInput) -> Iterator[Issue]:
+    """Report dryRun and measurementRetention rules that occur twice in a template: no analysis can use it."""
     for gate in lint_input.gates:
-        names = [metric.name for metric in gate.metrics]
-        for field in ("dryRun", "measurementRetention"):
-            for index, row in enumerate(rows(gate.document.get("spec", field))):
-                rule = row.get("metricName")
-                if isinstance(rule, str) and not any(_may_match(rule, name) for name in names):
-                    path = ("spec", field, index, "metricName")
-                    hint = f"use one of the names: {', '.join(names) or 'none'}"
-                    yield gate.issue(path, f"no metric name matches {rule!r}: {REFUSED}", hint)
+        for field in RULE_FIELDS if not gate.is_run else ():
+            yield from _repeated_rules(gate, field)
+
+
+def _repeated_rules(gate: GateView, field: str) -> Iterator[Issue]:
+    names: set[str] = set()
+    for index, row in enumerate(rows(gate.document.get("spec", field))):
+        rule = row.get("metricName")
+        if isinstance(rule, str) and rule in names:
+            path = ("spec", field, index, "metricName")
+            reason = f"two {field} rules have the metricName {rule!r}: the Rollout is InvalidSpec"
+            yield gate.issue(path, reason, "remove one of them")
+        names.add(str(rule))
 
 
 def check_all_dry(lint_input: LintInput) -> Iterator[Issue]:
@@ -149,12 +189,13 @@ def check_all_dry(lint_input: LintInput) -> Iterator[Issue]:
     for gate in lint_input.gates:
         rules = [row.get("metricName") for row in rows(gate.document.get("spec", "dryRun"))]
         texts = [rule for rule in rules if isinstance(rule, str)]
-        if gate.metrics and all(any(_may_match(text, metric.name) for text in texts) for metric in gate.metrics):
+        if gate.metrics and all(any(may_match(text, metric.name) for text in texts) for metric in gate.metrics):
             reason = "every metric is a dry run: the gate always passes"
             yield gate.issue(("spec", "dryRun"), reason, "remove one of them from dryRun")
 
 
-def _may_match(rule: str, name: str) -> bool:
+def may_match(rule: str, name: str) -> bool:
+    """Return whether a rule may match a metric's name."""
     try:
         return matches_name(rule, name)
     except UnsupportedError:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from exporter.gate.lint.findings import Issue
+from exporter.gate.lint.checks.references import rollout_analyses
+from exporter.gate.lint.findings import Issue, issue
+from exporter.gate.lint.inputs import mapping
 from exporter.gate.template import FieldType, crd_schema
 
 if TYPE_CHECKING:
@@ -34,8 +36,9 @@ def check_yaml(lint_input: LintInput) -> Iterator[Issue]:
     for item in lint_input.manifest_issues:
         if not item.is_duplicate_key:
             helm = "render it first: helm template … | rollouts-exporter gate lint -"
-            hint = helm if "Helm" in item.reason else "fix the syntax"
-            yield Issue(item.file, item.line, f"this is not YAML: {item.reason}", hint)
+            hint = helm if "Helm" in item.reason else item.hint or "fix the syntax"
+            reason = item.reason if item.hint else f"this is not YAML: {item.reason}"
+            yield Issue(item.file, item.line, reason, hint)
 
 
 def check_repeated_key(lint_input: LintInput) -> Iterator[Issue]:
@@ -125,6 +128,7 @@ def check_too_early(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_unknown(lint_input: LintInput) -> Iterator[Issue]:
     """Report fields that no controller has."""
+    yield from _misplaced_fields(lint_input)
     for use in _fields(lint_input):
         if use.schema is None:
             similar = get_close_matches(use.name, use.siblings, 1)
@@ -134,6 +138,30 @@ def check_unknown(lint_input: LintInput) -> Iterator[Issue]:
                 if similar
                 else f"use one of: {', '.join(sorted(use.siblings))}",
             )
+
+
+OBJECT_FIELDS: Final = {"apiVersion", "kind", "metadata", "spec", "status"}
+RUN_FIELDS: Final = {"terminate", "ttlStrategy"}
+"""Fields of an AnalysisRun's spec that a template's does not have."""
+
+
+def _misplaced_fields(lint_input: LintInput) -> Iterator[Issue]:
+    """Yield the fields that belong elsewhere: beside spec, beside analysis, or in the spec of another kind."""
+    for gate in lint_input.gates:
+        for name in map(str, gate.document.content):
+            if name not in OBJECT_FIELDS:
+                hint = f"move it into spec: spec.{name}" if name in SPEC_SCHEMA else "remove it"
+                yield gate.issue((name,), f"{name} is beside spec, where {_DROPPED}", hint)
+        spec = mapping(gate.document.get("spec"))
+        for name in ({"templates"} if gate.is_run else RUN_FIELDS) & spec.keys():
+            yield gate.issue(("spec", name), f"the spec of {gate.document.kind} has no {name}: {_DROPPED}", "remove it")
+    for analysis in rollout_analyses(lint_input):
+        for name in SPEC_SCHEMA.keys() & mapping(analysis.rollout.get(*analysis.path[:-1])).keys():
+            path: Path = (*analysis.path[:-1], name)
+            yield issue(analysis.rollout, path, f"{name} is beside analysis, where {_DROPPED}", "move it into analysis")
+
+
+_DROPPED: Final = "kubectl rejects it, or the API server drops it silently"
 
 
 def check_wrong_type(lint_input: LintInput) -> Iterator[Issue]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.gate.arguments import PLACEHOLDER
-from exporter.gate.lint.checks.limits import limit_value
+from exporter.gate.lint.checks.limits import REFUSED, RULE_FIELDS, limit_value, may_match
 from exporter.gate.lint.findings import issue
 from exporter.gate.lint.inputs import mapping, rows
 from exporter.gate.template import ObjectKind
@@ -46,20 +46,29 @@ class RolloutAnalysis:
         If several files have a template of the same name, those of the Rollout's own file are meant.
         """
         for index, row in enumerate(self.rows("templates")):
-            candidates = [gate for gate in lint_input.gates if self._refers_to(row, gate.document)]
-            same_file = [gate for gate in candidates if gate.document.file == self.rollout.file]
-            yield from ((index, gate) for gate in same_file or candidates)
+            gate = lint_input.template(row, self.rollout.namespace, self.rollout.file)
+            if gate is not None:
+                yield index, gate
+
+    def all_gates(self, lint_input: LintInput) -> Iterator[tuple[int, GateView]]:
+        """Yield the gates of the input that it refers to, and those that these refer to, each once."""
+        yielded: set[int] = set()
+        for index, gate in self.gates(lint_input):
+            for part in (gate, *lint_input.nested_gates(gate)):
+                if id(part) not in yielded:
+                    yielded.add(id(part))
+                    yield index, part
+
+    def is_complete(self, lint_input: LintInput) -> bool:
+        """Return whether all its templates, nested ones too, are in the input."""
+        gates = list(self.all_gates(lint_input))
+        return len(self.rows("templates")) == len({index for index, _ in self.gates(lint_input)}) and (
+            lint_input.is_complete(gate for _, gate in gates)
+        )
 
     def issue(self, path: Path, reason: str, hint: str) -> Issue:
         """Return an issue with a part of the analysis."""
         return issue(self.rollout, (*self.path, *path), reason, hint)
-
-    def _refers_to(self, row: Mapping[str, Any], template: KubernetesObject) -> bool:
-        kind = ObjectKind.CLUSTER_TEMPLATE if row.get("clusterScope") else ObjectKind.TEMPLATE
-        # A manifest without a namespace can be applied to any.
-        namespaces = {"", self.rollout.namespace}
-        is_near = kind is ObjectKind.CLUSTER_TEMPLATE or template.namespace in namespaces or not self.rollout.namespace
-        return template.kind == kind and template.name == row.get("templateName") and is_near
 
 
 def rollout_analyses(lint_input: LintInput) -> Iterator[RolloutAnalysis]:
@@ -120,10 +129,10 @@ def check_not_given(lint_input: LintInput) -> Iterator[Issue]:
     """Report arguments that neither the template nor the Rollout sets."""
     for analysis in rollout_analyses(lint_input):
         passed = {str(row.get("name")) for row in analysis.rows("args")}
-        for index, gate in analysis.gates(lint_input):
-            missing = [
-                argument.name for argument in gate.arguments if not argument.is_set and argument.name not in passed
-            ]
+        # A value in one of the templates is enough.
+        passed |= {item.name for _, gate in analysis.all_gates(lint_input) for item in gate.arguments if item.is_set}
+        for index, gate in analysis.all_gates(lint_input):
+            missing = [argument.name for argument in gate.arguments if argument.name not in passed]
             if missing:
                 yield analysis.issue(
                     ("templates", index),
@@ -135,8 +144,8 @@ def check_not_given(lint_input: LintInput) -> Iterator[Issue]:
 def check_not_wanted(lint_input: LintInput) -> Iterator[Issue]:
     """Report arguments that no template of the analysis has."""
     for analysis in rollout_analyses(lint_input):
-        gates = list(analysis.gates(lint_input))
-        if not gates or {index for index, _ in gates} != set(range(len(analysis.rows("templates")))):
+        gates = list(analysis.all_gates(lint_input))
+        if not gates or not analysis.is_complete(lint_input):
             continue  # a template that is not in the input may have the argument
         names = {argument.name for _, gate in gates for argument in gate.arguments}
         for index, row in enumerate(analysis.rows("args")):
@@ -171,13 +180,98 @@ def check_dummy_value(lint_input: LintInput) -> Iterator[Issue]:
 def check_metric_clash(lint_input: LintInput) -> Iterator[Issue]:
     """Report two templates of one analysis that have a metric with the same name."""
     for analysis in rollout_analyses(lint_input):
-        templates_by_metric: dict[str, str] = {}
-        for index, gate in analysis.gates(lint_input):
+        gates_by_metric: dict[str, GateView] = {}
+        for index, gate in analysis.all_gates(lint_input):
             for metric in gate.metrics:
-                other = templates_by_metric.setdefault(metric.name, gate.document.name)
-                if other != gate.document.name:
-                    reason = f"{other} and {gate.document.name} both have a metric {metric.name}: InvalidSpec"
+                other = gates_by_metric.setdefault(metric.name, gate)
+                if other is not gate:
+                    names = f"{other.document.name} and {gate.document.name}"
+                    reason = f"{names} both have a metric {metric.name}: InvalidSpec"
                     yield analysis.issue(("templates", index), reason, "rename one of the metrics")
+
+
+def template_groups(lint_input: LintInput) -> Iterator[tuple[GateView, ...]]:
+    """Yield the templates that the controller merges: those of each analysis, and each template with nested ones."""
+    for analysis in rollout_analyses(lint_input):
+        yield tuple(gate for _, gate in analysis.all_gates(lint_input))
+    for gate in lint_input.gates:
+        nested = lint_input.nested_gates(gate)
+        if nested:
+            yield (gate, *nested)
+
+
+def check_argument_conflict(lint_input: LintInput) -> Iterator[Issue]:
+    """Report one argument with different values in templates that are merged, whatever value the Rollout passes."""
+    for group in template_groups(lint_input):
+        first: dict[str, tuple[GateView, str]] = {}
+        for gate, argument in ((owner, argument) for owner in group for argument in owner.arguments):
+            if argument.value is None:
+                continue
+            other, value = first.setdefault(argument.name, (gate, argument.value))
+            if other is not gate and value != argument.value:
+                reason = (
+                    f"argument {argument.name} has another value in {other.document.name}, which is used in the same"
+                    " analysis: the Rollout is InvalidSpec, whatever it passes"
+                )
+                hint = "give both the same value, or rename one of the arguments"
+                yield gate.issue(("spec", "args", argument.index, "value"), reason, hint)
+
+
+def check_rule_clash(lint_input: LintInput) -> Iterator[Issue]:
+    """Report rules for metrics that occur in two templates of one analysis, or in a template and in the Rollout."""
+    for analysis in rollout_analyses(lint_input):
+        for field in RULE_FIELDS:
+            owners: dict[str, str] = {}
+            for index, gate in analysis.all_gates(lint_input):
+                for rule in {row.get("metricName") for row in rows(gate.document.get("spec", field))}:
+                    if isinstance(rule, str) and owners.setdefault(rule, gate.document.name) != gate.document.name:
+                        names = f"{owners[rule]} and {gate.document.name}"
+                        reason = f"{names} both have the {field} rule {rule!r}: InvalidSpec"
+                        yield analysis.issue(("templates", index), reason, "remove one of the rules")
+            yield from _own_rules(analysis, field, owners)
+
+
+def _own_rules(analysis: RolloutAnalysis, field: str, owners: Mapping[str, str]) -> Iterator[Issue]:
+    owners = dict(owners)
+    for index, row in enumerate(analysis.rows(field)):
+        rule = row.get("metricName")
+        if isinstance(rule, str) and rule in owners:
+            effect = "no run can be created" if analysis.is_background else "InvalidSpec"
+            reason = f"{owners[rule]} has the {field} rule {rule!r}, too: {effect}"
+            yield analysis.issue((field, index, "metricName"), reason, "remove one of the rules")
+        owners[str(rule)] = f"Rollout {analysis.rollout.name}"
+
+
+def check_matches_nothing(lint_input: LintInput) -> Iterator[Issue]:
+    """Report dryRun and measurementRetention rules that match no metric name of the analyses that use the template."""
+    groups = list(template_groups(lint_input))
+    for gate in lint_input.gates:
+        gates = [gate, *(part for group in groups if any(part is gate for part in group) for part in group)]
+        if not lint_input.is_complete(gates):
+            continue
+        names = list(dict.fromkeys(metric.name for part in gates for metric in part.metrics))
+        for field in RULE_FIELDS:
+            for index, row in enumerate(rows(gate.document.get("spec", field))):
+                rule = row.get("metricName")
+                if isinstance(rule, str) and not any(may_match(rule, name) for name in names):
+                    path = ("spec", field, index, "metricName")
+                    hint = f"use one of the names: {', '.join(names) or 'none'}"
+                    yield gate.issue(path, f"no metric name matches {rule!r}: {REFUSED}", hint)
+
+
+def check_rollout_rules(lint_input: LintInput) -> Iterator[Issue]:
+    """Report dryRun and measurementRetention rules of a Rollout that match no metric of its templates."""
+    for analysis in rollout_analyses(lint_input):
+        if not analysis.is_complete(lint_input):
+            continue
+        names = [metric.name for _, gate in analysis.all_gates(lint_input) for metric in gate.metrics]
+        for field in RULE_FIELDS:
+            for index, row in enumerate(analysis.rows(field)):
+                rule = row.get("metricName")
+                if isinstance(rule, str) and not any(may_match(rule, name) for name in names):
+                    reason = f"no metric name matches {rule!r}: {REFUSED}, and the rollout is aborted"
+                    hint = f"use one of the names: {', '.join(names) or 'none'}"
+                    yield analysis.issue((field, index, "metricName"), reason, hint)
 
 
 def check_namespace(lint_input: LintInput) -> Iterator[Issue]:

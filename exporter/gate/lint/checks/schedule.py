@@ -38,7 +38,7 @@ def check_no_delay(lint_input: LintInput) -> Iterator[Issue]:
     """Report gates that measure at once, when the store has no data of the canary yet."""
     for metric in lint_input.prometheus_metrics:
         if metric.raw("initialDelay") is None and not metric.gate.is_run:
-            delay = format_duration(lint_input.context.read_delay + max_range_seconds(metric))
+            delay = format_duration(lint_input.context.delay_of(metric.store) + max_range_seconds(metric))
             reason = "without initialDelay the first measurement covers the time before the canary had traffic"
             hint = f"add initialDelay: {delay} (the query's range plus the delay until a sample can be read)"
             yield metric.issue((), reason, hint)
@@ -46,8 +46,8 @@ def check_no_delay(lint_input: LintInput) -> Iterator[Issue]:
 
 def check_short_delay(lint_input: LintInput) -> Iterator[Issue]:
     """Report an initialDelay shorter than the delay until a sample can be read."""
-    read_delay = lint_input.context.read_delay
     for metric in lint_input.prometheus_metrics:
+        read_delay = lint_input.context.delay_of(metric.store)
         delay = _duration_seconds(metric, "initialDelay")
         if delay is not None and delay < read_delay:
             reason = f"initialDelay is shorter than the {format_duration(read_delay)} until a sample can be read"

@@ -1,0 +1,260 @@
+"""`gate backtest`: finds the past updates in the store, and runs a gate over the canary of each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import track
+
+from exporter.commands.gate.display import format_time, table_lines
+from exporter.commands.gate.load import GateError, argument_names_of, load_gate, read_text, with_address
+from exporter.commands.gate.run import endpoint, unsupported
+from exporter.gate.analysis_run import AnalysisRunStatus, make_plan
+from exporter.gate.arguments import resolve
+from exporter.gate.backtest import (
+    STEP_SECONDS,
+    GateDecision,
+    JudgedUpdate,
+    UpdateEnd,
+    Verdict,
+    decision,
+    find_updates,
+    judged_json,
+    summary,
+)
+from exporter.gate.expr import UnsupportedError
+from exporter.gate.injection import InjectionError, inject
+from exporter.gate.metric_provider import MetricProvider
+from exporter.gate.provider import ADDRESS_VARIABLE
+from exporter.gate.runner import ReplayClock
+from exporter.gate.runner import run as run_analysis
+from exporter.gate.simulation import resolve_with_secrets
+from exporter.metrics import Failure
+from exporter.net.prometheus_api import PrometheusClient
+from exporter.net.prometheus_response import Matrix, RangeSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from exporter.commands.gate.load import GateSource, LoadedGate
+    from exporter.gate.backtest import PastUpdate
+    from exporter.gate.controller import ControllerVersion
+    from exporter.gate.template import Metric
+    from exporter.metrics import Labels
+    from exporter.net.prometheus_api import PrometheusEndpoint
+
+MAX_POINTS: Final = 8640
+"""Points of a range query: six days at a step of a minute. Prometheus answers at most 11,000."""
+CONCURRENT_RUNS: Final = 4
+"""So that a back-test is quick and the store still has time for others."""
+MIN_SECONDS: Final = 120.0
+"""A shorter canary has been measured by no gate."""
+COLUMNS: Final = ("rollout", "canary from", "minutes", "ended", "gate", "after min", "")
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestOptions:
+    """The options of `gate backtest`: the controller, the time to search (Unix seconds), the service, the output."""
+
+    controller: ControllerVersion
+    start: float
+    service: str = ""
+    rollout: str = ""
+    """Name, or namespace/name, of the rollout; "" for that of the service's name, or all."""
+    factor: float | None = None
+    as_json: bool = False
+
+
+async def backtest(source: GateSource, options: BacktestOptions) -> None:
+    """Back-test a gate, and print the result. Raises GateError."""
+    text = read_text(source.file)
+    names = argument_names_of(source, text)
+    endpoint_of_store = _store(_load(source, text, names, {}, options))
+    updates = await _find_updates(endpoint_of_store, options)
+    console = Console(stderr=True)
+    semaphore = asyncio.Semaphore(CONCURRENT_RUNS)
+
+    async def judge(update: PastUpdate) -> JudgedUpdate:
+        async with semaphore:
+            gate = _load(source, text, names, _arguments(update, options), options)
+            injected = None if options.factor is None else await _decide(gate, update, options, options.factor)
+            return JudgedUpdate(update, await _decide(gate, update, options), injected)
+
+    tasks = [asyncio.ensure_future(judge(update)) for update in updates]
+    try:
+        progress = track(tasks, "updates", console=console, transient=True, disable=not console.is_terminal)
+        judged = [await task for task in progress]
+    except UnsupportedError as error:
+        raise unsupported(error) from None
+    finally:
+        for task in tasks:
+            task.cancel()
+    _print(judged, options)
+
+
+def _load(
+    source: GateSource, text: str, names: Iterable[str], values: Mapping[str, str], options: BacktestOptions
+) -> LoadedGate:
+    """Load the gate with the arguments that the Rollout passes; the user's take precedence. Raises GateError."""
+    defaults = {"service-name": options.service or "-", "canary-hash": "-", "namespace": "-", "rollout-name": "-"}
+    user_names = {argument.partition("=")[0] for argument in (*source.arguments, *source.argument_files)}
+    added = tuple(
+        f"{name}={value}" for name, value in {**defaults, **values}.items() if name in names and name not in user_names
+    )
+    gate = load_gate(replace(source, arguments=(*source.arguments, *added)), need_secrets=True, text=text)
+    return replace(gate, spec=with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")))
+
+
+def _arguments(update: PastUpdate, options: BacktestOptions) -> dict[str, str]:
+    return {
+        "service-name": options.service or update.rollout,
+        "canary-hash": update.hash,
+        "namespace": update.namespace,
+        "rollout-name": update.rollout,
+    }
+
+
+def _metrics(gate: LoadedGate, options: BacktestOptions) -> Mapping[str, Metric]:
+    """Return the metrics with secrets in place. Raises GateError for a gate that the controller rejects."""
+    plan = make_plan(gate.spec, options.controller)
+    if isinstance(plan, AnalysisRunStatus):
+        raise GateError(plan.message)
+    return resolve_with_secrets(gate.spec, plan, options.controller, gate.secrets)
+
+
+def _store(gate: LoadedGate) -> PrometheusEndpoint:
+    """Return the store of the gate's first metric. Raises GateError."""
+    values = {argument.name: gate.secrets.get(argument.name, argument.value) for argument in gate.spec.args}
+    for metric in gate.spec.metrics:
+        provider = resolve(metric, values).prometheus
+        if provider:
+            return endpoint(provider)
+    raise GateError("the gate has no metric of a Prometheus")
+
+
+async def _find_updates(store: PrometheusEndpoint, options: BacktestOptions) -> list[PastUpdate]:
+    """Return the updates in the store. Raises GateError if there are none, or none can be read."""
+    namespace, _, rollout = (options.rollout or options.service).rpartition("/")
+    matchers = "".join(
+        f', {label}="{value}"' for label, value in (("namespace", namespace), ("name", rollout)) if value
+    )
+    pods = f'argo_rollouts_pod_info{{role="canary"{matchers}}}'
+    canaries = f"max by (namespace, name, pod_template_hash) ({pods} == 1)"
+    counters = f"max by (namespace, name, result) (argo_rollouts_updates_total{{{matchers.removeprefix(', ')}}})"
+    now = time.time()
+    async with PrometheusClient(store) as client:
+        series = [await query_series(client, query, options.start, now) for query in (canaries, counters)]
+    all_updates = find_updates(series[0], series[1], now)
+    updates = [update for update in all_updates if update.end - update.start >= MIN_SECONDS]
+    if not updates:
+        name = f"of rollout {rollout}" if rollout else "of any rollout"
+        hint = "set --rollout if it is not named like the service" if rollout else "lengthen --since"
+        raise GateError(
+            f"there is no canary {name} in argo_rollouts_pod_info since {format_time(options.start)}; {hint}"
+        )
+    return updates
+
+
+async def query_series(
+    client: PrometheusClient, query: str, start: float, end: float, step: float = STEP_SECONDS
+) -> list[RangeSeries]:
+    """Return the series of a range query, in as many requests as it needs. Raises GateError."""
+    points: dict[Labels, list[tuple[float, float]]] = {}
+    while start <= end:
+        part_end = min(start + (MAX_POINTS - 1) * step, end)
+        result = await client.query_range(query, start, part_end, step)
+        if isinstance(result, Failure):
+            raise GateError(result.message)
+        for series in result.value.series if isinstance(result.value, Matrix) else ():
+            points.setdefault(series.labels, []).extend(series.points)
+        start = part_end + step
+    return [RangeSeries(labels, tuple(values)) for labels, values in points.items()]
+
+
+async def _decide(
+    gate: LoadedGate, update: PastUpdate, options: BacktestOptions, factor: float | None = None
+) -> GateDecision:
+    """Run the gate over the canary. Raises GateError, and UnsupportedError for a condition."""
+    plan = make_plan(gate.spec, options.controller)
+    if isinstance(plan, AnalysisRunStatus):
+        raise GateError(plan.message)
+    metrics = _metrics(gate, options)
+    if factor is not None:
+        metrics = _injected(metrics, factor, update.hash)
+    endpoints = {name: endpoint(metric.prometheus) for name, metric in metrics.items() if metric.prometheus}
+    async with MetricProvider(metrics, endpoints, options.controller, live=False) as provider:
+        clock = ReplayClock(update.start)
+        result = await run_analysis(plan, provider.measure, clock, lambda *_: None, update.end - update.start)
+    return decision(result.status, update.start)
+
+
+def _injected(metrics: Mapping[str, Metric], factor: float, canary_hash: str) -> dict[str, Metric]:
+    """Return the metrics with the canary's bad requests scaled. Raises GateError if none counts them."""
+    changed, reason = dict(metrics), ""
+    for name, metric in metrics.items():
+        if metric.prometheus:
+            try:
+                query = inject(metric.prometheus.query, factor, canary_hash)
+            except InjectionError as error:
+                reason = f"--inject: metric {name}: {error}"
+                continue
+            changed[name] = replace(metric, prometheus=replace(metric.prometheus, query=query))
+    if all(changed[name] is metric for name, metric in metrics.items()):
+        raise GateError(reason)
+    return changed
+
+
+def _print(judged: list[JudgedUpdate], options: BacktestOptions) -> None:
+    document = summary(judged, options.factor)
+    if options.as_json:
+        print(json.dumps({"updates": [judged_json(item) for item in judged], "summary": document}))  # noqa: T201
+        return
+    columns = (*COLUMNS, *([f"at {options.factor:g}x", "after min"] if options.factor else []))
+    lines = [*table_lines(columns, map(_cells, judged)), *_summary_lines(document)]
+    print("\n".join(lines))  # noqa: T201
+
+
+def _cells(item: JudgedUpdate) -> Iterator[str]:
+    update = item.update
+    yield f"{update.namespace}/{update.rollout}"
+    yield format_time(update.start)
+    yield f"{(update.end - update.start) / 60:.0f}"
+    yield str(update.result)
+    for decided in (item.decision, item.injected):
+        if decided is not None:
+            yield str(decided.verdict)
+            yield f"{decided.seconds / 60:.0f}"
+        if decided is item.decision:
+            yield item.assessment
+
+
+def _summary_lines(document: Mapping[str, object]) -> Iterator[str]:
+    """Yield the summary in sentences."""
+    verdicts, ended = document["verdicts"], document["ended"]
+    assert isinstance(verdicts, dict)
+    assert isinstance(ended, dict)
+    ends = ", ".join(f"{count} {end}" for end, count in ended.items())
+    counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict])
+    yield f"{document['updates']} updates ({ends}); the gate: {counts}"
+    bad = sum(ended.get(end, 0) for end in (UpdateEnd.ABORTED, UpdateEnd.ROLLED_BACK))
+    yield (
+        f"of {bad} that ended badly {document['caught']} caught and {document['missed']} missed; of "
+        f"{ended.get(UpdateEnd.PROMOTED, 0)} promoted {document['false_alarms']} stopped (false alarms, or regressions "
+        "that nobody noticed)"
+    )
+    times = (("stop", document["median_minutes_to_stop"]), ("pass", document["median_minutes_to_pass"]))
+    medians = [f"{minutes:g} min to {what}" for what, minutes in times if isinstance(minutes, float)]
+    if medians:
+        yield f"median: {', '.join(medians)}"
+    injected = document.get("injected")
+    if isinstance(injected, dict):
+        yield (
+            f"with {injected['factor']:g} times the canary's bad requests, of {injected['updates']} that did not end "
+            f"badly {injected['stopped']} would have been stopped, after a median of {injected['median_minutes']} min"
+        )

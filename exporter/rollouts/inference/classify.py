@@ -92,7 +92,7 @@ class Classification:
     """Update state and hashes at a tick, and the reason.
 
     `from_hashes`: the sources' hashes at this tick prove it. `pending` are the counted events that it does not show.
-    `rung` is the kind of evidence. `momentary` revisions were replaced before any status showed them.
+    `rung` is the kind of evidence.
     """
 
     update_state: UpdateState
@@ -101,16 +101,13 @@ class Classification:
     from_hashes: bool = False
     pending: frozenset[str] = _NO_EVENTS
     rung: str = ""
-    momentary: int = 0
 
 
 def classify_update(evidence: Evidence) -> Classification:
     """Classify a rollout at a tick by the strongest evidence."""
     # The last rung always returns a classification.
     name, result = next((name, result) for name, rung in LADDER if (result := rung(evidence)) is not None)
-    ordered = revisions.by_number(evidence.observation.replica_sets)
-    momentary = revisions.count_momentary(ordered, evidence.hashes.number, result.hashes.number)
-    return replace(result, rung=name, momentary=momentary)
+    return replace(result, rung=name)
 
 
 # The rungs
@@ -142,6 +139,21 @@ def by_state(evidence: Evidence) -> Classification | None:
     return _by_hashes(hashes, aborted=aborted, pending=pending)
 
 
+def by_first_deploy(evidence: Evidence) -> Classification | None:
+    """Classify a rollout that was created under observation, and that has no stable revision yet: nothing to update."""
+    state, view, deltas = evidence.state, evidence.view, evidence.deltas
+    if state is None or state.had_promotion or view.phase in ("Completed", "Abort"):
+        return None
+    completions = view.event_counts.get("RolloutCompleted", 0.0)
+    if deltas is None or deltas.process_restarted or completions > state.event_counts.get("RolloutCompleted", 0.0):
+        return None
+    ordered, hashes = revisions.by_number(evidence.observation.replica_sets), NO_HASHES
+    if ordered:
+        newest = ordered[-1]
+        hashes = RevisionHashes(newest.hash, newest.hash if len(ordered) == 1 else "", number=newest.revision or 0)
+    return Classification(UpdateState.SETTLED, "first deploy: there is no stable revision yet", hashes)
+
+
 def by_revisions(evidence: Evidence) -> Classification | None:
     """Classify by the revisions of the ReplicaSets; None if these are unknown or behind the counters."""
     workload, view, deltas = evidence.observation.workload, evidence.view, evidence.deltas
@@ -154,7 +166,7 @@ def by_revisions(evidence: Evidence) -> Classification | None:
         return None
     # The controller creates the ReplicaSet of a new revision before it writes the status.
     is_behind = not evidence.is_overdue and (
-        revisions.is_status_behind(ordered, evidence.hashes.current, view)
+        revisions.is_status_behind(ordered, evidence.hashes.current, view, evidence.replicas_before)
         or (len(ordered) > 1 and _shows_former_abort(evidence))
     )
     hashes = revisions.hashes_by_revision(
@@ -198,6 +210,7 @@ def by_events(evidence: Evidence) -> Classification:
 
 LADDER: Final[tuple[tuple[str, Callable[[Evidence], Classification | None]], ...]] = (
     ("rollout state", by_state),
+    ("first deploy", by_first_deploy),
     ("ReplicaSet revisions", by_revisions),
     ("ReplicaSet sizes", by_sizes),
     ("controller's page", by_events),

@@ -6,7 +6,6 @@ A revision that no source proves stays unknown (""): a guessed role would page o
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import BLUE_GREEN, EventDeltas, ReplicaSet, RevisionHashes, UpdateState
@@ -14,7 +13,7 @@ from exporter.rollouts.model import BLUE_GREEN, EventDeltas, ReplicaSet, Revisio
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.model import ControllerView, Observation, ReplicaSets
+    from exporter.rollouts.model import ControllerView, Observation, ReplicaCounts, ReplicaSets
 
 
 EVENT_FIELDS: Final = {
@@ -54,14 +53,17 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
     return EventDeltas(**grown, other_steps=sum(map(growth, _OTHER_STEPS)), process_restarted=not is_continued)
 
 
-_MOMENT: Final = 2.0
-"""Seconds; creation times of ReplicaSets are whole seconds."""
-
-
 def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -> bool:
     """Return whether the hashes show a new current revision that RolloutUpdated does not count yet."""
     is_new = bool(previous and current) and previous != current
     return is_new and deltas is not None and not (deltas.updates or deltas.process_restarted)
+
+
+def numbered_ahead(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> bool:
+    """Return whether the revision numbers show one more revision than RolloutUpdated counts yet."""
+    if not previous.number or not current.number or deltas.process_restarted:
+        return False
+    return current.number - previous.number == deltas.updates + 1
 
 
 def is_mid_update(view: ControllerView) -> bool:
@@ -97,22 +99,21 @@ def by_number(replica_sets: ReplicaSets) -> list[ReplicaSet]:
     return sorted(numbered, key=lambda replica_set: replica_set.revision or 0)
 
 
-def count_momentary(ordered: list[ReplicaSet], previous: int, current: int) -> int:
-    """Count the revisions between two numbers that the next one replaced at once: no status ever showed them."""
-    between = [(old, new) for old, new in pairwise(ordered) if previous < (old.revision or 0) < current]
-    return sum(abs(new.created_at - old.created_at) <= _MOMENT for old, new in between)
-
-
-def is_status_behind(ordered: list[ReplicaSet], previous_hash: str, view: ControllerView) -> bool:
+def is_status_behind(
+    ordered: list[ReplicaSet], previous_hash: str, view: ControllerView, replicas_before: ReplicaCounts | None
+) -> bool:
     """Return whether the controller's gauges are still those of the revision before the newest one.
 
     They lag behind a new ReplicaSet: by 40 ms, or by 8 s while the controller retries a notification webhook inside its
-    reconciliation. `previous_hash` is the current revision at the previous tick.
+    reconciliation. `previous_hash` is the current revision, `replicas_before` are the gauges at the previous tick.
     """
     replicas = view.replicas
     if replicas is None or len(ordered) == 1 or previous_hash != ordered[-2].hash:
         return False
     newest, before = ordered[-1], ordered[-2]
+    # A new revision has no pods at first, so that it would change the gauges.
+    if replicas == replicas_before and replicas.updated > newest.pod_count:
+        return True
     pod_count = sum(replica_set.pod_count for replica_set in ordered)
     is_shown = (newest.pod_count, pod_count) == (replicas.updated, replicas.total)
     is_former = before.pod_count == replicas.updated and replicas.total in (pod_count, pod_count - newest.pod_count)

@@ -20,7 +20,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
-from exporter.rollouts.inference.revisions import EVENT_FIELDS, ahead_of_counters, event_deltas, is_mid_update
+from exporter.rollouts.inference.revisions import (
+    EVENT_FIELDS,
+    ahead_of_counters,
+    event_deltas,
+    is_mid_update,
+    numbered_ahead,
+)
 from exporter.rollouts.inference.transitions import NEXT_STATE, UPDATE_RESULTS, infer_transitions, summarize_interval
 from exporter.rollouts.inference.weight import router_weight
 from exporter.rollouts.model import (
@@ -51,7 +57,7 @@ def advance(
         return _first_state(context, observation, view), ()
     deltas = _event_deltas(state, view)
     if _is_reborn(state, observation, deltas):
-        return _reborn_state(context, observation, view), ()
+        return _reborn_state(context, observation, view, deltas), ()
     evidence = Evidence(state, context.now, observation, view, deltas, context.has_rollout_state)
     result = classify_update(evidence)
     is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
@@ -78,7 +84,9 @@ def advance(
         had_revision=state.had_revision or _has_revision(view),
         had_promotion=state.had_promotion or _has_promotion(state, view),
         last_event_at=context.now if has_news and not result.from_hashes else state.last_event_at,
-        ahead_of_counters=is_ahead and result.from_hashes,
+        ahead_of_counters=(
+            result.from_hashes and (is_ahead or numbered_ahead(state.hashes, result.hashes, effective_deltas))
+        ),
         promotion_ahead=(
             result.from_hashes and interval.promotions > deltas.completions and not deltas.process_restarted
         ),
@@ -212,10 +220,14 @@ def _is_reborn(state: RolloutState, observation: Observation, deltas: EventDelta
     return bool(deltas.deletions and not deltas.process_restarted) or bool(uid and state.uid and uid != state.uid)
 
 
-def _reborn_state(context: TickContext, observation: Observation, view: ControllerView) -> RolloutState:
+def _reborn_state(
+    context: TickContext, observation: Observation, view: ControllerView, deltas: EventDeltas
+) -> RolloutState:
     """Return the first state of a rollout whose name another one had; that one's counters go on for 65 s."""
     state = _first_state(context, replace(observation, first_deploy=True), view)
-    return replace(state, last_event_at=context.now - 0.001)
+    # A promotion in this interval may be the new object's, which may have gone on to its next revision.
+    had_promotion = state.had_promotion or deltas.completions > 0
+    return replace(state, had_promotion=had_promotion, last_event_at=context.now - 0.001)
 
 
 def _of_this_tick(observation: Observation, now: float) -> Observation:

@@ -47,10 +47,8 @@ class IntervalSummary:
     left_again: bool = False
 
 
-def summarize_interval(
-    previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas, momentary: int = 0
-) -> IntervalSummary:
-    """Compare the hashes of two ticks if all are known, else the event counters; `momentary` revisions do not count.
+def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> IntervalSummary:
+    """Compare the hashes of two ticks if all are known, else the event counters.
 
     A restarted process has not counted what happened before it led, so that a missing RolloutCompleted proves no
     rollback then.
@@ -62,7 +60,7 @@ def summarize_interval(
     return IntervalSummary(
         # Hashes prove one promotion, even if a restarted controller has counted none.
         promotions=max(int(deltas.completions), 1) if promoted else 0,
-        revisions=max(_count_revisions(previous, current, deltas) - momentary, 1) if changed else 0,
+        revisions=_count_revisions(previous, current, deltas) if changed else 0,
         aborted=deltas.aborts > 0,  # no count: progressDeadlineAbort emits RolloutAborted twice
         rolled_back=rolled_back,
         # SkipSteps is counted on the way back to the stable revision; the second update left it again.

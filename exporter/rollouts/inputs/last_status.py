@@ -116,7 +116,8 @@ class LastStatuses:
 
     def _was_replaced(self, key: RolloutKey, refused: RolloutStatus, replica_sets: Collection[str]) -> bool:
         """Return whether the ReplicaSets are those of another object: a stable one exists as long as its rollout."""
-        return refused.current_hash in replica_sets and self._statuses[key].stable_hash not in replica_sets
+        stable_hash = self._statuses[key].stable_hash
+        return refused.current_hash in replica_sets and bool(stable_hash) and stable_hash not in replica_sets
 
     def _shown_at(self, key: RolloutKey) -> float:
         return self._held.get(key, self._updated_at)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from click.testing import CliRunner
 
-from exporter.cli.root import main
 from exporter.demo.servers import serve_recording
 from exporter.rollouts.explain.document import explanation_json
 from exporter.rollouts.explain.explain import explain
 from exporter.service import views
-from tests.commands.test_wait import running, write_config
+from tests.commands.test_wait import invoke, running, write_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +33,6 @@ async def test_a_rollout_has_a_page_with_its_explanation_and_history(
     tmp_path: Path, explained_recordings: Recordings
 ) -> None:
     moment = [0.0]
-    run = partial(asyncio.to_thread, CliRunner().invoke, main)
     recording = explained_recordings.frames("inconclusive-1.10.2", "full")
     async with serve_recording(recording, lambda: moment[0]) as (targets, _):
         addresses: dict[Source, tuple[str, ...]] = {}
@@ -47,14 +43,14 @@ async def test_a_rollout_has_a_page_with_its_explanation_and_history(
                 await asyncio.sleep(2.5)
             paused_at = time.time()
             status, document = await get(f"{url}/api/rollouts/shop/doubt")
-            explained = await run(["explain", "doubt", "--address", url])
-            listed = await run(["explain", "--address", url])
+            explained = await invoke(["explain", "doubt", "--address", url])
+            listed = await invoke(["explain", "--address", url])
             for moment[0] in (19.0,):
                 await asyncio.sleep(2.5)
             ago = f"-{time.time() - paused_at:.1f}s"
-            history = await run(["explain", "doubt", "--at", ago, "--address", url])
-            all_history = await run(["explain", "--json", "--at", ago, "--address", url])
-            too_early = await run(["explain", "doubt", "--at", "-2h", "--address", url])
+            history = await invoke(["explain", "doubt", "--at", ago, "--address", url])
+            all_history = await invoke(["explain", "--json", "--at", ago, "--address", url])
+            too_early = await invoke(["explain", "doubt", "--at", "-2h", "--address", url])
             absent = await get(f"{url}/api/rollouts/shop/absent")
     assert status == 200
     assert document["rollout"]["explanation"]["waits_for"] == "person"
@@ -73,9 +69,9 @@ async def test_a_rollout_has_a_page_with_its_explanation_and_history(
 def test_the_page_has_what_explain_returns(explained_recordings: Recordings) -> None:
     for tick, _, tracker in explained_recordings.play("person-1.10.2", "full"):
         for rollout in tracker.status.rollouts:
-            shown = views.rollout_details_json(tracker.status, rollout.key, tick.timestamp)
-            assert shown is not None
-            evidence = shown["explanation"].pop("evidence")
-            assert shown["explanation"] == explanation_json(explain(rollout, tick.timestamp))
+            document = views.rollout_details_json(tracker.status, rollout.key, tick.timestamp)
+            assert document is not None
+            evidence = document["explanation"].pop("evidence")
+            assert document["explanation"] == explanation_json(explain(rollout, tick.timestamp))
             assert evidence
-            assert shown["sentence"] == shown["explanation"]["sentence"]
+            assert document["sentence"] == document["explanation"]["sentence"]

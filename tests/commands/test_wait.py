@@ -7,7 +7,6 @@ import re
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +155,7 @@ async def test_each_way_in_which_an_update_ends_has_its_exit_code(tmp_path: Path
     assert any(state.startswith("shop/promoted: Paused") for state in states)
 
 
+@pytest.mark.slow
 async def test_a_wait_for_a_person_ends_with_its_own_code(tmp_path: Path, explained_recordings: Recordings) -> None:
     recording = explained_recordings.frames("inconclusive-1.10.2", "full")
     async with serve_recording(recording, lambda: 8.0) as (targets, _):
@@ -163,9 +163,9 @@ async def test_a_wait_for_a_person_ends_with_its_own_code(tmp_path: Path, explai
         for target in targets:
             by_source[target.source] = (*by_source.get(target.source, ()), target.address)
         settings = load(write_config(tmp_path, by_source), {}).settings
-        outcomes = [
-            await waited(ScrapedRollouts(settings), "unsure", goal, 4.0, []) for goal in (PROMOTED, PAUSED, ENDED)
-        ]
+        outcomes = await asyncio.gather(
+            *(waited(ScrapedRollouts(settings), "unsure", goal, 10.0, []) for goal in (PROMOTED, PAUSED, ENDED))
+        )
     assert [outcome.code for outcome in outcomes] == [3, 0, 3]
     assert "shop/unsure: waits for a person: Paused for" in outcomes[0].text
     assert "since analysis unsure-5956954bdb-2-1 was inconclusive" in outcomes[0].text
@@ -175,8 +175,9 @@ def rollout_objects(recordings: Recordings, name: str, key: RolloutKey) -> Itera
     """Yield a rollout at each frame of a recording, with the seconds since the first one."""
     first = recordings.ticks(name, "full")[0].timestamp
     for tick, _, tracker in recordings.play(name, "full"):
-        shown = views.rollout_details_json(tracker.status, key, tick.timestamp)
-        yield tick.timestamp - first, RolloutsPage(tick.timestamp, has_leader=True, rollouts=[shown] if shown else [])
+        rollout = views.rollout_details_json(tracker.status, key, tick.timestamp)
+        rollouts = [rollout] if rollout is not None else []
+        yield tick.timestamp - first, RolloutsPage(tick.timestamp, has_leader=True, rollouts=rollouts)
 
 
 def end(recordings: Recordings, name: str, rollout: str, goal: WaitGoal, start: float) -> tuple[float, int]:
@@ -215,6 +216,16 @@ def test_a_wait_of_a_recording_ends_when_and_how_it_should(
     assert end(explained_recordings, name, rollout, goal, start) == ends
 
 
+def test_what_was_scraped_before_a_deployment_took_effect_ends_no_wait(explained_recordings: Recordings) -> None:
+    pages = [page for _, page in rollout_objects(explained_recordings, "inconclusive-1.10.2", ("shop", "behind"))]
+    settled, updating = pages[0], next(page for page in pages if page.rollouts[0]["standing"] == "updating")
+    watch = UpdateWatch(settled.rollouts[0], settled.scraped_at, PROMOTED)
+    early = watch.judge(replace(settled, scraped_at=settled.scraped_at + 1.0), 1.0)
+    old = watch.judge(settled, SETTLE_SECONDS + 1.0)
+    assert [(outcome.code, is_final) for outcome, is_final in (early, old) if outcome] == [(0, False), (0, False)]
+    assert watch.judge(updating, SETTLE_SECONDS + 2.0) == (None, True)
+
+
 def test_an_exporter_or_controller_may_be_away_for_two_minutes(explained_recordings: Recordings) -> None:
     pages = [page for _, page in rollout_objects(explained_recordings, "inconclusive-1.10.2", ("shop", "behind"))][10:]
     watch = UpdateWatch(pages[0].rollouts[0], pages[0].scraped_at, PROMOTED)
@@ -227,6 +238,11 @@ def test_an_exporter_or_controller_may_be_away_for_two_minutes(explained_recordi
             (5, True),
         ]
     assert watch.judge(pages[2], 60.0) == (None, True)
+
+
+async def invoke(arguments: list[str]) -> Result:
+    """Run a command in a thread, while this one serves what it reads."""
+    return await asyncio.to_thread(CliRunner().invoke, main, arguments)
 
 
 def run(*arguments: str) -> Result:
@@ -245,11 +261,10 @@ async def test_targets_without_a_controller_are_not_reached_and_a_wrong_name_is_
     cluster = new_cluster()
     async with serve_cluster(cluster, lambda: cluster.advance(time.time())) as addresses:
         config = write_config(tmp_path, addresses)
-        run_directly = partial(asyncio.to_thread, CliRunner().invoke, main)
-        wrong = await run_directly(["-c", str(config), "wait", "shop/promotd", "--direct"])
+        wrong = await invoke(["-c", str(config), "wait", "shop/promotd", "--direct"])
         for controller in cluster.controllers.by_name:
             cluster.kill_controller(controller)
-        away = await run_directly(["-c", str(config), "wait", "shop/promoted", "--direct", "--timeout", "2s"])
+        away = await invoke(["-c", str(config), "wait", "shop/promoted", "--direct", "--timeout", "2s"])
     assert (wrong.exit_code, away.exit_code) == (2, 5)
     assert "did you mean shop/promoted" in wrong.stderr
     assert "no leading controller" in away.stderr
@@ -273,12 +288,11 @@ async def test_a_wait_reads_pages_behind_tls_and_a_password_without_showing_it(t
     page = {"at": 1.0, "has_leader": True, "rollouts": []}
     sources = DataSources(tuple, lambda: page, lambda: StatusPage("1", "i", 0.0), list, list)
     async with serve(load(None, {}, {**web, "argo.targets": ["h:1"]}).settings.web, sources) as port:
-        run_it = partial(asyncio.to_thread, CliRunner().invoke, main)
         address = ["list", "--address", f"https://127.0.0.1:{port}"]
         credential = ["--username", "ops", "--password-file", files["password"]]
-        listed = await run_it([*address, *credential, "--ca-file", files["ca.pem"]])
-        untrusted = await run_it([*address, *credential])
-        unknown = await run_it([*address, "--ca-file", files["ca.pem"]])
+        listed = await invoke([*address, *credential, "--ca-file", files["ca.pem"]])
+        untrusted = await invoke([*address, *credential])
+        unknown = await invoke([*address, "--ca-file", files["ca.pem"]])
     assert listed.exit_code == 0, listed.output
     assert (untrusted.exit_code, unknown.exit_code) == (1, 1)
     assert "--ca-file" in untrusted.stderr

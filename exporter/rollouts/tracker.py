@@ -438,7 +438,7 @@ class RolloutTracker:
     def _find_unshown(self, now: float) -> tuple[Rollout, ...]:
         """Return the rollouts that kube-state-metrics or rollout state shows, but no controller ever did."""
         is_allowed = self._policy.namespace_allowed
-        keys = self._sources.unknown_rollouts(self._states) if self._policy.derive else set()
+        keys = self._sources.untracked_rollouts(self._states) if self._policy.derive else set()
         self._deleted &= keys
         allowed = [key for key in sorted(keys - self._deleted) if is_allowed is None or is_allowed(key[0])]
         self._unshown = {key: self._unshown_rollout(key, now) for key in allowed}

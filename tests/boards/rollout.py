@@ -105,7 +105,7 @@ OVERVIEW: Final = (
         "s",
     ),
 )
-WHY: Final = (
+EXPLANATION: Final = (
     Panel(
         "What the update waits for",
         "person: a promotion or a decision; timer: the end of a timed pause; unknown: the sources do not show it.",
@@ -300,7 +300,7 @@ BOARD: Final = Dashboard(
     ),
     rows=(
         Row("Now", OVERVIEW),
-        Row("Why", WHY),
+        Row("Why", EXPLANATION),
         Row("Update", UPDATE),
         Row("Canary and stable", PANELS),
         Row("History", EVENTS),

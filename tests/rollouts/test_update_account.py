@@ -185,7 +185,7 @@ def test_only_what_a_panel_an_alert_or_a_gate_uses_is_exported_without_a_request
 @pytest.mark.slow
 def test_a_rollout_at_rest_gains_at_most_six_series(recordings: Recordings, explained_recordings: Recordings) -> None:
     """At rest: settled for longer than series of an update that ended are exported as 0."""
-    most = 0
+    highest = 0
     for source, name, variant in all_recordings(recordings, explained_recordings):
         *_, (tick, _, tracker) = source.play(name, variant, 10.0)
         later = tick.timestamp + source.policy.ended_info + 1
@@ -193,8 +193,8 @@ def test_a_rollout_at_rest_gains_at_most_six_series(recordings: Recordings, expl
         settled = {r.key for r in tracker.status.rollouts if r.state.update_state is UpdateState.SETTLED}
         gained = series_gained(snapshot)
         assert max((gained[key] for key in settled), default=0) <= SERIES_AT_REST, (name, variant)
-        most = max(most, *(gained[key] for key in settled), 0)
-    assert most >= 4
+        highest = max(highest, *(gained[key] for key in settled), 0)
+    assert highest >= 4
 
 
 def series_gained(snapshot: MetricsSnapshot) -> Counter[tuple[str, str]]:

@@ -100,11 +100,11 @@ class SourceTracker:
         """The rollouts that rollout state shows."""
         return self._statuses.keys()
 
-    def unknown_rollouts(self, known: Collection[RolloutKey]) -> set[RolloutKey]:
-        """Return the rollouts that either source shows, without the known ones."""
-        unknown = {key for key in self._statuses if key not in known}
-        # An experiment's pods stand under its own name until its rollout is known; it has no ReplicaSets of a Rollout.
-        return unknown | {key for key in self._workloads if key not in known and self._workloads[key].replica_sets}
+    def untracked_rollouts(self, tracked: Collection[RolloutKey]) -> set[RolloutKey]:
+        """Return the rollouts that either source shows, without the tracked ones."""
+        untracked = {key for key in self._statuses if key not in tracked}
+        # An experiment's pods stand under its own name until its rollout is tracked; it has no ReplicaSets of a Rollout.
+        return untracked | {key for key in self._workloads if key not in tracked and self._workloads[key].replica_sets}
 
     @property
     def has_rollout_state(self) -> bool:

@@ -53,6 +53,8 @@ KNOWN_CAUSES: Final = (
     ("bad-image", "*", "shop/checkout", "fraction", UNREADY_PODS),
     ("leader-failover", "*", "*", "fraction", UNREADY_PODS),
     ("rollback", "*", "shop/checkout", "fraction", UNREADY_PODS),
+    ("basic-canary-ksm2.9.2", "* all", "*", "updates", "the recording has no family of a controller's page"),
+    ("bare", "* all", "pay/empty", "updates", "the recording's objects are 2 s apart: a revision was replaced sooner"),
     ("ksm-restart", "*", "shop/checkout", "health", "the recording names the page from before the restart"),
     ("*", "plain 15 s*", "*", "*", ONE_INTERVAL),
     ("*", "argo-only 15 s*", "*", "*", ONE_INTERVAL),

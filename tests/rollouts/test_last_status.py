@@ -164,3 +164,19 @@ def test_the_successor_of_a_leader_outlives_a_restart() -> None:
     for now in (45, 60, 75, 90):
         process(tracker, failed_scrape(now), controller_page(now, other, target="b", start_time=9.0))
     assert [rollout.key[1] for rollout in tracker.status.rollouts] == ["cart"]
+
+
+@pytest.mark.parametrize(
+    ("event", "phase", "replicas", "updating"),
+    [("RolloutCompleted", "Completed", (10, 10, 10, 0), 0.0), ("RolloutUpdated", "Progressing", (10, 1, 16, 1), 1.0)],
+)
+def test_the_page_from_before_a_gap_is_not_believed_after_an_event(
+    event: str, phase: str, replicas: tuple[float, float, float, float], updating: float
+) -> None:
+    tracker = mid_canary()
+    events = {**CANARY.events, event: CANARY.events.get(event, 0) + 1}
+    view = replace(CANARY, phase=phase, replicas=replicas, events=events)
+    process(tracker, controller_page(30, view), status_page(30))
+    snapshot = process(tracker, controller_page(45, view), status_page(45, STATUS))
+    assert (in_progress(snapshot), fraction(snapshot) == 0.5) == (updating, False)
+    assert series_values(snapshot.families, "argo_rollouts_health") == {}

@@ -55,6 +55,7 @@ KNOWN_CAUSES: Final = (
     ("rollback", "*", "shop/checkout", "fraction", UNREADY_PODS),
     ("basic-canary-ksm2.9.2", "* all", "*", "updates", "the recording has no family of a controller's page"),
     ("bare", "* all", "pay/empty", "updates", "the recording's objects are 2 s apart: a revision was replaced sooner"),
+    ("duplicate-metric-v1.9.1", "argo-only all", "*", "updates", "the recording mixes the frames of two clusters"),
     ("ksm-restart", "*", "shop/checkout", "health", "the recording names the page from before the restart"),
     ("*", "plain 15 s*", "*", "*", ONE_INTERVAL),
     ("*", "argo-only 15 s*", "*", "*", ONE_INTERVAL),

@@ -54,11 +54,11 @@ class SecretRedactor(logging.Filter):
         Of `rotating` ones, such as tokens of Kubernetes, only the MAX_ROTATING_SECRETS that were registered last count:
         a process that lives for months would redact with thousands of them.
         """
-        known = len(self._rotating)
+        previous_count = len(self._rotating)
         for secret in filter(None, secrets):
             # At the end again: credentials are registered at each request.
             self._rotating[secret] = self._rotating.pop(secret, True) and rotating
-        if len(self._rotating) == known:
+        if len(self._rotating) == previous_count:
             return  # the pattern is compiled only for new ones
         for secret in [secret for secret, is_rotating in self._rotating.items() if is_rotating][:-MAX_ROTATING_SECRETS]:
             del self._rotating[secret]

@@ -171,7 +171,7 @@ def test_the_successor_of_a_leader_outlives_a_restart() -> None:
     [("RolloutCompleted", "Completed", (10, 10, 10, 0), 0.0), ("RolloutUpdated", "Progressing", (10, 1, 16, 1), 1.0)],
 )
 def test_the_page_from_before_a_gap_is_not_believed_after_an_event(
-    event: str, phase: str, replicas: tuple[float, float, float, float], updating: float
+    event: str, phase: str, replicas: tuple[int, int, int, int], updating: float
 ) -> None:
     tracker = mid_canary()
     events = {**CANARY.events, event: CANARY.events.get(event, 0) + 1}

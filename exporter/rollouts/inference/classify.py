@@ -151,7 +151,7 @@ def by_first_deploy(evidence: Evidence) -> Classification | None:
     if ordered:
         newest = ordered[-1]
         hashes = RevisionHashes(newest.hash, newest.hash if len(ordered) == 1 else "", number=newest.revision or 0)
-    return Classification(UpdateState.SETTLED, "first deploy: there is no stable revision yet", hashes)
+    return Classification(UpdateState.SETTLED, "there is no stable revision yet", hashes)
 
 
 def by_revisions(evidence: Evidence) -> Classification | None:

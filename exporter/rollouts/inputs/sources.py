@@ -103,7 +103,7 @@ class SourceTracker:
     def untracked_rollouts(self, tracked: Collection[RolloutKey]) -> set[RolloutKey]:
         """Return the rollouts that either source shows, without the tracked ones."""
         untracked = {key for key in self._statuses if key not in tracked}
-        # An experiment's pods stand under its own name until its rollout is tracked; it has no ReplicaSets of a Rollout.
+        # An experiment's pods have its own name until its rollout is tracked; it has no ReplicaSets of a Rollout.
         return untracked | {key for key in self._workloads if key not in tracked and self._workloads[key].replica_sets}
 
     @property

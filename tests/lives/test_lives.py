@@ -15,9 +15,11 @@ from tests.recorded import VARIANTS
 if TYPE_CHECKING:
     from tests.lives.watch import Judgement
 
-SEEDS: Final = range(200)
+SEEDS: Final = range(100)
+"""Takes 45 s of CPU time; `python -m tests.lives` plays more."""
 LIMITS: Final[dict[str, dict[str, float]]] = {
-    # Maximum percentages of wrong answers. Lives are harder than recordings: sources fail, much happens at once.
+    # Maximum percentages of wrong answers, of what holds now: lives are harder than recordings, since sources fail and
+    # much happens at once. The aim are the limits of the recordings, in tests/rollouts/test_accuracy.py.
     "full": {"phase": 0.05, "progress": 0.1, "fraction": 0.1, "roles": 0.2, "health": 0.1, "alive": 0.0},
     "no-state": {"phase": 0.05, "progress": 1.0, "fraction": 0.5, "roles": 1.5, "health": 0.0, "alive": 0.0},
     "plain": {"phase": 0.05, "progress": 1.5, "fraction": 0.8, "roles": 2.0, "health": 0.0, "alive": 0.0},
@@ -66,7 +68,7 @@ def test_what_is_exported_about_a_life_is_true(judgements: dict[str, list[Judgem
 def test_updates_of_lives_are_counted(judgements: dict[str, list[Judgement]], variant: str) -> None:
     true = sum(judgement.true_count for judgement in judgements[variant])
     exported = sum(judgement.exported_count for judgement in judgements[variant])
-    assert true > 150
+    assert true > 70
     assert abs(exported - true) <= true * UPDATE_LIMITS[variant] / 100
 
 

@@ -12,22 +12,26 @@ import json
 import logging
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
 Layout = Literal["text", "json"]
 Level = Literal["debug", "info", "warning", "error"]
-FieldValue = str | int | float | bool | None
+FieldValue = str | int | float | bool | None | Mapping[str, "FieldValue"]
 
 MASK: Final = "***"
 UNQUOTED: Final = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
 CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Replaced in text output, where a line break within a field would forge a line; the last ones end one in Unicode."""
+
+UNSAFE_NAME_CHARS: Final = re.compile(r"[^\w.:/-]")
+"""Replaced in names of text output, which may be users' text."""
 
 
 def fields(**values: object) -> Mapping[str, object]:
@@ -90,6 +94,8 @@ class SecretRedactor(logging.Filter):
         return True
 
     def _value(self, value: object) -> FieldValue:
+        if isinstance(value, Mapping):
+            return {self.redact(str(name)): self._value(member) for name, member in value.items()}
         text = str(value)
         redacted = self.redact(text)
         if redacted == text and (value is None or isinstance(value, bool | int)):
@@ -103,7 +109,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line, plus the lines of a traceback."""
         event = CONTROL_CHARS.sub(" ", record.getMessage())
-        log_fields = (f"{name}={_logfmt(value)}" for name, value in _fields(record).items())
+        log_fields = (f"{name}={_logfmt(value)}" for name, value in _flat(_fields(record)))
         trace = [CONTROL_CHARS.sub(" ", line) for line in _trace(record).split("\n") if line]
         return "\n".join((" ".join((_time(record), record.levelname, event, *log_fields)), *trace))
 
@@ -159,6 +165,15 @@ def _decoded(token: str) -> str:
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     log_fields: Mapping[str, object] = getattr(record, "fields", {})
     return log_fields
+
+
+def _flat(log_fields: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield names and values; a member of a field that is a mapping has the name `field.member`."""
+    for name, value in log_fields.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield UNSAFE_NAME_CHARS.sub("_", f"{prefix}{name}"), value
 
 
 def _message(record: logging.LogRecord) -> str:

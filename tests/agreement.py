@@ -184,17 +184,25 @@ def _fraction(
     stable, current = status.get("stableRS"), status.get("currentPodHash")
     if canary is None:
         return None, TOLERANCE
-    if not stable or not current or stable == current:
-        return 0.0, TOLERANCE
     weights, routing = (status.get("canary") or {}).get("weights"), canary.get("trafficRouting")
+    is_moving = bool(stable and current and stable != current)
+    if not is_moving and not (stable and _weight_on_another_hash(weights, stable)):
+        return 0.0, TOLERANCE
     if weights:
         share = weights["canary"]["weight"] / ((routing or {}).get("maxTrafficWeight") or 100)
         return share, TOLERANCE + (1 / max(spec.get("replicas", 1), 1) if pods_only else 0)
+    # All pods of the rollout, older revisions' among them: without a router the Service sends traffic to all.
     ready = Counter(roles.get(pod["uid"]) for pod in pods if pod.get("ready"))
-    total = ready["canary"] + ready["stable"]
+    total = ready["canary"] + ready["stable"] + ready["old"]
     if "trafficRouting" in canary or not total:
         return None, TOLERANCE
     return ready["canary"] / total, TOLERANCE + 1 / total
+
+
+def _weight_on_another_hash(weights: KubeObject | None, stable: str) -> bool:
+    """Return whether the router still sends traffic to another revision, as dynamicStableScale does on its way back."""
+    canary = (weights or {}).get("canary") or {}
+    return bool(canary.get("weight")) and canary.get("podTemplateHash", stable) not in ("", stable)
 
 
 def _check_phase(values: ExportedValues, expected: Expected) -> Correctness:
@@ -253,9 +261,13 @@ QUESTIONS: Final = (*_CHECKS, "alive")
 
 
 class TruthComparer:
-    """Compares the snapshots of one recording with its Kubernetes objects, frame by frame."""
+    """Compares the snapshots of one recording with its Kubernetes objects, frame by frame.
 
-    def __init__(self, truth: Sequence[KubeObject], *, pods_only: bool) -> None:
+    A value is right if it is that of the frame or of one of its `neighbours` on either side.
+    """
+
+    def __init__(self, truth: Sequence[KubeObject], *, pods_only: bool, neighbours: int = 1) -> None:
+        self._neighbours = neighbours
         self._expected = [expected_by_rollout(frame, pods_only=pods_only) for frame in truth]
         self._index_by_time = {frame["at"]: index for index, frame in enumerate(truth)}
 
@@ -264,7 +276,8 @@ class TruthComparer:
     ) -> Iterator[Comparison]:
         """Answer every question about every rollout of the frame at `timestamp`."""
         index, exported, visible = self._index_by_time[timestamp], exported_by_rollout(snapshot), _visible(results)
-        near = [self._expected[place] for place in (index, index - 1, index + 1) if 0 <= place < len(self._expected)]
+        first, last = max(index - self._neighbours, 0), index + self._neighbours + 1
+        near = [self._expected[index], *self._expected[first:index], *self._expected[index + 1 : last]]
         for key, values in exported.items():
             if values.phase:
                 yield Comparison(index, key, "alive", _right(any(key in frame for frame in near)))

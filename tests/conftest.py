@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.otlp.backend import Backend
-from tests.recorded import Recordings, unpack
+from tests.recorded import EXPLAINED_ARCHIVES, Recordings, unpack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -62,6 +62,12 @@ def recording(recordings_folder: Path) -> Callable[[str], Path]:
 def recordings(recordings_folder: Path) -> Recordings:
     """Return all recordings; each page is parsed once."""
     return Recordings(recordings_folder)
+
+
+@pytest.fixture(scope="session")
+def explained_recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """Return the recordings that say why each rollout is where it is."""
+    return Recordings(unpack(tmp_path_factory.mktemp("why"), EXPLAINED_ARCHIVES))
 
 
 @pytest_asyncio.fixture

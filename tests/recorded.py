@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.commands.record import RecordedFrame, RecordedPage, read_frames
 from exporter.commands.replay import scrape_results
 from exporter.config.settings import Settings
+from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import parser_factory, tracking_policy
 
@@ -25,7 +26,17 @@ if TYPE_CHECKING:
 ARCHIVES: Final = Path(__file__).parent / "recordings"
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")
 """Scraped sources: all, no rollout state, kube-state-metrics without allow-lists, only the controllers."""
-NAMES: Final = tuple(sorted(file.name.removesuffix(".tar.xz") for file in ARCHIVES.glob("*.tar.xz")))
+EXPLAINED_ARCHIVES: Final = Path(__file__).parent / "recordings_why"
+"""Recordings with `expected.jsonl`: what is right to say about why each rollout is where it is."""
+
+
+def archived_names(archives: Path) -> tuple[str, ...]:
+    """Return the names of the recordings in a folder of archives."""
+    return tuple(sorted(file.name.removesuffix(".tar.xz") for file in archives.glob("*.tar.xz")))
+
+
+NAMES: Final = archived_names(ARCHIVES)
+EXPLAINED_NAMES: Final = archived_names(EXPLAINED_ARCHIVES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +47,10 @@ class RecordedTick:
     results: tuple[ScrapeResult, ...]
 
 
-def unpack(directory: Path) -> Path:
+def unpack(directory: Path, archives: Path = ARCHIVES) -> Path:
     """Unpack every recording into a directory, in the layout that `replay` reads, and return the directory."""
-    for name in NAMES:
-        with tarfile.open(ARCHIVES / f"{name}.tar.xz") as archive:
+    for name in archived_names(archives):
+        with tarfile.open(archives / f"{name}.tar.xz") as archive:
             archive.extractall(directory / name, filter="data")
     return directory
 
@@ -69,11 +80,11 @@ class Recordings:
         return self.folder / name / f"{variant}.jsonl"
 
     def play(
-        self, name: str, variant: str, min_interval: float = 0.0
+        self, name: str, variant: str, min_interval: float = 0.0, workload_interval: float = 0.0
     ) -> Iterator[tuple[RecordedTick, MetricsSnapshot, RolloutTracker]]:
-        """Process a recording with a new tracker, leaving out ticks less than `min_interval` seconds apart."""
+        """Process a recording with a new tracker, as `thin_out` leaves it."""
         tracker = RolloutTracker(self.policy)
-        for tick in thin_out(self.ticks(name, variant), min_interval):
+        for tick in thin_out(self.ticks(name, variant), min_interval, workload_interval):
             yield tick, tracker.process(tick.timestamp, tick.results), tracker
 
     def _ticks(self, name: str, variant: str) -> tuple[RecordedTick, ...]:
@@ -95,10 +106,19 @@ class Recordings:
         return tuple(json.loads(line) for line in text.splitlines())
 
 
-def thin_out(ticks: Sequence[RecordedTick], seconds: float) -> Iterator[RecordedTick]:
-    """Leave out ticks less than `seconds` after the last yielded one; 0 yields all, even if the clock went back."""
-    last = float("-inf")
+def thin_out(ticks: Sequence[RecordedTick], seconds: float, workload_seconds: float = 0.0) -> Iterator[RecordedTick]:
+    """Leave out ticks less than `seconds` after the last yielded one; 0 yields all, even if the clock went back.
+
+    With `workload_seconds` kube-state-metrics is scraped only that often, 0 for every tick.
+    """
+    last = last_workload = float("-inf")
     for tick in ticks:
-        if not seconds or tick.timestamp - last >= seconds:
-            last = tick.timestamp
+        if seconds and tick.timestamp - last < seconds:
+            continue
+        last = tick.timestamp
+        if tick.timestamp - last_workload >= workload_seconds - seconds / 2:
+            last_workload = tick.timestamp
             yield tick
+        else:
+            others = (result for result in tick.results if result.source is not Source.KUBE_STATE_METRICS)
+            yield replace(tick, results=tuple(others))

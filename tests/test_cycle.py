@@ -21,6 +21,7 @@ from exporter.scrape.scraper import Scraper
 from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service.cycle import CycleDependencies, CycleRunner, PeriodicSchedule
 from exporter.service.cycle_store import CycleStore, storage_config
+from exporter.service.transition_feed import TransitionFeed
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
 from exporter.storage import Storage
@@ -45,10 +46,11 @@ async def cycle_runner(settings: Settings, worker: Worker) -> AsyncIterator[Cycl
     cache = ScrapeCache()
     scraper = Scraper(settings, parser_factory(settings, cache))
     tracker, self_metrics = RolloutTracker(tracking_policy(settings)), SelfMetrics("a", NOW)
-    store = CycleStore(Storage(storage_config(settings), DeliveryAccounting()), worker, has_directory=False)
+    storage = Storage(storage_config(settings), DeliveryAccounting())
+    store, transitions = CycleStore(storage, worker, has_directory=False), TransitionFeed(storage.history)
     try:
         yield CycleRunner(
-            CycleDependencies(scraper, tracker, cache, self_metrics, worker, store), settings.tick_seconds
+            CycleDependencies(scraper, tracker, cache, self_metrics, worker, store, transitions), settings.tick_seconds
         )
     finally:
         await scraper.aclose()

@@ -81,6 +81,21 @@ def test_json_is_one_object_per_line_with_numbers_as_numbers(lines: io.StringIO)
     }
 
 
+STEP = {"index": 2, "kind": f"set {SECRET}", "a b=\n": {"deep": None}}
+
+
+def test_a_field_with_members_is_an_object_in_json(lines: io.StringIO) -> None:
+    log.register_secrets(SECRET)
+    LOG.info("transition", extra=fields(step=STEP))
+    assert json.loads(lines.getvalue())["step"] == {"index": 2, "kind": "set ***", "a b=\n": {"deep": None}}
+
+
+def test_a_field_with_members_is_a_field_for_each_in_text(text: io.StringIO) -> None:
+    log.register_secrets(SECRET)
+    LOG.info("transition", extra=fields(step=STEP))
+    assert text.getvalue().endswith(' step.index=2 step.kind="set ***" step.a_b__.deep=None\n')
+
+
 def test_control_characters_are_escaped(text: io.StringIO) -> None:
     LOG.info("one\ntwo \x1b[31m", extra=fields(message='three\nfour="5"', bell="\x07"))
     assert text.getvalue().count("\n") == 1

@@ -418,7 +418,10 @@ def unseen_rollout() -> Rollout:
 
 def api_rollouts() -> str:
     """Return the rollouts as /api/rollouts writes them."""
-    rollouts = [views.rollout_json(full_rollout(), 1300.25), views.rollout_json(unseen_rollout(), 1285.0)]
+    rollouts = [
+        views.rollout_json(full_rollout(), 1300.25, 1310.0),
+        views.rollout_json(unseen_rollout(), 1285.0, 1310.0),
+    ]
     return "".join(json.dumps(rollout, allow_nan=False) + "\n" for rollout in rollouts)
 
 

@@ -19,7 +19,8 @@ import yaml
 from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.commands.explain import ExplainError, fetch_rollouts
+from exporter.commands.api_client import ExporterAddress, ExporterUnreachableError
+from exporter.commands.rollout_source import ExporterRollouts
 from exporter.demo.fake_backend import CONTENT_TYPE
 from exporter.otlp.result import MAX_MESSAGE_LENGTH
 from tests.process import start_exporter
@@ -281,6 +282,6 @@ async def test_neither_the_configuration_nor_its_errors_show_a_secret(tmp_path: 
     "address", ["http://u:{0}@127.0.0.1:9", "http://u:{0}@[", "http://127.0.0.1:9/?token={0}", "u:{0}@h"]
 )
 async def test_the_address_of_a_running_exporter_is_shown_without_its_password(address: str) -> None:
-    with pytest.raises(ExplainError) as caught:
-        await fetch_rollouts(address.format(SECRETS["web"]))
+    with pytest.raises(ExporterUnreachableError) as caught:
+        await ExporterRollouts(ExporterAddress(address.format(SECRETS["web"]))).read_all()
     assert leaks(str(caught.value)) == set()

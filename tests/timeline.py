@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SeriesKey = tuple[str, "Labels"]
 """A series: its name and its labels in alphabetical order."""
 INTERVAL: Final = 15.0
-PAUSE_START: Final = "argo_rollouts_pause_start_timestamp_seconds"
+PAUSE_TIMES: Final = ("argo_rollouts_pause_start_timestamp_seconds", "argo_rollouts_pause_end_timestamp_seconds")
 RESTARTS: Final = "kube_pod_container_status_restarts_total"
 
 
@@ -89,7 +89,7 @@ def play_recording(recordings: Recordings, playback: Playback) -> Timeline:
 def _slow_down(tick: dict[SeriesKey, float], playback: Playback, first: float) -> dict[SeriesKey, float]:
     """Move timestamps that are sample values to when they are on this timeline."""
     return {
-        key: first + playback.lead_in + (value - first) * playback.slowdown if key[0] == PAUSE_START else value
+        key: first + playback.lead_in + (value - first) * playback.slowdown if key[0] in PAUSE_TIMES else value
         for key, value in tick.items()
     }
 

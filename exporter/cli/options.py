@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,7 +15,7 @@ import click
 from exporter.config.values import MAX_SECONDS, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
 
 T = TypeVar("T")
@@ -38,7 +38,53 @@ class DurationParam(click.ParamType[float]):
 
 
 DURATION: Final = DurationParam()
+
+
+class MomentParam(click.ParamType[float]):
+    """Type of options that are moments: Unix seconds, or a duration ago, such as -2h, which is negative."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return Unix seconds, or negative seconds."""
+        text = str(value)
+        try:
+            return -float(str(parse_duration(text[1:]))) if text.startswith("-") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write Unix seconds, or -2h for two hours ago", param, ctx)
+
+
+MOMENT: Final = MomentParam()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+_EXPORTER_OPTIONS: Final = (
+    click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter."),
+    click.option("--username", default="", help="User name of its pages (web.basic_auth)."),
+    # No option for the password itself: the arguments of a process are no secret.
+    click.option("--password-file", type=FILE, help="File with the password of its pages."),
+    click.option("--ca-file", type=FILE, help="Certificate authorities (PEM) to trust for https://."),
+)
+
+
+def exporter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a running exporter to a command, which gets an ExporterAddress as `address`."""
+
+    @wraps(command)
+    def with_address(
+        *arguments: object, address: str, username: str, password_file: Path | None, ca_file: Path | None,
+        **options: object,
+    ) -> None:  # fmt: skip # a parameter per line would hide the body
+        from exporter.commands.api_client import ExporterAddress
+        from exporter.config.section import BasicAuthSection, ClientTlsSection
+
+        credential = BasicAuthSection(username=username, password_file=password_file)
+        command(*arguments, address=ExporterAddress(address, credential, ClientTlsSection(ca_file=ca_file)), **options)
+
+    result: Callable[..., None] = with_address
+    for option in reversed(_EXPORTER_OPTIONS):
+        result = option(result)
+    return result
 
 
 def print_lines(lines: Iterable[str]) -> None:

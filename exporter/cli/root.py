@@ -5,20 +5,25 @@ Each command's docstring is its help: the first sentence is listed by `--help` o
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from exporter import __version__, log
+from exporter import __version__
+from exporter.cli.events import events, story
 from exporter.cli.gate import gate
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
-from exporter.config import CONFIG_VARIABLE, ConfigError, LoadedConfig, as_yaml, load, secret_texts
+from exporter.cli.rollouts import explain, list_rollouts, wait
+from exporter.cli.settings import load_settings
+from exporter.config import CONFIG_VARIABLE, as_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json", "explanations", "events", "timeline")
 
 
 @click.group(
@@ -42,31 +47,6 @@ def main(context: click.Context, file: Path | None, overrides: tuple[str, ...]) 
         context.invoke(run)
 
 
-def _load_settings(context: click.Context) -> LoadedConfig:
-    """Load the configuration; print its errors and exit with 2 if there are any."""
-    file, overrides = context.obj
-    try:
-        loaded = load(file, os.environ, dict(map(_parse_override, overrides)))
-    except ConfigError as error:
-        for issue in error.issues:
-            click.echo(f"error: {issue}", err=True)
-        # As click's own usage errors.
-        sys.exit(2)
-    for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    log.configure(loaded.settings.log.level, loaded.settings.log.format)
-    log.register_secrets(*secret_texts(loaded.settings))
-    return loaded
-
-
-def _parse_override(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        # The text is not shown: it may be a header with its credential.
-        raise click.BadParameter("a --set has no =; write --set otlp.endpoint=http://localhost:4318")
-    return key, value
-
-
 def _report_problems(problems: Sequence[str]) -> None:
     """Print the problems as warnings; exit with 1 if there are any, else with 0."""
     for problem in problems:
@@ -84,7 +64,7 @@ def run(context: click.Context) -> None:
     """
     from exporter.service import app
 
-    all_delivered = run_async(app.run(_load_settings(context)))
+    all_delivered = run_async(app.run(load_settings(context)))
     sys.exit(0 if all_delivered else app.EXIT_POINTS_LOST)
 
 
@@ -105,7 +85,7 @@ def once(context: click.Context, output_format: str) -> None:
     from exporter.commands.once import run_cycle, to_otlp_json
     from exporter.web.exposition_writer import render
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     result = run_async(run_cycle(settings))
     match output_format:
         case "prom":
@@ -127,7 +107,7 @@ def check(context: click.Context, file: Path | None) -> None:
     """
     if file is not None:
         context.obj = (file, context.obj[1])
-    loaded = _load_settings(context)
+    loaded = load_settings(context)
     if loaded.settings.gates:
         from exporter.service.shadow_gates import gate_issues
 
@@ -148,7 +128,7 @@ def config(context: click.Context) -> None:
 
     The output is YAML, with secrets masked and the origin of each setting in a comment.
     """
-    click.echo(as_yaml(_load_settings(context)), nl=False)
+    click.echo(as_yaml(load_settings(context)), nl=False)
 
 
 @main.command("series")
@@ -166,7 +146,7 @@ def series(context: click.Context, *, estimate: bool) -> None:
         return
     from exporter.commands.once import family_costs, run_cycle
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     result = run_async(run_cycle(settings))
     rows = family_costs(result.snapshot, settings.tick_seconds)
     click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
@@ -188,7 +168,7 @@ def record(context: click.Context, directory: Path, seconds: float, *, with_stor
     """
     from exporter.commands import record as recording
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick_seconds, seconds)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
     if with_storage:
@@ -199,7 +179,7 @@ def record(context: click.Context, directory: Path, seconds: float, *, with_stor
 
 @main.command("replay")
 @click.argument("frames", metavar="FRAMES", type=FILE)
-@click.option("--format", "output_format", type=click.Choice(["jsonl", "prom", "otlp-json"]), default="jsonl")
+@click.option("--format", "output_format", type=click.Choice(_REPLAY_FORMATS), default="jsonl")
 @click.option("--passthrough", is_flag=True, help="With jsonl: also print the families that pass through.")
 @click.pass_context
 def replay(context: click.Context, frames: Path, output_format: str, *, passthrough: bool) -> None:
@@ -208,41 +188,28 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
     FRAMES is the frames.jsonl of a recording. Frames are processed at their recorded times, without waiting.
     """
     from exporter.commands.once import to_otlp_json
-    from exporter.commands.replay import replay_frames, snapshot_json
+    from exporter.commands.replay import explanations_json, replay_frames, replay_transitions, snapshot_json
+    from exporter.commands.timeline import timeline_lines
     from exporter.web.exposition_writer import render
 
-    settings = _load_settings(context).settings
-    for frame, snapshot, _ in replay_frames(frames, settings):
+    settings = load_settings(context).settings
+    if output_format == "events":
+        print_lines(json.dumps(each, ensure_ascii=False) for each in replay_transitions(frames, settings))
+        return
+    if output_format == "timeline":
+        print_lines(timeline_lines(tuple(replay_transitions(frames, settings))))
+        return
+    for frame, snapshot, tracker in replay_frames(frames, settings):
         match output_format:
             case "jsonl":
                 click.echo(snapshot_json(frame.timestamp, snapshot, passthrough=passthrough))
+            case "explanations":
+                click.echo(explanations_json(frame.timestamp, tracker))
             case "prom":
                 click.echo(f"# at {frame.timestamp}")
                 print_lines(block.decode().removesuffix("\n") for block in render(snapshot.families))
             case _:
                 print_lines(to_otlp_json(snapshot, settings))
-
-
-@main.command("explain")
-@click.argument("rollout", metavar="NAMESPACE/NAME")
-@click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
-@click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
-@click.option("--at", "timestamp", type=float, help="With --recording: Unix time in seconds. Default: its end.")
-@click.pass_context
-def explain(context: click.Context, rollout: str, address: str, frames: Path | None, timestamp: float | None) -> None:
-    """Explain the state of a rollout and the evidence for it.
-
-    Also prints the canary fraction and how it was estimated. Reads a running exporter, or a recording.
-    """
-    from exporter.commands import explain as explanation
-
-    if frames is None:
-        rollouts = run_async(explanation.fetch_rollouts(address))
-    else:
-        from exporter.commands.replay import rollouts_at
-
-        rollouts = rollouts_at(frames, _load_settings(context).settings, timestamp)
-    print_lines(explanation.explain_lines(explanation.select(rollouts, rollout)))
 
 
 @main.command("demo")
@@ -277,7 +244,7 @@ def verify(context: click.Context, seconds: float, address: str | None, *, as_js
     from exporter.commands.verify import report
     from exporter.commands.verify.heartbeat import verify
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     result = run_async(verify(settings, seconds, address, lambda line: click.echo(line, err=True)))
     print_lines([report.report_json(result)] if as_json else report.report_lines(result))
     sys.exit(0 if result.ok else 1)
@@ -297,7 +264,7 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
     """
     from exporter.commands import storage as commands
 
-    settings = _load_settings(context).settings
+    settings = load_settings(context).settings
     if action == "drain":
         result = run_async(commands.drain(settings, seconds))
     elif action == "clear" and yes:
@@ -313,4 +280,9 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(explain)
+main.add_command(list_rollouts)
+main.add_command(wait)
+main.add_command(events)
+main.add_command(story)
 main.add_command(gate)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from exporter.commands.api_client import ExporterUnreachableError
 from exporter.commands.explain import ExplainError
 from exporter.commands.gate.load import GateError
 from exporter.commands.record import RecordingError
@@ -11,6 +12,7 @@ from exporter.web.server import ListenError
 
 USER_ERRORS: Final = (
     ExplainError,
+    ExporterUnreachableError,
     GateError,
     ListenError,
     RecordingError,

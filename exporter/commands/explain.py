@@ -1,21 +1,25 @@
-"""The command `explain`: state and evidence of one rollout, and how its canary fraction was estimated."""
+"""The command `explain`: why a rollout is where it is, what to do, and the evidence for it."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
-from http import HTTPStatus
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import ClientError, InvalidURL
-
-from exporter.config.errors import without_secrets
-from exporter.net.errors import error_reason
-from exporter.net.http import open_session
+from exporter.commands.events import fetch_transitions
+from exporter.commands.rollout_source import ExporterRollouts
+from exporter.commands.timeline import image_texts, text_of, type_text
+from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-_TIMEOUT: Final = 10.0
+    from exporter.commands.api_client import ExporterAddress
+    from exporter.commands.rollout_source import RolloutObject, RolloutSource
+    from exporter.rollouts.model import RolloutKey
+
+_SUGGESTIONS: Final = 3
 _UPDATE_STATES: Final = {
     "settled": "no update is in progress",
     "updating": "an update is in progress",
@@ -24,18 +28,23 @@ _UPDATE_STATES: Final = {
 }
 _METHODS: Final = {
     "weight": "the weight that the controller set on the traffic router",
-    "ready_pods": "ready canary pods / ready canary and stable pods",
-    "pods": "updated / (available + unavailable) replicas, from the controller's gauges",
+    "ready_pods": "ready canary pods / all ready pods",
+    "pods": "available updated / available replicas, from the controller's gauges",
     "replicas": "updated / desired replicas, at most 1",
 }
 _UNKNOWN: Final = {
     "no_leader": "no leading controller can be scraped at present",
-    "not_shown": "the leader does not export it, which does not prove yet that it was deleted",
+    "not_shown": "no leader exports it; the one that did is away, or it was deleted, which is not proved yet",
+    "never_shown": "rollout state shows it, but no controller ever did",
     "update": "it was first observed during an update; the next event or phase change will decide",
     "fraction": "no method can estimate the canary fraction now",
+    "weight": "the router's weight has changed, and neither rollout state nor the canary's pods show the new one; "
+    "with rollout state it is exact",
     "pods": "kube-state-metrics does not export all of its pods",
     "roles": "the revision of its pods is unknown: it was first observed during an update, or the revision "
     "annotation of ReplicaSets is not allow-listed in kube-state-metrics",
+    "role_label": "the label of its pods that ephemeral metadata sets contradicts itself or the revisions, which are "
+    "used instead",
     "phase": "the controller exports a phase that this exporter does not recognise",
 }
 
@@ -44,40 +53,88 @@ class ExplainError(Exception):
     """No rollout can be explained; the message has a hint."""
 
 
-async def fetch_rollouts(address: str) -> list[Mapping[str, Any]]:
-    """Return the rollouts of a running exporter. Raises ExplainError."""
-    url = f"{address if '://' in address else f'http://{address}'}".rstrip("/") + "/api/rollouts"
-    shown_url = without_secrets(url)  # it may have the user name and password of the pages
-    try:
-        async with open_session(timeout=_TIMEOUT) as session, session.get(url) as response:
-            if response.status != HTTPStatus.OK:
-                hint = "check that --address is a rollouts-exporter"
-                raise ExplainError(f"{shown_url} returned status {response.status}; {hint}")
-            document = await response.json()
-    except InvalidURL:
-        raise ExplainError("--address is not a URL; write http://host:port") from None
-    # ValueError: JSON that is none, or a name that cannot be encoded.
-    except (ClientError, TimeoutError, OSError, ValueError) as error:
-        reason = error_reason(error)
-        raise ExplainError(f"{shown_url} cannot be read ({reason}); check --address, or use --recording") from None
-    rollouts = document.get("rollouts") if isinstance(document, dict) else None
-    if not isinstance(rollouts, list):
-        raise ExplainError(f"{shown_url} returned no rollouts; check that --address is a rollouts-exporter")
-    return rollouts
+async def read_rollout(source: RolloutSource, name: str) -> RolloutObject:
+    """Return one rollout with its explanation. Raises ExplainError and what the source raises."""
+    await source.refresh()
+    rollout = select((await source.read_all()).rollouts, name)
+    selected = (await source.read(rollout_key(rollout))).rollouts
+    if not selected:
+        raise ExplainError(f"{rollout_name(rollout)} was deleted at this moment")
+    return selected[0]
 
 
-def select(rollouts: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    """Return the rollout NAMESPACE/NAME. Raises ExplainError that lists the available names."""
-    for rollout in rollouts:
-        if f"{rollout['namespace']}/{rollout['name']}" == name:
-            return rollout
-    names = ", ".join(f"{rollout['namespace']}/{rollout['name']}" for rollout in rollouts) or "none"
-    raise ExplainError(f"no rollout {name}; available: {names}")
+def select(rollouts: Sequence[RolloutObject], name: str) -> RolloutObject:
+    """Return the rollout NAMESPACE/NAME, or NAME if it is the only one. Raises ExplainError with suggestions."""
+    by_name = {rollout_name(rollout): rollout for rollout in rollouts}
+    if name in by_name:
+        return by_name[name]
+    matching = [full_name for full_name in by_name if full_name.partition("/")[2] == name]
+    if len(matching) == 1:
+        return by_name[matching[0]]
+    if matching:
+        raise ExplainError(f"several rollouts are called {name}: {_listed(matching)}; write NAMESPACE/NAME")
+    if not by_name:
+        raise ExplainError(f"no rollout {name}: there are none; check that a controller is scraped")
+    # A name without a namespace is compared with those of all namespaces.
+    ends = {full_name if "/" in name else full_name.partition("/")[2]: full_name for full_name in by_name}
+    similar = [ends[end] for end in get_close_matches(name, ends, _SUGGESTIONS, 0.0)]
+    raise ExplainError(f"no rollout {name}; did you mean {_listed(similar)}? Without a name, `explain` lists all")
 
 
-def explain_lines(rollout: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the explanation of a rollout, an object of /api/rollouts, line by line."""
-    yield f"{rollout['namespace']}/{rollout['name']} ({rollout['strategy'] or 'strategy unknown'})"
+def rollout_key(rollout: RolloutObject) -> RolloutKey:
+    """Return namespace and name."""
+    return rollout["namespace"], rollout["name"]
+
+
+def rollout_name(rollout: RolloutObject) -> str:
+    """Return NAMESPACE/NAME."""
+    return f"{rollout['namespace']}/{rollout['name']}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SUGGESTIONS} more" if len(names) > _SUGGESTIONS else ""
+    return ", ".join(names[:_SUGGESTIONS]) + more
+
+
+async def history_at(address: ExporterAddress, name: str | None, timestamp: float) -> list[Mapping[str, Any]]:
+    """Return the last transition before a time of each rollout, or of one, from a running exporter's history.
+
+    A negative `timestamp` is seconds ago. Raises ExplainError and ExporterUnreachableError.
+    """
+    timestamp = timestamp + time.time() if timestamp < 0 else timestamp
+    if name is not None and "/" not in name:
+        name = rollout_name(select((await ExporterRollouts(address).read_all()).rollouts, name))
+    held = await fetch_transitions(address, 0.0, name or "")
+    if timestamp < held.held_since:
+        hint = "use --recording; storage.history sets for how long it is held"
+        raise ExplainError(f"{_utc(timestamp)} is before the history, which begins at {_utc(held.held_since)}; {hint}")
+    last = {each["rollout"]: each for each in held.transitions if each["at"] <= timestamp and "rollout" in each}
+    if not last:
+        subject = name or "any rollout"
+        raise ExplainError(f"the history has no transition of {subject} from {_utc(held.held_since)} until then")
+    moment = {"at": timestamp, "history_since": held.held_since}
+    return [{"rollout": last_name, **moment, "transition": last[last_name]} for last_name in sorted(last)]
+
+
+def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the history has of a rollout at a time, line by line."""
+    transition = moment["transition"]
+    age = duration_text(moment["at"] - transition["at"])
+    yield f"{moment['rollout']} at {_utc(moment['at'])}, by its last transition"
+    yield f"  {type_text(transition)} at {_utc(transition['at'])}, {age} before: {text_of(transition)}"
+    if "revision" in transition:
+        yield f"  revision: {transition['revision']} {image_texts(transition)}".rstrip()
+    if "fraction" in transition:
+        yield f"  canary fraction: {transition['fraction']:.3g}"
+
+
+def explain_lines(rollout: RolloutObject) -> Iterator[str]:
+    """Yield the explanation of a rollout, an object of /api/rollouts/NAMESPACE/NAME, line by line."""
+    yield f"{rollout_name(rollout)} ({rollout['strategy'] or 'strategy unknown'})"
+    yield f"  {rollout['sentence']}"
+    yield f"  what to do: {rollout['next']}"
+    yield "  evidence:"
+    yield from map(_evidence_line, rollout["explanation"]["evidence"])
     yield from _state(rollout)
     yield from _revisions(rollout)
     yield from _fraction(rollout)
@@ -85,13 +142,20 @@ def explain_lines(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield f"  unknown ({reason}): {_UNKNOWN.get(reason, reason)}"
 
 
-def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
+def _evidence_line(line: Mapping[str, Any]) -> str:
+    age = f", {line['age']:.0f} s ago" if "age" in line else ""
+    return f"    {line['text']} ({line['source']}{age})"
+
+
+def _state(rollout: RolloutObject) -> Iterator[str]:
     phase = rollout["phase"]
-    if phase is None:
+    if phase is None and not rollout["last_seen"]:
+        yield "  phase: unknown; no controller has exported it yet"
+    elif phase is None:
         yield f"  phase: unknown since {_utc(rollout['last_seen'])}, when {rollout['controller']} last exported it"
     else:
         yield f"  phase: {phase} since {_utc(rollout['phase_since'])}, exported by {rollout['controller']}"
-    yield f"  update state: {_UPDATE_STATES[rollout['standing']]} (evidence: {rollout['evidence']})"
+    yield f"  update state: {_UPDATE_STATES[rollout['standing']]} (by {rollout['evidence']})"
     update = rollout["update"]
     if update is not None:
         since = "before it was first observed" if update["since"] is None else _utc(update["since"])
@@ -100,7 +164,7 @@ def _state(rollout: Mapping[str, Any]) -> Iterator[str]:
     yield f"  finished updates since it was first observed: {counts or 'none'}"
 
 
-def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
+def _revisions(rollout: RolloutObject) -> Iterator[str]:
     revisions = rollout["revisions"]
     yield f"  revisions: current {revisions['wanted'] or 'unknown'}, stable {revisions['stable'] or 'unknown'}"
     if rollout["replicas"] is not None:
@@ -109,7 +173,7 @@ def _revisions(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield "  pods: " + (", ".join(f"{count} {role}" for role, count in rollout["pods"].items()) or "none")
 
 
-def _fraction(rollout: Mapping[str, Any]) -> Iterator[str]:
+def _fraction(rollout: RolloutObject) -> Iterator[str]:
     fraction = rollout["fraction"]
     if fraction is None:
         yield "  canary fraction: none; the strategy has no canary, or no controller exports the rollout"

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from exporter.commands.record import read_frames
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Failure
-from exporter.rollouts.tracker import RolloutTracker
+from exporter.rollouts.events.document import transition_json
+from exporter.rollouts.explain.document import explanation_json
+from exporter.rollouts.explain.explain import explain
+from exporter.rollouts.tracker import RolloutTracker, TrackerStatus
 from exporter.scrape.response import ScrapeRequest
-from exporter.service import views
 from exporter.service.wiring import parser_factory, tracking_policy
 
 if TYPE_CHECKING:
@@ -61,18 +63,41 @@ def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: b
     return json.dumps({"at": timestamp, "series": samples}, ensure_ascii=False)
 
 
+def explanations_json(timestamp: float, tracker: RolloutTracker) -> str:
+    """Return the explanations of all rollouts after a frame as a line of `replay --format explanations`."""
+    all_rollouts = (*tracker.status.rollouts, *tracker.status.unshown)
+    rollouts = {"/".join(rollout.key): explanation_json(explain(rollout, timestamp)) for rollout in all_rollouts}
+    return json.dumps({"at": timestamp, "rollouts": rollouts}, ensure_ascii=False)
+
+
+def replay_transitions(path: Path, settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """Yield the transitions of a recording as JSON objects, in order. Raises RecordingError."""
+    for _, _, tracker in replay_frames(path, settings):
+        yield from map(transition_json, tracker.status.transitions)
+
+
+def first_and_last_time(path: Path) -> tuple[float, float]:
+    """Return the times of the first and the last frame (Unix seconds), 0 without frames. Raises RecordingError."""
+    times = [frame.timestamp for frame in read_frames(path)]
+    return min(times, default=0.0), max(times, default=0.0)
+
+
 def _number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
-def rollouts_at(path: Path, settings: Settings, timestamp: float | None) -> list[Mapping[str, Any]]:
-    """Return the rollouts of /api/rollouts at a time (None: at the end of the recording). Raises RecordingError."""
-    rollouts: list[Mapping[str, Any]] = []
+def status_at(path: Path, settings: Settings, timestamp: float | None) -> tuple[TrackerStatus, float]:
+    """Return what is known at a time (Unix seconds), and the time of its frame; a negative one counts from the end.
+
+    None is the end itself. Raises RecordingError.
+    """
+    if timestamp is not None and timestamp < 0:
+        timestamp += first_and_last_time(path)[1]
+    status, frame_timestamp = TrackerStatus(), 0.0
     for frame, _, tracker in replay_frames(path, settings):
         if timestamp is not None and frame.timestamp > timestamp:
             break
-        status = tracker.status
-        rollouts = [views.rollout_json(item, status.last_seen.get(item.key, 0.0)) for item in status.rollouts]
-    return rollouts
+        status, frame_timestamp = tracker.status, frame.timestamp
+    return status, frame_timestamp

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.output import durations, targets
-from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
+from exporter.rollouts.output import durations, namespace_counters, targets
+from exporter.rollouts.output.catalogue import DERIVED_FAMILIES, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 def series_rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, labels and help text of each derived family, in the order of export."""
     for row in DERIVED_FAMILIES:
-        yield row.name, row.type.value, ", ".join(("namespace", "name", *row.labels)), row.help
+        # The setting `series.labels` turns on the family of labels.
+        request = " Optional: needs `series.optional`." if row.optional and row.name != LABELS else ""
+        yield row.name, row.type.value, ", ".join(("namespace", "name", *row.labels)), row.help + request
     yield durations.NAME, "histogram", "namespace, result", durations.HELP
+    for name, (label, text) in namespace_counters.NAMESPACE_FAMILIES.items():
+        yield name, "counter", f"namespace, {label}", text
     for name, text in targets.TARGET_FAMILIES.items():
         yield name, "gauge", ", ".join(targets.TARGET_LABELS), text
 

@@ -76,8 +76,17 @@ class SeriesSection(Section):
     pass_through: PassThroughSetting = parse_pass_through("article")
     """Controller families to export unchanged: a preset, or a list of regular expressions that match complete names;
     none: derived series only."""
+    optional: values.GlobList = ()
+    """Derived series to export that are not by default, since no dashboard, alert or gate of the chart uses them, as
+    globs of their names; `*`: all; empty: none."""
+    labels: values.StringList = ()
+    """Labels of Rollout objects (team, tier) to export in argo_rollouts_labels, from rollout state; empty: none."""
     limit: values.PositiveInt = 1_000_000
     """Maximum number of series; further series are omitted, and counted."""
+
+    def exports_optional(self, name: str) -> bool:
+        """Return whether an optional derived family is exported."""
+        return any(fnmatchcase(name, glob) for glob in self.optional)
 
 
 class LifecycleSection(Section):
@@ -97,6 +106,9 @@ class LifecycleSection(Section):
     traffic_router: values.ObjectGlobList = ()
     """Rollouts with a traffic router although their label traffic_router is empty (Gateway API, plugins),
     as namespace/name globs; empty: none."""
+    commit_time: str = ""
+    """Annotation of the Rollout, or label of its pods, with the commit's time (RFC 3339 or Unix seconds), for the lead
+    time; kube-state-metrics has to export it of ReplicaSets. Empty: no lead time."""
 
     def has_traffic_router(self, namespace: str, name: str) -> bool:
         """Return whether `traffic_router` matches a rollout."""

@@ -71,8 +71,6 @@ class KubeStateMetricsSource(ScrapeSource):
 
     targets: values.TargetList = ("kube-state-metrics.kube-system.svc:8080",)
     """Shards to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
-    interval: values.Interval = 30.0
-    """Interval between scrapes of a shard; a multiple of the smallest interval of all sources."""
     path: values.RequestPath = "/metrics?resources=pods,replicasets"
     """Path and query of the request, for targets that are not URLs with a path."""
     limits: KubeStateMetricsLimits = KubeStateMetricsLimits()

@@ -1,6 +1,6 @@
 """The data model of rollouts: what sources show, what is remembered between ticks and exported, and the settings.
 
-Every other module of the package imports this one, and this one imports none of them. All of it is frozen, so that an
+Every other module of the package imports this one, and this one only `details`. All of it is frozen, so that an
 unchanged rollout is recognised by identity or by one comparison.
 """
 
@@ -10,7 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from exporter.rollouts.details import Images, RolloutDetails
 
 RolloutKey = tuple[str, str]
 """Namespace and name of a rollout, spelled as the controller spells them."""
@@ -89,6 +92,11 @@ class ReplicaCounts:
         return self.available + self.unavailable
 
     @property
+    def updated_available(self) -> float:
+        """Pods of the current revision that are available, if those of other revisions are, at most."""
+        return min(max(self.available - self.old, 0.0), self.updated)
+
+    @property
     def old(self) -> float:
         """Pods of other revisions than the current one."""
         # After a scaling the controller refreshes `available` at once, `updated` one reconciliation later.
@@ -119,6 +127,7 @@ class Pod:
     ready: bool
     experiment: bool
     label_role: str = ""
+    images: Images = field(default_factory=dict)
 
 
 PodRoles = tuple[tuple[Pod, PodRole], ...]
@@ -127,13 +136,17 @@ PodRoles = tuple[tuple[Pod, PodRole], ...]
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """A ReplicaSet of a rollout; `revision` is None if kube-state-metrics does not export the annotation."""
+    """A ReplicaSet of a rollout; `revision` is None if kube-state-metrics does not export the annotation.
+
+    `committed_at` (Unix seconds) is the time of the commit that its revision was built from, None if nothing shows it.
+    """
 
     hash: str
     revision: int | None
     created_at: float
     desired: float
     pod_count: float
+    committed_at: float | None = None
 
 
 ReplicaSets = Mapping[str, ReplicaSet]
@@ -145,12 +158,13 @@ class Workload:
     """What kube-state-metrics exports about a rollout: its ReplicaSets by hash and its pods, without terminating ones.
 
     `observed_at` (Unix seconds) is the time of the scrape; it is not compared, so that a later scrape of the same pods
-    is no change.
+    is no change. `has_doubtful_roles`: labels of some pods claim a role, but contradict each other.
     """
 
     replica_sets: ReplicaSets = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     observed_at: float = field(default=math.inf, compare=False)
+    has_doubtful_roles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +172,30 @@ class RolloutStatus:
     """The status of a Rollout object, exported by custom-resource state; None and "" mean an absent field.
 
     `observed_at` (Unix seconds) is the time of the scrape. `pauses` are the pause conditions: reason and start (Unix
-    seconds); a pause by `spec.paused` has none. `generation_observed`: the status is about the current spec.
+    seconds); a pause by `spec.paused` has none. `generation_observed`: the status is about the current spec, of number
+    `generation`; `observed_generation` is that of the spec that the controller last reconciled.
+    `weight` is the canary's, on the revision `weight_hash`; `uid` is the object's, of newer configurations only.
+    `started_at`, `finished_at` (Unix seconds) and `completion` are of the last update, since Argo Rollouts 1.11.
+    `details` is None unless the page is of the chart's second configuration.
     """
 
     stable_hash: str = ""
     current_hash: str = ""
     weight: float | None = None
+    weight_hash: str = ""
     max_weight: float = 100.0  # the default of maxTrafficWeight; only Nginx and plugins can have another
     step_index: float | None = None
     health: str = ""
     aborted: bool = False
     generation_observed: bool = False
+    generation: float | None = None
+    observed_generation: float | None = None
     pauses: tuple[tuple[str, float], ...] = ()
+    uid: str = ""
+    completion: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    details: RolloutDetails | None = None
     observed_at: float = field(default=math.inf, compare=False)
 
 
@@ -200,8 +226,12 @@ class EventDeltas:
     aborts: float = 0
     step_skips: float = 0
     new_replica_sets: float = 0
+    pauses: float = 0
     resumes: float = 0
     completed_steps: float = 0
+    weight_updates: float = 0
+    other_steps: float = 0
+    deletions: float = 0
     process_restarted: bool = False
 
     @property
@@ -222,12 +252,14 @@ class EventDeltas:
 class RevisionHashes:
     """Pod template hashes of the current (newest) and of the stable (last promoted) revision; "" is unknown.
 
-    `newest_created_at` (Unix seconds) is the creation time of the newest ReplicaSet seen so far.
+    `newest_created_at` (Unix seconds) is the creation time of the newest ReplicaSet seen so far, `number` the revision
+    number of the current revision, 0 if unknown.
     """
 
     current: str = ""
     stable: str = ""
     newest_created_at: float = 0.0
+    number: int = 0
 
 
 NO_HASHES: Final = RevisionHashes()
@@ -253,18 +285,122 @@ class PhaseHistory:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A running update; `started_at` (Unix seconds) is None if it began before the first scrape."""
+    """A running update; `started_at` (Unix seconds) is None if it began before the first scrape.
+
+    `reuses_replica_set`: no ReplicaSet was created for its revision, so that it may go back to the stable one.
+    """
 
     kind: str
     started_at: float | None
+    reuses_replica_set: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class CompletedUpdate:
-    """An update that ended; `duration` (seconds) is None if its start is unknown."""
+class RouterWeight:
+    """The canary's weight on a traffic router, in [0, 1], None if unknown, as it was when it last changed.
 
-    result: Transition
-    duration: float | None
+    `is_exact`: rollout state showed it; else it is estimated from the canary's pods, and at least `low`. `pod_count` is
+    the canary's when the weight was taken. `is_decoupled`: weight and pods were seen to change apart (setCanaryScale),
+    so that pods say nothing about a new weight. `is_dynamic`: the stable ReplicaSet shrinks as the canary grows
+    (dynamicStableScale). `spare_steps`: steps of the update that were completed, less those that are accounted for.
+    """
+
+    fraction: float | None = None
+    low: float = 0.0
+    is_exact: bool = False
+    pod_count: float = 0.0
+    is_decoupled: bool = False
+    is_dynamic: bool = False
+    spare_steps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTransition:
+    """A transition between two ticks; `ends_update`: an update was under way, and this is its result.
+
+    `duration` (seconds) is that of the update that ended, None if its start is unknown.
+    """
+
+    transition: Transition
+    ends_update: bool = False
+    duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownState:
+    """Part of `RolloutState`: what the transitions of earlier ticks have reported, so that none is reported again.
+
+    `hash` is the current revision's, `step` the index that it reached, with the number of steps and the kind if they
+    are known. `pauses` are the open pauses: reason and start (Unix seconds), one of reason "phase" by the controller's
+    page alone. `degraded_since` (Unix seconds) is None unless the rollout is degraded for another reason than an abort.
+    """
+
+    hash: str = ""
+    step: tuple[int, int, str] | None = None
+    pauses: tuple[tuple[str, float], ...] = ()
+    degraded_since: float | None = None
+
+
+NOTHING_SHOWN: Final = ShownState()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMemory:
+    """What no page shows later of the newest attempt at an update; unchanged while nothing happens.
+
+    An attempt begins with a revision or a retry. `revision` is its number, as text, `hash` its hash, `stable_hash` that
+    of the stable revision at the last tick. `last_step` is
+    the step that it reached last (an abort resets the index on the page); `aborted_at` and `aborted_step` are of its
+    abort, the step None if it is not certain. `progressed_at` (Unix seconds) is its last progress before the abort,
+    which the deadline counts from. `cause`, `run` and `metric` are those of the abort. `replaced_revision` and
+    `replaced_step` are of the revision that this one replaced before its promotion. `images` are by hash, those of the
+    current and the stable revision. `counts` are event counters at the last tick, `counts_before` when the attempt
+    began; `bad_run` is the AnalysisRun that the controller showed turn bad in it.
+    """
+
+    revision: str = ""
+    hash: str = ""
+    stable_hash: str = ""
+    last_step: int | None = None
+    aborted_at: float | None = None
+    aborted_step: int | None = None
+    progressed_at: float | None = None
+    cause: str = ""
+    run: str = ""
+    metric: str = ""
+    replaced_revision: str = ""
+    replaced_step: int | None = None
+    images: Mapping[str, Images] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
+    counts_before: Mapping[str, float] = field(default_factory=dict)
+    bad_run: str = ""
+
+
+NO_MEMORY: Final = UpdateMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccount:
+    """Part of `RolloutState`: where the time of updates goes, and how the last update ended.
+
+    `counted_until` (Unix seconds) is up to when time is counted; None while neither an update is under way nor the
+    canary has traffic, so that a rollout at rest does not change. `activity` is that of the update under way, "" if
+    there is none, `fraction` the canary's share of traffic (0 if unknown), both since then. `exposure_seconds` is the
+    integral of the fraction over time. `result`, `cause` and `metric` are of the last update that ended. `lead_seconds`
+    is the time from the commit to the promotion of the last revision that was promoted, None without a commit's time.
+    """
+
+    counted_until: float | None = None
+    activity: str = ""
+    fraction: float = 0.0
+    exposure_seconds: float = 0.0
+    result: str = ""
+    cause: str = ""
+    metric: str = ""
+    lead_seconds: float | None = None
+
+
+NO_ACCOUNT: Final = UpdateAccount()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +408,14 @@ class RolloutState:
     """What is remembered of a rollout between ticks. Equal before and after a tick in which nothing happened.
 
     `first_seen` (Unix seconds) is the start time of its derived counters. `had_revision` is False for a rollout
-    created under observation until its first revision is applied; that first deploy is not an update.
+    created under observation until its first revision is applied, `had_promotion` until that is counted as promoted; a
+    first deploy is not an update.
     `last_event_at` (Unix seconds) is when the counters last showed a transition that the hashes did not show; hashes
     scraped no later are outdated. `ahead_of_counters`: at the last tick the hashes showed a new revision that
-    RolloutUpdated had not counted yet. `runs` are the AnalysisRuns: name → phase.
+    RolloutUpdated had not counted yet; `promotion_ahead`: the same of a promotion. `event_counts` are the counters less
+    the events that the status did not show yet; `pending_since` (Unix seconds, 0: there are none) is when the first of
+    those was counted. `replicas` are the gauges of the last tick; `pods_checksum` is of its pods, and `pods_newer`:
+    they changed later than the gauges. `weight` is None without a router. `runs` are the AnalysisRuns: name → phase.
     """
 
     first_seen: float
@@ -289,22 +429,38 @@ class RolloutState:
     has_router: bool = False
     strategy: str = ""
     had_revision: bool = True
+    had_promotion: bool = True
     last_event_at: float = 0.0
     ahead_of_counters: bool = False
+    promotion_ahead: bool = False
+    pending_since: float = 0.0
+    replicas: ReplicaCounts | None = None
+    pods_checksum: int = 0
+    pods_newer: bool = False
+    weight: RouterWeight | None = None
+    uid: str = ""
     result_counts: Mapping[str, int] = field(default_factory=dict)
     last_durations: Mapping[str, float] = field(default_factory=dict)
     paused_seconds: float = 0.0
     runs: Mapping[str, str] = field(default_factory=dict)
     finished_run_counts: Mapping[str, int] = field(default_factory=dict)
+    memory: UpdateMemory = NO_MEMORY
+    last_shown: ShownState = NOTHING_SHOWN
+    account: UpdateAccount = NO_ACCOUNT
 
 
 @dataclass(frozen=True, slots=True)
 class TickContext:
-    """A tick at `now`, when the rollout was last shown (both Unix seconds), and the hold-down of phases (seconds)."""
+    """A tick at `now`, when the rollout was last shown (both Unix seconds), and the hold-down of phases (seconds).
+
+    `has_router`: the settings say that a router splits its traffic. `has_rollout_state`: rollout state is scraped.
+    """
 
     now: float
     last_seen_at: float
     hold_down: float
+    has_router: bool = False
+    has_rollout_state: bool = False
 
 
 # What is exported about a rollout
@@ -328,6 +484,8 @@ class Rollout:
     """A rollout at one tick: the input of all derived series.
 
     `run_counts` are its AnalysisRuns by phase. `unknown_reasons` are values of `argo_rollouts_unknown{reason}`.
+    `is_current`: the update state is that of this tick, by a leader or by rollout state; else the last known one.
+    `was_shown`: a controller showed it at least once.
     """
 
     key: RolloutKey
@@ -337,6 +495,8 @@ class Rollout:
     fraction: CanaryFraction | None = None
     run_counts: Mapping[str, int] = field(default_factory=dict)
     unknown_reasons: tuple[str, ...] = ()
+    is_current: bool = True
+    was_shown: bool = True
 
 
 # What the settings decide
@@ -351,7 +511,9 @@ class TrackingPolicy:
     how long a phase without an event that explains it must last to count. `role_labels`: pod label, spelled as
     kube-state-metrics spells it, to role by label value. `has_router`: rollouts that have a traffic router even if the
     controller exports none. `namespace_allowed`: namespaces to track, None for all. `passes_through`: families to
-    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads.
+    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads. `exports_optional`:
+    optional families of the catalogue to export, `labels` those of Rollout objects, spelled as kube-state-metrics
+    spells them. `commit_time`: label or annotation of ReplicaSets with the commit's time, spelled in the same way.
     """
 
     grace: float = 60.0
@@ -364,3 +526,6 @@ class TrackingPolicy:
     derive: bool = True
     sidecar: bool = False
     series_limit: int = 1_000_000
+    exports_optional: Callable[[str], bool] = lambda _: False
+    labels: tuple[str, ...] = ()
+    commit_time: tuple[str, ...] = ()

@@ -17,16 +17,28 @@ from urllib.parse import quote
 
 from isal import isal_zlib
 
+from exporter.rollouts.details import RolloutDetails
+from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.model import (
+    NO_ACCOUNT,
     NO_HASHES,
+    NO_MEMORY,
     ControllerProcess,
     PhaseHistory,
+    ReplicaCounts,
     RevisionHashes,
     RolloutState,
+    RolloutStatus,
+    RouterWeight,
+    ShownState,
     Update,
+    UpdateAccount,
+    UpdateMemory,
     UpdateState,
 )
+from exporter.rollouts.nested_rows import from_document, to_document
 from exporter.rollouts.output.durations import HistogramState
+from exporter.rollouts.output.namespace_counters import NamespaceCount
 from exporter.rollouts.output.renderer import InfoSeries
 from exporter.rollouts.tracker import TrackerState
 
@@ -106,14 +118,20 @@ def decode_rows(rows: Rows) -> tuple[TrackerState, list[str]]:
     # Without the row of the tick, nothing was seen before the last change of any rollout.
     updated_at = max(items["tick"], default=max(map(_last_change, states.values()), default=0.0))
     absent = {key: since for key, since in items["absent"] if key in states}
+    statuses_at, held = next(iter(items["statuses"]), (0.0, {}))
     state = TrackerState(
         updated_at=updated_at,
         rollout_states=states,
         last_seen=dict.fromkeys(states, updated_at) | absent,
         leaders=frozenset(items["leaders"]),
+        last_leaders=frozenset(items["led"]),
+        successors=dict(items["successors"]),
+        statuses=RememberedStatuses(statuses_at, dict(items["status"]), held),
         info_series=InfoSeries(carried=frozenset(items["info"] + items["carried"])),
         replaced_info_series=dict(items["replaced"]),
         duration_histograms=dict(items["duration"]),
+        namespace_counts=dict(items["count"]),
+        deleted=frozenset(items["deleted"]),
     )
     return state, damaged
 
@@ -162,8 +180,16 @@ def _absent_parts(state: TrackerState) -> dict[tuple[()], list[tuple[str, str, f
     return {(): absent} if absent else {}
 
 
+def _deleted_parts(state: TrackerState) -> dict[tuple[()], frozenset[RolloutKey]]:
+    return {(): state.deleted} if state.deleted else {}
+
+
 def _leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
     return {(): state.leaders} if state.leaders else {}
+
+
+def _last_leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
+    return {(): state.last_leaders} if state.last_leaders else {}
 
 
 def _info_parts(state: TrackerState) -> dict[tuple[str, str, str], list[SampleBatch]]:
@@ -174,6 +200,16 @@ def _info_parts(state: TrackerState) -> dict[tuple[str, str, str], list[SampleBa
             if batch.series:
                 parts[family, *_rollout_of(batch.series[0].labels)].append(batch)
     return parts
+
+
+def _successor_parts(state: TrackerState) -> dict[tuple[()], Mapping[ControllerProcess, ControllerProcess]]:
+    return {(): state.successors} if state.successors else {}
+
+
+def _status_tick_parts(state: TrackerState) -> dict[tuple[()], list[object]]:
+    statuses = state.statuses
+    held = [(*key, shown_at) for key, shown_at in statuses.held.items()]
+    return {(): [statuses.updated_at, held]} if statuses.updated_at else {}
 
 
 def _carried_parts(state: TrackerState) -> dict[RolloutKey, list[InfoKey]]:
@@ -199,17 +235,36 @@ def _rollout_of(labels: Labels) -> RolloutKey:
 
 
 def _rollout_document(key: tuple[str, ...], state: RolloutState) -> list[object]:
-    """Return the row of a rollout, without members that have their default."""
-    members = _members(state).items()
-    return [*key, {member: value for member, value in members if member in _REQUIRED or value != _DEFAULTS[member]}]
+    return [*key, _members(state)]
+
+
+def _status_document(key: tuple[str, ...], status: RolloutStatus) -> list[object]:
+    details = {"details": to_document(status.details)} if status.details is not None else {}
+    return [*key, {**_members(status), **details}]
+
+
+def _successor_document(_: tuple[str, ...], successors: Parts) -> list[list[object]]:
+    return [[_process_row(process), _process_row(successor)] for process, successor in successors.items()]
 
 
 def _duration_document(key: tuple[str, ...], histogram: HistogramState) -> list[object]:
     return [*key, histogram.counts, histogram.total]
 
 
+def _count_document(key: tuple[str, ...], count: NamespaceCount) -> list[object]:
+    return [*key, count.value, count.since]
+
+
 def _leader_document(_: tuple[str, ...], leaders: Iterable[ControllerProcess]) -> list[list[object]]:
-    return sorted([process.target, process.start_time, process.installation] for process in leaders)
+    return sorted(map(_process_row, leaders))
+
+
+def _process_row(process: ControllerProcess) -> list[Any]:
+    return [process.target, process.start_time, process.installation]
+
+
+def _deleted_document(_: tuple[str, ...], deleted: Iterable[RolloutKey]) -> list[RolloutKey]:
+    return sorted(deleted)
 
 
 def _info_document(_: tuple[str, ...], batches: Iterable[SampleBatch]) -> list[tuple[str, Labels]]:
@@ -221,8 +276,10 @@ def _same_document(_: tuple[str, ...], part: object) -> object:
 
 
 def _members(value: object) -> dict[str, Any]:
-    """Return the members of a dataclass by the keys of a row."""
-    return {key: getattr(value, attribute) for key, attribute in _FILE_KEYS[type(value)].items()}
+    """Return the members of a dataclass by the keys of a row, without those that have a default of `_DEFAULTS`."""
+    defaults = _DEFAULTS.get(type(value), {})
+    members = {key: getattr(value, attribute) for key, attribute in _FILE_KEYS[type(value)].items()}
+    return {key: member for key, member in members.items() if key not in defaults or member != defaults[key]}
 
 
 _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
@@ -238,23 +295,110 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "router": "has_router",
         "strategy": "strategy",
         "deployed": "had_revision",
+        "promoted": "had_promotion",
         "news": "last_event_at",
         "early": "ahead_of_counters",
+        "early_promotion": "promotion_ahead",
+        "pending": "pending_since",
+        "replicas": "replicas",
+        "pods": "pods_checksum",
+        "pods_newer": "pods_newer",
+        "weight": "weight",
+        "uid": "uid",
         "results": "result_counts",
         "last_seconds": "last_durations",
         "paused_seconds": "paused_seconds",
         "runs": "runs",
         "runs_finished": "finished_run_counts",
+        "memory": "memory",
+        "shown": "last_shown",
+        "account": "account",
     },
     PhaseHistory: {"phase": "phase", "since": "since", "entries": "transition_counts", "held": "hold_down_from"},
     ControllerProcess: {"target": "target", "start": "start_time", "installation": "installation"},
-    Update: {"kind": "kind", "since": "started_at"},
-    RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at"},
+    Update: {"kind": "kind", "since": "started_at", "reuses": "reuses_replica_set"},
+    ReplicaCounts: {
+        "desired": "desired",
+        "updated": "updated",
+        "available": "available",
+        "unavailable": "unavailable",
+    },
+    RouterWeight: {
+        "fraction": "fraction",
+        "low": "low",
+        "exact": "is_exact",
+        "pods": "pod_count",
+        "decoupled": "is_decoupled",
+        "dynamic": "is_dynamic",
+        "spare_steps": "spare_steps",
+    },
+    RolloutStatus: {
+        "stable": "stable_hash",
+        "current": "current_hash",
+        "weight": "weight",
+        "weight_hash": "weight_hash",
+        "max_weight": "max_weight",
+        "step": "step_index",
+        "health": "health",
+        "aborted": "aborted",
+        "is_observed": "generation_observed",
+        "generation": "generation",
+        "observed": "observed_generation",
+        "pauses": "pauses",
+        "uid": "uid",
+        "completion": "completion",
+        "started": "started_at",
+        "finished": "finished_at",
+        "details": "details",
+    },
+    RevisionHashes: {"current": "current", "stable": "stable", "newest": "newest_created_at", "number": "number"},
+    UpdateMemory: {
+        "revision": "revision",
+        "hash": "hash",
+        "stable": "stable_hash",
+        "step": "last_step",
+        "aborted_at": "aborted_at",
+        "aborted_step": "aborted_step",
+        "progressed_at": "progressed_at",
+        "cause": "cause",
+        "run": "run",
+        "metric": "metric",
+        "replaced_revision": "replaced_revision",
+        "replaced_step": "replaced_step",
+        "images": "images",
+        "counts": "counts",
+        "counts_before": "counts_before",
+        "bad_run": "bad_run",
+    },
+    UpdateAccount: {
+        "until": "counted_until",
+        "activity": "activity",
+        "fraction": "fraction",
+        "exposure": "exposure_seconds",
+        "result": "result",
+        "cause": "cause",
+        "metric": "metric",
+        "lead": "lead_seconds",
+    },
+    ShownState: {"hash": "hash", "step": "step", "pauses": "pauses", "degraded": "degraded_since"},
 }
 """The keys of each dataclass in a row, in its order, with the attributes: rows outlive a renaming."""
-_DEFAULTS: Final = _members(RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {}))
-_REQUIRED: Final = frozenset({"born", "phases", "process", "events"})
-"""The members that have no default, and so are always written."""
+
+
+def _defaults(value: object, *required: str) -> dict[str, Any]:
+    keys = _FILE_KEYS[type(value)].items()
+    return {key: getattr(value, attribute) for key, attribute in keys if key not in required}
+
+
+_NEW_STATE: Final = RolloutState(0.0, PhaseHistory("", 0.0), ControllerProcess("", 0.0), {})
+_DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
+    RolloutState: _defaults(_NEW_STATE, "born", "phases", "process", "events"),
+    RolloutStatus: _defaults(RolloutStatus()),
+    UpdateMemory: _defaults(NO_MEMORY),
+    UpdateAccount: _defaults(NO_ACCOUNT),
+    ShownState: _defaults(ShownState()),
+}
+"""The members of the larger dataclasses that are not written if they have these values."""
 
 # Decoding; each function returns the items of a row. Raises KeyError, TypeError or ValueError for any other shape. ----
 
@@ -268,8 +412,23 @@ def _decode_absent(document: Document) -> Iterator[tuple[RolloutKey, float]]:
     return (((str(namespace), str(name)), float(seen_at)) for namespace, name, seen_at in document)
 
 
+def _decode_deleted(document: Document) -> Iterator[RolloutKey]:
+    return ((str(namespace), str(name)) for namespace, name in document)
+
+
 def _decode_leaders(document: Document) -> Iterator[ControllerProcess]:
     return (ControllerProcess(str(target), float(start), str(name)) for target, start, name in document)
+
+
+def _decode_successors(document: Document) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
+    for rows in document:
+        process, successor = _decode_leaders(rows)
+        yield process, successor
+
+
+def _decode_status_tick(document: Document) -> Iterator[tuple[float, dict[RolloutKey, float]]]:
+    updated_at, held = document
+    yield float(updated_at), dict(_decode_absent(held))
 
 
 def _decode_info(document: Document) -> Iterator[InfoKey]:
@@ -288,8 +447,20 @@ def _decode_duration(document: Document) -> Iterator[tuple[tuple[str, str], Hist
     yield (str(namespace), str(result)), histogram
 
 
+def _decode_count(document: Document) -> Iterator[tuple[tuple[str, str, str], NamespaceCount]]:
+    name, namespace, label, value, since = document
+    yield (str(name), str(namespace), str(label)), NamespaceCount(float(value), float(since))
+
+
 def _decode_rollout(document: Document) -> Iterator[tuple[RolloutKey, RolloutState]]:
     yield _rollout_state(*document)
+
+
+def _decode_status(document: Document) -> Iterator[tuple[RolloutKey, RolloutStatus]]:
+    namespace, name, members = document
+    pauses = tuple((str(reason), float(start)) for reason, start in members.get("pauses", ()))
+    details = from_document(RolloutDetails, members["details"]) if "details" in members else None
+    yield (str(namespace), str(name)), _dataclass(RolloutStatus, {**members, "pauses": pauses, "details": details})
 
 
 def _labels(pairs: list[list[str]]) -> Labels:
@@ -299,6 +470,7 @@ def _labels(pairs: list[list[str]]) -> Labels:
 def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple[RolloutKey, RolloutState]:
     """Return a state by the keys of its row. Raises KeyError, TypeError or ValueError for any other shape."""
     phases, update, hashes = document["phases"], document.get("update"), document.get("hashes")
+    replicas, weight, memory = document.get("replicas"), document.get("weight"), document.get("memory")
     held = phases.get("held")
     members = {
         **document,
@@ -307,8 +479,22 @@ def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple
         "standing": UpdateState(document.get("standing", UpdateState.UNKNOWN)),
         "update": _dataclass(Update, update) if update else None,
         "hashes": _dataclass(RevisionHashes, hashes) if hashes else NO_HASHES,
+        "replicas": _dataclass(ReplicaCounts, replicas) if replicas else None,
+        "weight": _dataclass(RouterWeight, weight) if weight else None,
+        "memory": _dataclass(UpdateMemory, memory) if memory else NO_MEMORY,
+        "shown": _shown_state(document.get("shown", {})),
+        "account": _dataclass(UpdateAccount, document.get("account", {})),
     }
     return (str(namespace), str(name)), _dataclass(RolloutState, members)
+
+
+def _shown_state(document: dict[str, Any]) -> ShownState:
+    pauses = tuple((str(reason), float(since)) for reason, since in document.get("pauses", ()))
+    step = None
+    if document.get("step") is not None:
+        index, count, kind = document["step"]
+        step = (int(index), int(count), str(kind))
+    return _dataclass(ShownState, {**document, "pauses": pauses, "step": step})
 
 
 def _dataclass(kind: type[T], members: dict[str, Any]) -> T:
@@ -332,10 +518,16 @@ _KINDS: Final = {
     "tick": _RowKind(_tick_parts, _same_document, _decode_tick),
     "rollout": _RowKind(lambda state: state.rollout_states, _rollout_document, _decode_rollout),
     "absent": _RowKind(_absent_parts, _same_document, _decode_absent),
+    "deleted": _RowKind(_deleted_parts, _deleted_document, _decode_deleted),
     "leaders": _RowKind(_leader_parts, _leader_document, _decode_leaders),
+    "led": _RowKind(_last_leader_parts, _leader_document, _decode_leaders),
+    "successors": _RowKind(_successor_parts, _successor_document, _decode_successors),
+    "status": _RowKind(lambda state: state.statuses.statuses, _status_document, _decode_status),
+    "statuses": _RowKind(_status_tick_parts, _same_document, _decode_status_tick),
     "info": _RowKind(_info_parts, _info_document, _decode_info),
     "carried": _RowKind(_carried_parts, _same_document, _decode_info),
     "replaced": _RowKind(_replaced_parts, _same_document, _decode_replaced),
     "duration": _RowKind(lambda state: state.duration_histograms, _duration_document, _decode_duration),
+    "count": _RowKind(lambda state: state.namespace_counts, _count_document, _decode_count),
 }
 """The kinds of rows by the first word of their keys, both public: a release reads the rows of the one before."""

@@ -11,23 +11,31 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
+from exporter.rollouts.events.recognise import deletion, leader_changes, transitions_of
+from exporter.rollouts.events.shown_state import follow
+from exporter.rollouts.explain.memory import remember
 from exporter.rollouts.inference.classify import observed_after
 from exporter.rollouts.inference.join import AvailableSources, join
-from exporter.rollouts.inference.state_machine import advance, without_future
+from exporter.rollouts.inference.state_machine import advance, advance_without_leader, without_future
 from exporter.rollouts.inputs.controller import ControllerPageReader, RunsOnPage, count_finished, group_by_rollout
+from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
-from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, TickContext
+from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, PhaseHistory, Rollout, RolloutState, TickContext
+from exporter.rollouts.output.catalogue import selected_families
 from exporter.rollouts.output.durations import DurationHistograms, HistogramState
+from exporter.rollouts.output.namespace_counters import CountKey, NamespaceCount, NamespaceCounters
 from exporter.rollouts.output.pass_through import PassThrough
 from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
 from exporter.rollouts.output.targets import TargetStatus, TargetTracker
+from exporter.rollouts.output.update_account import continue_account
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exporter.rollouts.model import ControllerView, Observation, Rollout, RolloutKey, RolloutState, TrackingPolicy
+    from exporter.rollouts.events.model import ReportedTransition
+    from exporter.rollouts.model import ControllerView, Observation, RolloutKey, TrackingPolicy, UpdateTransition
 
 MAX_ABSENCE_SECONDS: Final = 86_400.0
 """A rollout that no leader exports for this long is evicted even if no leader can prove that it is deleted."""
@@ -43,9 +51,14 @@ class TrackerState:
     rollout_states: Mapping[RolloutKey, RolloutState] = field(default_factory=dict)
     last_seen: Mapping[RolloutKey, float] = field(default_factory=dict)
     leaders: frozenset[ControllerProcess] = frozenset()
+    last_leaders: frozenset[ControllerProcess] = frozenset()
+    successors: Mapping[ControllerProcess, ControllerProcess] = field(default_factory=dict)
+    statuses: RememberedStatuses = field(default_factory=RememberedStatuses)
     info_series: InfoSeries = field(default_factory=InfoSeries)
     replaced_info_series: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
     duration_histograms: Mapping[tuple[str, str], HistogramState] = field(default_factory=dict)
+    namespace_counts: Mapping[CountKey, NamespaceCount] = field(default_factory=dict)
+    deleted: frozenset[RolloutKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,8 @@ class TrackerStatus:
     `last_seen` is when a leader showed each rollout last (Unix seconds), `omitted_series` counts those beyond
     `series.limit`, `unknown_phases` the rollouts in a phase that this exporter does not recognise, `type_conflicts` the
     samples of families that an earlier page shows with another type. `set_back` is by how many seconds the clock was
-    set back before this tick, 0 unless that is more than the grace period.
+    set back before this tick, 0 unless that is more than the grace period. `unshown` are rollouts that rollout state
+    shows, but no controller ever did. `transitions` are what happened since the tick before, in order.
     """
 
     rollouts: tuple[Rollout, ...] = ()
@@ -66,6 +80,8 @@ class TrackerStatus:
     unknown_phases: int = 0
     type_conflicts: int = 0
     set_back: float = 0.0
+    unshown: tuple[Rollout, ...] = ()
+    transitions: tuple[ReportedTransition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,7 @@ class RolloutTracker:
 
     def __init__(self, policy: TrackingPolicy, state: TrackerState | None = None) -> None:
         self._policy = policy
+        self._rows = selected_families(policy.exports_optional, policy.labels)
         self._had_leader_at = float("-inf")
         self._staleness = StalenessTracker()
         self._targets = TargetTracker()
@@ -97,14 +114,24 @@ class RolloutTracker:
         self._states = dict(state.rollout_states)
         self._last_seen = dict(state.last_seen)
         self._rollouts: dict[RolloutKey, Rollout] = {}
+        self._unshown: dict[RolloutKey, Rollout] = {}
+        # Rollouts that are deleted, as long as a source shows them on.
+        self._deleted: set[RolloutKey] = set(state.deleted)
         # Rollouts that processing the same observation again left unchanged; skipped until an input changes.
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
         self._readers: dict[str, ControllerPageReader] = {}
         self._leader_processes = state.leaders  # also leaders whose last scrape failed
-        self._sources = SourceTracker(self._policy)
-        self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series))
+        # Of each installation those that led when it was led last.
+        self._last_leaders = state.last_leaders
+        self._transitions: list[ReportedTransition] = []
+        # Of each process whose rollouts are not all shown again, the one that has shown some of them since.
+        self._successors = dict(state.successors)
+        event_counts = {key: rollout.event_counts for key, rollout in state.rollout_states.items()}
+        self._sources = SourceTracker(self._policy, state.statuses, event_counts)
+        self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series), self._rows)
         self._durations = DurationHistograms(dict(state.duration_histograms))
+        self._counters = NamespaceCounters(dict(state.namespace_counts))
         self._pass_through = PassThrough(self._policy)
 
     @property
@@ -115,9 +142,14 @@ class RolloutTracker:
             dict(self._states),
             dict(self._last_seen),
             self._leader_processes,
+            self._last_leaders,
+            dict(self._successors),
+            self._sources.remembered_statuses,
             self._renderer.info_series,
             dict(self._renderer.replaced),
             dict(self._durations.by_key),
+            dict(self._counters.by_key),
+            frozenset(self._deleted),
         )
 
     def process(self, now: float, results: Iterable[ScrapeResult]) -> MetricsSnapshot:
@@ -143,6 +175,7 @@ class RolloutTracker:
         controllers = elect_leaders(results, self._leader_processes)
         leaders = [controller for controller in controllers if controller.role is ControllerRole.LEADER]
         # Targets and sources are followed on a standby, too: its sidecar exports the series of its targets.
+        self._transitions = list(self._follow_leaders(leaders, now))
         self._targets.update(results, controllers)
         self._sources.update(now, results, self._states)
         if self._policy.sidecar and not leaders:
@@ -157,7 +190,8 @@ class RolloutTracker:
             self._evict_deleted(tick)
         # Sorted, since the renderer groups consecutive rollouts into blocks that it reuses.
         rollouts = tuple(self._rollouts[key] for key in sorted(self._states)) if self._policy.derive else ()
-        families, omitted = self._families(tick, rollouts)
+        unshown = self._find_unshown(now)
+        families, omitted = self._families(tick, (*rollouts, *unshown))
         stale = self._staleness.update(families, self._absence_policy(tick))
         led = frozenset(leader.process for leader in leaders)
         self._leader_processes = led | self._unreachable_leaders(controllers)
@@ -174,6 +208,9 @@ class RolloutTracker:
             unknown_phases,
             self._pass_through.type_conflicts,
             set_back,
+            tuple(rollout for rollout in unshown if rollout.key in self._sources.rollouts),
+            # The order of the rollouts depends on which was seen first.
+            tuple(sorted(self._transitions, key=lambda transition: transition.rollout or ("", ""))),
         )
         return MetricsSnapshot(now, families, stale)
 
@@ -222,8 +259,17 @@ class RolloutTracker:
         self._last_seen.clear()
         self._at_rest.clear()
         self._leader_processes = frozenset()
-        self._renderer = FamilyRenderer()
+        self._successors.clear()
+        self._renderer = FamilyRenderer(rows=self._rows)
         self._durations = DurationHistograms()
+        self._counters = NamespaceCounters()
+
+    def _follow_leaders(self, leaders: Sequence[ScrapedController], now: float) -> tuple[ReportedTransition, ...]:
+        """Remember who leads; return the transitions of processes that lead instead of others."""
+        led = frozenset(leader.process for leader in leaders)
+        former, installations = self._last_leaders, {process.installation for process in led}
+        self._last_leaders = led | {process for process in former if process.installation not in installations}
+        return leader_changes(former, led, now)
 
     # Inputs ---------------------------------------------------------------------------------------------------------
 
@@ -287,41 +333,116 @@ class RolloutTracker:
         """Advance one rollout; if the `same` observation as before changes nothing, it is at rest from now on."""
         previous = self._states.get(key)
         state = previous
+        changes: tuple[UpdateTransition, ...] = ()
         if observation.view is not None:
-            context = TickContext(now, self._last_seen.get(key, now), self._policy.hold_down)
-            state, completed = advance(previous, context, observation, observation.view)
+            context = TickContext(
+                now,
+                self._last_seen.get(key, now),
+                self._policy.hold_down,
+                self._policy.has_router(key),
+                self._sources.has_rollout_state,
+            )
+            state, changes = advance(previous, context, observation, observation.view)
             state = count_finished(state, runs, first=previous is None)
-            self._durations.observe(key[0], completed)
+            self._durations.observe(key[0], changes)
+            if previous is not None and previous.process != state.process:
+                self._successors[previous.process] = state.process
+        elif previous is not None and observation.status is not None and observation.status.observed_at >= now:
+            state, changes = advance_without_leader(previous, now, self._policy.hold_down, observation)
+            self._durations.observe(key[0], changes)
         if state is None:
             return
-        if same and state == previous:
-            # Time alone still changes a rollout whose hashes are outdated or whose phase is in its hold-down.
-            if observed_after(observation, state.last_event_at) and state.phases.hold_down_from is None:
+        state = remember(previous, state, observation, now, has_rollout_state=self._sources.has_rollout_state)
+        last_shown = follow(previous, state, observation, changes, now)
+        state = state if last_shown == state.last_shown else replace(state, last_shown=last_shown)
+        if same and state == previous and state.account.counted_until is None:
+            # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
+            is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0
+            is_shown = observation.view is not None  # without a leader only pages of this very tick count
+            if is_shown and observed_after(observation, state.last_event_at) and not is_waiting:
                 self._at_rest.add(key)
             return
         self._at_rest.discard(key)
-        self._states[key] = state
-        joined = join(key, state, observation, self._available_sources, router=self._policy.has_router(key))
-        self._rollouts[key] = replace(joined, run_counts=dict(Counter(state.runs.values())))
+        joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
+        rollout = replace(joined, run_counts=dict(Counter(state.runs.values())))
+        self._rollouts[key] = rollout = self._with_account(rollout, changes, now)
+        self._states[key] = rollout.state
+        if previous is not None:
+            self._transitions += transitions_of(previous, rollout, changes, now)
+
+    def _with_account(self, rollout: Rollout, changes: Sequence[UpdateTransition], now: float) -> Rollout:
+        """Return a rollout with the account of this tick, and count its namespace's part."""
+        account = continue_account(rollout, changes, now)
+        self._counters.observe(rollout.key[0], rollout.state.account, account, changes, now)
+        if account == rollout.state.account:
+            return rollout
+        return replace(rollout, state=replace(rollout.state, account=account))
 
     def _evict_deleted(self, tick: _Tick) -> None:
         """Evict rollouts that are missing from the page of the established leader that showed them.
 
-        After a failover, another leader's page counts once the grace period is over. In any case a rollout is evicted
+        After a failover, its successor's page counts once the grace period is over. In any case a rollout is evicted
         after MAX_ABSENCE_SECONDS.
         """
         # Only established leaders prove a deletion: the first page of a new leader may be incomplete.
-        installations = {process.installation for process in tick.established}
-        for key in [key for key in self._states if key not in tick.views]:
+        absent = [key for key in self._states if key not in tick.views]
+        for key in absent:
             absence, process = tick.now - self._last_seen.get(key, tick.now), self._states[key].process
-            absent_after_failover = process.installation in installations and absence > self._policy.grace
+            absent_after_failover = absence > self._policy.grace and self._is_absent_from_successor(key, tick)
             if process in tick.established or absent_after_failover or absence > MAX_ABSENCE_SECONDS:
+                is_allowed = self._policy.namespace_allowed
+                # Neither a changed setting nor a long absence proves a deletion.
+                if absence <= MAX_ABSENCE_SECONDS and (is_allowed is None or is_allowed(key[0])):
+                    self._transitions.append(deletion(key, self._states[key], tick.now))
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
+                self._deleted.add(key)
                 self._at_rest.discard(key)
+        if not absent:
+            self._successors.clear()
         self._tick_count += 1
         if self._tick_count % _EVICTION_TICKS == 0:
-            self._durations.evict_absent({namespace for namespace, _ in self._states})
+            namespaces = {namespace for namespace, _ in self._states}
+            self._durations.evict_absent(namespaces)
+            self._counters.evict_absent(namespaces)
+
+    def _is_absent_from_successor(self, key: RolloutKey, tick: _Tick) -> bool:
+        """Return whether a leader leads what the process led that showed a rollout: it has shown others of these.
+
+        With instance ids several controllers lead behind one address: none of them proves a deletion for another,
+        unless no other source shows the rollout any more, either.
+        """
+        state = self._states[key]
+        process, established = state.process, tick.established
+        if (state.hashes.current or state.hashes.stable) and self._sources.is_gone(key):
+            return any(leader.installation == process.installation for leader in established)
+        successors = {process}
+        while (successor := self._successors.get(process)) is not None and successor not in successors:
+            successors.add(successor)
+            process = successor
+        addresses = {(successor.installation, successor.target) for successor in successors}
+        return any((leader.installation, leader.target) in addresses for leader in established)
+
+    def _unshown_rollout(self, key: RolloutKey, now: float) -> Rollout:
+        """Return a rollout that another source shows, but no controller ever did."""
+        cached = self._unshown.get(key)
+        if cached is not None and not self._sources.changed(key):
+            return cached
+        observation = self._sources.observe(key, None)
+        state = RolloutState(now, PhaseHistory("", now), ControllerProcess("", 0.0), {})
+        state = remember(None, state, observation, now, has_rollout_state=True)
+        # Another sidecar may export what a controller beside this one shows.
+        reasons = () if self._policy.sidecar else ("never_shown",)
+        return Rollout(key, state, observation, unknown_reasons=reasons, is_current=False, was_shown=False)
+
+    def _find_unshown(self, now: float) -> tuple[Rollout, ...]:
+        """Return the rollouts that kube-state-metrics or rollout state shows, but no controller ever did."""
+        is_allowed = self._policy.namespace_allowed
+        keys = self._sources.untracked_rollouts(self._states) if self._policy.derive else set()
+        self._deleted &= keys
+        allowed = [key for key in sorted(keys - self._deleted) if is_allowed is None or is_allowed(key[0])]
+        self._unshown = {key: self._unshown_rollout(key, now) for key in allowed}
+        return tuple(self._unshown.values())
 
     # Output ---------------------------------------------------------------------------------------------------------
 
@@ -332,6 +453,7 @@ class RolloutTracker:
         if self._policy.derive:
             families += self._renderer.families(rollouts, tick.now, self._policy.ended_info)
             families += self._durations.families()
+            families += self._counters.families()
         families += self._targets.families(tick.now)
         results = [leader.result for leader in tick.leaders]
         families += self._pass_through.families(results, self._sources.workload_results, self._sources.pod_names)
@@ -353,6 +475,7 @@ def _without_future(state: TrackerState, now: float, ended_info: float) -> Track
         updated_at=0.0,
         rollout_states={key: without_future(rollout, now) for key, rollout in state.rollout_states.items()},
         last_seen={key: min(seen_at, now) for key, seen_at in state.last_seen.items()},
+        statuses=RememberedStatuses(),
         replaced_info_series={key: min(end, now + ended_info) for key, end in state.replaced_info_series.items()},
     )
 

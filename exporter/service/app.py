@@ -22,6 +22,7 @@ from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
 from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
 from exporter.service.cycle_store import CycleStore, read_state, storage_config, storage_metrics
+from exporter.service.transition_feed import TransitionFeed
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
 from exporter.storage import Storage
@@ -71,6 +72,7 @@ class App:
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
         self.tracker = RolloutTracker(tracking_policy(settings), read_state(self._storage))
         self._shadow_gates = self._load_shadow_gates()
+        self._transitions = TransitionFeed(self._storage.history)
         dependencies = CycleDependencies(
             self._scraper,
             self.tracker,
@@ -78,6 +80,7 @@ class App:
             self._self_metrics,
             self._worker,
             CycleStore(self._storage, self._worker, has_directory=settings.storage.directory is not None),
+            self._transitions,
             self._delivery,
             self._shadow_gates,
             sidecar=settings.mode == "sidecar",
@@ -178,11 +181,13 @@ class App:
         return DataSources(
             families=lambda: self._cycle_runner.latest.families,
             rollouts=self._rollouts,
+            rollout=self._rollout,
             status=self._status,
             liveness_errors=self._liveness_errors,
             readiness_errors=self._readiness_errors,
             own_families=self._own_families,
             version=lambda: self._cycle_runner.latest,
+            events=self._transitions,
         )
 
     def _own_families(self) -> tuple[MetricFamily, ...]:
@@ -190,14 +195,22 @@ class App:
         return (*self._self_metrics.families(process=True), *gates)
 
     def _rollouts(self) -> Mapping[str, object]:
-        status = self.tracker.status
+        status, now = self.tracker.status, self._cycle_runner.latest.timestamp
         return {
-            "at": self._cycle_runner.latest.timestamp,
+            "at": now,
             "history_since": self._storage.history.held_since,
+            "has_leader": views.has_leader(status),
             # One by one, so that the event loop runs in between.
-            "rollouts": (
-                views.rollout_json(rollout, status.last_seen.get(rollout.key, 0.0)) for rollout in status.rollouts
-            ),
+            "rollouts": views.rollouts_json(status, now),
+        }
+
+    def _rollout(self, namespace: str, name: str) -> Mapping[str, object]:
+        status, now = self.tracker.status, self._cycle_runner.latest.timestamp
+        return {
+            "at": now,
+            "history_since": self._storage.history.held_since,
+            "has_leader": views.has_leader(status),
+            "rollout": views.rollout_details_json(status, (namespace, name), now),
         }
 
     def _liveness_errors(self) -> Sequence[str]:

@@ -14,6 +14,7 @@ from exporter.log import fields
 from exporter.metrics import MetricsSnapshot, ScrapeResult, Source
 from exporter.otlp.delivery.drop_log import DropLog
 from exporter.self_metrics import OwnMetric, SelfMetrics
+from exporter.service.transition_feed import transition_records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from exporter.service.cycle_store import CycleStore
     from exporter.service.delivery import DeliveryService
     from exporter.service.shadow import ShadowGates
+    from exporter.service.transition_feed import TransitionFeed
     from exporter.service.worker import Worker
     from exporter.storage.model import QueuedRequest
 
@@ -80,6 +82,7 @@ class CycleDependencies:
     self_metrics: SelfMetrics
     worker: Worker
     store: CycleStore
+    transitions: TransitionFeed
     delivery: DeliveryService | None = None
     shadow_gates: ShadowGates | None = None
     sidecar: bool = False
@@ -131,6 +134,8 @@ class CycleRunner:
         dependencies = self._dependencies
         snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)
         self.latest = snapshot
+        feed = dependencies.transitions
+        feed.add(await dependencies.worker.run(transition_records, dependencies.tracker.status.transitions))
         self._count(snapshot)
         if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
@@ -139,8 +144,10 @@ class CycleRunner:
             requests = await dependencies.delivery.producer.requests(self._pushed(snapshot), gzip=dependencies.gzip)
             counts = dependencies.delivery.producer.encoder.take_counts()
             self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
-        # State and requests in one commit: after a crash no counter is lower than what was sent.
-        await dependencies.store.commit(dependencies.tracker, requests)
+        # State, transitions and requests in one commit: after a crash no counter is lower than what was sent, and no
+        # transition is lost or repeated.
+        await dependencies.store.commit(dependencies.tracker, requests, feed.waiting)
+        feed.committed()
         return snapshot
 
     def _pushed(self, snapshot: MetricsSnapshot) -> MetricsSnapshot:

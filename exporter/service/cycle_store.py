@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.self_metrics import ObservedValues
     from exporter.service.worker import Worker
     from exporter.storage import Storage
-    from exporter.storage.model import QueuedRequest
+    from exporter.storage.model import QueuedRequest, TransitionRecord
 
 _log: Final = logging.getLogger(__name__)
 _NAMED_ROWS: Final = 5
@@ -53,7 +53,7 @@ def read_state(storage: Storage) -> TrackerState:
 
 
 class CycleStore:
-    """Commits each cycle as one transaction: its requests, and the rows of the state that it changed."""
+    """Commits each cycle as one transaction: requests, transitions, and the rows of the state that it changed."""
 
     def __init__(self, storage: Storage, worker: Worker, *, has_directory: bool) -> None:
         self._storage = storage
@@ -62,13 +62,18 @@ class CycleStore:
         self._encoder = StateRowEncoder(storage.state) if has_directory else None
         self._is_encoding = False
 
-    async def commit(self, tracker: RolloutTracker, requests: Sequence[QueuedRequest]) -> bool:
+    async def commit(
+        self,
+        tracker: RolloutTracker,
+        requests: Sequence[QueuedRequest],
+        transitions: Sequence[TransitionRecord] = (),
+    ) -> bool:
         """Commit a cycle; return whether it is on disk. Waits no longer than `storage.patience`."""
         rows, is_complete = await self._encode_rows(tracker)
         # Nothing is awaited from the first `put` to the commit: it would be part of another transaction.
         for request in requests:
             self._storage.queue.put(request)
-        return await self._storage.commit(CycleCommit(state=rows, complete_state=is_complete))
+        return await self._storage.commit(CycleCommit(rows, is_complete, transitions))
 
     async def _encode_rows(self, tracker: RolloutTracker) -> tuple[RowChanges, bool]:
         """Return the rows that changed, or all rows (True) if those on disk are not the ones of the last commit."""

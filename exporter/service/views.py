@@ -5,15 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from exporter.rollouts.explain.causes import is_up_to_date
+from exporter.rollouts.explain.document import evidence_json, explanation_json, step_json
+from exporter.rollouts.explain.explain import explain
+from exporter.rollouts.inputs.leadership import ControllerRole
 from exporter.web.html import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
-    from exporter.rollouts.model import Rollout
+    from collections.abc import Iterator
+
+    from exporter.rollouts.model import Rollout, RolloutKey
     from exporter.rollouts.output.targets import TargetStatus
+    from exporter.rollouts.tracker import TrackerStatus
 
 
-def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
-    """Return a rollout as an object of /api/rollouts; `last_seen`: when a leader exported it last (Unix seconds)."""
+def rollouts_json(tracker: TrackerStatus, now: float) -> Iterator[dict[str, Any]]:
+    """Yield the rollouts as objects of /api/rollouts at the time of a tick (`now`, Unix seconds)."""
+    for rollout in (*tracker.rollouts, *tracker.unshown):
+        yield rollout_json(rollout, tracker.last_seen.get(rollout.key, 0.0), now)
+
+
+def has_leader(tracker: TrackerStatus) -> bool:
+    """Return whether the last page of a leading controller could be read."""
+    return any(target.role is ControllerRole.LEADER for target in tracker.targets)
+
+
+def rollout_details_json(tracker: TrackerStatus, key: RolloutKey, now: float) -> dict[str, Any] | None:
+    """Return a rollout with its complete explanation, None if no source shows it."""
+    for rollout in (*tracker.rollouts, *tracker.unshown):
+        if rollout.key == key:
+            explanation = explain(rollout, now)
+            members = {**explanation_json(explanation), "evidence": evidence_json(explanation)}
+            return {**rollout_json(rollout, tracker.last_seen.get(key, 0.0), now), "explanation": members}
+    return None
+
+
+def rollout_json(rollout: Rollout, last_seen: float, now: float) -> dict[str, Any]:
+    """Return a rollout as an object of /api/rollouts at the time of a tick (`now`, Unix seconds).
+
+    `last_seen` is when a leader exported it last (Unix seconds).
+    """
+    explanation = explain(rollout, now)
     # The keys are public; some are older than the names in the code.
     state, view = rollout.state, rollout.observation.view
     return {
@@ -34,7 +66,20 @@ def rollout_json(rollout: Rollout, last_seen: float) -> dict[str, Any]:
         "pods": _pods(rollout),
         "updates": {str(result): count for result, count in state.result_counts.items()},
         "unknown": list(rollout.unknown_reasons),
+        "sentence": explanation.sentence,
+        "cause": explanation.cause and explanation.cause.value,
+        "next": explanation.next_action,
+        "step": step_json(explanation.step),
+        "stopped_at": explanation.stopped_at,
+        "waits_for": explanation.waits_for or None,
+        "spec_observed": _spec_observed(rollout),
     }
+
+
+def _spec_observed(rollout: Rollout) -> bool | None:
+    """Return whether the controller has taken up the current spec; None if rollout state does not show it."""
+    status = rollout.observation.status
+    return None if status is None or status.generation is None else is_up_to_date(status)
 
 
 def _replicas(rollout: Rollout) -> dict[str, float] | None:

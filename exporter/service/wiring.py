@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -33,8 +32,6 @@ ParserFactory = Callable[[ScrapeRequest], ResponseParser]
 _CACHED_NAMES: Final = 4096
 """Families of all sources together, several times over: a controller has some 80, kube-state-metrics a few hundred."""
 _CACHED_NAME_LENGTH: Final = 200
-_CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
-_INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
 _REQUIRED_TO_DERIVE: Final = (
     controller.REQUIRED_FAMILIES | kube_state_metrics.REQUIRED_FAMILIES | rollout_state.REQUIRED_FAMILIES
 )
@@ -62,19 +59,30 @@ def tracking_policy(settings: Settings) -> TrackingPolicy:
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
         series_limit=series.limit,
+        exports_optional=series.exports_optional,
+        labels=tuple(f"label_{kube_state_metrics.exposed_label(label)}" for label in series.labels),
+        commit_time=_commit_names(lifecycle.commit_time),
     )
 
 
 def _role_labels(labels: tuple[str, ...], values: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    """Map label names as kube-state-metrics does: prefix `label_`, camelCase to snake_case, other characters to `_`."""
-    valid = (_INVALID_LABEL_CHAR.sub("_", _CAMEL_BOUNDARY.sub(r"\1_\2", label)) for label in labels)
-    return {f"label_{label.lower()}": values for label in valid}
+    return {f"label_{kube_state_metrics.exposed_label(label)}": values for label in labels}
+
+
+def _commit_names(key: str) -> tuple[str, ...]:
+    return (
+        (f"annotation_{kube_state_metrics.exposed_label(key)}", f"label_{kube_state_metrics.exposed_label(key)}")
+        if key
+        else ()
+    )
 
 
 def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> ParserFactory:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
     passes_through = settings.series.pass_through.matches
     required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
+    if settings.lifecycle.commit_time:
+        required |= {kube_state_metrics.COMMIT_FAMILY}
 
     is_selected = cached_by_name(lambda family: family in required or passes_through(family))
     scrape_cache = scrape_cache or ScrapeCache(passes_through)

@@ -1,4 +1,4 @@
-"""The HTTP server: /metrics, /api/rollouts, the probes and the status page."""
+"""The HTTP server: /metrics, /api/rollouts and one rollout of it, /api/events, the probes and the status page."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from exporter.net.tls import reject_encrypted_key
 from exporter.web import exposition_writer, html
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
+from exporter.web.events import EventFilter, EventHandlers, EventsUnavailableError
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from exporter.config.outputs import WebSection
     from exporter.config.section import ServerTlsSection
     from exporter.metrics import MetricFamily
+    from exporter.web.events import EventSource
     from exporter.web.html import StatusPage
 
 
@@ -40,6 +42,7 @@ MAX_BODY_BYTES: Final = 1_024  # only GET and HEAD are served, so bodies have no
 SHUTDOWN_TIMEOUT: Final = 2.0  # seconds that open requests get; delivery needs the rest of the grace period
 KEEPALIVE_TIMEOUT: Final = 75.0  # above the usual scrape interval, so that scrapers reuse their connection
 PAGE_SECONDS: Final = 1.0  # how long readers share a status page, which shows ages
+RECENT_EVENTS: Final = 20  # transitions on the page of one rollout; /api/events has all
 JSON_BLOCK_VALUES: Final = 200  # some 5 ms of CPU: the event loop runs between two blocks
 # aiohttp's own Server header would name its version and Python's. Pages show the present, so no cache may keep them.
 SECURITY_HEADERS: Final = {
@@ -63,7 +66,9 @@ class DataSources:
 
     `families`, of the last cycle, and `rollouts`, JSON values, are called once for each object that `version` returns,
     `status` at most once a second, all others at each request: `own_families` changes all the time, and
-    `liveness_errors` and `readiness_errors` return reasons, none if all is well.
+    `liveness_errors` and `readiness_errors` return reasons, none if all is well. `rollout` returns a JSON value for a
+    namespace and a name, whose member `rollout` is None if there is none. `events` is no function, and None where
+    nothing is tracked.
     """
 
     families: Callable[[], Iterable[MetricFamily]]
@@ -73,6 +78,8 @@ class DataSources:
     readiness_errors: Callable[[], Sequence[str]]
     own_families: Callable[[], Iterable[MetricFamily]] = tuple
     version: Callable[[], object] = object
+    rollout: Callable[[str, str], Mapping[str, object]] = lambda *_: {"rollout": None}
+    events: EventSource | None = None
 
 
 @asynccontextmanager
@@ -131,11 +138,16 @@ def application(
         "/": handlers.page,
         "/metrics": handlers.metrics,
         "/api/rollouts": handlers.rollouts,
+        "/api/rollouts/{namespace}/{name}": handlers.rollout,
         "/healthz": handlers.health,
         "/readyz": handlers.readiness,
         "/style.css": handlers.style,
         "/{path:.*}": handlers.not_found,
     }
+    if data_sources.events is not None:
+        event_handlers = EventHandlers(data_sources.events)
+        routes = {"/api/events": event_handlers.events, **routes}
+        app.on_shutdown.append(event_handlers.stop)
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.on_response_prepare.append(_add_security_headers)
     return app
@@ -177,6 +189,23 @@ class _Handlers:
     async def rollouts(self, request: web.Request) -> web.StreamResponse:
         return await self._send(request, self._rollouts, {"Content-Type": "application/json; charset=utf-8"})
 
+    async def rollout(self, request: web.Request) -> web.Response:
+        """Send one rollout with its recent transitions, null while the history cannot be read."""
+        key = (request.match_info["namespace"], request.match_info["name"])
+        document = self._data_sources.rollout(*key)
+        status = 404 if document["rollout"] is None else 200
+        body = json.dumps({**document, "events": await self._recent_events(*key)}, allow_nan=False)
+        return web.Response(status=status, text=body, content_type="application/json", charset="utf-8")
+
+    async def _recent_events(self, namespace: str, name: str) -> Sequence[object] | None:
+        if self._data_sources.events is None:
+            return []
+        try:
+            filters = EventFilter(namespace=namespace, name=name, limit=RECENT_EVENTS)
+            return [json.loads(event.body) for event in await self._data_sources.events.read(filters)]
+        except EventsUnavailableError:
+            return None
+
     async def health(self, _: web.Request) -> web.Response:
         return _probe(self._data_sources.liveness_errors())
 
@@ -184,7 +213,9 @@ class _Handlers:
         return _probe(self._data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
-        return web.Response(status=404, text="unknown path; available: /, /metrics, /api/rollouts, /healthz, /readyz\n")
+        return web.Response(
+            status=404, text="unknown path; available: /, /metrics, /api/rollouts, /api/events, /healthz, /readyz\n"
+        )
 
     async def _send(
         self,

@@ -51,5 +51,11 @@ COLOURS: Final = {
     "pods": "yellow",
     "replicas": "text",
     "limit": "red",
+    "timer": "blue",
+    "person": "orange",
+    "analysis": "purple",
+    "plugin": "light-orange",
+    "deadline": "yellow",
+    "invalid_spec": "dark-red",
 }
 """Colour of each legend and value, the same on every dashboard."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.rollouts.explain.model import Activity
 from exporter.rollouts.model import HEALTHS, PHASES, UNKNOWN_PHASE
 from tests.boards.panels import Variable
 
@@ -45,6 +46,7 @@ def number_states(*words: str) -> Mapping[int, str]:
 
 PHASE_STATES: Final = number_states(*PHASES, UNKNOWN_PHASE)
 HEALTH_STATES: Final = number_states(*HEALTHS)
+ACTIVITY_STATES: Final = number_states(*Activity)
 RUN_STATES: Final = number_states("Pending", "Running", "Successful", "Failed", "Error", "Inconclusive")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from exporter.rollouts.explain.model import Activity
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
+from exporter.rollouts.output.namespace_counters import ABORT_CAUSES
 from tests.boards.expressions import (
     CLUSTER,
     CLUSTER_LABEL,
@@ -213,6 +215,83 @@ RESULTS: Final = (
         stacked=True,
     ),
 )
+FAILED: Final = "aborted|rolled_back"
+FAILED_DURATION: Final = f'argo_rollouts_update_duration_seconds_sum{{{ROLLOUTS},result=~"{FAILED}"}}'
+
+
+def _figure(title: str, description: str, expr: str, unit: str) -> Panel:
+    return Panel(
+        title,
+        description,
+        [Query(expr)],
+        kind="stat",
+        unit=unit,
+        width=4,
+        height=5,
+        steps=((None, "blue"),),
+    )
+
+
+DELIVERY: Final = (
+    _figure(
+        "Deployment frequency",
+        "Promoted updates a day. With progressive delivery a deployment counts once all traffic is on it.",
+        f'sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result="promoted"}}[$__range])) / ($__range_s / 86400)',
+        "short",
+    ),
+    _figure(
+        "Change failure rate",
+        "Share of updates that were aborted or rolled back. An abort is a failure that the canary contained.",
+        f'sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result=~"{FAILED}"}}[$__range]))'
+        f' / (sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result=~"{FINAL_RESULTS}"}}[$__range])) > 0)',
+        "percentunit",
+    ),
+    _figure(
+        "Time to restore",
+        "From the start of an update that failed to its abort or roll-back, on average: how long some users had it.",
+        f"sum(increase({FAILED_DURATION}[$__range]))"
+        f" / (sum(increase({FAILED_DURATION.replace('_sum', '_count')}[$__range])) > 0)",
+        "s",
+    ),
+    _figure(
+        "Lead time",
+        "From commit to promotion, on average of each rollout's last promotion. Requires lifecycle.commit_time.",
+        f"avg(max by ({KEY}) (argo_rollouts_last_lead_time_seconds{{{ROLLOUTS}}}))",
+        "s",
+    ),
+    _figure(
+        "Waiting for people",
+        "Time of updates that only a person could end: open pauses, inconclusive analyses. Timers are not in it.",
+        f'sum(increase(argo_rollouts_update_seconds_total{{{ROLLOUTS},activity="person"}}[$__range]))',
+        "s",
+    ),
+    _figure(
+        "Exposure of canaries",
+        "Integral of the canary fraction over time: a minute of all traffic of one rollout is 60 s.",
+        f"sum(increase(argo_rollouts_canary_exposure_seconds_total{{{ROLLOUTS}}}[$__range]))",
+        "s",
+    ),
+    Panel(
+        "Where the time of updates goes",
+        "Seconds of updates per second, by what they waited for; the sum is the number of updates under way.",
+        [
+            Query(
+                f"sum by (activity) (rate(argo_rollouts_update_seconds_total{{{ROLLOUTS}}}[{WINDOW}]))", "{{activity}}"
+            )
+        ],
+        width=12,
+        coloured_series=tuple(Activity),
+        stacked=True,
+    ),
+    Panel(
+        "Causes of aborts",
+        "Aborted updates by cause. unknown: rollout state is not scraped, or its message has no known words.",
+        [Query(f"sum by (cause) (increase(argo_rollouts_aborts_total{{{ROLLOUTS}}}[{WINDOW}]))", "{{cause}}")],
+        width=12,
+        coloured_series=ABORT_CAUSES,
+        stacked=True,
+    ),
+)
 CONTROLLERS: Final = (
     Panel(
         "Reconcile errors",
@@ -239,7 +318,7 @@ CONTROLLERS: Final = (
     ),
     Panel(
         "Reasons of unknown state",
-        "Rollouts by reason: no_leader, not_shown, update, fraction, pods, roles, phase.",
+        "Rollouts by reason: no_leader, not_shown, never_shown, update, fraction, pods, roles, role_label, phase.",
         [Query(f"count by (reason) (argo_rollouts_unknown{{{ROLLOUTS}}} == 1)", "{{reason}}")],
     ),
 )
@@ -265,6 +344,7 @@ BOARD: Final = Dashboard(
         Row("Now", OVERVIEW),
         Row("Updates in progress", IN_PROGRESS),
         Row("Results of updates", RESULTS),
+        Row("Delivery", DELIVERY),
         Row("Controllers", CONTROLLERS),
     ),
 )

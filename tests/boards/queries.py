@@ -13,6 +13,7 @@ import yaml
 
 from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
 from exporter.rollouts.output.durations import NAME as DURATIONS
+from exporter.rollouts.output.namespace_counters import NAMESPACE_FAMILIES
 from exporter.rollouts.output.targets import TARGET_FAMILIES as TARGETS
 from exporter.self_metrics import DEFINITIONS
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CHART: Final = Path(__file__).parent.parent.parent / "charts/rollouts-exporter"
 RULES: Final = CHART / "rules/alerts.yaml"
+DELIVERY_RULES: Final = CHART / "rules/delivery.yaml"
 VARIABLES: Final = {
     "cluster_label": "k8s_cluster_name",
     "cluster": ".*",
@@ -30,6 +32,7 @@ VARIABLES: Final = {
     "instance": ".*",
     "__rate_interval": "1m",
     "__range": "1h",
+    "__range_s": "3600",
 }
 """Default values of the variables."""
 PASSED_THROUGH: Final = frozenset({
@@ -54,7 +57,9 @@ FOREIGN: Final = frozenset({
 })  # fmt: skip # a table
 """Families that the exporter does not export; the panel or alert names their source."""
 SUFFIXES: Final = re.compile(r"_(bucket|count|sum)$")
-EXPORTED: Final = frozenset({*DERIVED_BY_NAME, *TARGETS, DURATIONS, *(row.name for row in DEFINITIONS)})
+EXPORTED: Final = frozenset(
+    {*DERIVED_BY_NAME, *NAMESPACE_FAMILIES, *TARGETS, DURATIONS, *(row.name for row in DEFINITIONS)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,12 @@ def alerts() -> Mapping[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
+def recording_rules() -> Mapping[str, str]:
+    """Return the expression of each recording rule by its name."""
+    groups = yaml.safe_load(DELIVERY_RULES.read_text())["groups"]
+    return {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+
 def panel_queries() -> Iterator[Expression]:
     """Yield every query of every panel."""
     for name, board in dashboards().items():
@@ -108,6 +119,11 @@ def annotation_queries() -> Iterator[Expression]:
 def alert_queries() -> Iterator[Expression]:
     """Yield the expression of every alert."""
     return (Expression(name, rule["expr"]) for name, rule in alerts().items())
+
+
+def rule_queries() -> Iterator[Expression]:
+    """Yield the expression of every recording rule."""
+    return (Expression(name, expr) for name, expr in recording_rules().items())
 
 
 def selectors(expr: str) -> Iterator[promql_parser.VectorSelector]:

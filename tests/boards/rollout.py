@@ -7,6 +7,7 @@ from typing import Final
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from tests.boards.canary import PANELS, ROLES
 from tests.boards.expressions import (
+    ACTIVITY_STATES,
     CLUSTER,
     CLUSTER_LABEL,
     CLUSTERS,
@@ -19,15 +20,42 @@ from tests.boards.expressions import (
     WINDOW,
     state_number,
 )
-from tests.boards.panels import Annotation, Dashboard, Panel, Query, Row, Variable
+from tests.boards.panels import OPTIONS, Annotation, Dashboard, Panel, Query, Row, Variable
 
 ANALYSIS_RUNS: Final = f'{CLUSTER},namespace=~"$namespace",name=~"$rollout-[a-z0-9]+-[0-9].*"'
 """AnalysisRuns of the rollout: `<rollout>-<hash>-<revision>…`."""
 
 
-def _stat(title: str, description: str, query: Query, unit: str, *steps: tuple[float | None, str]) -> Panel:
-    steps = steps or ((None, "blue"),)
-    return Panel(title, description, [query], kind="stat", unit=unit, width=4, height=4, steps=steps)
+def _stat(
+    title: str,
+    description: str,
+    query: Query | tuple[Query, ...],
+    unit: str,
+    *steps: tuple[float | None, str],
+    text: str = "auto",
+) -> Panel:
+    """Return a panel with one value; its `text` is Grafana's text mode, auto: a name only where there are several."""
+    steps, queries = steps or ((None, "blue"),), query if isinstance(query, tuple) else (query,)
+    extra = {"options": {**OPTIONS["stat"], "textMode": text}}
+    return Panel(title, description, queries, kind="stat", unit=unit, width=4, height=4, steps=steps, extra=extra)
+
+
+def _table(title: str, description: str, expr: str, width: int) -> Panel:
+    """Return a table of the labels of info series."""
+    return Panel(
+        title,
+        description,
+        [Query(expr)],
+        kind="table",
+        width=width,
+        height=5,
+        extra={
+            "fieldConfig": {"defaults": {"custom": {"align": "left"}}, "overrides": []},
+            "transformations": [
+                {"id": "organize", "options": {"excludeByName": {"Time": True, "Value": True}, "renameByName": {}}}
+            ],
+        },
+    )
 
 
 OVERVIEW: Final = (
@@ -56,8 +84,11 @@ OVERVIEW: Final = (
     ),
     _stat(
         "Step",
-        "Index of the current canary step; requires rollout state.",
-        Query(f"max(argo_rollouts_canary_step_index{{{ROLLOUT}}})"),
+        "Index of the current canary step, and number of steps; at the end both are the same. Requires rollout state.",
+        (
+            Query(f"max(argo_rollouts_canary_step_index{{{ROLLOUT}}})", "step"),
+            Query(f"max(argo_rollouts_canary_steps{{{ROLLOUT}}})", "of"),
+        ),
         "short",
     ),
     _stat(
@@ -72,6 +103,61 @@ OVERVIEW: Final = (
         "Duration of the last update with each result.",
         Query(f"max by (result) (argo_rollouts_last_update_duration_seconds{{{ROLLOUT}}})", "{{result}}"),
         "s",
+    ),
+)
+EXPLANATION: Final = (
+    Panel(
+        "What the update waits for",
+        "person: a promotion or a decision; timer: the end of a timed pause; unknown: the sources do not show it.",
+        [
+            Query(
+                state_number("argo_rollouts_update_waiting", "activity", ROLLOUT, ACTIVITY_STATES, "namespace, name"),
+                "waits for",
+            )
+        ],
+        kind="state-timeline",
+        width=16,
+        height=5,
+        states=ACTIVITY_STATES,
+    ),
+    _table(
+        "Last update",
+        "Result of the last update; of an abort with its cause and the metric that failed.",
+        f"max by (result, cause, analysis_metric) (argo_rollouts_last_update_info{{{ROLLOUT}}}) == 1",
+        8,
+    ),
+    _stat(
+        "Kind of step",
+        "Kind of the current canary step; done: behind the last one. Requires rollout state.",
+        Query(f"max by (kind) (argo_rollouts_canary_step_info{{{ROLLOUT}}}) == 1", "{{kind}}"),
+        "short",
+        text="name",
+    ),
+    _stat(
+        "Timed pause ends in",
+        "Time until the pause under way ends by itself; absent without a timed pause. Requires rollout state.",
+        Query(f"max(argo_rollouts_pause_end_timestamp_seconds{{{ROLLOUT}}}) - time()"),
+        "s",
+    ),
+    _stat(
+        "Routes to the canary",
+        "Header and mirror routes: they reach the canary at weight 0, and are not in the canary fraction.",
+        Query(f"max by (kind) (argo_rollouts_canary_routes{{{ROLLOUT}}})", "{{kind}}"),
+        "short",
+        (None, "orange"),
+        text="value_and_name",
+    ),
+    _stat(
+        "Canary exposure",
+        "Integral of the canary fraction in the selected time range: a minute of all traffic is 60 s.",
+        Query(f"sum(increase(argo_rollouts_canary_exposure_seconds_total{{{ROLLOUT}}}[$__range]))"),
+        "s",
+    ),
+    _table(
+        "Versions",
+        "Images of the stable and of the new revision, from pods or from the template.",
+        f"max by (role, image, tag) (argo_rollouts_version_info{{{ROLLOUT}}}) == 1",
+        8,
     ),
 )
 UPDATE: Final = (
@@ -214,6 +300,7 @@ BOARD: Final = Dashboard(
     ),
     rows=(
         Row("Now", OVERVIEW),
+        Row("Why", EXPLANATION),
         Row("Update", UPDATE),
         Row("Canary and stable", PANELS),
         Row("History", EVENTS),

@@ -23,6 +23,7 @@ from tests.boards.queries import (
     annotation_queries,
     dashboards,
     panel_queries,
+    rule_queries,
     selectors,
 )
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     import promql_parser
 
-EXPRESSIONS = [*panel_queries(), *annotation_queries(), *alert_queries()]
+EXPRESSIONS = [*panel_queries(), *annotation_queries(), *alert_queries(), *rule_queries()]
 BOTH_FORMS = re.compile(r"(?P<plain>\w+)\(_total\)\?")
 """Matches a name with an optional _total."""
 RENAMED = {name for name in PASSED_THROUGH if name.endswith(("_error", "_success"))}
@@ -89,7 +90,7 @@ def test_every_variable_in_an_expression_is_defined_by_the_dashboard_or_by_grafa
         )
         builtin = {name for name in used if name.startswith("__")}
         assert used - builtin <= defined, name
-        assert builtin <= {"__rate_interval", "__range", "__data", "__all", "__url_time_range"}
+        assert builtin <= {"__rate_interval", "__range", "__range_s", "__data", "__all", "__url_time_range"}
 
 
 def test_links_lead_to_existing_dashboards() -> None:

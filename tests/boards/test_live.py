@@ -34,10 +34,16 @@ SPEED: Final = 6.0
 """Fast enough for the recording `analysis` to end: promoted, aborted, paused after an inconclusive run."""
 EMPTY: Final = {
     "exporter: Targets down: A",
+    "fleet: Lead time: A",
+    "fleet: Waiting for people: A",
+    "rollout: Kind of step: A",
+    "rollout: Routes to the canary: A",
+    "rollout: Step: B",
+    "rollout: Timed pause ends in: A",
     "fleet: Unknown state: A",
     "fleet: Reasons of unknown state: A",
 }
-"""Panels without data, since no value is unknown and all targets are up."""
+"""Panels without data: no value is unknown, all targets are up, and rollout state is of the first configuration."""
 SCRAPED_ONLY: Final = {"exporter: CPU: A", "exporter: Memory: A"}
 """Panels whose metrics are only scraped, not pushed."""
 FIRING: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -26,6 +27,10 @@ PLAYBACKS: Final = {
     "five": Playback("leader-failover", slowdown=3),
 }
 """The recordings in the stores, by cluster."""
+WITH_DETAILS: Final = {"six": Playback("routes-1.10.2", slowdown=15)}
+"""Recordings with the second configuration of rollout state."""
+WITHOUT_DATA: Final = ["fleet: Lead time: A"]
+"""Panels without data in the recordings, whose objects have no commit time."""
 LIVE_PREFIX: Final = "rollouts_exporter_"
 """Own metrics of the exporter are not in recordings; test_live.py queries them."""
 FIRING: Final = {
@@ -48,8 +53,13 @@ def is_recorded(expression: Expression) -> bool:
 
 
 @pytest.fixture(scope="module")
-def timelines(recordings: Recordings) -> dict[str, Timeline]:
-    return {cluster: with_synthetic_metrics(play_recording(recordings, play)) for cluster, play in PLAYBACKS.items()}
+def timelines(recordings: Recordings, explained_recordings: Recordings) -> dict[str, Timeline]:
+    played = {cluster: play_recording(recordings, play) for cluster, play in PLAYBACKS.items()}
+    # They are from another day: a query over both has more points than Prometheus allows.
+    start = played["one"].start
+    for cluster, play in WITH_DETAILS.items():
+        played[cluster] = replace(play_recording(explained_recordings, play), start=start)
+    return {cluster: with_synthetic_metrics(timeline) for cluster, timeline in played.items()}
 
 
 @pytest.mark.slow
@@ -70,7 +80,7 @@ async def test_every_query_and_the_expected_alerts_return_data(
         empty = [item.location for item in expressions if not await _has_data(store, item, start, end)]
         firing = {item.location for item in alert_queries() if await _has_data(store, item, start, end)}
     assert len(expressions) >= 60
-    assert empty == []
+    assert empty == WITHOUT_DATA
     assert firing == FIRING
 
 

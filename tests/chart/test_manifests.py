@@ -100,8 +100,9 @@ def test_manifests_contain_every_dashboard_rule_and_gate(manifests: Callable[[st
     boards = {name: text for config_map in dashboards(everything) for name, text in config_map["data"].items()}
     assert set(boards) == {"exporter.json", "fleet.json", "rollout.json"}
     assert all(json.loads(text)["panels"] and len(text.encode()) < MAX_CONFIG_MAP_BYTES for text in boards.values())
-    (rules,) = (item["spec"]["groups"] for item in everything if item["kind"] == "PrometheusRule")
-    assert {"RolloutAborted", "ArgoRolloutsNoLeader"} <= {rule["alert"] for group in rules for rule in group["rules"]}
+    groups = [group for item in everything if item["kind"] == "PrometheusRule" for group in item["spec"]["groups"]]
+    rules = {rule.get("alert", rule.get("record")) for group in groups for rule in group["rules"]}
+    assert {"RolloutAborted", "ArgoRolloutsNoLeader", "argo_rollouts:promotions:increase1d"} <= rules
     gates = {item["metadata"]["name"] for item in everything if item["kind"] == "AnalysisTemplate"}
     assert {name.removeprefix("last9-") for name in gates} == {path.stem for path in CHART.glob("gates/*.yaml")}
 

@@ -20,6 +20,8 @@ from tests.chart.schemas import manifest_errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.recorded import Recordings
+
 SIDECAR: Final = CHARTS / "sidecar"
 PAGES: Final = Path(__file__).parents[1] / "demo" / "pages"
 
@@ -115,31 +117,45 @@ def test_allow_lists_yield_the_labels_that_the_exporter_reads() -> None:
         assert f'{label}="' not in read_page("ksm-plain"), "and without them it does not"
 
 
+UNREAD_FAMILIES: Final = {"experiment_analysis_info", "rollout_spec_replicas", "rollout_status_hpa_replicas"}
+"""Families for people who look at the page; the exporter has the same from other families."""
+OPTIONAL_FAMILIES: Final = {"rollout_labels"}
+"""Families that stand in the values as a comment, for a setting that is off by default."""
+
+
 def families() -> dict[str, dict[str, Any]]:
-    """Return the families of the custom-resource state by their names in kube-state-metrics."""
-    (resource,) = load_values("rollout-state")["customResourceState"]["config"]["spec"]["resources"]
-    assert resource["groupVersionKind"] == {"group": "argoproj.io", "version": "v1alpha1", "kind": "Rollout"}
-    assert resource["labelsFromPath"] == {"namespace": ["metadata", "namespace"], "name": ["metadata", "name"]}
-    return {f"kube_customresource_{metric['name']}": metric for metric in resource["metrics"]}
+    """Return the families of the custom-resource state by their names without the prefix."""
+    resources = load_values("rollout-state")["customResourceState"]["config"]["spec"]["resources"]
+    kinds = [resource["groupVersionKind"]["kind"] for resource in resources]
+    assert kinds == ["Rollout", "AnalysisRun", "Experiment"]
+    for resource in resources:
+        assert resource["labelsFromPath"] == {"namespace": ["metadata", "namespace"], "name": ["metadata", "name"]}
+    return {metric["name"]: metric for resource in resources for metric in resource["metrics"]}
 
 
-def test_rollout_state_has_exactly_the_families_that_the_exporter_reads() -> None:
-    assert set(families()) == rollout_state.REQUIRED_FAMILIES
+def test_rollout_state_has_the_families_that_the_exporter_reads() -> None:
+    read = {name.removeprefix("kube_customresource_") for name in rollout_state.REQUIRED_FAMILIES}
+    assert families().keys() - UNREAD_FAMILIES == read - OPTIONAL_FAMILIES
+    commented = (SIDECAR / "rollout-state.yaml").read_text()
+    assert all(f"# - name: {name}\n" in commented for name in OPTIONAL_FAMILIES)
 
 
-def test_rollout_state_agrees_with_a_recorded_page() -> None:
-    recorded = read_page("ksm-state")
+def test_rollout_state_agrees_with_recorded_pages(explained_recordings: Recordings) -> None:
+    pages = "".join(page.read_text() for page in explained_recordings.folder.glob("*/pages/*/ksm*.prom"))
     for name, family in families().items():
-        assert f"# HELP {name} {family['help']}\n" in recorded
-        path = family["each"].get("info", {}).get("labelsFromPath", {})
-        for label in {*path} & {"stable_hash", "current_hash"}:
-            assert re.search(rf'^{name}{{.*{label}="', recorded, re.MULTILINE)
+        assert f"# HELP kube_customresource_{name} {family['help']}\n" in pages
+    for label in ("stable_hash", "current_hash", "message"):
+        assert re.search(rf'^kube_customresource_rollout_status_info{{.*{label}="', pages, re.MULTILINE)
 
 
-def test_rollout_state_may_only_read_rollouts() -> None:
+def test_rollout_state_may_only_read_objects_of_argo_rollouts() -> None:
     values = load_values("rollout-state")
     assert values["rbac"]["extraRules"] == [
-        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["list", "watch"]}
+        {
+            "apiGroups": ["argoproj.io"],
+            "resources": ["rollouts", "analysisruns", "experiments"],
+            "verbs": ["list", "watch"],
+        }
     ]
     assert values["collectors"] == []
     assert "--custom-resource-state-only=true" in values["extraArgs"]

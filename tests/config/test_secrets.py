@@ -96,8 +96,8 @@ SECRET_FILES = [
 TOKENS = st.text(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-.", min_size=16, max_size=80
 ).filter(
-    # a path of lower-case letters below / is one that a message has to show
-    lambda text: not text.startswith("/") and text.strip("./") != ""
+    # a path of lower-case letters below / is one that a message has to show, and so is the name of a variable
+    lambda text: not text.startswith("/") and text.strip("./") != "" and text not in "ROLLOUTS_EXPORTER_"
 )
 PLACES = (
     *(

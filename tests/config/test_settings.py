@@ -27,7 +27,7 @@ class TestDefaults:
                 "/metrics?resources=pods,replicasets",
             ),
         ]
-        assert [(source.interval, source.timeout) for _, source in settings.sources()] == [(15, 10), (30, 10)]
+        assert [(source.interval, source.timeout) for _, source in settings.sources()] == [(15, 10), (15, 10)]
         assert settings.tick_seconds == 15
 
     def test_pushes_nothing_and_serves_metrics(self) -> None:

@@ -20,8 +20,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from exporter.cli import main
 from exporter.commands.errors import USER_ERRORS
 from exporter.commands.explain import explain_lines
+from exporter.commands.list import list_lines
 from exporter.commands.record import FRAMES_FILE, RecordingError
 from exporter.commands.replay import replay_frames, snapshot_json
+from exporter.commands.rollout_source import RolloutsPage
 from exporter.config import ConfigError, Settings, as_yaml, load, schema
 from exporter.gate import promql
 from exporter.gate.controller import DEFAULT_VERSION, parse_version
@@ -200,8 +202,11 @@ def check_rollouts(content: bytes, random: Random) -> None:
         snapshot = tracker.process(1000.0 + 15 * number + random.random(), results)
         series = Counter((family.name, str(item)) for family in snapshot.families for item in family.series)
         law(max(series.values(), default=1) == 1, f"a series is exported twice: {series.most_common(1)}")
+        page = RolloutsPage(1000.0, has_leader=True, rollouts=list(views.rollouts_json(tracker.status, 1000.0)))
+        law(len(list(list_lines(page, None))) == 1 + len(page.rollouts), "a rollout is not one line")
         for rollout in tracker.status.rollouts:
-            document = json.loads(json.dumps(views.rollout_json(rollout, 1000.0), allow_nan=False))
+            details = views.rollout_details_json(tracker.status, rollout.key, 1000.0)
+            document = json.loads(json.dumps(details, allow_nan=False))
             law(bool(list(explain_lines(document))), "nothing is explained")
             views.rollout_row(rollout)
         b"".join(exposition_writer.render(snapshot.families))

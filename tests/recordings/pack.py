@@ -1,7 +1,9 @@
-"""Pack recordings of real components: `python tests/recordings/pack.py DIRECTORY`, a folder with one folder each.
+"""Pack recordings, or cases: `python tests/recordings/pack.py DIRECTORY [TARGET]`, a folder with one folder each.
 
-All that a test reads is packed: the frames of every variant, all pages, the truth, the timeline. Bodies are unpacked
-first, since hundreds of pages that hardly differ are small only when they are packed together.
+All that a test reads is packed: of a recording of real components the frames of every variant, all pages, the truth,
+the timeline; of a case (target `tests/cases`) everything. Recordings with an `expected.jsonl`, what is right to say of
+each rollout, have the target `tests/recordings_why`. Bodies are unpacked first, since hundreds of pages that hardly
+differ are small only when they are packed together.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-READ = ("README.md", "events.jsonl", "full.jsonl", "no-state.jsonl", "plain.jsonl", "argo-only.jsonl")
+READ = (
+    "README.md", "events.jsonl", "expected.jsonl", "full.jsonl", "no-state.jsonl", "plain.jsonl", "argo-only.jsonl",
+)  # fmt: skip # a table
 HERE = Path(__file__).parent
 
 
@@ -31,6 +35,8 @@ def pack(recording: Path) -> bytes:
 
 def files_to_pack(recording: Path) -> list[Path]:
     """Return the files that some test reads."""
+    if (recording / "expect.json").exists():
+        return [file for file in recording.rglob("*") if file.is_file()]
     named = [recording / name for name in READ]
     return [*(file for file in named if file.exists()), *recording.glob("pages/*/*"), *recording.glob("truth.jsonl*")]
 
@@ -44,7 +50,8 @@ def unpacked(file: Path) -> bytes:
 
 
 if __name__ == "__main__":
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE
     for folder in sorted(Path(sys.argv[1]).iterdir()):
         if any(folder.glob("*.jsonl")):
-            (HERE / f"{folder.name}.tar.xz").write_bytes(pack(folder))
-            print(folder.name, (HERE / f"{folder.name}.tar.xz").stat().st_size)
+            (target / f"{folder.name}.tar.xz").write_bytes(pack(folder))
+            print(folder.name, (target / f"{folder.name}.tar.xz").stat().st_size)

@@ -34,7 +34,7 @@ def golden_text(recordings: Recordings, name: str) -> str:
     variant = "full" if "full" in recordings.variants(name) else "argo-only"
     ticks = recordings.ticks(name, variant)
     start = ticks[0].timestamp
-    events = _actions(recordings.folder / name / "events.jsonl")
+    events = read_actions(recordings.folder / name / "events.jsonl")
     actions = deque((timestamp, action) for timestamp, action in events if timestamp >= start)
     lines = [f"{name}/{variant}: {len(ticks)} frames"]
     for timestamp, line in _lines(recordings, name, variant, start):
@@ -60,7 +60,7 @@ def _lines(recordings: Recordings, name: str, variant: str, start: float) -> Ite
     yield from ((inf, f"   last {line}") for line in _sums(rollouts))
 
 
-def _actions(file: Path) -> Iterator[tuple[float, str]]:
+def read_actions(file: Path) -> Iterator[tuple[float, str]]:
     for line in file.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)
         yield event["unix"], event["what"]

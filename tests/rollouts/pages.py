@@ -83,6 +83,45 @@ def kube_page(now: float, *replica_sets: PageReplicaSet) -> ScrapeResult:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PageStatus:
+    """The rollout state of shop/cart; `rsm`: as resource-state-metrics writes it."""
+
+    stable: str
+    current: str
+    generation: int = 1
+    observed_generation: int | None = None
+    aborted: bool = False
+    weight: float | None = None
+    health: str = "Progressing"
+    uid: str = ""
+    rsm: bool = False
+
+    def lines(self) -> Iterable[str]:
+        """Yield its lines on the page."""
+        kind = "group,version,kind" if self.rsm else "customresource_group,customresource_version,customresource_kind"
+        values = ("argoproj.io", "v1alpha1", "Rollout")
+        labels = ",".join(f'{name}="{value}"' for name, value in zip(kind.split(","), values, strict=True))
+        labels += ',name="cart",namespace="shop"'
+        hashes = f'stable_hash="{self.stable}",current_hash="{self.current}",uid="{self.uid}"'
+        yield f"kube_customresource_rollout_status_info{{{labels},{hashes}}} {self._number(1)}"
+        yield f'kube_customresource_rollout_status_phase{{{labels},phase="{self.health}"}} {self._number(1)}'
+        observed = self.generation if self.observed_generation is None else self.observed_generation
+        gauges = {"generation": self.generation, "observed_generation": observed, "abort": self.aborted}
+        for name, value in (gauges | ({"canary_weight": self.weight} if self.weight is not None else {})).items():
+            yield f"kube_customresource_rollout_{name}{{{labels}}} {self._number(value)}"
+
+    def _number(self, value: float) -> str:
+        return f"{value:.6f}" if self.rsm else f"{value:g}"
+
+
+def status_page(now: float, *statuses: PageStatus) -> ScrapeResult:
+    """Return the page of custom-resource state, without a status that of a kube-state-metrics that has just started."""
+    return parse_page(
+        ScrapeRequest(Source.ROLLOUT_STATE, "state", now), *(line for status in statuses for line in status.lines())
+    )
+
+
 def failed_scrape(
     now: float, target: str = "a", installation: str = "default", source: Source = Source.ARGO
 ) -> ScrapeResult:

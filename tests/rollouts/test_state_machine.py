@@ -40,7 +40,7 @@ ROLLED_BACK: Final = after(PAUSED, "Progressing", (4, 3, 3, 1), RolloutUpdated=1
         ([SETTLED, STARTED, PAUSED, COMPLETED], "0110", {"promoted": 1}),
         ([SETTLED, STARTED, ABORTED], "010", {"aborted": 1}),
         ([SETTLED, STARTED, after(STARTED, "Abort", RolloutAborted=2)], "010", {"aborted": 1}),
-        ([SETTLED, STARTED, ABORTED, after(ABORTED, "Progressing"), PAUSED], "01011", {"aborted": 1}),
+        ([SETTLED, STARTED, ABORTED, after(ABORTED, "Progressing"), after(ABORTED, "Paused")], "01011", {"aborted": 1}),
         ([SETTLED, PAUSED, ABORTED, after(ABORTED, "Progressing", RolloutUpdated=1)], "0101", {"aborted": 1}),
         ([SETTLED, PAUSED, ROLLED_BACK, after(ROLLED_BACK, "Completed", (4, 4, 4, 0))], "0100", {"rolled_back": 1}),
         ([SETTLED, PAUSED, after(PAUSED, "Progressing", RolloutUpdated=1)], "011", {"superseded": 1}),
@@ -51,7 +51,15 @@ ROLLED_BACK: Final = after(PAUSED, "Progressing", (4, 3, 3, 1), RolloutUpdated=1
         ),
         ([SETTLED, after(SETTLED, "Progressing", (9, 4, 4, 0)), SETTLED], "000", {}),
         ([SETTLED, after(SETTLED, "Progressing", (4, 4, 3, 1), RolloutAddedToInformer=1), SETTLED], "000", {}),
-        ([SETTLED, after(SETTLED, "Abort", (4, 4, 4, 0), RolloutAborted=1), SETTLED], "000", {}),
+        (
+            [
+                SETTLED,
+                after(SETTLED, "Abort", (4, 4, 4, 0), RolloutAborted=1),
+                after(SETTLED, "Completed", (4, 4, 4, 0), RolloutAborted=1),
+            ],
+            "000",
+            {},
+        ),
         (
             [SETTLED, after(SETTLED, "Completed", (4, 4, 4, 0), RolloutUpdated=1, RolloutCompleted=1)],
             "00",

@@ -19,7 +19,18 @@ from tests.rollouts.stored import StoredRows
 if TYPE_CHECKING:
     from tests.recorded import Recordings
 
-KINDS = ("tick", "rollout/shop/cart", "absent", "leaders", "info/x/y/z", "carried/y/z", "replaced/y/z", "duration/y/z")
+KINDS = (
+    "tick",
+    "rollout/shop/cart",
+    "absent",
+    "leaders",
+    "info/x/y/z",
+    "carried/y/z",
+    "replaced/y/z",
+    "duration/y/z",
+    "count/x/y/z",
+    "deleted",
+)
 LIFE = RolloutState(1000.5, PhaseHistory("Completed", 1000.5), ControllerProcess("10.0.0.1:8090", 900.0), {})
 
 

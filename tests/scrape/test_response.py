@@ -177,6 +177,8 @@ def test_what_to_do_about_a_refusal_depends_on_the_credential(credential: str, s
         (b"Not found\nTry again\n", "not_exposition", "check argo.targets and argo.path"),
         (b'{"error":\n "no"}\n', "not_exposition", "check argo.targets and argo.path"),
         (b"\x1f\x8b\x08\x00\n\xff\xfe\n", "not_exposition", "check argo.targets and argo.path"),
+        (GOOD.replace(b"\n", b"\r\n"), "malformed", "lines end with CR LF"),
+        (b"# TYPE g gauge\ng one\ng 1_0\n", "malformed", "samples of selected families are malformed"),
         (GOOD[:-1], "cut_short", "check its log"),
         (GOOD[:-4], "cut_short", "check its log"),
         (GOOD + b"# HELP g", "cut_short", "check its log"),

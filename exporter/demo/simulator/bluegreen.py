@@ -8,6 +8,7 @@ from exporter.demo.simulator import shared
 from exporter.demo.simulator.objects import BlueGreenStrategy
 
 if TYPE_CHECKING:
+    from exporter.demo.simulator.objects import SimulatedRollout
     from exporter.demo.simulator.shared import ReconcileContext
 
 
@@ -22,6 +23,7 @@ def reconcile(context: ReconcileContext) -> None:
         resize(context)
         _reconcile_pause(context)
         _switch(context)
+        _analyse(context)
     _write_status(context, changed=changed)
 
 
@@ -104,7 +106,23 @@ def _switch(context: ReconcileContext) -> None:
         selector = context.previous.stable_hash
     if selector != context.rollout.stable_service_hash:
         context.rollout.stable_service_hash = selector
+        context.status.switched_at = context.now
         context.record_event("SwitchService")
+
+
+def _analyse(context: ReconcileContext) -> None:
+    """Abort the update if the analysis after the switch fails, which it does at its end."""
+    fails = context.new.image.rpartition(":")[2].startswith("fail")
+    if fails and context.has_distinct_stable and not context.aborted and is_analysed(context.rollout, context.now):
+        context.adds_abort = True
+
+
+def is_analysed(rollout: SimulatedRollout, now: float) -> bool:
+    """Return whether the active Service is on the current pods, and the analysis of them is over."""
+    strategy, switched_at = rollout.spec.strategy, rollout.status.switched_at
+    if not isinstance(strategy, BlueGreenStrategy) or rollout.stable_service_hash != rollout.current_hash:
+        return False
+    return switched_at is None or now >= switched_at + strategy.post_analysis
 
 
 def _write_status(context: ReconcileContext, *, changed: bool) -> None:
@@ -128,7 +146,8 @@ def _can_promote(context: ReconcileContext) -> bool:
     if context.stable is None or not context.status.active_hash:
         return True
     is_active = context.status.active_hash == context.status.current_hash
-    return is_active and (context.previous.promote_full or not context.aborted)
+    is_analysed_now = is_analysed(context.rollout, context.now) and not context.aborted
+    return is_active and (context.previous.promote_full or is_analysed_now)
 
 
 def _is_preview_approved(context: ReconcileContext) -> bool:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.demo.simulator import arithmetic, shared
-from exporter.demo.simulator.objects import FULL_WEIGHT, Pause, SetWeight, TrafficWeights
+from exporter.demo.simulator.objects import (
+    FULL_WEIGHT,
+    CanaryStrategy,
+    Pause,
+    SetCanaryScale,
+    SetWeight,
+    TrafficWeights,
+)
 
 if TYPE_CHECKING:
     from exporter.demo.simulator.objects import SimulatedReplicaSet
@@ -50,9 +57,34 @@ def _update_counts(context: ReconcileContext) -> None:
 
 def _start_update(context: ReconcileContext) -> None:
     shared.reset_status(context)
-    if context.previous.stable_hash == context.new.hash and context.rollout.spec.steps:
+    is_back = context.previous.stable_hash == context.new.hash or _is_rollback_within_window(context)
+    if is_back and context.rollout.spec.steps:
         context.record_event("SkipSteps")
         context.status.step_index = len(context.rollout.spec.steps)
+
+
+def _is_rollback_within_window(context: ReconcileContext) -> bool:
+    """Return whether the current ReplicaSet is older than the stable one by few revisions (isRollbackWithinWindow)."""
+    new, stable, window = context.new, context.stable, context.rollout.spec.rollback_window
+    if stable is None or not window or new.created_at >= stable.created_at:
+        return False
+    others = (replica_set.created_at for replica_set in context.rollout.replica_sets.values())
+    return sum(new.created_at < created_at < stable.created_at for created_at in others) < window
+
+
+def _is_dynamic(context: ReconcileContext) -> bool:
+    strategy = context.strategy
+    return isinstance(strategy, CanaryStrategy) and bool(strategy.router) and strategy.dynamic_stable_scale
+
+
+def _canary_scale(context: ReconcileContext) -> int | None:
+    """Return the canary's size by the last setCanaryScale at or before the step, None without (UseSetCanaryScale)."""
+    previous, index = context.previous, context.previous.step_index
+    is_over = previous.promote_full or previous.abort or previous.current_hash == previous.stable_hash
+    if is_over or index is None or context.step is None:
+        return None
+    scales = [step.replicas for step in context.rollout.spec.steps[: index + 1] if isinstance(step, SetCanaryScale)]
+    return scales[-1] if scales else None
 
 
 def _weight(context: ReconcileContext) -> int:
@@ -74,12 +106,24 @@ def _weight_at(context: ReconcileContext, index: int) -> int:
 def _sizes(context: ReconcileContext, weight: int) -> tuple[int, int]:
     """Return the desired pods of current and stable ReplicaSet for a weight."""
     if context.rollout.spec.router:
-        return arithmetic.routed_canary_size(context.desired, weight), context.desired
+        return _routed_sizes(context, weight)
     others = sum(replica_set.desired for replica_set in context.rollout.other_replica_sets)
     new = shared.size_of(context.new)
     if not context.has_distinct_stable:
         return arithmetic.only_replica_set_size(context.bounds, new, others), 0
     return arithmetic.basic_canary_sizes(context.bounds, weight, new, shared.size_of(context.stable), others)
+
+
+def _routed_sizes(context: ReconcileContext, weight: int) -> tuple[int, int]:
+    """Return the desired pods with a router (CalculateReplicaCountsForTrafficRoutedCanary)."""
+    desired, weights, scale = context.desired, context.previous.weights, _canary_scale(context)
+    canary = arithmetic.routed_canary_size(desired, weight) if scale is None else scale
+    if not _is_dynamic(context) or weights is None:
+        return canary, desired
+    # Neither side shrinks before its traffic does.
+    stable_weight = max(FULL_WEIGHT - weight, FULL_WEIGHT - weights.canary)
+    canary = max(canary, arithmetic.routed_canary_size(desired, weights.canary) if scale is None else 0)
+    return canary, arithmetic.routed_canary_size(desired, stable_weight)
 
 
 def _scale_down_others(context: ReconcileContext) -> bool:
@@ -142,7 +186,9 @@ def _route(context: ReconcileContext) -> None:
     # The stable pods must be able to carry their share before the weight is set.
     if stable is None or stable.available < (FULL_WEIGHT - weight) * context.desired // FULL_WEIGHT:
         return
-    old, weights = context.previous.weights, TrafficWeights(weight, context.new.hash, stable.hash)
+    old = context.previous.weights
+    former = old.canary_hash if old and weight and context.rollout.is_promoted else context.new.hash
+    weights = TrafficWeights(weight, former, stable.hash)
     if old == weights:
         return
     if context.rollout.spec.router == "Nginx" and (old is None or old.canary != weight):
@@ -154,7 +200,9 @@ def _route(context: ReconcileContext) -> None:
 def _desired_weight(context: ReconcileContext) -> int:
     """Return the weight that the router should have now."""
     previous, index = context.previous, context.previous.step_index
-    if context.rollout.is_promoted or context.aborted or not context.new.available:
+    if context.rollout.is_promoted or context.aborted:
+        return _weight_on_the_way_back(context)
+    if not context.new.available:
         return 0
     if previous.promote_full:
         return previous.weights.canary if previous.weights else 0
@@ -163,6 +211,17 @@ def _desired_weight(context: ReconcileContext) -> int:
     if not _has_desired_size(context):
         return _weight_at(context, index - 1) if index else 0
     return FULL_WEIGHT if context.step is None else _weight_at(context, index)
+
+
+def _weight_on_the_way_back(context: ReconcileContext) -> int:
+    """Return the weight after an abort, or back at the stable revision (calculateDesiredWeightOnAbortOrStableRollback).
+
+    With dynamicStableScale the stable pods must come back before the traffic does.
+    """
+    old, stable = context.previous.weights, context.stable
+    if not _is_dynamic(context) or old is None or stable is None or not context.desired:
+        return 0
+    return min(old.canary, max(0, FULL_WEIGHT - FULL_WEIGHT * stable.available // context.desired))
 
 
 def _has_desired_size(context: ReconcileContext) -> bool:

@@ -34,12 +34,15 @@ class SimulatedCluster:
     """Rollouts, their pods and two controllers.
 
     Parameters and pages have Unix seconds; internal times start at `start` and run `speed` times as fast. Nothing
-    happens between two calls of `advance`.
+    happens between two calls of `advance`. After an event the controller sends notifications for
+    `notification_seconds`, and only then writes the status.
     """
 
-    def __init__(self, seed: int = 0, *, start: float = DEFAULT_START, speed: float = 1.0) -> None:
+    def __init__(
+        self, seed: int = 0, *, start: float = DEFAULT_START, speed: float = 1.0, notification_seconds: float = 0.0
+    ) -> None:
         random = Random(seed)  # noqa: S311 - the same seed must give the same cluster
-        self.start, self.speed = start, speed
+        self.start, self.speed, self._notification_seconds = start, speed, notification_seconds
         self.rollouts: dict[ObjectKey, SimulatedRollout] = {}
         self.orphans: list[SimulatedReplicaSet] = []
         self.controllers = ControllerGroup(CONTROLLERS, start, random)
@@ -102,7 +105,7 @@ class SimulatedCluster:
 
     def resume(self, namespace: str, name: str) -> None:
         """Promote by one step: end the current pause, also one by spec.paused."""
-        rollout = self.rollouts[ObjectKey(namespace, name)]
+        rollout = self._written_rollout(namespace, name)
         rollout.status.pause = None
         if rollout.spec.paused:
             self.apply(replace(rollout.spec, paused=False))
@@ -110,19 +113,27 @@ class SimulatedCluster:
 
     def promote_full(self, namespace: str, name: str) -> None:
         """Skip the remaining steps and pauses."""
-        rollout = self.rollouts[ObjectKey(namespace, name)]
+        rollout = self._written_rollout(namespace, name)
         rollout.status.promote_full = not rollout.is_promoted
+        self._schedule_reconcile(rollout)
+
+    def skip_steps(self, namespace: str, name: str, count: int | None = None) -> None:
+        """Skip some steps of a canary (promote --skip-current-step), or all (--skip-all-steps)."""
+        rollout = self._written_rollout(namespace, name)
+        index, last = rollout.status.step_index or 0, len(rollout.spec.steps)
+        rollout.status.pause = None
+        rollout.status.step_index = last if count is None else min(index + count, last)
         self._schedule_reconcile(rollout)
 
     def abort(self, namespace: str, name: str) -> None:
         """Abort the update; it stays aborted until a retry or a new revision."""
-        rollout = self.rollouts[ObjectKey(namespace, name)]
+        rollout = self._written_rollout(namespace, name)
         rollout.status.abort = True
         self._schedule_reconcile(rollout)
 
     def retry(self, namespace: str, name: str) -> None:
         """Retry an aborted update from the first step."""
-        rollout = self.rollouts[ObjectKey(namespace, name)]
+        rollout = self._written_rollout(namespace, name)
         rollout.status.abort = False
         self._schedule_reconcile(rollout)
 
@@ -136,6 +147,7 @@ class SimulatedCluster:
 
     def kill_controller(self, name: str) -> None:
         """End a controller; if it leads, no other one leads until its lease expires."""
+        self._forget_unwritten(name)
         self.controllers.kill(name, self._time)
 
     def restart(self, name: str) -> None:
@@ -146,6 +158,7 @@ class SimulatedCluster:
         """End the leader; a standby leads when the lease expires, and the old leader restarts as a standby."""
         leader = self.controllers.leader
         if leader:
+            self._forget_unwritten(leader.name)
             self.controllers.kill(leader.name, self._time, restarts_at=self._time + RESTART_SECONDS)
 
     def argo_page(self, controller: str) -> bytes | None:
@@ -159,9 +172,9 @@ class SimulatedCluster:
             self._replica_sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists
         )
 
-    def state_page(self) -> bytes:
-        """Return the page of a kube-state-metrics with Rollout custom-resource state."""
-        return render_state_page(self.rollouts.values(), self.to_unix_time)
+    def state_page(self, *, uids: bool = False) -> bytes:
+        """Return the page of a kube-state-metrics with Rollout custom-resource state, with or without their uids."""
+        return render_state_page(self.rollouts.values(), self.to_unix_time, uids=uids)
 
     def ground_truth(self) -> dict[ObjectKey, GroundTruth]:
         """Return the true state of each rollout, from the objects."""
@@ -174,7 +187,28 @@ class SimulatedCluster:
     def _spec(self, namespace: str, name: str) -> RolloutSpec:
         return self.rollouts[ObjectKey(namespace, name)].spec
 
+    def _written_rollout(self, namespace: str, name: str) -> SimulatedRollout:
+        """Return a rollout whose status a user changes: what the controller has not written yet is written first."""
+        rollout = self.rollouts[ObjectKey(namespace, name)]
+        if rollout.unwritten_status is not None:
+            self._write_status(rollout)
+        return rollout
+
+    def _forget_unwritten(self, name: str) -> None:
+        """Forget what a controller that ends has not written."""
+        if self.controllers.by_name[name].is_leader:
+            for rollout in self.rollouts.values():
+                rollout.unwritten_status = None
+
+    def _write_status(self, rollout: SimulatedRollout) -> None:
+        """Write the status that waited for the notifications, and reconcile again."""
+        assert rollout.unwritten_status is not None
+        rollout.status, rollout.unwritten_status = rollout.unwritten_status, None
+        rollout.next_reconcile_at = self._time + RECONCILE_DELAY
+
     def _schedule_reconcile(self, rollout: SimulatedRollout) -> None:
+        if rollout.unwritten_status is not None:
+            return
         if not rollout.status.spec_error:  # an invalid spec waits for its back-off, even once it is fixed
             rollout.next_reconcile_at = min(rollout.next_reconcile_at, self._time + RECONCILE_DELAY)
 
@@ -199,7 +233,11 @@ class SimulatedCluster:
                 rollout.next_reconcile_at = self._time + index * INFORM_INTERVAL
         if leader := self.controllers.leader:
             for rollout in self.rollouts.values():
-                if rollout.next_reconcile_at <= self._time:
+                if rollout.next_reconcile_at > self._time:
+                    continue
+                if rollout.unwritten_status is not None:
+                    self._write_status(rollout)
+                else:
                     self._reconcile(leader, rollout)
 
     def _reconcile(self, leader: SimulatedController, rollout: SimulatedRollout) -> None:
@@ -210,7 +248,11 @@ class SimulatedCluster:
             record("RolloutAddedToInformer")
         # A real controller, too, counts an error for each conflict: an update of a changed object is refused.
         has_conflict = rollout.spec.error or rollout.new_replica_set is None
+        previous, event_count = replace(rollout.status), counters.events.total()
         reconcile(rollout, self._time, record)
+        if self._notification_seconds and counters.events.total() > event_count and rollout.status != previous:
+            rollout.unwritten_status, rollout.status = rollout.status, previous
+            rollout.next_reconcile_at = self._time + self._notification_seconds
         counters.errors[key] += bool(has_conflict)
         counters.reconciles.setdefault(key, DurationHistogram()).observe(self._random.uniform(0.002, 0.03))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def render_family(header: FamilyHeader, rows: Iterable[SampleRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Cached, as below: a page repeats most of the page before, and Decimal is slow.
+@lru_cache(maxsize=1 << 14)
 def format_number(value: float) -> str:
     """Format a number in Go's shortest form: from 1e+06 on with an exponent of two digits."""
     plain = Decimal(repr(float(value)))
@@ -51,6 +54,7 @@ def format_number(value: float) -> str:
     return f"{mantissa}e{int(exponent):+03d}"
 
 
+@lru_cache(maxsize=1 << 14)
 def _format_labels(labels: tuple[LabelPair, ...]) -> str:
     pairs = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in labels)
     return f"{{{pairs}}}" if pairs else ""

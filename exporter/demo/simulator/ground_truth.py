@@ -92,11 +92,16 @@ def _role(rollout: SimulatedRollout, pod_hash: str) -> str:
 
 
 def _fraction(rollout: SimulatedRollout, weight: int | None, pods: tuple[PodGroundTruth, ...]) -> float | None:
-    """Return the router's weight if there is one, else the share of ready pods; 0 outside an update."""
-    if not rollout.status.stable_hash or rollout.is_promoted:
+    """Return the router's weight if there is one, else the share of ready pods.
+
+    0 outside an update, unless the router's weight is still on another revision.
+    """
+    weights, stable = rollout.status.weights, rollout.status.stable_hash
+    lingers = weights is not None and weights.canary > 0 and weights.canary_hash != stable
+    if not stable or (rollout.is_promoted and not lingers):
         return 0.0
     if weight is not None:
         return weight / FULL_WEIGHT
     ready = Counter(pod.role for pod in pods if pod.ready and not pod.terminating)
-    total = ready["canary"] + ready["stable"]
+    total = ready["canary"] + ready["stable"] + ready["old"]
     return ready["canary"] / total if total and not rollout.spec.router else None

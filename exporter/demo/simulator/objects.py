@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 import zlib
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -29,12 +30,22 @@ class Pause:
     seconds: float | None = None
 
 
-CanaryStep = SetWeight | Pause
+@dataclass(frozen=True, slots=True)
+class SetCanaryScale:
+    """A canary step with a router: size the canary apart from its weight; None: as its weight says."""
+
+    replicas: int | None = None
+
+
+CanaryStep = SetWeight | Pause | SetCanaryScale
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryStrategy:
-    """The canary strategy; delays in seconds, `router` is the controller's `traffic_router` label ("" for none)."""
+    """The canary strategy; delays in seconds, `router` is the controller's `traffic_router` label ("" for none).
+
+    `dynamic_stable_scale`: with a router, the stable ReplicaSet shrinks as the canary's weight grows.
+    """
 
     label: ClassVar = "canary"
     steps: tuple[CanaryStep, ...] = ()
@@ -43,11 +54,15 @@ class CanaryStrategy:
     max_unavailable: float = 0.25
     scale_down_delay: float = 30.0
     abort_scale_down_delay: float = 30.0
+    dynamic_stable_scale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BlueGreenStrategy:
-    """The blue-green strategy; a switch waits for a user (`manual`), for `auto_promotion` seconds, or not at all."""
+    """The blue-green strategy; a switch waits for a user (`manual`), for `auto_promotion` seconds, or not at all.
+
+    `post_analysis`: seconds of the analysis after the switch, 0 for none; it fails for an image tagged `fail…`.
+    """
 
     label: ClassVar = "blueGreen"
     manual: bool = False
@@ -55,11 +70,15 @@ class BlueGreenStrategy:
     preview_replicas: int | None = None
     scale_down_delay: float = 30.0
     abort_scale_down_delay: float = 30.0
+    post_analysis: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never become ready."""
+    """The spec of a Rollout. Its pod template is an image; pods of an image tagged `bad…` never become ready.
+
+    `rollback_window`: a way back over fewer revisions than this skips the steps.
+    """
 
     namespace: str
     name: str
@@ -70,6 +89,7 @@ class RolloutSpec:
     progress_deadline: float = 600.0
     progress_deadline_abort: bool = False
     history_limit: int = 3
+    rollback_window: int = 0
 
     @property
     def error(self) -> str:
@@ -205,6 +225,7 @@ class SimulatedStatus:
     preview_approved: bool = False
     weights: TrafficWeights | None = None
     active_hash: str = ""
+    switched_at: float | None = None
     preview_hash: str = ""
     reason: str = ""
     progressed_at: float = 0.0
@@ -220,7 +241,7 @@ class SimulatedRollout:
     """A Rollout: spec, status, ReplicaSets by hash, and the selectors of its two Services.
 
     `stable_service_hash` is the selector of the stable (or active) Service, `canary_service_hash` that of the canary
-    (or preview) Service.
+    (or preview) Service. `unwritten_status` is what the controller writes once its notifications are sent.
     """
 
     spec: RolloutSpec
@@ -233,11 +254,17 @@ class SimulatedRollout:
     canary_service_hash: str = ""
     retries: int = 0
     next_reconcile_at: float = NEVER
+    unwritten_status: SimulatedStatus | None = None
 
     @property
     def key(self) -> ObjectKey:
         """Namespace and name."""
         return ObjectKey(self.spec.namespace, self.spec.name)
+
+    @property
+    def uid(self) -> str:
+        """metadata.uid: another one for each object, also of the same name."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.spec.namespace}/{self.spec.name}/{self.created_at}"))
 
     @property
     def current_hash(self) -> str:

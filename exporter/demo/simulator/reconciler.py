@@ -92,6 +92,8 @@ def _next_reconcile_at(rollout: SimulatedRollout, now: float) -> float:
     status = rollout.status
     deadlines = [replica_set.scale_down_at for replica_set in rollout.replica_sets.values() if replica_set.desired]
     times = [deadline for deadline in deadlines if deadline is not None]
+    if isinstance(rollout.spec.strategy, BlueGreenStrategy) and status.switched_at is not None:
+        times.append(status.switched_at + rollout.spec.strategy.post_analysis)
     seconds = pause_duration(rollout)
     if status.pause and seconds is not None:
         times.append(status.pause.started_at + seconds)

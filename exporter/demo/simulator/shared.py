@@ -125,8 +125,10 @@ def is_scaling_event(context: ReconcileContext) -> bool:
 
 def delays_scale_down_on_abort(context: ReconcileContext) -> bool:
     """Return whether an aborted canary or preview stays up for a while (shouldDelayScaleDownOnAbort)."""
-    basic = isinstance(context.strategy, CanaryStrategy) and not context.strategy.router
-    return context.aborted and context.stable is not None and not basic and context.strategy.abort_scale_down_delay > 0
+    strategy = context.strategy
+    if isinstance(strategy, CanaryStrategy) and (not strategy.router or strategy.dynamic_stable_scale):
+        return False
+    return context.aborted and context.stable is not None and strategy.abort_scale_down_delay > 0
 
 
 def remove_scale_down_deadlines(context: ReconcileContext) -> None:

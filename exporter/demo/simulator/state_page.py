@@ -19,14 +19,16 @@ PREFIX = "kube_customresource_"
 HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")
 
 
-def render_state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: ToUnixTime) -> bytes:
-    """Return the page, empty without rollouts; a family without rows has its header."""
+def render_state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: ToUnixTime, *, uids: bool = False) -> bytes:
+    """Return the page, empty without rollouts; a family without rows has its header. `uids`: with the label uid."""
     rollouts = list(rollouts)
     if not rollouts:
         return b""
     texts = []
     for name, text, rows_of in FAMILIES:
         rows = [row for rollout in rollouts for row in rows_of(rollout, to_unix_time)]
+        if uids and rows_of is _hash_rows:
+            rows = [row for rollout in rollouts for row in _hash_rows(rollout, to_unix_time, uid=rollout.uid)]
         texts.append(render_family(FamilyHeader(PREFIX + name, "gauge", text), rows))
     return "".join(texts).encode()
 
@@ -46,12 +48,12 @@ def _rows(rollout: SimulatedRollout, value: float | None, **labels: str) -> list
     return [SampleRow(tuple(sorted(all_labels.items())), value)]
 
 
-def _hash_rows(rollout: SimulatedRollout, _: ToUnixTime) -> list[SampleRow]:
+def _hash_rows(rollout: SimulatedRollout, _: ToUnixTime, *, uid: str = "") -> list[SampleRow]:
     status = rollout.status
     hashes = {"stable_hash": status.stable_hash, "current_hash": status.current_hash}
     if isinstance(rollout.spec.strategy, BlueGreenStrategy):
         hashes |= {"active_hash": status.active_hash, "preview_hash": status.preview_hash}
-    return _rows(rollout, 1 if any(hashes.values()) else None, **hashes)
+    return _rows(rollout, 1 if any(hashes.values()) else None, **hashes, uid=uid)
 
 
 def _weight_rows(rollout: SimulatedRollout, _: ToUnixTime) -> list[SampleRow]:

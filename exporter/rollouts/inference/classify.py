@@ -1,26 +1,35 @@
-"""Classifies the update state of a rollout at a tick by the strongest evidence available.
+"""Classifies the update state of a rollout at a tick: the ladder of evidence.
 
-First by the rollout's own status, then by the revisions of its ReplicaSets, then by the controller's page alone.
-Sources are scraped at their own intervals, so hashes count only if they show everything that the event counters show.
+`LADDER` has one function for each kind of evidence, the strongest first. Each returns the update state, the hashes of
+the revisions and the reason, or None if its evidence is missing or contradicted; the first that returns something is
+believed. Sources are scraped at their own intervals, so hashes count only if they show everything that the event
+counters show. Within one tick the counters may be ahead: the controller counts an event, sends its notifications, which
+takes seconds, and only then writes the status. Events that the status does not show yet are `pending`.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference import revisions
-from exporter.rollouts.model import NO_HASHES, RevisionHashes, UpdateState
+from exporter.rollouts.model import BLUE_GREEN, CANARY, NO_HASHES, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from exporter.rollouts.model import ControllerView, EventDeltas, Observation, RolloutState, RolloutStatus
+    from exporter.rollouts.model import ControllerView, EventDeltas, Observation, ReplicaCounts, RolloutState
 
 
 NOTHING_NEW: Final = "nothing has happened since"
 """Evidence of a tick in which nothing happened; the state machine keeps the evidence of the previous tick."""
+PATIENCE: Final = 30.0
+"""Seconds for which a status may lag behind the counters: a failing notification is retried for some 8 s each."""
+_REVISION_EVENTS: Final = frozenset({"RolloutUpdated", "NewReplicaSetCreated", "SkipSteps"})
+"""Events of a new current revision, which are pending together."""
+_ABORT_EVENTS: Final = frozenset({"RolloutAborted"})
+_PROMOTION_EVENTS: Final = frozenset({"RolloutCompleted"})
+_NO_EVENTS: Final[frozenset[str]] = frozenset()
 _MID_UPDATE: Final[Mapping[UpdateState, tuple[str, ...]]] = {
     UpdateState.UNKNOWN: ("Paused", "Timeout"),
     UpdateState.SETTLED: ("Paused",),  # Timeout: old pods may drain for longer than a progress deadline
@@ -34,81 +43,179 @@ Not Progressing: a promoted rollout with a router stays in it until its old pods
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a rung of the ladder looks at: the remembered state and the tick; `view` is the observation's own.
+
+    `has_rollout_state`: rollout state is scraped, at other ticks perhaps.
+    """
+
+    state: RolloutState | None
+    now: float
+    observation: Observation
+    view: ControllerView
+    deltas: EventDeltas | None
+    has_rollout_state: bool = False
+
+    @property
+    def previous(self) -> UpdateState:
+        """The update state at the previous tick."""
+        return self.state.update_state if self.state is not None else UpdateState.UNKNOWN
+
+    @property
+    def hashes(self) -> RevisionHashes:
+        """The hashes at the previous tick."""
+        return self.state.hashes if self.state is not None else NO_HASHES
+
+    @property
+    def replicas_before(self) -> ReplicaCounts | None:
+        """The controller's gauges at the previous tick."""
+        return self.state.replicas if self.state is not None else None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the status has not shown a counted event for longer than it may take to write."""
+        since = self.state.pending_since if self.state is not None else 0.0
+        return since > 0 and self.now - since > PATIENCE
+
+    def is_outdated(self, observed_at: float) -> bool:
+        """Return whether the counters showed a transition after a source was scraped (`observed_at`, Unix seconds)."""
+        if self.state is None or self.deltas is None:
+            return False
+        # All pages of a tick have its time, so an earlier time means a page of an earlier tick.
+        is_older = observed_at < self.now
+        has_news = self.deltas.has_transition or self.deltas.process_restarted
+        return is_older if is_older and has_news else observed_at <= self.state.last_event_at
+
+
+@dataclass(frozen=True, slots=True)
 class Classification:
-    """Update state and hashes at a tick, and the evidence; `from_hashes`: the sources' hashes at this tick prove it."""
+    """Update state and hashes at a tick, and the reason.
+
+    `from_hashes`: the sources' hashes at this tick prove it. `pending` are the counted events that it does not show.
+    `rung` is the kind of evidence.
+    """
 
     update_state: UpdateState
-    evidence: str
+    reason: str
     hashes: RevisionHashes
     from_hashes: bool = False
+    pending: frozenset[str] = _NO_EVENTS
+    rung: str = ""
 
 
-def classify_update(
-    state: RolloutState | None, now: float, observation: Observation, view: ControllerView, deltas: EventDeltas | None
-) -> Classification:
-    """Classify a rollout at a tick (`now`, Unix seconds) by the strongest evidence; `view` is the observation's own."""
-    previous, hashes = (state.update_state, state.hashes) if state is not None else (UpdateState.UNKNOWN, NO_HASHES)
-    by_status = _by_status(state, now, observation.status, deltas)
-    if by_status is not None:
-        return by_status
-    workload = observation.workload
-    is_outdated = _is_outdated(state, now, workload.observed_at if workload is not None else -math.inf, deltas)
-    annotated = revisions.hashes_by_revision(observation, previous, hashes, deltas)
-    by_revisions = None if is_outdated else _by_revisions(annotated, hashes, view, deltas)
-    if by_revisions is not None:
-        return by_revisions
-    update_state, evidence = _by_events(previous, observation, view, deltas)
-    if is_outdated or (annotated is not None and annotated.stable):
-        hashes = revisions.carry_forward(update_state, hashes, deltas)
-    else:
-        hashes = annotated or revisions.hashes_by_size(observation, update_state, hashes, deltas)
-    return Classification(update_state, evidence, hashes)
+def classify_update(evidence: Evidence) -> Classification:
+    """Classify a rollout at a tick by the strongest evidence."""
+    # The last rung always returns a classification.
+    name, result = next((name, result) for name, rung in LADDER if (result := rung(evidence)) is not None)
+    return replace(result, rung=name)
 
 
-def _by_status(
-    state: RolloutState | None, now: float, status: RolloutStatus | None, deltas: EventDeltas | None
-) -> Classification | None:
-    """Classify by the rollout's own status; None if that is unknown or behind the counters."""
+# The rungs
+
+
+def by_state(evidence: Evidence) -> Classification | None:
+    """Classify by the rollout's own status; None if that is unknown or contradicted."""
+    status = evidence.observation.status
     # `status.stableRS` is empty until the first promotion.
     if status is None or not status.current_hash or not status.stable_hash:
         return None
-    if _is_outdated(state, now, status.observed_at, deltas):
+    replica_set = evidence.observation.replica_sets.get(status.current_hash)
+    number = replica_set.revision or 0 if replica_set is not None else 0
+    hashes = RevisionHashes(status.current_hash, status.stable_hash, evidence.hashes.newest_created_at, number)
+    if status.observed_at < evidence.now or evidence.is_outdated(status.observed_at):
+        # Nothing counts a retry, so a page of an earlier tick must agree about the abort.
+        is_aborted = evidence.view.phase == "Abort" and hashes.current != hashes.stable
+        is_outdated = evidence.is_outdated(status.observed_at) or _sign_of_update(evidence)
+        if is_outdated or is_aborted != (status.aborted and hashes.current != hashes.stable):
+            return None
+    # `status.abort` or, since 1.11, the outcome of the last update.
+    aborted = status.aborted or status.completion == "Aborted"
+    pending = _not_shown(evidence, hashes, aborted=aborted)
+    if pending and evidence.is_overdue:
+        # One RolloutUpdated must change the current revision, a RolloutCompleted the stable one: the page is frozen.
+        if evidence.deltas is not None and (evidence.deltas.updates == 1 or pending & _PROMOTION_EVENTS):
+            return None
+        pending = _NO_EVENTS  # there and back again, or aborted and retried
+    return _by_hashes(hashes, aborted=aborted, pending=pending)
+
+
+def by_first_deploy(evidence: Evidence) -> Classification | None:
+    """Classify a rollout that was created under observation, and that has no stable revision yet: nothing to update."""
+    state, view, deltas = evidence.state, evidence.view, evidence.deltas
+    if state is None or state.had_promotion or view.phase in ("Completed", "Abort"):
         return None
-    hashes = RevisionHashes(status.current_hash, status.stable_hash)
-    previous = state.hashes if state is not None else NO_HASHES
-    # The status is of another page, which may be older than the abort that the counters show.
-    is_behind = deltas is not None and deltas.aborts and not status.aborted
-    if is_behind or not _consistent_with_counters(hashes, previous, deltas):
+    completions = view.event_counts.get("RolloutCompleted", 0.0)
+    if deltas is None or deltas.process_restarted or completions > state.event_counts.get("RolloutCompleted", 0.0):
         return None
-    return Classification(_by_hashes(hashes, aborted=status.aborted), "rollout state", hashes, from_hashes=True)
+    ordered, hashes = revisions.by_number(evidence.observation.replica_sets), NO_HASHES
+    if ordered:
+        newest = ordered[-1]
+        hashes = RevisionHashes(newest.hash, newest.hash if len(ordered) == 1 else "", number=newest.revision or 0)
+    return Classification(UpdateState.SETTLED, "there is no stable revision yet", hashes)
 
 
-def _by_revisions(
-    hashes: RevisionHashes | None, previous: RevisionHashes, view: ControllerView, deltas: EventDeltas | None
-) -> Classification | None:
-    """Classify by the revisions of the ReplicaSets; None if these are incomplete or behind the counters."""
-    if hashes is None or not hashes.stable or not _consistent_with_counters(hashes, previous, deltas):
+def by_revisions(evidence: Evidence) -> Classification | None:
+    """Classify by the revisions of the ReplicaSets; None if these are unknown or behind the counters."""
+    workload, view, deltas = evidence.observation.workload, evidence.view, evidence.deltas
+    if workload is None or evidence.is_outdated(workload.observed_at):
         return None
-    # The page may still show the abort of the revision before while a new ReplicaSet exists.
-    aborted = view.phase == "Abort" and not revisions.ahead_of_counters(previous.current, hashes.current, deltas)
-    return Classification(_by_hashes(hashes, aborted=aborted), "ReplicaSet revisions", hashes, from_hashes=True)
+    if workload.observed_at < evidence.now and _sign_of_update(evidence):
+        return None
+    ordered = revisions.by_number(workload.replica_sets)
+    if not ordered:
+        return None
+    # The controller creates the ReplicaSet of a new revision before it writes the status.
+    is_behind = not evidence.is_overdue and (
+        revisions.is_status_behind(ordered, evidence.hashes.current, view, evidence.replicas_before)
+        or (len(ordered) > 1 and _shows_former_abort(evidence))
+    )
+    hashes = revisions.hashes_by_revision(
+        ordered[:-1] if is_behind else ordered, view, evidence.previous, evidence.hashes, deltas, is_behind=is_behind
+    )
+    if not hashes.stable or not hashes.current:
+        return None
+    pending = _not_shown(evidence, hashes, aborted=view.phase == "Abort")
+    if pending and evidence.is_overdue:
+        if deltas is not None and (deltas.updates == 1 or pending & _PROMOTION_EVENTS):
+            return None
+        pending = _NO_EVENTS
+    return _by_hashes(hashes, aborted=view.phase == "Abort", pending=pending)
 
 
-def _is_outdated(state: RolloutState | None, now: float, observed_at: float, deltas: EventDeltas | None) -> bool:
-    """Return whether the counters showed a transition after a source was scraped (`observed_at`, Unix seconds)."""
-    if state is None or deltas is None:
-        return False
-    # All pages of a tick have its time, so an earlier time means a page of an earlier tick.
-    return observed_at < now if deltas.has_transition else observed_at <= state.last_event_at
+def by_sizes(evidence: Evidence) -> Classification | None:
+    """Classify by the controller's page, and find the hashes by which ReplicaSets exist and how many pods they have."""
+    workload = evidence.observation.workload
+    if workload is None or not workload.replica_sets or evidence.is_outdated(workload.observed_at):
+        return None
+    result = by_events(evidence)
+    ordered = revisions.by_number(workload.replica_sets)
+    if ordered:  # the revisions are known, but not the stable one
+        is_settled, newest = result.update_state is UpdateState.SETTLED, ordered[-1]
+        hashes = result.hashes if is_settled else RevisionHashes(newest.hash, number=newest.revision or 0)
+        return replace(result, hashes=hashes)
+    if result.pending:
+        return result
+    hashes = revisions.hashes_by_size(evidence.observation, result.update_state, evidence.hashes, evidence.deltas)
+    return replace(result, hashes=hashes)
 
 
-def _consistent_with_counters(hashes: RevisionHashes, previous: RevisionHashes, deltas: EventDeltas | None) -> bool:
-    """Return whether hashes show what the counters show: even the pages of one tick are some 10 ms apart."""
-    if deltas is None:
-        return True
-    if deltas.updates and hashes.current == previous.current:
-        return False
-    return not deltas.completions or hashes.stable != previous.stable
+def by_events(evidence: Evidence) -> Classification:
+    """Classify by the controller's page alone: phase, event counters, replica gauges."""
+    update_state, reason, pending = _by_page(evidence)
+    if pending:
+        return Classification(update_state, reason, evidence.hashes, pending=pending)
+    hashes = revisions.carry_forward(update_state, evidence.hashes, evidence.deltas)
+    return Classification(update_state, reason, hashes)
+
+
+LADDER: Final[tuple[tuple[str, Callable[[Evidence], Classification | None]], ...]] = (
+    ("rollout state", by_state),
+    ("first deploy", by_first_deploy),
+    ("ReplicaSet revisions", by_revisions),
+    ("ReplicaSet sizes", by_sizes),
+    ("controller's page", by_events),
+)
+"""The kinds of evidence by name, the strongest first; `explain` prints the name of the one that was believed."""
 
 
 def observed_after(observation: Observation, last_event_at: float) -> bool:
@@ -117,31 +224,156 @@ def observed_after(observation: Observation, last_event_at: float) -> bool:
     return all(source.observed_at > last_event_at for source in sources)
 
 
-def _by_hashes(hashes: RevisionHashes, *, aborted: bool) -> UpdateState:
+# Hashes against counters
+
+
+def _by_hashes(hashes: RevisionHashes, *, aborted: bool, pending: frozenset[str]) -> Classification:
     if hashes.current == hashes.stable:
-        return UpdateState.SETTLED
-    return UpdateState.ABORTED if aborted else UpdateState.UPDATING
+        update_state, reason = UpdateState.SETTLED, "the current revision is the stable one"
+    elif aborted:
+        update_state, reason = UpdateState.ABORTED, "the current revision is not the stable one, and is aborted"
+    else:
+        update_state, reason = UpdateState.UPDATING, "the current revision is not the stable one"
+    return Classification(update_state, reason, hashes, from_hashes=True, pending=pending)
 
 
-def _by_events(
-    previous: UpdateState, observation: Observation, view: ControllerView, deltas: EventDeltas | None
-) -> tuple[UpdateState, str]:
-    """Classify by the controller's page alone: phase, event counters, replica gauges."""
-    # The controller sets Completed only if the stable revision is the current one.
+def _not_shown(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
+    """Return the counted events that hashes do not show yet."""
+    deltas, previous = evidence.deltas, evidence.hashes
+    if deltas is None or deltas.process_restarted:
+        return _NO_EVENTS
+    pending = _NO_EVENTS
+    if deltas.updates and hashes.current == previous.current and _is_same_number(hashes, previous, deltas):
+        pending |= _REVISION_EVENTS
+    # Of a settled rollout with no new revision only the first deploy can still be counted.
+    is_moving = deltas.updates > 0 or evidence.previous is not UpdateState.SETTLED
+    if deltas.completions and hashes.stable == previous.stable and is_moving:
+        pending |= _PROMOTION_EVENTS
+    is_same = (hashes.current, hashes.stable) == (previous.current, previous.stable)
+    if deltas.aborts and not aborted and is_same and evidence.previous is UpdateState.UPDATING:
+        pending |= _ABORT_EVENTS
+    return pending
+
+
+def _is_same_number(hashes: RevisionHashes, previous: RevisionHashes, deltas: EventDeltas) -> bool:
+    """Return whether an unchanged current revision was not left and taken up again, which raises its number."""
+    if hashes.number and previous.number:
+        return hashes.number == previous.number
+    return deltas.updates == 1
+
+
+def _shows_former_abort(evidence: Evidence) -> bool:
+    """Return whether the phase is still that of the revision that was aborted before the newest one."""
+    deltas = evidence.deltas
+    return (
+        evidence.view.phase == "Abort"
+        and evidence.previous is UpdateState.ABORTED
+        and deltas is not None
+        and deltas.updates > 0
+        and not deltas.aborts
+    )
+
+
+# The controller's page
+
+
+_Verdict = tuple[UpdateState, str, frozenset[str]]
+
+
+def _by_page(evidence: Evidence) -> _Verdict:
+    previous, view, deltas = evidence.previous, evidence.view, evidence.deltas
     if view.phase == "Completed":
-        return UpdateState.SETTLED, "phase Completed"
+        return _by_completed(evidence) if view.strategy != BLUE_GREEN else _by_completed_blue_green(evidence)
     if view.phase == "Abort":
-        at_rest = _aborted_at_rest(previous, view, deltas)
-        return (previous, "aborted at rest") if at_rest else (UpdateState.ABORTED, "phase Abort")
-    if observation.first_deploy and (deltas is None or deltas.updates <= 1):
-        return UpdateState.SETTLED, "first deploy: there is no other revision"
+        return _by_abort(evidence)
+    if evidence.observation.first_deploy and (deltas is None or deltas.updates <= 1):
+        return UpdateState.SETTLED, "first deploy: there is no other revision", _NO_EVENTS
     if deltas is not None and (deltas.completions or deltas.updates):
-        return _by_event_counts(previous, view, deltas)
-    if previous is UpdateState.ABORTED:  # Abort lasts until a retry or a new revision
-        return UpdateState.UPDATING, "left phase Abort without a new revision: retried"
-    if view.phase in _MID_UPDATE[previous] and view.replicas is not None and view.replicas.old > 0:
-        return UpdateState.UPDATING, f"phase {view.phase} with pods of two revisions"
-    return previous, NOTHING_NEW if previous is not UpdateState.UNKNOWN else "begun before anyone looked"
+        return (*_by_event_counts(evidence, deltas), _NO_EVENTS)
+    if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not evidence.is_overdue:
+        return previous, NOTHING_NEW, _ABORT_EVENTS
+    # InvalidSpec hides the phase below it.
+    if previous is UpdateState.ABORTED and view.phase != "InvalidSpec":
+        return UpdateState.UPDATING, "left phase Abort without a new revision: retried", _NO_EVENTS
+    reason = _sign_of_update(evidence)
+    if reason:
+        return UpdateState.UPDATING, reason, _NO_EVENTS
+    return previous, NOTHING_NEW if previous is not UpdateState.UNKNOWN else "begun before anyone looked", _NO_EVENTS
+
+
+def _sign_of_update(evidence: Evidence) -> str:
+    """Return why an update must be under way although none was counted since the rollout settled, "" for no reason."""
+    previous, view, deltas = evidence.previous, evidence.view, evidence.deltas
+    if previous not in (UpdateState.SETTLED, UpdateState.UNKNOWN) or view.replicas is None:
+        return ""
+    # `spec.paused` pauses without an event.
+    if view.phase == "Paused" and deltas is not None and deltas.pauses and not deltas.process_restarted:
+        return "RolloutPaused counted"
+    if view.phase in _MID_UPDATE[previous] and view.replicas.old > 0:
+        return f"phase {view.phase} with pods of two revisions"
+    before = evidence.replicas_before
+    # `updated` begins again with each revision; pods that are lost leave the total, too.
+    if previous is UpdateState.SETTLED and before is not None:
+        is_new = view.replicas.updated < before.updated and view.replicas.old > before.old
+        if is_new and view.replicas.total >= before.total and view.replicas.desired == before.desired:
+            return "updated replicas turned into old ones"
+    return ""
+
+
+def _by_completed(evidence: Evidence) -> _Verdict:
+    # The controller sets Completed only if the stable revision is the current one.
+    deltas = evidence.deltas
+    if (
+        deltas is not None
+        and not deltas.process_restarted
+        and deltas.updates == 1
+        and not deltas.completions
+        and evidence.previous is UpdateState.SETTLED
+        and not evidence.is_overdue
+    ):
+        return UpdateState.SETTLED, NOTHING_NEW, _REVISION_EVENTS
+    return UpdateState.SETTLED, "phase Completed", _NO_EVENTS
+
+
+def _by_completed_blue_green(evidence: Evidence) -> _Verdict:
+    """Classify a blueGreen rollout in phase Completed, which it has from the switch of its active service on.
+
+    Its revision is stable only after the analysis that follows (postPromotionAnalysis), when RolloutCompleted is
+    counted; the former set keeps its pods until then.
+    """
+    previous, deltas, replicas = evidence.previous, evidence.deltas, evidence.view.replicas
+    has_old_pods = replicas is not None and replicas.old > 0
+    if deltas is not None and deltas.completions:
+        return UpdateState.SETTLED, "RolloutCompleted counted", _NO_EVENTS
+    if not has_old_pods or evidence.observation.first_deploy:
+        return _by_completed(evidence)
+    if previous is UpdateState.UNKNOWN:
+        return previous, "phase Completed with pods of two revisions: perhaps before the promotion", _NO_EVENTS
+    if previous is UpdateState.SETTLED and (deltas is None or not deltas.updates):
+        return previous, NOTHING_NEW, _NO_EVENTS
+    if _reuses_stable(evidence):
+        return UpdateState.SETTLED, "phase Completed on a former ReplicaSet: back to the stable revision", _NO_EVENTS
+    return UpdateState.UPDATING, "phase Completed, but no promotion was counted", _NO_EVENTS
+
+
+def _reuses_stable(evidence: Evidence) -> bool:
+    """Return whether the current revision of a blueGreen rollout must be the stable one, since it made none."""
+    deltas, update = evidence.deltas, evidence.state.update if evidence.state is not None else None
+    if deltas is not None and deltas.updates:
+        # From the stable revision, one RolloutUpdated can only lead away.
+        is_away = evidence.previous is UpdateState.SETTLED and deltas.updates == 1
+        return not deltas.new_replica_sets and not is_away
+    return update is not None and update.reuses_replica_set
+
+
+def _by_abort(evidence: Evidence) -> _Verdict:
+    """Classify by the phase Abort, which lasts until a retry or a new revision."""
+    previous, view, deltas = evidence.previous, evidence.view, evidence.deltas
+    if _aborted_at_rest(previous, view, deltas):
+        return previous, "aborted at rest", _NO_EVENTS
+    if _shows_former_abort(evidence) and not evidence.is_overdue:
+        return previous, NOTHING_NEW, _REVISION_EVENTS
+    return UpdateState.ABORTED, "phase Abort", _NO_EVENTS
 
 
 def _aborted_at_rest(previous: UpdateState, view: ControllerView, deltas: EventDeltas | None) -> bool:
@@ -151,16 +383,38 @@ def _aborted_at_rest(previous: UpdateState, view: ControllerView, deltas: EventD
     return not deltas.process_restarted or (view.replicas is not None and not view.replicas.old)
 
 
-def _by_event_counts(previous: UpdateState, view: ControllerView, deltas: EventDeltas) -> tuple[UpdateState, str]:
+def _by_event_counts(evidence: Evidence, deltas: EventDeltas) -> tuple[UpdateState, str]:
     """Classify an interval in which revisions were applied or promoted.
 
-    RolloutUpdated counts a new current revision, RolloutCompleted a promotion, SkipSteps a rollback to the stable one.
+    RolloutUpdated counts a new current revision, RolloutCompleted a promotion, SkipSteps a rollback to the stable one,
+    or to one within rollbackWindow.
     """
+    previous, view = evidence.previous, evidence.view
     if deltas.completions:
         is_open = deltas.updates > (0 if previous is UpdateState.UPDATING else deltas.completions)
         if is_open and revisions.is_mid_update(view):
             return UpdateState.UPDATING, "RolloutUpdated counted after RolloutCompleted"
         return UpdateState.SETTLED, "RolloutCompleted counted"
-    if deltas.step_skips and not (deltas.updates > 1 and revisions.is_mid_update(view)):
-        return UpdateState.SETTLED, "SkipSteps counted: back to the stable revision"
+    # From the stable revision one RolloutUpdated can only lead away.
+    may_be_back = deltas.updates > 1 if previous is UpdateState.SETTLED else previous is not UpdateState.UNKNOWN
+    if may_be_back and _is_back(evidence, deltas):
+        skipped = "SkipSteps" if deltas.step_skips else "no new ReplicaSet"
+        return UpdateState.SETTLED, f"{skipped} counted: back to the stable revision"
     return UpdateState.UPDATING, "RolloutUpdated counted"
+
+
+def _is_back(evidence: Evidence, deltas: EventDeltas) -> bool:
+    """Return whether the last of the counted revisions is the stable one again.
+
+    The stable ReplicaSet has its pods at once; that of an older revision begins with none.
+    """
+    view, before = evidence.view, evidence.replicas_before
+    has_steps = bool(view.event_counts.get("RolloutStepCompleted"))
+    is_reused = deltas.new_replica_sets < deltas.updates
+    if view.phase == "Paused" or not (deltas.step_skips or (is_reused and not has_steps)):
+        return False
+    if view.strategy != CANARY or view.replicas is None or before is None:
+        return bool(deltas.step_skips) and is_reused
+    stable_before = before.updated if evidence.previous is UpdateState.SETTLED else before.old
+    is_as_before = view.replicas.updated >= min(stable_before, view.replicas.desired)
+    return view.replicas.updated > 0 and (is_as_before or view.replicas.updated >= view.replicas.old)

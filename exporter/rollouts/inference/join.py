@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.inference.fraction import canary_fraction
+from exporter.rollouts.inference.state_machine import view_without_leader
 from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, PodRole, RevisionHashes, Rollout, UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-    from exporter.rollouts.model import CanaryFraction, ControllerView, Observation, Pod, RolloutKey, RolloutState
+    from exporter.rollouts.model import (
+        CanaryFraction,
+        ControllerView,
+        Observation,
+        Pod,
+        PodRoles,
+        RolloutKey,
+        RolloutState,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +32,46 @@ class AvailableSources:
 
 
 def join(
-    key: RolloutKey, state: RolloutState, observation: Observation, sources: AvailableSources, *, router: bool
+    key: RolloutKey,
+    now: float,
+    state: RolloutState,
+    observation: Observation,
+    sources: AvailableSources,
+    *,
+    router: bool,
 ) -> Rollout:
-    """Return a rollout at a tick; `router`: the settings say that a router splits its traffic."""
-    view, status = observation.view, observation.status
-    hashes, from_status = state.hashes, False
-    if status is not None and status.stable_hash and status.current_hash:
-        hashes, from_status = RevisionHashes(status.current_hash, status.stable_hash), True
+    """Return a rollout at a tick (`now`, Unix seconds); `router`: the settings say that it has a router."""
+    view, status = observation.view or view_without_leader(state, observation), observation.status
+    shows_hashes = status is not None and bool(status.stable_hash and status.current_hash)
+    hashes, is_proved = state.hashes, shows_hashes or _has_revisions(observation)
     pods = observation.workload.pods if observation.workload is not None else ()
-    pod_roles = tuple((pod, pod_role(pod, hashes, state.strategy, from_status=from_status)) for pod in pods)
+    # Labels of an earlier tick are of the roles then.
+    is_older = observation.workload is not None and observation.workload.observed_at < now
+    pod_roles = tuple((pod, pod_role(pod, hashes, state.strategy, is_proved=is_proved or is_older)) for pod in pods)
     fraction = None
     if view is not None:
-        roles_now = pod_roles if _pods_match_controller(observation, view, hashes) else ()
-        fraction = canary_fraction(state.update_state, view, status, roles_now, router=router or state.has_router)
-    roles = {role for _, role in pod_roles}
-    unknown_reasons = tuple(_unknown_reasons(state, observation, fraction, roles, sources))
-    return Rollout(key, state, observation, pod_roles, fraction, unknown_reasons=unknown_reasons)
+        roles_now = pod_roles if _shows_ready_pods(observation, view, state, now) else ()
+        fraction = canary_fraction(state, view, roles_now, router=router or state.has_router)
+    unknown_reasons = tuple(_unknown_reasons(state, observation, fraction, pod_roles, sources))
+    return Rollout(
+        key, state, observation, pod_roles, fraction, unknown_reasons=unknown_reasons, is_current=view is not None
+    )
 
 
-def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, from_status: bool) -> PodRole:
-    """Return a pod's role by the hashes of the rollout's own status, else by its label, else by inferred hashes.
+def _has_revisions(observation: Observation) -> bool:
+    """Return whether the hashes are those of revision annotations, not inferred from sizes."""
+    return any(replica_set.revision is not None for replica_set in observation.replica_sets.values())
+
+
+def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, is_proved: bool) -> PodRole:
+    """Return a pod's role by proved hashes, else by its label, else by inferred hashes.
 
     A label overrides inferred hashes: the controller sets ephemeral metadata itself when a pod's role changes.
     """
     # An experiment has hashes of its own, so that its pods belong to no revision of the rollout.
     if pod.experiment:
         return PodRole.EXPERIMENT
-    if pod.label_role and not from_status:
+    if pod.label_role and not (is_proved and hashes.stable and hashes.current):
         return PodRole(pod.label_role)
     if hashes.stable and pod.hash == hashes.stable:
         return PodRole.STABLE
@@ -61,20 +83,34 @@ def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, from_status: bo
     return PodRole.OLD
 
 
-def _pods_match_controller(observation: Observation, view: ControllerView, hashes: RevisionHashes) -> bool:
-    """Return whether pods can be used to estimate traffic: only while they agree with the controller's newer gauges."""
-    if observation.workload is None or view.replicas is None:
+def _shows_ready_pods(observation: Observation, view: ControllerView, state: RolloutState, now: float) -> bool:
+    """Return whether the pods are those that get traffic now: newer than the controller's gauges, or as these count.
+
+    The gauges lag behind the pods of the same tick, and are ahead of those of an earlier one, which a page of this tick
+    may still show.
+    """
+    hashes = state.hashes
+    if observation.workload is None or not hashes.current or not hashes.stable:
         return False
+    if (observation.workload.observed_at >= now and state.pods_newer) or view.replicas is None:
+        return True
     pods = [pod for pod in observation.workload.pods if not pod.experiment]  # experiments' pods are in no gauge
-    current = sum(pod.hash == hashes.current for pod in pods)
-    return (len(pods), current) == (view.replicas.total, view.replicas.updated)
+    current, ready = sum(pod.hash == hashes.current for pod in pods), sum(pod.ready for pod in pods)
+    return (len(pods), current, ready) == (view.replicas.total, view.replicas.updated, view.replicas.available)
+
+
+def _label_contradicts(observation: Observation, pod_roles: PodRoles) -> bool:
+    """Return whether labels claim roles that contradict each other, or roles that are known."""
+    if observation.workload is not None and observation.workload.has_doubtful_roles:
+        return True
+    return any(pod.label_role not in ("", role) and not pod.experiment for pod, role in pod_roles)
 
 
 def _unknown_reasons(
     state: RolloutState,
     observation: Observation,
     fraction: CanaryFraction | None,
-    roles: Collection[PodRole],
+    pod_roles: PodRoles,
     sources: AvailableSources,
 ) -> Iterator[str]:
     """Yield why values are absent, as values of `argo_rollouts_unknown{reason}`."""
@@ -86,10 +122,12 @@ def _unknown_reasons(
     elif state.update_state is UpdateState.UNKNOWN:
         yield "update"
     elif fraction is not None and fraction.value is None:
-        yield "fraction"
+        yield "weight" if state.weight is not None else "fraction"
     if observation.workload is None and sources.has_workload_source and sources.leader_was_scraped:
         yield "pods"
-    if PodRole.UNKNOWN in roles:
+    if any(role is PodRole.UNKNOWN for _, role in pod_roles):
         yield "roles"
+    if _label_contradicts(observation, pod_roles):
+        yield "role_label"
     if state.phases.phase == UNKNOWN_PHASE:
         yield "phase"

@@ -6,14 +6,33 @@ A revision that no source proves stays unknown (""): a guessed role would page o
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.model import EventDeltas, ReplicaSet, RevisionHashes, UpdateState
+from exporter.rollouts.model import BLUE_GREEN, EventDeltas, ReplicaSet, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.model import ControllerView, Observation, ReplicaSets
+    from exporter.rollouts.model import ControllerView, Observation, ReplicaCounts, ReplicaSets
+
+
+EVENT_FIELDS: Final = {
+    "RolloutUpdated": "updates",
+    "RolloutCompleted": "completions",
+    "RolloutAborted": "aborts",
+    "SkipSteps": "step_skips",
+    "NewReplicaSetCreated": "new_replica_sets",
+    "RolloutPaused": "pauses",
+    "RolloutResumed": "resumes",
+    "RolloutStepCompleted": "completed_steps",
+    "TrafficWeightUpdated": "weight_updates",
+    "RolloutDeleted": "deletions",
+}
+"""The field of EventDeltas for each reason of `rollout_events_total` that inference reads."""
+
+
+_OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
+"""Reasons of steps that neither set a weight nor pause."""
 
 
 def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *, same_process: bool) -> EventDeltas:
@@ -22,22 +41,16 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
     Counters of another process, or that fell, count from 0: the controller deletes those of a deleted rollout after
     65 s, also if a new rollout has the same name by then.
     """
+    # The controller deletes all counters of a rollout at once, and with them what it counted since the last tick.
+    is_continued = same_process and all(current.get(reason, 0) >= count for reason, count in previous.items())
+    if not is_continued:
+        previous = {}
 
     def growth(reason: str) -> float:
-        new = current.get(reason, 0)
-        old = previous.get(reason, 0) if same_process else 0
-        return new - old if new >= old else new
+        return current.get(reason, 0) - previous.get(reason, 0)
 
-    return EventDeltas(
-        updates=growth("RolloutUpdated"),
-        completions=growth("RolloutCompleted"),
-        aborts=growth("RolloutAborted"),
-        step_skips=growth("SkipSteps"),
-        new_replica_sets=growth("NewReplicaSetCreated"),
-        resumes=growth("RolloutResumed"),
-        completed_steps=growth("RolloutStepCompleted"),
-        process_restarted=not same_process,
-    )
+    grown = {field: growth(reason) for reason, field in EVENT_FIELDS.items()}
+    return EventDeltas(**grown, other_steps=sum(map(growth, _OTHER_STEPS)), process_restarted=not is_continued)
 
 
 def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -> bool:
@@ -46,69 +59,121 @@ def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -
     return is_new and deltas is not None and not (deltas.updates or deltas.process_restarted)
 
 
+def numbered_ahead(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> bool:
+    """Return whether the revision numbers show one more revision than RolloutUpdated counts yet."""
+    if not previous.number or not current.number or deltas.process_restarted:
+        return False
+    return current.number - previous.number == deltas.updates + 1
+
+
 def is_mid_update(view: ControllerView) -> bool:
     """Return whether, of two revisions in one interval, the later one is still being rolled out."""
     replicas = view.replicas
-    # `updated` counts pods of the current revision, whether they are ready or not.
-    return view.phase == "Paused" or (replicas is not None and replicas.updated < replicas.desired)
+    # A promoted blueGreen rollout is Completed at once; its preview may have all its pods before.
+    if view.strategy == BLUE_GREEN:
+        return view.phase != "Completed"
+    # A revision is promoted only when all its pods are available.
+    return view.phase == "Paused" or (replicas is not None and replicas.updated_available < replicas.desired)
 
 
 def carry_forward(update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None) -> RevisionHashes:
     """Return what the counters do not contradict of the previous hashes: no ReplicaSets are shown, or outdated ones."""
     if update_state is UpdateState.SETTLED:
-        settled = _hash_when_settled(previous, deltas)
-        return RevisionHashes(settled, settled, previous.newest_created_at)
+        # A restarted controller may have promoted another revision before it ended.
+        is_known = deltas is None or not deltas.process_restarted
+        settled = _hash_when_settled(previous, deltas) if is_known else ""
+        return RevisionHashes(settled, settled, previous.newest_created_at, previous.number if settled else 0)
     if deltas is None or deltas.completions:
         return RevisionHashes(newest_created_at=previous.newest_created_at)
-    return replace(previous, current="") if deltas.updates else previous
+    is_unseen = deltas.updates > 0 or (previous.current == previous.stable and update_state is not UpdateState.UNKNOWN)
+    return replace(previous, current="", number=0) if is_unseen else previous
 
 
 # By revision annotations
 
 
-def hashes_by_revision(
-    observation: Observation, update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None
-) -> RevisionHashes | None:
-    """Find the hashes by the revision annotations of the ReplicaSets; None without annotations.
-
-    The current revision has the highest number: the controller raises the annotation at a rollback, too. The stable
-    one is remembered, and moves when a promotion is counted or when the phase is Completed. Counters alone would be
-    wrong if a promotion and the next update fall into one interval; Completed alone while the page lags behind.
-    """
-    replica_sets, view = observation.replica_sets, observation.view
+def by_number(replica_sets: ReplicaSets) -> list[ReplicaSet]:
+    """Return the ReplicaSets that have a revision annotation, by revision."""
+    # Not by age: a rollback takes up an old ReplicaSet, with its old creation time, and raises its number.
     numbered = [replica_set for replica_set in replica_sets.values() if replica_set.revision is not None]
-    ordered = sorted(numbered, key=lambda replica_set: replica_set.revision or 0)
-    if not ordered or view is None:
-        return None
-    # Not the youngest ReplicaSet: a rollback takes up an old one, with its old creation time.
+    return sorted(numbered, key=lambda replica_set: replica_set.revision or 0)
+
+
+def is_status_behind(
+    ordered: list[ReplicaSet], previous_hash: str, view: ControllerView, replicas_before: ReplicaCounts | None
+) -> bool:
+    """Return whether the controller's gauges are still those of the revision before the newest one.
+
+    They lag behind a new ReplicaSet: by 40 ms, or by 8 s while the controller retries a notification webhook inside its
+    reconciliation. `previous_hash` is the current revision, `replicas_before` are the gauges at the previous tick.
+    """
+    replicas = view.replicas
+    if replicas is None or len(ordered) == 1 or previous_hash != ordered[-2].hash:
+        return False
+    newest, before = ordered[-1], ordered[-2]
+    # A new revision has no pods at first, so that it would change the gauges.
+    if replicas == replicas_before and replicas.updated > newest.pod_count:
+        return True
+    pod_count = sum(replica_set.pod_count for replica_set in ordered)
+    is_shown = (newest.pod_count, pod_count) == (replicas.updated, replicas.total)
+    is_former = before.pod_count == replicas.updated and replicas.total in (pod_count, pod_count - newest.pod_count)
+    return is_former and not is_shown
+
+
+def hashes_by_revision(
+    ordered: list[ReplicaSet],
+    view: ControllerView,
+    update_state: UpdateState,
+    previous: RevisionHashes,
+    deltas: EventDeltas | None,
+    *,
+    is_behind: bool,
+) -> RevisionHashes:
+    """Find the hashes by the ReplicaSets in order of their revision annotations; `is_behind`: without the newest one.
+
+    The current revision has the highest number. The stable one is remembered, and moves when a promotion is counted or
+    when the phase is Completed. Counters alone would be wrong if a promotion and the next update fall into one
+    interval; Completed alone while the page lags behind, and for blueGreen, which is Completed before its promotion.
+    """
     current = ordered[-1]
-    stable = previous.stable if previous.stable in replica_sets else ""
+    hashes = {replica_set.hash for replica_set in ordered}
+    stable = previous.stable if previous.stable in hashes else ""
     if deltas is not None and deltas.completions:
-        stable = _promoted_hash(view, update_state, previous.current, deltas, ordered)
-    is_ahead = ahead_of_counters(previous.current, current.hash, deltas)
-    if view.phase == "Completed" and not is_ahead and _sizes_match(replica_sets.values(), current, view):
+        stable = current.hash if is_behind else _promoted_hash(view, update_state, previous.current, deltas, ordered)
+    elif deltas is not None and deltas.process_restarted and _has_lost_pods(stable, ordered, view):
+        stable = ""  # promotions may have been missed
+    proves_promotion = view.strategy != BLUE_GREEN or (view.replicas is not None and not view.replicas.old)
+    if view.phase == "Completed" and not is_behind and proves_promotion and _sizes_match(ordered, current, view):
         stable = current.hash
-    return RevisionHashes(current.hash, stable or _only_possible_stable(replica_sets, view, current))
+    stable = stable or _only_possible_stable(ordered, view, current)
+    return RevisionHashes(current.hash, stable, previous.newest_created_at, current.revision or 0)
+
+
+def _has_lost_pods(stable: str, ordered: list[ReplicaSet], view: ControllerView) -> bool:
+    """Return whether the remembered stable ReplicaSet was scaled to 0 while the rollout was not."""
+    desired = view.replicas.desired if view.replicas is not None else 0.0
+    return bool(desired) and any(replica_set.hash == stable and not replica_set.desired for replica_set in ordered)
 
 
 def _promoted_hash(
     view: ControllerView, update_state: UpdateState, previous_hash: str, deltas: EventDeltas, ordered: list[ReplicaSet]
 ) -> str:
-    """Return which revision a counted promotion made stable; `ordered` are the ReplicaSets by revision."""
+    """Return which revision a counted promotion made stable, "" if that is unknown."""
     current = ordered[-1].hash
     if not is_mid_update(view):
         return current
-    if update_state is UpdateState.UPDATING and previous_hash:
-        return previous_hash
-    return ordered[-2].hash if deltas.updates > deltas.completions and len(ordered) > 1 else current
+    if update_state is UpdateState.UPDATING and deltas.updates <= 1 and previous_hash:
+        return previous_hash  # it was promoted, and then the next one came
+    # How many revisions came after the promotion, at most; an update that was under way needed none to be promoted.
+    open_count = deltas.updates - deltas.completions + (update_state is UpdateState.UPDATING)
+    if open_count == 1 and len(ordered) > 1:
+        return ordered[-2].hash
+    with_pods = [replica_set.hash for replica_set in ordered[:-1] if replica_set.desired > 0]
+    return with_pods[0] if len(with_pods) == 1 else ""
 
 
 def _sizes_match(replica_sets: Iterable[ReplicaSet], current: ReplicaSet, view: ControllerView) -> bool:
-    """Return whether the phase is about the current ReplicaSet: both pages count the same pods.
-
-    The controller's page lags behind a new ReplicaSet: by 40 ms, or by 8 s while it retries a notification webhook
-    inside its reconciliation.
-    """
+    """Return whether the phase is about the current ReplicaSet: both pages count the same pods."""
     replicas = view.replicas
     if replicas is None:
         return False
@@ -116,11 +181,11 @@ def _sizes_match(replica_sets: Iterable[ReplicaSet], current: ReplicaSet, view: 
     return (current.pod_count, pod_count) == (replicas.updated, replicas.total)
 
 
-def _only_possible_stable(replica_sets: ReplicaSets, view: ControllerView, current: ReplicaSet) -> str:
+def _only_possible_stable(ordered: list[ReplicaSet], view: ControllerView, current: ReplicaSet) -> str:
     """Return the stable hash without having seen its promotion, if only one ReplicaSet can have it."""
-    if len(replica_sets) == 1:
+    if len(ordered) == 1:
         return current.hash
-    others = [name for name, replica_set in replica_sets.items() if name != current.hash and replica_set.desired > 0]
+    others = [replica_set.hash for replica_set in ordered if replica_set is not current and replica_set.desired > 0]
     replicas = view.replicas
     is_updating = view.phase in ("Abort", "Paused") or (replicas is not None and current.desired < replicas.desired)
     return others[0] if is_updating and len(others) == 1 else ""

@@ -15,96 +15,255 @@ is shown; one that ends within its hold-down does not count.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, classify_update
-from exporter.rollouts.inference.revisions import ahead_of_counters, event_deltas
+from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
+from exporter.rollouts.inference.revisions import (
+    EVENT_FIELDS,
+    ahead_of_counters,
+    event_deltas,
+    is_mid_update,
+    numbered_ahead,
+)
 from exporter.rollouts.inference.transitions import NEXT_STATE, UPDATE_RESULTS, infer_transitions, summarize_interval
+from exporter.rollouts.inference.weight import router_weight
 from exporter.rollouts.model import (
     BLUE_GREEN,
-    CompletedUpdate,
+    ControllerView,
+    EventDeltas,
+    Observation,
     PhaseHistory,
     RolloutState,
+    TickContext,
     Transition,
     Update,
     UpdateState,
+    UpdateTransition,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from exporter.rollouts.model import ControllerView, EventDeltas, Observation, RevisionHashes, TickContext
+    from exporter.rollouts.model import RevisionHashes
 
 
 def advance(
     state: RolloutState | None, context: TickContext, observation: Observation, view: ControllerView
-) -> tuple[RolloutState, tuple[CompletedUpdate, ...]]:
-    """Return the state of a rollout after a tick and the updates that ended; `view` is the observation's own."""
+) -> tuple[RolloutState, tuple[UpdateTransition, ...]]:
+    """Return the state of a rollout after a tick and its transitions; `view` is the observation's own."""
     if state is None:
-        return _first_state(context.now, observation, view), ()
+        return _first_state(context, observation, view), ()
     deltas = _event_deltas(state, view)
-    result = classify_update(state, context.now, observation, view, deltas)
+    if _is_reborn(state, observation, deltas):
+        return _reborn_state(context, observation, view, deltas), ()
+    evidence = Evidence(state, context.now, observation, view, deltas, context.has_rollout_state)
+    result = classify_update(evidence)
     is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
-    interval = summarize_interval(state.hashes, hashes, deltas)
+    effective_deltas = _without(deltas, result.pending)
+    interval = summarize_interval(state.hashes, hashes, effective_deltas)
     # An interval counts for the phase at its start; what happened within is unknown.
     was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
     explained = deltas.explains_phase_change
+    has_news = deltas.has_transition or deltas.process_restarted
+    has_router = state.has_router or _has_router(view, observation)
+    checksum = _pods_checksum(observation)
     updated = replace(
         state,
         phases=observe_phase(state.phases, view.phase, context.now, context.hold_down, explained=explained),
         process=view.process,
-        event_counts=view.event_counts,
-        evidence=result.evidence if result.evidence is not NOTHING_NEW else state.evidence,
+        event_counts=_consumed_counts(state, view, result.pending),
+        evidence=state.evidence if result.reason is NOTHING_NEW else f"{result.rung}: {result.reason}",
         hashes=result.hashes,
         # Remembered: the counter that proves a router starts again with each controller process.
-        has_router=state.has_router or _has_router(view, observation),
+        has_router=has_router,
         strategy=view.strategy,
         had_revision=state.had_revision or _has_revision(view),
-        last_event_at=context.now if deltas.has_transition and not result.from_hashes else state.last_event_at,
-        ahead_of_counters=is_ahead and result.from_hashes,
+        had_promotion=state.had_promotion or _has_promotion(state, view),
+        last_event_at=context.now if has_news and not result.from_hashes else state.last_event_at,
+        ahead_of_counters=(
+            result.from_hashes and (is_ahead or numbered_ahead(state.hashes, result.hashes, effective_deltas))
+        ),
+        promotion_ahead=(
+            result.from_hashes and interval.promotions > deltas.completions and not deltas.process_restarted
+        ),
+        pending_since=(state.pending_since or context.now) if result.pending else 0.0,
+        replicas=view.replicas,
+        pods_checksum=checksum,
+        pods_newer=checksum != state.pods_checksum or (state.pods_newer and view.replicas == state.replicas),
+        weight=router_weight(evidence, result, effective_deltas) if has_router or context.has_router else None,
+        uid=observation.status.uid if observation.status is not None and observation.status.uid else state.uid,
         paused_seconds=state.paused_seconds + (max(context.now - context.last_seen_at, 0.0) if was_paused else 0.0),
     )
     transitions = infer_transitions(state.update_state, result.update_state, interval)
+    started_at, finished_at = _shown_times(observation, context.now)
     if not transitions and state.update_state is result.update_state:
-        return updated, ()
-    kind = _update_kind(view, result.hashes, observation, deltas)
-    return _apply_transitions(updated, transitions, result, kind, context.now)
+        return _with_start(updated, started_at), ()
+    update = Update(
+        _update_kind(view, result.hashes, observation, deltas),
+        context.now,
+        reuses_replica_set=effective_deltas.new_replica_sets < effective_deltas.updates,
+    )
+    advanced, changes = _apply_transitions(updated, transitions, result, update, finished_at or context.now)
+    return _with_start(advanced, started_at), changes
+
+
+def _shown_times(observation: Observation, now: float) -> tuple[float | None, float | None]:
+    """Return start and end of the last update (Unix seconds) as `status.duration` of this tick shows them."""
+    status = observation.status
+    if status is None or status.observed_at < now:
+        return None, None
+    # While an update runs, there is no end.
+    return (status.started_at if status.finished_at is None else None), status.finished_at
+
+
+def _with_start(state: RolloutState, started_at: float | None) -> RolloutState:
+    """Return a state whose running update started when the controller says so."""
+    if started_at is None or state.update is None or state.update.started_at == started_at:
+        return state
+    return replace(state, update=replace(state.update, started_at=started_at))
+
+
+def advance_without_leader(
+    state: RolloutState, now: float, hold_down: float, observation: Observation
+) -> tuple[RolloutState, tuple[UpdateTransition, ...]]:
+    """Return the state of a rollout that no leader shows, by the rollout state of this tick, and its transitions.
+
+    Its phase and the time that it is paused wait for the next leader.
+    """
+    view = view_without_leader(state, observation)
+    if view is None:
+        return state, ()
+    advanced, changes = advance(state, TickContext(now, now, hold_down), observation, view)
+    # The next leader may count again what is pending.
+    unchanged = {name: getattr(state, name) for name in ("phases", "replicas", "event_counts", "pending_since")}
+    return replace(advanced, **unchanged), changes
+
+
+def view_without_leader(state: RolloutState, observation: Observation) -> ControllerView | None:
+    """Return the view that a leader last showed, without gauges; None if rollout state does not show the revisions."""
+    status = observation.status
+    if status is None or not status.stable_hash or not status.current_hash:
+        return None
+    return ControllerView(state.process, state.strategy, "", state.phases.phase, None, state.event_counts)
 
 
 def without_future(state: RolloutState, now: float) -> RolloutState:
     """Return a state without times after `now`, to which the clock was set back: what they begin has just begun."""
     phases, update = state.phases, state.update
-    held = phases.hold_down_from
+    held, account = phases.hold_down_from, state.account
     phases = replace(phases, since=min(phases.since, now), hold_down_from=held and (held[0], min(held[1], now)))
     if update is not None and update.started_at is not None:
         update = replace(update, started_at=min(update.started_at, now))
-    first_seen, last_event_at = min(state.first_seen, now), min(state.last_event_at, now)
-    return replace(state, first_seen=first_seen, phases=phases, update=update, last_event_at=last_event_at)
+    if account.counted_until is not None:
+        account = replace(account, counted_until=min(account.counted_until, now))
+    return replace(
+        state,
+        first_seen=min(state.first_seen, now),
+        phases=phases,
+        update=update,
+        last_event_at=min(state.last_event_at, now),
+        pending_since=min(state.pending_since, now),
+        account=account,
+    )
 
 
 def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
     """Compare the event counters with the previous ones, without events that are already known.
 
-    A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision that the hashes showed ahead of the
-    counters is counted one tick late.
+    A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision or promotion that the hashes showed
+    ahead of the counters is counted one tick late.
     """
     deltas = event_deltas(state.event_counts, view.event_counts, same_process=state.process == view.process)
-    if deltas.updates and not state.had_revision:
-        return replace(deltas, updates=deltas.updates - 1, completions=max(deltas.completions - 1, 0))
-    return replace(deltas, updates=deltas.updates - 1) if deltas.updates and state.ahead_of_counters else deltas
+    is_known_update = not state.had_revision or state.ahead_of_counters
+    if not state.had_promotion and not deltas.completions:
+        return replace(deltas, updates=0)  # revisions before the first promotion replace nothing
+    # The first deploy is promoted before the first update begins.
+    is_first = not state.had_promotion and state.update_state is UpdateState.SETTLED
+    is_known_promotion = state.promotion_ahead or (
+        is_first and (deltas.updates <= is_known_update or is_mid_update(view))
+    )
+    return replace(
+        deltas,
+        updates=max(deltas.updates - is_known_update, 0),
+        completions=max(deltas.completions - is_known_promotion, 0),
+    )
+
+
+def _pods_checksum(observation: Observation) -> int:
+    """Return a number that changes whenever a pod of the rollout comes, goes, becomes ready or unready."""
+    pods = observation.workload.pods if observation.workload is not None else ()
+    return zlib.crc32("\n".join([f"{pod.uid} {pod.ready}" for pod in pods]).encode())
+
+
+def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collection[str]) -> Mapping[str, float]:
+    """Return the counters of a tick without the growth that is pending: the next tick finds it again."""
+    if not pending:
+        return view.event_counts
+    before = state.event_counts if state.process == view.process else {}
+    return {**view.event_counts, **{reason: before.get(reason, 0.0) for reason in pending}}
+
+
+def _without(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:
+    """Return the growth of the counters that the status shows."""
+    hidden = {field for reason, field in EVENT_FIELDS.items() if reason in pending}
+    counts = {field: 0.0 if field in hidden else getattr(deltas, field) for field in EVENT_FIELDS.values()}
+    return EventDeltas(**counts, other_steps=deltas.other_steps, process_restarted=deltas.process_restarted)
+
+
+def _is_reborn(state: RolloutState, observation: Observation, deltas: EventDeltas) -> bool:
+    """Return whether the rollout was deleted and created again under the same name."""
+    uid = observation.status.uid if observation.status is not None else ""
+    return bool(deltas.deletions and not deltas.process_restarted) or bool(uid and state.uid and uid != state.uid)
+
+
+def _reborn_state(
+    context: TickContext, observation: Observation, view: ControllerView, deltas: EventDeltas
+) -> RolloutState:
+    """Return the first state of a rollout whose name another one had; that one's counters go on for 65 s."""
+    state = _first_state(context, replace(observation, first_deploy=True), view)
+    # A promotion in this interval may be the new object's, which may have gone on to its next revision.
+    had_promotion = state.had_promotion or deltas.completions > 0
+    return replace(state, had_promotion=had_promotion, last_event_at=context.now - 0.001)
+
+
+def _of_this_tick(observation: Observation, now: float) -> Observation:
+    """Return an observation without pages of earlier ticks, which may be about a former rollout of the same name."""
+    workload, status = observation.workload, observation.status
+    return replace(
+        observation,
+        workload=workload if workload is not None and workload.observed_at >= now else None,
+        status=status if status is not None and status.observed_at >= now else None,
+    )
 
 
 def _has_revision(view: ControllerView) -> bool:
     """Return whether a revision was ever applied; a rollout whose spec is invalid from the start has none."""
-    return bool(view.event_counts.get("RolloutUpdated")) or (view.replicas is not None and view.replicas.total > 0)
+    # The counters of a deleted rollout of the same name go on.
+    is_counted = view.event_counts.get("RolloutUpdated") and not view.event_counts.get("RolloutDeleted")
+    return bool(is_counted) or (view.replicas is not None and view.replicas.total > 0)
 
 
-def _first_state(now: float, observation: Observation, view: ControllerView) -> RolloutState:
-    result = classify_update(None, now, observation, view, _deltas_since_creation(observation, view))
+def _has_promotion(state: RolloutState | None, view: ControllerView) -> bool:
+    """Return whether the first deploy is counted; `state` is of the last tick, None at first sight."""
+    if view.phase == "Completed":
+        return True
+    count = view.event_counts.get("RolloutCompleted", 0)
+    if state is not None and state.process == view.process:
+        return count > state.event_counts.get("RolloutCompleted", 0)
+    return bool(count) and not view.event_counts.get("RolloutDeleted")
+
+
+def _first_state(context: TickContext, observation: Observation, view: ControllerView) -> RolloutState:
+    now, observation = context.now, _of_this_tick(observation, context.now)
+    deltas = _deltas_since_creation(observation, view)
+    evidence = Evidence(None, now, observation, view, deltas, context.has_rollout_state)
+    result = classify_update(evidence)
     is_updating = result.update_state is UpdateState.UPDATING
+    has_router = _has_router(view, observation)
     return RolloutState(
         first_seen=now,
         # The phase at first sight is no transition: it may have begun long before.
@@ -112,12 +271,18 @@ def _first_state(now: float, observation: Observation, view: ControllerView) -> 
         process=view.process,
         event_counts=view.event_counts,
         update_state=result.update_state,
-        evidence=result.evidence,
+        evidence=f"{result.rung}: {result.reason}",
         update=Update(_update_kind(view, result.hashes, observation, None), None) if is_updating else None,
         hashes=result.hashes,
-        has_router=_has_router(view, observation),
+        has_router=has_router,
         strategy=view.strategy,
-        had_revision=not observation.first_deploy or _has_revision(view),
+        had_revision=not observation.first_deploy or _has_revision(view) or bool(result.hashes.current),
+        had_promotion=not observation.first_deploy or _has_promotion(None, view),
+        replicas=view.replicas,
+        pods_checksum=_pods_checksum(observation),
+        pods_newer=True,
+        weight=router_weight(evidence, result, deltas) if has_router or context.has_router else None,
+        uid=observation.status.uid if observation.status is not None else "",
     )
 
 
@@ -159,24 +324,25 @@ def _update_kind(
 
 
 def _apply_transitions(
-    state: RolloutState, transitions: Iterable[Transition], result: Classification, kind: str, now: float
-) -> tuple[RolloutState, tuple[CompletedUpdate, ...]]:
-    """Apply transitions and count the updates that they end; `kind` is that of an update that starts at this tick."""
+    state: RolloutState, transitions: Iterable[Transition], result: Classification, new_update: Update, now: float
+) -> tuple[RolloutState, tuple[UpdateTransition, ...]]:
+    """Apply transitions and count the updates that they end, at `now`; `new_update` is the next one, if there is."""
     update_state, update = state.update_state, state.update
-    completed: list[CompletedUpdate] = []
+    changes: list[UpdateTransition] = []
     for transition in transitions:
-        if update is not None and transition in UPDATE_RESULTS and update_state is UpdateState.UPDATING:
-            duration = now - update.started_at if update.started_at is not None else None
-            completed.append(CompletedUpdate(transition, duration))
+        ends_update = transition in UPDATE_RESULTS and update_state is UpdateState.UPDATING
+        started_at = update.started_at if update is not None and ends_update else None
+        duration = max(now - started_at, 0.0) if started_at is not None else None
+        changes.append(UpdateTransition(transition, update is not None and ends_update, duration))
         update_state = NEXT_STATE.get((update_state, transition), update_state)
-        update = _next_update(update_state, transition, update, Update(kind, now))
+        update = _next_update(update_state, transition, update, new_update)
     if update_state is not result.update_state:  # evidence came late, and no transition explains it
-        update = Update(kind, None) if result.update_state is UpdateState.UPDATING else None
+        update = replace(new_update, started_at=None) if result.update_state is UpdateState.UPDATING else None
     result_counts, last_durations = dict(state.result_counts), dict(state.last_durations)
-    for ended in completed:
-        result_counts[ended.result] = result_counts.get(ended.result, 0) + 1
+    for ended in filter(lambda change: change.ends_update, changes):
+        result_counts[ended.transition] = result_counts.get(ended.transition, 0) + 1
         if ended.duration is not None:
-            last_durations[ended.result] = ended.duration
+            last_durations[ended.transition] = ended.duration
     state = replace(
         state,
         update_state=result.update_state,
@@ -184,7 +350,7 @@ def _apply_transitions(
         result_counts=result_counts,
         last_durations=last_durations,
     )
-    return state, tuple(completed)
+    return state, tuple(changes)
 
 
 def _next_update(

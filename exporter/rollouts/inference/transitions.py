@@ -35,20 +35,20 @@ NEXT_STATE: Final[Mapping[tuple[UpdateState, Transition], UpdateState]] = {
 class IntervalSummary:
     """What the time between two ticks shows.
 
-    `promotions`: how often the stable revision moved. `revision_changed`: another revision became the current one.
+    `promotions`: how often the stable revision moved. `revisions`: how often another revision became the current one.
     `aborted`: an abort was counted. `rolled_back`: an update that ended did so by going back to the stable revision;
     `left_again`: and the next update started after that.
     """
 
     promotions: int
-    revision_changed: bool
+    revisions: int
     aborted: bool
     rolled_back: bool
     left_again: bool = False
 
 
 def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> IntervalSummary:
-    """Compare the hashes of two ticks if all are known, else use the event counters.
+    """Compare the hashes of two ticks if all are known, else the event counters.
 
     A restarted process has not counted what happened before it led, so that a missing RolloutCompleted proves no
     rollback then.
@@ -60,12 +60,20 @@ def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas
     return IntervalSummary(
         # Hashes prove one promotion, even if a restarted controller has counted none.
         promotions=max(int(deltas.completions), 1) if promoted else 0,
-        revision_changed=changed,
+        revisions=_count_revisions(previous, current, deltas) if changed else 0,
         aborted=deltas.aborts > 0,  # no count: progressDeadlineAbort emits RolloutAborted twice
         rolled_back=rolled_back,
         # SkipSteps is counted on the way back to the stable revision; the second update left it again.
         left_again=deltas.step_skips > 0 and deltas.updates > 1,
     )
+
+
+def _count_revisions(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> int:
+    """Count the revisions of an interval in which at least one was applied."""
+    # A write conflict makes the controller count one revision twice, but number it once.
+    if 0 < previous.number < current.number:
+        return current.number - previous.number
+    return max(int(deltas.updates), 1)
 
 
 def infer_transitions(previous: UpdateState, current: UpdateState, interval: IntervalSummary) -> Transitions:
@@ -78,45 +86,81 @@ _FULL_UPDATE: Final = (Transition.STARTED, Transition.PROMOTED)
 """An update that started and was promoted between two ticks."""
 
 
+def _superseded(count: int) -> Transitions:
+    """Return `count` supersessions: every revision that neither was promoted nor is the current one."""
+    return (Transition.SUPERSEDED,) * max(count, 0)
+
+
 def _stayed_settled(interval: IntervalSummary) -> Transitions:
-    if not interval.revision_changed:
+    if not interval.revisions:
         return ()
     if interval.promotions:
-        return _FULL_UPDATE * interval.promotions
-    return (Transition.STARTED, *_abort(interval), Transition.ROLLED_BACK)
+        superseded = _superseded(interval.revisions - interval.promotions)
+        return (Transition.STARTED, *superseded, Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1))
+    return (Transition.STARTED, *_superseded(interval.revisions - 2), *_abort(interval), Transition.ROLLED_BACK)
 
 
 def _started(interval: IntervalSummary) -> Transitions:
-    return (*_FULL_UPDATE * interval.promotions, Transition.STARTED)
+    promoted = _FULL_UPDATE * interval.promotions
+    if interval.aborted:
+        restart = Transition.STARTED if interval.revisions - interval.promotions > 1 else Transition.RETRIED
+        return (*promoted, Transition.STARTED, Transition.ABORTED, restart)
+    return (*promoted, Transition.STARTED, *_superseded(interval.revisions - interval.promotions - 1))
 
 
 def _completed(interval: IntervalSummary) -> Transitions:
     if interval.rolled_back:
-        return (*_abort(interval), Transition.ROLLED_BACK)
+        superseded = () if interval.aborted else _superseded(interval.revisions - 1)
+        return (*superseded, *_abort(interval), Transition.ROLLED_BACK)
     # A promotion after an abort needs a retry or a new revision in between.
     if interval.aborted:
         return Transition.ABORTED, _restart(interval), Transition.PROMOTED
-    if interval.revision_changed and interval.promotions == 1:
-        return Transition.SUPERSEDED, Transition.PROMOTED
-    return (Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1))
+    # A restarted controller may have counted none, of one that it made before it ended.
+    promotions = max(interval.promotions, 1)
+    return (
+        *_superseded(interval.revisions - promotions + 1),
+        Transition.PROMOTED,
+        *_FULL_UPDATE * (promotions - 1),
+    )
 
 
 def _continued(interval: IntervalSummary) -> Transitions:
     if interval.promotions:
-        return (Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1), Transition.STARTED)
+        superseded = _superseded(interval.revisions - interval.promotions)
+        return (*superseded, Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1), Transition.STARTED)
     if interval.aborted:
-        return Transition.ABORTED, _restart(interval)
+        return (Transition.ABORTED, _restart(interval), *_superseded(interval.revisions - 1))
     if interval.left_again:
-        return Transition.ROLLED_BACK, Transition.STARTED
-    return (Transition.SUPERSEDED,) if interval.revision_changed else ()
+        return (*_superseded(interval.revisions - 2), Transition.ROLLED_BACK, Transition.STARTED)
+    return _superseded(interval.revisions)
+
+
+def _aborted_in_update(interval: IntervalSummary) -> Transitions:
+    if interval.promotions:
+        return (*_continued(interval), Transition.ABORTED)
+    return (*_superseded(interval.revisions), Transition.ABORTED)
+
+
+def _aborted_from_rest(interval: IntervalSummary) -> Transitions:
+    superseded = _superseded(interval.revisions - interval.promotions - 1)
+    return (*_FULL_UPDATE * interval.promotions, Transition.STARTED, *superseded, Transition.ABORTED)
 
 
 def _settled_after_abort(interval: IntervalSummary) -> Transitions:
-    return (_restart(interval), Transition.PROMOTED) if interval.promotions else (Transition.ROLLED_BACK,)
+    if not interval.promotions:
+        return (Transition.ROLLED_BACK,)
+    superseded = _superseded(interval.revisions - interval.promotions)
+    return (_restart(interval), *superseded, Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1))
+
+
+def _resumed_after_abort(interval: IntervalSummary) -> Transitions:
+    if interval.promotions:
+        return (_restart(interval), Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1), Transition.STARTED)
+    return (_restart(interval), *_superseded(interval.revisions - 1))
 
 
 def _restart(interval: IntervalSummary) -> Transition:
-    return Transition.STARTED if interval.revision_changed else Transition.RETRIED
+    return Transition.STARTED if interval.revisions else Transition.RETRIED
 
 
 def _abort(interval: IntervalSummary) -> Transitions:
@@ -126,19 +170,15 @@ def _abort(interval: IntervalSummary) -> Transitions:
 _TRANSITION_RULES: Final[Mapping[tuple[UpdateState, UpdateState], Callable[[IntervalSummary], Transitions]]] = {
     (UpdateState.SETTLED, UpdateState.SETTLED): _stayed_settled,
     (UpdateState.SETTLED, UpdateState.UPDATING): _started,
-    (UpdateState.SETTLED, UpdateState.ABORTED): lambda _: (Transition.STARTED, Transition.ABORTED),
+    (UpdateState.SETTLED, UpdateState.ABORTED): _aborted_from_rest,
     (UpdateState.UPDATING, UpdateState.SETTLED): _completed,
     (UpdateState.UPDATING, UpdateState.UPDATING): _continued,
-    (UpdateState.UPDATING, UpdateState.ABORTED): lambda interval: (
-        (Transition.SUPERSEDED, Transition.ABORTED) if interval.revision_changed else (Transition.ABORTED,)
-    ),
+    (UpdateState.UPDATING, UpdateState.ABORTED): _aborted_in_update,
     (UpdateState.ABORTED, UpdateState.SETTLED): _settled_after_abort,
-    (UpdateState.ABORTED, UpdateState.UPDATING): lambda interval: (_restart(interval),),
+    (UpdateState.ABORTED, UpdateState.UPDATING): _resumed_after_abort,
     (UpdateState.ABORTED, UpdateState.ABORTED): lambda interval: (
-        (Transition.STARTED, Transition.ABORTED) if interval.revision_changed else ()
+        (Transition.STARTED, Transition.ABORTED) if interval.revisions else ()
     ),
-    (UpdateState.UNKNOWN, UpdateState.UPDATING): lambda interval: (
-        (Transition.STARTED,) if interval.revision_changed else ()
-    ),
+    (UpdateState.UNKNOWN, UpdateState.UPDATING): lambda interval: (Transition.STARTED,) if interval.revisions else (),
 }
 """By update state before and after. Applied to `NEXT_STATE` from the first, each result ends in the second."""

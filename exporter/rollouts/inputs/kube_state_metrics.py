@@ -8,6 +8,10 @@ pods are not parsed, since Kubernetes truncates long ones.
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -21,18 +25,28 @@ if TYPE_CHECKING:
     from exporter.metrics import ScrapeResult
 
 REQUIRED_FAMILIES: Final = frozenset({
-    "kube_pod_deletion_timestamp", "kube_pod_info", "kube_pod_labels", "kube_pod_status_phase", "kube_pod_status_ready",
+    "kube_pod_container_info", "kube_pod_deletion_timestamp", "kube_pod_info", "kube_pod_labels",
+    "kube_pod_status_phase", "kube_pod_status_ready",
     "kube_replicaset_annotations", "kube_replicaset_created", "kube_replicaset_owner", "kube_replicaset_spec_replicas",
     "kube_replicaset_status_replicas",
 })  # fmt: skip # a table
+COMMIT_FAMILY: Final = "kube_replicaset_labels"
+"""Read only if the setting `lifecycle.commit_time` asks for it: it has a sample for every ReplicaSet of the cluster."""
 _REVISION: Final = "annotation_rollout_argoproj_io_revision"
 """`rollout.argoproj.io/revision`, as kube-state-metrics spells it; it needs --metric-annotations-allowlist."""
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
+_CAMEL_BOUNDARY: Final = re.compile(r"([a-z0-9])([A-Z])")
+_INVALID_LABEL_CHAR: Final = re.compile(r"[^a-zA-Z0-9_]")
 _ReplicaSetKey = tuple[str, str]
 """Namespace and name: families of ReplicaSets have no uid."""
 _PodKey = tuple[str, str, str]
 NO_REPLICA_SET: Final[_ReplicaSetKey] = ("", "")
 """A key that no ReplicaSet has, so that it has no parent."""
+
+
+def exposed_label(key: str) -> str:
+    """Spell the key of a label as kube-state-metrics does: camelCase to snake_case, other characters to `_`."""
+    return _INVALID_LABEL_CHAR.sub("_", _CAMEL_BOUNDARY.sub(r"\1_\2", key)).lower()
 
 
 def is_complete_page(result: ScrapeResult) -> bool:
@@ -53,20 +67,26 @@ def is_complete_page(result: ScrapeResult) -> bool:
 class WorkloadIndex:
     """Joins kube-state-metrics' pages from tick to tick; builds workloads only of rollouts whose samples changed.
 
-    `role_labels` maps a pod label, spelled as kube-state-metrics spells it, to role by label value.
+    `role_labels` maps a pod label, spelled as kube-state-metrics spells it, to role by label value; `commit_time` are
+    annotations and labels of ReplicaSets with the commit's time, spelled so, too.
     """
 
-    def __init__(self, role_labels: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, role_labels: Mapping[str, Mapping[str, str]], commit_time: Sequence[str] = ()) -> None:
         self._owners = FamilyView("kube_replicaset_owner", _owner)
         self._created = FamilyView("kube_replicaset_created", _replica_set_value)
         self._desired = FamilyView("kube_replicaset_spec_replicas", _replica_set_value)
         self._pod_counts = FamilyView("kube_replicaset_status_replicas", _replica_set_value)
         self._revisions = FamilyView("kube_replicaset_annotations", _revision)
+        committed_at = partial(_committed_at, commit_time)
+        self._annotated_commits = FamilyView("kube_replicaset_annotations", committed_at)
+        self._labelled_commits = FamilyView(COMMIT_FAMILY, committed_at)
         self._terminating = FamilyView("kube_pod_deletion_timestamp", lambda labels, _: (_pod_key(labels), True))
         self._finished = FamilyView("kube_pod_status_phase", _finished)
         self._ready = FamilyView("kube_pod_status_ready", _ready)
         self._label_roles = FamilyView("kube_pod_labels", lambda labels, _: _label_role(labels, role_labels))
         self._pod_infos = FamilyView("kube_pod_info", _pod_info)
+        self._containers = FamilyView("kube_pod_container_info", _container)
+        self._containers_of: OneToManyIndex[_PodKey, tuple[_PodKey, str]] = OneToManyIndex()
         self._replica_sets_of: OneToManyIndex[RolloutKey, _ReplicaSetKey] = OneToManyIndex()
         self._pods_of: OneToManyIndex[_ReplicaSetKey, _PodKey] = OneToManyIndex()
         self._workloads: dict[RolloutKey, Workload] = {}
@@ -76,9 +96,14 @@ class WorkloadIndex:
         replica_sets: set[_ReplicaSetKey] = set()
         for table in (self._owners, self._created, self._desired, self._pod_counts, self._revisions):
             replica_sets |= table.follow(results)
+        for commits in (self._annotated_commits, self._labelled_commits):
+            replica_sets |= commits.follow(results)
         pods = self._pod_infos.follow(results)
         for pod_table in (self._terminating, self._finished, self._ready, self._label_roles):
             pods |= pod_table.follow(results)
+        for container in self._containers.follow(results):
+            self._containers_of.put(container, container[0] if container in self._containers.values else None)
+            pods.add(container[0])
         # A pod or ReplicaSet that moves changes two rollouts: look up the parents before and after the move.
         changed = {self._replica_sets_of.parents.get(replica_set) for replica_set in replica_sets}
         for pod in pods:
@@ -102,7 +127,9 @@ class WorkloadIndex:
         # Sorted: a restarted kube-state-metrics writes its rows in another order.
         pods = sorted(filter(None, map(self._pod, pod_keys)), key=attrgetter("name"))
         if replica_sets or pods:
-            self._workloads[key] = Workload(replica_sets, tuple(pods), now)
+            doubtful = _hashes_with_doubtful_roles(pods)
+            believed = (replace(pod, label_role="") if pod.hash in doubtful else pod for pod in pods)
+            self._workloads[key] = Workload(replica_sets, tuple(believed), now, has_doubtful_roles=bool(doubtful))
         else:
             self._workloads.pop(key, None)
 
@@ -117,6 +144,7 @@ class WorkloadIndex:
             self._created.values.get(key, math.nan),  # NaN is neither older nor newer than any time
             self._desired.values.get(key, 0),
             self._pod_counts.values.get(key, 0),
+            self._annotated_commits.values.get(key, self._labelled_commits.values.get(key)),
         )
 
     def _pod(self, key: _PodKey) -> Pod | None:
@@ -135,7 +163,26 @@ class WorkloadIndex:
             ready=key in self._ready.values,
             experiment=experiment,
             label_role=self._label_roles.values.get(key, ""),
+            images={part[1]: self._containers.values[part] for part in sorted(self._containers_of.children(key))},
         )
+
+
+def _hashes_with_doubtful_roles(pods: Sequence[Pod]) -> set[str]:
+    """Return the hashes whose pods have labels that claim a role, but not as ephemeral metadata does.
+
+    The controller gives all pods of a revision one role, and no role to two revisions. Where it stopped relabelling
+    half-way, or the pod template itself has the label, the label does not tell the role.
+    """
+    claims: dict[str, set[str]] = {}
+    for pod in pods:
+        if not pod.experiment:
+            claims.setdefault(pod.hash, set()).add(pod.label_role)
+    hashes_by_role: dict[str, set[str]] = {}
+    for pod_hash, roles in claims.items():
+        for role in filter(None, roles):
+            hashes_by_role.setdefault(role, set()).add(pod_hash)
+    mixed = {pod_hash for pod_hash, roles in claims.items() if len(roles) > 1}
+    return mixed.union(*(hashes for hashes in hashes_by_role.values() if len(hashes) > 1))
 
 
 def _pod_template_hash(name: str, owner: str) -> str | None:
@@ -161,6 +208,18 @@ def _revision(labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, int]
     text = labels.get(_REVISION, "")
     # `isdigit` is true for digits such as a superscript, which `int` refuses.
     return (_replica_set_key(labels), int(text)) if text.isascii() and text.isdigit() else None
+
+
+def _committed_at(names: Sequence[str], labels: Mapping[str, str], _: float) -> tuple[_ReplicaSetKey, float] | None:
+    """Return the commit's time (Unix seconds), written so or as in RFC 3339; a label cannot hold the latter."""
+    text = next((labels[name] for name in names if labels.get(name)), "")
+    if text.isascii() and text.isdigit():
+        return _replica_set_key(labels), float(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _replica_set_key(labels), (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _replica_set_key(labels: Mapping[str, str]) -> _ReplicaSetKey:
@@ -191,3 +250,10 @@ def _pod_info(labels: Mapping[str, str], _: float) -> tuple[_PodKey, tuple[str, 
     if labels.get("created_by_kind", "") != "ReplicaSet":
         return None
     return _pod_key(labels), (labels.get("created_by_name", ""), labels.get("node", ""))
+
+
+def _container(labels: Mapping[str, str], _: float) -> tuple[tuple[_PodKey, str], str] | None:
+    """Return the image of a container as the pod's template has it."""
+    # `image` is what the runtime calls it: with a registry or a digest that the template does not have.
+    image = labels.get("image_spec", "")
+    return ((_pod_key(labels), labels.get("container", "")), image) if image else None

@@ -10,6 +10,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import FamilyView, OneToManyIndex
+from exporter.rollouts.inputs import rollout_details
+from exporter.rollouts.inputs.rollout_details import RolloutDetailsReader
 from exporter.rollouts.model import RolloutKey, RolloutStatus, rollout_key
 
 if TYPE_CHECKING:
@@ -21,9 +23,13 @@ _PREFIX: Final = "kube_customresource_rollout_"
 _GAUGES: Final = (
     "canary_weight", "max_traffic_weight", "current_step_index", "abort", "generation", "observed_generation",
 )  # fmt: skip # a table
-REQUIRED_FAMILIES: Final = frozenset(
-    _PREFIX + name for name in (*_GAUGES, "status_info", "status_phase", "traffic_weight", "pause_start_time")
-)
+_OTHERS: Final = ("status_info", "status_phase", "traffic_weight", "pause_start_time", "duration")
+REQUIRED_FAMILIES: Final = rollout_details.REQUIRED_FAMILIES | {_PREFIX + name for name in (*_GAUGES, *_OTHERS)}
+_DURATION_FIELDS: Final = {
+    "rolloutStartedAt": "started_at", "startedAt": "started_at", "finishedAt": "finished_at",
+}  # fmt: skip # a table
+"""Fields of `status.duration` of Argo Rollouts 1.11: an object now; to become a list whose items have `startedAt`."""
+_INFO_LABELS: Final = ("stable_hash", "current_hash", "uid", "completion")
 
 
 def is_complete_page(result: ScrapeResult) -> bool:
@@ -38,34 +44,40 @@ class RolloutStatusReader:
         self._gauges = {name: FamilyView(_PREFIX + name, _gauge) for name in _GAUGES}
         self._weights = FamilyView(_PREFIX + "traffic_weight", _canary_weight)
         self._healths = FamilyView(_PREFIX + "status_phase", _health)
-        self._hashes = FamilyView(_PREFIX + "status_info", _hashes)
+        self._infos = FamilyView(_PREFIX + "status_info", _info)
+        self._durations = FamilyView(_PREFIX + "duration", _duration)
         self._pauses = FamilyView(_PREFIX + "pause_start_time", _pause)
+        self._details = RolloutDetailsReader()
         self._pauses_of: OneToManyIndex[RolloutKey, tuple[RolloutKey, str]] = OneToManyIndex()
         self._statuses: dict[RolloutKey, RolloutStatus] = {}
 
     def read(self, results: Sequence[ScrapeResult], now: float) -> dict[RolloutKey, RolloutStatus]:
         """Return the status of each rollout on any page; an unchanged one keeps its `observed_at`."""
-        changed = self._weights.follow(results) | self._healths.follow(results) | self._hashes.follow(results)
+        changed = self._weights.follow(results) | self._healths.follow(results) | self._infos.follow(results)
         changed.update(*(gauge.follow(results) for gauge in self._gauges.values()))
+        changed |= {key for key, _ in self._durations.follow(results)}
+        changed |= self._details.follow(results)
         for pause in self._pauses.follow(results):
             self._pauses_of.put(pause, pause[0] if pause in self._pauses.values else None)
             changed.add(pause[0])
         for key in changed:
-            if key in self._hashes.values or key in self._gauges["generation"].values:
+            if key in self._infos.values or key in self._gauges["generation"].values:
                 self._statuses[key] = self._status(key, now)
             else:
                 self._statuses.pop(key, None)
         return dict(self._statuses)
 
     def _status(self, key: RolloutKey, now: float) -> RolloutStatus:
-        stable_hash, current_hash = self._hashes.values.get(key, ("", ""))
-        generation = self._gauge(key, "generation")
+        stable_hash, current_hash, uid, completion = self._infos.values.get(key, ("", "", "", ""))
+        weight, weight_hash = self._weights.values.get(key, (None, ""))
+        generation, observed_generation = self._gauge(key, "generation"), self._gauge(key, "observed_generation")
         pauses = [(reason, self._pauses.values[key, reason]) for _, reason in self._pauses_of.children(key)]
         return RolloutStatus(
             stable_hash=stable_hash,
             current_hash=current_hash,
             # Both families have it; an own configuration of kube-state-metrics may export only one of them.
-            weight=self._gauges["canary_weight"].values.get(key, self._weights.values.get(key)),
+            weight=self._gauges["canary_weight"].values.get(key, weight),
+            weight_hash=weight_hash,
             # Exported only if the object sets it.
             max_weight=self._gauge(key, "max_traffic_weight") or 100.0,
             step_index=self._gauge(key, "current_step_index"),
@@ -73,8 +85,15 @@ class RolloutStatusReader:
             # 0, not absent, after a retry: kubectl writes `abort: false`.
             aborted=bool(self._gauge(key, "abort")),
             # `status.phase` is valid only for the generation that the controller last reconciled.
-            generation_observed=generation is not None and self._gauge(key, "observed_generation") == generation,
+            generation_observed=generation is not None and observed_generation == generation,
+            generation=generation,
+            observed_generation=observed_generation,
             pauses=tuple(sorted(pauses, key=lambda pause: pause[::-1])),
+            uid=uid,
+            completion=completion,
+            started_at=self._durations.values.get((key, "started_at")),
+            finished_at=self._durations.values.get((key, "finished_at")),
+            details=self._details.details(key),
             observed_at=now,
         )
 
@@ -87,14 +106,22 @@ def _gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] 
     return (rollout_key(labels), value) if isfinite(value) else None
 
 
-def _hashes(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str, str]]:
-    """Return stable and current hash; a rollout whose spec was never valid has none."""
-    return rollout_key(labels), (labels.get("stable_hash", ""), labels.get("current_hash", ""))
+def _info(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str, ...]]:
+    """Return the labels of `_INFO_LABELS`; a rollout whose spec was never valid has no hashes."""
+    return rollout_key(labels), tuple(labels.get(name, "") for name in _INFO_LABELS)
 
 
-def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
+def _duration(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float] | None:
+    field = _DURATION_FIELDS.get(labels.get("field", ""))
+    return ((rollout_key(labels), field), value) if field is not None else None
+
+
+def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, tuple[float, str]] | None:
+    """Return the canary's weight and the hash that it is on."""
     # Not by hash: once promoted, the weights 0 and 100 have the same.
-    return _gauge(labels, value) if labels.get("role", "") == "canary" else None
+    if labels.get("role", "") != "canary" or not isfinite(value):
+        return None
+    return rollout_key(labels), (value, labels.get("pod_template_hash", ""))
 
 
 def _health(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str] | None:

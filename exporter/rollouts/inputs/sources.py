@@ -9,11 +9,12 @@ from exporter.metrics import ScrapeResult, Source
 from exporter.rollouts.inputs import kube_state_metrics, rollout_state
 from exporter.rollouts.inputs.controller import owning_rollout
 from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
+from exporter.rollouts.inputs.last_status import LastStatuses, RememberedStatuses
 from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
 from exporter.rollouts.model import ControllerView, Observation, RolloutKey, RolloutStatus, TrackingPolicy, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, KeysView, Mapping, Sequence
 
 T = TypeVar("T", Workload, RolloutStatus)
 _IS_COMPLETE: Final[Mapping[Source, Callable[[ScrapeResult], bool]]] = {
@@ -29,12 +30,19 @@ class SourceTracker:
     show everything, so that what is absent from them is gone.
     """
 
-    def __init__(self, policy: TrackingPolicy) -> None:
+    def __init__(
+        self,
+        policy: TrackingPolicy,
+        statuses: RememberedStatuses,
+        event_counts: Mapping[RolloutKey, Mapping[str, float]],
+    ) -> None:
         self._policy = policy
-        self._workload_index = WorkloadIndex(policy.role_labels)
+        self._workload_index = WorkloadIndex(policy.role_labels, policy.commit_time)
         self._status_reader = RolloutStatusReader()
         self._workloads: dict[RolloutKey, Workload] = {}
-        self._statuses: dict[RolloutKey, RolloutStatus] = {}
+        self._statuses = statuses.statuses
+        self._last_statuses = LastStatuses(policy.grace, statuses, event_counts)
+        self._now = float("-inf")
         self._carried_over: Mapping[RolloutKey, Workload] = {}
         self._last_scraped = dict.fromkeys(Source, float("-inf"))
         self._last_update = dict.fromkeys(Source, float("-inf"))
@@ -45,7 +53,8 @@ class SourceTracker:
 
     def update(self, now: float, results: Sequence[ScrapeResult], rollouts: Collection[RolloutKey]) -> None:
         """Process the results of a tick; `rollouts` may own the pods of experiments."""
-        workloads, statuses, complete = self._workloads, self._statuses, self._workloads_complete
+        workloads, complete, self._now = self._workloads, self._workloads_complete, now
+        changed_statuses: set[RolloutKey] = set()
         for source, is_complete in _IS_COMPLETE.items():
             source_results = tuple(result for result in results if result.source is source)
             if source_results:
@@ -56,14 +65,14 @@ class SourceTracker:
             if source_results and all(map(is_complete, source_results)):
                 self.complete_sources.add(source)
             if source is Source.ROLLOUT_STATE:
-                self._statuses = self._status_reader.read(source_results, now)
+                changed_statuses = self._update_statuses(now, source_results)
             else:
                 self._update_workloads(now, source_results, rollouts)
             self._last_update[source] = now
         # None: completeness changed, which decides about every workload.
         self._changed = None
         if complete == self._workloads_complete:
-            self._changed = _changed_keys(workloads, self._workloads) | _changed_keys(statuses, self._statuses)
+            self._changed = _changed_keys(workloads, self._workloads) | changed_statuses
 
     def changed(self, key: RolloutKey) -> bool:
         """Return whether the last tick may have changed the observation of a rollout."""
@@ -72,13 +81,40 @@ class SourceTracker:
     def observe(self, key: RolloutKey, view: ControllerView | None, *, first_deploy: bool = False) -> Observation:
         """Return all sources' view of one rollout at this tick."""
         workload = self._workload(key)
-        status = _as_of(self._statuses.get(key), self._last_update[Source.ROLLOUT_STATE])
-        if view is None and status is None:
-            # The last actions of a terminating leader are never scraped, so remembered roles may be outdated.
-            workload = None
+        replica_sets = workload.replica_sets if workload is not None else {}
+        status = self._last_statuses.get(key, self._now, view, replica_sets)
+        if view is None and (status is None or status.observed_at < self._now):
+            # The last actions of a terminating leader are never scraped, so what was shown before may be outdated.
+            workload = status = None
         elif workload is not None and not _shows_all_pods(workload, view, complete=self._workloads_complete):
             workload = None
         return Observation(view, workload, status, first_deploy)
+
+    def is_gone(self, key: RolloutKey) -> bool:
+        """Return whether a source that shows everything does not show a rollout."""
+        by_source = {Source.ROLLOUT_STATE: self._statuses, Source.KUBE_STATE_METRICS: self._workloads}
+        return any(key not in by_source[source] for source in self.complete_sources)
+
+    @property
+    def rollouts(self) -> KeysView[RolloutKey]:
+        """The rollouts that rollout state shows."""
+        return self._statuses.keys()
+
+    def untracked_rollouts(self, tracked: Collection[RolloutKey]) -> set[RolloutKey]:
+        """Return the rollouts that either source shows, without the tracked ones."""
+        untracked = {key for key in self._statuses if key not in tracked}
+        # An experiment's pods have its own name until its rollout is tracked; it has no ReplicaSets of a Rollout.
+        return untracked | {key for key in self._workloads if key not in tracked and self._workloads[key].replica_sets}
+
+    @property
+    def has_rollout_state(self) -> bool:
+        """Whether rollout state was scraped within the grace period."""
+        return self._now - self._last_scraped[Source.ROLLOUT_STATE] <= self._policy.grace
+
+    @property
+    def remembered_statuses(self) -> RememberedStatuses:
+        """The statuses that the next process needs."""
+        return self._last_statuses.remembered
 
     @property
     def pod_names(self) -> set[tuple[str, str]]:
@@ -88,6 +124,13 @@ class SourceTracker:
     @property
     def _workloads_complete(self) -> bool:
         return Source.KUBE_STATE_METRICS in self.complete_sources
+
+    def _update_statuses(self, now: float, results: tuple[ScrapeResult, ...]) -> set[RolloutKey]:
+        """Follow the pages of rollout state; return the rollouts whose status is another one."""
+        previous, self._statuses = self._statuses, self._status_reader.read(results, now)
+        changed = _changed_keys(previous, self._statuses)
+        complete = Source.ROLLOUT_STATE in self.complete_sources
+        return self._last_statuses.update(now, self._statuses, changed, complete=complete)
 
     def _update_workloads(
         self, now: float, results: tuple[ScrapeResult, ...], rollouts: Collection[RolloutKey]
@@ -108,9 +151,11 @@ class SourceTracker:
         return workload if carried else _as_of(workload, self._last_update[Source.KUBE_STATE_METRICS])
 
 
-def _as_of(item: T | None, timestamp: float) -> T | None:
-    """Return an item that was on the last page, too: the readers leave an unchanged one as it was first observed."""
-    return item if item is None or item.observed_at == timestamp else replace(item, observed_at=timestamp)
+def _as_of(workload: Workload | None, timestamp: float) -> Workload | None:
+    """Return a workload that was on the last page, too: the reader leaves an unchanged one as it was first observed."""
+    if workload is None or workload.observed_at == timestamp:
+        return workload
+    return replace(workload, observed_at=timestamp)
 
 
 def _changed_keys(previous: Mapping[RolloutKey, T], current: Mapping[RolloutKey, T]) -> set[RolloutKey]:

@@ -6,16 +6,20 @@ To add a series, add a row and its function.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricType, Source
+from exporter.rollouts.details import RUNNING_PHASES
+from exporter.rollouts.explain.position import routes, step_position, wait
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from exporter.rollouts.inputs.controller import FINISHED_PHASES, RUN_PHASES
 from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, PodRole, UpdateState
 
 if TYPE_CHECKING:
+    from exporter.rollouts.details import AnalysisRunDetails, Images, RolloutDetails
     from exporter.rollouts.model import Rollout
 
 _Samples = Iterator[tuple[tuple[str, ...], float]]
@@ -28,8 +32,9 @@ class DerivedFamily:
 
     `labels` follow namespace and name. `samples` returns label values and value of each series of a rollout. A series
     that is absent is stale only if the last pages of `source` show everything. In an info family the first
-    `identity_labels` labels identify a thing (a pod, a revision): if only others change, the series with the old labels
-    is exported as 0 for a while.
+    `identity_labels` labels (0: none; None: no info family) identify a thing of the rollout (a pod, a revision): if
+    only others change, the series with the old labels is exported as 0 for a while; with `ends_as_zero` also one whose
+    thing is gone. `optional`: no panel, alert or gate that is shipped uses it, so it is exported only on request.
     """
 
     name: str
@@ -38,7 +43,14 @@ class DerivedFamily:
     samples: Callable[[Rollout], _Samples]
     help: str
     source: Source = Source.ARGO
-    identity_labels: int = 0
+    identity_labels: int | None = None
+    ends_as_zero: bool = False
+    optional: bool = False
+
+    @property
+    def is_info(self) -> bool:
+        """Whether a series that is replaced is exported as 0 for a while."""
+        return self.identity_labels is not None
 
 
 def _phase(rollout: Rollout) -> _Samples:
@@ -52,9 +64,10 @@ def _phase(rollout: Rollout) -> _Samples:
 
 
 def _health(rollout: Rollout) -> _Samples:
-    """Yield nothing while the status is about an older spec."""
+    """Yield nothing while the status is about an older spec, or older than the phase that the controller shows."""
     status = rollout.observation.status
-    if status is not None and status.generation_observed and status.health:
+    is_older = status is not None and status.observed_at < rollout.state.phases.since
+    if status is not None and status.generation_observed and status.health and not is_older:
         for health in HEALTHS:
             yield (health,), float(health == status.health)
 
@@ -80,7 +93,7 @@ def _transitions(rollout: Rollout) -> _Samples:
 
 def _in_progress(rollout: Rollout) -> _Samples:
     state = rollout.state
-    if rollout.observation.view is not None and state.update_state is not UpdateState.UNKNOWN:
+    if rollout.is_current and state.update_state is not UpdateState.UNKNOWN:
         yield (state.strategy,), float(state.update_state is UpdateState.UPDATING)
 
 
@@ -122,7 +135,7 @@ def _replicas(rollout: Rollout) -> _Samples:
 def _by_role(rollout: Rollout, counts: Counter[PodRole]) -> _Samples:
     if rollout.observation.workload is None:
         return
-    updated_role = {CANARY: PodRole.CANARY, BLUE_GREEN: PodRole.PREVIEW}.get(rollout.state.strategy)
+    updated_role = _UPDATED_ROLES.get(rollout.state.strategy)
     # These roles have a sample even with no pods, so that alerts can compare with 0.
     always = {PodRole.STABLE, PodRole.OLD, updated_role}
     present = {role for _, role in rollout.pod_roles}
@@ -189,6 +202,134 @@ def _unknown(rollout: Rollout) -> _Samples:
         yield (reason,), 1.0
 
 
+def _last_result(rollout: Rollout) -> _Samples:
+    account = rollout.state.account
+    if account.result:
+        yield (account.result, account.cause, account.metric), 1.0
+
+
+def _waiting(rollout: Rollout) -> _Samples:
+    if rollout.state.account.activity:
+        yield (rollout.state.account.activity,), 1.0
+
+
+def _exposure(rollout: Rollout) -> _Samples:
+    if rollout.state.strategy == CANARY:
+        yield (), rollout.state.account.exposure_seconds
+
+
+def _lead_time(rollout: Rollout) -> _Samples:
+    if rollout.state.account.lead_seconds is not None:
+        yield (), rollout.state.account.lead_seconds
+
+
+def _details(rollout: Rollout) -> RolloutDetails | None:
+    status = rollout.observation.status
+    return status.details if status is not None else None
+
+
+def _step_count(rollout: Rollout) -> _Samples:
+    details = _details(rollout)
+    if details is not None and details.plan.steps:
+        yield (), float(len(details.plan.steps))
+
+
+def _step_kind(rollout: Rollout) -> _Samples:
+    status = rollout.observation.status
+    position = step_position(status) if status is not None and not status.aborted else None
+    if position is not None:
+        yield (position.kind,), 1.0
+
+
+def _pause_end(rollout: Rollout) -> _Samples:
+    status = rollout.observation.status
+    until = wait(status).until if status is not None else None
+    if until is not None:
+        yield (), until
+
+
+def _routes(rollout: Rollout) -> _Samples:
+    status = rollout.observation.status
+    if status is not None:
+        for kind, count in Counter(routes(status).values()).items():
+            yield (kind,), float(count)
+
+
+def _present_run(rollout: Rollout) -> AnalysisRunDetails | None:
+    """Return the AnalysisRun that is under way, else the one that ended last."""
+    details = _details(rollout)
+    runs = [run for run in details.runs if not run.experiment] if details is not None else ()
+    return max(
+        runs, key=lambda run: (run.phase in RUNNING_PHASES, run.completed_at or run.started_at or 0.0), default=None
+    )
+
+
+def _measurements(rollout: Rollout) -> _Samples:
+    run = _present_run(rollout)
+    for metric in run.metrics if run is not None else ():
+        yield (metric.name, "Successful"), float(metric.successful)
+        yield (metric.name, "Failed"), float(metric.failed)
+        yield (metric.name, "Inconclusive"), float(metric.inconclusive)
+        yield (metric.name, "Error"), float(metric.error)
+
+
+def _values(rollout: Rollout) -> _Samples:
+    run = _present_run(rollout)
+    for metric in run.metrics if run is not None else ():
+        number = _measured_number(metric.last_value)
+        if number is not None:
+            yield (metric.name,), number
+
+
+def _measured_number(text: str) -> float | None:
+    """Return a measured value that is a number, or a list with one (`[0.82]`, as Prometheus has it)."""
+    try:
+        number = float(text.strip().removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
+
+
+def _versions(rollout: Rollout) -> _Samples:
+    """Yield the images of the stable and the current revision, as far as they were ever shown."""
+    hashes, images = rollout.state.hashes, rollout.state.memory.images
+    if hashes.stable in images:
+        yield from _images(PodRole.STABLE, images[hashes.stable])
+    if hashes.current != hashes.stable and hashes.current in images:
+        yield from _images(_UPDATED_ROLES.get(rollout.state.strategy, PodRole.CANARY), images[hashes.current])
+
+
+def _images(role: PodRole, images: Images) -> _Samples:
+    for image in sorted(set(images.values()))[:_MAX_IMAGES]:
+        name, tag = _split_image(image)
+        yield (role.value, name, tag), 1.0
+
+
+def _split_image(image: str) -> tuple[str, str]:
+    """Split an image into name and tag, its digest if it has no tag; the registry may have a port."""
+    name, _, digest = image.partition("@")
+    path, colon, tag = name.rpartition(":")
+    return (path, tag) if colon and "/" not in tag else (name, digest)
+
+
+def _experiments(rollout: Rollout) -> _Samples:
+    details = _details(rollout)
+    if details is not None and details.experiments:
+        counts = Counter(experiment.phase or "Pending" for experiment in details.experiments)
+        for phase in RUN_PHASES:
+            yield (phase,), float(counts[phase])
+
+
+def _no_labels(_: Rollout) -> _Samples:
+    yield from ()
+
+
+_UPDATED_ROLES: Final = {CANARY: PodRole.CANARY, BLUE_GREEN: PodRole.PREVIEW}
+"""What the pods of a revision are that is not stable yet."""
+_MAX_IMAGES: Final = 3
+"""Images of a revision that are exported: each costs a series at rest, and a pod may have many sidecars."""
+UNKNOWN: Final = "argo_rollouts_unknown"
+LABELS: Final = "argo_rollouts_labels"
 _GAUGE, _COUNTER = MetricType.GAUGE, MetricType.COUNTER
 _KUBE_STATE_METRICS, _ROLLOUT_STATE = Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE
 DERIVED_FAMILIES: Final = (
@@ -205,7 +346,7 @@ DERIVED_FAMILIES: Final = (
     DerivedFamily("argo_rollouts_update_in_progress", _GAUGE, ("strategy",), _in_progress,
         "1 while the current revision differs from the stable one and is not aborted; absent while unknown."),
     DerivedFamily("argo_rollouts_canary_fraction", _GAUGE, (), _fraction,
-        "The canary's share of traffic, 0 to 1, by the best available method; absent while unknown."),
+        "The canary's share of traffic, 0 to 1, by the best method, without header and mirror routes; else absent."),
     DerivedFamily("argo_rollouts_canary_fraction_estimate", _GAUGE, ("method",), _estimates,
         "The canary's share of traffic by each method that can be computed."),
     DerivedFamily("argo_rollouts_updated_fraction", _GAUGE, (), _updated_fraction,
@@ -232,7 +373,58 @@ DERIVED_FAMILIES: Final = (
         "Existing AnalysisRuns, by phase; finished ones exist until they are deleted."),
     DerivedFamily("argo_rollouts_analysis_runs_total", _COUNTER, ("phase",), _finished_runs,
         "AnalysisRuns that finished while they were watched, by phase."),
-    DerivedFamily("argo_rollouts_unknown", _GAUGE, ("reason",), _unknown,
-        "1 for each reason why a series of the rollout is absent."),
+    DerivedFamily(UNKNOWN, _GAUGE, ("reason",), _unknown,
+        "1 for each reason why a series of the rollout is absent; never_shown: no controller ever showed the rollout."),
+    DerivedFamily("argo_rollouts_last_update_info", _GAUGE, ("result", "cause", "analysis_metric"), _last_result,
+        "1 for the result of the last update; of an abort with its cause and the metric that failed.",
+        identity_labels=0, ends_as_zero=True),
+    DerivedFamily("argo_rollouts_update_waiting", _GAUGE, ("activity",), _waiting,
+        "1 for what an update under way waits for: pods, timer, person, analysis, experiment, plugin, unknown.",
+        identity_labels=0, ends_as_zero=True),
+    DerivedFamily("argo_rollouts_canary_steps", _GAUGE, (), _step_count,
+        "Number of canary steps; needs rollout state.", _ROLLOUT_STATE),
+    DerivedFamily("argo_rollouts_canary_step_info", _GAUGE, ("kind",), _step_kind,
+        "1 for the kind of the current canary step during an update (done: behind the last); needs rollout state.",
+        _ROLLOUT_STATE, identity_labels=0, ends_as_zero=True),
+    DerivedFamily("argo_rollouts_pause_end_timestamp_seconds", _GAUGE, (), _pause_end,
+        "When the timed pause that is under way ends (Unix seconds); needs rollout state.", _ROLLOUT_STATE),
+    DerivedFamily("argo_rollouts_canary_routes", _GAUGE, ("kind",), _routes,
+        "Header and mirror routes to the canary. They reach it at weight 0; canary_fraction is without their traffic.",
+        _ROLLOUT_STATE),
+    DerivedFamily("argo_rollouts_canary_exposure_seconds_total", _COUNTER, (), _exposure,
+        "Integral of canary_fraction over time: 60 is a minute of all traffic, or ten minutes of 10 %."),
+    DerivedFamily("argo_rollouts_version_info", _GAUGE, ("role", "image", "tag"), _versions,
+        "1 for each image of the stable and the new revision, three at most; from pods, or the template.",
+        identity_labels=2, ends_as_zero=True),
+    DerivedFamily("argo_rollouts_last_lead_time_seconds", _GAUGE, (), _lead_time,
+        "Time from commit to promotion of the last promoted revision; needs lifecycle.commit_time."),
+    DerivedFamily("argo_rollouts_analysis_measurements", _GAUGE, ("analysis_metric", "phase"), _measurements,
+        "Measurements of the AnalysisRun under way, or last ended; needs rollout state.", _ROLLOUT_STATE,
+        optional=True),
+    DerivedFamily("argo_rollouts_analysis_value", _GAUGE, ("analysis_metric",), _values,
+        "Last value of each metric of that AnalysisRun, if it is a number; needs rollout state.", _ROLLOUT_STATE,
+        optional=True),
+    DerivedFamily("argo_rollouts_experiments", _GAUGE, ("phase",), _experiments,
+        "Existing experiments of the rollout, by phase; needs rollout state.", _ROLLOUT_STATE, optional=True),
+    DerivedFamily(LABELS, _GAUGE, (), _no_labels,
+        "1, with the labels of the Rollout object that series.labels names; needs rollout state.", _ROLLOUT_STATE,
+        identity_labels=0, optional=True),
 )  # fmt: skip # a table
 DERIVED_BY_NAME: Final = {row.name: row for row in DERIVED_FAMILIES}
+DEFAULT_FAMILIES: Final = tuple(row for row in DERIVED_FAMILIES if not row.optional)
+
+
+def selected_families(is_requested: Callable[[str], bool], labels: Sequence[str]) -> tuple[DerivedFamily, ...]:
+    """Return the rows that are exported: those on request, and the family of labels if there are `labels` to export."""
+    rows = [row for row in DERIVED_FAMILIES if not row.optional or (row.name != LABELS and is_requested(row.name))]
+    return (*rows, _labels_row(labels)) if labels else tuple(rows)
+
+
+def _labels_row(labels: Sequence[str]) -> DerivedFamily:
+    def samples(rollout: Rollout) -> _Samples:
+        details = _details(rollout)
+        values = tuple(details.labels.get(label, "") for label in labels) if details is not None else ()
+        if any(values):
+            yield values, 1.0
+
+    return replace(DERIVED_BY_NAME[LABELS], labels=tuple(labels), samples=samples)

@@ -12,7 +12,7 @@ from exporter.metrics import MetricFamily, MetricType, Series, family_from_sampl
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from exporter.rollouts.model import CompletedUpdate
+    from exporter.rollouts.model import UpdateTransition
 
 NAME: Final = "argo_rollouts_update_duration_seconds"
 HELP: Final = "Duration of updates, from the tick that first showed one to the tick that showed its end."
@@ -49,12 +49,12 @@ class DurationHistograms:
             del self.by_key[key]
         self._absent = absent
 
-    def observe(self, namespace: str, updates: Iterable[CompletedUpdate]) -> None:
-        """Count updates whose start is known."""
-        for update in updates:
-            if update.duration is not None:
-                key = (namespace, update.result.value)
-                self.by_key[key] = self.by_key.get(key, HistogramState()).observe(update.duration)
+    def observe(self, namespace: str, transitions: Iterable[UpdateTransition]) -> None:
+        """Count the updates that ended, and whose start is known."""
+        for ended in transitions:
+            if ended.duration is not None:
+                key = (namespace, ended.transition.value)
+                self.by_key[key] = self.by_key.get(key, HistogramState()).observe(ended.duration)
 
     def families(self) -> tuple[MetricFamily, ...]:
         """Return the family, nothing before the first update ended."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from operator import eq
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import KeyedMemo
-from exporter.metrics import Labels, MetricFamily, MetricType, SampleBatch, Series, series_difference
-from exporter.rollouts.output.catalogue import DERIVED_BY_NAME, DERIVED_FAMILIES, DerivedFamily
+from exporter.metrics import Labels, MetricFamily, MetricType, SampleBatch, Series, Source, series_difference
+from exporter.rollouts.output.catalogue import DEFAULT_FAMILIES, DERIVED_BY_NAME, UNKNOWN, DerivedFamily
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -92,14 +93,23 @@ class FamilyRenderer:
 
     If a label of an info series changes, the series with the old labels is exported as 0 for a while: a join on its
     identity labels would otherwise match both until the old one is stale. `replaced` and `info_series` outlive a
-    restart.
+    restart. `rows` are the rows of the catalogue that are exported.
     """
 
-    def __init__(self, info_series: InfoSeries | None = None, replaced: ReplacedInfoSeries | None = None) -> None:
+    def __init__(
+        self,
+        info_series: InfoSeries | None = None,
+        replaced: ReplacedInfoSeries | None = None,
+        rows: Sequence[DerivedFamily] = DEFAULT_FAMILIES,
+    ) -> None:
+        self._rows = rows
         self._rendered: KeyedMemo[RolloutKey, Rollout, RenderedRollout] = KeyedMemo(self._render)
-        self._blocks: KeyedMemo[RolloutKey, tuple[RenderedRollout, ...], _Batches] = KeyedMemo(_build_block, same=eq)
+        build_block = partial(_build_block, rows)
+        self._blocks: KeyedMemo[RolloutKey, tuple[RenderedRollout, ...], _Batches] = KeyedMemo(build_block, same=eq)
         self._current_info: dict[str, _Batches] = {}
-        self._carried_info = set(info_series.all() if info_series is not None else ())
+        exported = {row.name for row in rows}  # a setting may have turned off what the process before exported
+        former = info_series.all() if info_series is not None else ()
+        self._carried_info = {key for key in former if key[0] in exported}
         self._replaced_batches: dict[str, _Batches] = {}
         self._label_tuples: dict[Labels, Labels] = {}
         self._offset_tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -117,11 +127,11 @@ class FamilyRenderer:
         families = [
             MetricFamily.from_batches(row.name, row.type, row.help, filter(len, batches))
             # Not strict: without rollouts there are no columns.
-            for row, batches in zip(DERIVED_FAMILIES, zip(*blocks.values(), strict=True), strict=False)
+            for row, batches in zip(self._rows, zip(*blocks.values(), strict=True), strict=False)
         ]
         without_pods = {rollout.key for rollout in rollouts if rollout.observation.workload is None}
         self._track_replaced(families, now, now + replaced_seconds, without_pods)
-        complete = (self._with_replaced(row, family) for row, family in zip(DERIVED_FAMILIES, families, strict=False))
+        complete = (self._with_replaced(row, family) for row, family in zip(self._rows, families, strict=False))
         return tuple(family for family in complete if len(family))
 
     def _track_replaced(
@@ -133,18 +143,23 @@ class FamilyRenderer:
         if gone:
             identities = {(name, _identity(DERIVED_BY_NAME[name], labels)) for name, labels in added}
             for name, labels in gone:
-                if (name, _identity(DERIVED_BY_NAME[name], labels)) in identities:
+                row = DERIVED_BY_NAME[name]
+                if row.ends_as_zero or (name, _identity(row, labels)) in identities:
                     self.replaced[name, labels] = until
         self.replaced = {
             key: end
             for key, end in self.replaced.items()
             if end > now and key not in added and _rollout_of(key[1]) in self._rendered.values
         }
-        self._carried_info = {key for key in gone if _rollout_of(key[1]) in without_pods}
+        self._carried_info = {
+            (name, labels)
+            for name, labels in gone
+            if DERIVED_BY_NAME[name].source is Source.KUBE_STATE_METRICS and _rollout_of(labels) in without_pods
+        }
 
     def _info_changes(self, families: Sequence[MetricFamily]) -> tuple[set[InfoKey], set[InfoKey]]:
         """Return the info series that are new at this tick, and those that are gone."""
-        info_families = [family for family in families if DERIVED_BY_NAME[family.name].identity_labels]
+        info_families = [family for family in families if DERIVED_BY_NAME[family.name].is_info]
         previous, self._current_info = self._current_info, {family.name: family.batches for family in info_families}
         added: set[InfoKey] = set()
         removed: set[InfoKey] = set()
@@ -176,8 +191,10 @@ class FamilyRenderer:
         series: list[Series] = []
         values = array("d")
         offsets: list[int] = []
-        for row in DERIVED_FAMILIES:
-            for label_values, value in row.samples(rollout):
+        for row in self._rows:
+            # Of a rollout that no controller ever showed nothing else is known.
+            samples = row.samples(rollout) if rollout.was_shown or row.name == UNKNOWN else ()
+            for label_values, value in samples:
                 extra = tuple([pair for pair in zip(row.labels, label_values, strict=True) if pair[1]])
                 # Labels of pods and revisions occur once, so sharing them saves nothing.
                 extra = extra if row.identity_labels else shared.setdefault(extra, extra)
@@ -212,10 +229,15 @@ def _group_blocks(rendered: Collection[RenderedRollout]) -> dict[RolloutKey, tup
     return {block[0].rollout.key: tuple(block) for block in blocks}
 
 
-def _build_block(_: RolloutKey, rendered: Sequence[RenderedRollout], previous: _Batches | None) -> _Batches:
+def _build_block(
+    rows: Sequence[DerivedFamily],
+    _: RolloutKey,
+    rendered: Sequence[RenderedRollout],
+    previous: _Batches | None,
+) -> _Batches:
     """Return a batch for each family; a batch that did not change is the previous object."""
     batches = []
-    for place, row in enumerate(DERIVED_FAMILIES):
+    for place, row in enumerate(rows):
         series: list[Series] = []
         values = array("d")
         start_times = array("d") if row.type is MetricType.COUNTER else None
@@ -252,5 +274,5 @@ def _rollout_of(labels: Labels) -> RolloutKey:
 
 def _identity(row: DerivedFamily, labels: Labels) -> Labels:
     """Return the labels that identify what an info series is about: namespace, name and the row's first ones."""
-    names = {"namespace", "name", *row.labels[: row.identity_labels]}
+    names = {"namespace", "name", *row.labels[: row.identity_labels or 0]}
     return tuple(pair for pair in labels if pair[0] in names)

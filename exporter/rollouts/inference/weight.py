@@ -1,0 +1,205 @@
+"""Follows the canary's weight on a traffic router from tick to tick.
+
+Rollout state shows the weight. Without it the weight is estimated from the canary's pods, which have the weight's share
+of the desired replicas whenever the controller sets it, but neither before (pods must become available first) nor after
+(the next step's pods come first). So an estimate is made only when TrafficWeightUpdated is counted, and then kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.model import CANARY, RouterWeight, UpdateState
+
+if TYPE_CHECKING:
+    from exporter.rollouts.inference.classify import Classification, Evidence
+    from exporter.rollouts.model import EventDeltas, ReplicaCounts
+
+_NONE: Final = RouterWeight(0.0)
+_NOT_UPDATING: Final = (UpdateState.SETTLED, UpdateState.ABORTED)
+
+
+def router_weight(evidence: Evidence, result: Classification, deltas: EventDeltas | None) -> RouterWeight | None:
+    """Return the canary's weight after a tick; None if the strategy has none. `deltas` are without pending events."""
+    view = evidence.view
+    if view.strategy != CANARY:
+        return None
+    before = evidence.state.weight if evidence.state is not None else None
+    is_dynamic = _is_dynamic(before, evidence, result)
+    exact = _shown_weight(evidence, result)
+    if exact is not None:
+        return replace(exact, is_dynamic=is_dynamic)
+    if view.replicas is None:
+        return before
+    ready = _ready_pods(evidence, result, view.replicas)
+    if result.update_state is UpdateState.UPDATING:
+        return _in_update(before, evidence, deltas, view.replicas, ready, is_dynamic=is_dynamic)
+    if result.update_state is UpdateState.UNKNOWN:
+        return RouterWeight(is_dynamic=is_dynamic)
+    if result.update_state is UpdateState.SETTLED:
+        stable_ready = ready
+    else:  # after an abort the stable pods are those that are not ready yet
+        stable_ready = max(view.replicas.available - view.replicas.updated, 0.0)
+    return _leaving(before, evidence, result, deltas, stable_ready, is_dynamic=is_dynamic)
+
+
+def _shown_weight(evidence: Evidence, result: Classification) -> RouterWeight | None:
+    """Return the weight that a rollout's status of this very tick shows."""
+    status = evidence.observation.status
+    if status is None or status.weight is None or status.observed_at < evidence.now:
+        return None
+    fraction = min(max(status.weight / status.max_weight, 0.0), 1.0) if status.max_weight > 0 else 0.0
+    # Once promoted, the weight of the canary is that of the stable revision; a former canary may keep some for a while.
+    if result.update_state is UpdateState.SETTLED and status.weight_hash in ("", result.hashes.stable):
+        fraction = 0.0
+    pods = evidence.view.replicas.updated if evidence.view.replicas is not None else 0.0
+    return RouterWeight(fraction, is_exact=True, pod_count=pods)
+
+
+def _is_dynamic(before: RouterWeight | None, evidence: Evidence, result: Classification) -> bool:
+    """Return whether the stable ReplicaSet shrinks in an update, which it does with dynamicStableScale only."""
+    replicas = evidence.view.replicas
+    if replicas is None:
+        return before is not None and before.is_dynamic
+    if result.update_state is UpdateState.UPDATING:
+        return replicas.old < replicas.desired and replicas.updated > 0
+    if before is None:
+        return result.update_state is UpdateState.ABORTED and replicas.updated > 0 and replicas.old < replicas.desired
+    return before.is_dynamic
+
+
+def _ready_pods(evidence: Evidence, result: Classification, replicas: ReplicaCounts) -> float:
+    """Return how many pods of the current revision are ready."""
+    workload = evidence.observation.workload
+    if workload is not None and workload.observed_at >= evidence.now and result.hashes.current:
+        return float(sum(pod.ready for pod in workload.pods if pod.hash == result.hashes.current))
+    return replicas.updated_available
+
+
+def _in_update(
+    before: RouterWeight | None,
+    evidence: Evidence,
+    deltas: EventDeltas | None,
+    replicas: ReplicaCounts,
+    ready: float,
+    *,
+    is_dynamic: bool,
+) -> RouterWeight:
+    if _is_shown_later(before, evidence):
+        return _until_shown(before, evidence, deltas, is_dynamic=is_dynamic)
+    estimate = replace(_estimate(before, evidence, replicas, ready, is_dynamic=is_dynamic), is_dynamic=is_dynamic)
+    if before is None or (before.fraction is None and not before.is_decoupled):
+        return estimate
+    grown = deltas.weight_updates if deltas is not None else 0.0
+    if deltas is not None and (deltas.updates > 0 or evidence.previous in _NOT_UPDATING):
+        if deltas.updates > 0:
+            grown = max(grown - 1, 0.0)  # the first event of a revision sets its weight to 0
+        before = RouterWeight(0.0)
+    spare_steps = before.spare_steps + _spare_steps(deltas, grown)
+    is_decoupled = before.is_decoupled or spare_steps > 0
+    estimate = replace(estimate, spare_steps=spare_steps, is_decoupled=is_decoupled)
+    if replicas.updated == 0 and replicas.desired:
+        return replace(estimate, fraction=0.0, low=0.0)
+    if grown:
+        return replace(estimate, fraction=None) if is_decoupled else estimate
+    held = replace(before, is_dynamic=is_dynamic, spare_steps=spare_steps, is_decoupled=is_decoupled)
+    return _narrowed(held, estimate) if _is_steady(evidence, replicas) and not before.is_exact else held
+
+
+def _is_shown_later(before: RouterWeight | None, evidence: Evidence) -> bool:
+    """Return whether rollout state shows the weight of this rollout, at other ticks than this one."""
+    return evidence.has_rollout_state and (before is None or before.is_exact)
+
+
+def _until_shown(
+    before: RouterWeight | None, evidence: Evidence, deltas: EventDeltas | None, *, is_dynamic: bool
+) -> RouterWeight:
+    """Return the weight that rollout state showed last, unknown if it has changed: the next page will show it."""
+    if before is None or deltas is None:
+        return before or RouterWeight(None, is_exact=True, is_dynamic=is_dynamic)
+    is_new = deltas.updates > 0 or evidence.previous is UpdateState.SETTLED
+    # The first event of a revision sets its weight to 0.
+    if is_new and deltas.weight_updates <= 1:
+        return RouterWeight(0.0, is_exact=True, is_dynamic=is_dynamic)
+    return replace(before, fraction=None if deltas.weight_updates else before.fraction, is_dynamic=is_dynamic)
+
+
+def _estimate(
+    before: RouterWeight | None, evidence: Evidence, replicas: ReplicaCounts, ready: float, *, is_dynamic: bool
+) -> RouterWeight:
+    """Return the weight by the pods of a tick in which it changed; unknown while the next step's pods are coming."""
+    # A pause begins after the pods of the step before it became available.
+    if evidence.view.phase == "Paused":
+        return _share(replicas.updated, replicas.desired)
+    # `ready` pods are available only after minReadySeconds.
+    canary = min(ready, replicas.updated_available)
+    if canary >= replicas.updated:
+        return _share(canary, replicas.desired)
+    # The stable ReplicaSet has given up its pods for the weight, and not yet for the next one.
+    if is_dynamic:
+        return _share(min(max(replicas.desired - replicas.old, 0.0), canary), replicas.desired)
+    previous_pods = (before.fraction or 0.0) * replicas.desired if before is not None else 0.0
+    return _share(canary, replicas.desired) if canary - previous_pods <= 1.0 else RouterWeight(pod_count=canary)
+
+
+def _share(canary: float, desired: float) -> RouterWeight:
+    """Return the weights for which the controller makes `canary` pods: it rounds up the weight's share of `desired`."""
+    if not desired:
+        return RouterWeight(0.0)
+    return RouterWeight(min(canary / desired, 1.0), max(canary - 1, 0.0) / desired, pod_count=canary)
+
+
+def _narrowed(held: RouterWeight, estimate: RouterWeight) -> RouterWeight:
+    """Return what the pods of a scaled rollout say besides about the same weight."""
+    if held.fraction is None or estimate.fraction is None or not held.fraction:
+        return held
+    low, high = max(held.low, estimate.low), min(held.fraction, estimate.fraction)
+    return replace(held, low=low, fraction=high) if low < high else held
+
+
+def _is_steady(evidence: Evidence, replicas: ReplicaCounts) -> bool:
+    """Return whether the pods of a pause are complete: nothing has changed since the previous tick."""
+    is_complete = replicas.updated_available == replicas.updated and not replicas.unavailable
+    return evidence.view.phase == "Paused" and is_complete and replicas == evidence.replicas_before
+
+
+def _spare_steps(deltas: EventDeltas | None, weight_updates: float) -> float:
+    """Return how many steps neither set a weight nor paused nor analysed: mostly setCanaryScale."""
+    if deltas is None or deltas.process_restarted:
+        return 0.0
+    return deltas.completed_steps - weight_updates - deltas.resumes - deltas.other_steps
+
+
+def _leaving(
+    before: RouterWeight | None,
+    evidence: Evidence,
+    result: Classification,
+    deltas: EventDeltas | None,
+    stable_ready: float,
+    *,
+    is_dynamic: bool,
+) -> RouterWeight:
+    """Return the weight after an abort or on the way back to the stable revision.
+
+    It drops to 0 at once; with dynamicStableScale only as far as the stable ReplicaSet is ready (Argo Rollouts 1.9).
+    """
+    replicas = evidence.view.replicas
+    if replicas is None:
+        return before or _NONE
+    held = before.fraction if before is not None else 1.0
+    promoted = result.update_state is UpdateState.SETTLED and (
+        before is None or result.hashes.stable != evidence.hashes.stable or not result.hashes.stable
+    )
+    if evidence.previous is UpdateState.UPDATING and result.update_state is UpdateState.ABORTED:
+        is_dynamic = is_dynamic or (replicas.old < replicas.desired and replicas.updated > 0)
+        if is_dynamic and deltas is not None and deltas.weight_updates:
+            held = None
+    is_exact = _is_shown_later(before, evidence)
+    if is_dynamic and is_exact:
+        return RouterWeight(None, is_exact=True, is_dynamic=True)  # the next page of rollout state will show it
+    if promoted or not is_dynamic or not replicas.desired or held == 0.0:
+        return replace(_NONE, is_exact=is_exact, is_dynamic=is_dynamic and not promoted)
+    missing = max(1.0 - stable_ready / replicas.desired, 0.0)
+    fraction = missing if held is None else min(held, missing)
+    return RouterWeight(fraction, pod_count=replicas.updated, is_dynamic=is_dynamic)

@@ -1,0 +1,88 @@
+"""The transitions on their way out: into the commit of their cycle, then to the log and to readers of /api/events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+
+from exporter import log
+from exporter.rollouts.events.document import transition_json
+from exporter.storage.history import HistoryUnreadableError
+from exporter.storage.model import TransitionRecord
+from exporter.web.events import EventsUnavailableError, StoredEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.rollouts.events.model import ReportedTransition
+    from exporter.storage.history import History
+    from exporter.web.events import EventFilter
+
+_log: Final = logging.getLogger(__name__)
+
+
+class TransitionFeed:
+    """Holds the transitions of a cycle until they are committed, so that one that fails loses none."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._waiting: list[TransitionRecord] = []
+        self._next_commit = asyncio.Event()
+
+    def add(self, records: Iterable[TransitionRecord]) -> None:
+        """Add the transitions of a tick; they go into the next commit."""
+        self._waiting += records
+
+    @property
+    def waiting(self) -> Sequence[TransitionRecord]:
+        """The transitions that are not committed yet."""
+        return tuple(self._waiting)
+
+    def committed(self) -> None:
+        """Log the transitions that were just committed, and wake the readers."""
+        records, self._waiting = self._waiting, []
+        for record in records:
+            _log.info("transition", extra=log.fields(**json.loads(record.body)))
+        if records:
+            self._next_commit.set()
+            self._next_commit = asyncio.Event()
+
+    # For /api/events --------------------------------------------------------------------------------------------------
+
+    @property
+    def held_since(self) -> float:
+        """Since when transitions are held (Unix seconds)."""
+        return self._history.held_since
+
+    @property
+    def next_commit(self) -> asyncio.Event:
+        """An event that is set once more transitions are committed; take it before `read`, so that none is missed."""
+        return self._next_commit
+
+    async def read(self, filters: EventFilter) -> Sequence[StoredEvent]:
+        """Return the newest transitions that pass all filters, oldest first. Raises EventsUnavailableError."""
+        try:
+            records = await self._history.read(
+                after=filters.after,
+                since=filters.since,
+                namespace=filters.namespace,
+                name=filters.name,
+                types=filters.types,
+                limit=filters.limit,
+            )
+        except HistoryUnreadableError as error:
+            raise EventsUnavailableError(str(error)) from error
+        return [StoredEvent(record.sequence, record.body) for record in records]
+
+
+def transition_records(transitions: Iterable[ReportedTransition]) -> list[TransitionRecord]:
+    """Return transitions as storage holds them."""
+    return [_record(transition) for transition in transitions]
+
+
+def _record(transition: ReportedTransition) -> TransitionRecord:
+    namespace, name = transition.rollout or ("", "")
+    body = json.dumps(transition_json(transition), ensure_ascii=False).encode(errors="replace")
+    return TransitionRecord(transition.timestamp, namespace, name, transition.type.value, body)

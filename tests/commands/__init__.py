@@ -1,0 +1,1 @@
+"""Tests of the commands that read rollouts, against running exporters and targets."""

@@ -1,0 +1,1 @@
+"""What happened: transitions, their commands and the API. `justified` derives them from the Kubernetes objects."""

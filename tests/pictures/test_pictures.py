@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from PIL import Image
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from tests.recorded import Recordings
 
+SECOND_CONFIGURATION: Final = {"Kind of step", "Timed pause ends in", "Routes to the canary"}
+"""Panels that need the chart's second configuration of rollout state, which the recording does not have."""
+
 
 @pytest.mark.slow
 async def test_dashboard_is_drawn_with_data_in_every_panel(
@@ -33,7 +36,8 @@ async def test_dashboard_is_drawn_with_data_in_every_panel(
     async with prometheus_with({"one": timeline}, require_program("prometheus"), promtool, tmp_path) as store:
         panels = await query_panels(board, store, window)
         png = draw_dashboard(board["title"], panels, await query_annotations(board, store, window), window)
-    assert [data.panel["title"] for data in panels if not data.series and data.panel["type"] != "row"] == []
+    empty = {data.panel["title"] for data in panels if not data.series and data.panel["type"] != "row"}
+    assert empty == SECOND_CONFIGURATION
     with Image.open(BytesIO(png)) as image:
         assert image.width > 1400
         assert image.height > 2000

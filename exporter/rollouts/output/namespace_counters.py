@@ -86,6 +86,7 @@ class NamespaceCounters:
                 values, since = array("d", [c.value for c in counts]), array("d", [c.since for c in counts])
                 batches = (SampleBatch(series, values, since),) if series else ()
                 self._families[name] = MetricFamily.from_batches(name, MetricType.COUNTER, text, batches)
+        self._factory.end_cycle()
         return tuple(family for family in self._families.values() if len(family))
 
     def _count(self, family: str, namespace: str, label: str, amount: float, now: float) -> None:

@@ -6,8 +6,7 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import SeriesFactory
-from exporter.metrics import MetricFamily, MetricType, SampleBatch
+from exporter.metrics import MetricFamily, MetricType, SampleBatch, Series
 from exporter.rollouts.explain.model import Cause
 from exporter.rollouts.output.update_account import abort_causes, elapsed
 
@@ -45,7 +44,8 @@ class NamespaceCounters:
 
     def __init__(self, by_key: dict[CountKey, NamespaceCount] | None = None) -> None:
         self.by_key = by_key if by_key is not None else {}
-        self._factory = SeriesFactory()
+        # Series are compared by identity, so a counter keeps its own until it is evicted.
+        self._series: dict[CountKey, Series] = {}
         self._absent: set[str] = set()
         self._families: dict[str, MetricFamily] = {}
 
@@ -54,6 +54,7 @@ class NamespaceCounters:
         absent = {namespace for _, namespace, _ in self.by_key}.difference(namespaces)
         for key in [key for key in self.by_key if key[1] in absent and key[1] in self._absent]:
             del self.by_key[key]
+            self._series.pop(key, None)
             self._families.clear()
         self._absent = absent
 
@@ -81,13 +82,17 @@ class NamespaceCounters:
         for name, (label, text) in NAMESPACE_FAMILIES.items():
             if name not in self._families:
                 keys = sorted(key for key in self.by_key if key[0] == name)
-                series = tuple(self._factory.series(name, (("namespace", key[1]), (label, key[2]))) for key in keys)
+                series = tuple(self._series_of(key, label) for key in keys)
                 counts = [self.by_key[key] for key in keys]
                 values, since = array("d", [c.value for c in counts]), array("d", [c.since for c in counts])
                 batches = (SampleBatch(series, values, since),) if series else ()
                 self._families[name] = MetricFamily.from_batches(name, MetricType.COUNTER, text, batches)
-        self._factory.end_cycle()
         return tuple(family for family in self._families.values() if len(family))
+
+    def _series_of(self, key: CountKey, label: str) -> Series:
+        if key not in self._series:
+            self._series[key] = Series(key[0], (("namespace", key[1]), (label, key[2])))
+        return self._series[key]
 
     def _count(self, family: str, namespace: str, label: str, amount: float, now: float) -> None:
         key = (family, namespace, label)

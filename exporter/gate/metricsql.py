@@ -13,6 +13,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -583,10 +584,14 @@ class Scope:
 
 def to_promql(text: str) -> str:
     """Return PromQL of the same shape as a MetricsQL query. Raises MetricsQLError."""
-    built_in = QueryParser(_BUILT_IN_TEMPLATES).parse()
-    scope = Scope(ExpansionBudget(MAX_EXPANSIONS)).extended(built_in.templates)
+    scope = Scope(ExpansionBudget(MAX_EXPANSIONS)).extended(_built_in_templates())
     term = _term(QueryParser(text).parse(), scope)
     return term.vector if term.type is TermType.NUMBER else term.text
+
+
+@cache
+def _built_in_templates() -> tuple[WithTemplate, ...]:
+    return QueryParser(_BUILT_IN_TEMPLATES).parse().templates
 
 
 def _term(node: QueryNode, scope: Scope) -> PromQLTerm:

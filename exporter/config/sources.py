@@ -55,6 +55,16 @@ class ScrapeSource(Section):
     headers: values.Headers = Field(default_factory=dict)
     """Additional HTTP headers; the values are secret."""
 
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Paths of the settings whose credential is sent; at most one in valid settings."""
+        is_set = {
+            "bearer_token_file": self.bearer_token_file is not None,
+            "basic_auth.username": self.basic_auth.username != "",
+            "headers.authorization": "authorization" in self.headers,
+        }
+        return tuple(path for path, present in is_set.items() if present)
+
 
 class InstallationSource(ScrapeSource):
     """One installation of Argo Rollouts; leadership and deletion are decided for each installation separately."""

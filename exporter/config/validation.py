@@ -18,7 +18,7 @@ from exporter.config.yaml_lines import os_error_issue
 from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 _TOLERANCE = 1e-6
@@ -126,19 +126,14 @@ def _two_passwords(path: SettingPath) -> CrossFieldIssue:
 def single_credentials(settings: Settings) -> Iterator[CrossFieldIssue]:
     """Each source and the OTLP endpoint get at most one credential."""
     for path, source in _enabled_sources(settings):
-        is_set = {
-            "bearer_token_file": source.bearer_token_file is not None,
-            "basic_auth.username": bool(source.basic_auth.username),
-            "headers.authorization": "authorization" in source.headers,
-        }
-        yield from _single_credential(path, is_set)
+        yield from _single_credential(path, source.credentials)
     otlp = settings.otlp
-    has_file, has_header = otlp.authorization_file is not None, "authorization" in otlp.headers
-    yield from _single_credential(("otlp",), {"authorization_file": has_file, "headers.authorization": has_header})
+    if otlp.authorization_file is not None and "authorization" in otlp.headers:
+        yield from _single_credential(("otlp",), ("authorization_file", "headers.authorization"))
 
 
-def _single_credential(path: SettingPath, is_set: Mapping[str, bool]) -> Iterator[CrossFieldIssue]:
-    keys = [key for key, present in is_set.items() if present]
+def _single_credential(path: SettingPath, keys: Sequence[str]) -> Iterator[CrossFieldIssue]:
+    """Yield an issue if more than one setting, with these keys below a path, has a credential."""
     if len(keys) > 1:
         message = f"{' and '.join(keys)} both set credentials"
         yield CrossFieldIssue((*path, *keys[0].split(".")), message, "keep one of them")
@@ -156,7 +151,7 @@ def read_section(settings: Settings) -> Iterator[CrossFieldIssue]:
     keys = [key for key in ("password", "password_file") if getattr(read, key) is not None]
     if read.authorization_file is not None:
         others = ["username"] * bool(read.username) + keys
-        yield from _single_credential(path, dict.fromkeys(["authorization_file", *others][:2], True))
+        yield from _single_credential(path, ["authorization_file", *others][:2])
     elif len(keys) > 1:
         yield _two_passwords(path)
     elif keys and not read.user:

@@ -46,20 +46,11 @@ class _SourceScraper:
         self.installation = settings.name if isinstance(settings, InstallationSource) else "default"
         self.targets = parse_targets(settings.targets, settings.path)
         self.client = ScrapeClient(settings, source)
+        self._credential = next((path.partition(".")[0] for path in settings.credentials), "")
 
     def request(self, label: str, timestamp: float) -> ScrapeRequest:
         limit = self.settings.limits.samples
-        return ScrapeRequest(self.source, label, timestamp, self.installation, limit, _credential(self.settings))
-
-
-def _credential(settings: ScrapeSource) -> str:
-    """Return the key of the setting whose credential is sent, "" if none is."""
-    sent = {
-        "bearer_token_file": settings.bearer_token_file is not None,
-        "basic_auth": settings.basic_auth.username != "",
-        "headers": any(name.lower() == "authorization" for name in settings.headers),
-    }
-    return next((key for key, is_sent in sent.items() if is_sent), "")
+        return ScrapeRequest(self.source, label, timestamp, self.installation, limit, self._credential)
 
 
 class Scraper(Generic[T]):

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.storage import schema
 from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, WAL_FILE
-from exporter.storage.ledger import Ledger, decode_ledger, read_ledger
-from exporter.storage.model import QueuedRequest
+from exporter.storage.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILES: Final = (DATABASE_FILE, WAL_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, DAMAGED_FILE, f"{DAMAGED_FILE}-wal")
@@ -67,17 +66,6 @@ def contents(directory: Path) -> StorageContent:
         version = connection.execute(schema.VERSION_OF_FILE).fetchone()[0]
     files = {name: (directory / name).stat().st_size for name in FILES if (directory / name).exists()}
     return StorageContent(files, tables, version, sum(table.points or 0 for table in tables))
-
-
-def new_requests(directory: Path, besides: Collection[int]) -> tuple[Mapping[int, QueuedRequest], Ledger | None]:
-    """Return the stored requests besides those of some numbers, delivered ones too, and the ledger of that commit."""
-    with closing(_open(directory)) as connection:
-        connection.execute(schema.BEGIN_READ)
-        numbers = [row[0] for row in connection.execute(schema.REQUEST_HEADS) if row[0] not in besides]
-        rows = [connection.execute(schema.REQUEST, (number,)).fetchone() for number in numbers]
-        ledger = connection.execute(schema.LEDGER).fetchone()
-    requests = {row[0]: QueuedRequest(row[6], row[3], row[2]) for row in rows if schema.is_sound(row)}
-    return requests, decode_ledger(ledger[0]) if ledger is not None else None
 
 
 def verify(directory: Path) -> Sequence[DamagedRow]:

@@ -68,7 +68,6 @@ QUICK_CHECK: Final = "PRAGMA quick_check(1)"
 FREE_PAGES: Final = "PRAGMA freelist_count"
 PAGE_SIZE: Final = "PRAGMA page_size"
 BEGIN: Final = "BEGIN IMMEDIATE"
-BEGIN_READ: Final = "BEGIN"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 

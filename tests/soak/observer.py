@@ -7,16 +7,18 @@ points of all requests ever queued, so the ledger reports what was not observed.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from exporter.storage import inspection
+from exporter.storage import schema
+from exporter.storage.directory import DATABASE_FILE
 from exporter.storage.ledger import Ledger as StoredLedger
+from exporter.storage.ledger import decode_ledger
+from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
-
-    from exporter.storage.model import QueuedRequest
 
 
 class StorageObserver:
@@ -34,8 +36,19 @@ class StorageObserver:
 
     def observe(self) -> None:
         """Read new requests, and the accounting of the same moment."""
-        # The schema is being created, or a checkpoint holds the lock.
-        with suppress(FileNotFoundError, sqlite3.OperationalError):
-            requests, ledger = inspection.new_requests(self._directory, self.requests)
+        # There is no file yet, its schema is being created, or a checkpoint holds the lock.
+        with suppress(sqlite3.OperationalError):
+            requests, ledger = new_requests(self._directory, self.requests)
             self.requests |= requests
             self.accounting = ledger or self.accounting
+
+
+def new_requests(directory: Path, besides: Collection[int]) -> tuple[Mapping[int, QueuedRequest], StoredLedger | None]:
+    """Return the stored requests besides those of some numbers, delivered ones too, and the ledger of that commit."""
+    with closing(schema.connect(directory / DATABASE_FILE, "ro")) as connection:
+        connection.execute("BEGIN")
+        numbers = [row[0] for row in connection.execute(schema.REQUEST_HEADS) if row[0] not in besides]
+        rows = [connection.execute(schema.REQUEST, (number,)).fetchone() for number in numbers]
+        ledger = connection.execute(schema.LEDGER).fetchone()
+    requests = {row[0]: QueuedRequest(row[6], row[3], row[2]) for row in rows if schema.is_sound(row)}
+    return requests, decode_ledger(ledger[0]) if ledger is not None else None

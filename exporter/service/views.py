@@ -14,6 +14,7 @@ from exporter.web.html import RolloutRow, TargetRow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exporter.rollouts.explain.model import Explanation
     from exporter.rollouts.model import Rollout, RolloutKey
     from exporter.rollouts.output.targets import TargetStatus
     from exporter.rollouts.tracker import TrackerStatus
@@ -36,7 +37,7 @@ def rollout_details_json(tracker: TrackerStatus, key: RolloutKey, now: float) ->
         if rollout.key == key:
             explanation = explain(rollout, now)
             members = {**explanation_json(explanation), "evidence": evidence_json(explanation)}
-            return {**rollout_json(rollout, tracker.last_seen.get(key, 0.0), now), "explanation": members}
+            return {**_rollout_json(rollout, explanation, tracker.last_seen.get(key, 0.0)), "explanation": members}
     return None
 
 
@@ -45,7 +46,10 @@ def rollout_json(rollout: Rollout, last_seen: float, now: float) -> dict[str, An
 
     `last_seen` is when a leader exported it last (Unix seconds).
     """
-    explanation = explain(rollout, now)
+    return _rollout_json(rollout, explain(rollout, now), last_seen)
+
+
+def _rollout_json(rollout: Rollout, explanation: Explanation, last_seen: float) -> dict[str, Any]:
     # The keys are public; some are older than the names in the code.
     state, view = rollout.state, rollout.observation.view
     return {

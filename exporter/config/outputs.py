@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
@@ -285,4 +284,4 @@ class ShadowGateSection(Section):
 
     def matches(self, namespace: str, name: str) -> bool:
         """Return whether the gate is for a rollout."""
-        return not self.rollouts or any(fnmatchcase(f"{namespace}/{name}", glob) for glob in self.rollouts)
+        return not self.rollouts or values.matches_any(f"{namespace}/{name}", self.rollouts)

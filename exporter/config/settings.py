@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
@@ -64,8 +63,8 @@ class NamespacesSection(Section):
 
     def allows(self, namespace: str) -> bool:
         """Return whether rollouts of a namespace are exported."""
-        included = not self.include or any(fnmatchcase(namespace, glob) for glob in self.include)
-        return included and not any(fnmatchcase(namespace, glob) for glob in self.exclude)
+        included = not self.include or values.matches_any(namespace, self.include)
+        return included and not values.matches_any(namespace, self.exclude)
 
 
 class SeriesSection(Section):
@@ -86,7 +85,7 @@ class SeriesSection(Section):
 
     def exports_optional(self, name: str) -> bool:
         """Return whether an optional derived family is exported."""
-        return any(fnmatchcase(name, glob) for glob in self.optional)
+        return values.matches_any(name, self.optional)
 
 
 class LifecycleSection(Section):
@@ -112,7 +111,7 @@ class LifecycleSection(Section):
 
     def has_traffic_router(self, namespace: str, name: str) -> bool:
         """Return whether `traffic_router` matches a rollout."""
-        return any(fnmatchcase(f"{namespace}/{name}", glob) for glob in self.traffic_router)
+        return values.matches_any(f"{namespace}/{name}", self.traffic_router)
 
 
 class StorageSection(Section):

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -214,6 +215,11 @@ def check_listen_address(value: object) -> object:
     if match is None or int(match[2]) > _MAX_PORT:
         raise value_error(f"{quoted(str(value))} is not a listen address", 'write ":9464" or "127.0.0.1:9464"')
     return text
+
+
+def matches_any(text: str, globs: Iterable[str]) -> bool:
+    """Return whether one of some globs matches a complete text, in which case matters."""
+    return any(fnmatchcase(text, glob) for glob in globs)
 
 
 def reject_duplicates(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -188,7 +188,7 @@ class OtlpSection(Section):
             return "", False
         parts = values.split_address(self.endpoint.address)
         use_tls = parts.scheme == "https" if parts.scheme else not self.insecure
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        host = values.bracketed(parts.hostname or "")
         dns_target = self.endpoint.dns_target
         resolver = f"dns://{dns_target[1]}/" if dns_target and dns_target[1] else ""
         # A port that is not given is that of the scheme (E03).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.values import check_target, split_address, value_error
+from exporter.config.values import bracketed, check_target, split_address, value_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,8 +61,3 @@ def parse_targets(texts: Iterable[str], path: str) -> tuple[Target, ...]:
         if targets.setdefault(target.name, target) is not target:
             raise value_error(f"{target.name} is listed twice", "list it once")
     return tuple(targets.values())
-
-
-def bracketed(host: str) -> str:
-    """Return a host as URLs and `host:port` have it: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host

@@ -170,6 +170,11 @@ def _is_host(text: str) -> bool:
     return bool(_HOST.fullmatch(text)) and (":" in text or is_name)
 
 
+def bracketed(host: str) -> str:
+    """Return a host as URLs and `host:port` have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 class UrlText(str):
     """A URL, or its path, as written; its repr masks what may be secret."""
 

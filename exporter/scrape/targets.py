@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from exporter.config.targets import Target, bracketed
+from exporter.config.values import bracketed
 from exporter.metrics import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from exporter.config.targets import Target
 
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 """A host name → its IP addresses, in any order, possibly repeated. Raises OSError."""

@@ -77,9 +77,8 @@ class ResponseConnection(ResponseHandler):
 
 def _without_repeated_length(head: bytes) -> bytes:
     """Return a head with only the first Content-Length if all are equal; unequal ones are for aiohttp to reject."""
-    lengths = _LENGTH_LINE.findall(head)
-    if len(lengths) < 2 or len(set(lengths)) > 1:  # noqa: PLR2004 - one is the usual case
+    lines = list(_LENGTH_LINE.finditer(head))
+    if len(lines) < 2 or len({line[1] for line in lines}) > 1:  # noqa: PLR2004 - one is the usual case
         return head
-    first = _LENGTH_LINE.search(head)
-    end = first.end() if first else 0
+    end = lines[0].end()
     return head[:end] + _LENGTH_LINE.sub(b"", head[end:])

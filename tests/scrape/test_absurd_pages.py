@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -18,6 +17,7 @@ from exporter.scrape.parser import MAX_FAMILIES
 from exporter.scrape.response import ResponseParser, ScrapeRequest
 from exporter.scrape.scraper import MAX_CONCURRENCY, MAX_IDLE_CONNECTIONS, Scraper
 from exporter.service.wiring import parser_factory
+from tests.bench.measure import resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,7 +97,7 @@ class Watch:
 
 
 def resident_mib() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+    return resident_bytes(Path("/proc/self/status").read_text(), "VmRSS") / MIB
 
 
 def descriptor_count() -> int:

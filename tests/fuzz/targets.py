@@ -392,10 +392,9 @@ def check_config(content: bytes, random: Random) -> None:
         try:
             loaded = load(file, {})
         except ConfigError as error:
-            law(bool(error.issues) and str(error).isprintable() is not None, "an error without an issue")
+            law(bool(error.issues), "an error without an issue")
             return
-        printed = as_yaml(loaded)
-        law(printed == as_yaml(load(None, {}, {})) or "\n" in printed, "nothing is printed")
+        law("\n" in as_yaml(loaded), "nothing is printed")
         if random.random() < 0.1 and str(loaded.settings.storage.directory or folder).startswith(folder):
             os.chdir(folder)
             _start_and_stop(loaded)

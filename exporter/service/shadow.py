@@ -269,8 +269,10 @@ class ShadowGates:
     def take_push(self) -> tuple[tuple[MetricFamily, ...], tuple[MetricFamily, ...]]:
         """Return the series of all runs, and those of the last push that ended since."""
         families = self.families()
+        if families is self._pushed:
+            return families, ()
         current = {series for family in families for series in family.series}
-        stale = tuple(_absent(family, current) for family in self._pushed if families is not self._pushed)
+        stale = tuple(_absent(family, current) for family in self._pushed)
         self._pushed = families
         return families, tuple(family for family in stale if len(family))
 

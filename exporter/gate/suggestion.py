@@ -45,21 +45,18 @@ class TrafficHistory:
     @property
     def typical(self) -> ServiceTraffic:
         """Return the medians."""
-        return self._statistic(median)
+        hours = self.hours
+        return ServiceTraffic(
+            median(hour.requests for hour in hours),
+            median(hour.bad_share for hour in hours),
+            median(hour.burst for hour in hours),
+        )
 
     @property
     def quiet(self) -> ServiceTraffic:
         """Return the traffic of the quietest tenth of the hours, with the median share of bad requests."""
         requests = [hour.requests for hour in self.hours]
         return replace(self.typical, requests=quantiles(requests, n=10)[0] if len(requests) > 1 else requests[0])
-
-    def _statistic(self, statistic: Any) -> ServiceTraffic:  # noqa: ANN401 - median, a generic function
-        rows = (
-            [hour.requests for hour in self.hours],
-            [hour.bad_share for hour in self.hours],
-            [hour.burst for hour in self.hours],
-        )
-        return ServiceTraffic(*(float(statistic(row)) for row in rows))
 
     @property
     def sample(self) -> tuple[ServiceTraffic, ...]:

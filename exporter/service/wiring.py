@@ -15,7 +15,6 @@ from exporter.net.prometheus_api import PrometheusEndpoint
 from exporter.net.prometheus_response import Hints
 from exporter.net.proxy import environment_proxy
 from exporter.net.tls import ClientTlsLoader
-from exporter.otlp.encode.protobuf import Identity
 from exporter.rollouts.inputs import controller, kube_state_metrics, rollout_state
 from exporter.rollouts.model import TrackingPolicy
 from exporter.scrape.cache import ScrapeCache
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from exporter.config.outputs import ReadSection
     from exporter.config.settings import Settings
+    from exporter.otlp.encode.protobuf import Identity
 
 ParserFactory = Callable[[ScrapeRequest], ResponseParser]
 
@@ -103,6 +103,8 @@ def identity(settings: Settings) -> Identity:
 
     Stores differ in which resource attributes they turn into labels; all of them keep a point's attributes.
     """
+    from exporter.otlp.encode.protobuf import Identity  # noqa: PLC0415 - OTLP's messages are loaded only if needed
+
     attributes = tuple(settings.identity().items())
     return Identity(attributes, attributes)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import subprocess
+import sys
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -84,3 +86,8 @@ def test_json_follows_the_otlp_mapping() -> None:
     assert numbers["metadata"] == [{"key": "prometheus.type", "value": {"stringValue": "gauge"}}]
     assert distribution["histogram"]["dataPoints"][0]["bucketCounts"] == ["1", "1"]
     assert counter["sum"]["aggregationTemporality"] == 2
+
+
+def test_the_messages_are_loaded_only_for_push() -> None:
+    script = "import sys, exporter.service.app; sys.exit('opentelemetry.proto' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

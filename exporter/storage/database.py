@@ -76,7 +76,7 @@ def open_database(directory: Path, fsync: Fsync, *, wal: bool = True, damaged: b
         connection = None if damaged else _connect_if_sound(directory, fsync, wal=wal)
         if connection is None:
             head = ledger_file.latest.head if ledger_file.latest is not None else 0
-            report = salvage(directory, _create, head)
+            report = salvage(directory, head)
             connection = _connect(path, fsync, wal=wal)
         opened.callback(connection.close)
         database = Database(path, connection, ledger_file, report, path.stat())
@@ -118,14 +118,6 @@ def _connect(path: Path, fsync: Fsync, *, wal: bool) -> sqlite3.Connection:
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
         opened.pop_all()
-    return connection
-
-
-def _create(path: Path) -> sqlite3.Connection:
-    """Return a connection to a new, empty database in one file, for salvage."""
-    connection = schema.connect(path, "rwc")
-    for statement in chain(schema.CREATION, *map(schema.migration, range(schema.VERSION))):
-        connection.execute(statement)
     return connection
 
 

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from exporter.log import fields
@@ -25,7 +26,7 @@ from exporter.storage.directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from exporter.storage.schema import Row, Table
@@ -54,7 +55,7 @@ class SalvageReport(NamedTuple):
     damaged_rows: int = 0
 
 
-def salvage(directory: Path, create: Callable[[Path], sqlite3.Connection], head: int) -> SalvageReport:
+def salvage(directory: Path, head: int) -> SalvageReport:
     """Replace the damaged database by a new one with its readable rows; requests before `head` are done.
 
     Raises OSError and sqlite3.Error, and then leaves the damaged file in its place. A crash at any moment leaves either
@@ -63,7 +64,7 @@ def salvage(directory: Path, create: Callable[[Path], sqlite3.Connection], head:
     target_path = directory / SALVAGED_FILE
     target_path.unlink(missing_ok=True)
     source_path = directory / DATABASE_FILE
-    with closing(schema.connect(source_path, "ro")) as source, closing(create(target_path)) as target:
+    with closing(schema.connect(source_path, "ro")) as source, closing(_create(target_path)) as target:
         source.execute(schema.TOLERATE_TRUNCATION)
         target.execute(schema.BEGIN)
         report = SalvageReport()
@@ -77,6 +78,14 @@ def salvage(directory: Path, create: Callable[[Path], sqlite3.Connection], head:
     extra = fields(rows=report.rows, damaged=report.damaged_rows, file=str(directory / DAMAGED_FILE))
     _log.warning("database was damaged; its readable rows were copied to a new one", extra=extra)
     return report
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    """Return a connection to a new, empty database in one file."""
+    connection = schema.connect(path, "rwc")
+    for statement in chain(schema.CREATION, *map(schema.migration, range(schema.VERSION))):
+        connection.execute(statement)
+    return connection
 
 
 def finish_salvage(directory: Path) -> None:

@@ -155,10 +155,13 @@ class DirectoryLock:
 
 def is_damage(error: Exception) -> bool:
     """Return whether an error means a damaged file. An error of the system never does: the file may be sound."""
-    if not isinstance(error, sqlite3.DatabaseError):
-        return False
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(code, int) and code & 0xFF in _DAMAGE
+    return isinstance(error, sqlite3.DatabaseError) and result_code(error) in _DAMAGE
+
+
+def result_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code, which is the low byte of an extended one; 0 for an error without one."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def error_message(error: Exception, directory: Path) -> str:
@@ -169,7 +172,7 @@ def error_message(error: Exception, directory: Path) -> str:
     if isinstance(error, OSError):
         number, text = error.errno or 0, error.strerror or text
     elif isinstance(error, sqlite3.Error):
-        number = _SQLITE_ERRNO.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, 0)
+        number = _SQLITE_ERRNO.get(result_code(error), 0)
     else:
         return text
     return f"storage.directory {directory} {HINTS.get(number, f'fails ({text}): check its volume')}"

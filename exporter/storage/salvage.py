@@ -22,6 +22,7 @@ from exporter.storage.directory import (
     SHM_FILE,
     WAL_FILE,
     read_through,
+    result_code,
     sync_directory,
 )
 
@@ -158,7 +159,7 @@ class _TableScan:
                 self._last = row[0]
                 yield row
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SYSTEM_ERRORS:
+            if result_code(error) in _SYSTEM_ERRORS:
                 raise
             return
         self._complete = True

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = math.nan
 """The value of an expression that depends on the step or range of the request."""
-_QUOTED: Final = re.compile(r"""\"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`[^`]*`?|#[^\n]*""")
+QUOTED: Final = re.compile(r"""\"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`[^`]*`?|#[^\n]*""")
+"""Strings and comments, in which no bracket or operator counts."""
 _BRACKETS: Final = re.compile(r"\[([^\[\]]*)\]")
 _PLAIN: Final = re.compile(r"\s*(?:(?:\d+(?:ms|[smhdwy]))+|\d+(?:\.\d+)?)?\s*")
 _OFFSET: Final = re.compile(r"\boffset\s*(?=[-+]?\s*(?:\(|(?:step|range|min_of|max_of)\s*\())", re.IGNORECASE)
@@ -39,7 +40,7 @@ def replace_expressions(text: str, unknown: str) -> str:
 
     Raises ValueError for an expression that is not valid.
     """
-    masked = _QUOTED.sub(lambda match: " " * len(match[0]), text)
+    masked = QUOTED.sub(lambda match: " " * len(match[0]), text)
     changes: list[tuple[int, int, str]] = []
     for match in _BRACKETS.finditer(masked):
         start = match.start(1)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.gate.promql import ERROR_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -19,7 +21,6 @@ _MATCHER: Final = re.compile(rf"(\w+)\s*(=~|!~|!=|=)\s*({_STRING})")
 _SUM: Final = re.compile(r"\bsum\b\s*((?:by|without)\s*\([^)]*\))?\s*\(", re.IGNORECASE)
 _GROUPING: Final = re.compile(r"\s*(?:by|without)\s*\([^)]*\)", re.IGNORECASE)
 _BRACKETS: Final = re.compile(rf"{_STRING}|[()]")
-_ERROR_NAME: Final = re.compile(r"err|fail|5xx", re.IGNORECASE)
 _INFINITE_BOUND: Final = 'le="+Inf"'
 POD_INFO: Final = "argo_rollouts_pod_info"
 
@@ -83,7 +84,7 @@ def _is_bad(selector: SelectorText, others: Sequence[SelectorText]) -> bool:
     """Return whether a selector takes a part of a metric of which the query also takes all."""
     if selector.metric.endswith("_bucket"):
         return False
-    if _ERROR_NAME.search(selector.metric):
+    if ERROR_NAME.search(selector.metric):
         return True
     is_part = (selector.metric == other.metric and other.matchers < selector.matchers for other in others)
     return any(is_part)

@@ -81,7 +81,7 @@ _DATES: Final = {
     "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year",
 }  # fmt: skip
 """Functions of the present time without an argument, of each series with one."""
-_NAN_TRANSFORMS: Final = {"acos", "acosh", "asin", "atanh", "ln", "log10", "log2", "sqrt"}
+NAN_TRANSFORMS: Final = {"acos", "acosh", "asin", "atanh", "ln", "log10", "log2", "sqrt"}
 """Functions that return NaN for some number."""
 _FILTERS: Final = {"label_match", "label_mismatch", "labels_equal"}
 """Functions that return some of the series of their argument."""
@@ -103,9 +103,7 @@ _OTHER_TRANSFORMS: Final = {
 _SINGLE_TRANSFORMS: Final = {
     "absent", "clamp_min", "histogram_quantile", "histogram_quantiles", "limit_offset", "scalar", "union", "vector",
 }  # fmt: skip
-TRANSFORMS: Final = (
-    _NUMBERS | _DATES | _NAN_TRANSFORMS | _FILTERS | _HISTOGRAMS | _OTHER_TRANSFORMS | _SINGLE_TRANSFORMS
-)
+TRANSFORMS: Final = _NUMBERS | _DATES | NAN_TRANSFORMS | _FILTERS | _HISTOGRAMS | _OTHER_TRANSFORMS | _SINGLE_TRANSFORMS
 _MIN_ARGUMENTS: Final = {
     **dict.fromkeys(_PARAMETER_AGGREGATIONS, 2), **dict.fromkeys(_NUMBERS | _DATES, 0), "clamp": 3, "clamp_max": 2,
     "clamp_min": 2, "histogram_quantile": 2, "histogram_quantiles": 3, "limit_offset": 3, "quantile_over_time": 2,
@@ -124,7 +122,7 @@ _PRIORITIES: Final = {
     "default": -1, "if": 0, "ifnot": 0, "or": 1, "and": 2, "unless": 2, "==": 3, "!=": 3, "<": 3, ">": 3, "<=": 3,
     ">=": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
 }  # fmt: skip
-_COMPARISONS: Final = {"==", "!=", "<", ">", "<=", ">="}
+COMPARISONS: Final = {"==", "!=", "<", ">", "<=", ">="}
 _SET_OPERATORS: Final = {"and": "and", "or": "or", "unless": "unless", "if": "and", "ifnot": "unless", "default": "or"}
 """The operators between sets of series, with PromQL's of the same shape."""
 
@@ -290,7 +288,7 @@ class QueryParser:
         """Parse bool, matching and filling of a binary operator; return what PromQL has of it."""
         modifier = ""
         if self._accept("bool"):
-            if operator not in _COMPARISONS:
+            if operator not in COMPARISONS:
                 raise MetricsQLError(f"bool cannot be applied to {operator}")
             modifier = "bool "
         if self._word in {"on", "ignoring"}:
@@ -695,7 +693,7 @@ def _binary_term(node: QueryNode, scope: Scope) -> PromQLTerm:
     operator = _SET_OPERATORS.get(node.text)
     if operator:
         return PromQLTerm(f"({left.vector} {operator} {node.modifier}{right.vector})")
-    is_number = left.type is right.type is TermType.NUMBER and node.text not in _COMPARISONS
+    is_number = left.type is right.type is TermType.NUMBER and node.text not in COMPARISONS
     if is_number:
         return PromQLTerm(f"({left.text} {node.text} {right.text})", TermType.NUMBER)
     first = left.text if left.type is TermType.NUMBER and right.type is not TermType.NUMBER else left.vector
@@ -789,7 +787,7 @@ def _per_series_call(name: str, vector: str, arguments: Sequence[PromQLTerm]) ->
     if name in _FILTERS:
         return PromQLTerm(f"({vector} != 0)")
     # scalar() of several series, or of none, is empty here.
-    shape = "sum" if name == "scalar" else name if name in _NAN_TRANSFORMS or name == "absent" else "abs"
+    shape = "sum" if name == "scalar" else name if name in NAN_TRANSFORMS or name == "absent" else "abs"
     return PromQLTerm(f"{shape}({vector})")
 
 

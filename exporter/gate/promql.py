@@ -16,14 +16,14 @@ import promql_parser as ast
 from exporter.gate import metricsql
 from exporter.gate.arguments import PLACEHOLDER
 from exporter.gate.dialect import StoreKind
-from exporter.gate.duration_expressions import replace_expressions
+from exporter.gate.duration_expressions import QUOTED, replace_expressions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NUMBER, DURATION, NAME = "1", metricsql.UNKNOWN_RANGE, "stand_in"
 """What replaces a placeholder before parsing. The duration is a prime, so that it is recognised in the tree."""
-UNKNOWN_RANGE_SECONDS: Final = 7919.0
+UNKNOWN_RANGE_SECONDS: Final = float(DURATION.removesuffix("s"))
 """DURATION as the parser returns it: a range whose length an argument decides."""
 MAX_CANDIDATES: Final = 243
 """Three replacements for each of five placeholders; the number of combinations grows exponentially with them."""
@@ -31,22 +31,17 @@ MAX_DEPTH: Final = 100
 """Nested brackets; with many more the parser crashes the process, or hangs."""
 MAX_OPERATORS: Final = 200
 """Operators of a query: each may nest what is left of it one level deeper."""
-_QUOTED: Final = re.compile(r"""\"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`[^`]*`?|#[^\n]*""")
-"""Strings and comments, in which no bracket or operator counts."""
 _MATCHERS: Final = re.compile(r"\{[^{}]*\}")
 _OPERATOR: Final = re.compile(r"[-+*/%^]|[=!<>]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 SERIES_SELECTING: Final = {"topk", "bottomk", "limitk", "limit_ratio"}
 """Aggregations that return input series unchanged."""
 TWO_SAMPLE_FUNCTIONS: Final = {"rate", "irate", "increase", "delta", "idelta", "deriv"}
 """Functions that return nothing for a range with fewer than two samples."""
-_COMPARISONS: Final = {"==", "!=", ">", "<", ">=", "<="}
 ANY_LABELS: Final = frozenset({"*"})
 """The labels of a single series that are unknown: different from those of any other series."""
-_ERROR_NAME: Final = re.compile(r"err|fail|5xx", re.IGNORECASE)
+ERROR_NAME: Final = re.compile(r"err|fail|5xx", re.IGNORECASE)
 """Counters of failures by their usual names: a part of all requests although another metric."""
-_NAN_FUNCTIONS: Final = {
-    "histogram_quantile", "scalar", "sqrt", "ln", "log2", "log10", "acos", "asin", "acosh", "atanh",
-}  # fmt: skip
+_NAN_FUNCTIONS: Final = {"histogram_quantile", "scalar"} | metricsql.NAN_TRANSFORMS
 """Functions that return NaN for some number, or for an empty vector."""
 
 
@@ -99,7 +94,7 @@ def parse(text: str, store: StoreKind = StoreKind.PROMETHEUS) -> Query:
 
 def _plain_promql(text: str) -> str:
     """Return what the parser library takes of PromQL. Raises ValueError."""
-    matchers = (match[0] for match in _MATCHERS.finditer(_QUOTED.sub('""', text)))
+    matchers = (match[0] for match in _MATCHERS.finditer(QUOTED.sub('""', text)))
     if any(_MATCHER_OR.search(part) for part in matchers):
         raise ValueError("label matchers cannot be joined by or")
     return replace_expressions(text, DURATION)
@@ -118,7 +113,7 @@ def _parse(text: str) -> ast.Expr:
 
 def _check_size(text: str) -> None:
     """Raise PromQLError for a query that the parser's stack, or Python's, is too small for."""
-    unquoted = _QUOTED.sub('""', text)
+    unquoted = QUOTED.sub('""', text)
     if _bracket_depth(unquoted) > MAX_DEPTH:
         raise PromQLError(f"brackets are nested more than {MAX_DEPTH} deep; split the query")
     if len(_OPERATOR.findall(_MATCHERS.sub("{}", unquoted))) > MAX_OPERATORS:
@@ -273,7 +268,7 @@ def is_filter(node: ast.BinaryExpr) -> bool:
     """Return whether a comparison drops series, instead of returning 0 or 1."""
     return (
         # Two scalars can only be compared with `bool`.
-        operator(node) in _COMPARISONS
+        operator(node) in metricsql.COMPARISONS
         and not (node.modifier and node.modifier.return_bool)
         and ResultType.VECTOR in {result_type(node.lhs), result_type(node.rhs)}
     )
@@ -437,7 +432,7 @@ def is_share(node: ast.Expr) -> bool:
 
 def _is_part_of(part: ast.Expr, total: ast.Expr) -> bool:
     names, total_names = _metric_names(part), _metric_names(total)
-    return bool(names and total_names) and all(name in total_names or _ERROR_NAME.search(name) for name in names)
+    return bool(names and total_names) and all(name in total_names or ERROR_NAME.search(name) for name in names)
 
 
 def _metric_names(node: ast.Expr) -> set[str]:

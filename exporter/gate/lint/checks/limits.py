@@ -189,9 +189,7 @@ def _repeated_rules(gate: GateView, field: str) -> Iterator[Issue]:
 def check_all_dry(lint_input: LintInput) -> Iterator[Issue]:
     """Report gates in which every metric is a dry run."""
     for gate in lint_input.gates:
-        rules = [row.get("metricName") for row in rows(gate.document.get("spec", "dryRun"))]
-        texts = [rule for rule in rules if isinstance(rule, str)]
-        if gate.metrics and all(any(may_match(text, metric.name) for text in texts) for metric in gate.metrics):
+        if gate.metrics and all(map(is_dry_run, gate.metrics)):
             reason = "every metric is a dry run: the gate always passes"
             yield gate.issue(("spec", "dryRun"), reason, "remove one of them from dryRun")
 

@@ -12,7 +12,7 @@ from exporter.gate.lint.inputs import mapping, rows
 from exporter.gate.template import ObjectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from exporter.gate.kubernetes import KubernetesObject
     from exporter.gate.lint.findings import Issue
@@ -251,12 +251,8 @@ def check_matches_nothing(lint_input: LintInput) -> Iterator[Issue]:
             continue
         names = list(dict.fromkeys(metric.name for part in gates for metric in part.metrics))
         for field in RULE_FIELDS:
-            for index, row in enumerate(rows(gate.document.get("spec", field))):
-                rule = row.get("metricName")
-                if isinstance(rule, str) and not any(may_match(rule, name) for name in names):
-                    path = ("spec", field, index, "metricName")
-                    hint = f"use one of the names: {', '.join(names) or 'none'}"
-                    yield gate.issue(path, f"no metric name matches {rule!r}: {REFUSED}", hint)
+            for index, reason, hint in _rules_without_metric(rows(gate.document.get("spec", field)), names):
+                yield gate.issue(("spec", field, index, "metricName"), reason, hint)
 
 
 def check_rollout_rules(lint_input: LintInput) -> Iterator[Issue]:
@@ -266,12 +262,17 @@ def check_rollout_rules(lint_input: LintInput) -> Iterator[Issue]:
             continue
         names = [metric.name for _, gate in analysis.all_gates(lint_input) for metric in gate.metrics]
         for field in RULE_FIELDS:
-            for index, row in enumerate(analysis.rows(field)):
-                rule = row.get("metricName")
-                if isinstance(rule, str) and not any(may_match(rule, name) for name in names):
-                    reason = f"no metric name matches {rule!r}: {REFUSED}, and the rollout is aborted"
-                    hint = f"use one of the names: {', '.join(names) or 'none'}"
-                    yield analysis.issue((field, index, "metricName"), reason, hint)
+            for index, reason, hint in _rules_without_metric(analysis.rows(field), names):
+                yield analysis.issue((field, index, "metricName"), f"{reason}, and the rollout is aborted", hint)
+
+
+def _rules_without_metric(rules: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield index, reason and hint of each dryRun or measurementRetention rule that matches no metric name."""
+    for index, row in enumerate(rules):
+        rule = row.get("metricName")
+        if isinstance(rule, str) and not any(may_match(rule, name) for name in names):
+            hint = f"use one of the names: {', '.join(names) or 'none'}"
+            yield index, f"no metric name matches {rule!r}: {REFUSED}", hint
 
 
 def check_namespace(lint_input: LintInput) -> Iterator[Issue]:

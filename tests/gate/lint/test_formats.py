@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def run_action(tmp_path: Path, **inputs: str) -> tuple[int, str]:
     step = next(step for step in action["runs"]["steps"] if step["name" if "name" in step else "uses"] == "Lint")
     program = tmp_path / "gate-lint" / "bin" / "rollouts-exporter"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f'#!/bin/sh\nexec {ROOT}/.venv/bin/python -m exporter "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m exporter "$@"\n')
     program.chmod(0o755)
     values = {name: str(row["default"]) for name, row in action["inputs"].items()} | inputs
     environment = {name: values[text.split("inputs.")[1].split()[0]] for name, text in step["env"].items()}

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, log
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 SECONDS_PER_MINUTE: Final = 60.0
 
@@ -91,11 +88,3 @@ def detectable_factor(test: SequentialTest, traffic: ServiceTraffic, share: floa
         is_detected = rises and expected_minutes(test, traffic, share, middle) <= minutes
         low, high = (low, middle) if is_detected else (middle, high)
     return high
-
-
-def dispersion(counts: Sequence[float]) -> float:
-    """Return variance ÷ mean of counts, at least 1, that of counts without bursts."""
-    mean = sum(counts) / len(counts) if counts else 0.0
-    if not mean:
-        return 1.0
-    return max(1.0, sum((count - mean) ** 2 for count in counts) / len(counts) / mean)

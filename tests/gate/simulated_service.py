@@ -12,11 +12,12 @@ import numpy as np
 
 from exporter.gate.render.answers import MIN_HISTORY_SECONDS, MIN_TILE_SECONDS
 from exporter.gate.render.evidence import BURST_SECONDS
-from exporter.gate.sequential import SequentialTest, dispersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from exporter.gate.sequential import SequentialTest
 
     Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -223,6 +224,14 @@ class SimulatedService:
         before = until - MIN_HISTORY_SECONDS
         tiles = range(before - BURST_SECONDS + tile, before + 1, tile)
         return total / dispersion([stable_bad.get(end, 0.0) for end in tiles])
+
+
+def dispersion(counts: Sequence[float]) -> float:
+    """Return variance ÷ mean of counts, at least 1, that of counts without bursts."""
+    mean = sum(counts) / len(counts) if counts else 0.0
+    if not mean:
+        return 1.0
+    return max(1.0, sum((count - mean) ** 2 for count in counts) / len(counts) / mean)
 
 
 async def load_victoria_metrics(address: str, service: SimulatedService) -> None:

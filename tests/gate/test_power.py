@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.gate.sequential import ServiceTraffic, detectable_factor, dispersion, expected_minutes
+from exporter.gate.sequential import ServiceTraffic, detectable_factor, expected_minutes
 from tests.gate.power import BAD_SHARE, CASES, TEST, WEIGHT, Power, table
+from tests.gate.simulated_service import dispersion
 
 RUNS, SEED = 1500, 5
 EQUAL = [case.name for case in CASES if case.factor == 1]

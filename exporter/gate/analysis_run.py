@@ -176,6 +176,8 @@ ERROR_RETRY_SECONDS: Final = 10.0
 """Delay after an error before the next measurement, whatever the interval: the controller's constant."""
 DEFAULT_ERROR_LIMIT: Final = 4
 """The controller's default of consecutiveErrorLimit: the fifth error in a row, after some 40 s, ends a metric."""
+TERMINATED: Final = "Run Terminated"
+"""The controller's message of a run that was cut short."""
 SEVERITY_ORDER: Final = (
     AnalysisPhase.SUCCESSFUL,
     AnalysisPhase.RUNNING,
@@ -374,7 +376,7 @@ def exceeded_limit(metric: Metric, result: MetricResult) -> tuple[AnalysisPhase 
 def _run_phase(plan: AnalysisPlan, completed: Sequence[MetricResult], *, ending: bool) -> tuple[AnalysisPhase, str]:
     """Return the run's phase and message: those of its worst metric, once all are completed."""
     worst: AnalysisPhase | None = None
-    message = "Run Terminated" if plan.terminate else ""
+    message = TERMINATED if plan.terminate else ""
     for result in completed:
         if result.dry_run:
             # The run waits for a dry run, but its result never becomes worse through it.

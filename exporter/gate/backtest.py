@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.gate.analysis_run import AnalysisPhase
+from exporter.gate.analysis_run import TERMINATED, AnalysisPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +23,6 @@ MAX_GAP_SECONDS: Final = 600.0
 """A canary that is absent for longer, and returns, is another update: gaps of the exporter are shorter."""
 END_SECONDS: Final = 900.0
 """By how much the counted end of an update may be later than the last sample of its canary."""
-TERMINATED: Final = "Run Terminated"
-"""The controller's message of a run that was cut short."""
 
 
 class UpdateEnd(StrEnum):
@@ -136,7 +134,7 @@ def _with_result(update: PastUpdate, counters: Sequence[RangeSeries], now: float
         end = UpdateEnd(result) if result in set(UpdateEnd) else UpdateEnd.UNKNOWN
     else:
         end = UpdateEnd.OPEN if update.end >= now - MAX_GAP_SECONDS else UpdateEnd.UNKNOWN
-    return PastUpdate(update.namespace, update.rollout, update.hash, update.start, update.end, end)
+    return replace(update, result=end)
 
 
 def _growth_times(series: RangeSeries) -> Iterable[float]:

@@ -48,6 +48,16 @@ def substitute_known(text: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values.get(argument_name(match[1]), match[0]), text)
 
 
+def rollout_arguments(namespace: str, rollout: str, canary_hash: str, service: str = "") -> dict[str, str]:
+    """Return the arguments that a Rollout passes to a rendered gate; without a service it has the rollout's name."""
+    return {
+        "service-name": service or rollout,
+        "canary-hash": canary_hash,
+        "namespace": namespace,
+        "rollout-name": rollout,
+    }
+
+
 def merge_args(
     template_args: Sequence[Argument], values: Mapping[str, str], *, require_values: bool = True
 ) -> tuple[Argument, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan
-from exporter.gate.arguments import REDACTED, ResolutionError
+from exporter.gate.arguments import REDACTED, ResolutionError, rollout_arguments
 from exporter.gate.controller import parse_version
 from exporter.gate.expr import ConditionError, parse
 from exporter.gate.load import read_objects, resolve_spec, select
@@ -70,12 +70,7 @@ class ShadowGate:
 
     def _arguments(self, update: WatchedUpdate) -> dict[str, str]:
         """Return the arguments as the Rollout would pass them; those of the section take precedence."""
-        by_rollout = {
-            "service-name": update.name,
-            "rollout-name": update.name,
-            "namespace": update.namespace,
-            "canary-hash": update.hash,
-        }
+        by_rollout = rollout_arguments(update.namespace, update.name, update.hash)
         without_value = {
             argument.name
             for template in self.templates

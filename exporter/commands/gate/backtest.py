@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -15,14 +14,16 @@ from rich.progress import track
 
 from exporter import log
 from exporter.commands.gate.display import format_minute, format_time, table_lines
-from exporter.commands.gate.load import GateError, argument_names_of, load_gate, read_text, with_address
+from exporter.commands.gate.load import GateError, argument_names_of, load_gate, read_text, with_default_address
 from exporter.commands.gate.run import endpoint, unsupported
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan
-from exporter.gate.arguments import resolve
+from exporter.gate.arguments import resolve, rollout_arguments
 from exporter.gate.backtest import (
+    BAD_ENDS,
     STEP_SECONDS,
     GateDecision,
     JudgedUpdate,
+    PastUpdate,
     UpdateEnd,
     Verdict,
     decision,
@@ -34,7 +35,6 @@ from exporter.gate.expr import UnsupportedError
 from exporter.gate.injection import InjectionError, inject
 from exporter.gate.measured import first_number
 from exporter.gate.metric_provider import MetricProvider
-from exporter.gate.provider import ADDRESS_VARIABLE
 from exporter.gate.runner import ReplayClock
 from exporter.gate.runner import run as run_analysis
 from exporter.gate.simulation import resolve_with_secrets
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.commands.gate.load import GateSource, LoadedGate
-    from exporter.gate.backtest import PastUpdate
     from exporter.gate.controller import ControllerVersion
     from exporter.gate.template import Metric
     from exporter.metrics import Labels
@@ -62,6 +61,8 @@ NO_VALUES: Final = "no query returned a value; check --service, and the labels i
 """The message of a gate that did not decide because it measured nothing."""
 COLUMNS: Final = ("rollout", "canary from", "min", "ended", "gate", "after", "")
 """Of the table: `min` is how long the canary lived, `after` the minutes until the gate decided."""
+_EXAMPLE: Final = PastUpdate("-", "-", "-", 0.0, 0.0)
+"""An update for which the gate is loaded once, before the updates are found, for the address of its store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,14 @@ async def backtest(source: GateSource, options: BacktestOptions) -> None:
     """Back-test a gate, and print the result. Raises GateError."""
     text = read_text(source.file)
     names = argument_names_of(source, text)
-    endpoint_of_store = _store(_load(source, text, names, {}, options))
-    updates = await _find_updates(endpoint_of_store, options)
+    store = _store(_load(source, text, names, _EXAMPLE, options))
+    updates = await _find_updates(store, options)
     console = Console(stderr=True)
     semaphore = asyncio.Semaphore(CONCURRENT_RUNS)
 
     async def judge(update: PastUpdate) -> JudgedUpdate:
         async with semaphore:
-            gate = _load(source, text, names, _arguments(update, options), options)
+            gate = _load(source, text, names, update, options)
             injected = None if options.factor is None else await _decide(gate, update, options, options.factor)
             return JudgedUpdate(update, await _decide(gate, update, options), injected)
 
@@ -105,25 +106,14 @@ async def backtest(source: GateSource, options: BacktestOptions) -> None:
 
 
 def _load(
-    source: GateSource, text: str, names: Iterable[str], values: Mapping[str, str], options: BacktestOptions
+    source: GateSource, text: str, names: Iterable[str], update: PastUpdate, options: BacktestOptions
 ) -> LoadedGate:
     """Load the gate with the arguments that the Rollout passes; the user's take precedence. Raises GateError."""
-    defaults = {"service-name": options.service or "-", "canary-hash": "-", "namespace": "-", "rollout-name": "-"}
+    values = rollout_arguments(update.namespace, update.rollout, update.hash, options.service)
     user_names = {argument.partition("=")[0] for argument in (*source.arguments, *source.argument_files)}
-    added = tuple(
-        f"{name}={value}" for name, value in {**defaults, **values}.items() if name in names and name not in user_names
-    )
+    added = tuple(f"{name}={value}" for name, value in values.items() if name in names and name not in user_names)
     gate = load_gate(replace(source, arguments=(*source.arguments, *added)), need_secrets=True, text=text)
-    return replace(gate, spec=with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")))
-
-
-def _arguments(update: PastUpdate, options: BacktestOptions) -> dict[str, str]:
-    return {
-        "service-name": options.service or update.rollout,
-        "canary-hash": update.hash,
-        "namespace": update.namespace,
-        "rollout-name": update.rollout,
-    }
+    return with_default_address(gate)
 
 
 def _store(gate: LoadedGate) -> PrometheusEndpoint:
@@ -265,7 +255,7 @@ def _summary_lines(document: Mapping[str, object]) -> Iterator[str]:
     ends = ", ".join(f"{count} {end}" for end, count in ended.items())
     counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict])
     yield f"{document['updates']} updates ({ends}); the gate: {counts}"
-    bad = sum(ended.get(end, 0) for end in (UpdateEnd.ABORTED, UpdateEnd.ROLLED_BACK))
+    bad = sum(ended.get(end, 0) for end in BAD_ENDS)
     yield (
         f"of {bad} that ended badly {document['caught']} caught and {document['missed']} missed; of "
         f"{ended.get(UpdateEnd.PROMOTED, 0)} promoted {document['false_alarms']} stopped (false alarms, or regressions "

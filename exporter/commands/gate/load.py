@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from exporter import log
 from exporter.gate.arguments import ResolutionError
 from exporter.gate.load import read_objects, resolve_spec, select
+from exporter.gate.provider import ADDRESS_VARIABLE
 from exporter.gate.render.manifest import PASSWORD, USER
 from exporter.gate.template import TemplateError
 
@@ -155,14 +156,13 @@ def _require_prometheus(spec: AnalysisSpec) -> None:
             raise GateError(f"metric {metric.name} uses {metric.other_providers[0]}; only prometheus is supported here")
 
 
-def with_address(spec: AnalysisSpec, address: str) -> AnalysisSpec:
-    """Return a spec with an address for the metrics without one, as the controller's environment sets it."""
-    return replace(
-        spec,
-        metrics=tuple(
-            replace(metric, prometheus=replace(metric.prometheus, address=metric.prometheus.address or address))
-            if metric.prometheus
-            else metric
-            for metric in spec.metrics
-        ),
+def with_default_address(gate: LoadedGate) -> LoadedGate:
+    """Return a gate whose metrics without an address have that of the controller's environment."""
+    address = os.environ.get(ADDRESS_VARIABLE, "")
+    metrics = tuple(
+        replace(metric, prometheus=replace(metric.prometheus, address=metric.prometheus.address or address))
+        if metric.prometheus
+        else metric
+        for metric in gate.spec.metrics
     )
+    return replace(gate, spec=replace(gate.spec, metrics=metrics))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from rich.progress import Progress
 
 from exporter import log
 from exporter.commands.gate import display
-from exporter.commands.gate.load import GateError, load_gate, with_address
+from exporter.commands.gate.load import GateError, load_gate, with_default_address
 from exporter.commands.gate.plot import plot_lines, plotted_metrics
 from exporter.config.section import ClientTlsSection
 from exporter.config.values import parse_duration
@@ -26,7 +25,7 @@ from exporter.gate.analysis_run import AnalysisRunStatus, make_plan, status_json
 from exporter.gate.explanation import explanation_json
 from exporter.gate.expr import UnsupportedError
 from exporter.gate.metric_provider import MetricProvider
-from exporter.gate.provider import ADDRESS_VARIABLE, TIMEOUT_SECONDS
+from exporter.gate.provider import TIMEOUT_SECONDS
 from exporter.gate.runner import RealClock, ReplayClock
 from exporter.gate.runner import run as run_analysis
 from exporter.gate.simulation import AnalysisRunResult, resolve_with_secrets
@@ -113,8 +112,7 @@ def parse_time(text: str) -> float:
 async def run(source: GateSource, options: RunOptions) -> int:
     """Run a gate, print the result, and return the exit code, of several runs the worst. Raises GateError."""
     try:
-        gate = load_gate(source, need_secrets=True)
-        gate = replace(gate, spec=with_address(gate.spec, os.environ.get(ADDRESS_VARIABLE, "")))
+        gate = with_default_address(load_gate(source, need_secrets=True))
         plan = make_plan(gate.spec, options.controller)
         if isinstance(plan, AnalysisRunStatus):
             return print_result(AnalysisRunResult(plan), options)

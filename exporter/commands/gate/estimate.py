@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.gate.run import endpoint
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.gate.render.answers import Answers, Credential
     from exporter.net.prometheus_api import PrometheusEndpoint
+    from exporter.net.prometheus_response import QueryValue
 
 READ_HINTS: Final = Hints(address="--address", credential="the credential", tls="--address", timeout="--address")
 TIMEOUT_SECONDS: Final = 10.0
@@ -41,16 +42,18 @@ async def service_traffic(client: PrometheusClient, answers: Answers) -> Service
         result = await client.query(query)
         if isinstance(result, Failure):
             return result
-        values.append(_number(result.value))
+        number = first_value(result.value)
+        values.append(number if isfinite(number) else 0.0)
     requests, bad, burst = values
     return ServiceTraffic(requests, bad / requests if requests else 0.0, max(burst, 1.0))
 
 
-def _number(value: object) -> float:
-    """Return the number of a result, 0 for none."""
-    numbers = [sample.value for sample in value.samples] if isinstance(value, Vector) else []
-    number = value.value if isinstance(value, Scalar) else next(iter(numbers), 0.0)
-    return number if isfinite(number) else 0.0
+def first_value(value: QueryValue) -> float:
+    """Return the number of a scalar, or of a vector's first series; NaN for none."""
+    if isinstance(value, Scalar):
+        return value.value
+    samples = value.samples if isinstance(value, Vector) else ()
+    return samples[0].value if samples else nan
 
 
 async def estimate(answers: Answers, credential: Credential | None) -> Iterator[str]:

@@ -6,13 +6,12 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.commands.gate.estimate import read_endpoint
+from exporter.commands.gate.estimate import first_value, read_endpoint
 from exporter.commands.gate.load import GateError
 from exporter.gate.lint.inputs import MetricTraffic
 from exporter.gate.lint.traffic import metric_key, traffic_queries
 from exporter.metrics import Failure
 from exporter.net.prometheus_api import PrometheusClient
-from exporter.net.prometheus_response import Scalar, Vector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +45,4 @@ async def _number(client: PrometheusClient, query: str) -> float:
     result = await client.query(query)
     if isinstance(result, Failure):
         raise GateError(f"--read-url: {result.message}")
-    if isinstance(result.value, Scalar):
-        return result.value.value
-    samples = result.value.samples if isinstance(result.value, Vector) else ()
-    return samples[0].value if samples else math.nan
+    return first_value(result.value)

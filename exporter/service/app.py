@@ -84,7 +84,6 @@ class App:
             self._delivery,
             self._shadow_gates,
             sidecar=settings.mode == "sidecar",
-            gzip=settings.otlp.compression == "gzip",
         )
         self._cycle_runner = CycleRunner(dependencies, settings.tick_seconds)
         self._cycle_error = ""

@@ -86,7 +86,6 @@ class CycleDependencies:
     delivery: DeliveryService | None = None
     shadow_gates: ShadowGates | None = None
     sidecar: bool = False
-    gzip: bool = True
 
 
 class CycleRunner:
@@ -141,7 +140,7 @@ class CycleRunner:
             self._evict_unused()
         requests: Sequence[QueuedRequest] = ()
         if dependencies.delivery is not None:
-            requests = await dependencies.delivery.producer.requests(self._pushed(snapshot), gzip=dependencies.gzip)
+            requests = await dependencies.delivery.producer.requests(self._pushed(snapshot))
             counts = dependencies.delivery.producer.encoder.take_counts()
             self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
         # State, transitions and requests in one commit: after a crash no counter is lower than what was sent, and no

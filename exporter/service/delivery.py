@@ -76,11 +76,12 @@ class DeliveryService:
         retry = otlp.retry
         backoff = BackoffPolicy(retry.initial, retry.longest, min(1.0, retry.hold), retry.hold)
         rules = retry_rules(settings)
-        probes = ProbeRequests(identity(settings), self_metrics.instance, gzip=otlp.compression == "gzip")
+        gzip = otlp.compression == "gzip"
+        probes = ProbeRequests(identity(settings), self_metrics.instance, gzip=gzip)
         self._sender = Sender(storage, instrumented, accounting, backoff, rules=rules, probes=probes)
         storage.queue.wake = self._sender.wake
         encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
-        self.producer = RequestProducer(encoder, (worker or Worker()).run)
+        self.producer = RequestProducer(encoder, (worker or Worker()).run, gzip=gzip)
         self._send_task: asyncio.Task[None] | None = None
         self_metrics.register_callback(self._collect_metrics)
 

@@ -59,9 +59,9 @@ class Pipeline:
     accounting: DeliveryAccounting
     clock: FakeClock
 
-    async def enqueue(self, *numbers: float, gzip: bool = True) -> None:
+    async def enqueue(self, *numbers: float) -> None:
         points = gauge("x", *(({"i": str(i)}, i) for i in numbers))
-        await put_all(self.storage, await self.producer.requests(snapshot(points), gzip=gzip))
+        await put_all(self.storage, await self.producer.requests(snapshot(points)))
 
     async def deliver(self, *numbers: float) -> None:
         """Enqueue one snapshot and run the sender until the queue is empty."""

@@ -24,8 +24,8 @@ SNAPSHOT = snapshot(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
 
 @pytest.mark.parametrize("gzip", [True, False])
 async def test_a_snapshot_becomes_requests_of_bounded_size(*, gzip: bool) -> None:
-    producer = RequestProducer(Encoder(IDENTITY, max_points=300), asyncio.to_thread)
-    requests = await producer.requests(SNAPSHOT, gzip=gzip)
+    producer = RequestProducer(Encoder(IDENTITY, max_points=300), asyncio.to_thread, gzip=gzip)
+    requests = await producer.requests(SNAPSHOT)
     assert [request.points for request in requests] == [300, 300, 300, 100]
     assert {request.timestamp for request in requests} == {TIMESTAMP}
     assert {is_gzip(request.body) for request in requests} == {gzip}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.otlp.delivery.accounting import DeliveryState
@@ -63,7 +64,8 @@ async def test_an_error_that_is_not_about_points_drops_the_request_and_delivery_
 async def test_an_uncompressed_body_is_split_into_uncompressed_parts(backend: Backend) -> None:
     backend.default_reply = refuse_larger_than(1, 413)
     async with http_pipeline(Destination(backend.url, gzip=False)) as pipeline:
-        await pipeline.enqueue(1, 2, gzip=False)
+        pipeline.producer = replace(pipeline.producer, gzip=False)
+        await pipeline.enqueue(1, 2)
         await pipeline.deliver()
     assert backend.stored == [1, 2]
     assert all("Content-Encoding" not in request.headers for request in backend.received)

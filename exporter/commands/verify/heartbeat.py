@@ -18,10 +18,10 @@ from exporter.commands.verify.matching import SentFamily
 from exporter.commands.verify.report import VerifyReport
 from exporter.config.errors import without_secrets
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
-from exporter.net.gzip import gzip_body
 from exporter.net.http import BLOCK_BYTES, open_session
 from exporter.net.prometheus_api import PrometheusClient
 from exporter.net.prometheus_response import METRIC_NAME, Vector
+from exporter.otlp.delivery.producer import queued_request
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.result import Accepted, Retryable
 from exporter.otlp.transport.response import classify
@@ -139,13 +139,13 @@ def _endpoint(settings: Settings) -> PrometheusEndpoint:
 
 async def _push(settings: Settings, snapshot: MetricsSnapshot, deadline: float) -> str:
     """Push, and retry while the result is retryable; return the message of the endpoint. Raises PushError."""
-    (request,) = Encoder(identity(settings)).requests(snapshot)  # a heartbeat fits into one
-    body = gzip_body(request.body) if settings.otlp.compression == "gzip" else request.body
+    (encoded,) = Encoder(identity(settings)).requests(snapshot)  # a heartbeat fits into one
+    request = queued_request(encoded, snapshot.timestamp, gzip=settings.otlp.compression == "gzip")
     async with transport(settings) as sender:
         while True:
-            result = classify(await sender.post(body), request.point_count, time.time())
+            result = classify(await sender.post(request.body), request.points, time.time())
             if isinstance(result, Accepted) and result.accepted:
-                rejected = f"rejected {result.rejected} of {request.point_count} points" if result.rejected else ""
+                rejected = f"rejected {result.rejected} of {request.points} points" if result.rejected else ""
                 return ": ".join(filter(None, (rejected, result.message)))
             if not isinstance(result, Retryable) or time.monotonic() >= deadline:
                 reason = result.message or ("it rejects every point" if isinstance(result, Accepted) else "")

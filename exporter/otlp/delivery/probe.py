@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricFamily, MetricsSnapshot, Series
-from exporter.net.gzip import gzip_body
+from exporter.otlp.delivery.producer import queued_request
 from exporter.otlp.encode.encoder import Encoder
 from exporter.self_metrics import OwnMetric
-from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
     from exporter.otlp.encode.protobuf import Identity
+    from exporter.storage.model import QueuedRequest
 
 _PROBE: Final = OwnMetric.PROBE.value
 
@@ -37,5 +37,4 @@ class ProbeRequests:
         series = Series(_PROBE.name, (("instance", self.instance),))
         family = MetricFamily(_PROBE.name, _PROBE.type, _PROBE.help, [series], [1.0])
         (request,) = Encoder(self.identity).requests(MetricsSnapshot(timestamp, (family,)))
-        body = gzip_body(request.body) if self.gzip else request.body
-        return QueuedRequest(body, request.point_count, timestamp)
+        return queued_request(request, timestamp, gzip=self.gzip)

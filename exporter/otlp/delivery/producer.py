@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from exporter.metrics import MetricsSnapshot
     from exporter.otlp.encode.encoder import Encoder
+    from exporter.otlp.encode.protobuf import ExportRequest
 
     EncodeNext = Callable[[], QueuedRequest | None]
     RunOnWorker = Callable[[EncodeNext], Awaitable[QueuedRequest | None]]
@@ -24,20 +25,23 @@ class RequestProducer:
 
     encoder: Encoder
     run_on_worker: RunOnWorker
+    gzip: bool = True
 
-    async def requests(self, snapshot: MetricsSnapshot, *, gzip: bool = True) -> list[QueuedRequest]:
+    async def requests(self, snapshot: MetricsSnapshot) -> list[QueuedRequest]:
         """Return the requests of a snapshot, all of them: a cycle is committed completely or not at all."""
         encoded = self.encoder.requests(snapshot)
 
         def encode_next() -> QueuedRequest | None:
             request = next(encoded, None)
-            if request is None:
-                return None
-            body = gzip_body(request.body) if gzip else request.body
-            return QueuedRequest(body, request.point_count, snapshot.timestamp)
+            return None if request is None else queued_request(request, snapshot.timestamp, gzip=self.gzip)
 
         requests: list[QueuedRequest] = []
         # One at a time, so that other work of the worker is not held up by all of them.
         while (request := await self.run_on_worker(encode_next)) is not None:
             requests.append(request)
         return requests
+
+
+def queued_request(request: ExportRequest, timestamp: float, *, gzip: bool) -> QueuedRequest:
+    """Return an encoded request as it is queued, with the time of its points (Unix seconds)."""
+    return QueuedRequest(gzip_body(request.body) if gzip else request.body, request.point_count, timestamp)

@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter import log
-from exporter.net.gzip import gunzip_body, gzip_body, is_gzip
+from exporter.net.gzip import gunzip_body, is_gzip
 from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.bisect import RequestBisector
 from exporter.otlp.delivery.drop_log import DropLog
+from exporter.otlp.delivery.producer import queued_request
 from exporter.otlp.delivery.suspicion import PART, REPEATED, SLOW, FailureHistory, SuspicionLimits
 from exporter.otlp.encode.protobuf import ExportRequest, slice_request
 from exporter.otlp.result import DEFAULT_RULES, Accepted, Blocked, Permanent, Retryable, RetryRules
 from exporter.otlp.transport.response import classify
-from exporter.storage.model import Drop, QueuedRequest
+from exporter.storage.model import Drop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from exporter.otlp.result import RequestResult
     from exporter.otlp.transport.response import TransportOutcome
     from exporter.storage import Storage
+    from exporter.storage.model import QueuedRequest
 
 _log: Final = logging.getLogger(__name__)
 
@@ -371,5 +373,4 @@ class Sender:
 def _slice(request: QueuedRequest, span: range) -> QueuedRequest:
     """Return some points of a request as a request, compressed if that was."""
     plain = slice_request(ExportRequest(gunzip_body(request.body), request.points), span.start, span.stop)
-    body = gzip_body(plain.body) if is_gzip(request.body) else plain.body
-    return QueuedRequest(body, plain.point_count, request.timestamp)
+    return queued_request(plain, request.timestamp, gzip=is_gzip(request.body))

@@ -98,14 +98,17 @@ class UserErrorGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as in click
         """Run the command; exit with 0 if the reader of the output has gone."""
-        from exporter.commands.errors import EXIT_CODES, USER_ERRORS
-
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit does not fail
             sys.exit(0)
-        except USER_ERRORS as error:
+        except Exception as error:
+            # Only now, since it imports the modules of all commands: an exporter that runs has no use for them.
+            from exporter.commands.errors import EXIT_CODES, USER_ERRORS
+
+            if not isinstance(error, USER_ERRORS):
+                raise
             click.echo(f"error: {error}", err=True)
             sys.exit(EXIT_CODES.get(type(error), 1))
 

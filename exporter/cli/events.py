@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli.options import DURATION, FILE, exporter_options, print_lines, run_async
+from exporter.cli.options import DURATION, RECORDING, exporter_options, print_lines, run_async
 from exporter.cli.settings import load_settings
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from exporter.commands.events import HeldTransitions
     from exporter.commands.timeline import TransitionObject
 
-_RECORDING = click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
-
 
 @click.group("events")
 def events() -> None:
@@ -29,7 +27,7 @@ def events() -> None:
 
 @events.command("tail")
 @exporter_options
-@_RECORDING
+@RECORDING
 @click.option("--since", "seconds", type=DURATION, help="How far back to begin. Default: 1h; a recording: its start.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.pass_context
@@ -81,7 +79,7 @@ def _print_transition(transition: TransitionObject, *, as_json: bool) -> None:
 @click.command("story")
 @click.argument("rollout", metavar="NAMESPACE/NAME")
 @exporter_options
-@_RECORDING
+@RECORDING
 @click.option("--since", "seconds", type=DURATION, help="How far back to begin. Default: 1d; a recording: its start.")
 @click.pass_context
 def story(

@@ -56,6 +56,7 @@ class MomentParam(click.ParamType[float]):
 
 MOMENT: Final = MomentParam()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
+RECORDING: Final = click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
 
 
 _EXPORTER_OPTIONS: Final = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exporter.cli.options import DURATION, FILE, MOMENT, exporter_options, print_lines, run_async
+from exporter.cli.options import DURATION, MOMENT, RECORDING, exporter_options, print_lines, run_async
 from exporter.cli.settings import load_settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _origin_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose where rollouts are read; the command gets an _Origin as `origin`."""
 
     @_DIRECT
-    @click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
+    @RECORDING
     @exporter_options
     @wraps(command)
     def with_origin(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.commands.events import fetch_transitions
 from exporter.commands.rollout_source import ExporterRollouts
-from exporter.commands.timeline import image_texts, text_of, type_text
+from exporter.commands.timeline import image_texts, text_of, time_text, type_text
 from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
@@ -107,11 +106,13 @@ async def history_at(address: ExporterAddress, name: str | None, timestamp: floa
     held = await fetch_transitions(address, 0.0, name or "")
     if timestamp < held.held_since:
         hint = "use --recording; storage.history sets for how long it is held"
-        raise ExplainError(f"{_utc(timestamp)} is before the history, which begins at {_utc(held.held_since)}; {hint}")
+        raise ExplainError(
+            f"{time_text(timestamp)} is before the history, which begins at {time_text(held.held_since)}; {hint}"
+        )
     last = {each["rollout"]: each for each in held.transitions if each["at"] <= timestamp and "rollout" in each}
     if not last:
         subject = name or "any rollout"
-        raise ExplainError(f"the history has no transition of {subject} from {_utc(held.held_since)} until then")
+        raise ExplainError(f"the history has no transition of {subject} from {time_text(held.held_since)} until then")
     moment = {"at": timestamp, "history_since": held.held_since}
     return [{"rollout": last_name, **moment, "transition": last[last_name]} for last_name in sorted(last)]
 
@@ -120,8 +121,8 @@ def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the history has of a rollout at a time, line by line."""
     transition = moment["transition"]
     age = duration_text(moment["at"] - transition["at"])
-    yield f"{moment['rollout']} at {_utc(moment['at'])}, by its last transition"
-    yield f"  {type_text(transition)} at {_utc(transition['at'])}, {age} before: {text_of(transition)}"
+    yield f"{moment['rollout']} at {time_text(moment['at'])}, by its last transition"
+    yield f"  {type_text(transition)} at {time_text(transition['at'])}, {age} before: {text_of(transition)}"
     if "revision" in transition:
         yield f"  revision: {transition['revision']} {image_texts(transition)}".rstrip()
     if "fraction" in transition:
@@ -152,13 +153,13 @@ def _state(rollout: RolloutObject) -> Iterator[str]:
     if phase is None and not rollout["last_seen"]:
         yield "  phase: unknown; no controller has exported it yet"
     elif phase is None:
-        yield f"  phase: unknown since {_utc(rollout['last_seen'])}, when {rollout['controller']} last exported it"
+        yield f"  phase: unknown since {time_text(rollout['last_seen'])}, when {rollout['controller']} last exported it"
     else:
-        yield f"  phase: {phase} since {_utc(rollout['phase_since'])}, exported by {rollout['controller']}"
+        yield f"  phase: {phase} since {time_text(rollout['phase_since'])}, exported by {rollout['controller']}"
     yield f"  update state: {_UPDATE_STATES[rollout['standing']]} (by {rollout['evidence']})"
     update = rollout["update"]
     if update is not None:
-        since = "before it was first observed" if update["since"] is None else _utc(update["since"])
+        since = "before it was first observed" if update["since"] is None else time_text(update["since"])
         yield f"  update: {update['kind']}, since {since}"
     counts = ", ".join(f"{count} {result}" for result, count in rollout["updates"].items())
     yield f"  finished updates since it was first observed: {counts or 'none'}"
@@ -184,7 +185,3 @@ def _fraction(rollout: RolloutObject) -> Iterator[str]:
     for method, description in _METHODS.items():
         value = fraction["estimates"].get(method)
         yield f"    {method} ({description}): {'unavailable' if value is None else f'{value:.3g}'}"
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -13,7 +13,7 @@ from exporter.rollouts.details import BAD_PHASES, FINISHED_BADLY
 from exporter.rollouts.explain.model import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.rollouts.details import AnalysisRunDetails, MetricMeasurements, RolloutDetails
     from exporter.rollouts.model import ControllerView, RolloutStatus, UpdateMemory
@@ -213,9 +213,12 @@ def _cause_by_events(memory: UpdateMemory) -> Blame:
 
 def abort_count(memory: UpdateMemory) -> float:
     """Return by how much RolloutAborted grew in an attempt, 0 if unknown."""
-    if not memory.counts or not memory.counts_before:
-        return 0.0
-    return memory.counts["RolloutAborted"] - memory.counts_before["RolloutAborted"]
+    return growth(memory.counts_before, memory.counts, "RolloutAborted")
+
+
+def growth(before: Mapping[str, float], counts: Mapping[str, float], reason: str) -> float:
+    """Return by how much the counter of an event's reason grew, 0 if unknown."""
+    return counts[reason] - before[reason] if before and counts else 0.0
 
 
 def failed_step(details: RolloutDetails, cause: Blame | None) -> int | None:

@@ -70,7 +70,7 @@ def _follow_phase(before: RolloutState | None, state: RolloutState, memory: Upda
     if not (began or retried):
         return memory
     # An abort that was counted in the same interval may be of the former attempt.
-    is_certain = not _growth(previous, counts, "RolloutAborted")
+    is_certain = not causes.growth(previous, counts, "RolloutAborted")
     return _new_attempt(memory, previous if is_certain else {})
 
 
@@ -78,7 +78,7 @@ def _follow_status(previous: Mapping[str, float], memory: UpdateMemory, status: 
     """Follow attempts by rollout state; `previous` are the counters of the tick before."""
     details = status.details or NO_DETAILS
     if status.current_hash != memory.hash:
-        is_certain = memory.aborted_at is not None or _growth(previous, memory.counts, "RolloutAborted") <= 1
+        is_certain = memory.aborted_at is not None or causes.growth(previous, memory.counts, "RolloutAborted") <= 1
         attempt = _new_attempt(memory, previous if memory.hash and is_certain else {})
         attempt = replace(attempt, revision=details.revision, hash=status.current_hash)
         memory = _with_replaced(attempt, replace(memory, counts=previous), status)
@@ -111,15 +111,10 @@ def _with_replaced(attempt: UpdateMemory, former: UpdateMemory, status: RolloutS
         return attempt
     # Another revision may have come and gone in between, or the former one have been aborted.
     follows = former.revision.isdigit() and attempt.revision == str(int(former.revision) + 1)
-    if not follows or _growth(former.counts, attempt.counts, "RolloutAborted"):
+    if not follows or causes.growth(former.counts, attempt.counts, "RolloutAborted"):
         return attempt
-    certain = not _growth(former.counts, attempt.counts, "RolloutStepCompleted")
+    certain = not causes.growth(former.counts, attempt.counts, "RolloutStepCompleted")
     return replace(attempt, replaced_revision=former.revision, replaced_step=former.last_step if certain else None)
-
-
-def _growth(before: Mapping[str, float], counts: Mapping[str, float], reason: str) -> float:
-    """Return by how much a counter grew, 0 if unknown."""
-    return counts[reason] - before[reason] if before and counts else 0.0
 
 
 def _with_abort(previous: Mapping[str, float], memory: UpdateMemory, status: RolloutStatus) -> UpdateMemory:
@@ -127,7 +122,7 @@ def _with_abort(previous: Mapping[str, float], memory: UpdateMemory, status: Rol
     details = status.details or NO_DETAILS
     aborted_at = details.aborted_at or 0.0
     if memory.aborted_at is None:
-        certain = not _growth(previous, memory.counts, "RolloutStepCompleted")
+        certain = not causes.growth(previous, memory.counts, "RolloutStepCompleted")
         memory = replace(memory, aborted_at=aborted_at, aborted_step=memory.last_step if certain else None)
     elif aborted_at and memory.aborted_at and aborted_at != memory.aborted_at:  # a retry between two ticks
         retry = _new_attempt(memory, previous)

@@ -223,7 +223,7 @@ def check_listen_address(value: object) -> object:
 
 
 def matches_any(text: str, globs: Iterable[str]) -> bool:
-    """Return whether one of some globs matches a complete text, in which case matters."""
+    """Return whether a complete text matches one of the globs; upper and lower case differ."""
     return any(fnmatchcase(text, glob) for glob in globs)
 
 

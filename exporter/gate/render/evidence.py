@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.gate.arguments import substitute_known
 from exporter.gate.go_format import format_duration
 from exporter.gate.render.answers import Signal
+from exporter.gate.render.signals import DURATIONS, NAMESPACE, REQUESTS, SERVICE, braces
 
 if TYPE_CHECKING:
     from exporter.gate.render.answers import Answers
@@ -30,8 +31,8 @@ FAST_BURN: Final = 14
 BUDGET_DAYS: Final = 30
 """The period of `--slo`."""
 DEFAULT_METRICS: Final = {
-    Signal.ERROR_RATE: "http_requests_total",
-    Signal.LATENCY: "http_request_duration_seconds_bucket",
+    Signal.ERROR_RATE: REQUESTS,
+    Signal.LATENCY: DURATIONS,
 }
 
 
@@ -189,8 +190,7 @@ def _metric(answers: Answers) -> str:
 
 
 def _braces(answers: Answers, matcher: str) -> str:
-    matchers = ('namespace="{{args.namespace}}"', f'{answers.service_label}="{{{{args.service-name}}}}"', matcher)
-    return f"{{{', '.join(filter(None, matchers))}}}"
+    return braces(f'namespace="{NAMESPACE}"', f'{answers.service_label}="{SERVICE}"', matcher)
 
 
 def _total(answers: Answers) -> str:

@@ -19,6 +19,10 @@ SERVICE: Final = "{{args.service-name}}"
 ROLLOUT: Final = "{{args.rollout-name}}"
 ERROR_SHARE: Final = "share of bad requests, 0 to 1"
 SUCCESS, FAILURE = "{{args.success}}", "{{args.failure}}"
+REQUESTS, DURATIONS = "http_requests_total", "http_request_duration_seconds_bucket"
+"""The metrics of requests and of their durations, unless the user names another one."""
+HAS_DATA: Final = "len(result) > 0 && !isNaN(result[0])"
+"""The condition of a result with a value, of a query with at most one series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ def query(answers: Answers) -> str:
     return SIGNALS[answers.signal].query(answers).strip("\n")
 
 
-def _braces(*matchers: str) -> str:
+def braces(*matchers: str) -> str:
+    """Return the label matchers of a selector; those that are "" are omitted."""
     return f"{{{', '.join(matcher for matcher in matchers if matcher)}}}"
 
 
@@ -56,14 +61,14 @@ def _share(bad: str, total: str, window: str, join: str = "") -> str:
 
 
 def _error_rate(answers: Answers) -> str:
-    name, matchers = answers.metric or "http_requests_total", _canary_matchers(answers)
-    bad, total = f"{name}{_braces(*matchers, answers.errors)}", f"{name}{_braces(*matchers)}"
+    name, matchers = answers.metric or REQUESTS, _canary_matchers(answers)
+    bad, total = f"{name}{braces(*matchers, answers.errors)}", f"{name}{braces(*matchers)}"
     return _share(bad, total, format_duration(answers.range))
 
 
 def _latency(answers: Answers) -> str:
-    name = answers.metric or "http_request_duration_seconds_bucket"
-    buckets = f"rate({name}{_braces(*_canary_matchers(answers))}[{format_duration(answers.range)}])"
+    name = answers.metric or DURATIONS
+    buckets = f"rate({name}{braces(*_canary_matchers(answers))}[{format_duration(answers.range)}])"
     return f"histogram_quantile({answers.quantile:g}, sum by (le) ({buckets}))"
 
 
@@ -80,7 +85,7 @@ def _apm(answers: Answers) -> str:
     # Last9's metrics of traces have no label of the pod, so canary and stable cannot be distinguished.
     matchers = (f'service_name="{SERVICE}"', 'env="{{args.environment}}"', 'span_kind="SPAN_KIND_SERVER"')
     name, errors = answers.metric or "trace_endpoint_count", 'http_status_code=~"5.."'
-    bad, total = f"{name}{_braces(*matchers, errors)}", f"{name}{_braces(*matchers)}"
+    bad, total = f"{name}{braces(*matchers, errors)}", f"{name}{braces(*matchers)}"
     return _share(bad, total, format_duration(answers.range))
 
 
@@ -90,12 +95,12 @@ def _comparison(answers: Answers) -> str:
 
 
 def _share_of_role(answers: Answers, role: str) -> str:
-    name = answers.metric or "http_requests_total"
+    name = answers.metric or REQUESTS
     namespace = f'namespace="{NAMESPACE}"'
     pods = f'argo_rollouts_pod_info{{namespace="{NAMESPACE}", name="{ROLLOUT}", role="{role}"}}'
     # == 1: after a pod's role changes, the series of the old role is exported as 0 for some minutes.
     join = f" * on (namespace, pod) group_left (role, name) ({pods} == 1)"
-    bad, total = f"{name}{_braces(namespace, answers.errors)}", f"{name}{_braces(namespace)}"
+    bad, total = f"{name}{braces(namespace, answers.errors)}", f"{name}{braces(namespace)}"
     return _share(bad, total, format_duration(answers.range), join)
 
 
@@ -103,23 +108,23 @@ def _alerts(answers: Answers) -> str:
     name = answers.metric or "ALERTS"
     firing, service = 'alertstate="firing"' if name == "ALERTS" else "", f'{answers.service_label}="{SERVICE}"'
     # Of another series, such as a recording rule's, those above 0 count. No alert has no series.
-    return f"count({name}{_braces(firing, service)} > 0) or vector(0)"
+    return f"count({name}{braces(firing, service)} > 0) or vector(0)"
 
 
 def _new_errors(answers: Answers) -> str:
-    name, label = answers.metric or "http_requests_total", answers.error_label
+    name, label = answers.metric or REQUESTS, answers.error_label
     service = (f'namespace="{NAMESPACE}"', f'{answers.service_label}="{SERVICE}"')
     window = format_duration(answers.range)
     roles = f'argo_rollouts_pod_info{{namespace="{NAMESPACE}", name="{ROLLOUT}", role="canary"}}'
     join = f" * on (namespace, pod) group_left () ({roles} == 1)"
     has_label, other_pods = f'{label}!=""', f'pod!~".+-{HASH}-.+"'
-    bad = f"{name}{_braces(*service, has_label, answers.errors)}"
-    others = f"{name}{_braces(*service, other_pods, has_label, answers.errors)}"
+    bad = f"{name}{braces(*service, has_label, answers.errors)}"
+    others = f"{name}{braces(*service, other_pods, has_label, answers.errors)}"
     # A counter that begins at 1 has no rate, but the pods of the canary are as old as the update.
     return (
         f"(\n  count(\n    sum by ({label}) ({bad}{join}) > 0\n    unless on ({label})\n"
         f"    max by ({label}) (max_over_time({others}[1d])) > 0\n  )\n  or vector(0)\n)\n"
-        f"and on ()\nsum(rate({name}{_braces(*service)}[{window}]){join}) > 0"
+        f"and on ()\nsum(rate({name}{braces(*service)}[{window}]){join}) > 0"
     )
 
 
@@ -201,8 +206,7 @@ def conditions(answers: Answers) -> ConditionPair:
         case promql.ResultType.SCALAR:
             return _compare(answers, "result", "!isNaN(result)", "isNaN(result)")
         case promql.ResultType.VECTOR if promql.single_series_labels(expression) is not None:
-            has_data = "len(result) > 0 && !isNaN(result[0])"
-            return _compare(answers, "result[0]", has_data, "len(result) == 0 || isNaN(result[0])")
+            return _compare(answers, "result[0]", HAS_DATA, "len(result) == 0 || isNaN(result[0])")
         case promql.ResultType.VECTOR:
             return _compare_all(answers)
         case other:
@@ -216,8 +220,7 @@ def sequential_conditions() -> ConditionPair:
 
 def value_conditions(success: str, failure: str) -> ConditionPair:
     """Return the conditions of a query with one value; no data and NaN are neither good nor bad."""
-    has_data = "len(result) > 0 && !isNaN(result[0])"
-    return ConditionPair(f"{has_data} && result[0] {success}", f"{has_data} && result[0] {failure}")
+    return ConditionPair(f"{HAS_DATA} && result[0] {success}", f"{HAS_DATA} && result[0] {failure}")
 
 
 def _compare(answers: Answers, value: str, has_data: str, no_data: str) -> ConditionPair:

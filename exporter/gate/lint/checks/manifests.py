@@ -133,7 +133,7 @@ def check_unknown(lint_input: LintInput) -> Iterator[Issue]:
         if use.schema is None:
             similar = get_close_matches(use.name, use.siblings, 1)
             yield use.issue(
-                f"there is no field {use.name} here: kubectl rejects it, or the API server drops it silently",
+                f"there is no field {use.name} here: {_DROPPED}",
                 f"write {similar[0]}, if you meant that"
                 if similar
                 else f"use one of: {', '.join(sorted(use.siblings))}",

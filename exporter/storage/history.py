@@ -18,6 +18,7 @@ from exporter.storage.model import TransitionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from exporter.storage.model import StorageConfig
 
@@ -97,7 +98,10 @@ class History:
                 and (not types or record.type in types)
             )
 
-        stored, damaged = await self._call(lambda: self._read_stored(after, passes, limit))
+        stored: Sequence[TransitionRecord] = ()
+        damaged: frozenset[int] = frozenset()
+        if (directory := self._config.directory) is not None:
+            stored, damaged = await self._call(lambda: _read_stored(directory / DATABASE_FILE, after, passes, limit))
         if new := damaged - self.damaged:
             self.damaged |= new
             _log.warning("stored transitions are damaged", extra=fields(numbers=sorted(new), hint="check the disk"))
@@ -105,31 +109,10 @@ class History:
         records = {record.sequence: record for record in chain(stored, filter(passes, self._recent))}
         return [records[sequence] for sequence in sorted(records)[-limit:]]
 
-    def _read_stored(
-        self, after: int, passes: Callable[[TransitionRecord], bool], limit: int
-    ) -> tuple[Sequence[TransitionRecord], frozenset[int]]:
-        """Return the newest stored transitions, and the numbers of damaged ones among them."""
-        records: list[TransitionRecord] = []
-        damaged: set[int] = set()
-        if self._config.directory is not None:
-            with closing(schema.connect(self._config.directory / DATABASE_FILE, "ro")) as connection:
-                for row in connection.execute(schema.TRANSITIONS_AFTER, (after,)):
-                    sequence, timestamp, namespace, name, type_, body, _ = row
-                    record = TransitionRecord(timestamp, namespace, name, type_, body, sequence)
-                    if not schema.is_sound(row):
-                        damaged.add(sequence)
-                    elif passes(record):
-                        records.append(record)
-                    if len(records) == limit:
-                        break
-        return records, frozenset(damaged)
-
     async def _call(self, function: Callable[[], T]) -> T:
-        """Run a function in a thread if it reads the disk, one after another, for `patience` at most."""
+        """Run a function that reads the disk in a thread, one after another, for `patience` at most."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         thread = threading.Thread(target=_run, args=(function, future), name="history reader", daemon=True)
-        if self._config.directory is None:
-            return function()
         try:
             async with asyncio.timeout(self._config.limits.patience), self._lock:
                 if self._hanging_thread is None or not self._hanging_thread.is_alive():
@@ -138,6 +121,25 @@ class History:
         except TimeoutError:
             self._hanging_thread = self._hanging_thread if thread.ident is None else thread
             raise HistoryUnreadableError("the disk of storage.directory does not answer: check its volume") from None
+
+
+def _read_stored(
+    path: Path, after: int, passes: Callable[[TransitionRecord], bool], limit: int
+) -> tuple[Sequence[TransitionRecord], frozenset[int]]:
+    """Return the newest stored transitions, and the numbers of damaged ones among them."""
+    records: list[TransitionRecord] = []
+    damaged: set[int] = set()
+    with closing(schema.connect(path, "ro")) as connection:
+        for row in connection.execute(schema.TRANSITIONS_AFTER, (after,)):
+            sequence, timestamp, namespace, name, type_, body, _ = row
+            record = TransitionRecord(timestamp, namespace, name, type_, body, sequence)
+            if not schema.is_sound(row):
+                damaged.add(sequence)
+            elif passes(record):
+                records.append(record)
+            if len(records) == limit:
+                break
+    return records, frozenset(damaged)
 
 
 def _run(function: Callable[[], T], future: asyncio.Future[T]) -> None:

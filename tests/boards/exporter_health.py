@@ -6,16 +6,12 @@ from typing import Final
 
 from exporter.otlp.delivery.accounting import DeliveryState
 from tests.boards.expressions import CLUSTER, CLUSTER_LABEL, CLUSTERS, WINDOW, number_states, state_number
-from tests.boards.panels import Dashboard, Panel, Query, Row, Variable
+from tests.boards.panels import Dashboard, Panel, Query, Row, Variable, stat
 
 EXPORTER: Final = f'{CLUSTER},instance=~"$instance"'
 DELIVERY_STATES: Final = number_states(*(state.value for state in DeliveryState))
 TARGET_LABELS: Final = "$cluster_label, source, installation, instance"
 TARGET_LEGEND: Final = "{{source}} {{instance}}"
-
-
-def _stat(title: str, description: str, expr: str, unit: str, *steps: tuple[float | None, str]) -> Panel:
-    return Panel(title, description, [Query(expr)], kind="stat", unit=unit, width=4, height=4, steps=steps)
 
 
 def _rate(name: str, by: str = "instance") -> str:
@@ -38,7 +34,7 @@ OVERVIEW: Final = (
         height=4,
         states=DELIVERY_STATES,
     ),
-    _stat(
+    stat(
         "Delivery lag",
         "Time from scrape to acknowledgement of the last request.",
         f"max(rollouts_exporter_delivery_lag_seconds{{{EXPORTER}}})",
@@ -47,7 +43,7 @@ OVERVIEW: Final = (
         (60, "yellow"),
         (600, "red"),
     ),
-    _stat(
+    stat(
         "Queue usage",
         "Share of storage.max_bytes; at the limit the oldest requests are dropped.",
         f"max(rollouts_exporter_queue_bytes{{{EXPORTER}}} / rollouts_exporter_queue_limit_bytes{{{EXPORTER}}})",
@@ -56,7 +52,7 @@ OVERVIEW: Final = (
         (0.5, "yellow"),
         (0.8, "red"),
     ),
-    _stat(
+    stat(
         "Targets down",
         "Targets whose last scrape failed.",
         f"count(max by ({TARGET_LABELS}) (rollouts_exporter_target_up{{{CLUSTER}}}) == 0) or vector(0)",
@@ -64,7 +60,7 @@ OVERVIEW: Final = (
         (None, "green"),
         (1, "red"),
     ),
-    _stat(
+    stat(
         "Exported series",
         "Series exported in the last cycle.",
         f"max(rollouts_exporter_series{{{EXPORTER}}})",

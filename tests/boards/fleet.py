@@ -19,7 +19,7 @@ from tests.boards.expressions import (
     WINDOW,
     state_number,
 )
-from tests.boards.panels import Dashboard, Panel, Query, Row, Variable
+from tests.boards.panels import Dashboard, Panel, Query, Row, Variable, stat
 
 ROLLOUTS: Final = f'{CLUSTER},namespace=~"$namespace"'
 ACTIVE: Final = f'max by ({KEY}, phase) (argo_rollouts_phase{{{ROLLOUTS},phase!="Completed"}}) == 1'
@@ -64,46 +64,46 @@ TABLE: Final = {
 }
 
 
-def _stat(title: str, description: str, expr: str, *steps: tuple[float | None, str]) -> Panel:
-    return Panel(title, description, [Query(expr)], kind="stat", width=4, height=4, steps=steps or ((None, "blue"),))
-
-
 OVERVIEW: Final = (
-    _stat(
+    stat(
         "Rollouts",
         "Rollouts exported by a leading controller.",
         f'count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Completed"}}))',
     ),
-    _stat(
+    stat(
         "Updating",
         "Rollouts whose current revision differs from the stable one. Progressing alone does not mean an update.",
         f"sum(max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}})) or vector(0)",
     ),
-    _stat(
+    stat(
         "Paused updates",
         "Paused for a duration, until a promotion, or after an inconclusive analysis.",
         f'count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Paused"}}) == 1'
         f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1) or vector(0)",
+        "short",
         (None, "blue"),
     ),
-    _stat(
+    stat(
         "Degraded",
         "Rollouts in phase Abort, Timeout, Error or InvalidSpec.",
         f"sum(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},{DEGRADED}}})) or vector(0)",
+        "short",
         (None, "green"),
         (1, "red"),
     ),
-    _stat(
+    stat(
         "Unknown state",
         "Rollouts with unknown state; the panel at the bottom shows the reasons.",
         f"count(max by ({KEY}) (argo_rollouts_unknown{{{ROLLOUTS}}}) == 1) or vector(0)",
+        "short",
         (None, "green"),
         (1, "yellow"),
     ),
-    _stat(
+    stat(
         "Leading controllers",
         "One per installation of Argo Rollouts. Without a leader no rollout is reconciled or aborted.",
         f"sum(max by ($cluster_label, installation, instance) (argo_rollouts_controller_leader{{{CLUSTER}}}))",
+        "short",
         (None, "red"),
         (1, "green"),
     ),
@@ -217,59 +217,50 @@ RESULTS: Final = (
 )
 FAILED: Final = "aborted|rolled_back"
 FAILED_DURATION: Final = f'argo_rollouts_update_duration_seconds_sum{{{ROLLOUTS},result=~"{FAILED}"}}'
-
-
-def _figure(title: str, description: str, expr: str, unit: str) -> Panel:
-    return Panel(
-        title,
-        description,
-        [Query(expr)],
-        kind="stat",
-        unit=unit,
-        width=4,
-        height=5,
-        steps=((None, "blue"),),
-    )
-
-
 DELIVERY: Final = (
-    _figure(
+    stat(
         "Deployment frequency",
         "Promoted updates a day. With progressive delivery a deployment counts once all traffic is on it.",
         f'sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result="promoted"}}[$__range])) / ($__range_s / 86400)',
         "short",
+        height=5,
     ),
-    _figure(
+    stat(
         "Change failure rate",
         "Share of updates that were aborted or rolled back. An abort is a failure that the canary contained.",
         f'sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result=~"{FAILED}"}}[$__range]))'
         f' / (sum(increase(argo_rollouts_updates_total{{{ROLLOUTS},result=~"{FINAL_RESULTS}"}}[$__range])) > 0)',
         "percentunit",
+        height=5,
     ),
-    _figure(
+    stat(
         "Time to restore",
         "From the start of an update that failed to its abort or roll-back, on average: how long some users had it.",
         f"sum(increase({FAILED_DURATION}[$__range]))"
         f" / (sum(increase({FAILED_DURATION.replace('_sum', '_count')}[$__range])) > 0)",
         "s",
+        height=5,
     ),
-    _figure(
+    stat(
         "Lead time",
         "From commit to promotion, on average of each rollout's last promotion. Requires lifecycle.commit_time.",
         f"avg(max by ({KEY}) (argo_rollouts_last_lead_time_seconds{{{ROLLOUTS}}}))",
         "s",
+        height=5,
     ),
-    _figure(
+    stat(
         "Waiting for people",
         "Time of updates that only a person could end: open pauses, inconclusive analyses. Timers are not in it.",
         f'sum(increase(argo_rollouts_update_seconds_total{{{ROLLOUTS},activity="person"}}[$__range]))',
         "s",
+        height=5,
     ),
-    _figure(
+    stat(
         "Exposure of canaries",
         "Integral of the canary fraction over time: a minute of all traffic of one rollout is 60 s.",
         f"sum(increase(argo_rollouts_canary_exposure_seconds_total{{{ROLLOUTS}}}[$__range]))",
         "s",
+        height=5,
     ),
     Panel(
         "Where the time of updates goes",

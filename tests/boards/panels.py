@@ -116,6 +116,35 @@ OPTIONS: Final[Mapping[str, Json]] = {
 }
 
 
+def stat(
+    title: str,
+    description: str,
+    query: str | Query | Sequence[Query],
+    unit: str = "short",
+    *steps: tuple[float | None, str],
+    height: int = 4,
+    text: str = "auto",
+) -> Panel:
+    """Return a panel with one value; its `text` is Grafana's text mode, auto: a name only where there are several."""
+    queries = [Query(query)] if isinstance(query, str) else [query] if isinstance(query, Query) else query
+    extra = {"options": {**OPTIONS["stat"], "textMode": text}}
+    steps = steps or ((None, "blue"),)
+    return Panel(title, description, queries, "stat", unit, width=4, height=height, steps=steps, extra=extra)
+
+
+def label_table(
+    title: str, description: str, expr: str, width: int, height: int = 5, *, filterable: bool = False
+) -> Panel:
+    """Return a table of the labels of info series."""
+    custom = {"align": "left", **({"filterable": True} if filterable else {})}
+    hidden = {"excludeByName": {"Time": True, "Value": True}, "renameByName": {}}
+    extra = {
+        "fieldConfig": {"defaults": {"custom": custom}, "overrides": []},
+        "transformations": [{"id": "organize", "options": hidden}],
+    }
+    return Panel(title, description, [Query(expr)], "table", width=width, height=height, extra=extra)
+
+
 def _target(query: Query, reference: str, kind: str) -> Json:
     instant = query.instant or kind in {"stat", "table"}
     return {

@@ -20,42 +20,10 @@ from tests.boards.expressions import (
     WINDOW,
     state_number,
 )
-from tests.boards.panels import OPTIONS, Annotation, Dashboard, Panel, Query, Row, Variable
+from tests.boards.panels import Annotation, Dashboard, Panel, Query, Row, Variable, label_table, stat
 
 ANALYSIS_RUNS: Final = f'{CLUSTER},namespace=~"$namespace",name=~"$rollout-[a-z0-9]+-[0-9].*"'
 """AnalysisRuns of the rollout: `<rollout>-<hash>-<revision>…`."""
-
-
-def _stat(
-    title: str,
-    description: str,
-    query: Query | tuple[Query, ...],
-    unit: str,
-    *steps: tuple[float | None, str],
-    text: str = "auto",
-) -> Panel:
-    """Return a panel with one value; its `text` is Grafana's text mode, auto: a name only where there are several."""
-    steps, queries = steps or ((None, "blue"),), query if isinstance(query, tuple) else (query,)
-    extra = {"options": {**OPTIONS["stat"], "textMode": text}}
-    return Panel(title, description, queries, kind="stat", unit=unit, width=4, height=4, steps=steps, extra=extra)
-
-
-def _table(title: str, description: str, expr: str, width: int) -> Panel:
-    """Return a table of the labels of info series."""
-    return Panel(
-        title,
-        description,
-        [Query(expr)],
-        kind="table",
-        width=width,
-        height=5,
-        extra={
-            "fieldConfig": {"defaults": {"custom": {"align": "left"}}, "overrides": []},
-            "transformations": [
-                {"id": "organize", "options": {"excludeByName": {"Time": True, "Value": True}, "renameByName": {}}}
-            ],
-        },
-    )
 
 
 OVERVIEW: Final = (
@@ -68,13 +36,13 @@ OVERVIEW: Final = (
         height=4,
         states=PHASE_STATES,
     ),
-    _stat(
+    stat(
         "Time in phase",
         "Time since the phase was first seen.",
         Query(f"time() - max(argo_rollouts_phase_start_timestamp_seconds{{{ROLLOUT}}})"),
         "s",
     ),
-    _stat(
+    stat(
         "Canary",
         "Share of traffic on the canary, by the best available method; absent if unknown.",
         Query(f"max(argo_rollouts_canary_fraction{{{ROLLOUT}}})"),
@@ -82,7 +50,7 @@ OVERVIEW: Final = (
         (None, "green"),
         (0.001, "orange"),
     ),
-    _stat(
+    stat(
         "Step",
         "Index of the current canary step, and number of steps; at the end both are the same. Requires rollout state.",
         (
@@ -91,14 +59,14 @@ OVERVIEW: Final = (
         ),
         "short",
     ),
-    _stat(
+    stat(
         "Time paused, by reason",
         "Inconclusive…: until a promotion; CanaryPauseStep: for its duration or until one. Requires rollout state.",
         Query(f"time() - max by (reason) (argo_rollouts_pause_start_timestamp_seconds{{{ROLLOUT}}})", "{{reason}}"),
         "s",
         (None, "yellow"),
     ),
-    _stat(
+    stat(
         "Last update duration",
         "Duration of the last update with each result.",
         Query(f"max by (result) (argo_rollouts_last_update_duration_seconds{{{ROLLOUT}}})", "{{result}}"),
@@ -120,26 +88,26 @@ EXPLANATION: Final = (
         height=5,
         states=ACTIVITY_STATES,
     ),
-    _table(
+    label_table(
         "Last update",
         "Result of the last update; of an abort with its cause and the metric that failed.",
         f"max by (result, cause, analysis_metric) (argo_rollouts_last_update_info{{{ROLLOUT}}}) == 1",
         8,
     ),
-    _stat(
+    stat(
         "Kind of step",
         "Kind of the current canary step; done: behind the last one. Requires rollout state.",
         Query(f"max by (kind) (argo_rollouts_canary_step_info{{{ROLLOUT}}}) == 1", "{{kind}}"),
         "short",
         text="name",
     ),
-    _stat(
+    stat(
         "Timed pause ends in",
         "Time until the pause under way ends by itself; absent without a timed pause. Requires rollout state.",
         Query(f"max(argo_rollouts_pause_end_timestamp_seconds{{{ROLLOUT}}}) - time()"),
         "s",
     ),
-    _stat(
+    stat(
         "Routes to the canary",
         "Header and mirror routes: they reach the canary at weight 0, and are not in the canary fraction.",
         Query(f"max by (kind) (argo_rollouts_canary_routes{{{ROLLOUT}}})", "{{kind}}"),
@@ -147,13 +115,13 @@ EXPLANATION: Final = (
         (None, "orange"),
         text="value_and_name",
     ),
-    _stat(
+    stat(
         "Canary exposure",
         "Integral of the canary fraction in the selected time range: a minute of all traffic is 60 s.",
         Query(f"sum(increase(argo_rollouts_canary_exposure_seconds_total{{{ROLLOUT}}}[$__range]))"),
         "s",
     ),
-    _table(
+    label_table(
         "Versions",
         "Images of the stable and of the new revision, from pods or from the template.",
         f"max by (role, image, tag) (argo_rollouts_version_info{{{ROLLOUT}}}) == 1",
@@ -249,23 +217,13 @@ EVENTS: Final = (
         unit="ops",
         width=6,
     ),
-    Panel(
+    label_table(
         "Pods",
         "Role, revision and node of each pod.",
-        [
-            Query(
-                f"max by (pod, role, revision, pod_template_hash, node) (argo_rollouts_pod_info{{{ROLLOUT}}}) == 1",
-            )
-        ],
-        kind="table",
-        width=24,
-        height=7,
-        extra={
-            "fieldConfig": {"defaults": {"custom": {"align": "left", "filterable": True}}, "overrides": []},
-            "transformations": [
-                {"id": "organize", "options": {"excludeByName": {"Time": True, "Value": True}, "renameByName": {}}}
-            ],
-        },
+        f"max by (pod, role, revision, pod_template_hash, node) (argo_rollouts_pod_info{{{ROLLOUT}}}) == 1",
+        24,
+        7,
+        filterable=True,
     ),
 )
 

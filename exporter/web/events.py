@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
+from exporter.web.shared_page import closing_after
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -137,15 +139,10 @@ class EventHandlers:
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes, *, prepare: bool = False) -> None:
     """Send a part of a stream. Raises TimeoutError after closing the connection of a reader that does not read."""
-    try:
-        async with asyncio.timeout(WRITE_SECONDS):
-            if prepare:
-                await response.prepare(request)
-            await response.write(data)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise
+    async with closing_after(request, WRITE_SECONDS):
+        if prepare:
+            await response.prepare(request)
+        await response.write(data)
 
 
 def _message(event: StoredEvent) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from struct import pack
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,7 @@ from isal import isal_zlib
 from exporter.net.gzip import MAX_BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from aiohttp import web
 
@@ -138,14 +138,22 @@ class Readers:
 
 async def send_blocks(request: web.BaseRequest, response: web.StreamResponse, blocks: Iterable[bytes]) -> None:
     """Send a page; a reader that hangs up or does not read ends it."""
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
+    # That it does is the reader's business, and no error of ours.
+    with suppress(ConnectionError, TimeoutError):
+        async with closing_after(request, SEND_SECONDS):
             await response.prepare(request)
             for block in blocks:
                 await response.write(block)
             await response.write_eof()
+
+
+@asynccontextmanager
+async def closing_after(request: web.BaseRequest, seconds: float) -> AsyncIterator[None]:
+    """Close the connection of a reader that takes longer than that to read; then raises TimeoutError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
-    except ConnectionError:
-        pass  # the reader's business, and no error of ours
+        raise

@@ -9,6 +9,7 @@ from exporter.config.section import ClientTlsSection
 from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     import trustme
@@ -21,10 +22,10 @@ def replace_file(file: Path, text: str | bytes) -> Path:
     return file
 
 
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    """Return the TLS context of a server with a certificate for these names."""
+def server_tls(authority: trustme.CA, *names: str, **validity: datetime) -> ssl.SSLContext:
+    """Return the TLS context of a server with a certificate for these names, valid as `issue_cert` takes it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
+    authority.issue_cert(*names, **validity).configure_cert(context)  # type: ignore[arg-type]
     return context
 
 

@@ -46,13 +46,7 @@ DAY = timedelta(days=1)
 
 def issue(*names: str, **validity: datetime) -> MakeContext:
     """Return a maker of server contexts with a certificate for these names."""
-
-    def make(authority: trustme.CA) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(*(names or (NAME,)), **validity).configure_cert(context)  # type: ignore[arg-type]
-        return context
-
-    return make
+    return lambda authority: server_tls(authority, *(names or (NAME,)), **validity)
 
 
 def only(version: ssl.TLSVersion) -> MakeContext:

@@ -130,13 +130,7 @@ def by_state(evidence: Evidence) -> Classification | None:
             return None
     # `status.abort` or, since 1.11, the outcome of the last update.
     aborted = status.aborted or status.completion == "Aborted"
-    pending = _not_shown(evidence, hashes, aborted=aborted)
-    if pending and evidence.is_overdue:
-        # One RolloutUpdated must change the current revision, a RolloutCompleted the stable one: the page is frozen.
-        if evidence.deltas is not None and (evidence.deltas.updates == 1 or pending & _PROMOTION_EVENTS):
-            return None
-        pending = _NO_EVENTS  # there and back again, or aborted and retried
-    return _by_hashes(hashes, aborted=aborted, pending=pending)
+    return _by_hashes(evidence, hashes, aborted=aborted)
 
 
 def by_first_deploy(evidence: Evidence) -> Classification | None:
@@ -174,12 +168,7 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     )
     if not hashes.stable or not hashes.current:
         return None
-    pending = _not_shown(evidence, hashes, aborted=view.phase == "Abort")
-    if pending and evidence.is_overdue:
-        if deltas is not None and (deltas.updates == 1 or pending & _PROMOTION_EVENTS):
-            return None
-        pending = _NO_EVENTS
-    return _by_hashes(hashes, aborted=view.phase == "Abort", pending=pending)
+    return _by_hashes(evidence, hashes, aborted=view.phase == "Abort")
 
 
 def by_sizes(evidence: Evidence) -> Classification | None:
@@ -195,7 +184,9 @@ def by_sizes(evidence: Evidence) -> Classification | None:
         return replace(result, hashes=hashes)
     if result.pending:
         return result
-    hashes = revisions.hashes_by_size(evidence.observation, result.update_state, evidence.hashes, evidence.deltas)
+    hashes = revisions.hashes_by_size(
+        workload.replica_sets, evidence.view, result.update_state, evidence.hashes, evidence.deltas
+    )
     return replace(result, hashes=hashes)
 
 
@@ -227,7 +218,14 @@ def observed_after(observation: Observation, last_event_at: float) -> bool:
 # Hashes against counters
 
 
-def _by_hashes(hashes: RevisionHashes, *, aborted: bool, pending: frozenset[str]) -> Classification:
+def _by_hashes(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> Classification | None:
+    """Classify by both hashes; None if the counters contradict them for too long."""
+    deltas, pending = evidence.deltas, _not_shown(evidence, hashes, aborted=aborted)
+    if pending and evidence.is_overdue:
+        # One RolloutUpdated must change the current revision, a RolloutCompleted the stable one: the page is frozen.
+        if deltas is not None and (deltas.updates == 1 or pending & _PROMOTION_EVENTS):
+            return None
+        pending = _NO_EVENTS  # there and back again, or aborted and retried
     if hashes.current == hashes.stable:
         update_state, reason = UpdateState.SETTLED, "the current revision is the stable one"
     elif aborted:

@@ -13,7 +13,7 @@ from exporter.rollouts.model import BLUE_GREEN, EventDeltas, ReplicaSet, Revisio
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.model import ControllerView, Observation, ReplicaCounts, ReplicaSets
+    from exporter.rollouts.model import ControllerView, ReplicaCounts, ReplicaSets
 
 
 EVENT_FIELDS: Final = {
@@ -195,12 +195,13 @@ def _only_possible_stable(ordered: list[ReplicaSet], view: ControllerView, curre
 
 
 def hashes_by_size(
-    observation: Observation, update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None
+    replica_sets: ReplicaSets,
+    view: ControllerView,
+    update_state: UpdateState,
+    previous: RevisionHashes,
+    deltas: EventDeltas | None,
 ) -> RevisionHashes:
     """Find the hashes by which ReplicaSets exist, how many pods they have, and what the counters show."""
-    replica_sets, view = observation.replica_sets, observation.view
-    if not replica_sets or view is None:
-        return carry_forward(update_state, previous, deltas)
     newest = max(replica_sets.values(), key=lambda replica_set: replica_set.created_at)
     current, stable = (name if name in replica_sets else "" for name in (previous.current, previous.stable))
     remembered = RevisionHashes(current, stable, newest.created_at)

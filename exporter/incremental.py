@@ -14,7 +14,7 @@ tests/test_incremental.py holds:
 from __future__ import annotations
 
 from itertools import chain
-from operator import is_
+from operator import is_, itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.metrics import Labels, SampleBatch, ScrapeResult, Series, family_batches
@@ -157,6 +157,28 @@ class OneToManyIndex(Generic[P, K]):
     def children(self, parent: P) -> Iterable[K]:
         """Return the children of a parent."""
         return self._children.get(parent, ())
+
+
+class FamilyParts(Generic[P, V]):
+    """A family with several samples for each object: the keys of its pairs are the object and the name of a part."""
+
+    def __init__(
+        self, family: str, extract: Callable[[Mapping[str, str], float], tuple[tuple[P, str], V] | None]
+    ) -> None:
+        self._view = FamilyView(family, extract)
+        self._parts_of: OneToManyIndex[P, tuple[P, str]] = OneToManyIndex()
+
+    def follow(self, results: Iterable[ScrapeResult]) -> set[P]:
+        """Follow the pages; return the objects of which a part may have changed."""
+        changed = self._view.follow(results)
+        for part in changed:
+            self._parts_of.put(part, part[0] if part in self._view.values else None)
+        return {key for key, _ in changed}
+
+    def parts(self, key: P) -> dict[str, V]:
+        """Return the parts of an object by name, sorted."""
+        parts = sorted(self._parts_of.children(key), key=itemgetter(1))
+        return {part[1]: self._view.values[part] for part in parts}
 
 
 class GenerationalCache(Generic[K, V]):

@@ -16,7 +16,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import FamilyView, OneToManyIndex
+from exporter.incremental import FamilyParts, FamilyView, OneToManyIndex
 from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class WorkloadIndex:
         self._ready = FamilyView("kube_pod_status_ready", _ready)
         self._label_roles = FamilyView("kube_pod_labels", lambda labels, _: _label_role(labels, role_labels))
         self._pod_infos = FamilyView("kube_pod_info", _pod_info)
-        self._containers = FamilyView("kube_pod_container_info", _container)
-        self._containers_of: OneToManyIndex[_PodKey, tuple[_PodKey, str]] = OneToManyIndex()
+        self._containers = FamilyParts("kube_pod_container_info", _container)
         self._replica_sets_of: OneToManyIndex[RolloutKey, _ReplicaSetKey] = OneToManyIndex()
         self._pods_of: OneToManyIndex[_ReplicaSetKey, _PodKey] = OneToManyIndex()
         self._workloads: dict[RolloutKey, Workload] = {}
@@ -98,12 +97,9 @@ class WorkloadIndex:
             replica_sets |= table.follow(results)
         for commits in (self._annotated_commits, self._labelled_commits):
             replica_sets |= commits.follow(results)
-        pods = self._pod_infos.follow(results)
+        pods = self._pod_infos.follow(results) | self._containers.follow(results)
         for pod_table in (self._terminating, self._finished, self._ready, self._label_roles):
             pods |= pod_table.follow(results)
-        for container in self._containers.follow(results):
-            self._containers_of.put(container, container[0] if container in self._containers.values else None)
-            pods.add(container[0])
         # A pod or ReplicaSet that moves changes two rollouts: look up the parents before and after the move.
         changed = {self._replica_sets_of.parents.get(replica_set) for replica_set in replica_sets}
         for pod in pods:
@@ -163,7 +159,7 @@ class WorkloadIndex:
             ready=key in self._ready.values,
             experiment=experiment,
             label_role=self._label_roles.values.get(key, ""),
-            images={part[1]: self._containers.values[part] for part in sorted(self._containers_of.children(key))},
+            images=self._containers.parts(key),
         )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import FamilyView, OneToManyIndex
+from exporter.incremental import FamilyParts, FamilyView, OneToManyIndex
 from exporter.rollouts.details import (
     DEFAULT_PROGRESS_DEADLINE,
     AnalysisRunDetails,
@@ -50,7 +50,6 @@ _DURATION_FIELDS: Final = {
     "totalManualPauseDurationSeconds": "paused_seconds",
 }
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-T = TypeVar("T")
 _ObjectKey = tuple[str, str]
 """Namespace and name of an AnalysisRun or Experiment."""
 _Owner = tuple[str, str]
@@ -64,21 +63,17 @@ class RolloutDetailsReader:
         self._infos = FamilyView(_PREFIX + "rollout_status_info", _status_info)
         self._plans = FamilyView(_PREFIX + "rollout_spec_info", _plan)
         self._slots = FamilyView(_PREFIX + "rollout_analysis_info", _slots)
-        self._plugins = FamilyView(_PREFIX + "rollout_step_plugin_info", _plugin)
-        self._containers = FamilyView(_PREFIX + "rollout_container_info", _container)
+        self._plugins = FamilyParts(_PREFIX + "rollout_step_plugin_info", _plugin)
+        self._containers = FamilyParts(_PREFIX + "rollout_container_info", _container)
         self._labels = FamilyView(_PREFIX + "rollout_labels", _labels)
         self._times = FamilyView(_PREFIX + "rollout_duration", _pause_time)
         self._aborted_at = FamilyView(_PREFIX + "rollout_aborted_at", _gauge)
         self._progressed_at = FamilyView(_PREFIX + "rollout_progressed_at", _gauge)
         self._runs = FamilyView(_PREFIX + "analysis_run_status_info", _run)
-        self._results = FamilyView(_PREFIX + "analysis_run_result_info", _result)
+        self._results = FamilyParts(_PREFIX + "analysis_run_result_info", _result)
         self._conditions = FamilyView(_PREFIX + "analysis_run_metric_info", _conditions)
         self._experiments = FamilyView(_PREFIX + "experiment_status_info", _experiment)
-        self._templates = FamilyView(_PREFIX + "experiment_template_info", _template)
-        self._plugins_of: OneToManyIndex[RolloutKey, tuple[RolloutKey, str]] = OneToManyIndex()
-        self._containers_of: OneToManyIndex[RolloutKey, tuple[RolloutKey, str]] = OneToManyIndex()
-        self._results_of: OneToManyIndex[_ObjectKey, tuple[_ObjectKey, str]] = OneToManyIndex()
-        self._templates_of: OneToManyIndex[_ObjectKey, tuple[_ObjectKey, str]] = OneToManyIndex()
+        self._templates = FamilyParts(_PREFIX + "experiment_template_info", _template)
         self._runs_of: OneToManyIndex[RolloutKey, _ObjectKey] = OneToManyIndex()
         self._runs_of_experiment: OneToManyIndex[_ObjectKey, _ObjectKey] = OneToManyIndex()
         self._experiments_of: OneToManyIndex[RolloutKey, _ObjectKey] = OneToManyIndex()
@@ -88,8 +83,7 @@ class RolloutDetailsReader:
         changed = self._infos.follow(results) | self._plans.follow(results) | self._slots.follow(results)
         changed |= self._labels.follow(results) | self._aborted_at.follow(results) | self._progressed_at.follow(results)
         changed |= {key for key, _ in self._times.follow(results)}
-        changed |= self._follow_parts(self._plugins, self._plugins_of, results)
-        changed |= self._follow_parts(self._containers, self._containers_of, results)
+        changed |= self._plugins.follow(results) | self._containers.follow(results)
         return changed | self._follow_objects(results)
 
     def details(self, key: RolloutKey) -> RolloutDetails | None:
@@ -108,30 +102,15 @@ class RolloutDetailsReader:
             slots=self._slots.values.get(key, ()),
             runs=tuple(runs),
             experiments=tuple(self._built_experiment(name) for name in sorted(self._experiments_of.children(key))),
-            plugins=tuple(self._plugins.values[plugin] for plugin in sorted(self._plugins_of.children(key))),
+            plugins=tuple(self._plugins.parts(key).values()),
             labels=self._labels.values.get(key, {}),
-            images={name: self._containers.values[_, name] for _, name in sorted(self._containers_of.children(key))},
+            images=self._containers.parts(key),
         )
-
-    @staticmethod
-    def _follow_parts(
-        view: FamilyView[tuple[_ObjectKey, str], T],
-        parts_of: OneToManyIndex[_ObjectKey, tuple[_ObjectKey, str]],
-        results: Sequence[ScrapeResult],
-    ) -> set[_ObjectKey]:
-        """Follow a family with several samples for an object; return the objects of which one changed."""
-        changed = view.follow(results)
-        for part in changed:
-            parts_of.put(part, part[0] if part in view.values else None)
-        return {key for key, _ in changed}
 
     def _follow_objects(self, results: Sequence[ScrapeResult]) -> set[RolloutKey]:
         """Follow AnalysisRuns and Experiments; return the rollouts that own or owned a changed one."""
-        experiments = self._experiments.follow(results) | self._follow_parts(
-            self._templates, self._templates_of, results
-        )
-        runs = self._runs.follow(results)
-        runs |= self._follow_parts(self._results, self._results_of, results)
+        experiments = self._experiments.follow(results) | self._templates.follow(results)
+        runs = self._runs.follow(results) | self._results.follow(results)
         runs |= {run for run, _ in self._conditions.follow(results)}
         for experiment in experiments:
             runs.update(self._runs_of_experiment.children(experiment))
@@ -163,17 +142,16 @@ class RolloutDetailsReader:
 
     def _built_run(self, key: _ObjectKey) -> AnalysisRunDetails:
         _, run = self._runs.values[key]
-        metrics = [self._built_metric(result) for result in sorted(self._results_of.children(key))]
+        metrics = [self._built_metric(key, metric) for metric in self._results.parts(key).values()]
         return replace(run, metrics=tuple(metrics))
 
-    def _built_metric(self, key: tuple[_ObjectKey, str]) -> MetricMeasurements:
-        success, failure = self._conditions.values.get(key, ("", ""))
-        return replace(self._results.values[key], success_condition=success, failure_condition=failure)
+    def _built_metric(self, run: _ObjectKey, metric: MetricMeasurements) -> MetricMeasurements:
+        success, failure = self._conditions.values.get((run, metric.name), ("", ""))
+        return replace(metric, success_condition=success, failure_condition=failure)
 
     def _built_experiment(self, key: _ObjectKey) -> ExperimentDetails:
         _, experiment = self._experiments.values[key]
-        templates = [self._templates.values[part] for part in sorted(self._templates_of.children(key))]
-        return replace(experiment, templates=tuple(templates))
+        return replace(experiment, templates=tuple(self._templates.parts(key).values()))
 
 
 def _age_order(run: AnalysisRunDetails) -> tuple[float, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from exporter.incremental import FamilyView, OneToManyIndex
+from exporter.incremental import FamilyParts, FamilyView
 from exporter.rollouts.inputs import rollout_details
 from exporter.rollouts.inputs.rollout_details import RolloutDetailsReader
 from exporter.rollouts.model import RolloutKey, RolloutStatus, rollout_key
@@ -46,9 +46,8 @@ class RolloutStatusReader:
         self._healths = FamilyView(_PREFIX + "status_phase", _health)
         self._infos = FamilyView(_PREFIX + "status_info", _info)
         self._durations = FamilyView(_PREFIX + "duration", _duration)
-        self._pauses = FamilyView(_PREFIX + "pause_start_time", _pause)
+        self._pauses = FamilyParts(_PREFIX + "pause_start_time", _pause)
         self._details = RolloutDetailsReader()
-        self._pauses_of: OneToManyIndex[RolloutKey, tuple[RolloutKey, str]] = OneToManyIndex()
         self._statuses: dict[RolloutKey, RolloutStatus] = {}
 
     def read(self, results: Sequence[ScrapeResult], now: float) -> dict[RolloutKey, RolloutStatus]:
@@ -56,10 +55,7 @@ class RolloutStatusReader:
         changed = self._weights.follow(results) | self._healths.follow(results) | self._infos.follow(results)
         changed.update(*(gauge.follow(results) for gauge in self._gauges.values()))
         changed |= {key for key, _ in self._durations.follow(results)}
-        changed |= self._details.follow(results)
-        for pause in self._pauses.follow(results):
-            self._pauses_of.put(pause, pause[0] if pause in self._pauses.values else None)
-            changed.add(pause[0])
+        changed |= self._details.follow(results) | self._pauses.follow(results)
         for key in changed:
             if key in self._infos.values or key in self._gauges["generation"].values:
                 self._statuses[key] = self._status(key, now)
@@ -71,7 +67,6 @@ class RolloutStatusReader:
         stable_hash, current_hash, uid, completion = self._infos.values.get(key, ("", "", "", ""))
         weight, weight_hash = self._weights.values.get(key, (None, ""))
         generation, observed_generation = self._gauge(key, "generation"), self._gauge(key, "observed_generation")
-        pauses = [(reason, self._pauses.values[key, reason]) for _, reason in self._pauses_of.children(key)]
         return RolloutStatus(
             stable_hash=stable_hash,
             current_hash=current_hash,
@@ -88,7 +83,7 @@ class RolloutStatusReader:
             generation_observed=generation is not None and observed_generation == generation,
             generation=generation,
             observed_generation=observed_generation,
-            pauses=tuple(sorted(pauses, key=lambda pause: pause[::-1])),
+            pauses=tuple(sorted(self._pauses.parts(key).items(), key=lambda pause: pause[::-1])),
             uid=uid,
             completion=completion,
             started_at=self._durations.values.get((key, "started_at")),

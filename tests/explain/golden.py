@@ -7,18 +7,17 @@ prints the texts, or writes them into golden/, where a test compares them. Lines
 
 from __future__ import annotations
 
-import argparse
-import tempfile
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.explain.judge import play
-from tests.recorded import EXPLAINED_ARCHIVES, Recordings, unpack
-from tests.rollouts.golden import read_actions
+from tests.golden_texts import ActionLines, print_or_write
+from tests.recorded import EXPLAINED_ARCHIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tests.recorded import Recordings
 
 GOLDEN_FOLDER: Final = Path(__file__).parent / "golden"
 _AGEING: Final = frozenset({"sentence", "next", "message"})
@@ -29,16 +28,10 @@ def golden_text(recordings: Recordings, name: str) -> str:
     """Return the text of one recording, with all its sources."""
     frames = play(recordings.ticks(name, "full"), recordings.policy)
     start = frames[0][0]
-    actions = deque(
-        (timestamp, action)
-        for timestamp, action in read_actions(recordings.folder / name / "events.jsonl")
-        if timestamp >= start
-    )
+    actions = ActionLines(recordings, name, start)
     lines, previous = [f"{name}: {len(frames)} frames"], dict[str, object]()
     for timestamp, explanations in frames:
-        while actions and actions[0][0] <= timestamp:
-            action_at, action = actions.popleft()
-            lines.append(f"{action_at - start:+7.1f} # {action}")
+        lines += actions.until(timestamp)
         for rollout, explanation in sorted(explanations.items()):
             facts = {member: value for member, value in explanation.items() if member not in _AGEING}
             if previous.get(rollout) != facts:
@@ -55,20 +48,5 @@ def _lines(head: str, explanation: Mapping[str, Any]) -> list[str]:
     return [*parts, *([f"        {', '.join(facts)}"] if facts else [])]
 
 
-def main() -> None:
-    """Print or write the texts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
-    with tempfile.TemporaryDirectory() as directory:
-        recordings = Recordings(unpack(Path(directory), EXPLAINED_ARCHIVES))
-        for name in recordings.names:
-            text = golden_text(recordings, name)
-            if write:
-                (GOLDEN_FOLDER / f"{name}.txt").write_text(text)
-            else:
-                print(text)
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(__doc__, GOLDEN_FOLDER, golden_text, EXPLAINED_ARCHIVES)

@@ -7,21 +7,19 @@ prints the texts, or writes them into golden/, where a test compares them. Lines
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
-from collections import Counter, deque
+from collections import Counter
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tests.recorded import Recordings, unpack
+from tests.golden_texts import ActionLines, print_or_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
     from exporter.rollouts.model import Rollout
+    from tests.recorded import Recordings
 
 GOLDEN_FOLDER: Final = Path(__file__).parent / "golden"
 Key = tuple[str, str]
@@ -34,14 +32,10 @@ def golden_text(recordings: Recordings, name: str) -> str:
     variant = "full" if "full" in recordings.variants(name) else "argo-only"
     ticks = recordings.ticks(name, variant)
     start = ticks[0].timestamp
-    events = read_actions(recordings.folder / name / "events.jsonl")
-    actions = deque((timestamp, action) for timestamp, action in events if timestamp >= start)
+    actions = ActionLines(recordings, name, start)
     lines = [f"{name}/{variant}: {len(ticks)} frames"]
     for timestamp, line in _lines(recordings, name, variant, start):
-        while actions and actions[0][0] <= timestamp:
-            action_at, action = actions.popleft()
-            lines.append(f"{action_at - start:+7.1f} # {action}")
-        lines.append(line)
+        lines += [*actions.until(timestamp), line]
     return "\n".join(lines) + "\n"
 
 
@@ -58,12 +52,6 @@ def _lines(recordings: Recordings, name: str, variant: str, start: float) -> Ite
         previous = lines
         yield from ((tick.timestamp, f"{offset} {line}") for line in _stale_lines(snapshot))
     yield from ((inf, f"   last {line}") for line in _sums(rollouts))
-
-
-def read_actions(file: Path) -> Iterator[tuple[float, str]]:
-    for line in file.read_text().splitlines():
-        event: dict[str, Any] = json.loads(line)
-        yield event["unix"], event["what"]
 
 
 def _by_rollout(families: Iterable[MetricFamily]) -> dict[Key, SeriesOfRollout]:
@@ -156,20 +144,5 @@ def _sums(rollouts: dict[Key, SeriesOfRollout]) -> Iterator[str]:
         yield f"{'/'.join(key)} paused for {paused:.1f} s"
 
 
-def main() -> None:
-    """Print or write the texts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into golden/, to be reviewed as a diff")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        recordings = Recordings(unpack(Path(directory)))
-        for name in recordings.names:
-            if arguments.write:
-                GOLDEN_FOLDER.mkdir(exist_ok=True)
-                (GOLDEN_FOLDER / f"{name}.txt").write_text(golden_text(recordings, name))
-            else:
-                print(golden_text(recordings, name))
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(__doc__, GOLDEN_FOLDER, golden_text)

@@ -63,11 +63,15 @@ def snapshot_json(timestamp: float, snapshot: MetricsSnapshot, *, passthrough: b
     return json.dumps({"at": timestamp, "series": samples}, ensure_ascii=False)
 
 
+def explanations_after(tracker: RolloutTracker, timestamp: float) -> dict[str, dict[str, Any]]:
+    """Return the explanations of all rollouts after a frame, by `namespace/name`."""
+    rollouts = (*tracker.status.rollouts, *tracker.status.unshown)
+    return {"/".join(rollout.key): explanation_json(explain(rollout, timestamp)) for rollout in rollouts}
+
+
 def explanations_json(timestamp: float, tracker: RolloutTracker) -> str:
     """Return the explanations of all rollouts after a frame as a line of `replay --format explanations`."""
-    all_rollouts = (*tracker.status.rollouts, *tracker.status.unshown)
-    rollouts = {"/".join(rollout.key): explanation_json(explain(rollout, timestamp)) for rollout in all_rollouts}
-    return json.dumps({"at": timestamp, "rollouts": rollouts}, ensure_ascii=False)
+    return json.dumps({"at": timestamp, "rollouts": explanations_after(tracker, timestamp)}, ensure_ascii=False)
 
 
 def replay_transitions(path: Path, settings: Settings) -> Iterator[Mapping[str, Any]]:

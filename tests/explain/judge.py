@@ -11,8 +11,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.rollouts.explain.document import explanation_json
-from exporter.rollouts.explain.explain import explain
+from exporter.commands.replay import explanations_after
 from exporter.rollouts.tracker import RolloutTracker
 
 if TYPE_CHECKING:
@@ -29,12 +28,6 @@ QUESTIONS: Final = (
 )  # fmt: skip # a table
 Verdicts = dict[str, Counter[str]]
 """Question → how often the answer was right, wrong or unknown."""
-
-
-def explanations_after(tracker: RolloutTracker, now: float) -> Explanations:
-    """Return the explanations after a tick."""
-    rollouts = (*tracker.status.rollouts, *tracker.status.unshown)
-    return {"/".join(rollout.key): explanation_json(explain(rollout, now)) for rollout in rollouts}
 
 
 def play(ticks: Iterable[RecordedTick], policy: TrackingPolicy) -> list[tuple[float, Explanations]]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from exporter.commands.replay import explanations_after
 from exporter.rollouts.tracker import RolloutTracker
 from tests.explain.golden import GOLDEN_FOLDER, golden_text
-from tests.explain.judge import QUESTIONS, Verdicts, explanations_after, judge, play
+from tests.explain.judge import QUESTIONS, Verdicts, judge, play
 from tests.recorded import EXPLAINED_NAMES, thin_out
 from tests.rollouts.stored import StoredRows
 

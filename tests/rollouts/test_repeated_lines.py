@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricType, SampleBatch, ScrapeResult, Series, Source
 from exporter.rollouts.inputs.controller import ControllerPageReader
+from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
 from exporter.rollouts.model import TrackingPolicy
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
-from tests.rollouts.pages import PageRollout, controller_page, parse_page
+from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, kube_page, parse_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -149,3 +150,11 @@ def test_a_replica_gauge_that_is_no_number_counts_as_absent(number: str) -> None
     assert view.replicas is None
     assert not view.event_counts
     assert view.process.start_time == 0.0
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_replica_sets_have_the_same_order_whatever_the_order_of_their_lines(step: int) -> None:
+    """Of two with the same creation time the first counts as the newest."""
+    replica_sets = [PageReplicaSet(f"h{number}", number, 1) for number in range(9)]
+    workload = WorkloadIndex({}).read([kube_page(1.0, *replica_sets[::step])], 1.0)["shop", "cart"]
+    assert list(workload.replica_sets) == [replica_set.hash for replica_set in replica_sets]

@@ -117,10 +117,11 @@ class WorkloadIndex:
         return dict(self._workloads)
 
     def _rebuild(self, key: RolloutKey, now: float) -> None:
-        keys = self._replica_sets_of.children(key)
+        # Sorted, as the pods below: of two ReplicaSets of the same age the first counts as the newest.
+        keys = sorted(self._replica_sets_of.children(key))
         replica_sets = {built.hash: built for built in map(self._replica_set, keys) if built is not None}
         pod_keys = chain.from_iterable(map(self._pods_of.children, keys))
-        # Sorted: a restarted kube-state-metrics writes its rows in another order.
+        # A restarted kube-state-metrics writes its rows in another order.
         pods = sorted(filter(None, map(self._pod, pod_keys)), key=attrgetter("name"))
         if replica_sets or pods:
             doubtful = _hashes_with_doubtful_roles(pods)

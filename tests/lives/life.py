@@ -162,22 +162,15 @@ class Act:
     version: int
 
 
-def _deploy(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
-    image = f"{rollout.spec.name}:v{act.version}"
-    cluster.deploy(*rollout.key, image)
-    return image
+def _deploy(tag: str) -> Run:
+    """Return a deploy of an image with this tag and the next number."""
 
+    def run_deploy(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
+        image = f"{rollout.spec.name}:{tag}{act.version}"
+        cluster.deploy(*rollout.key, image)
+        return image
 
-def _break(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
-    image = f"{rollout.spec.name}:bad{act.version}"
-    cluster.deploy(*rollout.key, image)
-    return image
-
-
-def _fail(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
-    image = f"{rollout.spec.name}:fail{act.version}"
-    cluster.deploy(*rollout.key, image)
-    return image
+    return run_deploy
 
 
 def _skip(cluster: ObservedCluster, rollout: SimulatedRollout, act: Act) -> str:
@@ -231,9 +224,9 @@ class Action:
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "deploy": Action(8, _deploy),
-    "break": Action(2, _break),
-    "fail": Action(2, _fail, lambda rollout: isinstance(rollout.spec.strategy, BlueGreenStrategy)),
+    "deploy": Action(8, _deploy("v")),
+    "break": Action(2, _deploy("bad")),
+    "fail": Action(2, _deploy("fail"), lambda rollout: isinstance(rollout.spec.strategy, BlueGreenStrategy)),
     "skip": Action(1, _skip, lambda rollout: _is_updating(rollout) and bool(rollout.spec.steps)),
     "go back": Action(4, _go_back),
     "scale": Action(3, _scale),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.tracker import RolloutTracker
@@ -16,11 +15,11 @@ from tests.agreement import TruthComparer
 from tests.lives.life import Life
 from tests.lives.world import truth_frame
 from tests.recorded import VARIANTS, RecordedTick
-from tests.rollouts.stored import after_restart
+from tests.rollouts.stored import after_restart, derived_samples
 from tests.updates import ExportedResults, count_results, different_results
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from exporter.metrics import MetricsSnapshot
     from exporter.rollouts.model import RolloutKey
@@ -100,7 +99,7 @@ class Scraper:
         if self._outage is None and tick.outage is not None:
             self._outage = (tick.outage, 0)
         if self._outage is None:
-            self._last_bodies = {target: body for target, body in bodies.items() if body is not None} | {}
+            self._last_bodies = {target: body for target, body in bodies.items() if body is not None}
             return bodies
         outage, age = self._outage
         targets = ("ksm", "plain") if outage.source is Source.KUBE_STATE_METRICS else ("state",)
@@ -208,12 +207,5 @@ def _is_complete(tick: RecordedTick, variant: str) -> bool:
 
 def _different(continuous: MetricsSnapshot, restarted: MetricsSnapshot) -> set[str]:
     """Return the derived series, with their values, that one of two snapshots has and the other has not."""
-    first, second = ({*map(repr, _derived_samples(snapshot))} for snapshot in (continuous, restarted))
+    first, second = ({*map(repr, derived_samples(snapshot).items())} for snapshot in (continuous, restarted))
     return first ^ second
-
-
-def _derived_samples(snapshot: MetricsSnapshot) -> Iterator[tuple[object, ...]]:
-    for family in snapshot.families:
-        if family.name in DERIVED_FAMILY_NAMES and family.name != "rollouts_exporter_source_age_seconds":
-            starts = family.start_times or [0.0] * len(family)
-            yield from zip(family.series, family.values, starts, strict=True)

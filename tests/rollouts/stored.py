@@ -1,14 +1,28 @@
-"""Rows of a tracker's state as a database holds them, and the state that the next process starts from."""
+"""Rows of a tracker's state as a database holds them, what the next process starts from, and what it must export."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.rollouts.persistence import StateRowEncoder, decode_rows
 
 if TYPE_CHECKING:
+    from exporter.metrics import MetricsSnapshot
     from exporter.rollouts.persistence import RowChanges
     from exporter.rollouts.tracker import TrackerState
+
+Samples = dict[str, tuple[float, float]]
+
+
+def derived_samples(snapshot: MetricsSnapshot) -> Samples:
+    """Return value and start time of each derived series, without the age of sources."""
+    return {
+        repr(series): (family.values[place], family.start_times[place] if family.start_times is not None else 0.0)
+        for family in snapshot.families
+        if family.name in DERIVED_FAMILY_NAMES and family.name != "rollouts_exporter_source_age_seconds"
+        for place, series in enumerate(family.series)
+    }
 
 
 class StoredRows:

@@ -6,36 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Source
 from exporter.rollouts.inputs.kube_state_metrics import is_complete_page
 from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
 from exporter.rollouts.tracker import RolloutTracker
 from tests.recorded import NAMES, thin_out
-from tests.rollouts.stored import StoredRows
+from tests.rollouts.stored import StoredRows, derived_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.metrics import MetricsSnapshot, ScrapeResult
+    from exporter.metrics import ScrapeResult
     from tests.recorded import Recordings
+    from tests.rollouts.stored import Samples
 
 POD_FAMILIES = (
     "argo_rollouts_canary_fraction",
     "argo_rollouts_unknown",
     *(row.name for row in DERIVED_FAMILIES if row.source is Source.KUBE_STATE_METRICS),
 )
-Samples = dict[str, tuple[float, float]]
-
-
-def samples(snapshot: MetricsSnapshot) -> Samples:
-    """Return value and start time of each derived series, without the age of sources."""
-    return {
-        repr(series): (family.values[place], family.start_times[place] if family.start_times is not None else 0.0)
-        for family in snapshot.families
-        if family.name in DERIVED_FAMILY_NAMES and family.name != "rollouts_exporter_source_age_seconds"
-        for place, series in enumerate(family.series)
-    }
 
 
 @pytest.mark.slow
@@ -47,9 +36,9 @@ def test_a_restart_before_any_tick_changes_no_series(recordings: Recordings, nam
         continuous, stored = RolloutTracker(recordings.policy), StoredRows()
         for tick in thin_out(recordings.ticks(name, variant), seconds):
             restarted = RolloutTracker(recordings.policy, stored.restart())
-            now = samples(restarted.process(tick.timestamp, tick.results))
+            now = derived_samples(restarted.process(tick.timestamp, tick.results))
             stored.commit(restarted.state)
-            expected = samples(continuous.process(tick.timestamp, tick.results))
+            expected = derived_samples(continuous.process(tick.timestamp, tick.results))
             assert without_pods(now) == without_pods(expected)
             assert now == expected or has_incomplete_pods(tick.results)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.commands.events import fetch_transitions
 from exporter.commands.rollout_source import ExporterRollouts
 from exporter.commands.timeline import image_texts, text_of, time_text, type_text
+from exporter.log import CONTROL_CHARS
 from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ def rollout_key(rollout: RolloutObject) -> RolloutKey:
 def rollout_name(rollout: RolloutObject) -> str:
     """Return NAMESPACE/NAME."""
     return f"{rollout['namespace']}/{rollout['name']}"
+
+
+def rollout_sentence(rollout: RolloutObject) -> str:
+    """Return why a rollout is where it is, on one line."""
+    return CONTROL_CHARS.sub(" ", str(rollout["sentence"]))
 
 
 def _listed(names: list[str]) -> str:

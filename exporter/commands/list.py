@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.explain import rollout_name
+from exporter.commands.explain import rollout_name, rollout_sentence
 from exporter.log import CONTROL_CHARS
 from exporter.rollouts.explain.sentences import duration as duration_text
 
@@ -37,7 +37,7 @@ def list_lines(page: RolloutsPage, width: int | None) -> Iterator[str]:
     head, *lines = (_line(cells, widths) for cells in rows)
     yield f"{head}{_GAP}STATE" if is_wide else head.rstrip()
     for line, rollout in zip(lines, rollouts, strict=True):
-        sentence = CONTROL_CHARS.sub(" ", str(rollout["sentence"]))
+        sentence = rollout_sentence(rollout)
         if is_wide:
             yield from _beside(f"{line}{_GAP}", sentence, width)
         else:

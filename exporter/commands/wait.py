@@ -9,8 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.api_client import ExporterUnreachableError
-from exporter.commands.explain import rollout_key, rollout_name, select
-from exporter.log import CONTROL_CHARS
+from exporter.commands.explain import rollout_key, rollout_name, rollout_sentence, select
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -122,7 +121,7 @@ class UpdateWatch:
     @property
     def sentence(self) -> str:
         """Why the rollout is where it was last."""
-        return CONTROL_CHARS.sub(" ", str(self._rollout["sentence"]))
+        return rollout_sentence(self._rollout)
 
     @property
     def state(self) -> str:
@@ -202,4 +201,4 @@ def _failed(goal: WaitGoal, rollout: RolloutObject, result: str) -> WaitOutcome:
 
 
 def _line(rollout: RolloutObject, result: str) -> str:
-    return f"{rollout_name(rollout)}: {result}: {CONTROL_CHARS.sub(' ', str(rollout['sentence']))}"
+    return f"{rollout_name(rollout)}: {result}: {rollout_sentence(rollout)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import SeriesFactory
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
+from exporter.rollouts.output.absent_namespaces import AbsentNamespaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -40,14 +41,13 @@ class DurationHistograms:
     def __init__(self, by_key: dict[tuple[str, str], HistogramState] | None = None) -> None:
         self.by_key = by_key if by_key is not None else {}
         self._factory = SeriesFactory()
-        self._absent: set[str] = set()
+        self._absent = AbsentNamespaces()
 
     def evict_absent(self, namespaces: Collection[str]) -> None:
         """Evict the histograms of namespaces that had no rollout at the last call either."""
-        absent = {namespace for namespace, _ in self.by_key}.difference(namespaces)
-        for key in [key for key in self.by_key if key[0] in absent and key[0] in self._absent]:
+        evicted = self._absent.to_evict((namespace for namespace, _ in self.by_key), namespaces)
+        for key in [key for key in self.by_key if key[0] in evicted]:
             del self.by_key[key]
-        self._absent = absent
 
     def observe(self, namespace: str, transitions: Iterable[UpdateTransition]) -> None:
         """Count the updates that ended, and whose start is known."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricFamily, MetricType, SampleBatch, Series
 from exporter.rollouts.explain.model import Cause
+from exporter.rollouts.output.absent_namespaces import AbsentNamespaces
 from exporter.rollouts.output.update_account import abort_causes, elapsed
 
 if TYPE_CHECKING:
@@ -46,17 +47,16 @@ class NamespaceCounters:
         self.by_key = by_key if by_key is not None else {}
         # Series are compared by identity, so a counter keeps its own until it is evicted.
         self._series: dict[CountKey, Series] = {}
-        self._absent: set[str] = set()
+        self._absent = AbsentNamespaces()
         self._families: dict[str, MetricFamily] = {}
 
     def evict_absent(self, namespaces: Collection[str]) -> None:
         """Evict the counters of namespaces that had no rollout at the last call either."""
-        absent = {namespace for _, namespace, _ in self.by_key}.difference(namespaces)
-        for key in [key for key in self.by_key if key[1] in absent and key[1] in self._absent]:
+        evicted = self._absent.to_evict((namespace for _, namespace, _ in self.by_key), namespaces)
+        for key in [key for key in self.by_key if key[1] in evicted]:
             del self.by_key[key]
             self._series.pop(key, None)
             self._families.clear()
-        self._absent = absent
 
     def observe(
         self,

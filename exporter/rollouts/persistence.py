@@ -174,22 +174,15 @@ def _tick_parts(state: TrackerState) -> dict[tuple[()], list[float]]:
     return {(): [state.updated_at]}
 
 
-def _absent_parts(state: TrackerState) -> dict[tuple[()], list[tuple[str, str, float]]]:
+def _absent_parts(state: TrackerState) -> Parts:
     """Return the rollouts that were not seen at the last tick: nearly all were, and the others' times stay."""
     absent = [(*key, seen_at) for key, seen_at in state.last_seen.items() if seen_at != state.updated_at]
-    return {(): absent} if absent else {}
+    return _only_part(absent)
 
 
-def _deleted_parts(state: TrackerState) -> dict[tuple[()], frozenset[RolloutKey]]:
-    return {(): state.deleted} if state.deleted else {}
-
-
-def _leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
-    return {(): state.leaders} if state.leaders else {}
-
-
-def _last_leader_parts(state: TrackerState) -> dict[tuple[()], frozenset[ControllerProcess]]:
-    return {(): state.last_leaders} if state.last_leaders else {}
+def _only_part(part: Any) -> Parts:  # noqa: ANN401 # any part
+    """Return the part of a kind that has one row, or none if it is empty."""
+    return {(): part} if part else {}
 
 
 def _info_parts(state: TrackerState) -> dict[tuple[str, str, str], list[SampleBatch]]:
@@ -200,10 +193,6 @@ def _info_parts(state: TrackerState) -> dict[tuple[str, str, str], list[SampleBa
             if batch.series:
                 parts[family, *_rollout_of(batch.series[0].labels)].append(batch)
     return parts
-
-
-def _successor_parts(state: TrackerState) -> dict[tuple[()], Mapping[ControllerProcess, ControllerProcess]]:
-    return {(): state.successors} if state.successors else {}
 
 
 def _status_tick_parts(state: TrackerState) -> dict[tuple[()], list[object]]:
@@ -518,10 +507,10 @@ _KINDS: Final = {
     "tick": _RowKind(_tick_parts, _same_document, _decode_tick),
     "rollout": _RowKind(lambda state: state.rollout_states, _rollout_document, _decode_rollout),
     "absent": _RowKind(_absent_parts, _same_document, _decode_absent),
-    "deleted": _RowKind(_deleted_parts, _deleted_document, _decode_deleted),
-    "leaders": _RowKind(_leader_parts, _leader_document, _decode_leaders),
-    "led": _RowKind(_last_leader_parts, _leader_document, _decode_leaders),
-    "successors": _RowKind(_successor_parts, _successor_document, _decode_successors),
+    "deleted": _RowKind(lambda state: _only_part(state.deleted), _deleted_document, _decode_deleted),
+    "leaders": _RowKind(lambda state: _only_part(state.leaders), _leader_document, _decode_leaders),
+    "led": _RowKind(lambda state: _only_part(state.last_leaders), _leader_document, _decode_leaders),
+    "successors": _RowKind(lambda state: _only_part(state.successors), _successor_document, _decode_successors),
     "status": _RowKind(lambda state: state.statuses.statuses, _status_document, _decode_status),
     "statuses": _RowKind(_status_tick_parts, _same_document, _decode_status_tick),
     "info": _RowKind(_info_parts, _info_document, _decode_info),

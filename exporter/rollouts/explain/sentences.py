@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.details import NO_DETAILS, RUNNING_PHASES, MetricMeasurements
+from exporter.rollouts.details import FINISHED_BADLY, NO_DETAILS, RUNNING_PHASES, MetricMeasurements
 from exporter.rollouts.explain import position
 from exporter.rollouts.explain.causes import ABORT_PREFIX, INCONCLUSIVE_ANALYSIS, INCONCLUSIVE_EXPERIMENT, is_up_to_date
 from exporter.rollouts.explain.evidence import evidence
@@ -222,9 +222,7 @@ def _experiment_words(situation: _Situation) -> str:
 
 
 def _plugin_words(situation: _Situation) -> str:
-    plugins = {
-        plugin.name: plugin.message for plugin in situation.details.plugins if plugin.phase in ("Failed", "Error")
-    }
+    plugins = {plugin.name: plugin.message for plugin in situation.details.plugins if plugin.phase in FINISHED_BADLY}
     name = situation.explanation.plugin
     message = plugins.get(name, "")
     return f"step plugin {name} failed".replace("  ", " ") + (f" ({quoted(message)})" if message else "")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from exporter.metrics import MetricFamily, MetricType, SampleBatch, ScrapeResult, Series, Source
 from exporter.rollouts.inputs.controller import ControllerPageReader
 from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
+from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
 from exporter.rollouts.model import TrackingPolicy
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
@@ -158,3 +159,19 @@ def test_replica_sets_have_the_same_order_whatever_the_order_of_their_lines(step
     replica_sets = [PageReplicaSet(f"h{number}", number, 1) for number in range(9)]
     workload = WorkloadIndex({}).read([kube_page(1.0, *replica_sets[::step])], 1.0)["shop", "cart"]
     assert list(workload.replica_sets) == [replica_set.hash for replica_set in replica_sets]
+
+
+@pytest.mark.parametrize("number", ["NaN", "+Inf", "-Inf"])
+def test_a_time_of_rollout_state_that_is_no_number_counts_as_absent(number: str) -> None:
+    labels = 'name="a",namespace="n"'
+    lines = [
+        f'kube_customresource_rollout_status_info{{{labels},revision="1"}} 1',
+        f"kube_customresource_rollout_aborted_at{{{labels}}} {number}",
+        f'kube_customresource_rollout_duration{{{labels},field="startedAt"}} {number}',
+        f'kube_customresource_rollout_duration{{{labels},field="manualPauseStartedAt"}} {number}',
+    ]
+    page = parse_page(ScrapeRequest(Source.ROLLOUT_STATE, "state", 1.0), *lines)
+    status = RolloutStatusReader().read([page], 1.0)["n", "a"]
+    assert status.started_at is None
+    assert status.details is not None
+    assert (status.details.aborted_at, status.details.paused_since) == (None, None)

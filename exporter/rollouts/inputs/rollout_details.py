@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import FamilyParts, FamilyView, OneToManyIndex
@@ -66,9 +68,9 @@ class RolloutDetailsReader:
         self._plugins = FamilyParts(_PREFIX + "rollout_step_plugin_info", _plugin)
         self._containers = FamilyParts(_PREFIX + "rollout_container_info", _container)
         self._labels = FamilyView(_PREFIX + "rollout_labels", _labels)
-        self._times = FamilyView(_PREFIX + "rollout_duration", _pause_time)
-        self._aborted_at = FamilyView(_PREFIX + "rollout_aborted_at", _gauge)
-        self._progressed_at = FamilyView(_PREFIX + "rollout_progressed_at", _gauge)
+        self._times = FamilyView(_PREFIX + "rollout_duration", partial(finite_duration, _DURATION_FIELDS))
+        self._aborted_at = FamilyView(_PREFIX + "rollout_aborted_at", finite_gauge)
+        self._progressed_at = FamilyView(_PREFIX + "rollout_progressed_at", finite_gauge)
         self._runs = FamilyView(_PREFIX + "analysis_run_status_info", _run)
         self._results = FamilyParts(_PREFIX + "analysis_run_result_info", _result)
         self._conditions = FamilyView(_PREFIX + "analysis_run_metric_info", _conditions)
@@ -158,8 +160,17 @@ def _age_order(run: AnalysisRunDetails) -> tuple[float, str]:
     return run.started_at or 0.0, run.name
 
 
-def _gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float]:
-    return rollout_key(labels), value
+def finite_gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
+    """Return the value of a rollout's gauge; one that is no number counts as absent, as on a controller's page."""
+    return (rollout_key(labels), value) if isfinite(value) else None
+
+
+def finite_duration(
+    fields: Mapping[str, str], labels: Mapping[str, str], value: float
+) -> tuple[tuple[RolloutKey, str], float] | None:
+    """Return the value of a field of `status.duration` by its name here, None for a field that is not in `fields`."""
+    name = fields.get(labels.get("field", ""))
+    return ((rollout_key(labels), name), value) if name is not None and isfinite(value) else None
 
 
 def _status_info(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, RolloutDetails] | None:
@@ -229,11 +240,6 @@ def _labels(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, dict[str, 
     return rollout_key(labels), {
         exposed_label(name): text for name, text in labels.items() if name.startswith("label_")
     }
-
-
-def _pause_time(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float] | None:
-    name = _DURATION_FIELDS.get(labels.get("field", ""))
-    return ((rollout_key(labels), name), value) if name is not None else None
 
 
 def _run(labels: Mapping[str, str], _: float) -> tuple[_ObjectKey, tuple[_Owner, AnalysisRunDetails]]:

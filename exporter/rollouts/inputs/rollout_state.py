@@ -6,12 +6,13 @@ and labels so since 2.8.
 
 from __future__ import annotations
 
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import FamilyParts, FamilyView
 from exporter.rollouts.inputs import rollout_details
-from exporter.rollouts.inputs.rollout_details import RolloutDetailsReader
+from exporter.rollouts.inputs.rollout_details import RolloutDetailsReader, finite_duration, finite_gauge
 from exporter.rollouts.model import RolloutKey, RolloutStatus, rollout_key
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ class RolloutStatusReader:
     """Reads pages of custom-resource state; builds the status only of rollouts whose samples changed."""
 
     def __init__(self) -> None:
-        self._gauges = {name: FamilyView(_PREFIX + name, _gauge) for name in _GAUGES}
+        self._gauges = {name: FamilyView(_PREFIX + name, finite_gauge) for name in _GAUGES}
         self._weights = FamilyView(_PREFIX + "traffic_weight", _canary_weight)
         self._healths = FamilyView(_PREFIX + "status_phase", _health)
         self._infos = FamilyView(_PREFIX + "status_info", _info)
-        self._durations = FamilyView(_PREFIX + "duration", _duration)
+        self._durations = FamilyView(_PREFIX + "duration", partial(finite_duration, _DURATION_FIELDS))
         self._pauses = FamilyParts(_PREFIX + "pause_start_time", _pause)
         self._details = RolloutDetailsReader()
         self._statuses: dict[RolloutKey, RolloutStatus] = {}
@@ -96,19 +97,9 @@ class RolloutStatusReader:
         return self._gauges[name].values.get(key)
 
 
-def _gauge(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, float] | None:
-    # A value that is no number counts as absent, as on a controller's page.
-    return (rollout_key(labels), value) if isfinite(value) else None
-
-
 def _info(labels: Mapping[str, str], _: float) -> tuple[RolloutKey, tuple[str, ...]]:
     """Return the labels of `_INFO_LABELS`; a rollout whose spec was never valid has no hashes."""
     return rollout_key(labels), tuple(labels.get(name, "") for name in _INFO_LABELS)
-
-
-def _duration(labels: Mapping[str, str], value: float) -> tuple[tuple[RolloutKey, str], float] | None:
-    field = _DURATION_FIELDS.get(labels.get("field", ""))
-    return ((rollout_key(labels), field), value) if field is not None else None
 
 
 def _canary_weight(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, tuple[float, str]] | None:

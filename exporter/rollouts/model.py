@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from exporter.rollouts.details import NO_DETAILS
+
 if TYPE_CHECKING:
     from exporter.rollouts.details import Images, RolloutDetails
 
@@ -212,6 +214,11 @@ class Observation:
     def replica_sets(self) -> ReplicaSets:
         """The ReplicaSets by hash, none if kube-state-metrics shows none."""
         return self.workload.replica_sets if self.workload is not None else {}
+
+    @property
+    def details(self) -> RolloutDetails:
+        """The details of the status, empty if rollout state shows none."""
+        return (self.status.details if self.status is not None else None) or NO_DETAILS
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,8 +239,7 @@ class _Recognition:
 
     def _step_at(self, index: int) -> StepPosition | None:
         """Return a step of the current revision, None if its steps are not known."""
-        status = self.rollout.observation.status
-        steps = status.details.plan.steps if status is not None and status.details is not None else None
+        steps = self.rollout.observation.details.plan.steps
         if steps is None:
             return None
         return StepPosition(index, len(steps), steps[index].kind if index < len(steps) else "done")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.details import NO_DETAILS
 from exporter.rollouts.events.model import TransitionType
 from exporter.rollouts.explain.sentences import duration as duration_text
 from exporter.rollouts.explain.sentences import quoted
@@ -50,9 +49,7 @@ def run_sentence(rollout: Rollout, name: str, phase: str) -> str:
 
 def run_details(rollout: Rollout, name: str) -> AnalysisRunDetails | None:
     """Return what rollout state shows of an AnalysisRun."""
-    status = rollout.observation.status
-    details = (status.details if status is not None else None) or NO_DETAILS
-    return next((run for run in details.runs if run.name == name), None)
+    return next((run for run in rollout.observation.details.runs if run.name == name), None)
 
 
 def leader_sentence(process: ControllerProcess, former: str) -> str:

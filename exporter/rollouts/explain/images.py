@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.details import NO_DETAILS
 from exporter.rollouts.explain.causes import is_up_to_date
 from exporter.rollouts.explain.model import RevisionImages
 
@@ -39,7 +38,7 @@ def _hashes(hashes: RevisionHashes, observation: Observation) -> tuple[str, str]
 
 def _shown_images(pod_hash: str, observation: Observation, *, is_current: bool) -> Images:
     status = observation.status
-    template = (status.details or NO_DETAILS).images if status is not None else {}
+    template = observation.details.images
     if is_current and status is not None and template and is_up_to_date(status):
         return template
     pods = observation.workload.pods if observation.workload is not None else ()

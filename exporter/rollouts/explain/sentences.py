@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.details import FINISHED_BADLY, NO_DETAILS, RUNNING_PHASES, MetricMeasurements
+from exporter.rollouts.details import FINISHED_BADLY, RUNNING_PHASES, MetricMeasurements
 from exporter.rollouts.explain import position
 from exporter.rollouts.explain.causes import ABORT_PREFIX, INCONCLUSIVE_ANALYSIS, INCONCLUSIVE_EXPERIMENT, is_up_to_date
 from exporter.rollouts.explain.evidence import evidence
@@ -54,8 +54,7 @@ class _Situation:
 
     @property
     def details(self) -> RolloutDetails:
-        status = self.status
-        return (status.details if status is not None else None) or NO_DETAILS
+        return self.rollout.observation.details
 
     @property
     def is_aborted(self) -> bool:

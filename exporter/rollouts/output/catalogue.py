@@ -19,7 +19,7 @@ from exporter.rollouts.inputs.controller import FINISHED_PHASES, RUN_PHASES
 from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, PodRole, UpdateState
 
 if TYPE_CHECKING:
-    from exporter.rollouts.details import AnalysisRunDetails, Images, RolloutDetails
+    from exporter.rollouts.details import AnalysisRunDetails, Images
     from exporter.rollouts.model import Rollout
 
 _Samples = Iterator[tuple[tuple[str, ...], float]]
@@ -223,15 +223,10 @@ def _lead_time(rollout: Rollout) -> _Samples:
         yield (), rollout.state.account.lead_seconds
 
 
-def _details(rollout: Rollout) -> RolloutDetails | None:
-    status = rollout.observation.status
-    return status.details if status is not None else None
-
-
 def _step_count(rollout: Rollout) -> _Samples:
-    details = _details(rollout)
-    if details is not None and details.plan.steps:
-        yield (), float(len(details.plan.steps))
+    steps = rollout.observation.details.plan.steps
+    if steps:
+        yield (), float(len(steps))
 
 
 def _step_kind(rollout: Rollout) -> _Samples:
@@ -257,8 +252,7 @@ def _routes(rollout: Rollout) -> _Samples:
 
 def _present_run(rollout: Rollout) -> AnalysisRunDetails | None:
     """Return the AnalysisRun that is under way, else the one that ended last."""
-    details = _details(rollout)
-    runs = [run for run in details.runs if not run.experiment] if details is not None else ()
+    runs = [run for run in rollout.observation.details.runs if not run.experiment]
     return max(
         runs, key=lambda run: (run.phase in RUNNING_PHASES, run.completed_at or run.started_at or 0.0), default=None
     )
@@ -313,9 +307,9 @@ def _split_image(image: str) -> tuple[str, str]:
 
 
 def _experiments(rollout: Rollout) -> _Samples:
-    details = _details(rollout)
-    if details is not None and details.experiments:
-        counts = Counter(experiment.phase or "Pending" for experiment in details.experiments)
+    experiments = rollout.observation.details.experiments
+    if experiments:
+        counts = Counter(experiment.phase or "Pending" for experiment in experiments)
         for phase in RUN_PHASES:
             yield (phase,), float(counts[phase])
 
@@ -422,8 +416,7 @@ def selected_families(is_requested: Callable[[str], bool], labels: Sequence[str]
 
 def _labels_row(labels: Sequence[str]) -> DerivedFamily:
     def samples(rollout: Rollout) -> _Samples:
-        details = _details(rollout)
-        values = tuple(details.labels.get(label, "") for label in labels) if details is not None else ()
+        values = tuple(rollout.observation.details.labels.get(label, "") for label in labels)
         if any(values):
             yield values, 1.0
 

@@ -266,6 +266,34 @@ class ReadSection(Section):
         return self.username or self.last9.cluster
 
 
+def check_api_address(text: str) -> str:
+    """Check the address of Last9's API: an http:// or https:// URL, without a query."""
+    address = text.strip().rstrip("/")
+    parts = values.split_address(address)
+    if not parts.scheme or parts.query or parts.fragment:
+        raise values.value_error("is not the base address of an API", "write https://app.last9.io")
+    return address
+
+
+class Last9ApiSection(Section):
+    """API of Last9, for the dashboards of `last9 apply`; off without a refresh token."""
+
+    address: Annotated[str, AfterValidator(check_api_address), values.ValueFormat("URL")] | None = None
+    """Base URL of the API, such as https://app.last9.io; unset: that of the refresh token."""
+    organization: str = Field(default="", pattern=_SLUG)
+    """Slug of the organisation; empty: that of the token."""
+    region: str = Field(default="", pattern=_SLUG)
+    """Region of the cluster, such as ap-south-1, which the API wants to read a dashboard."""
+    refresh_token: SecretStr | None = None
+    """Refresh token with write scope; `refresh_token_file` is preferred."""
+    refresh_token_file: values.SecretFilePath | None = None
+    """File with the refresh token; reloaded when it changes; unset: `refresh_token`."""
+    delete_refresh_token: SecretStr | None = None
+    """Refresh token with delete scope, for `last9 remove` alone; `delete_refresh_token_file` is preferred."""
+    delete_refresh_token_file: values.SecretFilePath | None = None
+    """File with the refresh token with delete scope; unset: `delete_refresh_token`."""
+
+
 _ARGUMENTS_FORMAT = values.ValueFormat("mapping of names to values", str, values.parse_attributes)
 
 

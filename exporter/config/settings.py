@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from exporter.config import values
-from exporter.config.outputs import OtlpSection, ReadSection, ShadowGateSection, WebSection
+from exporter.config.outputs import Last9ApiSection, OtlpSection, ReadSection, ShadowGateSection, WebSection
 from exporter.config.pass_through import PassThroughSetting, parse_pass_through
 from exporter.config.section import Section
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
@@ -160,6 +160,7 @@ class Settings(Section):
     rollout_state: RolloutStateSource = RolloutStateSource()
     otlp: OtlpSection = OtlpSection()
     read: ReadSection = ReadSection()
+    last9: Last9ApiSection = Last9ApiSection()
     gates: tuple[ShadowGateSection, ...] = ()
     """Shadow gates: evaluated beside real updates, with the store of `read`, and only reported; a mapping, or a list of
     mappings; empty: off."""

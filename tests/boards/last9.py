@@ -101,18 +101,18 @@ def _text(panel: Panel) -> str:
 
 def _visualization(panel: Panel) -> Json:
     kind = KINDS.get(panel.kind, "timeseries")
-    shown: Json = {"type": kind, "full_width": panel.width == GRID_COLUMNS}
+    visualization: Json = {"type": kind, "full_width": panel.width == GRID_COLUMNS}
     if kind == "timeseries":
-        shown["timeseries_config"] = {"display_type": "area" if panel.stacked else "line"}
+        visualization["timeseries_config"] = {"display_type": "area" if panel.stacked else "line"}
     if kind == "stat" and not panel.states:
         factor = _factor(panel)
-        shown["stat_config"] = {
+        visualization["stat_config"] = {
             "thresholds": [
                 {"value": LOWEST if minimum is None else minimum * factor, "color": COLOURS[colour]}
                 for minimum, colour in panel.steps
             ]
         }
-    return shown
+    return visualization
 
 
 def _factor(panel: Panel) -> float:
@@ -180,15 +180,15 @@ def dashboard_resource(board: Dashboard) -> Json:
 
 
 def _panel_block(panel: Json) -> Json:
-    shown = dict(panel["visualization"])
-    if "timeseries_config" in shown:
-        shown["timeseries_config"] = [shown["timeseries_config"]]
-    if "stat_config" in shown:
-        shown["stat_config"] = [{"threshold": shown["stat_config"]["thresholds"]}]
+    visualization = dict(panel["visualization"])
+    if "timeseries_config" in visualization:
+        visualization["timeseries_config"] = [visualization["timeseries_config"]]
+    if "stat_config" in visualization:
+        visualization["stat_config"] = [{"threshold": visualization["stat_config"]["thresholds"]}]
     block: Json = {key: panel[key] for key in ("name", "version", "telemetry", "unit") if key in panel}
     layout: Json = {"layout": [panel["layout"]]} if "layout" in panel else {}
     queries: Json = {"query": [_query_block(query) for query in panel["queries"]]} if panel["queries"] else {}
-    return {**block, **layout, "visualization": [shown], **queries}
+    return {**block, **layout, "visualization": [visualization], **queries}
 
 
 def _query_block(query: Json) -> Json:

@@ -106,10 +106,12 @@ async def _same_in_last9(store: QueryClient, alert: Expression, start: float, en
     query, number = threshold(alert.expr)
     expected = await store.query_range(alert.expr, start, end, 2 * INTERVAL)
     in_last9 = await store.query_range(query, start, end, 2 * INTERVAL)
-    above = ((series.labels, [at for at, value in series.points if value > number]) for series in in_last9)
-    return sorted(map(_key, ((series.labels, [at for at, _ in series.points]) for series in expected))) == sorted(
-        map(_key, ((labels, times) for labels, times in above if times))
+    above = (
+        (series.labels, [timestamp for timestamp, value in series.points if value > number]) for series in in_last9
     )
+    return sorted(
+        map(_key, ((series.labels, [timestamp for timestamp, _ in series.points]) for series in expected))
+    ) == sorted(map(_key, ((labels, times) for labels, times in above if times)))
 
 
 def _key(series: tuple[Mapping[str, str], list[float]]) -> tuple[list[tuple[str, str]], list[float]]:

@@ -80,7 +80,8 @@ class DeliveryService:
         probes = ProbeRequests(identity(settings), self_metrics.instance, gzip=gzip)
         self._sender = Sender(storage, instrumented, accounting, backoff, rules=rules, probes=probes)
         storage.queue.wake = self._sender.wake
-        encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
+        keeps_name = settings.series.keep_names.matches
+        encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes, keeps_name)
         self.producer = RequestProducer(encoder, (worker or Worker()).run, gzip=gzip)
         self._send_task: asyncio.Task[None] | None = None
         self_metrics.register_callback(self._collect_metrics)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from exporter.config import values
+from exporter.config.notify import GrafanaSection, WebhookSection
 from exporter.config.outputs import Last9ApiSection, OtlpSection, ReadSection, ShadowGateSection, WebSection
 from exporter.config.pass_through import NamePatterns, NamePatternsSetting, PassThroughSetting, parse_pass_through
 from exporter.config.section import Section
@@ -165,6 +166,9 @@ class Settings(Section):
     otlp: OtlpSection = OtlpSection()
     read: ReadSection = ReadSection()
     last9: Last9ApiSection = Last9ApiSection()
+    webhooks: tuple[WebhookSection, ...] = ()
+    """Webhooks: a mapping, or a list of mappings; empty: none."""
+    grafana: GrafanaSection = GrafanaSection()
     gates: tuple[ShadowGateSection, ...] = ()
     """Shadow gates: evaluated beside real updates, with the store of `read`, and only reported; a mapping, or a list of
     mappings; empty: off."""

@@ -10,6 +10,7 @@ import json
 import time
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -139,8 +140,8 @@ class Last9Client(SessionClient):
         organization = self._account.organization or str(claims.get("organization_slug", ""))
         if not organization:
             return Failure("address", f"{self._account.setting} names no organization; set last9.organization")
-        ends = (answer.get("expires_at"), claims.get("exp"), time.time() + DEFAULT_LIFETIME)
-        end = next(float(end) for end in ends if isinstance(end, int | float))
+        ends = map(_unix_seconds, (answer.get("expires_at"), claims.get("exp"), time.time() + DEFAULT_LIFETIME))
+        end = next(end for end in ends if end is not None)
         return ApiAccess(token, end, f"{base}{API_PATH}/organizations/{organization}")
 
     async def _exchange(
@@ -151,7 +152,8 @@ class Last9Client(SessionClient):
             async with self._session.request(
                 method,
                 url,
-                json=document,
+                # Bytes are sent as they are, so that a retry sends the same.
+                data=document if isinstance(document, bytes) else None if document is None else json.dumps(document),
                 headers={**headers, "Content-Type": "application/json"},
                 # A redirect could take the token to another server.
                 allow_redirects=False,
@@ -174,6 +176,16 @@ def token_claims(token: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
+
+
+def _unix_seconds(end: object) -> float | None:
+    """Return a time in Unix seconds, or in the format of RFC 3339; None for anything else."""
+    if isinstance(end, int | float):
+        return float(end)
+    try:
+        return datetime.fromisoformat(str(end)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _audience(claims: Mapping[str, Any]) -> str:

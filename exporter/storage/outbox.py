@@ -35,9 +35,19 @@ class MessageAccount:
     pending: int = 0
 
     @property
-    def made(self) -> int:
+    def produced(self) -> int:
         """How many messages were made."""
         return self.finished.total() + self.pending
+
+    @property
+    def delivered(self) -> int:
+        """How many messages the destination accepted."""
+        return self.finished[DELIVERED]
+
+    @property
+    def rejected(self) -> int:
+        """How many messages the destination refused for good."""
+        return self.finished[REJECTED]
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -65,7 +75,8 @@ class Outbox:
         self._rewrite = self._is_counted = False
         self._released = 0
 
-    def _account(self, destination: str) -> MessageAccount:
+    def account(self, destination: str) -> MessageAccount:
+        """Return what became of the messages for a destination."""
         return self.accounts.setdefault(destination, MessageAccount())
 
     def put(self, message: OutboxMessage) -> None:
@@ -80,7 +91,7 @@ class Outbox:
     def _append(self, message: StoredMessage) -> None:
         self._messages.setdefault(message.destination, OrderedDict())[message.id] = message
         self._bytes[message.destination] += len(message.body)
-        self._account(message.destination).pending += 1
+        self.account(message.destination).pending += 1
 
     def peek(self, destination: str) -> StoredMessage | None:
         """Return the oldest message for a destination that can be sent, without those that are too old."""
@@ -104,7 +115,7 @@ class Outbox:
         if self._messages.get(message.destination, OrderedDict()).pop(message.id, None) is None:
             return
         self._bytes[message.destination] -= len(message.body)
-        account = self._account(message.destination)
+        account = self.account(message.destination)
         account.pending -= 1
         self.count(message.destination, result)
         if self._inserts.pop(message.id, None) is None:
@@ -112,7 +123,7 @@ class Outbox:
 
     def count(self, destination: str, result: str) -> None:
         """Count a message that is finished."""
-        self._account(destination).finished[result] += 1
+        self.account(destination).finished[result] += 1
         self._is_counted = True
 
     def drop_unknown(self, destinations: Collection[str]) -> None:
@@ -137,7 +148,8 @@ class Outbox:
 
     def _counts(self) -> Mapping[str, Mapping[str, int]]:
         return {
-            destination: {"made": account.made, **account.finished} for destination, account in self.accounts.items()
+            destination: {"made": account.produced, **account.finished}
+            for destination, account in self.accounts.items()
         }
 
     def release(self, number: int) -> None:
@@ -155,11 +167,11 @@ class Outbox:
             self._append(message)
             self._released = max(self._released, message.id)
             self.last_number = max(self.last_number, message.id)
-        for destination, made in _decode(counts).items():
-            account = self._account(destination)
-            total = made.pop("made", 0)
-            account.finished.update(made)
-            account.finished.update({"damaged": missing} if (missing := total - account.made) > 0 else {})
+        for destination, counted in _decode(counts).items():
+            account = self.account(destination)
+            total = counted.pop("made", 0)
+            account.finished.update(counted)
+            account.finished.update({"damaged": missing} if (missing := total - account.produced) > 0 else {})
         for destination, waiting in former.items():
             self._messages.setdefault(destination, OrderedDict()).update(waiting)
 

@@ -42,7 +42,7 @@ async def test_the_next_process_sends_the_same_bytes_and_counts_on(tmp_path: Pat
         assert await process.storage.commit()
     async with running(Process(tmp_path)) as process:
         assert account(process) == MessageAccount({DELIVERED: 1, REJECTED: 1}, 2)  # type: ignore[arg-type] # a Counter
-        assert account(process).made == 4
+        assert account(process).produced == 4
         assert pending(process) == [b"three", b"four"]
     async with running(Process(tmp_path)) as process:
         assert pending(process) == []
@@ -72,7 +72,7 @@ async def test_what_is_too_old_or_too_much_is_dropped_and_counted_of_one_destina
         await process.storage.commit(commit_of(b"late", destination="other"))
         assert pending(process) == []
         assert account(process).dropped == {"outbox_full": 1, "expired": 2}
-        assert account(process).made == 3
+        assert account(process).produced == 3
         assert pending(process, "other") == [b"late"]
 
 

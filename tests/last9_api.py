@@ -43,6 +43,8 @@ class Last9Api:
     requests: list[str] = field(default_factory=list)
     exchanges: int = 0
     address: str = ""
+    events: list[bytes] = field(default_factory=list)
+    """The bodies of all change events that were accepted, repeated ones as well."""
     valid: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Scope and end of each access token."""
     _ids: Any = field(default_factory=lambda: count(1))
@@ -119,6 +121,12 @@ class Last9Api:
         ]
         return {"id": f"panel-{next(self._ids)}", "datasource_id": "", **panel, "queries": queries}
 
+    async def change_event(self, request: web.Request) -> web.Response:
+        if refused := self.refusal(request, "write"):
+            return refused
+        self.events.append(await request.read())
+        return web.json_response({})
+
     async def fault(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path.partition('/organizations/acme')[2] or request.path}")
         status = self.faults.pop(0) if self.faults else None
@@ -142,6 +150,7 @@ async def serve(api: Last9Api) -> AsyncIterator[Last9Api]:
     application = web.Application(middlewares=[fault])
     application.add_routes([
         web.post("/api/v4/oauth/access_token", api.exchange),
+        web.put(f"/api/v4/organizations/{ORGANIZATION}/change_events", api.change_event),
         web.get(base, api.list_all),
         web.post(f"{base}/", api.create),
         web.get(f"{base}/{{id}}", api.get),

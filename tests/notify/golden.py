@@ -42,7 +42,7 @@ def markers(recordings: Recordings, name: str) -> str:
         selected = " ".join(f"{key}={labels[key]}" for key in SELECTED if key in labels)
         rollout = f"{labels['namespace']}/{labels['resource_name']}"
         words = (event["timestamp"][11:], labels["deployment_id"][:8], rollout, event["event_name"])
-        lines.append(" ".join((*words, event["event_state"], shown)).rstrip())
+        lines.append(" ".join((*words, event["event_state"], selected)).rstrip())
     return "".join(f"{line}\n" for line in lines)
 
 

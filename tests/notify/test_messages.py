@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,11 +90,7 @@ def event_of(transition: ReportedTransition, **section: Any) -> dict[str, Any]:
 
 
 def test_service_and_environment_come_from_the_table_then_the_label_then_the_name() -> None:
-    labelled = ReportedTransition(
-        *(getattr(STARTED, name) for name in ("timestamp", "rollout", "type", "sentence")),
-        attempt=STARTED.attempt,
-        labels={"label_app_kubernetes_io_name": "basket", "label_stage": "test"},
-    )
+    labelled = replace(STARTED, labels={"label_app_kubernetes_io_name": "basket", "label_stage": "test"})
     attributes = event_of(STARTED)["attributes"]
     assert (attributes["service"], attributes["service_name"]) == ("cart", "cart")
     assert (attributes["env"], attributes["deployment_environment"]) == ("production", "production")

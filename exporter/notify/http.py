@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from yarl import URL
 
+from exporter import log
 from exporter.net.errors import ResponseTooLargeError, error_reason
 from exporter.net.files import ReloadingFile, SecretFile
 from exporter.net.http import SessionClient, open_session, read_response
@@ -43,9 +44,16 @@ class ReloadedSecret:
 
     def __init__(self, file: Path | None, text: SecretStr | None) -> None:
         value = text.get_secret_value() if text is not None else ""
-        reloading = ReloadingFile(SecretFile(file).read if file is not None else lambda: value, file)
+        reloading = ReloadingFile(lambda: _redacted(SecretFile(file).read() if file is not None else value), file)
         self.read: Callable[[], str] = reloading.load
         self.changed = reloading.changed
+
+
+def _redacted(secret: str) -> str:
+    """Return a secret after its registration: no log shows it from now on."""
+    if len(secret) >= log.MIN_SECRET_LENGTH:
+        log.REDACTOR.register(secret, rotating=True)
+    return secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from exporter.config.settings import Settings
 from exporter.demo.servers import serve_recording
+from exporter.log import REDACTOR
 from exporter.notify.notifier import Notifier
 from exporter.otlp.delivery.sender import BackoffPolicy
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
@@ -197,6 +198,21 @@ async def test_what_was_pending_at_a_kill_is_sent_by_the_next_process_as_it_was(
         async with notifying(Process(tmp_path / "storage"), up, monkeypatch):
             await wait_until(lambda: len(received) == 1)
     assert received[0][2] == body
+
+
+async def test_no_secret_of_a_destination_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "url").write_text("http://127.0.0.1:9/services/T000/B000/secret-of-the-chat")
+    (tmp_path / "key").write_text("the key of the signature")
+    hook = {"url_file": str(tmp_path / "url"), "secret_file": str(tmp_path / "key")}
+    process = Process(tmp_path / "storage")
+    async with notifying(process, settings(webhooks=[hook]), monkeypatch) as (notifier, _):
+        await commit(process, notifier, started("cart"))
+        await wait_until(lambda: "messages are retried" in caplog.text)
+    redacted = REDACTOR.redact((tmp_path / "url").read_text() + (tmp_path / "key").read_text())
+    assert "secret-of-the-chat" not in caplog.text + redacted
+    assert "the key" not in caplog.text + redacted
 
 
 def config_of(folder: Path, api: Last9Api, targets: dict[str, list[str]]) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -125,6 +125,26 @@ class OwnMetric(Enum):
     MAX_LOOP_HOLD = _gauge(
         "event_loop_longest_hold_seconds", "Longest time that the event loop was blocked in the last cycle."
     )
+    EVENTS_MADE = _counter(
+        "events_made_total", "Messages about transitions, by destination.", "destination", observable=True
+    )
+    EVENTS_DELIVERED = _counter(
+        "events_delivered_total", "Messages that the destination accepted.", "destination", observable=True
+    )
+    EVENTS_REJECTED = _counter(
+        "events_rejected_total", "Messages that the destination refused for good.", "destination", observable=True
+    )
+    EVENTS_DROPPED = _counter(
+        "events_dropped_total",
+        "Messages given up before delivery, by reason.",
+        "destination",
+        "reason",
+        observable=True,
+    )
+    EVENTS_PENDING = _gauge("events_pending", "Messages waiting for delivery.", "destination", observable=True)
+    EVENTS_AGE = _gauge(
+        "events_oldest_age_seconds", "Age of the oldest message that waits.", "destination", observable=True
+    )
     SHADOW_GATE_ERRORS = _counter(
         "shadow_gate_errors_total", "Gates of the setting `gates` that could not be evaluated, by reason.", "reason"
     )
@@ -133,8 +153,9 @@ class OwnMetric(Enum):
 
 DEFINITIONS: Final = tuple(metric.value for metric in OwnMetric)
 
-# A number for a metric without labels, else a number for each value of its label. An omitted metric is not exported.
-ObservedValues = Mapping[OwnMetric, float | Mapping[str, float]]
+# A number for a metric without labels, else a number for each value of its label, or for the values of both. An
+# omitted metric is not exported.
+ObservedValues = Mapping[OwnMetric, float | Mapping[str, float] | Mapping[tuple[str, str], float]]
 
 
 class SelfMetrics:
@@ -223,9 +244,9 @@ class SelfMetrics:
                 yield _library_metric(metric.value, value)
 
 
-def _library_metric(definition: OwnMetricDefinition, values: float | Mapping[str, float]) -> Metric:
+def _library_metric(definition: OwnMetricDefinition, values: float | Mapping[Any, float]) -> Metric:
     family_class = CounterMetricFamily if definition.type is MetricType.COUNTER else GaugeMetricFamily
     metric = family_class(definition.name, definition.help, labels=definition.labels)
     for label, value in values.items() if isinstance(values, Mapping) else [(None, values)]:
-        metric.add_metric([] if label is None else [label], value)
+        metric.add_metric([] if label is None else list(label) if isinstance(label, tuple) else [label], value)
     return metric

@@ -166,7 +166,7 @@ def test_ls_lists_files_tables_and_the_queue(stored: Path) -> None:
         "requests: 6 rows, 2,100 bytes, since 2027-01-15T08:00:01Z",
         f"tracker_state: 2 rows, {3 + len(SECRET) + 2} bytes",
     ]
-    assert lines[-1] == "21 points queued; schema 1"
+    assert lines[-1] == "21 points queued; schema 2"
     assert _run("ls", directory=stored, command="spool")[1][-4:] == lines[-4:]
 
 

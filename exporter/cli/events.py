@@ -30,17 +30,31 @@ def events() -> None:
 @RECORDING
 @click.option("--since", "seconds", type=DURATION, help="How far back to begin. Default: 1h; a recording: its start.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.option(
+    "--undelivered",
+    is_flag=True,
+    help="Print the messages that wait in storage.directory, or those that a recording would send, and end.",
+)
 @click.pass_context
 def tail(
-    context: click.Context, address: ExporterAddress, frames: Path | None, seconds: float | None, *, as_json: bool
+    context: click.Context,
+    address: ExporterAddress,
+    frames: Path | None,
+    seconds: float | None,
+    *,
+    as_json: bool,
+    undelivered: bool,
 ) -> None:
     """Print what happened, and what happens from now on.
 
     Follows a running exporter until Ctrl-C, also over its restarts. Of a recording it prints everything and ends.
     """
-    from exporter.commands.events import recorded_transitions
+    from exporter.commands.events import message_lines, recorded_transitions, undelivered_lines
 
-    if frames is not None:
+    if undelivered:
+        settings = load_settings(context).settings
+        print_lines(undelivered_lines(settings) if frames is None else message_lines(frames, settings))
+    elif frames is not None:
         held = recorded_transitions(frames, load_settings(context).settings, seconds)
         _print_held(held, as_json=as_json)
     else:

@@ -15,6 +15,7 @@ import click
 from exporter import __version__
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
+from exporter.cli.last9 import last9
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
 from exporter.cli.settings import load_settings
@@ -285,4 +286,5 @@ main.add_command(list_rollouts)
 main.add_command(wait)
 main.add_command(events)
 main.add_command(story)
+main.add_command(last9)
 main.add_command(gate)

@@ -5,6 +5,7 @@ from typing import Final
 from exporter.commands.api_client import ExporterUnreachableError
 from exporter.commands.explain import ExplainError
 from exporter.commands.gate.load import GateError
+from exporter.commands.last9.apply import Last9Error, Last9NotConfiguredError
 from exporter.commands.record import RecordingError
 from exporter.commands.verify.heartbeat import NotConfiguredError, PushError, ReadBackError, VerifyError
 from exporter.storage.model import StorageError
@@ -14,6 +15,7 @@ USER_ERRORS: Final = (
     ExplainError,
     ExporterUnreachableError,
     GateError,
+    Last9Error,
     ListenError,
     RecordingError,
     StorageError,
@@ -25,6 +27,7 @@ EXIT_CODES: Final[dict[type[Exception], int]] = {
     GateError: 2,
     # As invalid settings.
     NotConfiguredError: 2,
+    Last9NotConfiguredError: 2,
     PushError: 3,
     ReadBackError: 4,
 }

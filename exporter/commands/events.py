@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.api_client import ExporterUnreachableError, fetch_json, stream_events
-from exporter.commands.replay import first_and_last_time, replay_transitions
+from exporter.commands.replay import first_and_last_time, replay_frames, replay_transitions
+from exporter.commands.storage import read_directory
+from exporter.storage import inspection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from exporter.commands.api_client import ExporterAddress
@@ -60,6 +62,31 @@ def recorded_transitions(path: Path, settings: Settings, seconds: float | None, 
         if transition["at"] >= since and rollout in {"", transition.get("rollout")}
     ]
     return HeldTransitions(since, start, transitions)
+
+
+def undelivered_lines(settings: Settings) -> list[str]:
+    """Return the messages that wait in storage, oldest first; an exporter may be running. Raises StorageError."""
+    messages = read_directory(settings, inspection.messages)
+    return [_message_line(message.destination, message.body) for message in messages]
+
+
+def message_lines(path: Path, settings: Settings) -> Iterator[str]:
+    """Yield the messages that the destinations of the settings would get of a recording. Raises RecordingError."""
+    from exporter.notify.notifier import destinations_of, messages_of  # noqa: PLC0415 - OTLP's messages are loaded only if needed
+
+    destinations = destinations_of(settings)
+    for _, _, tracker in replay_frames(path, settings):
+        for message in messages_of(destinations, tracker.status.transitions):
+            yield _message_line(message.destination, message.body)
+
+
+def _message_line(destination: str, body: bytes) -> str:
+    try:
+        text = body.decode()
+        document = json.loads(text)
+    except ValueError:  # protobuf
+        document = f"{len(body)} bytes of OTLP"
+    return json.dumps({"destination": destination, "message": document}, ensure_ascii=False)
 
 
 async def follow_transitions(

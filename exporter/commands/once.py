@@ -87,7 +87,8 @@ def to_otlp_json(snapshot: MetricsSnapshot, settings: Settings) -> Iterator[str]
     from exporter.otlp.encode.encoder import Encoder  # noqa: PLC0415 - OTLP's messages are loaded only if needed
     from exporter.otlp.encode.protobuf import otlp_json  # noqa: PLC0415 - the same
 
-    encoder = Encoder(identity(settings), settings.otlp.request.points, settings.otlp.request.bytes)
+    limits, keeps_name = settings.otlp.request, settings.series.keep_names.matches
+    encoder = Encoder(identity(settings), limits.points, limits.bytes, keeps_name)
     for request in encoder.requests(snapshot):
         yield json.dumps(otlp_json(request.body), ensure_ascii=False)
 

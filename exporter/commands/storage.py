@@ -44,7 +44,7 @@ class CommandResult:
 
 def list_contents(settings: Settings) -> CommandResult:
     """List files, tables and the queue; reads only, so an exporter may be running."""
-    content = _read(settings, inspection.contents)
+    content = read_directory(settings, inspection.contents)
     files = [f"{name}: {size:,} bytes" for name, size in content.files.items()]
     tables = [_describe_table(table) for table in content.tables]
     return CommandResult([*files, *tables, f"{content.points:,} points queued; schema {content.version}"], ok=True)
@@ -57,8 +57,8 @@ def _describe_table(table: TableContent) -> str:
 
 def verify(settings: Settings) -> CommandResult:
     """Check every row; reads only, so an exporter may be running."""
-    rows = sum(table.rows for table in _read(settings, inspection.contents).tables)
-    damage = _read(settings, inspection.verify)
+    rows = sum(table.rows for table in read_directory(settings, inspection.contents).tables)
+    damage = read_directory(settings, inspection.verify)
     lines = [f"{row.table} {row.key}: {row.reason}" if row.table else row.reason for row in damage]
     return CommandResult([*lines, f"{rows:,} rows, {len(damage)} damaged"], ok=not damage)
 
@@ -70,7 +70,7 @@ def copy_database(settings: Settings, directory: Path) -> Path:
     """
     _register_secrets(settings)
     target = directory / DATABASE_FILE
-    _read(settings, lambda source: inspection.copy(source, target))
+    read_directory(settings, lambda source: inspection.copy(source, target))
     with target.open("r+b") as file:
         for offset in range(0, target.stat().st_size, _BLOCK_SIZE):
             file.seek(offset)
@@ -91,7 +91,8 @@ def _register_secrets(settings: Settings) -> None:
             register_auth_headers(text, *decode_headers(text)[0].values())
 
 
-def _read(settings: Settings, read: Callable[[Path], T]) -> T:
+def read_directory(settings: Settings, read: Callable[[Path], T]) -> T:
+    """Return what a function reads of the directory of the settings. Raises StorageError."""
     directory = _directory(settings)
     try:
         return read(directory)

@@ -144,6 +144,11 @@ ABOVE_FILE: tuple[VariableRule, ...] = (
     # Last9's names are aliases, so the names of the standard override them.
     VariableRule(("LAST9_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
     VariableRule(("LAST9_AUTH_HEADER",), ("otlp", "headers"), authorization_variable),
+    # As Last9's Terraform provider has them.
+    VariableRule(("LAST9_API_BASE_URL",), ("last9", "address"), text_variable),
+    VariableRule(("LAST9_ORG",), ("last9", "organization"), text_variable),
+    VariableRule(("LAST9_REFRESH_TOKEN",), ("last9", "refresh_token"), text_variable),
+    VariableRule(("LAST9_DELETE_REFRESH_TOKEN",), ("last9", "delete_refresh_token"), text_variable),
     # The variable of the signal overrides the general one (E05), and gets no path (E02): two rules, not one.
     VariableRule(("OTEL_EXPORTER_OTLP_ENDPOINT",), ("otlp", "endpoint"), text_variable),
     VariableRule(("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",), ("otlp", "endpoint"), endpoint_variable),

@@ -47,7 +47,11 @@ class SectionList:
     is_required: bool = False
 
 
-SECTION_LISTS = {"argo": SectionList("installation", is_required=True), "gates": SectionList("gate")}
+SECTION_LISTS = {
+    "argo": SectionList("installation", is_required=True),
+    "gates": SectionList("gate"),
+    "webhooks": SectionList("webhook"),
+}
 """The settings that are a list of sections, or one section without the list."""
 
 _DEPENDENT_DEFAULT = "default_factory_not_called"

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 
 from exporter.config import values
 from exporter.config.errors import quoted, without_secrets
+from exporter.config.notify import ChangeEventsSection
 from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
 
 METRICS_PATH = "/v1/metrics"
@@ -166,6 +167,8 @@ class OtlpSection(Section):
     """Compression of each request."""
     timeout: values.PositiveOrZeroSeconds = 10.0  # the default of the specification (E07)
     """Timeout of a request; 0: no limit."""
+    logs: bool = False
+    """Whether to push a log record for each transition, to /v1/logs of the same endpoint."""
     grace: values.NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()
@@ -177,6 +180,11 @@ class OtlpSection(Section):
     def url(self) -> str:
         """URL for OTLP/HTTP; "" if nothing is pushed."""
         return self.endpoint.url if self.endpoint else ""
+
+    def url_of(self, signal: str) -> str:
+        """URL for OTLP/HTTP of another signal, such as logs: its path instead of that of the metrics."""
+        path, _, query = self.url.partition("?")
+        return f"{path.removesuffix(METRICS_PATH)}/v1/{signal}{'?' if query else ''}{query}"
 
     @property
     def grpc_target(self) -> tuple[str, bool]:
@@ -264,6 +272,35 @@ class ReadSection(Section):
     def user(self) -> str:
         """User name of basic authentication; "" for none."""
         return self.username or self.last9.cluster
+
+
+def check_api_address(text: str) -> str:
+    """Check the address of Last9's API: an http:// or https:// URL, without a query."""
+    address = text.strip().rstrip("/")
+    parts = values.split_address(address)
+    if not parts.scheme or parts.query or parts.fragment:
+        raise values.value_error("is not the base address of an API", "write https://app.last9.io")
+    return address
+
+
+class Last9ApiSection(Section):
+    """API of Last9, for change events and the dashboards of `last9 apply`; off without a refresh token."""
+
+    address: Annotated[str, AfterValidator(check_api_address), values.ValueFormat("URL")] | None = None
+    """Base URL of the API, such as https://app.last9.io; unset: that of the refresh token."""
+    organization: str = Field(default="", pattern=_SLUG)
+    """Slug of the organisation; empty: that of the token."""
+    region: str = Field(default="", pattern=_SLUG)
+    """Region of the cluster, such as ap-south-1, which the API wants to read a dashboard."""
+    refresh_token: SecretStr | None = None
+    """Refresh token with write scope; `refresh_token_file` is preferred."""
+    refresh_token_file: values.SecretFilePath | None = None
+    """File with the refresh token; reloaded when it changes; unset: `refresh_token`."""
+    delete_refresh_token: SecretStr | None = None
+    """Refresh token with delete scope, for `last9 remove` alone; `delete_refresh_token_file` is preferred."""
+    delete_refresh_token_file: values.SecretFilePath | None = None
+    """File with the refresh token with delete scope; unset: `delete_refresh_token`."""
+    change_events: ChangeEventsSection = ChangeEventsSection()
 
 
 _ARGUMENTS_FORMAT = values.ValueFormat("mapping of names to values", str, values.parse_attributes)

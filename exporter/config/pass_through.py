@@ -89,3 +89,36 @@ PassThroughSetting = Annotated[
     PlainSerializer(PassThroughSelection.as_setting),
     ValueFormat("article | minimal | all | none | list of patterns", PassThroughSelection.as_setting),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class NamePatterns:
+    """Patterns of complete names of families."""
+
+    patterns: tuple[re.Pattern[str], ...] = ()
+
+    def matches(self, family: str) -> bool:
+        """Return whether a pattern matches a name."""
+        return any(pattern.fullmatch(family) for pattern in self.patterns)
+
+    def as_setting(self) -> object:
+        """Return the value of the setting: the list of patterns."""
+        return [pattern.pattern for pattern in self.patterns]
+
+
+def parse_name_patterns(value: object) -> NamePatterns:
+    """Parse a list of regular expressions."""
+    if isinstance(value, NamePatterns):
+        return value
+    items = parse_list(value)
+    if not isinstance(items, list | tuple):
+        raise value_error("is not a list", 'write a list of patterns, such as ["rollout_reconcile_error"]')
+    return NamePatterns(tuple(map(_compile_pattern, items)))
+
+
+NamePatternsSetting = Annotated[
+    NamePatterns,
+    PlainValidator(parse_name_patterns),
+    PlainSerializer(NamePatterns.as_setting),
+    ValueFormat("list of patterns", NamePatterns.as_setting),
+]

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from exporter.config import values
-from exporter.config.outputs import OtlpSection, ReadSection, ShadowGateSection, WebSection
-from exporter.config.pass_through import PassThroughSetting, parse_pass_through
+from exporter.config.notify import GrafanaSection, WebhookSection
+from exporter.config.outputs import Last9ApiSection, OtlpSection, ReadSection, ShadowGateSection, WebSection
+from exporter.config.pass_through import NamePatterns, NamePatternsSetting, PassThroughSetting, parse_pass_through
 from exporter.config.section import Section
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
 from exporter.metrics import Source
@@ -75,6 +76,10 @@ class SeriesSection(Section):
     pass_through: PassThroughSetting = parse_pass_through("article")
     """Controller families to export unchanged: a preset, or a list of regular expressions that match complete names;
     none: derived series only."""
+    keep_names: NamePatternsSetting = NamePatterns()
+    """Counters to push as gauges, so that a store keeps their names instead of appending `_total` (those that pass
+    through and do not end in it, such as `rollout_reconcile_error`): regular expressions that match complete names. A
+    store then does not recognise them as counters. Empty: none."""
     optional: values.GlobList = ()
     """Derived series to export that are not by default, since no dashboard, alert or gate of the chart uses them, as
     globs of their names; `*`: all; empty: none."""
@@ -160,6 +165,10 @@ class Settings(Section):
     rollout_state: RolloutStateSource = RolloutStateSource()
     otlp: OtlpSection = OtlpSection()
     read: ReadSection = ReadSection()
+    last9: Last9ApiSection = Last9ApiSection()
+    webhooks: tuple[WebhookSection, ...] = ()
+    """Webhooks: a mapping, or a list of mappings; empty: none."""
+    grafana: GrafanaSection = GrafanaSection()
     gates: tuple[ShadowGateSection, ...] = ()
     """Shadow gates: evaluated beside real updates, with the store of `read`, and only reported; a mapping, or a list of
     mappings; empty: off."""

@@ -171,6 +171,33 @@ def shadow_gates(settings: Settings) -> Iterator[CrossFieldIssue]:
         yield CrossFieldIssue(("gates",), "updates are unknown without derived series", "set `series.derive: true`")
 
 
+def change_events(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Change events have a refresh token, unless they are only logged."""
+    last9 = settings.last9
+    has_token = last9.refresh_token is not None or last9.refresh_token_file is not None
+    if last9.change_events.enabled and not last9.change_events.dry_run and not has_token:
+        hint = "set `last9.refresh_token_file`, or `last9.change_events.dry_run: true` to see them in the log"
+        yield CrossFieldIssue(("last9", "change_events", "enabled"), "there is no refresh token", hint)
+
+
+def webhooks(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Every webhook has a unique name, and one URL."""
+    names = [webhook.name for webhook in settings.webhooks]
+    for index, webhook in enumerate(settings.webhooks):
+        path = ("webhooks", index)
+        if webhook.name in names[:index]:
+            message = f"two webhooks are named {webhook.name!r}"
+            yield CrossFieldIssue((*path, "name"), message, "set a unique `name` for each")
+        if (webhook.url is None) == (webhook.url_file is None):
+            yield CrossFieldIssue((*path, "url_file"), "there is not one URL", "set either `url_file` or `url`")
+
+
+def log_records(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Log records have an endpoint to go to."""
+    if settings.otlp.logs and settings.otlp.endpoint is None:
+        yield CrossFieldIssue(("otlp", "logs"), "there is no endpoint", "set `otlp.endpoint`")
+
+
 def endpoint_scheme(settings: Settings) -> Iterator[CrossFieldIssue]:
     """OTLP over HTTP needs a URL."""
     endpoint = settings.otlp.endpoint
@@ -223,6 +250,9 @@ CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[s
     (single_credentials, frozenset({"headers"})),
     (read_section, frozenset({"address", "cluster", "organization", "username", "password", "password_file"})),
     (shadow_gates, frozenset({"gates", "template", "address", "cluster", "organization", "derive"})),
+    (change_events, frozenset({"enabled", "dry_run", "refresh_token", "refresh_token_file"})),
+    (webhooks, frozenset({"webhooks", "name", "url", "url_file"})),
+    (log_records, frozenset({"endpoint", "logs"})),
     (endpoint_scheme, frozenset({"endpoint", "protocol"})),
     (unverified_grpc, frozenset({"protocol", "insecure_skip_verify"})),
     (backoff, frozenset({"initial", "longest"})),

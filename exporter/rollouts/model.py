@@ -333,6 +333,10 @@ class UpdateTransition:
     duration: float | None = None
 
 
+AttemptKey = tuple[float, int]
+"""An attempt at an update that was reported to begin: the time of the tick, and its place among those of the tick."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShownState:
     """Part of `RolloutState`: what the transitions of earlier ticks have reported, so that none is reported again.
@@ -340,12 +344,14 @@ class ShownState:
     `hash` is the current revision's, `step` the index that it reached, with the number of steps and the kind if they
     are known. `pauses` are the open pauses: reason and start (Unix seconds), one of reason "phase" by the controller's
     page alone. `degraded_since` (Unix seconds) is None unless the rollout is degraded for another reason than an abort.
+    `attempt` is the one under way, None if it was not reported to begin; it stays, whatever the controller says later.
     """
 
     hash: str = ""
     step: tuple[int, int, str] | None = None
     pauses: tuple[tuple[str, float], ...] = ()
     degraded_since: float | None = None
+    attempt: AttemptKey | None = None
 
 
 NOTHING_SHOWN: Final = ShownState()

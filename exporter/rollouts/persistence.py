@@ -369,7 +369,13 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "metric": "metric",
         "lead": "lead_seconds",
     },
-    ShownState: {"hash": "hash", "step": "step", "pauses": "pauses", "degraded": "degraded_since"},
+    ShownState: {
+        "hash": "hash",
+        "step": "step",
+        "pauses": "pauses",
+        "degraded": "degraded_since",
+        "attempt": "attempt",
+    },
 }
 """The keys of each dataclass in a row, in its order, with the attributes: rows outlive a renaming."""
 
@@ -483,7 +489,11 @@ def _shown_state(document: dict[str, Any]) -> ShownState:
     if document.get("step") is not None:
         index, count, kind = document["step"]
         step = (int(index), int(count), str(kind))
-    return _dataclass(ShownState, {**document, "pauses": pauses, "step": step})
+    attempt = None
+    if document.get("attempt") is not None:
+        since, place = document["attempt"]
+        attempt = (float(since), int(place))
+    return _dataclass(ShownState, {**document, "pauses": pauses, "step": step, "attempt": attempt})
 
 
 def _dataclass(kind: type[T], members: dict[str, Any]) -> T:

@@ -249,6 +249,7 @@ class RolloutTracker:
             targets=self._targets.statuses,
             has_leader=bool(self._leader_processes),
             set_back=set_back,
+            transitions=(),  # those of the last tick that was led are reported already
         )
         return MetricsSnapshot(now, self._targets.families(now))
 
@@ -393,7 +394,9 @@ class RolloutTracker:
                 is_allowed = self._policy.namespace_allowed
                 # Neither a changed setting nor a long absence proves a deletion.
                 if absence <= MAX_ABSENCE_SECONDS and (is_allowed is None or is_allowed(key[0])):
-                    self._transitions.append(deletion(key, self._states[key], tick.now))
+                    last = self._rollouts.get(key)
+                    labels = last.observation.details.labels if last is not None else {}
+                    self._transitions.append(deletion(key, self._states[key], tick.now, labels))
                 for by_key in (self._states, self._rollouts, self._last_seen):
                     by_key.pop(key, None)
                 self._deleted.add(key)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from exporter.config.load import LoadedConfig
     from exporter.metrics import MetricFamily
+    from exporter.notify.notifier import Notifier
     from exporter.service.delivery import DeliveryService
     from exporter.service.shadow import ShadowGates
 
@@ -43,6 +44,10 @@ PERSISTENT_COUNTERS: Final = (
     OwnMetric.POINTS_DELIVERED,
     OwnMetric.POINTS_REJECTED,
     OwnMetric.POINTS_DROPPED,
+    OwnMetric.EVENTS_MADE,
+    OwnMetric.EVENTS_DELIVERED,
+    OwnMetric.EVENTS_REJECTED,
+    OwnMetric.EVENTS_DROPPED,
 )
 """The counters that storage carries over a restart."""
 EXIT_POINTS_LOST: Final = 3
@@ -72,6 +77,7 @@ class App:
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
         self.tracker = RolloutTracker(tracking_policy(settings), read_state(self._storage))
         self._shadow_gates = self._load_shadow_gates()
+        self._notifier = self._load_notifier()
         self._transitions = TransitionFeed(self._storage.history)
         dependencies = CycleDependencies(
             self._scraper,
@@ -83,6 +89,7 @@ class App:
             self._transitions,
             self._delivery,
             self._shadow_gates,
+            self._notifier,
             sidecar=settings.mode == "sidecar",
         )
         self._cycle_runner = CycleRunner(dependencies, settings.tick_seconds)
@@ -103,6 +110,16 @@ class App:
 
         return ShadowGates(self._settings, self._self_metrics)
 
+    def _load_notifier(self) -> Notifier | None:
+        settings = self._settings
+        is_notified = settings.webhooks or settings.grafana.address or settings.last9.change_events.enabled
+        if not (is_notified or settings.otlp.logs):
+            self._storage.outbox.drop_unknown(())
+            return None
+        from exporter.notify.notifier import Notifier  # noqa: PLC0415 - OTLP's messages take time and memory to load, so only if needed
+
+        return Notifier(settings, self._self_metrics, self._storage)
+
     async def run(self, stop: asyncio.Event) -> bool:
         """Run until `stop` is set; return whether no points were lost. Raises ListenError."""
         async with AsyncExitStack() as stack:
@@ -116,6 +133,8 @@ class App:
             port = await stack.enter_async_context(serve(self._settings.web, self._data_sources()))
             if self._delivery is not None:
                 await stack.enter_async_context(self._delivery)
+            if self._notifier is not None:
+                await stack.enter_async_context(self._notifier)
             self._log_start(port)
             cycles_task = asyncio.create_task(self._run_cycles(), name="cycles")
             await stop.wait()
@@ -124,8 +143,8 @@ class App:
                 cycles_task.cancel()
             with suppress(asyncio.CancelledError):
                 await cycles_task
-            if self._delivery is not None:
-                await self._delivery.drain(self._settings.otlp.grace)
+            services = [service for service in (self._delivery, self._notifier) if service is not None]
+            await asyncio.gather(*(service.drain(self._settings.otlp.grace) for service in services))
             return await asyncio.to_thread(self.close_storage)
 
     def close_storage(self) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 
     from exporter.config.sources import ScrapeSource
+    from exporter.notify.notifier import Notifier
+    from exporter.rollouts.events.model import ReportedTransition
     from exporter.rollouts.tracker import RolloutTracker
     from exporter.scrape.cache import ScrapeCache
     from exporter.scrape.scraper import Scraper
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.service.shadow import ShadowGates
     from exporter.service.transition_feed import TransitionFeed
     from exporter.service.worker import Worker
-    from exporter.storage.model import QueuedRequest
+    from exporter.storage.model import OutboxMessage, QueuedRequest, TransitionRecord
 
 _log = logging.getLogger(__name__)
 _EVICTION_TICKS: Final = 40
@@ -74,7 +76,11 @@ class PeriodicSchedule:
 
 @dataclass(frozen=True, slots=True)
 class CycleDependencies:
-    """The parts of a cycle; without `delivery` nothing is pushed, without `shadow_gates` none is evaluated."""
+    """The parts of a cycle.
+
+    Without `delivery` nothing is pushed, without `shadow_gates` none is evaluated, without `notifier` there are no
+    messages.
+    """
 
     scraper: Scraper[ScrapeResult]
     tracker: RolloutTracker
@@ -85,6 +91,7 @@ class CycleDependencies:
     transitions: TransitionFeed
     delivery: DeliveryService | None = None
     shadow_gates: ShadowGates | None = None
+    notifier: Notifier | None = None
     sidecar: bool = False
 
 
@@ -134,7 +141,7 @@ class CycleRunner:
         snapshot = await dependencies.worker.run(dependencies.tracker.process, now, results)
         self.latest = snapshot
         feed = dependencies.transitions
-        feed.add(await dependencies.worker.run(transition_records, dependencies.tracker.status.transitions))
+        feed.add(*await dependencies.worker.run(self._records, dependencies.tracker.status.transitions))
         self._count(snapshot)
         if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
@@ -145,9 +152,16 @@ class CycleRunner:
             self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
         # State, transitions and requests in one commit: after a crash no counter is lower than what was sent, and no
         # transition is lost or repeated.
-        await dependencies.store.commit(dependencies.tracker, requests, feed.waiting)
+        await dependencies.store.commit(dependencies.tracker, requests, feed.waiting, feed.waiting_messages)
         feed.committed()
         return snapshot
+
+    def _records(
+        self, transitions: Sequence[ReportedTransition]
+    ) -> tuple[Sequence[TransitionRecord], Sequence[OutboxMessage]]:
+        """Return transitions as they are stored, and the messages about them; on the worker."""
+        notifier = self._dependencies.notifier
+        return transition_records(transitions), notifier.messages(transitions) if notifier is not None else ()
 
     def _pushed(self, snapshot: MetricsSnapshot) -> MetricsSnapshot:
         """Add the series that are not in `latest`, since /metrics adds those of its moment."""

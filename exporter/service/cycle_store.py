@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.self_metrics import ObservedValues
     from exporter.service.worker import Worker
     from exporter.storage import Storage
-    from exporter.storage.model import QueuedRequest, TransitionRecord
+    from exporter.storage.model import OutboxMessage, QueuedRequest, TransitionRecord
 
 _log: Final = logging.getLogger(__name__)
 _NAMED_ROWS: Final = 5
@@ -67,13 +67,14 @@ class CycleStore:
         tracker: RolloutTracker,
         requests: Sequence[QueuedRequest],
         transitions: Sequence[TransitionRecord] = (),
+        messages: Sequence[OutboxMessage] = (),
     ) -> bool:
         """Commit a cycle; return whether it is on disk. Waits no longer than `storage.patience`."""
         rows, is_complete = await self._encode_rows(tracker)
         # Nothing is awaited from the first `put` to the commit: it would be part of another transaction.
         for request in requests:
             self._storage.queue.put(request)
-        return await self._storage.commit(CycleCommit(rows, is_complete, transitions))
+        return await self._storage.commit(CycleCommit(rows, is_complete, transitions, messages))
 
     async def _encode_rows(self, tracker: RolloutTracker) -> tuple[RowChanges, bool]:
         """Return the rows that changed, or all rows (True) if those on disk are not the ones of the last commit."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from exporter.net.tls import ClientTlsLoader
 from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.probe import ProbeRequests
 from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.delivery.sender import BackoffPolicy, Sender
 from exporter.otlp.encode.encoder import Encoder
-from exporter.otlp.result import RetryRules
-from exporter.otlp.transport.credentials import Destination
-from exporter.otlp.transport.http import HttpTransport
+from exporter.otlp.transport.configured import retry_rules, transport
 from exporter.self_metrics import OwnMetric
 from exporter.service.wiring import identity
 from exporter.service.worker import Worker
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
     from exporter.config.settings import Settings
     from exporter.otlp.delivery.accounting import DeliveryAccounting
     from exporter.otlp.transport.grpc import GrpcTransport
+    from exporter.otlp.transport.http import HttpTransport
     from exporter.otlp.transport.response import TransportOutcome
     from exporter.self_metrics import ObservedValues, SelfMetrics
     from exporter.storage import Storage
@@ -80,7 +77,8 @@ class DeliveryService:
         probes = ProbeRequests(identity(settings), self_metrics.instance, gzip=gzip)
         self._sender = Sender(storage, instrumented, accounting, backoff, rules=rules, probes=probes)
         storage.queue.wake = self._sender.wake
-        encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes)
+        keeps_name = settings.series.keep_names.matches
+        encoder = Encoder(identity(settings), otlp.request.points, otlp.request.bytes, keeps_name)
         self.producer = RequestProducer(encoder, (worker or Worker()).run, gzip=gzip)
         self._send_task: asyncio.Task[None] | None = None
         self_metrics.register_callback(self._collect_metrics)
@@ -130,33 +128,3 @@ class DeliveryService:
         if accounting.last_success:
             values |= {OwnMetric.LAST_DELIVERY: accounting.last_success, OwnMetric.DELIVERY_LAG: accounting.last_lag}
         return values
-
-
-def retry_rules(settings: Settings) -> RetryRules:
-    """Return which statuses are retried, according to `otlp.retry`."""
-    retry = settings.otlp.retry
-    removed = frozenset(code.removeprefix("-") for code in retry.codes if code.startswith("-"))
-    return RetryRules(retry.strict, frozenset(retry.codes) - {f"-{code}" for code in removed}, removed)
-
-
-def transport(settings: Settings) -> HttpTransport | GrpcTransport:
-    """Return the HTTP or gRPC transport to the endpoint; an asynchronous context manager."""
-    otlp = settings.otlp
-    target, tls = otlp.grpc_target
-    use_grpc = otlp.protocol == "grpc"
-    destination = Destination(
-        endpoint=target if use_grpc else otlp.url,
-        headers={name: value.get_secret_value() for name, value in otlp.headers.items()},
-        headers_file=otlp.headers_file,
-        authorization_file=otlp.authorization_file,
-        timeout=otlp.timeout,
-        tls=ClientTlsLoader(otlp.tls) if tls else None,
-        gzip=otlp.compression == "gzip",
-        max_response_bytes=otlp.response.bytes,
-    )
-    if not use_grpc:
-        return HttpTransport(destination)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's C core logs to standard error, past our log
-    from exporter.otlp.transport.grpc import GrpcTransport  # noqa: PLC0415 - loading grpc takes 9 MB, so only if it is used
-
-    return GrpcTransport(destination)

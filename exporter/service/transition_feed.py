@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.rollouts.events.model import ReportedTransition
     from exporter.storage.history import History
+    from exporter.storage.model import OutboxMessage
     from exporter.web.events import EventFilter
 
 _log: Final = logging.getLogger(__name__)
@@ -29,20 +30,27 @@ class TransitionFeed:
     def __init__(self, history: History) -> None:
         self._history = history
         self._waiting: list[TransitionRecord] = []
+        self._waiting_messages: list[OutboxMessage] = []
         self._next_commit = asyncio.Event()
 
-    def add(self, records: Iterable[TransitionRecord]) -> None:
-        """Add the transitions of a tick; they go into the next commit."""
+    def add(self, records: Iterable[TransitionRecord], messages: Iterable[OutboxMessage] = ()) -> None:
+        """Add the transitions of a tick, and the messages about them; they go into the next commit."""
         self._waiting += records
+        self._waiting_messages += messages
 
     @property
     def waiting(self) -> Sequence[TransitionRecord]:
         """The transitions that are not committed yet."""
         return tuple(self._waiting)
 
+    @property
+    def waiting_messages(self) -> Sequence[OutboxMessage]:
+        """The messages that are not committed yet."""
+        return tuple(self._waiting_messages)
+
     def committed(self) -> None:
         """Log the transitions that were just committed, and wake the readers."""
-        records, self._waiting = self._waiting, []
+        records, self._waiting, self._waiting_messages = self._waiting, [], []
         for record in records:
             _log.info("transition", extra=log.fields(**json.loads(record.body)))
         if records:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.log import fields
 from exporter.storage import schema
-from exporter.storage.batch import RequestHead, request_row, transition_row
+from exporter.storage.batch import RequestHead, StoredMessage, message_row, request_row, transition_row
 from exporter.storage.database import WAL_LIMIT, Database, open_database, transaction
 from exporter.storage.directory import (
     WAL_FILE,
@@ -30,6 +30,7 @@ from exporter.storage.ledger import Ledger, encode_ledger
 from exporter.storage.model import MIB, QueuedRequest, StorageMetrics
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.storage.batch import Batch
@@ -50,6 +51,9 @@ VACUUM_SECONDS: Final = 0.05
 SPARE_PAGES: Final = 1024
 """Unused pages that stay in the file: each cycle needs some again."""
 
+_COUNTS_KEY: Final = "outbox"
+"""The key of the outbox's accounting in the table `meta`."""
+
 PRUNED_ROWS: Final = 10_000
 """Transitions that one turn may delete."""
 
@@ -59,7 +63,8 @@ class Recovery:
     """What was in the directory when it was opened.
 
     `adopted` are requests that this process has not queued yet, `lost` the numbers of those that it had stored and that
-    are gone. `missing_points` should be queued by the ledger of an earlier process, and are not.
+    are gone. `missing_points` should be queued by the ledger of an earlier process, and are not. `messages` are
+    what that left in the outbox, `message_counts` is the accounting of the outbox, "" if there is none.
     """
 
     ledger: Ledger | None = None
@@ -68,6 +73,8 @@ class Recovery:
     missing_points: int = 0
     state: Mapping[str, bytes] = field(default_factory=dict)
     damaged_state_rows: int = 0
+    messages: Sequence[StoredMessage] = ()
+    message_counts: str = ""
 
 
 class Disk:
@@ -165,13 +172,18 @@ class Disk:
         self._delete_requests(database, [*damaged, *(head.id for head in heads if head.id < ledger.head)])
         missing_points = max(ledger.queued_points - sum(head.points for head in adopted), 0)
         state, damaged_state = self._state_of_cluster(database)
+        messages, damaged_messages = _messages(database)
         self._ledger, self._entries = ledger, itertools.count(1 + max((each.entry for each in ledgers), default=0))
-        self._count(damaged_rows=len(damaged) + damaged_state, missing_commits=missing_commits)
-        rows = database.salvaged.damaged_rows + len(damaged) + damaged_state
+        damaged_rows = len(damaged) + damaged_state + damaged_messages
+        self._count(damaged_rows=damaged_rows, missing_commits=missing_commits)
+        rows = database.salvaged.damaged_rows + damaged_rows
         if missing_commits or missing_points or rows:
             extra = fields(commits=missing_commits, points=missing_points, damaged=rows, hint="check the disk")
             _log.warning("stored data is missing: the points are counted as dropped", extra=extra)
-        return Recovery(ledger if ledgers else None, adopted, (), missing_points, state, damaged_state)
+        counts = self._meta(database).get(_COUNTS_KEY, "")
+        return Recovery(
+            ledger if ledgers else None, adopted, (), missing_points, state, damaged_state, messages, counts
+        )  # fmt: skip
 
     def _state_of_cluster(self, database: Database) -> tuple[Mapping[str, bytes], int]:
         """Return the state rows, and how many are damaged; discard another cluster's."""
@@ -238,8 +250,7 @@ class Disk:
         withheld = bool(batch.inserts) and self._is_space_short()
         inserts = {} if withheld else batch.inserts
         ledger = self._ledger_after(batch, inserts, complete=not withheld)
-        done = self._done + len(batch.removed)
-        if batch.needs_database or done > MAX_DONE or max(batch.removed, default=0) >= ledger.head:
+        if self.needs_database(batch):
             started = time.monotonic()
             ledger = replace(ledger, commit=ledger.commit + 1)
             self._apply(batch, inserts, ledger)
@@ -248,27 +259,37 @@ class Disk:
             self._done = 0
         else:
             self._write_ledger(ledger)
-            self._done = done
+            self._done += len(batch.removed)
             if self._config.fsync == "always":
                 self._database.ledger_file.sync()
         self._note_stored({number: head.points for number, (head, _) in inserts.items()}, batch.removed)
         self._history_bytes += sum(len(record.body) for record in batch.transitions)
         if withheld:
             batch.removed, batch.state, batch.rewrite_state, batch.transitions = [], {}, False, []
+            batch.messages, batch.finished, batch.message_counts, batch.rewrite_messages = {}, [], "", False
             raise self._free_space_error()
+
+    def needs_database(self, batch: Batch) -> bool:
+        """Return whether the commit of a batch is a transaction of the database, not of the ledger file alone."""
+        is_full = self._done + len(batch.removed) > MAX_DONE
+        return batch.needs_database or is_full or max(batch.removed, default=0) >= self._head_after(batch, {})
+
+    def _head_after(self, batch: Batch, inserts: Mapping[int, object]) -> int:
+        """Return the number of the oldest request after the commit of a batch with these new requests."""
+        removed = frozenset(batch.removed)
+        oldest = itertools.islice((number for number in self._stored if number not in removed), 1)
+        return min(itertools.chain(oldest, inserts), default=batch.ledger.last_request + 1)
 
     def _ledger_after(
         self, batch: Batch, inserts: Mapping[int, tuple[RequestHead, bytes]], *, complete: bool
     ) -> Ledger:
-        removed = frozenset(batch.removed)
-        oldest = itertools.islice((number for number in self._stored if number not in removed), 1)
         points = self._stored_points + sum(head.points for head, _ in inserts.values())
-        points -= sum(self._stored.get(number, 0) for number in removed)
+        points -= sum(self._stored.get(number, 0) for number in frozenset(batch.removed))
         return replace(
             batch.ledger,
             entry=next(self._entries),
             commit=self._ledger.commit,
-            head=min(itertools.chain(oldest, inserts), default=batch.ledger.last_request + 1),
+            head=self._head_after(batch, inserts),
             queued_points=points,
             complete=complete,
         )
@@ -288,6 +309,7 @@ class Disk:
             rows = (schema.with_checksum(key, value) for key, value in state if value is not None)
             connection.executemany(schema.UPSERT_STATE, rows)
             connection.executemany(schema.INSERT_TRANSITION, map(transition_row, batch.transitions))
+            _apply_messages(connection, batch)
             connection.execute(schema.UPSERT_LEDGER, schema.with_checksum(encode_ledger(ledger)))
 
     def _write_ledger(self, ledger: Ledger) -> None:
@@ -432,3 +454,19 @@ class Disk:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def _messages(database: Database) -> tuple[Sequence[StoredMessage], int]:
+    """Return the messages of the outbox, oldest first, and how many are damaged."""
+    rows = database.connection.execute(schema.MESSAGES).fetchall()
+    sound = [StoredMessage(*row[:-1]) for row in rows if schema.is_sound(row)]
+    return sound, len(rows) - len(sound)
+
+
+def _apply_messages(connection: sqlite3.Connection, batch: Batch) -> None:
+    if batch.rewrite_messages:
+        connection.execute(schema.DELETE_ALL_MESSAGES)
+    connection.executemany(schema.DELETE_MESSAGE, ((number,) for number in batch.finished))
+    connection.executemany(schema.INSERT_MESSAGE, map(message_row, batch.messages.values()))
+    if batch.message_counts:
+        connection.execute(schema.UPSERT_META, schema.with_checksum(_COUNTS_KEY, batch.message_counts))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.storage import schema
+from exporter.storage.batch import StoredMessage
 from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, WAL_FILE
 from exporter.storage.ledger import read_ledger
 
@@ -66,6 +67,13 @@ def contents(directory: Path) -> StorageContent:
         version = connection.execute(schema.VERSION_OF_FILE).fetchone()[0]
     files = {name: (directory / name).stat().st_size for name in FILES if (directory / name).exists()}
     return StorageContent(files, tables, version, sum(table.points or 0 for table in tables))
+
+
+def messages(directory: Path) -> Sequence[StoredMessage]:
+    """Return the sound messages of the outbox, oldest first."""
+    with closing(_open(directory)) as connection:
+        rows = connection.execute(schema.MESSAGES).fetchall()
+    return [StoredMessage(*row[:-1]) for row in rows if schema.is_sound(row)]
 
 
 def verify(directory: Path) -> Sequence[DamagedRow]:

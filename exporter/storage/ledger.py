@@ -31,11 +31,11 @@ _MARKER: Final = b"RXl\x01"
 class Ledger:
     """The state after `commit` commits to the database; `entry` grows by 1 with each ledger that is written.
 
-    `head` is the number of the oldest queued request: all smaller ones are done. `last_request` and `last_transition`
-    are the last numbers ever given. `queued_points` counts the points on disk from `head` on. `counts` (accounting)
-    count since `counters_since` (Unix seconds); `complete` means that no counted point was in memory only, and that no
-    later count was exported. `elapsed` is the clock of ages (clock.py), which stood at `boot_time` of the boot
-    `boot_id` and at `wall_time`.
+    `head` is the number of the oldest queued request: all smaller ones are done. `last_request`, `last_transition` and
+    `last_message` are the last numbers ever given. `queued_points` counts the points on disk from `head` on. `counts`
+    (accounting) count since `counters_since` (Unix seconds); `complete` means that no counted point was in memory only,
+    and that no later count was exported. `elapsed` is the clock of ages (clock.py), which stood at `boot_time` of the
+    boot `boot_id` and at `wall_time`.
     """
 
     entry: int = 0
@@ -52,6 +52,7 @@ class Ledger:
     boot_time: float = 0.0
     boot_id: str = ""
     wall_time: float = 0.0
+    last_message: int = 0
 
     @property
     def order(self) -> tuple[int, int]:

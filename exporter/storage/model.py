@@ -64,25 +64,35 @@ class TransitionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A message for a destination, by its name: a body that is sent as it is until the destination has decided."""
+
+    destination: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class CycleCommit:
     """What one cycle changed, besides the requests that it put into the queue.
 
     `state` has the rows that changed since the previous commit, by key; None removes a row. With `complete_state` it
-    has all rows, and those on disk that are not among them are removed.
+    has all rows, and those on disk that are not among them are removed. `messages` go into the outbox.
     """
 
     state: Mapping[str, bytes | None] = field(default_factory=dict)
     complete_state: bool = False
     transitions: Sequence[TransitionRecord] = ()
+    messages: Sequence[OutboxMessage] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StorageLimits:
     """Limits of the `storage` section, sizes in bytes and times in seconds.
 
-    `max_bytes` and `max_age` bound the queued requests, `history` and `history_bytes` the transitions, `max_memory`
-    the requests in memory while the disk fails. Nobody waits for the disk longer than `patience`; less than `reserve`
-    free bytes on the file system count as a failing disk.
+    `max_bytes` and `max_age` bound the queued requests, `max_age` and `outbox_bytes` the messages of each destination,
+    `history` and `history_bytes` the transitions, `max_memory` the requests in memory while the disk fails.
+    Nobody waits for the disk longer than `patience`; less than `reserve` free bytes on the file system count as a
+    failing disk.
     """
 
     max_bytes: int = 64 * MIB
@@ -92,6 +102,7 @@ class StorageLimits:
     patience: float = 2.0
     reserve: int = 32 * MIB
     max_memory: int = 64 * MIB
+    outbox_bytes: int = 4 * MIB  # thousands of messages; all are in memory
 
 
 @dataclass(frozen=True, slots=True)

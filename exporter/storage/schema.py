@@ -36,6 +36,11 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         """CREATE TABLE meta (
             id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, crc INTEGER NOT NULL)""",
     ),
+    (
+        """CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY, queued_at REAL NOT NULL, destination TEXT NOT NULL, body BLOB NOT NULL,
+            crc INTEGER NOT NULL)""",
+    ),
 )
 """The statements that lead from each schema version to the next; version 0 is an empty file."""
 
@@ -94,6 +99,12 @@ DELETE_TRANSITIONS: Final = "DELETE FROM transitions WHERE id <= ?"
 TRANSITION_BYTES: Final = "SELECT COALESCE(SUM(length(body)), 0) FROM transitions"
 DELETE_ALL_TRANSITIONS: Final = "DELETE FROM transitions"
 
+_MESSAGE: Final = "id, queued_at, destination, body, crc"
+INSERT_MESSAGE: Final = f"INSERT OR REPLACE INTO outbox ({_MESSAGE}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
+MESSAGES: Final = f"SELECT {_MESSAGE} FROM outbox ORDER BY id"  # noqa: S608
+DELETE_MESSAGE: Final = "DELETE FROM outbox WHERE id = ?"
+DELETE_ALL_MESSAGES: Final = "DELETE FROM outbox"
+
 UPSERT_LEDGER: Final = (
     "INSERT INTO accounting (id, ledger, crc) VALUES (1, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET ledger = excluded.ledger, crc = excluded.crc"
@@ -142,6 +153,7 @@ class Table:
 TABLES: Final = (
     Table("requests", f"{_REQUEST_HEAD}, body, crc", INSERT_REQUEST, numbered=True),
     Table("transitions", _TRANSITION, INSERT_TRANSITION, numbered=True),
+    Table("outbox", _MESSAGE, INSERT_MESSAGE, numbered=True),
     Table("tracker_state", "id, key, value, crc", UPSERT_STATE),
     Table("meta", "id, key, value, crc", UPSERT_META),
     Table("accounting", "id, ledger, crc", UPSERT_LEDGER),
@@ -153,6 +165,7 @@ MAX_KEY: Final = 2**62
 CONTENT: Final[Mapping[str, str]] = {
     "requests": "SELECT COUNT(*), COALESCE(SUM(size), 0), MIN(timestamp), SUM(points) FROM requests WHERE id >= ?",
     "transitions": "SELECT COUNT(*), COALESCE(SUM(length(body)), 0), MIN(timestamp) FROM transitions WHERE id >= ?",
+    "outbox": "SELECT COUNT(*), COALESCE(SUM(length(body)), 0), NULL FROM outbox WHERE id >= ?",
     "tracker_state": "SELECT COUNT(*), COALESCE(SUM(length(value)), 0), NULL FROM tracker_state WHERE id >= ?",
 }
 """By table that grows: how many rows there are from a key on, their bytes, the time of the oldest, and their points."""

@@ -17,6 +17,7 @@ from exporter.storage.disk import Disk, Recovery
 from exporter.storage.history import History
 from exporter.storage.ledger import Ledger
 from exporter.storage.model import CycleCommit, Drop, StorageMetrics
+from exporter.storage.outbox import Outbox
 from exporter.storage.queue import StoredQueue
 from exporter.storage.writer import Writer, WriterEvents
 
@@ -54,7 +55,8 @@ class Storage:
         ledger = recovery.ledger if recovery is not None else None
         self._clock = AgeClock.continue_from(ledger, self._clocks)
         self.queue = StoredQueue(config.limits, books, self._clock.now, self._read, durable=self._disk is not None)
-        self.queue.last_number = self._last_transition = self._first_number(recovery)
+        self.outbox = Outbox(config.limits, self._clock.now, durable=self._disk is not None)
+        self.queue.last_number = self._last_transition = self.outbox.last_number = self._first_number(recovery)
         self.history = History(config, self._history_since, self._clocks.wall_time)
         if recovery is not None:
             self._restore(recovery)
@@ -108,18 +110,26 @@ class Storage:
 
     def _restore(self, recovery: Recovery) -> None:
         ledger = recovery.ledger
+        counts = ""
         self.state = recovery.state
         self.rewrite_state = recovery.damaged_state_rows > 0
         if ledger is not None:
             self.queue.last_number = ledger.last_request
             self._last_transition = ledger.last_transition
+            self.outbox.last_number = ledger.last_message
             if ledger.is_authoritative(self._clocks.boot_id):
                 self.counters_since = ledger.counters_since
                 self._books.restore(ledger.counts)
-        self._adopt(recovery)
+                counts = recovery.message_counts
+        self._adopt(recovery, counts)
 
-    def _adopt(self, recovery: Recovery) -> None:
+    def _adopt(self, recovery: Recovery, message_counts: str = "") -> None:
         max_age = self._config.limits.max_age
+        messages = [
+            message._replace(queued_at=self._clock.recovered_at(message.queued_at, max_age))
+            for message in recovery.messages
+        ]
+        self.outbox.adopt(messages, message_counts)
         heads = [
             head._replace(queued_at=self._clock.recovered_at(head.queued_at, max_age)) for head in recovery.adopted
         ]
@@ -137,15 +147,16 @@ class Storage:
         """
         cycle = cycle or CycleCommit()
         batch = self._batch(cycle)
-        last_request = self.queue.last_number
+        last_request, last_message = self.queue.last_number, self.outbox.last_number
         if self._writer is None:
             self.queue.on_stored(last_request)
+            self.outbox.release(last_message)
             return True
         in_memory = self._in_memory
         finished: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._writer.submit(batch, partial(_resolve, finished))
         if in_memory:
-            self.queue.release(last_request)
+            self._release(last_request, last_message)
             return False
         try:
             async with asyncio.timeout(self._config.limits.patience):
@@ -154,8 +165,12 @@ class Storage:
             self._note_hang()
             stored = False
         if not stored:
-            self.queue.release(last_request)
+            self._release(last_request, last_message)
         return stored
+
+    def _release(self, request: int, message: int) -> None:
+        self.queue.release(request)
+        self.outbox.release(message)
 
     def _batch(self, cycle: CycleCommit, *, clean_shutdown: bool = False) -> Batch:
         transitions = []
@@ -163,6 +178,8 @@ class Storage:
             self._last_transition += 1
             transitions.append(replace(record, sequence=self._last_transition))
         self.history.append(transitions)
+        for message in cycle.messages:
+            self.outbox.put(message)
         inserts, removed = self.queue.take_changes()
         self.rewrite_state = self.rewrite_state and not cycle.complete_state
         # The disk completes it: what of this is stored depends on the commits before.
@@ -176,8 +193,11 @@ class Storage:
             boot_time=self._clocks.boot_time(),
             boot_id=self._clocks.boot_id,
             wall_time=self._clocks.wall_time(),
+            last_message=self.outbox.last_number,
         )
-        return Batch(inserts, removed, dict(cycle.state), cycle.complete_state, transitions, ledger)
+        batch = Batch(inserts, removed, dict(cycle.state), cycle.complete_state, transitions, ledger=ledger)
+        self.outbox.move_changes(batch)
+        return batch
 
     async def _read(self, numbers: Sequence[int]) -> bool:
         """Read requests into the queue, for `patience` at most; return whether the disk answered."""
@@ -214,6 +234,7 @@ class Storage:
     def _on_committed(self, ledger: Ledger) -> None:
         self._set_reason("hang", "")
         self.queue.on_stored(ledger.last_request)
+        self.outbox.release(ledger.last_message)
         self.history.on_stored(ledger.last_transition)
 
     def _on_failed(self, reason: str) -> None:
@@ -224,6 +245,7 @@ class Storage:
     def _on_recovered(self, recovery: Recovery) -> None:
         self.rewrite_state = True
         self._adopt(recovery)
+        self.outbox.rewrite()
         self.queue.lose(recovery.lost)
 
     def _on_read(self, requests: Mapping[int, QueuedRequest | None]) -> None:

@@ -201,7 +201,7 @@ class Writer:
 
     def _commit(self, batch: Batch) -> None:
         size = 0
-        if batch.needs_database:
+        if self._disk.needs_database(batch):
             size = sum(len(body) for _, body in batch.inserts.values()) + COMMIT_BYTES
             size += sum(map(len, filter(None, batch.state.values())))
             self._tidies = True

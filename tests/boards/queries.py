@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHART: Final = Path(__file__).parent.parent.parent / "charts/rollouts-exporter"
 RULES: Final = CHART / "rules/alerts.yaml"
+LAST9_DASHBOARDS: Final = CHART.parents[1] / "exporter/commands/last9/dashboards"
 DELIVERY_RULES: Final = CHART / "rules/delivery.yaml"
 VARIABLES: Final = {
     "cluster_label": "k8s_cluster_name",
@@ -102,6 +103,14 @@ def panel_queries() -> Iterator[Expression]:
         for panel in board["panels"]:
             for target in panel.get("targets", ()):
                 yield Expression(f"{name}: {panel['title']}: {target['refId']}", target["expr"])
+
+
+def last9_panel_queries() -> Iterator[Expression]:
+    """Yield every query of every panel of the dashboards for Last9."""
+    for file in sorted(LAST9_DASHBOARDS.glob("*.json")):
+        for panel in json.loads(file.read_text())["dashboard"]["panels"]:
+            for query in panel["queries"]:
+                yield Expression(f"Last9 {file.stem}: {panel['name']}: {query['name']}", query["expr"])
 
 
 def annotation_queries() -> Iterator[Expression]:

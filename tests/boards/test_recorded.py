@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.boards.last9_alerts import threshold
 from tests.boards.loaded_stores import QueryClient, prometheus_with, victoria_metrics_with
-from tests.boards.queries import Expression, alert_queries, annotation_queries, panel_queries, selectors
+from tests.boards.queries import (
+    Expression,
+    alert_queries,
+    annotation_queries,
+    last9_panel_queries,
+    panel_queries,
+    selectors,
+)
 from tests.boards.synthetic_metrics import with_synthetic_metrics
 from tests.timeline import INTERVAL, Playback, Timeline, play_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.recorded import Recordings
@@ -29,7 +37,7 @@ PLAYBACKS: Final = {
 """The recordings in the stores, by cluster."""
 WITH_DETAILS: Final = {"six": Playback("routes-1.10.2", slowdown=15)}
 """Recordings with the second configuration of rollout state."""
-WITHOUT_DATA: Final = ["fleet: Lead time: A"]
+WITHOUT_DATA: Final = ["fleet: Lead time: A", "Last9 fleet: Lead time: A"]
 """Panels without data in the recordings, whose objects have no commit time."""
 LIVE_PREFIX: Final = "rollouts_exporter_"
 """Own metrics of the exporter are not in recordings; test_live.py queries them."""
@@ -76,10 +84,13 @@ async def test_every_query_and_the_expected_alerts_return_data(
             if kind == "prometheus"
             else victoria_metrics_with(timelines, program, tmp_path)
         )
-        expressions = [item for item in (*panel_queries(), *annotation_queries()) if is_recorded(item)]
+        queries = (*panel_queries(), *annotation_queries(), *last9_panel_queries())
+        expressions = [item for item in queries if is_recorded(item)]
         empty = [item.location for item in expressions if not await _has_data(store, item, start, end)]
         firing = {item.location for item in alert_queries() if await _has_data(store, item, start, end)}
-    assert len(expressions) >= 60
+        differing = [item.location for item in alert_queries() if not await _same_in_last9(store, item, start, end)]
+    assert differing == []
+    assert len(expressions) >= 120
     assert empty == WITHOUT_DATA
     assert firing == FIRING
 
@@ -88,3 +99,21 @@ async def _has_data(store: QueryClient, expression: Expression, start: float, en
     """Return whether a query has a result, without the `or vector(0)` that replaces an empty result."""
     expr = expression.with_variables().removesuffix(" or vector(0)")
     return bool(await store.query_range(expr, start, end, 2 * INTERVAL))
+
+
+async def _same_in_last9(store: QueryClient, alert: Expression, start: float, end: float) -> bool:
+    """Return whether the query of the alert in Last9 is above its number exactly where the expression has a value."""
+    query, number = threshold(alert.expr)
+    expected = await store.query_range(alert.expr, start, end, 2 * INTERVAL)
+    in_last9 = await store.query_range(query, start, end, 2 * INTERVAL)
+    above = (
+        (series.labels, [timestamp for timestamp, value in series.points if value > number]) for series in in_last9
+    )
+    return sorted(
+        map(_key, ((series.labels, [timestamp for timestamp, _ in series.points]) for series in expected))
+    ) == sorted(map(_key, ((labels, times) for labels, times in above if times)))
+
+
+def _key(series: tuple[Mapping[str, str], list[float]]) -> tuple[list[tuple[str, str]], list[float]]:
+    labels, times = series
+    return sorted((name, value) for name, value in labels.items() if name != "__name__"), times

@@ -185,7 +185,7 @@ def test_commands_of_the_readme_store_no_newline_in_a_secret(tmp_path: Path, pas
     (tmp_path / "kubectl").write_text('#!/bin/sh\nprintf "%s\\n" "$*" >> "$OUT.arguments"\ncat > "$OUT"\n')
     (tmp_path / "kubectl").chmod(0o755)
     commands = re.findall(r"```sh\n(read -rs .*?)```", README.read_text(), re.DOTALL)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         out = tmp_path / "secret"
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OUT": str(out)}

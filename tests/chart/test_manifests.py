@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import shutil
+import sys
+from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +27,7 @@ from tests.chart.helm import (
     values_arguments,
 )
 from tests.chart.schemas import manifest_errors
+from tests.fake_store import FakeStore, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +121,7 @@ def pods(manifests: Manifests) -> Iterator[dict[str, Any]]:
     for manifest in manifests:
         if manifest["kind"] == "Pod":
             yield manifest["spec"]
-        elif manifest["kind"] == "Deployment":
+        elif manifest["kind"] in {"Deployment", "Job"}:
             yield manifest["spec"]["template"]["spec"]
 
 
@@ -128,7 +132,7 @@ def test_pods_have_no_token_and_meet_the_restricted_standard(
     release = manifests(example)
     assert not [item["kind"] for item in release if "rbac" in item["apiVersion"] or item["kind"] == "ServiceAccount"]
     release_pods = list(pods(release))
-    assert len(release_pods) == 2
+    assert len(release_pods) == (4 if example == "verify" else 2)
     for pod in release_pods:
         assert pod["automountServiceAccountToken"] is False
         assert "serviceAccountName" not in pod
@@ -153,10 +157,11 @@ def test_only_one_exporter_runs_at_a_time(manifests: Callable[[str], Manifests],
 def test_selectors_find_the_exporter_and_not_the_test(manifests: Callable[[str], Manifests], example: str) -> None:
     release = manifests(example)
     pod = find_manifest(release, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
-    other = find_manifest(release, "Pod")["metadata"]["labels"].items()
+    others = [item["metadata"]["labels"].items() for item in release if item["kind"] in {"Pod", "Job"}]
     selector = find_manifest(release, "Deployment")["spec"]["selector"]["matchLabels"].items()
     assert selector <= pod
-    assert not selector <= other
+    assert others
+    assert not any(selector <= other for other in others)
     services = [item for item in release if item["kind"] == "Service" and item["metadata"]["namespace"] == "last9"]
     assert [service["spec"]["selector"].items() for service in services] == [selector]
 
@@ -234,6 +239,38 @@ def test_helm_test_runs_one_cycle_with_the_same_configuration(manifests: Callabl
     assert {key: once[key] for key in ("image", "env", "volumeMounts")} == {
         key: run[key] for key in ("image", "env", "volumeMounts")
     }
+
+
+def test_only_the_pods_of_verify_have_the_credential_for_reading(manifests: Callable[[str], Manifests]) -> None:
+    release = manifests("verify")
+    assert find_manifest(release, "Job")["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade"
+    verifying = [
+        find_manifest(release, "Job")["spec"]["template"]["spec"],
+        find_manifest(release, "Pod", "-test-verify")["spec"],
+    ]
+    assert verifying[0] == verifying[1]
+    with_secret = [pod for pod in pods(release) if "last9-read" in str(pod["volumes"])]
+    assert with_secret == verifying
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("helm")
+async def test_the_job_of_verify_pushes_a_heartbeat_and_reads_it_back(tmp_path: Path) -> None:
+    async with serve(FakeStore()) as store:
+        values = f"last9.otlpEndpoint={store.address},last9.cluster.name=c,verify.enabled=true"
+        arguments = ("--set", f"{values},last9.existingSecret=last9,verify.address={store.address}")
+        release = documents(await asyncio.to_thread(render, *arguments))
+        container = find_manifest(release, "Job")["spec"]["template"]["spec"]["containers"][0]
+        files = {"last9/authorization": "Basic dzp3", "last9-read/authorization": "Basic cjpy"}
+        config = find_manifest(release, "ConfigMap")["data"]["config.yaml"]
+        for name, text in {**files, "rollouts-exporter/config.yaml": config.replace("/etc/", f"{tmp_path}/")}.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        command = [argument.replace("/etc/", f"{tmp_path}/") for argument in container["args"]]
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "exporter", *command, stdout=PIPE)
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert store.queries
 
 
 @pytest.mark.usefixtures("helm")

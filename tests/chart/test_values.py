@@ -92,6 +92,9 @@ def test_chart_and_exporter_have_one_version() -> None:
         (("--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"), "would be stored twice"),
         (("--set", "serviceMonitor.enabled=true,service.create=false"), "set service.create, or enable podMonitor"),
         (("--set", "gates.enabled=true"), "gates.address is required: the Read URL"),
+        (("--set", "verify.enabled=true"), "set verify.address to the Read URL"),
+        (("--set", "verify.enabled=true,verify.address=https://r"), "set last9.otlpEndpoint"),
+        (("--set", "config.last9.refresh_token=x"), "config.last9.refresh_token would be stored in a"),
         (("--set", "gates.enabled=true,gates.address=https://r"), "gates.namespaces is required"),
         (
             (*values_arguments("gates"), "--set", "gates.templates.nope.enabled=false"),

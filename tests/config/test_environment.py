@@ -297,8 +297,16 @@ class TestPrefixedVariables:
         assert load_config(None, {"ROLLOUTS_EXPORTER_CONFIG": "/etc/x.yaml"}).settings == Settings()
 
 
+def test_variables_of_last9s_terraform_provider_are_settings_of_its_api(load_config: LoadConfig) -> None:
+    variables = {"LAST9_API_BASE_URL": "https://app.last9.io/", "LAST9_ORG": "acme", "LAST9_REFRESH_TOKEN": "abc"}
+    section = load_config(None, variables).settings.last9
+    assert (section.address, section.organization) == ("https://app.last9.io", "acme")
+    assert section.refresh_token
+    assert section.refresh_token.get_secret_value() == "abc"
+
+
 def test_other_variables_are_ignored(load_config: LoadConfig) -> None:
-    others: Mapping[str, str] = {"PATH": "/bin", "OTEL_TRACES_EXPORTER": "none", "LAST9_ORG": "x", "ROLLOUTS": "y"}
+    others: Mapping[str, str] = {"PATH": "/bin", "OTEL_TRACES_EXPORTER": "none", "LAST9_TOOLSETS": "x", "ROLLOUTS": "y"}
     assert load_config(None, others).settings == Settings()
 
 

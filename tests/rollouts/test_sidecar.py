@@ -9,6 +9,7 @@ import pytest
 
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config.settings import Settings
+from exporter.rollouts.events.model import TransitionType
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.pages import PageRollout, controller_page, failed_scrape, series_values, update_results
@@ -112,3 +113,13 @@ def test_one_failed_scrape_does_not_reset_a_leading_sidecar() -> None:
     back = tracker.process(45, [controller_page(45, paused)])
     assert {start for _, start in counters(back).values()} == {15.0}
     assert series_values(back.families, "argo_rollouts_phase_start_timestamp_seconds") == {(): 15.0}
+
+
+def test_a_standby_reports_no_transition_again() -> None:
+    tracker = RolloutTracker(POLICY)
+    tracker.process(15, [controller_page(15, PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1}))])
+    updated = PageRollout("Progressing", events={"RolloutUpdated": 2, "RolloutCompleted": 1})
+    tracker.process(30, [controller_page(30, updated)])
+    assert [transition.type for transition in tracker.status.transitions] == [TransitionType.UPDATE_STARTED]
+    tracker.process(45, [controller_page(45, start_time=20)])
+    assert tracker.status.transitions == ()

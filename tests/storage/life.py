@@ -3,7 +3,8 @@
 The content of a cycle follows from its number. Notes, in the journal of shim.py: `stored N` at the start, with the
 last cycle of the state, or `blank` if nothing could be read; `try N` before cycle N is handed over, `put N` or `held N`
 after its commit (held: in memory only), `sent N R` or `rejected N R` when the store has decided on request R of it,
-`lost` if that answer does not arrive, `acked` or `forgot` after the commit of the acknowledgement.
+`lost` if that answer does not arrive, `acked` or `forgot` after the commit of the acknowledgement; `message N` when the
+destination has the message of cycle N, `finished N` after the commit of that.
 """
 
 from __future__ import annotations
@@ -15,8 +16,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
-from exporter.storage import CycleCommit, QueuedRequest, StorageConfig, StorageLimits, TransitionRecord, flusher, writer
+from exporter.storage import (
+    CycleCommit,
+    OutboxMessage,
+    QueuedRequest,
+    StorageConfig,
+    StorageLimits,
+    TransitionRecord,
+    flusher,
+    writer,
+)
 from exporter.storage.clock import Clocks
+from exporter.storage.outbox import DELIVERED
 from exporter.storage.storage import Storage
 from tests.storage.oracle import ConservationOracle
 
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
 
 START: Final = 1_800_000_000.0
 ROLLOUTS: Final = 5
+DESTINATION: Final = "hook"
 LIMITS: Final = StorageLimits(patience=20.0, reserve=0)
 """Without a bound on time, so that a loaded machine does not cause memory mode."""
 
@@ -111,7 +123,8 @@ class Life:
         for request in range(request_count(cycle)):
             self.storage.queue.put(request_for(cycle, request))
         transition = TransitionRecord(START + cycle, "shop", "cart", "started", b"%d" % cycle)
-        durable = await self.storage.commit(CycleCommit(state=rows, complete_state=complete, transitions=[transition]))
+        message = OutboxMessage(DESTINATION, b"%d" % cycle)
+        durable = await self.storage.commit(CycleCommit(rows, complete, [transition], [message]))
         self.note(f"{'put' if durable else 'held'} {cycle}")
         return durable
 
@@ -130,6 +143,17 @@ class Life:
         self.note("acked" if await self.storage.commit(CycleCommit()) else "forgot")
         return True
 
+    async def send_message(self) -> bool:
+        """Deliver the oldest message; return whether there was one."""
+        message = self.storage.outbox.peek(DESTINATION)
+        if message is None:
+            return False
+        self.note(f"message {int(message.body)}")
+        self.storage.outbox.finish(message, DELIVERED)
+        if await self.storage.commit():
+            self.note(f"finished {int(message.body)}")
+        return True
+
     async def _peek(self) -> QueuedRequest | None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.read_timeout):
@@ -143,6 +167,8 @@ class Life:
             await self.put(cycle)
             for _ in range(request_count(cycle) - (cycle % 4 == 0)):
                 await self.send()
+            if cycle % 3:
+                await self.send_message()
             if settle and cycle % 4 == 0:
                 await asyncio.sleep(settle)
                 self.note("settled")
@@ -160,6 +186,8 @@ class Record:
     tried: list[int] = field(default_factory=list)
     committed: int = 0
     origins: list[int] = field(default_factory=lambda: [0])
+    messages: set[int] = field(default_factory=set)
+    finished_messages: set[int] = field(default_factory=set)
     next_cycle: int = 1
     """A number that no life has used, not even for a cycle that a kill undid."""
 
@@ -180,6 +208,8 @@ class Record:
             case "put" | "held", [cycle]:
                 self.oracle.commit(points_of_cycle(cycle), durable=word == "put")
                 self.committed = cycle if word == "put" else self.committed
+            case "message" | "finished", [cycle]:
+                self._add_message(cycle, finished=word == "finished")
             case "sent", [cycle, request]:
                 self.oracle.deliver(points_of(cycle, request))
             case "rejected", [cycle, request]:
@@ -190,10 +220,19 @@ class Record:
                 self.oracle.acknowledge(durable=word == "acked")
                 self.committed = self.tried[-1] if word == "acked" and self.tried else self.committed
 
+    def _add_message(self, cycle: int, *, finished: bool) -> None:
+        if finished:
+            self.finished_messages.add(cycle)
+            return
+        assert cycle not in self.finished_messages, f"message {cycle} is repeated"
+        assert cycle < self.next_cycle, f"message {cycle} is invented"
+        self.messages.add(cycle)
+
     def kill(self, synced: Record | None = None) -> None:
         """Note a kill, or a loss of power, at which only what was committed before a sync is safe."""
         self.oracle.kill(synced.oracle if synced else None)
         self.committed = synced.committed if synced else self.committed
+        self.finished_messages = set(synced.finished_messages) if synced else self.finished_messages
 
     def end(self) -> None:
         """Note that a life ended as on SIGTERM, on a disk that works: everything is durable."""
@@ -209,8 +248,9 @@ class Record:
         await life.start()
         await self.check_rows(life)
         await life.put(fresh)
-        while await life.send():
+        while await life.send() or await life.send_message():
             pass
+        assert may_drop or set(self.tried) <= self.messages, "messages are lost"
         assert life.storage.degraded_reason == ""
         assert life.close() == 0
         assert not (missing := self.oracle.missing()), missing

@@ -50,6 +50,8 @@ MUTATIONS = {
     "the ledger follows the commit": Mutation("disk", APPLY + WRITE_LEDGER, WRITE_LEDGER + APPLY, KILLS),
     "an acknowledgement is in the ledger": Mutation("disk", f"else:\n{WRITE_LEDGER}", "else:\n", KILLS),
     "what is done is not adopted": Mutation("disk", "if head.id >= ledger.head]", "]", KILLS),
+    "messages are committed with their cycle": Mutation("disk", "_apply_messages(connection, batch)", "pass", KILLS),
+    "a finished message is removed": Mutation("disk", "for number in batch.finished", "for number in ()", KILLS),
     "counts are marked while the disk hangs": Mutation("writer", "target=self._mark_incomplete", "target=int", UNIT),
     "a salvaged file is synced": Mutation(
         "salvage",

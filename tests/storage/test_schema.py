@@ -33,6 +33,7 @@ LEDGER: Final = Ledger(
     boot_time=3.5,
     boot_id="boot",
     wall_time=4.5,
+    last_message=6,
 )
 
 
@@ -43,7 +44,7 @@ def test_a_new_file_has_the_schema_and_can_shrink(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"requests", "accounting", "tracker_state", "transitions", "meta", "sqlite_sequence"}
+    assert tables == {"requests", "accounting", "tracker_state", "transitions", "outbox", "meta", "sqlite_sequence"}
 
 
 def test_an_earlier_schema_is_migrated_and_its_rows_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.storage import CycleCommit, InUseError, NewerSchemaError, StorageLimits, disk, flusher, inspection
+from exporter.storage import CycleCommit, InUseError, NewerSchemaError, StorageLimits, disk, flusher, inspection, writer
 from exporter.storage.database import WAL_LIMIT
 from exporter.storage.directory import DATABASE_FILE, LEDGER_FILE, LOCK_FILE, WAL_FILE
-from exporter.storage.disk import MAX_WAL, SPARE_PAGES
+from exporter.storage.disk import MAX_DONE, MAX_WAL, SPARE_PAGES
 from exporter.storage.ledger import read_ledger
 from exporter.storage.model import MIB
 from tests.storage.support import LIMITS, Process, SetClock, running, wait_until
@@ -359,3 +359,15 @@ async def test_a_closed_storage_leaves_one_file_and_its_ledger(tmp_path: Path) -
     async with running(Process(tmp_path)) as process:
         await process.commit(b"1")
     assert file_names(tmp_path) == [DATABASE_FILE, LEDGER_FILE, LOCK_FILE]
+
+
+async def test_acknowledgements_alone_give_space_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr(disk, "SPARE_PAGES", 0)
+    async with running(Process(tmp_path)) as process:
+        await process.commit(*(b"%d" % number + bytes(9000) for number in range(MAX_DONE + 2)))
+        await wait_until(lambda: not process.storage._writer._tidies)  # type: ignore[union-attr]
+        for _ in range(MAX_DONE + 1):
+            await process.deliver()
+        await wait_until(lambda: len(rows(tmp_path, "SELECT id FROM requests")) == 1)
+        await wait_until(lambda: rows(tmp_path, "PRAGMA freelist_count") == [(0,)], seconds=5)

@@ -65,8 +65,8 @@ storage:
 {{- $at := printf "%s.%v" $path $key -}}
 {{- if or (kindIs "map" $value) (kindIs "slice" $value) -}}
 {{- include "rollouts-exporter.refuseSecrets" (list $at $value) -}}
-{{- else if has (toString $key | lower) (list "password" "authorization") -}}
-{{- fail (printf "%s would be stored in a ConfigMap, which is not secret: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file or password_file)" $at) -}}
+{{- else if has (toString $key | lower) (list "password" "authorization" "refresh_token" "delete_refresh_token" "secret" "token" "url") -}}
+{{- fail (printf "%s would be stored in a ConfigMap, which is not secret: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file, password_file, refresh_token_file, token_file, secret_file or url_file)" $at) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -48,6 +48,8 @@ labels:
 {{- define "rollouts-exporter.configDirectory" -}}/etc/rollouts-exporter{{- end -}}
 {{- define "rollouts-exporter.secretDirectory" -}}/etc/last9{{- end -}}
 
+{{- define "rollouts-exporter.readDirectory" -}}/etc/last9-read{{- end -}}
+
 {{- define "rollouts-exporter.secretName" -}}
 {{- default (include "rollouts-exporter.fullname" .) .Values.last9.existingSecret -}}
 {{- end -}}
@@ -72,6 +74,21 @@ in the values), config (.Values.config has the targets) or disabled.
 {{- end }}
 - {key: {{ $key }}, section: {{ $section }}, name: {{ include "rollouts-exporter.fullname" $ }}-{{ kebabcase $key }}, scrapes: {{ $scrapes }}}
 {{- end }}
+{{- end -}}
+
+{{/* Where verify reads; empty: it is off */}}
+{{- define "rollouts-exporter.readAddress" -}}
+{{- if .Values.verify.enabled -}}
+{{- $config := include "rollouts-exporter.config" . | fromYaml -}}
+{{- $address := default (dig "read" "address" "" $config) .Values.verify.address -}}
+{{- if and (not $address) (not (dig "read" "last9" "cluster" "" $config)) -}}
+{{- fail "verify.enabled needs the store to read from: set verify.address to the Read URL of your cluster, without /api/v1" -}}
+{{- end -}}
+{{- if not (dig "otlp" "endpoint" "" $config) -}}
+{{- fail "verify.enabled needs an endpoint to push to: set last9.otlpEndpoint" -}}
+{{- end -}}
+{{- default "https://read-app-tsdb.last9.io" $address -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The port of an OTLP endpoint, which may have no scheme (gRPC) */}}

@@ -56,6 +56,42 @@ volumeMounts:
     {{- toYaml .Values.emptyDir | nindent 4 }}
 {{- end -}}
 
+{{/* Spec of the pods that push a heartbeat and read it back. Only they have the credential for reading. */}}
+{{- define "rollouts-exporter.verifyPod" -}}
+{{- include "rollouts-exporter.placement" . }}
+restartPolicy: Never
+containers:
+  - name: verify
+    {{- /* volumeMounts is its last key */}}
+    {{- include "rollouts-exporter.container" . | nindent 4 }}
+      {{- if .Values.verify.secret.name }}
+      - name: read
+        mountPath: {{ include "rollouts-exporter.readDirectory" . }}
+        readOnly: true
+      {{- end }}
+    args:
+      - {{ include "rollouts-exporter.configArgument" . }}
+      {{- with .Values.extraArgs }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+      {{- with .Values.verify.address }}
+      - {{ printf "--set=read.address=%s" . | quote }}
+      {{- end }}
+      {{- if .Values.verify.secret.name }}
+      - --set=read.authorization_file={{ include "rollouts-exporter.readDirectory" . }}/{{ .Values.verify.secret.key }}
+      {{- end }}
+      - verify
+      - --timeout={{ .Values.verify.timeout }}
+volumes:
+  {{- include "rollouts-exporter.volumes" . | nindent 2 }}
+  {{- include "rollouts-exporter.emptyDir" . | nindent 2 }}
+  {{- if .Values.verify.secret.name }}
+  - name: read
+    secret:
+      secretName: {{ .Values.verify.secret.name }}
+  {{- end }}
+{{- end -}}
+
 {{/* Scheduling and security context of a pod */}}
 {{- define "rollouts-exporter.placement" -}}
 automountServiceAccountToken: false

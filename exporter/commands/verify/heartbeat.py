@@ -24,10 +24,10 @@ from exporter.net.prometheus_response import METRIC_NAME, Vector
 from exporter.otlp.delivery.producer import queued_request
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.result import Accepted, Retryable
+from exporter.otlp.transport.configured import transport
 from exporter.otlp.transport.response import classify
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import ExpositionError, ExpositionParser
-from exporter.service.delivery import transport
 from exporter.service.wiring import identity, read_endpoint
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from exporter.otlp.encode.numbers import NumberEncoder
 from exporter.otlp.encode.protobuf import CUMULATIVE, POINT_FIELDS, ExportRequest, RawPointsRequest, attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
     from exporter.otlp.encode.batch_cache import FramedPoints
@@ -49,14 +49,22 @@ class Encoder:
 
     Requests have at most `max_points` points and `max_bytes` bytes before compression; the limits are those of the
     settings. `samples` counts what was to be encoded, active and stale, `encoded` what was, `skipped` the others by
-    reason; `example` is the family of the last one.
+    reason; `example` is the family of the last one. Counters without `_total` whose name `keeps_name` selects are sent
+    as gauges, to which stores append nothing.
     """
 
-    def __init__(self, identity: Identity, max_points: int = sys.maxsize, max_bytes: int = sys.maxsize) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        max_points: int = sys.maxsize,
+        max_bytes: int = sys.maxsize,
+        keeps_name: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.samples = self.encoded = 0
         self.skipped: Counter[str] = Counter()
         self.example = ""
         self._identity = identity
+        self._keeps_name = keeps_name
         self._new_builder = partial(RequestBuilder, identity, max_points, max_bytes)
         numbers = NumberEncoder(identity, self.skipped)
         self._encoders: Mapping[MetricType, NumberEncoder | HistogramEncoder] = {
@@ -113,9 +121,10 @@ class Encoder:
             if name:
                 skipped_before = self.skipped.total()
                 merged = (self._merge_same_type(first, active), self._merge_same_type(first, stale))
+                sent = self._as_sent(first)
                 for points in self._encode_metric(*merged, snapshot.timestamp):
                     self.encoded += points.samples
-                    yield first, points
+                    yield sent, points
                 self.example = name if self.skipped.total() > skipped_before else self.example
             else:
                 # Stores refuse the entire request for one metric without a name.
@@ -124,6 +133,12 @@ class Encoder:
     def _skip(self, reason: str, samples: int, family: MetricFamily) -> None:
         self.skipped[reason] += samples
         self.example = family.name
+
+    def _as_sent(self, family: MetricFamily) -> MetricFamily:
+        """Return the family as whose metric the points are sent; gauges and counters have the same points."""
+        if family.type is not MetricType.COUNTER or family.name.endswith("_total") or not self._keeps_name(family.name):
+            return family
+        return metrics.MetricFamily.from_batches(family.name, MetricType.GAUGE, family.help, ())
 
     def _encode_metric(self, active: MetricFamily, stale: MetricFamily, timestamp: float) -> Iterator[FramedPoints]:
         encoder = self._encoders[active.type]

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from exporter.net.tls import TlsMaterial
     from exporter.otlp.transport.credentials import Destination
 
-METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+METHODS: Final = {
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 CHANNEL_OPTIONS: Final = (
     ("grpc.primary_user_agent", OTLP_USER_AGENT),
     ("grpc.enable_retries", 0),  # the sender retries, and counts every attempt
@@ -54,8 +57,9 @@ class GrpcTransport:
     A channel that lost its connection is closed, since gRPC would add its own back-off to the sender's.
     """
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, method: str = METHODS["metrics"]) -> None:
         self._destination = destination
+        self._method = method
         self._credentials = RequestCredentials(destination)
         self.credentials_changed = self._credentials.changed
         self._channel: Any = None
@@ -75,7 +79,7 @@ class GrpcTransport:
         except ValueError as error:
             return NotSent(str(error))
         compression = grpc.Compression.Gzip if self._destination.gzip else grpc.Compression.NoCompression
-        export = self._channel.unary_unary(METHOD)
+        export = self._channel.unary_unary(self._method)
         timeout = self._destination.timeout or None
         try:
             call = export(_decompressed(body), timeout=timeout, metadata=metadata, compression=compression)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.rollouts.explain.model import Cause, RevisionImages, StepPosition
-    from exporter.rollouts.model import RolloutKey
+    from exporter.rollouts.model import AttemptKey, RolloutKey
 
 
 class TransitionType(StrEnum):
@@ -38,7 +40,8 @@ class ReportedTransition:
     `rollout` is None of a new leader. `revision`, `hash` and `images` are those of the update that the transition is
     about: of one that ended, not of what followed. `step` is where it was then. `fraction` is the canary's share after
     it. `duration` (seconds) is that of the update that ended, of the pause, of the AnalysisRun, or of the time in which
-    the rollout was degraded.
+    the rollout was degraded. `attempt` is the one that it begins, ends or is part of, None if that was not reported to
+    begin. `uid`, `strategy` and `labels` are the rollout's.
     """
 
     timestamp: float
@@ -52,3 +55,7 @@ class ReportedTransition:
     images: RevisionImages | None = None
     fraction: float | None = None
     duration: float | None = None
+    attempt: AttemptKey | None = None
+    uid: str = ""
+    strategy: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)

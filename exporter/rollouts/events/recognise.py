@@ -20,11 +20,12 @@ from exporter.rollouts.inputs.controller import FINISHED_PHASES
 from exporter.rollouts.model import Transition, UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from exporter.rollouts.details import Images
     from exporter.rollouts.explain.model import Explanation
     from exporter.rollouts.model import (
+        AttemptKey,
         ControllerProcess,
         Rollout,
         RolloutKey,
@@ -40,6 +41,9 @@ _RESULTS: Final = {
     Transition.SUPERSEDED: TransitionType.SUPERSEDED,
 }
 _BEGINNINGS: Final = frozenset({Transition.STARTED, Transition.SUPERSEDED})
+ATTEMPT_BEGINNINGS: Final = frozenset({TransitionType.UPDATE_STARTED, TransitionType.RETRIED})
+ATTEMPT_ENDS: Final = frozenset(_RESULTS.values())
+"""The transitions that begin and end an attempt at an update; so does a deletion."""
 _NO_RESUMPTION: Final = frozenset(
     {Transition.ABORTED, Transition.ROLLED_BACK, Transition.SUPERSEDED, Transition.STARTED, Transition.RETRIED}
 )
@@ -54,17 +58,39 @@ def transitions_of(
     `before` is its state before the tick, `changes` what `advance` returned with the state after it.
     """
     if before.first_seen != rollout.state.first_seen:  # deleted, and created again under the same name
-        return (deletion(rollout.key, before, now),)
-    return tuple(_Recognition(before, rollout, tuple(changes), now).all())
+        return (deletion(rollout.key, before, now, rollout.observation.details.labels),)
+    return tuple(_with_attempts(_Recognition(before, rollout, tuple(changes), now).all(), before.last_shown.attempt))
 
 
-def deletion(key: RolloutKey, state: RolloutState, now: float) -> ReportedTransition:
-    """Return the transition of a rollout that is gone, by its last state."""
+def deletion(key: RolloutKey, state: RolloutState, now: float, labels: Mapping[str, str]) -> ReportedTransition:
+    """Return the transition of a rollout that is gone, by its last state; `labels` are those that it had."""
     subject = _current(state)
-    sentence = plain_sentence(TransitionType.DELETED, subject.revision)
     return ReportedTransition(
-        now, key, TransitionType.DELETED, sentence, subject.revision, subject.hash, images=subject.images
+        timestamp=now,
+        rollout=key,
+        type=TransitionType.DELETED,
+        sentence=plain_sentence(TransitionType.DELETED, subject.revision),
+        revision=subject.revision,
+        hash=subject.hash,
+        images=subject.images,
+        attempt=state.last_shown.attempt,
+        uid=state.uid,
+        strategy=state.strategy,
+        labels=labels,
     )
+
+
+def _with_attempts(
+    transitions: Iterable[ReportedTransition], attempt: AttemptKey | None
+) -> Iterator[ReportedTransition]:
+    """Yield the transitions of a tick with the attempt of each; `attempt` is the one that was under way before."""
+    begun = 0
+    for transition in transitions:
+        if transition.type in ATTEMPT_BEGINNINGS:
+            attempt, begun = (transition.timestamp, begun), begun + 1
+        yield replace(transition, attempt=attempt)
+        if transition.type in ATTEMPT_ENDS:
+            attempt = None
 
 
 def leader_changes(
@@ -315,4 +341,7 @@ class _Recognition:
             images=subject.images,
             fraction=fraction.value if fraction is not None else None,
             duration=duration,
+            uid=self.after.uid,
+            strategy=self.after.strategy,
+            labels=self.rollout.observation.details.labels,
         )

@@ -11,7 +11,7 @@ from exporter.rollouts.model import ShownState, Transition, UpdateState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.rollouts.model import Observation, RolloutState, RolloutStatus, UpdateTransition
+    from exporter.rollouts.model import AttemptKey, Observation, RolloutState, RolloutStatus, UpdateTransition
 
 SPEC_PAUSED: Final = "spec.paused"
 """Stands for the reason of a pause by `spec.paused`, which has no condition."""
@@ -19,7 +19,8 @@ PHASE: Final = "phase"
 """Stands for the reason of a pause that only the controller's page shows."""
 _DEGRADED: Final = frozenset({"InvalidSpec", "Timeout", "Error"})
 _WELL: Final = frozenset({"Completed", "Progressing", "Paused"})
-_RESTARTS: Final = frozenset({Transition.STARTED, Transition.RETRIED, Transition.SUPERSEDED})
+RESTARTS: Final = frozenset({Transition.STARTED, Transition.RETRIED, Transition.SUPERSEDED})
+"""What begins an attempt."""
 
 Pauses = tuple[tuple[str, float], ...]
 
@@ -37,10 +38,26 @@ def follow(
     status = observation.status if observation.status is not None and _is_valid(state, observation.status) else None
     return ShownState(
         hash=state.hashes.current,
-        step=_step(last, state, status, restarted=not transitions.isdisjoint(_RESTARTS)),
+        step=_step(last, state, status, restarted=not transitions.isdisjoint(RESTARTS)),
         pauses=_pauses(last, state, observation, status, now),
         degraded_since=_degraded_since(before, state, transitions, now) if observation.view else last.degraded_since,
+        attempt=_attempt(before, state, changes, now),
     )
+
+
+def _attempt(
+    before: RolloutState | None, state: RolloutState, changes: Sequence[UpdateTransition], now: float
+) -> AttemptKey | None:
+    """Return the attempt that is under way, None if it was not reported to begin."""
+    is_same = before is not None and before.first_seen == state.first_seen
+    attempt, begun = before.last_shown.attempt if before is not None and is_same else None, 0
+    for change in changes:
+        if change.transition in RESTARTS:
+            attempt, begun = (now, begun), begun + 1
+        elif change.ends_update:
+            attempt = None
+    # An update may be over without a transition, when its evidence is gone.
+    return attempt if state.update_state is UpdateState.UPDATING else None
 
 
 def _is_valid(state: RolloutState, status: RolloutStatus) -> bool:

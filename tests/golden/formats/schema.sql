@@ -11,3 +11,7 @@ CREATE TABLE transitions (
             type TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE meta (
             id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, crc INTEGER NOT NULL);
+-- 2
+CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY, queued_at REAL NOT NULL, destination TEXT NOT NULL, body BLOB NOT NULL,
+            crc INTEGER NOT NULL);

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 README: Final = CHART / "README.md"
 SCHEMA: Final[dict[str, Any]] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: Final[dict[str, Any]] = yaml.safe_load((CHART / "values.yaml").read_text())
-PARENT_KEYS: Final = ("global", "enabled")
-"""Keys that a parent chart sets for all its dependencies; this chart ignores them."""
+PARENT_KEYS: Final = ("enabled",)
+"""Keys that a parent chart sets for its dependencies; this chart ignores them."""
 
 
 def value_rows(schema: dict[str, Any] = SCHEMA, values: Any = VALUES, path: str = "") -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,16 @@ import yaml
 
 from exporter import __version__
 from exporter.config import Settings
-from tests.chart.helm import CHART, EXAMPLES, HelmError, documents, find_manifest, render, values_arguments
+from tests.chart.helm import (
+    CHART,
+    EXAMPLES,
+    HelmError,
+    documents,
+    exporter_deployment,
+    find_manifest,
+    render,
+    values_arguments,
+)
 from tests.chart.reference import PARENT_KEYS, README, SCHEMA, VALUES, values_table
 from tests.chart.schemas import schema_errors
 from tests.readme import split_section
@@ -38,7 +47,7 @@ def test_every_value_is_described_and_unknown_keys_are_rejected() -> None:
         path
         for path, described in described_keys(SCHEMA)
         if "properties" in described and described["additionalProperties"]
-    ] == []
+    ] == ["global"]
     assert SCHEMA["additionalProperties"] is False
 
 
@@ -86,9 +95,9 @@ def test_chart_and_exporter_have_one_version() -> None:
             "config.otlp.headers.Authorization would be stored in a",
         ),
         (("--set", "config.argo[0].basic_auth.password=x"), "config.argo.0.basic_auth.password would be stored in a"),
-        (("--set", "config.mode=sidecar"), "see charts/sidecar"),
+        (("--set", "config.mode=sidecar"), "see charts/rollouts-exporter/sidecar"),
         (("--set", "config.web.listen=:80"), "set service.port for another port"),
-        (("--set", "argoRollouts.createService=false"), "set argoRollouts.targets, such as"),
+        (("--set", "argoRollouts.createService=false"), "set argoRollouts.targets. Paste"),
         (("--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"), "would be stored twice"),
         (("--set", "serviceMonitor.enabled=true,service.create=false"), "set service.create, or enable podMonitor"),
         (("--set", "gates.enabled=true"), "gates.address is required: the Read URL"),
@@ -111,7 +120,7 @@ def test_invalid_values_are_rejected_with_a_hint(arguments: tuple[str, ...], mes
 
 def run_check(release: Manifests, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `rollouts-exporter check` on the configuration of a release, with the folders of the pod below `folder`."""
-    container = find_manifest(release, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    container = exporter_deployment(release)["spec"]["template"]["spec"]["containers"][0]
     config = find_manifest([item for item in release if "config.yaml" in item.get("data", {})], "ConfigMap")["data"][
         "config.yaml"
     ]

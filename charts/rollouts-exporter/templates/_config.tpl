@@ -21,8 +21,7 @@ secrets, since it is stored in a ConfigMap.
 {{- if ne .scrapes "config" }}
 {{ .section }}:
   targets:
-    {{- $made := list (printf "%s.%s.svc:%v" .name $values.namespace $values.port) }}
-    {{- get (dict "service" $made "targets" $values.targets "disabled" list) .scrapes | toYaml | nindent 4 }}
+    {{- get (dict "service" (list .address) "own" (list .address) "targets" $values.targets "disabled" list) .scrapes | toYaml | nindent 4 }}
 {{- end }}
 {{- end }}
 {{- if or .Values.last9.otlpEndpoint (include "rollouts-exporter.hasSecret" .) }}
@@ -85,6 +84,6 @@ storage:
 {{- fail "config.web.listen: probes, Service and monitors use port 9464: remove this setting, and set service.port for another port" -}}
 {{- end -}}
 {{- if eq (default "deployment" $config.mode) "sidecar" -}}
-{{- fail "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts, see charts/sidecar" -}}
+{{- fail "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts, see charts/rollouts-exporter/sidecar" -}}
 {{- end -}}
 {{- end -}}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from exporter.config.json_schema import settings_schema
 from tests.chart.helm import CHART
 from tests.readme import split_section
 
@@ -39,8 +40,16 @@ def values_table() -> str:
     return "\n".join(lines)
 
 
+def schema_with_settings() -> dict[str, Any]:
+    """Return the schema of the values with that of the settings in `config`."""
+    config = {**SCHEMA["properties"]["config"], **settings_schema(), "type": "object"}
+    return {**SCHEMA, "properties": {**SCHEMA["properties"], "config": config}}
+
+
 def main() -> None:
-    """Write the table."""
+    """Write the table, and the schema of the settings."""
+    text = json.dumps(schema_with_settings(), indent=2, ensure_ascii=False)
+    (CHART / "values.schema.json").write_text(f"{text}\n")
     before, _, after = split_section(README.read_text(), "values")
     README.write_text(f"{before}{values_table()}\n{after}")
 

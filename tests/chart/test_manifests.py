@@ -251,3 +251,54 @@ def test_notes_describe_what_an_upgrade_keeps_and_how_to_check(tmp_path: Path, e
     assert persistence in rendered["notes"]
     assert "helm test shown -n last9 --logs" in rendered["notes"]
     assert "https://otlp.last9.io" in rendered["notes"]
+
+
+@pytest.mark.usefixtures("helm")
+@pytest.mark.parametrize(("kind", "key"), [("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")])
+def test_probes_and_monitors_use_tls_if_the_pages_do(kind: str, key: str) -> None:
+    tls = {"cert_file": "/etc/web/tls.crt", "key_file": "/etc/web/tls.key"}
+    monitor = {"enabled": True, "tlsConfig": {"serverName": "exporter"}, "scrapeTimeout": "5s"}
+    values = {"config": {"web": {"tls": tls}}, kind[0].lower() + kind[1:]: monitor}
+    arguments = [part for name, value in values.items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
+    release = documents(render(*arguments))
+    assert [error for manifest in release for error in manifest_errors(manifest)] == []
+    (container,) = exporter_deployment(release)["spec"]["template"]["spec"]["containers"]
+    assert {container[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")} == {"HTTPS"}
+    (endpoint,) = find_manifest(release, kind)["spec"][key]
+    assert (endpoint["scheme"], endpoint["scrapeTimeout"]) == ("https", "5s")
+    assert endpoint["tlsConfig"] == {"serverName": "exporter"}
+
+
+@pytest.mark.usefixtures("helm")
+@pytest.mark.parametrize(("written", "rendered"), [("-", ""), ("fast", "fast"), ("", None)])
+def test_storage_class_of_a_claim(written: str, rendered: str | None) -> None:
+    release = documents(render("--set", f"persistence.enabled=true,persistence.storageClass={written}"))
+    assert find_manifest(release, "PersistentVolumeClaim")["spec"].get("storageClassName") == rendered
+
+
+@pytest.mark.usefixtures("helm")
+def test_digests_registries_and_namespaces_reach_every_object() -> None:
+    digest = "sha256:" + "0" * 64
+    settings = (
+        f"rolloutState.create=true,image.digest={digest},global.imageRegistry=mirror.example,namespaceOverride=obs"
+    )
+    release = documents(render("--set", settings))
+    images = {container["image"] for pod in pods(release) for container in pod["containers"]}
+    assert images == {
+        f"mirror.example/rollouts-exporter@{digest}",
+        "mirror.example/kube-state-metrics/kube-state-metrics:v2.20.0",
+    }
+    namespaces = {item["metadata"].get("namespace") for item in release}
+    assert namespaces == {"obs", "argo-rollouts", None}
+    assert [error for manifest in release for error in manifest_errors(manifest)] == []
+
+
+@pytest.mark.usefixtures("helm")
+def test_two_releases_of_one_name_share_no_object() -> None:
+    chart, create = str(CHART), ("--set", "rolloutState.create=true")
+    releases = [documents(run_helm("template", "same", chart, "-n", namespace, *create)) for namespace in ("a", "b")]
+    names = [
+        {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in release}
+        for release in releases
+    ]
+    assert names[0] & names[1] == set()

@@ -10,6 +10,20 @@ secrets, since it is stored in a ConfigMap.
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/* Whether the exporter's own pages use TLS */}}
+{{- define "rollouts-exporter.hasTls" -}}
+{{- if dig "web" "tls" "cert_file" "" (include "rollouts-exporter.config" . | fromYaml) }}true{{ end -}}
+{{- end -}}
+
+{{/* A probe from (list $ probe), over HTTPS if the pages use TLS */}}
+{{- define "rollouts-exporter.probe" -}}
+{{- $probe := deepCopy (index . 1) -}}
+{{- if and $probe.httpGet (include "rollouts-exporter.hasTls" (index . 0)) -}}
+{{- $_ := set $probe "httpGet" (merge (dict) $probe.httpGet (dict "scheme" "HTTPS")) -}}
+{{- end -}}
+{{- toYaml $probe -}}
+{{- end -}}
+
 {{/* OTLP endpoint of the configuration; empty: no push */}}
 {{- define "rollouts-exporter.endpoint" -}}
 {{- include "rollouts-exporter.config" . | fromYaml | dig "otlp" "endpoint" "" -}}

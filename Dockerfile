@@ -1,5 +1,5 @@
-# All packages in the image come from requirements.lock, by hash: the first stage downloads the complete lock, and pip then
-# installs only what the package needs to run, and nothing from elsewhere. The tests' packages stay in the first stage.
+# All packages in the image come from requirements.lock, by hash: the first stage downloads them, and pip then installs
+# from there only. setuptools, which builds the package, stays in the first stage.
 ARG PYTHON=3.11-slim-trixie
 
 FROM python:${PYTHON} AS build

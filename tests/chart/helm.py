@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-CHARTS: Final = Path(__file__).parents[2] / "charts"
-CHART: Final = CHARTS / "rollouts-exporter"
+CHART: Final = Path(__file__).parents[2] / "charts" / "rollouts-exporter"
 EXAMPLES: Final = tuple(sorted(path.stem.removeprefix("values-") for path in CHART.glob("examples/values-*.yaml")))
 GOLDEN: Final = Path(__file__).parent / "golden"
 KUBERNETES_VERSION: Final = "1.31.0"
@@ -74,9 +74,25 @@ def documents(text: str) -> list[dict[str, Any]]:
 
 
 def find_manifest(manifests: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
-    """Return the only manifest of a kind with a name that ends in `name`."""
-    (manifest,) = (item for item in manifests if item["kind"] == kind and item["metadata"]["name"].endswith(name))
+    """Return the only manifest of a kind with a name that ends in `name`, apart from the hash of a distinct name."""
+    end = re.compile(rf"{name}(-[0-9a-f]{{8}})?$")
+    (manifest,) = (item for item in manifests if item["kind"] == kind and end.search(item["metadata"]["name"]))
     return manifest
+
+
+def exporter_deployment(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the Deployment of the exporter, not that of its kube-state-metrics."""
+    (deployment,) = (
+        item
+        for item in manifests
+        if item["kind"] == "Deployment" and _component(item["spec"]["template"]) == "exporter"
+    )
+    return deployment
+
+
+def _component(pod: dict[str, Any]) -> str:
+    component: str = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+    return component
 
 
 def copy_with_small_files(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from exporter.config.json_schema import settings_schema
 from tests.chart.helm import CHART
 from tests.readme import split_section
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 README: Final = CHART / "README.md"
 SCHEMA: Final[dict[str, Any]] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: Final[dict[str, Any]] = yaml.safe_load((CHART / "values.yaml").read_text())
-PARENT_KEYS: Final = ("global", "enabled")
-"""Keys that a parent chart sets for all its dependencies; this chart ignores them."""
+PARENT_KEYS: Final = ("enabled",)
+"""Keys that a parent chart sets for its dependencies; this chart ignores them."""
 
 
 def value_rows(schema: dict[str, Any] = SCHEMA, values: Any = VALUES, path: str = "") -> Iterator[tuple[str, str, str]]:
@@ -39,8 +40,16 @@ def values_table() -> str:
     return "\n".join(lines)
 
 
+def schema_with_settings() -> dict[str, Any]:
+    """Return the schema of the values with that of the settings in `config`."""
+    config = {**SCHEMA["properties"]["config"], **settings_schema(), "type": "object"}
+    return {**SCHEMA, "properties": {**SCHEMA["properties"], "config": config}}
+
+
 def main() -> None:
-    """Write the table."""
+    """Write the table, and the schema of the settings."""
+    text = json.dumps(schema_with_settings(), indent=2, ensure_ascii=False)
+    (CHART / "values.schema.json").write_text(f"{text}\n")
     before, _, after = split_section(README.read_text(), "values")
     README.write_text(f"{before}{values_table()}\n{after}")
 

@@ -15,7 +15,7 @@ import yaml
 from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
 from exporter.demo.servers import serve_recording
 from exporter.metrics import Source
-from tests.chart.helm import CHARTS
+from tests.chart.helm import CHART
 from tests.process import start_exporter
 from tests.real_stores import free_port
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-CONFIGURATIONS: Final = {path.stem: path for path in sorted((CHARTS / "collector").glob("*.yaml"))}
+CONFIGURATIONS: Final = {path.stem: path for path in sorted((CHART / "collector").glob("*.yaml"))}
 PASSWORD: Final = "not-very-secret"
 AUTHORIZATION: Final = "Basic ZGVtbzpub3QtdmVyeS1zZWNyZXQ="
 COLLECTORS: Final = ("otelcol", "otelcol-contrib")

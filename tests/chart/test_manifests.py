@@ -16,11 +16,11 @@ import yaml
 from exporter.config import Settings
 from tests.chart.helm import (
     CHART,
-    CHARTS,
     EXAMPLES,
     GOLDEN,
     KUBERNETES_VERSION,
     documents,
+    exporter_deployment,
     find_manifest,
     render,
     run_helm,
@@ -126,16 +126,14 @@ def pods(manifests: Manifests) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_pods_have_no_token_and_meet_the_restricted_standard(
+def test_pods_meet_the_restricted_standard_and_those_of_the_exporter_have_no_token(
     manifests: Callable[[str], Manifests], example: str
 ) -> None:
-    release = manifests(example)
-    assert not [item["kind"] for item in release if "rbac" in item["apiVersion"] or item["kind"] == "ServiceAccount"]
-    release_pods = list(pods(release))
-    assert len(release_pods) == (4 if example == "verify" else 2)
+    release_pods = list(pods(manifests(example)))
+    own = [pod for pod in release_pods if "serviceAccountName" not in pod]
+    assert len(own) == (4 if example == "verify" else 2), "of the exporter, of its test, and of verify"
     for pod in release_pods:
-        assert pod["automountServiceAccountToken"] is False
-        assert "serviceAccountName" not in pod
+        assert pod["automountServiceAccountToken"] is ("serviceAccountName" in pod)
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] == 65532
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -149,20 +147,21 @@ def test_pods_have_no_token_and_meet_the_restricted_standard(
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_only_one_exporter_runs_at_a_time(manifests: Callable[[str], Manifests], example: str) -> None:
-    spec = find_manifest(manifests(example), "Deployment")["spec"]
+    spec = exporter_deployment(manifests(example))["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_selectors_find_the_exporter_and_not_the_test(manifests: Callable[[str], Manifests], example: str) -> None:
     release = manifests(example)
-    pod = find_manifest(release, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    pod = exporter_deployment(release)["spec"]["template"]["metadata"]["labels"].items()
     others = [item["metadata"]["labels"].items() for item in release if item["kind"] in {"Pod", "Job"}]
-    selector = find_manifest(release, "Deployment")["spec"]["selector"]["matchLabels"].items()
+    selector = exporter_deployment(release)["spec"]["selector"]["matchLabels"].items()
     assert selector <= pod
     assert others
     assert not any(selector <= other for other in others)
     services = [item for item in release if item["kind"] == "Service" and item["metadata"]["namespace"] == "last9"]
+    services = [item for item in services if not item["metadata"]["name"].endswith("-rollout-state")]
     assert [service["spec"]["selector"].items() for service in services] == [selector]
 
 
@@ -186,7 +185,7 @@ def test_every_controller_pod_is_a_target_even_if_not_ready(
 
 
 def test_selectors_exclude_the_second_kube_state_metrics(manifests: Callable[[str], Manifests]) -> None:
-    second = yaml.safe_load((CHARTS / "sidecar" / "rollout-state.yaml").read_text())["nameOverride"]
+    second = yaml.safe_load((CHART / "sidecar" / "rollout-state.yaml").read_text())["nameOverride"]
     release = manifests("everything")
     assert find_manifest(release, "Service", "rollout-state")["spec"]["selector"] == {"app.kubernetes.io/name": second}
     assert (
@@ -195,7 +194,7 @@ def test_selectors_exclude_the_second_kube_state_metrics(manifests: Callable[[st
 
 
 def test_termination_grace_period_exceeds_the_delivery_grace(manifests: Callable[[str], Manifests]) -> None:
-    pod = find_manifest(manifests("defaults"), "Deployment")["spec"]["template"]["spec"]
+    pod = exporter_deployment(manifests("defaults"))["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= Settings().otlp.grace + 10
 
 
@@ -204,7 +203,7 @@ def test_termination_grace_period_exceeds_the_delivery_grace(manifests: Callable
 def test_configuration_change_replaces_the_pod_but_a_service_change_does_not() -> None:
 
     def checksum(*arguments: str) -> str:
-        deployment = find_manifest(documents(render(*values_arguments("last9"), *arguments)), "Deployment")
+        deployment = exporter_deployment(documents(render(*values_arguments("last9"), *arguments)))
         annotation: str = deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
         return annotation
 
@@ -233,7 +232,7 @@ def test_helm_test_runs_one_cycle_with_the_same_configuration(manifests: Callabl
     release = manifests("everything")
     test = find_manifest(release, "Pod")
     assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
-    run = find_manifest(release, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    run = exporter_deployment(release)["spec"]["template"]["spec"]["containers"][0]
     once = test["spec"]["containers"][0]
     assert once["args"] == [*run["args"], "once", "--format=targets"]
     assert {key: once[key] for key in ("image", "env", "volumeMounts")} == {
@@ -288,3 +287,54 @@ def test_notes_describe_what_an_upgrade_keeps_and_how_to_check(tmp_path: Path, e
     assert persistence in rendered["notes"]
     assert "helm test shown -n last9 --logs" in rendered["notes"]
     assert "https://otlp.last9.io" in rendered["notes"]
+
+
+@pytest.mark.usefixtures("helm")
+@pytest.mark.parametrize(("kind", "key"), [("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")])
+def test_probes_and_monitors_use_tls_if_the_pages_do(kind: str, key: str) -> None:
+    tls = {"cert_file": "/etc/web/tls.crt", "key_file": "/etc/web/tls.key"}
+    monitor = {"enabled": True, "tlsConfig": {"serverName": "exporter"}, "scrapeTimeout": "5s"}
+    values = {"config": {"web": {"tls": tls}}, kind[0].lower() + kind[1:]: monitor}
+    arguments = [part for name, value in values.items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
+    release = documents(render(*arguments))
+    assert [error for manifest in release for error in manifest_errors(manifest)] == []
+    (container,) = exporter_deployment(release)["spec"]["template"]["spec"]["containers"]
+    assert {container[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")} == {"HTTPS"}
+    (endpoint,) = find_manifest(release, kind)["spec"][key]
+    assert (endpoint["scheme"], endpoint["scrapeTimeout"]) == ("https", "5s")
+    assert endpoint["tlsConfig"] == {"serverName": "exporter"}
+
+
+@pytest.mark.usefixtures("helm")
+@pytest.mark.parametrize(("written", "rendered"), [("-", ""), ("fast", "fast"), ("", None)])
+def test_storage_class_of_a_claim(written: str, rendered: str | None) -> None:
+    release = documents(render("--set", f"persistence.enabled=true,persistence.storageClass={written}"))
+    assert find_manifest(release, "PersistentVolumeClaim")["spec"].get("storageClassName") == rendered
+
+
+@pytest.mark.usefixtures("helm")
+def test_digests_registries_and_namespaces_reach_every_object() -> None:
+    digest = "sha256:" + "0" * 64
+    settings = (
+        f"rolloutState.create=true,image.digest={digest},global.imageRegistry=mirror.example,namespaceOverride=obs"
+    )
+    release = documents(render("--set", settings))
+    images = {container["image"] for pod in pods(release) for container in pod["containers"]}
+    assert images == {
+        f"mirror.example/rollouts-exporter@{digest}",
+        "mirror.example/kube-state-metrics/kube-state-metrics:v2.20.0",
+    }
+    namespaces = {item["metadata"].get("namespace") for item in release}
+    assert namespaces == {"obs", "argo-rollouts", None}
+    assert [error for manifest in release for error in manifest_errors(manifest)] == []
+
+
+@pytest.mark.usefixtures("helm")
+def test_two_releases_of_one_name_share_no_object() -> None:
+    chart, create = str(CHART), ("--set", "rolloutState.create=true")
+    releases = [documents(run_helm("template", "same", chart, "-n", namespace, *create)) for namespace in ("a", "b")]
+    names = [
+        {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in release}
+        for release in releases
+    ]
+    assert names[0] & names[1] == set()

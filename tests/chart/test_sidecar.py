@@ -1,4 +1,4 @@
-"""The values in charts/sidecar for other charts: the exporter as a sidecar, and kube-state-metrics."""
+"""The values in sidecar/ for other charts: the exporter as a sidecar, and kube-state-metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 
 from exporter import __version__
 from exporter.rollouts.inputs import rollout_state
-from tests.chart.helm import CHARTS
+from tests.chart.helm import CHART
 from tests.chart.schemas import manifest_errors
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.recorded import Recordings
 
-SIDECAR: Final = CHARTS / "sidecar"
+SIDECAR: Final = CHART / "sidecar"
 PAGES: Final = Path(__file__).parents[1] / "demo" / "pages"
 
 

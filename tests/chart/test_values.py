@@ -12,8 +12,17 @@ import yaml
 
 from exporter import __version__
 from exporter.config import Settings
-from tests.chart.helm import CHART, EXAMPLES, HelmError, documents, find_manifest, render, values_arguments
-from tests.chart.reference import PARENT_KEYS, README, SCHEMA, VALUES, values_table
+from tests.chart.helm import (
+    CHART,
+    EXAMPLES,
+    HelmError,
+    documents,
+    exporter_deployment,
+    find_manifest,
+    render,
+    values_arguments,
+)
+from tests.chart.reference import PARENT_KEYS, README, SCHEMA, VALUES, schema_with_settings, values_table
 from tests.chart.schemas import schema_errors
 from tests.readme import split_section
 
@@ -38,7 +47,7 @@ def test_every_value_is_described_and_unknown_keys_are_rejected() -> None:
         path
         for path, described in described_keys(SCHEMA)
         if "properties" in described and described["additionalProperties"]
-    ] == []
+    ] == ["global"]
     assert SCHEMA["additionalProperties"] is False
 
 
@@ -48,6 +57,31 @@ def test_default_values_satisfy_the_schema_and_contain_every_key() -> None:
     for key, described in SCHEMA["properties"].items():
         if "properties" in described and key != "config":
             assert set(VALUES[key]) == set(described["properties"]), key
+
+
+def test_schema_of_config_is_that_of_the_settings() -> None:
+    assert schema_with_settings() == SCHEMA, "python -m tests.chart.reference --write"
+
+
+@pytest.mark.parametrize(
+    ("section", "is_valid"),
+    [
+        ({"argo": {"interval": "often"}}, False),
+        ({"argo": [{"interval": "often"}]}, False),
+        ({"argo": [{"name": "a", "interval": 15}, {"name": "b", "interval": "1m30s"}]}, True),
+        ({"otlp": {"quue": 1}}, False),
+        ({"storage": {"max_bytes": "64 potatoes"}}, False),
+        ({"storage": {"max_bytes": "64MiB", "directory": None}}, True),
+        ({"log": {"level": "loud"}}, False),
+        ({"log": {"level": "DEBUG"}}, True),
+        ({"series": {"pass_through": ["rollout_.*"], "derive": "no"}}, True),
+        ({"series": {"pass_through": "minimal", "labels": "team,tier"}}, True),
+        ({"attributes": "k8s.cluster.name=c1"}, True),
+        ({"otlp": {"timeout": "0s"}}, True),
+    ],
+)
+def test_schema_refuses_a_wrong_setting_and_no_right_one(section: dict[str, Any], *, is_valid: bool) -> None:
+    assert (schema_errors(SCHEMA["properties"]["config"], section) == []) == is_valid
 
 
 def test_sections_of_config_are_those_of_the_exporter() -> None:
@@ -73,6 +107,7 @@ def test_chart_and_exporter_have_one_version() -> None:
         (("--set", "replicaz=2"), "additional properties 'replicaz' not allowed"),
         (("--set", "last9.otlpEndpiont=x"), "at '/last9': additional properties 'otlpEndpiont' not allowed"),
         (("--set", "config.otpl.endpoint=x"), "at '/config': additional properties 'otpl' not allowed"),
+        (("--set", "config.argo.interval=often"), "at '/config/argo'"),
         (("--set", "serviceMonitor.interval=often"), "at '/serviceMonitor/interval'"),
         (("--set", "gates.address=https://read.example/"), "at '/gates/address'"),
         (("--set", "last9.otlpEndpoint=https://otlp.last9.io"), "last9.cluster.name is required to push"),
@@ -86,9 +121,9 @@ def test_chart_and_exporter_have_one_version() -> None:
             "config.otlp.headers.Authorization would be stored in a",
         ),
         (("--set", "config.argo[0].basic_auth.password=x"), "config.argo.0.basic_auth.password would be stored in a"),
-        (("--set", "config.mode=sidecar"), "see charts/sidecar"),
+        (("--set", "config.mode=sidecar"), "see charts/rollouts-exporter/sidecar"),
         (("--set", "config.web.listen=:80"), "set service.port for another port"),
-        (("--set", "argoRollouts.createService=false"), "set argoRollouts.targets, such as"),
+        (("--set", "argoRollouts.createService=false"), "set argoRollouts.targets. Paste"),
         (("--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"), "would be stored twice"),
         (("--set", "serviceMonitor.enabled=true,service.create=false"), "set service.create, or enable podMonitor"),
         (("--set", "gates.enabled=true"), "gates.address is required: the Read URL"),
@@ -114,7 +149,7 @@ def test_invalid_values_are_rejected_with_a_hint(arguments: tuple[str, ...], mes
 
 def run_check(release: Manifests, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `rollouts-exporter check` on the configuration of a release, with the folders of the pod below `folder`."""
-    container = find_manifest(release, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    container = exporter_deployment(release)["spec"]["template"]["spec"]["containers"][0]
     config = find_manifest([item for item in release if "config.yaml" in item.get("data", {})], "ConfigMap")["data"][
         "config.yaml"
     ]
@@ -146,9 +181,9 @@ def test_exporter_accepts_every_example_without_a_warning(
 @pytest.mark.slow
 @pytest.mark.usefixtures("helm")
 def test_check_rejects_an_invalid_configuration(tmp_path: Path) -> None:
-    result = run_check(documents(render("--set", "config.otlp.quue.bytes=1")), tmp_path)
+    result = run_check(documents(render("--set", "config.lifecycle.grace=4000d")), tmp_path)
     assert result.returncode == 2
-    assert "unknown key 'quue' in otlp" in result.stderr
+    assert "is longer than ten years" in result.stderr
 
 
 @pytest.mark.usefixtures("helm")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import RolloutStatus
     from tests.recorded import Recordings
 
-CHART: Final = Path(__file__).parent.parent.parent / "charts" / "sidecar" / "rollout-state.yaml"
+CHART: Final = Path(__file__).parent.parent.parent / "charts" / "rollouts-exporter" / "sidecar" / "rollout-state.yaml"
 CART = ("shop", "cart")
 LABELS = 'namespace="shop",name="cart"'
 RUN = 'namespace="shop",name="cart-abc-2-1"'

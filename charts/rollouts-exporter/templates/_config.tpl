@@ -10,6 +10,20 @@ secrets, since it is stored in a ConfigMap.
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/* Whether the exporter's own pages use TLS */}}
+{{- define "rollouts-exporter.hasTls" -}}
+{{- if dig "web" "tls" "cert_file" "" (include "rollouts-exporter.config" . | fromYaml) }}true{{ end -}}
+{{- end -}}
+
+{{/* A probe from (list $ probe), over HTTPS if the pages use TLS */}}
+{{- define "rollouts-exporter.probe" -}}
+{{- $probe := deepCopy (index . 1) -}}
+{{- if and $probe.httpGet (include "rollouts-exporter.hasTls" (index . 0)) -}}
+{{- $_ := set $probe "httpGet" (merge (dict) $probe.httpGet (dict "scheme" "HTTPS")) -}}
+{{- end -}}
+{{- toYaml $probe -}}
+{{- end -}}
+
 {{/* OTLP endpoint of the configuration; empty: no push */}}
 {{- define "rollouts-exporter.endpoint" -}}
 {{- include "rollouts-exporter.config" . | fromYaml | dig "otlp" "endpoint" "" -}}
@@ -21,8 +35,7 @@ secrets, since it is stored in a ConfigMap.
 {{- if ne .scrapes "config" }}
 {{ .section }}:
   targets:
-    {{- $made := list (printf "%s.%s.svc:%v" .name $values.namespace $values.port) }}
-    {{- get (dict "service" $made "targets" $values.targets "disabled" list) .scrapes | toYaml | nindent 4 }}
+    {{- get (dict "service" (list .address) "own" (list .address) "targets" $values.targets "disabled" list) .scrapes | toYaml | nindent 4 }}
 {{- end }}
 {{- end }}
 {{- if or .Values.last9.otlpEndpoint (include "rollouts-exporter.hasSecret" .) }}
@@ -85,6 +98,6 @@ storage:
 {{- fail "config.web.listen: probes, Service and monitors use port 9464: remove this setting, and set service.port for another port" -}}
 {{- end -}}
 {{- if eq (default "deployment" $config.mode) "sidecar" -}}
-{{- fail "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts, see charts/sidecar" -}}
+{{- fail "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts, see charts/rollouts-exporter/sidecar" -}}
 {{- end -}}
 {{- end -}}

@@ -4,11 +4,25 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 40 characters, since "-kube-state-metrics" and the names of dashboards are appended */}}
+{{/* At most 40 characters, since "-rollout-state" and a hash, and the names of dashboards are appended */}}
 {{- define "rollouts-exporter.fullname" -}}
 {{- $name := include "rollouts-exporter.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "rollouts-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{/*
+Name of an object outside of the release's namespace, from (list $ suffix): a release of this name in another namespace has
+one, too, so a hash tells them apart. At most 63 characters: 35, the suffix "-kube-state-metrics", and 9.
+*/}}
+{{- define "rollouts-exporter.distinctName" -}}
+{{- $ := index . 0 -}}{{- $full := include "rollouts-exporter.fullname" $ -}}
+{{- $hash := printf "%s/%s" (include "rollouts-exporter.namespace" $) $full | sha256sum | trunc 8 -}}
+{{- printf "%s-%s-%s" ($full | trunc 35 | trimSuffix "-") (index . 1) $hash -}}
 {{- end -}}
 
 {{- define "rollouts-exporter.selectorLabels" -}}
@@ -16,30 +30,47 @@ app.kubernetes.io/name: {{ include "rollouts-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* commonLabels come last: they must not change what selectors select */}}
 {{- define "rollouts-exporter.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "rollouts-exporter.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $labels := include "rollouts-exporter.selectorLabels" . | fromYaml -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $_ := set $labels "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge $labels .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* Metadata of an object, from a mapping with `root`, `name`, and optionally `namespace`, `clusterWide`, `labels`, `annotations` */}}
+{{- define "rollouts-exporter.metadata" -}}
+name: {{ .name }}
+{{- if not .clusterWide }}
+namespace: {{ default (include "rollouts-exporter.namespace" .root) .namespace }}
+{{- end }}
+labels:
+  {{- merge (dict) (default dict .labels) (include "rollouts-exporter.labels" .root | fromYaml) | toYaml | nindent 2 }}
+{{- with merge (dict) (default dict .annotations) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* Metadata of an object, from (list $ name namespace labels) */}}
-{{- define "rollouts-exporter.metadata" -}}
-{{- $ := index . 0 -}}
-name: {{ index . 1 }}
-namespace: {{ default $.Release.Namespace (index . 2) }}
-labels:
-  {{- include "rollouts-exporter.labels" $ | nindent 2 }}
-  {{- with index . 3 }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+{{/* Labels of a pod, from (list $ component extra-labels), which the release's selectors use */}}
+{{- define "rollouts-exporter.podLabels" -}}
+{{- $labels := include "rollouts-exporter.labels" (index . 0) | fromYaml -}}
+{{- $_ := set $labels "app.kubernetes.io/component" (index . 1) -}}
+{{- merge $labels (index . 2) | toYaml -}}
 {{- end -}}
 
+{{/* Reference of an image, from (list $ image default-tag) */}}
 {{- define "rollouts-exporter.image" -}}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- $ := index . 0 -}}{{- $image := index . 1 -}}
+{{- $registry := default $image.registry (dig "imageRegistry" "" (default dict $.Values.global)) -}}
+{{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (not (empty $registry)) -}}
+{{- ternary (printf "%s@%s" $name $image.digest) (printf "%s:%s" $name (default (index . 2) $image.tag)) (not (empty $image.digest)) -}}
+{{- end -}}
+
+{{/* Refuse the values, from (list reason yaml-to-paste) */}}
+{{- define "rollouts-exporter.refuse" -}}
+{{- fail (printf "%s. Paste into your values:\n\n%s\n" (index . 0) (index . 1 | trim | indent 2)) -}}
 {{- end -}}
 
 {{/* Paths in the pod */}}
@@ -59,20 +90,28 @@ labels:
 {{- end -}}
 
 {{/*
-The components to scrape as YAML, one row each. `scrapes` is service (the headless Service of this chart), targets (those
-in the values), config (.Values.config has the targets) or disabled.
+The components to scrape as YAML, one row each. `scrapes` is service (the headless Service of this chart), own (this chart's
+kube-state-metrics), targets (those in the values), config (.Values.config has the targets) or disabled.
 */}}
 {{- define "rollouts-exporter.sources" -}}
-{{- range $row := list (list "argoRollouts" "argo") (list "kubeStateMetrics" "kube_state_metrics") (list "rolloutState" "rollout_state") }}
+{{- include "rollouts-exporter.refuseTwoSources" . -}}
+{{- range $row := list (list "argoRollouts" "argo" 0) (list "kubeStateMetrics" "kube_state_metrics" 8080) (list "rolloutState" "rollout_state" 8082) }}
 {{- $key := index $row 0 -}}{{- $section := index $row 1 -}}{{- $values := index $.Values $key -}}
-{{- $config := get $.Values.config $section -}}
+{{- $name := include "rollouts-exporter.distinctName" (list $ (kebabcase $key)) -}}
+{{- $address := printf "%s.%s.svc:%v" $name $values.namespace $values.port -}}
 {{- $scrapes := ternary "targets" (ternary "service" "nothing" $values.createService) (not (empty $values.targets)) -}}
 {{- if eq (toString $values.enabled) "false" -}}{{- $scrapes = "disabled" -}}{{- end -}}
-{{- if or (kindIs "slice" $config) (and (kindIs "map" $config) (hasKey (default dict $config) "targets")) -}}{{- $scrapes = "config" -}}{{- end -}}
+{{- if include "rollouts-exporter.hasTargets" (get $.Values.config $section) -}}{{- $scrapes = "config" -}}{{- end -}}
+{{- if and $.Values.rolloutState.create (index $row 2) -}}
+{{- $scrapes = "own" -}}
+{{- $address = printf "%s.%s.svc:%v" (include "rollouts-exporter.stateName" $) (include "rollouts-exporter.namespace" $) (index $row 2) -}}
+{{- end -}}
 {{- if eq $scrapes "nothing" -}}
-{{- fail (printf "%s.createService is false: set %s.targets, such as [%s.%s.svc:%v]" $key $key (kebabcase $key) $values.namespace $values.port) -}}
+{{- include "rollouts-exporter.refuse" (list
+    (printf "%s.createService is false: set %s.targets" $key $key)
+    (printf "%s:\n  createService: false\n  targets: [%s.%s.svc:%v]" $key (kebabcase $key) $values.namespace $values.port)) -}}
 {{- end }}
-- {key: {{ $key }}, section: {{ $section }}, name: {{ include "rollouts-exporter.fullname" $ }}-{{ kebabcase $key }}, scrapes: {{ $scrapes }}}
+- {key: {{ $key }}, section: {{ $section }}, name: {{ $name }}, scrapes: {{ $scrapes }}, address: {{ $address | quote }}}
 {{- end }}
 {{- end -}}
 
@@ -89,6 +128,11 @@ in the values), config (.Values.config has the targets) or disabled.
 {{- end -}}
 {{- default "https://read-app-tsdb.last9.io" $address -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Whether a section of .Values.config has targets; a list has installations, each with its own */}}
+{{- define "rollouts-exporter.hasTargets" -}}
+{{- if kindIs "slice" . }}true{{ else if kindIs "map" . }}{{ if hasKey . "targets" }}true{{ end }}{{ end -}}
 {{- end -}}
 
 {{/* The port of an OTLP endpoint, which may have no scheme (gRPC) */}}

@@ -1,7 +1,7 @@
 {{/* Common part of the containers of the Deployment and the test */}}
 
 {{- define "rollouts-exporter.container" -}}
-image: {{ include "rollouts-exporter.image" . | quote }}
+image: {{ include "rollouts-exporter.image" (list . .Values.image .Chart.AppVersion) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
@@ -58,7 +58,7 @@ volumeMounts:
 
 {{/* Spec of the pods that push a heartbeat and read it back. Only they have the credential for reading. */}}
 {{- define "rollouts-exporter.verifyPod" -}}
-{{- include "rollouts-exporter.placement" . }}
+{{- include "rollouts-exporter.placement" (list . false) }}
 restartPolicy: Never
 containers:
   - name: verify
@@ -92,12 +92,13 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* Scheduling and security context of a pod */}}
+{{/* Scheduling and security context of a pod, from (list $ whether-it-gets-a-token) */}}
 {{- define "rollouts-exporter.placement" -}}
-automountServiceAccountToken: false
+{{- $ := index . 0 -}}
+automountServiceAccountToken: {{ index . 1 }}
 enableServiceLinks: false
 securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+  {{- toYaml $.Values.podSecurityContext | nindent 2 }}
 {{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" "dnsConfig" }}
 {{- with index $.Values $key }}
 {{ dict $key . | toYaml }}

@@ -39,7 +39,7 @@ def evidence(rollout: Rollout, explanation: Explanation, now: float) -> Iterator
         yield EvidenceLine(text, "setting rollout_state")
     elif status.details is None:
         text = "messages and analyses are not known with this configuration of custom-resource state"
-        yield EvidenceLine(text, "charts/sidecar/rollout-state.yaml")
+        yield EvidenceLine(text, "charts/rollouts-exporter/sidecar/rollout-state.yaml")
 
 
 def _state_lines(details: RolloutDetails, explanation: Explanation, now: float, age: float) -> Iterator[EvidenceLine]:

@@ -1,7 +1,7 @@
 """Pages of the chart's second custom-resource state → the `RolloutDetails` of each rollout.
 
-Its families are those of `charts/sidecar/rollout-state.yaml` that the first configuration did not have; a page
-of the first one has no details. Texts and numbers are labels: a label is absent where its field is empty.
+Its families are those of `charts/rollouts-exporter/sidecar/rollout-state.yaml` that the first configuration did not
+have; a page of the first one has no details. Texts and numbers are labels: a label is absent where its field is empty.
 """
 
 from __future__ import annotations

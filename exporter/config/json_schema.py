@@ -1,0 +1,67 @@
+"""The settings as a JSON schema, for the chart and for editors: never stricter than the exporter itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.config.schema import is_list, is_mapping, is_section_list, section_of, value_format
+from exporter.config.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from exporter.config.section import Section
+
+JsonSchema = dict[str, Any]
+
+_NUMBER: Final = r"[0-9]+(\.[0-9]+)?"
+_DURATION: Final = rf"^\s*({_NUMBER}|({_NUMBER}(ms|s|m|h|d))+)\s*$"
+_SIZE: Final = rf"^\s*{_NUMBER}\s*(B|KB|MB|GB|KiB|MiB|GiB)?\s*$"
+_BY_KIND: Final[dict[str, JsonSchema]] = {
+    "duration": {"type": ["number", "string", "null"], "minimum": 0, "pattern": _DURATION},
+    "duration or 0": {"type": ["number", "string", "null"], "minimum": 0, "pattern": _DURATION},
+    "size": {"type": ["number", "string", "null"], "minimum": 0, "pattern": _SIZE},
+    "whole number": {"type": ["number", "string", "null"], "pattern": r"^\s*[+]?[0-9_]+(\.0*)?\s*$"},
+}
+"""Schemas of kinds whose text has a grammar; a pattern binds only text. Null unsets any setting."""
+_TEXT: Final[JsonSchema] = {"type": ["string", "number", "boolean", "null"]}
+_CHOICES: Final = " | "
+"""Between the values in the kind of a setting that allows only some."""
+
+
+def settings_schema() -> JsonSchema:
+    """Return the schema of a configuration file."""
+    return _section_schema(Settings)
+
+
+def _section_schema(section: type[Section]) -> JsonSchema:
+    properties = {name: _field_schema(field) for name, field in section.model_fields.items()}
+    return {"type": ["object", "null"], "additionalProperties": False, "properties": properties}
+
+
+def _field_schema(field: FieldInfo) -> JsonSchema:
+    section = section_of(field)
+    description = {"description": " ".join((field.description or (section and section.__doc__) or "").split())}
+    if section is None:
+        return description | _value_schema(field)
+    if is_section_list(field):
+        return description | {"anyOf": [_section_schema(section), {"type": "array", "items": _section_schema(section)}]}
+    return description | _section_schema(section)
+
+
+def _value_schema(field: FieldInfo) -> JsonSchema:
+    kind = value_format(field).kind
+    if is_mapping(field):
+        return {"type": ["object", "string", "null"]}
+    if is_list(field) or "list of" in kind:
+        return {"type": ["array", "string", "number", "null"]}
+    if _CHOICES in kind:
+        return {"type": ["string", "null"], "pattern": _choice_pattern(kind.split(_CHOICES))}
+    return _BY_KIND.get(kind, _TEXT)
+
+
+def _choice_pattern(choices: list[str]) -> str:
+    # Not (?i): the regular expressions of JSON schemas have no flags.
+    letters = ["".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else re.escape(c) for c in word) for word in choices]
+    return rf"^\s*({'|'.join(letters)})\s*$"

@@ -130,8 +130,8 @@ def test_pods_meet_the_restricted_standard_and_those_of_the_exporter_have_no_tok
     manifests: Callable[[str], Manifests], example: str
 ) -> None:
     release_pods = list(pods(manifests(example)))
-    own = [pod for pod in release_pods if "serviceAccountName" not in pod]
-    assert len(own) == (4 if example == "verify" else 2), "of the exporter, of its test, and of verify"
+    exporter_pods = [pod for pod in release_pods if "serviceAccountName" not in pod]
+    assert len(exporter_pods) == (4 if example == "verify" else 2), "of the exporter, of its test, and of verify"
     for pod in release_pods:
         assert pod["automountServiceAccountToken"] is ("serviceAccountName" in pod)
         assert pod["securityContext"]["runAsNonRoot"] is True

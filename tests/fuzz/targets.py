@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import tempfile
 from collections import Counter
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -398,8 +397,8 @@ def check_config(content: bytes, random: Random) -> None:
         printed.write_text(as_yaml(loaded))
         load(printed, {})
         if random.random() < 0.1 and str(loaded.settings.storage.directory or folder).startswith(folder):
-            os.chdir(folder)
-            _start_and_stop(loaded)
+            with chdir(folder):
+                _start_and_stop(loaded)
 
 
 def _start_and_stop(loaded: Any) -> None:
@@ -542,11 +541,11 @@ def check_commands(content: bytes, _random: Random) -> None:
     if _OFFLINE.isdisjoint(arguments) or not _ONLINE.isdisjoint(arguments):
         return
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
         file = Path(folder) / "file.yaml"
         file.write_bytes(body)
         arguments = [argument.replace("FILE", str(file)) for argument in arguments]
-        result = CliRunner().invoke(main, arguments, env={"GATE_ARG_A": "b"})
+        with chdir(folder):
+            result = CliRunner().invoke(main, arguments, env={"GATE_ARG_A": "b"})
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
 

@@ -70,7 +70,7 @@ KNOWN_CAUSES: Final = (
     ("promote-full", "plain 15 s*", "shop/basic", "fraction", UNREADY_PODS),
     ("abort", "* 15 s*", "shop/checkout", "updates", RETRIED),
     ("slow-ready", "* 15 s*", "pay/stuck", "updates", RETRIED),
-    ("slow-ready", "* 15 s, pods 30 s apart", "pay/hung", "updates", OLD_NUMBER),
+    ("slow-ready", "no-state 15 s, pods 30 s apart", "pay/hung", "updates", OLD_NUMBER),
     ("reborn", "plain 15 s*", "shop/routed", "*", ONE_INTERVAL),
     ("reborn", "argo-only 15 s*", "shop/routed", "*", ONE_INTERVAL),
     ("reborn", "plain 15 s*", "blue/a", "*", ONE_INTERVAL),

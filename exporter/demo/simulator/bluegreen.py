@@ -108,12 +108,15 @@ def _switch(context: ReconcileContext) -> None:
         context.rollout.stable_service_hash = selector
         context.status.switched_at = context.now
         context.record_event("SwitchService")
+        if selector == context.new.hash and context.has_distinct_stable and _strategy(context).post_analysis:
+            context.record_event("AnalysisRunRunning")
 
 
 def _analyse(context: ReconcileContext) -> None:
     """Abort the update if the analysis after the switch fails, which it does at its end."""
     fails = context.new.image.rpartition(":")[2].startswith("fail")
     if fails and context.has_distinct_stable and not context.aborted and is_analysed(context.rollout, context.now):
+        context.record_event("AnalysisRunFailed")
         context.adds_abort = True
 
 

@@ -30,6 +30,8 @@ _REVISION_EVENTS: Final = frozenset({"RolloutUpdated", "NewReplicaSetCreated", "
 _ABORT_EVENTS: Final = frozenset({"RolloutAborted"})
 _PROMOTION_EVENTS: Final = frozenset({"RolloutCompleted"})
 _NO_EVENTS: Final[frozenset[str]] = frozenset()
+_FAILURE_EVENTS: Final = frozenset({"AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"})
+"""Events after which the controller aborts an update by itself."""
 _MID_UPDATE: Final[Mapping[UpdateState, tuple[str, ...]]] = {
     UpdateState.UNKNOWN: ("Paused", "Timeout"),
     UpdateState.SETTLED: ("Paused",),  # Timeout: old pods may drain for longer than a progress deadline
@@ -119,8 +121,7 @@ def by_state(evidence: Evidence) -> Classification | None:
     # `status.stableRS` is empty until the first promotion.
     if status is None or not status.current_hash or not status.stable_hash:
         return None
-    replica_set = evidence.observation.replica_sets.get(status.current_hash)
-    number = replica_set.revision or 0 if replica_set is not None else 0
+    number = _number_of(evidence, status.current_hash)
     hashes = RevisionHashes(status.current_hash, status.stable_hash, evidence.hashes.newest_created_at, number)
     if status.observed_at < evidence.now or evidence.is_outdated(status.observed_at):
         # Nothing counts a retry, so a page of an earlier tick must agree about the abort.
@@ -131,6 +132,15 @@ def by_state(evidence: Evidence) -> Classification | None:
     # `status.abort` or, since 1.11, the outcome of the last update.
     aborted = status.aborted or status.completion == "Aborted"
     return _by_hashes(evidence, hashes, aborted=aborted)
+
+
+def _number_of(evidence: Evidence, current_hash: str) -> int:
+    """Return the number of the current revision, 0 if unknown: one that was taken up again has another number since."""
+    workload = evidence.observation.workload
+    if workload is None or workload.observed_at < evidence.now:
+        return evidence.hashes.number if evidence.hashes.current == current_hash else 0
+    replica_set = workload.replica_sets.get(current_hash)
+    return replica_set.revision or 0 if replica_set is not None else 0
 
 
 def by_first_deploy(evidence: Evidence) -> Classification | None:
@@ -164,10 +174,13 @@ def by_revisions(evidence: Evidence) -> Classification | None:
         or (len(ordered) > 1 and _shows_former_abort(evidence))
     )
     hashes = revisions.hashes_by_revision(
-        ordered[:-1] if is_behind else ordered, view, evidence.previous, evidence.hashes, deltas, is_behind=is_behind
+        ordered, view, evidence.previous, evidence.hashes, deltas, is_behind=is_behind
     )
     if not hashes.stable or not hashes.current:
         return None
+    if _is_aborted_by_user(evidence) and hashes.current == evidence.hashes.current != hashes.stable:
+        reason = "RolloutAborted counted, and the current revision is not the stable one"
+        return Classification(UpdateState.ABORTED, reason, hashes, from_hashes=True, pending=_ABORT_EVENTS)
     return _by_hashes(evidence, hashes, aborted=view.phase == "Abort")
 
 
@@ -193,6 +206,8 @@ def by_sizes(evidence: Evidence) -> Classification | None:
 def by_events(evidence: Evidence) -> Classification:
     """Classify by the controller's page alone: phase, event counters, replica gauges."""
     update_state, reason, pending = _by_page(evidence)
+    if _is_aborted_by_user(evidence):
+        update_state, reason, pending = UpdateState.ABORTED, "RolloutAborted counted", _ABORT_EVENTS
     if pending:
         return Classification(update_state, reason, evidence.hashes, pending=pending)
     hashes = revisions.carry_forward(update_state, evidence.hashes, evidence.deltas)
@@ -233,6 +248,23 @@ def _by_hashes(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> 
     else:
         update_state, reason = UpdateState.UPDATING, "the current revision is not the stable one"
     return Classification(update_state, reason, hashes, from_hashes=True, pending=pending)
+
+
+def _is_aborted_by_user(evidence: Evidence) -> bool:
+    """Return whether an abort was counted that is in the status already, although the phase does not show it yet.
+
+    A user aborts by writing the status; the controller counts aborts by analyses and deadlines before it writes them,
+    those by deadlines twice.
+    """
+    view, deltas, state = evidence.view, evidence.deltas, evidence.state
+    if deltas is None or deltas.aborts != 1 or state is None or evidence.is_overdue or view.phase == "Abort":
+        return False
+    if evidence.previous not in (UpdateState.UPDATING, UpdateState.ABORTED) or deltas.updates or deltas.completions:
+        return False
+    # What the controller has written since would show the abort, or that it was retried.
+    is_written = (view.phase, view.replicas) != (state.phases.phase, state.replicas) or deltas.process_restarted
+    grown = (reason for reason, count in view.event_counts.items() if count > state.event_counts.get(reason, 0.0))
+    return not is_written and not _FAILURE_EVENTS.intersection(grown)
 
 
 def _not_shown(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
@@ -315,6 +347,10 @@ def _sign_of_update(evidence: Evidence) -> str:
         is_new = view.replicas.updated < before.updated and view.replicas.old > before.old
         if is_new and view.replicas.total >= before.total and view.replicas.desired == before.desired:
             return "updated replicas turned into old ones"
+        # Pods of older revisions only go once a revision is promoted.
+        is_grown = view.replicas.old > before.old and view.replicas.updated == before.updated
+        if is_grown and view.phase in ("Progressing", "Timeout") and view.replicas.desired == before.desired:
+            return "pods of another revision came"
     return ""
 
 
@@ -342,6 +378,8 @@ def _by_completed_blue_green(evidence: Evidence) -> _Verdict:
     previous, deltas, replicas = evidence.previous, evidence.deltas, evidence.view.replicas
     has_old_pods = replicas is not None and replicas.old > 0
     if deltas is not None and deltas.completions:
+        if revisions.may_be_promoted_before(evidence.view, previous, deltas):
+            return UpdateState.UNKNOWN, "RolloutUpdated and RolloutCompleted counted, in any order", _NO_EVENTS
         return UpdateState.SETTLED, "RolloutCompleted counted", _NO_EVENTS
     if not has_old_pods or evidence.observation.first_deploy:
         return _by_completed(evidence)

@@ -76,6 +76,19 @@ def is_mid_update(view: ControllerView) -> bool:
     return view.phase == "Paused" or (replicas is not None and replicas.updated_available < replicas.desired)
 
 
+def may_be_promoted_before(view: ControllerView, update_state: UpdateState, deltas: EventDeltas) -> bool:
+    """Return whether, of a promotion and a revision in one interval, either may have come first.
+
+    blueGreen is in phase Completed from the switch of its active service on: before its promotion as well, if an
+    analysis comes between them (postPromotionAnalysis).
+    """
+    open_count = deltas.updates - deltas.completions + (update_state is UpdateState.UPDATING)
+    is_switched = view.strategy == BLUE_GREEN and view.phase == "Completed"
+    has_old_pods = view.replicas is not None and view.replicas.old > 0
+    has_analysis = any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+    return is_switched and has_old_pods and has_analysis and deltas.updates > 0 and open_count > 0
+
+
 def carry_forward(update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None) -> RevisionHashes:
     """Return what the counters do not contradict of the previous hashes: no ReplicaSets are shown, or outdated ones."""
     if update_state is UpdateState.SETTLED:
@@ -111,11 +124,11 @@ def is_status_behind(
     if replicas is None or len(ordered) == 1 or previous_hash != ordered[-2].hash:
         return False
     newest, before = ordered[-1], ordered[-2]
-    # A new revision has no pods at first, so that it would change the gauges.
-    if replicas == replicas_before and replicas.updated > newest.pod_count:
-        return True
     pod_count = sum(replica_set.pod_count for replica_set in ordered)
     is_shown = (newest.pod_count, pod_count) == (replicas.updated, replicas.total)
+    # A new revision has no pods at first, so that it would change the gauges.
+    if replicas == replicas_before and (replicas.updated > newest.pod_count or not is_shown):
+        return True
     is_former = before.pod_count == replicas.updated and replicas.total in (pod_count, pod_count - newest.pod_count)
     return is_former and not is_shown
 
@@ -129,23 +142,27 @@ def hashes_by_revision(
     *,
     is_behind: bool,
 ) -> RevisionHashes:
-    """Find the hashes by the ReplicaSets in order of their revision annotations; `is_behind`: without the newest one.
+    """Find the hashes by the ReplicaSets in order of their revision annotations.
+
+    `is_behind`: the newest one is not the current one yet.
 
     The current revision has the highest number. The stable one is remembered, and moves when a promotion is counted or
     when the phase is Completed. Counters alone would be wrong if a promotion and the next update fall into one
     interval; Completed alone while the page lags behind, and for blueGreen, which is Completed before its promotion.
     """
-    current = ordered[-1]
+    current = ordered[-2] if is_behind else ordered[-1]
     hashes = {replica_set.hash for replica_set in ordered}
     stable = previous.stable if previous.stable in hashes else ""
     if deltas is not None and deltas.completions:
         stable = current.hash if is_behind else _promoted_hash(view, update_state, previous.current, deltas, ordered)
-    elif deltas is not None and deltas.process_restarted and _has_lost_pods(stable, ordered, view):
-        stable = ""  # promotions may have been missed
+    elif _has_lost_pods(stable, ordered, view) and _may_have_missed_promotion(view, deltas):
+        stable = ""
     proves_promotion = view.strategy != BLUE_GREEN or (view.replicas is not None and not view.replicas.old)
     if view.phase == "Completed" and not is_behind and proves_promotion and _sizes_match(ordered, current, view):
         stable = current.hash
-    stable = stable or _only_possible_stable(ordered, view, current)
+    # The newest one, which is not current yet, is stable only if it was taken up again.
+    is_new = is_behind and ordered[-1].created_at >= current.created_at
+    stable = stable or _only_possible_stable(ordered[:-1] if is_new else ordered, view, current)
     return RevisionHashes(current.hash, stable, previous.newest_created_at, current.revision or 0)
 
 
@@ -155,11 +172,21 @@ def _has_lost_pods(stable: str, ordered: list[ReplicaSet], view: ControllerView)
     return bool(desired) and any(replica_set.hash == stable and not replica_set.desired for replica_set in ordered)
 
 
+def _may_have_missed_promotion(view: ControllerView, deltas: EventDeltas | None) -> bool:
+    """Return whether a remembered stable ReplicaSet without pods may be stable no more.
+
+    One of blueGreen keeps its pods; that of a canary with dynamicStableScale has none at a weight of 100 %.
+    """
+    return view.strategy == BLUE_GREEN or (deltas is not None and deltas.process_restarted)
+
+
 def _promoted_hash(
     view: ControllerView, update_state: UpdateState, previous_hash: str, deltas: EventDeltas, ordered: list[ReplicaSet]
 ) -> str:
     """Return which revision a counted promotion made stable, "" if that is unknown."""
     current = ordered[-1].hash
+    if may_be_promoted_before(view, update_state, deltas):
+        return ""
     if not is_mid_update(view):
         return current
     if update_state is UpdateState.UPDATING and deltas.updates <= 1 and previous_hash:

@@ -183,9 +183,9 @@ def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
         return replace(deltas, updates=0)  # revisions before the first promotion replace nothing
     # The first deploy is promoted before the first update begins.
     is_first = not state.had_promotion and state.update_state is UpdateState.SETTLED
-    is_known_promotion = state.promotion_ahead or (
-        is_first and (deltas.updates <= is_known_update or is_mid_update(view))
-    )
+    # Steps are skipped while there is no stable revision, so those that are counted are of the update after it.
+    is_next = is_mid_update(view) or deltas.pauses > 0 or deltas.completed_steps > 0
+    is_known_promotion = state.promotion_ahead or (is_first and (deltas.updates <= is_known_update or is_next))
     return replace(
         deltas,
         updates=max(deltas.updates - is_known_update, 0),
@@ -277,13 +277,25 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         has_router=has_router,
         strategy=view.strategy,
         had_revision=not observation.first_deploy or _has_revision(view) or bool(result.hashes.current),
-        had_promotion=not observation.first_deploy or _has_promotion(None, view),
+        had_promotion=_has_promotion(None, view)
+        or not (observation.first_deploy or _is_in_first_deploy(observation, view)),
         replicas=view.replicas,
         pods_checksum=_pods_checksum(observation),
         pods_newer=True,
         weight=router_weight(evidence, result, deltas) if has_router or context.has_router else None,
         uid=observation.status.uid if observation.status is not None else "",
     )
+
+
+def _is_in_first_deploy(observation: Observation, view: ControllerView) -> bool:
+    """Return whether a rollout at first sight has no stable revision yet: it has one revision, and promoted none."""
+    status = observation.status
+    if status is not None and status.current_hash:
+        return not status.stable_hash
+    numbers = [replica_set.revision for replica_set in observation.replica_sets.values()]
+    counts = view.event_counts
+    is_counted = bool(counts.get("RolloutUpdated")) and not counts.get("RolloutCompleted")
+    return numbers == [1] and is_counted and view.phase != "Abort"
 
 
 def _deltas_since_creation(observation: Observation, view: ControllerView) -> EventDeltas | None:

@@ -70,10 +70,12 @@ def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas
 
 def _count_revisions(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> int:
     """Count the revisions of an interval in which at least one was applied."""
-    # A write conflict makes the controller count one revision twice, but number it once.
-    if 0 < previous.number < current.number:
-        return current.number - previous.number
-    return max(int(deltas.updates), 1)
+    counted, numbered = max(int(deltas.updates), 1), current.number - previous.number
+    if not 0 < previous.number < current.number:
+        return counted
+    # A write conflict makes the controller count one revision twice, but number it once. The hashes may be ahead of the
+    # counters by one revision.
+    return numbered if deltas.process_restarted or numbered <= deltas.updates + 1 else counted
 
 
 def infer_transitions(previous: UpdateState, current: UpdateState, interval: IntervalSummary) -> Transitions:

@@ -96,6 +96,8 @@ def _in_update(
         if deltas.updates > 0:
             grown = max(grown - 1, 0.0)  # the first event of a revision sets its weight to 0
         before = RouterWeight(0.0)
+    elif deltas is not None and before.fraction == 0.0 and not (replicas.updated or deltas.completed_steps):
+        grown = max(grown - 1, 0.0)  # the same, counted later than the revision
     spare_steps = before.spare_steps + _spare_steps(deltas, grown)
     is_decoupled = before.is_decoupled or spare_steps > 0
     estimate = replace(estimate, spare_steps=spare_steps, is_decoupled=is_decoupled)
@@ -104,7 +106,8 @@ def _in_update(
     if grown:
         return replace(estimate, fraction=None) if is_decoupled else estimate
     held = replace(before, is_dynamic=is_dynamic, spare_steps=spare_steps, is_decoupled=is_decoupled)
-    return _narrowed(held, estimate) if _is_steady(evidence, replicas) and not before.is_exact else held
+    is_narrowed = _is_steady(evidence, deltas, replicas) and not before.is_exact and not is_decoupled
+    return _narrowed(held, estimate) if is_narrowed else held
 
 
 def _is_shown_later(before: RouterWeight | None, evidence: Evidence) -> bool:
@@ -151,17 +154,21 @@ def _share(canary: float, desired: float) -> RouterWeight:
 
 
 def _narrowed(held: RouterWeight, estimate: RouterWeight) -> RouterWeight:
-    """Return what the pods of a scaled rollout say besides about the same weight."""
-    if held.fraction is None or estimate.fraction is None or not held.fraction:
+    """Return what the complete pods of a pause say about the weight: besides, if the rollout was scaled.
+
+    If they contradict what is held, it was taken while the gauges were behind the event.
+    """
+    if held.fraction is None or estimate.fraction is None:
         return held
     low, high = max(held.low, estimate.low), min(held.fraction, estimate.fraction)
-    return replace(held, low=low, fraction=high) if low < high else held
+    return replace(held, low=low, fraction=high) if low < high else estimate
 
 
-def _is_steady(evidence: Evidence, replicas: ReplicaCounts) -> bool:
-    """Return whether the pods of a pause are complete: nothing has changed since the previous tick."""
+def _is_steady(evidence: Evidence, deltas: EventDeltas | None, replicas: ReplicaCounts) -> bool:
+    """Return whether the pods of a pause are complete: it has just begun, or nothing has changed since."""
     is_complete = replicas.updated_available == replicas.updated and not replicas.unavailable
-    return evidence.view.phase == "Paused" and is_complete and replicas == evidence.replicas_before
+    is_unchanged = replicas == evidence.replicas_before or (deltas is not None and deltas.pauses > 0)
+    return evidence.view.phase == "Paused" and is_complete and is_unchanged
 
 
 def _spare_steps(deltas: EventDeltas | None, weight_updates: float) -> float:

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.commands.events import fetch_transitions
+from exporter.commands.printable import printable
 from exporter.commands.rollout_source import ExporterRollouts
 from exporter.commands.timeline import image_texts, text_of, time_text, type_text
+from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
-from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +60,7 @@ async def read_rollout(source: RolloutSource, name: str) -> RolloutObject:
     rollout = select((await source.read_all()).rollouts, name)
     selected = (await source.read(rollout_key(rollout))).rollouts
     if not selected:
-        raise ExplainError(f"{rollout_name(rollout)} was deleted at this moment")
+        raise ExplainError(f"{_listed([rollout_name(rollout)])} was deleted at this moment")
     return selected[0]
 
 
@@ -98,7 +99,7 @@ def rollout_sentence(rollout: RolloutObject) -> str:
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _SUGGESTIONS} more" if len(names) > _SUGGESTIONS else ""
-    return ", ".join(names[:_SUGGESTIONS]) + more
+    return CONTROL_CHARS.sub(" ", ", ".join(names[:_SUGGESTIONS])) + more
 
 
 async def history_at(address: ExporterAddress, name: str | None, timestamp: float) -> list[Mapping[str, Any]]:
@@ -123,6 +124,7 @@ async def history_at(address: ExporterAddress, name: str | None, timestamp: floa
     return [{"rollout": last_name, **moment, "transition": last[last_name]} for last_name in sorted(last)]
 
 
+@printable
 def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the history has of a rollout at a time, line by line."""
     transition = moment["transition"]
@@ -135,6 +137,7 @@ def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
         yield f"  canary fraction: {transition['fraction']:.3g}"
 
 
+@printable
 def explain_lines(rollout: RolloutObject) -> Iterator[str]:
     """Yield the explanation of a rollout, an object of /api/rollouts/NAMESPACE/NAME, line by line."""
     yield f"{rollout_name(rollout)} ({rollout['strategy'] or 'strategy unknown'})"

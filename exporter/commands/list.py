@@ -6,8 +6,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.explain import rollout_name, rollout_sentence
+from exporter.commands.printable import printable
+from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
-from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ _MIN_NAME_WIDTH: Final = 12
 _SENTENCE_INDENT: Final = "    "
 
 
+@printable
 def list_lines(page: RolloutsPage, width: int | None) -> Iterator[str]:
     """Yield the lines of a table that is at most `width` characters wide; None for no limit."""
     rollouts = sorted(page.rollouts, key=_urgency)

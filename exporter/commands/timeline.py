@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.commands.printable import printable
+from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
 from exporter.rollouts.explain.model import RevisionImages
-from exporter.rollouts.explain.sentences import duration as duration_text
 from exporter.rollouts.explain.sentences import image_changes
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _WITH_DURATION: Final = frozenset({"promoted", "aborted", "recovered"})
 """Types whose sentence is about the state that follows, not about how long something took."""
 
 
+@printable
 def timeline_lines(transitions: Sequence[TransitionObject]) -> Iterator[str]:
     """Yield the lines of transitions in order, with a line for each day."""
     name_width = min(max((len(_name(transition)) for transition in transitions), default=0), _MAX_NAME_WIDTH)
@@ -37,6 +39,7 @@ def timeline_lines(transitions: Sequence[TransitionObject]) -> Iterator[str]:
         yield from transition_lines(transition, name_width)
 
 
+@printable
 def transition_lines(transition: TransitionObject, name_width: int = _MAX_NAME_WIDTH) -> Iterator[str]:
     """Yield the lines of one transition: time (UTC), rollout, type, and what happened."""
     head = f"{clock_text(transition)}  {_name(transition):{name_width}}  {type_text(transition):{_TYPE_WIDTH}}  "

@@ -12,6 +12,8 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from exporter.durations import duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -105,18 +107,6 @@ def page(status: StatusPage) -> str:
         rollouts=_table(_ROLLOUT_COLUMNS, map(_rollout, _by_urgency(status.rollouts)), "No rollout has been seen yet."),
         more=_more_link(len(status.rollouts) - MAX_ROWS),
     )
-
-
-def duration(seconds: float) -> str:
-    """Format a duration for people: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`."""
-    minutes, full_seconds = divmod(max(int(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if minutes else f"{full_seconds} s"
 
 
 def _summary(status: StatusPage) -> str:

@@ -114,19 +114,3 @@ def test_failed_rollouts_come_first_and_the_rest_is_counted() -> None:
     assert names[:4] == ["failed", "moving", "odd", "r0000"]
     assert len(names) == html.MAX_ROWS
     assert "And 103 more" in page
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-1, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (3599, "59 min"),
-        (7500, "2 h 5 min"),
-        (86_400, "1 d 0 h"),
-        (273_600, "3 d 4 h"),
-    ],
-)
-def test_a_duration_is_formatted_for_people(seconds: float, text: str) -> None:
-    assert html.duration(seconds) == text

@@ -19,7 +19,7 @@ from exporter.net.gzip import decompress_prefix, is_gzip
 from exporter.net.http import SessionClient, open_session, read_response
 from exporter.net.proxy import environment_proxy
 from exporter.net.response import HttpResponse
-from exporter.otlp.transport.credential_shape import describe_credential
+from exporter.net.credential_shape import describe_credential
 from exporter.otlp.transport.credentials import OTLP_USER_AGENT, RequestCredentials
 from exporter.otlp.transport.http_status import PROTOBUF, refuses_credential
 from exporter.otlp.transport.response import (

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from exporter import __version__
+from exporter.cli.doctor import doctor
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
-from exporter.cli.settings import load_settings
+from exporter.cli.settings import load_settings, print_warnings
 from exporter.config import CONFIG_VARIABLE, as_yaml
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def check(context: click.Context, file: Path | None) -> None:
     """
     if file is not None:
         context.obj = (file, context.obj[1])
-    loaded = load_settings(context)
+    loaded = load_settings(context, shows_warnings=False)
     if loaded.settings.gates:
         from exporter.service.shadow_gates import gate_issues
 
@@ -118,7 +119,14 @@ def check(context: click.Context, file: Path | None) -> None:
             sys.exit(2)
     endpoint = loaded.settings.otlp.endpoint
     push = f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)"
-    click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
+    # An exporter starts with it, and delivers from memory, but it can never store.
+    can_store = all(warning.kind != "impossible_directory" for warning in loaded.warnings)
+    if can_store:
+        click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
+    print_warnings(loaded)
+    if not can_store:
+        click.echo("error: nothing can be stored; see the warning about storage.directory", err=True)
+        sys.exit(2)
 
 
 @main.command("config")
@@ -280,6 +288,7 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(doctor)
 main.add_command(explain)
 main.add_command(list_rollouts)
 main.add_command(wait)

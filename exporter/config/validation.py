@@ -283,7 +283,8 @@ def _authorizations(settings: Settings) -> Iterator[tuple[SettingPath, str]]:
             with suppress(OSError, ValueError):  # file_issues reports them
                 text = SecretFile(value).read()
                 header = text if path[-1] == "authorization_file" else decode_headers(text)[0].get("authorization")
-                yield from [(path, header)] if header else []
+                # file_issues reports a line break within it.
+                yield from [(path, header)] if header and len(header.splitlines()) == 1 else []
 
 
 def last9_credential(settings: Settings) -> Iterator[CrossFieldIssue]:
@@ -325,12 +326,14 @@ def _setting_texts(value: object) -> Sequence[str]:
 
 def shared_targets(settings: Settings) -> Iterator[CrossFieldIssue]:
     """No target is under two sources, or under two installations."""
-    users: dict[tuple[str, int], str] = {}
+    users: dict[tuple[str, int, str], str] = {}
     for path, source in _enabled_sources(settings):
         targets = []
         with suppress(PydanticCustomError):  # target_labels reports it
             targets = list(parse_targets(source.targets, source.path))
-        for address in dict.fromkeys((target.host, target.port) for target in targets):
+        # Another query is another selection of the same page.
+        addresses = ((target.host, target.port, target.path.partition("?")[0]) for target in targets)
+        for address in dict.fromkeys(addresses):
             name = dotted(path, single_installation=len(settings.argo) == 1)
             other = users.setdefault(address, name)
             if other != name:
@@ -372,7 +375,6 @@ CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[s
     (backoff, frozenset({"initial", "longest"})),
     (cluster_attribute, frozenset({"endpoint", "attributes", *CLUSTER_ATTRIBUTES})),
     (remote_write_endpoint, frozenset({"endpoint"})),
-    (impossible_directory, frozenset({"directory"})),
 )
 """Each check, and the keys that it reads: a check is skipped if one of them already has an error."""
 
@@ -382,6 +384,7 @@ WARNINGS: tuple[Callable[[Settings], Iterator[CrossFieldIssue]], ...] = (
     last9_credential,
     placeholders,
     shared_targets,
+    impossible_directory,
     unwritable_directory,
 )
 """What works in some environment, or does no harm by itself: an exporter starts with it."""

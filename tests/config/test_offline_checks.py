@@ -6,6 +6,10 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
+
+from exporter.cli.root import main
+from exporter.config import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,11 +123,18 @@ class TestSharedTarget:
 
 class TestDirectory:
     @pytest.mark.parametrize("place", ["file", "file/below", "/proc/x", "/sys/fs/x", "/dev/null"])
-    def test_one_that_can_never_be_is_an_error(self, load_issues: LoadIssues, tmp_path: Path, place: str) -> None:
+    def test_one_that_can_never_be_is_refused_by_check_alone(
+        self, load_config: LoadConfig, tmp_path: Path, place: str
+    ) -> None:
+        """An exporter starts with it, and delivers from memory."""
         (tmp_path / "file").touch()
-        (issue,) = load_issues(f"storage: {{directory: {tmp_path / place}}}")
-        assert "storage.directory: " in issue
-        assert "write an absolute path on a volume" in issue
+        text = f"storage: {{directory: {tmp_path / place}}}"
+        (warning,) = load_config(text).warnings
+        assert "storage.directory: " in warning.message
+        assert "write an absolute path on a volume" in warning.hint
+        result = CliRunner().invoke(main, ["-c", str(tmp_path / "x.yaml"), "check"], env={CONFIG_VARIABLE: None})
+        assert result.exit_code == 2
+        assert "error: nothing can be stored; see the warning about storage.directory" in result.output
 
     def test_one_that_does_not_exist_yet_is_fine(self, load_config: LoadConfig, tmp_path: Path) -> None:
         assert not load_config(f"storage: {{directory: {tmp_path}/a/b/c}}").warnings

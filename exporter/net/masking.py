@@ -1,4 +1,4 @@
-"""Foreign text without what looks like a secret: pages and answers are shown to whoever may see the exporter's pages."""
+"""Foreign text without what looks like a secret: whoever may see the exporter's pages sees what targets answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from typing import Final
 
 MASK: Final = "***"
-_SECRET_NAME: Final = (
+_NAME: Final = (
     r"[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
     r"|authorization|session|cookie)[\w.-]*"
 )
 _VALUES: Final = (
     # A name that promises a secret, in the spelling of labels, JSON, YAML, headers or a query.
-    re.compile(rf"""(?P<head>\b{_SECRET_NAME}["']?\s*[=:]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:Basic|Bearer)\s+\S+|[^\s,;&"'{{}}]+)""",
+    re.compile(rf"""(?P<head>\b{_NAME}["']?\s*[=:]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:Basic|Bearer)\s+\S+|[^\s,;&"'{{}}]+)""",
                re.IGNORECASE),
     re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)[\w.+/=~-]{8,}", re.IGNORECASE),
     re.compile(r"(?P<head>\w://)[^\s/@\"']+(?=@)"),

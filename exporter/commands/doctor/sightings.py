@@ -12,7 +12,7 @@ from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedControlle
 from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from exporter.commands.doctor.model import ExaminedPage
     from exporter.config.settings import Settings
@@ -66,7 +66,7 @@ def rollouts(settings: Settings, pages: Iterable[ExaminedPage]) -> Mapping[Sourc
     led, installations = _led_installations(pages)
     if led and led == installations:
         leaders = [c.result for c in controllers(pages) if c.role is ControllerRole.LEADER]
-        by_source[Source.ARGO] = {key for leader in leaders for key in _valid_rollouts(leader)}
+        by_source[Source.ARGO] = {key for leader in leaders for key in ControllerPageReader().read(leader)}
     kube, state = scraped[Source.KUBE_STATE_METRICS], scraped[Source.ROLLOUT_STATE]
     if kube and Source.KUBE_STATE_METRICS not in broken and any(map(kube_state_metrics.is_complete_page, kube)):
         workloads = WorkloadIndex({}).read(kube, 0.0)
@@ -77,10 +77,10 @@ def rollouts(settings: Settings, pages: Iterable[ExaminedPage]) -> Mapping[Sourc
     return {source: frozenset(key for key in keys if allows(key[0])) for source, keys in by_source.items()}
 
 
-def _valid_rollouts(leader: ScrapeResult) -> Iterator[RolloutKey]:
-    """Yield the rollouts on a page whose spec is valid: no other has ReplicaSets that another source could show."""
-    views = ControllerPageReader().read(leader)
-    yield from (key for key, view in views.items() if view.phase != _INVALID)
+def invalid_rollouts(pages: Iterable[ExaminedPage]) -> frozenset[RolloutKey]:
+    """Return the rollouts whose spec is invalid by the page of a controller: they may have no ReplicaSets."""
+    views = (ControllerPageReader().read(result) for result in results(pages, Source.ARGO))
+    return frozenset(key for page_views in views for key, view in page_views.items() if view.phase == _INVALID)
 
 
 def _led_installations(pages: Iterable[ExaminedPage]) -> tuple[set[str], set[str]]:

@@ -221,6 +221,8 @@ def disagreement(examination: Examination) -> Iterator[Symptom]:
             if source is other or any(source not in look or other not in look for look in looks):
                 continue
             missing = frozenset.intersection(*(look[other] - look[source] for look in looks))
+            if source is Source.KUBE_STATE_METRICS:
+                missing -= sightings.invalid_rollouts(examination.last_pages)
             if missing:
                 evidence = f"{other} shows {len(missing)} rollouts that {source} does not: {_join(missing)}"
                 yield Symptom(source.value, evidence, {"setting": source.value, "other": other.value})

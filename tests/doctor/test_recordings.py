@@ -32,10 +32,14 @@ CASES = {
     ("leader-failover", "full", 12.0): {FIRST_STATE},
     ("two-installations", "full", 12.0): {FIRST_STATE, "target-connection"},
 }
-EXPLAINED = {("invalid-1.10.2", 12.0): set(), ("zero-1.10.2", 3.0): set(), ("routes-1.10.2", 12.0): set()}
+EXPLAINED: dict[tuple[str, float], set[str]] = {
+    ("invalid-1.10.2", 12.0): set(),
+    ("zero-1.10.2", 3.0): set(),
+    ("routes-1.10.2", 12.0): set(),
+}
 
 
-async def found(frames: Path, seconds: float) -> list[DoctorFinding]:
+async def diagnose_recording(frames: Path, seconds: float) -> list[DoctorFinding]:
     """Return what is found in the targets of a recording, some seconds after its start."""
     async with serve_recording(frames, lambda: seconds) as (targets, _):
         by_installation: dict[str, list[str]] = {}
@@ -56,7 +60,7 @@ async def test_on_a_recording_is_found_what_is_wrong_and_nothing_else(
     case: tuple[str, str, float], recordings: Recordings
 ) -> None:
     name, variant, seconds = case
-    findings = await found(recordings.frames(name, variant), seconds)
+    findings = await diagnose_recording(recordings.frames(name, variant), seconds)
     assert {finding.id for finding in findings} == CASES[case], findings
 
 
@@ -66,5 +70,5 @@ async def test_the_second_rollout_state_has_no_finding(
     case: tuple[str, float], explained_recordings: Recordings
 ) -> None:
     name, seconds = case
-    findings = await found(explained_recordings.frames(name, "full"), seconds)
+    findings = await diagnose_recording(explained_recordings.frames(name, "full"), seconds)
     assert {finding.id for finding in findings} == EXPLAINED[case], findings

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from exporter import __version__
 from exporter.cli.doctor import doctor
@@ -18,7 +19,8 @@ from exporter.cli.events import events, story
 from exporter.cli.gate import gate
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
-from exporter.cli.settings import load_settings, print_warnings
+from exporter.cli.settings import exit_on_config_error, load_settings, parsed_overrides, print_warnings
+from exporter.cli.watch import watch
 from exporter.config import CONFIG_VARIABLE, as_yaml
 
 if TYPE_CHECKING:
@@ -223,17 +225,29 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
 @main.command("demo")
 @click.option("--for", "seconds", type=DURATION, help="Stop after this duration. Default: run until interrupted.")
 @click.option("--replay", "frames", type=FILE, help="Replay a recording instead (its frames.jsonl).")
-def demo(seconds: float | None, frames: Path | None) -> None:
+@click.option("--listen", metavar="HOST:PORT", help="Address of its pages. Default: 127.0.0.1, first free port ≥ 9464.")
+@click.pass_context
+def demo(context: click.Context, seconds: float | None, frames: Path | None, listen: str | None) -> None:
     """Run a demo with a simulated cluster and backend.
 
-    Simulated Argo Rollouts, the real exporter and a fake backend run on this machine, on loopback only. Exits with 0
-    only if the backend received every data point.
+    Simulated Argo Rollouts, the real exporter and a fake backend run on this machine, on loopback only unless --listen
+    is another address. Shows what `watch` shows; q ends it. Exits with 0 only if the backend received every data point.
+    It reads no configuration file and no environment variables; settings are those of -s.
     """
     from rich.console import Console
 
-    from exporter.demo.command import run_demo, summary_line
+    from exporter.demo.command import FIXED_SETTINGS, run_demo, summary_line
 
-    outcome = run_async(run_demo(Console(), seconds, frames))
+    overrides = parsed_overrides(context)
+    refused = [f"-s {name}" for name in overrides if name.startswith(FIXED_SETTINGS)]
+    parent = context.parent
+    if parent is not None and parent.get_parameter_source("file") is ParameterSource.COMMANDLINE:
+        refused.append("--config")
+    if refused:
+        raise click.UsageError(f"demo does not use {', '.join(refused)}; leave it out")
+    settings = {**overrides, **({"web.listen": listen} if listen is not None else {})}
+    with exit_on_config_error():
+        outcome = run_async(run_demo(Console(), seconds, frames, settings))
     click.echo(summary_line(outcome))
     sys.exit(0 if outcome.ok else 1)
 
@@ -292,6 +306,7 @@ main.add_command(doctor)
 main.add_command(explain)
 main.add_command(list_rollouts)
 main.add_command(wait)
+main.add_command(watch)
 main.add_command(events)
 main.add_command(story)
 main.add_command(gate)

@@ -97,10 +97,10 @@ def _canary(rollout: RolloutObject) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     name, *others = (f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
-    return _GAP.join((_shortened(name, widths[0]), *others))
+    return _GAP.join((shortened(name, widths[0]), *others))
 
 
-def _shortened(name: str, width: int) -> str:
+def shortened(name: str, width: int) -> str:
     """Return a name without its middle: names of one team begin, and those of one service end, with the same words."""
     if len(name) <= width:
         return name

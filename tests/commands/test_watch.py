@@ -74,7 +74,7 @@ def fleet(recordings: Recordings) -> WatchState:
     return WatchState("http://127.0.0.1:9464", replace(recorded, rollouts=rollouts), recorded.scraped_at, status=STATUS)
 
 
-def one(recordings: Recordings) -> WatchState:
+def in_full(recordings: Recordings) -> WatchState:
     """Return one rollout in full, in the middle of its analysis."""
     events = list[Any]()
     key = ("shop", "doubt")
@@ -95,8 +95,10 @@ def text(view: View) -> str:
 
 def golden_texts(recordings: Recordings) -> dict[str, str]:
     texts = {f"watch-{width}.txt": text(fleet_view(fleet(recordings), width)) for width in WIDTHS}
-    ones = {f"watch-one-{width}.txt": text(rollout_view(one(recordings), "shop/doubt", width)) for width in WIDTHS}
-    return {**texts, **ones}
+    in_full_texts = {
+        f"watch-one-{width}.txt": text(rollout_view(in_full(recordings), "shop/doubt", width)) for width in WIDTHS
+    }
+    return {**texts, **in_full_texts}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def state(explained_recordings: Recordings) -> WatchState:
 @pytest.fixture(scope="module")
 def single(explained_recordings: Recordings) -> WatchState:
     """Return one rollout in full."""
-    return one(explained_recordings)
+    return in_full(explained_recordings)
 
 
 def test_both_views_are_right_at_three_widths(explained_recordings: Recordings) -> None:
@@ -132,11 +134,11 @@ def test_each_share_has_a_bar_of_its_own_length_at_every_width(state: WatchState
     bars = []
     for percent in (20, 60, 80, 100):
         rollout = {**paused, "fraction": {**paused["fraction"], "best": percent / 100}, "set_weight": percent / 100}
-        shown = text(fleet_view(replace(state, page=replace(state.page, rollouts=[rollout])), width))
-        (drawn,) = re.findall(r"[█░┃]+", shown)
+        screen_text = text(fleet_view(replace(state, page=replace(state.page, rollouts=[rollout])), width))
+        (drawn,) = re.findall(r"[█░┃]+", screen_text)
         bars.append(drawn.count("█") + (percent == 100))
         assert abs(bars[-1] - percent / 100 * len(drawn)) <= 1
-        assert f"canary {percent} %" in shown
+        assert f"canary {percent} %" in screen_text
     assert len(set(bars)) == len(bars)
 
 
@@ -170,8 +172,8 @@ def test_what_does_not_fit_the_height_is_counted_and_can_be_moved_to(state: Watc
     for height in (10, 24, 200):
         assert len(list(view.fitted(height))) == max(height, len(view.head) + len(view.foot) + 1)
     count = len(list(view.all_lines()))
-    shown = [line.plain for line in view.fitted(count - 3)]
-    assert shown[-len(view.foot) - 1] == "… 4 more lines: j and k move"
+    screen_text = [line.plain for line in view.fitted(count - 3)]
+    assert screen_text[-len(view.foot) - 1] == "… 4 more lines: j and k move"
     moved = [line.plain for line in view.fitted(24, 3)]
     assert moved[: len(view.head)] == [line.plain for line in view.head]
     assert moved[len(view.head)] == view.blocks[3][0].plain
@@ -188,17 +190,17 @@ def test_while_the_exporter_is_away_the_last_state_is_grey_and_has_its_age(state
 
 
 def test_a_rollout_that_nobody_shows_any_more_has_the_age_of_its_state(state: WatchState) -> None:
-    shown = text(fleet_view(state, 80))
-    assert re.search(r"\? shop/unsure +unknown, seen 3 min ago", shown)
+    screen_text = text(fleet_view(state, 80))
+    assert re.search(r"\? shop/unsure +unknown, seen 3 min ago", screen_text)
 
 
 def test_texts_of_users_cannot_control_the_terminal(single: WatchState) -> None:
     evil = json.loads(json.dumps(single.page.rollouts[0]).replace("doubt", "d\\u001b[2Jt"))
     state = replace(single, page=replace(single.page, rollouts=[evil]))
     lines = ChangeLines().new(state)
-    shown = text(fleet_view(state, 80)) + text(rollout_view(state, "shop/doubt", 80)) + "\n".join(lines)
-    assert "\x1b" not in shown
-    assert "d [2Jt" in shown
+    screen_text = text(fleet_view(state, 80)) + text(rollout_view(state, "shop/doubt", 80)) + "\n".join(lines)
+    assert "\x1b" not in screen_text
+    assert "d [2Jt" in screen_text
 
 
 def test_a_line_for_each_change_and_none_while_durations_grow(state: WatchState) -> None:

@@ -20,7 +20,7 @@ class ChangeLines:
     """Turns states into lines: one for each rollout or target that has changed since the state before."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, object] = {}
+        self._last_values: dict[str, object] = {}
         self._rollouts: set[str] = set()
 
     def new(self, state: WatchState) -> list[str]:
@@ -33,20 +33,20 @@ class ChangeLines:
             yield from self._once("", state.failure, f"not reached: {state.failure}")
             return
         yield from self._once("", "", "")
-        seen = {rollout_name(rollout): rollout for rollout in state.page.rollouts}
-        for name, rollout in seen.items():
+        by_name = {rollout_name(rollout): rollout for rollout in state.page.rollouts}
+        for name, rollout in by_name.items():
             yield from self._once(name, _state_of(rollout), f"{name} {_text(rollout)}")
-        for name in self._rollouts - seen.keys():
+        for name in self._rollouts - by_name.keys():
             yield from self._once(name, None, f"{name} is gone")
-        self._rollouts = set(seen)
+        self._rollouts = set(by_name)
         for target in state.status.get("targets") or ():
             error = f": {target['error']}" if target["state"] == "down" and target["error"] else ""
             text = f"{target['source']} {target['address']} is {target['state']}{error}"
             yield from self._once(f"{target['source']} {target['address']}", target["state"], text)
 
     def _once(self, subject: str, value: object, text: str) -> Iterator[str]:
-        if self._shown.get(subject) != value:
-            self._shown[subject] = value
+        if self._last_values.get(subject) != value:
+            self._last_values[subject] = value
             if text:
                 yield CONTROL_CHARS.sub(" ", text)
 

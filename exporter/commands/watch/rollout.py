@@ -42,8 +42,8 @@ def rollout_view(state: WatchState, name: str, width: int) -> View:
     rollout = state.page.rollouts[0]
     is_old = bool(state.failure) or not state.page.has_leader or is_away(rollout)
     blocks = [list(block) for block in _blocks(rollout, state.page.scraped_at, width)]
-    shown = [[Text(), *block] for block in blocks if block]
-    return View(head, [[greyed(line) for line in block] for block in shown] if is_old else shown, foot)
+    sections = [[Text(), *block] for block in blocks if block]
+    return View(head, [[greyed(line) for line in block] for block in sections] if is_old else sections, foot)
 
 
 def _blocks(rollout: RolloutObject, now: float, width: int) -> Iterator[Sequence[Text]]:

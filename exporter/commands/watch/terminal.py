@@ -100,10 +100,10 @@ def state_json(state: WatchState) -> dict[str, Any]:
 def print_view(console: Console, view: View) -> None:
     """Print all of a view."""
     for line in view.all_lines():
-        console.print(_shown(line, console), soft_wrap=True)
+        console.print(_encodable(line, console), soft_wrap=True)
 
 
-def _shown(line: Text, console: Console) -> Text:
+def _encodable(line: Text, console: Console) -> Text:
     return line if console.encoding.startswith("utf") else as_ascii(line)
 
 
@@ -139,7 +139,7 @@ class _FittedView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         view = self.view_of(self.state, options.max_width)
         self.keys.offset = min(self.keys.offset, max(len(view.blocks) - 1, 0))
-        yield Group(*(_shown(line, console) for line in view.fitted(console.height, self.keys.offset)))
+        yield Group(*(_encodable(line, console) for line in view.fitted(console.height, self.keys.offset)))
 
 
 @contextmanager

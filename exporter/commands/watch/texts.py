@@ -44,8 +44,8 @@ def share_text(rollout: RolloutObject) -> str:
         return ""
     share, weight = rollout["fraction"]["best"], set_weight(rollout)
     text = "unknown" if share is None else percent(share)
-    shown = f"canary {text}"
-    return shown if weight is None or percent(weight) == text else f"{shown}, set {percent(weight)}"
+    is_equal = weight is None or percent(weight) == text
+    return f"canary {text}" if is_equal or weight is None else f"canary {text}, set {percent(weight)}"
 
 
 def percent(share: float) -> str:

@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.printable import printable
-from exporter.commands.timeline import clock_text, day_text, image_texts, text_of, time_text, type_text
+from exporter.commands.timeline import clock_text, day_text, text_of, time_text, type_text
 from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
+from exporter.rollouts.events.wording import image_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

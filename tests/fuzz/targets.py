@@ -208,7 +208,11 @@ def check_rollouts(content: bytes, random: Random) -> None:
             details = views.rollout_details_json(tracker.status, rollout.key, 1000.0)
             document = json.loads(json.dumps(details, allow_nan=False))
             law(bool(list(explain_lines(document))), "nothing is explained")
-            views.rollout_row(rollout)
+            explanation = explain(rollout, 1000.0)
+            law(rollout_card(rollout, explanation, 0.0, 1000.0).sentence != "", "a card has no sentence")
+            series_lines(rollout, DERIVED_FAMILIES)
+            revision_lines(rollout)
+            step_lines(rollout, explanation, (), 1000.0)
         b"".join(exposition_writer.render(snapshot.families))
 
 

@@ -99,11 +99,12 @@ def image_changes(images: RevisionImages | None) -> str:
     if images is None:
         return ""
     pairs = [(images.stable.get(name, ""), image) for name, image in images.current.items()]
-    changed = [f"{_short(old) or 'none'} → {_short(new)}" for old, new in pairs if old != new]
+    changed = [f"{short_image(old) or 'none'} → {short_image(new)}" for old, new in pairs if old != new]
     return ", ".join(changed)
 
 
-def _short(image: str) -> str:
+def short_image(image: str) -> str:
+    """Return an image without its registry: `app:v1`."""
     return image.rpartition("/")[2]
 
 
@@ -387,7 +388,7 @@ def _settled(situation: _Situation) -> _Words:
     status, view = situation.status, situation.rollout.observation.view
     revision = f"revision {situation.explanation.revision}" if situation.explanation.revision else "one revision"
     images = situation.explanation.images
-    names = ", ".join(map(_short, images.current.values())) if images is not None else ""
+    names = ", ".join(map(short_image, images.current.values())) if images is not None else ""
     running = f"{revision} ({names})" if names else revision
     if status is not None and status.current_hash and not is_up_to_date(status):
         return (

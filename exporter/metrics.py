@@ -226,9 +226,10 @@ class ScrapeResult:
 
     `target` identifies the address and is the `instance` label of the target's series; `installation` groups the
     controllers of one Argo Rollouts. `parse_errors` counts malformed lines by reason: a series absent from such a page
-    is not gone. `malformed_lines` are the first of these, shortened and without secrets. `scraped_at` is when the request
-    was sent (Unix seconds), `duration` is in seconds, `sample_count` counts the samples of selected families, `size` the bytes of the
-    body as far as it was read, decompressed. `answer` is the start of one that cannot be used, without secrets.
+    is not gone. `malformed_lines` are the first of these, shortened and without secrets. `scraped_at` is when the
+    request was sent (Unix seconds), `duration` is in seconds, `sample_count` counts the samples of selected families,
+    `size` the bytes of the body as far as it was read, decompressed. `answer` is the start of one that cannot be used,
+    without secrets.
     """
 
     source: Source

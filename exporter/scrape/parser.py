@@ -178,8 +178,9 @@ class ExpositionParser:
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
         # Not a page without rollouts, as that of a standby: something changes the page on its way.
         if self._malformed_samples and not self._sample_count:
-            line_end = "; its lines end with CR LF instead of LF" if self._examples and self._examples[0].endswith(b"\r") else ""
-            message = f"all {self._malformed_samples} samples of selected families are malformed{line_end}"
+            has_returns = bool(self._examples) and self._examples[0].endswith(b"\r")
+            hint = "; its lines end with CR LF instead of LF" if has_returns else ""
+            message = f"all {self._malformed_samples} samples of selected families are malformed{hint}"
             raise ExpositionError("malformed", message, self._example_text)
         families: dict[str, MetricFamily] = {}
         for name, builder in self._builders.items():

@@ -92,7 +92,7 @@ class ShadowRun:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedGate:
+class ConfiguredGate:
     """A section of the settings with its gate, or with why it has none."""
 
     section: ShadowGateSection
@@ -126,14 +126,14 @@ class ShadowGates:
         self._families: tuple[MetricFamily, ...] | None = ()
         self._pushed: tuple[MetricFamily, ...] = ()
 
-    def _load(self) -> Iterator[LoadedGate]:
+    def _load(self) -> Iterator[ConfiguredGate]:
         for section in self._settings.gates:
             try:
-                yield LoadedGate(section, load_shadow_gate(section, self._settings.read.url))
+                yield ConfiguredGate(section, load_shadow_gate(section, self._settings.read.url))
             except ShadowGateError as error:
                 self._count_error("template")
                 _log.error("shadow gate is not evaluated", extra=fields(reason="template", message=str(error)))
-                yield LoadedGate(section, error=str(error))
+                yield ConfiguredGate(section, error=str(error))
 
     @property
     def runs(self) -> tuple[ShadowRun, ...]:

@@ -51,9 +51,7 @@ def _values(run: ShadowRun) -> Iterator[str]:
         metric = metrics.get(result.name)
         conditions = (("success", metric.success_condition), ("failure", metric.failure_condition)) if metric else ()
         limits = [
-            f"{kind}: {operator} {number:g}"
-            for kind, text in conditions
-            for operator, number in thresholds(text)
+            f"{kind}: {operator} {number:g}" for kind, text in conditions for operator, number in thresholds(text)
         ]
-        shown = f"{result.name} {'no value' if value is None else f'{value:.4g}'}"
-        yield f"{shown} ({', '.join(limits)})" if limits else shown
+        measured = f"{result.name} {'no value' if value is None else f'{value:.4g}'}"
+        yield f"{measured} ({', '.join(limits)})" if limits else measured

@@ -104,9 +104,9 @@ def revision_lines(rollout: Rollout) -> tuple[RevisionLine, ...]:
     """Return the revisions that have pods or are the current or the stable one, the newest first."""
     hashes, observation = rollout.state.hashes, rollout.observation
     pods = Counter(pod.hash for pod, _ in rollout.pod_roles)
-    shown = {*pods, hashes.current, hashes.stable} - {""}
+    hashes_to_list = {*pods, hashes.current, hashes.stable} - {""}
     created = {each: replica_set.created_at for each, replica_set in observation.replica_sets.items()}
-    newest_first = sorted(shown, key=lambda each: (-created.get(each, 0.0), each))
+    newest_first = sorted(hashes_to_list, key=lambda each: (-created.get(each, 0.0), each))
     return tuple(_revision_line(rollout, pod_hash, pods[pod_hash]) for pod_hash in newest_first)
 
 

@@ -141,8 +141,8 @@ class PageSources:
         """Return the fleet page; only the rollouts of the page are explained."""
         fleet, now = await self.read_fleet(), self._parts.now()
         entries = matching_entries(fleet, query)
-        shown = cards(page_of(entries, query.page), self._status.last_seen, now)
-        return FleetPage(self._head(fleet, now), query, shown, len(entries), fleet.namespaces)
+        page_cards = cards(page_of(entries, query.page), self._status.last_seen, now)
+        return FleetPage(self._head(fleet, now), query, page_cards, len(entries), fleet.namespaces)
 
     async def rollout_page(self, namespace: str, name: str, query: TimelineQuery) -> RolloutPage:
         """Return the page of a rollout; its `card` is None if there is none of that name."""

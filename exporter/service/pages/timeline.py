@@ -188,15 +188,15 @@ def _weights(
 def _clipped(points: Iterable[tuple[float, float | None]], start: float, until: float) -> Iterator[SharePoint]:
     """Yield the points in a span of time; the last one before it stands at its start."""
     before: float | None = None
-    shown: list[SharePoint] = []
+    inside: list[SharePoint] = []
     for timestamp, share in points:
         if timestamp < start:
             before = share
         elif timestamp <= until:
-            shown.append(SharePoint(timestamp, share))
+            inside.append(SharePoint(timestamp, share))
     if before is not None:
         yield SharePoint(start, before)
-    yield from shown
+    yield from inside
 
 
 def _mark(transition: TransitionObject) -> TimelineMark:

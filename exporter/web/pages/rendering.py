@@ -72,7 +72,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,  # a misspelled name fails a test, and is not an empty cell
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=_printable,
     )
     filters: dict[str, Callable[..., object]] = {
         "duration": duration,
@@ -110,7 +110,7 @@ def render_page(template: str, head: PageHead, here: str = "", root: str = "", *
     )
 
 
-def _shown(value: object) -> object:
+def _printable(value: object) -> object:
     """Return a value as it is written into a page: None is empty, and text cannot change the text around it."""
     if value is None:
         return ""

@@ -50,9 +50,9 @@ class FleetQuery:
 
 @dataclass(frozen=True, slots=True)
 class TimelineQuery:
-    """The hours that a timeline shows, until a time (None: until now)."""
+    """The hours that a timeline shows (None: as many as the history has, some at most), until a time (None: now)."""
 
-    hours: float = 6.0
+    hours: float | None = None
     until: float | None = None
 
 

@@ -25,7 +25,7 @@ from exporter.web.model import (
 )
 from exporter.web.pages import configuration, delivery, fleet, gates, rollout, targets, timeline
 from exporter.web.pages.headline import delivery_words, fleet_headline, is_undelivered, title
-from exporter.web.pages.query import ZOOM_HOURS, fleet_href, fleet_query, timeline_href, timeline_query
+from exporter.web.pages.query import ZOOM_HOURS, fitting_hours, fleet_href, fleet_query, timeline_href, timeline_query
 from exporter.web.pages.rendering import asset, compact, percent, size
 from tests.pages import samples
 from tests.pages.markup import ParsedPage
@@ -229,11 +229,11 @@ def test_a_fleet_query_can_be_bookmarked(query: FleetQuery) -> None:
 @pytest.mark.parametrize("text", ["", "-1", "0", "x", "1e9", "²", "9" * 400])
 def test_a_wrong_value_of_a_query_is_the_default(text: str) -> None:
     assert fleet_query({"page": text, "state": text, "sort": text}) == FleetQuery()
-    assert timeline_query({"hours": text}).hours in ZOOM_HOURS
+    assert timeline_query({"hours": text}).hours in {*ZOOM_HOURS, None}
 
 
 def test_a_timeline_query_takes_the_nearest_width() -> None:
-    assert timeline_query({}) == TimelineQuery(6.0, None)
+    assert timeline_query({}) == TimelineQuery(None, None)
     assert timeline_query({"hours": "13", "until": "1000"}) == TimelineQuery(12.0, 1000.0)
     assert timeline_href(12, 1000.4) == "?hours=12&until=1000"
 
@@ -295,3 +295,15 @@ def test_a_count_has_few_digits(count: int, text: str) -> None:
 )
 def test_a_size_has_a_unit(count: float | None, text: str) -> None:
     assert size(count) == text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+@pytest.mark.parametrize(
+    ("held_seconds", "hours"), [(0.0, 1 / 60), (90.0, 0.025), (901.0, 1.0), (4 * 3600.0, 6.0), (9e9, 6.0)]
+)
+def test_a_timeline_is_first_as_wide_as_its_history_six_hours_at_most(held_seconds: float, hours: float) -> None:
+    assert fitting_hours(held_seconds) == hours
+
+
+def test_settings_that_are_set_stand_before_those_with_their_default() -> None:
+    page = configuration.render(samples.CONFIGURATION)
+    assert page.index("otlp.endpoint") < page.index("<details") < page.index("<code>argo.interval")

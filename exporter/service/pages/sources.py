@@ -29,6 +29,7 @@ from exporter.web.model import (
     RolloutPage,
     TargetsPage,
 )
+from exporter.web.pages.query import fitting_hours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,13 +162,9 @@ class PageSources:
         now = page.head.now
         explanation = explain(rollout, now)
         until = min(query.until or now, now)
-        span = timeline(
-            transitions,
-            rollout if until >= now else None,
-            self._parts.storage.history.held_since,
-            until - query.hours * 3600.0,
-            until,
-        )
+        held_since = self._parts.storage.history.held_since
+        hours = query.hours or fitting_hours(now - held_since)
+        span = timeline(transitions, rollout if until >= now else None, held_since, until - hours * 3600.0, until)
         return replace(
             page,
             card=rollout_card(rollout, explanation, self._status.last_seen.get(rollout.key, 0.0), now),

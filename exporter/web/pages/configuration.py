@@ -12,4 +12,11 @@ if TYPE_CHECKING:
 
 def render(page: ConfigurationPage) -> str:
     """Return the page as HTML."""
-    return render_page("configuration.html", page.head, here="Configuration", page=page)
+    return render_page(
+        "configuration.html",
+        page.head,
+        here="Configuration",
+        page=page,
+        chosen=[setting for setting in page.settings if not setting.is_default],
+        defaults=[setting for setting in page.settings if setting.is_default],
+    )

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 200
 """Characters of a filter; a name has at most 253, and nobody types as many."""
 MAX_PAGE: Final = 100_000
-ZOOM_HOURS: Final = (1.0, 3.0, 6.0, 12.0, 24.0, 72.0, 168.0)
+ZOOM_HOURS: Final = (0.25, 1.0, 3.0, 6.0, 12.0, 24.0, 72.0, 168.0)
 """Widths of a timeline, in hours."""
+USUAL_HOURS: Final = 6.0
+"""The width that is shown first: a working day's updates are wide enough to be told apart."""
 
 
 def fleet_query(parameters: Mapping[str, str]) -> FleetQuery:
@@ -63,8 +65,16 @@ def fleet_href(query: FleetQuery) -> str:
 
 def timeline_query(parameters: Mapping[str, str]) -> TimelineQuery:
     """Parse the query of a timeline; the hours are the nearest width that there is."""
-    hours = _number(parameters.get("hours", "")) or TimelineQuery().hours
-    return TimelineQuery(min(ZOOM_HOURS, key=lambda width: abs(width - hours)), _number(parameters.get("until", "")))
+    hours = _number(parameters.get("hours", ""))
+    width = None if hours is None else min(ZOOM_HOURS, key=lambda width: abs(width - hours))
+    return TimelineQuery(width, _number(parameters.get("until", "")))
+
+
+def fitting_hours(held_seconds: float) -> float:
+    """Return the width that shows what has been held for so long, the usual one at most, a minute at least."""
+    if held_seconds < 3600 * ZOOM_HOURS[0]:
+        return max(held_seconds, 60.0) / 3600
+    return next((hours for hours in ZOOM_HOURS if held_seconds <= 3600 * hours < 3600 * USUAL_HOURS), USUAL_HOURS)
 
 
 def _number(text: str) -> float | None:

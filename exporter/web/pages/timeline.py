@@ -5,6 +5,7 @@ Places are in percent of the width, so that text and marks have the same size at
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -30,7 +31,7 @@ _LABEL_PERCENT: Final = 1.2
 _NARROW_LABEL_PERCENT: Final = 2.6
 """The same on a phone."""
 _HOUR: Final = 3600.0
-_TICK_STEPS: Final = (600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+_TICK_STEPS: Final = (10, 30, 60, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 """Seconds between two labels of the axis; the first that makes at most `_MAX_TICKS` is taken."""
 _MAX_TICKS: Final = 7
 MARK_SHAPES: Final = {
@@ -228,6 +229,8 @@ def _ticks(scale: _Scale) -> Iterator[AxisTick]:
 
 def _tick_label(timestamp: float, step: float) -> str:
     moment = datetime.fromtimestamp(timestamp, UTC)
+    if step < 60:  # noqa: PLR2004
+        return moment.strftime("%H:%M:%S")
     return moment.strftime("%d %b" if step >= 24 * _HOUR or not (moment.hour or moment.minute) else "%H:%M")
 
 
@@ -236,16 +239,19 @@ def _clock(timestamp: float) -> str:
 
 
 def _zoom_name(hours: float) -> str:
+    if hours < 1:
+        return f"{60 * hours:g} min"
     return f"{hours:g} h" if hours < 24 else f"{hours / 24:g} d"  # noqa: PLR2004
 
 
 def _links(timeline: Timeline, now: float) -> dict[str, str]:
-    place = ZOOM_HOURS.index(timeline.hours) if timeline.hours in ZOOM_HOURS else 2
+    # A history that has just begun is shown narrower than any width that can be chosen.
+    place = bisect_right(ZOOM_HOURS, timeline.hours) - 1
     is_live = timeline.until >= now - 1.0
     until = None if is_live else timeline.until
     shift = timeline.hours * _HOUR / 2
     links = {}
-    if place:
+    if place > 0:
         links["in"] = timeline_href(ZOOM_HOURS[place - 1], until)
     if place < len(ZOOM_HOURS) - 1:
         links["out"] = timeline_href(ZOOM_HOURS[place + 1], until)

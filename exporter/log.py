@@ -13,6 +13,8 @@ import logging
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, TextIO
@@ -124,7 +126,45 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({**head, "event": record.getMessage(), **_fields(record), **tail}, default=str)
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedNotice:
+    """A warning or error of the log, redacted: when it came last (Unix seconds), and how often it came."""
+
+    timestamp: float
+    level: str
+    text: str
+    count: int = 1
+
+
+class NoticeHandler(logging.Handler):
+    """Holds the last warnings and errors that differ, for the pages."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(logging.WARNING)
+        self.addFilter(REDACTOR)
+        self._limit = limit
+        self._notices: dict[tuple[str, str], LoggedNotice] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hold a record; of many equal ones their count."""
+        event = CONTROL_CHARS.sub(" ", record.getMessage())
+        parts = (event, *(f"{name}={_logfmt(value)}" for name, value in _flat(_fields(record))))
+        key = record.levelname.lower(), " ".join(parts)[:MAX_NOTICE_LENGTH]
+        earlier = self._notices.pop(key, None)
+        self._notices[key] = LoggedNotice(record.created, *key, count=1 + (earlier.count if earlier else 0))
+        if len(self._notices) > self._limit:
+            del self._notices[next(iter(self._notices))]
+
+    @property
+    def notices(self) -> tuple[LoggedNotice, ...]:
+        """The notices, in the order in which each came last."""
+        with self.lock or nullcontext():
+            return tuple(self._notices.values())
+
+
 REDACTOR: Final = SecretRedactor()
+MAX_NOTICE_LENGTH: Final = 1_000
+"""Characters of a notice: enough for a reason with its hint."""
 MAX_ROTATING_SECRETS: Final = 256
 """Parts of credentials that are read again and again: those of all sources, over some days of hourly rotation."""
 MIN_SECRET_LENGTH: Final = 8

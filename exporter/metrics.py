@@ -226,8 +226,10 @@ class ScrapeResult:
 
     `target` identifies the address and is the `instance` label of the target's series; `installation` groups the
     controllers of one Argo Rollouts. `parse_errors` counts malformed lines by reason: a series absent from such a page
-    is not gone. `malformed_line` is the first of these, shortened and without secrets. `scraped_at` is when the request
-    was sent (Unix seconds), `duration` is in seconds, `sample_count` counts the samples of selected families.
+    is not gone. `malformed_lines` are the first of these, shortened and without secrets. `scraped_at` is when the
+    request was sent (Unix seconds), `duration` is in seconds, `sample_count` counts the samples of selected families,
+    `size` the bytes of the body as far as it was read, decompressed. `answer` is the start of one that cannot be used,
+    without secrets.
     """
 
     source: Source
@@ -237,9 +239,11 @@ class ScrapeResult:
     failure: Failure | None = None
     installation: str = "default"
     parse_errors: Mapping[str, int] = field(default_factory=dict)
-    malformed_line: str = ""
+    malformed_lines: tuple[str, ...] = ()
     duration: float = 0.0
     sample_count: int = 0
+    size: int = 0
+    answer: str = ""
 
     def batches(self, name: str) -> tuple[SampleBatch, ...]:
         """Return the batches of one family, none if it is not on the page."""

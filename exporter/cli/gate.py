@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -65,15 +66,17 @@ class TimeParam(click.ParamType[float]):
             self.fail(f"{error}; write 2026-11-24T10:00:00Z, Unix seconds, or -2h for two hours ago", param, ctx)
 
 
+_DURATION_AGO: Final = re.compile(r"(?:[0-9.]+[a-zµ]+)+")
+"""A duration such as 30d; a time in RFC 3339 may end in a letter, too, and have a space in place of its T."""
+
+
 class SinceParam(TimeParam):
     """Type of options that are past times; a duration such as 30d is that long ago."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the time."""
         text = str(value)
-        return super().convert(
-            f"-{text}" if text[-1:].isalpha() and text[:1].isdigit() and "T" not in text else text, param, ctx
-        )
+        return super().convert(f"-{text}" if _DURATION_AGO.fullmatch(text) else text, param, ctx)
 
 
 PATH: Final = click.Path(path_type=Path)

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DIRECT = click.option(
+DIRECT = click.option(
     "--direct", is_flag=True, help="Scrape the targets of the configuration instead of reading a running exporter."
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @dataclass(frozen=True, slots=True)
-class _Origin:
+class RolloutOrigin:
     """Where a command reads rollouts, by its options: a running exporter, unless `direct` or `frames` is set."""
 
     address: ExporterAddress
@@ -49,21 +49,21 @@ class _Origin:
 
 
 def _origin_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that choose where rollouts are read; the command gets an _Origin as `origin`."""
+    """Add the options that choose where rollouts are read; the command gets a RolloutOrigin as `origin`."""
 
-    @_DIRECT
+    @DIRECT
     @RECORDING
     @exporter_options
     @wraps(command)
     def with_origin(
         *arguments: object, address: ExporterAddress, direct: bool, frames: Path | None, **options: object
     ) -> None:
-        command(*arguments, origin=_Origin(address, direct, frames), **options)
+        command(*arguments, origin=RolloutOrigin(address, direct, frames), **options)
 
     return with_origin
 
 
-async def _closing(source: RolloutSource, result: Awaitable[T]) -> T:
+async def closing(source: RolloutSource, result: Awaitable[T]) -> T:
     """Return a result, and close the source in any case."""
     try:
         return await result
@@ -99,10 +99,10 @@ def _print_page(page: RolloutsPage, *, as_json: bool) -> None:
     help="Unix seconds, or -2h before now: the last transition until then in the history of a running exporter. With "
     "--recording: the state at that time; -2h is before its end. Default: now, or its end.",
 )  # fmt: skip # as the options around it
-@_JSON
+@JSON
 @click.pass_context
 def explain(
-    context: click.Context, rollout: str | None, origin: _Origin, timestamp: float | None, *, as_json: bool
+    context: click.Context, rollout: str | None, origin: RolloutOrigin, timestamp: float | None, *, as_json: bool
 ) -> None:
     """Explain why a rollout is where it is, and what to do.
 
@@ -122,9 +122,9 @@ def explain(
         return
     source = origin.source(context, timestamp)
     if rollout is None:
-        _print_page(run_async(_closing(source, _read_all(source))), as_json=as_json)
+        _print_page(run_async(closing(source, _read_all(source))), as_json=as_json)
         return
-    selected = run_async(_closing(source, read_rollout(source, rollout)))
+    selected = run_async(closing(source, read_rollout(source, rollout)))
     if as_json:
         _print_json(selected)
     else:
@@ -133,23 +133,23 @@ def explain(
 
 @click.command("list")
 @_origin_options
-@_JSON
+@JSON
 @click.pass_context
-def list_rollouts(context: click.Context, origin: _Origin, *, as_json: bool) -> None:
+def list_rollouts(context: click.Context, origin: RolloutOrigin, *, as_json: bool) -> None:
     """List all rollouts, those that need attention first.
 
     On a terminal, in its width; elsewhere a line for each rollout. STEP is the present step of a canary, counted from
     1; CANARY the share of the canary while an update is under way.
     """
     source = origin.source(context)
-    _print_page(run_async(_closing(source, _read_all(source))), as_json=as_json)
+    _print_page(run_async(closing(source, _read_all(source))), as_json=as_json)
 
 
 @click.command("wait")
 @click.argument("rollout", metavar="NAMESPACE/NAME")
 @click.option("--for", "goal", type=click.Choice(["promoted", "paused", "ended"]), default="promoted")
 @click.option("--timeout", "seconds", type=DURATION, default="30m")
-@_DIRECT
+@DIRECT
 @exporter_options
 @click.pass_context
 def wait(
@@ -181,10 +181,10 @@ def wait(
     from exporter.commands.wait import WaitCode, WaitGoal
     from exporter.commands.wait import wait as wait_for
 
-    source = _Origin(address, direct, frames=None).source(context)
+    source = RolloutOrigin(address, direct, frames=None).source(context)
     try:
         waiting = wait_for(source, rollout, WaitGoal(goal), seconds, partial(click.echo, err=True))
-        outcome = run_async(_closing(source, waiting))
+        outcome = run_async(closing(source, waiting))
     except ExplainError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(WaitCode.NO_ROLLOUT)

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from exporter import __version__
+from exporter.cli.doctor import doctor
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
 from exporter.cli.last9 import last9
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
-from exporter.cli.settings import load_settings
+from exporter.cli.settings import exit_on_config_error, load_settings, parsed_overrides, print_warnings
+from exporter.cli.watch import watch
 from exporter.config import CONFIG_VARIABLE, as_yaml
 
 if TYPE_CHECKING:
@@ -108,7 +111,7 @@ def check(context: click.Context, file: Path | None) -> None:
     """
     if file is not None:
         context.obj = (file, context.obj[1])
-    loaded = load_settings(context)
+    loaded = load_settings(context, shows_warnings=False)
     if loaded.settings.gates:
         from exporter.service.shadow_gates import gate_issues
 
@@ -119,7 +122,14 @@ def check(context: click.Context, file: Path | None) -> None:
             sys.exit(2)
     endpoint = loaded.settings.otlp.endpoint
     push = f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)"
-    click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
+    # An exporter starts with it, and delivers from memory, but it can never store.
+    can_store = all(warning.kind != "impossible_directory" for warning in loaded.warnings)
+    if can_store:
+        click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
+    print_warnings(loaded)
+    if not can_store:
+        click.echo("error: nothing can be stored; see the warning about storage.directory", err=True)
+        sys.exit(2)
 
 
 @main.command("config")
@@ -216,17 +226,29 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
 @main.command("demo")
 @click.option("--for", "seconds", type=DURATION, help="Stop after this duration. Default: run until interrupted.")
 @click.option("--replay", "frames", type=FILE, help="Replay a recording instead (its frames.jsonl).")
-def demo(seconds: float | None, frames: Path | None) -> None:
+@click.option("--listen", metavar="HOST:PORT", help="Address of its pages. Default: 127.0.0.1, first free port ≥ 9464.")
+@click.pass_context
+def demo(context: click.Context, seconds: float | None, frames: Path | None, listen: str | None) -> None:
     """Run a demo with a simulated cluster and backend.
 
-    Simulated Argo Rollouts, the real exporter and a fake backend run on this machine, on loopback only. Exits with 0
-    only if the backend received every data point.
+    Simulated Argo Rollouts, the real exporter and a fake backend run on this machine, on loopback only unless --listen
+    is another address. Shows what `watch` shows; q ends it. Exits with 0 only if the backend received every data point.
+    It reads no configuration file and no environment variables; settings are those of -s.
     """
     from rich.console import Console
 
-    from exporter.demo.command import run_demo, summary_line
+    from exporter.demo.command import FIXED_SETTINGS, run_demo, summary_line
 
-    outcome = run_async(run_demo(Console(), seconds, frames))
+    overrides = parsed_overrides(context)
+    refused = [f"-s {name}" for name in overrides if name.startswith(FIXED_SETTINGS)]
+    parent = context.parent
+    if parent is not None and parent.get_parameter_source("file") is ParameterSource.COMMANDLINE:
+        refused.append("--config")
+    if refused:
+        raise click.UsageError(f"demo does not use {', '.join(refused)}; leave it out")
+    settings = {**overrides, **({"web.listen": listen} if listen is not None else {})}
+    with exit_on_config_error():
+        outcome = run_async(run_demo(Console(), seconds, frames, settings))
     click.echo(summary_line(outcome))
     sys.exit(0 if outcome.ok else 1)
 
@@ -281,9 +303,11 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(doctor)
 main.add_command(explain)
 main.add_command(list_rollouts)
 main.add_command(wait)
+main.add_command(watch)
 main.add_command(events)
 main.add_command(story)
 main.add_command(last9)

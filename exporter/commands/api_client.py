@@ -38,6 +38,11 @@ class ExporterAddress:
     basic_auth: BasicAuthSection = field(default_factory=BasicAuthSection, repr=False)
     tls: ClientTlsSection = field(default_factory=ClientTlsSection)
 
+    @property
+    def shown_url(self) -> str:
+        """The URL for a message: without the user name and password of the pages that it may have."""
+        return without_secrets(_url(self, ""))
+
 
 async def fetch_json(
     address: ExporterAddress, path: str, params: Mapping[str, str] | None = None, *, absent: bool = False
@@ -53,6 +58,13 @@ async def fetch_json(
     if not isinstance(document, dict):
         raise ExporterUnreachableError(f"{_shown_url(address, path)} returned no object; {_ADDRESS_HINT}")
     return document
+
+
+async def fetch_lines(address: ExporterAddress, path: str) -> AsyncIterator[str]:
+    """Yield the lines of the text at a path. Raises ExporterUnreachableError."""
+    async with _get(address, path, timeout=ClientTimeout(total=_TIMEOUT)) as response:
+        async for line in response.content:
+            yield line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 async def stream_events(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from exporter.commands.api_client import ExporterUnreachableError
+from exporter.commands.doctor.bundle import BundleError
 from exporter.commands.explain import ExplainError
 from exporter.commands.gate.load import GateError
 from exporter.commands.last9.apply import Last9Error, Last9NotConfiguredError
@@ -12,6 +13,7 @@ from exporter.storage.model import StorageError
 from exporter.web.server import ListenError
 
 USER_ERRORS: Final = (
+    BundleError,
     ExplainError,
     ExporterUnreachableError,
     GateError,
@@ -28,6 +30,7 @@ EXIT_CODES: Final[dict[type[Exception], int]] = {
     # As invalid settings.
     NotConfiguredError: 2,
     Last9NotConfiguredError: 2,
+    BundleError: 2,
     PushError: 3,
     ReadBackError: 4,
 }

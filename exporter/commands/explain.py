@@ -7,10 +7,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.commands.events import fetch_transitions
+from exporter.commands.printable import printable
 from exporter.commands.rollout_source import ExporterRollouts
-from exporter.commands.timeline import image_texts, text_of, time_text, type_text
+from exporter.commands.timeline import text_of, time_text, type_text
+from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
-from exporter.rollouts.explain.sentences import duration as duration_text
+from exporter.rollouts.events.wording import image_texts
+from exporter.rollouts.explain.words import METHODS, UNKNOWN_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,27 +29,6 @@ _UPDATE_STATES: Final = {
     "aborted": "the update was aborted; the current revision is not fully deployed",
     "unknown": "unknown whether an update is in progress",
 }
-_METHODS: Final = {
-    "weight": "the weight that the controller set on the traffic router",
-    "ready_pods": "ready canary pods / all ready pods",
-    "pods": "available updated / available replicas, from the controller's gauges",
-    "replicas": "updated / desired replicas, at most 1",
-}
-_UNKNOWN: Final = {
-    "no_leader": "no leading controller can be scraped at present",
-    "not_shown": "no leader exports it; the one that did is away, or it was deleted, which is not proved yet",
-    "never_shown": "rollout state shows it, but no controller ever did",
-    "update": "it was first observed during an update; the next event or phase change will decide",
-    "fraction": "no method can estimate the canary fraction now",
-    "weight": "the router's weight has changed, and neither rollout state nor the canary's pods show the new one; "
-    "with rollout state it is exact",
-    "pods": "kube-state-metrics does not export all of its pods",
-    "roles": "the revision of its pods is unknown: it was first observed during an update, or the revision "
-    "annotation of ReplicaSets is not allow-listed in kube-state-metrics",
-    "role_label": "the label of its pods that ephemeral metadata sets contradicts itself or the revisions, which are "
-    "used instead",
-    "phase": "the controller exports a phase that this exporter does not recognise",
-}
 
 
 class ExplainError(Exception):
@@ -59,7 +41,7 @@ async def read_rollout(source: RolloutSource, name: str) -> RolloutObject:
     rollout = select((await source.read_all()).rollouts, name)
     selected = (await source.read(rollout_key(rollout))).rollouts
     if not selected:
-        raise ExplainError(f"{rollout_name(rollout)} was deleted at this moment")
+        raise ExplainError(f"{_listed([rollout_name(rollout)])} was deleted at this moment")
     return selected[0]
 
 
@@ -98,7 +80,7 @@ def rollout_sentence(rollout: RolloutObject) -> str:
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _SUGGESTIONS} more" if len(names) > _SUGGESTIONS else ""
-    return ", ".join(names[:_SUGGESTIONS]) + more
+    return CONTROL_CHARS.sub(" ", ", ".join(names[:_SUGGESTIONS])) + more
 
 
 async def history_at(address: ExporterAddress, name: str | None, timestamp: float) -> list[Mapping[str, Any]]:
@@ -123,6 +105,7 @@ async def history_at(address: ExporterAddress, name: str | None, timestamp: floa
     return [{"rollout": last_name, **moment, "transition": last[last_name]} for last_name in sorted(last)]
 
 
+@printable
 def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the history has of a rollout at a time, line by line."""
     transition = moment["transition"]
@@ -135,6 +118,7 @@ def history_lines(moment: Mapping[str, Any]) -> Iterator[str]:
         yield f"  canary fraction: {transition['fraction']:.3g}"
 
 
+@printable
 def explain_lines(rollout: RolloutObject) -> Iterator[str]:
     """Yield the explanation of a rollout, an object of /api/rollouts/NAMESPACE/NAME, line by line."""
     yield f"{rollout_name(rollout)} ({rollout['strategy'] or 'strategy unknown'})"
@@ -146,7 +130,7 @@ def explain_lines(rollout: RolloutObject) -> Iterator[str]:
     yield from _revisions(rollout)
     yield from _fraction(rollout)
     for reason in rollout["unknown"]:
-        yield f"  unknown ({reason}): {_UNKNOWN.get(reason, reason)}"
+        yield f"  unknown ({reason}): {UNKNOWN_REASONS.get(reason, reason)}"
 
 
 def _evidence_line(line: Mapping[str, Any]) -> str:
@@ -188,6 +172,6 @@ def _fraction(rollout: RolloutObject) -> Iterator[str]:
     text = "unknown" if fraction["best"] is None else f"{fraction['best']:.3g}, method {fraction['method']}"
     yield f"  canary fraction: {text}; {fraction['why']}"
     yield f"  traffic router: {'yes' if rollout['router'] else 'no'}"
-    for method, description in _METHODS.items():
+    for method, description in METHODS.items():
         value = fraction["estimates"].get(method)
         yield f"    {method} ({description}): {'unavailable' if value is None else f'{value:.3g}'}"

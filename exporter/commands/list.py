@@ -6,8 +6,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.explain import rollout_name, rollout_sentence
+from exporter.commands.printable import printable
+from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
-from exporter.rollouts.explain.sentences import duration as duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ _MIN_NAME_WIDTH: Final = 12
 _SENTENCE_INDENT: Final = "    "
 
 
+@printable
 def list_lines(page: RolloutsPage, width: int | None) -> Iterator[str]:
     """Yield the lines of a table that is at most `width` characters wide; None for no limit."""
     rollouts = sorted(page.rollouts, key=_urgency)
@@ -95,10 +97,10 @@ def _canary(rollout: RolloutObject) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     name, *others = (f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
-    return _GAP.join((_shortened(name, widths[0]), *others))
+    return _GAP.join((shortened(name, widths[0]), *others))
 
 
-def _shortened(name: str, width: int) -> str:
+def shortened(name: str, width: int) -> str:
     """Return a name without its middle: names of one team begin, and those of one service end, with the same words."""
     if len(name) <= width:
         return name

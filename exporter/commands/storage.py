@@ -68,7 +68,7 @@ def copy_database(settings: Settings, directory: Path) -> Path:
 
     What is stored has no setting. A secret that a page showed is overwritten, which makes its row invalid.
     """
-    _register_secrets(settings)
+    register_secrets(settings)
     target = directory / DATABASE_FILE
     read_directory(settings, lambda source: inspection.copy(source, target))
     with target.open("r+b") as file:
@@ -81,7 +81,7 @@ def copy_database(settings: Settings, directory: Path) -> Path:
     return target
 
 
-def _register_secrets(settings: Settings) -> None:
+def register_secrets(settings: Settings) -> None:
     """Register every secret of the settings, as a running exporter does when it first uses one."""
     for _, value, field in iter_settings(settings):
         if value and is_secret(field):  # not an empty mapping

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.timeline import clock_text, day_text, image_texts, text_of, time_text, type_text
+from exporter.commands.printable import printable
+from exporter.commands.timeline import clock_text, day_text, text_of, time_text, type_text
+from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
-from exporter.rollouts.explain.sentences import duration as duration_text
+from exporter.rollouts.events.wording import image_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +22,7 @@ _RESULTS: Final = ("promoted", "aborted", "rolled_back", "superseded")
 _MARKDOWN: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})
 
 
+@printable
 def story_lines(rollout: str, held: HeldTransitions, until: float) -> Iterator[str]:
     """Yield the lines of the post-mortem of a rollout, until a time (Unix seconds)."""
     attempts = list(_attempts(held.transitions))

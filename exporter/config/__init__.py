@@ -7,8 +7,7 @@ settings against each other. `schema` looks up settings of the model by path. `r
 """
 
 from exporter.config.env import CONFIG_VARIABLE
-from exporter.config.errors import ConfigError
-from exporter.config.load import LoadedConfig, load
+from exporter.config.load import ConfigError, LoadedConfig, load
 from exporter.config.report import as_yaml, secret_texts
 from exporter.config.settings import Settings
 

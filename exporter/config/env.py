@@ -6,14 +6,13 @@ here quotes one.
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from exporter.config.errors import closest_match
+from exporter.config.errors import ConfigIssue, closest_match
 from exporter.config.outputs import Endpoint
 from exporter.config.schema import SettingPath, is_mapping, iter_fields, replacements
 from exporter.config.settings import Settings
@@ -114,19 +113,7 @@ def choice_variable(*choices: str, unsupported: tuple[str, ...] = ()) -> Callabl
 def authorization_variable(text: str) -> ParsedVariable:
     """Parse an Authorization header as copied from Last9's page, also with its name or with %20 for the space."""
     value = _AUTHORIZATION_NAME.sub("", text.strip(), count=1).replace("Basic%20", "Basic ", 1)
-    warning = (
-        "is not `Basic ` and base64 of user:password",
-        "copy the complete value with `Basic ` from the OpenTelemetry integration page of Last9",
-    )
-    return ParsedVariable({"authorization": value}, warnings=() if _is_basic(value) else (warning,))
-
-
-def _is_basic(value: str) -> bool:
-    scheme, _, credential = value.partition(" ")
-    try:
-        return scheme.lower() == "basic" and b":" in base64.b64decode(credential.strip(), validate=True)
-    except ValueError:
-        return False
+    return ParsedVariable({"authorization": value})
 
 
 def _otlp_rule(option: str, path: SettingPath, parse: Callable[[str], ParsedVariable]) -> VariableRule:
@@ -164,6 +151,10 @@ ABOVE_FILE: tuple[VariableRule, ...] = (
 """Rules that override the file, and that ROLLOUTS_EXPORTER_* overrides, lowest precedence first."""
 
 
+UNREAD = frozenset({"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"})
+"""Files of OpenTelemetry's declarative configuration; where SDKs find one, they ignore all other variables."""
+
+
 def _variable_name(path: SettingPath) -> str:
     return PREFIX + "__".join(map(str, path)).upper()
 
@@ -182,6 +173,9 @@ def assignments(variables: Iterable[Variable], issues: IssueCollector) -> tuple[
     An empty variable counts as unset (E05).
     """
     by_name = {variable.name: variable for variable in variables if variable.text.strip()}
+    for name in UNREAD & by_name.keys():
+        hint = "set otlp.endpoint, otlp.headers and attributes, or the variables OTEL_EXPORTER_OTLP_*"
+        issues.add_warning(by_name[name].location, "is set, and this file is not read", hint, "otel_config_file")
     below_file = list(_apply_rules(BELOW_FILE, by_name, issues))
     return below_file, [*_apply_rules(ABOVE_FILE, by_name, issues), *_prefixed(by_name, issues)]
 
@@ -193,7 +187,7 @@ def _apply_rules(
         for variable in (by_name[name] for name in rule.variables if name in by_name):
             parsed = rule.parse(variable.text)
             for message, hint in parsed.errors:
-                issues.add_error(variable.location, message, hint, str(rule.path[-1]))
+                issues.add_error(variable.location, message, hint, rule.path)
             for message, hint in parsed.warnings:
                 issues.add_warning(variable.location, message, hint)
             if parsed.value is not None:
@@ -211,7 +205,8 @@ def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterat
         if path is not None:
             yield variable, path, variable.text
             continue
-        issues.add_error(variable.location, "matches no setting", _unknown_variable_hint(name.upper()))
+        hint = _unknown_variable_hint(name.upper())
+        issues.add_errors(ConfigIssue(variable.location, "matches no setting", hint, "environment"))
 
 
 def _unknown_variable_hint(name: str) -> str:

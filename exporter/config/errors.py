@@ -37,22 +37,20 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ConfigIssue:
-    """An error or warning: `location` is file:line, a variable's name, or "command line"; `hint` is how to fix it."""
+    """An error or warning: `location` is file:line, a variable's name, or "command line"; `hint` is how to fix it.
+
+    `section` is the first key of the setting, "environment" for a variable of no setting, "" for a file that cannot be
+    read; `kind` is a name of what is wrong, "" for most.
+    """
 
     location: str
     message: str
     hint: str
+    section: str = field(default="", compare=False)
+    kind: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.location}: {self.message}; {self.hint}"
-
-
-class ConfigError(Exception):
-    """The configuration is invalid; `issues` has every error, the exception's text one per line."""
-
-    def __init__(self, issues: Sequence[ConfigIssue]) -> None:
-        super().__init__("\n".join(map(str, issues)))
-        self.issues = tuple(issues)
 
 
 @dataclass(slots=True)
@@ -63,14 +61,18 @@ class IssueCollector:
     warnings: list[ConfigIssue] = field(default_factory=list)
     invalid_keys: set[str] = field(default_factory=set)
 
-    def add_error(self, location: str, message: str, hint: str, invalid_key: str = "") -> None:
-        """Add an error; `invalid_key` is the key whose value it makes unusable."""
-        self.errors.append(ConfigIssue(location, message, hint))
-        self.invalid_keys.add(invalid_key)
+    def add_error(self, location: str, message: str, hint: str, path: Sequence[str | int] = ()) -> None:
+        """Add an error; `path` is the setting whose value it makes unusable, () for none."""
+        self.add_errors(ConfigIssue(location, message, hint, str(path[0]) if path else ""))
+        self.invalid_keys.add(str(path[-1]) if path else "")
 
-    def add_warning(self, location: str, message: str, hint: str) -> None:
+    def add_errors(self, *issues: ConfigIssue) -> None:
+        """Add errors of checks between settings, which make no single one unusable."""
+        self.errors += issues
+
+    def add_warning(self, location: str, message: str, hint: str, kind: str = "") -> None:
         """Add a warning, which does not prevent a start."""
-        self.warnings.append(ConfigIssue(location, message, hint))
+        self.warnings.append(ConfigIssue(location, message, hint, kind=kind))
 
 
 def quoted(text: str) -> str:

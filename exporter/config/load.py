@@ -17,15 +17,15 @@ from pydantic_core import PydanticCustomError
 
 from exporter.config import schema
 from exporter.config.env import assignments
-from exporter.config.errors import ConfigError, ConfigIssue, IssueCollector, Origin, quoted, suggest
+from exporter.config.errors import ConfigIssue, IssueCollector, Origin, quoted, suggest
 from exporter.config.schema import SettingPath
 from exporter.config.settings import Settings
-from exporter.config.validation import CHECKS, CrossFieldIssue, file_issues, volatile_attributes
+from exporter.config.validation import CHECKS, WARNINGS, CrossFieldIssue, file_issues
 from exporter.config.values import error_hint
 from exporter.config.yaml_lines import Variable, read_dotenv, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from pydantic.fields import FieldInfo
@@ -79,6 +79,18 @@ class LoadedConfig:
     warnings: tuple[ConfigIssue, ...] = ()
 
 
+class ConfigError(Exception):
+    """The configuration is invalid; `issues` has every error, the exception's text one per line.
+
+    `valid_part` are the settings without the invalid ones, which have their defaults; None if there are none.
+    """
+
+    def __init__(self, issues: Sequence[ConfigIssue], valid_part: LoadedConfig | None = None) -> None:
+        super().__init__("\n".join(map(str, issues)))
+        self.issues = tuple(issues)
+        self.valid_part = valid_part
+
+
 def load(
     file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> LoadedConfig:
@@ -93,9 +105,10 @@ def load(
     settings = _validate(merged, issues)
     if settings is not None:
         _cross_validate(settings, origins, issues)
-    if settings is None or issues.errors:
-        raise ConfigError(issues.errors)
-    return LoadedConfig(settings, origins, tuple(issues.warnings))
+    loaded = None if settings is None else LoadedConfig(settings, origins, tuple(issues.warnings))
+    if loaded is None or issues.errors:
+        raise ConfigError(issues.errors, loaded)
+    return loaded
 
 
 def _layers(
@@ -188,7 +201,8 @@ class _Flattener:
         replaced = [setting for below in keys for setting in schema.replacements((*path, key, str(below)))]
         if replacements := replaced or schema.replacements((*path, key)):
             hint = f"write {' and '.join(dict.fromkeys(replacements))} instead"
-        self.issues.add_error(self.origin((*path, key)).location, f"unknown key {quoted(key)} {section_name}", hint)
+        message = f"unknown key {quoted(key)} {section_name}"
+        self.issues.add_errors(ConfigIssue(self.origin((*path, key)).location, message, hint, str((*path, key)[0])))
 
     def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
         model = schema.section_of(field_info)
@@ -249,7 +263,7 @@ class _Flattener:
 
     def _add_error(self, path: SettingPath, message: str, hint: str) -> None:
         text = f"{schema.dotted(path)}: {message}" if path else message
-        self.issues.add_error(self.origin(path).location, text, hint, str(path[-1]) if path else "")
+        self.issues.add_error(self.origin(path).location, text, hint, path)
 
 
 def _is_unset(value: object) -> bool:
@@ -289,6 +303,7 @@ def merge(layers: Iterable[Layer], issues: IssueCollector) -> Layer:
                     sourced.origin.location,
                     f"{schema.dotted(path)}: there are several {element.noun}s",
                     f"set it in the file under one {element.noun}, or set the complete list as JSON",
+                    path[:1],
                 )
             else:
                 merged.pop((path[0],), None)  # an empty list
@@ -354,7 +369,7 @@ def _add_validation_error(details: ErrorDetails, layer: Layer, issues: IssueColl
         origin_of(origins, path).location,
         f"{_setting_name(path, origins)}: {message}",
         hint or f"expected: {kind}",
-        str(field_path[-1]),
+        field_path,
     )
 
 
@@ -375,14 +390,14 @@ def _setting_name(path: SettingPath, origins: Origins) -> str:
 def _cross_validate(settings: Settings, origins: Origins, issues: IssueCollector) -> None:
     checks = [check for check, keys in CHECKS if not keys & issues.invalid_keys]
     for check in (*checks, file_issues):
-        for issue in check(settings):
-            issues.add_error(*_locate(issue, origins))
-    for issue in volatile_attributes(settings):
-        issues.add_warning(*_locate(issue, origins))
+        issues.add_errors(*(_located(issue, origins) for issue in check(settings)))
+    for check in WARNINGS:
+        issues.warnings += [_located(issue, origins) for issue in check(settings)]
 
 
-def _locate(issue: CrossFieldIssue, origins: Origins) -> tuple[str, str, str]:
-    """Return location, message and hint; the location is that of the closest setting that is not a default."""
+def _located(issue: CrossFieldIssue, origins: Origins) -> ConfigIssue:
+    """Return an issue at the location of the closest setting that is not a default."""
     candidates = (origin_of(origins, issue.path[:length]) for length in range(len(issue.path), 0, -1))
     location = next((origin.location for origin in candidates if origin != DEFAULT), "settings")
-    return location, f"{_setting_name(issue.path, origins)}: {issue.message}", issue.hint
+    message = f"{_setting_name(issue.path, origins)}: {issue.message}"
+    return ConfigIssue(location, message, issue.hint, str(issue.path[0]), issue.kind)

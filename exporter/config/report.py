@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from exporter.config import schema
 from exporter.config.errors import MASK
-from exporter.config.load import SECTION_LISTS, origin_of
+from exporter.config.load import DEFAULT, SECTION_LISTS, origin_of
 from exporter.config.outputs import Endpoint
 from exporter.log import MIN_SECRET_LENGTH
 
@@ -26,6 +27,25 @@ if TYPE_CHECKING:
 def as_yaml(loaded: LoadedConfig) -> str:
     """Format the effective settings as YAML with origins as comments; except for secrets it loads to the same."""
     return "\n".join(_yaml_lines(loaded)) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingReport:
+    """A setting in force: its dotted name, its value as YAML, masked if it is secret, and where it was set."""
+
+    name: str
+    value: str
+    origin: str
+    is_default: bool
+
+
+def setting_reports(loaded: LoadedConfig) -> Iterator[SettingReport]:
+    """Yield every setting in force, in the order of the model."""
+    is_single = all(len(getattr(loaded.settings, name)) <= 1 for name in SECTION_LISTS)
+    for setting in schema.iter_settings(loaded.settings):
+        name = schema.dotted(setting.path, single_installation=is_single)
+        origin = origin_of(loaded.origins, setting.path)
+        yield SettingReport(name, _value_text(setting), str(origin), is_default=origin == DEFAULT)
 
 
 def secret_texts(settings: Settings) -> Iterator[str]:

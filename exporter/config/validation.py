@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
-from exporter.config.schema import FILE_KINDS, SettingPath, iter_sections, iter_settings, value_format
+from exporter.config.outputs import Endpoint
+from exporter.config.schema import FILE_KINDS, SettingPath, dotted, iter_sections, iter_settings, value_format
 from exporter.config.section import BasicAuthSection, ClientTlsSection, ServerTlsSection
 from exporter.config.settings import CLUSTER_ATTRIBUTES, Settings
 from exporter.config.sources import ScrapeSource
 from exporter.config.targets import parse_targets
-from exporter.config.values import MessageAndHint, check_header_value, decode_headers, error_hint
+from exporter.config.values import (
+    MessageAndHint,
+    check_header_value,
+    decode_headers,
+    error_hint,
+    matches_any,
+    split_address,
+)
 from exporter.config.yaml_lines import os_error_issue
+from exporter.net.credential_shape import credential_fault
 from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 _TOLERANCE = 1e-6
 """Rounding error allowed in the ratio of two intervals, such as 0.3 s to 0.1 s."""
@@ -35,6 +47,16 @@ _VOLATILE_ATTRIBUTES = (
 )
 
 
+_LAST9_HOSTS = ("*.last9.io", "*.last9.cloud")
+"""Hosts that take points with basic authentication alone."""
+_REMOTE_WRITE = re.compile(r"/(api/v1/(write|push)|sender/[^/]+/write)(/v1/metrics)?/?$")
+"""Paths of Prometheus remote write: Prometheus and its like, Mimir and Loki, Last9."""
+_PLACEHOLDER = re.compile(
+    r"\$\{[A-Za-z_][^}]*\}|\$\([A-Za-z_]\w*\)|\{\{.+\}\}|^<[^<>]+>$|/<[^/<>]+>|\bCHANGE_?ME\b|\byour[-_]\w+",
+    re.IGNORECASE,
+)
+"""Of a shell or a .env file, of Kubernetes, of templates, and of manuals."""
+_KERNEL_DIRECTORIES = (Path("/proc"), Path("/sys"))
 _PLAIN_PATH = re.compile(r"[a-z0-9/._-]+")
 """Base64 of more than a few bytes has upper-case letters, which the usual paths of mounts have not."""
 _SECRET_AS_PATH = (
@@ -45,11 +67,12 @@ _SECRET_AS_PATH = (
 
 @dataclass(frozen=True, slots=True)
 class CrossFieldIssue:
-    """A conflict between settings; `path` is the setting to change."""
+    """A conflict between settings; `path` is the setting to change, `kind` as in ConfigIssue."""
 
     path: SettingPath
     message: str
     hint: str
+    kind: str = ""
 
 
 def _enabled_sources(settings: Settings) -> list[tuple[SettingPath, ScrapeSource]]:
@@ -240,6 +263,130 @@ def volatile_attributes(settings: Settings) -> Iterator[CrossFieldIssue]:
             yield CrossFieldIssue(("attributes", key), message, f"remove it, or set `attributes: {{{key}: none}}`")
 
 
+def remote_write_endpoint(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Points are not pushed over OTLP to a URL of Prometheus remote write, which has another protocol."""
+    endpoint = settings.otlp.endpoint
+    if endpoint and _REMOTE_WRITE.search(split_address(endpoint.address).path):
+        hint = "write the endpoint for OTLP: at Last9 https://otlp.last9.io (Integrations > OpenTelemetry)"
+        message = "is a URL of Prometheus remote write, which does not take OTLP"
+        yield CrossFieldIssue(("otlp", "endpoint"), message, hint, "remote_write_endpoint")
+
+
+def impossible_directory(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """The directory of the database can be one: no file is in its place, and it can hold files."""
+    directory = settings.storage.directory
+    if directory is None:
+        return
+    path, hint = ("storage", "directory"), "write an absolute path on a volume, such as /var/lib/rollouts-exporter"
+    parents = (directory.absolute(), *directory.absolute().parents)
+    kernel = next((parent for parent in _KERNEL_DIRECTORIES if parent in parents), None)
+    if kernel is not None:
+        yield CrossFieldIssue(path, f"{directory} is in {kernel}, which stores no files", hint, "impossible_directory")
+    elif (blocking := next(filter(_is_no_directory, parents), None)) is not None:
+        yield CrossFieldIssue(path, f"{blocking} is not a directory", hint, "impossible_directory")
+
+
+def _is_no_directory(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # not for this user to see
+        return False
+
+
+def malformed_credentials(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Each Authorization header has a form that a server can accept."""
+    for path, value in _authorizations(settings):
+        fault = credential_fault(value, 0.0)
+        if fault is not None:
+            yield CrossFieldIssue(path, fault.text, fault.hint, f"credential_{fault.name}")
+
+
+def _authorizations(settings: Settings) -> Iterator[tuple[SettingPath, str]]:
+    """Yield the Authorization headers of all settings; of files, those that can be read."""
+    for path, value, _ in iter_settings(settings):
+        if path[-1] == "authorization" and isinstance(value, SecretStr):
+            yield path, value.get_secret_value()
+        elif path[-1] in {"authorization_file", "headers_file"} and value is not None:
+            with suppress(OSError, ValueError):  # file_issues reports them
+                text = SecretFile(value).read()
+                header = text if path[-1] == "authorization_file" else decode_headers(text)[0].get("authorization")
+                # file_issues reports a line break within it.
+                yield from [(path, header)] if header and len(header.splitlines()) == 1 else []
+
+
+def last9_credential(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Last9 gets a credential, and one of basic authentication."""
+    endpoint = settings.otlp.endpoint
+    if endpoint is None or not matches_any(split_address(endpoint.address).hostname or "", _LAST9_HOSTS):
+        return
+    headers = [(path, value) for path, value in _authorizations(settings) if path[0] == "otlp"]
+    hint = "set LAST9_AUTH_HEADER, or write `Basic …` into otlp.authorization_file (Integrations > OpenTelemetry)"
+    otlp = settings.otlp
+    if not (headers or otlp.headers or otlp.headers_file or otlp.authorization_file):
+        yield CrossFieldIssue(("otlp", "endpoint"), "Last9 refuses points without a credential", hint, "no_credential")
+    for path, value in headers:
+        if not value.lower().startswith("basic ") and credential_fault(value, 0.0) is None:
+            yield CrossFieldIssue(path, "is not `Basic `, which Last9 requires", hint, "credential_scheme")
+
+
+def placeholders(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """No value is a placeholder, such as ${CLUSTER}: nothing replaces it."""
+    for path, value, _ in iter_settings(settings):
+        if path[-1] == "authorization" or path[0] == "gates":  # malformed_credentials; templates have their own
+            continue
+        match = next(filter(None, map(_PLACEHOLDER.search, _setting_texts(value))), None)
+        if match is not None:
+            text = "a placeholder" if isinstance(value, SecretStr) else f"the placeholder {match[0].strip('/')}"
+            hint = "write the value itself; variables of the environment set settings, and are not replaced in the file"
+            yield CrossFieldIssue(path, f"has {text}, which nothing replaces", hint, "placeholder")
+
+
+def _setting_texts(value: object) -> Sequence[str]:
+    if isinstance(value, SecretStr):
+        return (value.get_secret_value(),)
+    if isinstance(value, Endpoint):
+        return (value.text,)
+    if isinstance(value, tuple):
+        return [text for text in value if isinstance(text, str)]
+    return (str(value),) if isinstance(value, str | Path) else ()
+
+
+def shared_targets(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """No target is under two sources, or under two installations."""
+    users: dict[tuple[str, int, str], str] = {}
+    for path, source in _enabled_sources(settings):
+        targets = []
+        with suppress(PydanticCustomError):  # target_labels reports it
+            targets = list(parse_targets(source.targets, source.path))
+        # Another query is another selection of the same page.
+        addresses = ((target.host, target.port, target.path.partition("?")[0]) for target in targets)
+        for address in dict.fromkeys(addresses):
+            name = dotted(path, single_installation=len(settings.argo) == 1)
+            other = users.setdefault(address, name)
+            if other != name:
+                message = f"{address[0]}:{address[1]} is a target of {other}, too"
+                hint = f"remove it from one of the two: {_shared_hint(other, name)}"
+                yield CrossFieldIssue((*path, "targets"), message, hint, "shared_target")
+
+
+def _shared_hint(first: str, second: str) -> str:
+    if first.startswith("argo") and second.startswith("argo"):
+        return "the rollouts of one controller would belong to two installations"
+    if first.startswith("argo"):
+        return "controllers and kube-state-metrics are different components"
+    return "custom-resource state in a kube-state-metrics that also shows pods drops these whenever a CRD changes"
+
+
+def unwritable_directory(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """The directory of the database is writable, if it exists: what is checked may be for another machine."""
+    directory = settings.storage.directory
+    with suppress(OSError):
+        if directory is not None and directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK):
+            hint = "check its owner and mode, and the pod's fsGroup"
+            message = f"{directory} is not writable for this user"
+            yield CrossFieldIssue(("storage", "directory"), message, hint, "unwritable_directory")
+
+
 CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[str]], ...] = (
     (installations, frozenset({"argo", "name", "targets"})),
     (target_labels, frozenset({"argo", "targets", "path"})),
@@ -257,8 +404,20 @@ CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[s
     (unverified_grpc, frozenset({"protocol", "insecure_skip_verify"})),
     (backoff, frozenset({"initial", "longest"})),
     (cluster_attribute, frozenset({"endpoint", "attributes", *CLUSTER_ATTRIBUTES})),
+    (remote_write_endpoint, frozenset({"endpoint"})),
 )
 """Each check, and the keys that it reads: a check is skipped if one of them already has an error."""
+
+WARNINGS: tuple[Callable[[Settings], Iterator[CrossFieldIssue]], ...] = (
+    volatile_attributes,
+    malformed_credentials,
+    last9_credential,
+    placeholders,
+    shared_targets,
+    impossible_directory,
+    unwritable_directory,
+)
+"""What works in some environment, or does no harm by itself: an exporter starts with it."""
 
 
 def file_issues(settings: Settings) -> Iterator[CrossFieldIssue]:

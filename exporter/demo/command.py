@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
+from exporter.commands.watch.fleet import fleet_view
+from exporter.commands.watch.terminal import watch
 from exporter.config import load
-from exporter.demo.display import DisplayState, RolloutLine, TargetLine, open_display, received_line
+from exporter.demo.display import DemoReader, received_line
 from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
 from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
 from exporter.net.auth import basic_auth
-from exporter.rollouts.model import CanaryFraction
 from exporter.service.app import App
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
 
-    from exporter.rollouts.model import Rollout
-    from exporter.rollouts.output.targets import TargetStatus
+    from exporter.config.outputs import WebSection
 
 DEMO_CREDENTIALS: Final = ("demo", "demo-password")
 TICK_SECONDS: Final = 0.5
-FRAMES_PER_SECOND: Final = 4
 DRAIN_SECONDS: Final = 2.0
 """Seconds that a demo runs longer than its recording, so that the last points are delivered."""
+HOST: Final = "127.0.0.1"
+FIRST_PORT, MAX_PORTS = 9464, 100
+"""The port of the pages, as an exporter's; if it is in use, the next free one of so many."""
+FIXED_SETTINGS: Final = ("otlp.endpoint", "otlp.headers", *(f"{source}.targets" for source in Source))
+"""Settings that are the demo's own: with others it would not show what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,13 @@ class DemoResult:
         return 0 < self.produced == self.delivered == self.received.points and not self.received.rejected
 
 
-async def run_demo(console: Console, seconds: float | None, frames: Path | None = None) -> DemoResult:
+async def run_demo(
+    console: Console, seconds: float | None, frames: Path | None, overrides: Mapping[str, object]
+) -> DemoResult:
     """Run a demo for some seconds (None: until interrupted, or to the end of the recording) and return its result.
 
-    Raise RecordingError if the recording cannot be read.
+    `overrides` are settings as of `load`. Raise RecordingError if the recording cannot be read, ConfigError and
+    ListenError.
     """
     received = ReceivedMetrics()
     username, password = DEMO_CREDENTIALS
@@ -62,27 +69,46 @@ async def run_demo(console: Console, seconds: float | None, frames: Path | None 
         endpoint = await stack.enter_async_context(fake_backend(received, username=username, password=password))
         sources, duration = await stack.enter_async_context(_cluster() if frames is None else _recording(frames))
         seconds = seconds if seconds is not None else duration
-        app = App(load(None, {}, _settings(endpoint, sources)), "demo")
-        await _run_exporter(app, received, console, seconds)
+        loaded = load(None, {}, {**_settings(endpoint, sources), **overrides})
+        address = page_address(loaded.settings.web)
+        app = App(loaded, "demo")
+        console.print(f"page: {address}", highlight=False, soft_wrap=True)
+        await _run_exporter(app, DemoReader(app, received, address), console, seconds)
     return DemoResult(app.accounting.produced, app.accounting.delivered, received)
 
 
-async def _run_exporter(app: App, received: ReceivedMetrics, console: Console, seconds: float | None) -> None:
-    """Run the exporter and display its state until the time is over or the user interrupts it."""
+async def _run_exporter(app: App, reader: DemoReader, console: Console, seconds: float | None) -> None:
+    """Run the exporter and show its state until the time is over or the user ends it."""
     stop = asyncio.Event()
-    task = asyncio.create_task(app.run(stop), name="exporter")
-    started = time.monotonic()
+    exporter = asyncio.create_task(app.run(stop), name="exporter")
+    view = asyncio.create_task(watch(console, reader, fleet_view), name="view")
     try:
-        with open_display(console) as show:
-            while not task.done() and (seconds is None or time.monotonic() - started < seconds):
-                show(_display_state(app, received, time.monotonic() - started))
-                await asyncio.sleep(1 / FRAMES_PER_SECOND)
+        await asyncio.wait({exporter, view}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         current = asyncio.current_task()
         if current is not None:
             current.uncancel()  # interrupted: print the summary anyway
+    view.cancel()
     stop.set()
-    await task
+    results = await asyncio.gather(exporter, view, return_exceptions=True)
+    for error in results:
+        if isinstance(error, Exception):
+            raise error
+
+
+def page_address(web: WebSection) -> str:
+    """Return the URL at which the pages can be read on this machine."""
+    host, port = web.address
+    local = host or "localhost"
+    return f"http{'s' if web.tls.cert_file else ''}://{f'[{local}]' if ':' in local else local}:{port}"
+
+
+def _free_port() -> int:
+    """Return the first port from FIRST_PORT on that is free."""
+    for port in range(FIRST_PORT, FIRST_PORT + MAX_PORTS):
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
+    return FIRST_PORT  # which fails with the reason
 
 
 def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str, object]:
@@ -91,7 +117,7 @@ def _settings(endpoint: str, sources: dict[Source, tuple[str, ...]]) -> dict[str
         "otlp.endpoint": endpoint,
         "otlp.headers": {"authorization": basic_auth(*DEMO_CREDENTIALS)},
         "attributes": {"k8s.cluster.name": "demo"},
-        "web.listen": "127.0.0.1:0",
+        "web.listen": f"{HOST}:{_free_port()}",
         # Shorter than the defaults: the cluster runs four times as fast, and a failover takes 4 to 5 s of real time.
         "lifecycle.grace": 10,
         "lifecycle.ended_info": 5,
@@ -109,7 +135,7 @@ DemoSources = tuple[dict[Source, tuple[str, ...]], float | None]
 @asynccontextmanager
 async def _cluster() -> AsyncIterator[DemoSources]:
     scenario = Scenario(time.time())
-    async with serve_cluster(scenario.cluster, lambda: scenario.advance(time.time())) as addresses:
+    async with serve_cluster(scenario.cluster, lambda: scenario.advance(time.time()), details=True) as addresses:
         yield addresses, None
 
 
@@ -119,26 +145,6 @@ async def _recording(path: Path) -> AsyncIterator[DemoSources]:
     async with serve_recording(path, lambda: time.monotonic() - started) as (targets, seconds):
         sources = {source: tuple(target.address for target in targets if target.source is source) for source in Source}
         yield sources, seconds + DRAIN_SECONDS
-
-
-def _display_state(app: App, received: ReceivedMetrics, elapsed: float) -> DisplayState:
-    rollouts = tuple(_rollout_line(rollout) for rollout in app.tracker.status.rollouts)
-    targets = tuple(_target_line(status) for status in app.tracker.status.targets)
-    return DisplayState(elapsed, rollouts, targets, received)
-
-
-def _rollout_line(rollout: Rollout) -> RolloutLine:
-    view, fraction = rollout.observation.view, rollout.fraction or CanaryFraction()
-    pods = Counter(role.value for _, role in rollout.pod_roles)
-    phase = view.phase if view is not None else "?"
-    return RolloutLine(*rollout.key, phase, fraction.value, fraction.method, pods)
-
-
-def _target_line(status: TargetStatus) -> TargetLine:
-    result = status.result
-    state = status.role.value if status.role is not None else "down" if result.failure is not None else "up"
-    detail = result.failure.message if result.failure is not None else f"{result.sample_count} samples"
-    return TargetLine(result.source.value, result.target, state, detail)
 
 
 def summary_line(result: DemoResult) -> str:

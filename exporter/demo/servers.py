@@ -58,12 +58,13 @@ def drop_connection(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def serve_cluster(
-    cluster: SimulatedCluster, advance: Callable[[], None], *, allow_lists: bool = True
+    cluster: SimulatedCluster, advance: Callable[[], None], *, allow_lists: bool = True, details: bool = False
 ) -> AsyncIterator[dict[Source, tuple[str, ...]]]:
     """Serve a cluster on free ports; yield the addresses (`host:port`), of controllers in the cluster's order.
 
     `advance` is called before each page and brings the cluster to the present. A controller that is down drops the
-    connection. Only controllers compress: kube-state-metrics does so only with a flag.
+    connection. Only controllers compress: kube-state-metrics does so only with a flag. `details`: rollout state has
+    the chart's second configuration.
     """
 
     def controller(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -82,7 +83,7 @@ async def serve_cluster(
 
     async def rollout_state(request: web.Request) -> web.Response:
         advance()
-        return _page(b"" if "resources" in request.query else cluster.state_page(), KUBE_TYPE)
+        return _page(b"" if "resources" in request.query else cluster.state_page(details=details), KUBE_TYPE)
 
     async with AsyncExitStack() as stack:
         names = cluster.controllers.by_name

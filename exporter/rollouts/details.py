@@ -29,14 +29,15 @@ Images = Mapping[str, str]
 class CanaryStep:
     """A step of a canary: `kind` is its key (`setWeight`, `pause`, `analysis` …).
 
-    `duration` (seconds) is that of a pause with one. `route` is the name of the route that a `setHeaderRoute` or
-    `setMirrorRoute` makes or, without `makes_route`, removes.
+    `duration` (seconds) is that of a pause with one, `weight` that of a `setWeight` (0 to maxTrafficWeight). `route` is
+    the name of the route that a `setHeaderRoute` or `setMirrorRoute` makes or, without `makes_route`, removes.
     """
 
     kind: str
     duration: float | None = None
     route: str = ""
     makes_route: bool = False
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ MAX_LINE_BYTES: Final = 64 * 1024
 MAX_FAMILIES: Final = 20_000
 """Selected families of a page; each costs memory although it may have no samples, which the sample limit counts."""
 _MAX_EXAMPLE_BYTES: Final = 1024
+MAX_EXAMPLES: Final = 5
+"""Malformed lines of a page that are kept to look at: what breaks a page breaks many lines in the same way."""
 """Bytes of a malformed line that are stored: more than a message shows."""
 _GROUPED_TYPES: Final = {MetricType.HISTOGRAM, MetricType.SUMMARY}
 """Types of which several samples make one data point: a batch ends between two points, or it could not be encoded
@@ -69,13 +71,13 @@ class ExpositionError(ValueError):
 class Exposition:
     """A complete page: selected families by name, even without samples; parse errors by reason; count of samples.
 
-    `example` is the start of the first malformed line, "" for none; it may hold secrets.
+    `examples` are the starts of the first malformed lines; they may hold secrets.
     """
 
     families: Mapping[str, MetricFamily]
     parse_errors: Mapping[str, int]
     samples: int
-    example: str = ""
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -146,7 +148,7 @@ class ExpositionParser:
     _parse_errors: Counter[str] = field(default_factory=Counter)
     _sample_count: int = 0
     _malformed_samples: int = 0
-    _example: bytes = b""
+    _examples: list[bytes] = field(default_factory=list)
     _tail: bytes = b""
     _in_long_line: bool = False
 
@@ -176,24 +178,30 @@ class ExpositionParser:
             raise ExpositionError("cut_short", "the page ends in the middle of a line")
         # Not a page without rollouts, as that of a standby: something changes the page on its way.
         if self._malformed_samples and not self._sample_count:
-            line_end = "; its lines end with CR LF instead of LF" if self._example.endswith(b"\r") else ""
-            message = f"all {self._malformed_samples} samples of selected families are malformed{line_end}"
+            has_returns = bool(self._examples) and self._examples[0].endswith(b"\r")
+            hint = "; its lines end with CR LF instead of LF" if has_returns else ""
+            message = f"all {self._malformed_samples} samples of selected families are malformed{hint}"
             raise ExpositionError("malformed", message, self._example_text)
         families: dict[str, MetricFamily] = {}
         for name, builder in self._builders.items():
             families[name], duplicates = builder.build(self.previous_families.get(name))
             self._parse_errors["duplicate_series"] += duplicates
         errors = dict(+self._parse_errors)  # `+` drops zeros
-        return Exposition(families, errors, self._sample_count, self._example_text)
+        return Exposition(families, errors, self._sample_count, self._example_texts)
+
+    @property
+    def _example_texts(self) -> tuple[str, ...]:
+        return tuple(line.rstrip(b"\r").decode(errors="replace") for line in self._examples)
 
     @property
     def _example_text(self) -> str:
-        return self._example.rstrip(b"\r").decode(errors="replace")
+        return next(iter(self._example_texts), "")
 
     def _count_error(self, reason: str, line: bytes) -> None:
         self._parse_errors[reason] += 1
         self._malformed_samples += not line.startswith(b"#")
-        self._example = self._example or line[:_MAX_EXAMPLE_BYTES]
+        if len(self._examples) < MAX_EXAMPLES:
+            self._examples.append(line[:_MAX_EXAMPLE_BYTES])
 
     def _count_long_line(self, line: bytes) -> None:
         """Count a line that is skipped for its length, unless it belongs to a family that is not selected."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Failure, ScrapeResult, Source
-from exporter.net.response import excerpt
+from exporter.net.masking import mask_secrets
+from exporter.net.response import excerpt, status_text
 from exporter.scrape.cache import unescape
 from exporter.scrape.parser import Exposition, ExpositionError, ExpositionParser
 
@@ -22,6 +23,9 @@ _MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error's body that are read: the controller lists every duplicate metric in it."""
 _MAX_LINE: Final = 160
 """Characters of a malformed line in a message or the log: enough for a series and its value."""
+_MAX_ANSWER_BYTES: Final = 4096
+"""Bytes of an answer that cannot be used that are held: each target that fails holds as many."""
+_MAX_ANSWER_LINES, _MAX_ANSWER_LINE = 30, 200
 _MAX_EXCERPT: Final = 300
 """Characters of an error's body in a message."""
 # Anything but these is parsed as text 0.0.4, also an empty or unknown type (T52): file servers send no better one.
@@ -75,7 +79,8 @@ class ResponseParser:
     redact: Callable[[str], str] = str
     _failure: Failure | None = None
     _parser: ExpositionParser | None = None
-    _error_body: bytearray = field(default_factory=bytearray)
+    _begin: bytearray = field(default_factory=bytearray)
+    _size: int = 0
     _status: int = 0
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
@@ -102,17 +107,24 @@ class ResponseParser:
     @property
     def aborted(self) -> bool:
         """Whether the rest of the body is not needed."""
-        return self._failure is not None or (self._parser is None and len(self._error_body) >= _MAX_ERROR_BODY)
+        if self._parser is not None:
+            return self._failure is not None
+        return len(self._begin) >= self._begin_limit
+
+    @property
+    def _begin_limit(self) -> int:
+        """Bytes that are held of the body: of an error's, its message has to be searched."""
+        return _MAX_ERROR_BODY if self._status != OK else _MAX_ANSWER_BYTES
 
     def feed(self, block: bytes) -> None:
         """Parse the next decompressed bytes of the body."""
-        if self._failure is not None:
+        self._size += len(block)
+        if (room := self._begin_limit - len(self._begin)) > 0:
+            self._begin += block[:room]
+        if self._failure is not None or self._parser is None:
             return
         try:
-            if self._parser is not None:
-                self._parser.feed(block)
-            else:
-                self._error_body += block[: _MAX_ERROR_BODY - len(self._error_body)]
+            self._parser.feed(block)
         except ExpositionError as error:
             self._failure = self._parse_failure(error)
 
@@ -138,9 +150,11 @@ class ResponseParser:
             failure=failure,
             installation=self.request.installation,
             parse_errors=exposition.parse_errors,
-            malformed_line=self._quote(exposition.example),
+            malformed_lines=tuple(map(self._quote, exposition.examples)),
             duration=seconds,
             sample_count=exposition.samples,
+            size=self._size,
+            answer=self._answer() if failure is not None else "",
         )
 
     def _parse_failure(self, error: ExpositionError) -> Failure:
@@ -156,7 +170,7 @@ class ResponseParser:
         return Failure(error.reason, f"{error}; {hint}{example}")
 
     def _http_failure(self) -> Failure:
-        text = self._error_body.decode("utf-8", "replace")
+        text = self._begin.decode("utf-8", "replace")
         duplicates = _duplicate_metric_objects(text)
         if duplicates:
             return Failure("duplicate_metric", f"HTTP {self._status}: {_format_duplicates(duplicates)}")
@@ -181,7 +195,15 @@ class ResponseParser:
         )
 
     def _quote(self, line: str) -> str:
-        return excerpt(self.redact(line), _MAX_LINE)
+        return excerpt(mask_secrets(self.redact(line)), _MAX_LINE)
+
+    def _answer(self) -> str:
+        """Return the start of the body with its lines, and the status, to look at; "" if nothing was answered."""
+        if not self._status:
+            return ""
+        text = mask_secrets(self.redact(self._begin[:_MAX_ANSWER_BYTES].decode("utf-8", "replace")))
+        lines = [excerpt(line, _MAX_ANSWER_LINE) for line in text.splitlines()[:_MAX_ANSWER_LINES]]
+        return "\n".join((status_text(self._status), *lines))
 
     def _setting(self, key: str) -> str:
         return f"{self.request.source}.{key}"

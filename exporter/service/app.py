@@ -22,11 +22,12 @@ from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
 from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
 from exporter.service.cycle_store import CycleStore, read_state, storage_config, storage_metrics
+from exporter.service.delivery_trend import DeliveryTrend
+from exporter.service.pages.sources import PageSources, RunningParts
 from exporter.service.transition_feed import TransitionFeed
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
 from exporter.storage import Storage
-from exporter.web.html import DeliveryStatus, StatusPage
 from exporter.web.server import DataSources, serve
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ PERSISTENT_COUNTERS: Final = (
 """The counters that storage carries over a restart."""
 EXIT_POINTS_LOST: Final = 3
 """Exit status of `run` if undelivered points were lost at shutdown."""
+MAX_NOTICES: Final = 10
+"""Warnings and errors of the log that the page of delivery shows."""
 
 
 _SIGHUP_HINT: Final = "restart it for new settings; files with secrets and certificates are reloaded when they change"
@@ -94,7 +97,26 @@ class App:
         )
         self._cycle_runner = CycleRunner(dependencies, settings.tick_seconds)
         self._cycle_error = ""
+        self._notices = log.NoticeHandler(MAX_NOTICES)
+        self._trend = DeliveryTrend()
+        self._pages = self._page_sources(loaded)
         self._is_closed: bool | None = None
+
+    def _page_sources(self, loaded: LoadedConfig) -> PageSources:
+        parts = RunningParts(
+            loaded,
+            self._instance,
+            self._started,
+            self.tracker,
+            lambda: self._cycle_runner.latest,
+            self._storage,
+            self._trend,
+            self._notices,
+            self.accounting if self._delivery is not None else None,
+            self._shadow_gates,
+            self._page_warnings,
+        )
+        return PageSources(parts)
 
     def _delivery_service(self) -> DeliveryService | None:
         if self._settings.otlp.endpoint is None:
@@ -124,6 +146,8 @@ class App:
         """Run until `stop` is set; return whether no points were lost. Raises ListenError."""
         async with AsyncExitStack() as stack:
             # Closed in reverse: delivery, pages, connections, worker, storage.
+            logging.getLogger().addHandler(self._notices)
+            stack.callback(logging.getLogger().removeHandler, self._notices)
             self._storage.start()
             stack.push_async_callback(asyncio.to_thread, self.close_storage)
             stack.callback(self._worker.close)
@@ -175,6 +199,8 @@ class App:
         gc.disable()  # nearly everything that the first cycle allocates stays alive, so there is no garbage to find
         async for elapsed_ticks, now in ticks(self._settings.tick_seconds, process):
             await self._run_cycle_guarded(elapsed_ticks, now)
+            self._trend.observe(now, self._storage.queue.bytes, self.accounting.delivered)
+            self._pages.on_cycle()
             frozen_count = freeze_heap(sum(map(len, self._cycle_runner.latest.families)), frozen_count)
 
     async def _run_cycle_guarded(self, elapsed_ticks: int, now: float) -> None:
@@ -200,12 +226,12 @@ class App:
             families=lambda: self._cycle_runner.latest.families,
             rollouts=self._rollouts,
             rollout=self._rollout,
-            status=self._status,
             liveness_errors=self._liveness_errors,
             readiness_errors=self._readiness_errors,
             own_families=self._own_families,
             version=lambda: self._cycle_runner.latest,
             events=self._transitions,
+            pages=self._pages,
         )
 
     def _own_families(self) -> tuple[MetricFamily, ...]:
@@ -249,32 +275,8 @@ class App:
         reason = self._storage.degraded_reason
         return [reason] if reason else []
 
-    def _status(self) -> StatusPage:
-        now, tracker = time.time(), self.tracker.status
-        cycle_warning = [f"a cycle failed: {self._cycle_error}"] if self._cycle_error else []
-        return StatusPage(
-            version=__version__,
-            instance=self._instance,
-            uptime=now - self._started,
-            targets=tuple(views.target_row(target, now) for target in tracker.targets),
-            rollouts=tuple(views.rollout_row(rollout) for rollout in tracker.rollouts),
-            delivery=self._delivery_status(now),
-            history_age=now - self._storage.history.held_since,
-            warnings=(*cycle_warning, *self._warnings()),
-        )
-
-    def _delivery_status(self, now: float) -> DeliveryStatus | None:
-        if self._delivery is None:
-            return None
-        accounting = self._delivery.accounting
-        return DeliveryStatus(
-            state=accounting.state.value,
-            endpoint=str(self._settings.otlp.endpoint),
-            last_success_age=now - accounting.last_success if accounting.last_success else None,
-            queued=accounting.queued,
-            dropped=accounting.dropped.total(),
-            error=accounting.state_reason,
-        )
+    def _page_warnings(self) -> Sequence[str]:
+        return [*([f"a cycle failed: {self._cycle_error}"] if self._cycle_error else []), *self._warnings()]
 
 
 def freeze_heap(series_count: int, frozen_count: int) -> int:

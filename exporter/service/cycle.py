@@ -272,8 +272,7 @@ def _log_state(result: ScrapeResult) -> None:
     elif result.parse_errors:
         lines = ", ".join(f"{count} {reason}" for reason, count in sorted(result.parse_errors.items()))
         hint = "only these lines are skipped; save the page for a bug report with the command record"
-        _log.warning(
-            "page has malformed lines", extra=fields(**target, lines=lines, first=result.malformed_line, hint=hint)
-        )
+        first = next(iter(result.malformed_lines), "")  # duplicate series have none
+        _log.warning("page has malformed lines", extra=fields(**target, lines=lines, first=first, hint=hint))
     else:
         _log.info("target recovered", extra=fields(**target))

@@ -32,6 +32,7 @@ from exporter.service.wiring import read_endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from exporter.config.outputs import ShadowGateSection
     from exporter.config.settings import Settings
     from exporter.gate.analysis_run import AnalysisPlan, MetricResult
     from exporter.gate.provider import MetricEvaluation
@@ -90,6 +91,20 @@ class ShadowRun:
         return ("namespace", self.update.namespace), ("name", self.update.name), ("gate", self.gate), *more
 
 
+@dataclass(frozen=True, slots=True)
+class ConfiguredGate:
+    """A section of the settings with its gate, or with why it has none."""
+
+    section: ShadowGateSection
+    gate: ShadowGate | None = None
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The gate's name, that of its file if it cannot be loaded."""
+        return self.gate.name if self.gate is not None else getattr(self.section.template, "stem", "gate")
+
+
 class ShadowGates:
     """Runs the gates of the settings; everything is called on the event loop, and nothing raises."""
 
@@ -101,7 +116,8 @@ class ShadowGates:
         self._on_decision = on_decision
         for reason in REASONS:
             self._self_metrics.add(OwnMetric.SHADOW_GATE_ERRORS, reason, amount=0)
-        self._gates = tuple(self._load())
+        self.loaded = tuple(self._load())
+        self._gates = tuple(loaded.gate for loaded in self.loaded if loaded.gate is not None)
         self._runs: dict[tuple[str, WatchedUpdate], ShadowRun] = {}
         self._omitted: set[tuple[str, WatchedUpdate]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,13 +126,19 @@ class ShadowGates:
         self._families: tuple[MetricFamily, ...] | None = ()
         self._pushed: tuple[MetricFamily, ...] = ()
 
-    def _load(self) -> Iterator[ShadowGate]:
+    def _load(self) -> Iterator[ConfiguredGate]:
         for section in self._settings.gates:
             try:
-                yield load_shadow_gate(section, self._settings.read.url)
+                yield ConfiguredGate(section, load_shadow_gate(section, self._settings.read.url))
             except ShadowGateError as error:
                 self._count_error("template")
                 _log.error("shadow gate is not evaluated", extra=fields(reason="template", message=str(error)))
+                yield ConfiguredGate(section, error=str(error))
+
+    @property
+    def runs(self) -> tuple[ShadowRun, ...]:
+        """The runs of the updates that are under way."""
+        return tuple(self._runs.values())
 
     def observe(self, rollouts: Iterable[Rollout]) -> None:
         """Start the runs of updates that began, and end those of updates that ended."""

@@ -9,14 +9,12 @@ from exporter.rollouts.explain.causes import is_up_to_date
 from exporter.rollouts.explain.document import evidence_json, explanation_json, step_json
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.inputs.leadership import ControllerRole
-from exporter.web.html import RolloutRow, TargetRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.rollouts.explain.model import Explanation
     from exporter.rollouts.model import Rollout, RolloutKey
-    from exporter.rollouts.output.targets import TargetStatus
     from exporter.rollouts.tracker import TrackerStatus
 
 
@@ -114,33 +112,3 @@ def _fraction(rollout: Rollout) -> dict[str, Any] | None:
         "why": fraction.reason,
         "estimates": dict(fraction.estimates),
     }
-
-
-def rollout_row(rollout: Rollout) -> RolloutRow:
-    """Return a rollout's row of the status page."""
-    view, fraction = rollout.observation.view, rollout.fraction
-    return RolloutRow(
-        namespace=rollout.key[0],
-        name=rollout.key[1],
-        phase=view.phase if view is not None else "",
-        strategy=rollout.state.strategy,
-        fraction=fraction.value if fraction is not None else None,
-        method=fraction.method if fraction is not None else "",
-        # None while the state is unknown.
-        updating={"settled": False, "aborted": False, "updating": True}.get(rollout.state.update_state.value),
-        unknown=rollout.unknown_reasons,
-    )
-
-
-def target_row(target: TargetStatus, now: float) -> TargetRow:
-    """Return a target's row of the status page."""
-    result = target.result
-    state = target.role.value if target.role is not None else "down" if result.failure is not None else "up"
-    return TargetRow(
-        source=result.source.value,
-        address=result.target,
-        state=state,
-        installation=result.installation,
-        last_success_age=None if target.last_success is None else max(now - target.last_success, 0.0),
-        error=result.failure.message if result.failure is not None else "",
-    )

@@ -79,14 +79,18 @@ def _commit_names(key: str) -> tuple[str, ...]:
 
 def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> ParserFactory:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
+    is_selected = family_selection(settings)
+    scrape_cache = scrape_cache or ScrapeCache(settings.series.pass_through.matches)
+    return lambda request: ResponseParser(request, scrape_cache, is_selected, log.REDACTOR.redact)
+
+
+def family_selection(settings: Settings) -> Callable[[str], bool]:
+    """Return whether a family is parsed: a derived series needs it, or it passes through."""
     passes_through = settings.series.pass_through.matches
     required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
     if settings.lifecycle.commit_time:
         required |= {kube_state_metrics.COMMIT_FAMILY}
-
-    is_selected = cached_by_name(lambda family: family in required or passes_through(family))
-    scrape_cache = scrape_cache or ScrapeCache(passes_through)
-    return lambda request: ResponseParser(request, scrape_cache, is_selected, log.REDACTOR.redact)
+    return cached_by_name(lambda family: family in required or passes_through(family))
 
 
 def cached_by_name(matches: Callable[[str], bool]) -> Callable[[str], bool]:

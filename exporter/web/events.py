@@ -118,9 +118,9 @@ class EventHandlers:
         # The history that the client asked for may be cut at its limit; what follows is complete.
         filters = replace(filters, since=None, limit=_ALL)
         with suppress(ConnectionError, TimeoutError):
-            await _write(request, response, b"", prepare=True)
+            await write_part(request, response, b"", prepare=True)
             while not self._stopping.is_set():
-                await _write(request, response, b"".join(map(_message, events)) or b": nothing new\n\n")
+                await write_part(request, response, b"".join(map(_message, events)) or b": nothing new\n\n")
                 filters = replace(filters, after=events[-1].sequence if events else filters.after)
                 await self._wait(next_commit)
                 next_commit = self._source.next_commit
@@ -137,7 +137,7 @@ class EventHandlers:
                 wait.cancel()
 
 
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes, *, prepare: bool = False) -> None:
+async def write_part(request: web.Request, response: web.StreamResponse, data: bytes, *, prepare: bool = False) -> None:
     """Send a part of a stream. Raises TimeoutError after closing the connection of a reader that does not read."""
     async with closing_after(request, WRITE_SECONDS):
         if prepare:

@@ -73,6 +73,11 @@ def format_value(value: float) -> str:
     return text.removesuffix(".0") if text[-1].isdigit() else SPECIAL_VALUES[text]
 
 
+def sample_line(series: Series, value: float) -> str:
+    """Return a sample as a line, without its end."""
+    return f"{_series_text(series)} {format_value(value)}"
+
+
 def _family_header(name: str, group: Iterable[MetricFamily]) -> str:
     """Return the HELP line, if any family of the group has a text, and the TYPE line."""
     text = next((family.help for family in group if family.help), "")

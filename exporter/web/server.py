@@ -1,4 +1,4 @@
-"""The HTTP server: /metrics, /api/rollouts and one rollout of it, /api/events, the probes and the status page."""
+"""The HTTP server: the pages, /metrics, the API and the probes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.net.tls import reject_encrypted_key
-from exporter.web import exposition_writer, html
+from exporter.web import exposition_writer
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
 from exporter.web.events import EventFilter, EventHandlers, EventsUnavailableError
+from exporter.web.page_routes import HTML_TYPE, PageRoutes
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 
     from aiohttp.typedefs import Handler, Middleware
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from exporter.config.section import ServerTlsSection
     from exporter.metrics import MetricFamily
     from exporter.web.events import EventSource
-    from exporter.web.html import StatusPage
+    from exporter.web.page_routes import PageProvider
+
+    _Route = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 
 
 MAX_LINE_BYTES: Final = 8_190  # what common servers allow for a request line
@@ -41,7 +44,6 @@ MAX_HEADERS: Final = 64
 MAX_BODY_BYTES: Final = 1_024  # only GET and HEAD are served, so bodies have no use
 SHUTDOWN_TIMEOUT: Final = 2.0  # seconds that open requests get; delivery needs the rest of the grace period
 KEEPALIVE_TIMEOUT: Final = 75.0  # above the usual scrape interval, so that scrapers reuse their connection
-PAGE_SECONDS: Final = 1.0  # how long readers share a status page, which shows ages
 RECENT_EVENTS: Final = 20  # transitions on the page of one rollout; /api/events has all
 JSON_BLOCK_VALUES: Final = 200  # some 5 ms of CPU: the event loop runs between two blocks
 # aiohttp's own Server header would name its version and Python's. Pages show the present, so no cache may keep them.
@@ -51,7 +53,8 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
 
@@ -65,21 +68,21 @@ class DataSources:
     """Functions that return what the pages show.
 
     `families`, of the last cycle, and `rollouts`, JSON values, are called once for each object that `version` returns,
-    `status` at most once a second, all others at each request: `own_families` changes all the time, and
+    all others at each request: `own_families` changes all the time, and
     `liveness_errors` and `readiness_errors` return reasons, none if all is well. `rollout` returns a JSON value for a
-    namespace and a name, whose member `rollout` is None if there is none. `events` is no function, and None where
-    nothing is tracked.
+    namespace and a name, whose member `rollout` is None if there is none. `events` and `pages` are no functions, and
+    None where nothing is tracked.
     """
 
     families: Callable[[], Iterable[MetricFamily]]
     rollouts: Callable[[], Mapping[str, object]]
-    status: Callable[[], StatusPage]
     liveness_errors: Callable[[], Sequence[str]]
     readiness_errors: Callable[[], Sequence[str]]
     own_families: Callable[[], Iterable[MetricFamily]] = tuple
     version: Callable[[], object] = object
     rollout: Callable[[str, str], Mapping[str, object]] = lambda *_: {"rollout": None}
     events: EventSource | None = None
+    pages: PageProvider | None = None
 
 
 @asynccontextmanager
@@ -135,22 +138,39 @@ def application(
     app = web.Application(middlewares=[*counting, *([auth] if auth else [])], client_max_size=MAX_BODY_BYTES)
     handlers = _Handlers(data_sources)
     routes = {
-        "/": handlers.page,
         "/metrics": handlers.metrics,
         "/api/rollouts": handlers.rollouts,
         "/api/rollouts/{namespace}/{name}": handlers.rollout,
         "/healthz": handlers.health,
         "/readyz": handlers.readiness,
-        "/style.css": handlers.style,
         "/{path:.*}": handlers.not_found,
     }
     if data_sources.events is not None:
         event_handlers = EventHandlers(data_sources.events)
         routes = {"/api/events": event_handlers.events, **routes}
         app.on_shutdown.append(event_handlers.stop)
+    if data_sources.pages is not None:
+        page_routes = PageRoutes(data_sources.pages, data_sources.version, handlers.send_page)
+        routes = {**_page_paths(page_routes), **routes}
+        app.on_shutdown.append(page_routes.stop)
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.on_response_prepare.append(_add_security_headers)
     return app
+
+
+def _page_paths(pages: PageRoutes) -> dict[str, _Route]:
+    return {
+        "/": pages.fleet,
+        "/rollouts/{namespace}/{name}": pages.rollout,
+        "/delivery": pages.delivery,
+        "/targets": pages.targets,
+        "/gates": pages.gates,
+        "/configuration": pages.configuration,
+        "/live": pages.live,
+        "/style.css": pages.style,
+        "/script.js": pages.script,
+        "/favicon.svg": pages.favicon,
+    }
 
 
 def _counting_middleware(connections: Connections) -> Middleware:
@@ -171,19 +191,14 @@ class _Handlers:
         self._same_names: tuple[MetricFamily, ...] = ()
         self._metrics = SharedPage(self._render_metrics, data_sources.version)
         self._rollouts = SharedPage(self._render_rollouts, data_sources.version)
-        self._page = SharedPage(self._render_page, data_sources.version, PAGE_SECONDS)
 
-    async def page(self, request: web.Request) -> web.StreamResponse:
-        return await self._send(request, self._page, {"Content-Type": "text/html; charset=utf-8"})
-
-    async def style(self, _: web.Request) -> web.Response:
-        return web.Response(text=html.asset("style.css"), content_type="text/css", charset="utf-8")
+    async def send_page(self, request: web.Request, shared: SharedPage) -> web.StreamResponse:
+        """Send a page for people."""
+        return await self._send(request, shared, _compressed(request, {"Content-Type": HTML_TYPE}))
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Send text format 0.0.4, whatever the client accepts."""
-        headers = {"Content-Type": exposition_writer.CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            headers["Content-Encoding"] = "gzip"
+        headers = _compressed(request, {"Content-Type": exposition_writer.CONTENT_TYPE})
         return await self._send(request, self._metrics, headers, self._render_own_metrics)
 
     async def rollouts(self, request: web.Request) -> web.StreamResponse:
@@ -251,9 +266,6 @@ class _Handlers:
     def _render_rollouts(self) -> Iterator[bytes]:
         return json_blocks(self._data_sources.rollouts())
 
-    def _render_page(self) -> Iterator[bytes]:
-        yield html.page(self._data_sources.status()).encode()
-
 
 def json_blocks(document: Mapping[str, object]) -> Iterator[bytes]:
     """Yield an object as JSON; a value that is no single one is written as a list, in blocks. NaN is not JSON."""
@@ -282,6 +294,12 @@ def _probe(reasons: Sequence[str]) -> web.Response:
 
 async def _add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(SECURITY_HEADERS)
+
+
+def _compressed(request: web.Request, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a page that is compressed if the client accepts it."""
+    is_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    return {**headers, "Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_gzip else {})}
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from struct import pack
@@ -14,7 +15,7 @@ from isal import isal_zlib
 from exporter.net.gzip import MAX_BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from aiohttp import web
 
@@ -68,7 +69,10 @@ class SharedPage:
     """
 
     def __init__(
-        self, render: Callable[[], Iterable[bytes]], version: Callable[[], object], max_age: float = float("inf")
+        self,
+        render: Callable[[], Iterable[bytes] | Awaitable[Iterable[bytes]]],
+        version: Callable[[], object],
+        max_age: float = float("inf"),
     ) -> None:
         self._render = render
         self._version = version
@@ -92,7 +96,8 @@ class SharedPage:
         blocks, checksum, size = [], 0, 0
         clock = asyncio.get_running_loop().time
         turn_started = clock()
-        for block in self._render():
+        rendered = self._render()
+        for block in rendered if isinstance(rendered, Iterable) else await rendered:
             blocks.append(compressor.compress(block))
             checksum, size = zlib.crc32(block, checksum), size + len(block)
             if clock() - turn_started > _TURN_SECONDS:

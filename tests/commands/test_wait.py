@@ -23,7 +23,6 @@ from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.cluster import SimulatedCluster
 from exporter.demo.simulator.objects import CanaryStrategy, Pause, RolloutSpec, SetWeight
 from exporter.service import views
-from exporter.web.html import StatusPage
 from exporter.web.server import DataSources, serve
 from tests.process import start_exporter
 
@@ -286,7 +285,7 @@ async def test_a_wait_reads_pages_behind_tls_and_a_password_without_showing_it(t
         "web.listen": "127.0.0.1:0",
     }
     page = {"at": 1.0, "has_leader": True, "rollouts": []}
-    sources = DataSources(tuple, lambda: page, lambda: StatusPage("1", "i", 0.0), list, list)
+    sources = DataSources(tuple, lambda: page, list, list)
     async with serve(load(None, {}, {**web, "argo.targets": ["h:1"]}).settings.web, sources) as port:
         address = ["list", "--address", f"https://127.0.0.1:{port}"]
         credential = ["--username", "ops", "--password-file", files["password"]]

@@ -188,12 +188,21 @@ class TestLast9:
         assert headers(result) == {"authorization": "Basic YTpi"}
         assert not result.warnings
 
-    @pytest.mark.parametrize("text", ["YTpi", "Bearer s3cret", "Basic s3cret!", "Basic YWI="])
-    def test_a_warning_about_an_invalid_credential_does_not_quote_it(self, load_config: LoadConfig, text: str) -> None:
-        (warning,) = warned(load_config(None, {"LAST9_AUTH_HEADER": text}))
-        assert warning.startswith(
-            "LAST9_AUTH_HEADER: is not `Basic ` and base64 of user:password; copy the complete value"
-        )
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("YTpi", "has no scheme"),
+            ("Bearer s3cret", "is not `Basic `, which Last9 requires; set LAST9_AUTH_HEADER"),
+            ("Basic s3cret!", "is not base64 of user:password; encode it without a line break"),
+            ("Basic YWI=", "is base64 of a text without the colon"),
+        ],
+    )
+    def test_a_warning_about_an_invalid_credential_does_not_quote_it(
+        self, load_config: LoadConfig, text: str, fault: str
+    ) -> None:
+        variables = {"LAST9_AUTH_HEADER": text, "LAST9_OTLP_ENDPOINT": "https://otlp.last9.io"}
+        (warning,) = warned(load_config("attributes: {cluster: c}", variables))
+        assert warning.startswith(f"LAST9_AUTH_HEADER: otlp.headers.authorization: {fault}")
         assert text not in warning
 
     def test_a_line_break_inside_the_header_is_rejected(self, load_issues: LoadIssues) -> None:

@@ -1,93 +1,71 @@
+"""The demo shows what `watch` shows, prints the address of its pages first, and refuses what it does not use."""
+
 from __future__ import annotations
 
-import io
-from collections import Counter
-from dataclasses import replace
+import re
+import socket
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
+from click.testing import CliRunner
 
-from exporter.demo.display import (
-    ChangeLines,
-    DisplayState,
-    RolloutLine,
-    TargetLine,
-    bar,
-    open_display,
-    received_line,
-    render_display,
-)
-from exporter.demo.fake_backend import ReceivedMetrics
+from exporter.cli.root import main
 
-CANARY = RolloutLine("shop", "checkout", "Paused", 0.4, "ready_pods", {"stable": 6, "canary": 4, "old": 0})
-SETTLED = RolloutLine("shop", "cart", "Completed")
-STATE = DisplayState(
-    12.3,
-    (CANARY, SETTLED),
-    (
-        TargetLine("argo", "argo-a", "leader", "184 samples"),
-        TargetLine("argo", "argo-b", "down", "connection [refused]"),
-    ),
-    ReceivedMetrics(3, 1200, Counter({400: 1}), {("x", ()): 0.0}, {("y", ()), ("z", ())}),
-)
+if TYPE_CHECKING:
+    from click.testing import Result
 
 
-def print_tables(state: DisplayState) -> str:
-    console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    console.print(render_display(state))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+def demo(*arguments: str, root: tuple[str, ...] = ()) -> Result:
+    return CliRunner().invoke(main, [*root, "demo", *arguments])
+
+
+@pytest.mark.slow
+def test_the_address_comes_first_and_is_the_next_free_port() -> None:
+    with ExitStack() as stack:
+        with suppress(OSError):  # in use already
+            stack.enter_context(socket.create_server(("127.0.0.1", 9464)))
+        result = demo("--for", "2s")
+    assert result.exit_code == 0, result.output
+    first, *lines = result.stdout.splitlines()
+    port = re.fullmatch(r"page: http://127\.0\.0\.1:(\d+)", first)
+    assert port
+    assert int(port[1]) > 9464
+    assert any(re.match(r"\d\d:\d\d:\d\d shop/checkout (Completed|Progressing|Paused)", line) for line in lines)
+    assert lines[-1].endswith("every point was delivered")
+
+
+@pytest.mark.slow
+def test_listen_and_settings_are_honoured() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    result = demo("--for", "2s", "--listen", f"127.0.0.1:{port}", root=("-s", "argo.interval=1s"))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"page: http://127.0.0.1:{port}\n")
+
+
+def test_an_address_in_use_ends_the_demo_with_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        result = demo("--for", "2s", "--listen", f"127.0.0.1:{used.getsockname()[1]}")
+    assert result.exit_code == 1
+    assert "web.listen" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("fraction", "cells"), [(0.0, 0), (0.2, 4), (0.5, 10), (1.0, 20), (1.7, 20), (-0.1, 0), (0.999, 20)]
+    ("root", "named"),
+    [
+        (("-s", "otlp.endpoint=http://h:1"), "-s otlp.endpoint"),
+        (("-s", "argo.targets=h:1"), "-s argo.targets"),
+        (("-c", "x.yaml"), "--config"),
+    ],
 )
-def test_a_bar_is_as_full_as_the_fraction(fraction: float, cells: int) -> None:
-    assert bar(fraction) == "█" * cells + "░" * (20 - cells)
+def test_what_the_demo_does_not_use_is_refused(root: tuple[str, ...], named: str) -> None:
+    result = demo("--for", "1s", root=root)
+    assert result.exit_code == 2
+    assert f"demo does not use {named}" in result.stderr
 
 
-def test_no_fraction_has_no_bar() -> None:
-    assert bar(None) == ""
-    assert "░" not in print_tables(DisplayState(0.0, (SETTLED,)))
-
-
-def test_the_tables_show_rollouts_targets_and_received_points() -> None:
-    text = print_tables(STATE)
-    for word in ("shop/checkout", "Paused", "████████░", "40%", "ready_pods", "6 stable, 4 canary", "shop/cart"):
-        assert word in text
-    for word in ("argo-a", "leader", "argo-b", "down", "connection [refused]", "12 s"):
-        assert word in text
-    assert received_line(STATE.received) in text
-    assert " old" not in text
-
-
-def test_each_change_is_one_line() -> None:
-    lines = ChangeLines()
-    assert lines.new(STATE) == [
-        "  12.3s shop/checkout Paused canary 0.40 (ready_pods) 6 stable, 4 canary",
-        "  12.3s shop/cart Completed",
-        "  12.3s argo argo-a leader",
-        "  12.3s argo argo-b down connection [refused]",
-    ]
-    assert lines.new(replace(STATE, elapsed=13.0, received=ReceivedMetrics(points=9999))) == []
-    changed = replace(STATE, elapsed=14.0, rollouts=(replace(CANARY, phase="Abort"), SETTLED))
-    assert lines.new(changed) == ["  14.0s shop/checkout Abort canary 0.40 (ready_pods) 6 stable, 4 canary"]
-
-
-def test_output_to_a_file_is_plain_lines() -> None:
-    file = io.StringIO()
-    with open_display(Console(file=file, width=40)) as show:
-        show(STATE)
-        show(STATE)
-    assert file.getvalue().splitlines() == ChangeLines().new(STATE)
-
-
-def test_on_a_terminal_the_tables_are_redrawn() -> None:
-    file = io.StringIO()
-    with open_display(Console(file=file, width=120, force_terminal=True)) as show:
-        show(STATE)
-        first = file.getvalue()
-        show(replace(STATE, elapsed=99.0))
-    assert "shop/checkout" in first
-    assert "99 s" in file.getvalue()
-    assert "\x1b[" in first
+def test_a_wrong_setting_is_an_error_of_the_configuration() -> None:
+    result = demo("--for", "1s", root=("-s", "argo.intervall=1s"))
+    assert result.exit_code == 2
+    assert "'intervall' in argo" in result.stderr

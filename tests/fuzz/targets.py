@@ -43,13 +43,17 @@ from exporter.otlp.encode.protobuf import Identity
 from exporter.otlp.result import MAX_RETRY_AFTER, Accepted, Blocked, Permanent, Retryable
 from exporter.otlp.transport.grpc_status import GrpcResponse, classify_grpc
 from exporter.otlp.transport.http_status import classify_http
+from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.inputs.controller import ControllerPageReader
+from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.parser import ExpositionError, ExpositionParser
 from exporter.scrape.response import ScrapeRequest
 from exporter.service import views
 from exporter.service.app import App
+from exporter.service.pages.fleet import rollout_card
+from exporter.service.pages.rollout import revision_lines, series_lines, step_lines
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.web import exposition_writer
 from tests.gate.recorded import lines
@@ -207,7 +211,11 @@ def check_rollouts(content: bytes, random: Random) -> None:
             details = views.rollout_details_json(tracker.status, rollout.key, 1000.0)
             document = json.loads(json.dumps(details, allow_nan=False))
             law(bool(list(explain_lines(document))), "nothing is explained")
-            views.rollout_row(rollout)
+            explanation = explain(rollout, 1000.0)
+            law(rollout_card(rollout, explanation, 0.0, 1000.0).sentence != "", "a card has no sentence")
+            series_lines(rollout, DERIVED_FAMILIES)
+            revision_lines(rollout)
+            step_lines(rollout, explanation, (), 1000.0)
         b"".join(exposition_writer.render(snapshot.families))
 
 

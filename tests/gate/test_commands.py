@@ -17,6 +17,8 @@ import yaml
 from click.testing import CliRunner
 
 from exporter.cli import main
+from exporter.cli.gate import SinceParam
+from exporter.commands.gate.render import complete_answers, lint_warnings
 from exporter.gate.render.answers import QUESTIONS
 
 if TYPE_CHECKING:
@@ -214,3 +216,20 @@ def test_every_answer_has_an_option() -> None:
     help_text = run("render", "--help").output
     for name in QUESTIONS:
         assert f"--{name.replace('_', '-')}" in help_text
+
+
+def test_a_generated_gate_is_linted_for_the_store_that_is_named() -> None:
+    query = "sum(rate(requests_total[1m])) default 0"
+    answers = ("promql", "checkout", "shop", "http://prometheus:9090", query, "0", "1", "metricsql")
+    names = ("signal", "service", "namespace", "address", "query", "success", "failure", "store")
+    assert lint_warnings(complete_answers(dict(zip(names, answers, strict=True)), None)) == ()
+
+
+@pytest.mark.parametrize("text", ["2026-11-24 10:00:00Z", "2026-11-24T10:00:00Z", "2026-11-24 10:00:00+00:00"])
+def test_a_past_time_may_have_a_space_in_place_of_its_t(text: str) -> None:
+    assert SinceParam().convert(text, None, None) == 1795514400.0
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30d", 2_592_000.0), ("1h30m", 5400.0)])
+def test_a_past_time_may_be_a_duration(text: str, seconds: float) -> None:
+    assert abs(time.time() - seconds - SinceParam().convert(text, None, None)) < 60

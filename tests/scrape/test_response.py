@@ -84,9 +84,12 @@ def test_a_type_that_is_no_other_format_is_parsed_as_text(header: str, content_t
 def test_another_format_is_reported_by_name_and_not_parsed(content_type: str, expected: str) -> None:
     parser = response_parser()
     parser.start(200, {"content-type": content_type})
-    assert parser.aborted
+    assert not parser.aborted, "its start is shown to people"
     parser.feed(GOOD)
+    parser.feed(b"#" * 4096)
+    assert parser.aborted
     page = parser.finish(None, 0.0)
+    assert page.answer.startswith("200 OK\n")
     assert not page.families
     assert page.failure is not None
     assert page.failure.reason == "content_type"
@@ -137,11 +140,41 @@ def test_a_malformed_line_costs_itself_and_is_quoted_without_secrets() -> None:
         lambda line: line.replace("hush4711", "***"),
     )
     parser.start(200, TEXT)
-    parser.feed(GOOD + b'g{token="' + b"x" * 148 + b'hush4711"} one\nb 1 2 3\n')
+    parser.feed(GOOD + b'g{label="' + b"x" * 148 + b'hush4711"} one\nb 1 2 3\n')
     page = parser.finish(None, 0.1)
     assert page.failure is None
     assert (page.sample_count, page.parse_errors) == (2, {"number": 1, "syntax": 1})
-    assert page.malformed_line == f'g{{token="{"x" * 148}***…', "the cut would have left a part of the secret"
+    cut = f'g{{label="{"x" * 148}***…'
+    assert page.malformed_lines == (cut, "b 1 2 3"), "a cut before would have left a part of the secret"
+
+
+def test_only_the_first_malformed_lines_are_shown_and_none_with_what_looks_like_a_secret() -> None:
+    lines = "".join(f'g{{n="{number}",api_token="s3cret{number}"}} one\n' for number in range(100))
+    page = parse_response(GOOD + lines.encode())
+    assert page.parse_errors == {"number": 100}
+    assert page.malformed_lines == tuple(f'g{{n="{number}",api_token=***}} one' for number in range(5))
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "headers", "answer"),
+    [
+        (HTML, 200, {"Content-Type": "text/html"}, "200 OK\n<!DOCTYPE html>\n<html><body>404 Not Found</body></html>"),
+        (b"no\x1b[2J such\npage: password=hush", 404, TEXT, "404 Not Found\nno [2J such\npage: password=***"),
+        (b"not a metric\n", 200, TEXT, "200 OK\nnot a metric"),
+        (GOOD, 200, TEXT, ""),
+    ],
+)
+def test_the_start_of_an_answer_that_cannot_be_used_is_there_to_look_at(
+    body: bytes, status: int, headers: Mapping[str, str], answer: str
+) -> None:
+    page = parse_response(body, status, headers)
+    assert (page.answer, page.size) == (answer, len(body))
+
+
+def test_of_an_endless_answer_only_some_lines_are_held() -> None:
+    page = parse_response(b"x" * 5000 + b"\n" + b"y\n" * 5000, 500)
+    assert len(page.answer) < 500
+    assert len(parse_response(b"y\n" * 50_000, 500).answer.splitlines()) == 31
 
 
 @pytest.mark.parametrize(
@@ -249,7 +282,7 @@ def test_a_long_error_is_read_and_quoted_in_part() -> None:
         parser.feed(b"x" * 1024)
     assert parser.aborted
     parser.feed(b"x" * 1024)
-    assert len(parser._error_body) == 64 * 1024
+    assert len(parser._begin) == 64 * 1024
     assert (failure := parser.finish(None, 0.0).failure) is not None
     assert failure.message.count("x") == 300
 

@@ -16,14 +16,15 @@ import trustme
 
 from exporter.config.outputs import WebSection
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
-from exporter.web.html import StatusPage
 from exporter.web.server import DataSources, ListenError, serve
+from tests.web.page_provider import FixedPages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-PATHS = ["/", "/style.css", "/metrics", "/api/rollouts", "/healthz", "/readyz"]
+PAGES = ["/", "/rollouts/shop/checkout", "/delivery", "/targets", "/gates", "/configuration"]
+PATHS = [*PAGES, "/style.css", "/script.js", "/favicon.svg", "/metrics", "/api/rollouts", "/healthz", "/readyz"]
 PHASE = family_from_samples(
     "argo_rollouts_phase", MetricType.GAUGE, "The phase.", [(Series("argo_rollouts_phase", (("name", "a"),)), 1)]
 )
@@ -31,9 +32,9 @@ PAGE = b'# HELP argo_rollouts_phase The phase.\n# TYPE argo_rollouts_phase gauge
 QUIET = DataSources(
     families=lambda: [PHASE],
     rollouts=lambda: {"rollouts": [{"name": "a", "fraction": None}]},
-    status=lambda: StatusPage("1.2.3", "exporter-0", 12.0),
     liveness_errors=lambda: (),
     readiness_errors=lambda: (),
+    pages=FixedPages(),
 )
 AUTH = {"username": "ann", "password": "pä:ss"}
 

@@ -78,7 +78,7 @@ def render(answers: Answers, part: str | None, credential: Credential | None) ->
 
 def lint_warnings(answers: Answers) -> tuple[str, ...]:
     """Return the warnings of `gate lint` for the generated gate. Raises GateError for an error of it."""
-    context = LintContext(answers.version, answers.scrape_interval, answers.read_delay)
+    context = LintContext(answers.version, answers.scrape_interval, answers.read_delay, store=answers.store)
     findings = apply_rules(read_input([ManifestFile("gate", manifest.template(answers))], context))
     for finding in findings:
         if finding.severity is Severity.ERROR:

@@ -172,9 +172,12 @@ class SimulatedCluster:
             self._replica_sets, self.orphans, self.to_unix_time, resources=resources, allow_lists=allow_lists
         )
 
-    def state_page(self, *, uids: bool = False) -> bytes:
-        """Return the page of a kube-state-metrics with Rollout custom-resource state, with or without their uids."""
-        return render_state_page(self.rollouts.values(), self.to_unix_time, uids=uids)
+    def state_page(self, *, uids: bool = False, details: bool = False) -> bytes:
+        """Return the page of a kube-state-metrics with Rollout custom-resource state, as of the first configuration.
+
+        `uids`: with the uids of the Rollouts; `details`: as of the second configuration.
+        """
+        return render_state_page(self.rollouts.values(), self.to_unix_time, uids=uids, details=details)
 
     def ground_truth(self) -> dict[ObjectKey, GroundTruth]:
         """Return the true state of each rollout, from the objects."""

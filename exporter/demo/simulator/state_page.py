@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.demo.simulator.conditions import ABORTED
 from exporter.demo.simulator.exposition import FamilyHeader, SampleRow, render_family
-from exporter.demo.simulator.objects import BlueGreenStrategy
+from exporter.demo.simulator.objects import BlueGreenStrategy, Pause, SetCanaryScale, SetWeight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.demo.simulator.objects import SimulatedRollout
+    from exporter.demo.simulator.objects import CanaryStep, SimulatedRollout
 
     ToUnixTime = Callable[[float], float]
     StateRows = Callable[[SimulatedRollout, ToUnixTime], list[SampleRow]]
@@ -19,16 +20,30 @@ PREFIX = "kube_customresource_"
 HEALTHS = ("Degraded", "Healthy", "Paused", "Progressing")
 
 
-def render_state_page(rollouts: Iterable[SimulatedRollout], to_unix_time: ToUnixTime, *, uids: bool = False) -> bytes:
-    """Return the page, empty without rollouts; a family without rows has its header. `uids`: with the label uid."""
+def render_state_page(
+    rollouts: Iterable[SimulatedRollout], to_unix_time: ToUnixTime, *, uids: bool = False, details: bool = False
+) -> bytes:
+    """Return the page, empty without rollouts; a family without rows has its header.
+
+    `uids`: with the label uid. `details`: as of the chart's second configuration, with steps and messages.
+    """
     rollouts = list(rollouts)
     if not rollouts:
         return b""
     texts = []
-    for name, text, rows_of in FAMILIES:
+    for name, text, rows_of in (*FAMILIES, *(DETAILED_FAMILIES if details else ())):
         rows = [row for rollout in rollouts for row in rows_of(rollout, to_unix_time)]
-        if uids and rows_of is _hash_rows:
-            rows = [row for rollout in rollouts for row in _hash_rows(rollout, to_unix_time, uid=rollout.uid)]
+        if (uids or details) and rows_of is _hash_rows:
+            rows = [
+                row
+                for rollout in rollouts
+                for row in _hash_rows(
+                    rollout,
+                    to_unix_time,
+                    **({"uid": rollout.uid} if uids else {}),
+                    **(_status_labels(rollout) if details else {}),
+                )
+            ]
         texts.append(render_family(FamilyHeader(PREFIX + name, "gauge", text), rows))
     return "".join(texts).encode()
 
@@ -48,12 +63,54 @@ def _rows(rollout: SimulatedRollout, value: float | None, **labels: str) -> list
     return [SampleRow(tuple(sorted(all_labels.items())), value)]
 
 
-def _hash_rows(rollout: SimulatedRollout, _: ToUnixTime, *, uid: str = "") -> list[SampleRow]:
+def _hash_rows(rollout: SimulatedRollout, _: ToUnixTime, **labels: str) -> list[SampleRow]:
     status = rollout.status
     hashes = {"stable_hash": status.stable_hash, "current_hash": status.current_hash}
     if isinstance(rollout.spec.strategy, BlueGreenStrategy):
         hashes |= {"active_hash": status.active_hash, "preview_hash": status.preview_hash}
-    return _rows(rollout, 1 if any(hashes.values()) else None, **hashes, uid=uid)
+    return _rows(rollout, 1 if any(hashes.values()) else None, **hashes, **labels)
+
+
+def _status_labels(rollout: SimulatedRollout) -> dict[str, str]:
+    """Return what the second configuration adds to the hashes."""
+    status = rollout.status
+    return {
+        "revision": str(rollout.revision),
+        "message": _message(rollout),
+        "completed": str(bool(status.completed)),
+        "controller_pause": "true" if status.controller_pause else "",
+    }
+
+
+def _message(rollout: SimulatedRollout) -> str:
+    """Return status.message."""
+    status = rollout.status
+    if status.reason == ABORTED:
+        return f"RolloutAborted: Rollout aborted update to revision {rollout.revision}"
+    if status.pause is not None:
+        return status.pause.reason
+    return "more replicas need to be updated" if status.health == "Progressing" else ""
+
+
+def _plan_rows(rollout: SimulatedRollout, to_unix_time: ToUnixTime) -> list[SampleRow]:
+    strategy = rollout.spec.strategy
+    is_manual = isinstance(strategy, BlueGreenStrategy) and strategy.manual
+    texts = [_step_text(step, to_unix_time) for step in rollout.spec.steps]
+    steps = f"[{' '.join(texts)}]" if texts else ""
+    return _rows(rollout, 1, steps=steps, auto_promotion="false" if is_manual else "")
+
+
+def _step_text(step: CanaryStep, to_unix_time: ToUnixTime) -> str:
+    """Return a step as Go prints it; a pause has the seconds that it lasts on a real clock."""
+    match step:
+        case SetWeight(weight):
+            return f"map[setWeight:{weight}]"
+        case Pause(None):
+            return "map[pause:map[]]"
+        case Pause(seconds):
+            return f"map[pause:map[duration:{to_unix_time(seconds or 0.0) - to_unix_time(0.0):g}s]]"
+        case SetCanaryScale(replicas):
+            return f"map[setCanaryScale:map[replicas:{replicas}]]"
 
 
 def _weight_rows(rollout: SimulatedRollout, _: ToUnixTime) -> list[SampleRow]:
@@ -120,3 +177,8 @@ FAMILIES: tuple[tuple[str, str, StateRows], ...] = (
         _field(lambda rollout: rollout.status.observed_generation or None),
     ),
 )
+
+DETAILED_FAMILIES: tuple[tuple[str, str, StateRows], ...] = (
+    ("rollout_spec_info", "What a Rollout is asked to do", _plan_rows),
+)
+"""What the second configuration adds, as far as the simulator has it."""

@@ -43,7 +43,9 @@ def metric_key(metric: MetricView) -> MetricKey:
 
 def traffic_queries(metric: MetricView, values: Mapping[str, str]) -> TrafficQueries | None:
     """Return what to query about a metric; None if it is no share, or if an argument's value is missing."""
-    text = substitute_known(metric.text(*QUERY), values)
+    # As written: `text` would have the arguments' own values in place, which `values` override.
+    query = metric.raw(*QUERY)
+    text = substitute_known(query, values) if isinstance(query, str) else ""
     unversioned = _VERSION_MATCHER.sub("", text)
     if OPEN in unversioned:
         return None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped] # it ships no types
 
+from exporter.net.credential_shape import describe_credential
 from exporter.net.gzip import GZIP_ERRORS, gunzip_body
 from exporter.net.proxy import environment_proxy
-from exporter.otlp.transport.credential_shape import describe_credential
 from exporter.otlp.transport.credentials import OTLP_USER_AGENT, RequestCredentials
 from exporter.otlp.transport.grpc_status import CREDENTIAL_CODES, RESOURCE_EXHAUSTED, GrpcResponse
 from exporter.otlp.transport.response import CredentialRefused, NotSent, ResponseTooLarge, TransportOutcome

@@ -14,12 +14,12 @@ from aiohttp.http_exceptions import BadStatusLine
 from multidict import CIMultiDict
 from yarl import URL
 
+from exporter.net.credential_shape import describe_credential
 from exporter.net.errors import CONNECT_KINDS, ErrorKind, ResponseTooLargeError, classify_error, error_reason
 from exporter.net.gzip import decompress_prefix, is_gzip
 from exporter.net.http import SessionClient, open_session, read_response
 from exporter.net.proxy import environment_proxy
 from exporter.net.response import HttpResponse
-from exporter.otlp.transport.credential_shape import describe_credential
 from exporter.otlp.transport.credentials import OTLP_USER_AGENT, RequestCredentials
 from exporter.otlp.transport.http_status import PROTOBUF, refuses_credential
 from exporter.otlp.transport.response import (

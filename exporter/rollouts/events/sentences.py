@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.durations import duration as duration_text
 from exporter.rollouts.events.model import TransitionType
-from exporter.rollouts.explain.sentences import duration as duration_text
 from exporter.rollouts.explain.sentences import quoted
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from exporter.rollouts.details import NO_DETAILS, RUNNING_PHASES
 from exporter.rollouts.explain.causes import INCONCLUSIVE_ANALYSIS, INCONCLUSIVE_EXPERIMENT
 from exporter.rollouts.explain.model import Activity, StepPosition
+from exporter.rollouts.model import CANARY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from exporter.rollouts.details import CanaryStep, RolloutDetails
     from exporter.rollouts.model import Rollout, RolloutStatus
@@ -50,6 +51,33 @@ def step_position(status: RolloutStatus) -> StepPosition | None:
         return None
     step = current_step(status)
     return StepPosition(int(status.step_index), len(steps), step.kind if step is not None else "done")
+
+
+def set_weight(rollout: Rollout) -> float | None:
+    """Return the weight in [0, 1] that the canary is set to: by the router as shown, else by the steps.
+
+    None without an update of a canary, or if no source shows it. The canary's true share follows as pods become ready.
+    """
+    status, router = rollout.observation.status, rollout.state.weight
+    if status is None or rollout.state.strategy != CANARY or not is_updating(status):
+        return None
+    if status.aborted:
+        return 0.0
+    if router is not None and router.is_exact and router.fraction is not None:
+        return router.fraction
+    steps = (status.details or NO_DETAILS).plan.steps
+    if steps is None or status.step_index is None:
+        return None
+    return weight_at(steps, int(status.step_index), status.max_weight)
+
+
+def weight_at(steps: Sequence[CanaryStep], index: int, max_weight: float) -> float | None:
+    """Return the weight in [0, 1] of the last `setWeight` up to a step: 0 before the first, 1 behind all steps."""
+    if index >= len(steps):
+        return 1.0
+    reached = [step.weight for step in steps[: index + 1] if step.kind == "setWeight"]
+    weight = reached[-1] if reached else 0.0
+    return None if weight is None or max_weight <= 0 else min(weight / max_weight, 1.0)
 
 
 def wait(status: RolloutStatus) -> Wait:

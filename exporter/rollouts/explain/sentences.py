@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from exporter.durations import duration
 from exporter.rollouts.details import FINISHED_BADLY, RUNNING_PHASES, MetricMeasurements
 from exporter.rollouts.explain import position
 from exporter.rollouts.explain.causes import ABORT_PREFIX, INCONCLUSIVE_ANALYSIS, INCONCLUSIVE_EXPERIMENT, is_up_to_date
@@ -34,8 +35,6 @@ _WORDS_OF_MESSAGE: Final = {
 }
 """One wording in Argo Rollouts 1.6 to 1.11 (`rolloututil.CalculateRolloutStatus`)."""
 _NOTHING: Final = "Nothing."
-_MINUTE: Final = 60
-_HOURS_IN_WORDS: Final = 48
 _Words = tuple[str, str]
 """Sentence and what to do."""
 
@@ -100,25 +99,13 @@ def image_changes(images: RevisionImages | None) -> str:
     if images is None:
         return ""
     pairs = [(images.stable.get(name, ""), image) for name, image in images.current.items()]
-    changed = [f"{_short(old) or 'none'} → {_short(new)}" for old, new in pairs if old != new]
+    changed = [f"{short_image(old) or 'none'} → {short_image(new)}" for old, new in pairs if old != new]
     return ", ".join(changed)
 
 
-def _short(image: str) -> str:
+def short_image(image: str) -> str:
+    """Return an image without its registry: `app:v1`."""
     return image.rpartition("/")[2]
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words: `40 s`, `7 min`, `3 h 20 min`, `2 d`."""
-    seconds = max(seconds, 0.0)
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(int(seconds) // _MINUTE, _MINUTE)
-    if not hours:
-        return f"{minutes} min"
-    if hours < _HOURS_IN_WORDS:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} d"
 
 
 def quoted(text: str) -> str:
@@ -401,7 +388,7 @@ def _settled(situation: _Situation) -> _Words:
     status, view = situation.status, situation.rollout.observation.view
     revision = f"revision {situation.explanation.revision}" if situation.explanation.revision else "one revision"
     images = situation.explanation.images
-    names = ", ".join(map(_short, images.current.values())) if images is not None else ""
+    names = ", ".join(map(short_image, images.current.values())) if images is not None else ""
     running = f"{revision} ({names})" if names else revision
     if status is not None and status.current_hash and not is_up_to_date(status):
         return (

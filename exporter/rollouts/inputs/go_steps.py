@@ -71,6 +71,8 @@ def _step(text: str) -> CanaryStep | None:
     fields = dict(_fields(value.removeprefix("map[").removesuffix("]"))) if value.startswith("map[") else {}
     if kind == "pause":
         return CanaryStep(kind, duration=parse_duration(fields.get("duration", "")))
+    if kind == "setWeight" and re.fullmatch(r"[0-9]{1,9}", value):
+        return CanaryStep(kind, weight=float(value))
     if kind in _ROUTES:
         return CanaryStep(kind, route=fields.get("name", ""), makes_route=any(name in fields for name in _ROUTES[kind]))
     return CanaryStep(kind)

@@ -145,6 +145,21 @@ async def test_traffic_is_read_from_the_store_without_the_matchers_of_a_version(
     assert all('service="checkout"' in query and "hash" not in query for query in queries)
 
 
+async def test_a_value_of_the_command_line_overrides_the_default_of_an_argument() -> None:
+    async def reply(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=number(1.0), content_type="application/json")
+
+    share = (
+        (PAIRS / "bursty.bad.yaml").read_text().replace("- name: service\n", "- name: service\n      value: default\n")
+    )
+    assert "value: default" in share
+    async with api(reply) as served:
+        await add_traffic(parse_texts(share), served.address, None, {"service": "checkout"})
+    queries = [str(request.form["query"]) for request in served.requests]
+    assert queries
+    assert all('service="checkout"' in query for query in queries)
+
+
 async def test_a_store_that_cannot_be_read_is_an_error_and_an_argument_without_a_value_is_skipped() -> None:
     share = (PAIRS / "bursty.bad.yaml").read_text()
     async with api(respond_with("{}", 401)) as served:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.otlp.transport.credential_shape import describe_credential
+from exporter.net.credential_shape import describe_credential
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.grpc import GrpcTransport
 from exporter.otlp.transport.http import HttpTransport
 from exporter.otlp.transport.response import classify
-
-from .backend import Backend, status
-from .grpc_backend import GrpcBackend, fail
+from tests.otlp.backend import Backend, status
+from tests.otlp.grpc_backend import GrpcBackend, fail
 
 if TYPE_CHECKING:
     from exporter.otlp.transport.response import TransportOutcome

@@ -1,0 +1,1 @@
+"""The pages in HTML and in a real browser; `python -m tests.pages` draws them."""

@@ -1,0 +1,69 @@
+"""A provider of pages with fixed values, whose cycles a test ends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from exporter.web.server import DataSources
+from tests.pages import samples
+
+if TYPE_CHECKING:
+    from exporter.web.model import (
+        ConfigurationPage,
+        DeliveryPage,
+        FleetPage,
+        FleetQuery,
+        GatesPage,
+        PageHead,
+        RolloutPage,
+        TargetsPage,
+        TimelineQuery,
+    )
+    from exporter.web.page_routes import PageProvider
+
+
+class FixedPages:
+    """Returns the samples of the rendering tests; `reads` are the queries of the fleet page that were answered."""
+
+    def __init__(self, head: PageHead = samples.HEAD) -> None:
+        self._head = head
+        self.next_cycle = asyncio.Event()
+        self.cycle_count = 0
+        self.interval = 15.0
+        self.reads: list[FleetQuery] = []
+
+    def end_cycle(self) -> None:
+        """Wake the readers."""
+        self.cycle_count += 1
+        self.next_cycle.set()
+        self.next_cycle = asyncio.Event()
+
+    async def head(self) -> PageHead:
+        return self._head
+
+    async def fleet(self, query: FleetQuery) -> FleetPage:
+        self.reads.append(query)
+        return replace(samples.FLEET, head=self._head, query=query)
+
+    async def rollout_page(self, namespace: str, name: str, _: TimelineQuery) -> RolloutPage:
+        is_known = (namespace, name) == (samples.ROLLOUT.namespace, samples.ROLLOUT.name)
+        return samples.ROLLOUT if is_known else samples.MISSING_ROLLOUT
+
+    async def delivery(self) -> DeliveryPage:
+        return samples.UNDELIVERED if self._head is samples.TROUBLE else samples.DELIVERY
+
+    async def targets(self) -> TargetsPage:
+        return samples.TARGETS
+
+    async def gates(self) -> GatesPage:
+        return samples.GATES
+
+    async def configuration(self) -> ConfigurationPage:
+        return samples.CONFIGURATION
+
+
+def page_sources(pages: PageProvider) -> DataSources:
+    """Return what a server needs to serve pages."""
+    return DataSources(tuple, lambda: {"rollouts": []}, tuple, tuple, pages=pages)

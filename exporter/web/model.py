@@ -117,7 +117,10 @@ class StepMark:
 
 @dataclass(frozen=True, slots=True)
 class TrafficShare:
-    """The canary's traffic in [0, 1]: the weight that is `set`, the share that is `true`, by `method`, and why."""
+    """The new revision's traffic in [0, 1]: the weight that is `set`, the share that is `true`, by `method`, and why.
+
+    With blueGreen the share is 0 before the switch of the active Service, and 1 after it.
+    """
 
     set: float | None = None
     true: float | None = None

@@ -135,6 +135,7 @@ BLUE_GREEN = RolloutCard(
     40.0,
     "Revision 7 has been rolling out for 40 s: new pods are not available yet.",
     "Nothing.",
+    share=TrafficShare(true=0.0, method="active_service"),
     stable="frontend:41",
     current="frontend:42",
     pods=(RolePods("stable", 3, 3), RolePods("preview", 3, 1)),

@@ -21,6 +21,7 @@ from exporter.web.model import (
     SortKey,
     Timeline,
     TimelineQuery,
+    TrafficShare,
     Urgency,
 )
 from exporter.web.pages import configuration, delivery, fleet, gates, rollout, targets, timeline
@@ -307,3 +308,27 @@ def test_a_timeline_is_first_as_wide_as_its_history_six_hours_at_most(held_secon
 def test_settings_that_are_set_stand_before_those_with_their_default() -> None:
     page = configuration.render(samples.CONFIGURATION)
     assert page.index("otlp.endpoint") < page.index("<details") < page.index("<code>argo.interval")
+
+
+def test_marks_at_the_same_place_leave_the_most_important_one() -> None:
+    mark = samples.TIMELINE.marks[0]
+    times = (("aborted", 49.9), ("paused", 50.0), ("step_reached", 49.7), ("paused", 90.0))
+    line = Timeline(0.0, 100.0, marks=tuple(replace(mark, timestamp=time, type=kind) for kind, time in times))
+    assert [(drawn.x, drawn.shape) for drawn in timeline.draw(line, 100.0).marks] == [
+        ("49.90%", "abort"),
+        ("90.00%", "pause"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "preview frontend:42 0 % active frontend:41 100 %"),
+        (1.0, "new frontend:42 100 % stable frontend:41 0 %"),
+        (None, f"new frontend:42 {NOT_KNOWN} stable frontend:41 {NOT_KNOWN}"),
+    ],
+)
+def test_a_blue_green_update_names_the_version_that_has_the_traffic(share: float | None, text: str) -> None:
+    card = replace(samples.BLUE_GREEN, share=TrafficShare(true=share))
+    page = ParsedPage(fleet.render(FleetPage(samples.HEAD, cards=(card,))))
+    assert text in page.text.replace("\N{NO-BREAK SPACE}", " ")

@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
 
 class FixedPages:
-    """Returns the samples of the rendering tests; `reads` are the queries of the fleet page that were answered."""
+    """Returns the samples of the rendering tests, or what a test sets instead.
+
+    `reads` are the queries of the fleet page that were answered.
+    """
 
     def __init__(self, head: PageHead = samples.HEAD) -> None:
-        self._head = head
+        self.page_head = head
+        self.fleet_page = samples.FLEET
+        self.rollout_page_shown = samples.ROLLOUT
         self.next_cycle = asyncio.Event()
         self.cycle_count = 0
         self.interval = 15.0
@@ -41,18 +46,18 @@ class FixedPages:
         self.next_cycle = asyncio.Event()
 
     async def head(self) -> PageHead:
-        return self._head
+        return self.page_head
 
     async def fleet(self, query: FleetQuery) -> FleetPage:
         self.reads.append(query)
-        return replace(samples.FLEET, head=self._head, query=query)
+        return replace(self.fleet_page, head=self.page_head, query=query)
 
     async def rollout_page(self, namespace: str, name: str, _: TimelineQuery) -> RolloutPage:
         is_known = (namespace, name) == (samples.ROLLOUT.namespace, samples.ROLLOUT.name)
-        return samples.ROLLOUT if is_known else samples.MISSING_ROLLOUT
+        return self.rollout_page_shown if is_known else samples.MISSING_ROLLOUT
 
     async def delivery(self) -> DeliveryPage:
-        return samples.UNDELIVERED if self._head is samples.TROUBLE else samples.DELIVERY
+        return samples.UNDELIVERED if self.page_head is samples.TROUBLE else samples.DELIVERY
 
     async def targets(self) -> TargetsPage:
         return samples.TARGETS

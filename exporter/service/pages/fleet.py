@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.explain.position import set_weight
 from exporter.rollouts.explain.sentences import short_image
-from exporter.rollouts.model import UpdateState
+from exporter.rollouts.model import BLUE_GREEN, UpdateState
 from exporter.service.pages.urgency import urgencies
 from exporter.web.model import PAGE_ROWS, RolePods, RolloutCard, SortKey, StepMark, TrafficShare, Urgency
 
@@ -181,11 +181,21 @@ def step_mark(rollout: Rollout, explanation: Explanation) -> StepMark | None:
 
 
 def traffic_share(rollout: Rollout) -> TrafficShare:
-    """Return the canary's share as it is set, and as it is."""
+    """Return the share of the new revision as it is set, and as it is."""
+    if rollout.state.strategy == BLUE_GREEN:
+        return TrafficShare(true=_switched_share(rollout), method="active_service")
     fraction = rollout.fraction
     if fraction is None:
         return TrafficShare(set_weight(rollout))
     return TrafficShare(set_weight(rollout), fraction.value, fraction.method, fraction.reason)
+
+
+def _switched_share(rollout: Rollout) -> float | None:
+    """Return 1 from the switch of the active Service on, 0 before; None if it is not known what that selects."""
+    hashes, active = rollout.state.hashes, rollout.observation.details.active_hash
+    if not active or active not in {hashes.current, hashes.stable}:
+        return None
+    return 1.0 if active == hashes.current else 0.0
 
 
 def revision_names(rollout: Rollout, explanation: Explanation) -> tuple[str, str]:

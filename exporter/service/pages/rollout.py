@@ -13,7 +13,7 @@ from exporter.rollouts.events.model import TransitionType
 from exporter.rollouts.explain.position import current_step
 from exporter.rollouts.explain.sentences import quoted, short_image
 from exporter.rollouts.explain.words import METHODS, UNKNOWN_REASONS
-from exporter.service.pages.fleet import revision_number, step_mark
+from exporter.service.pages.fleet import revision_number, step_mark, traffic_share
 from exporter.service.pages.timeline import BEGINNINGS, attempt_of
 from exporter.web import exposition_writer
 from exporter.web.model import (
@@ -130,12 +130,12 @@ def _revision_line(rollout: Rollout, pod_hash: str, pod_count: int) -> RevisionL
 
 def _share_of(rollout: Rollout, pod_hash: str) -> float | None:
     """Return a revision's share of the traffic in [0, 1], None if it is not known; old revisions have none of it."""
-    hashes, fraction = rollout.state.hashes, rollout.fraction
-    if fraction is None or fraction.value is None or not hashes.stable or not hashes.current:
+    hashes, share = rollout.state.hashes, traffic_share(rollout).true
+    if share is None or not hashes.stable or not hashes.current:
         return None
     if hashes.stable == hashes.current:
         return 1.0 if pod_hash == hashes.stable else 0.0
-    return {hashes.current: fraction.value, hashes.stable: 1.0 - fraction.value}.get(pod_hash, 0.0)
+    return {hashes.current: share, hashes.stable: 1.0 - share}.get(pod_hash, 0.0)
 
 
 def pod_lines(pods: PodRoles) -> tuple[PodLine, ...]:

@@ -220,10 +220,17 @@
     target.closest("[data-key]").scrollIntoView({ block: "nearest" });
   }
 
+  let cameFrom = ""; // no request has a referrer
+  try { cameFrom = sessionStorage.getItem("left") || ""; } catch { /* as above */ }
+  addEventListener("pagehide", () => {
+    try { sessionStorage.setItem("left", location.href); } catch { /* as above */ }
+  });
+
   function goBack() {
     const back = document.querySelector("[data-back]");
-    if (back && document.referrer.startsWith(back.href.split("?")[0]) && history.length > 1) history.back();
-    else if (back) location.assign(back.href);
+    if (!back) return;
+    // The browser has the filter and the scroll position of the page before, if that was the fleet.
+    if (cameFrom.split("?")[0] === back.href) history.back(); else location.assign(back.href);
   }
 
   function follow(name) {
@@ -292,8 +299,10 @@
     });
     document.addEventListener("click", (event) => {
       if (event.target.matches("button.copy")) copy(event.target);
+      const isPlain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
+      if (isPlain && event.target.closest("[data-back]")) { event.preventDefault(); goBack(); }
       const zoom = event.target.closest(".zoom a");
-      if (zoom && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      if (isPlain && zoom) {
         event.preventDefault();
         history.replaceState(null, "", zoom.getAttribute("href"));
         update();

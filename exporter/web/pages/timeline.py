@@ -17,15 +17,15 @@ from exporter.web.pages.query import ZOOM_HOURS, timeline_href
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.web.model import Timeline
+    from exporter.web.model import Timeline, TimelineMark
 
 BAND_HEIGHT: Final = 26
 SHARE_TOP: Final = 44
 SHARE_HEIGHT: Final = 96
 MARKS_TOP: Final = 162
 """Pixels from the top."""
-MAX_MARKS: Final = 300
-"""More are drawn on top of each other; the newest are shown."""
+MARK_PERCENT: Final = 0.7
+"""Width of a mark on a screen of a desk; of those at the same place the most important one is drawn."""
 _LABEL_PERCENT: Final = 1.2
 """Width of a character of a band's label on a screen of a desk; a label that does not fit is left out."""
 _NARROW_LABEL_PERCENT: Final = 2.6
@@ -50,6 +50,8 @@ MARK_SHAPES: Final = {
     "recovered": "end",
 }
 """The shape of each type of transition; others are a step's."""
+_LEAST_FIRST: Final = ("step", "analysis", "pause", "start", "end", "abort")
+"""Shapes by how much a person looks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +207,18 @@ def _y(share: float) -> float:
 
 
 def _marks(timeline: Timeline, scale: _Scale) -> Iterator[DrawnMark]:
-    for mark in timeline.marks[-MAX_MARKS:]:
-        if scale.start <= mark.timestamp <= scale.end:
-            word = mark.type.replace("_", " ")
-            yield DrawnMark(
-                scale.x(mark.timestamp),
-                MARK_SHAPES.get(mark.type, "step"),
-                f"{_clock(mark.timestamp)} {word}: {mark.text}",
-            )
+    inside = [mark for mark in timeline.marks if scale.start <= mark.timestamp <= scale.end]
+    by_place = {
+        round(scale.place(mark.timestamp) / MARK_PERCENT): mark
+        for mark in sorted(inside, key=lambda mark: _LEAST_FIRST.index(_shape(mark)))
+    }
+    for _, mark in sorted(by_place.items()):
+        text = f"{_clock(mark.timestamp)} {mark.type.replace('_', ' ')}: {mark.text}"
+        yield DrawnMark(scale.x(mark.timestamp), _shape(mark), text)
+
+
+def _shape(mark: TimelineMark) -> str:
+    return MARK_SHAPES.get(mark.type, "step")
 
 
 def _ticks(scale: _Scale) -> Iterator[AxisTick]:

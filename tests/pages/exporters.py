@@ -1,0 +1,94 @@
+"""Running exporters for a browser: between a recording whose time a test sets, or a large page, and no backend."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import ClientSession, ClientTimeout, web
+
+from exporter.config import load
+from exporter.demo.servers import serve_path, serve_recording
+from exporter.metrics import Source
+from exporter.service.app import App
+from tests.bench.fleet import Size, build_fleet
+from tests.bench.pages import argo_page
+from tests.real_stores import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+INTERVAL: Final = 0.2
+"""Seconds between two scrapes."""
+PREFIX: Final = "/tools/rollouts"
+
+
+@dataclass
+class RecordedTime:
+    """The recorded seconds since the first frame that targets are at."""
+
+    seconds: float = 0.0
+
+
+@asynccontextmanager
+async def running(targets: Mapping[str, object], port: int = 0) -> AsyncIterator[str]:
+    """Run the exporter with targets; yield the address of its pages."""
+    port = port or free_port()
+    settings = {**targets, "argo.interval": INTERVAL, "web.listen": f"127.0.0.1:{port}"}
+    app = App(load(None, {}, settings), "exporter-0")
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        stop.set()
+        await task
+
+
+@asynccontextmanager
+async def replaying(frames: Path, time: RecordedTime) -> AsyncIterator[str]:
+    """Run the exporter with the targets of a recording."""
+    async with serve_recording(frames, lambda: time.seconds) as (targets, _):
+        addresses = {
+            f"{source}.targets": [target.address for target in targets if target.source is source] for source in Source
+        }
+        intervals = {f"{source}.interval": INTERVAL for source in Source if addresses[f"{source}.targets"]}
+        async with running({**addresses, **intervals}) as url:
+            yield url
+
+
+@asynccontextmanager
+async def with_rollouts(count: int) -> AsyncIterator[str]:
+    """Run the exporter with a controller of so many rollouts."""
+    page = "".join(argo_page(build_fleet(Size(count, 4 * count))))
+
+    async def respond(_: web.Request) -> web.Response:
+        return web.Response(text=page)
+
+    async with serve_path(respond) as address, running({"argo.targets": [address]}) as url:
+        yield url
+
+
+@asynccontextmanager
+async def behind_prefix(url: str) -> AsyncIterator[str]:
+    """Serve pages below a path, which is taken away before they are asked for, as an Ingress does."""
+    async with ClientSession(timeout=ClientTimeout(total=None), auto_decompress=False) as session:
+
+        async def forward(request: web.Request) -> web.StreamResponse:
+            path = request.raw_path.removeprefix(f"{PREFIX}/")
+            headers = {name: request.headers[name] for name in ("Accept", "Accept-Encoding") if name in request.headers}
+            async with session.get(url + path, headers=headers) as answer:
+                response = web.StreamResponse(status=answer.status)
+                for name in ("Content-Type", "Content-Encoding", "Content-Security-Policy"):
+                    if name in answer.headers:
+                        response.headers[name] = answer.headers[name]
+                await response.prepare(request)
+                async for block in answer.content.iter_any():
+                    await response.write(block)
+                return response
+
+        async with serve_path(forward, path=PREFIX + "/{path:.*}") as address:
+            yield f"http://{address}{PREFIX}/"

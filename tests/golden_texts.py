@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 from tests.recorded import ARCHIVES, Recordings, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def print_or_write(
-    description: str | None, folder: Path, text_of: Callable[[Recordings, str], str], archives: Path = ARCHIVES
+    description: str | None,
+    folder: Path,
+    text_of: Callable[[Recordings, str], str],
+    archives: Path = ARCHIVES,
+    names: Sequence[str] = (),
 ) -> None:
-    """Print the text of each recording, or write it into a folder with the option --write."""
+    """Print the text of each recording (of `names`, if given), or write it into a folder with the option --write."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"write {folder.name}/*.txt instead of printing")
     write = parser.parse_args().write
     with tempfile.TemporaryDirectory() as directory:
         recordings = Recordings(unpack(Path(directory), archives))
-        for name in recordings.names:
+        for name in names or recordings.names:
             text = text_of(recordings, name)
             if write:
                 folder.mkdir(exist_ok=True)

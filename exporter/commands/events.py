@@ -85,7 +85,9 @@ def _message_line(destination: str, body: bytes) -> str:
         text = body.decode()
         document = json.loads(text)
     except ValueError:  # protobuf
-        document = f"{len(body)} bytes of OTLP"
+        from exporter.notify.otlp import readable_request  # noqa: PLC0415 - OTLP's messages are loaded only if needed
+
+        document = readable_request(destination, body)
     return json.dumps({"destination": destination, "message": document}, ensure_ascii=False)
 
 

@@ -169,6 +169,8 @@ class OtlpSection(Section):
     """Timeout of a request; 0: no limit."""
     logs: bool = False
     """Whether to push a log record for each transition, to /v1/logs of the same endpoint."""
+    traces: bool = False
+    """Whether to push a trace of each update when it ends, to /v1/traces of the same endpoint."""
     grace: values.NonNegativeSeconds = 10.0
     """How long to deliver queued requests at shutdown; Kubernetes kills a pod after 30s by default."""
     tls: ClientTlsSection = ClientTlsSection()

@@ -215,10 +215,11 @@ def webhooks(settings: Settings) -> Iterator[CrossFieldIssue]:
             yield CrossFieldIssue((*path, "url_file"), "there is not one URL", "set either `url_file` or `url`")
 
 
-def log_records(settings: Settings) -> Iterator[CrossFieldIssue]:
-    """Log records have an endpoint to go to."""
-    if settings.otlp.logs and settings.otlp.endpoint is None:
-        yield CrossFieldIssue(("otlp", "logs"), "there is no endpoint", "set `otlp.endpoint`")
+def other_signals(settings: Settings) -> Iterator[CrossFieldIssue]:
+    """Log records and traces have an endpoint to go to."""
+    for signal, is_on in (("logs", settings.otlp.logs), ("traces", settings.otlp.traces)):
+        if is_on and settings.otlp.endpoint is None:
+            yield CrossFieldIssue(("otlp", signal), "there is no endpoint", "set `otlp.endpoint`")
 
 
 def endpoint_scheme(settings: Settings) -> Iterator[CrossFieldIssue]:
@@ -399,7 +400,7 @@ CHECKS: tuple[tuple[Callable[[Settings], Iterator[CrossFieldIssue]], frozenset[s
     (shadow_gates, frozenset({"gates", "template", "address", "cluster", "organization", "derive"})),
     (change_events, frozenset({"enabled", "dry_run", "refresh_token", "refresh_token_file"})),
     (webhooks, frozenset({"webhooks", "name", "url", "url_file"})),
-    (log_records, frozenset({"endpoint", "logs"})),
+    (other_signals, frozenset({"endpoint", "logs", "traces"})),
     (endpoint_scheme, frozenset({"endpoint", "protocol"})),
     (unverified_grpc, frozenset({"protocol", "insecure_skip_verify"})),
     (backoff, frozenset({"initial", "longest"})),

@@ -338,6 +338,22 @@ AttemptKey = tuple[float, int]
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptEvent:
+    """A transition within an attempt: `type` is a value of TransitionType, `step` as in `ShownState`.
+
+    Of an AnalysisRun there are its name (`run`), and at its end its `phase`, "" if it was cut short; `sentence` is of
+    its end and of a pause.
+    """
+
+    timestamp: float
+    type: str
+    step: tuple[int, int, str] | None = None
+    run: str = ""
+    phase: str = ""
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownState:
     """Part of `RolloutState`: what the transitions of earlier ticks have reported, so that none is reported again.
 
@@ -345,6 +361,7 @@ class ShownState:
     are known. `pauses` are the open pauses: reason and start (Unix seconds), one of reason "phase" by the controller's
     page alone. `degraded_since` (Unix seconds) is None unless the rollout is degraded for another reason than an abort.
     `attempt` is the one under way, None if it was not reported to begin; it stays, whatever the controller says later.
+    `history` are its transitions, for the trace at its end.
     """
 
     hash: str = ""
@@ -352,6 +369,7 @@ class ShownState:
     pauses: tuple[tuple[str, float], ...] = ()
     degraded_since: float | None = None
     attempt: AttemptKey | None = None
+    history: tuple[AttemptEvent, ...] = ()
 
 
 NOTHING_SHOWN: Final = ShownState()

@@ -23,6 +23,7 @@ from exporter.rollouts.model import (
     NO_ACCOUNT,
     NO_HASHES,
     NO_MEMORY,
+    AttemptEvent,
     ControllerProcess,
     PhaseHistory,
     ReplicaCounts,
@@ -375,6 +376,15 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "pauses": "pauses",
         "degraded": "degraded_since",
         "attempt": "attempt",
+        "history": "history",
+    },
+    AttemptEvent: {
+        "at": "timestamp",
+        "type": "type",
+        "step": "step",
+        "run": "run",
+        "phase": "phase",
+        "sentence": "sentence",
     },
 }
 """The keys of each dataclass in a row, in its order, with the attributes: rows outlive a renaming."""
@@ -392,6 +402,7 @@ _DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
     UpdateMemory: _defaults(NO_MEMORY),
     UpdateAccount: _defaults(NO_ACCOUNT),
     ShownState: _defaults(ShownState()),
+    AttemptEvent: _defaults(AttemptEvent(0.0, ""), "at", "type"),
 }
 """The members of the larger dataclasses that are not written if they have these values."""
 
@@ -484,16 +495,28 @@ def _rollout_state(namespace: str, name: str, document: dict[str, Any]) -> tuple
 
 
 def _shown_state(document: dict[str, Any]) -> ShownState:
-    pauses = tuple((str(reason), float(since)) for reason, since in document.get("pauses", ()))
-    step = None
-    if document.get("step") is not None:
-        index, count, kind = document["step"]
-        step = (int(index), int(count), str(kind))
     attempt = None
     if document.get("attempt") is not None:
         since, place = document["attempt"]
         attempt = (float(since), int(place))
-    return _dataclass(ShownState, {**document, "pauses": pauses, "step": step, "attempt": attempt})
+    members = {
+        "pauses": tuple((str(reason), float(since)) for reason, since in document.get("pauses", ())),
+        "step": _step(document.get("step")),
+        "attempt": attempt,
+        "history": tuple(map(_attempt_event, document.get("history", ()))),
+    }
+    return _dataclass(ShownState, {**document, **members})
+
+
+def _attempt_event(document: dict[str, Any]) -> AttemptEvent:
+    return _dataclass(AttemptEvent, {**document, "step": _step(document.get("step"))})
+
+
+def _step(document: Document | None) -> tuple[int, int, str] | None:
+    if document is None:
+        return None
+    index, count, kind = document
+    return int(index), int(count), str(kind)
 
 
 def _dataclass(kind: type[T], members: dict[str, Any]) -> T:

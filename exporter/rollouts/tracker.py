@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
-from exporter.rollouts.events.recognise import deletion, leader_changes, transitions_of
+from exporter.rollouts.events.recognise import attempt_history, deletion, leader_changes, transitions_of
 from exporter.rollouts.events.shown_state import follow
 from exporter.rollouts.explain.memory import remember
 from exporter.rollouts.inference.classify import observed_after
@@ -366,10 +366,13 @@ class RolloutTracker:
         self._at_rest.discard(key)
         joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
         rollout = replace(joined, run_counts=dict(Counter(state.runs.values())))
-        self._rollouts[key] = rollout = self._with_account(rollout, changes, now)
-        self._states[key] = rollout.state
+        rollout = self._with_account(rollout, changes, now)
         if previous is not None:
-            self._transitions += transitions_of(previous, rollout, changes, now)
+            transitions = transitions_of(previous, rollout, changes, now)
+            self._transitions += transitions
+            rollout = _with_history(rollout, transitions)
+        self._rollouts[key] = rollout
+        self._states[key] = rollout.state
 
     def _with_account(self, rollout: Rollout, changes: Sequence[UpdateTransition], now: float) -> Rollout:
         """Return a rollout with the account of this tick, and count its namespace's part."""
@@ -469,6 +472,15 @@ class RolloutTracker:
         complete = bool(led) and established and led == {c.process.installation for c in tick.controllers}
         complete_sources = self._sources.complete_sources | ({Source.ARGO} if complete else set())
         return AbsencePolicy(tick.now, self._policy.grace, self._states, tick.views.keys(), complete_sources)
+
+
+def _with_history(rollout: Rollout, transitions: Iterable[ReportedTransition]) -> Rollout:
+    """Return a rollout whose attempt under way remembers the transitions of this tick."""
+    last_shown = rollout.state.last_shown
+    history = attempt_history(last_shown, transitions)
+    if history == last_shown.history:
+        return rollout
+    return replace(rollout, state=replace(rollout.state, last_shown=replace(last_shown, history=history)))
 
 
 def _without_future(state: TrackerState, now: float, ended_info: float) -> TrackerState:

@@ -135,7 +135,7 @@ class App:
     def _load_notifier(self) -> Notifier | None:
         settings = self._settings
         is_notified = settings.webhooks or settings.grafana.address or settings.last9.change_events.enabled
-        if not (is_notified or settings.otlp.logs):
+        if not (is_notified or settings.otlp.logs or settings.otlp.traces):
             self._storage.outbox.drop_unknown(())
             return None
         from exporter.notify.notifier import Notifier  # noqa: PLC0415 - OTLP's messages take time and memory to load, so only if needed

@@ -46,8 +46,13 @@ def test_a_recording_shows_what_it_would_send(tmp_path: Path, explained_recordin
         frames,
         last9={"change_events": {"enabled": True, "dry_run": True}},
         webhooks=[{"url": "https://example.com/hook", "types": ["aborted"]}],
+        otlp={"endpoint": "https://otlp.example.com", "traces": True},
     )
-    assert {line["destination"] for line in lines} <= {"last9", "webhook"}
+    assert {line["destination"] for line in lines} <= {"last9", "webhook", "otlp_traces"}
+    stop = next(line["message"]["attributes"] for line in lines if line["message"].get("event_state") == "stop")
+    traces = [line["message"]["resourceSpans"][0] for line in lines if line["destination"] == "otlp_traces"]
+    ids = {trace["scopeSpans"][0]["spans"][0]["traceId"] for trace in traces}
+    assert stop["deployment_id"].replace("-", "") in ids
     starts = [line for line in lines if line["message"].get("event_state") == "start"]
     assert starts
     assert all(line["message"]["attributes"]["cluster"] == "prod-1" for line in starts)

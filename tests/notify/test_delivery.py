@@ -7,6 +7,7 @@ import json
 import re
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,19 @@ import pytest
 import yaml
 from aiohttp import web
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from exporter.config.settings import Settings
 from exporter.demo.servers import serve_recording
 from exporter.log import REDACTOR
 from exporter.notify.notifier import Notifier
 from exporter.otlp.delivery.sender import BackoffPolicy
+from exporter.otlp.transport.grpc import METHODS
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.self_metrics import SelfMetrics
 from exporter.storage import CycleCommit
 from tests.last9_api import WRITE_TOKEN, Last9Api, serve
+from tests.otlp.grpc_backend import GrpcBackend, fail
 from tests.process import start_exporter
 from tests.storage.support import Process, running, wait_until
 
@@ -183,6 +187,35 @@ async def test_a_destination_that_is_down_delays_no_other(tmp_path: Path, monkey
     (record,) = ExportLogsServiceRequest.FromString(by_path["/v1/logs"][1]).resource_logs[0].scope_logs[0].log_records
     assert record.event_name == "argo_rollouts.update_started"
     assert record.body.string_value == "Started"
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+async def test_log_records_and_traces_arrive_over_the_protocol_of_the_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    services = tuple(METHODS[signal].split("/")[1] for signal in ("logs", "traces"))
+    backend = GrpcBackend(services=services, replies=[fail("UNAVAILABLE"), fail("UNAUTHENTICATED")])
+    await backend.start()
+    ended = replace(started("cart"), type=TransitionType.ABORTED, timestamp=1_800_000_060.0)
+    try:
+        async with receiver() as (address, received):
+            endpoint = address if protocol == "http/protobuf" else f"http://{backend.target}"
+            otlp = {"endpoint": endpoint, "protocol": protocol, "logs": True, "traces": True, "compression": "none"}
+            process = Process(tmp_path / "storage")
+            async with notifying(process, settings(otlp=otlp), monkeypatch) as (notifier, _):
+                await commit(process, notifier, started("cart"), ended)
+                await wait_until(lambda: process.storage.outbox.account("otlp_logs").delivered == 2)
+                await wait_until(lambda: process.storage.outbox.account("otlp_traces").delivered == 1)
+    finally:
+        await backend.stop()
+    logs, traces = ([body for path, _, body in received if path == f"/v1/{signal}"] for signal in ("logs", "traces"))
+    if protocol == "grpc":
+        logs, traces = (backend.accepted_by_service[service] for service in services)
+    assert len(logs) == 2
+    (spans,) = ExportTraceServiceRequest.FromString(traces[0]).resource_spans[0].scope_spans
+    assert [span.name for span in spans.spans] == ["RUN shop/cart"]
+    assert spans.spans[0].status.message == "Started"
+    assert len(traces) == 1
 
 
 async def test_what_was_pending_at_a_kill_is_sent_by_the_next_process_as_it_was(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc  # type: ignore[import-untyped] # it ships no types
@@ -70,6 +72,8 @@ class GrpcBackend:
     bodies: list[bytes] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
     accepted_bodies: list[bytes] = field(default_factory=list)
+    services: tuple[str, ...] = (SERVICE,)
+    accepted_by_service: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     port: int = 0
     tls: Any = None
     max_request_bytes: int = 4 * 1024 * 1024
@@ -86,8 +90,9 @@ class GrpcBackend:
     async def start(self) -> None:
         options = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", self.max_request_bytes))
         self.server = grpc.aio.server(options=options)
-        export = grpc.unary_unary_rpc_method_handler(self._export)
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": export}),))
+        for service in self.services:
+            export = grpc.unary_unary_rpc_method_handler(partial(self._export, service))
+            self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": export}),))
         address = f"127.0.0.1:{self.port}"
         add = self.server.add_insecure_port
         self.port = self.server.add_secure_port(address, self.tls) if self.tls else add(address)
@@ -98,11 +103,12 @@ class GrpcBackend:
             await self.server.stop(0)
             self.server = None
 
-    async def _export(self, body: bytes, context: Any) -> bytes:
+    async def _export(self, service: str, body: bytes, context: Any) -> bytes:
         self.bodies.append(body)
         self.peers.append(context.peer())
         self.metadata.append(dict(context.invocation_metadata()))
         reply = self.replies.pop(0) if self.replies else self.always
         response_body = await reply(body, context)
         self.accepted_bodies.append(body)
+        self.accepted_by_service[service].append(body)
         return response_body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.notify.destinations import change_events, grafana, otlp_logs, webhook
+from exporter.notify.destinations import change_events, grafana, otlp_logs, otlp_traces, webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,4 +17,5 @@ DESTINATIONS: Final[tuple[Callable[[Settings], Iterable[MessageDestination]], ..
     webhook.configured,
     grafana.configured,
     otlp_logs.configured,
+    otlp_traces.configured,
 )

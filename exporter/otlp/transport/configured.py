@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from exporter.config.settings import Settings
     from exporter.otlp.transport.grpc import GrpcTransport
 
+Signal = Literal["metrics", "logs", "traces"]
+
 
 def retry_rules(settings: Settings) -> RetryRules:
     """Return which statuses are retried, according to `otlp.retry`."""
@@ -22,7 +24,7 @@ def retry_rules(settings: Settings) -> RetryRules:
     return RetryRules(retry.strict, frozenset(retry.codes) - {f"-{code}" for code in removed}, removed)
 
 
-def transport(settings: Settings, signal: Literal["metrics", "logs"] = "metrics") -> HttpTransport | GrpcTransport:
+def transport(settings: Settings, signal: Signal = "metrics") -> HttpTransport | GrpcTransport:
     """Return the HTTP or gRPC transport of a signal to the endpoint; an asynchronous context manager."""
     otlp = settings.otlp
     target, tls = otlp.grpc_target

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 METHODS: Final = {
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
 }
 CHANNEL_OPTIONS: Final = (
     ("grpc.primary_user_agent", OTLP_USER_AGENT),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.rollouts.explain.model import Cause, RevisionImages, StepPosition
-    from exporter.rollouts.model import AttemptKey, RolloutKey
+    from exporter.rollouts.model import AttemptEvent, AttemptKey, RolloutKey
 
 
 class TransitionType(StrEnum):
@@ -41,7 +41,8 @@ class ReportedTransition:
     about: of one that ended, not of what followed. `step` is where it was then. `fraction` is the canary's share after
     it. `duration` (seconds) is that of the update that ended, of the pause, of the AnalysisRun, or of the time in which
     the rollout was degraded. `attempt` is the one that it begins, ends or is part of, None if that was not reported to
-    begin. `uid`, `strategy` and `labels` are the rollout's.
+    begin. `uid`, `strategy` and `labels` are the rollout's. `run` and `phase` are the name of an AnalysisRun, and its
+    phase at its end ("" if it was cut short). `history` are the transitions of the attempt that this one ends.
     """
 
     timestamp: float
@@ -59,3 +60,6 @@ class ReportedTransition:
     uid: str = ""
     strategy: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""
+    phase: str = ""
+    history: tuple[AttemptEvent, ...] = ()

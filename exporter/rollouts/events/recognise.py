@@ -17,7 +17,7 @@ from exporter.rollouts.events.shown_state import PHASE
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.explain.model import Cause, RevisionImages, StepPosition
 from exporter.rollouts.inputs.controller import FINISHED_PHASES
-from exporter.rollouts.model import Transition, UpdateState
+from exporter.rollouts.model import AttemptEvent, Transition, UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from exporter.rollouts.details import Images
     from exporter.rollouts.explain.model import Explanation
     from exporter.rollouts.model import (
-        AttemptKey,
         ControllerProcess,
         Rollout,
         RolloutKey,
@@ -44,6 +43,8 @@ _BEGINNINGS: Final = frozenset({Transition.STARTED, Transition.SUPERSEDED})
 ATTEMPT_BEGINNINGS: Final = frozenset({TransitionType.UPDATE_STARTED, TransitionType.RETRIED})
 ATTEMPT_ENDS: Final = frozenset(_RESULTS.values())
 """The transitions that begin and end an attempt at an update; so does a deletion."""
+MAX_HISTORY: Final = 256
+"""Transitions of an attempt that are remembered: a trace of more spans is not readable, and state is written often."""
 _NO_RESUMPTION: Final = frozenset(
     {Transition.ABORTED, Transition.ROLLED_BACK, Transition.SUPERSEDED, Transition.STARTED, Transition.RETRIED}
 )
@@ -59,7 +60,7 @@ def transitions_of(
     """
     if before.first_seen != rollout.state.first_seen:  # deleted, and created again under the same name
         return (deletion(rollout.key, before, now, rollout.observation.details.labels),)
-    return tuple(_with_attempts(_Recognition(before, rollout, tuple(changes), now).all(), before.last_shown.attempt))
+    return tuple(_with_attempts(_Recognition(before, rollout, tuple(changes), now).all(), before.last_shown))
 
 
 def deletion(key: RolloutKey, state: RolloutState, now: float, labels: Mapping[str, str]) -> ReportedTransition:
@@ -74,23 +75,51 @@ def deletion(key: RolloutKey, state: RolloutState, now: float, labels: Mapping[s
         hash=subject.hash,
         images=subject.images,
         attempt=state.last_shown.attempt,
+        history=state.last_shown.history,
         uid=state.uid,
         strategy=state.strategy,
         labels=labels,
     )
 
 
-def _with_attempts(
-    transitions: Iterable[ReportedTransition], attempt: AttemptKey | None
-) -> Iterator[ReportedTransition]:
-    """Yield the transitions of a tick with the attempt of each; `attempt` is the one that was under way before."""
-    begun = 0
+def _with_attempts(transitions: Iterable[ReportedTransition], last_shown: ShownState) -> Iterator[ReportedTransition]:
+    """Yield the transitions of a tick with the attempt of each, that which ends one with its history.
+
+    `last_shown` is of the tick before.
+    """
+    attempt, history, begun = last_shown.attempt, last_shown.history, 0
     for transition in transitions:
         if transition.type in ATTEMPT_BEGINNINGS:
-            attempt, begun = (transition.timestamp, begun), begun + 1
-        yield replace(transition, attempt=attempt)
-        if transition.type in ATTEMPT_ENDS:
-            attempt = None
+            attempt, history, begun = (transition.timestamp, begun), (), begun + 1
+        is_end = transition.type in ATTEMPT_ENDS
+        yield replace(transition, attempt=attempt, history=history if is_end else ())
+        attempt, history = (None, ()) if is_end else (attempt, continue_history(history, transition))
+
+
+def attempt_history(last_shown: ShownState, transitions: Iterable[ReportedTransition]) -> tuple[AttemptEvent, ...]:
+    """Return the history of the attempt under way after the transitions of a tick, which led to `last_shown`."""
+    history = last_shown.history
+    for transition in transitions:
+        if last_shown.attempt is not None and transition.attempt == last_shown.attempt:
+            history = continue_history(history, transition)
+    return history
+
+
+def continue_history(history: tuple[AttemptEvent, ...], transition: ReportedTransition) -> tuple[AttemptEvent, ...]:
+    """Return a history with one more transition, unless it is full."""
+    if len(history) >= MAX_HISTORY:
+        return history
+    step = transition.step
+    has_sentence = transition.type in {TransitionType.PAUSED, TransitionType.ANALYSIS_ENDED}
+    event = AttemptEvent(
+        transition.timestamp,
+        transition.type.value,
+        (step.index, step.count, step.kind) if step is not None else None,
+        transition.run,
+        transition.phase,
+        transition.sentence if has_sentence else "",
+    )
+    return (*history, event)
 
 
 def leader_changes(
@@ -211,12 +240,14 @@ class _Recognition:
         if details is not None and details.step is not None and not is_former:
             subject = replace(subject, step=self._step_at(details.step) or subject.step)
         times = (details.started_at, details.completed_at) if details is not None and phase else (None, None)
-        return self._transition(
+        transition = self._transition(
             TransitionType.ANALYSIS_ENDED if phase else TransitionType.ANALYSIS_STARTED,
             subject,
             sentence=run_sentence(self.rollout, name, phase),
             duration=times[1] - times[0] if times[0] is not None and times[1] is not None else None,
         )
+        is_cut_short = details is not None and details.was_terminated
+        return replace(transition, run=name, phase="" if is_cut_short else phase)
 
     # The update -------------------------------------------------------------------------------------------------------
 

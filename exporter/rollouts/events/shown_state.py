@@ -36,12 +36,14 @@ def follow(
     last = before.last_shown if before is not None else ShownState()
     transitions = {change.transition for change in changes}
     status = observation.status if observation.status is not None and _is_valid(state, observation.status) else None
+    attempt = _attempt(before, state, changes, now)
     return ShownState(
         hash=state.hashes.current,
         step=_step(last, state, status, restarted=not transitions.isdisjoint(RESTARTS)),
         pauses=_pauses(last, state, observation, status, now),
         degraded_since=_degraded_since(before, state, transitions, now) if observation.view else last.degraded_since,
-        attempt=_attempt(before, state, changes, now),
+        attempt=attempt,
+        history=last.history if attempt is not None and attempt == last.attempt else (),
     )
 
 

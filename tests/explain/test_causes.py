@@ -12,8 +12,9 @@ from exporter.rollouts.details import (
     MetricMeasurements,
     RolloutDetails,
     RolloutPlan,
+    StepPluginDetails,
 )
-from exporter.rollouts.explain.causes import abort_cause, current_cause
+from exporter.rollouts.explain.causes import abort_cause, current_cause, failed_plugin, failed_step
 from exporter.rollouts.explain.model import Cause
 from exporter.rollouts.model import NO_MEMORY, RolloutStatus
 
@@ -82,6 +83,18 @@ def test_without_counters_a_bare_abort_depends_on_the_time_since_the_last_progre
     plan = RolloutPlan(progress_deadline=60.0, progress_deadline_abort=True)
     aborted = replace(details(ABORT), plan=plan, aborted_at=200.0)
     assert abort_cause(STATUS, aborted, replace(NO_MEMORY, progressed_at=progressed_at)).cause is cause
+
+
+def test_of_several_plugins_the_last_that_failed_is_the_cause() -> None:
+    plugins = (
+        StepPluginDetails(1, "argoproj/ignored", phase="Failed"),
+        StepPluginDetails(2, "argoproj/unclear", phase="Inconclusive"),
+        StepPluginDetails(4, "argoproj/e2e", phase="Error"),
+        StepPluginDetails(5, "argoproj/next", phase="Running"),
+    )
+    failed = replace(details(f"{ABORT}: Step Plugin 4 (argoproj/e2e) failed: "), plugins=plugins)
+    assert failed_plugin(failed) == plugins[2]
+    assert failed_step(failed, abort_cause(STATUS, failed, NO_MEMORY)) == 4
 
 
 def test_a_run_that_is_deleted_since_is_remembered() -> None:

@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from exporter.notify.model import MessageDestination, attempt_id, identifier
 from exporter.notify.otlp import SCOPE, TRACES, OtlpMessageClient, rollout_attributes
 from exporter.otlp.encode.protobuf import attributes, nanoseconds
+from exporter.rollouts.details import FINISHED_BADLY
 from exporter.rollouts.events.model import TransitionType
 from exporter.rollouts.explain.model import Cause
 
@@ -40,7 +41,6 @@ _RESULTS_OF_ABORTS: Final = {Cause.DEADLINE: "timeout", Cause.PERSON: "cancellat
 _ERRORS: Final = frozenset({TransitionType.ABORTED, TransitionType.ROLLED_BACK})
 _PHASE_RESULTS: Final = {"Successful": "success", "Failed": "failure", "Error": "error", "": "cancellation"}
 """The result of an AnalysisRun that ended; the conventions have none for an inconclusive one."""
-_BAD_PHASES: Final = frozenset({"Failed", "Error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _analyses(history: Sequence[AttemptEvent], end: float) -> Iterator[UpdateTas
         if event.type == TransitionType.ANALYSIS_STARTED:
             begun[event.run] = event
         elif event.type == TransitionType.ANALYSIS_ENDED and (start := begun.pop(event.run, None)) is not None:
-            is_bad = event.phase in _BAD_PHASES
+            is_bad = event.phase in FINISHED_BADLY
             yield replace(
                 _analysis(start, event.timestamp),
                 result=_PHASE_RESULTS.get(event.phase, ""),

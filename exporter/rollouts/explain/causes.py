@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.details import BAD_PHASES, FINISHED_BADLY
+from exporter.rollouts.details import FINISHED_BADLY
 from exporter.rollouts.explain.model import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.rollouts.details import AnalysisRunDetails, MetricMeasurements, RolloutDetails
+    from exporter.rollouts.details import AnalysisRunDetails, MetricMeasurements, RolloutDetails, StepPluginDetails
     from exporter.rollouts.model import ControllerView, RolloutStatus, UpdateMemory
 
 ABORT_PREFIX: Final = "RolloutAborted:"
@@ -228,6 +228,11 @@ def failed_step(details: RolloutDetails, cause: Blame | None) -> int | None:
     if cause.run is not None:
         return cause.run.step
     if cause.cause is Cause.PLUGIN:
-        failed = [plugin for plugin in details.plugins if plugin.phase in BAD_PHASES and plugin.step is not None]
-        return failed[-1].step if failed else None
+        plugin = failed_plugin(details)
+        return plugin.step if plugin else None
     return None
+
+
+def failed_plugin(details: RolloutDetails) -> StepPluginDetails | None:
+    """Return the step plugin that failed last: the plugins of later steps do not run after it."""
+    return next((plugin for plugin in reversed(details.plugins) if plugin.phase in FINISHED_BADLY), None)

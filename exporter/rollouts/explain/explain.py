@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.rollouts.details import BAD_PHASES, FINISHED_BADLY, NO_DETAILS, MetricMeasurements
+from exporter.rollouts.details import BAD_PHASES, NO_DETAILS, MetricMeasurements
 from exporter.rollouts.explain import causes, position
 from exporter.rollouts.explain.images import revision_images
 from exporter.rollouts.explain.model import ActivePause, Cause, Explanation, ReplacedRevision
@@ -81,8 +81,8 @@ def _metric(blame: Blame | None) -> MetricMeasurements | None:
 def _plugin(blame: Blame | None, status: RolloutStatus) -> str:
     if blame is None or blame.cause is not Cause.PLUGIN:
         return ""
-    plugins = (status.details or NO_DETAILS).plugins
-    return next((plugin.name for plugin in plugins if plugin.phase in FINISHED_BADLY), "")
+    plugin = causes.failed_plugin(status.details or NO_DETAILS)
+    return plugin.name if plugin else ""
 
 
 def _experiment(blame: Blame | None, status: RolloutStatus) -> str:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import RolloutKey, RolloutState
 
 _EVENTS: Final = {reason: reason for reason in (
-    "AnalysisRunSuccessful", "ExperimentCreated", "NewReplicaSetCreated", "RolloutAborted", "RolloutCompleted",
-    "RolloutDeleted", "RolloutPaused", "RolloutResumed", "RolloutStepCompleted", "RolloutUpdated", "SkipSteps",
-    "StepPluginTransition", "TrafficWeightUpdated",
+    "AnalysisRunError", "AnalysisRunFailed", "AnalysisRunInconclusive", "AnalysisRunRunning", "AnalysisRunSuccessful",
+    "ExperimentCreated", "NewReplicaSetCreated", "RolloutAborted", "RolloutCompleted", "RolloutDeleted",
+    "RolloutPaused", "RolloutResumed", "RolloutStepCompleted", "RolloutUpdated", "SkipSteps", "StepPluginTransition",
+    "TrafficWeightUpdated",
 )}  # fmt: skip # a table
 """The event reasons that inference reads, each by itself: one string for all rollouts instead of one for each."""
 _GAUGES: Final = ("desired", "updated", "available", "unavailable")

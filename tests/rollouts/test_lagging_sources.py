@@ -1,0 +1,275 @@
+"""Counters, gauges and pages that lag behind each other: what holds at that tick is exported, and each update once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from exporter.config.settings import Settings
+from exporter.rollouts.inference.revisions import by_number, is_status_behind
+from exporter.rollouts.inference.transitions import summarize_interval
+from exporter.rollouts.model import (
+    ControllerProcess,
+    ControllerView,
+    EventDeltas,
+    ReplicaCounts,
+    ReplicaSet,
+    RevisionHashes,
+)
+from exporter.rollouts.tracker import RolloutTracker
+from exporter.service.wiring import tracking_policy
+from tests.rollouts.pages import (
+    PageReplicaSet,
+    PageRollout,
+    PageStatus,
+    controller_page,
+    kube_page,
+    series_values,
+    status_page,
+    update_results,
+)
+
+if TYPE_CHECKING:
+    from exporter.metrics import MetricsSnapshot
+
+POLICY: Final = tracking_policy(Settings())
+FIRST_DEPLOY: Final = {"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1}
+SETTLED: Final = PageRollout(events=FIRST_DEPLOY)
+PAUSED: Final = PageRollout(
+    "Paused", (4, 1, 4, 0), {"RolloutUpdated": 2, "RolloutCompleted": 1, "NewReplicaSetCreated": 2, "RolloutPaused": 1}
+)
+OLD: Final = PageReplicaSet("old", 1, 3)
+NEW: Final = PageReplicaSet("new", 2, 1, created_at=2.0)
+
+Page = PageRollout | PageStatus | tuple[PageReplicaSet, ...]
+
+
+def changed(
+    page: PageRollout, phase: str = "", replicas: tuple[int, int, int, int] | None = None, **new_events: int
+) -> PageRollout:
+    """Return a later page of a rollout, with its counters grown by `new_events`."""
+    counts = {**page.events, **{reason: page.events.get(reason, 0) + count for reason, count in new_events.items()}}
+    return replace(page, phase=phase or page.phase, replicas=replicas or page.replicas, events=counts)
+
+
+class Watch:
+    """Gives pages to a tracker, 15 s apart."""
+
+    def __init__(self) -> None:
+        self.tracker, self.now, self.start_time = RolloutTracker(POLICY), 0.0, 1.0
+
+    def see(self, *pages: Page) -> MetricsSnapshot:
+        """Return what is exported after the next tick."""
+        self.now += 15
+        rollouts = [page for page in pages if isinstance(page, PageRollout)]
+        results = [controller_page(self.now, *rollouts, start_time=self.start_time)]
+        results += [kube_page(self.now, *page) for page in pages if isinstance(page, tuple)]
+        results += [status_page(self.now, page) for page in pages if isinstance(page, PageStatus)]
+        return self.tracker.process(self.now, results)
+
+    def see_all(self, *ticks: tuple[Page, ...]) -> MetricsSnapshot:
+        """Return what is exported after the last of some ticks."""
+        for pages in ticks:
+            snapshot = self.see(*pages)
+        return snapshot
+
+    def restart_controller(self) -> None:
+        """Let the next pages be those of another process."""
+        self.start_time = self.now
+
+
+def in_progress(snapshot: MetricsSnapshot, kind: str = "canary") -> float | None:
+    return series_values(snapshot.families, "argo_rollouts_update_in_progress").get((kind,))
+
+
+def fraction(snapshot: MetricsSnapshot) -> float | None:
+    return series_values(snapshot.families, "argo_rollouts_canary_fraction").get(())
+
+
+def pods_by_role(snapshot: MetricsSnapshot) -> dict[str, float]:
+    pods = series_values(snapshot.families, "argo_rollouts_pods")
+    return {role: count for (role,), count in pods.items() if count}
+
+
+# Aborts
+
+
+@pytest.mark.parametrize("pods", [(), ((OLD, NEW),)], ids=["controller's page", "revisions"])
+def test_an_abort_by_a_user_is_in_the_status_before_the_phase_shows_it(pods: tuple[Page, ...]) -> None:
+    watch = Watch()
+    before: tuple[Page, ...] = ((replace(OLD, pod_count=4),),) if pods else ()
+    watch.see_all((SETTLED, *before), (PAUSED, *pods))
+    counted = changed(PAUSED, RolloutAborted=1)
+    assert in_progress(watch.see(counted, *pods)) == 0.0
+    snapshot = watch.see(changed(counted, "Abort"), *pods)
+    assert in_progress(snapshot) == 0.0
+    assert update_results(snapshot) == {"aborted": 1}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        {"RolloutAborted": 1, "AnalysisRunFailed": 1},
+        {"RolloutAborted": 1, "AnalysisRunError": 1},
+        {"RolloutAborted": 2},
+    ],
+    ids=["failed analysis", "analysis in error", "deadline"],
+)
+def test_an_abort_by_the_controller_is_counted_before_it_is_in_the_status(events: dict[str, int]) -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (PAUSED,))
+    counted = replace(PAUSED, events={**PAUSED.events, **events})
+    assert in_progress(watch.see(counted)) == 1.0
+    snapshot = watch.see(changed(counted, "Abort"))
+    assert in_progress(snapshot) == 0.0
+    assert update_results(snapshot) == {"aborted": 1}
+
+
+# Revisions that are ahead of the status
+
+
+def test_a_stable_revision_that_is_taken_up_again_stays_stable_while_the_status_is_behind() -> None:
+    watch = Watch()
+    watch.see(PAUSED, (OLD, NEW))
+    behind = watch.see(changed(PAUSED, RolloutUpdated=1, SkipSteps=1), (NEW, replace(OLD, revision=3)))
+    assert in_progress(behind) == 1.0
+    assert pods_by_role(behind) == {"stable": 3, "canary": 1}
+
+
+def test_gauges_that_did_not_change_and_do_not_show_the_pods_are_those_of_the_revision_before() -> None:
+    replica_sets = {
+        name: ReplicaSet(name, number, float(number), pods, pods)
+        for number, (name, pods) in enumerate([("a", 4), ("b", 0), ("c", 1)], 1)
+    }
+    view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Paused", ReplicaCounts(*PAUSED.replicas))
+    assert is_status_behind(by_number(replica_sets), "b", view, view.replicas)
+    assert not is_status_behind(by_number(replica_sets), "b", view, None)
+
+
+def test_pods_of_another_revision_that_come_to_a_settled_rollout_are_an_update() -> None:
+    watch = Watch()
+    watch.see(replace(SETTLED, replicas=(1, 1, 1, 0)))
+    watch.restart_controller()
+    # The new process has counted nothing, since its predecessor applied the revision.
+    assert in_progress(watch.see(PageRollout("Progressing", (1, 1, 2, 0), {"RolloutAddedToInformer": 1}))) == 1.0
+
+
+def test_the_number_of_a_revision_that_was_taken_up_again_is_unknown_until_its_page_comes() -> None:
+    watch = Watch()
+    going_back = changed(PAUSED, "Progressing", (4, 3, 4, 0), RolloutUpdated=1, SkipSteps=1)
+    watch.see(SETTLED, (replace(OLD, pod_count=4),), PageStatus("old", "old"))
+    watch.see(PAUSED, (OLD, NEW), PageStatus("old", "new", 2))
+    assert update_results(watch.see(going_back, PageStatus("old", "old", 3))) == {"rolled_back": 1}
+    watch.restart_controller()
+    next_revision = PageReplicaSet("next", 4, 1, created_at=3.0)
+    snapshot = watch.see(
+        PageRollout("Progressing", (4, 1, 4, 0), {"RolloutUpdated": 1, "NewReplicaSetCreated": 1}),
+        (replace(OLD, revision=3), next_revision),
+        PageStatus("old", "next", 4),
+    )
+    assert update_results(snapshot) == {"rolled_back": 1}, "none was superseded"
+
+
+@pytest.mark.parametrize(
+    ("number", "deltas", "revisions"),
+    [
+        (9, EventDeltas(updates=1), 1),
+        (3, EventDeltas(updates=1), 2),
+        (2, EventDeltas(updates=2), 1),
+        (9, EventDeltas(updates=1, process_restarted=True), 8),
+    ],
+    ids=["taken up again", "ahead of the counters by one", "counted twice", "applied by the former process"],
+)
+def test_revisions_of_an_interval_are_bounded_by_what_was_counted(
+    number: int, deltas: EventDeltas, revisions: int
+) -> None:
+    before, after = RevisionHashes("a", "a", number=1), RevisionHashes("b", "a", number=number)
+    assert summarize_interval(before, after, deltas).revisions == revisions
+
+
+# Promotions
+
+
+BLUE_GREEN: Final = replace(
+    SETTLED,
+    strategy="blueGreen",
+    phase="Completed",
+    replicas=(4, 4, 8, 0),
+    events={"RolloutUpdated": 2, "RolloutCompleted": 1, "NewReplicaSetCreated": 2, "AnalysisRunRunning": 1},
+)
+"""Switched, and not promoted: the analysis that follows runs."""
+
+
+def test_a_revision_and_a_promotion_in_one_interval_after_the_switch_may_have_come_in_any_order() -> None:
+    watch = Watch()
+    watch.see(replace(SETTLED, strategy="blueGreen"))
+    assert in_progress(watch.see(BLUE_GREEN), "blueGreen") == 1.0
+    snapshot = watch.see(changed(BLUE_GREEN, RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1))
+    assert in_progress(snapshot, "blueGreen") is None
+    assert ("update",) in series_values(snapshot.families, "argo_rollouts_unknown")
+
+
+def test_a_stable_revision_of_blue_green_that_has_lost_its_pods_may_be_stable_no_more() -> None:
+    watch = Watch()
+    waiting = replace(BLUE_GREEN, phase="Paused")
+    preview = replace(NEW, pod_count=4)
+    assert pods_by_role(watch.see(waiting, (replace(OLD, pod_count=4), preview))) == {"stable": 4, "preview": 4}
+    assert pods_by_role(watch.see(BLUE_GREEN, (replace(OLD, pod_count=0), preview))) == {"unknown": 4}
+
+
+def test_a_promotion_in_the_interval_of_the_next_update_is_that_of_the_first_deploy() -> None:
+    watch = Watch()
+    watch.see(replace(SETTLED, name="other"))
+    watch.see(
+        replace(SETTLED, name="other"),
+        PageRollout("Progressing", (1, 1, 0, 1), {"RolloutUpdated": 1, "NewReplicaSetCreated": 1}),
+    )
+    stepped = PageRollout("Progressing", (1, 1, 2, 0), {**PAUSED.events, "RolloutPaused": 0, "RolloutStepCompleted": 1})
+    snapshot = watch.see(replace(SETTLED, name="other"), stepped)
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {}
+
+
+def test_a_rollout_at_first_sight_that_promoted_nothing_yet_has_no_update() -> None:
+    watch = Watch()
+    first = PageRollout("Progressing", (4, 4, 0, 4), {"RolloutUpdated": 1, "NewReplicaSetCreated": 1})
+    second = changed(first, RolloutUpdated=1, NewReplicaSetCreated=1)
+    sets = (replace(OLD, pod_count=4), replace(NEW, pod_count=4))
+    assert in_progress(watch.see(first, sets[:1])) == 0.0
+    assert in_progress(watch.see(changed(second, replicas=(4, 4, 0, 8)), sets)) == 0.0
+    assert update_results(watch.see(changed(second, "Completed", (4, 4, 4, 0), RolloutCompleted=1), sets[1:])) == {}
+
+
+# Weights of a router, without rollout state
+
+
+ROUTED: Final = PageRollout(replicas=(10, 10, 10, 0), events=FIRST_DEPLOY, router="Nginx")
+APPLIED: Final = changed(ROUTED, "Progressing", (10, 0, 10, 0), RolloutUpdated=1, NewReplicaSetCreated=1)
+
+
+def test_a_weight_that_was_taken_while_the_gauges_lagged_is_corrected_at_the_next_pause() -> None:
+    watch = Watch()
+    watch.see_all((ROUTED,), (APPLIED,))
+    lagging = changed(APPLIED, "Progressing", (10, 1, 11, 0), TrafficWeightUpdated=2)
+    assert fraction(watch.see(lagging)) == 0.1
+    assert fraction(watch.see(changed(lagging, "Paused", (10, 5, 15, 0), RolloutPaused=1))) == 0.5
+
+
+def test_a_pause_does_not_correct_a_weight_that_pods_do_not_follow() -> None:
+    watch = Watch()
+    applied = changed(APPLIED, TrafficWeightUpdated=1)
+    half = changed(applied, "Paused", (10, 5, 15, 0), TrafficWeightUpdated=1, RolloutStepCompleted=1, RolloutPaused=1)
+    assert fraction(watch.see_all((ROUTED,), (applied,), (half,))) == 0.5
+    scaled = changed(half, "Paused", (10, 8, 18, 0), RolloutResumed=1, RolloutStepCompleted=2, RolloutPaused=1)
+    assert fraction(watch.see(scaled)) == 0.5
+
+
+def test_the_first_weight_of_a_revision_hides_no_set_canary_scale_step() -> None:
+    watch = Watch()
+    reset = changed(APPLIED, TrafficWeightUpdated=1)
+    scaled = changed(reset, "Progressing", (10, 8, 18, 0), RolloutStepCompleted=1)
+    watch.see_all((ROUTED,), (APPLIED,), (reset,), (scaled,))
+    weighted = changed(scaled, "Progressing", TrafficWeightUpdated=1, RolloutStepCompleted=1)
+    assert fraction(watch.see(weighted)) is None, "the pods are those of setCanaryScale"

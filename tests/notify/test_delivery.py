@@ -20,16 +20,19 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from exporter.config.settings import Settings
 from exporter.demo.servers import serve_recording
 from exporter.log import REDACTOR
-from exporter.notify.notifier import Notifier
-from exporter.otlp.delivery.sender import BackoffPolicy
+from exporter.notify.notifier import BACKOFF, Notifier, destinations_of
+from exporter.notify.sender import MessageSender
+from exporter.otlp.delivery.sender import BackoffPolicy, SenderClock
 from exporter.otlp.transport.grpc import METHODS
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.self_metrics import SelfMetrics
-from exporter.storage import CycleCommit
+from exporter.storage import CycleCommit, OutboxMessage
 from tests.last9_api import WRITE_TOKEN, Last9Api, serve
+from tests.notify.golden import event_bodies
+from tests.notify.lives import check_recording
 from tests.otlp.grpc_backend import GrpcBackend, fail
 from tests.process import start_exporter
-from tests.storage.support import Process, running, wait_until
+from tests.storage.support import Process, SetClock, running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -300,3 +303,37 @@ async def test_kills_at_many_frames_with_lost_answers_and_an_outage_lose_invent_
     pairs = {(each["attributes"]["deployment_id"], each["event_state"]) for each in deployments}
     assert len(pairs) == len(deployments) == 10, "an event came with two times"
     assert len(api.events) > len(set(api.events)), "no answer was lost, so nothing was tested"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["superseded-1.9.3", "analysis-1.10.2"])
+async def test_a_kill_at_every_frame_loses_invents_and_retimes_no_event(
+    tmp_path: Path, explained_recordings: Recordings, name: str
+) -> None:
+    """Of all recordings: python -m tests.notify."""
+    await check_recording(explained_recordings, name, 7, tmp_path / "storage")
+
+
+async def test_an_outage_of_an_hour_loses_and_retimes_no_event(
+    tmp_path: Path, explained_recordings: Recordings
+) -> None:
+    """In explicit time: each sleep of the sender sets the clock, and the API is down until an hour has passed."""
+    clock = SetClock()
+    process, outage_end = Process(tmp_path / "storage", clock=clock), clock.wall_time + 3600.0
+
+    async def sleep(seconds: float, _: asyncio.Event) -> None:
+        clock.sleep(seconds)
+        if clock.wall_time > outage_end:
+            api.faults = []
+
+    async with serve(Last9Api(faults=[None, *[503] * 1000])) as api, running(process):
+        (destination,) = destinations_of(change_event_settings(api, tmp_path / "token"))
+        expected = list(event_bodies(explained_recordings, "storm-34-1.9.3"))
+        await process.storage.commit(CycleCommit(messages=[OutboxMessage("last9", body) for body in expected]))
+        sender = MessageSender(process.storage, destination, BACKOFF, SenderClock(sleep=sleep, jitter=lambda: 0.5))
+        sender.finish()
+        async with destination.client:
+            await sender.run()
+        assert api.events == expected
+        assert 3600 / BACKOFF.max_delay <= len(api.requests) - len(expected) < 200, "the API is asked, but not often"
+        assert clock.wall_time - outage_end <= BACKOFF.max_delay

@@ -75,7 +75,7 @@ def test_spans_are_within_their_update_and_in_the_words_of_the_conventions(
 
 
 def test_an_abort_is_an_error_with_its_cause(explained_recordings: Recordings) -> None:
-    update, *tasks = spans_of(next(trace_bodies(explained_recordings, "analysis-1.10.2")))
+    update, *tasks = spans_of(trace_bodies(explained_recordings, "analysis-1.10.2")[0])
     assert labels_of(update)["cicd.pipeline.result"] == "failure"
     assert labels_of(update)["error.type"] == "analysis"
     assert "conversion [0.07], has to be result[0] >= 0.2" in update.status.message
@@ -92,7 +92,7 @@ def test_a_restart_at_any_frame_makes_the_same_bytes(explained_recordings: Recor
         tracker.process(tick.timestamp, tick.results)
         stored.commit(tracker.state)
         bodies += [body for each in tracker.status.transitions for body in trace_request(each, IDENTITY, "prod-1")]
-    assert bodies == list(trace_bodies(explained_recordings, name))
+    assert bodies == trace_bodies(explained_recordings, name)
 
 
 def test_the_clock_was_set_back_and_the_trace_still_ends_after_its_start() -> None:

@@ -8,6 +8,7 @@ prints them, or writes them into golden_traces/, where a test compares them.
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from tests.golden_texts import print_or_write
 from tests.recorded import EXPLAINED_ARCHIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -40,11 +41,15 @@ _OMITTED: Final = (
 _PREFIX: Final = re.compile(r"(argo_rollouts|cicd\.pipeline(\.task)?)\.")
 
 
-def trace_bodies(recordings: Recordings, name: str, variant: str = "full") -> Iterator[bytes]:
-    """Yield the requests of a recording, in order."""
-    for _, _, tracker in recordings.play(name, variant):
-        for transition in tracker.status.transitions:
-            yield from trace_request(transition, IDENTITY, "prod-1")
+@cache
+def trace_bodies(recordings: Recordings, name: str) -> Sequence[bytes]:
+    """Return the requests of a recording, in order."""
+    return [
+        body
+        for _, _, tracker in recordings.play(name, "full")
+        for transition in tracker.status.transitions
+        for body in trace_request(transition, IDENTITY, "prod-1")
+    ]
 
 
 def spans_of(body: bytes) -> list[Span]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from tests.pages import samples
 from tests.pages.markup import ParsedPage
 
 HOSTILE = "<script>alert('x')</script>\"&{{ head }}"
+PICTURES = Path(__file__).parents[2] / "charts/rollouts-exporter/pictures"
 MAX_ASSET_BYTES = 40_000
 NOT_KNOWN = "\N{EN DASH}"
 
@@ -332,3 +334,25 @@ def test_a_blue_green_update_names_the_version_that_has_the_traffic(share: float
     card = replace(samples.BLUE_GREEN, share=TrafficShare(true=share))
     page = ParsedPage(fleet.render(FleetPage(samples.HEAD, cards=(card,))))
     assert text in page.text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_fleet_page_has_the_reason_of_a_refusal_and_the_page_of_delivery_the_advice() -> None:
+    refused = replace(samples.REFUSED, reason="401 Unauthorized: bad credentials; see otlp.headers")
+    head = replace(samples.HEAD, delivery=refused)
+    fleet_text = ParsedPage(fleet.render(replace(samples.FLEET, head=head))).text
+    delivery_text = ParsedPage(delivery.render(replace(samples.DELIVERY, head=head))).text
+    assert "401 Unauthorized: bad credentials. 1,234,567 points wait" in fleet_text
+    assert "bad credentials; see otlp.headers. 1,234,567 points wait" in delivery_text
+
+
+def test_the_manual_has_the_keys_that_the_pages_list() -> None:
+    keys = re.findall("<kbd>(.+?)</kbd>", asset("base.html").partition("<dialog")[2])
+    manual = (Path(__file__).parents[2] / "exporter/manual/pages.md").read_text()
+    assert len(keys) > 5
+    assert [key for key in keys if f"`{key}`" not in manual] == []
+
+
+@pytest.mark.parametrize("picture", sorted(PICTURES.glob("page-*.png")), ids=lambda file: file.name)
+def test_a_picture_of_a_page_is_small_and_stands_in_the_manual(picture: Path) -> None:
+    assert picture.stat().st_size < 150_000
+    assert f"pictures/{picture.name})" in (Path(__file__).parents[2] / "exporter/manual/pages.md").read_text()

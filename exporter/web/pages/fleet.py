@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exporter.web.model import PAGE_ROWS, Urgency
 from exporter.web.pages.headline import fleet_headline, is_undelivered
 from exporter.web.pages.query import fleet_href
-from exporter.web.pages.rendering import render_page
+from exporter.web.pages.rendering import FLEET, render_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ def render(page: FleetPage) -> str:
     return render_page(
         "fleet.html",
         page.head,
-        here="Fleet",
+        here=FLEET,
         page=page,
         headline=fleet_headline(page.head),
         shape=worst.value if page.head.counts.rollouts else Urgency.UNKNOWN.value,

@@ -64,12 +64,14 @@ def is_undelivered(delivery: DeliveryBrief | None) -> bool:
     return delivery.state in BLOCKED_STATES or (delivery.state == "retrying" and age > RETRY_SECONDS) or is_late
 
 
-def delivery_words(delivery: DeliveryBrief | None) -> tuple[str, str]:
-    """Return whether the store has the data, and since when or why not."""
+def delivery_words(delivery: DeliveryBrief | None, *, is_brief: bool = False) -> tuple[str, str]:
+    """Return whether the store has the data, and since when or why not; `is_brief`: without the advice."""
     if delivery is None:
         return "Nothing is pushed", "No endpoint is set (otlp.endpoint); /metrics can be scraped."
     store, age = store_name(delivery.endpoint), delivery.last_success_age
     reason = delivery.reason.rstrip(".") or f"Delivery is {delivery.state}"
+    if is_brief:
+        reason = reason.partition("; ")[0]
     if is_undelivered(delivery):
         since = "" if age is None else f" of the last {duration(age)}"
         return f"{store} does not have the data{since}", f"{reason}. {delivery.queued:,} points wait in the queue."

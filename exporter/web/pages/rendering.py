@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from exporter.web.model import PageHead
 
+FLEET: Final = "Fleet"
 PAGES: Final[tuple[tuple[str, str], ...]] = (
-    ("Fleet", ""),
+    (FLEET, ""),
     ("Delivery", "delivery"),
     ("Targets", "targets"),
     ("Gates", "gates"),
@@ -104,7 +105,7 @@ def render_page(template: str, head: PageHead, here: str = "", root: str = "", *
             pages=[page for page in PAGES if page[0] != "Gates" or head.has_gates],
             title=title(head),
             icon_state="bad" if has_trouble(head) else "good",
-            delivery_words=delivery_words(head.delivery),
+            delivery_words=delivery_words(head.delivery, is_brief=here == FLEET),
             **values,
         )
     )

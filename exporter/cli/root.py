@@ -15,6 +15,7 @@ import click
 from exporter import __version__
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
+from exporter.cli.manual import manual
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
 from exporter.cli.settings import load_settings
@@ -286,3 +287,4 @@ main.add_command(wait)
 main.add_command(events)
 main.add_command(story)
 main.add_command(gate)
+main.add_command(manual)

@@ -22,6 +22,7 @@ from exporter.web import exposition_writer, html
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
 from exporter.web.events import EventFilter, EventHandlers, EventsUnavailableError
+from exporter.web.manual import manual_routes
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def application(
         "/api/rollouts/{namespace}/{name}": handlers.rollout,
         "/healthz": handlers.health,
         "/readyz": handlers.readiness,
+        **manual_routes(),
         "/style.css": handlers.style,
         "/{path:.*}": handlers.not_found,
     }
@@ -213,9 +215,8 @@ class _Handlers:
         return _probe(self._data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
-        return web.Response(
-            status=404, text="unknown path; available: /, /metrics, /api/rollouts, /api/events, /healthz, /readyz\n"
-        )
+        paths = "/, /metrics, /api/rollouts, /api/events, /healthz, /readyz, /manual"
+        return web.Response(status=404, text=f"unknown path; available: {paths}\n")
 
     async def _send(
         self,

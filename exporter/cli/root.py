@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from exporter import __version__
+from exporter.cli.config import config
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
+from exporter.cli.init import init
 from exporter.cli.manual import manual
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
 from exporter.cli.settings import load_settings
-from exporter.config import CONFIG_VARIABLE, as_yaml
+from exporter.config import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,16 +122,6 @@ def check(context: click.Context, file: Path | None) -> None:
     endpoint = loaded.settings.otlp.endpoint
     push = f"pushing to {endpoint}" if endpoint else "no push (otlp.endpoint is not set)"
     click.echo(f"ok: {len(loaded.settings.sources())} sources, {push}")
-
-
-@main.command("config")
-@click.pass_context
-def config(context: click.Context) -> None:
-    """Print the settings in effect, each with its origin.
-
-    The output is YAML, with secrets masked and the origin of each setting in a comment.
-    """
-    click.echo(as_yaml(load_settings(context)), nl=False)
 
 
 @main.command("series")
@@ -281,6 +273,8 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(config)
+main.add_command(init)
 main.add_command(explain)
 main.add_command(list_rollouts)
 main.add_command(wait)

@@ -159,14 +159,15 @@ ABOVE_FILE: tuple[VariableRule, ...] = (
 """Rules that override the file, and that ROLLOUTS_EXPORTER_* overrides, lowest precedence first."""
 
 
-def _variable_name(path: SettingPath) -> str:
+def variable_name(path: SettingPath) -> str:
+    """Return the exporter's own variable for a setting."""
     return PREFIX + "__".join(map(str, path)).upper()
 
 
-PREFIXED: dict[str, SettingPath] = {_variable_name(path): path for path, _ in iter_fields(Settings)}
+PREFIXED: dict[str, SettingPath] = {variable_name(path): path for path, _ in iter_fields(Settings)}
 """The setting of each ROLLOUTS_EXPORTER_* variable; sections can be set as JSON."""
 MAPPING_PREFIXES: dict[str, SettingPath] = {
-    f"{_variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
+    f"{variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
 }
 """Prefixes of the variables for keys of a mapping: the remainder of the name is the key."""
 
@@ -212,7 +213,7 @@ def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterat
 def _unknown_variable_hint(name: str) -> str:
     replaced = replacements(tuple(name.removeprefix(PREFIX).lower().split("__")))
     if replaced:
-        return f"set {' and '.join(_variable_name(tuple(setting.split('.'))) for setting in replaced)} instead"
+        return f"set {' and '.join(variable_name(tuple(setting.split('.'))) for setting in replaced)} instead"
     match = closest_match(name.removeprefix(PREFIX), (item.removeprefix(PREFIX) for item in PREFIXED))
     return f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
 

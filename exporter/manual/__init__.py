@@ -19,7 +19,7 @@ _INDEX: Final = "README"
 _COMMENT: Final = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 """The marks around generated tables, of no use to a reader."""
 _PARAGRAPH: Final = re.compile(r"^(?![#|`>\-*])\S.*(?:\n\S.*)*", re.MULTILINE)
-_SENTENCE: Final = re.compile(r".*?[.:](?= |$)", re.DOTALL)
+_SENTENCE: Final = re.compile(r".*?[.?!](?= |$)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

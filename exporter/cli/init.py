@@ -40,8 +40,8 @@ def init(output: Path, *, force: bool, **options: str | None) -> None:
 
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists; pass --force to overwrite it, or another --output")
-    answers = {name: options[name] or _ask(name) for name in _QUESTIONS}
-    parsed = InitAnswers(**{**answers, "exact": answers["exact"] == "yes"})
+    cluster, environment, endpoint, argo_namespace, exact = (options[name] or _ask(name) for name in _QUESTIONS)
+    parsed = InitAnswers(cluster, environment, endpoint, argo_namespace, exact == "yes")
     authorization = output.absolute().with_name("authorization")
     output.write_text(config_text(parsed, authorization))
     click.echo(f"wrote {output}; next:\n", err=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import PydanticCustomError
 
 from exporter.config.errors import closest_match
+from exporter.config.otel_file import FORMER_NAME, OTEL_CONFIG_FILE, DeclaredSettings, read_otel_file
 from exporter.config.outputs import Endpoint
 from exporter.config.schema import SettingPath, is_mapping, iter_fields, replacements
 from exporter.config.settings import Settings
@@ -135,6 +136,11 @@ def _otlp_rule(option: str, path: SettingPath, parse: Callable[[str], ParsedVari
 
 
 BELOW_FILE: tuple[VariableRule, ...] = (
+    # Of Last9's collectors and charts; as aliases they are below the names of the standard.
+    VariableRule(("LAST9_CLUSTER_NAME", "K8S_CLUSTER_NAME"), ("attributes", "k8s.cluster.name"), text_variable),
+    VariableRule(
+        ("LAST9_ENVIRONMENT", "DEPLOYMENT_ENVIRONMENT"), ("attributes", "deployment.environment"), text_variable
+    ),
     VariableRule(("OTEL_RESOURCE_ATTRIBUTES",), ("attributes",), attributes_variable),
     VariableRule(("OTEL_SERVICE_NAME",), ("attributes", "service.name"), text_variable),
 )
@@ -178,8 +184,26 @@ def assignments(variables: Iterable[Variable], issues: IssueCollector) -> tuple[
     An empty variable counts as unset (E05).
     """
     by_name = {variable.name: variable for variable in variables if variable.text.strip()}
-    below_file = list(_apply_rules(BELOW_FILE, by_name, issues))
-    return below_file, [*_apply_rules(ABOVE_FILE, by_name, issues), *_prefixed(by_name, issues)]
+    declared = _declared(by_name, issues)
+    below_file = [*_apply_rules(BELOW_FILE, by_name, issues), *declared.below_file]
+    above_file = [*_apply_rules(ABOVE_FILE, by_name, issues), *declared.above_file]
+    return below_file, [*above_file, *_prefixed(by_name, issues)]
+
+
+def _declared(by_name: dict[str, Variable], issues: IssueCollector) -> DeclaredSettings:
+    """Return what the file of OTEL_CONFIG_FILE sets; remove the other OTEL_* variables, as the standard demands."""
+    name = next((name for name in (OTEL_CONFIG_FILE, FORMER_NAME) if name in by_name), None)
+    if name is None:
+        return DeclaredSettings()
+    texts = {each.name: each.text for each in by_name.values()}
+    ignored = [other for other in by_name if other.startswith("OTEL_") and other not in {OTEL_CONFIG_FILE, FORMER_NAME}]
+    variable = by_name.pop(name)
+    for other in ignored:
+        del by_name[other]
+        issues.add_warning(
+            other, f"is ignored, since {name} is set", f"set it in the file, which may have ${{{other}}}"
+        )
+    return read_otel_file(variable, texts, issues)
 
 
 def _apply_rules(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _FOLDER: Final = "manual"
-_HTML: Final = {"content_type": "text/html", "charset": "utf-8"}
 
 
 def manual_routes() -> dict[str, Callable[[web.Request], Awaitable[web.Response]]]:
@@ -30,7 +29,7 @@ def manual_routes() -> dict[str, Callable[[web.Request], Awaitable[web.Response]
 
 
 async def _index(_: web.Request) -> web.Response:
-    return web.Response(text=await asyncio.to_thread(index_html), **_HTML)
+    return _html(await asyncio.to_thread(index_html))
 
 
 async def _style(_: web.Request) -> web.Response:
@@ -41,7 +40,11 @@ async def _page(request: web.Request) -> web.Response:
     text = await asyncio.to_thread(page_html, request.match_info["topic"])
     if text is None:
         return web.Response(status=404, text="the manual has no such page; /manual lists all\n")
-    return web.Response(text=text, **_HTML)
+    return _html(text)
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
 
 
 @cache

@@ -15,7 +15,7 @@ from exporter.config import Settings, as_yaml, load
 from exporter.config.env import PREFIXED
 from exporter.config.example import example_yaml
 from exporter.config.reference import explained, setting_references
-from exporter.config.schema import iter_fields, section_of
+from exporter.config.schema import dotted, iter_fields, section_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ KEYS = [setting.key for setting in setting_references()]
 
 
 def test_every_setting_is_explained_with_meaning_and_variable() -> None:
-    assert [".".join(path) for path, field in iter_fields(Settings) if section_of(field) is None] == KEYS
+    assert [dotted(path) for path, field in iter_fields(Settings) if section_of(field) is None] == KEYS
     assert all(
         setting.meaning and setting.kind and setting.variables[0] in PREFIXED for setting in setting_references()
     )

@@ -20,7 +20,8 @@ EXTRAS: Final = {PRODUCT: ("build",), TESTS: ("build", "pictures", "test")}
 """The extras of pyproject.toml in each lock file."""
 _COMPILE: Final = (
     *("uv", "pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", "3.11"),
-    *("--generate-hashes", "--no-header", "--no-annotate", "--no-strip-extras", "--only-binary", ":all:"),
+    *("--generate-hashes", "--no-header", "--no-annotate", "--only-binary", ":all:"),
+    "--no-strip-extras",  # pip refuses coverage[toml] by hash where the file has coverage alone
 )
 _PIN: Final = re.compile(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
 

@@ -7,9 +7,12 @@ the changelog. It ends with an error if the tag is not the version of the packag
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -20,6 +23,8 @@ ROOT: Final = Path(__file__).parents[1]
 CHART: Final = ROOT / "charts" / "rollouts-exporter"
 ARCHIVES: Final = ("dashboards", "rules", "gates")
 """Folders of the chart that are of use without it."""
+REPOSITORY: Final = "rollouts-exporter/rollouts-exporter"
+"""The repository that the chart names; GITHUB_REPOSITORY of a release replaces it."""
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive, the first that zip has: equal trees give equal archives."""
 
@@ -56,9 +61,25 @@ def build_packages(output: Path) -> None:
     """Build wheel, sdist, chart and archives into a directory, with the tools of this environment."""
     output.mkdir(parents=True, exist_ok=True)
     _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", output, ROOT)
-    _run("helm", "package", CHART, "--destination", output)
+    package_chart(output, os.environ.get("GITHUB_REPOSITORY", REPOSITORY))
     for name in ARCHIVES:
         write_archive(CHART / name, output / f"{name}.zip")
+
+
+def package_chart(output: Path, repository: str) -> None:
+    """Package the chart of a repository, with the image that its release publishes as the default."""
+    with tempfile.TemporaryDirectory() as folder:
+        chart = Path(folder) / CHART.name
+        shutil.copytree(CHART, chart)
+        _replace(chart / "Chart.yaml", f"ghcr.io/{REPOSITORY}", f"ghcr.io/{repository.lower()}")
+        _replace(chart / "Chart.yaml", REPOSITORY, repository)
+        image = f"  repository: ghcr.io/{repository.lower()}\n"
+        _replace(chart / "values.yaml", "  repository: rollouts-exporter\n", image)
+        _run("helm", "package", chart, "--destination", output)
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    file.write_text(file.read_text().replace(old, new))
 
 
 def _run(*command: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""The README and the help: tables, commands and configuration are current."""
+"""README and manual are current: tables, commands, settings, links, pictures, and what --help lists."""
 
 from __future__ import annotations
 
@@ -10,8 +10,23 @@ import pytest
 
 from exporter.cli import main
 from exporter.cli.gate import gate
-from exporter.config import load
-from tests.readme import README, ROOT, TABLES, split_section
+from exporter.config import load, schema
+from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
+from tests.documents import (
+    DOCUMENTS,
+    ROOT,
+    broken_links,
+    commands,
+    fences,
+    is_chart_value,
+    named_settings,
+    parse_command,
+    prose,
+)
+from tests.formula import count, readme_figures
+from tests.install_time import readme_commands
+from tests.readme import README, TABLES, split_section
+from tests.recorded import Recordings, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,25 +36,61 @@ TEXT = README.read_text()
 
 @pytest.mark.parametrize("mark", TABLES)
 def test_generated_tables_are_current(mark: str) -> None:
-    assert split_section(TEXT, mark)[1].strip() == TABLES[mark](), "python -m tests.readme --write"
+    table = TABLES[mark]
+    written = split_section(table.file.read_text(), mark)[1].strip()
+    assert written == table.make().strip(), "python -m tests.readme --write"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXT.splitlines()) <= 160  # what the reader of a coffee break reads
 
 
 def test_pictures_exist_and_are_small() -> None:
-    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", TEXT)
-    assert len(pictures) == 3
+    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", prose(README))
+    assert pictures
     assert all(0 < (ROOT / picture).stat().st_size <= 200_000 for picture in pictures)
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
-def test_every_command_is_documented(command: str) -> None:
-    assert re.search(rf"`{command}[ `]", TEXT)
-    assert main.commands[command].help
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(document: Path) -> None:
+    assert broken_links(document) == []
 
 
-@pytest.mark.parametrize("command", sorted(gate.commands))
-def test_every_gate_command_is_documented(command: str) -> None:
-    assert f"`gate {command}" in TEXT
-    assert gate.commands[command].help
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One\n[a](page.md#one) [b](page.md#two) [c](none.md) [d](https://last9.io) [e](../out.md)")
+    assert broken_links(page, tmp_path) == ["page.md#two", "none.md", "../out.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_of_the_exporter_parses(document: Path) -> None:
+    for arguments in commands(document):
+        try:
+            parse_command(arguments)
+        except click.exceptions.Exit:
+            pass  # of --help
+        except click.UsageError as error:
+            pytest.fail(f"{arguments}: {error.format_message()}")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_setting_that_is_named_exists(document: Path) -> None:
+    for key in named_settings(document):
+        if is_chart_value(key):
+            continue
+        path, field = schema.deepest_field(tuple(key.split(".")))
+        assert len(path) == len(key.split(".")) or (field and schema.is_mapping(field)), key
+
+
+def test_every_series_that_the_list_of_wishes_names_exists() -> None:
+    names = {row.name for row in DERIVED_FAMILIES} | set(re.findall(r"`(argo_rollouts_\w+)`", TABLES["series"].make()))
+    wishes = (ROOT / "exporter/manual/wishes.md").read_text()
+    assert set(re.findall(r"`(argo_rollouts_\w+)`", wishes)) <= names
+
+
+@pytest.mark.parametrize("command", sorted({**main.commands, **gate.commands}))
+def test_every_command_has_help(command: str) -> None:
+    assert {**main.commands, **gate.commands}[command].help
 
 
 @pytest.mark.parametrize("group", [main, gate], ids=lambda group: str(group.name))
@@ -50,10 +101,20 @@ def test_the_help_lists_commands_in_80_columns_without_truncation(group: click.G
 
 
 def test_example_configuration_is_valid(tmp_path: Path) -> None:
-    example = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    assert example
+    (example,) = fences(README, "yaml")
     secret = tmp_path / "authorization"
     secret.write_text("Basic YTpi")
     file = tmp_path / "config.yaml"
-    file.write_text(example[1].replace("/etc/last9/authorization", str(secret)))
+    file.write_text(example.replace("/etc/last9/authorization", str(secret)))
     assert load(file, {}).warnings == ()
+
+
+def test_the_readme_has_the_two_commands_that_are_timed() -> None:
+    demo, tests = readme_commands()
+    assert demo.endswith("rollouts-exporter demo --for 1m")
+    assert tests.endswith(".venv/bin/pytest")
+
+
+@pytest.mark.slow
+def test_the_share_of_wrong_frames_is_that_of_the_recordings(tmp_path: Path) -> None:
+    assert split_section(TEXT, "formula")[1].strip() == readme_figures(count(Recordings(unpack(tmp_path))))

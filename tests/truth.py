@@ -19,8 +19,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exporter import manual
 from tests.agreement import QUESTIONS, Comparison, Correctness, TruthComparer
-from tests.readme import README, split_section
+from tests.readme import replace_section
 from tests.recorded import VARIANTS, Recordings, unpack
 from tests.updates import ExportedResults, different_results, true_results
 
@@ -39,6 +40,7 @@ VARIANT_NAMES: Final = {
     "argo-only": "controllers alone",
 }
 EXPLANATION: Final = "Percent right / wrong / unknown; updates that were counted of those that ended."
+PAGE: Final = manual.FOLDER / "truth.md"
 UNEXPLAINED: Final = "UNEXPLAINED"
 LAGGING_WEIGHT: Final = "the router's weight lags behind the pods"
 UNREADY_PODS: Final = "the controllers' page does not show which revision's pods are ready"
@@ -268,9 +270,9 @@ def _intervals_name(intervals: Intervals) -> str:
     return f"{ticks:g} s apart" if ticks == workloads else f"{ticks:g} s, pods {workloads:g} s apart"
 
 
-def readme_section(table: AccuracyTable) -> str:
-    """Return the section of the README."""
-    return "\n".join((EXPLANATION, "", *totals_table(table), ""))
+def page_section(table: AccuracyTable) -> str:
+    """Return the section of the manual's page."""
+    return "\n".join((EXPLANATION, "", *totals_table(table)))
 
 
 def main() -> None:
@@ -280,15 +282,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="recordings to play (default: all)")
     parser.add_argument("--each", action="store_true", help="add a row for each recording")
     parser.add_argument("--verbose", action="store_true", help="add each wrong answer with its cause")
-    parser.add_argument("--write", action="store_true", help="write the first table into the README")
+    parser.add_argument("--write", action="store_true", help="write the first table into the manual")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         table = AccuracyTable(Recordings(options.recordings or unpack(Path(directory))), options.only)
         if options.write:
-            before, _, after = split_section(README.read_text(), "truth")
-            README.write_text(before + readme_section(table) + after)
+            replace_section(PAGE, "truth", page_section(table))
         sections = [
-            (readme_section(table),),
+            (page_section(table),),
             recordings_table(table) if options.each else (),
             wrong_answer_list(table) if options.verbose else (),
         ]

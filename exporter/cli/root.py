@@ -14,15 +14,18 @@ import click
 from click.core import ParameterSource
 
 from exporter import __version__
+from exporter.cli.config import config
 from exporter.cli.doctor import doctor
 from exporter.cli.events import events, story
 from exporter.cli.gate import gate
+from exporter.cli.init import init
 from exporter.cli.last9 import last9
+from exporter.cli.manual import manual
 from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
 from exporter.cli.rollouts import explain, list_rollouts, wait
 from exporter.cli.settings import exit_on_config_error, load_settings, parsed_overrides, print_warnings
 from exporter.cli.watch import watch
-from exporter.config import CONFIG_VARIABLE, as_yaml
+from exporter.config import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,16 +133,6 @@ def check(context: click.Context, file: Path | None) -> None:
     if not can_store:
         click.echo("error: nothing can be stored; see the warning about storage.directory", err=True)
         sys.exit(2)
-
-
-@main.command("config")
-@click.pass_context
-def config(context: click.Context) -> None:
-    """Print the settings in effect, each with its origin.
-
-    The output is YAML, with secrets masked and the origin of each setting in a comment.
-    """
-    click.echo(as_yaml(load_settings(context)), nl=False)
 
 
 @main.command("series")
@@ -303,6 +296,8 @@ def storage(context: click.Context, action: str, seconds: float, *, yes: bool) -
 
 
 main.add_command(storage, "spool")  # its former name
+main.add_command(config)
+main.add_command(init)
 main.add_command(doctor)
 main.add_command(explain)
 main.add_command(list_rollouts)
@@ -312,3 +307,4 @@ main.add_command(events)
 main.add_command(story)
 main.add_command(last9)
 main.add_command(gate)
+main.add_command(manual)

@@ -1,4 +1,4 @@
-"""The command `series`: the catalogue of derived series; the table of the README has the same rows."""
+"""The command `series`: the catalogue of derived series; the manual's table has the same rows."""
 
 from __future__ import annotations
 

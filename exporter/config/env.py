@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import PydanticCustomError
 
 from exporter.config.errors import ConfigIssue, closest_match
+from exporter.config.otel_file import FORMER_NAME, OTEL_CONFIG_FILE, OTEL_FILE, DeclaredSettings, read_otel_file
 from exporter.config.outputs import Endpoint
 from exporter.config.schema import SettingPath, is_mapping, iter_fields, replacements
 from exporter.config.settings import Settings
@@ -122,6 +123,11 @@ def _otlp_rule(option: str, path: SettingPath, parse: Callable[[str], ParsedVari
 
 
 BELOW_FILE: tuple[VariableRule, ...] = (
+    # Of Last9's collectors and charts; as aliases they are below the names of the standard.
+    VariableRule(("LAST9_CLUSTER_NAME", "K8S_CLUSTER_NAME"), ("attributes", "k8s.cluster.name"), text_variable),
+    VariableRule(
+        ("LAST9_ENVIRONMENT", "DEPLOYMENT_ENVIRONMENT"), ("attributes", "deployment.environment"), text_variable
+    ),
     VariableRule(("OTEL_RESOURCE_ATTRIBUTES",), ("attributes",), attributes_variable),
     VariableRule(("OTEL_SERVICE_NAME",), ("attributes", "service.name"), text_variable),
 )
@@ -151,18 +157,15 @@ ABOVE_FILE: tuple[VariableRule, ...] = (
 """Rules that override the file, and that ROLLOUTS_EXPORTER_* overrides, lowest precedence first."""
 
 
-UNREAD = frozenset({"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"})
-"""Files of OpenTelemetry's declarative configuration; where SDKs find one, they ignore all other variables."""
-
-
-def _variable_name(path: SettingPath) -> str:
+def variable_name(path: SettingPath) -> str:
+    """Return the exporter's own variable for a setting."""
     return PREFIX + "__".join(map(str, path)).upper()
 
 
-PREFIXED: dict[str, SettingPath] = {_variable_name(path): path for path, _ in iter_fields(Settings)}
+PREFIXED: dict[str, SettingPath] = {variable_name(path): path for path, _ in iter_fields(Settings)}
 """The setting of each ROLLOUTS_EXPORTER_* variable; sections can be set as JSON."""
 MAPPING_PREFIXES: dict[str, SettingPath] = {
-    f"{_variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
+    f"{variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
 }
 """Prefixes of the variables for keys of a mapping: the remainder of the name is the key."""
 
@@ -173,11 +176,26 @@ def assignments(variables: Iterable[Variable], issues: IssueCollector) -> tuple[
     An empty variable counts as unset (E05).
     """
     by_name = {variable.name: variable for variable in variables if variable.text.strip()}
-    for name in UNREAD & by_name.keys():
-        hint = "set otlp.endpoint, otlp.headers and attributes, or the variables OTEL_EXPORTER_OTLP_*"
-        issues.add_warning(by_name[name].location, "is set, and this file is not read", hint, "otel_config_file")
-    below_file = list(_apply_rules(BELOW_FILE, by_name, issues))
-    return below_file, [*_apply_rules(ABOVE_FILE, by_name, issues), *_prefixed(by_name, issues)]
+    declared = _declared(by_name, issues)
+    below_file = [*_apply_rules(BELOW_FILE, by_name, issues), *declared.below_file]
+    above_file = [*_apply_rules(ABOVE_FILE, by_name, issues), *declared.above_file]
+    return below_file, [*above_file, *_prefixed(by_name, issues)]
+
+
+def _declared(by_name: dict[str, Variable], issues: IssueCollector) -> DeclaredSettings:
+    """Return what the file of OTEL_CONFIG_FILE sets; remove the other OTEL_* variables, as the standard demands."""
+    name = next((name for name in (OTEL_CONFIG_FILE, FORMER_NAME) if name in by_name), None)
+    if name is None:
+        return DeclaredSettings()
+    texts = {each.name: each.text for each in by_name.values()}
+    ignored = [other for other in by_name if other.startswith("OTEL_") and other not in {OTEL_CONFIG_FILE, FORMER_NAME}]
+    variable = by_name.pop(name)
+    for other in ignored:
+        del by_name[other]
+        issues.add_warning(
+            other, f"is ignored, since {name} is set", f"set it in the file, which may have ${{{other}}}", OTEL_FILE
+        )
+    return read_otel_file(variable, texts, issues)
 
 
 def _apply_rules(
@@ -212,7 +230,7 @@ def _prefixed(by_name: Mapping[str, Variable], issues: IssueCollector) -> Iterat
 def _unknown_variable_hint(name: str) -> str:
     replaced = replacements(tuple(name.removeprefix(PREFIX).lower().split("__")))
     if replaced:
-        return f"set {' and '.join(_variable_name(tuple(setting.split('.'))) for setting in replaced)} instead"
+        return f"set {' and '.join(variable_name(tuple(setting.split('.'))) for setting in replaced)} instead"
     match = closest_match(name.removeprefix(PREFIX), (item.removeprefix(PREFIX) for item in PREFIXED))
     return f"did you mean {PREFIX}{match}?" if match else "remove it; `rollouts-exporter config` lists the settings"
 

@@ -35,6 +35,13 @@ def settings_schema() -> JsonSchema:
     return _section_schema(Settings)
 
 
+def editor_schema() -> JsonSchema:
+    """Return the schema with the heading that editors look for."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rollouts-exporter", **settings_schema()
+    }  # fmt: skip # two lines of a heading
+
+
 def _section_schema(section: type[Section]) -> JsonSchema:
     properties = {name: _field_schema(field) for name, field in section.model_fields.items()}
     return {"type": ["object", "null"], "additionalProperties": False, "properties": properties}

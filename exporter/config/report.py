@@ -45,7 +45,7 @@ def setting_reports(loaded: LoadedConfig) -> Iterator[SettingReport]:
     for setting in schema.iter_settings(loaded.settings):
         name = schema.dotted(setting.path, single_installation=is_single)
         origin = origin_of(loaded.origins, setting.path)
-        yield SettingReport(name, _value_text(setting), str(origin), is_default=origin == DEFAULT)
+        yield SettingReport(name, value_text(setting), str(origin), is_default=origin == DEFAULT)
 
 
 def secret_texts(settings: Settings) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _yaml_lines(loaded: LoadedConfig) -> Iterator[str]:
                 yield f"{_indentation(path, level, common)}{path[level]}:"
         indentation = _indentation(path, len(path) - 1, common)
         origin = origin_of(loaded.origins, setting.path)
-        yield f"{indentation}{_flow_yaml(path[-1])}: {_value_text(setting)}  # {origin}"
+        yield f"{indentation}{_flow_yaml(path[-1])}: {value_text(setting)}  # {origin}"
         previous = path
 
 
@@ -82,7 +82,8 @@ def _indentation(path: SettingPath, level: int, common: int) -> str:
     return "  " * (level - 1) + "- " if opens_item else "  " * level
 
 
-def _value_text(setting: SettingValue) -> str:
+def value_text(setting: SettingValue) -> str:
+    """Return the value of a setting as YAML on one line; a secret is masked."""
     if setting.value is None or setting.value == {}:
         return _flow_yaml(setting.value)
     if schema.is_secret(setting.field):

@@ -18,6 +18,8 @@ from exporter.metrics import Source
 SERVICE_NAME = "rollouts-exporter"
 CLUSTER_ATTRIBUTES = ("k8s.cluster.name", "cluster")
 """Attributes that name the cluster; a push needs one of them."""
+ENVIRONMENT_ATTRIBUTES = ("deployment.environment.name", "deployment.environment")
+"""The name of today's semantic conventions, and the one that Last9's pages use: what sets one sets both."""
 OMITTED = "none"
 """Value that omits an attribute on purpose."""
 DEFAULT_CONTROLLER_TARGETS = {"deployment": "argo-rollouts-metrics.argo-rollouts.svc:8090", "sidecar": "127.0.0.1:8090"}
@@ -175,7 +177,8 @@ class Settings(Section):
     web: WebSection = WebSection()
     attributes: Attributes = Field(default_factory=dict)
     """Identity attributes of the resource and of every data point, such as k8s.cluster.name (or cluster) and
-    deployment.environment; the value none omits an attribute; service.name is rollouts-exporter by default."""
+    deployment.environment, which is sent as deployment.environment.name, too; the value none omits an attribute;
+    service.name is rollouts-exporter by default."""
     namespaces: NamespacesSection = NamespacesSection()
     series: SeriesSection = SeriesSection()
     lifecycle: LifecycleSection = LifecycleSection()
@@ -207,4 +210,7 @@ class Settings(Section):
 
     def identity(self) -> dict[str, str]:
         """Return the attributes of the resource and of every point, sorted by key, without omitted ones."""
-        return {key: value for key, value in sorted(self.attributes.items()) if value not in {"", OMITTED}}
+        attributes = dict(self.attributes)
+        for key, other in (ENVIRONMENT_ATTRIBUTES, ENVIRONMENT_ATTRIBUTES[::-1]):
+            attributes.setdefault(key, attributes.get(other, OMITTED))
+        return {key: value for key, value in sorted(attributes.items()) if value not in {"", OMITTED}}

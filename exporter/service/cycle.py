@@ -206,7 +206,10 @@ class CycleRunner:
             self._self_metrics.add(OwnMetric.SAMPLES_DROPPED, reason, amount=count)
         if skipped:
             reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
-            event, hint = "samples dropped: they cannot be pushed", "the README explains the reasons"
+            event, hint = (
+                "samples dropped: they cannot be pushed",
+                "`rollouts-exporter manual delivery` explains the reasons",
+            )
             self._skip_log.add(event, sum(skipped.values()), logging.WARNING, reason=reasons, family=example, hint=hint)
 
 

@@ -22,6 +22,7 @@ from exporter.web import exposition_writer
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
 from exporter.web.events import EventFilter, EventHandlers, EventsUnavailableError
+from exporter.web.manual import manual_routes
 from exporter.web.page_routes import HTML_TYPE, PageRoutes
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
@@ -143,6 +144,7 @@ def application(
         "/api/rollouts/{namespace}/{name}": handlers.rollout,
         "/healthz": handlers.health,
         "/readyz": handlers.readiness,
+        **manual_routes(),
         "/{path:.*}": handlers.not_found,
     }
     if data_sources.events is not None:
@@ -228,9 +230,8 @@ class _Handlers:
         return _probe(self._data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
-        return web.Response(
-            status=404, text="unknown path; available: /, /metrics, /api/rollouts, /api/events, /healthz, /readyz\n"
-        )
+        paths = "/, /metrics, /api/rollouts, /api/events, /healthz, /readyz, /manual"
+        return web.Response(status=404, text=f"unknown path; available: {paths}\n")
 
     async def _send(
         self,

@@ -33,7 +33,7 @@ groups:
 """Replace dashboards and rules in the goldens, so that these change only with the chart."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # not frozen: Python sets the traceback of an exception
 class HelmError(Exception):
     """helm failed, with its standard error."""
 

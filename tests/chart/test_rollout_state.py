@@ -105,9 +105,9 @@ def test_service_selects_its_pod_and_not_the_exporter(release: Manifests) -> Non
 
 
 def test_only_its_pod_has_a_token_and_it_is_restricted(release: Manifests) -> None:
-    by_token = {pod.get("serviceAccountName"): pod["automountServiceAccountToken"] for pod in pods(release)}
-    assert by_token == {None: False, "shown-rollouts-exporter-rollout-state": True}
-    assert find_manifest(release, "ServiceAccount")["automountServiceAccountToken"] is False
+    by_token = {pod["serviceAccountName"]: pod["automountServiceAccountToken"] for pod in pods(release)}
+    assert by_token == {"shown-rollouts-exporter": False, "shown-rollouts-exporter-rollout-state": True}
+    assert find_manifest(release, "ServiceAccount", "-rollout-state")["automountServiceAccountToken"] is False
     for pod in pods(release):
         assert pod["securityContext"]["runAsNonRoot"] is True
         for container in pod["containers"]:

@@ -71,7 +71,12 @@ class TestIdentity:
         first = Settings.model_validate({"attributes": {"k8s.cluster.name": "a", "deployment.environment": "b"}})
         second = Settings.model_validate({"attributes": {"deployment.environment": "b", "k8s.cluster.name": "a"}})
         assert list(first.identity()) == list(second.identity())
-        assert list(first.identity()) == ["deployment.environment", "k8s.cluster.name", "service.name"]
+        assert list(first.identity()) == [
+            "deployment.environment",
+            "deployment.environment.name",
+            "k8s.cluster.name",
+            "service.name",
+        ]
 
     def test_omits_an_attribute_with_the_value_none(self) -> None:
         settings = Settings.model_validate({"attributes": {"k8s.cluster.name": "none", "service.name": "x"}})

@@ -82,7 +82,6 @@ setting("setting", {"otlp.timeout": "soon"})
 setting("setting-doubtful", {"attributes": {"cluster": "c", "k8s.pod.name": "x"}})
 setting("placeholder", {"attributes": {"cluster": "${CLUSTER}"}})
 setting("remote-write-endpoint", {"otlp.endpoint": "http://127.0.0.1:1/api/v1/write"})
-setting("otel-config-file", {}, {"OTEL_CONFIG_FILE": "/etc/otel.yaml"})
 setting("attribute-collision", {"attributes": {"cluster": "c", "namespace": "prod"}})
 setting("header-line-break", {"otlp.headers": {"authorization": f"Basic {SECRET}\nx"}})
 setting("interval-too-long", {f"{s}.interval": "5m" for s in ("argo", "kube_state_metrics", "rollout_state")})
@@ -93,6 +92,14 @@ async def _(world: World, directory: Path, *_: object) -> AsyncIterator[None]:
     file = directory / "header"
     file.write_text(f"Basic {SECRET}\n{SECRET}")
     world.settings |= {"otlp.headers": {}, "otlp.authorization_file": str(file)}
+    yield
+
+
+@provokes("otel-config-file")
+async def _(world: World, directory: Path, *_: object) -> AsyncIterator[None]:
+    file = directory / "otel.yaml"
+    file.write_text("file_format: '1.0'\ntracer_provider: {sampler: {always_on: }}\n")
+    world.environment |= {"OTEL_CONFIG_FILE": str(file)}
     yield
 
 

@@ -11,9 +11,9 @@ from exporter.commands.replay import replay_frames
 from exporter.config.settings import Settings
 from exporter.metrics import MetricFamily, Series
 from tests.agreement import QUESTIONS, Comparison, Correctness, TruthComparer
-from tests.readme import README, split_section
+from tests.readme import split_section
 from tests.recorded import NAMES, VARIANTS
-from tests.truth import FRAME_INTERVALS, UNEXPLAINED, AccuracyTable, readme_section, totals_table, wrong_answer_list
+from tests.truth import FRAME_INTERVALS, PAGE, UNEXPLAINED, AccuracyTable, page_section, totals_table, wrong_answer_list
 from tests.updates import different_results
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def test_the_table_has_a_row_for_each_choice_of_sources_and_frames(table: Accura
     assert rows == list(totals_table(table))
 
 
-def test_the_readme_has_these_figures(table: AccuracyTable) -> None:
-    assert split_section(README.read_text(), "truth")[1] == readme_section(table), "python -m tests.truth --write"
+def test_the_manual_has_these_figures(table: AccuracyTable) -> None:
+    assert split_section(PAGE.read_text(), "truth")[1].strip() == page_section(table), "python -m tests.truth --write"
 
 
 def test_every_recording_has_all_its_variants(recordings: Recordings) -> None:

@@ -72,14 +72,32 @@ storage:
 {{- end -}}
 {{- end -}}
 
+{{/* Values that read a credential from a Secret instead, from the path of its setting, such as config.argo.basic_auth.password */}}
+{{- define "rollouts-exporter.secretValues" -}}
+{{- $steps := splitList "." . | rest -}}{{- $key := last $steps -}}{{- $parents := initial $steps -}}
+{{- $value := printf "{%s: null, %s_file: /etc/credential/value}" $key $key -}}
+{{- if eq (last $parents) "headers" -}}
+{{- $parents = initial $parents -}}
+{{- $value = printf "{headers: {%s: null}, %s: /etc/credential/value}" $key (ternary "authorization_file" "bearer_token_file" (has (first $steps) (list "otlp" "read"))) -}}
+{{- end -}}
+{{- range $step := reverse $parents -}}
+{{- $value = ternary (printf "[%s]" $value) (printf "{%s: %s}" $step $value) (regexMatch "^[0-9]+$" $step) -}}
+{{- end -}}
+config: {{ $value }}
+extraVolumes: [{name: credential, secret: {secretName: credential, items: [{key: value, path: value}]}}]
+extraVolumeMounts: [{name: credential, mountPath: /etc/credential, readOnly: true}]
+{{- end -}}
+
 {{- define "rollouts-exporter.refuseSecrets" -}}
 {{- $path := index . 0 -}}
 {{- range $key, $value := index . 1 -}}
 {{- $at := printf "%s.%v" $path $key -}}
 {{- if or (kindIs "map" $value) (kindIs "slice" $value) -}}
 {{- include "rollouts-exporter.refuseSecrets" (list $at $value) -}}
-{{- else if has (toString $key | lower) (list "password" "authorization" "refresh_token" "delete_refresh_token" "secret" "token" "url") -}}
-{{- fail (printf "%s would be stored in a ConfigMap, which is not secret: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file, password_file, refresh_token_file, token_file, secret_file or url_file)" $at) -}}
+{{- else if and (not (kindIs "invalid" $value)) (or (has (toString $key | lower) (list "password" "authorization" "refresh_token" "delete_refresh_token" "secret" "token")) (regexMatch "^config[.]webhooks[.].*[.]url$" $at)) -}}
+{{- include "rollouts-exporter.refuse" (list
+    (printf "%s would be stored in a ConfigMap, which is not secret: keep it in a Secret (last9.existingSecret, or extraVolumes with authorization_file, password_file, refresh_token_file, token_file, secret_file or url_file)" $at)
+    (include "rollouts-exporter.secretValues" $at)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -89,15 +107,23 @@ storage:
 {{- $ := index . 0 -}}{{- $config := index . 1 -}}
 {{- $attributes := default dict $config.attributes -}}
 {{- if and (dig "otlp" "endpoint" "" $config) (not (get $attributes "k8s.cluster.name")) (not $attributes.cluster) -}}
-{{- fail "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to the name of this cluster, or to none if there is only one cluster" -}}
+{{- include "rollouts-exporter.refuse" (list
+    "last9.cluster.name is required to push, since equal rollouts of two clusters would merge: set it to the name of this cluster, or to none if there is only one cluster"
+    "last9: {cluster: {name: production-1}}") -}}
 {{- end -}}
 {{- if and $.Values.last9.existingSecret $.Values.last9.writeToken -}}
-{{- fail "last9.existingSecret and last9.writeToken are both set: keep one of them, preferably existingSecret" -}}
+{{- include "rollouts-exporter.refuse" (list
+    "last9.existingSecret and last9.writeToken are both set: keep one of them, preferably existingSecret"
+    (printf "last9:\n  existingSecret: %s\n  writeToken: \"\"" $.Values.last9.existingSecret)) -}}
 {{- end -}}
 {{- if not (dig "web" "listen" ":9464" $config | hasSuffix ":9464") -}}
-{{- fail "config.web.listen: probes, Service and monitors use port 9464: remove this setting, and set service.port for another port" -}}
+{{- include "rollouts-exporter.refuse" (list
+    "config.web.listen: probes, Service and monitors use port 9464: remove this setting, and set service.port for another port"
+    (printf "config: {web: {listen: \":9464\"}}\nservice: {port: %v}" (default $.Values.service.port (dig "web" "listen" "" $config | regexFind "[0-9]+$")))) -}}
 {{- end -}}
 {{- if eq (default "deployment" $config.mode) "sidecar" -}}
-{{- fail "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts, see charts/rollouts-exporter/sidecar" -}}
+{{- include "rollouts-exporter.refuse" (list
+    "config.mode is sidecar, but this chart creates a Deployment: add the sidecar with the chart of argo-rollouts (sidecar/argo-rollouts.yaml has its values)"
+    "config: {mode: deployment}") -}}
 {{- end -}}
 {{- end -}}

@@ -121,10 +121,14 @@ kube-state-metrics), targets (those in the values), config (.Values.config has t
 {{- $config := include "rollouts-exporter.config" . | fromYaml -}}
 {{- $address := default (dig "read" "address" "" $config) .Values.verify.address -}}
 {{- if and (not $address) (not (dig "read" "last9" "cluster" "" $config)) -}}
-{{- fail "verify.enabled needs the store to read from: set verify.address to the Read URL of your cluster, without /api/v1" -}}
+{{- include "rollouts-exporter.refuse" (list
+    "verify.enabled needs the store to read from: set verify.address to the Read URL of your cluster, without /api/v1"
+    "verify: {address: \"https://read-app-tsdb.last9.io/hot/v1/metrics/CLUSTER/sender/ORGANIZATION\"}") -}}
 {{- end -}}
 {{- if not (dig "otlp" "endpoint" "" $config) -}}
-{{- fail "verify.enabled needs an endpoint to push to: set last9.otlpEndpoint" -}}
+{{- include "rollouts-exporter.refuse" (list
+    "verify.enabled needs an endpoint to push to: set last9.otlpEndpoint"
+    "last9: {otlpEndpoint: \"https://otlp.last9.io\", cluster: {name: production-1}}") -}}
 {{- end -}}
 {{- default "https://read-app-tsdb.last9.io" $address -}}
 {{- end -}}

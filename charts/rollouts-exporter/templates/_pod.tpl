@@ -4,7 +4,7 @@
 image: {{ include "rollouts-exporter.image" (list . .Values.image .Chart.AppVersion) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
-  {{- toYaml .Values.securityContext | nindent 2 }}
+  {{- include "rollouts-exporter.adaptedContext" (list . .Values.securityContext) | nindent 2 }}
 {{- with .Values.extraEnv }}
 env:
   {{- toYaml . | nindent 2 }}
@@ -22,6 +22,11 @@ volumeMounts:
   {{- if include "rollouts-exporter.hasSecret" . }}
   - name: last9
     mountPath: {{ include "rollouts-exporter.secretDirectory" . }}
+    readOnly: true
+  {{- end }}
+  {{- if include "rollouts-exporter.hasToken" . }}
+  - name: token
+    mountPath: {{ include "rollouts-exporter.tokenDirectory" . }}
     readOnly: true
   {{- end }}
   - name: state
@@ -45,6 +50,20 @@ volumeMounts:
   secret:
     secretName: {{ include "rollouts-exporter.secretName" . }}
 {{- end }}
+{{- if include "rollouts-exporter.hasToken" . }}
+- name: token
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: {{ .Values.serviceAccount.token.expirationSeconds }}
+          {{- with .Values.serviceAccount.token.audience }}
+          audience: {{ . | quote }}
+          {{- end }}
+      - configMap:
+          name: kube-root-ca.crt
+          items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
@@ -58,7 +77,7 @@ volumeMounts:
 
 {{/* Spec of the pods that push a heartbeat and read it back. Only they have the credential for reading. */}}
 {{- define "rollouts-exporter.verifyPod" -}}
-{{- include "rollouts-exporter.placement" (list . false) }}
+{{- include "rollouts-exporter.placement" (list . (include "rollouts-exporter.account" .) false) }}
 restartPolicy: Never
 containers:
   - name: verify
@@ -92,16 +111,38 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* Scheduling and security context of a pod, from (list $ whether-it-gets-a-token) */}}
+{{/* Account, scheduling and security context of a pod, from (list $ account whether-it-gets-its-token) */}}
 {{- define "rollouts-exporter.placement" -}}
 {{- $ := index . 0 -}}
-automountServiceAccountToken: {{ index . 1 }}
+serviceAccountName: {{ index . 1 }}
+automountServiceAccountToken: {{ index . 2 }}
 enableServiceLinks: false
 securityContext:
-  {{- toYaml $.Values.podSecurityContext | nindent 2 }}
-{{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" "dnsConfig" }}
+  {{- include "rollouts-exporter.adaptedContext" (list $ $.Values.podSecurityContext) | nindent 2 }}
+{{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "hostAliases" "dnsConfig" }}
 {{- with index $.Values $key }}
 {{ dict $key . | toYaml }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* A security context from (list $ context), without the ids that OpenShift assigns: its default policy admits no others */}}
+{{- define "rollouts-exporter.adaptedContext" -}}
+{{- $ := index . 0 -}}{{- $adapt := $.Values.adaptSecurityContext -}}
+{{- if or (eq $adapt "force") (and (eq $adapt "auto") ($.Capabilities.APIVersions.Has "security.openshift.io/v1")) -}}
+{{- omit (index . 1) "runAsUser" "runAsGroup" "fsGroup" | toYaml -}}
+{{- else -}}
+{{- toYaml (index . 1) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Account of the exporter's pods. They need no right, so its token is mounted only for a setting that reads it. */}}
+{{- define "rollouts-exporter.account" -}}
+{{- default (ternary (include "rollouts-exporter.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "rollouts-exporter.tokenDirectory" -}}/var/run/secrets/kubernetes.io/serviceaccount{{- end -}}
+
+{{- define "rollouts-exporter.hasToken" -}}
+{{- include "rollouts-exporter.config" . | fromYaml | toJson | regexFind (printf "_file\":\"%s/" (include "rollouts-exporter.tokenDirectory" .)) -}}
 {{- end -}}

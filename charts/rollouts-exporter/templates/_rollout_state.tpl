@@ -66,7 +66,7 @@ everything again, pods included, whenever any CRD of the cluster changes, and sh
   image: {{ include "rollouts-exporter.image" (list $ $state.image "") | quote }}
   imagePullPolicy: {{ $state.image.pullPolicy }}
   securityContext:
-    {{- toYaml $.Values.securityContext | nindent 4 }}
+    {{- include "rollouts-exporter.adaptedContext" (list $ $.Values.securityContext) | nindent 4 }}
   resources:
     {{- toYaml $state.resources | nindent 4 }}
   args:

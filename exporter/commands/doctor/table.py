@@ -75,7 +75,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     _setting(
         id="otel-config-file", level="warning", find=local.issues("otel_config_file"),
-        meaning="OTEL_CONFIG_FILE is set, and this exporter does not read it", remedy="{hint}",
+        meaning="part of OTEL_CONFIG_FILE, or a variable beside it, is ignored", remedy="{hint}",
     ),
     _setting(
         id="attribute-collision", level="warning", find=local.colliding_attributes,

@@ -1,4 +1,4 @@
-"""The table of rules, one row each. `gate lint` applies them from top to bottom; the README contains the table."""
+"""The table of rules, one row each. `gate lint` applies them from top to bottom; the manual has a page for each."""
 
 from __future__ import annotations
 

@@ -321,11 +321,16 @@ CONTROLLERS: Final = (
         unit="s",
     ),
     label_table(
-        "Controllers and strategies",
-        "Versions of the controllers, and how many rollouts have each strategy and traffic router.",
-        f"count by (version) (argo_rollouts_controller_info{{{CLUSTER}}})"
-        f" or count by (strategy, traffic_router) (rollout_info{{{ROLLOUTS}}})",
-        8,
+        "Versions of the controllers",
+        "One row for each version that a leading controller has.",
+        f"count by (version) (argo_rollouts_controller_info{{{CLUSTER}}})",
+        6,
+    ),
+    label_table(
+        "Strategies",
+        "Strategies and traffic routers that rollouts have.",
+        f"count by (strategy, traffic_router) (rollout_info{{{ROLLOUTS}}})",
+        6,
     ),
     Panel(
         "Reasons of unknown state",

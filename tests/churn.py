@@ -75,7 +75,7 @@ class ChurningExporter:
 
     def __init__(self) -> None:
         settings = Settings.model_validate({"series": {"pass_through": ["rollout_.*", "kube_pod_info"]}})
-        self._cache = ScrapeCache(settings.series.pass_through.matches)
+        self._cache = ScrapeCache(settings.series.passes_through)
         self._parsers = parser_factory(settings, self._cache)
         self._tracker = RolloutTracker(tracking_policy(settings))
         self._encoder = Encoder(identity(settings))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.commands.record import RecordedFrame, RecordedPage, read_frames
 from exporter.commands.replay import scrape_results
-from exporter.config.settings import Settings
+from exporter.config.settings import SeriesSection, Settings
 from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import parser_factory, tracking_policy
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import TrackingPolicy
 
 ARCHIVES: Final = Path(__file__).parent / "recordings"
+ARTICLE: Final = Settings(series=SeriesSection(preset="article"))
+"""Settings with nearly every derived series; the preset `standard` leaves out those that repeat others."""
 VARIANTS: Final = ("full", "no-state", "plain", "argo-only")
 """Scraped sources: all, no rollout state, kube-state-metrics without allow-lists, only the controllers."""
 EXPLAINED_ARCHIVES: Final = Path(__file__).parent / "recordings_why"
@@ -60,8 +62,9 @@ class Recordings:
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder
-        self.policy: TrackingPolicy = tracking_policy(settings or Settings())
-        self._parser_factory = parser_factory(settings or Settings())
+        settings = settings or ARTICLE
+        self.policy: TrackingPolicy = tracking_policy(settings)
+        self._parser_factory = parser_factory(settings)
         self._parsed: dict[tuple[str | Path | None, ...], ScrapeResult] = {}
         self.truth = cache(self._truth)
         self.ticks = cache(self._ticks)

@@ -137,25 +137,23 @@ def check(context: click.Context, file: Path | None) -> None:
 
 @main.command("series")
 @click.option("--estimate", is_flag=True, help="Run one scrape cycle and count series and data points.")
+@click.option("--price", type=click.FloatRange(min=0), metavar="PER_MILLION", help="Price of a million data points.")
 @click.pass_context
-def series(context: click.Context, *, estimate: bool) -> None:
+def series(context: click.Context, *, estimate: bool, price: float | None) -> None:
     """Print the catalogue of derived series.
 
-    With --estimate, print the number of series and data points per day instead.
+    With --estimate or --price, print the number of series and data points per month instead, the largest first.
     """
-    if not estimate:
+    if not estimate and price is None:
         from exporter.commands.series import catalogue_lines
 
         print_lines(catalogue_lines())
         return
-    from exporter.commands.once import family_costs, run_cycle
+    from exporter.commands.once import estimate_lines, family_costs, run_cycle
 
     settings = load_settings(context).settings
     result = run_async(run_cycle(settings))
-    rows = family_costs(result.snapshot, settings.tick_seconds)
-    click.echo(f"{'family':60} {'series':>9} {'points/day':>13}")
-    print_lines(f"{row.family:60} {row.series_count:9,} {row.points_per_day:13,}" for row in rows)
-    click.echo(f"{'all':60} {sum(row.series_count for row in rows):9,} {sum(row.points_per_day for row in rows):13,}")
+    print_lines(estimate_lines(family_costs(result.snapshot, settings.tick_seconds), price))
     _report_problems(result.problems)
 
 

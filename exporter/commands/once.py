@@ -13,13 +13,13 @@ from exporter.scrape.scraper import Scraper
 from exporter.service.wiring import identity, parser_factory, tracking_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from exporter.config.settings import Settings
     from exporter.metrics import MetricsSnapshot, ScrapeResult
     from exporter.rollouts.output.targets import TargetStatus
 
-SECONDS_PER_DAY: Final = 86_400.0
+_SECONDS_PER_MONTH: Final = 30 * 86_400.0
 _POINT_LABELS: Final = ("le", "quantile")  # labels that distinguish the series of one histogram or summary point
 
 
@@ -95,17 +95,28 @@ def to_otlp_json(snapshot: MetricsSnapshot, settings: Settings) -> Iterator[str]
 
 @dataclass(frozen=True, slots=True)
 class FamilyCost:
-    """The cost of a family: its series, and its data points per day at the configured interval."""
+    """The cost of a family: its series, and its data points per month of 30 days at the configured interval."""
 
     family: str
     series_count: int
-    points_per_day: int
+    points_per_month: int
 
 
 def family_costs(snapshot: MetricsSnapshot, tick_seconds: float) -> list[FamilyCost]:
-    """Return the cost of each family; all series of one histogram or summary are one point per tick."""
+    """Return the cost of each family, the largest first; all series of one histogram are one point per tick."""
     rows = []
     for family in snapshot.families:
         points = {tuple(pair for pair in series.labels if pair[0] not in _POINT_LABELS) for series in family.series}
-        rows.append(FamilyCost(family.name, len(family), round(len(points) * SECONDS_PER_DAY / tick_seconds)))
-    return rows
+        rows.append(FamilyCost(family.name, len(family), round(len(points) * _SECONDS_PER_MONTH / tick_seconds)))
+    return sorted(rows, key=lambda row: (-row.series_count, row.family))
+
+
+def estimate_lines(rows: Sequence[FamilyCost], price_per_million: float | None) -> Iterator[str]:
+    """Yield a table of families with their share of all series, and the price of their points if there is one."""
+    total = FamilyCost("all", sum(row.series_count for row in rows), sum(row.points_per_month for row in rows))
+    priced = price_per_million is not None
+    yield f"{'family':60} {'series':>9} {'share':>6} {'points/month':>15}" + (f" {'price/month':>12}" if priced else "")
+    for row in (*rows, total):
+        share = row.series_count / total.series_count if total.series_count else 0.0
+        price = f" {row.points_per_month / 1e6 * price_per_million:12,.2f}" if price_per_million is not None else ""
+        yield f"{row.family:60} {row.series_count:9,} {share:6.1%} {row.points_per_month:15,}{price}"

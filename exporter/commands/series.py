@@ -5,23 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.output import durations, namespace_counters, targets
-from exporter.rollouts.output.catalogue import DERIVED_FAMILIES, LABELS
+from exporter.rollouts.output.catalogue import ALL_PRESETS, DERIVED_FAMILIES, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from exporter.rollouts.output.catalogue import DerivedFamily
 
 
 def series_rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, labels and help text of each derived family, in the order of export."""
     for row in DERIVED_FAMILIES:
-        # The setting `series.labels` turns on the family of labels.
-        request = " Optional: needs `series.optional`." if row.optional and row.name != LABELS else ""
-        yield row.name, row.type.value, ", ".join(("namespace", "name", *row.labels)), row.help + request
+        yield row.name, row.type.value, ", ".join(("namespace", "name", *row.labels)), row.help + _presets(row)
     yield durations.NAME, "histogram", "namespace, result", durations.HELP
     for name, (label, text) in namespace_counters.NAMESPACE_FAMILIES.items():
         yield name, "counter", f"namespace, {label}", text
     for name, text in targets.TARGET_FAMILIES.items():
         yield name, "gauge", ", ".join(targets.TARGET_LABELS), text
+
+
+def _presets(row: DerivedFamily) -> str:
+    """Return a sentence about the presets that export a family, if these are not all."""
+    # The setting `series.labels` turns on the family of labels.
+    if row.presets == ALL_PRESETS or row.name == LABELS:
+        return ""
+    return f" Presets: {', '.join(sorted(row.presets))}."
 
 
 DERIVED_FAMILY_NAMES: Final = frozenset(name for name, *_ in series_rows())

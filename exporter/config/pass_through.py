@@ -20,8 +20,18 @@ _MINIMAL = (
     "argo_rollouts_controller_info",
     "kube_pod_labels",
 )
-# article: what the article on Last9's blog queries; minimal: no histogram, and no family that Argo deprecates.
+# lean: what no derived family repeats and an alert needs; standard: what a dashboard or alert uses; article: what the
+# article on Last9's blog queries; minimal: no histogram, and no family that Argo deprecates.
 PRESETS: dict[str, tuple[str, ...]] = {
+    "lean": ("rollout_reconcile_error", "argo_rollouts_controller_info"),
+    "standard": (
+        "rollout_info",
+        "rollout_reconcile",
+        "rollout_reconcile_error",
+        "rollout_events_total",
+        "analysis_run_info",
+        "argo_rollouts_controller_info",
+    ),
     "article": (*_MINIMAL, "rollout_phase", "rollout_reconcile"),
     "minimal": _MINIMAL,
     "all": (
@@ -83,11 +93,17 @@ def parse_pass_through(value: object) -> PassThroughSelection:
     return PassThroughSelection(None, tuple(map(_compile_pattern, items)))
 
 
+PRESET_SELECTIONS = {
+    preset: parse_pass_through(name)
+    for preset, name in (("lean", "lean"), ("standard", "standard"), ("full", "all"), ("article", "article"))
+}
+"""What passes through by `series.preset`."""
+
 PassThroughSetting = Annotated[
     PassThroughSelection,
     PlainValidator(parse_pass_through),
     PlainSerializer(PassThroughSelection.as_setting),
-    ValueFormat("article | minimal | all | none | list of patterns", PassThroughSelection.as_setting),
+    ValueFormat(f"{' | '.join(PRESETS)} | list of patterns", PassThroughSelection.as_setting),
 ]
 
 

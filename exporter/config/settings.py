@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from exporter.config import values
 from exporter.config.notify import GrafanaSection, WebhookSection
 from exporter.config.outputs import Last9ApiSection, OtlpSection, ReadSection, ShadowGateSection, WebSection
-from exporter.config.pass_through import NamePatterns, NamePatternsSetting, PassThroughSetting, parse_pass_through
+from exporter.config.pass_through import PRESET_SELECTIONS, NamePatterns, NamePatternsSetting, PassThroughSetting
 from exporter.config.section import Section
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
 from exporter.metrics import Source
@@ -75,24 +75,35 @@ class SeriesSection(Section):
 
     derive: bool = True
     """Whether to export the derived series; false: only families that pass through."""
-    pass_through: PassThroughSetting = parse_pass_through("article")
+    preset: Annotated[Literal["lean", "standard", "full", "article"], BeforeValidator(values.lowercase)] = "standard"
+    """Which derived series and controller families are exported: lean, for alerts and overviews, about 20 series a
+    rollout; standard, what the dashboards and alerts use, about 45; full, everything; article, what Last9's article
+    queries, and all that repeats it."""
+    drop: NamePatternsSetting = NamePatterns()
+    """Families not to export, whatever selects them: regular expressions that match complete names. Own metrics of the
+    exporter stay. Empty: none."""
+    pass_through: PassThroughSetting | None = None
     """Controller families to export unchanged: a preset, or a list of regular expressions that match complete names;
-    none: derived series only."""
+    none: derived series only; unset: those of `preset`."""
     keep_names: NamePatternsSetting = NamePatterns()
     """Counters to push as gauges, so that a store keeps their names instead of appending `_total` (those that pass
     through and do not end in it, such as `rollout_reconcile_error`): regular expressions that match complete names. A
     store then does not recognise them as counters. Empty: none."""
     optional: values.GlobList = ()
-    """Derived series to export that are not by default, since no dashboard, alert or gate of the chart uses them, as
-    globs of their names; `*`: all; empty: none."""
+    """Derived series to export besides those of `preset`, as globs of their names; `*`: all; empty: none."""
     labels: values.StringList = ()
     """Labels of Rollout objects (team, tier) to export in argo_rollouts_labels, from rollout state; empty: none."""
     limit: values.PositiveInt = 1_000_000
     """Maximum number of series; further series are omitted, and counted."""
 
-    def exports_optional(self, name: str) -> bool:
-        """Return whether an optional derived family is exported."""
+    def is_requested(self, name: str) -> bool:
+        """Return whether a derived family is exported whatever the preset is."""
         return values.matches_any(name, self.optional)
+
+    def passes_through(self, family: str) -> bool:
+        """Return whether a family of a page is exported unchanged."""
+        selection = self.pass_through or PRESET_SELECTIONS[self.preset]
+        return selection.matches(family) and not self.drop.matches(family)
 
 
 class LifecycleSection(Section):

@@ -542,9 +542,10 @@ class TrackingPolicy:
     how long a phase without an event that explains it must last to count. `role_labels`: pod label, spelled as
     kube-state-metrics spells it, to role by label value. `has_router`: rollouts that have a traffic router even if the
     controller exports none. `namespace_allowed`: namespaces to track, None for all. `passes_through`: families to
-    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads. `exports_optional`:
-    optional families of the catalogue to export, `labels` those of Rollout objects, spelled as kube-state-metrics
-    spells them. `commit_time`: label or annotation of ReplicaSets with the commit's time, spelled in the same way.
+    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads. `preset`: of which preset
+    derived families are exported, with those of `is_requested`, without those of `drops`; `labels`: those of Rollout
+    objects to export, spelled as kube-state-metrics spells them. `commit_time`: label or annotation of ReplicaSets with
+    the commit's time, spelled in the same way.
     """
 
     grace: float = 60.0
@@ -557,6 +558,8 @@ class TrackingPolicy:
     derive: bool = True
     sidecar: bool = False
     series_limit: int = 1_000_000
-    exports_optional: Callable[[str], bool] = lambda _: False
+    preset: str = "article"
+    is_requested: Callable[[str], bool] = lambda _: False
+    drops: Callable[[str], bool] = lambda _: False
     labels: tuple[str, ...] = ()
     commit_time: tuple[str, ...] = ()

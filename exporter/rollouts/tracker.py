@@ -100,7 +100,7 @@ class RolloutTracker:
 
     def __init__(self, policy: TrackingPolicy, state: TrackerState | None = None) -> None:
         self._policy = policy
-        self._rows = selected_families(policy.exports_optional, policy.labels)
+        self._rows = selected_families(policy.preset, policy.is_requested, policy.drops, policy.labels)
         self._had_leader_at = float("-inf")
         self._staleness = StalenessTracker()
         self._targets = TargetTracker()
@@ -461,6 +461,7 @@ class RolloutTracker:
             families += self._durations.families()
             families += self._counters.families()
         families += self._targets.families(tick.now)
+        families = [family for family in families if not self._policy.drops(family.name)]
         results = [leader.result for leader in tick.leaders]
         families += self._pass_through.families(results, self._sources.workload_results, self._sources.pod_names)
         return limit_series(families, self._policy.series_limit)

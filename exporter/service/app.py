@@ -76,7 +76,7 @@ class App:
         self._self_metrics.set_start_time(self._storage.counters_since, *PERSISTENT_COUNTERS)
         self._self_metrics.register_callback(partial(storage_metrics, self._storage))
         self._delivery = self._delivery_service()
-        scrape_cache = ScrapeCache(settings.series.pass_through.matches)
+        scrape_cache = ScrapeCache(settings.series.passes_through)
         self._scraper = Scraper(settings, parser_factory(settings, scrape_cache))
         self.tracker = RolloutTracker(tracking_policy(settings), read_state(self._storage))
         self._shadow_gates = self._load_shadow_gates()

@@ -55,11 +55,13 @@ def tracking_policy(settings: Settings) -> TrackingPolicy:
         role_labels=_role_labels(lifecycle.role_label, lifecycle.role_values),
         has_router=lambda key: lifecycle.has_traffic_router(*key),
         namespace_allowed=settings.namespaces.allows if settings.namespaces != NamespacesSection() else None,
-        passes_through=cached_by_name(series.pass_through.matches),
+        passes_through=cached_by_name(series.passes_through),
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
         series_limit=series.limit,
-        exports_optional=series.exports_optional,
+        preset=series.preset,
+        is_requested=series.is_requested,
+        drops=cached_by_name(series.drop.matches),
         labels=tuple(f"label_{kube_state_metrics.exposed_label(label)}" for label in series.labels),
         commit_time=_commit_names(lifecycle.commit_time),
     )
@@ -80,13 +82,13 @@ def _commit_names(key: str) -> tuple[str, ...]:
 def parser_factory(settings: Settings, scrape_cache: ScrapeCache | None = None) -> ParserFactory:
     """Return a function that makes a parser for each scrape request; all parsers share one scrape cache."""
     is_selected = family_selection(settings)
-    scrape_cache = scrape_cache or ScrapeCache(settings.series.pass_through.matches)
+    scrape_cache = scrape_cache or ScrapeCache(settings.series.passes_through)
     return lambda request: ResponseParser(request, scrape_cache, is_selected, log.REDACTOR.redact)
 
 
 def family_selection(settings: Settings) -> Callable[[str], bool]:
     """Return whether a family is parsed: a derived series needs it, or it passes through."""
-    passes_through = settings.series.pass_through.matches
+    passes_through = settings.series.passes_through
     required = _REQUIRED_TO_DERIVE if settings.series.derive else _REQUIRED_TO_PASS_THROUGH
     if settings.lifecycle.commit_time:
         required |= {kube_state_metrics.COMMIT_FAMILY}

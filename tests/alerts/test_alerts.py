@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.rollouts.output.catalogue import PHASE_CODES
 from tests.boards.queries import DELIVERY_RULES, RULES, alerts, recording_rules
 
 FOLDER = Path(__file__).parent
@@ -27,6 +29,32 @@ def test_promtool_accepts_the_rules(rules: Path, promtool: str) -> None:
 def test_promtool_unit_tests_pass(file: str, promtool: str) -> None:
     result = subprocess.run([promtool, "test", "rules", file], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_alerts_on_the_phase_judge_its_code_as_they_judge_its_series(promtool: str, tmp_path: Path) -> None:
+    """The cases whose rollouts stay in one phase, with the series of preset lean."""
+    cases = yaml.safe_load((FOLDER / "rollouts.yaml").read_text())
+    cases["tests"] = [test for test in cases["tests"] if any(map(_phase_of, test["input_series"]))]
+    tested = {case["alertname"] for test in cases["tests"] for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert tested >= {"RolloutStuckProgressing", "RolloutStuckPaused", "RolloutUndecided", "RolloutDegraded"}
+    for test in cases["tests"]:
+        for series in test["input_series"]:
+            phase = _phase_of(series)
+            if phase is not None:
+                series["series"] = re.sub(r'_phase(\{.*), phase="\w+"', r"_phase_code\1", series["series"])
+                series["values"] = series["values"].replace("1x", f"{PHASE_CODES[phase]:.0f}x")
+    cases["rule_files"] = [str(RULES)]
+    (tmp_path / "lean.yaml").write_text(yaml.safe_dump(cases))
+    result = subprocess.run(
+        [promtool, "test", "rules", "lean.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _phase_of(series: dict[str, str]) -> str | None:
+    match = re.match(r'argo_rollouts_phase\{.*phase="(\w+)"', series["series"])
+    return match[1] if match and re.fullmatch(r"1x\d+", series["values"]) else None
 
 
 @pytest.mark.parametrize("alert", alerts())

@@ -18,6 +18,8 @@ KEY: Final = "$cluster_label, namespace, name"
 ROLLOUT_LEGEND: Final = "{{k8s_cluster_name}}{{cluster}} {{namespace}}/{{name}}"
 """The legend of a rollout; Grafana omits missing labels."""
 WINDOW: Final = "$__rate_interval"
+VISIBLE: Final = "argo_rollouts_phase_start_timestamp_seconds"
+"""A series of each rollout that a leading controller shows, in every preset."""
 DEGRADED: Final = 'phase=~"Abort|Timeout|Error|InvalidSpec"'
 ERRORS: Final = '__name__=~"rollout_reconcile_error(_total)?"'
 """Both names: a store appends _total to a counter received over OTLP, but not to a scraped one."""
@@ -33,7 +35,7 @@ CLUSTERS: Final = Variable(
     "Cluster",
     "Cluster of the rollouts; All also matches series without a cluster label.",
     label="$cluster_label",
-    family="argo_rollouts_phase",
+    family=VISIBLE,
     multiple=True,
     include_all=True,
 )
@@ -54,3 +56,9 @@ def state_number(family: str, label: str, selector: str, numbered: Mapping[int, 
     """Return an expression for the number of the state that is 1 in a one-hot family, by the labels of `by`."""
     each = (f'{family}{{{selector},{label}="{word}"}} * {number}' for number, word in numbered.items())
     return f"max by ({by}) ({' or '.join(each)}) > 0"
+
+
+def phase_number(selector: str, by: str = KEY) -> str:
+    """Return an expression for the number of the phase, which preset lean exports as it is."""
+    one_hot = state_number("argo_rollouts_phase", "phase", selector, PHASE_STATES, by)
+    return f"({one_hot} or max by ({by}) (argo_rollouts_phase_code{{{selector}}}))"

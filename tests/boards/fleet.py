@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.rollouts.explain.model import Activity
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
+from exporter.rollouts.output.catalogue import PHASE_CODES
 from exporter.rollouts.output.namespace_counters import ABORT_CAUSES
 from tests.boards.expressions import (
     CLUSTER,
@@ -16,13 +17,20 @@ from tests.boards.expressions import (
     KEY,
     PHASE_STATES,
     ROLLOUT_LEGEND,
+    VISIBLE,
     WINDOW,
-    state_number,
+    phase_number,
 )
-from tests.boards.panels import Dashboard, Panel, Query, Row, Variable, stat
+from tests.boards.panels import Dashboard, Panel, Query, Row, Variable, label_table, stat
 
 ROLLOUTS: Final = f'{CLUSTER},namespace=~"$namespace"'
-ACTIVE: Final = f'max by ({KEY}, phase) (argo_rollouts_phase{{{ROLLOUTS},phase!="Completed"}}) == 1'
+COMPLETED, PAUSED = (int(PHASE_CODES[phase]) for phase in ("Completed", "Paused"))
+DEGRADED_CODES: Final = [int(PHASE_CODES[phase]) for phase in ("Abort", "Timeout", "Error", "InvalidSpec")]
+PHASE_CODE: Final = f"max by ({KEY}) (argo_rollouts_phase_code{{{ROLLOUTS}}})"
+ACTIVE: Final = (
+    f'max by ({KEY}, phase) (argo_rollouts_phase{{{ROLLOUTS},phase!="Completed"}}) == 1'
+    f' or on ({KEY}) count_values by ({KEY}) ("phase", {PHASE_CODE} != {COMPLETED})'
+)
 RECENTLY_UPDATED: Final = (
     f"max by ({KEY}) (max_over_time(argo_rollouts_update_in_progress{{{ROLLOUTS}}}[$__range] @ end()))"
 )
@@ -32,6 +40,7 @@ ROLLOUT_LINK: Final = (
     "/d/argo-rollouts-rollout?var-datasource=${datasource}&var-cluster_label=${cluster_label}&${cluster:queryparam}"
     "&var-namespace=${__data.fields.namespace}&var-rollout=${__data.fields.name}&${__url_time_range}"
 )
+PHASE_NAMES: Final = {str(code): {"text": phase} for code, phase in PHASE_STATES.items()}
 TABLE: Final = {
     "fieldConfig": {
         "defaults": {"custom": {"align": "left", "filterable": True}},
@@ -39,6 +48,10 @@ TABLE: Final = {
             {
                 "matcher": {"id": "byName", "options": "name"},
                 "properties": [{"id": "links", "value": [{"title": "Open this rollout", "url": ROLLOUT_LINK}]}],
+            },
+            {
+                "matcher": {"id": "byName", "options": "phase"},
+                "properties": [{"id": "mappings", "value": [{"type": "value", "options": PHASE_NAMES}]}],
             },
             {
                 "matcher": {"id": "byName", "options": "Canary"},
@@ -68,7 +81,7 @@ OVERVIEW: Final = (
     stat(
         "Rollouts",
         "Rollouts exported by a leading controller.",
-        f'count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Completed"}}))',
+        f"count(max by ({KEY}) ({VISIBLE}{{{ROLLOUTS}}}))",
     ),
     stat(
         "Updating",
@@ -78,7 +91,7 @@ OVERVIEW: Final = (
     stat(
         "Paused updates",
         "Paused for a duration, until a promotion, or after an inconclusive analysis.",
-        f'count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Paused"}}) == 1'
+        f'count((max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},phase="Paused"}}) == 1 or {PHASE_CODE} == {PAUSED})'
         f" and on ({KEY}) max by ({KEY}) (argo_rollouts_update_in_progress{{{ROLLOUTS}}}) == 1) or vector(0)",
         "short",
         (None, "blue"),
@@ -86,7 +99,8 @@ OVERVIEW: Final = (
     stat(
         "Degraded",
         "Rollouts in phase Abort, Timeout, Error or InvalidSpec.",
-        f"sum(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},{DEGRADED}}})) or vector(0)",
+        f"count(max by ({KEY}) (argo_rollouts_phase{{{ROLLOUTS},{DEGRADED}}}) == 1"
+        f" or {' or '.join(f'{PHASE_CODE} == {code}' for code in DEGRADED_CODES)}) or vector(0)",
         "short",
         (None, "green"),
         (1, "red"),
@@ -132,8 +146,7 @@ IN_PROGRESS: Final = (
         "Rollouts with an update in the selected time range.",
         [
             Query(
-                f"{state_number('argo_rollouts_phase', 'phase', ROLLOUTS, PHASE_STATES)}"
-                f" and on ({KEY}) {RECENTLY_UPDATED} == 1",
+                f"{phase_number(ROLLOUTS)} and on ({KEY}) {RECENTLY_UPDATED} == 1",
                 ROLLOUT_LEGEND,
             )
         ],
@@ -307,6 +320,18 @@ CONTROLLERS: Final = (
         ],
         unit="s",
     ),
+    label_table(
+        "Versions of the controllers",
+        "One row for each version that a leading controller has.",
+        f"count by (version) (argo_rollouts_controller_info{{{CLUSTER}}})",
+        6,
+    ),
+    label_table(
+        "Strategies",
+        "Strategies and traffic routers that rollouts have.",
+        f"count by (strategy, traffic_router) (rollout_info{{{ROLLOUTS}}})",
+        6,
+    ),
     Panel(
         "Reasons of unknown state",
         "Rollouts by reason: no_leader, not_shown, never_shown, update, fraction, pods, roles, role_label, phase.",
@@ -326,7 +351,7 @@ BOARD: Final = Dashboard(
             "Namespace",
             "Namespace of the rollouts.",
             label="namespace",
-            family=f"argo_rollouts_phase{{{CLUSTER}}}",
+            family=f"{VISIBLE}{{{CLUSTER}}}",
             multiple=True,
             include_all=True,
         ),

@@ -91,6 +91,7 @@ def _title(panel: Panel) -> str:
         *([", ".join(f"{number} {word}" for number, word in panel.states.items())] if panel.states else ()),
         *(["per second"] if panel.unit in RATES else ()),
         *([f"{RESULT_DAYS} days"] if panel.kind == "stat" and "$__range" in _text(panel) else ()),
+        *([panel.requirement.removeprefix(" Requires ").removesuffix(".")] if panel.requirement else ()),
     ]
     return f"{panel.title} ({'; '.join(remarks)})" if remarks else panel.title
 

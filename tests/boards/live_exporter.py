@@ -28,7 +28,13 @@ MALFORMED_PAGE = 'kube_pod_info{namespace="far",pod="away",uid="1"} 1\nkube_pod_
 
 @asynccontextmanager
 async def scraped_exporter(
-    program: str, folder: Path, recording: Path, endpoint: str, speed: float = 1.0, **storage: Any
+    program: str,
+    folder: Path,
+    recording: Path,
+    endpoint: str,
+    speed: float = 1.0,
+    preset: str = "full",
+    **storage: Any,
 ) -> AsyncIterator[QueryClient]:
     """Run the exporter on a recording, pushing to `endpoint`, and a Prometheus that scrapes it; yield the Prometheus.
 
@@ -53,6 +59,7 @@ async def scraped_exporter(
         settings = {
             **{source: {"targets": addresses, "interval": "250ms"} for source, addresses in targets.items()},
             "otlp": {"endpoint": endpoint},
+            "series": {"preset": preset},
             "attributes": {"k8s.cluster.name": "live"},
             "storage": {"directory": str(folder / "storage"), **storage},
             "web": {"listen": "127.0.0.1:0"},

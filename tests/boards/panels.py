@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.rollouts.output.catalogue import LEAN
 from tests.boards.colours import COLOURS
+from tests.boards.queries import required_preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,12 +56,18 @@ class Panel:
     max_value: float | None = None
     extra: Json = field(default_factory=dict)
 
+    @property
+    def requirement(self) -> str:
+        """A sentence with the preset that its series need, if lean does not export all of them."""
+        preset = required_preset(query.expr for query in self.queries)
+        return f" Requires series.preset {preset}." if preset != LEAN else ""
+
     def json(self, number: int, x: int, y: int) -> Json:
         """Return the JSON at a grid position."""
         return {
             "id": number,
             "title": self.title,
-            "description": self.description,
+            "description": self.description + self.requirement,
             "type": self.kind,
             "datasource": DATASOURCE_REF,
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import promql_parser
 import yaml
 
-from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
+from exporter.config.settings import SeriesSection
+from exporter.rollouts.output.catalogue import DERIVED_BY_NAME, FULL, LEAN, STANDARD
 from exporter.rollouts.output.durations import NAME as DURATIONS
 from exporter.rollouts.output.namespace_counters import NAMESPACE_FAMILIES
 from exporter.rollouts.output.targets import TARGET_FAMILIES as TARGETS
 from exporter.self_metrics import DEFINITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 CHART: Final = Path(__file__).parent.parent.parent / "charts/rollouts-exporter"
 RULES: Final = CHART / "rules/alerts.yaml"
@@ -38,15 +39,18 @@ VARIABLES: Final = {
 """Default values of the variables."""
 PASSED_THROUGH: Final = frozenset({
     "analysis_run_info",
+    "argo_rollouts_controller_info",
     "analysis_run_reconcile_error",
     "experiment_reconcile_error",
     "notification_send_error",
     "notification_send_success",
     "rollout_events_total",
+    "rollout_info",
     "rollout_reconcile",
     "rollout_reconcile_error",
 })  # fmt: skip # a table
 """Families of the controller that pass through."""
+PHASE_FAMILIES: Final = frozenset({"argo_rollouts_phase", "argo_rollouts_phase_code"})
 FOREIGN: Final = frozenset({
     "container_cpu_usage_seconds_total",  # the kubelet's cAdvisor
     "container_memory_working_set_bytes",
@@ -148,3 +152,32 @@ def selectors(expr: str) -> Iterator[promql_parser.VectorSelector]:
 
     promql_parser.walk(promql_parser.parse(expr), collect)
     return iter(selectors)
+
+
+def used_families(expr: str) -> Iterator[str]:
+    """Yield the names of the families of an expression, with Grafana's variables or without.
+
+    Names of counters are patterns, since a store may append _total.
+    """
+    for selector in selectors(fill_variables(expr)):
+        if selector.name:
+            yield SUFFIXES.sub("", selector.name)
+        patterns = [matcher.value for matcher in selector.matchers.matchers if matcher.name == "__name__"]
+        yield from (family for family in PASSED_THROUGH if any(re.fullmatch(text, family) for text in patterns))
+
+
+def exports(preset: str, family: str) -> bool:
+    """Return whether a preset exports a family; those that all presets export have no choice of one."""
+    if family in DERIVED_BY_NAME:
+        return preset in DERIVED_BY_NAME[family].presets
+    passes_through = SeriesSection.model_validate({"preset": preset}).passes_through(family)
+    return passes_through or family not in PASSED_THROUGH
+
+
+def required_preset(expressions: Iterable[str]) -> str:
+    """Return the smallest preset that exports all series of some expressions."""
+    families = {family for expr in expressions for family in used_families(expr)}
+    # Where the phase is one code, `or` adds it to the expression.
+    families -= PHASE_FAMILIES if families >= PHASE_FAMILIES else set()
+    presets = (LEAN, STANDARD, FULL)
+    return next(preset for preset in presets if all(exports(preset, family) for family in families))

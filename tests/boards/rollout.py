@@ -17,7 +17,9 @@ from tests.boards.expressions import (
     PHASE_STATES,
     ROLLOUT,
     RUN_STATES,
+    VISIBLE,
     WINDOW,
+    phase_number,
     state_number,
 )
 from tests.boards.panels import Annotation, Dashboard, Panel, Query, Row, Variable, label_table, stat
@@ -30,7 +32,7 @@ OVERVIEW: Final = (
     Panel(
         "Phase",
         "Phase in the controller's metrics. Completed: no update; Progressing: an update, a scaling or a lost pod.",
-        [Query(state_number("argo_rollouts_phase", "phase", ROLLOUT, PHASE_STATES, "namespace, name"))],
+        [Query(phase_number(ROLLOUT, "namespace, name"))],
         kind="stat",
         width=4,
         height=4,
@@ -133,7 +135,7 @@ UPDATE: Final = (
         "Phase and health",
         "Phase of the controller; health is status.phase of the object and requires rollout state.",
         [
-            Query(state_number("argo_rollouts_phase", "phase", ROLLOUT, PHASE_STATES, "namespace, name"), "phase"),
+            Query(phase_number(ROLLOUT, "namespace, name"), "phase"),
             Query(
                 f"100 + {state_number('argo_rollouts_health', 'health', ROLLOUT, HEALTH_STATES, 'namespace, name')}",
                 "health",
@@ -239,21 +241,21 @@ BOARD: Final = Dashboard(
             "Namespace",
             "Namespace of the rollout.",
             label="namespace",
-            family=f"argo_rollouts_phase{{{CLUSTER}}}",
+            family=f"{VISIBLE}{{{CLUSTER}}}",
         ),
         Variable(
             "rollout",
             "Rollout",
             "Name of the rollout.",
             label="name",
-            family=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace"}}',
+            family=f'{VISIBLE}{{{CLUSTER},namespace=~"$namespace"}}',
         ),
         Variable(
             "service",
             "Service",
             "service_name of its HTTP metrics and traces; default: the name of the rollout.",
             label="name",
-            family=f'argo_rollouts_phase{{{CLUSTER},namespace=~"$namespace",name=~"$rollout"}}',
+            family=f'{VISIBLE}{{{CLUSTER},namespace=~"$namespace",name=~"$rollout"}}',
         ),
     ),
     rows=(
@@ -279,7 +281,8 @@ BOARD: Final = Dashboard(
         ),
         Annotation(
             "Degraded",
-            f"increase(argo_rollouts_phase_transitions_total{{{ROLLOUT},{DEGRADED}}}[1m]) > 0",
+            f"argo_rollouts_phase{{{ROLLOUT},{DEGRADED}}} == 1"
+            f" unless argo_rollouts_phase{{{ROLLOUT},{DEGRADED}}} offset 1m == 1",
             "{{name}}: {{phase}}",
             "red",
         ),

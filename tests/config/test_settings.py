@@ -7,13 +7,13 @@ from pydantic import ValidationError
 
 from exporter.config import Settings
 from exporter.config.outputs import Endpoint, OtlpSection
-from exporter.config.pass_through import EXPLICIT_ONLY, PassThroughSelection
+from exporter.config.pass_through import EXPLICIT_ONLY, PassThroughSelection, parse_pass_through
 from exporter.config.values import MIB
 from exporter.metrics import Source
 
 
 def selection(choice: object) -> PassThroughSelection:
-    return Settings.model_validate({"series": {"pass_through": choice}}).series.pass_through
+    return parse_pass_through(choice)
 
 
 class TestDefaults:

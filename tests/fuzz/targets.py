@@ -57,6 +57,7 @@ from exporter.service.pages.rollout import revision_lines, series_lines, step_li
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.web import exposition_writer
 from tests.gate.recorded import lines
+from tests.recorded import ARTICLE
 from tests.scrape.parsing import always_selected, family_values, parse_page, real_page
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _check_rendering(families: list[MetricFamily]) -> None:
 
 def _results(content: bytes) -> Iterator[list[ScrapeResult]]:
     """Yield the results of each tick: the parts of an input are pages of a controller and of kube-state-metrics."""
-    factory = parser_factory(Settings())
+    factory = parser_factory(ARTICLE)
     parts = content.split(_PART)[:12]
     for number, part in enumerate(parts):
         results = []
@@ -198,7 +199,7 @@ def _results(content: bytes) -> Iterator[list[ScrapeResult]]:
 
 def check_rollouts(content: bytes, random: Random) -> None:
     """No page ends a tick with an exception, and views do not depend on the pages before."""
-    tracker, reader = RolloutTracker(tracking_policy(Settings())), ControllerPageReader()
+    tracker, reader = RolloutTracker(tracking_policy(ARTICLE)), ControllerPageReader()
     for number, results in enumerate(_results(content)):
         if results[0].failure is None:
             law(reader.read(results[0]) == ControllerPageReader().read(results[0]), "views depend on pages before")
@@ -507,7 +508,7 @@ def check_recording(content: bytes, random: Random) -> None:
         (Path(folder) / "a.prom").write_bytes(page)
         (Path(folder) / "a.prom.gz").write_bytes(page)
         with suppress(RecordingError):
-            for frame, snapshot, _ in replay_frames(Path(folder) / FRAMES_FILE, Settings()):
+            for frame, snapshot, _ in replay_frames(Path(folder) / FRAMES_FILE, ARTICLE):
                 json.loads(snapshot_json(frame.timestamp, snapshot, passthrough=random.random() < 0.5).encode())
                 list(Encoder(Identity((), ())).requests(snapshot))
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
@@ -14,7 +13,7 @@ from exporter.service.wiring import parser_factory, tracking_policy
 from tests.agreement import TruthComparer
 from tests.lives.life import Life
 from tests.lives.world import truth_frame
-from tests.recorded import VARIANTS, RecordedTick
+from tests.recorded import ARTICLE, VARIANTS, RecordedTick
 from tests.rollouts.stored import after_restart, derived_samples
 from tests.updates import ExportedResults, count_results, different_results
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tests.lives.world import ObservedCluster
     from tests.updates import ResultCounts
 
-SETTINGS: Final = Settings()
+SETTINGS: Final = ARTICLE
 POLICY: Final = tracking_policy(SETTINGS)
 NO_ANSWER: Final = Failure("refused", "connection refused")
 CONTROLLERS: Final = ("argo-a", "argo-b")

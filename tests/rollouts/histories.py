@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.settings import Settings
 from exporter.demo.simulator.cluster import SimulatedCluster
 from exporter.demo.simulator.objects import BlueGreenStrategy, CanaryStrategy, ObjectKey, Pause, RolloutSpec, SetWeight
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.stored import after_restart
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
     from exporter.scrape.response import ResponseParser
 
-POLICY: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(ARTICLE)
 NO_ANSWER: Final = Failure("refused", "connection refused")
 KEY: Final = ObjectKey("shop", "checkout")
 CONTROLLERS: Final = ("argo-a", "argo-b")
@@ -149,7 +149,7 @@ class RolloutHistory:
         self.cluster.results = Counter()
         self.cluster.create(RolloutSpec(*KEY, "app:v1", self.replicas, self.strategy, progress_deadline=15))
         self.cluster.advance(self.cluster.now + 8)
-        self._parsers = parser_factory(Settings())
+        self._parsers = parser_factory(ARTICLE)
         self._previous: tuple[ScrapeResult, ...] = ()
 
     @property

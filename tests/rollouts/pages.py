@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory
+from tests.recorded import ARTICLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
 
-PARSERS: Final = parser_factory(Settings())
+PARSERS: Final = parser_factory(ARTICLE)
 GAUGES: Final = ("desired", "updated", "available", "unavailable")
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.commands.replay import replay_frames
-from exporter.config.settings import Settings
 from exporter.metrics import MetricFamily, Series
 from tests.agreement import QUESTIONS, Comparison, Correctness, TruthComparer
 from tests.readme import split_section
-from tests.recorded import NAMES, VARIANTS
+from tests.recorded import ARTICLE, NAMES, VARIANTS
 from tests.truth import FRAME_INTERVALS, PAGE, UNEXPLAINED, AccuracyTable, page_section, totals_table, wrong_answer_list
 from tests.updates import different_results
 
@@ -138,7 +137,7 @@ def test_every_recording_has_all_its_variants(recordings: Recordings) -> None:
 
 @pytest.mark.parametrize("name", ["abort", "leader-failover"])
 def test_replay_exports_the_same_as_processing_parsed_pages(recordings: Recordings, name: str) -> None:
-    replayed = replay_frames(recordings.frames(name, "full"), Settings())
+    replayed = replay_frames(recordings.frames(name, "full"), ARTICLE)
     assert [_samples(snapshot) for _, snapshot, _ in replayed] == [
         _samples(snapshot) for _, snapshot, _ in recordings.play(name, "full")
     ]

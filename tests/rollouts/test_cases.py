@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from exporter.commands.replay import replay_frames
-from exporter.config.settings import Settings
+from tests.recorded import ARTICLE
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
@@ -33,7 +33,7 @@ def test_a_case_that_came_out_wrong_comes_out_right(case: Path, tmp_path: Path) 
     assert expected
     assert files
     for file in files:
-        snapshots = {frame.timestamp: snapshot for frame, snapshot, _ in replay_frames(file, Settings())}
+        snapshots = {frame.timestamp: snapshot for frame, snapshot, _ in replay_frames(file, ARTICLE)}
         assert [(file.name, *failure) for row in expected if (failure := mismatch(row, snapshots[row["at"]]))] == []
 
 
@@ -79,6 +79,6 @@ def mismatch(row: Row, snapshot: MetricsSnapshot) -> tuple[Row, list[float]] | N
 )
 def test_a_row_that_does_not_hold_is_found(row: Row, tmp_path: Path, *, holds: bool) -> None:
     folder = unpack(CASES / "three-revisions.tar.xz", tmp_path / "case")
-    _, snapshot, _ = next(replay_frames(folder / "frames.jsonl", Settings()))
+    _, snapshot, _ = next(replay_frames(folder / "frames.jsonl", ARTICLE))
     row = {"series": "rollouts_exporter_target_up", "labels": {"source": "argo", "instance": "ctl-a"}, **row}
     assert (mismatch(row, snapshot) is None) is holds

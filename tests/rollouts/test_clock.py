@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.rollouts.tracker import RolloutTracker, TrackerState
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 
 from .pages import PageReplicaSet, PageRollout, controller_page, kube_page
 from .stored import after_restart
 
-POLICY = tracking_policy(Settings())
+POLICY = tracking_policy(ARTICLE)
 NOW = 1_795_446_000.0
 HOURS = 2 * 3600.0
 STABLE, NEW = PageReplicaSet("old", 1, 4), PageReplicaSet("new", 2, 1)

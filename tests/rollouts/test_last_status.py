@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
@@ -27,7 +27,7 @@ from tests.rollouts.stored import after_restart
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot, ScrapeResult
 
-POLICY: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(ARTICLE)
 FRACTION: Final = "argo_rollouts_canary_fraction"
 PROGRESS: Final = "argo_rollouts_update_in_progress"
 CANARY: Final = PageRollout("Paused", (10, 6, 16, 0), {"RolloutUpdated": 2, "TrafficWeightUpdated": 5}, router="Nginx")

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.metrics import ScrapeResult, Source
 from exporter.rollouts.inputs.leadership import elect_leaders
 from exporter.rollouts.model import ControllerProcess
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import PageRollout, controller_page, failed_scrape, parse_page, series_values
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
     from tests.recorded import Recordings
 
-POLICY: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(ARTICLE)
 PHASE: Final = "argo_rollouts_phase"
 CART, PAY = PageRollout(), PageRollout(name="pay")
 IDLE: Final = 'workqueue_adds_total{name="Rollouts"} 0'

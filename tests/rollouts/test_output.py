@@ -12,6 +12,7 @@ from exporter.rollouts.inputs.controller import owning_rollout
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
@@ -39,13 +40,13 @@ OLD, NEW, BOTH = (
 
 def mid_update(*, restart: bool = False) -> RolloutTracker:
     """Return a tracker of a canary with a pod new-0, which a promotion at 45 makes a stable one."""
-    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker = RolloutTracker(tracking_policy(ARTICLE))
     tracker.process(15, [controller_page(15, REST), kube_page(15, *OLD)])
     snapshot = tracker.process(30, [controller_page(30, GOING), kube_page(30, *BOTH)])
     assert series_values(snapshot.families, PODS)["cart-new-0", "new-0", "canary", "new", "2", "n"] == 1
     if not restart:
         return tracker
-    return RolloutTracker(tracking_policy(Settings()), after_restart(tracker.state))
+    return RolloutTracker(tracking_policy(ARTICLE), after_restart(tracker.state))
 
 
 def roles_of_new_0(tracker: RolloutTracker, now: float) -> tuple[dict[str, float], bool]:

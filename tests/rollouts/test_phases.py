@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.rollouts.inference.state_machine import observe_phase
 from exporter.rollouts.model import PhaseHistory
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import PageRollout, controller_page, series_values
 
 Tick = tuple[float, str, bool]
@@ -60,7 +60,7 @@ def test_a_phase_starts_when_it_is_entered_and_does_not_count_if_it_ends_within_
 
 
 def test_a_phase_without_an_event_counts_once_it_lasts_even_if_nothing_else_changes() -> None:
-    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker = RolloutTracker(tracking_policy(ARTICLE))
     entries = []
     for number, phase in enumerate(["Paused", *["Progressing"] * 4], 1):
         snapshot = tracker.process(number * 15.0, [controller_page(number * 15.0, PageRollout(phase, (4, 1, 4, 0)))])
@@ -70,7 +70,7 @@ def test_a_phase_without_an_event_counts_once_it_lasts_even_if_nothing_else_chan
 
 
 def test_the_phase_is_exported_at_once_even_during_its_hold_down() -> None:
-    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker = RolloutTracker(tracking_policy(ARTICLE))
     tracker.process(15, [controller_page(15, PageRollout("Paused", (4, 1, 4, 0)))])
     phases = series_values(
         tracker.process(30, [controller_page(30, PageRollout("Progressing", (4, 1, 4, 0)))]).families,

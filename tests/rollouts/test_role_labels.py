@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, parse_page, series_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-POLICY: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(ARTICLE)
 PAUSED: Final = PageRollout("Paused", (4, 1, 4, 0))
 SETS: Final = (PageReplicaSet("old", 1, 3), PageReplicaSet("new", 2, 1, created_at=2.0))
 

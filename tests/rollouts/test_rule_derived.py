@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.rollouts.model import PHASES
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
+from tests.recorded import ARTICLE
 
-PARSERS: Final = parser_factory(Settings())
+PARSERS: Final = parser_factory(ARTICLE)
 LABELS: Final = 'name="cart",namespace="shop"'
 GAUGES: Final = ("desired", "updated", "available", "unavailable")
 
@@ -25,7 +25,7 @@ def derived(*lines: str) -> tuple[RolloutTracker, dict[str, dict[str, float]]]:
     parser = PARSERS(ScrapeRequest(Source.ARGO, "a:8090", 100.0))
     parser.start(200, {})
     parser.feed("".join(f"{line}\n" for line in ("process_start_time_seconds 1", *lines)).encode())
-    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker = RolloutTracker(tracking_policy(ARTICLE))
     snapshot = tracker.process(100.0, [parser.finish(None, 0.01)])
     return tracker, {
         family.name: {series.labels[-1][1]: value for series, value in zip(family.series, family.values, strict=True)}

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.metrics import Failure, ScrapeResult, Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
+from tests.recorded import ARTICLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.metrics import MetricFamily, MetricsSnapshot
 
-PARSERS: Final = parser_factory(Settings())
-GRACE: Final = Settings().lifecycle.grace
+PARSERS: Final = parser_factory(ARTICLE)
+GRACE: Final = ARTICLE.lifecycle.grace
 KUBE: Final = Source.KUBE_STATE_METRICS
 UP: Final = "rollouts_exporter_target_up"
 
@@ -55,7 +55,7 @@ def failed_scrape(now: float, source: Source = Source.ARGO) -> ScrapeResult:
 
 def tracker_with_leader(now: float = 0.0) -> RolloutTracker:
     """Return a tracker with a leader, which its next page makes an established one."""
-    tracker = RolloutTracker(tracking_policy(Settings()))
+    tracker = RolloutTracker(tracking_policy(ARTICLE))
     tracker.process(now, [controller_page(now, {"cart": "Completed", "pay": "Completed"})])
     return tracker
 

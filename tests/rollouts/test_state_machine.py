@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import PageRollout, controller_page, series_values, update_results
 
-POLICY: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(ARTICLE)
 SETTLED: Final = PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1})
 """A settled rollout: its first deploy is counted."""
 MID_UPDATE: Final = (4, 1, 4, 1)

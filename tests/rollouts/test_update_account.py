@@ -16,7 +16,7 @@ from exporter.rollouts.output.namespace_counters import ABORTS, ACTIVITY_SECONDS
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import parser_factory, tracking_policy
-from tests.boards.queries import SUFFIXES, alerts, annotation_queries, panel_queries, rule_queries, selectors
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, kube_page, parse_page, series_values
 from tests.rollouts.stored import StoredRows
 
@@ -53,7 +53,7 @@ BOTH: Final = (PageReplicaSet("old", 1, 3), PageReplicaSet("new", 2, 1, 9.0))
 
 
 def new_tracker(settings: Settings | None = None) -> RolloutTracker:
-    return RolloutTracker(tracking_policy(settings or Settings()))
+    return RolloutTracker(tracking_policy(settings or ARTICLE))
 
 
 def by_namespace(snapshot: MetricsSnapshot, name: str, **labels: str) -> Counter[str]:
@@ -140,7 +140,7 @@ def test_a_rollout_under_way_has_one_activity_which_is_0_for_five_minutes_after(
 def test_time_and_exposure_count_through_updates_and_a_restart_from_the_start_of_the_first_interval() -> None:
     stored, snapshot = StoredRows(), None
     for now, page, sets in ((0, REST, (OLD,)), (15, UPDATING, BOTH), (30, UPDATING, BOTH), (60, ABORTED, (OLD,))):
-        tracker = RolloutTracker(tracking_policy(Settings()), stored.restart())
+        tracker = RolloutTracker(tracking_policy(ARTICLE), stored.restart())
         snapshot = tracker.process(1000 + now, [controller_page(1000 + now, page), kube_page(1000 + now, *sets)])
         stored.commit(tracker.state)
     assert snapshot is not None
@@ -166,20 +166,6 @@ def test_counters_of_a_namespace_outlive_its_rollouts_but_not_itself() -> None:
 
 
 # Cost
-
-
-def test_only_what_a_panel_an_alert_or_a_gate_uses_is_exported_without_a_request() -> None:
-    texts = [str(value) for alert in alerts().values() for value in alert["annotations"].values()]
-    expressions = [*panel_queries(), *annotation_queries(), *rule_queries()]
-    used = {
-        SUFFIXES.sub("", selector.name or "")
-        for expr in [e.with_variables() for e in expressions] + [alert["expr"] for alert in alerts().values()]
-        for selector in selectors(expr)
-    }
-    used |= {row.name for row in DERIVED_FAMILIES if any(f"{row.name}{{" in text for text in texts)}
-    new = [row for row in DERIVED_FAMILIES if row.name not in EARLIER_FAMILIES]
-    assert {row.name for row in new if row.optional} == {row.name for row in new} - used
-    assert {ABORTS, ACTIVITY_SECONDS} <= used
 
 
 @pytest.mark.slow
@@ -221,7 +207,7 @@ def test_images_of_many_sidecars_are_not_all_exported() -> None:
 
 @pytest.mark.parametrize(
     ("patterns", "exported"),
-    [((), 0), (("argo_rollouts_analysis_*",), 2), (("*",), 3), (("argo_rollouts_experiments",), 1)],
+    [((), 0), (("argo_rollouts_analysis_*",), 3), (("*",), 14), (("argo_rollouts_experiments",), 1)],
 )
 def test_optional_families_are_exported_on_request(patterns: tuple[str, ...], exported: int) -> None:
     tracker = new_tracker(Settings(series=SeriesSection(optional=patterns)))
@@ -246,7 +232,7 @@ def test_a_rollout_that_no_controller_ever_showed_is_never_shown_and_nothing_els
 def test_a_deleted_rollout_whose_pods_are_still_there_was_shown_even_after_a_restart() -> None:
     stored, other = StoredRows(), PageRollout(name="till")
     for now, rollouts in ((15, (REST, other)), (30, (REST, other)), (45, (other,)), (60, (other,)), (75, (other,))):
-        tracker = RolloutTracker(tracking_policy(Settings()), stored.restart())
+        tracker = RolloutTracker(tracking_policy(ARTICLE), stored.restart())
         snapshot = tracker.process(now, [controller_page(now, *rollouts), kube_page(now, OLD)])
         stored.commit(tracker.state)
         assert not series_values(snapshot.families, "argo_rollouts_unknown")
@@ -265,7 +251,7 @@ def test_a_deleted_rollout_whose_pods_are_still_there_was_shown_even_after_a_res
 )
 def test_lead_time_is_from_the_commit_to_the_promotion_and_absent_without_the_setting(family: str, label: str) -> None:
     settings = Settings(lifecycle=LifecycleSection(commit_time="example.com/commitTime"))
-    for chosen, expected in ((settings, {(): 75.0}), (Settings(), {})):
+    for chosen, expected in ((settings, {(): 75.0}), (ARTICLE, {})):
         tracker, parsers = new_tracker(chosen), parser_factory(chosen)
         for now, page, sets in (
             (1000, REST, (OLD,)),

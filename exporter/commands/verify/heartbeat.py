@@ -222,7 +222,7 @@ async def _stored_families(
 async def _exported_families(address: str, settings: Settings) -> tuple[SentFamily, ...]:
     """Return the families that a running exporter pushes: the derived ones, and those that pass through."""
     url = f"{address.rstrip('/')}/metrics"
-    passes_through = settings.series.pass_through.matches
+    passes_through = settings.series.passes_through
     parser = ExpositionParser(ScrapeCache(), lambda name: name in DERIVED_FAMILY_NAMES or passes_through(name))
     try:
         async with open_session(timeout=PUSH_TIMEOUT) as session, session.get(url) as response:

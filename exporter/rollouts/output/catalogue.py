@@ -26,6 +26,11 @@ _Samples = Iterator[tuple[tuple[str, ...], float]]
 """The values of the labels after namespace and name, and the value of each series."""
 
 
+LEAN, STANDARD, FULL, ARTICLE = "lean", "standard", "full", "article"
+"""The values of `series.preset`."""
+ALL_PRESETS: Final = frozenset({LEAN, STANDARD, FULL, ARTICLE})
+
+
 @dataclass(frozen=True, slots=True)
 class DerivedFamily:
     """A family of the catalogue.
@@ -34,7 +39,7 @@ class DerivedFamily:
     that is absent is stale only if the last pages of `source` show everything. In an info family the first
     `identity_labels` labels (0: none; None: no info family) identify a thing of the rollout (a pod, a revision): if
     only others change, the series with the old labels is exported as 0 for a while; with `ends_as_zero` also one whose
-    thing is gone. `optional`: no panel, alert or gate that is shipped uses it, so it is exported only on request.
+    thing is gone. `presets` are the values of `series.preset` that export it; others do on request.
     """
 
     name: str
@@ -45,7 +50,7 @@ class DerivedFamily:
     source: Source = Source.ARGO
     identity_labels: int | None = None
     ends_as_zero: bool = False
-    optional: bool = False
+    presets: frozenset[str] = ALL_PRESETS
 
     @property
     def is_info(self) -> bool:
@@ -61,6 +66,12 @@ def _phase(rollout: Rollout) -> _Samples:
             yield (phase,), float(phase == view.phase)
         if view.phase == UNKNOWN_PHASE:
             yield (UNKNOWN_PHASE,), 1.0
+
+
+def _phase_code(rollout: Rollout) -> _Samples:
+    view = rollout.observation.view
+    if view is not None:
+        yield (), PHASE_CODES[view.phase]
 
 
 def _health(rollout: Rollout) -> _Samples:
@@ -324,47 +335,59 @@ _MAX_IMAGES: Final = 3
 """Images of a revision that are exported: each costs a series at rest, and a pod may have many sidecars."""
 UNKNOWN: Final = "argo_rollouts_unknown"
 LABELS: Final = "argo_rollouts_labels"
+PHASE_CODES: Final = {phase: float(code) for code, phase in enumerate((*PHASES, UNKNOWN_PHASE), 1)}
+"""The values of `argo_rollouts_phase_code`: part of the public interface, so a new phase gets a new number."""
+_NOT_LEAN: Final = ALL_PRESETS - {LEAN}
+_COMPLETE: Final = frozenset({FULL, ARTICLE})
+"""Presets of families that a rollout can do without: each repeats another one, or is of use in a few cases only."""
+_FULL: Final = frozenset({FULL})
 _GAUGE, _COUNTER = MetricType.GAUGE, MetricType.COUNTER
 _KUBE_STATE_METRICS, _ROLLOUT_STATE = Source.KUBE_STATE_METRICS, Source.ROLLOUT_STATE
 DERIVED_FAMILIES: Final = (
     DerivedFamily("argo_rollouts_phase", _GAUGE, ("phase",), _phase,
-        "1 for the phase of the rollout, 0 for the other six (Unknown: a phase this exporter does not know)."),
+        "1 for the phase of the rollout, 0 for the other six (Unknown: a phase this exporter does not know).",
+        presets=_NOT_LEAN),
+    DerivedFamily("argo_rollouts_phase_code", _GAUGE, (), _phase_code,
+        f"The phase as a number: {', '.join(f'{code:.0f} {phase}' for phase, code in PHASE_CODES.items())}.",
+        presets=frozenset({LEAN, FULL})),
     DerivedFamily("argo_rollouts_health", _GAUGE, ("health",), _health,
-        "1 for the value of status.phase, 0 for the other three; needs rollout state.", _ROLLOUT_STATE),
+        "1 for the value of status.phase, 0 for the other three; needs rollout state.", _ROLLOUT_STATE,
+        presets=_COMPLETE),
     DerivedFamily("argo_rollouts_phase_start_timestamp_seconds", _GAUGE, (), _phase_start,
         "When the current phase was first seen (Unix seconds)."),
     DerivedFamily("argo_rollouts_pause_start_timestamp_seconds", _GAUGE, ("reason",), _pauses,
         "Start of each pause condition, by reason (Unix seconds); needs rollout state.", _ROLLOUT_STATE),
     DerivedFamily("argo_rollouts_phase_transitions_total", _COUNTER, ("phase",), _transitions,
-        "Transitions into each phase since the rollout was first seen."),
+        "Transitions into each phase since the rollout was first seen.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_update_in_progress", _GAUGE, ("strategy",), _in_progress,
         "1 while the current revision differs from the stable one and is not aborted; absent while unknown."),
     DerivedFamily("argo_rollouts_canary_fraction", _GAUGE, (), _fraction,
         "The canary's share of traffic, 0 to 1, by the best method, without header and mirror routes; else absent."),
     DerivedFamily("argo_rollouts_canary_fraction_estimate", _GAUGE, ("method",), _estimates,
-        "The canary's share of traffic by each method that can be computed."),
+        "The canary's share of traffic by each method that can be computed.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_updated_fraction", _GAUGE, (), _updated_fraction,
-        "Updated replicas divided by desired replicas, not clamped; 1 at rest."),
+        "Updated replicas divided by desired replicas, not clamped; 1 at rest.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_canary_step_index", _GAUGE, (), _step,
         "Index of the current canary step; needs rollout state.", _ROLLOUT_STATE),
     DerivedFamily("argo_rollouts_replicas", _GAUGE, ("state",), _replicas,
-        "Replica counts of the controller; old is available + unavailable - updated."),
+        "Replica counts of the controller; old is available + unavailable - updated.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_pods", _GAUGE, ("role",), _pods,
         "Pods by role, without terminating ones.", _KUBE_STATE_METRICS),
     DerivedFamily("argo_rollouts_pods_ready", _GAUGE, ("role",), _pods_ready,
-        "Ready pods by role.", _KUBE_STATE_METRICS),
+        "Ready pods by role.", _KUBE_STATE_METRICS, presets=_COMPLETE),
     DerivedFamily("argo_rollouts_pod_info", _GAUGE, ("pod", "uid", "role", "pod_template_hash", "revision", "node"),
-        _pod_info, "1 for each pod, with its role, revision and node.", _KUBE_STATE_METRICS, identity_labels=2),
+        _pod_info, "1 for each pod, with its role, revision and node.", _KUBE_STATE_METRICS, identity_labels=2,
+        presets=_NOT_LEAN),
     DerivedFamily("argo_rollouts_revision_info", _GAUGE, ("pod_template_hash", "revision", "role"), _revision_info,
-        "1 for each revision that has pods.", _KUBE_STATE_METRICS, identity_labels=1),
+        "1 for each revision that has pods.", _KUBE_STATE_METRICS, identity_labels=1, presets=_COMPLETE),
     DerivedFamily("argo_rollouts_updates_total", _COUNTER, ("result",), _updates,
         "Completed updates, by result: promoted, aborted, rolled_back, superseded."),
     DerivedFamily("argo_rollouts_last_update_duration_seconds", _GAUGE, ("result",), _last_update,
-        "Duration of the last update with each result."),
+        "Duration of the last update with each result.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_pause_seconds_total", _COUNTER, (), _paused,
-        "Time spent in phase Paused during updates."),
+        "Time spent in phase Paused during updates.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_analysis_runs", _GAUGE, ("phase",), _analysis_runs,
-        "Existing AnalysisRuns, by phase; finished ones exist until they are deleted."),
+        "Existing AnalysisRuns, by phase; finished ones exist until they are deleted.", presets=_COMPLETE),
     DerivedFamily("argo_rollouts_analysis_runs_total", _COUNTER, ("phase",), _finished_runs,
         "AnalysisRuns that finished while they were watched, by phase."),
     DerivedFamily(UNKNOWN, _GAUGE, ("reason",), _unknown,
@@ -386,32 +409,45 @@ DERIVED_FAMILIES: Final = (
         "Header and mirror routes to the canary. They reach it at weight 0; canary_fraction is without their traffic.",
         _ROLLOUT_STATE),
     DerivedFamily("argo_rollouts_canary_exposure_seconds_total", _COUNTER, (), _exposure,
-        "Integral of canary_fraction over time: 60 is a minute of all traffic, or ten minutes of 10 %."),
+        "Integral of canary_fraction over time: 60 is a minute of all traffic, or ten minutes of 10 %.",
+        presets=_NOT_LEAN),
     DerivedFamily("argo_rollouts_version_info", _GAUGE, ("role", "image", "tag"), _versions,
         "1 for each image of the stable and the new revision, three at most; from pods, or the template.",
-        identity_labels=2, ends_as_zero=True),
+        identity_labels=2, ends_as_zero=True, presets=_NOT_LEAN),
     DerivedFamily("argo_rollouts_last_lead_time_seconds", _GAUGE, (), _lead_time,
         "Time from commit to promotion of the last promoted revision; needs lifecycle.commit_time."),
     DerivedFamily("argo_rollouts_analysis_measurements", _GAUGE, ("analysis_metric", "phase"), _measurements,
         "Measurements of the AnalysisRun under way, or last ended; needs rollout state.", _ROLLOUT_STATE,
-        optional=True),
+        presets=_FULL),
     DerivedFamily("argo_rollouts_analysis_value", _GAUGE, ("analysis_metric",), _values,
         "Last value of each metric of that AnalysisRun, if it is a number; needs rollout state.", _ROLLOUT_STATE,
-        optional=True),
+        presets=_FULL),
     DerivedFamily("argo_rollouts_experiments", _GAUGE, ("phase",), _experiments,
-        "Existing experiments of the rollout, by phase; needs rollout state.", _ROLLOUT_STATE, optional=True),
+        "Existing experiments of the rollout, by phase; needs rollout state.", _ROLLOUT_STATE, presets=_FULL),
     DerivedFamily(LABELS, _GAUGE, (), _no_labels,
         "1, with the labels of the Rollout object that series.labels names; needs rollout state.", _ROLLOUT_STATE,
-        identity_labels=0, optional=True),
+        identity_labels=0, presets=_FULL),
 )  # fmt: skip # a table
 DERIVED_BY_NAME: Final = {row.name: row for row in DERIVED_FAMILIES}
-DEFAULT_FAMILIES: Final = tuple(row for row in DERIVED_FAMILIES if not row.optional)
+DEFAULT_FAMILIES: Final = tuple(row for row in DERIVED_FAMILIES if STANDARD in row.presets)
 
 
-def selected_families(is_requested: Callable[[str], bool], labels: Sequence[str]) -> tuple[DerivedFamily, ...]:
-    """Return the rows that are exported: those on request, and the family of labels if there are `labels` to export."""
-    rows = [row for row in DERIVED_FAMILIES if not row.optional or (row.name != LABELS and is_requested(row.name))]
-    return (*rows, _labels_row(labels)) if labels else tuple(rows)
+def selected_families(
+    preset: str,
+    is_requested: Callable[[str], bool],
+    is_dropped: Callable[[str], bool],
+    labels: Sequence[str],
+) -> tuple[DerivedFamily, ...]:
+    """Return the rows of a preset and those on request, without dropped ones.
+
+    The family of labels is exported if there are `labels` to export.
+    """
+    rows = [
+        row
+        for row in DERIVED_FAMILIES
+        if row.name != LABELS and (preset in row.presets or is_requested(row.name)) and not is_dropped(row.name)
+    ]
+    return (*rows, _labels_row(labels)) if labels and not is_dropped(LABELS) else tuple(rows)
 
 
 def _labels_row(labels: Sequence[str]) -> DerivedFamily:

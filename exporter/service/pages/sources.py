@@ -80,8 +80,9 @@ class PageSources:
         self._index = FleetIndex()
         self._next_cycle = asyncio.Event()
         self._cycle_count = 0
-        settings = parts.loaded.settings
-        self._rows = selected_families(settings.series.exports_optional, ()) if settings.series.derive else ()
+        series = parts.loaded.settings.series
+        rows = selected_families(series.preset, series.is_requested, series.drop.matches, ())
+        self._rows = rows if series.derive else ()
 
     # For the stream of cycles -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,183 @@
+"""What each `series.preset` exports: how many series a rollout costs, and that dashboards and alerts use them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from exporter.config.pass_through import PRESET_SELECTIONS
+from exporter.config.settings import SeriesSection, Settings
+from exporter.rollouts.model import UpdateState
+from exporter.rollouts.output.catalogue import DERIVED_FAMILIES, PHASE_CODES
+from exporter.rollouts.output.targets import TARGET_FAMILIES
+from exporter.rollouts.tracker import RolloutTracker
+from exporter.service.wiring import tracking_policy
+from tests.boards.queries import (
+    CHART,
+    alert_queries,
+    alerts,
+    annotation_queries,
+    panel_queries,
+    required_preset,
+    rule_queries,
+    used_families,
+)
+from tests.recorded import Recordings
+from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, kube_page, series_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.metrics import MetricsSnapshot
+    from exporter.rollouts.model import RolloutKey
+
+PER_POD: Final = frozenset({"argo_rollouts_pod_info", "kube_pod_labels"})
+"""One series a pod, beyond the limits: what they cost depends on the number of pods alone."""
+AT_REST, IN_UPDATE = UpdateState.SETTLED, UpdateState.UPDATING
+LIMITS: Final = (
+    ("lean", AT_REST, 20, 20),
+    ("lean", IN_UPDATE, 30, 25),
+    ("standard", AT_REST, 51, 45),
+    ("standard", IN_UPDATE, 56, 50),
+)
+"""Preset, state, and the series that every rollout, and nine of ten, cost at most.
+
+Events of the controller cost a series for each reason, and an AnalysisRun one as long as it exists.
+"""
+ORDER: Final = {preset: number for number, preset in enumerate(("lean", "standard", "full"))}
+MANUAL: Final = CHART.parents[1] / "exporter/manual"
+PRESETS: Final = tuple(PRESET_SELECTIONS)
+REST: Final = PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1}, replicas=(4, 4, 4, 0))
+PODS: Final = PageReplicaSet("old", 1, 4)
+
+
+def exported_names(preset: str, names: set[str]) -> set[str]:
+    """Return those of the names of families that a preset exports."""
+    derived = {row.name: row.presets for row in DERIVED_FAMILIES}
+    passes_through = SeriesSection.model_validate({"preset": preset}).passes_through
+    return {name for name in names if (preset in derived[name] if name in derived else passes_through(name))}
+
+
+def series_of_rollouts(snapshot: MetricsSnapshot, rollouts: set[RolloutKey]) -> dict[RolloutKey, Counter[str]]:
+    """Count the series of each rollout by family: those with its name, and those of its pods and AnalysisRuns."""
+    counts: dict[RolloutKey, Counter[str]] = {key: Counter() for key in rollouts}
+    for family in snapshot.families:
+        for series in family.series:
+            namespace, name = series.label("namespace"), series.label("name") or series.label("pod") or ""
+            owners = [key for key in rollouts if key[0] == namespace and f"{name}-".startswith(f"{key[1]}-")]
+            if owners:
+                counts[max(owners, key=len)][family.name] += 1
+    return counts
+
+
+def counted_series(recordings: Recordings) -> Iterator[tuple[UpdateState, Counter[str]]]:
+    """Yield the series of preset full of each rollout: in updates at each tick, and of settled ones at the end.
+
+    The end is later than the time during which series of an update that ended are exported as 0.
+    """
+    for name in (name for name in recordings.names if "full" in recordings.variants(name)):
+        for tick, snapshot, tracker in recordings.play(name, "full", 10.0):  # noqa: B007 - the last one is used below
+            yield from of_state(snapshot, tracker, UpdateState.UPDATING)
+        later = tick.timestamp + recordings.policy.ended_info + 1
+        snapshot = tracker.process(later, [replace(result, scraped_at=later) for result in tick.results])
+        yield from of_state(snapshot, tracker, UpdateState.SETTLED)
+
+
+def of_state(
+    snapshot: MetricsSnapshot, tracker: RolloutTracker, state: UpdateState
+) -> Iterator[tuple[UpdateState, Counter[str]]]:
+    chosen = {rollout.key for rollout in tracker.status.rollouts if rollout.state.update_state is state}
+    counts = series_of_rollouts(snapshot, {rollout.key for rollout in tracker.status.rollouts})
+    return ((state, counts[key]) for key in chosen)
+
+
+@pytest.mark.slow
+def test_a_rollout_costs_no_more_series_than_its_preset_promises(
+    recordings: Recordings, explained_recordings: Recordings
+) -> None:
+    settings = Settings(series=SeriesSection(preset="full"))
+    counted = [
+        row
+        for source in (recordings, explained_recordings)
+        for row in counted_series(Recordings(source.folder, settings))
+    ]
+    for preset, state, limit, usual_limit in LIMITS:
+        costs = sorted(cost(preset, series) for row_state, series in counted if row_state is state)
+        assert costs[-1] <= limit, (preset, state)
+        assert costs[len(costs) * 9 // 10] <= usual_limit, (preset, state)
+        assert costs[-1] > 0.8 * limit, "the limit is no limit"
+
+
+def cost(preset: str, series: Counter[str]) -> int:
+    return sum(series[name] for name in exported_names(preset, set(series)) - PER_POD)
+
+
+# Names
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_exports_its_families_and_no_others(preset: str) -> None:
+    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": {"preset": preset}})))
+    snapshot = tracker.process(15, [controller_page(15, REST), kube_page(15, PODS)])
+    everything = RolloutTracker(tracking_policy(Settings.model_validate({"series": {"preset": "full"}})))
+    full = everything.process(15, [controller_page(15, REST), kube_page(15, PODS)])
+    # Series of targets are in each preset.
+    names = {family.name for family in full.families}
+    assert {family.name for family in snapshot.families} == exported_names(preset, names) | names & set(TARGET_FAMILIES)
+
+
+def test_explicit_pass_through_wins_over_the_preset_and_drop_over_everything() -> None:
+    def passes(**series: object) -> tuple[bool, ...]:
+        section = SeriesSection.model_validate(series)
+        return tuple(map(section.passes_through, ("rollout_phase", "rollout_info", "rollout_reconcile_error")))
+
+    assert passes() == (False, True, True)
+    assert passes(preset="lean") == (False, False, True)
+    assert passes(preset="article") == passes(preset="full") == (True, True, True)
+    assert passes(preset="lean", pass_through=["rollout_phase"]) == (True, False, False)
+    assert passes(preset="full", pass_through="none") == (False, False, False)
+    assert passes(preset="full", drop=["rollout_ph.*"]) == (False, True, True)
+
+
+def test_dropped_families_are_not_exported_whatever_selects_them() -> None:
+    series = {"optional": ["argo_rollouts_replicas"], "drop": ["argo_rollouts_(replicas|phase)", ".*_duration_seconds"]}
+    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": series})))
+    names = {family.name for family in tracker.process(15, [controller_page(15, REST), kube_page(15, PODS)]).families}
+    assert "argo_rollouts_phase_start_timestamp_seconds" in names
+    assert not names & {"argo_rollouts_replicas", "argo_rollouts_phase", "argo_rollouts_update_duration_seconds"}
+
+
+def test_the_phase_code_has_the_number_of_the_catalogue() -> None:
+    tracker = RolloutTracker(tracking_policy(Settings(series=SeriesSection(preset="lean"))))
+    for number, (phase, code) in enumerate(PHASE_CODES.items(), 1):
+        snapshot = tracker.process(15 * number, [controller_page(15 * number, replace(REST, phase=phase))])
+        assert series_values(snapshot.families, "argo_rollouts_phase_code") == {(): code}
+    assert list(PHASE_CODES.values()) == list(range(1, 9)), "numbers in the stores of users stay"
+
+
+# Use
+
+
+def test_every_series_of_the_default_preset_is_used_by_a_panel_an_alert_a_rule_or_a_gate() -> None:
+    texts = [str(value) for alert in alerts().values() for value in alert["annotations"].values()]
+    gates = [file.read_text() for file in (CHART / "gates").glob("*.yaml")]
+    expressions = [e.expr for e in (*panel_queries(), *annotation_queries(), *rule_queries(), *alert_queries())]
+    used = {family for expr in expressions for family in used_families(expr)}
+    passed = {pattern.pattern for pattern in PRESET_SELECTIONS["standard"].patterns}
+    shipped = passed | {row.name for row in DERIVED_FAMILIES if "standard" in row.presets}
+    assert {
+        name for name in shipped - used if not any(re.search(rf"\b{name}\b", text) for text in texts + gates)
+    } == set()
+
+
+@pytest.mark.parametrize("preset", ["lean", "standard", "full"])
+def test_every_alert_works_with_a_preset_or_the_manual_names_it(preset: str) -> None:
+    silent = {name for name, rule in alerts().items() if ORDER[required_preset([rule["expr"]])] > ORDER[preset]}
+    text = (MANUAL / "cost.md").read_text()
+    row = re.search(rf"^\| `{preset}` \|.*$", text.partition("## Alerts")[2], re.MULTILINE)
+    assert row
+    assert set(re.findall(r"`([A-Z]\w+)`", row[0])) == silent

@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.config.outputs import LINK_NAMES, filled_link
 from exporter.durations import duration
 from exporter.metrics import Series
 from exporter.rollouts.events.model import TransitionType
@@ -22,6 +23,7 @@ from exporter.web.model import (
     EstimateLine,
     FactLine,
     MeasuredMetric,
+    PageLink,
     PodLine,
     RevisionLine,
     StepLine,
@@ -233,6 +235,12 @@ def command_lines(key: RolloutKey, rollout: Rollout) -> tuple[CommandLine, ...]:
     for purpose, word in _actions(rollout):
         lines.append(CommandLine(purpose, f"{argo} {word} {name} -n {namespace}"))
     return tuple(lines)
+
+
+def link_lines(rollout: Rollout, links: Mapping[str, str]) -> tuple[PageLink, ...]:
+    """Return the links of the settings, for this rollout."""
+    fills = dict(zip(LINK_NAMES, (*rollout.key, rollout.state.hashes.current), strict=True))
+    return tuple(PageLink(label, filled_link(link, fills)) for label, link in links.items())
 
 
 def _actions(rollout: Rollout) -> Sequence[tuple[str, str]]:

@@ -177,6 +177,7 @@ class PageSources:
             estimates=of_rollout.estimate_lines(rollout),
             unknown=of_rollout.unknown_lines(rollout),
             series=of_rollout.series_lines(rollout, self._rows),
+            links=of_rollout.link_lines(rollout, self._parts.loaded.settings.web.links),
             commands=of_rollout.command_lines(rollout.key, rollout),
         )
 

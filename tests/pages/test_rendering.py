@@ -356,3 +356,15 @@ def test_the_manual_has_the_keys_that_the_pages_list() -> None:
 def test_a_picture_of_a_page_is_small_and_stands_in_the_manual(picture: Path) -> None:
     assert picture.stat().st_size < 150_000
     assert f"pictures/{picture.name})" in (Path(__file__).parents[2] / "exporter/manual/pages.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("person", "headline"),
+    [(0, "No rollout needed a person when last read"), (2, "2 rollouts needed a person when last read")],
+)
+def test_without_a_leader_the_headline_is_of_the_last_known_state(person: int, headline: str) -> None:
+    head = replace(HEAD, has_leader=False, counts=FleetCounts(9, {Urgency.PERSON: person}))
+    page = fleet.render(FleetPage(head))
+    assert headline in ParsedPage(page).text
+    assert 'class="headline unknown"' in page
+    assert "No leading controller can be read" in page

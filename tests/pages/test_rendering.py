@@ -368,3 +368,11 @@ def test_without_a_leader_the_headline_is_of_the_last_known_state(person: int, h
     assert headline in ParsedPage(page).text
     assert 'class="headline unknown"' in page
     assert "No leading controller can be read" in page
+
+
+def test_a_rollout_at_rest_has_neither_an_action_nor_shares_of_a_canary() -> None:
+    card = replace(samples.PAUSED, urgency=Urgency.REST, current=samples.PAUSED.stable, next_action="Nothing.")
+    text = ParsedPage(rollout.render(replace(samples.ROLLOUT, card=card))).text
+    assert "Canary share by method" in parse("rollout").text
+    assert "Canary share by method" not in text
+    assert "Nothing." not in text

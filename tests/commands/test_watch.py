@@ -69,7 +69,7 @@ def fleet(recordings: Recordings) -> WatchState:
     by_name = {rollout["name"]: rollout for rollout in rollouts}
     by_name["paused"] |= {"set_weight": 0.4, "pods_ready": {"canary": 0, "stable": 3}}
     by_name["analysed"] |= {"images": {"current": {"app": "r/app:v3"}, "stable": {"app": "r/app:v1"}}}
-    by_name["unsure"] |= {"standing": "unknown", "phase": None, "unknown": ["not_shown"]}
+    by_name["unsure"] |= {"urgency": "unknown", "standing": "unknown", "phase": None, "unknown": ["not_shown"]}
     by_name["unsure"] |= {"last_seen": recorded.scraped_at - 200.0}
     return WatchState("http://127.0.0.1:9464", replace(recorded, rollouts=rollouts), recorded.scraped_at, status=STATUS)
 
@@ -164,7 +164,7 @@ def test_a_terminal_without_unicode_gets_ascii(state: WatchState) -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     print_view(Console(file=file, width=80), fleet_view(state, 80))
     file.flush()
-    assert "#####|##............" in file.buffer.getvalue().decode("ascii") or b"#" in file.buffer.getvalue()  # type: ignore[attr-defined]
+    assert "#####|##............" in file.buffer.getvalue().decode("ascii") or b"#" in file.buffer.getvalue()
 
 
 def test_what_does_not_fit_the_height_is_counted_and_can_be_moved_to(state: WatchState) -> None:

@@ -269,6 +269,7 @@ def details_json(
 
 def _step_json(step: CanaryStep, line: StepLine) -> dict[str, Any]:
     members = {
+        "index": line.index,
         "kind": step.kind,
         "state": line.state,
         "weight": step.weight,

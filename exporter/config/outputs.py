@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
@@ -205,6 +206,30 @@ class OtlpSection(Section):
         return f"{resolver}{host}:{parts.port or (443 if use_tls else 80)}", use_tls
 
 
+LINK_NAMES = ("namespace", "name", "hash")
+"""What a link may have in braces: a rollout, and the pod template hash of its newest revision."""
+_BRACES = re.compile(r"\{(\w+)\}")
+
+
+def check_link(text: str) -> str:
+    """Check a link of the page of a rollout."""
+    if not values.split_address(_BRACES.sub("x", text.strip())).scheme:
+        raise values.value_error(f"{quoted(text)} has no scheme", "write https://host/path")
+    if unknown := sorted(set(_BRACES.findall(text)) - set(LINK_NAMES)):
+        names = ", ".join(f"{{{name}}}" for name in LINK_NAMES)
+        raise values.value_error(f"has {{{unknown[0]}}}, which is not filled in", f"write {names}")
+    return text.strip()
+
+
+def filled_link(link: str, fills: Mapping[str, str]) -> str:
+    """Return a link with its names filled in, quoted for any part of an address."""
+    return _BRACES.sub(lambda match: quote(fills[match[1]], safe=""), link)
+
+
+_Link = Annotated[str, AfterValidator(check_link)]
+_LINKS_FORMAT = values.ValueFormat("mapping of labels to addresses", str, values.parse_attributes)
+
+
 class WebSection(Section):
     """The exporter's own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
 
@@ -213,6 +238,9 @@ class WebSection(Section):
     basic_auth: BasicAuthSection = BasicAuthSection()
     """User name and password of the pages; /healthz and /readyz need none."""
     tls: ServerTlsSection = ServerTlsSection()
+    links: Annotated[Mapping[str, _Link], _LINKS_FORMAT] = Field(default_factory=dict)
+    """Links on the page of a rollout, by their label: addresses of Last9, Grafana, Argo CD …, in which {namespace},
+    {name} and {hash} (of the newest revision's pods) are filled in."""
 
     @property
     def address(self) -> tuple[str | None, int]:

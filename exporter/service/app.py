@@ -20,6 +20,7 @@ from exporter.scrape.cache import ScrapeCache
 from exporter.scrape.scraper import Scraper
 from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service import views
+from exporter.service.api import ApiSources
 from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
 from exporter.service.cycle_store import CycleStore, read_state, storage_config, storage_metrics
 from exporter.service.delivery_trend import DeliveryTrend
@@ -99,11 +100,13 @@ class App:
         self._cycle_error = ""
         self._notices = log.NoticeHandler(MAX_NOTICES)
         self._trend = DeliveryTrend()
-        self._pages = self._page_sources(loaded)
+        parts = self._running_parts(loaded)
+        self._pages = PageSources(parts)
+        self._api = ApiSources(parts, self._pages)
         self._is_closed: bool | None = None
 
-    def _page_sources(self, loaded: LoadedConfig) -> PageSources:
-        parts = RunningParts(
+    def _running_parts(self, loaded: LoadedConfig) -> RunningParts:
+        return RunningParts(
             loaded,
             self._instance,
             self._started,
@@ -116,7 +119,6 @@ class App:
             self._shadow_gates,
             self._page_warnings,
         )
-        return PageSources(parts)
 
     def _delivery_service(self) -> DeliveryService | None:
         if self._settings.otlp.endpoint is None:
@@ -232,6 +234,7 @@ class App:
             version=lambda: self._cycle_runner.latest,
             events=self._transitions,
             pages=self._pages,
+            api=self._api,
         )
 
     def _own_families(self) -> tuple[MetricFamily, ...]:
@@ -248,13 +251,15 @@ class App:
             "rollouts": views.rollouts_json(status, now),
         }
 
-    def _rollout(self, namespace: str, name: str) -> Mapping[str, object]:
+    async def _rollout(self, namespace: str, name: str) -> Mapping[str, object]:
+        key = (namespace, name)
+        transitions, _ = await self._pages.read_transitions(key)
         status, now = self.tracker.status, self._cycle_runner.latest.timestamp
         return {
             "at": now,
             "history_since": self._storage.history.held_since,
             "has_leader": views.has_leader(status),
-            "rollout": views.rollout_details_json(status, (namespace, name), now),
+            "rollout": views.rollout_details_json(status, key, now, transitions),
         }
 
     def _liveness_errors(self) -> Sequence[str]:

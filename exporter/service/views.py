@@ -6,16 +6,21 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from exporter.rollouts.explain.causes import is_up_to_date
-from exporter.rollouts.explain.document import evidence_json, explanation_json, step_json
+from exporter.rollouts.explain.document import evidence_json, explanation_json, images_json, step_json
 from exporter.rollouts.explain.explain import explain
+from exporter.rollouts.explain.position import set_weight
 from exporter.rollouts.inputs.leadership import ControllerRole
+from exporter.service.pages.fleet import role_pods
+from exporter.service.pages.rollout import details_json
+from exporter.service.pages.urgency import urgency_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from exporter.rollouts.explain.model import Explanation
     from exporter.rollouts.model import Rollout, RolloutKey
     from exporter.rollouts.tracker import TrackerStatus
+    from exporter.service.pages.timeline import TransitionObject
 
 
 def rollouts_json(tracker: TrackerStatus, now: float) -> Iterator[dict[str, Any]]:
@@ -29,13 +34,22 @@ def has_leader(tracker: TrackerStatus) -> bool:
     return any(target.role is ControllerRole.LEADER for target in tracker.targets)
 
 
-def rollout_details_json(tracker: TrackerStatus, key: RolloutKey, now: float) -> dict[str, Any] | None:
-    """Return a rollout with its complete explanation, None if no source shows it."""
+def rollout_details_json(
+    tracker: TrackerStatus, key: RolloutKey, now: float, transitions: Sequence[TransitionObject] = ()
+) -> dict[str, Any] | None:
+    """Return a rollout with its complete explanation, steps and analyses, None if no source shows it.
+
+    `transitions` are those of the rollout, oldest first; by them, how long each step took.
+    """
     for rollout in (*tracker.rollouts, *tracker.unshown):
         if rollout.key == key:
             explanation = explain(rollout, now)
             members = {**explanation_json(explanation), "evidence": evidence_json(explanation)}
-            return {**_rollout_json(rollout, explanation, tracker.last_seen.get(key, 0.0)), "explanation": members}
+            return {
+                **_rollout_json(rollout, explanation, tracker.last_seen.get(key, 0.0)),
+                "explanation": members,
+                **details_json(rollout, explanation, transitions, now),
+            }
     return None
 
 
@@ -53,6 +67,7 @@ def _rollout_json(rollout: Rollout, explanation: Explanation, last_seen: float) 
     return {
         "namespace": rollout.key[0],
         "name": rollout.key[1],
+        "urgency": urgency_of(rollout, explanation).value,
         "strategy": state.strategy,
         "phase": view.phase if view is not None else None,
         "phase_since": state.phases.started_at,
@@ -63,9 +78,12 @@ def _rollout_json(rollout: Rollout, explanation: Explanation, last_seen: float) 
         "last_seen": last_seen,
         "router": state.has_router,
         "revisions": {"wanted": state.hashes.current, "stable": state.hashes.stable},
+        "images": images_json(explanation.images),
         "replicas": _replicas(rollout),
         "fraction": _fraction(rollout),
+        "set_weight": set_weight(rollout),
         "pods": _pods(rollout),
+        "pods_ready": _ready_pods(rollout),
         "updates": {str(result): count for result, count in state.result_counts.items()},
         "unknown": list(rollout.unknown_reasons),
         "sentence": explanation.sentence,
@@ -100,6 +118,13 @@ def _replicas(rollout: Rollout) -> dict[str, float] | None:
 def _pods(rollout: Rollout) -> dict[str, int] | None:
     """Return the number of pods by role; None while no complete page of kube-state-metrics shows them."""
     return None if rollout.observation.workload is None else dict(Counter(role.value for _, role in rollout.pod_roles))
+
+
+def _ready_pods(rollout: Rollout) -> dict[str, int] | None:
+    """Return the number of ready pods by role, 0 where no pod of a role is ready; None as of `pods`."""
+    if rollout.observation.workload is None:
+        return None
+    return {pods.role: pods.ready for pods in role_pods(rollout)}
 
 
 def _fraction(rollout: Rollout) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.net.tls import reject_encrypted_key
 from exporter.web import exposition_writer
+from exporter.web.api_routes import ApiRoutes
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
 from exporter.web.events import EventFilter, EventHandlers, EventsUnavailableError
@@ -27,13 +28,14 @@ from exporter.web.page_routes import HTML_TYPE, PageRoutes
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from aiohttp.typedefs import Handler, Middleware
 
     from exporter.config.outputs import WebSection
     from exporter.config.section import ServerTlsSection
     from exporter.metrics import MetricFamily
+    from exporter.web.api_routes import ApiProvider
     from exporter.web.events import EventSource
     from exporter.web.page_routes import PageProvider
 
@@ -46,6 +48,7 @@ MAX_BODY_BYTES: Final = 1_024  # only GET and HEAD are served, so bodies have no
 SHUTDOWN_TIMEOUT: Final = 2.0  # seconds that open requests get; delivery needs the rest of the grace period
 KEEPALIVE_TIMEOUT: Final = 75.0  # above the usual scrape interval, so that scrapers reuse their connection
 RECENT_EVENTS: Final = 20  # transitions on the page of one rollout; /api/events has all
+PATHS: Final = "/, /manual, /metrics, /api/openapi.json, /api/rollouts, /api/events, /healthz, /readyz"
 JSON_BLOCK_VALUES: Final = 200  # some 5 ms of CPU: the event loop runs between two blocks
 # aiohttp's own Server header would name its version and Python's. Pages show the present, so no cache may keep them.
 SECURITY_HEADERS: Final = {
@@ -64,6 +67,10 @@ class ListenError(Exception):
     """The server cannot start; the message names the setting."""
 
 
+async def _no_rollout(_namespace: str, _name: str) -> Mapping[str, object]:
+    return {"rollout": None}
+
+
 @dataclass(frozen=True, slots=True)
 class DataSources:
     """Functions that return what the pages show.
@@ -71,8 +78,8 @@ class DataSources:
     `families`, of the last cycle, and `rollouts`, JSON values, are called once for each object that `version` returns,
     all others at each request: `own_families` changes all the time, and
     `liveness_errors` and `readiness_errors` return reasons, none if all is well. `rollout` returns a JSON value for a
-    namespace and a name, whose member `rollout` is None if there is none. `events` and `pages` are no functions, and
-    None where nothing is tracked.
+    namespace and a name, whose member `rollout` is None if there is none. `events`, `pages` and `api` are no functions,
+    and None where nothing is tracked.
     """
 
     families: Callable[[], Iterable[MetricFamily]]
@@ -81,9 +88,10 @@ class DataSources:
     readiness_errors: Callable[[], Sequence[str]]
     own_families: Callable[[], Iterable[MetricFamily]] = tuple
     version: Callable[[], object] = object
-    rollout: Callable[[str, str], Mapping[str, object]] = lambda *_: {"rollout": None}
+    rollout: Callable[[str, str], Awaitable[Mapping[str, object]]] = _no_rollout
     events: EventSource | None = None
     pages: PageProvider | None = None
+    api: ApiProvider | None = None
 
 
 @asynccontextmanager
@@ -151,6 +159,10 @@ def application(
         event_handlers = EventHandlers(data_sources.events)
         routes = {"/api/events": event_handlers.events, **routes}
         app.on_shutdown.append(event_handlers.stop)
+    if data_sources.api is not None:
+        api = ApiRoutes(data_sources.api, data_sources.version, handlers.send)
+        routes = {"/api/status": api.status, "/api/openapi.json": api.openapi, **routes}
+        routes["/api/rollouts"] = _by_query(handlers.rollouts, api.rollouts)
     if data_sources.pages is not None:
         page_routes = PageRoutes(data_sources.pages, data_sources.version, handlers.send_page)
         routes = {**_page_paths(page_routes), **routes}
@@ -158,6 +170,15 @@ def application(
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.on_response_prepare.append(_add_security_headers)
     return app
+
+
+def _by_query(without: _Route, with_query: _Route) -> _Route:
+    """Return a handler for both: what is asked for without a query is all, as programs have always read it."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await (with_query if request.query else without)(request)
+
+    return handler
 
 
 def _page_paths(pages: PageRoutes) -> dict[str, _Route]:
@@ -196,20 +217,20 @@ class _Handlers:
 
     async def send_page(self, request: web.Request, shared: SharedPage) -> web.StreamResponse:
         """Send a page for people."""
-        return await self._send(request, shared, _compressed(request, {"Content-Type": HTML_TYPE}))
+        return await self.send(request, shared, _compressed(request, {"Content-Type": HTML_TYPE}))
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Send text format 0.0.4, whatever the client accepts."""
         headers = _compressed(request, {"Content-Type": exposition_writer.CONTENT_TYPE})
-        return await self._send(request, self._metrics, headers, self._render_own_metrics)
+        return await self.send(request, self._metrics, headers, self._render_own_metrics)
 
     async def rollouts(self, request: web.Request) -> web.StreamResponse:
-        return await self._send(request, self._rollouts, {"Content-Type": "application/json; charset=utf-8"})
+        return await self.send(request, self._rollouts, {"Content-Type": "application/json; charset=utf-8"})
 
     async def rollout(self, request: web.Request) -> web.Response:
         """Send one rollout with its recent transitions, null while the history cannot be read."""
         key = (request.match_info["namespace"], request.match_info["name"])
-        document = self._data_sources.rollout(*key)
+        document = await self._data_sources.rollout(*key)
         status = 404 if document["rollout"] is None else 200
         body = json.dumps({**document, "events": await self._recent_events(*key)}, allow_nan=False)
         return web.Response(status=status, text=body, content_type="application/json", charset="utf-8")
@@ -230,10 +251,9 @@ class _Handlers:
         return _probe(self._data_sources.readiness_errors())
 
     async def not_found(self, _: web.Request) -> web.Response:
-        paths = "/, /metrics, /api/rollouts, /api/events, /healthz, /readyz, /manual"
-        return web.Response(status=404, text=f"unknown path; available: {paths}\n")
+        return web.Response(status=404, text=f"unknown path; available: {PATHS}\n")
 
-    async def _send(
+    async def send(
         self,
         request: web.Request,
         shared: SharedPage,

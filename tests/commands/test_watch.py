@@ -69,7 +69,7 @@ def fleet(recordings: Recordings) -> WatchState:
     by_name = {rollout["name"]: rollout for rollout in rollouts}
     by_name["paused"] |= {"set_weight": 0.4, "pods_ready": {"canary": 0, "stable": 3}}
     by_name["analysed"] |= {"images": {"current": {"app": "r/app:v3"}, "stable": {"app": "r/app:v1"}}}
-    by_name["unsure"] |= {"standing": "unknown", "phase": None, "unknown": ["not_shown"]}
+    by_name["unsure"] |= {"urgency": "unknown", "standing": "unknown", "phase": None, "unknown": ["not_shown"]}
     by_name["unsure"] |= {"last_seen": recorded.scraped_at - 200.0}
     return WatchState("http://127.0.0.1:9464", replace(recorded, rollouts=rollouts), recorded.scraped_at, status=STATUS)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
+from exporter.config.outputs import check_link, filled_link
 from exporter.config.values import (
     check_listen_address,
     check_target,
@@ -125,3 +126,14 @@ def test_any_text_is_a_valid_target_or_rejected(text: str) -> None:
 def test_invalid_listen_addresses_are_rejected(written: str) -> None:
     with pytest.raises(PydanticCustomError, match="is not a listen address"):
         check_listen_address(written)
+
+
+@pytest.mark.parametrize(
+    ("link", "filled"),
+    [
+        ("https://{name}.x/{namespace}", "https://b%26c.x/a%2Fb"),
+        ('https://x/?left={"a":1}&v={name}', 'https://x/?left={"a":1}&v=b%26c'),
+    ],
+)
+def test_a_link_is_filled_in_quoted_and_keeps_other_braces(link: str, filled: str) -> None:
+    assert filled_link(check_link(link), {"namespace": "a/b", "name": "b&c", "hash": ""}) == filled

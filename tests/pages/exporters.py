@@ -50,13 +50,14 @@ async def running(targets: Mapping[str, object], port: int = 0) -> AsyncIterator
 
 @asynccontextmanager
 async def replaying(frames: Path, time: RecordedTime) -> AsyncIterator[str]:
-    """Run the exporter with the targets of a recording."""
+    """Run the exporter with the targets of a recording, and a link on the page of each rollout."""
     async with serve_recording(frames, lambda: time.seconds) as (targets, _):
         addresses = {
             f"{source}.targets": [target.address for target in targets if target.source is source] for source in Source
         }
         intervals = {f"{source}.interval": INTERVAL for source in Source if addresses[f"{source}.targets"]}
-        async with running({**addresses, **intervals}) as url:
+        links = {"web.links": {"Grafana": "https://grafana.example/d/x?var-namespace={namespace}&var-name={name}"}}
+        async with running({**addresses, **intervals, **links}) as url:
             yield url
 
 

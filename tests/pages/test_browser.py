@@ -213,6 +213,8 @@ async def test_filters_work_without_a_script(browser: Browser, recording: Callab
         await expect(page.locator("[data-row]")).to_have_text(["shop/cart"])
         await page.locator("[data-row]").click()
         await expect(page.locator("h1")).to_have_text("shop/cart")
+        link = "https://grafana.example/d/x?var-namespace=shop&var-name=cart"
+        await expect(page.locator(".links a", has_text="Grafana")).to_have_attribute("href", link)
         await page.locator(".zoom a", has_text="12 h").click()
         await expect(page.locator(".zoom a[aria-current]")).to_have_text("12 h")
 

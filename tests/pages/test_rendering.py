@@ -356,3 +356,23 @@ def test_the_manual_has_the_keys_that_the_pages_list() -> None:
 def test_a_picture_of_a_page_is_small_and_stands_in_the_manual(picture: Path) -> None:
     assert picture.stat().st_size < 150_000
     assert f"pictures/{picture.name})" in (Path(__file__).parents[2] / "exporter/manual/pages.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("person", "headline"),
+    [(0, "No rollout needed a person when last read"), (2, "2 rollouts needed a person when last read")],
+)
+def test_without_a_leader_the_headline_is_of_the_last_known_state(person: int, headline: str) -> None:
+    head = replace(HEAD, has_leader=False, counts=FleetCounts(9, {Urgency.PERSON: person}))
+    page = fleet.render(FleetPage(head))
+    assert headline in ParsedPage(page).text
+    assert 'class="headline unknown"' in page
+    assert "No leading controller can be read" in page
+
+
+def test_a_rollout_at_rest_has_neither_an_action_nor_shares_of_a_canary() -> None:
+    card = replace(samples.PAUSED, urgency=Urgency.REST, current=samples.PAUSED.stable, next_action="Nothing.")
+    text = ParsedPage(rollout.render(replace(samples.ROLLOUT, card=card))).text
+    assert "Canary share by method" in parse("rollout").text
+    assert "Canary share by method" not in text
+    assert "Nothing." not in text

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TURN_SECONDS: Final = 0.005
 """How long rollouts are explained before other tasks of the event loop get a turn."""
-_TURN_ROLLOUTS: Final = 20
+TURN_ROLLOUTS: Final = 20
 """Rollouts between two looks at the clock: an explanation takes some 30 µs, rarely 1 ms."""
 MAX_NAMESPACES: Final = 500
 """Namespaces that can be chosen; of more, the text filter finds the others."""
@@ -76,7 +76,7 @@ class FleetIndex:
         for number, rollout in enumerate((*status.rollouts, *status.unshown)):
             entry = previous.get(rollout.key)
             entries[rollout.key] = entry if entry is not None and entry.rollout is rollout else fleet_entry(rollout)
-            if number % _TURN_ROLLOUTS == 0 and clock() - turn_started > _TURN_SECONDS:
+            if number % TURN_ROLLOUTS == 0 and clock() - turn_started > _TURN_SECONDS:
                 await asyncio.sleep(0)
                 turn_started = clock()
         self._entries = entries

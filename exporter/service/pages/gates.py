@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.gate.measured import first_number, thresholds
 from exporter.web.model import ShadowGateCard, ShadowGateRun
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ def gate_runs(runs: Iterable[ShadowRun]) -> Iterator[ShadowGateRun]:
 
 def _values(run: ShadowRun) -> Iterator[str]:
     """Yield the last value of each metric with what it is compared with: `error-rate 0.02 (success: < 0.05)`."""
+    from exporter.gate.measured import first_number, thresholds  # noqa: PLC0415 - as shadow gates: only if there are any
+
     metrics = {metric.name: metric for metric in run.plan.metrics} if run.plan is not None else {}
     for result in run.status.results:
         value = first_number(result.last.outcome.value) if result.last is not None else None

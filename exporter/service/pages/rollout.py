@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.config.outputs import LINK_NAMES, filled_link
 from exporter.durations import duration
 from exporter.metrics import Series
 from exporter.rollouts.events.model import TransitionType
@@ -22,6 +23,7 @@ from exporter.web.model import (
     EstimateLine,
     FactLine,
     MeasuredMetric,
+    PageLink,
     PodLine,
     RevisionLine,
     StepLine,
@@ -235,6 +237,12 @@ def command_lines(key: RolloutKey, rollout: Rollout) -> tuple[CommandLine, ...]:
     return tuple(lines)
 
 
+def link_lines(rollout: Rollout, links: Mapping[str, str]) -> tuple[PageLink, ...]:
+    """Return the links of the settings, for this rollout."""
+    fills = dict(zip(LINK_NAMES, (*rollout.key, rollout.state.hashes.current), strict=True))
+    return tuple(PageLink(label, filled_link(link, fills)) for label, link in links.items())
+
+
 def _actions(rollout: Rollout) -> Sequence[tuple[str, str]]:
     match rollout.state.update_state.value:
         case "aborted":
@@ -261,6 +269,7 @@ def details_json(
 
 def _step_json(step: CanaryStep, line: StepLine) -> dict[str, Any]:
     members = {
+        "index": line.index,
         "kind": step.kind,
         "state": line.state,
         "weight": step.weight,

@@ -14,7 +14,14 @@ from exporter.rollouts.output.catalogue import selected_families
 from exporter.service.pages import rollout as of_rollout
 from exporter.service.pages.configuration import configuration_page
 from exporter.service.pages.delivery import delivery_brief, delivery_page, notices
-from exporter.service.pages.fleet import FleetIndex, cards, matching_entries, page_of, rollout_card, similar_names
+from exporter.service.pages.fleet import (
+    FleetIndex,
+    cards,
+    matching_entries,
+    page_of,
+    rollout_card,
+    similar_names,
+)
 from exporter.service.pages.gates import gate_cards
 from exporter.service.pages.targets import sources_without_targets, target_card
 from exporter.service.pages.timeline import timeline
@@ -149,7 +156,7 @@ class PageSources:
     async def rollout_page(self, namespace: str, name: str, query: TimelineQuery) -> RolloutPage:
         """Return the page of a rollout; its `card` is None if there is none of that name."""
         key, fleet = (namespace, name), await self.read_fleet()
-        transitions, reason = await self._transitions(key)
+        transitions, reason = await self.read_transitions(key)
         now = self._parts.now()
         page = RolloutPage(self._head(fleet, now), namespace, name, timeline_reason=reason)
         rollout = next((entry.rollout for entry in fleet.entries if entry.rollout.key == key), None)
@@ -178,10 +185,11 @@ class PageSources:
             estimates=of_rollout.estimate_lines(rollout),
             unknown=of_rollout.unknown_lines(rollout),
             series=of_rollout.series_lines(rollout, self._rows),
+            links=of_rollout.link_lines(rollout, self._parts.loaded.settings.web.links),
             commands=of_rollout.command_lines(rollout.key, rollout),
         )
 
-    async def _transitions(self, key: RolloutKey) -> tuple[Sequence[TransitionObject], str]:
+    async def read_transitions(self, key: RolloutKey) -> tuple[Sequence[TransitionObject], str]:
         """Return the transitions of a rollout, or none and why they cannot be read."""
         try:
             history = self._parts.storage.history

@@ -32,14 +32,15 @@ def render(page: FleetPage) -> str:
     counts = page.head.counts.by_urgency
     page_count = max(ceil(page.matching / PAGE_ROWS), 1)
     worst = next((urgency for urgency in (Urgency.PERSON, Urgency.FAILED) if counts.get(urgency)), Urgency.REST)
+    if not (page.head.counts.rollouts and page.head.has_leader):
+        worst = Urgency.UNKNOWN
     return render_page(
         "fleet.html",
         page.head,
         here=FLEET,
         page=page,
         headline=fleet_headline(page.head),
-        shape=worst.value if page.head.counts.rollouts else Urgency.UNKNOWN.value,
-        tone=worst.value,
+        shape=worst.value,
         undelivered=is_undelivered(page.head.delivery),
         tiles=tuple(_tiles(page, counts)),
         is_filtered=_is_filtered(page),

@@ -26,6 +26,8 @@ def fleet_headline(head: PageHead) -> str:
     person, failed = (counts.by_urgency.get(urgency, 0) for urgency in (Urgency.PERSON, Urgency.FAILED))
     if not counts.rollouts:
         return "No rollout has been observed yet"
+    if not head.has_leader:
+        return f"{_count(person, 'rollout') if person else 'No rollout'} needed a person when last read"
     if person:
         return f"{_count(person, 'rollout')} {'needs' if person == 1 else 'need'} a person"
     if failed:

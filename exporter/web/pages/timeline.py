@@ -24,7 +24,7 @@ SHARE_TOP: Final = 44
 SHARE_HEIGHT: Final = 96
 MARKS_TOP: Final = 162
 """Pixels from the top."""
-MARK_PERCENT: Final = 0.7
+MARK_PERCENT: Final = 1.0
 """Width of a mark on a screen of a desk; of those at the same place the most important one is drawn."""
 _LABEL_PERCENT: Final = 1.2
 """Width of a character of a band's label on a screen of a desk; a label that does not fit is left out."""

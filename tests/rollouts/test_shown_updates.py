@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -14,6 +14,9 @@ from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.pages import PageRollout, PageStatus, controller_page, parse_page, series_values, update_results
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 POLICY: Final = tracking_policy(Settings())
 PREFIX: Final = "kube_customresource_rollout_"
 KEY: Final = 'name="cart",namespace="shop"'
@@ -22,12 +25,12 @@ UPDATING: Final = PageRollout("Progressing", (4, 1, 4, 0), {"RolloutUpdated": 2,
 DURATION: Final = "argo_rollouts_last_update_duration_seconds"
 
 
-def state_lines(status: PageStatus, completion: str = "", **times: float) -> list[str]:
+def state_lines(status: PageStatus, completion: str = "", times: Mapping[str, float] | None = None) -> list[str]:
     """Return the lines of a status with `status.duration`."""
     lines = list(status.lines())
     if completion:
         lines[0] = lines[0].replace("{", f'{{completion="{completion}",', 1)
-    return [*lines, *(f'{PREFIX}duration{{{KEY},field="{field}"}} {value}' for field, value in times.items())]
+    return [*lines, *(f'{PREFIX}duration{{{KEY},field="{field}"}} {value}' for field, value in (times or {}).items())]
 
 
 @pytest.mark.parametrize("field", ["rolloutStartedAt", "startedAt"], ids=["object", "list"])
@@ -36,10 +39,10 @@ def test_start_and_end_of_an_update_are_those_that_the_controller_shows(field: s
     times: dict[str, float] = {field: 1020.0}
     pages = [
         (SETTLED, state_lines(PageStatus("old", "old"))),
-        (UPDATING, state_lines(PageStatus("old", "new", 2), **times)),
+        (UPDATING, state_lines(PageStatus("old", "new", 2), times=times)),
         (
             PageRollout(events={"RolloutUpdated": 2, "RolloutCompleted": 2}),
-            state_lines(PageStatus("new", "new", 2), "Promoted", finishedAt=1041.0, **times),
+            state_lines(PageStatus("new", "new", 2), "Promoted", {**times, "finishedAt": 1041.0}),
         ),
     ]
     for now, (rollout, lines) in zip((1000.0, 1030.0, 1060.0), pages, strict=True):

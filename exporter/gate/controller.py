@@ -15,10 +15,9 @@ from exporter.gate.expr.syntax import Engine
 MinorVersion = tuple[int, int]
 DEFAULT_VERSION: Final = "1.9.3"
 """The newest release that is not a release candidate."""
-# The tags that were read. 1.6 is the first whose provider sends headers, and thus a credential.
+# Of the tags that were read, 1.6 is the first whose provider sends headers, and thus a credential. The newest is 1.11,
+# the main branch, not yet released.
 OLDEST: Final[MinorVersion] = (1, 6)
-NEWEST: Final[MinorVersion] = (1, 11)
-"""1.11 is the main branch, not yet released."""
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(\.\d+.*)?")
 
 
@@ -63,12 +62,15 @@ class ControllerVersion:
 
 
 def parse_version(version: str = DEFAULT_VERSION) -> ControllerVersion:
-    """Parse a version: 1.8.3, v1.10.0-rc1, or a minor version such as 1.9. Raises ValueError if it is not supported."""
+    """Parse a version: 1.8.3, v1.10.0-rc1, or a minor version such as 1.9. Raises ValueError if it is not supported.
+
+    One that is newer than all that were read has every feature: a new minor version must not stop gates.
+    """
     match = _VERSION.fullmatch(version.strip())
     minor = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not OLDEST <= minor <= NEWEST:
-        oldest, newest = ("{}.{}".format(*supported) for supported in (OLDEST, NEWEST))
+    if minor < OLDEST or minor[0] > OLDEST[0]:
+        oldest = "{}.{}".format(*OLDEST)
         raise ValueError(
-            f"{version!r} is not a supported version of Argo Rollouts; --controller takes {oldest} to {newest}"
+            f"{version!r} is not a supported version of Argo Rollouts; --controller takes {oldest} and newer"
         )
     return ControllerVersion(version.strip().removeprefix("v"), minor)

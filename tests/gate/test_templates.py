@@ -230,6 +230,7 @@ def test_features_depend_on_the_version() -> None:
     assert not parse_version("1.9.1").supports(Feature.EXPR_1_17)
     assert parse_version("1.11").supports(Feature.BASIC_AUTH)
     assert not parse_version("1.10").supports(Feature.BASIC_AUTH)
+    assert all(parse_version("1.12.0").supports(feature) for feature in Feature), "not yet read: as the newest"
     for unknown in ("1.5.1", "2.0", "latest", ""):
-        with pytest.raises(ValueError, match=r"--controller takes 1\.6 to 1\.11"):
+        with pytest.raises(ValueError, match=r"--controller takes 1\.6 and newer"):
             parse_version(unknown)

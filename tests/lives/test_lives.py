@@ -37,6 +37,9 @@ FORMER_FAILURES: Final = (
     (103, "no-state"),
     (103, "plain"),
     (106, "plain"),
+    # Promoted, or updated, while another process led.
+    (1081, "argo-only"),
+    (1096, "argo-only"),
 )
 """Seeds and variants that came out wrong once, and must stay right."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.config.settings import Settings
+from exporter.metrics import Source
 from exporter.rollouts.inference.revisions import by_number, is_status_behind
 from exporter.rollouts.inference.transitions import summarize_interval
 from exporter.rollouts.model import (
@@ -19,6 +20,7 @@ from exporter.rollouts.model import (
     RevisionHashes,
 )
 from exporter.rollouts.tracker import RolloutTracker
+from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
 from tests.rollouts.pages import (
     PageReplicaSet,
@@ -26,13 +28,14 @@ from tests.rollouts.pages import (
     PageStatus,
     controller_page,
     kube_page,
+    parse_page,
     series_values,
     status_page,
     update_results,
 )
 
 if TYPE_CHECKING:
-    from exporter.metrics import MetricsSnapshot
+    from exporter.metrics import MetricsSnapshot, ScrapeResult
 
 POLICY: Final = tracking_policy(Settings())
 FIRST_DEPLOY: Final = {"RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1}
@@ -125,6 +128,38 @@ def test_an_abort_by_the_controller_is_counted_before_it_is_in_the_status(events
     snapshot = watch.see(changed(counted, "Abort"))
     assert in_progress(snapshot) == 0.0
     assert update_results(snapshot) == {"aborted": 1}
+
+
+ABORTED: Final = changed(PAUSED, "Abort", (4, 0, 4, 0), RolloutAborted=1)
+
+
+@pytest.mark.parametrize(
+    ("events", "count"),
+    [
+        ({"RolloutAborted": 1}, 1),
+        ({"RolloutAborted": 2}, 2),
+        ({"RolloutAborted": 1, "RolloutStepCompleted": 1}, 2),
+        ({"RolloutStepCompleted": 1}, 1),
+    ],
+    ids=["second event of a deadline", "deadline again", "steps since the retry", "no abort"],
+)
+def test_a_retry_that_is_aborted_within_an_interval_is_an_update_that_was_aborted(
+    events: dict[str, int], count: int
+) -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (PAUSED,), (ABORTED,))
+    again = replace(
+        ABORTED,
+        events={**ABORTED.events, **{name: ABORTED.events.get(name, 0) + grown for name, grown in events.items()}},
+    )
+    assert update_results(watch.see(again)) == {"aborted": count}
+
+
+def test_a_retry_that_is_aborted_before_the_next_revision_is_an_update_that_was_aborted() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (PAUSED,), (ABORTED,))
+    after_deadline = changed(ABORTED, "Paused", (4, 1, 4, 0), RolloutAborted=2, RolloutUpdated=1, RolloutPaused=1)
+    assert update_results(watch.see(after_deadline)) == {"aborted": 2}
 
 
 # Revisions that are ahead of the status
@@ -240,6 +275,59 @@ def test_a_rollout_at_first_sight_that_promoted_nothing_yet_has_no_update() -> N
     assert in_progress(watch.see(first, sets[:1])) == 0.0
     assert in_progress(watch.see(changed(second, replicas=(4, 4, 0, 8)), sets)) == 0.0
     assert update_results(watch.see(changed(second, "Completed", (4, 4, 4, 0), RolloutCompleted=1), sets[1:])) == {}
+
+
+def test_a_canary_at_full_size_was_promoted_before_another_process_counts_the_next_revision() -> None:
+    watch = Watch()
+    ending = changed(PAUSED, "Progressing", (4, 4, 4, 1), RolloutResumed=1)
+    watch.see_all((SETTLED,), (PAUSED,), (ending,))
+    watch.restart_controller()
+    following = PageRollout("Progressing", (4, 1, 4, 1), {"RolloutUpdated": 1, "NewReplicaSetCreated": 1})
+    snapshot = watch.see(following)
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {"promoted": 1}
+
+
+def test_a_paused_canary_was_replaced_before_another_process_counts_the_next_revision() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (changed(PAUSED, "Paused", (4, 4, 8, 0)),))
+    watch.restart_controller()
+    following = PageRollout("Progressing", (4, 1, 4, 1), {"RolloutUpdated": 1, "NewReplicaSetCreated": 1})
+    assert update_results(watch.see(following)) == {"superseded": 1}
+
+
+def test_a_promotion_by_another_process_ends_an_update_that_its_predecessor_began() -> None:
+    watch = Watch()
+    watch.see(replace(SETTLED, strategy="blueGreen"))
+    watch.restart_controller()
+    promoted = PageRollout("Completed", (4, 4, 4, 4), {"RolloutCompleted": 1}, strategy="blueGreen")
+    assert update_results(watch.see(promoted)) == {"promoted": 1}
+
+
+def test_roles_are_unknown_once_another_process_has_promoted_a_revision_without_a_number() -> None:
+    def page(now: float, *sets: PageReplicaSet) -> ScrapeResult:
+        lines = [line for replica_set in sets for line in replica_set.lines() if "annotations" not in line]
+        return parse_page(ScrapeRequest(Source.KUBE_STATE_METRICS, "ksm", now), *lines)
+
+    old, new = replace(OLD, pod_count=4), replace(NEW, pod_count=4)
+    settled = replace(SETTLED, strategy="blueGreen")
+    promoted = PageRollout("Completed", (4, 4, 8, 0), {"RolloutCompleted": 1}, strategy="blueGreen")
+    tracker = RolloutTracker(POLICY)
+    assert pods_by_role(tracker.process(15, [controller_page(15, settled), page(15, old)])) == {"stable": 4}
+    snapshot = tracker.process(30, [controller_page(30, promoted, start_time=20), page(30, old, new)])
+    assert pods_by_role(snapshot) == {"unknown": 8}
+
+
+def test_the_phase_completed_of_the_revision_before_promotes_no_new_one() -> None:
+    watch = Watch()
+    # Scaled to 0, so that the gauges say nothing about which revision the phase is of.
+    empty = (replace(OLD, pod_count=0),)
+    at_rest = replace(SETTLED, replicas=(0, 0, 0, 0))
+    watch.see(at_rest, empty)
+    counted = changed(at_rest, RolloutUpdated=1, NewReplicaSetCreated=1)
+    assert update_results(watch.see(counted, (*empty, replace(NEW, pod_count=0)))) == {}
+    snapshot = watch.see(changed(counted, "Progressing"), (*empty, replace(NEW, pod_count=0)))
+    assert in_progress(snapshot) == 1.0
 
 
 # Weights of a router, without rollout state

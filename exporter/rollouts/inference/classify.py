@@ -18,7 +18,14 @@ from exporter.rollouts.model import BLUE_GREEN, CANARY, NO_HASHES, RevisionHashe
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.rollouts.model import ControllerView, EventDeltas, Observation, ReplicaCounts, RolloutState
+    from exporter.rollouts.model import (
+        ControllerView,
+        EventDeltas,
+        Observation,
+        ReplicaCounts,
+        ReplicaSet,
+        RolloutState,
+    )
 
 
 NOTHING_NEW: Final = "nothing has happened since"
@@ -171,7 +178,7 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     # The controller creates the ReplicaSet of a new revision before it writes the status.
     is_behind = not evidence.is_overdue and (
         revisions.is_status_behind(ordered, evidence.hashes.current, view, evidence.replicas_before)
-        or (len(ordered) > 1 and _shows_former_abort(evidence))
+        or (len(ordered) > 1 and (_shows_former_abort(evidence) or _shows_former_promotion(evidence, ordered)))
     )
     hashes = revisions.hashes_by_revision(
         ordered, view, evidence.previous, evidence.hashes, deltas, is_behind=is_behind
@@ -301,6 +308,23 @@ def _shows_former_abort(evidence: Evidence) -> bool:
         and deltas is not None
         and deltas.updates > 0
         and not deltas.aborts
+    )
+
+
+def _shows_former_promotion(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
+    """Return whether the phase Completed is still that of the revision before the newest one.
+
+    A canary has it once promoted, and no promotion of the newest one was counted.
+    """
+    deltas, newest, before = evidence.deltas, ordered[-1], ordered[-2]
+    return (
+        (evidence.view.phase, evidence.view.strategy) == ("Completed", CANARY)
+        and evidence.previous is UpdateState.SETTLED
+        and evidence.hashes.current == before.hash
+        and newest.created_at > before.created_at
+        and deltas is not None
+        and deltas.updates == 1
+        and not (deltas.completions or deltas.process_restarted)
     )
 
 

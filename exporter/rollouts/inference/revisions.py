@@ -233,7 +233,10 @@ def hashes_by_size(
     current, stable = (name if name in replica_sets else "" for name in (previous.current, previous.stable))
     remembered = RevisionHashes(current, stable, newest.created_at)
     if update_state is UpdateState.SETTLED:
-        settled = _only_hash_with_pods(replica_sets.values(), view) or _hash_when_settled(remembered, deltas)
+        # A restarted controller may have promoted another revision before it ended.
+        is_known = deltas is None or not deltas.process_restarted
+        settled = _only_hash_with_pods(replica_sets.values(), view)
+        settled = settled or (_hash_when_settled(remembered, deltas) if is_known else "")
         return RevisionHashes(settled, settled, newest.created_at)
     # Sizes alone prove nothing: above 50 % the canary is the larger one.
     if update_state is UpdateState.UNKNOWN:

@@ -31,6 +31,7 @@ from exporter.rollouts.inference.transitions import NEXT_STATE, UPDATE_RESULTS, 
 from exporter.rollouts.inference.weight import router_weight
 from exporter.rollouts.model import (
     BLUE_GREEN,
+    CANARY,
     ControllerView,
     EventDeltas,
     Observation,
@@ -46,6 +47,7 @@ from exporter.rollouts.model import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from exporter.rollouts.inference.transitions import IntervalSummary
     from exporter.rollouts.model import RevisionHashes
 
 
@@ -65,6 +67,8 @@ def advance(
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
     effective_deltas = _without(deltas, result.pending)
     interval = summarize_interval(state.hashes, hashes, effective_deltas)
+    if deltas.process_restarted and not result.from_hashes:
+        interval = _with_former_process(interval, state, result)
     # An interval counts for the phase at its start; what happened within is unknown.
     was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
     explained = deltas.explains_phase_change
@@ -109,6 +113,20 @@ def advance(
     )
     advanced, changes = _apply_transitions(updated, transitions, result, update, finished_at or context.now)
     return _with_start(advanced, started_at), changes
+
+
+def _with_former_process(interval: IntervalSummary, state: RolloutState, result: Classification) -> IntervalSummary:
+    """Return an interval with what another process must have done since the last tick: its counters are not shown."""
+    # What the new process promoted without a new revision was an update of the former one.
+    if state.update_state is result.update_state is UpdateState.SETTLED:
+        return replace(interval, revisions=max(interval.revisions, interval.promotions))
+    # A canary with all of its pods that does not pause is about to be promoted, before another revision comes.
+    replicas = state.replicas
+    if state.update_state is result.update_state is UpdateState.UPDATING and replicas is not None:
+        is_ending = state.phases.phase == "Progressing" and replicas.updated >= replicas.desired > 0
+        if state.strategy == CANARY and is_ending and interval.revisions and not interval.promotions:
+            return replace(interval, promotions=1)
+    return interval
 
 
 def _shown_times(observation: Observation, now: float) -> tuple[float | None, float | None]:

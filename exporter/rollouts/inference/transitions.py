@@ -37,7 +37,7 @@ class IntervalSummary:
 
     `promotions`: how often the stable revision moved. `revisions`: how often another revision became the current one.
     `aborted`: an abort was counted. `rolled_back`: an update that ended did so by going back to the stable revision;
-    `left_again`: and the next update started after that.
+    `left_again`: and the next update started after that. `aborted_again`: an aborted update was retried, and aborted.
     """
 
     promotions: int
@@ -45,6 +45,7 @@ class IntervalSummary:
     aborted: bool
     rolled_back: bool
     left_again: bool = False
+    aborted_again: bool = False
 
 
 def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> IntervalSummary:
@@ -65,7 +66,16 @@ def summarize_interval(previous: RevisionHashes, current: RevisionHashes, deltas
         rolled_back=rolled_back,
         # SkipSteps is counted on the way back to the stable revision; the second update left it again.
         left_again=deltas.step_skips > 0 and deltas.updates > 1,
+        aborted_again=_is_aborted_again(deltas),
     )
+
+
+def _is_aborted_again(deltas: EventDeltas) -> bool:
+    """Return whether the counters of a rollout that was aborted show a retry, which is no event, and another abort."""
+    if deltas.process_restarted or not deltas.aborts:
+        return False
+    # One alone may be the second event of the former abort, of a deadline, or may have been shown ahead of its event.
+    return deltas.aborts > 1 or (not deltas.updates and (deltas.pauses > 0 or deltas.completed_steps > 0))
 
 
 def _count_revisions(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> int:
@@ -86,6 +96,7 @@ def infer_transitions(previous: UpdateState, current: UpdateState, interval: Int
 
 _FULL_UPDATE: Final = (Transition.STARTED, Transition.PROMOTED)
 """An update that started and was promoted between two ticks."""
+_ABORTED_AGAIN: Final = (Transition.RETRIED, Transition.ABORTED)
 
 
 def _superseded(count: int) -> Transitions:
@@ -158,7 +169,14 @@ def _settled_after_abort(interval: IntervalSummary) -> Transitions:
 def _resumed_after_abort(interval: IntervalSummary) -> Transitions:
     if interval.promotions:
         return (_restart(interval), Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1), Transition.STARTED)
-    return (_restart(interval), *_superseded(interval.revisions - 1))
+    again = _ABORTED_AGAIN if interval.aborted_again else ()
+    return (*again, _restart(interval), *_superseded(interval.revisions - 1))
+
+
+def _aborted_still(interval: IntervalSummary) -> Transitions:
+    if interval.revisions:
+        return Transition.STARTED, Transition.ABORTED
+    return _ABORTED_AGAIN if interval.aborted_again else ()
 
 
 def _restart(interval: IntervalSummary) -> Transition:
@@ -178,9 +196,7 @@ _TRANSITION_RULES: Final[Mapping[tuple[UpdateState, UpdateState], Callable[[Inte
     (UpdateState.UPDATING, UpdateState.ABORTED): _aborted_in_update,
     (UpdateState.ABORTED, UpdateState.SETTLED): _settled_after_abort,
     (UpdateState.ABORTED, UpdateState.UPDATING): _resumed_after_abort,
-    (UpdateState.ABORTED, UpdateState.ABORTED): lambda interval: (
-        (Transition.STARTED, Transition.ABORTED) if interval.revisions else ()
-    ),
+    (UpdateState.ABORTED, UpdateState.ABORTED): _aborted_still,
     (UpdateState.UNKNOWN, UpdateState.UPDATING): lambda interval: (Transition.STARTED,) if interval.revisions else (),
 }
 """By update state before and after. Applied to `NEXT_STATE` from the first, each result ends in the second."""

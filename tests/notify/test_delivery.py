@@ -136,7 +136,7 @@ async def test_a_token_whose_early_renewal_fails_is_used_until_its_end(
     ("destination", "faults"),
     [("last9", [429]), ("last9", [None, 429]), ("webhook", [503]), ("grafana", [429]), ("otlp_logs", [503])],
 )
-async def test_the_pause_that_a_destination_asks_for_is_kept(
+async def test_a_destination_is_not_asked_again_before_its_retry_after_is_over(
     tmp_path: Path, destination: str, faults: list[int | None]
 ) -> None:
     """The first request of Last9 is the exchange of its token."""

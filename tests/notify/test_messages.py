@@ -156,7 +156,8 @@ def deployments(transitions: Iterable[ReportedTransition]) -> list[tuple[str, st
 def test_an_update_that_outlives_its_leader_and_the_exporter_keeps_its_deployment_id(
     recordings: Recordings, name: str
 ) -> None:
-    stored, transitions = StoredRows(), []
+    stored = StoredRows()
+    transitions: list[ReportedTransition] = []
     for tick in recordings.ticks(name, "argo-only"):
         tracker = RolloutTracker(recordings.policy, stored.restart())
         tracker.process(tick.timestamp, tick.results)
@@ -172,7 +173,7 @@ def test_an_update_that_outlives_its_leader_and_the_exporter_keeps_its_deploymen
 
 @pytest.mark.parametrize("name", ["leader-failover", "leader-failover-v1.6.6"])
 def test_with_sidecars_an_update_that_outlives_its_leader_has_no_stop(recordings: Recordings, name: str) -> None:
-    """Each sidecar has a state of its own; that of the new leader has not seen the update begin, and invents nothing."""
+    """Each sidecar has a state of its own; that beside the new leader has not seen the update begin."""
     policy, states = tracking_policy(Settings(mode="sidecar")), []
     for target in ("argo-a", "argo-b"):
         tracker = RolloutTracker(policy)

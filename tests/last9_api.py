@@ -146,11 +146,15 @@ async def serve(api: Last9Api) -> AsyncIterator[Last9Api]:
     async def fault(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         return await api.fault(request, handler)
 
+    async def accept(_: web.Request) -> web.Response:
+        return web.Response()
+
     base = f"/api/v4/organizations/{ORGANIZATION}/dashboards"
     application = web.Application(middlewares=[fault])
     application.add_routes([
         web.post("/api/v4/oauth/access_token", api.exchange),
         web.put(f"/api/v4/organizations/{ORGANIZATION}/change_events", api.change_event),
+        web.post("/{other:hook|api/annotations|v1/logs}", accept),
         web.get(base, api.list_all),
         web.post(f"{base}/", api.create),
         web.get(f"{base}/{{id}}", api.get),

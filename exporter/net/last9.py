@@ -36,6 +36,9 @@ TIMEOUT: Final = 30.0
 """Seconds of an exchange; that of Last9's own clients."""
 RENEWAL_MARGIN: Final = 300.0
 """Seconds before its end at which an access token is renewed, as Last9's own clients do."""
+RENEWAL_PAUSE: Final = 60.0
+"""Seconds to the next attempt after an early renewal that failed: some attempts fit into RENEWAL_MARGIN."""
+_TEMPORARY: Final = frozenset({"busy", "timeout", "unreachable"})
 DEFAULT_LIFETIME: Final = 3600.0
 """Seconds for which a token without an end is used: less than the day that the documentation promises."""
 MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
@@ -56,6 +59,13 @@ class ApiAccount:
     organization: str = ""
     setting: str = "last9.refresh_token_file"
     tls: ClientTlsLoader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BusyFailure(Failure):
+    """A failure that ends by itself; `retry_after` is the server's header Retry-After, "" for none."""
+
+    retry_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +120,23 @@ class Last9Client(SessionClient):
             if self._cached and self._cached[0] == refresh_token and time.time() < self._cached[1]:
                 return self._cached[2]
             access = await self._renew(refresh_token)
-            if not isinstance(access, Failure):
+            if isinstance(access, Failure):
+                access = self._unexpired(refresh_token, access)
+            else:
                 lifetime = access.expires_at - time.time()
                 renew_at = access.expires_at - min(RENEWAL_MARGIN, lifetime / 2)
                 self._cached = (refresh_token, renew_at, access)
             return access
+
+    def _unexpired(self, refresh_token: str, failure: Failure) -> ApiAccess | Failure:
+        """Return the access until its end if its renewal failed for now; else the failure."""
+        if failure.reason not in _TEMPORARY or self._cached is None or self._cached[0] != refresh_token:
+            return failure
+        _, _, access = self._cached
+        if time.time() >= access.expires_at:
+            return failure
+        self._cached = (refresh_token, time.time() + RENEWAL_PAUSE, access)
+        return access
 
     async def _renew(self, refresh_token: str) -> ApiAccess | Failure:
         log.register_secrets(refresh_token)
@@ -215,7 +237,7 @@ def response_failure(response: HttpResponse, server: str, setting: str) -> Failu
     text = excerpt(log.REDACTOR.redact(body_text(response.body, MAX_QUOTED)), MAX_QUOTED)
     message = f"{server} responds {status_text(response.status)}{f': {text}' if text else ''}"
     if response.status == HTTPStatus.TOO_MANY_REQUESTS or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Failure("busy", f"{message}; try again later")
+        return BusyFailure("busy", f"{message}; try again later", response.headers.get("retry-after", ""))
     if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Failure("credential", f"{message}; check {setting} and its scope")
     return Failure("address", f"{message}; check last9.address and last9.organization")

@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from exporter.config.settings import Settings
 from exporter.demo.servers import serve_recording
 from exporter.log import REDACTOR
-from exporter.notify.notifier import BACKOFF, Notifier, destinations_of
+from exporter.notify.notifier import BACKOFF, Notifier, destinations_of, messages_of
 from exporter.notify.sender import MessageSender
 from exporter.otlp.delivery.sender import BackoffPolicy, SenderClock
 from exporter.otlp.transport.grpc import METHODS
@@ -110,6 +110,57 @@ async def test_tokens_that_expire_are_renewed_before_their_end(tmp_path: Path, m
     assert api.exchanges > 1
     assert "/api/v4/oauth/access_token" in api.requests[0]
     assert len(api.requests) == 6 + api.exchanges, "no request was refused"
+
+
+async def test_a_token_whose_early_renewal_fails_is_used_until_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(Last9Api(lifetime=4.0)) as api:
+        process = Process(tmp_path / "storage")
+        async with notifying(process, change_event_settings(api, tmp_path / "token"), monkeypatch) as (notifier, _):
+            await commit(process, notifier, started("cart"))
+            await wait_until(partial(received_count, api, 1))
+            await asyncio.sleep(2.1)  # half of its life, when it is renewed
+            api.faults = [429]
+            await commit(process, notifier, started("basket"))
+            await wait_until(partial(received_count, api, 2))
+    assert [request.rpartition("/")[2] for request in api.requests] == [
+        "access_token",
+        "change_events",
+        "access_token",  # 429
+        "change_events",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("destination", "faults"),
+    [("last9", [429]), ("last9", [None, 429]), ("webhook", [503]), ("grafana", [429]), ("otlp_logs", [503])],
+)
+async def test_a_destination_is_not_asked_again_before_its_retry_after_is_over(
+    tmp_path: Path, destination: str, faults: list[int | None]
+) -> None:
+    """The first request of Last9 is the exchange of its token."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float, _: asyncio.Event) -> None:
+        pauses.append(seconds)
+
+    process = Process(tmp_path / "storage")
+    async with serve(Last9Api(faults=faults, retry_after="77")) as api, running(process):
+        configured = settings(
+            last9={"address": api.address, "refresh_token": WRITE_TOKEN, "change_events": {"enabled": True}},
+            webhooks=[{"url": f"{api.address}/hook"}],
+            grafana={"address": api.address, "token": "a token of grafana"},
+            otlp={"endpoint": api.address, "logs": True},
+        )
+        (target,) = (each for each in destinations_of(configured) if each.name == destination)
+        await process.storage.commit(CycleCommit(messages=list(messages_of([target], [started("cart")]))))
+        sender = MessageSender(process.storage, target, BACKOFF, SenderClock(sleep=sleep))
+        sender.finish()
+        async with target.client:
+            await sender.run()
+    assert process.storage.outbox.account(destination).delivered == 1
+    assert [77 <= pause <= 77 + BACKOFF.initial_delay for pause in pauses] == [True]
 
 
 async def test_a_corrected_token_ends_a_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,13 @@ from exporter.notify.destinations.grafana import update_annotations
 from exporter.notify.destinations.webhook import cloud_event, signed, templated
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.rollouts.tracker import RolloutTracker
+from exporter.service.wiring import tracking_policy
 from tests.notify.golden import GOLDEN_FOLDER, NAMES, event_bodies, markers
 from tests.recorded import EXPLAINED_NAMES
 from tests.rollouts.stored import StoredRows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.recorded import Recordings
@@ -142,3 +144,40 @@ def test_an_annotation_spans_the_update_at_its_end() -> None:
         "text": "shop/cart: Aborted",
     }
     assert Settings().grafana.address is None
+
+
+def deployments(transitions: Iterable[ReportedTransition]) -> list[tuple[str, str]]:
+    """Return identifier and state of the events at starts and stops."""
+    events = [json.loads(body) for each in transitions for body in change_events(each, NAMES, marks=False)]
+    return [(event["attributes"]["deployment_id"], event["event_state"]) for event in events]
+
+
+@pytest.mark.parametrize("name", ["leader-failover", "leader-failover-v1.6.6"])
+def test_an_update_that_outlives_its_leader_and_the_exporter_keeps_its_deployment_id(
+    recordings: Recordings, name: str
+) -> None:
+    stored = StoredRows()
+    transitions: list[ReportedTransition] = []
+    for tick in recordings.ticks(name, "argo-only"):
+        tracker = RolloutTracker(recordings.policy, stored.restart())
+        tracker.process(tick.timestamp, tick.results)
+        stored.commit(tracker.state)
+        transitions += tracker.status.transitions
+    types = [each.type for each in transitions]
+    began, ended = types.index(TransitionType.UPDATE_STARTED), types.index(TransitionType.PROMOTED)
+    assert TransitionType.LEADER_CHANGED in types[began:ended]
+    (start_id, start), (stop_id, stop) = deployments(transitions)
+    assert (start, stop) == ("start", "stop")
+    assert start_id == stop_id
+
+
+@pytest.mark.parametrize("name", ["leader-failover", "leader-failover-v1.6.6"])
+def test_with_sidecars_an_update_that_outlives_its_leader_has_no_stop(recordings: Recordings, name: str) -> None:
+    """Each sidecar has a state of its own; that beside the new leader has not seen the update begin."""
+    policy, states = tracking_policy(Settings(mode="sidecar")), []
+    for target in ("argo-a", "argo-b"):
+        tracker = RolloutTracker(policy)
+        for tick in recordings.ticks(name, "argo-only"):
+            tracker.process(tick.timestamp, [result for result in tick.results if result.target == target])
+            states += [state for _, state in deployments(tracker.status.transitions)]
+    assert states == ["start"]

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 from exporter import log
 from exporter.config.values import matches_any
 from exporter.metrics import Failure
-from exporter.net.last9 import ApiAccount, Last9Client
+from exporter.net.last9 import ApiAccount, BusyFailure, Last9Client
 from exporter.notify.http import ReloadedSecret, classify_message
 from exporter.notify.model import MessageDestination, attempt_id, time_text
 from exporter.otlp.result import Accepted, Blocked, Retryable
+from exporter.otlp.transport.http_status import retry_after
 from exporter.rollouts.events.model import TransitionType
 from exporter.rollouts.inputs.kube_state_metrics import exposed_label
 
@@ -178,7 +179,9 @@ class ChangeEventsClient(Last9Client):
             return classify_message(response, time.time(), "last9.address", self._setting)
         if response.reason in {"credential", "address"}:
             return Blocked(response.message)
-        return Retryable(response.message, unanswered=response.reason != "busy")
+        if isinstance(response, BusyFailure):
+            return Retryable(response.message, retry_after(response.retry_after, time.time()))
+        return Retryable(response.message, unanswered=True)
 
 
 class DryRunClient:

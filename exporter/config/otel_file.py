@@ -208,8 +208,8 @@ class _OtelFile:
         return Variable(".".join(map(str, place)), "", Origin("file", self._location(place)))
 
     def _location(self, place: SettingPath) -> str:
-        known = (self.lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in self.lines)
-        return f"{self.file}:{next(known, 1)}"
+        lines = (self.lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in self.lines)
+        return f"{self.file}:{next(lines, 1)}"
 
     def _warn(
         self, place: SettingPath, message: str, hint: str = "remove it, or set what it means as a setting"

@@ -60,7 +60,8 @@ def _difference(name: str) -> str:
 def index_page() -> str:
     """Return the list of rules."""
     rows = "\n".join(f"| [{rule.name}]({rule.name}.md) | {rule.severity} | {rule.summary} |" for rule in RULES)
-    return f"# Rules of `gate lint`\n\nEach rule finds one kind of mistake in a canary gate.\n\n| rule | severity | finds |\n|---|---|---|\n{rows}\n"
+    head = "# Rules of `gate lint`\n\nEach rule finds one kind of mistake in a canary gate."
+    return f"{head}\n\n| rule | severity | finds |\n|---|---|---|\n{rows}\n"
 
 
 def pages() -> dict[str, str]:

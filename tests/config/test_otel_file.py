@@ -97,6 +97,12 @@ def test_earlier_formats_are_read_too(tmp_path: Path) -> None:
     assert config.settings.identity()["deployment.environment"] == "eu"
 
 
+@pytest.mark.parametrize("key", ["ca_file", "certificate_file"])
+def test_the_names_of_tls_files_are_those_of_each_version(tmp_path: Path, key: str) -> None:
+    config = loaded(tmp_path, V1.replace("ca_file", key), AUTH="x")
+    assert (config.settings.otlp.tls.ca_file, config.warnings) == (tmp_path / "ca.pem", ())
+
+
 def test_what_is_not_understood_is_warned_of_by_its_place(tmp_path: Path) -> None:
     warnings = [str(warning) for warning in loaded(tmp_path, V03).warnings + loaded(tmp_path, V01).warnings]
     for place in (

@@ -13,6 +13,7 @@ from exporter.cli.gate import gate
 from exporter.config import load, schema
 from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
 from tests.documents import (
+    CHART,
     DOCUMENTS,
     ROOT,
     broken_links,
@@ -54,6 +55,11 @@ def test_pictures_exist_and_are_small() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_to_a_file_and_a_heading(document: Path) -> None:
     assert broken_links(document) == []
+
+
+@pytest.mark.parametrize("document", sorted(CHART.glob("*.md")), ids=lambda path: path.name)
+def test_the_links_of_the_chart_work_in_its_package(document: Path) -> None:
+    assert broken_links(document, CHART) == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:

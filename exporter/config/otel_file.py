@@ -62,6 +62,9 @@ class DeclaredSettings:
 def read_otel_file(variable: Variable, environment: Mapping[str, str], issues: IssueCollector) -> DeclaredSettings:
     """Read the file that a variable names; `environment` has what ${NAME} stands for."""
     file = Path(variable.text.strip())
+    if not file.is_file():
+        issues.add_error(variable.location, f"{file} is no file", "correct the path, or unset the variable")
+        return DeclaredSettings()
     tree, lines = read_yaml(file, issues)
     reader = _OtelFile(file, lines, environment, issues)
     if isinstance(tree, dict):

@@ -40,7 +40,7 @@ def test_the_example_as_it_is_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_example_without_its_marks_is_the_defaults(tmp_path: Path) -> None:
     text = re.sub(r"^( *)#(?=\w+: )", r"\1", example_yaml(), flags=re.MULTILINE)
-    # An unset list of targets has a default of its own; an item of another list, such as a gate, needs more than defaults.
+    # An unset list of targets has a default of its own; an item of another list needs more than defaults.
     text = text.replace("  targets: []", "  #", 1)
     for name in SECTION_LISTS.keys() - {"argo"}:
         text = re.sub(rf"^{name}:\n(?: .*\n)*", "", text, flags=re.MULTILINE)

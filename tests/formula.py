@@ -81,16 +81,21 @@ def _count_recording(recordings: Recordings, name: str, counts: FormulaCounts) -
 
 
 def readme_figures(counts: FormulaCounts) -> str:
-    """Return the figures as the README has them."""
+    """Return the paragraph of the README."""
     formula, exporter = map(counts.wrong_percent, (counts.formula, counts.exporter))
-    return f"{formula:.0f} % of {counts.formula.total()} frames, the exporter in {exporter:.1f} %"
+    return (
+        "On recordings of real controllers, while a canary is in progress, the copied formula is more than one\n"
+        f"percentage point wrong in {formula:.0f} % of {counts.formula.total()} frames, "
+        f"the exporter in {exporter:.1f} %: "
+        "[how true each series is](exporter/manual/truth.md)."
+    )
 
 
 def main() -> None:
     """Print both shares and the frames in which the formula differs most."""
     with tempfile.TemporaryDirectory() as directory:
         counts = count(Recordings(unpack(Path(directory))))
-    print(f"wrong: {readme_figures(counts)}; formula {dict(counts.formula)}, exporter {dict(counts.exporter)}")
+    print(f"{readme_figures(counts)}\nformula {dict(counts.formula)}, exporter {dict(counts.exporter)}")
     for difference, name, rollout, fraction, formula in sorted(counts.examples, reverse=True)[:10]:
         print(f"{name} {rollout}: status {fraction:.2f}, formula {formula:.2f}, difference {difference:.2f}")
 

@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[1]
 FIGURES: Final = Path(__file__).with_name("install_time.json")
 _COMMAND: Final = re.compile(r"^```sh\n(python3 -m venv [^\n]*)\n```", re.MULTILINE)
 _PYTEST: Final = " && .venv/bin/pytest"
-_PURPOSES: Final = ("install, and see it", "install the tests' tools")
+_PURPOSES: Final = ("install, and a minute of demo", "install the tools of the tests")
 _MB: Final = 1_000_000
 
 

@@ -66,7 +66,7 @@ def setting_tables() -> str:
 
 def _setting_lines() -> Iterator[str]:
     section = None
-    for setting in setting_references():
+    for setting in sorted(setting_references(), key=lambda setting: setting.section != ""):
         if setting.section != section:
             section = setting.section
             heading = f"## {section}" if section else "## At the top"

@@ -10,9 +10,11 @@ import pytest
 
 from exporter.cli import main
 from exporter.cli.gate import gate
+from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.config import load, schema
-from exporter.rollouts.output.catalogue import DERIVED_FAMILIES
+from exporter.self_metrics import DEFINITIONS
 from tests.documents import (
+    CHART,
     DOCUMENTS,
     ROOT,
     broken_links,
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEXT = README.read_text()
+OTHER_METRICS = {
+    *("argo_rollouts_gate_value", "argo_rollouts_gate_verdict", "argo_rollouts_gate_threshold"),  # of shadow gates
+    *("argo_rollouts_controller_info", "rollouts_exporter_delivery_probe", "rollouts_exporter_verify"),
+}
+"""Metrics that are in no catalogue."""
 
 
 @pytest.mark.parametrize("mark", TABLES)
@@ -54,6 +61,11 @@ def test_pictures_exist_and_are_small() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_to_a_file_and_a_heading(document: Path) -> None:
     assert broken_links(document) == []
+
+
+@pytest.mark.parametrize("document", sorted(CHART.glob("*.md")), ids=lambda path: path.name)
+def test_the_links_of_the_chart_work_in_its_package(document: Path) -> None:
+    assert broken_links(document, CHART) == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
@@ -82,10 +94,11 @@ def test_every_setting_that_is_named_exists(document: Path) -> None:
         assert len(path) == len(key.split(".")) or (field and schema.is_mapping(field)), key
 
 
-def test_every_series_that_the_list_of_wishes_names_exists() -> None:
-    names = {row.name for row in DERIVED_FAMILIES} | set(re.findall(r"`(argo_rollouts_\w+)`", TABLES["series"].make()))
-    wishes = (ROOT / "exporter/manual/wishes.md").read_text()
-    assert set(re.findall(r"`(argo_rollouts_\w+)`", wishes)) <= names
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_metric_that_is_named_exists(document: Path) -> None:
+    names = re.findall(r"`((?:rollouts_exporter|argo_rollouts)_[a-z_]+)[`{]", prose(document))
+    metrics = DERIVED_FAMILY_NAMES | {row.name for row in DEFINITIONS} | OTHER_METRICS
+    assert set(names) - metrics == set()
 
 
 @pytest.mark.parametrize("command", sorted({**main.commands, **gate.commands}))

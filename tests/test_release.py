@@ -18,7 +18,10 @@ from tests.release import CHART, ROOT, ReleaseError, build_packages, check_tag, 
 WORKFLOWS: Final = ROOT / ".github" / "workflows"
 TOOLS: Final = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(Path.home() / "go" / "bin")])
 
-WHEEL_COMMANDS: Final = (("demo", "--for", "5s"), ("gate", "lint", "TEMPLATE"), ("series",), ("--help",))
+WHEEL_COMMANDS: Final = (
+    ("demo", "--for", "5s"), ("gate", "lint", "TEMPLATE"), ("series",), ("manual",), ("manual", "gate-lint/empty"),
+    ("config", "--example"), ("--help",),
+)  # fmt: skip
 
 
 def tool(name: str) -> str:

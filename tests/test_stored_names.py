@@ -91,6 +91,7 @@ def test_every_exported_metric_is_stored_under_its_own_name_except_five_of_the_c
     assert {key: stored for key, stored in labels.items() if key != stored} == {
         "k8s.cluster.name": "k8s_cluster_name",
         "deployment.environment": "deployment_environment",
+        "deployment.environment.name": "deployment_environment_name",
         "service.name": "service_name",
     }
 

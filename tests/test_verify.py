@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from exporter.commands.verify.report import VerifyReport
 
-IDENTITY = {"k8s.cluster.name": "c1", "deployment.environment": "prod", "service.name": "rollouts-exporter"}
+IDENTITY = {
+    "k8s.cluster.name": "c1", "deployment.environment": "prod", "deployment.environment.name": "prod",
+    "service.name": "rollouts-exporter",
+}  # fmt: skip
 SECRET = "cmVhZDp2ZXJ5LXNlY3JldA"
 PAGE = """\
 # TYPE argo_rollouts_phase gauge
@@ -108,7 +111,8 @@ async def test_an_attribute_without_a_label_is_missing() -> None:
     report = await verify_with(FakeStore(translate_attribute=lambda key: None if key.startswith("deployment") else key))
     assert report.is_readable
     assert not report.ok
-    assert [mapping.attribute for mapping in report.identity if not mapping.label] == ["deployment.environment"]
+    missing = [mapping.attribute for mapping in report.identity if not mapping.label]
+    assert missing == ["deployment.environment", "deployment.environment.name"]
 
 
 @pytest.mark.slow
@@ -238,7 +242,7 @@ async def test_prometheus_behind_a_gateway_is_verified(require_program: Callable
     assert report.ok
     assert states(report) == {"": "arrived", "s_total": "arrived", "_runs": "renamed", "_seconds": "arrived"}
     labels = [mapping.label for mapping in report.identity]
-    assert labels == ["deployment_environment", "k8s_cluster_name", "service_name"]
+    assert labels == ["deployment_environment", "deployment_environment_name", "k8s_cluster_name", "service_name"]
     assert set(report.added_labels) == {"instance", "job"}
     assert report.added_labels["job"] == "store"
 

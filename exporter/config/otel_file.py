@@ -32,16 +32,19 @@ _SUBSTITUTION: Final = re.compile(r"\$(?:\$|\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(
 _FORMAT: Final = re.compile(r"[01](\.\d+)?(-rc\.\d+)?")
 _PROTOCOLS: Final = {"otlp_http": "http/protobuf", "otlp_grpc": "grpc", "otlp": ""}
 """Names of OTLP exporters and their protocols; up to 0.3 there was one, with a key for it."""
-_TLS_KEYS: Final = {"ca_file": "ca_file", "key_file": "key_file", "cert_file": "cert_file"}
-_PLAIN_KEYS: Final[Mapping[str, SettingPath]] = {
-    "compression": ("otlp", "compression"),
-    "protocol": ("otlp", "protocol"),
+_CA_FILE: Final[SettingPath] = ("otlp", "tls", "ca_file")
+_KEY_FILE: Final[SettingPath] = ("otlp", "tls", "key_file")
+_CERT_FILE: Final[SettingPath] = ("otlp", "tls", "cert_file")
+_TLS_KEYS: Final[Mapping[str, SettingPath]] = {
+    **dict.fromkeys(("ca_file", "certificate_file", "certificate"), _CA_FILE),
+    **dict.fromkeys(("key_file", "client_key_file", "client_key"), _KEY_FILE),
+    **dict.fromkeys(("cert_file", "client_certificate_file", "client_certificate"), _CERT_FILE),
     "insecure": ("otlp", "insecure"),
-    # Up to 0.3, then up to 1.0-rc.1; since then in `tls`.
-    **dict.fromkeys(("certificate", "certificate_file"), ("otlp", "tls", "ca_file")),
-    **dict.fromkeys(("client_key", "client_key_file"), ("otlp", "tls", "key_file")),
-    **dict.fromkeys(("client_certificate", "client_certificate_file"), ("otlp", "tls", "cert_file")),
 }
+"""The names of 1.0, of its candidates and 0.4, and of 0.3; first beside the endpoint, since 1.0-rc.2 in `tls`."""
+_PLAIN_KEYS: Final[Mapping[str, SettingPath]] = {
+    **_TLS_KEYS, "compression": ("otlp", "compression"), "protocol": ("otlp", "protocol"),
+}  # fmt: skip
 _AS_WE_DO: Final = {
     "encoding": "protobuf",
     "temporality_preference": "cumulative",
@@ -61,6 +64,9 @@ class DeclaredSettings:
 def read_otel_file(variable: Variable, environment: Mapping[str, str], issues: IssueCollector) -> DeclaredSettings:
     """Read the file that a variable names; `environment` has what ${NAME} stands for."""
     file = Path(variable.text.strip())
+    if not file.is_file():
+        issues.add_error(variable.location, f"{file} is no file", "correct the path, or unset the variable")
+        return DeclaredSettings()
     tree, lines = read_yaml(file, issues)
     reader = _OtelFile(file, lines, environment, issues)
     if isinstance(tree, dict):
@@ -161,12 +167,7 @@ class _OtelFile:
             self._warn(path, "is not a whole number of milliseconds; it is ignored", "write 10000 for ten seconds")
 
     def _tls(self, tree: Any, path: SettingPath) -> None:  # noqa: ANN401
-        self._section(tree, path, {
-            **dict.fromkeys(_TLS_KEYS, self._tls_file), "insecure": self._plain,
-        })  # fmt: skip
-
-    def _tls_file(self, value: object, path: SettingPath) -> None:
-        self._set(self.declared.above_file, ("otlp", "tls", _TLS_KEYS[str(path[-1])]), self._text(value), path)
+        self._section(tree, path, dict.fromkeys(_TLS_KEYS, self._plain))
 
     def _headers(self, value: Any, path: SettingPath) -> None:  # noqa: ANN401
         for name, text, place in self._pairs(value, path):
@@ -210,8 +211,8 @@ class _OtelFile:
         return Variable(".".join(map(str, place)), "", Origin("file", self._location(place)))
 
     def _location(self, place: SettingPath) -> str:
-        known = (self.lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in self.lines)
-        return f"{self.file}:{next(known, 1)}"
+        lines = (self.lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in self.lines)
+        return f"{self.file}:{next(lines, 1)}"
 
     def _warn(
         self, place: SettingPath, message: str, hint: str = "remove it, or set what it means as a setting"

@@ -18,7 +18,7 @@ FOLDER: Final = Path(__file__).parent
 _INDEX: Final = "README"
 _COMMENT: Final = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 """The marks around generated tables, of no use to a reader."""
-_PARAGRAPH: Final = re.compile(r"^(?![#|`>\-*])\S.*(?:\n\S.*)*", re.MULTILINE)
+_PARAGRAPH: Final = re.compile(r"^(?!#|\||>|```|[-*] )\S.*(?:\n\S.*)*", re.MULTILINE)
 _SENTENCE: Final = re.compile(r".*?[.?!](?= |$)", re.DOTALL)
 
 

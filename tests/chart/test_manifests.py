@@ -60,6 +60,10 @@ def test_validation_finds_a_misspelt_key_and_a_wrong_type(manifests: Callable[[s
         ("Deployment", ("spec", "template", "spec", "contianers"), []),
         ("Deployment", ("spec", "replicas"), "one"),
         ("PodMonitor", ("spec", "endpoints"), []),
+        ("PodMonitor", ("spec", "podMetricsEndpoints", 0, "authorisation"), {}),
+        ("PrometheusRule", ("spec", "groups", 0, "rules", 0, "severity"), "critical"),
+        ("HTTPRoute", ("spec", "rules", 0, "backendRefs", 0, "port"), "http"),
+        ("Ingress", ("spec", "rules", 0, "http", "paths", 0, "pathType"), None),
         ("AnalysisTemplate", ("spec", "args", 0, "valueFrom"), {"fieldRef": {}}),
         ("Service", ("metadata", "lables"), {}),
     ):

@@ -97,6 +97,12 @@ def test_earlier_formats_are_read_too(tmp_path: Path) -> None:
     assert config.settings.identity()["deployment.environment"] == "eu"
 
 
+@pytest.mark.parametrize("key", ["ca_file", "certificate_file"])
+def test_the_names_of_tls_files_are_those_of_each_version(tmp_path: Path, key: str) -> None:
+    config = loaded(tmp_path, V1.replace("ca_file", key), AUTH="Basic YTpi")
+    assert (config.settings.otlp.tls.ca_file, config.warnings) == (tmp_path / "ca.pem", ())
+
+
 def test_what_is_not_understood_is_warned_of_by_its_place(tmp_path: Path) -> None:
     warnings = [str(warning) for warning in loaded(tmp_path, V03).warnings + loaded(tmp_path, V01).warnings]
     for place in (
@@ -123,13 +129,15 @@ def test_a_value_that_cannot_be_used_is_a_warning(tmp_path: Path, text: str, wor
 
 
 def test_other_variables_of_the_standard_are_ignored_by_name(tmp_path: Path) -> None:
-    config = loaded(tmp_path, V1, AUTH="x", OTEL_EXPORTER_OTLP_ENDPOINT="http://other:4318", OTEL_SERVICE_NAME="other")
+    config = loaded(
+        tmp_path, V1, AUTH="Basic YTpi", OTEL_EXPORTER_OTLP_ENDPOINT="http://other:4318", OTEL_SERVICE_NAME="other"
+    )
     assert config.settings.otlp.url == "https://otlp.example/v1/metrics"
     assert [warning.location for warning in config.warnings] == ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"]
 
 
 def test_the_exporters_own_variables_override_the_file(tmp_path: Path) -> None:
-    config = loaded(tmp_path, V1, AUTH="x", ROLLOUTS_EXPORTER_OTLP__ENDPOINT="http://own:4318")
+    config = loaded(tmp_path, V1, AUTH="Basic YTpi", ROLLOUTS_EXPORTER_OTLP__ENDPOINT="http://own:4318")
     assert config.settings.otlp.url == "http://own:4318/v1/metrics"
     assert "otel.yaml:" in str(config.origins["otlp", "compression"])
 
@@ -139,8 +147,9 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, text: str | None
     file = tmp_path / "otel.yaml"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(ConfigError, match=r"otel\.yaml"):
+    with pytest.raises(ConfigError, match=r"otel\.yaml") as raised:
         load(None, {"OTEL_CONFIG_FILE": str(file)})
+    assert "--config" not in str(raised.value)
 
 
 def test_a_secret_of_the_file_is_not_in_any_message(tmp_path: Path) -> None:

@@ -68,9 +68,7 @@ def test_links_lead_to_pages_of_the_manual(target: str, file: str, topic: str, a
 
 
 def test_the_contents_list_every_page_with_a_sentence() -> None:
-    assert all(each.summary.endswith((".", "?")) and each.title for each in manual.contents()), [
-        each.topic for each in manual.contents() if not each.summary.endswith(".")
-    ]
+    assert [each.topic for each in manual.contents() if not each.title or len(each.summary.split()) < 4] == []
     assert all(f'href="manual/{each.topic}"' in index_html() for each in manual.contents())
 
 

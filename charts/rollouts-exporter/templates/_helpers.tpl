@@ -1,4 +1,4 @@
-{{/* Names and labels */}}
+{{/* Names and labels. Texts are printed by toYaml, which quotes those that YAML reads as something else: a release named 123. */}}
 
 {{- define "rollouts-exporter.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
@@ -26,8 +26,8 @@ one, too, so a hash tells them apart. At most 63 characters: 35, the suffix "-ku
 {{- end -}}
 
 {{- define "rollouts-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "rollouts-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "rollouts-exporter.name" . | toYaml }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- end -}}
 
 {{/* commonLabels come last: they must not change what selectors select */}}
@@ -41,9 +41,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* Metadata of an object, from a mapping with `root`, `name`, and optionally `namespace`, `clusterWide`, `labels`, `annotations` */}}
 {{- define "rollouts-exporter.metadata" -}}
-name: {{ .name }}
+name: {{ .name | toYaml }}
 {{- if not .clusterWide }}
-namespace: {{ default (include "rollouts-exporter.namespace" .root) .namespace }}
+namespace: {{ default (include "rollouts-exporter.namespace" .root) .namespace | toYaml }}
 {{- end }}
 labels:
   {{- merge (dict) (default dict .labels) (include "rollouts-exporter.labels" .root | fromYaml) | toYaml | nindent 2 }}

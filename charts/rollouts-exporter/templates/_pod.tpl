@@ -44,11 +44,11 @@ volumeMounts:
 {{- define "rollouts-exporter.volumes" -}}
 - name: config
   configMap:
-    name: {{ include "rollouts-exporter.fullname" . }}
+    name: {{ include "rollouts-exporter.fullname" . | toYaml }}
 {{- if include "rollouts-exporter.hasSecret" . }}
 - name: last9
   secret:
-    secretName: {{ include "rollouts-exporter.secretName" . }}
+    secretName: {{ include "rollouts-exporter.secretName" . | toYaml }}
 {{- end }}
 {{- if include "rollouts-exporter.hasToken" . }}
 - name: token
@@ -114,7 +114,7 @@ volumes:
 {{/* Account, scheduling and security context of a pod, from (list $ account whether-it-gets-its-token) */}}
 {{- define "rollouts-exporter.placement" -}}
 {{- $ := index . 0 -}}
-serviceAccountName: {{ index . 1 }}
+serviceAccountName: {{ index . 1 | toYaml }}
 automountServiceAccountToken: {{ index . 2 }}
 enableServiceLinks: false
 securityContext:

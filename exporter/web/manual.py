@@ -56,8 +56,9 @@ def _asset(name: str) -> str:
 def index_html() -> str:
     """Return the table of contents."""
     rows = (
-        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt><dd>{escape(each.summary.replace("`", ""))}</dd>'
+        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt><dd>{escape(summary)}</dd>'
         for each in manual.contents()
+        for summary in [each.summary.replace("`", "")]
     )
     return _document("Manual", f"<h1>Manual</h1><dl>{''.join(rows)}</dl>", "")
 

@@ -162,8 +162,3 @@ class TestDirectory:
 def test_empty_text_means_unset(load_config: LoadConfig, text: str, environment: dict[str, str]) -> None:
     assert load_config(CLUSTER + text, environment).settings == load_config(CLUSTER).settings
     assert not load_config(CLUSTER + text, environment).warnings
-
-
-def test_a_configuration_file_of_opentelemetry_is_not_read_and_warned_of(load_config: LoadConfig) -> None:
-    (warning,) = load_config(None, {"OTEL_CONFIG_FILE": "/etc/otel.yaml"}).warnings
-    assert str(warning).startswith("OTEL_CONFIG_FILE: is set, and this file is not read; set otlp.endpoint")

@@ -137,4 +137,4 @@ def _access(address: ExporterAddress, headers: Mapping[str, str]) -> dict[str, A
 def _hint(error: Exception) -> str:
     if isinstance(error, ClientConnectorCertificateError):
         return "set --ca-file to the authority of its certificate"
-    return "check --address, or use --recording"
+    return "check --address, and that the exporter runs"

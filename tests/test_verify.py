@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.commands.api_client import ExporterAddress
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.commands.verify.heartbeat import (
     HEARTBEAT_NAME,
@@ -57,7 +58,7 @@ def settings(push: str, read: str = "", **more: object) -> Settings:
 
 async def verify_with(store: FakeStore, seconds: float = 5.0, address: str | None = None) -> VerifyReport:
     async with serve(store):
-        return await verify(settings(store.address), seconds, address and store.address)
+        return await verify(settings(store.address), seconds, ExporterAddress(store.address) if address else None)
 
 
 def states(report: VerifyReport) -> dict[str, str]:
@@ -163,7 +164,7 @@ class TestSeriesOfARunningExporter:
     async def test_need_an_address_with_metrics(self) -> None:
         async with serve(FakeStore(page="<html>\n")) as store:
             with pytest.raises(NotConfiguredError, match=r"has no metrics .*; check --address"):
-                await verify(settings(store.address), 1, store.address)
+                await verify(settings(store.address), 1, ExporterAddress(store.address))
         assert not store.samples
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.cli.completion import rollout_names
 from exporter.cli.options import DURATION, RECORDING, exporter_options, print_lines, run_async
 from exporter.cli.settings import load_settings
 
@@ -91,7 +92,7 @@ def _print_transition(transition: TransitionObject, *, as_json: bool) -> None:
 
 
 @click.command("story")
-@click.argument("rollout", metavar="NAMESPACE/NAME")
+@click.argument("rollout", metavar="NAMESPACE/NAME", shell_complete=rollout_names)
 @exporter_options
 @RECORDING
 @click.option("--since", "seconds", type=DURATION, help="How far back to begin. Default: 1d; a recording: its start.")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from enum import StrEnum
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,6 +16,8 @@ from exporter.config.values import MAX_SECONDS, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+
+    from exporter.commands.api_client import ExporterAddress
 
 
 T = TypeVar("T")
@@ -59,8 +61,7 @@ FILE: Final = click.Path(path_type=Path, dir_okay=False)
 RECORDING: Final = click.option("--recording", "frames", type=FILE, help="Use a recording instead (its frames.jsonl).")
 
 
-_EXPORTER_OPTIONS: Final = (
-    click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter."),
+_ACCESS_OPTIONS: Final = (
     click.option("--username", default="", help="User name of its pages (web.basic_auth)."),
     # No option for the password itself: the arguments of a process are no secret.
     click.option("--password-file", type=FILE, help="File with the password of its pages."),
@@ -70,22 +71,42 @@ _EXPORTER_OPTIONS: Final = (
 
 def exporter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a running exporter to a command, which gets an ExporterAddress as `address`."""
+    return _with_address(
+        command, click.option("--address", default="http://127.0.0.1:9464", help="URL of a running exporter.")
+    )
 
+
+def optional_exporter_options(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator for the same options where `address` may be None, with the help of --address."""
+    return lambda command: _with_address(command, click.option("--address", help=help_text))
+
+
+def exporter_address(
+    address: str, *, username: str, password_file: Path | None, ca_file: Path | None
+) -> ExporterAddress:
+    """Return what the options of a running exporter mean."""
+    from exporter.commands.api_client import ExporterAddress
+    from exporter.config.section import BasicAuthSection, ClientTlsSection
+
+    credential = BasicAuthSection(username=username, password_file=password_file)
+    return ExporterAddress(address, credential, ClientTlsSection(ca_file=ca_file))
+
+
+def _with_address(
+    command: Callable[..., None], option: Callable[[Callable[..., None]], Callable[..., None]]
+) -> Callable[..., None]:
     @wraps(command)
     def with_address(
-        *arguments: object, address: str, username: str, password_file: Path | None, ca_file: Path | None,
+        *arguments: object, address: str | None, username: str, password_file: Path | None, ca_file: Path | None,
         **options: object,
     ) -> None:  # fmt: skip # a parameter per line would hide the body
-        from exporter.commands.api_client import ExporterAddress
-        from exporter.config.section import BasicAuthSection, ClientTlsSection
-
-        credential = BasicAuthSection(username=username, password_file=password_file)
-        command(*arguments, address=ExporterAddress(address, credential, ClientTlsSection(ca_file=ca_file)), **options)
+        access = partial(exporter_address, username=username, password_file=password_file, ca_file=ca_file)
+        command(*arguments, address=None if address is None else access(address), **options)
 
     result: Callable[..., None] = with_address
-    for option in reversed(_EXPORTER_OPTIONS):
-        result = option(result)
-    return result
+    for access_option in reversed(_ACCESS_OPTIONS):
+        result = access_option(result)
+    return option(result)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from exporter.cli.completion import rollout_names
 from exporter.cli.options import DURATION, MOMENT, RECORDING, exporter_options, print_lines, run_async
 from exporter.cli.settings import load_settings
 
@@ -92,7 +93,7 @@ def _print_page(page: RolloutsPage, *, as_json: bool) -> None:
 
 
 @click.command("explain")
-@click.argument("rollout", metavar="[NAMESPACE/]NAME", required=False)
+@click.argument("rollout", metavar="[NAMESPACE/]NAME", required=False, shell_complete=rollout_names)
 @_origin_options
 @click.option(
     "--at", "timestamp", type=MOMENT,
@@ -146,14 +147,22 @@ def list_rollouts(context: click.Context, origin: RolloutOrigin, *, as_json: boo
 
 
 @click.command("wait")
-@click.argument("rollout", metavar="NAMESPACE/NAME")
+@click.argument("rollout", metavar="NAMESPACE/NAME", shell_complete=rollout_names)
 @click.option("--for", "goal", type=click.Choice(["promoted", "paused", "ended"]), default="promoted")
 @click.option("--timeout", "seconds", type=DURATION, default="30m")
 @DIRECT
 @exporter_options
+@click.option("--json", "as_json", is_flag=True, help="Print how the wait ended as a JSON object.")
 @click.pass_context
-def wait(
-    context: click.Context, rollout: str, goal: str, seconds: float, address: ExporterAddress, *, direct: bool
+def wait(  # noqa: PLR0913 - one for each option
+    context: click.Context,
+    rollout: str,
+    goal: str,
+    seconds: float,
+    address: ExporterAddress,
+    *,
+    direct: bool,
+    as_json: bool,
 ) -> None:
     """Wait until an update of a rollout is promoted, paused or ended.
 
@@ -176,9 +185,12 @@ def wait(
          analysis, to correct an invalid spec; not --for paused
       4  timeout
       5  exporter or controller not reached: at the start, or for 2 minutes
+
+    --json prints {"rollout", "goal", "outcome", "exit_code", "text"} for each code but that of wrong usage; `outcome`
+    is reached, not_promoted, no_rollout, needs_person, timeout or unreachable.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     from exporter.commands.explain import ExplainError
-    from exporter.commands.wait import WaitCode, WaitGoal
+    from exporter.commands.wait import WaitCode, WaitGoal, WaitOutcome, outcome_json
     from exporter.commands.wait import wait as wait_for
 
     source = RolloutOrigin(address, direct, frames=None).source(context)
@@ -186,7 +198,10 @@ def wait(
         waiting = wait_for(source, rollout, WaitGoal(goal), seconds, partial(click.echo, err=True))
         outcome = run_async(closing(source, waiting))
     except ExplainError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(WaitCode.NO_ROLLOUT)
-    click.echo(outcome.text, err=outcome.code is WaitCode.UNREACHABLE)
+        outcome = WaitOutcome(WaitCode.NO_ROLLOUT, str(error))
+    if as_json:
+        _print_json(outcome_json(outcome, rollout, goal))
+    else:
+        prefix = "error: " if outcome.code is WaitCode.NO_ROLLOUT else ""
+        click.echo(prefix + outcome.text, err=outcome.code in {WaitCode.UNREACHABLE, WaitCode.NO_ROLLOUT})
     sys.exit(outcome.code)

@@ -6,6 +6,7 @@ Each command's docstring is its help: the first sentence is listed by `--help` o
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from exporter import __version__
+from exporter.cli.completion import completion
 from exporter.cli.config import config
 from exporter.cli.doctor import doctor
 from exporter.cli.events import events, story
@@ -21,14 +23,18 @@ from exporter.cli.gate import gate
 from exporter.cli.init import init
 from exporter.cli.last9 import last9
 from exporter.cli.manual import manual
-from exporter.cli.options import DURATION, FILE, UserErrorGroup, print_lines, run_async
+from exporter.cli.options import DURATION, FILE, UserErrorGroup, optional_exporter_options, print_lines, run_async
+from exporter.cli.progress import show_progress
 from exporter.cli.rollouts import explain, list_rollouts, wait
 from exporter.cli.settings import exit_on_config_error, load_settings, parsed_overrides, print_warnings
 from exporter.cli.watch import watch
+from exporter.commands.progress import shown_by
 from exporter.config import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from exporter.commands.api_client import ExporterAddress
 
 _REPLAY_FORMATS: Final = ("jsonl", "prom", "otlp-json", "explanations", "events", "timeline")
 
@@ -50,6 +56,7 @@ def main(context: click.Context, file: Path | None, overrides: tuple[str, ...]) 
     Without a command, the exporter runs.
     """
     context.obj = (file, overrides)
+    context.with_resource(shown_by(show_progress))
     if context.invoked_subcommand is None:
         context.invoke(run)
 
@@ -171,7 +178,9 @@ def record(context: click.Context, directory: Path, seconds: float, *, with_stor
     from exporter.commands import record as recording
 
     settings = load_settings(context).settings
-    frames = run_async(recording.record(directory, settings, recording.intervals(settings.tick_seconds, seconds)))
+    interval = settings.tick_seconds
+    ticks = recording.intervals(interval, seconds)
+    frames = run_async(recording.record(directory, settings, ticks, frames=max(math.ceil(seconds / interval), 1)))
     click.echo(f"{frames} frames in {directory / recording.FRAMES_FILE}")
     if with_storage:
         from exporter.commands.storage import copy_database
@@ -201,6 +210,8 @@ def replay(context: click.Context, frames: Path, output_format: str, *, passthro
     if output_format == "timeline":
         print_lines(timeline_lines(tuple(replay_transitions(frames, settings))))
         return
+    if sys.stdout.isatty():
+        context.with_resource(shown_by())  # its frames show how far it is, and a bar between them could not be read
     for frame, snapshot, tracker in replay_frames(frames, settings):
         match output_format:
             case "jsonl":
@@ -246,10 +257,10 @@ def demo(context: click.Context, seconds: float | None, frames: Path | None, lis
 
 @main.command("verify")
 @click.option("--timeout", "seconds", type=DURATION, default="2m", help="How long to wait for the heartbeat.")
-@click.option("--address", help="URL of a running exporter, such as http://127.0.0.1:9464: also look for its series.")
+@optional_exporter_options("URL of a running exporter, such as http://127.0.0.1:9464: also look for its series.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
-def verify(context: click.Context, seconds: float, address: str | None, *, as_json: bool) -> None:
+def verify(context: click.Context, seconds: float, address: ExporterAddress | None, *, as_json: bool) -> None:
     """Push a heartbeat and read it back from the store.
 
     Exits with 1 if something is missing in the store, 2 if push or read access is not configured, 3 if the push was
@@ -304,5 +315,6 @@ main.add_command(watch)
 main.add_command(events)
 main.add_command(story)
 main.add_command(last9)
+main.add_command(completion)
 main.add_command(gate)
 main.add_command(manual)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.cli.completion import rollout_names
 from exporter.cli.options import exporter_options, run_async
 from exporter.cli.rollouts import DIRECT, JSON, RolloutOrigin, closing
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch")
-@click.argument("rollout", metavar="[NAMESPACE/]NAME", required=False, default="")
+@click.argument("rollout", metavar="[NAMESPACE/]NAME", required=False, default="", shell_complete=rollout_names)
 @click.option("--once", is_flag=True, help="Print the present state and end.")
 @DIRECT
 @exporter_options

@@ -13,7 +13,7 @@ from exporter.config.errors import without_secrets
 from exporter.config.section import BasicAuthSection, ClientTlsSection
 from exporter.net.auth import authorization
 from exporter.net.errors import error_reason
-from exporter.net.http import open_session
+from exporter.net.http import BLOCK_BYTES, open_session
 from exporter.net.tls import ClientTlsLoader
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ async def fetch_lines(address: ExporterAddress, path: str) -> AsyncIterator[str]
     async with _get(address, path, timeout=ClientTimeout(total=_TIMEOUT)) as response:
         async for line in response.content:
             yield line.decode("utf-8", "replace").rstrip("\r\n")
+
+
+async def fetch_blocks(address: ExporterAddress, path: str) -> AsyncIterator[bytes]:
+    """Yield what is at a path in blocks. Raises ExporterUnreachableError."""
+    async with _get(address, path, timeout=ClientTimeout(total=_TIMEOUT)) as response:
+        async for block in response.content.iter_chunked(BLOCK_BYTES):
+            yield block
 
 
 async def stream_events(
@@ -130,4 +137,4 @@ def _access(address: ExporterAddress, headers: Mapping[str, str]) -> dict[str, A
 def _hint(error: Exception) -> str:
     if isinstance(error, ClientConnectorCertificateError):
         return "set --ca-file to the authority of its certificate"
-    return "check --address, or use --recording"
+    return "check --address, and that the exporter runs"

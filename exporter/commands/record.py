@@ -19,6 +19,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
+from exporter.commands.progress import progress
 from exporter.config.settings import Settings
 from exporter.log import REDACTOR
 from exporter.metrics import Failure, Source
@@ -99,6 +100,15 @@ class RecordedFrame:
 _FRAME: Final = TypeAdapter(RecordedFrame)
 
 
+def count_frames(path: Path) -> int:
+    """Return the number of lines of a recording, without reading its pages; 0 if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(partial(file.read, MAX_FRAME_BYTES), b""))
+    except OSError:
+        return 0
+
+
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
     """Yield the frames of a recording. Raises RecordingError with the line number."""
     try:
@@ -151,14 +161,20 @@ async def intervals(interval: float, seconds: float) -> AsyncIterator[float]:
 
 
 async def record(
-    directory: Path, settings: Settings, ticks: AsyncIterable[float], resolver: Resolver | None = None
-) -> int:
-    """Save the responses of all targets at each tick; return the number of frames. Raises RecordingError."""
+    directory: Path, settings: Settings, ticks: AsyncIterable[float], resolver: Resolver | None = None,
+    *, frames: int | None = None,
+) -> int:  # fmt: skip # a parameter per line would hide the body
+    """Save the responses of all targets at each tick; return the number of frames. Raises RecordingError.
+
+    `frames` is how many ticks are expected, for the progress.
+    """
     recorder = await asyncio.to_thread(Recorder, directory)
     scraper = Scraper(settings, RecordingSink, resolver)
     try:
-        async for now in ticks:
-            await asyncio.to_thread(recorder.add, now, await scraper.scrape(now))
+        with progress("recording", "frames", frames) as recording:
+            async for now in ticks:
+                await asyncio.to_thread(recorder.add, now, await scraper.scrape(now))
+                recording.done = recorder.frame_count
     finally:
         await scraper.aclose()
     return recorder.frame_count

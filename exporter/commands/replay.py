@@ -6,7 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from exporter.commands.record import read_frames
+from exporter.commands.progress import progress
+from exporter.commands.record import count_frames, read_frames
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.metrics import Failure
 from exporter.rollouts.events.document import transition_json
@@ -33,8 +34,10 @@ def replay_frames(
     """Yield each frame with its snapshot and the tracker after it. Raises RecordingError."""
     new_parser = parser_factory(settings)
     tracker = RolloutTracker(tracking_policy(settings), initial_state)
-    for frame in read_frames(path):
-        yield frame, tracker.process(frame.timestamp, scrape_results(frame, new_parser)), tracker
+    with progress("replaying", "frames", count_frames(path)) as replaying:
+        for frame in read_frames(path):
+            yield frame, tracker.process(frame.timestamp, scrape_results(frame, new_parser)), tracker
+            replaying.done += 1
 
 
 def scrape_results(frame: RecordedFrame, new_parser: ParserFactory) -> tuple[ScrapeResult, ...]:

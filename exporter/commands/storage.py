@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.commands.progress import progress
 from exporter.config.schema import is_secret, iter_settings, value_format
 from exporter.config.values import decode_headers
 from exporter.log import REDACTOR, register_auth_headers
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from exporter.commands.progress import Progress
     from exporter.config.settings import Settings
     from exporter.storage.inspection import TableContent
 
 T = TypeVar("T")
 CLOSE_SECONDS: Final = 30.0
 """How long a command waits for the disk at its end: nothing else depends on it."""
+_COUNT_SECONDS: Final = 0.2
 _BLOCK_SIZE: Final = 1024**2
 _MAX_SECRET_SIZE: Final = 16 * 1024
 """Blocks overlap by this, so that a secret at their edge is found as well."""
@@ -114,13 +117,22 @@ async def drain(settings: Settings, seconds: float) -> CommandResult:
     try:
         service = DeliveryService(settings, SelfMetrics("storage drain", time.time()), storage, accounting)
         async with service:
-            await service.drain(seconds)
+            with progress("sending", "points", queued) as sending:
+                counting = asyncio.create_task(_count(sending, accounting, queued))
+                await service.drain(seconds)
+                counting.cancel()
     finally:
         await asyncio.to_thread(storage.close, CLOSE_SECONDS)
     delivered, rejected, dropped = (now - then for now, then in zip(_totals(accounting), before, strict=True))
     line = f"{queued:,} points queued: {delivered:,} delivered, {rejected:,} rejected, {dropped:,} dropped"
     remaining = f", {accounting.queued:,} remaining" + (f" ({accounting.state_reason})" if accounting.queued else "")
     return CommandResult([line + remaining], ok=not accounting.queued)
+
+
+async def _count(sending: Progress, accounting: DeliveryAccounting, queued: int) -> None:
+    while True:
+        sending.done = queued - accounting.queued
+        await asyncio.sleep(_COUNT_SECONDS)
 
 
 def _totals(accounting: DeliveryAccounting) -> tuple[int, int, int]:

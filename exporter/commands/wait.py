@@ -56,6 +56,17 @@ class WaitOutcome:
     text: str
 
 
+def outcome_json(outcome: WaitOutcome, rollout: str, goal: str) -> dict[str, object]:
+    """Return the object of `wait --json`; `rollout` and `goal` are those that were asked for."""
+    return {
+        "rollout": rollout,
+        "goal": goal,
+        "outcome": outcome.code.name.lower(),
+        "exit_code": int(outcome.code),
+        "text": outcome.text,
+    }
+
+
 async def wait(
     source: RolloutSource, name: str, goal: WaitGoal, timeout_seconds: float, emit: Callable[[str], None]
 ) -> WaitOutcome:

@@ -88,7 +88,7 @@ def rollouts_query(parameters: Mapping[str, str]) -> RolloutsQuery:
             text=_text(parameters, "q"),
             namespace=_text(parameters, "namespace"),
             urgency=_word(Urgency, "state", state) if state else None,
-            sort=_word(SortKey, "sort", parameters.get("sort", SortKey.NAME.value)),
+            sort=_word(SortKey, "sort", parameters.get("sort") or SortKey.NAME.value),
         ),
         offset=_number(parameters, "offset", 0, (0, MAX_OFFSET)),
         limit=_number(parameters, "limit", DEFAULT_LIMIT, (1, MAX_LIMIT)),

@@ -8,7 +8,7 @@ from exporter import __version__
 from exporter.web.model import SortKey, Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAX_LIMIT: Final = 1_000
 """Rollouts in one answer with a query: some 50 ms of explaining."""
@@ -146,6 +146,11 @@ def _parameter(name: str, schema: Mapping[str, Any], description: str, place: st
     return {"name": name, "in": place, "description": description, "schema": schema, **rest}
 
 
+def _choice(words: Iterable[str]) -> Mapping[str, Any]:
+    """Return the schema of a parameter that a form leaves empty for no choice."""
+    return {"type": "string", "enum": [*words, ""]}
+
+
 _NAME_SCHEMA: Final = {"type": "string", "minLength": 1, "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
 _KEY_PARAMETERS: Final = (
     _parameter("namespace", _NAME_SCHEMA, "its namespace", "path"),
@@ -154,14 +159,14 @@ _KEY_PARAMETERS: Final = (
 _ROLLOUTS_PARAMETERS: Final = (
     _parameter("q", {"type": "string", "maxLength": MAX_TEXT}, "part of namespace/name"),
     _parameter("namespace", {"type": "string", "maxLength": MAX_TEXT}, "only this one"),
-    _parameter("state", _URGENCY, "only rollouts in this group"),
-    _parameter("sort", {"type": "string", "enum": [key.value for key in SortKey]}, "the order within a group"),
+    _parameter("state", _choice(Urgency), "only rollouts in this group"),
+    _parameter("sort", _choice(SortKey), "the order within a group"),
     _parameter("offset", {"type": "integer", "minimum": 0, "maximum": 1_000_000}, "how many to leave out"),
     _parameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "how many to return; 100 by default"),
     {
         **_parameter(
             "fields",
-            {"type": "array", "items": {"type": "string", "enum": list(ROLLOUT_MEMBERS)}, "uniqueItems": True},
+            {"type": "array", "items": {"type": "string", "enum": [*ROLLOUT_MEMBERS, ""]}, "uniqueItems": True},
             "only these members, with commas in between",
         ),
         "style": "form",
@@ -169,12 +174,12 @@ _ROLLOUTS_PARAMETERS: Final = (
     },
 )
 _EVENTS_PARAMETERS: Final = (
-    _parameter("after", {"type": "integer", "minimum": 0}, "only transitions after this number"),
+    _parameter("after", {"type": "integer"}, "only transitions after this number"),
     _parameter("since", _NUMBER, "only transitions since (Unix seconds)"),
     _parameter("namespace", _STRING, "only of this namespace"),
     _parameter("name", _STRING, "only of rollouts of this name"),
     _parameter("type", {"type": "array", "items": _STRING}, "only of these types"),
-    _parameter("limit", {"type": "integer", "minimum": 1}, "how many, the newest"),
+    _parameter("limit", {"type": "integer"}, "how many, the newest; at least 1, at most 10,000"),
 )
 _ROLLOUTS: Final = _object(
     {**_PAGE, "rollouts": {"type": "array", "items": {"type": "object", "properties": ROLLOUT_MEMBERS}}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from contextlib import asynccontextmanager
@@ -17,7 +18,16 @@ from click.testing import CliRunner
 from exporter.cli.root import main
 from exporter.commands.api_client import ExporterAddress, ExporterUnreachableError
 from exporter.commands.rollout_source import ExporterRollouts, RolloutSource, RolloutsPage, ScrapedRollouts
-from exporter.commands.wait import LOST_SECONDS, SETTLE_SECONDS, UpdateWatch, WaitCode, WaitGoal, WaitOutcome, wait
+from exporter.commands.wait import (
+    LOST_SECONDS,
+    SETTLE_SECONDS,
+    UpdateWatch,
+    WaitCode,
+    WaitGoal,
+    WaitOutcome,
+    outcome_json,
+    wait,
+)
 from exporter.config import load
 from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.cluster import SimulatedCluster
@@ -297,3 +307,23 @@ async def test_a_wait_reads_pages_behind_tls_and_a_password_without_showing_it(t
     assert "--ca-file" in untrusted.stderr
     assert "--password-file" in unknown.stderr
     assert "4711" not in listed.output + untrusted.output + unknown.output
+
+
+def test_json_has_the_outcome_of_each_code() -> None:
+    refused = run("shop/a", "--json", "--address", "http://127.0.0.1:9")
+    document = json.loads(refused.stdout)
+    assert (refused.exit_code, document["exit_code"], document["outcome"]) == (5, 5, "unreachable")
+    assert (document["rollout"], document["goal"]) == ("shop/a", "promoted")
+    assert "check --address" in document["text"]
+    outcomes = [outcome_json(WaitOutcome(code, ""), "shop/a", "ended")["outcome"] for code in WaitCode]
+    assert outcomes == ["reached", "not_promoted", "no_rollout", "needs_person", "timeout", "unreachable"]
+
+
+async def test_json_of_a_wrong_name_has_the_suggestion() -> None:
+    page = {"at": 1.0, "has_leader": True, "rollouts": [{"namespace": "shop", "name": "cart"}]}
+    web = load(None, {}, {"argo.targets": ["h:1"], "web.listen": "127.0.0.1:0"}).settings.web
+    async with serve(web, DataSources(tuple, lambda: page, list, list)) as port:
+        wrong = await invoke(["wait", "shop/crt", "--json", "--address", f"http://127.0.0.1:{port}"])
+    document = json.loads(wrong.stdout)
+    assert (wrong.exit_code, document["outcome"]) == (2, "no_rollout")
+    assert "did you mean shop/cart" in document["text"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.rollouts.explain.explain import explain
 from exporter.service.api import ApiSources
 from exporter.service.pages import fleet as fleet_module
 from exporter.service.pages.fleet import Fleet, FleetIndex, fleet_entry, matching_entries
@@ -96,7 +97,6 @@ async def test_of_a_large_fleet_only_the_rollouts_of_the_page_are_explained(
 ) -> None:
     exporter = await played(explained_recordings, until=38.0)
     status, index, explained = large_fleet(exporter), FleetIndex(), []
-    explain = fleet_module.explain
 
     def counted(rollout: Rollout, now: float) -> object:
         explained.append(rollout.key)
@@ -137,7 +137,7 @@ def test_no_group_depends_on_the_time_so_that_it_holds_until_the_rollout_changes
     for name in ("analysis-1.10.2", "person-1.10.2", "inconclusive-1.10.2", "deadline-1.10.2"):
         for tick, _, tracker in explained_recordings.play(name, "full"):
             for rollout in tracker.status.rollouts:
-                later = urgencies(rollout, fleet_module.explain(rollout, tick.timestamp + 86_400.0))
+                later = urgencies(rollout, explain(rollout, tick.timestamp + 86_400.0))
                 assert fleet_entry(rollout).urgencies == later
 
 

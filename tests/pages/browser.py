@@ -6,7 +6,7 @@ import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PHONE, DESK = 390, 1280
 """Widths in CSS pixels."""
 HEIGHTS: Final = {PHONE: 844, DESK: 800}
+TIMEOUT: Final = 15_000
+"""Milliseconds to wait for what has to come: two cores may be busy with other tests."""
 THEMES: Final = ("light", "dark")
 
 
@@ -50,7 +52,8 @@ async def browsing(
         locale="en-GB",
         **options,
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(TIMEOUT)
+    expect.set_options(timeout=TIMEOUT)
     try:
         yield context
     finally:

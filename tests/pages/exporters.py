@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL: Final = 0.2
-"""Seconds between two scrapes."""
+"""Seconds between two scrapes; also their timeout, so a large page has to have more."""
 PREFIX: Final = "/tools/rollouts"
 
 
@@ -37,7 +37,7 @@ class RecordedTime:
 async def running(targets: Mapping[str, object], port: int = 0) -> AsyncIterator[str]:
     """Run the exporter with targets; yield the address of its pages."""
     port = port or free_port()
-    settings = {**targets, "argo.interval": INTERVAL, "web.listen": f"127.0.0.1:{port}"}
+    settings = {"argo.interval": INTERVAL, **targets, "web.listen": f"127.0.0.1:{port}"}
     app = App(load(None, {}, settings), "exporter-0")
     stop = asyncio.Event()
     task = asyncio.create_task(app.run(stop))
@@ -69,7 +69,7 @@ async def with_rollouts(count: int) -> AsyncIterator[str]:
     async def respond(_: web.Request) -> web.Response:
         return web.Response(text=page)
 
-    async with serve_path(respond) as address, running({"argo.targets": [address]}) as url:
+    async with serve_path(respond) as address, running({"argo.targets": [address], "argo.interval": 5.0}) as url:
         yield url
 
 

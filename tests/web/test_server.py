@@ -20,21 +20,37 @@ from exporter.web.server import DataSources, ListenError, serve
 from tests.web.page_provider import FixedPages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from exporter.web.api_routes import RolloutsQuery
+
 PAGES = ["/", "/rollouts/shop/checkout", "/delivery", "/targets", "/gates", "/configuration"]
-PATHS = [*PAGES, "/style.css", "/script.js", "/favicon.svg", "/metrics", "/api/rollouts", "/healthz", "/readyz"]
+API = ["/api/rollouts", "/api/rollouts?limit=1", "/api/status", "/api/openapi.json"]
+PATHS = [*PAGES, "/style.css", "/script.js", "/favicon.svg", "/metrics", *API, "/healthz", "/readyz"]
 PHASE = family_from_samples(
     "argo_rollouts_phase", MetricType.GAUGE, "The phase.", [(Series("argo_rollouts_phase", (("name", "a"),)), 1)]
 )
 PAGE = b'# HELP argo_rollouts_phase The phase.\n# TYPE argo_rollouts_phase gauge\nargo_rollouts_phase{name="a"} 1\n'
+
+
+class FixedApi:
+    """Returns an answer without rollouts."""
+
+    async def matching_rollouts(self, _: RolloutsQuery) -> Mapping[str, object]:
+        return {"rollouts": []}
+
+    async def status(self) -> Mapping[str, object]:
+        return {"version": "1"}
+
+
 QUIET = DataSources(
     families=lambda: [PHASE],
     rollouts=lambda: {"rollouts": [{"name": "a", "fraction": None}]},
     liveness_errors=lambda: (),
     readiness_errors=lambda: (),
     pages=FixedPages(),
+    api=FixedApi(),
 )
 AUTH = {"username": "ann", "password": "pä:ss"}
 

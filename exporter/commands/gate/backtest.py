@@ -9,13 +9,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.progress import track
-
 from exporter import log
 from exporter.commands.gate.display import format_minute, format_time, table_lines
 from exporter.commands.gate.load import GateError, argument_names_of, load_gate, read_text, with_default_address
 from exporter.commands.gate.run import endpoint, unsupported
+from exporter.commands.progress import progress
 from exporter.gate.analysis_run import AnalysisRunStatus, make_plan
 from exporter.gate.arguments import resolve, rollout_arguments
 from exporter.gate.backtest import (
@@ -84,7 +82,6 @@ async def backtest(source: GateSource, options: BacktestOptions) -> None:
     names = argument_names_of(source, text)
     store = _store(_load(source, text, names, _EXAMPLE, options))
     updates = await _find_updates(store, options)
-    console = Console(stderr=True)
     semaphore = asyncio.Semaphore(CONCURRENT_RUNS)
 
     async def judge(update: PastUpdate) -> JudgedUpdate:
@@ -95,8 +92,11 @@ async def backtest(source: GateSource, options: BacktestOptions) -> None:
 
     tasks = [asyncio.ensure_future(judge(update)) for update in updates]
     try:
-        progress = track(tasks, "updates", console=console, transient=True, disable=not console.is_terminal)
-        judged = [await task for task in progress]
+        with progress("judging", "updates", len(tasks)) as judging:
+            judged = []
+            for task in tasks:
+                judged.append(await task)
+                judging.done += 1
     except UnsupportedError as error:
         raise unsupported(error) from None
     finally:

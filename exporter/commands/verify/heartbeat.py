@@ -10,15 +10,13 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import ClientError
-
+from exporter.commands.api_client import ExporterUnreachableError, fetch_blocks
+from exporter.commands.progress import progress
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.commands.verify import matching
 from exporter.commands.verify.matching import SentFamily
 from exporter.commands.verify.report import VerifyReport
-from exporter.config.errors import without_secrets
 from exporter.metrics import Failure, MetricsSnapshot, MetricType, Series, family_from_samples
-from exporter.net.http import BLOCK_BYTES, open_session
 from exporter.net.prometheus_api import PrometheusClient
 from exporter.net.prometheus_response import METRIC_NAME, Vector
 from exporter.otlp.delivery.producer import queued_request
@@ -33,6 +31,8 @@ from exporter.service.wiring import identity, read_endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from exporter.commands.api_client import ExporterAddress
+    from exporter.commands.progress import Progress
     from exporter.config.settings import Settings
     from exporter.metrics import Labels
     from exporter.net.prometheus_api import PrometheusEndpoint
@@ -49,7 +49,7 @@ HEARTBEAT_FAMILIES: Final = (
 
 HELP: Final = "When rollouts-exporter verify last ran (Unix seconds)."
 PUSH_TIMEOUT: Final = 10.0
-"""Seconds during which a failed push is retried; also the timeout for the page of a running exporter."""
+"""Seconds during which a failed push is retried."""
 TRANSIENT_REASONS: Final = {"timeout", "unreachable", "busy"}
 """Failures of a query that may be over at the next one."""
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.2, 2.0
@@ -91,7 +91,10 @@ def _series(family: SentFamily) -> tuple[Series, ...]:
 
 
 async def verify(
-    settings: Settings, max_wait: float, address: str | None = None, on_progress: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    max_wait: float,
+    address: ExporterAddress | None = None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> VerifyReport:
     """Push a heartbeat and poll the store until all of it can be read, for at most `max_wait` seconds.
 
@@ -99,7 +102,7 @@ async def verify(
     Raises VerifyError.
     """
     endpoint = _endpoint(settings)
-    exported = await _exported_families(address, settings) if address else ()
+    exported = await _exported_families(address, settings) if address is not None else ()
     # Whole seconds, so that the value is the same text in the query, whatever precision the store keeps.
     sent_at, started_at = float(int(time.time())), time.monotonic()
     message = await _push(settings, heartbeat(sent_at), started_at + min(max_wait, PUSH_TIMEOUT))
@@ -169,6 +172,13 @@ class StorePoller:
         `build_query` makes the query from its number, `series_count` returns how many series a sample of the result
         counts. Raises ReadBackError.
         """
+        with progress("reading back", "families", len(sent)) as reading:
+            return await self._poll(build_query, sent, series_count, reading)
+
+    async def _poll(
+        self, build_query: Callable[[int], str], sent: Sequence[SentFamily], series_count: Callable[[QuerySample], int],
+        reading: Progress,
+    ) -> tuple[Sequence[QuerySample], tuple[matching.StoredFamily, ...]]:  # fmt: skip # as the signature above
         pause = MIN_POLL_INTERVAL
         while True:
             self._query_number += 1
@@ -183,6 +193,7 @@ class StorePoller:
                 for sample in samples:
                     counts[sample.label(METRIC_NAME)] += series_count(sample)
                 stored = matching.match_families(sent, counts)
+                reading.done = sum(family.complete for family in stored)
                 if is_last or all(family.complete for family in stored):
                     return samples, stored
             await asyncio.sleep(pause)
@@ -219,17 +230,16 @@ async def _stored_families(
     return stored
 
 
-async def _exported_families(address: str, settings: Settings) -> tuple[SentFamily, ...]:
+async def _exported_families(address: ExporterAddress, settings: Settings) -> tuple[SentFamily, ...]:
     """Return the families that a running exporter pushes: the derived ones, and those that pass through."""
-    url = f"{address.rstrip('/')}/metrics"
     passes_through = settings.series.passes_through
     parser = ExpositionParser(ScrapeCache(), lambda name: name in DERIVED_FAMILY_NAMES or passes_through(name))
     try:
-        async with open_session(timeout=PUSH_TIMEOUT) as session, session.get(url) as response:
-            response.raise_for_status()
-            async for block in response.content.iter_chunked(BLOCK_BYTES):
-                parser.feed(block)
+        async for block in fetch_blocks(address, "/metrics"):
+            parser.feed(block)
         families = parser.finish().families.values()
-    except (ClientError, TimeoutError, OSError, ExpositionError, ValueError) as error:
-        raise NotConfiguredError(f"{without_secrets(url)} has no metrics ({error}); check --address") from None
+    except ExporterUnreachableError as error:
+        raise NotConfiguredError(str(error)) from None
+    except ExpositionError as error:
+        raise NotConfiguredError(f"{address.shown_url}/metrics has no metrics ({error}); check --address") from None
     return tuple(SentFamily(family.name, family.type, len(family)) for family in families if len(family))

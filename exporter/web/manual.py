@@ -56,7 +56,8 @@ def _asset(name: str) -> str:
 def index_html() -> str:
     """Return the table of contents."""
     rows = (
-        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt><dd>{escape(each.summary.replace("`", ""))}</dd>'
+        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt>'
+        f"<dd>{escape(each.summary.replace('`', ''))}</dd>"
         for each in manual.contents()
     )
     return _document("Manual", f"<h1>Manual</h1><dl>{''.join(rows)}</dl>", "")

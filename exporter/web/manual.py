@@ -66,11 +66,12 @@ def index_html() -> str:
 def page_html(topic: str) -> str | None:
     """Return the page of a topic as HTML, None if there is none."""
     document = manual.page(topic)
-    return None if document is None else _rendered(document)
+    return None if document is None else render(document)
 
 
 @cache
-def _rendered(document: manual.ManualPage) -> str:
+def render(document: manual.ManualPage) -> str:
+    """Return a page as HTML; HTML in its Markdown stays text."""
     topic, file = document.topic, manual.topics()[document.topic].relative_to(manual.FOLDER).as_posix()
     # Loaded with the first page: an exporter whose manual nobody reads has no use for it.
     from markdown_it import MarkdownIt  # noqa: PLC0415 - see above

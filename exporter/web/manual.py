@@ -56,9 +56,9 @@ def _asset(name: str) -> str:
 def index_html() -> str:
     """Return the table of contents."""
     rows = (
-        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt><dd>{escape(summary)}</dd>'
+        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt>'
+        f"<dd>{escape(each.summary.replace('`', ''))}</dd>"
         for each in manual.contents()
-        for summary in [each.summary.replace("`", "")]
     )
     return _document("Manual", f"<h1>Manual</h1><dl>{''.join(rows)}</dl>", "")
 
@@ -66,11 +66,12 @@ def index_html() -> str:
 def page_html(topic: str) -> str | None:
     """Return the page of a topic as HTML, None if there is none."""
     document = manual.page(topic)
-    return None if document is None else _rendered(document)
+    return None if document is None else render(document)
 
 
 @cache
-def _rendered(document: manual.ManualPage) -> str:
+def render(document: manual.ManualPage) -> str:
+    """Return a page as HTML; HTML in its Markdown stays text."""
     topic, file = document.topic, manual.topics()[document.topic].relative_to(manual.FOLDER).as_posix()
     # Loaded with the first page: an exporter whose manual nobody reads has no use for it.
     from markdown_it import MarkdownIt  # noqa: PLC0415 - see above

@@ -137,6 +137,10 @@ def test_other_variables_of_the_standard_are_ignored_by_name(tmp_path: Path) -> 
     assert ignored == ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"]
 
 
+def test_a_variable_is_ignored_even_if_the_file_does_not_set_it(tmp_path: Path) -> None:
+    assert loaded(tmp_path, V03, OTEL_EXPORTER_OTLP_TIMEOUT="1000").settings.otlp.timeout == 10
+
+
 def test_the_exporters_own_variables_override_the_file(tmp_path: Path) -> None:
     config = loaded(tmp_path, V1, AUTH="Basic YTpi", ROLLOUTS_EXPORTER_OTLP__ENDPOINT="http://own:4318")
     assert config.settings.otlp.url == "http://own:4318/v1/metrics"

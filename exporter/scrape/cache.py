@@ -201,7 +201,10 @@ def _canonical_text(name: str, text: str, pairs: list[tuple[str, str]]) -> str:
 
 
 def _format_series(name: str, pairs: list[tuple[str, str]]) -> str:
-    ordered = sorted(pairs, key=lambda pair: (pair[0] == "le", pair[0]))
+    names = [key for key, _ in pairs]
+    # Nearly every text is in order already, and comparing names is quicker than sorting by a key.
+    is_ordered = "le" not in names and names == sorted(names)
+    ordered = pairs if is_ordered else sorted(pairs, key=lambda pair: (pair[0] == "le", pair[0]))
     labels = ",".join([f'{key}="{value}"' for key, value in ordered])
     return f"{name}{{{labels}}}" if pairs else name
 

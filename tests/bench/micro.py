@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -136,6 +137,30 @@ def _tracker_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
     return prepare
 
 
+def _cycle_part(*, counters: bytes) -> Callable[[Inputs], RunOnce]:
+    """Return a part that parses, tracks and encodes pages on each of which all `counters` have grown."""
+
+    def prepare(inputs: Inputs) -> RunOnce:
+        line = re.compile(rb"^(%s(?:_\w+)?\{[^}]*\}) (\S+)$" % counters, re.MULTILINE)
+
+        def grown(added: int) -> bytes:
+            return line.sub(lambda match: b"%s %d" % (match[1], float(match[2]) + added), inputs.texts[ARGO][0])
+
+        cache, tracker, encoder = ScrapeCache(), RolloutTracker(tracking_policy(_SETTINGS)), _encoder()
+        pages = [grown(added) for added in range(REPEATS + 2)]
+        timestamps = itertools.count(10.0, 10.0)
+
+        def once() -> float:
+            page = parse_page(pages.pop(0), ARGO, cache)
+            list(encoder.requests(tracker.process(next(timestamps), [page])))
+            return inputs.rollouts
+
+        once()
+        return once
+
+    return prepare
+
+
 def _encode_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
     def prepare(inputs: Inputs) -> RunOnce:
         snapshots = itertools.cycle(inputs.snapshots)
@@ -170,6 +195,8 @@ PARTS: Final[Sequence[tuple[str, str, Callable[[Inputs], RunOnce]]]] = (
     ("kube-state-metrics, warm", "MB/s", _parse_part(KUBE, warm=True, megabytes=True)),
     ("tracker, cold", "rollouts/s", _tracker_part(warm=False)),
     ("tracker, warm", "rollouts/s", _tracker_part(warm=True)),
+    ("cycle, all reconciled", "rollouts/s", _cycle_part(counters=b"rollout_reconcile")),
+    ("cycle, all events", "rollouts/s", _cycle_part(counters=b"rollout_events_total")),
     ("encode, cold", "points/s", _encode_part(warm=False)),
     ("encode, warm", "points/s", _encode_part(warm=True)),
     ("gzip", "MB/s", _gzip_part),

@@ -35,7 +35,8 @@ def remember(
         memory = _follow_status(state.memory.counts, memory, status)
     elif not has_rollout_state and observation.view is not None:
         memory = _follow_phase(before, state, memory)
-    memory = replace(memory, images=remembered_images(memory.images, state.hashes, observation))
+    images = remembered_images(memory.images, state.hashes, observation)
+    memory = memory if images == memory.images else replace(memory, images=images)
     return state if memory == state.memory else replace(state, memory=memory)
 
 

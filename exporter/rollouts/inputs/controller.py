@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from exporter.incremental import BatchMemo, per_sample
 from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, ReplicaCounts, rollout_key
 
 if TYPE_CHECKING:
-    from exporter.metrics import SampleBatch, ScrapeResult
+    from exporter.metrics import SampleBatch, ScrapeResult, Series
     from exporter.rollouts.model import RolloutKey, RolloutState
 
 _EVENTS: Final = {reason: reason for reason in (
@@ -115,12 +116,14 @@ class ControllerPageReader:
         previous, self._batches[name] = self._batches.get(name, ()), batches
         previous_set, current_set = set(previous), set(batches)
         changed: set[RolloutKey] = set()
+        # A series whose value changed is in a batch that went and in one that came: its labels are parsed once.
+        labels_of = cache(_labels) if previous else _labels
         # Removals first: the samples of a batch that changed are in one that went and in one that came.
-        for key, (field, _) in _fields_of((batch for batch in previous if batch not in current_set), extract):
+        for key, (field, _) in _fields_of((b for b in previous if b not in current_set), extract, labels_of):
             changed.add(key)
             self._sample_counts[name] -= 1
             self._remove(name, key, field)
-        for key, (field, value) in _fields_of((batch for batch in batches if batch not in previous_set), extract):
+        for key, (field, value) in _fields_of((b for b in batches if b not in previous_set), extract, labels_of):
             changed.add(key)
             self._sample_counts[name] += 1
             self._store(name, key, field, value)
@@ -175,10 +178,16 @@ def _view(process: ControllerProcess, fields: Mapping[str, Any]) -> ControllerVi
     return ControllerView(process, strategy, router, known_phase, replicas, event_counts or _NO_EVENTS)
 
 
-def _fields_of(batches: Iterable[SampleBatch], extract: _Extract) -> Iterator[tuple[RolloutKey, _Field]]:
+def _labels(series: Series) -> Mapping[str, str]:
+    return dict(series.labels)
+
+
+def _fields_of(
+    batches: Iterable[SampleBatch], extract: _Extract, labels_of: Callable[[Series], Mapping[str, str]] = _labels
+) -> Iterator[tuple[RolloutKey, _Field]]:
     for batch in batches:
         for series, value in zip(batch.series, batch.values, strict=True):
-            labels = dict(series.labels)
+            labels = labels_of(series)
             field = extract(labels, value)
             if field is not None:
                 yield rollout_key(labels), field

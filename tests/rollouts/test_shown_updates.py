@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from exporter.config.settings import Settings
 from exporter.metrics import Source
 from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
+from tests.recorded import ARTICLE
 from tests.rollouts.pages import PageRollout, PageStatus, controller_page, parse_page, series_values, update_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-POLICY: Final = tracking_policy(Settings())
+POLICY: Final = tracking_policy(ARTICLE)
 PREFIX: Final = "kube_customresource_rollout_"
 KEY: Final = 'name="cart",namespace="shop"'
 SETTLED: Final = PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1})

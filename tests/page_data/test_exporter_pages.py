@@ -48,7 +48,7 @@ def test_the_rate_of_delivery_is_that_of_the_last_minute() -> None:
 def test_a_queue_that_grows_is_full_after_what_is_left_at_its_rate() -> None:
     growing = trend(*((float(now), now * 1000, 0) for now in range(0, 301, 15)))
     assert growing.seconds_until_full(1_300_000, oldest_age=300.0) == pytest.approx(1000.0)
-    assert growing.seconds_until_full(1_300_000, oldest_age=10.0) is None, "it is drained after each cycle"
+    assert growing.seconds_until_full(1_300_000, oldest_age=45.0) is None, "it is drained after each cycle"
     draining = trend(*((float(now), (300 - now) * 1000, 0) for now in range(0, 301, 15)))
     assert draining.seconds_until_full(1_300_000, oldest_age=300.0) is None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from exporter.commands.once import OnceResult, run_cycle
+from exporter.commands.once import OnceResult, estimate_lines, family_costs, run_cycle
 from exporter.config import Settings
 from exporter.demo.servers import ReplayedTarget, serve_path, serve_recording
 from exporter.metrics import Source
@@ -106,3 +106,23 @@ async def test_the_command_prints_the_targets_and_fails_with_the_problems(record
             assert process.returncode == code
             assert len(lines.splitlines()) == 3
             assert ("no kube-state-metrics target could be scraped" in warnings) == bool(code)
+
+
+async def test_an_estimate_has_the_largest_family_first_with_its_share_and_price(
+    recording: Callable[[str], Path],
+) -> None:
+    async with recorded_targets(recording("leader-failover")) as targets:
+        result = await once([targets["argo-a"].address, targets["argo-b"].address], [kube_state_metrics(targets)])
+    rows = family_costs(result.snapshot, 15.0)
+    counts = [row.series_count for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    by_name = {row.family: row for row in rows}
+    histogram = by_name["rollout_reconcile"]
+    assert histogram.points_per_month < histogram.series_count * 30 * 5760, "a histogram is one point"
+    assert by_name["rollout_info"].points_per_month == by_name["rollout_info"].series_count * 30 * 5760
+    _, *lines, last = estimate_lines(rows, 2.0)
+    assert sum(float(line.split()[2].rstrip("%")) for line in lines) == pytest.approx(100, abs=2)
+    assert float(last.split()[-1].replace(",", "")) == pytest.approx(
+        sum(row.points_per_month for row in rows) * 2 / 1e6, abs=0.01
+    )
+    assert "price" not in next(estimate_lines(rows, None))

@@ -118,7 +118,10 @@ async def test_only_get_and_head_are_allowed(method: str, path: str) -> None:
 async def test_an_unknown_path_lists_the_available_ones() -> None:
     async with client() as session, session.get("/metric") as answer:
         assert answer.status == 404
-        assert "/, /manual, /metrics, /api/openapi.json, /api/rollouts, /api/events, /healthz, /readyz" in await answer.text()
+        assert (
+            "/, /manual, /metrics, /api/openapi.json, /api/rollouts, /api/events, /healthz, /readyz"
+            in await answer.text()
+        )
 
 
 async def test_rollouts_are_json() -> None:

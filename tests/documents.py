@@ -40,7 +40,7 @@ def prose(document: Path) -> str:
 
 def commands(document: Path) -> Iterator[list[str]]:
     """Yield the arguments of each command of the exporter, in blocks and in text, up to a pipe or a redirection."""
-    text = prose(document)
+    text = prose(document).replace("\\|", "|")
     lines = [line for block in fences(document, "sh") for line in block.replace("\\\n", " ").splitlines()]
     lines += [part for part in _INLINE.findall(text) if part.startswith(f"{PROGRAM} ") and "[OPTIONS]" not in part]
     for line in lines:

@@ -249,7 +249,10 @@ REFUSED: tuple[tuple[str, str], ...] = (
     ("ingress.enabled=true", "ingress.hosts is required"),
     ("ingress.enabled=true,ingress.hosts={a},service.create=false", "service.create is false"),
     ("httpRoute.enabled=true", "httpRoute.parentRefs is required"),
-    ("verify.enabled=true", "set verify.address to the Read URL"),
+    (
+        "verify.enabled=true,last9.otlpEndpoint=https://o,last9.cluster.name=c",
+        "set verify.address to the Read URL",
+    ),
     ("verify.enabled=true,verify.address=https://r", "set last9.otlpEndpoint"),
     ("gates.enabled=true", "gates.address is required: the Read URL"),
     ("gates.enabled=true,gates.address=https://r", "gates.namespaces is required"),

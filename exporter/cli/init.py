@@ -34,7 +34,7 @@ def init(output: Path, *, force: bool, **options: str | None) -> None:
     """Write a configuration, and print how to install it.
 
     Asks five questions: cluster, environment, endpoint, namespace and whether numbers are to be exact. An option
-    answers one; without a terminal the others have their defaults.
+    answers one; without a terminal --cluster is required, and the others have defaults.
     """
     from exporter.commands.init import InitAnswers, config_text, next_steps
 

@@ -34,6 +34,7 @@ def config_text(answers: InitAnswers, authorization_file: Path) -> str:
         "kube_state_metrics": {"targets": ["kube-state-metrics.kube-system.svc:8080"]},
         "otlp": {"endpoint": answers.endpoint, "authorization_file": str(authorization_file)},
         "attributes": {"k8s.cluster.name": answers.cluster, "deployment.environment": answers.environment},
+        "storage": {"directory": str(authorization_file.with_name("state"))},
     }
     head = "# `rollouts-exporter config --example` prints all settings, `config --explain KEY` explains one.\n"
     return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
@@ -56,10 +57,10 @@ def next_steps(answers: InitAnswers, config_file: Path, authorization_file: Path
 read -rs HEADER
 
 # 2. On this machine
-printf %s "$HEADER" | tr -d '\\r\\n' > {shlex.quote(str(authorization_file))}
+(umask 077; printf %s "$HEADER" | tr -d '\\r\\n' > {shlex.quote(str(authorization_file))})
 rollouts-exporter check {shlex.quote(str(config_file))}
 
-# 3. In a cluster, with your image
+# 3. In a cluster, with your image, in a clone of the repository; the chart needs no configuration file
 kubectl create namespace {NAMESPACE}
 printf %s "$HEADER" | tr -d '\\r\\n' | kubectl -n {NAMESPACE} create secret generic {SECRET_NAME} \\
   --from-file=authorization=/dev/stdin

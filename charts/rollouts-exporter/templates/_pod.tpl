@@ -5,10 +5,12 @@ image: {{ include "rollouts-exporter.image" (list . .Values.image .Chart.AppVers
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   {{- include "rollouts-exporter.adaptedContext" (list . .Values.securityContext) | nindent 2 }}
-{{- with .Values.extraEnv }}
 env:
+  - name: ROLLOUTS_EXPORTER_CONFIG    # for commands by kubectl exec
+    value: {{ include "rollouts-exporter.configDirectory" . }}/config.yaml
+  {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- end }}
 {{- with .Values.extraEnvFrom }}
 envFrom:
   {{- toYaml . | nindent 2 }}

@@ -36,7 +36,8 @@ def summary(findings: Sequence[DoctorFinding], examination: Examination) -> str:
     by_source = [(source, sum(page.source is source for page in pages)) for source in Source]
     targets = ", ".join(f"{source} {count}" for source, count in by_source if count) or "no target"
     delivery, storage = examination.delivery, examination.storage
-    endpoint = delivery.endpoint if delivery is not None else "no endpoint (nothing is pushed)"
+    reason = "correct the settings first" if examination.errors else "nothing is pushed"
+    endpoint = delivery.endpoint if delivery is not None else f"no endpoint ({reason})"
     directory = storage.directory if storage is not None else "no directory (nothing is stored)"
     errors = sum(finding.level == "error" for finding in findings)
     counts = (

@@ -168,7 +168,7 @@ class AnswersCommand(click.Command):
 
 
 class TrafficAnswersCommand(AnswersCommand):
-    """A command with an option for each answer that says which requests count, and where they are stored."""
+    """A command with an option for each answer to which requests count, and where they are stored."""
 
     answers = (
         "signal", "service", "namespace", "rollout", "address", "cluster_id", "organization", "metric",

@@ -27,7 +27,7 @@ _REDRAW_SECONDS: Final = 0.1
 
 @contextmanager
 def show_progress(progress: Progress) -> Iterator[None]:
-    """Show an progress until the context is closed, then clear the bar."""
+    """Show the progress until the context is closed, then clear the bar."""
     from rich.console import Console
 
     console, ended = Console(stderr=True), threading.Event()

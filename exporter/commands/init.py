@@ -51,7 +51,9 @@ def next_steps(answers: InitAnswers, config_file: Path, authorization_file: Path
         "argoRollouts.namespace": answers.argo_namespace,
         **({"rolloutState.create": "true"} if answers.exact else {}),
     }
-    options = " \\\n  ".join(f"--set {shlex.quote(f'{key}={value}')}" for key, value in sets.items())
+    # A comma begins the next value.
+    texts = [f"{key}={value}".replace(",", r"\,") for key, value in sets.items()]
+    options = " \\\n  ".join(f"--set {shlex.quote(text)}" for text in texts)
     return f"""\
 # 1. The credential: paste the header of Last9's OpenTelemetry integration, Basic …
 read -rs HEADER

@@ -105,4 +105,4 @@ def shortened(name: str, width: int) -> str:
     if len(name) <= width:
         return name
     end = (width - 1) // 2
-    return f"{name[: width - 1 - end]}…{name[-end:]}"
+    return f"{name[: width - 1 - end]}…{name[len(name) - end :]}"

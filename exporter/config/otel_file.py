@@ -30,6 +30,8 @@ OTEL_FILE: Final = "otel_config_file"
 """The kind of warnings about what such a file, or a variable beside it, does not set."""
 _SUBSTITUTION: Final = re.compile(r"\$(?:\$|\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^\n}]*))?\})")
 _FORMAT: Final = re.compile(r"[01](\.\d+)?(-rc\.\d+)?")
+_MAX_DIGITS: Final = 9
+"""Of a timeout in milliseconds: some eleven days."""
 _PROTOCOLS: Final = {"otlp_http": "http/protobuf", "otlp_grpc": "grpc", "otlp": ""}
 """Names of OTLP exporters and their protocols; up to 0.3 there was one, with a key for it."""
 _CA_FILE: Final[SettingPath] = ("otlp", "tls", "ca_file")
@@ -138,6 +140,9 @@ class _OtelFile:
         if self.declared.above_file:
             self._warn(path, "is a second OTLP exporter; only the first is used")
             return
+        if not isinstance(tree, dict | None):
+            self._warn(path, "is no mapping; it is ignored", "write endpoint: and headers: below it")
+            return
         protocol = _PROTOCOLS[str(path[-1])] or self._text((tree or {}).get("protocol")) or "http/protobuf"
         self._set(self.declared.above_file, ("otlp", "protocol"), protocol, path)
         self._section(tree, path, {
@@ -161,7 +166,7 @@ class _OtelFile:
 
     def _timeout(self, value: object, path: SettingPath) -> None:
         text = self._text(value)
-        if text.isdecimal():
+        if text.isdecimal() and len(text) <= _MAX_DIGITS:
             self._set(self.declared.above_file, ("otlp", "timeout"), int(text) / 1000, path)
         else:
             self._warn(path, "is not a whole number of milliseconds; it is ignored", "write 10000 for ten seconds")
@@ -185,8 +190,7 @@ class _OtelFile:
     def _pairs(self, value: Any, path: SettingPath) -> Iterator[tuple[str, str, SettingPath]]:  # noqa: ANN401
         """Yield name, text and place of a list of name and value, or of a mapping, as up to 0.2."""
         if isinstance(value, dict):
-            yield from ((str(name), self._text(item), (*path, name)) for name, item in value.items())
-            return
+            value = [{"name": name, "value": text} for name, text in value.items()]
         for index, item in enumerate(value if isinstance(value, list) else ()):
             place = (*path, index)
             if not isinstance(item, dict) or "name" not in item or isinstance(item.get("value"), dict | list):

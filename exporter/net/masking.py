@@ -6,9 +6,10 @@ import re
 from typing import Final
 
 MASK: Final = "***"
+# Bounded runs: what is masked is foreign, and with unbounded ones the time grows with the square of its length.
 _NAME: Final = (
-    r"[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
-    r"|authorization|session|cookie)[\w.-]*"
+    r"[\w.-]{0,64}(?:password|passwd|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
+    r"|authorization|session|cookie)[\w.-]{0,64}"
 )
 _VALUES: Final = (
     # A name that promises a secret, in the spelling of labels, JSON, YAML, headers or a query.

@@ -104,7 +104,7 @@ class HttpMessageClient(SessionClient):
                 answer = await read_response(response, _MAX_RESPONSE_BYTES)
         except ResponseTooLargeError:
             return Accepted(1) if is_success(response.status) else Retryable("its response is too large")
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):  # of a host name that is too long
             return Blocked(f"{target.address_setting} is no URL", unsent=True)
         except (aiohttp.ClientError, OSError) as error:
             return Retryable(f"no response ({error_reason(error)}); see {target.address_setting}", unanswered=True)

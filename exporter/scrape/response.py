@@ -174,7 +174,7 @@ class ResponseParser:
         duplicates = _duplicate_metric_objects(text)
         if duplicates:
             return Failure("duplicate_metric", f"HTTP {self._status}: {_format_duplicates(duplicates)}")
-        error = excerpt(mask_secrets(self.redact(text)), _MAX_EXCERPT)
+        error = excerpt(mask_secrets(self.redact(text[:_MAX_ANSWER_BYTES])), _MAX_EXCERPT)
         hint = f"check {self._setting('targets')} and {self._setting('path')}"
         if self._status in (401, 403):
             hint = self._credential_hint()

@@ -124,6 +124,7 @@ class EventHandlers:
                 filters = replace(filters, after=events[-1].sequence if events else filters.after)
                 await self._wait(next_commit)
                 next_commit = self._source.next_commit
+                events = ()
                 with suppress(EventsUnavailableError):  # the disk may answer again; nothing is lost by then
                     events = await self._source.read(filters)
         return response

@@ -59,7 +59,7 @@ ROLLOUT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sentence": _about(_STRING, "why it is where it is"),
     "cause": _or_null(_STRING, "what aborted it"),
     "next": _about(_STRING, "what happens or is to be done next"),
-    "step": _or_null(_OBJECT, "index, count and kind"),
+    "step": _or_null(_OBJECT, "index, of and kind"),
     "stopped_at": _or_null(_COUNT, "the step at which it was aborted"),
     "waits_for": _or_null(_STRING),
     "spec_observed": _or_null(_FLAG, "whether the controller has taken up the current spec"),

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli.root import main
-from exporter.commands.list import list_lines
+from exporter.commands.list import list_lines, shortened
 from exporter.commands.rollout_source import RolloutsPage
 from exporter.service import views
 from tests.recorded import EXPLAINED_ARCHIVES, Recordings, unpack
@@ -70,3 +70,8 @@ if __name__ == "__main__":
         table = page(Recordings(unpack(Path(directory), EXPLAINED_ARCHIVES)))
         for each in WIDTHS:
             (GOLDEN / f"list-{each or 'pipe'}.txt").write_text("".join(f"{line}\n" for line in list_lines(table, each)))
+
+
+@pytest.mark.parametrize("width", range(1, 20))
+def test_a_name_is_shortened_to_its_width(width: int) -> None:
+    assert len(shortened("payments/checkout", width)) <= width

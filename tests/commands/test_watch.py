@@ -36,7 +36,7 @@ from exporter.commands.watch.changes import ChangeLines
 from exporter.commands.watch.fleet import fleet_view
 from exporter.commands.watch.rollout import rollout_view
 from exporter.commands.watch.state import WatchState
-from exporter.commands.watch.terminal import print_view
+from exporter.commands.watch.terminal import _Keys, _print_line, print_view
 from exporter.commands.watch.view import bar
 from exporter.demo.servers import serve_path
 from exporter.rollouts.events.document import transition_json
@@ -357,3 +357,18 @@ if __name__ == "__main__":
     with TemporaryDirectory() as directory:
         for name, content in golden_texts(Recordings(unpack(Path(directory), EXPLAINED_ARCHIVES))).items():
             (GOLDEN / name).write_text(content)
+
+
+def test_keys_that_arrive_together_all_count() -> None:
+    keys = _Keys()
+    keys.press(b"\x1b[B\x1b[Bj")
+    assert (keys.offset, keys.is_ended) == (3, False)
+    keys.press(b"\x1b[Aq")
+    assert (keys.offset, keys.is_ended) == (2, True)
+
+
+def test_a_line_is_printed_as_it_is() -> None:
+    file = io.StringIO()
+    line = '{"sentence": "metric :x: failed, [bold]repo:100:1[/]"}'
+    _print_line(Console(file=file), line)
+    assert file.getvalue() == f"{line}\n"

@@ -118,6 +118,7 @@ def test_what_is_not_understood_is_warned_of_by_its_place(tmp_path: Path) -> Non
     [
         ("file_format: '2.0'\n", "file_format: is not a format"),
         (V1.replace("2500", "2.5s"), "timeout: is not a whole number of milliseconds"),
+        (V1.replace("2500", "9" * 5_000), "timeout: is not a whole number of milliseconds"),
         (V1.replace("protobuf", "json"), "encoding: is not supported"),
         (V1.replace("value: canaries", "value: [a]"), "resource.attributes.0: is not a name with a value"),
         (V1.replace("team=shop,", "team,"), "attributes_list"),
@@ -126,6 +127,12 @@ def test_what_is_not_understood_is_warned_of_by_its_place(tmp_path: Path) -> Non
 )
 def test_a_value_that_cannot_be_used_is_a_warning(tmp_path: Path, text: str, words: str) -> None:
     assert any(words in str(warning) for warning in loaded(tmp_path, text, AUTH="Basic YTpi").warnings)
+
+
+@pytest.mark.parametrize("exporter", ["http://collector:4318", "[a]"])
+def test_an_exporter_that_is_no_mapping_is_a_warning(tmp_path: Path, exporter: str) -> None:
+    text = f'file_format: "1.0"\nmeter_provider: {{readers: [{{periodic: {{exporter: {{otlp_http: {exporter}}}}}}}]}}\n'
+    assert any("is no mapping" in str(warning) for warning in loaded(tmp_path, text).warnings)
 
 
 def test_other_variables_of_the_standard_are_ignored_by_name(tmp_path: Path) -> None:

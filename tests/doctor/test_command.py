@@ -135,3 +135,15 @@ async def test_an_invalid_setting_is_a_finding_and_the_rest_is_looked_at(tmp_pat
 def test_an_archive_that_cannot_be_written_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"x/y\.tar\.gz cannot be written: No such file or directory; choose another"):
         write_bundle(tmp_path / "x" / "y.tar.gz", [])
+
+
+def test_an_archive_is_readable_for_its_owner_alone_also_in_a_file_that_existed(tmp_path: Path) -> None:
+    file = tmp_path / "help.tar.gz"
+    file.write_text("old")
+    file.chmod(0o644)
+    write_bundle(file, [])
+    assert file.stat().st_mode & 0o777 == 0o600
+    link = tmp_path / "link.tar.gz"
+    link.symlink_to(file)
+    with pytest.raises(BundleError):
+        write_bundle(link, [])

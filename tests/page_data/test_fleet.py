@@ -159,3 +159,10 @@ async def test_the_api_pages_through_all_rollouts_with_the_members_that_are_aske
 
 def test_an_empty_fleet_has_no_entries() -> None:
     assert matching_entries(Fleet(), FleetQuery()) == []
+
+
+async def test_a_page_beyond_the_last_is_the_last(explained_recordings: Recordings) -> None:
+    exporter = await played(explained_recordings, until=38.0)
+    page = await exporter.pages.fleet(FleetQuery(page=50))
+    assert page.query.page == 1
+    assert page.cards

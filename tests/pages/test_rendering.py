@@ -288,13 +288,16 @@ def test_a_share_is_a_percentage_whose_ends_are_exact(share: float | None, text:
     assert percent(share) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0"), (12_345, "12,345"), (123_456, "123 k"), (1_234_567, "1.23 M")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (12_345, "12,345"), (123_456, "123 k"), (1_234_567, "1.23 M"), (999_999, "1000 k")]
+)
 def test_a_count_has_few_digits(count: int, text: str) -> None:
     assert compact(count) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(None, NOT_KNOWN), (1023, "1023 B"), (5_000, "4.88 KiB"), (9e8, "858 MiB")]
+    ("count", "text"),
+    [(None, NOT_KNOWN), (1023, "1023 B"), (5_000, "4.88 KiB"), (9e8, "858 MiB"), (999.6 * 1024, "1000 KiB")],
 )
 def test_a_size_has_a_unit(count: float | None, text: str) -> None:
     assert size(count) == text.replace(" ", "\N{NO-BREAK SPACE}")

@@ -89,7 +89,8 @@ def _lines(lines: Iterable[str]) -> str:
 def write_bundle(file: Path, files: Iterable[BundledFile]) -> None:
     """Write the archive, readable for its owner alone. Raises BundleError."""
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        os.fchmod(descriptor, 0o600)  # a file that existed had its own mode
         with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
             for bundled in files:
                 content = bundled.text.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""A look at every target with the exporter's own client: what each address responds, and again where time may tell."""
+"""A look at every target with the client of the exporter: what each address responds, and again where time matters."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import termios
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _REDRAW_SECONDS: Final = 1.0
 """Ages are shown in seconds."""
+_KEY: Final = re.compile(rb"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)
+"""A key as a terminal sends it; fast typing and repetition put several into one read."""
 _MOVES: Final = {b"j": 1, b"\x1b[B": 1, b"k": -1, b"\x1b[A": -1, b" ": 10, b"\x1b[6~": 10, b"\x1b[5~": -10}
 """Keys that move what is on view, and by how many blocks: j and k, arrows, space and page keys."""
 
@@ -88,7 +91,7 @@ async def print_json(console: Console, reader: StateReader, *, once: bool) -> No
 
 
 def _print_line(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def state_json(state: WatchState) -> dict[str, Any]:
@@ -118,7 +121,7 @@ class _Keys:
     def press(self, typed: bytes) -> None:
         """Act on what was typed since the last time; nothing is the end of the terminal."""
         self.is_ended = self.is_ended or not typed
-        for key in [typed] if typed.startswith(b"\x1b") else [bytes([code]) for code in typed]:
+        for key in _KEY.findall(typed):
             self.is_ended = self.is_ended or key in {b"q", b"Q"}
             self.offset = max(self.offset + _MOVES.get(key, 0), 0)
         self.changed.set()

@@ -50,7 +50,8 @@ def share_text(rollout: RolloutObject) -> str:
 
 def percent(share: float) -> str:
     """Return a share in [0, 1] in percent."""
-    return f"{100 * share:.3g} %"
+    text = f"{100 * share:.3g} %"
+    return ">99 %" if text == "100 %" and share < 1 else text
 
 
 def pods_text(rollout: RolloutObject) -> str:

@@ -33,7 +33,7 @@ def cloud_event(transition: ReportedTransition, cluster: str) -> Mapping[str, ob
     data = {**transition_json(transition), "cluster": cluster, "uid": transition.uid, "strategy": transition.strategy}
     if rollout is not None and attempt is not None:
         data["attempt"] = attempt_id(cluster, rollout, attempt)
-    # The sentence tells apart what happens twice at a tick, such as two analyses.
+    # The sentence distinguishes what happens twice at a tick, such as two analyses.
     unique = (cluster, subject, transition.type, f"{transition.timestamp:.3f}", attempt, transition.sentence)
     return {
         "specversion": "1.0",

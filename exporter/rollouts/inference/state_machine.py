@@ -139,7 +139,7 @@ def _shown_times(observation: Observation, now: float) -> tuple[float | None, fl
 
 
 def _with_start(state: RolloutState, started_at: float | None) -> RolloutState:
-    """Return a state whose running update started when the controller says so."""
+    """Return a state whose running update started at the time that the controller shows."""
     if started_at is None or state.update is None or state.update.started_at == started_at:
         return state
     return replace(state, update=replace(state.update, started_at=started_at))

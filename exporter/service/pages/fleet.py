@@ -106,9 +106,13 @@ def matching_entries(fleet: Fleet, query: FleetQuery) -> list[FleetEntry]:
 
 def page_of(entries: Sequence[FleetEntry], page: int) -> Sequence[FleetEntry]:
     """Return the entries of a page, counted from 1, of the last one if there are fewer."""
-    last = max(-(-len(entries) // PAGE_ROWS), 1)
-    start = (min(max(page, 1), last) - 1) * PAGE_ROWS
+    start = (min(max(page, 1), last_page(entries)) - 1) * PAGE_ROWS
     return entries[start : start + PAGE_ROWS]
+
+
+def last_page(entries: Sequence[FleetEntry]) -> int:
+    """Return the number of the last page, 1 without entries."""
+    return max(-(-len(entries) // PAGE_ROWS), 1)
 
 
 def similar_names(fleet: Fleet, name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.config.outputs import LINK_NAMES, filled_link
@@ -151,11 +151,16 @@ def pod_lines(pods: PodRoles) -> tuple[PodLine, ...]:
 
 def analysis_lines(rollout: Rollout) -> tuple[AnalysisLine, ...]:
     """Return the AnalysisRuns, the newest first; without rollout state only their names and phases are known."""
-    details = rollout.observation.details.runs
-    if not details:
-        return tuple(AnalysisLine(name, phase=phase) for name, phase in sorted(rollout.state.runs.items()))
-    newest_first = sorted(details, key=lambda run: (-(run.started_at or 0.0), run.name))
-    return tuple(map(_analysis_line, newest_first[:MAX_ANALYSES]))
+    if not rollout.observation.details.runs:
+        named = sorted(rollout.state.runs.items())[:MAX_ANALYSES]
+        return tuple(AnalysisLine(name, phase=phase) for name, phase in named)
+    return tuple(map(_analysis_line, newest_runs(rollout)))
+
+
+def newest_runs(rollout: Rollout) -> list[AnalysisRunDetails]:
+    """Return the AnalysisRuns that rollout state shows, the newest first, at most MAX_ANALYSES."""
+    runs = rollout.observation.details.runs
+    return sorted(runs, key=lambda run: (-(run.started_at or 0.0), run.name))[:MAX_ANALYSES]
 
 
 def _analysis_line(run: AnalysisRunDetails) -> AnalysisLine:
@@ -209,7 +214,7 @@ def unknown_lines(rollout: Rollout) -> tuple[str, ...]:
 
 def series_lines(rollout: Rollout, rows: Iterable[DerivedFamily]) -> tuple[str, ...]:
     """Return the derived series of a rollout as /metrics has them, at most MAX_SERIES."""
-    return tuple(_series_lines(rollout, rows))[:MAX_SERIES]
+    return tuple(islice(_series_lines(rollout, rows), MAX_SERIES))
 
 
 def _series_lines(rollout: Rollout, rows: Iterable[DerivedFamily]) -> Iterator[str]:
@@ -263,7 +268,7 @@ def details_json(
     lines = step_lines(rollout, explanation, transitions, now)
     return {
         "steps": [_step_json(step, line) for step, line in zip(steps, lines, strict=True)],
-        "analyses": [_run_json(run) for run in rollout.observation.details.runs[:MAX_ANALYSES]],
+        "analyses": [_run_json(run) for run in newest_runs(rollout)],
     }
 
 

@@ -17,6 +17,7 @@ from exporter.service.pages.delivery import delivery_brief, delivery_page, notic
 from exporter.service.pages.fleet import (
     FleetIndex,
     cards,
+    last_page,
     matching_entries,
     page_of,
     rollout_card,
@@ -150,6 +151,7 @@ class PageSources:
         """Return the fleet page; only the rollouts of the page are explained."""
         fleet, now = await self.read_fleet(), self._parts.now()
         entries = matching_entries(fleet, query)
+        query = replace(query, page=min(max(query.page, 1), last_page(entries)))
         page_cards = cards(page_of(entries, query.page), self._status.last_seen, now)
         return FleetPage(self._head(fleet, now), query, page_cards, len(entries), fleet.namespaces)
 
@@ -161,7 +163,7 @@ class PageSources:
         page = RolloutPage(self._head(fleet, now), namespace, name, timeline_reason=reason)
         rollout = next((entry.rollout for entry in fleet.entries if entry.rollout.key == key), None)
         if rollout is None:
-            return replace(page, similar=similar_names(fleet, f"{namespace}/{name}"))
+            return replace(page, similar=await asyncio.to_thread(similar_names, fleet, f"{namespace}/{name}"))
         return self._filled(page, rollout, transitions, query)
 
     def _filled(

@@ -51,7 +51,7 @@ def _has_failed(rollout: Rollout) -> bool:
 def _needs_person(rollout: Rollout, explanation: Explanation, *, has_failed: bool) -> bool:
     """Return whether nothing goes on unless a person acts.
 
-    Whoever aborted an update knows of it, so that this alone needs nobody else.
+    Whoever aborted an update is aware of it, so that this alone needs nobody else.
     """
     if explanation.waits_for == PERSON or explanation.paused_by:
         return True

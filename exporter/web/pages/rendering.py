@@ -145,16 +145,23 @@ def size(count: float | None) -> str:
     power = 0
     while count >= _KIB and power < len(_UNITS) - 1:
         count, power = count / _KIB, power + 1
-    digits = len(str(int(count)))
-    return f"{count:.{max(digits, 3)}g}\N{NO-BREAK SPACE}{_UNITS[power]}"
+    return f"{_three_digits(count)}\N{NO-BREAK SPACE}{_UNITS[power]}"
+
+
+_NO_DECIMALS_FROM: Final = 99.95  # three digits, rounded
 
 
 def compact(count: int) -> str:
     """Return a count in at most five digits: `12,345`, `123 k`, `1.23 M`."""
     for power, unit in ((9, "G"), (6, "M"), (5, "k")):
         if count >= 10**power:
-            return f"{count / 10 ** (power - power % 3):.3g}\N{NO-BREAK SPACE}{unit}"
+            return f"{_three_digits(count / 10 ** (power - power % 3))}\N{NO-BREAK SPACE}{unit}"
     return f"{count:,}"
+
+
+def _three_digits(value: float) -> str:
+    """Return a number to three digits, and all digits of a larger one: `.3g` has exponents from 999.5 on."""
+    return f"{value:.0f}" if value >= _NO_DECIMALS_FROM else f"{value:.3g}"
 
 
 def clock(seconds: float) -> str:

@@ -56,7 +56,7 @@ _LEAST_FIRST: Final = ("step", "analysis", "pause", "start", "end", "abort")
 
 @dataclass(frozen=True, slots=True)
 class DrawnBand:
-    """A phase: place and width in percent; `label` fits on a desk, `narrow` says whether on a phone, too."""
+    """A phase: place and width in percent; `label` fits on a desk, `narrow`: whether on a phone, too."""
 
     x: str
     width: str

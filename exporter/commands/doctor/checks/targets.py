@@ -106,7 +106,7 @@ def shared_address(examination: Examination) -> Iterator[Symptom]:
 
 
 def _process(result: ScrapeResult) -> tuple[float, bool]:
-    """Return what tells two controllers apart: the start of the process, and whether it shows rollouts."""
+    """Return what distinguishes two controllers: the start of the process, and whether it shows rollouts."""
     return scraped_process(result).start_time, len(result.families.get("rollout_info", ())) > 0
 
 

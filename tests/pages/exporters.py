@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -42,10 +42,23 @@ async def running(targets: Mapping[str, object], port: int = 0) -> AsyncIterator
     stop = asyncio.Event()
     task = asyncio.create_task(app.run(stop))
     try:
+        await _until_open(port, task)
         yield f"http://127.0.0.1:{port}/"
     finally:
         stop.set()
         await task
+
+
+async def _until_open(port: int, task: asyncio.Task[object]) -> None:
+    """Return when something listens at a port. Raises what ends the task before."""
+    async with asyncio.timeout(30):
+        while not task.done():
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+    task.result()
 
 
 @asynccontextmanager

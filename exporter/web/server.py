@@ -211,6 +211,8 @@ class _Handlers:
     def __init__(self, data_sources: DataSources) -> None:
         self._data_sources = data_sources
         self._readers = Readers()
+        # People who wait for a page, and a page for the disk, must not stop a Prometheus.
+        self._scrapers = Readers()
         self._same_names: tuple[MetricFamily, ...] = ()
         self._metrics = SharedPage(self._render_metrics, data_sources.version)
         self._rollouts = SharedPage(self._render_rollouts, data_sources.version)
@@ -222,7 +224,7 @@ class _Handlers:
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Send text format 0.0.4, whatever the client accepts."""
         headers = _compressed(request, {"Content-Type": exposition_writer.CONTENT_TYPE})
-        return await self.send(request, self._metrics, headers, self._render_own_metrics)
+        return await self.send(request, self._metrics, headers, self._render_own_metrics, self._scrapers)
 
     async def rollouts(self, request: web.Request) -> web.StreamResponse:
         return await self.send(request, self._rollouts, {"Content-Type": "application/json; charset=utf-8"})
@@ -259,12 +261,13 @@ class _Handlers:
         shared: SharedPage,
         headers: Mapping[str, str],
         render_tail: Callable[[], bytes] = bytes,
+        readers: Readers | None = None,
     ) -> web.StreamResponse:
-        """Send a shared page, and a tail that is rendered for this request alone."""
+        """Send a shared page to one of the readers, and a tail that is rendered for this request alone."""
         response = web.StreamResponse(headers=headers)
         if request.method == "HEAD":
             return response
-        with self._readers.admit(request) as is_admitted:
+        with (readers or self._readers).admit(request) as is_admitted:
             if not is_admitted:
                 text = "too many pages are being sent; come back in a second\n"
                 return web.Response(status=503, text=text, headers={"Retry-After": RETRY_AFTER})

@@ -27,11 +27,13 @@ from exporter.web.connections import (
 )
 from exporter.web.server import json_blocks, serve
 from exporter.web.shared_page import MAX_READERS, PATIENCE_SECONDS
+from tests.web.page_provider import FixedPages, page_sources
 from tests.web.test_server import AUTH, QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from exporter.web.model import FleetPage, FleetQuery
     from exporter.web.server import DataSources
 
 HEAD: Final = b"GET /metrics HTTP/1.1\r\nHost: a\r\n"
@@ -209,6 +211,23 @@ async def test_readers_that_do_not_read_give_way() -> None:
             await asyncio.sleep(0.1)
         for _, writer in stuck:
             writer.close()
+
+
+async def test_readers_of_pages_that_wait_for_a_disk_leave_metrics_alone() -> None:
+    released = asyncio.Event()
+
+    class SlowPages(FixedPages):
+        async def fleet(self, query: FleetQuery) -> FleetPage:
+            await released.wait()
+            return await super().fleet(query)
+
+    async with serve(SECTION, page_sources(SlowPages())) as port:
+        readers = [asyncio.create_task(get(port, f"/?q={number}")) for number in range(MAX_READERS + 1)]
+        (refused,), waiting = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+        assert refused.result()[0] == 503, "all places are taken"
+        assert (await get(port, "/metrics"))[0] == 200
+        released.set()
+        assert {status for status, *_ in await asyncio.gather(*waiting)} == {200}
 
 
 async def test_a_new_cycle_is_rendered_and_own_metrics_are_those_of_the_moment() -> None:

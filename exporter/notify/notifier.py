@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.notify.destinations import DESTINATIONS
 from exporter.notify.sender import MessageSender
-from exporter.otlp.delivery.sender import BackoffPolicy
+from exporter.otlp.delivery.loop import BackoffPolicy
 from exporter.self_metrics import OwnMetric
 from exporter.storage.model import OutboxMessage
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
-from exporter.otlp.delivery.sender import CREDENTIAL_POLL, SenderClock
+from exporter.otlp.delivery.loop import DeliveryLoop, SenderClock
 from exporter.otlp.result import Accepted, Blocked, Permanent, Retryable
 from exporter.storage.outbox import DELIVERED, REJECTED
 
 if TYPE_CHECKING:
     from exporter.notify.model import MessageDestination
-    from exporter.otlp.delivery.sender import BackoffPolicy
+    from exporter.otlp.delivery.loop import BackoffPolicy
     from exporter.otlp.result import RequestResult
     from exporter.storage import Storage
     from exporter.storage.batch import StoredMessage
@@ -35,29 +34,20 @@ class MessageSender:
         self._destination = destination
         self._backoff = backoff
         self._clock = clock or SenderClock()
-        self._wakeup = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._is_finishing = False
+        self._loop = DeliveryLoop(self._clock)
         self._state: type[RequestResult] = Accepted
 
     def wake(self) -> None:
         """Wake `run` up: there may be a message."""
-        self._wakeup.set()
+        self._loop.wake()
 
     def finish(self) -> None:
         """End `run` once there is no message, and cut the current back-off short."""
-        self._is_finishing = True
-        self._hurry.set()
-        self._wakeup.set()
+        self._loop.finish()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        while True:
-            self._wakeup.clear()  # before the outbox is read, so that no wake-up is lost
-            await self._drain()
-            if self._is_finishing:
-                return
-            await self._wakeup.wait()
+        await self._loop.run(self._drain)
 
     async def _drain(self) -> None:
         attempt, previous = 0, None
@@ -85,20 +75,10 @@ class MessageSender:
         jitter = self._clock.jitter()
         if isinstance(result, Retryable):
             spent = elapsed if result.unanswered else 0.0
-            await self._sleep(self._backoff.retry_delay(attempt, result.retry_after, jitter, spent))
+            await self._loop.sleep(self._backoff.retry_delay(attempt, result.retry_after, jitter, spent))
             return
-        seconds = self._backoff.blocked_delay(attempt, jitter)
-        while seconds > 0 and not await self._sleep(min(seconds, CREDENTIAL_POLL)):
-            if self._destination.client.credentials_changed():
-                return
-            seconds -= CREDENTIAL_POLL
-
-    async def _sleep(self, seconds: float) -> bool:
-        """Sleep; return whether `finish` cut it short. It does so once: later retries keep their back-off."""
-        await self._clock.sleep(seconds, self._hurry)
-        is_hurried = self._hurry.is_set()
-        self._hurry.clear()
-        return is_hurried
+        delay = self._backoff.blocked_delay(attempt, jitter)
+        await self._loop.sleep_blocked(delay, self._destination.client.credentials_changed)
 
     def _log_state(self, result: RequestResult) -> None:
         """Log a message that is lost, and each change between working, retrying and holding."""

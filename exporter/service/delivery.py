@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from exporter.otlp.delivery.accounting import DeliveryState
+from exporter.otlp.delivery.loop import BackoffPolicy
 from exporter.otlp.delivery.probe import ProbeRequests
 from exporter.otlp.delivery.producer import RequestProducer
-from exporter.otlp.delivery.sender import BackoffPolicy, Sender
+from exporter.otlp.delivery.sender import Sender
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.configured import retry_rules, transport
 from exporter.self_metrics import OwnMetric

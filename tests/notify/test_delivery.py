@@ -22,7 +22,7 @@ from exporter.demo.servers import serve_recording
 from exporter.log import REDACTOR
 from exporter.notify.notifier import BACKOFF, Notifier, destinations_of, messages_of
 from exporter.notify.sender import MessageSender
-from exporter.otlp.delivery.sender import BackoffPolicy, SenderClock
+from exporter.otlp.delivery.loop import BackoffPolicy, SenderClock
 from exporter.otlp.transport.grpc import METHODS
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.self_metrics import SelfMetrics

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.otlp.delivery.accounting import DeliveryAccounting
+from exporter.otlp.delivery.loop import BackoffPolicy, SenderClock
 from exporter.otlp.delivery.producer import RequestProducer
-from exporter.otlp.delivery.sender import BackoffPolicy, Sender, SenderClock, Transport
+from exporter.otlp.delivery.sender import Sender, Transport
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.http import HttpTransport
 from exporter.storage import Storage

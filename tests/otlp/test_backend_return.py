@@ -12,8 +12,9 @@ import pytest
 
 from exporter.config.outputs import RetrySection
 from exporter.otlp.delivery.accounting import DeliveryAccounting
+from exporter.otlp.delivery.loop import BackoffPolicy
 from exporter.otlp.delivery.producer import RequestProducer
-from exporter.otlp.delivery.sender import BackoffPolicy, Sender
+from exporter.otlp.delivery.sender import Sender
 from exporter.otlp.encode.encoder import Encoder
 from exporter.otlp.transport.credentials import Destination
 from exporter.otlp.transport.grpc import GrpcTransport

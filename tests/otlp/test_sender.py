@@ -15,7 +15,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from exporter.net.response import HttpResponse
 from exporter.otlp.delivery.accounting import DeliveryState
-from exporter.otlp.delivery.sender import BackoffPolicy, Sender, SenderClock
+from exporter.otlp.delivery.loop import BackoffPolicy, SenderClock
+from exporter.otlp.delivery.sender import Sender
 from exporter.otlp.transport.credentials import Destination
 from exporter.storage.model import StorageLimits
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
-import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,6 +12,7 @@ from exporter.net.gzip import gunzip_body, is_gzip
 from exporter.otlp.delivery.accounting import DeliveryState
 from exporter.otlp.delivery.bisect import RequestBisector
 from exporter.otlp.delivery.drop_log import DropLog
+from exporter.otlp.delivery.loop import DeliveryLoop, SenderClock
 from exporter.otlp.delivery.producer import queued_request
 from exporter.otlp.delivery.suspicion import PART, REPEATED, SLOW, FailureHistory, SuspicionLimits
 from exporter.otlp.encode.protobuf import ExportRequest, slice_request
@@ -24,9 +21,8 @@ from exporter.otlp.transport.response import classify
 from exporter.storage.model import Drop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from exporter.otlp.delivery.accounting import DeliveryAccounting
+    from exporter.otlp.delivery.loop import BackoffPolicy
     from exporter.otlp.delivery.probe import ProbeRequests
     from exporter.otlp.result import RequestResult
     from exporter.otlp.transport.response import TransportOutcome
@@ -50,15 +46,10 @@ POISON_MEMORY: Final = 600.0
 SMALL_SHARE: Final = 10
 """Poison is found faster only if at least this many points are accepted for each bad one: then it is the points."""
 
-CREDENTIAL_POLL: Final = 1.0
-"""Seconds between checks for a new credential while delivery is blocked: a repaired Secret works at once."""
-
 LONG_DELAY: Final = 10.0
 """Seconds from which on the reason of a delay has its end, for the status page."""
 LOGGED_DELAY: Final = 60.0
 """Seconds from which on each delay is logged: after a short one the log would be flooded."""
-
-_MAX_DOUBLINGS: Final = 30  # 2.0 ** 1024 overflows; every delay reaches its maximum within 30 doublings
 
 _STATE_EVENTS: Final = {
     DeliveryState.DELIVERING: (logging.INFO, "delivery working"),
@@ -66,53 +57,6 @@ _STATE_EVENTS: Final = {
     DeliveryState.BLOCKED: (logging.ERROR, "delivery blocked: fix credential or endpoint"),
     DeliveryState.REFUSED: (logging.ERROR, "delivery failing: the endpoint refuses the request"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class BackoffPolicy:
-    """Delays in seconds, which double from an initial delay up to a maximum; blocked requests have their own two.
-
-    `max_delay` is short since it bounds how late the return of a backend is noticed: delivery resumes within 2 s.
-    """
-
-    initial_delay: float
-    max_delay: float
-    blocked_initial_delay: float = 1.0
-    blocked_max_delay: float = 300.0  # how late a correction is noticed that is not made in our files
-
-    def retry_delay(self, attempt: int, retry_after: float | None, jitter: float, elapsed: float = 0.0) -> float:
-        """Return the delay after attempt 0, 1, …, at least `retry_after` (E31).
-
-        `jitter` in [0, 1) shortens the back-off by up to a half, so that many exporters do not retry at once.
-        `elapsed` is subtracted from the back-off: an attempt without a response was a delay in itself.
-        """
-        delay = _exponential_delay(self.initial_delay, self.max_delay, attempt) * (1 - jitter / 2)
-        return (retry_after or 0.0) + max(delay - elapsed, 0.0)
-
-    def blocked_delay(self, attempt: int, jitter: float) -> float:
-        """Return the delay after attempt 0, 1, … that failed for a missing credential or a wrong endpoint."""
-        return _exponential_delay(self.blocked_initial_delay, self.blocked_max_delay, attempt) * (1 - jitter / 2)
-
-
-def _exponential_delay(initial: float, maximum: float, attempt: int) -> float:
-    return min(maximum, initial * 2.0 ** min(attempt, _MAX_DOUBLINGS))
-
-
-async def sleep(seconds: float, interrupt: asyncio.Event) -> None:
-    """Sleep, but no longer than until the event is set."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await interrupt.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class SenderClock:
-    """Wall clock (Unix seconds), sleep, jitter (a number in [0, 1)) and monotonic clock; tests replace them."""
-
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float, asyncio.Event], Awaitable[None]] = sleep
-    jitter: Callable[[], float] = random.random
-    monotonic: Callable[[], float] = time.monotonic
 
 
 class Transport(Protocol):
@@ -148,31 +92,23 @@ class Sender:
     probes: ProbeRequests | None = None
     _drop_log: DropLog = field(init=False)
     _poison_memory_end: float = field(default=float("-inf"), init=False)
-    _wakeup: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _hurry: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _finishing: bool = field(default=False, init=False)
+    _loop: DeliveryLoop = field(init=False)
 
     def __post_init__(self) -> None:
         self._drop_log = DropLog(self.clock.monotonic)
+        self._loop = DeliveryLoop(self.clock)
 
     def wake(self) -> None:
         """Wake `run` up: a request was queued."""
-        self._wakeup.set()
+        self._loop.wake()
 
     def finish(self) -> None:
         """End `run` once the queue is empty, and cut the current back-off short."""
-        self._finishing = True
-        self._hurry.set()
-        self._wakeup.set()
+        self._loop.finish()
 
     async def run(self) -> None:
         """Deliver until cancelled, which is safe at any moment: a request stays queued until it is acknowledged."""
-        while True:
-            self._wakeup.clear()  # before the queue is read, so that no wake-up is lost
-            await self._drain()
-            if self._finishing:
-                return
-            await self._wakeup.wait()
+        await self._loop.run(self._drain)
 
     async def _drain(self) -> None:
         while request := await self.storage.queue.peek():
@@ -319,26 +255,11 @@ class Sender:
                 elapsed = elapsed if unanswered else 0.0
                 delay = self.backoff.retry_delay(attempt, retry_after, jitter, elapsed)
                 self._set_state(DeliveryState.RETRYING, message, delay)
-                await self._sleep(delay)
+                await self._loop.sleep(delay)
             case Blocked(message):
                 delay = self.backoff.blocked_delay(attempt, jitter)
                 self._set_state(DeliveryState.BLOCKED, message, delay)
-                await self._sleep_blocked(delay)
-
-    async def _sleep_blocked(self, seconds: float) -> None:
-        """Sleep, but no longer than until the credential changes."""
-        while seconds > 0:
-            hurried = await self._sleep(min(seconds, CREDENTIAL_POLL))
-            if hurried or self.transport.credentials_changed():
-                return
-            seconds -= CREDENTIAL_POLL
-
-    async def _sleep(self, seconds: float) -> bool:
-        """Sleep; return whether `finish` cut it short. It does so once: later retries keep their back-off."""
-        await self.clock.sleep(seconds, self._hurry)
-        hurried = self._hurry.is_set()
-        self._hurry.clear()
-        return hurried
+                await self._loop.sleep_blocked(delay, self.transport.credentials_changed)
 
     def _note_accepted(self, piece: QueuedRequest, result: Accepted, tally: DeliveryTally) -> None:
         tally.accepted += result.accepted

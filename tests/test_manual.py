@@ -14,7 +14,7 @@ import click
 import promql_parser
 import pytest
 
-from exporter.cli.root import main
+from tests.documents import PROGRAM, fences, parse_command
 from tests.otlp.test_keep_names import ARTICLE_QUERIES
 
 if TYPE_CHECKING:
@@ -22,17 +22,14 @@ if TYPE_CHECKING:
 
 MANUAL: Final = Path(__file__).parents[1] / "exporter/manual"
 PAGES: Final = sorted(page.name for page in MANUAL.glob("*.md"))
-PROGRAM: Final = "rollouts-exporter"
 RUN: Final = ("check", "config", "series", "gate render", "gate lint")
 """Commands that need neither a cluster nor a store."""
 FILES: Final = ("token", "read-token", "gate.yaml", "rollout.yaml", "secret.yaml", "validation.yaml", "provider.yaml")
-_BLOCK: Final = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME: Final = re.compile(r"# (\S+\.yaml)\n")
 
 
 def blocks(page: str, language: str) -> list[str]:
-    text = (MANUAL / page).read_text()
-    return [block for kind, block in _BLOCK.findall(text) if kind == language]
+    return fences(MANUAL / page, language)
 
 
 def commands(page: str) -> Iterator[str]:
@@ -49,29 +46,21 @@ def arguments_of(command: str) -> list[str] | None:
     return shlex.split(command.partition(" > ")[0].partition(" && ")[0])[1:]
 
 
-def parse(command: click.Command, name: str, arguments: list[str], parent: click.Context | None = None) -> str:
-    """Parse arguments down to a command without running it; return its path."""
-    context = command.make_context(name, arguments, parent=parent)
-    if not isinstance(command, click.Group) or not context._protected_args:
-        return name
-    sub_name, sub_command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-    assert sub_command
-    return f"{name} {parse(sub_command, sub_name or '', rest, context)}".removeprefix(f"{PROGRAM} ")
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_the_exporter_parses(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for file in FILES:
         Path(file).touch()
-    parsed = [parse(main, PROGRAM, list(arguments)) for arguments in map(arguments_of, commands(page)) if arguments]
+    parsed = [arguments for arguments in map(arguments_of, commands(page)) if arguments]
+    for arguments in parsed:
+        parse_command(arguments)
     assert parsed
 
 
 def test_a_command_that_does_not_exist_would_be_found() -> None:
     for wrong in (["last9", "appply"], ["gate", "render", "--clusterid", "x"]):
         with pytest.raises(click.UsageError):
-            parse(main, PROGRAM, wrong)
+            parse_command(wrong)
 
 
 @pytest.mark.slow

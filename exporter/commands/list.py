@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.commands.explain import rollout_name, rollout_sentence
 from exporter.commands.printable import printable
+from exporter.commands.rollout_source import step_place
 from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
 
@@ -80,12 +81,8 @@ def _cells(rollout: RolloutObject, page: RolloutsPage) -> tuple[str, ...]:
 
 
 def _step(rollout: RolloutObject) -> str:
-    step, stopped_at = rollout["step"], rollout["stopped_at"]
-    if not step:
-        return "-"
-    # An abort sets the index back to 0.
-    index = step["index"] if stopped_at is None else stopped_at
-    return f"{min(index + 1, step['of'])}/{step['of']}"
+    place = step_place(rollout)
+    return f"{place[0]}/{place[1]}" if place else "-"
 
 
 def _canary(rollout: RolloutObject) -> str:

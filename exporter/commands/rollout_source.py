@@ -159,3 +159,13 @@ class RecordedRollouts(_TrackedRollouts):
 
     async def close(self) -> None:
         """Close nothing."""
+
+
+def step_place(rollout: RolloutObject) -> tuple[int, int] | None:
+    """Return the step, counted from 1, or where the update stopped, and the number of steps; None without one."""
+    step, stopped_at = rollout["step"], rollout["stopped_at"]
+    if not step:
+        return None
+    # An abort sets the index back to 0.
+    index = step["index"] if stopped_at is None else stopped_at
+    return min(index + 1, step["of"]), step["of"]

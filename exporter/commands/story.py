@@ -9,6 +9,7 @@ from exporter.commands.printable import printable
 from exporter.commands.timeline import clock_text, day_text, text_of, time_text, type_text
 from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
+from exporter.rollouts.events.model import ATTEMPT_BEGINNINGS
 from exporter.rollouts.events.wording import image_texts
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from exporter.commands.events import HeldTransitions
     from exporter.commands.timeline import TransitionObject
 
-_BEGINNINGS: Final = frozenset({"update_started", "retried"})
 _RESULTS: Final = ("promoted", "aborted", "rolled_back", "superseded")
 _MARKDOWN: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})
 
@@ -56,7 +56,7 @@ def _attempts(transitions: Iterable[TransitionObject]) -> Iterator[list[Transiti
     """Group the transitions by attempt: from the start of an update, or a retry, to its end; others are left out."""
     attempt: list[TransitionObject] = []
     for transition in transitions:
-        if transition["type"] in _BEGINNINGS or (not attempt and transition["type"] in _RESULTS):
+        if transition["type"] in ATTEMPT_BEGINNINGS or (not attempt and transition["type"] in _RESULTS):
             if attempt:
                 yield attempt
             attempt = [transition]
@@ -80,7 +80,7 @@ def _attempt_table(attempts: Iterable[Sequence[TransitionObject]]) -> Iterator[s
         cells = (
             first.get("revision", ""),
             image_texts(first) or image_texts(last),
-            clock_text(first) if first["type"] in _BEGINNINGS else "before",
+            clock_text(first) if first["type"] in ATTEMPT_BEGINNINGS else "before",
             type_text(last) if ended else "under way",
             duration_text(seconds) if seconds is not None else "",
             last.get("cause", "").replace("_", " ") if ended else "",

@@ -225,3 +225,8 @@ class Settings(Section):
         for key, other in (ENVIRONMENT_ATTRIBUTES, ENVIRONMENT_ATTRIBUTES[::-1]):
             attributes.setdefault(key, attributes.get(other, OMITTED))
         return {key: value for key, value in sorted(attributes.items()) if value not in {"", OMITTED}}
+
+
+def cluster_name(identity: Mapping[str, str]) -> str:
+    """Return the name of the cluster in what `Settings.identity` returns, "" without one; either attribute has it."""
+    return next((identity[key] for key in CLUSTER_ATTRIBUTES if identity.get(key)), "")

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
+from exporter.config.settings import cluster_name
 from exporter.rollouts.persistence import StateRowEncoder, decode_rows
 from exporter.self_metrics import OwnMetric
 from exporter.storage.model import CycleCommit, StorageConfig, StorageLimits
@@ -37,9 +38,8 @@ def storage_config(settings: Settings) -> StorageConfig:
         patience=section.patience,
         reserve=section.reserve,
     )
-    # Either attribute names the cluster; the state of another cluster is not used.
-    cluster = identity.get("k8s.cluster.name") or identity.get("cluster") or ""
-    return StorageConfig(section.directory, limits, section.fsync, cluster)
+    # The state of another cluster is not used.
+    return StorageConfig(section.directory, limits, section.fsync, cluster_name(identity))
 
 
 def read_state(storage: Storage) -> TrackerState:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from aiohttp import web
 
 from exporter.web.model import FleetQuery, SortKey, Urgency
-from exporter.web.openapi import MAX_LIMIT, MAX_TEXT, ROLLOUT_MEMBERS, document
+from exporter.web.openapi import MAX_LIMIT, ROLLOUT_MEMBERS, document
 from exporter.web.page_routes import SharedPages
+from exporter.web.pages.query import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -122,20 +122,22 @@ class EventHandlers:
             while not self._stopping.is_set():
                 await write_part(request, response, b"".join(map(_message, events)) or b": nothing new\n\n")
                 filters = replace(filters, after=events[-1].sequence if events else filters.after)
-                await self._wait(next_commit)
+                await wait_for_either(next_commit, self._stopping)
                 next_commit = self._source.next_commit
                 events = ()
                 with suppress(EventsUnavailableError):  # the disk may answer again; nothing is lost by then
                     events = await self._source.read(filters)
         return response
 
-    async def _wait(self, next_commit: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (next_commit, self._stopping)]
-        try:
-            await asyncio.wait(waits, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+
+async def wait_for_either(news: asyncio.Event, stopping: asyncio.Event) -> None:
+    """Wait until there is something to send, the server stops, or a sign of life is due."""
+    waits = [asyncio.ensure_future(event.wait()) for event in (news, stopping)]
+    try:
+        await asyncio.wait(waits, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def write_part(request: web.Request, response: web.StreamResponse, data: bytes, *, prepare: bool = False) -> None:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter import __version__
 from exporter.web.model import SortKey, Urgency
+from exporter.web.pages.query import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_LIMIT: Final = 1_000
 """Rollouts in one answer with a query: some 50 ms of explaining."""
-MAX_TEXT: Final = 200
-"""Characters of a filter."""
 _STRING: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _COUNT: Final = {"type": "integer", "minimum": 0}

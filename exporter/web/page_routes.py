@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
-from exporter.web.events import KEEPALIVE_SECONDS, STREAM_TYPE, write_part
+from exporter.web.events import STREAM_TYPE, wait_for_either, write_part
 from exporter.web.pages.favicon import favicon
 from exporter.web.pages.query import fleet_query, timeline_query
 from exporter.web.shared_page import SharedPage
@@ -201,7 +201,7 @@ class PageRoutes:
             next_cycle = self._provider.next_cycle
             await write_part(request, response, await self._message())
             while not (next_cycle.is_set() or self._stopping.is_set()):
-                await self._wait(next_cycle)
+                await wait_for_either(next_cycle, self._stopping)
                 if not next_cycle.is_set():
                     await write_part(request, response, b": nothing new\n\n")
 
@@ -218,14 +218,6 @@ class PageRoutes:
             "interval": provider.interval,
         }
         return f"event: cycle\ndata: {json.dumps(event)}\n\n".encode()
-
-    async def _wait(self, next_cycle: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (next_cycle, self._stopping)]
-        try:
-            await asyncio.wait(waits, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 def _asset(name: str) -> str:

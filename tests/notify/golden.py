@@ -34,7 +34,7 @@ def event_bodies(recordings: Recordings, name: str, variant: str = "full") -> It
 
 
 def markers(recordings: Recordings, name: str) -> str:
-    """Return a line for each event of a recording: time, rollout, name, state, and what the labels tell apart."""
+    """Return a line for each event of a recording: time, rollout, name, state, and the labels that distinguish it."""
     lines = []
     for body in event_bodies(recordings, name):
         event = json.loads(body)

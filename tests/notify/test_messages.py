@@ -21,7 +21,7 @@ from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.notify.golden import GOLDEN_FOLDER, NAMES, event_bodies, markers
 from tests.recorded import EXPLAINED_NAMES
-from tests.rollouts.stored import StoredRows
+from tests.rollouts.stored import StoredRows, transitions_of_restarts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,12 +56,8 @@ def test_each_deployment_starts_once_and_stops_at_most_once(explained_recordings
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["analysis-1.10.2", "superseded-1.9.3", "storm-34-1.9.3"])
 def test_a_restart_at_any_frame_makes_the_same_bytes(explained_recordings: Recordings, name: str) -> None:
-    stored, bodies = StoredRows(), []
-    for tick in explained_recordings.ticks(name, "full"):
-        tracker = RolloutTracker(explained_recordings.policy, stored.restart())
-        tracker.process(tick.timestamp, tick.results)
-        stored.commit(tracker.state)
-        bodies += [body for each in tracker.status.transitions for body in change_events(each, NAMES, marks=True)]
+    transitions = transitions_of_restarts(explained_recordings, name)
+    bodies = [body for each in transitions for body in change_events(each, NAMES, marks=True)]
     assert bodies == list(event_bodies(explained_recordings, name))
 
 

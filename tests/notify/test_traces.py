@@ -14,11 +14,10 @@ from opentelemetry.semconv.attributes import error_attributes
 from exporter.notify.destinations.otlp_traces import trace_request
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.rollouts.events.recognise import MAX_HISTORY, continue_history
-from exporter.rollouts.tracker import RolloutTracker
 from tests.notify.golden import event_bodies
 from tests.notify.traces import GOLDEN_FOLDER, IDENTITY, NAMES, labels_of, spans_of, trace_bodies, trace_text
 from tests.recorded import EXPLAINED_NAMES
-from tests.rollouts.stored import StoredRows
+from tests.rollouts.stored import transitions_of_restarts
 
 if TYPE_CHECKING:
     from exporter.rollouts.model import AttemptEvent
@@ -86,12 +85,8 @@ def test_an_abort_is_an_error_with_its_cause(explained_recordings: Recordings) -
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "superseded-1.9.3"])
 def test_a_restart_at_any_frame_makes_the_same_bytes(explained_recordings: Recordings, name: str) -> None:
-    stored, bodies = StoredRows(), []
-    for tick in explained_recordings.ticks(name, "full"):
-        tracker = RolloutTracker(explained_recordings.policy, stored.restart())
-        tracker.process(tick.timestamp, tick.results)
-        stored.commit(tracker.state)
-        bodies += [body for each in tracker.status.transitions for body in trace_request(each, IDENTITY, "prod-1")]
+    transitions = transitions_of_restarts(explained_recordings, name)
+    bodies = [body for each in transitions for body in trace_request(each, IDENTITY, "prod-1")]
     assert bodies == trace_bodies(explained_recordings, name)
 
 

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from exporter.commands.series import DERIVED_FAMILY_NAMES
 from exporter.rollouts.persistence import StateRowEncoder, decode_rows
+from exporter.rollouts.tracker import RolloutTracker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from exporter.metrics import MetricsSnapshot
+    from exporter.rollouts.events.model import ReportedTransition
     from exporter.rollouts.persistence import RowChanges
     from exporter.rollouts.tracker import TrackerState
+    from tests.recorded import Recordings
 
 Samples = dict[str, tuple[float, float]]
 
@@ -51,3 +56,13 @@ def after_restart(state: TrackerState) -> TrackerState:
     stored = StoredRows()
     stored.commit(state)
     return stored.restart()
+
+
+def transitions_of_restarts(recordings: Recordings, name: str) -> Iterator[ReportedTransition]:
+    """Yield the transitions of a recording, from a tracker that is restarted at each frame."""
+    stored = StoredRows()
+    for tick in recordings.ticks(name, "full"):
+        tracker = RolloutTracker(recordings.policy, stored.restart())
+        tracker.process(tick.timestamp, tick.results)
+        stored.commit(tracker.state)
+        yield from tracker.status.transitions

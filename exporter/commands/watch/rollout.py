@@ -21,6 +21,7 @@ from exporter.commands.watch.state import is_away
 from exporter.commands.watch.texts import percent
 from exporter.commands.watch.view import View, cell, packed, wrapped
 from exporter.durations import duration as duration_text
+from exporter.rollouts.events.model import ATTEMPT_BEGINNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _RECENT: Final = 8
 """Transitions that are shown; `story` has all."""
-_BEGINNINGS: Final = frozenset({"update_started", "retried"})
 _STEP_MARKS: Final = {"done": "·", "current": "▸", "stopped": "✗", "ahead": " "}
 
 
@@ -89,9 +89,12 @@ def _reached_steps(rollout: RolloutObject) -> list[Mapping[str, Any]]:
     """Return the steps of the present attempt that the recent events show, with the time spent in each so far."""
     reached: list[tuple[float, Mapping[str, Any]]] = []
     for event in rollout.get("events") or ():
-        if event["type"] in _BEGINNINGS:
+        if event["type"] in ATTEMPT_BEGINNINGS:
             reached = []
-        if event["type"] in {*_BEGINNINGS, "step_reached"} and event.get("step", {}).get("kind", "done") != "done":
+        if (
+            event["type"] in {*ATTEMPT_BEGINNINGS, "step_reached"}
+            and event.get("step", {}).get("kind", "done") != "done"
+        ):
             reached.append((event["at"], event["step"]))
     if not rollout["step"] or not reached:
         return []

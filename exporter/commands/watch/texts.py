@@ -1,9 +1,10 @@
-"""What is said of a rollout in a few words: step, share, versions, pods, phase."""
+"""A rollout in a few words: step, share, versions, pods, phase."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.commands.rollout_source import step_place
 from exporter.commands.watch.state import is_away, set_weight, urgency
 from exporter.durations import duration as duration_text
 from exporter.rollouts.events.wording import image_texts
@@ -25,12 +26,10 @@ def phase_text(rollout: RolloutObject, now: float) -> str:
 
 def step_text(rollout: RolloutObject) -> str:
     """Return the step, counted from 1, or where the update stopped; "" without one."""
-    step, stopped_at = rollout["step"], rollout["stopped_at"]
-    if not step:
+    place = step_place(rollout)
+    if not place:
         return ""
-    # An abort sets the index back to 0.
-    index = step["index"] if stopped_at is None else stopped_at
-    return f"step {min(index + 1, step['of'])} of {step['of']}{'' if stopped_at is None else ', stopped'}"
+    return f"step {place[0]} of {place[1]}{'' if rollout['stopped_at'] is None else ', stopped'}"
 
 
 def has_share(rollout: RolloutObject) -> bool:

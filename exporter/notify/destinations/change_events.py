@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter import log
+from exporter.config.settings import cluster_name
 from exporter.config.values import matches_any
 from exporter.metrics import Failure
 from exporter.net.last9 import ApiAccount, BusyFailure, Last9Client
@@ -19,7 +20,7 @@ from exporter.notify.http import ReloadedSecret, classify_message
 from exporter.notify.model import MessageDestination, attempt_id, time_text
 from exporter.otlp.result import Accepted, Blocked, Retryable
 from exporter.otlp.transport.http_status import retry_after
-from exporter.rollouts.events.model import TransitionType
+from exporter.rollouts.events.model import ATTEMPT_BEGINNINGS, TransitionType
 from exporter.rollouts.inputs.kube_state_metrics import exposed_label
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ RESULTS: Final = {
     TransitionType.DELETED: "cancelled",
 }
 """What ends an update, with the attribute `result`; success and failure are the words of Last9's own plugins."""
-BEGINNINGS: Final = frozenset({TransitionType.UPDATE_STARTED, TransitionType.RETRIED})
 MARKS: Final = {
     TransitionType.STEP_REACHED: ("deployment_step", _START),
     TransitionType.PAUSED: ("deployment_pause", _START),
@@ -88,7 +88,7 @@ def change_events(transition: ReportedTransition, names: EventNames, *, marks: b
     kind = transition.type
     if transition.rollout is None or transition.attempt is None:
         return
-    if kind in BEGINNINGS:
+    if kind in ATTEMPT_BEGINNINGS:
         yield _body(transition, names, _DEPLOYMENT, _START)
     elif kind in RESULTS:
         window = max(transition.timestamp - transition.attempt[0], 0.0)
@@ -154,8 +154,7 @@ def configured(settings: Settings) -> Iterator[MessageDestination]:
     if not section.enabled:
         return
     environment = identity.get("deployment.environment") or identity.get("deployment.environment.name") or ""
-    cluster = identity.get("k8s.cluster.name") or identity.get("cluster") or ""
-    names = EventNames(cluster, environment, section)
+    names = EventNames(cluster_name(identity), environment, section)
     client = DryRunClient() if section.dry_run else ChangeEventsClient(settings)
     yield MessageDestination(
         NAME, lambda transition: change_events(transition, names, marks=section.marks), client

@@ -9,7 +9,7 @@ from exporter import log
 from exporter.net.tls import ClientTlsLoader
 from exporter.notify.http import HttpMessageClient, HttpTarget, ReloadedSecret
 from exporter.notify.model import MessageDestination
-from exporter.rollouts.events.model import TransitionType
+from exporter.rollouts.events.model import ATTEMPT_BEGINNINGS, ATTEMPT_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,21 +19,18 @@ if TYPE_CHECKING:
 
 NAME: Final = "grafana"
 _PATH: Final = "/api/annotations"
-_BEGINNINGS: Final = frozenset({TransitionType.UPDATE_STARTED, TransitionType.RETRIED})
-_ENDS: Final = frozenset({
-    TransitionType.PROMOTED,
-    TransitionType.ABORTED,
-    TransitionType.ROLLED_BACK,
-    TransitionType.SUPERSEDED,
-})  # fmt: skip # a table
 
 
 def update_annotations(transition: ReportedTransition, tags: Sequence[str]) -> Iterator[bytes]:
     """Yield the annotation of a transition, times in milliseconds; none if the beginning of its update was not seen."""
-    if transition.rollout is None or transition.attempt is None or transition.type not in _BEGINNINGS | _ENDS:
+    if (
+        transition.rollout is None
+        or transition.attempt is None
+        or transition.type not in ATTEMPT_BEGINNINGS | ATTEMPT_ENDS
+    ):
         return
     times = {"time": round(transition.timestamp * 1000)}
-    if transition.type in _ENDS:
+    if transition.type in ATTEMPT_ENDS:
         times = {"time": round(transition.attempt[0] * 1000), "timeEnd": times["time"]}
     namespace, name = transition.rollout
     text = f"{namespace}/{name}: {transition.sentence}"

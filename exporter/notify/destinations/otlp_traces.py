@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from exporter.config.settings import cluster_name
 from exporter.notify.model import MessageDestination, attempt_id, identifier
 from exporter.notify.otlp import SCOPE, TRACES, OtlpMessageClient, rollout_attributes
 from exporter.otlp.encode.protobuf import attributes, nanoseconds
@@ -238,5 +239,5 @@ def configured(settings: Settings) -> Iterator[MessageDestination]:
     """Yield the destination, if traces are pushed."""
     if settings.otlp.traces and settings.otlp.endpoint is not None:
         identity, client = settings.identity(), OtlpMessageClient(settings, "traces")
-        cluster = identity.get("k8s.cluster.name") or identity.get("cluster") or ""
+        cluster = cluster_name(identity)
         yield MessageDestination(TRACES, lambda transition: trace_request(transition, identity, cluster), client)

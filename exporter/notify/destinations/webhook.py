@@ -9,6 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.notify import TEMPLATES
+from exporter.config.settings import cluster_name
 from exporter.net.tls import ClientTlsLoader
 from exporter.notify.http import HttpMessageClient, HttpTarget, ReloadedSecret
 from exporter.notify.model import MessageDestination, attempt_id, identifier, time_text
@@ -66,8 +67,7 @@ def templated(transition: ReportedTransition, cluster: str, template: str) -> st
 
 def configured(settings: Settings) -> Iterator[MessageDestination]:
     """Yield a destination for each webhook."""
-    identity = settings.identity()
-    cluster = identity.get("k8s.cluster.name") or identity.get("cluster") or ""
+    cluster = cluster_name(settings.identity())
     for webhook in settings.webhooks:
         yield _destination(webhook, cluster)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,16 @@ class TransitionType(StrEnum):
     RECOVERED = "recovered"
     DELETED = "deleted"
     LEADER_CHANGED = "leader_changed"
+
+
+ATTEMPT_BEGINNINGS: Final = frozenset({TransitionType.UPDATE_STARTED, TransitionType.RETRIED})
+ATTEMPT_ENDS: Final = frozenset({
+    TransitionType.PROMOTED,
+    TransitionType.ABORTED,
+    TransitionType.ROLLED_BACK,
+    TransitionType.SUPERSEDED,
+})  # fmt: skip # a table
+"""The transitions that begin and end an attempt at an update; so does a deletion."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.events.model import ReportedTransition, TransitionType
+from exporter.rollouts.events.model import ATTEMPT_BEGINNINGS, ATTEMPT_ENDS, ReportedTransition, TransitionType
 from exporter.rollouts.events.sentences import leader_sentence, plain_sentence, run_details, run_sentence
 from exporter.rollouts.events.shown_state import PHASE
 from exporter.rollouts.explain.explain import explain
@@ -40,9 +40,6 @@ _RESULTS: Final = {
     Transition.SUPERSEDED: TransitionType.SUPERSEDED,
 }
 _BEGINNINGS: Final = frozenset({Transition.STARTED, Transition.SUPERSEDED})
-ATTEMPT_BEGINNINGS: Final = frozenset({TransitionType.UPDATE_STARTED, TransitionType.RETRIED})
-ATTEMPT_ENDS: Final = frozenset(_RESULTS.values())
-"""The transitions that begin and end an attempt at an update; so does a deletion."""
 MAX_HISTORY: Final = 256
 """Transitions of an attempt that are remembered: a trace of more spans is not readable, and state is written often."""
 _NO_RESUMPTION: Final = frozenset(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     """An object of /api/events."""
 
 MAX_MARKS: Final = 400
-"""Marks of a timeline, the newest ones: more cannot be told apart at any width."""
+"""Marks of a timeline, the newest ones: of more, some overlap at any width."""
 _MAX_TEXT: Final = 300
 """Characters of a mark's text."""
 UNKNOWN: Final = "unknown"

@@ -18,7 +18,7 @@ MAX_PAGE: Final = 100_000
 ZOOM_HOURS: Final = (0.25, 1.0, 3.0, 6.0, 12.0, 24.0, 72.0, 168.0)
 """Widths of a timeline, in hours."""
 USUAL_HOURS: Final = 6.0
-"""The width that is shown first: a working day's updates are wide enough to be told apart."""
+"""The width that is shown first: a working day's updates are wide enough to be separate."""
 
 
 def fleet_query(parameters: Mapping[str, str]) -> FleetQuery:

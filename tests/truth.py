@@ -44,7 +44,6 @@ PAGE: Final = manual.FOLDER / "truth.md"
 UNEXPLAINED: Final = "UNEXPLAINED"
 LAGGING_WEIGHT: Final = "the router's weight lags behind the pods"
 UNREADY_PODS: Final = "the controllers' page does not show which revision's pods are ready"
-ONE_INTERVAL: Final = "a deploy ended and another began in one interval, which the counters alone do not put in order"
 AWAY: Final = "promoted and updated again while its controller was away, whose counters then started at 0"
 OLD_NUMBER: Final = "a rollback since the last scrape of pods counts again at the next scrape: a defect"
 REPLACED_SOONER: Final = "a revision was replaced between two frames, so that the objects do not show it"
@@ -71,13 +70,7 @@ KNOWN_CAUSES: Final = (
     ("basic-canary", "plain 15 s*", "shop/checkout", "fraction", UNREADY_PODS),
     ("promote-full", "plain 15 s apart", "shop/basic", "fraction", UNREADY_PODS),
     ("slow-ready", "no-state 15 s, pods 30 s apart", "pay/hung", "updates", OLD_NUMBER),
-    ("reborn", "[ap]* 15 s*", "shop/routed", "progress", ONE_INTERVAL),
-    ("reborn", "[ap]* 15 s*", "shop/routed", "updates", ONE_INTERVAL),
-    ("reborn", "[ap]* 15 s*", "blue/a", "updates", ONE_INTERVAL),
-    ("rollback", "[ap]* 15 s*", "shop/checkout", "progress", ONE_INTERVAL),
-    ("rollback", "[ap]* 15 s*", "shop/checkout", "fraction", ONE_INTERVAL),
-    ("rollback", "plain 15 s*", "shop/checkout", "roles", ONE_INTERVAL),
-    ("rollback", "[ap]* 15 s*", "shop/checkout", "updates", ONE_INTERVAL),
+    ("rollback", "plain 15 s*", "shop/checkout", "fraction", UNREADY_PODS),
     ("restart", "argo-only 15 s*", "shop/checkout", "updates", AWAY),
 )
 """Known causes of wrong answers: patterns of recording, variant and frames, rollout and question, and the cause."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
+
+import pytest
 
 from exporter.rollouts.tracker import RolloutTracker
 from tests.rollouts.pages import (
@@ -14,7 +17,18 @@ from tests.rollouts.pages import (
     status_page,
     update_results,
 )
-from tests.rollouts.test_lagging_sources import FIRST_DEPLOY, NEW, OLD, PAUSED, POLICY, SETTLED, fraction, in_progress
+from tests.rollouts.test_lagging_sources import (
+    FIRST_DEPLOY,
+    NEW,
+    OLD,
+    PAUSED,
+    POLICY,
+    SETTLED,
+    Watch,
+    changed,
+    fraction,
+    in_progress,
+)
 
 OLD_ALONE: Final = PageReplicaSet("old", 1, 4)
 
@@ -48,7 +62,57 @@ def test_pods_of_an_earlier_page_are_no_share_of_an_update_that_began_since_with
     away = tracker.process(1015, [failed_scrape(1015), status_page(1015, updating)])
     assert in_progress(away) == 1.0
     assert fraction(away) is None
-    shown = tracker.process(1030, [failed_scrape(1030), kube_page(1030, OLD, NEW), status_page(1030, updating)])
-    assert fraction(shown) == 0.25
+    with_pods = tracker.process(1030, [failed_scrape(1030), kube_page(1030, OLD, NEW), status_page(1030, updating)])
+    assert fraction(with_pods) == 0.25
     led = tracker.process(1045, [controller_page(1045, PAUSED), kube_page(1045, OLD, NEW), status_page(1045, updating)])
     assert fraction(led) == 0.25
+
+
+# Revisions
+
+
+def test_the_way_back_and_a_new_revision_in_one_interval_is_an_update_for_as_long_as_the_revision_has_steps_left() -> (
+    None
+):
+    watch = Watch()
+    watch.see_all((SETTLED,), (PAUSED,))
+    replaced = {"RolloutUpdated": 2, "SkipSteps": 1, "NewReplicaSetCreated": 1, "RolloutStepCompleted": 2}
+    snapshot = watch.see(changed(PAUSED, "Progressing", (4, 2, 3, 1), **replaced))
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {"rolled_back": 1}
+
+
+def test_a_new_revision_and_the_way_back_in_one_interval_is_no_update_once_the_stable_revision_has_all_pods() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (changed(PAUSED, "Paused", (4, 1, 5, 0)),))
+    replaced = {"RolloutUpdated": 2, "SkipSteps": 1, "NewReplicaSetCreated": 1}
+    snapshot = watch.see(changed(PAUSED, "Progressing", (4, 4, 5, 1), **replaced))
+    assert in_progress(snapshot) == 0.0
+    assert update_results(snapshot) == {"superseded": 1, "rolled_back": 1}
+
+
+# Objects
+
+
+def test_a_revision_that_was_counted_before_a_rollout_was_made_again_is_not_counted_as_its_next_one() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (PAUSED,))
+    # Deleted and made again: the controller goes on with the counters.
+    again = changed(PAUSED, "Progressing", (4, 0, 0, 0), RolloutDeleted=1, RolloutUpdated=1, NewReplicaSetCreated=1)
+    watch.see(again)
+    following = {"RolloutCompleted": 1, "RolloutUpdated": 1, "NewReplicaSetCreated": 1, "RolloutStepCompleted": 1}
+    assert in_progress(watch.see(changed(again, "Progressing", (4, 1, 5, 0), **following))) == 1.0
+
+
+@pytest.mark.parametrize("is_evicted", [False, True], ids=["in one interval", "after a page without it"])
+def test_pods_of_two_revisions_of_a_rollout_that_was_made_again_are_an_update(*, is_evicted: bool) -> None:
+    watch = Watch()
+    other = replace(SETTLED, name="other")
+    watch.see_all((SETTLED, other), (PAUSED, other))
+    counted = {"RolloutDeleted": 1, "RolloutUpdated": 2, "RolloutCompleted": 1, "NewReplicaSetCreated": 2}
+    again = changed(PAUSED, "Progressing", (4, 1, 4, 1), **counted)
+    if is_evicted:
+        watch.see(other)
+    assert in_progress(watch.see(again, other)) == 1.0
+    done = changed(again, "Completed", (4, 4, 4, 0), RolloutCompleted=1)
+    assert update_results(watch.see(done, other)) == {"promoted": 1}

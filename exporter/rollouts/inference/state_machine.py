@@ -259,9 +259,13 @@ def _reborn_state(
 ) -> RolloutState:
     """Return the first state of a rollout whose name another one had; that one's counters go on for 65 s."""
     state = _first_state(context, replace(observation, first_deploy=True), view)
-    # A promotion in this interval may be the new object's, which may have gone on to its next revision.
-    had_promotion = state.had_promotion or deltas.completions > 0
-    return replace(state, had_promotion=had_promotion, last_event_at=context.now - 0.001)
+    # Revisions and promotions of this interval may be the new object's.
+    return replace(
+        state,
+        had_revision=state.had_revision or deltas.updates > 0,
+        had_promotion=state.had_promotion or deltas.completions > 0,
+        last_event_at=context.now - 0.001,
+    )
 
 
 def _of_this_tick(observation: Observation, now: float) -> Observation:
@@ -312,6 +316,7 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         strategy=view.strategy,
         had_revision=not observation.first_deploy or _has_revision(view) or bool(result.hashes.current),
         had_promotion=_has_promotion(None, view)
+        or is_updating
         or not (observation.first_deploy or _is_in_first_deploy(observation, view)),
         replicas=view.replicas,
         pods_checksum=_pods_checksum(observation),

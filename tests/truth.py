@@ -54,7 +54,6 @@ KNOWN_CAUSES: Final = (
     ("dynamic-abort", "[anp]* all", "shop/whole", "fraction", LAGGING_WEIGHT),
     ("scale", "argo-only all", "shop/checkout", "fraction", LAGGING_WEIGHT),
     ("scale", "[anp]* all", "shop/search", "fraction", LAGGING_WEIGHT),
-    ("leader-failover", "full 15 s, pods 30 s apart", "shop/checkout", "fraction", UNREADY_PODS),
     (
         "basic-canary-ksm2.9.2",
         "* all",
@@ -65,7 +64,6 @@ KNOWN_CAUSES: Final = (
     # Two new revisions without pods appeared at once, and without allow-lists nothing gives their order.
     ("bare", "plain all", "pay/empty", "roles", "two revisions appeared between two frames, without their numbers"),
     ("bare", "*", "pay/empty", "updates", REPLACED_SOONER),
-    ("duplicate-metric-v1.9.1", "argo-only all", "*", "updates", "the recording mixes the frames of two clusters"),
     ("ksm-restart", "full all", "shop/checkout", "health", "the recording names the page from before the restart"),
     ("ephemeral", "no-state 15 s, pods 30 s apart", "shop/store", "roles", "promoted after the last scrape of pods"),
     ("two-installations", "[ap]* 15 s*", "shop/green-basic", "updates", AWAY),

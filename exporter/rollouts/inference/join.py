@@ -92,7 +92,10 @@ def _shows_ready_pods(observation: Observation, view: ControllerView, state: Rol
     hashes = state.hashes
     if observation.workload is None or not hashes.current or not hashes.stable:
         return False
-    if (observation.workload.observed_at >= now and state.pods_newer) or view.replicas is None:
+    is_of_tick = observation.workload.observed_at >= now
+    if view.replicas is None:  # nobody leads, so that nothing shows what became of earlier pods
+        return is_of_tick
+    if is_of_tick and state.pods_newer:
         return True
     pods = [pod for pod in observation.workload.pods if not pod.experiment]  # experiments' pods are in no gauge
     current, ready = sum(pod.hash == hashes.current for pod in pods), sum(pod.ready for pod in pods)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
 from exporter.rollouts.inference.revisions import (
@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from exporter.rollouts.inference.transitions import IntervalSummary
     from exporter.rollouts.model import RevisionHashes
 
+_HANDOVER: Final = 10.0
+"""Seconds for which nobody leads before a standby does, at least: it waits for the end of the lease, of 15 s."""
+_CLOCK_SKEW: Final = 5.0
+"""Seconds by which the clocks of exporter and controller may differ."""
+
 
 def advance(
     state: RolloutState | None, context: TickContext, observation: Observation, view: ControllerView
@@ -57,7 +62,7 @@ def advance(
     """Return the state of a rollout after a tick and its transitions; `view` is the observation's own."""
     if state is None:
         return _first_state(context, observation, view), ()
-    deltas = _event_deltas(state, view)
+    deltas = _event_deltas(state, context, view)
     if _is_reborn(state, observation, deltas):
         return _reborn_state(context, observation, view, deltas), ()
     evidence = Evidence(state, context.now, observation, view, deltas, context.has_rollout_state)
@@ -189,12 +194,14 @@ def without_future(state: RolloutState, now: float) -> RolloutState:
     )
 
 
-def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
+def _event_deltas(state: RolloutState, context: TickContext, view: ControllerView) -> EventDeltas:
     """Compare the event counters with the previous ones, without events that are already known.
 
     A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision or promotion that the hashes showed
     ahead of the counters is counted one tick late.
     """
+    if _led_beside(state, context, view):
+        return EventDeltas(process_restarted=True)
     deltas = event_deltas(state.event_counts, view.event_counts, same_process=state.process == view.process)
     is_known_update = not state.had_revision or state.ahead_of_counters
     if not state.had_promotion and not deltas.completions:
@@ -209,6 +216,15 @@ def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
         updates=max(deltas.updates - is_known_update, 0),
         completions=max(deltas.completions - is_known_promotion, 0),
     )
+
+
+def _led_beside(state: RolloutState, context: TickContext, view: ControllerView) -> bool:
+    """Return whether the process led already when the former one was seen to lead: that of another cluster, say.
+
+    What its counters show is no growth since then, and may be about other rollouts of the same names.
+    """
+    was_running = 0 < view.process.start_time < context.last_seen_at - _CLOCK_SKEW
+    return state.process != view.process and was_running and context.now - context.last_seen_at < _HANDOVER
 
 
 def _pods_checksum(observation: Observation) -> int:

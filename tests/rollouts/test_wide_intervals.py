@@ -10,6 +10,7 @@ import pytest
 from exporter.rollouts.tracker import RolloutTracker
 from tests.rollouts.pages import (
     PageReplicaSet,
+    PageRollout,
     PageStatus,
     controller_page,
     failed_scrape,
@@ -28,6 +29,7 @@ from tests.rollouts.test_lagging_sources import (
     changed,
     fraction,
     in_progress,
+    pods_by_role,
 )
 
 OLD_ALONE: Final = PageReplicaSet("old", 1, 4)
@@ -66,6 +68,61 @@ def test_pods_of_an_earlier_page_are_no_share_of_an_update_that_began_since_with
     assert fraction(with_pods) == 0.25
     led = tracker.process(1045, [controller_page(1045, PAUSED), kube_page(1045, OLD, NEW), status_page(1045, updating)])
     assert fraction(led) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("gauges", "phase", "share"),
+    [((4, 2, 3, 1), "Progressing", 1 / 3), ((4, 2, 4, 0), "Paused", 0.5), ((4, 0, 4, 0), "Abort", 0.0)],
+    ids=["fewer canary pods in an update", "others in a pause", "more canary pods in an abort"],
+)
+def test_pods_from_before_the_gauges_of_a_page_are_no_share_of_the_traffic(
+    gauges: tuple[int, int, int, int], phase: str, share: float
+) -> None:
+    watch = Watch()
+    unready = changed(PAUSED, "Progressing", (4, 1, 3, 1), RolloutPaused=-1)
+    watch.see_all((SETTLED, (OLD_ALONE,)), (unready, (OLD_ALONE, replace(NEW, pod_count=0))))
+    reason = {"Abort": "RolloutAborted", "Paused": "RolloutPaused"}.get(phase, "RolloutStepCompleted")
+    assert fraction(watch.see(changed(unready, phase, gauges, **{reason: 1}), (OLD, NEW))) == share
+
+
+def test_pods_from_after_the_gauges_of_a_page_are_the_share_of_the_traffic() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED, (OLD_ALONE,)), (PAUSED, (OLD, NEW)))
+    lagging = changed(PAUSED, "Progressing", (4, 1, 3, 1), RolloutResumed=1)
+    assert fraction(watch.see(lagging, (replace(OLD, pod_count=2), replace(NEW, pod_count=2)))) == 0.5
+
+
+# Revisions without numbers
+
+UNNUMBERED: Final = replace(OLD_ALONE, revision=None)
+NEW_ALONE: Final = PageReplicaSet("new", None, 4, created_at=2.0)
+
+
+def test_a_page_that_does_not_show_a_counted_promotion_gives_no_roles() -> None:
+    watch = Watch()
+    promoted = changed(SETTLED, RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1)
+    snapshot = watch.see_all((SETTLED, (UNNUMBERED,)), (promoted, (UNNUMBERED,)))
+    assert update_results(snapshot) == {"promoted": 1}
+    assert pods_by_role(snapshot) == {"unknown": 4}
+    assert pods_by_role(watch.see(promoted, (replace(UNNUMBERED, pod_count=0), NEW_ALONE))) == {"stable": 4}
+
+
+def test_of_two_replica_sets_made_in_one_second_that_with_pods_is_the_current_one() -> None:
+    watch = Watch()
+    watch.see(SETTLED, (UNNUMBERED,))
+    replaced = changed(SETTLED, "Progressing", (4, 1, 4, 1), RolloutUpdated=2, NewReplicaSetCreated=2)
+    first, second = replace(NEW_ALONE, hash="a", pod_count=0), replace(NEW_ALONE, hash="b", pod_count=1)
+    assert pods_by_role(watch.see(replaced, (first, second, UNNUMBERED))) == {"stable": 4, "canary": 1}
+
+
+def test_a_replica_set_with_all_pods_was_promoted_before_another_process_counts_the_next_revision() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED, (UNNUMBERED,)), (PAUSED, (UNNUMBERED, replace(NEW_ALONE, pod_count=1))))
+    watch.restart_controller()
+    following = PageRollout("Progressing", (4, 1, 4, 1), {"RolloutUpdated": 1, "NewReplicaSetCreated": 1})
+    snapshot = watch.see(following, (replace(UNNUMBERED, pod_count=0), NEW_ALONE))
+    assert update_results(snapshot) == {"promoted": 1}
+    assert pods_by_role(snapshot) == {"stable": 4}
 
 
 # Revisions

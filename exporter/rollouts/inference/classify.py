@@ -480,9 +480,10 @@ def _left_stable_again(evidence: Evidence, deltas: EventDeltas) -> bool:
     """
     view = evidence.view
     is_from_update = evidence.previous in (UpdateState.UPDATING, UpdateState.ABORTED)
-    if not (is_from_update and deltas.updates > 1 and deltas.new_replica_sets) or view.strategy != CANARY:
+    if not (is_from_update and deltas.updates > 1 and deltas.new_replica_sets and deltas.step_skips):
         return False
-    return view.phase == "Progressing" and view.replicas is not None and view.replicas.updated < view.replicas.desired
+    is_canary = view.strategy == CANARY and view.phase == "Progressing"
+    return is_canary and view.replicas is not None and view.replicas.updated < view.replicas.desired
 
 
 def _is_back(evidence: Evidence, deltas: EventDeltas) -> bool:

@@ -102,7 +102,7 @@ def advance(
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
         replicas=view.replicas,
         pods_checksum=checksum,
-        pods_newer=checksum != state.pods_checksum or (state.pods_newer and view.replicas == state.replicas),
+        pods_newer=_are_pods_newer(state, observation, view, result, checksum),
         weight=router_weight(evidence, result, effective_deltas) if has_router or context.has_router else None,
         uid=observation.status.uid if observation.status is not None and observation.status.uid else state.uid,
         paused_seconds=state.paused_seconds + (max(context.now - context.last_seen_at, 0.0) if was_paused else 0.0),
@@ -125,6 +125,9 @@ def _with_former_process(interval: IntervalSummary, state: RolloutState, result:
     # What the new process promoted without a new revision was an update of the former one.
     if state.update_state is result.update_state is UpdateState.SETTLED:
         return replace(interval, revisions=max(interval.revisions, interval.promotions))
+    stable_hashes = {state.hashes.stable, result.hashes.stable} - {""}
+    if state.update_state is UpdateState.UPDATING and len(stable_hashes) > 1:
+        return replace(interval, promotions=max(interval.promotions, 1))
     # A canary with all of its pods that does not pause is about to be promoted, before another revision comes.
     replicas = state.replicas
     if state.update_state is result.update_state is UpdateState.UPDATING and replicas is not None:
@@ -231,6 +234,31 @@ def _pods_checksum(observation: Observation) -> int:
     """Return a number that changes whenever a pod of the rollout comes, goes, becomes ready or unready."""
     pods = observation.workload.pods if observation.workload is not None else ()
     return zlib.crc32("\n".join([f"{pod.uid} {pod.ready}" for pod in pods]).encode())
+
+
+def _are_pods_newer(
+    state: RolloutState, observation: Observation, view: ControllerView, result: Classification, checksum: int
+) -> bool:
+    """Return whether the pods of a tick, of this `checksum`, changed later than the controller's gauges."""
+    if checksum == state.pods_checksum:
+        return state.pods_newer and view.replicas == state.replicas
+    return view.replicas == state.replicas or not _are_pods_behind(state, observation, view, result)
+
+
+def _are_pods_behind(
+    state: RolloutState, observation: Observation, view: ControllerView, result: Classification
+) -> bool:
+    """Return whether the pods of a tick show the rollout as it was before the gauges of that tick."""
+    replicas, workload = view.replicas, observation.workload
+    if replicas is None or workload is None or not result.hashes.current:
+        return False
+    if view.phase == "Paused" and not replicas.unavailable:
+        return True  # nothing moves in a pause: pods that its gauges do not count are those from before it
+    if state.replicas is None or replicas.desired != state.replicas.desired:
+        return False
+    # An update makes pods of its revision, and an abort removes them.
+    growth = replicas.updated - sum(pod.hash == result.hashes.current for pod in workload.pods)
+    return growth > 0 if result.update_state is UpdateState.UPDATING else growth < 0
 
 
 def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collection[str]) -> Mapping[str, float]:

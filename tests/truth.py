@@ -44,7 +44,6 @@ PAGE: Final = manual.FOLDER / "truth.md"
 UNEXPLAINED: Final = "UNEXPLAINED"
 LAGGING_WEIGHT: Final = "the router's weight lags behind the pods"
 AWAY: Final = "promoted and updated again while its controller was away, whose counters then started at 0"
-OLD_NUMBER: Final = "a rollback since the last scrape of pods counts again at the next scrape: a defect"
 REPLACED_SOONER: Final = "a revision was replaced between two frames, so that the objects do not show it"
 KNOWN_CAUSES: Final = (
     # [anp]*: all variants but the full one.
@@ -61,9 +60,7 @@ KNOWN_CAUSES: Final = (
     ),
     ("bare", "*", "pay/empty", "updates", REPLACED_SOONER),
     ("ksm-restart", "full all", "shop/checkout", "health", "the recording names the page from before the restart"),
-    ("ephemeral", "no-state 15 s, pods 30 s apart", "shop/store", "roles", "promoted after the last scrape of pods"),
     ("two-installations", "argo-only 15 s*", "shop/green-basic", "updates", AWAY),
-    ("slow-ready", "no-state 15 s, pods 30 s apart", "pay/hung", "updates", OLD_NUMBER),
     ("restart", "argo-only 15 s*", "shop/checkout", "updates", AWAY),
 )
 """Known causes of wrong answers: patterns of recording, variant and frames, rollout and question, and the cause."""

@@ -148,6 +148,16 @@ def test_a_new_revision_and_the_way_back_in_one_interval_is_no_update_once_the_s
     assert update_results(snapshot) == {"superseded": 1, "rolled_back": 1}
 
 
+def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revision_of_the_next_page() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED, (OLD_ALONE,)), (PAUSED, (OLD, NEW)))
+    back = changed(PAUSED, "Completed", (4, 4, 4, 0), RolloutUpdated=1, SkipSteps=1)
+    assert update_results(watch.see(back)) == {"rolled_back": 1}
+    following = changed(back, RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1)
+    sets = (replace(OLD, revision=3, pod_count=0), PageReplicaSet("next", 4, 4, created_at=3.0))
+    assert update_results(watch.see(following, sets)) == {"rolled_back": 1, "promoted": 1}
+
+
 # Objects
 
 

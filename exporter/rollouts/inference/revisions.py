@@ -95,7 +95,9 @@ def carry_forward(update_state: UpdateState, previous: RevisionHashes, deltas: E
         # A restarted controller may have promoted another revision before it ended.
         is_known = deltas is None or not deltas.process_restarted
         settled = _hash_when_settled(previous, deltas) if is_known else ""
-        return RevisionHashes(settled, settled, previous.newest_created_at, previous.number if settled else 0)
+        # The stable revision, taken up again, has another number than it had, and than the one that it replaced.
+        number = previous.number if settled == previous.current else 0
+        return RevisionHashes(settled, settled, previous.newest_created_at, number)
     if deltas is None or deltas.completions:
         return RevisionHashes(newest_created_at=previous.newest_created_at)
     is_unseen = deltas.updates > 0 or (previous.current == previous.stable and update_state is not UpdateState.UNKNOWN)

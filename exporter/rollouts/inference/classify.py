@@ -188,10 +188,11 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     if not ordered:
         return None
     is_behind = _is_status_behind(evidence, ordered)
-    shown = deltas
     if deltas is not None and not is_behind and _awaits_promotion(evidence):
-        shown = replace(deltas, completions=deltas.completions - 1)
-    hashes = revisions.hashes_by_revision(ordered, view, evidence.previous, evidence.hashes, shown, is_behind=is_behind)
+        deltas = replace(deltas, completions=deltas.completions - 1)
+    hashes = revisions.hashes_by_revision(
+        ordered, view, evidence.previous, evidence.hashes, deltas, is_behind=is_behind
+    )
     if not hashes.stable or not hashes.current:
         return None
     if _is_aborted_by_user(evidence) and hashes.current == evidence.hashes.current != hashes.stable:
@@ -209,9 +210,9 @@ def _is_status_behind(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
     """
     if evidence.is_overdue or len(ordered) == 1:
         return False
-    shown = _shows_creation(evidence, ordered)
-    if shown is not None:
-        return not shown and evidence.hashes.current == ordered[-2].hash
+    is_written = _is_creation_over(evidence, ordered)
+    if is_written is not None:
+        return not is_written and evidence.hashes.current == ordered[-2].hash
     return (
         revisions.is_status_behind(ordered, evidence.hashes.current, evidence.view, evidence.replicas_before)
         or _shows_former_abort(evidence)
@@ -219,7 +220,7 @@ def _is_status_behind(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
     )
 
 
-def _shows_creation(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | None:
+def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | None:
     """Return whether the reconciliation is over that created the newest ReplicaSet; None if that is unknown."""
     newest, since = ordered[-1], evidence.reconciling_since
     is_youngest = all(newest.created_at > replica_set.created_at for replica_set in ordered[:-1])
@@ -435,9 +436,9 @@ def _by_revision_events(evidence: Evidence, deltas: EventDeltas) -> _Verdict:
 
 def _before_promotion(evidence: Evidence, deltas: EventDeltas) -> _Verdict:
     """Classify a rollout whose last promotion is counted, but not in the status yet."""
-    shown = replace(deltas, completions=deltas.completions - 1)
-    if shown.completions or shown.updates:
-        return (*_by_event_counts(replace(evidence, deltas=shown), shown), _PROMOTION_EVENTS)
+    before = replace(deltas, completions=deltas.completions - 1)
+    if before.completions or before.updates:
+        return (*_by_event_counts(replace(evidence, deltas=before), before), _PROMOTION_EVENTS)
     reason = NOTHING_NEW if evidence.previous is UpdateState.UPDATING else "RolloutCompleted counted: about to end"
     return UpdateState.UPDATING, reason, _PROMOTION_EVENTS
 

@@ -7,6 +7,16 @@ from typing import Final
 
 import pytest
 
+from exporter.rollouts.inference.revisions import hashes_by_revision
+from exporter.rollouts.model import (
+    ControllerProcess,
+    ControllerView,
+    EventDeltas,
+    ReplicaCounts,
+    ReplicaSet,
+    RevisionHashes,
+    UpdateState,
+)
 from exporter.rollouts.tracker import RolloutTracker
 from tests.rollouts.pages import (
     PageReplicaSet,
@@ -146,6 +156,26 @@ def test_a_new_revision_and_the_way_back_in_one_interval_is_no_update_once_the_s
     snapshot = watch.see(changed(PAUSED, "Progressing", (4, 4, 5, 1), **replaced))
     assert in_progress(snapshot) == 0.0
     assert update_results(snapshot) == {"superseded": 1, "rolled_back": 1}
+
+
+@pytest.mark.parametrize(
+    ("replica_sets", "remembered", "stable"),
+    [
+        # hash, number, created at, pods; the last one is not the current one yet
+        ([("old", 1, 1.0, 1), ("new", 3, 3.0, 1), ("mid", 4, 2.0, 4)], "mid", "mid"),
+        ([("new", 2, 2.0, 1), ("old", 3, 1.0, 4)], "", "old"),
+        ([("old", 1, 1.0, 4), ("new", 2, 2.0, 1), ("next", 3, 3.0, 1)], "", "old"),
+    ],
+    ids=["remembered, beside others with pods", "not remembered, taken up again", "not remembered, beside a new one"],
+)
+def test_the_stable_revision_is_found_while_the_status_is_behind_the_newest_replica_set(
+    replica_sets: list[tuple[str, int, float, int]], remembered: str, stable: str
+) -> None:
+    ordered = [ReplicaSet(name, number, created, pods, pods) for name, number, created, pods in replica_sets]
+    view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Paused", ReplicaCounts(4, 1, 5, 0))
+    previous = RevisionHashes("new", remembered)
+    hashes = hashes_by_revision(ordered, view, UpdateState.UPDATING, previous, EventDeltas(updates=1), is_behind=True)
+    assert (hashes.current, hashes.stable) == ("new", stable)
 
 
 def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revision_of_the_next_page() -> None:

@@ -29,11 +29,13 @@ from tests.rollouts.pages import (
     update_results,
 )
 from tests.rollouts.test_lagging_sources import (
+    APPLIED,
     FIRST_DEPLOY,
     NEW,
     OLD,
     PAUSED,
     POLICY,
+    ROUTED,
     SETTLED,
     Watch,
     changed,
@@ -100,6 +102,37 @@ def test_pods_from_after_the_gauges_of_a_page_are_the_share_of_the_traffic() -> 
     watch.see_all((SETTLED, (OLD_ALONE,)), (PAUSED, (OLD, NEW)))
     lagging = changed(PAUSED, "Progressing", (4, 1, 3, 1), RolloutResumed=1)
     assert fraction(watch.see(lagging, (replace(OLD, pod_count=2), replace(NEW, pod_count=2)))) == 0.5
+
+
+# Weights of a router, without rollout state
+
+HALF: Final = changed(
+    APPLIED, "Paused", (10, 5, 10, 0), TrafficWeightUpdated=2, RolloutStepCompleted=1, RolloutPaused=1
+)
+"""With dynamicStableScale, so that the stable pods are fewer."""
+
+
+@pytest.mark.parametrize("pods", [(), (replace(OLD, pod_count=5), replace(NEW, pod_count=5))], ids=["none", "shown"])
+def test_on_the_way_back_the_weight_is_held_until_its_change_is_counted(pods: tuple[PageReplicaSet, ...]) -> None:
+    watch = Watch()
+    before = ((replace(OLD, pod_count=10),), pods) if pods else ()
+    watch.see_all((ROUTED, *before[:1]), (APPLIED, *before[:1]))
+    assert fraction(watch.see(HALF, *before[1:])) == 0.5
+    back = changed(HALF, "Progressing", (10, 10, 10, 5), RolloutUpdated=1, SkipSteps=1)
+    sets = [(replace(OLD, revision=3, pod_count=10), replace(NEW, pod_count=5))] if pods else []
+    assert fraction(watch.see(back, *sets)) == 0.5
+    assert fraction(watch.see(changed(back, "Progressing", (10, 10, 13, 2)), *sets)) == 0.5
+    counted = changed(back, "Progressing", (10, 10, 14, 1), TrafficWeightUpdated=1)
+    assert (fraction(watch.see(counted, *sets)) or 0.0) < 0.5
+    assert fraction(watch.see(changed(counted, "Completed", (10, 10, 10, 0)), *sets)) == 0.0
+
+
+def test_a_weight_is_narrowed_once_a_rollout_that_was_scaled_in_a_pause_has_its_pods() -> None:
+    watch = Watch()
+    fifth = changed(APPLIED, "Paused", (6, 2, 8, 0), TrafficWeightUpdated=2, RolloutStepCompleted=1, RolloutPaused=1)
+    assert fraction(watch.see_all((replace(ROUTED, replicas=(6, 6, 6, 0)),), (APPLIED,), (fifth,))) == 2 / 6
+    watch.see(changed(fifth, replicas=(9, 2, 8, 3)))
+    assert fraction(watch.see(changed(fifth, replicas=(9, 2, 11, 0)))) == 2 / 9
 
 
 # Revisions without numbers

@@ -135,6 +135,16 @@ def test_a_weight_is_narrowed_once_a_rollout_that_was_scaled_in_a_pause_has_its_
     assert fraction(watch.see(changed(fifth, replicas=(9, 2, 11, 0)))) == 2 / 9
 
 
+def test_a_pause_that_a_user_ends_is_no_set_canary_scale_step() -> None:
+    watch = Watch()
+    reset = changed(APPLIED, TrafficWeightUpdated=1)
+    step = {"TrafficWeightUpdated": 1, "RolloutStepCompleted": 1, "RolloutPaused": 1}
+    paused = changed(reset, "Paused", (10, 2, 12, 0), **step)
+    promoted = changed(paused, "Progressing", (10, 5, 12, 3), RolloutStepCompleted=1)
+    watch.see_all((ROUTED,), (reset,), (paused,), (promoted,))
+    assert fraction(watch.see(changed(promoted, "Paused", (10, 5, 15, 0), **step))) == 0.5
+
+
 # Revisions without numbers
 
 UNNUMBERED: Final = replace(OLD_ALONE, revision=None)

@@ -160,6 +160,14 @@ def test_a_page_that_does_not_show_a_counted_promotion_gives_no_roles() -> None:
     assert pods_by_role(watch.see(promoted, (replace(UNNUMBERED, pod_count=0), NEW_ALONE))) == {"stable": 4}
 
 
+def test_a_size_shows_no_revision_on_a_page_that_counts_other_pods_than_the_controller() -> None:
+    watch = Watch()
+    waiting = replace(PAUSED, strategy="blueGreen", replicas=(4, 4, 4, 4))
+    assert pods_by_role(watch.see(waiting, (UNNUMBERED,))) == {"unknown": 4}
+    promoted = changed(waiting, "Completed", RolloutCompleted=1, RolloutResumed=1)
+    assert pods_by_role(watch.see(promoted, (UNNUMBERED, NEW_ALONE))) == {"unknown": 8}
+
+
 def test_of_two_replica_sets_made_in_one_second_that_with_pods_is_the_current_one() -> None:
     watch = Watch()
     watch.see(SETTLED, (UNNUMBERED,))
@@ -219,6 +227,15 @@ def test_the_stable_revision_is_found_while_the_status_is_behind_the_newest_repl
     previous = RevisionHashes("new", remembered)
     hashes = hashes_by_revision(ordered, view, UpdateState.UPDATING, previous, EventDeltas(updates=1), is_behind=True)
     assert (hashes.current, hashes.stable) == ("new", stable)
+
+
+@pytest.mark.parametrize(("phase", "progress"), [("Progressing", None), ("Paused", 1.0)])
+def test_at_first_sight_a_former_replica_set_that_was_taken_up_again_may_be_stable_unless_it_pauses(
+    phase: str, progress: float | None
+) -> None:
+    watch = Watch()
+    back = changed(PAUSED, phase, (4, 2, 4, 0), RolloutUpdated=1)
+    assert in_progress(watch.see(back, (replace(OLD, revision=3, pod_count=2), replace(NEW, pod_count=2)))) == progress
 
 
 def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revision_of_the_next_page() -> None:

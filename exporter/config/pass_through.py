@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import PlainSerializer, PlainValidator
-
 from exporter.config.errors import closest_match, quoted
-from exporter.config.values import ValueFormat, parse_list, value_error
+from exporter.config.values import SettingError, ValueFormat, parse_list
 
 _MINIMAL = (
     "rollout_info",
@@ -44,6 +42,20 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "none": (),
 }
+EVENT_REASONS: dict[str, frozenset[str]] = {
+    "standard": frozenset({
+        "RolloutUpdated", "RolloutStepCompleted", "SkipSteps", "RolloutPaused", "RolloutResumed", "RolloutAborted",
+        "RolloutCompleted", "RolloutDeleted",
+    }),
+}  # fmt: skip # a table
+"""Of presets that do not export every series of rollout_events_total: the reasons of normal events that they do.
+
+What happened to a rollout. Each object that the controller creates, scales or patches on the way has a reason, too,
+and so has each traffic router: a series for each of them would be a fifth of what a rollout costs.
+"""
+_WARNING = "Warning"
+_ANALYSIS_RUN = "AnalysisRun"
+"""How the reasons of AnalysisRuns begin: argo_rollouts_analysis_runs_total counts them by phase."""
 EXPLICIT_ONLY = "controller_clientset_k8s_request_total"
 """Selected only by its exact name: it has a series for each object, verb and status code."""
 
@@ -61,6 +73,16 @@ class PassThroughSelection:
             return any(pattern.pattern == family for pattern in self.patterns)
         return any(pattern.fullmatch(family) for pattern in self.patterns)
 
+    @property
+    def passes_all_events(self) -> bool:
+        """Whether a series of rollout_events_total is selected whatever its reason is."""
+        return self.preset not in EVENT_REASONS
+
+    def matches_event(self, event_type: str, reason: str) -> bool:
+        """Return whether the series of an event is selected, if its family is."""
+        is_warning = event_type == _WARNING and not reason.startswith(_ANALYSIS_RUN)
+        return self.passes_all_events or is_warning or reason in EVENT_REASONS[self.preset or ""]
+
     def as_setting(self) -> object:
         """Return the value of the setting: the preset's name or the list of patterns."""
         return self.preset or [pattern.pattern for pattern in self.patterns]
@@ -68,12 +90,12 @@ class PassThroughSelection:
 
 def _compile_pattern(text: object) -> re.Pattern[str]:
     if not isinstance(text, str) or not text:
-        raise value_error("has an item that is not a pattern", 'write regular expressions, such as "rollout_info.*"')
+        raise SettingError("has an item that is not a pattern", 'write regular expressions, such as "rollout_info.*"')
     try:
         return re.compile(text)
     # OverflowError for a{99999999999}, RecursionError for very deep groups.
     except (re.error, OverflowError, RecursionError) as error:
-        raise value_error(f"{quoted(text)} is not a regular expression: {error}", "fix the pattern") from None
+        raise SettingError(f"{quoted(text)} is not a regular expression: {error}", "fix the pattern") from None
 
 
 def parse_pass_through(value: object) -> PassThroughSelection:
@@ -86,10 +108,10 @@ def parse_pass_through(value: object) -> PassThroughSelection:
     choices = f"write {', '.join(PRESETS)}, or a list of patterns"
     if isinstance(value, str) and not re.search(r"[,\[]", value):
         match = closest_match(value, PRESETS)
-        raise value_error(f"{quoted(value)} is not a preset", f"did you mean {match}?" if match else choices)
+        raise SettingError(f"{quoted(value)} is not a preset", f"did you mean {match}?" if match else choices)
     items = parse_list(value)
     if not isinstance(items, list | tuple):
-        raise value_error("is neither a preset nor a list", choices)
+        raise SettingError("is neither a preset nor a list", choices)
     return PassThroughSelection(None, tuple(map(_compile_pattern, items)))
 
 
@@ -101,9 +123,7 @@ PRESET_SELECTIONS = {
 
 PassThroughSetting = Annotated[
     PassThroughSelection,
-    PlainValidator(parse_pass_through),
-    PlainSerializer(PassThroughSelection.as_setting),
-    ValueFormat(f"{' | '.join(PRESETS)} | list of patterns", PassThroughSelection.as_setting),
+    ValueFormat(f"{' | '.join(PRESETS)} | list of patterns", PassThroughSelection.as_setting, parse_pass_through),
 ]
 
 
@@ -128,13 +148,10 @@ def parse_name_patterns(value: object) -> NamePatterns:
         return value
     items = parse_list(value)
     if not isinstance(items, list | tuple):
-        raise value_error("is not a list", 'write a list of patterns, such as ["rollout_reconcile_error"]')
+        raise SettingError("is not a list", 'write a list of patterns, such as ["rollout_reconcile_error"]')
     return NamePatterns(tuple(map(_compile_pattern, items)))
 
 
 NamePatternsSetting = Annotated[
-    NamePatterns,
-    PlainValidator(parse_name_patterns),
-    PlainSerializer(NamePatterns.as_setting),
-    ValueFormat("list of patterns", NamePatterns.as_setting),
+    NamePatterns, ValueFormat("list of patterns", NamePatterns.as_setting, parse_name_patterns)
 ]

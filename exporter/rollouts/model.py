@@ -542,7 +542,8 @@ class TrackingPolicy:
     how long a phase without an event that explains it must last to count. `role_labels`: pod label, spelled as
     kube-state-metrics spells it, to role by label value. `has_router`: rollouts that have a traffic router even if the
     controller exports none. `namespace_allowed`: namespaces to track, None for all. `passes_through`: families to
-    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads. `preset`: of which preset
+    export unchanged. `passes_event`: series of rollout_events_total to export, by type and reason; None for all.
+    `sidecar`: export nothing about rollouts unless this controller leads. `preset`: of which preset
     derived families are exported, with those of `is_requested`, without those of `drops`; `labels`: those of Rollout
     objects to export, spelled as kube-state-metrics spells them. `commit_time`: label or annotation of ReplicaSets with
     the commit's time, spelled in the same way.
@@ -555,6 +556,7 @@ class TrackingPolicy:
     has_router: Callable[[RolloutKey], bool] = lambda _: False
     namespace_allowed: Callable[[str], bool] | None = None
     passes_through: Callable[[str], bool] = lambda _: True
+    passes_event: Callable[[str, str], bool] | None = None
     derive: bool = True
     sidecar: bool = False
     series_limit: int = 1_000_000

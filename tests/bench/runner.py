@@ -80,6 +80,11 @@ class Traffic:
             self.pushes.append((event["at"], event["took"]))
         self.changed.set()
 
+    def first_push_after_scrape(self, page: str) -> float | None:
+        """Return the seconds from the first scrape of a page to the push that follows it."""
+        scraped_at = self.scrapes[page][0]
+        return next((pushed_at - scraped_at for pushed_at, _ in self.pushes if pushed_at >= scraped_at), None)
+
     def latencies(self, page: str, first: int, cycles: int) -> list[float]:
         """Return, for each cycle, the seconds from the scrape of a page to the last push before the next scrape."""
         scraped_at = self.scrapes[page][first : first + cycles + 1]
@@ -116,6 +121,8 @@ async def measure(subject: Subject, program: str, plan: Plan, mode: Mode, folder
         return _row(subject, plan, window, traffic, own_metrics) | {
             "mode": mode,
             "first_push_s": traffic.pushes[0][0] - started_at,
+            "first_cycle_s": max(traffic.latencies(plan.pages[0], 0, 1), default=None),
+            "after_scrape_s": traffic.first_push_after_scrape(plan.pages[0]),
         }
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import yaml
 
@@ -78,7 +78,7 @@ def _exporter(program: str, site: Site, mode: Mode) -> list[str]:
     targets = {page: [site.url(f"/{page}")] if page in site.pages else [] for page in (ARGO, KUBE)}
     name = {"relay": "none", "whole": "bench"}[mode]
     service = {"service.name": "none"} if mode == "relay" else {"deployment.environment": "production"}
-    settings = {
+    settings: dict[str, Any] = {
         "mode": "deployment",
         "argo": {"targets": targets[ARGO], "interval": site.interval},
         "kube_state_metrics": {"targets": targets[KUBE], "interval": site.interval},
@@ -88,6 +88,8 @@ def _exporter(program: str, site: Site, mode: Mode) -> list[str]:
         "series": {"derive": mode == "whole", "pass_through": "all"},
         "storage": {"directory": str(site.folder / "storage")},
     }
+    for section in ("argo", "kube_state_metrics"):  # the largest workload is beyond the defaults
+        settings[section] |= {"timeout": site.interval, "limits": {"body": "2GiB", "samples": 5_000_000}}
     return [program, "-m", "exporter", "-c", site.write("exporter.yaml", settings)]
 
 

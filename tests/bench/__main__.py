@@ -44,7 +44,7 @@ class BenchOptions:
     "--mode",
     type=click.Choice(get_args(Mode)),
     multiple=True,
-    help="What the exporter does, repeatable; default: both.",
+    help="What the exporter does, repeatable; default: those of the workload.",
 )
 @click.option("--who", "subjects", default="", help="Subjects, separated by commas; default: all that are installed.")
 @click.option("--cycles", type=int, help="Cycles to measure after the warm-up; default: those of the workload.")
@@ -61,7 +61,7 @@ def main(**options: Any) -> None:
             click.echo(measurement)
         return
     subjects = _select_subjects(bench_options.subjects)
-    for work in bench_options.work or [name for name, workload in WORKLOADS.items() if workload.has_peers]:
+    for work in bench_options.work or [name for name, workload in WORKLOADS.items() if workload.peers]:
         workload = WORKLOADS[work].with_options(bench_options.interval, bench_options.cycles)
         rows = asyncio.run(measure_workload(workload, bench_options.mode, subjects, bench_options.repeats))
         for table in tables(rows):

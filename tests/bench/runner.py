@@ -52,6 +52,7 @@ class BenchError(Exception):
 class Plan:
     """`pages` of a folder, scraped every `interval` seconds, measured over `cycles` after the warm-up.
 
+    With `one_core` the subject runs on one core.
     A subject that sends fewer points a cycle than `required_points` does not do all the work.
     """
 
@@ -61,6 +62,8 @@ class Plan:
     interval: float
     cycles: int
     required_points: int
+    warm_ups: int = WARM_UPS
+    one_core: bool = False
 
 
 @dataclass(slots=True)
@@ -97,8 +100,12 @@ class Traffic:
 
 @dataclass(slots=True)
 class _Window:
-    """Usage at the first and last measured scrape, and what happened between them."""
+    """Usage at the first and last measured scrape, and what happened between them.
 
+    `cold_cpu` is the CPU time from the first scrape of all to the second.
+    """
+
+    cold_cpu: float
     first: Usage
     last: Usage
     resident: list[int]
@@ -111,6 +118,8 @@ async def measure(subject: Subject, program: str, plan: Plan, mode: Mode, folder
         site = Site(folder, port, free_port(), plan.pages, plan.interval)
         started_at = time.time()
         async with _run_subject(subject.command(program, site, mode), folder) as process:
+            if plan.one_core:
+                os.sched_setaffinity(process.pid, {0})  # its threads inherit it
             window = await _measure_window(process, traffic, plan, folder)
             await asyncio.sleep(plan.interval * 0.6)  # let the last cycle end
             scrapes = len(traffic.scrapes[plan.pages[0]])
@@ -151,21 +160,24 @@ async def _measure_window(process: Process, traffic: Traffic, plan: Plan, folder
         except (TimeoutError, OSError, ValueError):
             raise BenchError(f"no scrape arrived; its log ends with:\n{_log_tail(folder)}") from None
 
-    first = await wait_for_scrapes(WARM_UPS + 1, _TIMEOUT_SECONDS + plan.interval * (WARM_UPS + 1))
+    timeout = _TIMEOUT_SECONDS + plan.interval * (plan.warm_ups + 1)
+    begin, after_first = await wait_for_scrapes(1, timeout), await wait_for_scrapes(2, timeout)
+    first = await wait_for_scrapes(plan.warm_ups + 1, timeout)
     resident.clear()
     pushes = len(traffic.pushes)
-    last = await wait_for_scrapes(WARM_UPS + 1 + plan.cycles, _TIMEOUT_SECONDS + plan.interval * plan.cycles)
+    last = await wait_for_scrapes(plan.warm_ups + 1 + plan.cycles, _TIMEOUT_SECONDS + plan.interval * plan.cycles)
     if len(traffic.pushes) == pushes:
         raise BenchError(f"no push arrived; its log ends with:\n{_log_tail(folder)}")
-    return _Window(first, last, resident, (pushes, len(traffic.pushes)))
+    return _Window(after_first.cpu - begin.cpu, first, last, resident, (pushes, len(traffic.pushes)))
 
 
 def _row(subject: Subject, plan: Plan, window: _Window, traffic: Traffic, own_metrics: dict[str, float]) -> Row:
     pushes = traffic.pushes[slice(*window.pushes)]
-    latencies = traffic.latencies(plan.pages[0], WARM_UPS, plan.cycles)
+    latencies = traffic.latencies(plan.pages[0], plan.warm_ups, plan.cycles)
     row: Row = {
         "work": plan.work,
         "who": subject.name,
+        "cold_cpu_s": window.cold_cpu,
         "cpu_s_per_cycle": (window.last.cpu - window.first.cpu) / plan.cycles,
         "peak_mb": window.last.peak / MB,
         "steady_mb": statistics.mean(window.resident) / MB,

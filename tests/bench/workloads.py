@@ -7,12 +7,12 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.bench.fleet import Size, build_fleet
 from tests.bench.pages import ARGO, KUBE, required_points, write_growing_pages, write_pages
 from tests.bench.runner import WARM_UPS, BenchError, Plan, measure
-from tests.bench.subjects import EXPORTER, Mode
+from tests.bench.subjects import EXPORTER, PEERS, Mode
 from tests.bench.table import median_rows
 
 if TYPE_CHECKING:
@@ -30,18 +30,19 @@ class Workload:
     """A fleet on pages that are scraped every `interval` seconds, measured over `cycles` after the warm-up.
 
     On each page one rollout and one pod are replaced, and all samples of `counters` have grown. `only_required`: pods
-    are shown with the families that the exporter reads. `has_peers`: peers are measured, too, and `modes` are those of
-    the exporter.
+    are shown with the families that the exporter reads. `peers` are measured, too; `modes` are those of the exporter.
     """
 
     name: str
     size: Size
     interval: float
     cycles: int
+    peers: tuple[str, ...] = PEERS
+    modes: tuple[Mode, ...] = ("relay", "whole")
     counters: str = ""
     only_required: bool = False
-    has_peers: bool = True
-    modes: tuple[Mode, ...] = get_args(Mode)
+    warm_ups: int = WARM_UPS
+    one_core: bool = False
 
     def with_options(self, interval: float | None, cycles: int | None) -> Workload:
         """Return the workload with what the command line changes."""
@@ -51,32 +52,34 @@ class Workload:
         """Write the pages into a folder; return the plan of the measurement."""
         fleet = build_fleet(self.size)
         if self.counters:
-            write_growing_pages(fleet, folder, self.counters, WARM_UPS + self.cycles + _SPARE_SCRAPES)
+            write_growing_pages(fleet, folder, self.counters, self.warm_ups + self.cycles + _SPARE_SCRAPES)
         else:
             write_pages(fleet, folder, only_required=self.only_required)
         pages = (ARGO, KUBE) if self.size.pods else (ARGO,)
-        return Plan(self.name, folder, pages, self.interval, self.cycles, required_points(self.size))
+        points = required_points(self.size)
+        return Plan(self.name, folder, pages, self.interval, self.cycles, points, self.warm_ups, self.one_core)
 
 
-def _growth(name: str, rollouts: int, interval: float, cycles: int) -> Workload:
+def _growth(name: str, rollouts: int, interval: float, cycles: int, **options: Any) -> Workload:
     size = Size(rollouts, 2 * rollouts)
-    return Workload(name, size, interval, cycles, only_required=True, has_peers=False, modes=("whole",))
+    return Workload(name, size, interval, cycles, (), ("default",), only_required=True, **options)
 
 
 GROWTH: Final = (
-    _growth("1k", 1_000, 5.0, 6),
-    _growth("3k", 3_000, 5.0, 6),
+    _growth("1k", 1_000, 4.0, 6),
+    _growth("3k", 3_000, 4.0, 6),
     _growth("10k", 10_000, 10.0, 4),
-    _growth("30k", 30_000, 15.0, 4),
+    _growth("30k", 30_000, 15.0, 4, warm_ups=5, one_core=True),  # its first pages take longer than one interval
 )
-"""Fleets of two pods a rollout, each about three times the one before."""
+"""Fleets of two pods a rollout, each about three times the one before; the largest on one core."""
 WORKLOADS: Final[Mapping[str, Workload]] = {
     workload.name: workload
     for workload in (
-        Workload("small", Size(50, 500), 5.0, 6),
-        Workload("argo", Size(10_000, 0), 5.0, 6),
+        Workload("small", Size(50, 500), 4.0, 6),
+        Workload("argo", Size(10_000, 0), 4.0, 6),
         Workload("big", Size(10_000, 10_000), 10.0, 4),
-        Workload("reconciled", Size(10_000, 0), 5.0, 4, counters="rollout_reconcile", modes=("whole",)),
+        Workload("reconciled", Size(10_000, 0), 4.0, 4, ("vmagent",), ("whole",), counters="rollout_reconcile"),
+        Workload("events", Size(10_000, 0), 8.0, 4, (), ("whole",), counters="rollout_events_total"),
         *GROWTH,
     )
 }
@@ -95,7 +98,7 @@ async def measure_workload(
         plan = await asyncio.to_thread(workload.plan, Path(folder))
         for _ in range(repeats):
             for subject, program in subjects:
-                if workload.has_peers or subject.name == EXPORTER:
+                if subject.name in (EXPORTER, *workload.peers):
                     rows += await _measure_subject(subject, program, plan, modes or workload.modes)
     return median_rows(rows)
 

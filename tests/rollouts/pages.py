@@ -44,10 +44,10 @@ class PageRollout:
 
 @dataclass(frozen=True, slots=True)
 class PageReplicaSet:
-    """A ReplicaSet of shop/cart with `pod_count` ready pods."""
+    """A ReplicaSet of shop/cart with `pod_count` ready pods; `revision` is None without allow-lists."""
 
     hash: str
-    revision: int
+    revision: int | None
     pod_count: int
     created_at: float = 1.0
 
@@ -55,7 +55,8 @@ class PageReplicaSet:
         """Yield its lines and those of its pods."""
         name = f'namespace="shop",replicaset="cart-{self.hash}"'
         yield f'kube_replicaset_owner{{{name},owner_kind="Rollout",owner_name="cart"}} 1'
-        yield f'kube_replicaset_annotations{{{name},annotation_rollout_argoproj_io_revision="{self.revision}"}} 1'
+        if self.revision is not None:
+            yield f'kube_replicaset_annotations{{{name},annotation_rollout_argoproj_io_revision="{self.revision}"}} 1'
         yield f"kube_replicaset_created{{{name}}} {self.created_at}"
         yield f"kube_replicaset_spec_replicas{{{name}}} {self.pod_count}"
         yield f"kube_replicaset_status_replicas{{{name}}} {self.pod_count}"

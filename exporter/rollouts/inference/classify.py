@@ -341,7 +341,7 @@ def _by_page(evidence: Evidence) -> _Verdict:
     if view.phase == "Abort":
         return _by_abort(evidence)
     if evidence.observation.first_deploy and (deltas is None or deltas.updates <= 1):
-        return UpdateState.SETTLED, "first deploy: there is no other revision", _NO_EVENTS
+        return _by_first_deploy(evidence)
     if deltas is not None and (deltas.completions or deltas.updates):
         return (*_by_event_counts(evidence, deltas), _NO_EVENTS)
     if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not evidence.is_overdue:
@@ -353,6 +353,15 @@ def _by_page(evidence: Evidence) -> _Verdict:
     if reason:
         return UpdateState.UPDATING, reason, _NO_EVENTS
     return previous, NOTHING_NEW if previous is not UpdateState.UNKNOWN else "begun before anyone looked", _NO_EVENTS
+
+
+def _by_first_deploy(evidence: Evidence) -> _Verdict:
+    """Classify a rollout that was created since the last tick, at most one of whose revisions was counted."""
+    replicas = evidence.view.replicas
+    # The first revision is promoted at once. Counters that go on from a deleted rollout prove no second one.
+    if evidence.deltas is None and replicas is not None and replicas.old > 0:
+        return UpdateState.UPDATING, "pods of two revisions since the first deploy", _NO_EVENTS
+    return UpdateState.SETTLED, "first deploy: there is no other revision", _NO_EVENTS
 
 
 def _sign_of_update(evidence: Evidence) -> str:
@@ -463,6 +472,20 @@ def _by_event_counts(evidence: Evidence, deltas: EventDeltas) -> tuple[UpdateSta
     return UpdateState.UPDATING, "RolloutUpdated counted"
 
 
+def _left_stable_again(evidence: Evidence, deltas: EventDeltas) -> bool:
+    """Return whether, of the way back and a new revision in one interval, the revision came last.
+
+    It is under way for its steps, the way back only for as long as its pods take: of a canary with a router, the stable
+    revision has them all.
+    """
+    view = evidence.view
+    is_from_update = evidence.previous in (UpdateState.UPDATING, UpdateState.ABORTED)
+    if not (is_from_update and deltas.updates > 1 and deltas.new_replica_sets and deltas.step_skips):
+        return False
+    is_canary = view.strategy == CANARY and view.phase == "Progressing"
+    return is_canary and view.replicas is not None and view.replicas.updated < view.replicas.desired
+
+
 def _is_back(evidence: Evidence, deltas: EventDeltas) -> bool:
     """Return whether the last of the counted revisions is the stable one again.
 
@@ -472,6 +495,8 @@ def _is_back(evidence: Evidence, deltas: EventDeltas) -> bool:
     has_steps = bool(view.event_counts.get("RolloutStepCompleted"))
     is_reused = deltas.new_replica_sets < deltas.updates
     if view.phase == "Paused" or not (deltas.step_skips or (is_reused and not has_steps)):
+        return False
+    if _left_stable_again(evidence, deltas):
         return False
     if view.strategy != CANARY or view.replicas is None or before is None:
         return bool(deltas.step_skips) and is_reused

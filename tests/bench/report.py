@@ -76,9 +76,12 @@ def work_table(figures: Figures) -> str:
     return "\n".join(lines)
 
 
+_README_HEAD: Final = "CPU of a scrape, peak memory ([all figures](exporter/manual/cost.md))"
+
+
 def readme_table(figures: Figures) -> str:
     """Return the three rows of the README."""
-    lines = ["| in the same run | rollouts-exporter, CPU and memory | the best other program |", "|---|---|---|"]
+    lines = [f"| {_README_HEAD} | rollouts-exporter | the best other program |", "|---|---|---|"]
     for work in ("small", "argo", "big"):
         peer = best_peer(figures.of(work))
         assert peer is not None
@@ -229,8 +232,6 @@ def cost_page(figures: Figures) -> str:
         delivery_table(figures),
         f"### Growth\n\n{_GROWTH}",
         growth_table(figures),
-        "### Series and points of a rollout",
-        preset_table(figures),
         "### Targets",
         target_table(figures),
     )

@@ -35,7 +35,7 @@ SERIES_OF_HISTOGRAM: Final = {"rollout_reconcile": 8}
 def exported_names(preset: str, names: set[str]) -> set[str]:
     """Return those of the names of families that a preset exports."""
     derived = {row.name: row.presets for row in DERIVED_FAMILIES}
-    passes_through = SeriesSection.model_validate({"preset": preset}).passes_through
+    passes_through = SeriesSection.parse({"preset": preset}).passes_through
     return {name for name in names if (preset in derived[name] if name in derived else passes_through(name))}
 
 

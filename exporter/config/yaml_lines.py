@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.errors import IssueCollector
-    from exporter.config.schema import SettingPath
+    from exporter.config.model import SettingPath
 
 _MAX_DEPTH = 12
 """Levels of nesting; the deepest setting has four (argo, index, section, key)."""

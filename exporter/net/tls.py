@@ -15,16 +15,25 @@ if TYPE_CHECKING:
 class TlsFiles(Protocol):
     """Paths of the PEM files of a TLS client; a section of the settings fits."""
 
-    ca_file: Path | None
-    """Authorities to trust; None for the system's."""
-    cert_file: Path | None
-    """Client certificate; None for no client certificate."""
-    key_file: Path | None
-    """Private key of `cert_file`."""
-    server_name: str | None
-    """Name to verify and to send as SNI; None for the host's name."""
-    insecure_skip_verify: bool
-    """Whether any server certificate is accepted."""
+    @property
+    def ca_file(self) -> Path | None:
+        """Authorities to trust; None for the system's."""
+
+    @property
+    def cert_file(self) -> Path | None:
+        """Client certificate; None for no client certificate."""
+
+    @property
+    def key_file(self) -> Path | None:
+        """Private key of `cert_file`."""
+
+    @property
+    def server_name(self) -> str | None:
+        """Name to verify and to send as SNI; None for the host's name."""
+
+    @property
+    def insecure_skip_verify(self) -> bool:
+        """Whether any server certificate is accepted."""
 
 
 @dataclass(frozen=True, slots=True)

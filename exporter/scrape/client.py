@@ -124,7 +124,7 @@ class ScrapeClient:
                 "X-Prometheus-Scrape-Timeout-Seconds": f"{self._section.timeout:g}",
             }
         )
-        secret_headers = {name: value.get_secret_value() for name, value in self._section.headers.items()}
+        secret_headers = {name: value.text for name, value in self._section.headers.items()}
         if self._authorization is not None:
             secret_headers["Authorization"] = self._authorization()
         # Before the request, since its errors may repeat a header.

@@ -37,7 +37,7 @@ SIZE: Final = Size(2_000, 2_000)
 REPEATS: Final = 5
 _BLOCK_BYTES: Final = 64 * 1024
 _RECORDS: Final = 512
-_SETTINGS: Final = Settings.model_validate({
+_SETTINGS: Final = Settings.parse({
     "attributes": {"k8s.cluster.name": "bench", "deployment.environment": "production"},
     "series": {"pass_through": "all"},
 })  # fmt: skip # a table

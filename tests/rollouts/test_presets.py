@@ -57,9 +57,9 @@ def test_a_rollout_costs_no_more_series_than_its_preset_promises(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_exports_its_families_and_no_others(preset: str) -> None:
-    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": {"preset": preset}})))
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": {"preset": preset}})))
     snapshot = tracker.process(15, [controller_page(15, REST), kube_page(15, PODS)])
-    everything = RolloutTracker(tracking_policy(Settings.model_validate({"series": {"preset": "full"}})))
+    everything = RolloutTracker(tracking_policy(Settings.parse({"series": {"preset": "full"}})))
     full = everything.process(15, [controller_page(15, REST), kube_page(15, PODS)])
     # Series of targets are in each preset.
     names = {family.name for family in full.families}
@@ -68,7 +68,7 @@ def test_a_preset_exports_its_families_and_no_others(preset: str) -> None:
 
 def test_explicit_pass_through_wins_over_the_preset_and_drop_over_everything() -> None:
     def passes(**series: object) -> tuple[bool, ...]:
-        section = SeriesSection.model_validate(series)
+        section = SeriesSection.parse(series)
         return tuple(map(section.passes_through, ("rollout_phase", "rollout_info", "rollout_reconcile_error")))
 
     assert passes() == (False, True, True)
@@ -81,7 +81,7 @@ def test_explicit_pass_through_wins_over_the_preset_and_drop_over_everything() -
 
 def test_dropped_families_are_not_exported_whatever_selects_them() -> None:
     series = {"optional": ["argo_rollouts_replicas"], "drop": ["argo_rollouts_(replicas|phase)", ".*_duration_seconds"]}
-    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": series})))
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": series})))
     names = {family.name for family in tracker.process(15, [controller_page(15, REST), kube_page(15, PODS)]).families}
     assert "argo_rollouts_phase_start_timestamp_seconds" in names
     assert not names & {"argo_rollouts_replicas", "argo_rollouts_phase", "argo_rollouts_update_duration_seconds"}
@@ -104,7 +104,7 @@ def event_reasons(**series: object) -> set[str]:
     page = parse_page(
         ScrapeRequest(Source.ARGO, "a", 15), *rollout.lines(), warning, run, "process_start_time_seconds 1"
     )
-    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": series})))
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": series})))
     snapshot = tracker.process(15, [page])
     return {labels[0] for labels in series_values(snapshot.families, EVENTS)}
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import PydanticCustomError
-
 from exporter import log
-from exporter.config.values import check_header_value, error_hint, parse_headers
+from exporter.config.values import SettingError, check_header_value, parse_headers
 from exporter.net.files import ReloadingFile, SecretFile
 from exporter.net.http import USER_AGENT
 
@@ -95,8 +93,8 @@ def _headers_of(setting: str, path: Path) -> Mapping[str, str]:
     try:
         # `from None` below: the cause may contain the secret.
         return PARSERS[setting](_file_text(path))
-    except PydanticCustomError as error:
-        raise ValueError(f"otlp.{setting}: {path} {error.message()}; {error_hint(error)}") from None
+    except SettingError as error:
+        raise ValueError(f"otlp.{setting}: {path} {error}; {error.hint}") from None
     except OSError as error:
         raise ValueError(f"otlp.{setting}: {path} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -9,11 +9,12 @@ takes seconds, and only then writes the status. Events that the status does not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference import revisions
 from exporter.rollouts.model import BLUE_GREEN, CANARY, NO_HASHES, RevisionHashes, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,7 +16,6 @@ is shown; one that ends within its hold-down does not count.
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
@@ -43,6 +42,7 @@ from exporter.rollouts.model import (
     UpdateState,
     UpdateTransition,
 )
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

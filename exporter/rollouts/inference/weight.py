@@ -7,10 +7,10 @@ of the desired replicas whenever the controller sets it, but neither before (pod
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import CANARY, RouterWeight, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from exporter.rollouts.inference.classify import Classification, Evidence

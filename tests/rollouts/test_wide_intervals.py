@@ -248,6 +248,30 @@ def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revisio
     assert update_results(watch.see(following, sets)) == {"rolled_back": 1, "promoted": 1}
 
 
+def test_a_revision_after_an_abort_and_the_way_back_in_one_interval_is_an_update_that_was_rolled_back() -> None:
+    watch = Watch()
+    aborted = changed(PAUSED, "Abort", (4, 0, 4, 0), RolloutAborted=1)
+    watch.see_all((SETTLED, (OLD_ALONE,)), (PAUSED, (OLD, NEW)), (aborted, (OLD_ALONE, replace(NEW, pod_count=0))))
+    back = changed(aborted, "Completed", (4, 4, 4, 0), RolloutUpdated=2, NewReplicaSetCreated=1, SkipSteps=1)
+    sets = (replace(OLD_ALONE, revision=4), replace(NEW, pod_count=0), PageReplicaSet("next", 3, 0, created_at=3.0))
+    assert update_results(watch.see(back, sets)) == {"aborted": 1, "rolled_back": 1}
+
+
+@pytest.mark.parametrize("pods", [(), ((OLD, NEW),)], ids=["controller's page", "revisions"])
+def test_an_abort_that_was_retried_within_an_interval_is_counted_once_the_update_goes_on(
+    pods: tuple[tuple[PageReplicaSet, ...], ...],
+) -> None:
+    watch = Watch()
+    before = ((OLD_ALONE,),) if pods else ()
+    watch.see_all((SETTLED, *before), (PAUSED, *pods))
+    retried = changed(PAUSED, "Progressing", (4, 1, 3, 1), AnalysisRunFailed=1, RolloutAborted=1)
+    assert update_results(watch.see(retried, *pods)) == {}, "the status may not show it yet"
+    going_on = changed(retried, "Paused", (4, 1, 4, 0), RolloutPaused=1, RolloutStepCompleted=1)
+    snapshot = watch.see(going_on, *pods)
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {"aborted": 1}
+
+
 # Objects
 
 
